@@ -13,22 +13,9 @@ from graphspec.base.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
+from graphspec.cli import options
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import (
-    Allow,
-    AllowOutside,
-    Cache,
-    DataPlace,
-    LogEvery,
-    Resume,
-    Sets,
-    SignatureFile,
-    SpecFile,
-    flag,
-    option,
-    repeated,
-    writes_onnx,
-)
+from graphspec.cli.options import flag, option, repeated, writes_onnx
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
@@ -48,20 +35,20 @@ if TYPE_CHECKING:
 @handled(STOPS, on_signal)
 @by_ranks
 def train(  # noqa: PLR0913 (the options of the command)
-    spec: SpecFile,
+    spec: options.SpecFile,
     directory: Annotated[Path | None, option("DIR", "The run directory, runs/<name> by default.", "--out")] = None,
-    resume_mode: Resume = None,
+    resume_mode: options.Resume = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace the run directory if it exists.")] = False,
     onnx: Annotated[Path | None, option("FILE", "Export to ONNX at the end.", "--export", callback=writes_onnx)] = None,
-    signature: SignatureFile = None,
-    log_every: LogEvery = "auto",
+    signature: options.SignatureFile = None,
+    log_every: options.LogEvery = "auto",
     no_report: Annotated[bool, flag("--no-report", "Do not write report.html at the end.")] = False,
-    data: DataPlace = None,
-    cache: Cache = None,
+    data: options.DataPlace = None,
+    cache: options.Cache = None,
     mpi: Annotated[bool, flag("--mpi", "Share each batch among the processes that mpiexec or srun started.")] = False,
-    allow_outside: AllowOutside = False,
-    allow: Allow = None,
-    sets: Sets = None,
+    allow_outside: options.AllowOutside = False,
+    allow: options.Allow = None,
+    sets: options.Sets = None,
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api.model import Model

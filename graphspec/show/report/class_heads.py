@@ -10,42 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.base.document import (
-    UNDEFINED,
-    Block,
-    Cell,
-    Column,
-    Element,
-    Facts,
-    Figure,
-    Folded,
-    Group,
-    Legend,
-    Span,
-    Table,
-    Text,
-)
+from graphspec.base import document as doc
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
+from graphspec.show.report import scores as measures
 from graphspec.show.report.charts import amount, halves, share, table, unit_plot
 from graphspec.show.report.kinds import Flat, some
-from graphspec.show.report.scores import (
-    BINS,
-    FEW,
-    ClassScores,
-    Counts,
-    Curve,
-    at_thresholds,
-    both_curves,
-    calibration_error,
-    class_scores,
-    confused,
-    macro,
-    of_matrix,
-    reliability,
-    top_k,
-)
 from graphspec.vocabulary.metrics.classes import pairs
 from graphspec.vocabulary.metrics.thresholds import AUC
 
@@ -61,24 +32,24 @@ _KINDS = (
     ("Precision and recall", "Recall", "Precision", "AP"),
 )
 
-Areas = list[tuple[Curve | None, Curve | None]]
+Areas = list[tuple[measures.Curve | None, measures.Curve | None]]
 """For each class the ROC curve and the curve of precision and recall, None where it is not defined."""
 
 
-def sample(flat: Flat) -> tuple[Flat, list[Text]]:
+def sample(flat: Flat) -> tuple[Flat, list[doc.Text]]:
     """Return as many positions as curves are computed from, and a note if these are not all."""
     units = flat.scores.shape[1] if flat.scores.ndim > 1 else 1
     fewer = some(flat, max(_SCORES // units, 1000))
     if fewer is flat:
         return flat, []
     part = f"{len(fewer.scores):,} of {len(flat.scores):,} {flat.noun}s"
-    return fewer, [Text(f"Curves and the areas below them are of {part}, spread evenly.", "note")]
+    return fewer, [doc.Text(f"Curves and the areas below them are of {part}, spread evenly.", "note")]
 
 
 def areas(positive: Array, scores: Array) -> Areas:
     """Return the curves of each class; ``positive`` are class ids ``(n,)``, or bool ``(n, classes)`` as the scores."""
     own = positive[:, None] == np.arange(scores.shape[1]) if positive.ndim == 1 else positive
-    return [both_curves(own[:, k], scores[:, k]) for k in range(scores.shape[1])]
+    return [measures.both_curves(own[:, k], scores[:, k]) for k in range(scores.shape[1])]
 
 
 def means(found: Areas) -> list[float]:
@@ -87,14 +58,14 @@ def means(found: Areas) -> list[float]:
     return [float(np.mean(each)) if each else float("nan") for each in both]
 
 
-def area_cells(pair: tuple[Curve | None, Curve | None]) -> list[str]:
+def area_cells(pair: tuple[measures.Curve | None, measures.Curve | None]) -> list[str]:
     """Return the areas of a class as cells of a table."""
-    return [UNDEFINED if curve is None else share(curve.area) for curve in pair]
+    return [doc.UNDEFINED if curve is None else share(curve.area) for curve in pair]
 
 
-def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[Block]:
+def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[doc.Block]:
     """Return the charts of both kinds of curves, ``each class against the rest``: one of each, or their mean if many."""
-    charts: list[Block] = []
+    charts: list[doc.Block] = []
     for which, (title, x, y, area) in enumerate(_KINDS):
         curves = {k: curve for k, pair in enumerate(found) if (curve := pair[which]) is not None}
         if not curves:
@@ -107,15 +78,19 @@ def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[Block]:
         if len(labels) <= MOST_CURVES:
             for k, curve in curves.items():
                 plot.line(curve.points(), f"k{k}", tip=f"{labels[k]}: {area} {share(curve.area)}")
-            below: Block = Legend([(f"line k{k}", f"{labels[k]}, {area} {share(c.area)}") for k, c in curves.items()])
+            below: doc.Block = doc.Legend(
+                [(f"line k{k}", f"{labels[k]}, {area} {share(c.area)}") for k, c in curves.items()]
+            )
         else:
-            plot.line(macro(list(curves.values())).points(), "a", tip=f"mean: {area} {share(mean)}")
-            below = Text(f"Mean of {len(curves):,} curves: {area} {share(mean)}; {low}.", "note")
-        charts.append(Figure(f"{title}, {' '.join(what.split()[:2])}", plot.drawing(), [below]))
+            plot.line(measures.macro(list(curves.values())).points(), "a", tip=f"mean: {area} {share(mean)}")
+            below = doc.Text(f"Mean of {len(curves):,} curves: {area} {share(mean)}; {low}.", "note")
+        charts.append(doc.Figure(f"{title}, {' '.join(what.split()[:2])}", plot.drawing(), [below]))
     return charts
 
 
-def score_table(flat: Flat, scores: ClassScores, curves: Areas, what: str, captions: tuple[str, str]) -> Table:
+def score_table(
+    flat: Flat, scores: measures.ClassScores, curves: Areas, what: str, captions: tuple[str, str]
+) -> doc.Table:
     """Return the scores of each class, or label; of very many, of the most frequent, with the other caption."""
     chosen, caption = np.arange(len(flat.labels)), captions[0]
     if len(chosen) > _ROWS:
@@ -146,35 +121,35 @@ class Wording:
 TOP = Wording("the predicted class", "Share predicted right")
 
 
-def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: str) -> Figure:
+def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: str) -> doc.Figure:
     """Return the chart of how often something is so against its probability, with the expected calibration error.
 
     There is at least one position, which is called ``noun``.
     """
-    bins = reliability(probabilities, right)
-    error = calibration_error(bins)
+    bins = measures.reliability(probabilities, right)
+    error = measures.calibration_error(bins)
     mean, hits = float(probabilities.mean()), float(right.mean())
     direction = "high" if mean > hits else "low"
     gap = f" is {share(abs(mean - hits))} too {direction}" if abs(mean - hits) >= 0.0005 else " fits"
     verdict = f"The mean probability, {share(mean)},{gap}: the {words.share.lower()} is {share(hits)}."
-    measured = f"expected calibration error {share(error)} in {BINS} equal bins"
+    measured = f"expected calibration error {share(error)} in {measures.BINS} equal bins"
     summary = f"Reliability of the probability of {words.of}: {measured}. {verdict}"
     plot = unit_plot(f"Probability of {words.of}", words.share, summary)
     plot.line([(0, 0), (1, 1)], "soft")
     for b in bins:
         tip = f"{b.low:.2f} to {b.high:.2f}: {count(b.size, noun)}, mean probability {b.probability:.3f}, "
-        tip += f"{words.share.lower()} {b.share:.3f}{'' if b.size >= FEW else ', too few to say much'}"
-        plot.cells([(b.low, b.high, 0.0, b.share, 0.3 if b.size >= FEW else 0.1)], [tip])
-    sure = [(b.probability, b.share) for b in bins if b.size >= FEW]
-    few = [(b.probability, b.share) for b in bins if b.size < FEW]
+        tip += f"{words.share.lower()} {b.share:.3f}{'' if b.size >= measures.FEW else ', too few to say much'}"
+        plot.cells([(b.low, b.high, 0.0, b.share, 0.3 if b.size >= measures.FEW else 0.1)], [tip])
+    sure = [(b.probability, b.share) for b in bins if b.size >= measures.FEW]
+    few = [(b.probability, b.share) for b in bins if b.size < measures.FEW]
     plot.line(sure, "a")
     for points, kind in ((sure, "a"), (few, "hollow")):
         plot.dots(points, [""] * len(points), kind)
     below = f"{measured[:1].upper()}{measured[1:]}. {verdict}"
     if few:
         which = "A hollow dot is a bin" if len(few) == 1 else f"{len(few)} hollow dots are bins"
-        below += f" {which} with fewer than {FEW} {noun}s."
-    return Figure(f"Reliability: {words.of}", plot.drawing(), [Text(below, "note")])
+        below += f" {which} with fewer than {measures.FEW} {noun}s."
+    return doc.Figure(f"Reliability: {words.of}", plot.drawing(), [doc.Text(below, "note")])
 
 
 # A confusion matrix: counts, and with a switch the shares of each row.
@@ -182,7 +157,7 @@ MOST_CLASSES = 30
 _NARROW = 8  # classes from which on the headers of the columns are written upwards
 
 
-def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> Block:
+def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> doc.Block:
     """Return the table: true classes are rows, predicted classes are columns.
 
     The colour is the share of the row. ``heads.js`` adds the switch between counts and shares, and tooltips. Ids begin with
@@ -191,19 +166,21 @@ def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> Block:
     shares = (counts / np.maximum(counts.sum(1, keepdims=True), 1)).tolist()
     names = [shorten_end(label, 24) for label in labels]
 
-    def cell(k: int, c: int, n: int) -> Cell:
-        return Cell(str(n), kind="right" if k == c else "", style=f"--s:{shares[k][c]:.2f}" if n else "")
+    def cell(k: int, c: int, n: int) -> doc.Cell:
+        return doc.Cell(str(n), kind="right" if k == c else "", style=f"--s:{shares[k][c]:.2f}" if n else "")
 
-    rows: list[list[str | Cell]] = [
+    rows: list[list[str | doc.Cell]] = [
         [names[k], *(cell(k, c, n) for c, n in enumerate(row))] for k, row in enumerate(counts.tolist())
     ]
-    columns = [Column("true ↓ predicted →"), *(Column(Span(name)) for name in names)]
+    columns = [doc.Column("true ↓ predicted →"), *(doc.Column(doc.Span(name)) for name in names)]
     kind = "matrix upwards" if len(counts) >= _NARROW else "matrix"
     control = (
         f'<p class="controls js-only"><button type="button" data-shares="{anchor}-matrix" aria-pressed="false">'
         "Shares of each row</button></p>"
     )
-    return Group("", [Table(columns, rows, "Confusion matrix", kind=kind, id=f"{anchor}-matrix"), Element(control)])
+    return doc.Group(
+        "", [doc.Table(columns, rows, "Confusion matrix", kind=kind, id=f"{anchor}-matrix"), doc.Element(control)]
+    )
 
 
 # A head that answers one of several classes.
@@ -212,12 +189,12 @@ _PAIRS = 25
 _ROWS = 150  # of the table of classes
 
 
-def classes_head(flat: Flat, anchor: str) -> list[Block]:
+def classes_head(flat: Flat, anchor: str) -> list[doc.Block]:
     """Return the matrix, the scores of each class, the curves and the reliability of a head; ids begin with ``anchor``."""
     classes = flat.scores.shape[1]
     called = flat.scores.argmax(-1)
     counts = pairs(flat.true, called, classes).astype(np.int64)
-    scores = of_matrix(counts)
+    scores = measures.of_matrix(counts)
     fewer, part = sample(flat)
     curves = areas(fewer.true, fewer.scores)
     charts = curve_charts(curves, flat.labels, "each class against the rest")
@@ -226,37 +203,37 @@ def classes_head(flat: Flat, anchor: str) -> list[Block]:
         charts.append(reliability_chart(top, called == flat.true, TOP, flat.noun))
     mistakes = [matrix_table(counts, flat.labels, anchor)] if classes <= MOST_CLASSES else _pairs(counts, flat)
     cut = f"The {_ROWS} most frequent of {classes:,} classes, each against the rest"
-    each: Block = (by_class := score_table(flat, scores, curves, "Class", ("Each class against the rest", cut)))
+    each: doc.Block = (by_class := score_table(flat, scores, curves, "Class", ("Each class against the rest", cut)))
     if len(by_class.rows) > MOST_CLASSES:
-        each = Folded(by_class.caption, [by_class])
+        each = doc.Folded(by_class.caption, [by_class])
     return [
         _values(flat, counts, scores, curves),
         _sentence(counts, flat),
         *_never(scores, flat),
-        Group("beside", [*mistakes, each]),
+        doc.Group("beside", [*mistakes, each]),
         *part,
-        Group("charts", charts),
+        doc.Group("charts", charts),
     ]
 
 
-def _values(flat: Flat, counts: Array, scores: ClassScores, curves: Areas) -> Facts:
+def _values(flat: Flat, counts: Array, scores: measures.ClassScores, curves: Areas) -> doc.Facts:
     """Return the values of the whole head."""
     n, largest = counts.sum(), int(scores.support.argmax())
     tops = (3, 5) if len(flat.labels) >= 10 else ()
     shown = [("Accuracy", amount(counts.trace() / n))]
-    shown += [(f"Top-{k} accuracy", amount(top_k(flat.true, flat.scores, k))) for k in tops]
+    shown += [(f"Top-{k} accuracy", amount(measures.top_k(flat.true, flat.scores, k))) for k in tops]
     shown.append((f"Always '{flat.labels[largest]}'", amount(scores.support[largest] / n)))
     shown += zip(("Macro precision", "Macro recall", "Macro F1"), map(amount, scores.macro()), strict=True)
     for name, mean in zip(("Macro ROC AUC", "Macro average precision"), means(curves), strict=True):
         shown.append((name, "not defined" if math.isnan(mean) else amount(mean)))
-    return Facts(shown)
+    return doc.Facts(shown)
 
 
-def _sentence(counts: Array, flat: Flat) -> Text:
+def _sentence(counts: Array, flat: Flat) -> doc.Text:
     """Return the most confused pairs in words."""
-    worst = confused(counts, 3)
+    worst = measures.confused(counts, 3)
     if not worst:
-        return Text(f"Every {flat.noun} is predicted right.")
+        return doc.Text(f"Every {flat.noun} is predicted right.")
     support = counts.sum(1)
     shown = [
         f"'{flat.labels[t]}' predicted as '{flat.labels[c]}' ({n:,} of {support[t]:,}, {percent(n / support[t])})"
@@ -266,24 +243,24 @@ def _sentence(counts: Array, flat: Flat) -> Text:
     first = f"{wrong:,} of {count(n, flat.noun)} {'is' if wrong == 1 else 'are'} wrong"
     if n > 1 and n - wrong <= support.max():
         first += f", no fewer than with the answer '{flat.labels[int(support.argmax())]}' for all"
-    return Text(f"{first}. Most often confused: {'; '.join(shown).replace(' %', NARROW)}.")
+    return doc.Text(f"{first}. Most often confused: {'; '.join(shown).replace(' %', NARROW)}.")
 
 
-def _never(scores: ClassScores, flat: Flat) -> list[Text]:
+def _never(scores: measures.ClassScores, flat: Flat) -> list[doc.Text]:
     unseen = [flat.labels[k] for k in np.flatnonzero(scores.support == 0).tolist()]
     if not unseen:
         return []
     shown = ", ".join(f"'{label}'" for label in unseen[:8]) + (", …" if len(unseen) > 8 else "")
     which, whose = ("This class does", "its") if len(unseen) == 1 else (f"These {len(unseen):,} classes do", "their")
     said = f"{which} not occur in these {flat.noun}s, so {whose} recall is not known: {shown}."
-    return [Text(said, "note")]
+    return [doc.Text(said, "note")]
 
 
-def _pairs(counts: Array, flat: Flat) -> list[Block]:
+def _pairs(counts: Array, flat: Flat) -> list[doc.Block]:
     support, called = counts.sum(1), counts.sum(0)
     rows = [
         (flat.labels[t], flat.labels[c], f"{n:,}", percent(n / support[t]), percent(n / called[c]))
-        for t, c, n in confused(counts, _PAIRS)
+        for t, c, n in measures.confused(counts, _PAIRS)
     ]
     columns = ("True", "Predicted", flat.noun.capitalize() + "s", "Of the true class", "Of the predicted")
     return [table(f"The {len(rows)} pairs that are confused most", columns, rows, texts=2)] if rows else []
@@ -296,16 +273,16 @@ _MOVING = ("Precision", "Recall", "F1", "Accuracy", *_COUNTED)  # in the order o
 _BARS = 20
 
 
-def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
+def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[doc.Block]:
     """Return the values at a threshold that can be moved, and the curves; ids of elements begin with ``anchor``."""
     default = 0.5 if flat.probabilities else 0.0
     grid_of = thresholds(flat.scores, default, probabilities=flat.probabilities)
-    counts = at_thresholds(flat.true, flat.scores, grid_of)
+    counts = measures.at_thresholds(flat.true, flat.scores, grid_of)
     at = int(np.flatnonzero(grid_of == default)[0])
     tp, fp, fn, tn = (int(x[at]) for x in counts)
     fewer, part = sample(flat)
-    curves = both_curves(fewer.true, fewer.scores)
-    charts: list[Block] = [_histogram(flat, default)]
+    curves = measures.both_curves(fewer.true, fewer.scores)
+    charts: list[doc.Block] = [_histogram(flat, default)]
     charts += [_curve(curve, k, (tp, fp, fn, tn), anchor) for k, curve in enumerate(curves) if curve is not None]
     if flat.probabilities:
         words = Wording(f"'{flat.labels[1]}'", f"Share that is '{flat.labels[1]}'")
@@ -313,10 +290,10 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
     slider = [_slider(flat, grid_of, counts, at, anchor)] if curves[0] is not None else []
     return [
         _binary_values(flat, (tp, fp, fn, tn), curves),
-        *(Text(f"{note}.", "note") for note in _notes(head, flat, default)),
-        Group("beside", [matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor), *slider]),
+        *(doc.Text(f"{note}.", "note") for note in _notes(head, flat, default)),
+        doc.Group("beside", [matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor), *slider]),
         *part,
-        Group("charts", charts),
+        doc.Group("charts", charts),
     ]
 
 
@@ -330,7 +307,9 @@ def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
     return np.unique([*even, *(float(f"{value:.4g}") for value in dense.tolist()), default]) + 0.0  # no -0
 
 
-def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[Curve | None, Curve | None]) -> Facts:
+def _binary_values(
+    flat: Flat, counts: tuple[int, int, int, int], curves: tuple[measures.Curve | None, measures.Curve | None]
+) -> doc.Facts:
     """Return the values of the whole head at its default threshold."""
     tp, fp, fn, tn = counts
     n, positive = tp + fp + fn + tn, tp + fn
@@ -343,7 +322,7 @@ def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: tuple[
         shown.append((name, "not defined" if curve is None else amount(curve.area)))
     if flat.probabilities:
         shown.append(("Brier score", amount(float(np.mean((flat.scores - flat.true) ** 2)))))
-    return Facts(shown)
+    return doc.Facts(shown)
 
 
 def _part(a: float, b: float) -> float:
@@ -371,7 +350,7 @@ def _notes(head: HeadAnswers, flat: Flat, default: float) -> list[str]:
     return notes
 
 
-def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) -> Element:
+def _slider(flat: Flat, grid_of: Array, counts: measures.Counts, at: int, anchor: str) -> doc.Element:
     """Return the control that moves the threshold, with the counts for all thresholds as data."""
     with np.errstate(invalid="ignore"):
         f1 = np.nan_to_num(2 * counts.tp / np.maximum(2 * counts.tp + counts.fp + counts.fn, 1))
@@ -384,7 +363,7 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
         f'<p class="note">F1 is largest, {share(float(f1[best]))}, above {grid_of[best]:.3g}. '
         f"A threshold that is chosen on these {text(flat.noun)}s looks a little better on them than it is.</p>"
     )
-    return Element(
+    return doc.Element(
         f'<div class="threshold"><h4>Another threshold</h4><div class="js-only" data-threshold="{anchor}">'
         f'<p class="slide"><label for="{anchor}-range">Threshold</label>'
         f'<input type="range" id="{anchor}-range" min="0" max="{len(grid_of) - 1}" step="1" value="{at}">'
@@ -393,7 +372,7 @@ def _slider(flat: Flat, grid_of: Array, counts: Counts, at: int, anchor: str) ->
     )
 
 
-def _curve(curve: Curve, which: int, counts: tuple[int, int, int, int], anchor: str) -> Figure:
+def _curve(curve: measures.Curve, which: int, counts: tuple[int, int, int, int], anchor: str) -> doc.Figure:
     """Return the chart of a curve, with a dot at the threshold."""
     tp, fp, fn, tn = counts
     base = (tp + fn) / (tp + fp + fn + tn)
@@ -413,10 +392,10 @@ def _curve(curve: Curve, which: int, counts: tuple[int, int, int, int], anchor: 
     moves = f'data-moves="{anchor}" data-curve-kind="{which}" data-width="{plot.width:g}" data-height="{plot.height:g}"'
     plot.marks[-1] = plot.marks[-1].replace("<circle ", f"<circle {moves} ", 1)
     below = f"{area} {share(curve.area)}; a guess has {chance}. The dot is at the threshold."
-    return Figure(title, plot.drawing(), [Text(below, "note")])
+    return doc.Figure(title, plot.drawing(), [doc.Text(below, "note")])
 
 
-def _histogram(flat: Flat, default: float) -> Figure:
+def _histogram(flat: Flat, default: float) -> doc.Figure:
     """Return the chart of how the scores of both classes are spread, each as shares of its class."""
     low, high = (0.0, 1.0) if flat.probabilities else (float(flat.scores.min()), float(flat.scores.max()))
     across = linear([low, high])
@@ -426,19 +405,19 @@ def _histogram(flat: Flat, default: float) -> Figure:
     if across.low <= default <= across.high:
         plot.line([(default, plot.up.low), (default, plot.up.high)], "soft")
     lines = [(f"line {kind}", f"{flat.labels[k]}, the {('left', 'right')[k]} bar") for k, kind in enumerate("ba")]
-    note = Text(f"Each class adds up to 1. The line is the threshold {default:g}.", "note")
-    return Figure(f"{name}, by true class", plot.drawing(), [Legend(lines), note])
+    note = doc.Text(f"Each class adds up to 1. The line is the threshold {default:g}.", "note")
+    return doc.Figure(f"{name}, by true class", plot.drawing(), [doc.Legend(lines), note])
 
 
 # A head of several units, each of which answers whether its label applies.
 _LABEL = Wording("a label", "Share to which it applies")
 
 
-def labels_head(flat: Flat) -> list[Block]:
+def labels_head(flat: Flat) -> list[doc.Block]:
     """Return the scores of each label at the default threshold, the curves, and the pooled reliability."""
     limit = 0.5 if flat.probabilities else 0.0
     called = flat.scores > limit
-    scores = class_scores((called & flat.true).sum(0).astype(np.float64), flat.true.sum(0), called.sum(0))
+    scores = measures.class_scores((called & flat.true).sum(0).astype(np.float64), flat.true.sum(0), called.sum(0))
     fewer, part = sample(flat)
     curves = areas(fewer.true, fewer.scores)
     tp = float((called & flat.true).sum())
@@ -462,5 +441,5 @@ def labels_head(flat: Flat) -> list[Block]:
     note = f"A label is predicted where its {of} is above {limit:g}."
     unseen = int((scores.support == 0).sum())
     note += f" {unseen:,} of {len(flat.labels):,} labels never occur here." if unseen else ""
-    facts = Facts([(name, amount(value)) for name, value in values.items()])
-    return [facts, Text(note, "note"), each, *part, Group("charts", charts)]
+    facts = doc.Facts([(name, amount(value)) for name, value in values.items()])
+    return [facts, doc.Text(note, "note"), each, *part, doc.Group("charts", charts)]

@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.base.document import Block, Element, Folded, Group, Legend, Section, Text
 from graphspec.base.text import count
-from graphspec.show.drawing.curves import (
-    Best,
-    Scale,
-    best_epoch,
-    epochs,
-    for_values,
-    logarithmic,
-    number,
-    panels_of,
-    pieces,
-)
+from graphspec.show.drawing import curves as axes
 from graphspec.show.html import text
 from graphspec.show.report.charts import LEFT, Plot
 from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
@@ -77,7 +67,7 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list
     lines = [line for panel in panels for line in panel.lines]
     count = max((len(line.values) for line in lines), default=0)
     kept = thinned(count, len(lines))
-    across = epochs(max(count, 1))
+    across = axes.epochs(max(count, 1))
     figures = [_figure(panel, across, kept, marks, f"{name}:{k}") for k, panel in enumerate(panels)]
     numbers = {
         "epochs": [k + 1 for k in kept],
@@ -89,17 +79,17 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list
 
 
 def _shown(values: Sequence[float], kept: Sequence[int]) -> list[str | None]:
-    return [number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
+    return [axes.number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
 
 
-def _figure(panel: Panel, across: Scale, kept: Sequence[int], marks: Sequence[Mark], key: str) -> str:
+def _figure(panel: Panel, across: axes.Scale, kept: Sequence[int], marks: Sequence[Mark], key: str) -> str:
     finite = [v for line in panel.lines for v in line.values if math.isfinite(v)]
     if not finite:
         return ""
-    best = for_values(finite)
+    best = axes.for_values(finite)
     plots = {"chart-only": _plot(panel, across, best, kept, marks)}
     if min(finite) > 0 and not best.log and max(finite) > min(finite):
-        log = _plot(panel, across, logarithmic(finite), kept, marks)
+        log = _plot(panel, across, axes.logarithmic(finite), kept, marks)
         plots = {"chart-auto": plots["chart-only"], "chart-log": log}
     plot = next(iter(plots.values()))
     numbers = {"left": LEFT, "wide": plot.width, "tall": plot.height, "low": across.low, "high": across.high}
@@ -108,7 +98,7 @@ def _figure(panel: Panel, across: Scale, kept: Sequence[int], marks: Sequence[Ma
     return f'<figure data-curve="{text(key)}" {place}>{shown}</figure>'
 
 
-def _plot(panel: Panel, across: Scale, up: Scale, kept: Sequence[int], marks: Sequence[Mark]) -> Plot:
+def _plot(panel: Panel, across: axes.Scale, up: axes.Scale, kept: Sequence[int], marks: Sequence[Mark]) -> Plot:
     note = " (log scale)" if up.log else ""
     plot = Plot(across, up, "epoch", panel.name + note, _summary(panel))
     for mark in marks:
@@ -119,7 +109,7 @@ def _plot(panel: Panel, across: Scale, up: Scale, kept: Sequence[int], marks: Se
     for line in panel.lines:
         run = "" if line.run is None else f' data-run="{line.run}"'
         plot.marks.append(f"<g{run}>")
-        for piece in pieces(line.values, kept):
+        for piece in axes.pieces(line.values, kept):
             if len(piece) == 1:
                 plot.dots(piece, [""], line.kind)
             else:
@@ -134,7 +124,7 @@ def _summary(panel: Panel) -> str:
     for line in panel.lines[:6]:
         finite = [v for v in line.values if math.isfinite(v)]
         if finite:
-            parts.append(f"{line.label} from {number(finite[0])} to {number(finite[-1])}")
+            parts.append(f"{line.label} from {axes.number(finite[0])} to {axes.number(finite[-1])}")
     more = len(panel.lines) - 6
     return f"{panel.name} by epoch: {', '.join(parts)}" + (f", and {more} more" if more > 0 else "")
 
@@ -151,7 +141,7 @@ def curves(found: Findings) -> Section | None:
     ended = max(map(len, history.values()), default=0)
     if not ended:
         return None
-    named = panels_of(history)
+    named = axes.panels_of(history)
     panels = [
         Panel(name, [Line(key, history[key], "a" if key == name else "b") for key in keys])
         for name, keys in named.items()
@@ -184,14 +174,14 @@ def learning_rates(found: Findings) -> list[float]:
     return [math.nan if rate is None else rate for rate in known]
 
 
-def best_of(found: Findings) -> Best | None:
+def best_of(found: Findings) -> axes.Best | None:
     """Return the epoch that is best by what the callbacks monitor, else by the validation loss, else by the loss."""
     for callback in found.model.spec.training.callbacks:
         if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor not in found.history:
             continue
         if isinstance(callback, EarlyStopping) or callback.save_best_only:
-            return best_epoch(found.history, callback.monitor, None if callback.mode == "auto" else callback.mode)
-    return best_epoch(found.history)
+            return axes.best_epoch(found.history, callback.monitor, None if callback.mode == "auto" else callback.mode)
+    return axes.best_epoch(found.history)
 
 
 def _sentence(found: Findings, ended: int) -> str:
@@ -201,7 +191,7 @@ def _sentence(found: Findings, ended: int) -> str:
     if best is None:
         return f"{ended:,} epochs."
     last = "the last epoch" if best.epoch == ended else f"epoch {best.epoch:,} of {ended:,}"
-    return f"Best in {last}: {best.key} {number(best.value)}."
+    return f"Best in {last}: {best.key} {axes.number(best.value)}."
 
 
 def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str]]]:

@@ -8,23 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.base.document import (
-    UNDEFINED,
-    Block,
-    Drawing,
-    Facts,
-    Figure,
-    Folded,
-    Group,
-    Heading,
-    Inline,
-    Items,
-    Legend,
-    Section,
-    Span,
-    Table,
-    Text,
-)
+from graphspec.base import document as doc
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
@@ -71,7 +55,7 @@ def readings(head: HeadAnswers) -> tuple[list[list[int]], list[list[int]], Array
     return true, read, edits(decoded, sizes, labels, counts)
 
 
-def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Block]:
+def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[doc.Block]:
     """Return the edits of the readings, the worst of them, and the labels that are confused."""
     true, read, distances = readings(head)
     names = labels_of(head, head.answers.shape[-1])
@@ -80,17 +64,17 @@ def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Blo
     facts = [("Rows read without a mistake", share(1 - len(wrong) / len(distances)))]
     facts.append(("Edits per label", amount(float(distances.sum()) / total) if total else "not defined"))
     facts += [("Edits per row", amount(float(distances.mean()))), ("Labels per row", amount(total / len(true)))]
-    values = Facts(facts)
+    values = doc.Facts(facts)
     undone = int((~np.isfinite(head.answers).reshape(len(head.answers), -1).all(1)).sum())
-    note = [Text(f"{count(undone, 'row')} with answers that are no finite numbers.", "note")] if undone else []
+    note = [doc.Text(f"{count(undone, 'row')} with answers that are no finite numbers.", "note")] if undone else []
     if not len(wrong):
-        return [values, *note, Text("Every row is read without a mistake.")]
+        return [values, *note, doc.Text("Every row is read without a mistake.")]
     cells = float(np.mean([min(len(true[k]), _LONGEST) * min(len(read[k]), _LONGEST) for k in wrong.tolist()]))
     rows_aligned = min(len(wrong), max(int(_CELLS / max(cells, 1)), 1))
     some = wrong[evenly(len(wrong), rows_aligned)].tolist()
     confusions, sentence = _confusions([(true[k], read[k]) for k in some], names, len(wrong))
-    charts = Group("charts", [_distances(distances), *_by_length(np.array([len(t) for t in true]), distances)])
-    tables = Group("beside", [_worst(true, read, distances, names, name_of), confusions])
+    charts = doc.Group("charts", [_distances(distances), *_by_length(np.array([len(t) for t in true]), distances)])
+    tables = doc.Group("beside", [_worst(true, read, distances, names, name_of), confusions])
     return [values, *note, sentence, charts, tables]
 
 
@@ -103,7 +87,7 @@ def _written(sequence: list[int], names: list[str]) -> str:
 
 def _worst(
     true: list[list[int]], read: list[list[int]], distances: Array, names: list[str], name_of: Callable[[int], str]
-) -> Table:
+) -> doc.Table:
     """Return the readings with the most edits."""
     order = [k for k in np.argsort(-distances, kind="stable")[:_WORST].tolist() if distances[k]]
     shown = []
@@ -114,7 +98,7 @@ def _worst(
     return table(f"The {count(len(shown), 'worst reading', 'worst readings')}", columns, shown, texts=2)
 
 
-def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wrong: int) -> tuple[Table, Text]:
+def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wrong: int) -> tuple[doc.Table, doc.Text]:
     """Return the table of the edits that occur most often, and a sentence about their kinds."""
     kinds: Counter[str] = Counter()
     found: Counter[tuple[str, str]] = Counter()
@@ -132,7 +116,7 @@ def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wron
     shown = ", ".join(f"{percent(kinds[kind] / total)} {word}" for kind, word in words.items() if kinds[kind])
     of = count(wrong, "row") if len(pairs) == wrong else f"{len(pairs):,} of {wrong:,} rows"
     columns = ("True", "Read", "Edit", "Times", "Of all edits")
-    said = Text(f"Of the edits in {of} with mistakes: {shown}.")
+    said = doc.Text(f"Of the edits in {of} with mistakes: {shown}.")
     return table("The edits that occur most often", columns, rows, texts=3), said
 
 
@@ -143,7 +127,7 @@ def _name(label: int | None, names: list[str]) -> str:
     return "(space)" if name == " " else name
 
 
-def _distances(distances: Array) -> Figure:
+def _distances(distances: Array) -> doc.Figure:
     """Return the chart of how many rows have how many edits."""
     last = min(int(distances.max()), _BARS)
     counts = np.bincount(np.minimum(distances.astype(np.int64), last), minlength=last + 1)
@@ -158,10 +142,10 @@ def _distances(distances: Array) -> Figure:
     tips[-1] = tips[-1].replace(":", " or more:") if more else tips[-1]
     plot.bars(bars[:1], tips[:1], "good")
     plot.bars(bars[1:], tips[1:], "a")
-    return Figure("Edits per row", plot.drawing())
+    return doc.Figure("Edits per row", plot.drawing())
 
 
-def _by_length(lengths: Array, distances: Array) -> list[Figure]:
+def _by_length(lengths: Array, distances: Array) -> list[doc.Figure]:
     """Return the chart of the edits per label by the length of the row."""
     groups = np.unique(np.quantile(lengths, np.linspace(0, 1, 9)).astype(np.int64))
     bars: list[tuple[float, float, float]] = []
@@ -181,7 +165,7 @@ def _by_length(lengths: Array, distances: Array) -> list[Figure]:
     summary = f"Edits per label by the number of labels: from {min(rates):.3f} to {max(rates):.3f}"
     plot = Plot(across, linear([0.0, max(*rates, 0.01)]), "Labels in the row", "Edits per label", summary)
     plot.bars(bars, tips)
-    return [Figure("Edits per label by length", plot.drawing())]
+    return [doc.Figure("Edits per label by length", plot.drawing())]
 
 
 # A head that places rows near the rows of their group: whether neighbours are of one group.
@@ -189,7 +173,7 @@ MOST_ROWS = 1_500  # all pairs of them are compared
 _GROUP_BARS = 24
 
 
-def groups_head(head: HeadAnswers) -> list[Block]:
+def groups_head(head: HeadAnswers) -> list[doc.Block]:
     """Return how often nearest rows are of one group, and how alike pairs are."""
     assert head.targets is not None
     points, groups = head.answers.reshape(len(head.answers), -1).astype(np.float64), head.targets.reshape(-1)
@@ -201,7 +185,7 @@ def groups_head(head: HeadAnswers) -> list[Block]:
         points, groups = points[rows], groups[rows]
     notes = [f"{count(lost, 'row')} with answers that are no finite numbers do not count."] if lost else []
     if len(points) < 2:
-        return [*(Text(note, "note") for note in notes), Text("There are too few rows to compare.")]
+        return [*(doc.Text(note, "note") for note in notes), doc.Text("There are too few rows to compare.")]
     alike = _cosines(points)
     same = groups[:, None] == groups[None, :]
     np.fill_diagonal(same, False)
@@ -219,8 +203,8 @@ def groups_head(head: HeadAnswers) -> list[Block]:
     if alone:
         what = "is the only one of its group, and does" if alone == 1 else "are the only ones of their groups, and do"
         notes.append(f"{count(alone, 'row')} {what} not count in the shares of nearest rows.")
-    charts = [Group("charts", [_histogram(alike[above], same[above])])] if curve is not None else []
-    return [Facts(values), *(Text(note, "note") for note in notes), *charts]
+    charts = [doc.Group("charts", [_histogram(alike[above], same[above])])] if curve is not None else []
+    return [doc.Facts(values), *(doc.Text(note, "note") for note in notes), *charts]
 
 
 def _cosines(points: Array) -> Array:
@@ -241,14 +225,14 @@ def _recall(alike: Array, same: Array, paired: Array, k: int) -> str:
     return share(float(np.take_along_axis(same, nearest, 1)[paired].any(1).mean()))
 
 
-def _histogram(alike: Array, same: Array) -> Figure:
+def _histogram(alike: Array, same: Array) -> doc.Figure:
     """Return the chart of how alike pairs of one group and of two groups are."""
     groups = [("pairs of two groups", alike[~same]), ("pairs of one group", alike[same])]
     names = ("Cosine of two rows", "Share of the pairs", "Cosine of pairs of rows")
     across = linear([float(alike.min()), float(alike.max())])
     plot = halves(groups, across, _GROUP_BARS, names, ".2f", 0.0)
-    below = Legend([("line b", f"{groups[0][0]}, the left bar"), ("line a", f"{groups[1][0]}, the right bar")])
-    return Figure("How alike pairs of rows are", plot.drawing(), [below])
+    below = doc.Legend([("line b", f"{groups[0][0]}, the left bar"), ("line a", f"{groups[1][0]}, the right bar")])
+    return doc.Figure("How alike pairs of rows are", plot.drawing(), [below])
 
 
 # A head whose answers are pictures: some of them beside what went in and what is true.
@@ -264,7 +248,7 @@ _COLOURS = np.array(
 )  # fmt: skip
 
 
-def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> list[Block]:
+def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> list[doc.Block]:
     """Return pictures of some rows, from the smallest to the largest loss; nothing if the head answers none."""
     shape, targets = head.answers.shape, head.targets
     if len(shape) != 4 or min(shape[1:3]) < _SMALLEST or targets is None or head.head.loss is None:
@@ -277,23 +261,23 @@ def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Calla
     for k in order[evenly(len(order), _ROWS)].tolist():
         arrays = map(np.asarray, judged.inputs(k).values())
         inputs = [a for a in arrays if is_picture(a.shape) and a.dtype.kind in "fiub"]
-        shown: list[Inline] = [_image(pixels(inputs[0]), f"input of {name_of(k)}") if inputs else UNDEFINED]
+        shown: list[doc.Inline] = [_image(pixels(inputs[0]), f"input of {name_of(k)}") if inputs else doc.UNDEFINED]
         shown += [_image(_pixels(a, flat), f"{what} of {name_of(k)}") for a, what in _both(head, targets, k, flat)]
         loss = "" if head.losses is None else f", loss {amount(float(head.losses[k]))}"
         rows.append([name_of(k) + loss, *shown])
     caption = "Some rows" if head.losses is None else "Some rows, from the smallest to the largest loss"
-    return [*_colours(flat), Table(("Row", "Input", "True", "Answer"), rows, caption, kind="pictures")]
+    return [*_colours(flat), doc.Table(("Row", "Input", "True", "Answer"), rows, caption, kind="pictures")]
 
 
-def _colours(flat: Flat) -> list[Block]:
+def _colours(flat: Flat) -> list[doc.Block]:
     """Return which class has which colour."""
     if flat.kind != "classes":
         return []
-    shown: list[Inline] = ["Colours of the classes: "]
+    shown: list[doc.Inline] = ["Colours of the classes: "]
     for k, label in enumerate(flat.labels[: len(_COLOURS)]):
         colour = ",".join(map(str, _COLOURS[k % len(_COLOURS)].tolist()))
-        shown += [Drawing(f'<span style="background: rgb({colour})"></span>'), label]
-    return [Text(tuple(shown), "note colours")]
+        shown += [doc.Drawing(f'<span style="background: rgb({colour})"></span>'), label]
+    return [doc.Text(tuple(shown), "note colours")]
 
 
 def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[tuple[Array, str]]:
@@ -314,15 +298,15 @@ def _pixels(values: Array, flat: Flat) -> Array:
     return pixels(np.clip(values, 0, 1) if flat.probabilities or flat.kind == "binary" else values)
 
 
-def _image(image: Array, what: str) -> Drawing:
-    return Drawing(f'<img src="{small_uri(image, _ROOM)}" alt="{text(what)}">', what)
+def _image(image: Array, what: str) -> doc.Drawing:
+    return doc.Drawing(f'<img src="{small_uri(image, _ROOM)}" alt="{text(what)}">', what)
 
 
 # A head without targets: how its values are spread.
 _VALUE_UNITS = 30
 
 
-def values_head(flat: Flat) -> Table:
+def values_head(flat: Flat) -> doc.Table:
     """Return the spread of the values of each unit."""
     values = flat.scores.reshape(-1, flat.scores.shape[-1] if flat.scores.ndim > 1 else 1).astype(np.float64)
     units = values.shape[1]
@@ -366,10 +350,12 @@ _TERMS: tuple[tuple[str, str, str], ...] = (  # kinds of heads, a name and its m
 )
 
 
-def terms(kinds: Collection[Kind]) -> list[Block]:
+def terms(kinds: Collection[Kind]) -> list[doc.Block]:
     """Return the words of these kinds of heads with their meanings; nothing if they need none."""
-    shown = [(Span(name, "b"), f": {meaning}") for of, name, meaning in _TERMS if not {*kinds}.isdisjoint(of.split())]
-    return [Folded("What these values mean", [Items(shown, "note")])] if shown else []
+    shown = [
+        (doc.Span(name, "b"), f": {meaning}") for of, name, meaning in _TERMS if not {*kinds}.isdisjoint(of.split())
+    ]
+    return [doc.Folded("What these values mean", [doc.Items(shown, "note")])] if shown else []
 
 
 _WORDS: dict[Kind, str] = {
@@ -384,35 +370,35 @@ _WORDS: dict[Kind, str] = {
 _UNITS = {"classes": ("class", "classes"), "labels": ("label", "labels"), "numbers": ("number", "numbers")}
 
 
-def heads(found: Findings) -> Section | None:
+def heads(found: Findings) -> doc.Section | None:
     """Return what each head answers for the judged rows; None if there are none."""
     judged = found.judged
     if judged is None or not judged.heads:
         return None
-    shown = [Group("head", _head(found, judged, name, k)) for k, name in enumerate(judged.heads)]
+    shown = [doc.Group("head", _head(found, judged, name, k)) for k, name in enumerate(judged.heads)]
     explained = terms({flatten(head).kind for head in judged.heads.values()})
     kept = len(judged.rows)
     part = f"{count(judged.total, judged.part + ' row')}"
     used = f"{'all ' if kept > 1 else ''}{part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
-    return Section("heads", "Predictions", [Text(f"From {used}.", "muted"), *shown, *explained])
+    return doc.Section("heads", "Predictions", [doc.Text(f"From {used}.", "muted"), *shown, *explained])
 
 
-def _head(found: Findings, judged: Scored, name: str, number: int) -> list[Block]:
+def _head(found: Findings, judged: Scored, name: str, number: int) -> list[doc.Block]:
     """Return what a head answers."""
     head = judged.heads[name]
     flat = flatten(head)
     loss = "no loss" if head.head.loss is None else f"loss {head.head.loss.label}"
-    parts: list[Block] = [
-        Heading(name, id=f"head-{number}"),
-        Text(f"{_purpose(flat)}; {loss}.", "muted"),
-        *(Text(f"{note[:1].upper()}{note[1:]}.", "note") for note in flat.notes),
+    parts: list[doc.Block] = [
+        doc.Heading(name, id=f"head-{number}"),
+        doc.Text(f"{_purpose(flat)}; {loss}.", "muted"),
+        *(doc.Text(f"{note[:1].upper()}{note[1:]}.", "note") for note in flat.notes),
     ]
     if not len(flat.scores):
-        return [*parts, Text(f"No {flat.noun} is left to be judged.")]
+        return [*parts, doc.Text(f"No {flat.noun} is left to be judged.")]
     return [*parts, *_body(found, judged, name, head, flat, f"head-{number}")]
 
 
-def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
+def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> list[doc.Block]:
     place = places(found.model.spec, judged.part)
 
     def row_name(row: int) -> str:
@@ -438,7 +424,7 @@ def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: F
     return [*blocks, *example_images(judged, head, flat, row_name)]
 
 
-def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[Block]:
+def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[doc.Block]:
     """Return the metrics of a head of classes beside those of simple rules."""
     metrics, scores = rule_scores(head, rules)
     if len(scores) < 2:
