@@ -173,7 +173,7 @@ def _print_results(running: RunningMetrics) -> None:
     """Print the values, then confusion matrices, then what is known of each head."""
     import numpy as np
 
-    from graphspec.base.terminal import lines_of
+    from graphspec.base.document import Text
     from graphspec.cli.results import head_tables, matrix_lines
     from graphspec.engine.runtime.running_metrics import ClassCounts
 
@@ -184,13 +184,11 @@ def _print_results(running: RunningMetrics) -> None:
     for table in running.tables():
         has_table = any(np.array_equal(table.counts, counts) for counts in pairs)  # of its classes, below
         lines = matrix_lines(table, width, has_ratios=not has_table, may_be_list=not has_table)
-        if lines:
-            _print_block(lines)
-        else:
-            out("")
+        _print_block(lines)
+        if not lines:
             out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
     for blocks in head_tables(found, width):
-        _print_block(lines_of(blocks, width))
+        out_blocks([Text(""), *blocks])
 
 
 def _print_values(running: RunningMetrics, most: int | None = None) -> None:

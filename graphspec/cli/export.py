@@ -90,14 +90,12 @@ def _file(output: Path | None) -> Iterator[Path]:
 def _writers(mlflow: Path | None, triton: Path | None, name: str) -> list[Any]:
     """Return functions that write a file into the folders. A folder that must not be replaced is refused at once."""
     found: list[Any] = []
+    if mlflow is not None or triton is not None:
+        from graphspec.export import folders
     if mlflow is not None:
-        from graphspec.export import folders as to_mlflow
-
-        to_mlflow.refuse_not_mlflow(mlflow)
-        found.append(partial(to_mlflow.write_mlflow, mlflow))
+        folders.refuse_not_mlflow(mlflow)
+        found.append(partial(folders.write_mlflow, mlflow))
     if triton is not None:
-        from graphspec.export import folders as to_triton
-
-        to_triton.refuse_not_triton(triton, name)
-        found.append(partial(to_triton.write_triton, triton))
+        folders.refuse_not_triton(triton, name)
+        found.append(partial(folders.write_triton, triton))
     return found

@@ -93,7 +93,8 @@ def class_table(found: ClassCounts, *, whole: bool) -> list[Block]:
     for k in order:
         numbers = (_three(values[k]) for values in (precision, recall, f1))
         rows.append([" ".join(found.labels[k].split()), f"{found.true[k]:,}", *numbers, _taken_for(found, k)])
-    mean = ["mean of classes", "", *(_three(_mean(values)) for values in (precision, recall, f1)), ""]
+    known = [values[~np.isnan(values)] for values in (precision, recall, f1)]
+    mean = ["mean of classes", "", *(_three(float(v.mean()) if v.size else float("nan")) for v in known), ""]
     columns = [Column(found.head, cut="middle", most=_LONGEST)]
     columns += [Column(name, "number") for name in ("rows", "precision", "recall", "F1")]
     taken = "taken for" if any(row[-1] for row in rows) else ""
@@ -110,23 +111,15 @@ def _ratio(part: Array, whole: Array) -> Array:
     return ratio
 
 
-def _mean(values: Array) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
 def _three(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 def _taken_for(found: ClassCounts, k: int) -> str:
     """Return the wrong class that is answered most often for a class, and how often."""
-    if found.pairs is None:
-        return ""
-    wrong = found.pairs[k].copy()
-    wrong[k] = 0
-    other = int(wrong.argmax())
-    return f"{wrong[other]:,} {' '.join(found.labels[other].split())}" if wrong[other] else ""
+    wrong = [] if found.pairs is None else [0 if other == k else n for other, n in enumerate(found.pairs[k].tolist())]
+    most = max(wrong, default=0)
+    return f"{most:,} {' '.join(found.labels[wrong.index(most)].split())}" if most else ""
 
 
 def error_table(found: Sequence[NumberErrors]) -> list[list[Block]]:
@@ -190,7 +183,7 @@ def _tables(table: ResultTable, *, has_ratios: bool) -> Iterator[list[Block]]:
 
 def _ratios(counts: Array, axis: int) -> list[str]:
     """Return the recall (axis 1) or the precision (axis 0) of each class, ``-`` without rows."""
-    return [f"{a / b:.3f}" if b else "-" for a, b in zip(counts.diagonal(), counts.sum(axis), strict=True)]
+    return list(map(_three, _ratio(counts.diagonal(), counts.sum(axis))))
 
 
 def _listed(table: ResultTable) -> Iterator[Block]:

@@ -184,11 +184,10 @@ def _said(found: Findings, judged: Scored) -> Text:
 
 def _tiles(found: Findings, judged: Scored) -> Group:
     """Return the main values: metrics with one value each, then the loss."""
-    losses = {"loss", *(f"{name}_loss" for name in judged.heads)}
-    metrics = [key for key in judged.results if key not in losses and key not in judged.meanings]
-    chosen = [*metrics[: _TILES - 1], "loss"]
+    others = {"loss", *(f"{name}_loss" for name in judged.heads), *judged.meanings}
+    metrics = [key for key in judged.results if key not in others]
     tiles: list[Block] = []
-    for key in chosen:
+    for key in (*metrics[: _TILES - 1], "loss"):
         more = between(found.intervals.get(key)) or "\u00a0"
         tiles.append(Group("tile", [Text(key, "name"), Text(number(judged.results[key]), "value"), Text(more, "more")]))
     return Group("tiles", tiles)
@@ -198,9 +197,8 @@ def _table(found: Findings, judged: Scored) -> Block:
     """Return all values, as ``graphspec evaluate`` prints them, beside those of the last epoch."""
     train = {key: values[-1] for key, values in found.history.items() if values}
     prefixes = {"training": "", "validation": "val_"}
-    last = [
-        c for c, start in prefixes.items() if c != judged.part and any(start + key in train for key in judged.results)
-    ]
+    trained = {c: any(start + key in train for key in judged.results) for c, start in prefixes.items()}
+    last = [c for c in prefixes if c != judged.part and trained[c]]
     columns = ["Loss or metric", judged.part, "95 % interval", *last, *(["of"] if judged.meanings else [])]
     rows = []
     for key, value in judged.results.items():

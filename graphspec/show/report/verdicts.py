@@ -225,8 +225,7 @@ class Verdict:
     @property
     def better(self) -> bool | None:
         """Whether the network is better; None if other rows might say otherwise."""
-        ahead = self.score > self.other if self.metric == "accuracy" else self.score < self.other
-        if not ahead:
+        if not (self.score > self.other if self.metric == "accuracy" else self.score < self.other):
             return False
         return True if self.gain is not None and self.gain.low > 0 else None
 
@@ -259,12 +258,10 @@ class Line(NamedTuple):
 
 def lines(found: Sequence[Verdict]) -> list[Line]:
     """Return the verdicts in words, a line for each head."""
-    heads = list(dict.fromkeys(verdict.head for verdict in found))
+    heads = {verdict.head: [each for each in found if each.head == verdict.head] for verdict in found}
     shown = []
-    for head in heads:
-        own = [verdict for verdict in found if verdict.head == head]
-        said = " ".join(map(str, own))
-        ways = [verdict.better for verdict in own]
+    for head, own in heads.items():
+        said, ways = " ".join(map(str, own)), [verdict.better for verdict in own]
         shown.append(Line(f"{head}: {said}" if len(heads) > 1 else said, True if True in ways else ways[-1]))
     return shown
 

@@ -58,10 +58,10 @@ def shown(field: Field, value: Array, room: int = 4000) -> Inline:
         return Span("empty", "missing")
     if value.dtype == object:
         return _texts(field, value)
+    line = value.reshape(-1)
     if value.size == 1:
-        return MISSING if field.missing(value).any() else plain(value.reshape(-1)[0])
-    line = value.reshape(-1) if value.size == max(value.shape) else None
-    if line is None:
+        return MISSING if field.missing(value).any() else plain(line[0])
+    if value.size != max(value.shape):
         return _summary(field, value)
     if line.dtype.kind != "f":
         return _runs(["missing" if v == MISSING_INTEGER else str(v) for v in line.tolist()])
