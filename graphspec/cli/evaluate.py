@@ -45,7 +45,7 @@ def evaluate(
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api.model import load
     from graphspec.cli.results import print_verdicts
-    from graphspec.cli.started import started
+    from graphspec.cli.targets import started
     from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
 

@@ -52,8 +52,7 @@ def export(  # noqa: PLR0913 (one for each option)
     """
     from graphspec.api.model import load
     from graphspec.base.errors import UsageError
-    from graphspec.cli.started import started
-    from graphspec.cli.targets import is_onnx, is_spec, refuse_other
+    from graphspec.cli.targets import is_onnx, is_spec, refuse_other, started
     from graphspec.data.paths import moved
 
     wanted = "name a run directory"

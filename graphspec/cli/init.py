@@ -164,7 +164,7 @@ def _description(template: str) -> str:
 
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
     """Write a spec whose columns, network and training fit a table."""
-    from graphspec.cli.spec_text import spec_text
+    from graphspec.cli.filled import spec_text
     from graphspec.engine.compiler.check import check
 
     task = next((task for task in TASKS if task == kind), None)
@@ -211,7 +211,7 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
 
 def table_of(source: Path) -> tuple[Table | Files, list[str]]:
     """Open a table of which no spec says how its text is read; return it with the lines of a spec that say it."""
-    from graphspec.cli.spec_text import form_lines
+    from graphspec.cli.filled import form_lines
     from graphspec.data.database import Table
     from graphspec.data.files import Files, recognized
 

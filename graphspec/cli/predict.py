@@ -145,7 +145,7 @@ def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
 
 def _run(run: Path) -> _Network:
     from graphspec.api.model import load
-    from graphspec.cli.started import started
+    from graphspec.cli.targets import started
     from graphspec.export.onnx import with_labels
     from graphspec.language.declarations import LABEL
 

@@ -123,21 +123,17 @@ _SIGNATURE = ("name", "type", "shape", "meaning")
 _INPUTS = 40  # inputs that the table lists
 _CLASSES = 50  # of a head, above which they are not listed
 _FEW = 30  # rows of a class, below which its share of right answers says little
-_METRICS = {  # names of metrics in the registry of model repositories, by ours
-    "accuracy": "accuracy",
-    "binary_accuracy": "accuracy",
-    "sparse_categorical_accuracy": "accuracy",
-    "categorical_accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1_score": "f1",
-    "auc": "roc_auc",
-    "mae": "mae",
-    "mean_absolute_error": "mae",
-    "mse": "mse",
-    "mean_squared_error": "mse",
-    "r2_score": "r_squared",
+_METRICS = {
+    "accuracy": ("accuracy", "binary_accuracy", "sparse_categorical_accuracy", "categorical_accuracy"),
+    "precision": ("precision",),
+    "recall": ("recall",),
+    "f1": ("f1_score",),
+    "roc_auc": ("auc",),
+    "mae": ("mae", "mean_absolute_error"),
+    "mse": ("mse", "mean_squared_error"),
+    "r_squared": ("r2_score",),
 }
+"""Our names of metrics, by their names in the registry of model repositories."""
 
 
 def card(found: Findings, file: str, licence: str | None = None) -> str:
@@ -213,10 +209,11 @@ def _front_matter(found: Findings, licence: str | None) -> str:
 
 def _known(judged: Scored) -> Iterator[tuple[str, str]]:
     """Yield the keys of finite metrics with one value that model repositories know, with their names there."""
+    theirs = {own: name for name, ours in _METRICS.items() for own in ours}
     for key, value in judged.results.items():
-        own = next((name for head in judged.heads for name in [key.removeprefix(f"{head}_")] if name in _METRICS), key)
-        if own in _METRICS and math.isfinite(value):
-            yield key, _METRICS[own]
+        known = [own for head in judged.heads if (own := key.removeprefix(f"{head}_")) in theirs]
+        if known and math.isfinite(value):
+            yield key, theirs[known[0]]
 
 
 def _data(model: Session, part: str) -> str:

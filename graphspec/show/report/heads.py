@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from importlib.resources import files
+from tomllib import loads
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -322,39 +324,11 @@ def values_head(flat: Flat) -> doc.Table:
 
 
 # What the values of predictions mean, in plain words, for readers who do not know them.
-_TERMS: tuple[tuple[str, str, str], ...] = (  # kinds of heads, a name and its meaning
-    ("classes binary", "Accuracy", "the share of right answers. “Always …” is that of the same answer for all rows."),
-    ("classes binary labels", "Precision", "of the rows that are called a class, the share that is of this class."),
-    ("classes binary labels", "Recall", "of the rows that are of a class, the share that is called so."),
-    ("classes binary labels", "F1", "the harmonic mean of precision and recall: it is high only if both are."),
-    ("classes labels", "Macro", "the mean over the classes: each one counts as much, rare or not."),
-    (
-        "classes binary labels",
-        "ROC AUC",
-        "the area below the ROC curve: how often a row of a class gets a higher score for it than another; 0.5 is a guess.",
-    ),
-    (
-        "classes binary labels",
-        "AP, average precision",
-        "the area below the curve of precision and recall. For rare classes it says more than the ROC AUC.",
-    ),
-    (
-        "classes binary labels",
-        "Expected calibration error",
-        "how far the probabilities are from what comes true: of the answers called 80 % sure, 80 % should be right.",
-    ),
-    ("binary", "Brier score", "the mean of the squared error of the probability: 0 is best."),
-    ("numbers", "MAE, RMSE", "the mean of the absolute errors; the root of the mean of the squared errors."),
-    ("numbers", "R²", "the share of the variance that is explained: 1 is best, 0 is the answer of a constant."),
-    ("sequences", "Edits", "letters that are wrong, missing or too many: the Levenshtein distance."),
-)
-
-
 def terms(kinds: Collection[Kind]) -> list[doc.Block]:
     """Return the words of these kinds of heads with their meanings; nothing if they need none."""
-    shown = [
-        (doc.Span(name, "b"), f": {meaning}") for of, name, meaning in _TERMS if not {*kinds}.isdisjoint(of.split())
-    ]
+    known = loads(files("graphspec.show.report").joinpath("terms.toml").read_text(encoding="utf-8"))
+    listed = {name: term["meaning"] for name, term in known.items() if not {*kinds}.isdisjoint(term["kinds"])}
+    shown = [(doc.Span(name, "b"), f": {meaning}") for name, meaning in listed.items()]
     return [doc.Folded("What these values mean", [doc.Items(shown, "note")])] if shown else []
 
 
