@@ -87,10 +87,9 @@ def predict(  # noqa: PLR0913 (options)
     if not source.exists() and not is_spec(source):
         raise UsageError(f"{source} does not exist; {'name a run directory' if explain else _WANTED}")
     if explain:
-        from graphspec.cli.explained import Request
         from graphspec.cli.explained import explain as explain_rows
 
-        return explain_rows(source, data, Request(head, label, rows_explained, baseline), output, json=json)
+        return explain_rows(source, data, output, head, label, rows_explained, baseline, json=json)
     network = _run(source) if source.is_dir() or is_spec(source) else _exported(source)
     kept = _kept_names(keep or [], network.outputs)
     chosen = network.chosen(labels=labels)

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,28 +77,31 @@ def search(  # noqa: PLR0913 (the options of the command)
     """Search the settings that a spec's `search` names: each trial is a run directory. The same command goes on."""
     from graphspec.api.validation import check_further
     from graphspec.engine.compiler.check import check
+    from graphspec.search.trials import Source, Work
 
     checked = check(str(spec), sets or (), allow=allow or ())
     found = check_further(checked)
-    print_diagnostics(
-        d for d in found if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY) and not d.is_error
-    )
+    of_training = (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY)
+    print_diagnostics(d for d in found if d.code not in of_training and not d.is_error)
     if any(d.is_error for d in found):
         raise SpecError(found)
     plan = _plan(spec, checked, directory, trials, sampler)
     _refuse_storage(storage, jobs)
-    words: dict[str, object] = {
-        "-j": None if jobs == 1 else jobs,
-        "--trials": trials,
-        "--out": directory,
-        "--sampler": sampler,
-    }
-    words |= {"--storage": storage, "--timeout": timeout, "--export": onnx, "--data": data, "--cache": cache}
-    again = ("graphspec", "search", str(spec), *repeated(words | {"--no-report": no_report}, allow or (), sets or ()))
-    work = _work(plan, spec, checked, storage, timeout, data, cache or plan.folder / CACHE, allow or (), sets or ())
-    work = replace(work, source=replace(work.source, reports=not no_report))
+    words: dict[str, object] = {"-j": None if jobs == 1 else jobs, "--trials": trials, "--out": directory}
+    words |= {"--sampler": sampler, "--storage": storage, "--timeout": timeout}
+    words |= {"--export": onnx, "--data": data, "--cache": cache, "--no-report": no_report}
+    again = ("graphspec", "search", str(spec), *repeated(words, allow or (), sets or ()))
+    # a trial is one process: `workers: auto` would start more in each
+    single = [] if checked.require()[0].training.workers == 1 else ["training.workers=1"]
+    places = (data, list(allow or ()), cache or plan.folder / CACHE)
+    source = Source(str(spec), [*(sets or ()), *single], *places, reports=not no_report)
+    until = None
+    if timeout is not None:
+        amount, unit = re.fullmatch(r"([\d.]+)([smh]?)", timeout).groups()  # type: ignore[union-attr]
+        until = monotonic() + float(amount) * _UNITS[unit]
+    work = Work(plan, source, storage, until)
     with naming_data(data):  # what is wrong with the data is said once, before each trial fails with it
-        work.source.model([])
+        source.model([])
     study = work.study()
     s = plan.search
     goal = "largest" if plan.goal == "max" else "smallest"
@@ -150,31 +154,6 @@ def _refuse_storage(storage: str | None, jobs: int) -> None:
     if storage.startswith("sqlite") and jobs > 1:
         text = "--storage: SQLite does not let several processes write at once"
         raise UsageError(f"{text}: leave out -j, or leave out --storage, since a journal in the folder does")
-
-
-def _work(  # noqa: PLR0913 (the options of the command)
-    plan: Plan,
-    spec: Path,
-    checked: Checked,
-    storage: str | None,
-    timeout: str | None,
-    data: Path | None,
-    cache: Path,
-    allow: Sequence[Path],
-    sets: Sequence[str],
-) -> Work:
-    from time import monotonic
-
-    from graphspec.search.trials import Source, Work
-
-    until = None
-    if timeout is not None:
-        amount, unit = re.fullmatch(r"([\d.]+)([smh]?)", timeout).groups()  # type: ignore[union-attr]
-        until = monotonic() + float(amount) * _UNITS[unit]
-    declared, _ = checked.require()
-    # a trial is one process: `workers: auto` would start more in each
-    single = [] if declared.training.workers == 1 else ["training.workers=1"]
-    return Work(plan, Source(str(spec), [*sets, *single], data, list(allow), cache), storage, until)
 
 
 def _run(work: Work, study: Study, jobs: int) -> int:

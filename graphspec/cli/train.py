@@ -119,12 +119,8 @@ def train(  # noqa: PLR0913 (the options of the command)
         except KeyboardInterrupt as stop:
             number = signal_of(stop)
             usual = directory == Path("runs") / declaration.name
-            words: dict[str, object] = {
-                "--out": None if usual else directory,
-                "--export": onnx,
-                "--signature": signature,
-                "--data": data,
-            }
+            words: dict[str, object] = {"--out": None if usual else directory, "--export": onnx}
+            words |= {"--signature": signature, "--data": data}
             words |= {"--log-every": None if log_every == "auto" else log_every, "--no-report": no_report}
             words |= {"--mpi": mpi, "--allow-outside": allow_outside}
             allowed = next((source.allow for source in declaration.data.values()), ())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,15 +109,9 @@ def score_table(
 
 
 # Whether the probabilities of a head can be believed: a reliability diagram.
-@dataclass(frozen=True)
-class Wording:
-    """What a reliability diagram shows: what the probabilities are of, and what the share of positions is that are so."""
-
-    of: str
-    share: str
-
-
-TOP = Wording("the predicted class", "Share predicted right")
+Wording = tuple[str, str]
+"""What a reliability diagram shows: what the probabilities are of, and what the share of positions is that are so."""
+TOP: Wording = ("the predicted class", "Share predicted right")
 
 
 def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: str) -> doc.Figure:
@@ -126,19 +119,20 @@ def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: 
 
     There is at least one position, which is called ``noun``.
     """
+    of, name_of_share = words
     bins = measures.reliability(probabilities, right)
     error = measures.calibration_error(bins)
     mean, hits = float(probabilities.mean()), float(right.mean())
     direction = "high" if mean > hits else "low"
     gap = f" is {share(abs(mean - hits))} too {direction}" if abs(mean - hits) >= 0.0005 else " fits"
-    verdict = f"The mean probability, {share(mean)},{gap}: the {words.share.lower()} is {share(hits)}."
+    verdict = f"The mean probability, {share(mean)},{gap}: the {name_of_share.lower()} is {share(hits)}."
     measured = f"expected calibration error {share(error)} in {measures.BINS} equal bins"
-    summary = f"Reliability of the probability of {words.of}: {measured}. {verdict}"
-    plot = unit_plot(f"Probability of {words.of}", words.share, summary)
+    summary = f"Reliability of the probability of {of}: {measured}. {verdict}"
+    plot = unit_plot(f"Probability of {of}", name_of_share, summary)
     plot.line([(0, 0), (1, 1)], "soft")
     for b in bins:
         tip = f"{b.low:.2f} to {b.high:.2f}: {count(b.size, noun)}, mean probability {b.probability:.3f}, "
-        tip += f"{words.share.lower()} {b.share:.3f}{'' if b.size >= measures.FEW else ', too few to say much'}"
+        tip += f"{name_of_share.lower()} {b.share:.3f}{'' if b.size >= measures.FEW else ', too few to say much'}"
         plot.cells([(b.low, b.high, 0.0, b.share, 0.3 if b.size >= measures.FEW else 0.1)], [tip])
     sure = [(b.probability, b.share) for b in bins if b.size >= measures.FEW]
     few = [(b.probability, b.share) for b in bins if b.size < measures.FEW]
@@ -149,7 +143,7 @@ def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: 
     if few:
         which = "A hollow dot is a bin" if len(few) == 1 else f"{len(few)} hollow dots are bins"
         below += f" {which} with fewer than {measures.FEW} {noun}s."
-    return doc.Figure(f"Reliability: {words.of}", plot.drawing(), [doc.Text(below, "note")])
+    return doc.Figure(f"Reliability: {of}", plot.drawing(), [doc.Text(below, "note")])
 
 
 # A confusion matrix: counts, and with a switch the shares of each row.
@@ -285,7 +279,7 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[doc.Block]:
     charts: list[doc.Block] = [_histogram(flat, default)]
     charts += [_curve(curve, k, (tp, fp, fn, tn), anchor) for k, curve in enumerate(curves) if curve is not None]
     if flat.probabilities:
-        words = Wording(f"'{flat.labels[1]}'", f"Share that is '{flat.labels[1]}'")
+        words = (f"'{flat.labels[1]}'", f"Share that is '{flat.labels[1]}'")
         charts.append(reliability_chart(flat.scores.clip(0, 1), flat.true, words, flat.noun))
     slider = [_slider(flat, grid_of, counts, at, anchor)] if curves[0] is not None else []
     return [
@@ -410,7 +404,7 @@ def _histogram(flat: Flat, default: float) -> doc.Figure:
 
 
 # A head of several units, each of which answers whether its label applies.
-_LABEL = Wording("a label", "Share to which it applies")
+_LABEL = ("a label", "Share to which it applies")
 
 
 def labels_head(flat: Flat) -> list[doc.Block]:

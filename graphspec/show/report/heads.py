@@ -264,7 +264,8 @@ def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Calla
         arrays = map(np.asarray, judged.inputs(k).values())
         inputs = [a for a in arrays if is_picture(a.shape) and a.dtype.kind in "fiub"]
         shown: list[doc.Inline] = [_image(pixels(inputs[0]), f"input of {name_of(k)}") if inputs else doc.UNDEFINED]
-        shown += [_image(_pixels(a, flat), f"{what} of {name_of(k)}") for a, what in _both(head, targets, k, flat)]
+        target, answer = _both(head, targets, k, flat)
+        shown += [_image(target, f"target of {name_of(k)}"), _image(answer, f"answer of {name_of(k)}")]
         loss = "" if head.losses is None else f", loss {amount(float(head.losses[k]))}"
         rows.append([name_of(k) + loss, *shown])
     caption = "Some rows" if head.losses is None else "Some rows, from the smallest to the largest loss"
@@ -282,22 +283,18 @@ def _colours(flat: Flat) -> list[doc.Block]:
     return [doc.Text(tuple(shown), "note colours")]
 
 
-def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[tuple[Array, str]]:
-    """Return the target and the answer of a row: pictures, or class ids ``(height, width)``."""
+def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[Array]:
+    """Return the target and the answer of a row as pictures; classes have colours."""
     target, answer = targets[k], head.answers[k]
     if flat.kind == "classes":
         ids = target.argmax(-1) if target.shape == answer.shape else target.reshape(answer.shape[:2])
-        return [(ids, "target"), (answer.argmax(-1), "answer")]
+        both = (np.asarray(each, np.int64) % len(_COLOURS) for each in (ids, answer.argmax(-1)))
+        return [np.ascontiguousarray(_COLOURS[each]) for each in both]
     if flat.probabilities and getattr(head.head.loss, "from_logits", False):
         answer = sigmoid(answer)
-    target, answer = np.asarray(target, np.float64), np.asarray(answer, np.float64)
-    return [(target.reshape(answer.shape), "target"), (answer, "answer")]
-
-
-def _pixels(values: Array, flat: Flat) -> Array:
-    if flat.kind == "classes":
-        return np.ascontiguousarray(_COLOURS[np.asarray(values, np.int64) % len(_COLOURS)])
-    return pixels(np.clip(values, 0, 1) if flat.probabilities or flat.kind == "binary" else values)
+    values = [np.asarray(each, np.float64).reshape(answer.shape) for each in (target, answer)]
+    is_share = flat.probabilities or flat.kind == "binary"
+    return [pixels(np.clip(each, 0, 1) if is_share else each) for each in values]
 
 
 def _image(image: Array, what: str) -> doc.Drawing:
