@@ -106,8 +106,6 @@ def write_commands(formatter: Any, commands: Iterable[tuple[str, Any]]) -> None:
 
 
 # Errors of a command line in our words: what is wrong, and the option or command that was meant.
-
-
 @cache
 def synonyms() -> dict[str, dict[str, str]]:
     """Return what others call commands, kinds of problems, keys of a spec and options, as ``synonyms.toml`` has them."""

@@ -183,7 +183,6 @@ def _load_data(spec: Spec, graph: Graph, cache: Path) -> dict[str, Dataset]:
 
 
 # The run directory.
-
 _MAX_LISTED = 5  # files that a message lists
 
 
@@ -240,8 +239,6 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
 
 
 # The run.
-
-
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     """Resume from the last checkpoint, and update the run's files to its state: after a kill they may be older."""
     from graphspec.engine.training.run_directory import check_own, check_resumable

@@ -178,8 +178,6 @@ def _workers(trainer: Trainer, workers: int | str) -> str:
 
 
 # At the end.
-
-
 def report(trainer: Trainer, epochs: int, seconds: float) -> None:
     """Print the time of a training, its best epoch, and what explains a validation loss that is far from the loss.
 

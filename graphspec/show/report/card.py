@@ -159,8 +159,6 @@ def card(found: Findings, file: str, licence: str | None = None) -> str:
 
 
 # The front matter.
-
-
 def pipeline_tag(model: Session) -> str | None:
     """Return the task as model repositories name it; None if they have no name for it."""
     kinds = {kind_of(model, head) for head in model.spec.heads.values()} - {""}
@@ -223,8 +221,6 @@ def _data(model: Session, part: str) -> str:
 
 
 # The sections.
-
-
 def _inputs(model: Session, described: Mapping[str, Any]) -> str:
     listed = described["inputs"][:_INPUTS]
     rows = [[_code(r["name"]), r["dtype"], _shape(r["shape"]), input_text(model, r)] for r in listed]
@@ -320,8 +316,6 @@ def _training(found: Findings) -> str:
 
 
 # Markdown. Every text goes through `_line` or `_code`: names and labels of specs and data may hold marks of their own.
-
-
 class _Markdown(str):
     """Text in which nothing is to be escaped."""
 

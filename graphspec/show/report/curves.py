@@ -130,7 +130,6 @@ def _summary(panel: Panel) -> str:
 
 
 # The section of a report.
-
 _OPEN, _MAX = 8, 32  # panels that are shown at once, and at all
 _RATE = "learning_rate"
 

@@ -380,7 +380,6 @@ def _share(value: float) -> str:
 
 
 # Fields that alone give away the target, among the training rows of a network.
-
 _GIVEN_ROWS = 20_000
 """Training rows that are looked at, spread evenly; of wide tables, fewer."""
 _GIVEN_VALUES = 4_000_000
