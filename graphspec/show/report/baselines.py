@@ -203,12 +203,6 @@ def _everywhere(head: HeadAnswers, flat: Flat, values: Array) -> Array:
     return np.broadcast_to(np.asarray(values, np.float64), answers.shape)
 
 
-def starts_of(judged: Scored) -> Array:
-    """Return the index at which each kept window begins, among the rows of the table in the order of time."""
-    raw = judged.raw
-    return np.asarray(judged.rows if raw.chosen is None else raw.chosen[judged.rows])
-
-
 def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Baseline]:
     """Return the last known value and the seasonal values of a head whose target is the future of a series."""
     head, times, whole = judged.heads[name], judged.raw.times, judged.raw.targets.get(name)
@@ -225,7 +219,7 @@ def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Bas
     values[past : past + len(futures)] = futures[:, 0]
     values[past + len(futures) :] = futures[-1, 1:]
     _begin(values, judged, name, source)
-    starts = starts_of(judged)
+    starts = judged.places
     rows = starts[:, None] + np.arange(past, past + horizon)
     found = before(values, times.series.groups, grid_of(times.series), starts + past - 1, rows)
     return [Baseline(rule, answers.reshape(head.answers.shape)) for rule, answers in found.items()]

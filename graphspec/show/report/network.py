@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -294,15 +295,9 @@ def network(found: Findings) -> Section:
 def _with_room(known: NetworkFacts, lines: dict[str, Row]) -> set[str]:
     """Return the nodes whose lines of the table the page has room for: all, or the most expensive ones."""
     costs = known.costs.nodes
-    kept: set[str] = set()
-    room = _TABLE
-    ordered = sorted(lines, key=lambda name: (costs[name].multiply_adds, costs[name].trainable), reverse=True)
-    for name in ordered[:DRAWN]:
-        room -= row_size(lines[name], _COLUMNS)
-        if room < 0:
-            break
-        kept.add(name)
-    return kept
+    ordered = sorted(lines, key=lambda name: (costs[name].multiply_adds, costs[name].trainable), reverse=True)[:DRAWN]
+    totals = accumulate(row_size(lines[name], _COLUMNS) for name in ordered)
+    return {name for name, total in zip(ordered, totals, strict=True) if total <= _TABLE}
 
 
 def _picture(known: NetworkFacts, numbers: dict[str, int], flagged: dict[str, str]) -> str:
@@ -372,7 +367,7 @@ def _notes(known: NetworkFacts, flagged: dict[str, str]) -> list[Block]:
     if not flagged:
         return []
     worst = sorted(flagged, key=share)
-    items: list[Inline] = [(Span(_short(name), "code"), f" {flagged[name]}") for name in worst[:_PROBLEMS]]
+    items: list[Inline] = [(Span(shorten_middle(name, 60), "code"), f" {flagged[name]}") for name in worst[:_PROBLEMS]]
     more = len(worst) - _PROBLEMS
     return [Items([*items, *([f"{more:,} more, marked in red below"] if more > 0 else [])], "problems")]
 
@@ -383,9 +378,11 @@ def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str
     shapes = "; ".join(show(v.shape) + ("" if v.dtype == "float32" else f" {v.dtype}") for v in outputs)
     size = cost.trainable + cost.frozen
     frozen = f" ({cost.frozen:,} frozen)" if cost.frozen else ""
-    active = facts.activation
+    active, dead = facts.activation, Cell("")
+    if active is not None and _is_relu(node):
+        dead = Cell(f"{active.dead:,} of {active.units:,}", float(active.dead), "bad" if active.dead > 0 else "")
     cells: list[Inline | Cell] = [
-        _short(node.name),
+        shorten_middle(node.name, 60),
         node.type or f"weights of {node.share}",
         shorten_end(_arguments(node), _ARGUMENTS),
         shapes,
@@ -394,9 +391,7 @@ def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str
         Cell(human(cost.activations), float(cost.activations)) if cost.activations else "",
         "" if active is None else number(active.mean),
         "" if active is None else percent(active.zeros),
-        ""
-        if active is None or not _is_relu(node)
-        else Cell(f"{active.dead:,} of {active.units:,}", float(active.dead), "bad" if active.dead > 0 else ""),
+        dead,
         _gradient(facts, small),
     ]
     problem = (("problem", flagged[node.name]),) if node.name in flagged else ()
@@ -432,7 +427,3 @@ def _value(value: Any) -> str:
         few = ", ".join(_value(v) for v in value[:6])
         return f"[{few}{', …' if len(value) > 6 else ''}]"
     return str(value)
-
-
-def _short(name: str) -> str:
-    return shorten_middle(name, 60)

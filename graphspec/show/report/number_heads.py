@@ -16,7 +16,7 @@ from graphspec.data.batches import in_batches
 from graphspec.data.new_rows import rows_at_end
 from graphspec.language.declarations import MICROSECONDS
 from graphspec.show.drawing.curves import Scale, linear
-from graphspec.show.report.baselines import answering, starts_of
+from graphspec.show.report.baselines import answering
 from graphspec.show.report.charts import Named, Plot, amount, table
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, flatten
@@ -327,7 +327,7 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
     answers = head.answers.reshape(len(head.answers), -1).astype(np.float64)
     targets = head.targets.reshape(len(head.targets), -1).astype(np.float64)
     finite = np.asarray(np.isfinite(answers).all(1) & np.isfinite(targets).all(1))
-    starts = starts_of(judged)
+    starts = judged.places
     if not finite.any():
         return []
     steps = answers.shape[1]

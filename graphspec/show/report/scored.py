@@ -58,10 +58,14 @@ class Scored:
     meanings: Mapping[str, str]  # the meaning of each value of a metric with several values, by key
     tables: list[ResultTable]  # the metrics that are tables
 
+    @property
+    def places(self) -> Array:
+        """The indices of the kept rows in their source; of windows, where they begin in the order of time."""
+        return np.asarray(self.rows if self.raw.chosen is None else self.raw.chosen[self.rows])
+
     def index(self, row: int) -> int:
         """Return the index of a kept row, ``row``, in its source."""
-        index = int(self.rows[row])
-        return index if self.raw.chosen is None else int(self.raw.chosen[index])
+        return int(self.places[row])
 
     def inputs(self, row: int) -> dict[str, Array]:
         """Return the raw inputs of a kept row, given by its place among these: arrays without the batch axis."""

@@ -124,8 +124,7 @@ def deal(scored: Scored, rng: np.random.Generator) -> Array:
     if times is None:
         order, count = rng.permutation(rows), min(GROUPS, rows)
     else:
-        chosen = scored.rows if scored.raw.chosen is None else scored.raw.chosen[scored.rows]
-        first, last = times.first[chosen], times.last[chosen]
+        first, last = times.first[scored.places], times.last[scored.places]
         order = np.argsort(first, kind="stable")
         length = max(int(np.max(last - first)) + 1, 1)  # a stretch is at least as long as a window
         stretches = (int(first.max()) - int(first.min()) + 1) // length

@@ -372,15 +372,6 @@ def _apart(order: Array, spans: tuple[Array, Array], limit: int) -> Array:
     return order[kept]
 
 
-def _spans(judged: Scored) -> tuple[Array, Array] | None:
-    """Return the first and the last time of each kept row; None if the rows are no windows."""
-    times = judged.raw.times
-    if times is None:
-        return None
-    chosen = judged.rows if judged.raw.chosen is None else judged.raw.chosen[judged.rows]
-    return times.first[chosen], times.last[chosen]
-
-
 def _about(found: Findings, judged: Scored) -> Text:
     name = source_name(found.model.spec, judged.part)
     kept = "" if len(judged.rows) == judged.total else f", of {len(judged.rows):,} rows spread evenly over them"
@@ -404,7 +395,8 @@ class Case:
 def _head(
     judged: Scored, head: HeadAnswers, described: Sequence[Field], place: Callable[[int], str], room: int
 ) -> list[Block]:
-    ordered = largest(head, spans=_spans(judged))
+    times = judged.raw.times
+    ordered = largest(head, spans=None if times is None else (times.first[judged.places], times.last[judged.places]))
     if ordered is None:
         name = Span(head.head.name, "b")
         return [Text(("The loss of ", name, " is of whole batches: no row has a loss of its own."))]
