@@ -124,16 +124,13 @@ def _taken_for(found: ClassCounts, k: int) -> str:
 
 def error_table(found: Sequence[NumberErrors]) -> list[list[Block]]:
     """Return a row for each head, in the units of its targets, without what every head has among its metrics."""
-    texts = {
-        "mae": ("MAE", [f"{each.mae:.6g}" for each in found]),
-        "rmse": ("RMSE", [f"{each.rmse:.6g}" for each in found]),
-        "r2": ("R2", [f"{each.r2:.4f}" for each in found]),
-    }
-    shown = [text for name, text in texts.items() if not all(name in each.known for each in found)]
+    forms = {"mae": ".6g", "rmse": ".6g", "r2": ".4f"}
+    shown = [name for name in forms if not all(name in each.known for each in found)]
     if not shown:
         return []
-    columns = [Column(cut="middle"), *(Column(title, "number") for title, _ in shown)]
-    return [[Table(columns, list(zip((each.head for each in found), *(cells for _, cells in shown), strict=True)))]]
+    columns = [Column(cut="middle"), *(Column(name.upper(), "number") for name in shown)]
+    rows = [[each.head, *(f"{getattr(each, name):{forms[name]}}" for name in shown)] for each in found]
+    return [[Table(columns, rows)]]
 
 
 # A confusion matrix as text: a table where it fits, with numbered columns or as a list of classes where it does not.
@@ -144,10 +141,9 @@ _LISTED_LABEL = 24  # columns of a label in a list
 def matrix_lines(
     table: ResultTable, width: int | None, *, has_ratios: bool = True, may_be_list: bool = True
 ) -> list[str]:
-    """Return the lines of a matrix.
+    """Return the lines of a matrix, of the whole one without a ``width``.
 
     Args:
-        width: the columns of the terminal; None for the whole table, whatever its width.
         has_ratios: whether the recall and the precision of every class are on the right.
         may_be_list: whether a matrix that is too wide becomes a list of classes; else there are no lines for it.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -174,9 +175,8 @@ def compared(found: Findings, name: str) -> Compared:
     if split and validation is not None:
         rows += [validation.split, spec.training.seed, validation.stratify]
     size = sum(p.size for p in found.model.graph.params.values())
-    written = (
-        None if found.directory is None else parse(str(found.directory / "spec.json"))[0]
-    )  # without what was learnt
+    # the spec without what was learnt
+    written = None if found.directory is None else parse(str(found.directory / "spec.json"))[0]
     return Compared(
         name=name,
         spec_name=spec.name,
@@ -249,12 +249,11 @@ def best_of(runs: Sequence[Compared], key: str) -> list[int] | None:
 
 def notes(runs: Sequence[Compared], hidden: int, marked: bool) -> Iterator[str]:
     """Yield what a reader of the table must know."""
-    tasks: dict[str, list[str]] = {}
-    rows: dict[str, list[str]] = {}
+    tasks, rows = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for run in runs:
-        tasks.setdefault(run.task, []).append(run.name)
+        tasks[run.task].append(run.name)
         if run.part:
-            rows.setdefault(run.rows, []).append(run.name)
+            rows[run.rows].append(run.name)
     if len(tasks) > 1:
         yield f"The runs have {len(tasks)} different tasks, whose values cannot be compared: {_groups(tasks.values())}."
     if len(rows) > 1:
@@ -319,9 +318,8 @@ def differing(runs: Sequence[Compared]) -> Section:
     """Return the keys in which the specs differ, defaults included."""
     found = differences([run.spec for run in runs])
     if not found:
-        return Section(
-            "differences", "Differences", [Text("The specs are the same in every key, and so are the data.")]
-        )
+        same = Text("The specs are the same in every key, and so are the data.")
+        return Section("differences", "Differences", [same])
     rows = [(Span(key, "code"), [v and shorten_end(v, _VALUE) for v in values]) for key, values in found.items()]
     more = [Text(f"{len(rows) - _KEYS:,} further keys differ.", "note")] if len(rows) > _KEYS else []
     caption = "Keys of the specs that differ, with their defaults"

@@ -45,11 +45,7 @@ _COLUMNS = ("MAE", "RMSE", "Median absolute error", "Mean error", "R²")
 
 
 def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False) -> list[Block]:
-    """Return the errors of a head beside those of simple rules, and charts of them.
-
-    Args:
-        alike: whether all units are the same quantity, such as the steps of a forecast: they share the charts.
-    """
+    """Return the errors of a head beside those of simple rules, and charts of them, which ``alike`` units share."""
     units = flat.true.shape[1]
     parts: list[Block] = [_summary(head, flat, rules)]
     true, predicted, title = flat.true.reshape(-1), flat.scores.reshape(-1), ""
@@ -72,10 +68,9 @@ def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
     """Return the errors of all outputs together, with those of simple rules for the same rows."""
     kept, rows = known_rows(head, rules)
     own = flat if len(rows) in (0, len(head.answers)) else flatten(answering(head, head.answers, rows))
-    answers = [("This network", own)]
-    answers += [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
+    others = [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
     shown = []
-    for name, of in answers:
+    for name, of in [("This network", own), *others]:
         errors, r2 = number_errors(of.true.reshape(-1), of.scores.reshape(-1)), determination(of.true, of.scores)
         mean = float(np.nanmean(r2)) if np.isfinite(r2).any() else float("nan")
         shown.append((name[:1].upper() + name[1:], *_cells(errors, mean)))
@@ -118,8 +113,7 @@ def _against(true: Array, predicted: Array, title: str) -> Figure:
         plot.dots([(float(true[k]), float(predicted[k])) for k in far], tips, "b", 3.5)
         below += f" The {count(len(far), 'largest error')} {'is' if len(far) == 1 else 'are'} larger dots."
     else:
-        levels = _density(plot, scale, true, predicted)
-        below += f" The stronger the colour, the more values: {levels}."
+        below += f" The stronger the colour, the more values: {_density(plot, scale, true, predicted)}."
     plot.line([(scale.low, scale.low), (scale.high, scale.high)], "soft")
     return Figure(f"Predicted against true{title}", plot.drawing(), [Text(below, "note")])
 
