@@ -76,9 +76,8 @@ def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Pa
         raise UsageError(f"{file} does not exist; {_WANTED}")
     found = read_exported(file)
     if data is None:
-        raise UsageError(
-            f"{file} contains no data, only the names of its data files; add `--data DIR` or `--data FILE`"
-        )
+        do = "add `--data DIR` or `--data FILE`"
+        raise UsageError(f"{file} contains no data, only the names of its data files; {do}")
     spec = _with_data(found.spec.allowing(allow), file, data, part)
     try:
         rows = part_rows(Session(spec, found.checked.require()[1]), part)

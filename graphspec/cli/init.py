@@ -169,10 +169,9 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 
     task = next((task for task in TASKS if task == kind), None)
     if kind is not None and task is None:
-        raise UsageError(
-            f"a spec from a table is {', '.join(TASKS)} or {Kind.sequence.value}, not --kind {kind.value}; "
-            f"for it, write a spec without --from, and name your columns in it"
-        )
+        kinds = f"{', '.join(TASKS)} or {Kind.sequence.value}, not --kind {kind.value}"
+        do = "for it, write a spec without --from, and name your columns in it"
+        raise UsageError(f"a spec from a table is {kinds}; {do}")
     found = _decisions(source, target, task)
     text = spec_text(found, _name(path), relative(source, path), place(path))
     temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")

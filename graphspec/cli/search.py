@@ -221,11 +221,8 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
     for trial in best[:_BEST]:
         out(line(trial, plan, width))
     top = best[0]
-    command = ["graphspec", "train", str(spec)]
-    for text in (*sets, *top.sets):
-        command += ["--set", text]
-    page = write_page(plan, trials, command)
-    out(f"page: {page}")
+    command = ["graphspec", "train", str(spec), *repeated({}, (), (*sets, *top.sets))]
+    out(f"page: {write_page(plan, trials, command)}")
     run = plan.folder / top.name
     out(f"best run: {run}" if run.is_dir() else f"best run: {top.name}, in another folder that shares the database")
     out(f"train it again:\n  {shell(*command)}")

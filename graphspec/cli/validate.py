@@ -67,21 +67,13 @@ def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _rule(code: Code) -> dict[str, Any]:
-    return {
-        "id": str(code),
-        "shortDescription": {"text": code.summary},
-        "fullDescription": {"text": code.explanation},
-        "help": {"text": code.remedy},
-    }
+    texts = {"shortDescription": code.summary, "fullDescription": code.explanation, "help": code.remedy}
+    return {"id": str(code)} | {key: {"text": text} for key, text in texts.items()}
 
 
 def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "ruleId": str(diagnostic.code),
-        "ruleIndex": rule,
-        "level": diagnostic.severity,
-        "message": {"text": _text(diagnostic)},
-    }
+    result: dict[str, Any] = {"ruleId": str(diagnostic.code), "ruleIndex": rule, "level": diagnostic.severity}
+    result["message"] = {"text": _text(diagnostic)}
     if diagnostic.file in NO_FILES:
         return result
     result["locations"] = [_location(diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.end_column)]
@@ -103,12 +95,9 @@ def _location(file: str, line: int | None, column: int | None = None, end: int |
 
 def _text(diagnostic: Diagnostic) -> str:
     """Return the message with the nodes involved and the hint."""
-    lines = [diagnostic.message]
-    if diagnostic.line is None and diagnostic.path:
-        lines.append(f"at {diagnostic.path}")
-    lines += [node.describe() for node in diagnostic.nodes]
-    lines += [] if diagnostic.hint is None else [f"help: {diagnostic.hint}"]
-    return "\n".join(lines)
+    at = [f"at {diagnostic.path}"] if diagnostic.line is None and diagnostic.path else []
+    hint = [] if diagnostic.hint is None else [f"help: {diagnostic.hint}"]
+    return "\n".join([diagnostic.message, *at, *(node.describe() for node in diagnostic.nodes), *hint])
 
 
 Format = StrEnum("Format", ["text", "json", "github", "sarif"])

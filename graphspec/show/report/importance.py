@@ -160,14 +160,14 @@ def importance(found: Findings) -> Section | None:
     ends = [value for each in shown for value in (each.loss.low, each.loss.high, 0.0)]
     low, high = min(ends), max(ends)
     columns = [Column("Input"), Column("Change of the loss", "barcell", fixed=True), Column("loss", "number")]
-    columns += [Column(known.metric[0], "number")] if known.metric is not None else []
+    base = f"loss {number(known.loss)}"
+    if known.metric is not None:
+        columns.append(Column(known.metric[0], "number"))
+        base += f", {known.metric[0]} {number(known.metric[1])}"
     rows = [_row(each, low, high) for each in shown]
     table = Table(columns, rows, label="Inputs by importance", sort=True, kind="importance")
     more = len(known.found) - len(shown)
     note = [Text(f"{count(more, 'less important input')} not shown.", "note")] if more else []
-    base = f"loss {number(known.loss)}"
-    if known.metric is not None:
-        base += f", {known.metric[0]} {number(known.metric[1])}"
     rows_of = count(known.rows, f"{judged.part} row")
     lead = (
         f"How much the loss rises if the values of one input are shuffled among {rows_of}: an input that the network "
