@@ -108,11 +108,15 @@ def write_commands(formatter: Any, commands: Iterable[tuple[str, Any]]) -> None:
 # Errors of a command line in our words: what is wrong, and the option or command that was meant.
 @cache
 def synonyms() -> dict[str, dict[str, str]]:
-    """Return what others call commands, kinds of problems, keys of a spec and options, as ``synonyms.toml`` has them."""
-    from importlib.resources import files
-    from tomllib import loads
+    """Return what others call commands, kinds of problems, keys of a spec and options, with the meaning, by word.
 
-    tables = loads(files("graphspec.cli").joinpath("synonyms.toml").read_text(encoding="utf-8"))
+    Of a word that ``synonyms.json`` has twice, the last meaning counts. ``elsewhere`` is what does here for what others have
+    commands for; ``{0}`` in a key of a spec is the option.
+    """
+    from importlib.resources import files
+    from json import loads
+
+    tables = loads(files("graphspec.cli").joinpath("synonyms.json").read_text(encoding="utf-8"))
     return {
         title: {word: meaning for meaning, words in table.items() for word in words} for title, table in tables.items()
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from importlib.resources import files
-from tomllib import loads
+from json import loads
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -323,7 +323,7 @@ def values_head(flat: Flat) -> doc.Table:
 # What the values of predictions mean, in plain words, for readers who do not know them.
 def terms(kinds: Collection[Kind]) -> list[doc.Block]:
     """Return the words of these kinds of heads with their meanings; nothing if they need none."""
-    known = loads(files("graphspec.show.report").joinpath("terms.toml").read_text(encoding="utf-8"))
+    known = loads(files("graphspec.show.report").joinpath("terms.json").read_text(encoding="utf-8"))
     listed = {name: term["meaning"] for name, term in known.items() if not {*kinds}.isdisjoint(term["kinds"])}
     shown = [(doc.Span(name, "b"), f": {meaning}") for name, meaning in listed.items()]
     return [doc.Folded("What these values mean", [doc.Items(shown, "note")])] if shown else []
