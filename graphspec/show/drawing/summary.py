@@ -164,9 +164,7 @@ def summary_lines(
 ) -> Iterator[str]:
     """Yield the lines of the summary for batches of ``rows``, at most ``width`` columns wide.
 
-    Args:
-        expand: show every node of a record, not one row.
-        option: what the reader writes to see them.
+    A record is one row, unless every node of it is wanted; the ``option`` is what the reader writes for that.
     """
     from graphspec.engine.compiler.cost import cost
     from graphspec.graph.cuts import computed_once

@@ -134,10 +134,8 @@ def halves(
 ) -> Plot:
     """Return the histograms of two groups as bars side by side, each as shares of its group.
 
-    Args:
-        names: of both axes and of the chart.
-        form: in which tips write the ends of bins.
-        least: where the axis of the shares ends at least.
+    The names are those of both axes and of the chart. Tips write the ends of bins in a form. The axis of the shares ends at
+    ``least`` or above.
     """
     edges = np.linspace(across.low, across.high, bins + 1)
     shares = [np.histogram(own, edges)[0] / max(len(own), 1) for _, own in groups]
@@ -162,11 +160,9 @@ _WIDE = 10  # the width of a bin
 
 
 def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = False) -> Drawing:
-    """Return series as lines with a common scale; NaN and infinite values are gaps.
+    """Return series, each with the class of its colour, as lines with a common scale; NaN and infinite values are gaps.
 
-    Args:
-        lines: the class that gives the colour (``a``, ``b``, ``soft``), and the values ``(time,)``.
-        summary: what is to be seen, as plain text: shown on hover, and read to those who do not see it.
+    The summary says what is to be seen, as plain text: shown on hover, and read to those who do not see it.
     """
     finite = [values[np.isfinite(values)] for _, values in lines]
     known = np.concatenate(finite) if finite else np.zeros(0)
