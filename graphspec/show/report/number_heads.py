@@ -216,8 +216,8 @@ class Stretch:
     def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> Figure:
         """Return the chart of the truth and of forecasts that follow each other, in about the last week.
 
-        The ``chosen`` windows are those of one series, in the order of time. The first of what is ``drawn``, with a value for
-        each step of each kept window, is the truth.
+        The ``chosen`` windows are those of one series, in the order of time. What is ``drawn`` has a value for each step of
+        each kept window; the first is the truth.
         """
         horizon, firsts = self.targets.shape[1], self.starts[chosen] + self.times.past
         windows: list[int] = []
