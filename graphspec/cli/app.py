@@ -6,7 +6,8 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from inspect import cleandoc
 from typing import Annotated, Any, NoReturn
 
@@ -105,103 +106,38 @@ def write_commands(formatter: Any, commands: Iterable[tuple[str, Any]]) -> None:
 
 
 # Errors of a command line in our words: what is wrong, and the option or command that was meant.
-_COMMANDS: Mapping[str, str] = {
-    **dict.fromkeys(("fit", "run", "learn", "start", "training"), "train"),
-    **dict.fromkeys(("test", "eval", "score", "evaluation"), "evaluate"),
-    **dict.fromkeys(("check", "lint", "verify", "compile", "build"), "validate"),
-    **dict.fromkeys(("new", "create", "template", "scaffold"), "init"),
-    **dict.fromkeys(("show", "info", "describe", "print", "params"), "summary"),
-    **dict.fromkeys(("draw", "graph", "visualize", "diagram", "svg"), "plot"),
-    **dict.fromkeys(("infer", "inference", "answer"), "predict"),
-    **dict.fromkeys(("convert", "save", "onnx", "freeze"), "export"),
-    **dict.fromkeys(("profile", "stats", "rows"), "data"),
-    **dict.fromkeys(("compare", "dashboard", "html", "results"), "report"),
-    **dict.fromkeys(("what", "code", "why"), "explain"),
-    **dict.fromkeys(("language-server", "server", "editor"), "lsp"),
-    **dict.fromkeys(("continue", "resume"), "train --resume"),
-    **dict.fromkeys(("version",), "--version"),
-    **dict.fromkeys(("help",), "--help"),
-}
-"""What others call the commands."""
+@cache
+def synonyms() -> dict[str, dict[str, str]]:
+    """Return what others call commands, kinds of problems, keys of a spec and options, with the meaning, by word.
 
-_TRIALS = "`graphspec search` tries settings: docs/tutorials/settings.md"
-_ELSEWHERE: Mapping[str, str] = {
-    **dict.fromkeys(("sweep", "tune", "grid", "hyperopt", "optimize"), _TRIALS),
-    "serve": "an app serves the exported file: examples/node-service; `predict NET.onnx -` answers rows as they arrive",
-    "doctor": "`pip check` says whether the libraries fit, `graphspec validate SPEC --data` whether a spec and its data do",
-    "completion": "`graphspec --install-completion` makes a shell complete commands",
-}
-"""What others have commands for, and what does it here."""
+    Of a word that ``synonyms.json`` has twice, the last meaning counts. ``elsewhere`` is what does here for what others have
+    commands for; ``{0}`` in a key of a spec is the option.
+    """
+    from importlib.resources import files
+    from json import loads
 
-_KINDS: Mapping[str, str] = {
-    **dict.fromkeys(("forecast", "forecasting", "series", "time-series", "timeseries"), "sequence"),
-    **dict.fromkeys(("classification", "classifier", "classes", "tabular", "table"), "multiclass"),
-    **dict.fromkeys(("picture", "pictures", "photo", "photos", "vision"), "images"),
-    **dict.fromkeys(("nlp", "review", "reviews", "sentiment"), "text"),
-    **dict.fromkeys(("number", "value"), "regression"),
-}
-"""What others call the kinds of problems of `init`."""
-
-_SETTINGS: Mapping[str, str] = {
-    **dict.fromkeys(("epochs", "epoch", "num-epochs", "n-epochs", "max-epochs", "e"), "training.epochs"),
-    **dict.fromkeys(("batch-size", "batch", "batchsize", "bs", "b"), "training.batch_size"),
-    **dict.fromkeys(("lr", "learning-rate", "rate"), "training.optimizer.learning_rate"),
-    **dict.fromkeys(("seed", "random-seed", "random-state"), "training.seed"),
-    **dict.fromkeys(("workers", "num-workers", "jobs", "n-jobs", "j"), "training.workers"),
-    **dict.fromkeys(("optimizer", "optim"), "training.optimizer"),
-    **dict.fromkeys(("momentum", "weight-decay"), "training.optimizer.{0}"),
-    **dict.fromkeys(("shuffle",), "training.shuffle"),
-    **dict.fromkeys(("callbacks",), "training.callbacks"),
-    **dict.fromkeys(("name",), "name"),
-    **dict.fromkeys(("data", "train-data", "train", "dataset"), "data.train.file"),
-    **dict.fromkeys(("validation-data", "val-data", "validation"), "data.validation.file"),
-    **dict.fromkeys(("validation-split", "val-split", "split"), "data.validation.split"),
-    **dict.fromkeys(("test-data", "test"), "data.test.file"),
-}
-"""Keys of a spec that others have options for."""
-
-_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        ("o", "output", "output-dir", "out-dir", "dir", "run", "run-dir", "save", "logdir"), ("--out", "--output")
-    ),
-    **dict.fromkeys(("out",), ("--output",)),
-    **dict.fromkeys(("continue", "restart", "r"), ("--resume",)),
-    **dict.fromkeys(("force", "f", "y", "yes", "replace"), ("--overwrite",)),
-    **dict.fromkeys(("onnx", "to-onnx"), ("--export",)),
-    **dict.fromkeys(("json",), ("--format json",)),
-    **dict.fromkeys(("override", "s", "param", "define", "D"), ("--set",)),
-    **dict.fromkeys(("v", "V"), ("--version",)),
-    **dict.fromkeys(("h", "?"), ("--help",)),
-    **dict.fromkeys(("type", "template", "task"), ("--kind",)),
-    **dict.fromkeys(("table", "csv", "file"), ("--from",)),
-    **dict.fromkeys(("label", "y", "column"), ("--target",)),
-}
-"""What others call the options: the first that a command has is meant."""
+    tables = loads(files("graphspec.cli").joinpath("synonyms.json").read_text(encoding="utf-8"))
+    return {
+        title: {word: meaning for meaning, words in table.items() for word in words} for title, table in tables.items()
+    }
 
 
 def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
-    """Return message and hint for an error of typer.
-
-    Args:
-        error: an exception of typer or click.
-        words: the words of the command line after ``graphspec``.
-    """
+    """Return message and hint for an exception of typer or click about these words after ``graphspec``."""
     context, kind = getattr(error, "ctx", None), type(error).__name__
     command = "graphspec" if context is None or context.parent is None else str(context.info_name)
     path = command if command == "graphspec" else f"graphspec {command}"
     default = f"`{path} --help`" if context is not None else None
     text = str(error.format_message())
     if kind == "NoSuchOption":
-        return f"{command} has no option {error.option_name}", _option_hint(
-            error, words
-        ) or f"{default} lists the options"
+        hint = _option_hint(error, words) or f"{default} lists the options"
+        return f"{command} has no option {error.option_name}", hint
     if (unknown := re.fullmatch(r"No such command '([^']*)'.*", text, re.DOTALL)) is not None:
         commands = [] if context is None else list(context.command.commands)
-        if (elsewhere := _ELSEWHERE.get(unknown[1].lower())) is not None:
-            return f"there is no command '{unknown[1]}'", elsewhere
-        meant = _COMMANDS.get(unknown[1].lower())
+        meant = synonyms()["commands"].get(unknown[1].lower())
         close = f"did you mean '{meant}'?" if meant is not None else did_you_mean(unknown[1], commands)
-        return f"there is no command '{unknown[1]}'", close or f"the commands are {', '.join(commands)}"
+        hint = synonyms()["elsewhere"].get(unknown[1].lower()) or close or f"the commands are {', '.join(commands)}"
+        return f"there is no command '{unknown[1]}'", hint
     if kind == "MissingParameter" and error.param is not None:
         return f"{command} needs {_parameter(error.param)}", f"{_usage(context)}; {default} explains it"
     if kind == "BadParameter" and error.param is not None:
@@ -220,19 +156,19 @@ def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
 def _option_hint(error: Any, words: Sequence[str]) -> str | None:
     """Return a hint for an unknown option."""
     known = [] if error.ctx is None else [option for param in error.ctx.command.params for option in param.opts]
-    written = error.option_name.lstrip("-")
-    name = written.replace("_", "-")
+    name = error.option_name.lstrip("-").replace("_", "-")
     value = _value_of(error.option_name, words)
-    meant = next((option for option in _OPTIONS.get(name, ()) if option.split()[0] in (*known, "--help")), None)
+    options = synonyms()["options"].get(name, "").split(", ")  # the first that the command has is meant
+    meant = next((option for option in options if option.partition(" ")[0] in (*known, "--help")), None)
     if meant is not None:
         takes_value = value is not None and meant in ("--out", "--output", "--export", "--set", "--from", "--target")
         return f"write `{meant} {shell(value)}`" if takes_value and value is not None else f"write `{meant}`"
-    key = _SETTINGS.get(name.lower())
-    if key is not None and "--set" in known:
-        setting = f"{key.format(name.replace('-', '_'))}={value if value is not None else 'VALUE'}"
-        return f"write `--set {shell(setting)}`"
-    if key is not None and error.ctx is not None:
-        return f"the spec sets it: `{key.format(name.replace('-', '_'))}`"
+    if (form := synonyms()["settings"].get(name.lower())) is not None:
+        key = form.format(name.replace("-", "_"))
+        if "--set" in known:
+            return f"write `--set {shell(f'{key}=' + ('VALUE' if value is None else value))}`"
+        if error.ctx is not None:
+            return f"the spec sets it: `{key}`"
     if len(name) < 3:
         return None
     close = did_you_mean(f"--{name}", [option for option in known if option.startswith("--")])
@@ -269,13 +205,12 @@ def _bad_value(error: Any, default: str | None) -> tuple[str, str | None]:
         text = f"{name} is one of {', '.join(choices)}, not '{choice[1]}'"
         if name == "--kind":
             default = "`graphspec init --list` explains them"
-            if (kind := _KINDS.get(choice[1].lower())) is not None:
+            if (kind := synonyms()["kinds"].get(choice[1].lower())) is not None:
                 return text, f"write `--kind {kind}`"
         return text, did_you_mean(choice[1], choices) or default
-    if "valid integer" in text:
-        return f"{name} must be an integer", default
-    if "valid number" in text:
-        return f"{name} must be a number", default
+    for article, noun in (("an", "integer"), ("a", "number")):
+        if f"valid {noun}" in text:
+            return f"{name} must be {article} {noun}", default
     return f"{name}: {text}", default
 
 
@@ -285,24 +220,8 @@ def _usage(context: Any) -> str:
 
 
 COMMANDS = (
-    init,
-    import_,
-    data,
-    validate,
-    explain,
-    summary,
-    plot,
-    train,
-    search,
-    evaluate,
-    report,
-    predict,
-    export,
-    card,
-    inspect,
-    diff,
-    schema,
-    lsp,
+    *(init, import_, data, validate, explain, summary, plot, train, search),
+    *(evaluate, report, predict, export, card, inspect, diff, schema, lsp),
 )
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -324,28 +243,19 @@ class Commands(TyperGroup):
             with on_stdout():  # `guarded` handles write errors inside commands
                 status = super().main(*args, **options)
         except _ClickException as error:
-            _refuse(error, words)
+            if type(error).__name__ == "NoArgsIsHelpError":
+                out(str(error.format_message()))  # type: ignore[attr-defined]
+            else:
+                text, hint = usage_error(error, words)
+                complain(f"error: {text}", hint)
             return UsageError.status
         except SystemExit as error:  # rich and typer raise this if stdout's reader is gone
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         return status if isinstance(status, int) else None
 
 
-def _refuse(error: Any, words: Sequence[str]) -> None:
-    """Print the error of a command line, or the help if there is no command."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        out(error.format_message())
-        return
-    text, hint = usage_error(error, words)
-    complain(f"error: {text}", hint)
-
-
 app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 for command in COMMANDS:
     app.command(cls=HelpText)(guarded(command))

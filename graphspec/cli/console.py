@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
@@ -23,6 +23,8 @@ from graphspec.cli.stopping import signal_of, stopped_by
 if TYPE_CHECKING:
     from typing import ParamSpec
 
+    from graphspec.base.document import Block
+
     P = ParamSpec("P")
 
 BROKEN_PIPE = 141
@@ -33,23 +35,8 @@ SLOW = 2.0  # seconds
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # Errors of the machine, not of the caller: a full disk, a limit, a failing device.
 
-_ASCII = {
-    "│": "|",
-    "─": "-",
-    "━": "=",
-    "×": "x",
-    "±": "+-",
-    "…": "...",
-    "–": "-",
-    "—": "-",
-    "≤": "<=",
-    "≥": ">=",
-    "·": "*",
-    "→": "->",
-    "�": "?",
-    "█": "#",
-    "░": "-",
-}
+_ASCII = {"│": "|", "─": "-", "━": "=", "×": "x", "±": "+-", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">="}
+_ASCII |= {"·": "*", "→": "->", "�": "?", "█": "#", "░": "-"}
 
 
 def _to_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -91,6 +78,21 @@ def out(text: str) -> None:
     """Write lines of a result for people to stdout."""
     with on_stdout():
         sys.stdout.write(printable(text) + "\n")
+
+
+def out_blocks(blocks: Iterable[Block]) -> None:
+    """Write a document for people to stdout."""
+    from graphspec.base.terminal import lines_of
+
+    for line in lines_of(blocks, terminal_width(sys.stdout)):
+        out(line)
+
+
+def write_json(record: Any) -> None:
+    """Write a record for programs to stdout."""
+    import json
+
+    write_data(json.dumps(record, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n")
 
 
 def flush() -> None:
@@ -260,9 +262,8 @@ def attempt(action: Callable[[], int | None]) -> int:
         return _failed(error)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and f"{error.name}".startswith("graphspec."):
-            complain(
-                f"error: this installation has no `{error.name}`, which this needs", "install graphspec as a whole"
-            )
+            text = f"error: this installation has no `{error.name}`, which this needs"
+            complain(text, "install graphspec as a whole")
             return UsageError.status
         if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
             hint = "use a smaller `batch_size` or smaller layers, or allow the process more memory"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from graphspec.base.errors import UsageError
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, suffix_of
-from graphspec.base.text import shell, terminal_width
-from graphspec.cli.console import out, print_diagnostics, saying, write_data
+from graphspec.base.text import shell
+from graphspec.cli.console import out, out_blocks, print_diagnostics, saying, write_data
 from graphspec.cli.options import DataPlace, Sets, argument, flag, option
 from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 
@@ -35,11 +34,9 @@ def data(
     if as_json:
         write_data(_json(found))
     else:
-        from graphspec.base.terminal import lines_of
         from graphspec.cli.data_text import closing, separated
 
-        for line in lines_of([*separated(found), *closing(found)], terminal_width(sys.stdout)):
-            out(line)
+        out_blocks([*separated(found), *closing(found)])
         if found[0].name == "file" and found[0].columns and suffix_of(spec) != ARCHIVE:
             made = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
             out(f"\nnext, with the column to predict:\n  {made}")
@@ -48,17 +45,13 @@ def data(
 
 def _of_file(file: Path, rows: int | None) -> Overview:
     """Look at a data file that no spec reads."""
-    from graphspec.cli.init import table_of
+    from graphspec.cli.init import naming_source, table_of
     from graphspec.data.files import open_source
     from graphspec.data.overview import overview_of
-    from graphspec.data.source import DataError
 
-    try:
-        with saying(f"reading {file}"):
-            table, form = (open_source(file), []) if suffix_of(file) == ARCHIVE else table_of(file)
-            found = overview_of(table, str(file), rows)
-    except DataError as error:
-        raise UsageError(f"{file} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
+    with naming_source(file), saying(f"reading {file}"):
+        table, form = (open_source(file), []) if suffix_of(file) == ARCHIVE else table_of(file)
+        found = overview_of(table, str(file), rows)
     found.notes += [f"read with {' '.join(line.split())}" for line in form]
     return found
 

@@ -37,7 +37,9 @@ def shown(part: Overview) -> Iterator[Block]:
             yield Text("")
             numbers = [Column("missing", "number"), Column("distinct", "number")]
             columns = [Column(title, cut="end"), Column("type"), *numbers, Column("values", wrap=True, least=_VALUES)]
-            yield Table(columns, [_cells(_label(name, use.name), part.columns.get(name)) for name, use in used])
+            labels = [" → ".join(shorten(n, _NAME) for n in dict.fromkeys((name, use.name))) for name, use in used]
+            cells = [_cells(label, part.columns.get(name)) for label, (name, _) in zip(labels, used, strict=True)]
+            yield Table(columns, cells)
     if part.learnt:
         yield from (Text(""), Text("would be learnt" + (" (less the validation rows)" if part.name == "train" else "")))
         learnt = [(shorten(name, _NAME), "; ".join(texts)) for name, texts in part.learnt.items()]
@@ -61,10 +63,6 @@ def closing(found: Sequence[Overview]) -> Iterator[Block]:
         yield Text(f"  … and {total - _CLOSING:,} more, above")
 
 
-def _label(column: str, use: str) -> str:
-    return shorten(column, _NAME) if column == use else f"{shorten(column, _NAME)} → {shorten(use, _NAME)}"
-
-
 def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) -> tuple[str, ...]:
     """Return a row of the table."""
     from graphspec.data.profile import ArrayProfile, FileProfile
@@ -80,8 +78,10 @@ def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) 
             values = f"{found.low:.6g} … {found.high:.6g}"
         distinct = f"{len(found.frequent):,}" if found.frequent else ""
         return (name, found.dtype, f"{found.missing:,}", distinct, f"{shape} {values}".strip())
-    about = "" if found.exact else "about "
-    return (name, _kind(found), f"{found.absent:,}", f"{about}{found.distinct:,}", _values(found))
+    about, kind = "" if found.exact else "about ", str(found.kind)
+    if found.kind == "list" and found.lengths is not None:
+        kind = f"list of {'–'.join(map(str, dict.fromkeys(found.lengths)))}"
+    return (name, kind, f"{found.absent:,}", f"{about}{found.distinct:,}", _values(found))
 
 
 def _files(found: FileProfile) -> str:
@@ -96,13 +96,6 @@ def _files(found: FileProfile) -> str:
         return "{} × {}".format(*found.sizes[0][0])
     high, wide = zip(*(size for size, _ in found.sizes), strict=True)
     return f"{about}{len(found.sizes):,} sizes, {min(high)} to {max(high)} high, {min(wide)} to {max(wide)} wide"
-
-
-def _kind(found: ColumnProfile) -> str:
-    if found.kind == "list" and found.lengths is not None:
-        low, high = found.lengths
-        return f"list of {low}" if low == high else f"list of {low}–{high}"
-    return found.kind
 
 
 def _values(found: ColumnProfile) -> str:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json as json_format
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from graphspec.base.errors import SpecError, UsageError
-from graphspec.base.text import terminal_width
-from graphspec.cli.console import out, print_diagnostics, write_data
+from graphspec.cli.console import out_blocks, print_diagnostics, write_json
 from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_onnx, is_run, refuse_other
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.adapted import Adapted
-    from graphspec.engine.compiler.differences import Network
-    from graphspec.language.declarations import Spec
+    from graphspec.engine.compiler.differences import Change, Network
 
 FORMAT = 1
 _PLACE = "A spec, a run directory or an ONNX file."
@@ -36,7 +33,6 @@ def diff(
 
     The order of keys, defaults, short forms and blocks make no difference. Status 0: equal, 1: different, 2: not comparable.
     """
-    from graphspec.base.terminal import lines_of
     from graphspec.cli.differences_text import differences
 
     try:
@@ -45,26 +41,20 @@ def diff(
         print_diagnostics(error.diagnostics)
         return _TROUBLE
     if json:
-        write_data(json_format.dumps(record, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n")
+        write_json(record)
     else:
-        for line in lines_of(differences(record), terminal_width(sys.stdout)):
-            out(line)
+        out_blocks(differences(record))
     return 0 if record["equal"] else _DIFFERENT
 
 
 @dataclass(frozen=True)
 class _Side:
-    """A spec, a run or an ONNX file.
-
-    Attributes:
-        kind: ``spec``, ``run``, ``graphspec`` (an ONNX file of graphspec) or ``onnx`` (another one).
-        source: what is checked: a path, or the document in an ONNX file; None for a file of another program.
-        adapted: what its network has learnt; None if it learns nothing, and for a spec whose constants name no files.
-    """
+    """A spec, a run or an ONNX file."""
 
     path: Path
-    kind: str
-    source: Any = None
+    kind: str  # ``spec``, ``run``, ``graphspec`` (an ONNX file of graphspec) or ``onnx`` (another one)
+    source: Any = None  # what is checked: a path, or the document in an ONNX file; None for a file of another program
+    # what its network has learnt; None if it learns nothing, and for a spec whose constants name no files
     adapted: Adapted | None = None
 
     @property
@@ -116,13 +106,7 @@ def _arrays(path: Path) -> Adapted | None:
 
 
 def compare(old: Path, new: Path) -> dict[str, Any]:
-    """Return what differs, as JSON.
-
-    Raises:
-        UsageError: a path is none of the three, or only one of them has a spec.
-        SpecError: a spec has errors, or a file is not an ONNX model.
-        RunError: GS603, a run is damaged.
-    """
+    """Return what differs, as JSON."""
     a, b = _side(old), _side(new)
     if (a.source is None) != (b.source is None):
         other, strange = (b, a) if a.source is None else (a, b)
@@ -160,38 +144,31 @@ def _differs(record: dict[str, Any], part: str) -> bool:
 
 
 def _compare_specs(record: dict[str, Any], a: _Side, b: _Side) -> None:
+    from graphspec.engine.compiler import differences as d
     from graphspec.engine.compiler.adapted import Adapted
-    from graphspec.engine.compiler.differences import (
-        RENAMED,
-        changes,
-        data_differences,
-        learnt_differences,
-        network_differences,
-        training_differences,
-    )
 
     learnt = a.is_trained and b.is_trained
     old, new = (side.network(learnt=learnt) for side in (a, b))
-    found = network_differences(old, new)
+    found = d.network_differences(old, new)
+    a_title, b_title = ({"name": side.spec.name, "description": side.spec.description} for side in (old, new))
     record["network"] = found.to_json()
-    record["spec"] = [c.to_json() for c in changes(_titles(old.spec), _titles(new.spec))]
-    record["training"] = [c.to_json() for c in training_differences(old.spec, new.spec)]
-    record["data"] = [c.to_json() for c in data_differences(old.spec, new.spec)]
+    record["spec"] = _written(d.changes(a_title, b_title))
+    record["training"] = _written(d.training_differences(old.spec, new.spec))
+    record["data"] = _written(d.data_differences(old.spec, new.spec))
     if learnt:
-        names = {d.old_name: d.name for d in found.nodes if d.change == RENAMED}
-        pairs = (a.adapted or Adapted(), b.adapted or Adapted())
-        record["learnt"] = [c.to_json() for c in learnt_differences(*pairs, names)]
+        names = {node.old_name: node.name for node in found.nodes if node.change == d.RENAMED}
+        record["learnt"] = _written(d.learnt_differences(a.adapted or Adapted(), b.adapted or Adapted(), names))
 
 
-def _titles(spec: Spec) -> dict[str, str]:
-    return {"name": spec.name, "description": spec.description}
+def _written(changes: Iterable[Change]) -> list[Any]:
+    return [change.to_json() for change in changes]
 
 
 def _compare_files(record: dict[str, Any], a: _Side, b: _Side) -> None:
     from graphspec.export.inspection import file_differences, weight_differences
 
     both = a.source is not None and b.source is not None
-    record["file"] = [c.to_json() for c in file_differences(a.path, b.path, declared=not both)]
+    record["file"] = _written(file_differences(a.path, b.path, declared=not both))
     record["weights"] = weight_differences(a.path, b.path)
 
 
@@ -203,8 +180,8 @@ def _compare_runs(record: dict[str, Any], a: _Side, b: _Side) -> None:
     files = [side.path / "run.json" for side in (a, b)]
     old, new = (read_json(file) if file.is_file() else {} for file in files)
     hashes = [plain(run.get("data_sha256", {})) for run in (old, new)]
-    record["data"] += [c.to_json() for c in changes(hashes[0], hashes[1], "content (sha256)")]
+    record["data"] += _written(changes(hashes[0], hashes[1], "content (sha256)"))
     kept = [{key: plain(run[key]) for key in run if key not in _NOT_COMPARED} for run in (old, new)]
-    record["run"] = [c.to_json() for c in changes(kept[0], kept[1])]
+    record["run"] = _written(changes(kept[0], kept[1]))
     record["results"] = result_differences(a.path, b.path)
     record["weights"] = weight_differences(a.path, b.path)

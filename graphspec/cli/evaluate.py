@@ -13,7 +13,7 @@ import typer
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell, terminal_width
-from graphspec.cli.console import complain, out, out_wrapped
+from graphspec.cli.console import complain, out, out_blocks, out_wrapped
 from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, naming_data, refuse_other
 
@@ -45,7 +45,7 @@ def evaluate(
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
     from graphspec.api.model import load
     from graphspec.cli.results import print_verdicts
-    from graphspec.cli.started import started
+    from graphspec.cli.targets import started
     from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
 
@@ -76,16 +76,15 @@ def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Pa
         raise UsageError(f"{file} does not exist; {_WANTED}")
     found = read_exported(file)
     if data is None:
-        text = f"{file} contains no data, only the names of its data files"
-        raise UsageError(f"{text}; add `--data DIR` or `--data FILE`")
+        do = "add `--data DIR` or `--data FILE`"
+        raise UsageError(f"{file} contains no data, only the names of its data files; {do}")
     spec = _with_data(found.spec.allowing(allow), file, data, part)
     try:
         rows = part_rows(Session(spec, found.checked.require()[1]), part)
         running = evaluate_exported(found, spec, rows)
     except SpecError as error:  # the file has no lines to point at
-        raise SpecError(
-            replace(each, file=str(file)) if each.file == NOWHERE.file else each for each in error.diagnostics
-        ) from None
+        found_in = (replace(d, file=str(file)) if d.file == NOWHERE.file else d for d in error.diagnostics)
+        raise SpecError(found_in) from None
     _print_results(running)
     if has_penalties(found.graph):
         complain("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
@@ -173,7 +172,7 @@ def _print_results(running: RunningMetrics) -> None:
     """Print the values, then confusion matrices, then what is known of each head."""
     import numpy as np
 
-    from graphspec.base.terminal import lines_of
+    from graphspec.base.document import Text
     from graphspec.cli.results import head_tables, matrix_lines
     from graphspec.engine.runtime.running_metrics import ClassCounts
 
@@ -184,41 +183,30 @@ def _print_results(running: RunningMetrics) -> None:
     for table in running.tables():
         has_table = any(np.array_equal(table.counts, counts) for counts in pairs)  # of its classes, below
         lines = matrix_lines(table, width, has_ratios=not has_table, may_be_list=not has_table)
-        if lines:
-            _print_block(lines)
-        else:
-            out("")
+        _print_block(lines)
+        if not lines:
             out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
     for blocks in head_tables(found, width):
-        _print_block(lines_of(blocks, width))
+        out_blocks([Text(""), *blocks])
 
 
 def _print_values(running: RunningMetrics, most: int | None = None) -> None:
-    """Print one line per value, with its meaning if a metric has several values.
-
-    Args:
-        most: if a metric has more values, only their range is printed.
-    """
+    """Print one line per value, with its meaning if a metric has several; of one with more than ``most``, their range."""
     from graphspec.base.document import Column, Table
-    from graphspec.base.terminal import table_lines
 
-    meanings, width = running.meanings(), terminal_width(sys.stdout)
+    meanings, values = running.meanings(), running.logs()
     rows: dict[str, tuple[str, str, str]] = {}
-    values = running.logs()
     several: dict[str, list[float]] = {}
     for key in meanings:
         several.setdefault(key.rpartition("_")[0], []).append(values[key])
     for key, value in values.items():
-        group = several.get(key.rpartition("_")[0], []) if key in meanings else []
+        name = key.rpartition("_")[0]
+        group = several[name] if key in meanings else []
         if most is not None and len(group) > most:
-            name = key.rpartition("_")[0]
             rows[name] = (name, f"{min(group):.6g}", f"to {max(group):.6g}: {len(group):,} values")
         else:
             rows[key] = (key, f"{value:.6g}", meanings.get(key, ""))
-    for line in table_lines(
-        Table([Column(cut="middle"), Column(), Column(cut="end", least=1)], [*rows.values()]), width
-    ):
-        out(line)
+    out_blocks([Table([Column(cut="middle"), Column(), Column(cut="end", least=1)], [*rows.values()])])
 
 
 def _print_block(lines: Iterable[str]) -> None:

@@ -6,7 +6,6 @@ import io
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -34,17 +33,17 @@ _MAP = (14, 28)  # lines and columns of a picture's map
 _STRONG, _SOME = 0.5, 0.1  # parts of the largest contribution
 
 
-@dataclass(frozen=True)
-class Request:
-    """The options of ``predict`` that belong to ``--explain``."""
-
-    head: str | None
-    label: str | None
-    rows: int | None
-    baseline: Path | None
-
-
-def explain(run: Path, data: Path, request: Request, output: Path | None, *, json: bool) -> None:
+def explain(
+    run: Path,
+    data: Path,
+    output: Path | None,
+    head: str | None,
+    label: str | None,
+    size: int | None,
+    baseline: Path | None,
+    *,
+    json: bool,
+) -> None:
     """Explain the answers of a run for new rows, and print or write the explanation."""
     from graphspec.api.explanation import FORMATS
     from graphspec.api.model import load
@@ -55,10 +54,10 @@ def explain(run: Path, data: Path, request: Request, output: Path | None, *, jso
     if not run.is_dir():
         raise UsageError(f"{run} cannot explain its answers: a file has no gradients; name the run directory instead")
     model = load(run)
-    rows = request.rows or ROWS
+    rows = size or ROWS
     feeds, more = _rows(model, data, rows)
-    baseline = None if request.baseline is None else _rows(model, request.baseline, 1000)[0]
-    found = model.explain(feeds, head=request.head, label=request.label, baseline=baseline)
+    base = None if baseline is None else _rows(model, baseline, 1000)[0]
+    found = model.explain(feeds, head=head, label=label, baseline=base)
     if output is not None:
         found.save(output)
         out_wrapped(f"{output}: {count(len(found), 'row')} explained")
@@ -150,11 +149,7 @@ def _picture(part: Attributed, row: int) -> Iterator[Block]:
     cells = np.array([[float(block.mean()) for block in np.array_split(line, width)] for line in lines])
     largest = float(np.abs(cells).max()) or 1.0
     yield Text(f"  {part.name}: + and # speak for it, - and = against it; -o why.html draws the pixels")
-    drawn = []
-    for line in cells / largest:
-        marks = (
-            " " if abs(c) < _SOME else ("#" if c > 0 else "=") if abs(c) >= _STRONG else "+" if c > 0 else "-"
-            for c in line
-        )
-        drawn.append(("    " + "".join(marks)).rstrip())
-    yield Code("\n".join(drawn))
+    parts = cells / largest
+    sizes = np.abs(parts)
+    strengths = (~(sizes < _SOME) + (sizes >= _STRONG).astype(int)) * np.where(parts > 0, 1, -1)  # from -2 to 2
+    yield Code("\n".join(f"    {''.join(' +#=-'[k] for k in line)}".rstrip() for line in strengths.tolist()))

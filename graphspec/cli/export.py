@@ -15,12 +15,8 @@ import typer
 from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target, option
 
-
-class Kind(StrEnum):
-    """The numbers of a quantized file."""
-
-    int8 = "int8"
-    float16 = "float16"
+Kind = StrEnum("Kind", ["int8", "float16"])
+"""The numbers of a quantized file."""
 
 
 def _folder(meaning: str) -> Any:
@@ -56,8 +52,7 @@ def export(  # noqa: PLR0913 (one for each option)
     """
     from graphspec.api.model import load
     from graphspec.base.errors import UsageError
-    from graphspec.cli.started import started
-    from graphspec.cli.targets import is_onnx, is_spec, refuse_other
+    from graphspec.cli.targets import is_onnx, is_spec, refuse_other, started
     from graphspec.data.paths import moved
 
     wanted = "name a run directory"
@@ -94,14 +89,12 @@ def _file(output: Path | None) -> Iterator[Path]:
 def _writers(mlflow: Path | None, triton: Path | None, name: str) -> list[Any]:
     """Return functions that write a file into the folders. A folder that must not be replaced is refused at once."""
     found: list[Any] = []
+    if mlflow is not None or triton is not None:
+        from graphspec.export import folders
     if mlflow is not None:
-        from graphspec.export import folders as to_mlflow
-
-        to_mlflow.refuse_not_mlflow(mlflow)
-        found.append(partial(to_mlflow.write_mlflow, mlflow))
+        folders.refuse_not_mlflow(mlflow)
+        found.append(partial(folders.write_mlflow, mlflow))
     if triton is not None:
-        from graphspec.export import folders as to_triton
-
-        to_triton.refuse_not_triton(triton, name)
-        found.append(partial(to_triton.write_triton, triton))
+        folders.refuse_not_triton(triton, name)
+        found.append(partial(folders.write_triton, triton))
     return found

@@ -1,14 +1,15 @@
-"""Templates of new specs, filled with what a series or a folder of pictures or texts holds."""
+"""The text of new specs: templates, filled with what a series or a folder holds, and decisions about a table, as YAML."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
@@ -18,12 +19,13 @@ from graphspec.data.series import series_of
 from graphspec.data.source import DataError
 from graphspec.data.targets import small_classes
 from graphspec.language.declarations import Windows
-from graphspec.language.write import literal, wrapped
+from graphspec.language.write import WIDTH, literal, number, text_lines, wrapped
 
 if TYPE_CHECKING:
     from graphspec.data.profile import ColumnProfile, Profile
     from graphspec.data.source import Source
-    from graphspec.language.declarations import Every
+    from graphspec.data.suggest import Column, Suggestion, Target
+    from graphspec.language.declarations import Every, TextForm
 
 _SOME = 8  # names in a message
 _MOST_DATES = 0.9
@@ -31,30 +33,18 @@ _MOST_DATES = 0.9
 
 @dataclass(frozen=True)
 class Filled:
-    """A spec from a template.
+    """A spec from a template."""
 
-    Attributes:
-        text: the spec, without its name and schema.
-        found: what was looked at, as the rest of a sentence.
-        warnings: what the reader should know.
-    """
-
-    text: str
-    found: str
-    warnings: tuple[str, ...] = ()
+    text: str  # the spec, without its name and schema
+    found: str  # what was looked at, as the rest of a sentence
+    warnings: tuple[str, ...] = ()  # what the reader should know
 
 
 def series(template: str, table: Profile, rows: Source, target: str, file: str, form: Sequence[str] = ()) -> Filled:
-    """Fill the template of a series from the profile of a table, and its rows.
-
-    ``form`` are the lines that say how the table's text is read.
+    """Fill the template of a series from the profile of a table, and its rows; ``form`` says how its text is read.
 
     The columns of numbers are read that have few gaps, the target first. The first column of dates is the time. If times
     occur more than once, the column of texts or integers that tells such rows apart separates the series.
-
-    Raises:
-        UsageError: the target is no column of numbers with few gaps, or steps are missing like that.
-        DataError: a time occurs twice.
     """
     numbers = [n for n, c in table.columns.items() if c.is_number and c.absent * 3 <= table.rows and not c.constant]
     if target not in numbers:
@@ -99,11 +89,7 @@ def _ordered(time: ColumnProfile, group: str | None) -> Windows:
 
 
 def _step(rows: Source, windows: Windows, total: int) -> tuple[Every | None, int]:
-    """Return the step of a series, None if its times follow none, and how many rows are missing.
-
-    Raises:
-        UsageError: more than a third is missing.
-    """
+    """Return the step of a series, None if its times follow none, and how many rows are missing: a third at most."""
     every = series_of(rows, windows, total).every
     if every is None:
         return None, 0
@@ -135,14 +121,7 @@ _FOR_FEW = {
 
 
 def folder(template: str, path: Path, file: str, kind: str) -> Filled:
-    """Fill the template of pictures or of texts from a folder with a folder for each class, or its subfolder ``train``.
-
-    Args:
-        kind: ``images`` or ``texts``.
-
-    Raises:
-        UsageError: there are not two classes.
-    """
+    """Fill the template of ``images`` or ``texts`` from a folder that has one for each class, or its subfolder ``train``."""
     from graphspec.data.folders import Folder
     from graphspec.data.profile import profile_files
 
@@ -156,7 +135,6 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if len(classes) > max(len(files.paths) // 2, 2):
         why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
         raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")
-    whole = f"{{{kind}: {literal(file)}, labels: folder}}"
     old, head, units = {
         "images": (
             "{images: data/train, labels: folder}         # or {file: data/train.npz} with arrays `image` and `kind`",
@@ -169,14 +147,10 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
             2,
         ),
     }[kind]
-    text = _replaced(template, old, whole)
-    text = _replaced(
-        text, f"name: {head}, type: Dense, units: {units},", f"name: {head}, type: Dense, units: {len(classes)},"
-    )
-    start = text.index("  # test: ")
-    text = text[:start]
-    beside = path.parent / "test"
-    if path.name != "test" and beside.is_dir():
+    text = _replaced(template, old, f"{{{kind}: {literal(file)}, labels: folder}}")
+    layer = f"name: {head}, type: Dense, units: "
+    text = _replaced(text, f"{layer}{units},", f"{layer}{len(classes)},").partition("  # test: ")[0]
+    if path.name != "test" and (path.parent / "test").is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
         text += f"  test: {{{kind}: {literal(test)}, labels: folder}}\n"
     for old, new in (_FOR_FEW if len(files.paths) < _FEW else {}).items():
@@ -219,13 +193,154 @@ def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:
         for form, share in c.date_formats.items()
         if _MOST_DATES <= share < 1
     ]
-    found = (
-        f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series, in the order of the file"
-    )
-    return (f"{found}; if a column is the time, write `order` and `format` to `windows`",)
+    found = f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series"
+    return (f"{found}, in the order of the file; if a column is the time, write `order` and `format` to `windows`",)
 
 
 def _replaced(text: str, old: str, new: str) -> str:
     if old not in text:
         raise AssertionError(f"the template has no {old!r}")
     return text.replace(old, new, 1)
+
+
+# The text of a spec from decisions about a table, as YAML with comments.
+_COMMENT_AT = 84  # comments begin at most here, else above their line
+_LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy", "regression": "mse"}
+
+
+def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
+    """Return the text of a spec with this name, as YAML, for a table; its path and the schema's are relative to the spec."""
+    target = found.target
+    title = file.rpartition("/")[2]
+    record = (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"], False)
+    columns = ("    columns:", ["apps give each column by its name; what it needs is learnt in training"], False)
+    lines = [
+        f"# yaml-language-server: $schema={schema}",
+        "graphspec: 1",
+        f"name: {name}",
+        *text_lines("description", f"{target.name}, from the columns of {title}.".replace("${", "$${")),
+        "",
+        "inputs:",
+        *_commented([record, columns]),
+        *_commented([_column(column) for column in found.columns]),
+        "",
+        "layers:",
+        *_layers(found),
+        "",
+        "outputs:",
+        *_head(target),
+        "",
+        *_training(found),
+        "",
+        *_data(found, file),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _commented(lines: Sequence[tuple[str, Sequence[str], bool]]) -> Iterator[str]:
+    """Yield lines with their notes as comments: behind the line, aligned, or above it if there is no room.
+
+    A line that is left out becomes a comment itself.
+    """
+    texts = [(text if not out else re.sub(r"^( *)", r"\1# ", text), "; ".join(notes)) for text, notes, out in lines]
+    column = max((len(text) for text, note in texts if note and len(text) <= _COMMENT_AT), default=0) + 2
+    for text, note in texts:
+        comment = "".join(c if c.isprintable() else "�" for c in note)
+        if not note:
+            yield text
+        elif len(text) <= _COMMENT_AT and column + 2 + len(comment) <= WIDTH:
+            yield f"{text:<{column}}# {comment}"
+        else:
+            indent = " " * (len(text) - len(text.lstrip())) + "# "
+            yield from textwrap.wrap(comment, WIDTH, initial_indent=indent, subsequent_indent=indent)
+            yield text
+
+
+def _column(column: Column) -> tuple[str, Sequence[str], bool]:
+    named = {} if column.key == column.name else {"column": column.name}
+    kind = column.type or "number"
+    value = kind if not (named or column.arguments) else {"type": kind, **named, **column.arguments}
+    return f"      {literal(column.key)}: {literal(value)}", column.notes, column.left_out
+
+
+def _layers(found: Suggestion) -> Iterator[str]:
+    """Yield a wide and deep network: hidden layers, and the record once more beside the last one."""
+    target, network, record = found.target, found.network, found.record
+    taken = {record, target.key, *(column.key for column in found.columns)}
+    rows: list[tuple[str, Sequence[str], bool]] = []
+
+    def add(stem: str, kind: str, arguments: Mapping[str, Any], *notes: str) -> str:
+        name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
+        taken.add(name)
+        rows.append((f"  - {literal({'name': name, 'type': kind, **arguments})}", notes, False))
+        return name
+
+    for k, units in enumerate(network.units, 1):
+        end = f"_{k}" if len(network.units) > 1 else ""
+        first = (f"takes `{record}`: all columns, as one vector",) if k == 1 else ()
+        penalty = {"kernel_regularizer": {"type": "L2", "l2": network.penalty}} if network.penalty else {}
+        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty}, *first)
+        last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
+    note = f"`{record}` once more: many answers are nearly a sum of the columns"
+    add("both", "Concatenate", {"inputs": [record, last]}, note)
+    arguments: dict[str, Any] = {"units": target.units}
+    notes = ["a unit for each class"] if target.task == "multiclass" else []
+    if target.task != "regression":
+        arguments["activation"] = "sigmoid" if target.task == "binary" else "softmax"
+    if network.decays:
+        arguments["kernel_initializer"] = "zeros"
+        notes.append("begins with the same answer for all rows")
+    taken.discard(target.key)
+    add(target.key, "Dense", arguments, *notes)
+    return _commented(rows)
+
+
+def _head(target: Target) -> Iterator[str]:
+    head: dict[str, Any] = {"loss": _LOSSES[target.task]}
+    if target.task == "regression":
+        head |= {"scale": "standard", "metrics": ["mae"]}
+        notes = ["trained on a standard scale; answers and metrics are in the column's own unit"]
+    else:
+        head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
+        notes = ["labels are learnt from the column"] if target.has_texts else []
+    return _commented([(f"  {literal(target.key)}: {literal(head)}", [*notes, *target.notes], False)])
+
+
+def _training(found: Suggestion) -> Iterator[str]:
+    network = found.network
+    yield "training:"
+    yield f"  optimizer: {{type: Adam, learning_rate: {number(network.learning_rate)}}}"
+    note = "at most: training ends when validation gets no better"
+    yield from _commented([(f"  epochs: {network.epochs}", [note], False)])
+    yield f"  batch_size: {network.batch_size}"
+    yield "  seed: 1"
+    yield "  callbacks:"
+    if network.decays:
+        slower = {"monitor": "val_loss", "factor": 0.3, "patience": max(network.patience // 3, 1)}
+        yield f"    - {literal({'type': 'ReduceLROnPlateau', **slower})}"
+    stop = {"monitor": "val_loss", "patience": network.patience, "restore_best_weights": True}
+    yield f"    - {literal({'type': 'EarlyStopping', **stop})}"
+
+
+def form_lines(form: TextForm, why: Mapping[str, str]) -> list[str]:
+    """Return the lines below a source of rows that say how its text is read, with examples (by key) as comments."""
+    keys = {f.name: getattr(form, f.name) for f in fields(form) if getattr(form, f.name) != f.default}
+    lines = [(f"    {key}: {literal(value)}", [why.get(key, "")], False) for key, value in keys.items()]
+    return list(_commented(lines))
+
+
+def _data(found: Suggestion, file: str) -> Iterator[str]:
+    target = found.target
+    yield "data:"
+    yield "  train:"
+    yield f"    file: {literal(file)}"
+    yield from found.form
+    if target.key != target.name:
+        yield f"    targets: {literal({target.key: target.name})}"
+    if target.drop_missing:
+        note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
+        yield from _commented([("    drop_missing_targets: true", [note], False)])
+    split: dict[str, Any] = {"split": found.network.held_out}
+    if target.task != "regression":
+        split["stratify"] = target.key
+    yield f"  validation: {literal(split)}"

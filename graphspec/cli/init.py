@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from importlib.util import find_spec
@@ -86,15 +88,23 @@ def init(
         elif target is not None:
             raise UsageError("--target names a column of a table: name the table with --from")
         else:
-            _from_template(path, kind or Kind.multiclass)
+            template = _template(kind or Kind.multiclass)
+            _write(path, template, _description(template), "edit its names and files")
 
 
-def _from_template(path: Path, kind: Kind) -> None:
-    template = _template(kind)
-    _write(path, template, _description(template), "edit its names and files")
+@contextmanager
+def naming_source(source: Path) -> Iterator[None]:
+    """Let an error of data be one of usage, with the name of the file or folder that cannot be read, and the hint."""
+    from graphspec.data.source import DataError
+
+    try:
+        yield
+    except DataError as error:
+        hint = f" ({error.problem.hint})" if error.problem.hint else ""
+        raise UsageError(f"{source} {error}{hint}") from None
 
 
-def _write(path: Path, template: str, found: str, task: str) -> None:
+def _write(path: Path, template: str, found: str, task: str, warnings: Sequence[str] = ()) -> None:
     text = template.replace("NAME", _name(path), 1).replace("SCHEMA", place(path), 1)
     create(path, text)
     out_wrapped(f"{path}: {found}")
@@ -102,6 +112,8 @@ def _write(path: Path, template: str, found: str, task: str) -> None:
         out_wrapped(f"pictures need Pillow: {missing_library('pillow')}")
     steps = (("validate", str(path), "--data"), ("train", str(path)))
     out(f"{task}, then:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
+    for warning in warnings:
+        complain(f"warning: {warning}")
 
 
 def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
@@ -114,36 +126,28 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
     if kind not in (None, Kind.images, Kind.text):
         raise UsageError(f"a spec from a folder is images or text, not --kind {kind.value}")
     tried = [(Kind.images, "images"), (Kind.text, "texts")]
-    for chosen, key in [(k, key) for k, key in tried if kind in (None, k)]:
-        try:
-            filled = folder(_template(chosen), source, relative(source, path), key)
-        except DataError as error:
-            if kind is None and chosen is Kind.images and error.problem.code is Code.TOO_FEW_ROWS:
-                continue  # it has no pictures, but perhaps texts
-            if kind is None and error.problem.code is Code.TOO_FEW_ROWS:
-                raise UsageError(f"{source} has neither pictures nor texts (.txt)") from None
-            raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
-        _write(path, filled.text, filled.found, "read its comments")
-        for warning in filled.warnings:
-            complain(f"warning: {warning}")
-        return
+    with naming_source(source):
+        for chosen, key in tried:
+            try:
+                if kind in (None, chosen):
+                    filled = folder(_template(chosen), source, relative(source, path), key)
+                    return _write(path, filled.text, filled.found, "read its comments", filled.warnings)
+            except DataError as error:  # without pictures, it has perhaps texts
+                if kind is not None or error.problem.code is not Code.TOO_FEW_ROWS:
+                    raise
+    raise UsageError(f"{source} has neither pictures nor texts (.txt)")
 
 
 def _from_series(path: Path, source: Path, target: str | None) -> None:
     """Write a spec that forecasts a column of a table."""
     from graphspec.cli.filled import series
     from graphspec.data.profile import profile
-    from graphspec.data.source import DataError
 
-    try:
+    with naming_source(source):
         table, form = table_of(source)
         target = _target(target, source, table)
         filled = series(_template(Kind.sequence), profile(table), table, target, relative(source, path), form)
-    except DataError as error:
-        raise UsageError(f"{source} {error}{f' ({error.problem.hint})' if error.problem.hint else ''}") from None
-    _write(path, filled.text, f"the next values of {filled.found}", "read its comments")
-    for warning in filled.warnings:
-        complain(f"warning: {warning}")
+    _write(path, filled.text, f"the next values of {filled.found}", "read its comments", filled.warnings)
 
 
 def _template(kind: Kind) -> str:
@@ -160,15 +164,14 @@ def _description(template: str) -> str:
 
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
     """Write a spec whose columns, network and training fit a table."""
-    from graphspec.cli.spec_text import spec_text
+    from graphspec.cli.filled import spec_text
     from graphspec.engine.compiler.check import check
 
     task = next((task for task in TASKS if task == kind), None)
     if kind is not None and task is None:
-        raise UsageError(
-            f"a spec from a table is {', '.join(TASKS)} or {Kind.sequence.value}, not --kind {kind.value}; "
-            f"for it, write a spec without --from, and name your columns in it"
-        )
+        kinds = f"{', '.join(TASKS)} or {Kind.sequence.value}, not --kind {kind.value}"
+        do = "for it, write a spec without --from, and name your columns in it"
+        raise UsageError(f"a spec from a table is {kinds}; {do}")
     found = _decisions(source, target, task)
     text = spec_text(found, _name(path), relative(source, path), place(path))
     temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
@@ -181,9 +184,8 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
     for warning in found.warnings:
         complain(f"warning: {warning}")
     used = sum(not column.left_out for column in found.columns)
-    out_wrapped(
-        f"{path}: a {found.target.task} problem, {target} from {count(used, 'column')} of {count(found.rows, 'row')}"
-    )
+    read = f"{target} from {count(used, 'column')} of {count(found.rows, 'row')}"
+    out_wrapped(f"{path}: a {found.target.task} problem, {read}")
     steps = "\n  ".join(shell("graphspec", command, str(path)) for command in ("data", "train"))
     out(f"read its comments, then:\n  {steps}")
 
@@ -192,29 +194,23 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
     """Look at a table, and decide how it becomes a spec."""
     from graphspec.data.odd_values import leaks
     from graphspec.data.profile import profile
-    from graphspec.data.source import DataError
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
 
     try:
-        table, form = table_of(source)
-        target = _target(target, source, table)
-        found = profile(table)
-        task = task_of(found, target, task)
-        decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
-        return replace(decisions, form=form)
-    except (DataError, CannotSuggest) as error:
-        hint = f" ({error.problem.hint})" if isinstance(error, DataError) and error.problem.hint else ""
-        raise UsageError(f"{source} {error}{hint}") from None
+        with naming_source(source):
+            table, form = table_of(source)
+            target = _target(target, source, table)
+            found = profile(table)
+            task = task_of(found, target, task)
+            decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
+            return replace(decisions, form=form)
+    except CannotSuggest as error:
+        raise UsageError(f"{source} {error}") from None
 
 
 def table_of(source: Path) -> tuple[Table | Files, list[str]]:
-    """Open a table of which no spec says how its text is read; return it with the lines of a spec that say it.
-
-    Raises:
-        DataError: it cannot be read.
-        UsageError: it is no table.
-    """
-    from graphspec.cli.spec_text import form_lines
+    """Open a table of which no spec says how its text is read; return it with the lines of a spec that say it."""
+    from graphspec.cli.filled import form_lines
     from graphspec.data.database import Table
     from graphspec.data.files import Files, recognized
 

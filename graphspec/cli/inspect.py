@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from graphspec.base.errors import UsageError
 from graphspec.base.text import shell, terminal_width
-from graphspec.cli.console import out, write_data
+from graphspec.cli.console import out, write_json
 from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_run, is_spec, refuse_other
 
@@ -45,7 +44,7 @@ def inspect(
     else:
         record = record_of(file, kind)
     if json:
-        write_data(json_format.dumps(record, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n")
+        write_json(record)
         return
     from graphspec.foreign.inspecting.lines import record_lines
 

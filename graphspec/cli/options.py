@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,12 +87,15 @@ def resumes(value: str | None) -> str | None:
     return value
 
 
-class Part(StrEnum):
-    """The rows to judge by."""
+def repeated(options: Mapping[str, object], allow: Sequence[Path], sets: Sequence[str]) -> list[str]:
+    """Return the words that repeat options on a command line: their values, True for a flag, None or False for nothing."""
+    pairs = [(name, value) for name, value in options.items() if value is not None and value is not False]
+    pairs += [*(("--allow", folder) for folder in allow), *(("--set", text) for text in sets)]
+    return [word for name, value in pairs for word in ([name] if value is True else [name, str(value)])]
 
-    test = "test"
-    validation = "validation"
-    train = "train"
+
+Part = StrEnum("Part", ["test", "validation", "train"])
+"""The rows to judge by."""
 
 
 SpecFile = Annotated[Path, argument("SPEC", "The spec, a YAML or JSON file.")]

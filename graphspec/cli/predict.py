@@ -74,22 +74,23 @@ def predict(  # noqa: PLR0913 (options)
     from graphspec.cli.rows import encode_rows, suffix_of
 
     options = {"--head": head, "--class": label, "--rows": rows_explained, "--baseline": baseline}
-    if not explain and (given := [name for name, value in options.items() if value is not None]):
-        raise UsageError(f"{given[0]} belongs to --explain: add --explain, or leave it out")
-    if explain:
-        other = labels or last or bool(keep)
-        _explain(source, data, output, (head, label, rows_explained, baseline), json=json, other=other)
-        return
+    if not explain and (strange := [name for name, value in options.items() if value is not None]):
+        raise UsageError(f"{strange[0]} belongs to --explain: add --explain, or leave it out")
+    if explain and (labels or last or keep):
+        raise UsageError("--labels, --keep and --last are for answers, not for --explain: leave them out")
     if json and output is not None:
         raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
-    suffix = ".jsonl" if json else suffix_of(output)
+    suffix = ".jsonl" if json or explain else suffix_of(output)
     refuse_other(source, _WANTED)
-    if source.is_dir() or is_spec(source):
-        network = _run(source)
-    elif source.exists():
-        network = _exported(source)
-    else:
-        raise UsageError(f"{source} does not exist; {_WANTED}")
+    if explain and is_spec(source):
+        raise spec_for_run(source, "predict")
+    if not source.exists() and not is_spec(source):
+        raise UsageError(f"{source} does not exist; {'name a run directory' if explain else _WANTED}")
+    if explain:
+        from graphspec.cli.explained import explain as explain_rows
+
+        return explain_rows(source, data, output, head, label, rows_explained, baseline, json=json)
+    network = _run(source) if source.is_dir() or is_spec(source) else _exported(source)
     kept = _kept_names(keep or [], network.outputs)
     chosen = network.chosen(labels=labels)
     found, beside, steps = _answers(network, data, kept, last=last)
@@ -102,43 +103,15 @@ def predict(  # noqa: PLR0913 (options)
         out_wrapped(f"{output}: {rows:,} rows of {', '.join(names)}")
 
 
-def _explain(
-    source: Path,
-    data: Path,
-    output: Path | None,
-    options: tuple[str | None, str | None, int | None, Path | None],
-    *,
-    json: bool,
-    other: bool,
-) -> None:
-    from graphspec.cli.explained import Request, explain
-
-    if other:
-        raise UsageError("--labels, --keep and --last are for answers, not for --explain: leave them out")
-    if json and output is not None:
-        raise UsageError("--json prints JSON Lines; with -o, the file's suffix determines the format")
-    refuse_other(source, _WANTED)
-    if is_spec(source):
-        raise spec_for_run(source, "predict")
-    if not source.exists():
-        raise UsageError(f"{source} does not exist; name a run directory")
-    explain(source, data, Request(*options), output, json=json)
-
-
 @dataclass(frozen=True)
 class _Network:
-    """A run or an ONNX file.
-
-    Attributes:
-        outputs: the names of the heads and their labels.
-        run: computes the outputs for one batch.
-        expect: called with the number of rows before outputs of all of them are collected.
-    """
+    """A run or an ONNX file."""
 
     spec: Spec
     graph: Graph
-    outputs: Sequence[str]
-    run: Callable[[Mapping[str, Array]], dict[str, Array]]
+    outputs: Sequence[str]  # the names of the heads and their labels
+    run: Callable[[Mapping[str, Array]], dict[str, Array]]  # computes the outputs for one batch
+    # called with the number of rows before outputs of all of them are collected
     expect: Callable[[int], None] = lambda rows: None
 
     @property
@@ -147,11 +120,7 @@ class _Network:
         return {head.name: head.labels for head in self.spec.heads.values() if head.labels is not None}
 
     def chosen(self, *, labels: bool) -> list[str]:
-        """Return the heads and labels of the answer.
-
-        Raises:
-            UsageError: only labels are wanted, but there are none.
-        """
+        """Return the heads and labels of the answer."""
         from graphspec.language.declarations import LABEL
 
         wanted = [head + LABEL for head in self.spec.heads] if labels else self.outputs
@@ -162,11 +131,7 @@ class _Network:
 
 
 def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
-    """Return the names of kept columns in the answer: ``<name>_given`` for a column with the name of a head.
-
-    Raises:
-        UsageError: a column is kept twice.
-    """
+    """Return the names of kept columns in the answer: ``<name>_given`` for a column with the name of a head."""
     if twice := [name for k, name in enumerate(keep) if name in keep[:k]]:
         raise UsageError(f"the column '{twice[0]}' is kept twice")
     names: dict[str, str] = {}
@@ -179,7 +144,7 @@ def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
 
 def _run(run: Path) -> _Network:
     from graphspec.api.model import load
-    from graphspec.cli.started import started
+    from graphspec.cli.targets import started
     from graphspec.export.onnx import with_labels
     from graphspec.language.declarations import LABEL
 
@@ -230,7 +195,7 @@ def _answers(
         return (answered(rows, network.run(rows.inputs)) for rows in parts), beside, steps()
     rows = read_rows(network.spec, network.graph, data, list(kept), last=last)
     print_diagnostics(rows.warnings)
-    network.expect(_count(rows))
+    network.expect(len(next(iter(rows.inputs.values()))))
     answer = answered(rows, in_batches(rows.inputs, _BATCH_ROWS, network.run))
     if rows.ends is not None:
         own = rows.ends.columns(ahead=last)
@@ -250,9 +215,8 @@ def _by_step(name: str, array: Array, horizon: int) -> Array:
         return array.reshape(-1, *array.shape[2:])
     if horizon == 1:
         return array
-    raise UsageError(
-        f"--last needs a value for each of {horizon} steps: '{name}' has {tuple(array.shape[1:])} per window; leave it out"
-    )
+    has = f"'{name}' has {tuple(array.shape[1:])} per window"
+    raise UsageError(f"--last needs a value for each of {horizon} steps: {has}; leave it out")
 
 
 def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:
@@ -265,10 +229,6 @@ def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str,
         if head.loss is not None and targets_of(head.loss) == "labels" and name + LABEL in answer:
             answer[name + LABEL] = joined(answer[name + LABEL], steps.get(name))
     return answer
-
-
-def _count(rows: NewRows) -> int:
-    return len(next(iter(rows.inputs.values())))
 
 
 def _joined(answers: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:

@@ -40,11 +40,7 @@ _FEWEST = 3  # epochs that make a sparkline
 
 
 def observer_for_stdout(every: int | None = None, monitored: Monitored = BY_LOSS) -> Observer:
-    """Return the observer that suits stdout.
-
-    Args:
-        every, monitored: see :class:`graphspec.engine.training.reporting.EpochLog`.
-    """
+    """Return the observer that suits stdout; more: :class:`graphspec.engine.training.reporting.EpochLog`."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Bar(every, monitored)
     return PrintedLines(every, monitored)
@@ -66,7 +62,7 @@ class Bar(Observer):
         self._epochs = self._steps = 0
         self._drawn = self._began = 0.0
         self._width = terminal_width(sys.stdout)
-        self._progress = _bars()
+        self._progress = _bar(stage=False)
         self._speed = Speed()
         self._log: EpochLog | None = None
         self._losses: list[float] = []
@@ -147,30 +143,6 @@ class Bar(Observer):
             self._say_all(self._log.rest())
 
 
-class Speed:
-    """Rows per second, and the remaining time, from the mean time of a step so far."""
-
-    rows_per_step: float = 0.0
-
-    def __init__(self) -> None:
-        self._remaining = Remaining()
-        self._began, self._first = 0.0, 0
-
-    def begin(self, now: float, done: int, total: int) -> None:
-        """Start at ``now`` seconds with ``done`` of ``total`` steps."""
-        self._began, self._first = now, done
-        self._remaining.begin(now, done, total)
-
-    def left(self, now: float, done: int) -> str:
-        """Return the remaining time, with its unit; nothing before there is anything to estimate from."""
-        return self._remaining.text(now, done)
-
-    def rate(self, now: float, done: int) -> float | None:
-        """Return the training rows per second, over validation and checkpoints, too; None if that is unknown."""
-        steps, seconds = done - self._first, now - self._began
-        return steps * self.rows_per_step / seconds if steps > 0 and seconds > 0 and self.rows_per_step else None
-
-
 class Remaining:
     """Estimates the remaining time from the mean time of a step so far."""
 
@@ -178,7 +150,7 @@ class Remaining:
         """Start at ``now`` seconds with ``done`` of ``total`` steps."""
         self._began, self._first, self._total = now, done, total
 
-    def text(self, now: float, done: int) -> str:
+    def left(self, now: float, done: int) -> str:
         """Return ``2 min left``, in steps that do not flicker; nothing before there is anything to estimate from."""
         if done <= self._first or done >= self._total:
             return ""
@@ -191,19 +163,35 @@ class Remaining:
         return f"{left / 3600:.1f} h left" if left < 10 * 3600 else f"{left / 3600:,.0f} h left"
 
 
-def _bars() -> Progress:
-    """Return a bar that is redrawn only on request: no thread runs beside the training."""
+class Speed(Remaining):
+    """Rows per second, too."""
+
+    rows_per_step: float = 0.0
+
+    def rate(self, now: float, done: int) -> float | None:
+        """Return the training rows per second, over validation and checkpoints, too; None if that is unknown."""
+        steps, seconds = done - self._first, now - self._began
+        return steps * self.rows_per_step / seconds if steps > 0 and seconds > 0 and self.rows_per_step else None
+
+
+def _bar(*, stage: bool) -> Progress:
+    """Return a bar that is redrawn only on request: no thread runs beside the work.
+
+    Args:
+        stage: whether it is one on stderr, of a stage with a name.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
+    name, bar, text = TextColumn("{task.description}"), BarColumn(bar_width=_BAR), "{task.fields[text]}"
+    line = TextColumn(text) if stage else TextColumn(text, table_column=Column(no_wrap=True, ratio=1), markup=False)
     return Progress(
-        BarColumn(bar_width=_BAR),
-        TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, ratio=1), markup=False),
-        console=Console(),
+        *([name, bar, line] if stage else [bar, line]),
+        console=Console(stderr=stage),
         auto_refresh=False,
         transient=True,
-        expand=True,
+        expand=not stage,
     )
 
 
@@ -232,12 +220,12 @@ class PreparingBar:
             self._began = now
             self._remaining.begin(now, 0, total)
         if self._progress is None and rows < total and now - self._began >= _QUIET_SECONDS:
-            self._progress = _bar()
+            self._progress = _bar(stage=True)
             self._task = self._progress.add_task(stage, total=total, text="")
             self._progress.start()
         if self._progress is not None:
             rate = f"{rows / max(now - self._began, 1e-9):,.0f} rows/s"
-            left, done = self._remaining.text(now, rows), f"{rows}/{total}"
+            left, done = self._remaining.left(now, rows), f"{rows}/{total}"
             room = (terminal_width(sys.stderr) or 80) - len(stage) - _BAR - 3
             texts = ("  ".join(filter(None, parts)) for parts in ([done, rate, left], [done, left], [left]))
             text = next((text for text in texts if len(text) <= room), "")
@@ -247,18 +235,3 @@ class PreparingBar:
             if self._progress is not None:
                 self._progress.stop()
             self._began, self._progress = 0.0, None
-
-
-def _bar() -> Progress:
-    """Return a bar that is redrawn only on request."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=_BAR),
-        TextColumn("{task.fields[text]}"),
-        console=Console(stderr=True),
-        auto_refresh=False,
-        transient=True,
-    )

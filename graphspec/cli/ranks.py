@@ -40,13 +40,7 @@ def launcher() -> list[str]:
 
 
 def with_mpi(spec: Spec, sets: Sequence[str] | None) -> list[str] | None:
-    """Return the overrides of the spec with ``workers: mpi``; None if it needs none.
-
-    With ``workers: n`` each rank has n processes.
-
-    Raises:
-        UsageError: the spec lets the number of workers be chosen.
-    """
+    """Return the overrides of the spec with ``workers: mpi``; None if it needs none: n workers are n of each rank."""
     workers = spec.training.workers
     if workers == "auto":
         text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"
@@ -69,9 +63,12 @@ def by_ranks(command: Callable[P, int | None]) -> Callable[P, int | None]:
                 if launch.rank == 0 or not Path(str(kwargs["spec"])).is_file():
                     raise
                 return None  # rank 0 reports it
+            if not declared and launch.rank:
+                return None  # a status other than 0 could end rank 0 before it has reported this
             if not declared:
-                _refuse(launch)
-                return None
+                text = f"{launch.command} has started {launch.size} processes, and each would train and write the run"
+                do = "add --mpi, or `training: {workers: mpi}` to the spec, and they share each batch"
+                raise UsageError(f"{text} directory: {do}")
         return _in_job(lambda: command(*args, **kwargs), launch, kwargs)
 
     return run
@@ -83,14 +80,6 @@ def _declares_mpi(options: Any) -> bool:
     sets, outside, allow = options["sets"] or (), options["allow_outside"], options["allow"] or ()
     checked = check(str(options["spec"]), sets, allow_outside=outside, allow=allow)
     return checked.require()[0].training.workers == "mpi"
-
-
-def _refuse(launch: Launch) -> None:
-    """Refuse to train in each of several processes; one of them says so."""
-    if launch.rank:
-        return None  # a status other than 0 could end rank 0 before it has reported this
-    text = f"{launch.command} has started {launch.size} processes, and each would train and write the run directory"
-    raise UsageError(f"{text}: add --mpi, or `training: {{workers: mpi}}` to the spec, and they share each batch")
 
 
 def _in_job(command: Callable[[], int | None], launch: Launch | None, options: Any) -> int | None:
@@ -111,18 +100,18 @@ def _in_job(command: Callable[[], int | None], launch: Launch | None, options: A
         _follow(ranks)
         return None
     _joined[:] = [ranks]
-    status = attempt(lambda: _lead(ranks, command))
+
+    def lead() -> int | None:
+        try:
+            return command()
+        except Exception as error:
+            raise ranks.broken(error) or error from None
+
+    status = attempt(lead)
     if ranks.busy:
         ranks.abort(status)
     ranks.end()
     return status
-
-
-def _lead(ranks: Ranks, command: Callable[[], int | None]) -> int | None:
-    try:
-        return command()
-    except Exception as error:
-        raise ranks.broken(error) or error from None
 
 
 def _follow(ranks: Ranks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,15 +45,11 @@ def report(
     if len(runs) > MOST:
         raise UsageError(f"{len(runs)} runs are too many for one page; name at most {MOST}")
     wanted = None if part is None else part.value
-
-    def loaded(run: Path) -> Model:
-        return load_run(run, data, allow or ())
-
+    loaded = partial(load_run, data=data, allow=allow or ())
     if len(runs) == 1:
         with naming_data(data):
             written = write_report(loaded(runs[0]), runs[0], output, wanted)
-        say(written)
-        return
+        return say(written)
     path = output or _COMPARISON
     if output is None:
         _refuse_foreign(path)

@@ -33,11 +33,7 @@ def curve_lines(history: History, width: int | None, *, has_blocks: bool) -> lis
     """Return a line for each value with a header: training and validation beside each other, or below each other.
 
     Both have the same scale, a logarithmic one for losses and rates that span decades. At most six values are shown. There
-    are no lines for a training of fewer than five epochs, nor for a terminal that has no blocks.
-
-    Args:
-        history: the values of every epoch, by key.
-        width: the columns of the terminal; None for a file or a pipe.
+    are no lines for a training of fewer than five epochs, nor for a terminal that has no blocks; a file has no ``width``.
     """
     epochs = max(map(len, history.values()), default=0)
     if not has_blocks or epochs < _FEWEST:
@@ -79,11 +75,7 @@ _LONGEST = 24  # columns of a class
 
 
 def head_tables(found: Sequence[ClassCounts | NumberErrors], width: int | None) -> list[list[Block]]:
-    """Return what is shown of heads: a table for each head of classes, and one for all heads of numbers.
-
-    Args:
-        width: the columns of the terminal; None for all classes, whatever their number.
-    """
+    """Return what is shown of heads: a table for each head of classes, all of them without a ``width``; one for numbers."""
     tables = [class_table(each, whole=width is None) for each in found if isinstance(each, ClassCounts)]
     return [*tables, *error_table([each for each in found if isinstance(each, NumberErrors)])]
 
@@ -101,7 +93,8 @@ def class_table(found: ClassCounts, *, whole: bool) -> list[Block]:
     for k in order:
         numbers = (_three(values[k]) for values in (precision, recall, f1))
         rows.append([" ".join(found.labels[k].split()), f"{found.true[k]:,}", *numbers, _taken_for(found, k)])
-    mean = ["mean of classes", "", *(_three(_mean(values)) for values in (precision, recall, f1)), ""]
+    known = [values[~np.isnan(values)] for values in (precision, recall, f1)]
+    mean = ["mean of classes", "", *(_three(float(v.mean()) if v.size else float("nan")) for v in known), ""]
     columns = [Column(found.head, cut="middle", most=_LONGEST)]
     columns += [Column(name, "number") for name in ("rows", "precision", "recall", "F1")]
     taken = "taken for" if any(row[-1] for row in rows) else ""
@@ -118,37 +111,26 @@ def _ratio(part: Array, whole: Array) -> Array:
     return ratio
 
 
-def _mean(values: Array) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
 def _three(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 def _taken_for(found: ClassCounts, k: int) -> str:
     """Return the wrong class that is answered most often for a class, and how often."""
-    if found.pairs is None:
-        return ""
-    wrong = found.pairs[k].copy()
-    wrong[k] = 0
-    other = int(wrong.argmax())
-    return f"{wrong[other]:,} {' '.join(found.labels[other].split())}" if wrong[other] else ""
+    wrong = [] if found.pairs is None else [0 if other == k else n for other, n in enumerate(found.pairs[k].tolist())]
+    most = max(wrong, default=0)
+    return f"{most:,} {' '.join(found.labels[wrong.index(most)].split())}" if most else ""
 
 
 def error_table(found: Sequence[NumberErrors]) -> list[list[Block]]:
     """Return a row for each head, in the units of its targets, without what every head has among its metrics."""
-    texts = {
-        "mae": ("MAE", [f"{each.mae:.6g}" for each in found]),
-        "rmse": ("RMSE", [f"{each.rmse:.6g}" for each in found]),
-        "r2": ("R2", [f"{each.r2:.4f}" for each in found]),
-    }
-    shown = [text for name, text in texts.items() if not all(name in each.known for each in found)]
+    forms = {"mae": ".6g", "rmse": ".6g", "r2": ".4f"}
+    shown = [name for name in forms if not all(name in each.known for each in found)]
     if not shown:
         return []
-    columns = [Column(cut="middle"), *(Column(title, "number") for title, _ in shown)]
-    return [[Table(columns, list(zip((each.head for each in found), *(cells for _, cells in shown), strict=True)))]]
+    columns = [Column(cut="middle"), *(Column(name.upper(), "number") for name in shown)]
+    rows = [[each.head, *(f"{getattr(each, name):{forms[name]}}" for name in shown)] for each in found]
+    return [[Table(columns, rows)]]
 
 
 # A confusion matrix as text: a table where it fits, with numbered columns or as a list of classes where it does not.
@@ -159,10 +141,9 @@ _LISTED_LABEL = 24  # columns of a label in a list
 def matrix_lines(
     table: ResultTable, width: int | None, *, has_ratios: bool = True, may_be_list: bool = True
 ) -> list[str]:
-    """Return the lines of a matrix.
+    """Return the lines of a matrix, of the whole one without a ``width``.
 
     Args:
-        width: the columns of the terminal; None for the whole table, whatever its width.
         has_ratios: whether the recall and the precision of every class are on the right.
         may_be_list: whether a matrix that is too wide becomes a list of classes; else there are no lines for it.
     """
@@ -198,7 +179,7 @@ def _tables(table: ResultTable, *, has_ratios: bool) -> Iterator[list[Block]]:
 
 def _ratios(counts: Array, axis: int) -> list[str]:
     """Return the recall (axis 1) or the precision (axis 0) of each class, ``-`` without rows."""
-    return [f"{a / b:.3f}" if b else "-" for a, b in zip(counts.diagonal(), counts.sum(axis), strict=True)]
+    return list(map(_three, _ratio(counts.diagonal(), counts.sum(axis))))
 
 
 def _listed(table: ResultTable) -> Iterator[Block]:
@@ -230,8 +211,7 @@ _VERDICT_MOST = 5  # heads, or fields
 def print_verdicts(found: Findings, *, measures: bool = False) -> None:
     """Print how each head compares with the best simple rule, and what is too good: warnings where something is wrong.
 
-    Args:
-        measures: whether to measure for this how important each field is.
+    ``measures``: whether to measure for this how important each field is.
     """
     from graphspec.show.report.importance import too_good
     from graphspec.show.report.verdicts import lines

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +18,7 @@ from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import CACHE
 from graphspec.base.text import count, number, printable, shell, shorten_end, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, writes_onnx
+from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, repeated, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.cli.targets import naming_data
 
@@ -28,17 +30,14 @@ if TYPE_CHECKING:
     from graphspec.search.trials import Work
 
 _TRIALS = 20
+_STATES = ("complete", "pruned", "infeasible", "failed", "running")
 _BEST = 10
 _LONG = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(e-?\d+)?(?![\w.])")  # numbers to round
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
-class Sampler(StrEnum):
-    """How the values of trials are chosen."""
-
-    tpe = "tpe"
-    random = "random"
-    grid = "grid"
+Sampler = StrEnum("Sampler", ["tpe", "random", "grid"])
+"""How the values of trials are chosen."""
 
 
 def seconds(text: str | None) -> str | None:
@@ -78,22 +77,31 @@ def search(  # noqa: PLR0913 (the options of the command)
     """Search the settings that a spec's `search` names: each trial is a run directory. The same command goes on."""
     from graphspec.api.validation import check_further
     from graphspec.engine.compiler.check import check
+    from graphspec.search.trials import Source, Work
 
     checked = check(str(spec), sets or (), allow=allow or ())
     found = check_further(checked)
-    print_diagnostics(
-        d for d in found if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY) and not d.is_error
-    )
+    of_training = (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY)
+    print_diagnostics(d for d in found if d.code not in of_training and not d.is_error)
     if any(d.is_error for d in found):
         raise SpecError(found)
     plan = _plan(spec, checked, directory, trials, sampler)
     _refuse_storage(storage, jobs)
-    command = [("--trials", trials), ("--out", directory), ("--sampler", sampler), ("--storage", storage)]
-    command += [("--timeout", timeout), ("--export", onnx), ("--data", data), ("--cache", cache)]
-    work = _work(plan, spec, checked, storage, timeout, data, cache or plan.folder / CACHE, allow or (), sets or ())
-    work = replace(work, source=replace(work.source, reports=not no_report))
-    with naming_data(data):
-        _check_data(work)
+    words: dict[str, object] = {"-j": None if jobs == 1 else jobs, "--trials": trials, "--out": directory}
+    words |= {"--sampler": sampler, "--storage": storage, "--timeout": timeout}
+    words |= {"--export": onnx, "--data": data, "--cache": cache, "--no-report": no_report}
+    again = ("graphspec", "search", str(spec), *repeated(words, allow or (), sets or ()))
+    # a trial is one process: `workers: auto` would start more in each
+    single = [] if checked.require()[0].training.workers == 1 else ["training.workers=1"]
+    places = (data, list(allow or ()), cache or plan.folder / CACHE)
+    source = Source(str(spec), [*(sets or ()), *single], *places, reports=not no_report)
+    until = None
+    if timeout is not None:
+        amount, unit = re.fullmatch(r"([\d.]+)([smh]?)", timeout).groups()  # type: ignore[union-attr]
+        until = monotonic() + float(amount) * _UNITS[unit]
+    work = Work(plan, source, storage, until)
+    with naming_data(data):  # what is wrong with the data is said once, before each trial fails with it
+        source.model([])
     study = work.study()
     s = plan.search
     goal = "largest" if plan.goal == "max" else "smallest"
@@ -101,11 +109,6 @@ def search(  # noqa: PLR0913 (the options of the command)
     if (ended := sum(t.state != "running" for t in study.trials())) > 0:
         out_wrapped(f"{count(ended, 'trial')} of it {'has' if ended == 1 else 'have'} ended before")
     if signum := _run(work, study, jobs):
-        again = ["graphspec", "search", str(spec), *(["-j", str(jobs)] if jobs > 1 else [])]
-        again += [word for name, value in command if value is not None for word in (name, str(value))]
-        again += ["--no-report"] * no_report
-        again += [word for folder in allow or () for word in ("--allow", str(folder))]
-        again += [word for text in sets or () for word in ("--set", text)]
         err(f"{stopped_by(signum)}: all trials can be resumed; go on with\n  {shell(*again)}")
         return 128 + signum
     return _finish(work, study, spec, onnx, sets or ())
@@ -153,36 +156,6 @@ def _refuse_storage(storage: str | None, jobs: int) -> None:
         raise UsageError(f"{text}: leave out -j, or leave out --storage, since a journal in the folder does")
 
 
-def _work(  # noqa: PLR0913 (the options of the command)
-    plan: Plan,
-    spec: Path,
-    checked: Checked,
-    storage: str | None,
-    timeout: str | None,
-    data: Path | None,
-    cache: Path,
-    allow: Sequence[Path],
-    sets: Sequence[str],
-) -> Work:
-    from time import monotonic
-
-    from graphspec.search.trials import Source, Work
-
-    until = None
-    if timeout is not None:
-        amount, unit = re.fullmatch(r"([\d.]+)([smh]?)", timeout).groups()  # type: ignore[union-attr]
-        until = monotonic() + float(amount) * _UNITS[unit]
-    declared, _ = checked.require()
-    # a trial is one process: `workers: auto` would start more in each
-    single = [] if declared.training.workers == 1 else ["training.workers=1"]
-    return Work(plan, Source(str(spec), [*sets, *single], data, list(allow), cache), storage, until)
-
-
-def _check_data(work: Work) -> None:
-    """Report what is wrong with the data once, before each trial fails with it."""
-    work.source.model([])
-
-
 def _run(work: Work, study: Study, jobs: int) -> int:
     """Run the trials; return the number of the signal that has ended them, or 0."""
     from graphspec.engine.training.interrupt import raised
@@ -210,21 +183,16 @@ def _run(work: Work, study: Study, jobs: int) -> int:
 
 def heading(plan: Plan) -> str:
     """Return the names above the values of :func:`line`."""
-    return f"{'':>{_digits(plan)}}  {shorten_end(plan.search.metric, 10):>10}  settings"
-
-
-def _digits(plan: Plan) -> int:
-    return len(str(plan.trials))
+    return f"{'':>{len(str(plan.trials))}}  {shorten_end(plan.search.metric, 10):>10}  settings"
 
 
 def line(trial: Trial, plan: Plan, width: int | None) -> str:
     """Return a line about a trial that has ended: its number, objective and state, and what it changes."""
     value = "-" if trial.value is None else number(trial.value)
     state: str = "" if trial.state == "complete" else trial.state
-    if trial.state == "pruned":
-        state = f"pruned after {count(len(trial.values), 'epoch')}"
+    state += f" after {count(len(trial.values), 'epoch')}" if state == "pruned" else ""
     about = trial.problem or ", ".join(short(text) for text in trial.sets)
-    start = f"{trial.number:>{_digits(plan)}}  {value:>10}  " + (f"{state}: " if state else "")
+    start = f"{trial.number:>{len(str(plan.trials))}}  {value:>10}  " + (f"{state}: " if state else "")
     text = printable(start + about)
     return text if width is None else shorten_end(text, width)
 
@@ -233,9 +201,7 @@ def short(text: str) -> str:
     """Return an override with the last keys of its path and rounded numbers, for people."""
     path, _, value = text.partition("=")
     value = _LONG.sub(lambda found: f"{float(found[0]):.4g}", value)
-    return (
-        f"{'.'.join(path.split('.')[-2:])}={value}" if path.startswith("layers.") else f"{path.split('.')[-1]}={value}"
-    )
+    return f"{'.'.join(path.split('.')[-2 if path.startswith('layers.') else -1 :])}={value}"
 
 
 def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Sequence[str]) -> int | None:
@@ -245,10 +211,9 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
     plan, trials = work.plan, study.trials()
     best = ranked(trials, plan.goal)
     width = terminal_width(sys.stdout)
-    states = [
-        (n, word) for word in ("complete", "pruned", "infeasible", "failed", "running") if (n := _count(trials, word))
-    ]
-    out_wrapped(f"{count(len(trials), 'trial')}: {', '.join(f'{n} {word}' for n, word in states)}")
+    ended: Counter[str] = Counter(trial.state for trial in trials)
+    states = [f"{ended[state]} {state}" for state in _STATES if ended[state]]
+    out_wrapped(f"{count(len(trials), 'trial')}: {', '.join(states)}")
     if not best:
         complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")
         return 3 if trials else None
@@ -256,11 +221,8 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
     for trial in best[:_BEST]:
         out(line(trial, plan, width))
     top = best[0]
-    command = ["graphspec", "train", str(spec)]
-    for text in (*sets, *top.sets):
-        command += ["--set", text]
-    page = write_page(plan, trials, command)
-    out(f"page: {page}")
+    command = ["graphspec", "train", str(spec), *repeated({}, (), (*sets, *top.sets))]
+    out(f"page: {write_page(plan, trials, command)}")
     run = plan.folder / top.name
     out(f"best run: {run}" if run.is_dir() else f"best run: {top.name}, in another folder that shares the database")
     out(f"train it again:\n  {shell(*command)}")
@@ -280,7 +242,3 @@ def _export(work: Work, run: Path, onnx: Path) -> None:
         proof = f"{load_run(run, work.source.data, work.source.allow).export(onnx)}"
     record_export(run, onnx, proof)
     out_wrapped(f"{onnx}: {proof}")
-
-
-def _count(trials: Sequence[Trial], state: str) -> int:
-    return sum(t.state == state for t in trials)

@@ -12,8 +12,10 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
 from graphspec.base.files import DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.base.text import shell
+from graphspec.cli.console import complain, print_diagnostics
 
 if TYPE_CHECKING:
+    from graphspec.api.model import Model
     from graphspec.engine.compiler.check import Checked
     from graphspec.language.declarations import Spec
 
@@ -56,12 +58,7 @@ def refuse_other(path: Path, wanted: str = _WANTED) -> None:
 
 
 def checked_target(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path] = ()) -> Checked:
-    """Check the spec of a target. The spec of a run or an ONNX file includes what the network has learnt.
-
-    Raises:
-        UsageError: it is none of the three, overrides are given for a run or a file, or the ONNX file is not graphspec's.
-        RunError: GS603, the run is damaged.
-    """
+    """Check the spec of a target. The spec of a run or an ONNX file includes what the network has learnt."""
     from graphspec.engine.compiler.check import check
 
     refuse_other(path)
@@ -85,10 +82,6 @@ def checked_whole(path: Path, sets: Sequence[str] = (), *, allow: Sequence[Path]
     """Check a run with its weights and its checkpoint, or an ONNX file.
 
     A damaged run is an error among the others, and so is an ONNX file that graphspec has not written.
-
-    Raises:
-        UsageError: the spec of a run or a file is to be changed, or the data of an ONNX file are wanted, which it does not
-            contain.
     """
     from graphspec.api.model import load
     from graphspec.engine.compiler.check import Checked
@@ -146,10 +139,41 @@ def naming_data(data: Path | None) -> Iterator[None]:
         if data is not None:
             raise
         hint = "if the data have moved, add `--data DIR` with their folder"
-        missing = (Code.UNREADABLE_FILE, "does not exist")
-        raise SpecError(
-            [
-                replace(d, hint=hint) if d.code == missing[0] and missing[1] in d.message else d
-                for d in error.diagnostics
-            ]
-        ) from None
+        missing = [d.code == Code.UNREADABLE_FILE and "does not exist" in d.message for d in error.diagnostics]
+        found = zip(error.diagnostics, missing, strict=True)
+        raise SpecError([replace(d, hint=hint) if is_missing else d for d, is_missing in found]) from None
+
+
+# A spec in place of a run: its network starts from files of weights, and need not be trained.
+def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
+    """Return the model of a spec with the weights that it starts from; what it learns from rows, it learns."""
+    from graphspec.api.model import Model
+    from graphspec.engine.compiler.check import check
+
+    checked = check(str(path), allow_outside=True, allow=allow)
+    if checked.spec is not None and not checked.spec.weight_files:
+        raise spec_for_run(path, command)
+    declaration, lowered = checked.require()
+    print_diagnostics(d for d in checked.diagnostics if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY))
+    model = Model(declaration, lowered, checked.diagnostics)
+    classes = [h for h in model.spec.heads.values() if h.labels is None and h.loss is not None]
+    named = any(head.loss is not None and head.loss.targets in ("classes", "labels") for head in classes)
+    if model.learns or (named and model.spec.data.get("train") is not None):  # layers learn, or heads names of classes
+        _learn(model, path)
+    for known in model.initial_weights:
+        complain(str(known))
+    untouched = sum(len(known.new) for known in model.initial_weights)
+    whole = sum(len(known.taken) for known in model.initial_weights) + untouched
+    if untouched or whole < len(model.parameters.params):
+        complain(f"note: {len(model.parameters.params) - whole + untouched} of its weights are new, and not trained")
+    return model
+
+
+def _learn(model: Model, path: Path) -> None:
+    from graphspec.engine.training.prepare import adapted_to, has_to_learn
+
+    if "train" not in model.spec.data:
+        raise UsageError(f"the network of {path} learns from training rows first: add `data: {{train: {{file: …}}}}`")
+    train = model.part("train")
+    if has_to_learn(model.spec, model.whole, train):
+        model.install(adapted_to(model.spec, {"train": train}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,21 +13,9 @@ from graphspec.base.errors import Diagnostic, RunError, SpecError, UsageError
 from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
+from graphspec.cli import options
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import (
-    Allow,
-    AllowOutside,
-    Cache,
-    DataPlace,
-    LogEvery,
-    Resume,
-    Sets,
-    SignatureFile,
-    SpecFile,
-    flag,
-    option,
-    writes_onnx,
-)
+from graphspec.cli.options import flag, option, repeated, writes_onnx
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
@@ -46,20 +35,20 @@ if TYPE_CHECKING:
 @handled(STOPS, on_signal)
 @by_ranks
 def train(  # noqa: PLR0913 (the options of the command)
-    spec: SpecFile,
+    spec: options.SpecFile,
     directory: Annotated[Path | None, option("DIR", "The run directory, runs/<name> by default.", "--out")] = None,
-    resume_mode: Resume = None,
+    resume_mode: options.Resume = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace the run directory if it exists.")] = False,
     onnx: Annotated[Path | None, option("FILE", "Export to ONNX at the end.", "--export", callback=writes_onnx)] = None,
-    signature: SignatureFile = None,
-    log_every: LogEvery = "auto",
+    signature: options.SignatureFile = None,
+    log_every: options.LogEvery = "auto",
     no_report: Annotated[bool, flag("--no-report", "Do not write report.html at the end.")] = False,
-    data: DataPlace = None,
-    cache: Cache = None,
+    data: options.DataPlace = None,
+    cache: options.Cache = None,
     mpi: Annotated[bool, flag("--mpi", "Share each batch among the processes that mpiexec or srun started.")] = False,
-    allow_outside: AllowOutside = False,
-    allow: Allow = None,
-    sets: Sets = None,
+    allow_outside: options.AllowOutside = False,
+    allow: options.Allow = None,
+    sets: options.Sets = None,
 ) -> int | None:
     """Train a spec on its data, with a checkpoint after every epoch, and evaluate it on its test data."""
     from graphspec.api.model import Model
@@ -69,6 +58,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.engine.training.interrupt import raised
     from graphspec.engine.training.reporting import Lines, monitored
     from graphspec.engine.training.run_directory import install_adapted, locked, refuse_other_spec, start_run
+    from graphspec.vocabulary.callbacks.monitors import Monitor
 
     resume = resume_mode is not None
     if resume and overwrite:
@@ -78,10 +68,11 @@ def train(  # noqa: PLR0913 (the options of the command)
     if is_run(spec) and resume and directory in (None, spec):
         spec, directory = spec / "spec.json", spec
     _refuse_other(spec)
-    checked = _checked(spec, directory, resume, mpi, allow_outside=allow_outside, allow=allow or (), sets=sets or ())
+    recheck = partial(_checked, spec, directory, resume, mpi, allow_outside=allow_outside, allow=allow or ())
+    checked = recheck(sets=sets or ())
     if data is not None and (named := naming_file(checked.require()[0], spec, data)):
         data, sets = None, [*(sets or ()), *named]
-        checked = _checked(spec, directory, resume, mpi, allow_outside=allow_outside, allow=allow or (), sets=sets)
+        checked = recheck(sets=sets)
     declaration, lowered = checked.require()
     if data is not None:
         declaration = moved(declaration, data)
@@ -106,12 +97,13 @@ def train(  # noqa: PLR0913 (the options of the command)
         refuse_other_spec(model, directory)
         install_adapted(model, directory)
     every = None if log_every == "auto" else int(log_every)
-    followed = monitored(declaration.training.callbacks)
+    callbacks = declaration.training.callbacks
+    followed = monitored(callbacks)
     # mpiexec passes output on from a terminal of its own: a bar would fill the log of the job
     observer = observer_for_stdout(every, followed) if joined() is None else Lines(every, followed)
     trainer = model.trainer(observer, directory)
     trainer.steps.ranks = joined()
-    trainer.reported = _monitored(declaration)  # the check of the spec has warned
+    trainer.reported = {c.monitor for c in callbacks if isinstance(c, Monitor)}  # the check of the spec has warned
     make_folder(directory)
     with locked(directory, err):
         _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed in the meantime
@@ -126,11 +118,14 @@ def train(  # noqa: PLR0913 (the options of the command)
                 _run(model, trainer, directory)
         except KeyboardInterrupt as stop:
             number = signal_of(stop)
-            options: dict[str, Path | str | None] = {"--export": onnx, "--signature": signature, "--data": data}
-            options["--log-every"] = None if log_every == "auto" else log_every
-            options["--no-report"] = "" if no_report else None
-            options["--mpi"] = "" if mpi else None
-            command = _command(spec, directory, model, options, sets or ())
+            usual = directory == Path("runs") / declaration.name
+            words: dict[str, object] = {"--out": None if usual else directory, "--export": onnx}
+            words |= {"--signature": signature, "--data": data}
+            words |= {"--log-every": None if log_every == "auto" else log_every, "--no-report": no_report}
+            words |= {"--mpi": mpi, "--allow-outside": allow_outside}
+            allowed = next((source.allow for source in declaration.data.values()), ())
+            again = ("graphspec", "train", str(spec), "--resume", *repeated(words, allowed, sets or ()))
+            command = shell(*launcher(), *again)
             err(f"{stopped_by(number)}{_interrupted(trainer, directory, command)}")
             return 128 + number
         known = _finish(model, trainer, directory, onnx, signature)
@@ -187,15 +182,7 @@ def _load_data(spec: Spec, graph: Graph, cache: Path) -> dict[str, Dataset]:
     return parts
 
 
-def _monitored(spec: Spec) -> set[str]:
-    """Return the names that callbacks of the spec monitor."""
-    from graphspec.vocabulary.callbacks.monitors import Monitor
-
-    return {callback.monitor for callback in spec.training.callbacks if isinstance(callback, Monitor)}
-
-
 # The run directory.
-
 _MAX_LISTED = 5  # files that a message lists
 
 
@@ -203,18 +190,16 @@ def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
     occupied = directory.is_dir() and any(_content(directory))
+    lacks = "it lacks spec.json or run.json"
     if occupied and not (resume or overwrite):
-        raise UsageError(
-            f"{directory} exists: continue with --resume, replace it with --overwrite, or choose another --out"
-        )
+        do = "continue with --resume, replace it with --overwrite, or choose another --out"
+        raise UsageError(f"{directory} exists: {do}")
     if overwrite and occupied and not _is_run(directory):
-        raise UsageError(
-            f"{directory} is not a run directory (it lacks spec.json or run.json): --overwrite does not remove it"
-        )
+        raise UsageError(f"{directory} is not a run directory ({lacks}): --overwrite does not remove it")
     if resume and not occupied:
         raise UsageError(f"there is no run in {directory} to resume")
     if resume and not _is_run(directory) and not _only_started(directory):
-        raise UsageError(f"{directory} is not a run directory: it lacks spec.json or run.json")
+        raise UsageError(f"{directory} is not a run directory: {lacks}")
 
 
 def _content(directory: Path) -> Iterator[Path]:
@@ -254,8 +239,6 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
 
 
 # The run.
-
-
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     """Resume from the last checkpoint, and update the run's files to its state: after a kill they may be older."""
     from graphspec.engine.training.run_directory import check_own, check_resumable
@@ -315,7 +298,7 @@ def _finish(
     from graphspec.cli.evaluate import print_few, print_test
     from graphspec.engine.training.run_directory import record_export
 
-    known = {}
+    known: dict[str, RunningMetrics] = {}
     model.save_weights(directory)
     if "test" in model.spec.data:
         out("test data:")
@@ -359,21 +342,3 @@ def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
     epoch, batch = trainer.last_checkpoint
     done = f"epoch {epoch + 1}, step {batch}" if batch else f"the end of epoch {epoch}"
     return f": {directory} has a checkpoint of {done}; continue with\n  {command}"
-
-
-def _command(
-    spec: Path, directory: Path, model: Model, options: Mapping[str, Path | str | None], sets: Sequence[str]
-) -> str:
-    allowed = next((source.allow for source in model.spec.data.values()), ())
-    arguments = [*launcher(), "graphspec", "train", str(spec), "--resume"]
-    if directory != Path("runs") / model.spec.name:
-        arguments += ["--out", str(directory)]
-    for name, value in options.items():
-        if value is not None:
-            arguments += [name, str(value)] if value != "" else [name]
-    if model.allow_outside:
-        arguments.append("--allow-outside")
-    arguments += [text for folder in allowed for text in ("--allow", str(folder))]
-    for text in sets:
-        arguments += ["--set", text]
-    return shell(*arguments)

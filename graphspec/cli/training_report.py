@@ -21,16 +21,7 @@ from graphspec.base.text import (
 from graphspec.cli.console import complain, count, out, out_wrapped
 from graphspec.cli.results import curve_lines
 from graphspec.data.targets import small_classes
-from graphspec.engine.training.advice import (
-    ClassShares,
-    Evidence,
-    Numbers,
-    Summary,
-    advice,
-    evidence_of,
-    summarize,
-    unscaled_inputs,
-)
+from graphspec.engine.training import advice as hints
 from graphspec.engine.training.reporting import monitored
 from graphspec.graph.ir.dims import LearntSize
 
@@ -53,10 +44,10 @@ def announce(model: Session, trainer: Trainer) -> None:
     width = terminal_width(sys.stdout) or _PIPED
     for head in heads[:_HEADS]:
         value = model.graph.outputs.get(head.name)
-        found = None if value is None else summarize(head, value, trainer.loader.dataset)
+        found = None if value is None else hints.summarize(head, value, trainer.loader.dataset)
         if found is not None:
             out_wrapped(f"{head.name}: {describe(found, width - display_width(head.name) - 2)}")
-        if isinstance(found, ClassShares) and found.exact and not found.several and found.positions == 1:
+        if isinstance(found, hints.ClassShares) and found.exact and not found.several and found.positions == 1:
             counted = zip(found.labels, found.counts.tolist(), strict=True)
             if (small := small_classes({label: n for label, n in counted if n})) is not None:
                 complain(f"warning: {head.name}: {small}")
@@ -89,14 +80,13 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
         text = f"validation: {_count(trainer.validation, train)}"
         source = sources.get("validation")
         if source is not None and source.split is not None:
-            how = [f"{source.split * 100:g} % of it"]
+            share = f"{source.split * 100:g} %"
+            how = f"{share} of it" + ("" if source.stratify is None else f", stratified by {source.stratify}")
             if trainer.loader.dataset.times is not None:
-                how = [f"the last {source.split * 100:g} % of the time"]
+                how = f"the last {share} of the time"
             elif source.in_order:
-                how = [f"the last {source.split * 100:g} %"]
-            elif source.stratify is not None:
-                how.append(f"stratified by {source.stratify}")
-            text += f" ({', '.join(how)})"
+                how = f"the last {share}"
+            text += f" ({how})"
         elif source is not None:
             text += f" of {_name(source, spec)}"
         others.append(text)
@@ -129,15 +119,11 @@ def _name(source: DataSource, spec: Spec) -> str:
     return shorten_middle(name.as_posix(), 60)
 
 
-def describe(found: Summary, room: int) -> str:
-    """Describe targets: their classes with shares, the most frequent first, or their mean and range.
-
-    Args:
-        room: the columns for a list of classes, whose end is left out.
-    """
-    if isinstance(found, ClassShares):
+def describe(found: hints.Summary, room: int) -> str:
+    """Describe targets: their classes with shares, the most frequent first, in so many columns; or their mean and range."""
+    if isinstance(found, hints.ClassShares):
         return _classes(found, room)
-    if isinstance(found, Numbers):
+    if isinstance(found, hints.Numbers):
         several = f"{found.values:,} numbers per row, " if found.values > 1 else ""
         values = f"{_plain(found.low)} to {_plain(found.high)}, mean {_plain(found.mean)} ± {_plain(found.deviation)}"
         return several + ("" if found.exact else "about ") + values
@@ -148,7 +134,7 @@ def _plain(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 1e4 or abs(value) >= 1e15 else f"{value:,.0f}"
 
 
-def _classes(found: ClassShares, room: int) -> str:
+def _classes(found: hints.ClassShares, room: int) -> str:
     order = sorted(range(len(found.labels)), key=lambda k: -found.counts[k])
     many = count(len(order), "class", "classes")
     positions = f" at each of {found.positions:,} positions" if found.positions > 1 else ""
@@ -192,19 +178,18 @@ def _workers(trainer: Trainer, workers: int | str) -> str:
 
 
 # At the end.
-
-
 def report(trainer: Trainer, epochs: int, seconds: float) -> None:
     """Print the time of a training, its best epoch, and what explains a validation loss that is far from the loss.
 
-    Args:
-        epochs: how many were trained in ``seconds``; a resumed run has more.
+    ``epochs`` were trained in ``seconds``; a resumed run has more.
     """
     if epochs:
         each = f", {duration(seconds / epochs)} per epoch" if epochs > 1 else ""
         stopped = f"; stopped: {trainer.stopped}" if trainer.stopped is not None else ""
         out_wrapped(f"trained {count(epochs, 'epoch')} in {duration(seconds)}{each}{stopped}")
-        out_wrapped(_resources(len(trainer.loader.dataset) * epochs / max(seconds, 1e-9)))
+        # rows per second over validation and checkpoints, too, and the memory of this process
+        speed = f"speed: {len(trainer.loader.dataset) * epochs / max(seconds, 1e-9):,.0f} rows/s"
+        out_wrapped(speed if (memory := peak()) is None else f"{speed}; memory: at most {human(memory)}")
         for line in curve_lines(trainer.history, terminal_width(sys.stdout), has_blocks=can_show(sys.stdout)):
             out(line)
     best = best_epoch(trainer)
@@ -217,15 +202,9 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
         elif not getattr(trainer.model.spec.training.optimizer, "use_ema", False) and epoch + 1 < trainer.epoch:
             text += f"; the weights are those of the last epoch, {key} {number(trainer.history[key][-1])}"
         out_wrapped(text)
-    hint = advice(evidence(trainer, restored=restored is not None))
+    hint = hints.advice(evidence(trainer, restored=restored is not None))
     if hint is not None:
         out_wrapped(f"hint: {hint}", 6)
-
-
-def _resources(rate: float) -> str:
-    """Return the training rows per second, over validation and checkpoints, too, and the memory of this process."""
-    speed, memory = f"speed: {rate:,.0f} rows/s", peak()
-    return speed if memory is None else f"{speed}; memory: at most {human(memory)}"
 
 
 def best_epoch(trainer: Trainer) -> tuple[str, int] | None:
@@ -248,10 +227,10 @@ def restored_epoch(trainer: Trainer) -> int | None:
     return found[-1] if found else None
 
 
-def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
+def evidence(trainer: Trainer, *, restored: bool) -> hints.Evidence:
     """Collect what explains a validation loss that is far from the training loss."""
     model = trainer.model
-    momenta, only_in_training = evidence_of(model.spec)
+    momenta, only_in_training = hints.evidence_of(model.spec)
     unseen: dict[str, Sequence[str]] = {}
     targets: dict[str, tuple[float, float]] = {}
     largest = guessing = None
@@ -259,11 +238,11 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
         heads = [head for head in model.spec.heads.values() if head.loss is not None]
         for head in heads:
             value = model.graph.outputs[head.name]
-            train = summarize(head, value, trainer.loader.dataset)
-            if isinstance(train, Numbers) and head.scale is None:
+            train = hints.summarize(head, value, trainer.loader.dataset)
+            if isinstance(train, hints.Numbers) and head.scale is None:
                 targets[head.name] = train.mean, train.deviation
-            validation = summarize(head, value, trainer.validation)
-            if not isinstance(train, ClassShares) or not isinstance(validation, ClassShares):
+            validation = hints.summarize(head, value, trainer.validation)
+            if not isinstance(train, hints.ClassShares) or not isinstance(validation, hints.ClassShares):
                 continue
             if missing := train.missing_in(validation):
                 unseen[head.name] = missing
@@ -273,24 +252,10 @@ def evidence(trainer: Trainer, *, restored: bool) -> Evidence:
                 shares = [validation.share(k) for k in range(len(validation.counts)) if validation.counts[k]]
                 guessing = -sum(share * math.log(share) for share in shares)
     updates = model.optimizer_state.clock.step
-    unscaled = unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
-    return Evidence(
-        trainer.history,
-        updates,
-        momenta,
-        only_in_training,
-        unseen,
-        _split(model.spec.data.get("validation")),
-        largest,
-        targets,
-        restored,
-        unscaled,
-        guessing,
-    )
-
-
-def _split(source: DataSource | None) -> Literal["random", "last"] | None:
-    """Return how the validation rows are chosen from the training rows; None if they are from elsewhere."""
-    if source is None or source.split is None:
-        return None
-    return "last" if source.in_order or source.by_time else "random"
+    unscaled = hints.unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
+    source = model.spec.data.get("validation")
+    split: Literal["random", "last"] | None = None  # of rows that are no part of the training rows
+    if source is not None and source.split is not None:
+        split = "last" if source.in_order or source.by_time else "random"
+    seen = (trainer.history, updates, momenta, only_in_training, unseen, split)
+    return hints.Evidence(*seen, largest, targets, restored, unscaled, guessing)

@@ -39,7 +39,7 @@ def render_github(diagnostics: Iterable[Diagnostic]) -> str:
 def _command(diagnostic: Diagnostic) -> str:
     properties: dict[str, object] = {}
     if diagnostic.file not in NO_FILES:
-        properties["file"] = _posix(diagnostic.file)
+        properties["file"] = PurePath(diagnostic.file).as_posix()
     if diagnostic.line is not None and "file" in properties:
         properties |= {"line": diagnostic.line, "endLine": diagnostic.line}
         # GitHub's last column is the last character, not the one after it.
@@ -59,36 +59,21 @@ def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
     """Return a SARIF log with one run: code scanning of GitHub, GitLab, Azure DevOps and editors read it."""
     found = list(diagnostics)
     codes = sorted({d.code for d in found})
-    driver = {
-        "name": "graphspec",
-        "semanticVersion": __version__,
-        "rules": [_rule(Code(code)) for code in codes],
-    }
-    run = {
-        "tool": {"driver": driver},
-        "columnKind": "unicodeCodePoints",
-        "results": [_result(d, codes.index(d.code)) for d in found],
-    }
+    driver = {"name": "graphspec", "semanticVersion": __version__, "rules": [_rule(Code(code)) for code in codes]}
+    results = [_result(d, codes.index(d.code)) for d in found]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False)
 
 
 def _rule(code: Code) -> dict[str, Any]:
-    return {
-        "id": str(code),
-        "shortDescription": {"text": code.summary},
-        "fullDescription": {"text": code.explanation},
-        "help": {"text": code.remedy},
-    }
+    texts = {"shortDescription": code.summary, "fullDescription": code.explanation, "help": code.remedy}
+    return {"id": str(code)} | {key: {"text": text} for key, text in texts.items()}
 
 
 def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "ruleId": str(diagnostic.code),
-        "ruleIndex": rule,
-        "level": diagnostic.severity,
-        "message": {"text": _text(diagnostic)},
-    }
+    result: dict[str, Any] = {"ruleId": str(diagnostic.code), "ruleIndex": rule, "level": diagnostic.severity}
+    result["message"] = {"text": _text(diagnostic)}
     if diagnostic.file in NO_FILES:
         return result
     result["locations"] = [_location(diagnostic.file, diagnostic.line, diagnostic.column, diagnostic.end_column)]
@@ -100,7 +85,8 @@ def _result(diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
 
 
 def _location(file: str, line: int | None, column: int | None = None, end: int | None = None) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
+    uri = Path(file).as_uri() if Path(file).is_absolute() else quote(PurePath(file).as_posix())
+    physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if line is not None:
         region = {"startLine": line, "startColumn": column, "endLine": line, "endColumn": end}
         physical["region"] = {key: value for key, value in region.items() if value is not None}
@@ -109,30 +95,13 @@ def _location(file: str, line: int | None, column: int | None = None, end: int |
 
 def _text(diagnostic: Diagnostic) -> str:
     """Return the message with the nodes involved and the hint."""
-    lines = [diagnostic.message]
-    if diagnostic.line is None and diagnostic.path:
-        lines.append(f"at {diagnostic.path}")
-    lines += [node.describe() for node in diagnostic.nodes]
-    lines += [] if diagnostic.hint is None else [f"help: {diagnostic.hint}"]
-    return "\n".join(lines)
+    at = [f"at {diagnostic.path}"] if diagnostic.line is None and diagnostic.path else []
+    hint = [] if diagnostic.hint is None else [f"help: {diagnostic.hint}"]
+    return "\n".join([diagnostic.message, *at, *(node.describe() for node in diagnostic.nodes), *hint])
 
 
-def _posix(file: str) -> str:
-    return PurePath(file).as_posix()
-
-
-def _uri(file: str) -> str:
-    """Return a file as a URI: relative as it was given, or absolute with its scheme."""
-    return Path(file).as_uri() if Path(file).is_absolute() else quote(_posix(file))
-
-
-class Format(StrEnum):
-    """How diagnostics are printed."""
-
-    text = "text"
-    json = "json"
-    github = "github"
-    sarif = "sarif"
+Format = StrEnum("Format", ["text", "json", "github", "sarif"])
+"""How diagnostics are printed."""
 
 
 @gc_paused()
@@ -185,11 +154,10 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
         return count(errors, "error") + warned
     spec, lowered = checked.require()
     size = sum(p.size for p in lowered.graph.params.values())
+    layers = count(len(spec.nodes), "layer")
     if isinstance(size, LearntSize):
-        return (
-            f"ok{warned} ({count(len(spec.nodes), 'layer')}; the number of parameters is learnt from the training rows)"
-        )
-    return f"ok{warned} ({count(size, 'parameter')}, {count(len(spec.nodes), 'layer')})"
+        return f"ok{warned} ({layers}; the number of parameters is learnt from the training rows)"
+    return f"ok{warned} ({count(size, 'parameter')}, {layers})"
 
 
 def _for_programs(found: list[Diagnostic], output: Format) -> bytes:

@@ -13,34 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from graphspec.base.document import (
-    UNDEFINED,
-    Bar,
-    Block,
-    Cards,
-    Cell,
-    Code,
-    Column,
-    Drawing,
-    Element,
-    Facts,
-    Figure,
-    Folded,
-    Group,
-    Heading,
-    Inline,
-    Items,
-    Legend,
-    Rest,
-    Row,
-    Section,
-    Span,
-    Spark,
-    Table,
-    Tabs,
-    Text,
-    plain,
-)
+from graphspec.base import document as doc
+from graphspec.base.document import UNDEFINED, Block, Cell, Column, Inline, Row, Section, Span, Table, plain
 from graphspec.base.text import printable
 from graphspec.base.version import __version__
 from graphspec.show.drawing.svg import escape
@@ -67,7 +41,7 @@ def inline(content: Inline) -> str:
             return text(content)
         case tuple():
             return "".join(map(inline, content))
-        case Drawing(markup=markup):
+        case doc.Drawing(markup=markup):
             return markup
         case Span(kind="br"):
             return "<br>"
@@ -75,15 +49,15 @@ def inline(content: Inline) -> str:
             first, _, rest = content.kind.partition(" ")
             tag, kind = (first, rest) if first in _TAGS else ("a" if content.link else "span", content.kind)
             return f"<{tag}{_attributes(class_=kind, href=content.link, data_tip=content.tip)}>{text(content.text)}</{tag}>"
-        case Rest(title=title, text=rest):
+        case doc.Rest(title=title, text=rest):
             return f"<details><summary>{text(title)}</summary>{text(rest)}</details>"
-        case Bar(share=share, against=against):
+        case doc.Bar(share=share, against=against):
             kind = "soft" if against else "a"
             return (
                 '<svg class="rail" viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true">'
                 f'<rect class="bar {kind}" x="0" y="3" width="{share * 100:.1f}" height="10"/></svg>'
             )
-        case Spark():
+        case doc.Spark():
             return ""
 
 
@@ -99,44 +73,44 @@ def _attributes(**values: str) -> str:
 
 def _block(block: Block) -> str:
     match block:
-        case Text(content=content, kind=kind):
+        case doc.Text(content=content, kind=kind):
             return f"<p{_attributes(class_=kind)}>{inline(content)}</p>"
-        case Heading(content=content, level=level):
+        case doc.Heading(content=content, level=level):
             return f"<h{level}{_attributes(id=block.id)}>{inline(content)}</h{level}>"
-        case Items(entries=entries, kind=kind):
+        case doc.Items(entries=entries, kind=kind):
             return f"<ul{_attributes(class_=kind)}>{''.join(f'<li>{inline(entry)}</li>' for entry in entries)}</ul>"
-        case Facts(entries=facts, kind=kind):
+        case doc.Facts(entries=facts, kind=kind):
             shown = "".join(f"<div><dt>{inline(name)}</dt>{_value(value)}</div>" for name, value in facts)
             return f"<dl{_attributes(class_=kind)}>{shown}</dl>"
         case Table():
             return _table(block)
-        case Code():
+        case doc.Code():
             return _code(block)
-        case Figure(title=title, drawing=drawing, below=below):
+        case doc.Figure(title=title, drawing=drawing, below=below):
             return f"<figure><figcaption>{text(title)}</figcaption>{drawing.markup}{html_of(below)}</figure>"
-        case Legend(entries=lines):
+        case doc.Legend(entries=lines):
             shown = "".join(
                 f'<li><svg viewBox="0 0 22 10" aria-hidden="true"><line class="{kind}" x1="0" x2="22" y1="5" y2="5"/></svg>'
                 f"{text(name)}</li>"
                 for kind, name in lines
             )
             return f'<ul class="legend">{shown}</ul>'
-        case Group(kind="beside", blocks=inner):
+        case doc.Group(kind="beside", blocks=inner):
             return f'<div class="beside">{"".join(f"<div>{_block(each)}</div>" for each in inner)}</div>'
-        case Group(kind=kind, blocks=inner):
+        case doc.Group(kind=kind, blocks=inner):
             return f"<div{_attributes(class_=kind)}>{html_of(inner)}</div>"
-        case Folded(title=title, blocks=inner):
+        case doc.Folded(title=title, blocks=inner):
             return f"<details><summary>{text(title)}</summary>{html_of(inner)}</details>"
-        case Tabs(label=label, parts=parts):
+        case doc.Tabs(label=label, parts=parts):
             buttons = "".join(f'<button data-tab="{id_}">{text(title)}</button>' for id_, title, _ in parts)
             panels = "".join(
                 f'<div id="{id_}"><h3>{text(title)}</h3>{html_of(inner)}</div>' for id_, title, inner in parts
             )
             return f'<div class="tabs" data-tabs aria-label="{text(label)}"><div>{buttons}</div>{panels}</div>'
-        case Cards(kind=kind, cards=cards):
+        case doc.Cards(kind=kind, cards=cards):
             shown = "".join(f'<li class="case">{html_of(card)}</li>' for card in cards)
             return f'<ol class="cases {kind}">{shown}</ol>'
-        case Element(markup=markup):
+        case doc.Element(markup=markup):
             return markup
 
 
@@ -145,7 +119,7 @@ def _value(value: Inline | Cell) -> str:
     return f"<dd{_attributes(class_=cell.kind)}>{inline(cell.content)}</dd>"
 
 
-def _code(block: Code) -> str:
+def _code(block: doc.Code) -> str:
     """Return text to copy, with the button for it if it has a name."""
     shown = text(block.text)
     if not block.name:
@@ -197,9 +171,7 @@ def row_size(row: Row | Sequence[Inline | Cell], columns: Sequence[Column]) -> i
 def wide(html: str, label: str, kind: str = "") -> str:
     """Return an element that may be wider than a phone, such as a table, in a frame that scrolls.
 
-    Args:
-        label: what it is, as plain text, for readers who go through the page by keyboard.
-        kind: a further class of the frame.
+    The plain text ``label`` says what it is to readers who go through the page by keyboard.
     """
     classes = f"scroll {kind}".rstrip()
     return f'<div class="{classes}" tabindex="0" role="region" aria-label="{text(label)}">{html}</div>'
@@ -207,17 +179,11 @@ def wide(html: str, label: str, kind: str = "") -> str:
 
 @dataclass(frozen=True)
 class Opening:
-    """What stands above the sections of a page: plain text, not markup.
+    """What stands above the sections of a page: plain text, not markup."""
 
-    Attributes:
-        title: the heading of the page.
-        kind: what the page is about, above the heading.
-        lead: sentences below the heading; an empty one is left out.
-    """
-
-    title: str
-    kind: str = ""
-    lead: tuple[str, ...] = ()
+    title: str  # the heading of the page
+    kind: str = ""  # what the page is about, above the heading
+    lead: tuple[str, ...] = ()  # sentences below the heading; an empty one is left out
 
 
 def page(opening: Opening, sections: Sequence[Section]) -> str:

@@ -34,15 +34,15 @@ class Running:
 def test_the_remaining_time_has_a_unit(seconds: float, shown: str) -> None:
     remaining = Remaining()
     remaining.begin(100.0, 0, 20)
-    assert remaining.text(100.0 + seconds, 10) == shown
+    assert remaining.left(100.0 + seconds, 10) == shown
 
 
 def test_a_resumed_run_estimates_from_its_own_steps() -> None:
     remaining = Remaining()
     remaining.begin(0.0, 90, 100)
-    assert remaining.text(5.0, 90) == "", "nothing is known yet"
-    assert remaining.text(10.0, 95) == "10 s left"
-    assert remaining.text(20.0, 100) == ""
+    assert remaining.left(5.0, 90) == "", "nothing is known yet"
+    assert remaining.left(10.0, 95) == "10 s left"
+    assert remaining.left(20.0, 100) == ""
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

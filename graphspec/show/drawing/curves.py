@@ -21,18 +21,12 @@ from graphspec.vocabulary.callbacks.monitors import direction
 # Axes with round numbers: ticks of a linear or logarithmic scale, and their labels.
 @dataclass(frozen=True)
 class Scale:
-    """An axis.
+    """An axis."""
 
-    Attributes:
-        low, high: the values at its ends.
-        ticks: the values with a label, in rising order.
-        log: whether equal distances are equal ratios.
-    """
-
-    low: float
+    low: float  # low and high: the values at its ends
     high: float
-    ticks: tuple[float, ...]
-    log: bool = False
+    ticks: tuple[float, ...]  # the values with a label, in rising order
+    log: bool = False  # whether equal distances are equal ratios
 
     def position(self, value: float) -> float:
         """Return the position of a value: 0 at the low end, 1 at the high end."""
@@ -127,27 +121,24 @@ STYLE = """.gs-curves text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial,
 
 
 class Best(NamedTuple):
-    """The best epoch of a training.
-
-    Attributes:
-        epoch: its number, from 1.
-        key: the loss or metric that decides: ``val_loss`` if there is one, else ``loss``.
-        value: its value in that epoch.
-    """
+    """The best epoch of a training, from 1, with the loss or metric that decides, and its value in that epoch."""
 
     epoch: int
     key: str
     value: float
 
 
-def best_epoch(history: Mapping[str, Sequence[float]], key: str | None = None) -> Best | None:
+def best_epoch(
+    history: Mapping[str, Sequence[float]], key: str | None = None, better: str | None = None
+) -> Best | None:
     """Return the epoch in which ``key`` is best; None if no value is finite or neither high nor low values are better.
 
     Args:
         key: a key of the history; by default ``val_loss``, or without validation ``loss``.
+        better: ``min`` or ``max``; by default what suits the key.
     """
     key = key or ("val_loss" if "val_loss" in history else "loss")
-    better = direction(key)
+    better = better or direction(key)
     finite = [(value, k) for k, value in enumerate(history.get(key, ())) if math.isfinite(value)]
     if better is None or not finite:
         return None
@@ -206,18 +197,15 @@ def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> str:
     best = best_epoch(history)
     per_row = 1 if len(shown) <= 1 else 2
     rows = max(1, -(-len(shown) // per_row))
-    cell = LEFT + PANEL
+    wide, high = LEFT + PANEL + GAP, HEIGHT + BELOW + GAP  # of a panel with what is around it
     heading = shorten(" ".join(title.split()), 90)
-    width = max(MARGIN * 2 + per_row * cell + (per_row - 1) * GAP, MARGIN * 2 + text_width(heading) * 1.45)
-    height = TOP + rows * (HEIGHT + BELOW + GAP) + 4
+    width = max(MARGIN * 2 + per_row * wide - GAP, MARGIN * 2 + text_width(heading) * 1.45)
+    height = TOP + rows * high + 4
     parts = list(_heading(heading, history, count, best, len(panels) - len(shown)))
     for k, (name, keys) in enumerate(shown.items()):
-        x = MARGIN + LEFT + (k % per_row) * (cell + GAP)
-        y = TOP + 22 + (k // per_row) * (HEIGHT + BELOW + GAP)
-        lines = {key: history[key] for key in keys}
-        parts.append(f'<g transform="translate({x:.1f} {y:.1f})">')
-        parts += _panel(name, lines, epochs(max(count, 1)), best)
-        parts.append("</g>")
+        x, y = MARGIN + LEFT + (k % per_row) * wide, TOP + 22 + (k // per_row) * high
+        panel = _panel(name, {key: history[key] for key in keys}, epochs(max(count, 1)), best)
+        parts += [f'<g transform="translate({x:.1f} {y:.1f})">', *panel, "</g>"]
     return on_card("gs-curves", width, height, heading, STYLE, parts)
 
 
@@ -226,13 +214,11 @@ def _heading(
 ) -> Iterator[str]:
     """Yield the title, what is best, and the legend."""
     yield f'<text class="gs-title" x="{MARGIN:.0f}" y="30">{escape(title)}</text>'
-    about = f"{count:,} epoch" + ("" if count == 1 else "s")
+    about = f"{count:,} epoch{'' if count == 1 else 's'}" if count else "no epoch has ended"
     if best is not None and count > 1:
         about += f", best: epoch {best.epoch:,} ({best.key} {number(best.value)})"
-    if hidden:
+    if hidden and count:
         about += f"; {hidden:,} further metrics are not drawn"
-    if not count:
-        about = "no epoch has ended"
     x = MARGIN
     if any(key.startswith("val_") for key in history):
         for name, kind in (("training", "train"), ("validation", "val")):

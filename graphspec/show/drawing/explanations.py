@@ -111,12 +111,8 @@ def _row(explained: Explained, row: int, y: float) -> Iterator[tuple[str, float]
     yield line + title + side, 40
     y += 10
     for part in explained.parts:
-        found: Sequence[tuple[str, float]] = ()
-        if part.picture:
-            found = [_pictures(part, row, y)]
-        elif part.words and not part.bag:
-            found = [_text(part, row, y)]
-        for element, height in found:
+        if part.picture or (part.words and not part.bag):
+            element, height = (_pictures if part.picture else _text)(part, row, y)
             yield element, height
             y += height
     tabled = {p.name for p in explained.parts if not p.picture}
@@ -138,12 +134,9 @@ def _table(contributions: Sequence[Contribution], y: float) -> tuple[str, float]
         parts.append(f'<text x="{MARGIN + NAME:.0f}" y="{at:.1f}">{escape(shorten_end(raw, 24))}</text>')
         x = MARGIN + NAME + RAW
         parts.append(f'<text x="{x + 74:.0f}" y="{at:.1f}" text-anchor="end">{signed(value, most)}</text>')
-        if k == TOP:
-            continue  # the sum of many small ones is no single strong one
-        length = max(1.0, BAR * abs(value) / most)
-        parts.append(
-            f'<rect class="gs-{kind}" x="{x + 84:.0f}" y="{at - 11:.1f}" width="{length:.1f}" height="14" rx="2"/>'
-        )
+        if k < TOP:  # the sum of many small ones is no single strong one
+            size = f'width="{max(1.0, BAR * abs(value) / most):.1f}" height="14"'
+            parts.append(f'<rect class="gs-{kind}" x="{x + 84:.0f}" y="{at - 11:.1f}" {size} rx="2"/>')
     return "\n".join(parts), len(rows) * LINE + 6
 
 
@@ -180,10 +173,8 @@ def _text(part: Attributed, row: int, y: float) -> tuple[str, float]:
         share = abs(c.value) / most
         if share >= 0.03:
             kind = "against" if c.value < 0 else "for"
-            parts.append(
-                f'<rect class="gs-{kind}" x="{x:.1f}" y="{at - 14:.1f}" width="{width:.1f}" height="19" rx="3" '
-                f'fill-opacity="{0.6 * share:.2f}"/>'
-            )
+            box = f'x="{x:.1f}" y="{at - 14:.1f}" width="{width:.1f}" height="19" rx="3"'
+            parts.append(f'<rect class="gs-{kind}" {box} fill-opacity="{0.6 * share:.2f}"/>')
         parts.append(f'<text x="{x + 4:.1f}" y="{at:.1f}">{escape(word)}<title>{signed(c.value)}</title></text>')
         x += width + 2
     if len(words) > MAX_WORDS:
@@ -206,15 +197,12 @@ def _pictures(part: Attributed, row: int, y: float) -> tuple[str, float]:
     parts = []
     for k, (image, title) in enumerate(zip(images, titles, strict=True)):
         x = MARGIN + k * (max(wide, 150) + MARGIN)
+        box = f'x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}"'
+        drawn = f'style="image-rendering: pixelated" href="{data_uri(image)}"'
         parts.append(f'<text x="{x:.1f}" y="{y + 12:.1f}">{escape(shorten_end(printable(title), 30))}</text>')
-        parts.append(
-            f'<rect x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="#ffffff"/>'
-        )  # white paper on dark pages, too: weak colours stay visible
-        parts.append(
-            f'<image x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}" preserveAspectRatio="none" '
-            f'style="image-rendering: pixelated" href="{data_uri(image)}"/>'
-        )
-        parts.append(f'<rect class="gs-frame" x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}"/>')
+        parts.append(f'<rect {box} fill="#ffffff"/>')  # white paper on dark pages, too: weak colours stay visible
+        parts.append(f'<image {box} preserveAspectRatio="none" {drawn}/>')
+        parts.append(f'<rect class="gs-frame" {box}/>')
     return "\n".join(parts), high + 34
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.base.config import Config
+from graphspec.base.text import count
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import operand_text
@@ -57,7 +58,7 @@ class Box:
 
 @dataclass
 class Panel:
-    """A separate part of the drawing: the network or a block."""
+    """A separate part of the drawing: the network or a block; ``linked`` are the pairs of boxes with an arrow."""
 
     title: str
     about: str = ""
@@ -77,15 +78,13 @@ class Panel:
 
 @dataclass
 class Instance:
-    """A block's instance: the path of its nodes, the entry that uses it, and the block's name."""
+    """A block's instance: the path of its nodes, and the block's name."""
 
     path: str
-    entry: Tree | None = None
     block: str | None = None
+    # the variables inside: the outer variables, overridden by the block's params
     params: dict[str, Any] = field(default_factory=dict)
-    """The variables inside: the outer variables, overridden by the block's params."""
-    given: dict[str, Any] = field(default_factory=dict)
-    """The params that the entry gives."""
+    given: dict[str, Any] = field(default_factory=dict)  # the params that the entry gives
 
 
 def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) -> list[Panel]:
@@ -105,10 +104,8 @@ class _Outline:
     def panels(self) -> Iterator[Panel]:
         total = self.costs.total()
         size = total.trainable + total.frozen
-        about = "" if isinstance(size, LearntSize) else f"{size:,} parameters"
-        top = Panel(
-            self.spec.name, " ".join(filter(None, [self.spec.description.rstrip(". ") + ".", about])).lstrip(". ")
-        )
+        about = "" if isinstance(size, LearntSize) else f" {size:,} parameters"
+        top = Panel(self.spec.name, f"{self.spec.description.rstrip('. ')}.{about}".lstrip(". "))
         for name, declared in self.spec.inputs.items():
             top.boxes[name] = Box("input", name, [f"{show(('N', *declared.shape))} {declared.dtype}"])
         variables = self.spec.tree.get("vars")
@@ -217,7 +214,7 @@ class _Outline:
         declared = self._declared(block)
         defaults = None if declared is None else declared.get("params")
         params = around.params | (dict(defaults.plain() or {}) if defaults is not None else {}) | given
-        return Instance(path, entry, block, params, given)
+        return Instance(path, block, params, given)
 
     def _declared(self, block: str | None) -> Tree | None:
         blocks = self.spec.tree.get("blocks")
@@ -236,7 +233,7 @@ class _Outline:
         about = f"block {instance.block}" + (f": {_words(instance.given)}" if instance.given else "")
         columns = self.spec.tree.find(("inputs", instance.path, "columns"))[0]
         if columns is not None and isinstance(columns.value, dict):
-            about = f"record of {len(columns.value)} column{'s' if len(columns.value) != 1 else ''}"
+            about = f"record of {count(len(columns.value), 'column')}"
         elif instance.block is None:
             about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
         lines = list(filter(None, [about, self._shape(members[-1], members), self._when(members)]))

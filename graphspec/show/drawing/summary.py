@@ -15,7 +15,7 @@ from graphspec.language.declarations import operand_text
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import Cost
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+    from graphspec.language.declarations import HeadDecl, Spec
 
 # The table of ``summary``: a row for each node, records folded, as many columns as the terminal has room for.
 COLUMNS = (
@@ -46,14 +46,10 @@ class Row:
 
 
 def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> list[Row]:
-    """Return a row for each input and node.
-
-    Args:
-        rows: the batch size.
-        once: the nodes that are computed once per row, before training.
-    """
+    """Return a row for each input and node, for batches of ``rows``; some are computed ``once``, before training."""
     found = [Row(name, "input", _shape(("N", *i.shape)), inputs=i.dtype) for name, i in spec.inputs.items()]
-    open_sizes = {name for name, values in lowered.outputs.items() if any(_is_open(v.shape) for v in values or ())}
+    sizes = {name: [size for v in values or () for size in v.shape] for name, values in lowered.outputs.items()}
+    open_sizes = {name for name, of in sizes.items() if any(isinstance(size, LearntSize) for size in of)}
     for node in spec.nodes:
         own = costs.nodes[node.name]
         shapes = " ".join(_shape(v.shape) for v in lowered.outputs[node.name] or ())
@@ -67,16 +63,17 @@ def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
                 size if size else None,
                 node.share or "",
                 _known(own.activations, node.name not in open_sizes),
-                _known(own.multiply_adds // rows, not isinstance(size, LearntSize) and not open_sizes & _reads(node)),
-                _inputs(node),
+                _known(
+                    own.multiply_adds // rows,
+                    not isinstance(size, LearntSize)
+                    and not open_sizes & {ref.name for ref in node.inputs if ref is not None},
+                ),
+                ", ".join(
+                    map(operand_text, [*node.operands(), *(r for group in node.call.values() for r in group if r)])
+                ),
             )
         )
     return found
-
-
-def _is_open(shape: Sequence[Any]) -> bool:
-    """Return whether some size of a shape is learnt from the training rows."""
-    return any(isinstance(size, LearntSize) for size in shape)
 
 
 def _known(size: int, known: bool) -> int | None:
@@ -84,19 +81,9 @@ def _known(size: int, known: bool) -> int | None:
     return (size if known else LearntSize(size, "learnt")) if size else None
 
 
-def _reads(node: NodeDecl) -> set[str]:
-    return {ref.name for ref in node.inputs if ref is not None}
-
-
 def _shape(shape: Sequence[Any]) -> str:
     """Return a shape as text; sizes that come from the training rows are ``learnt``."""
     return show(tuple("learnt" if isinstance(size, LearntSize) else size for size in shape))
-
-
-def _inputs(node: NodeDecl) -> str:
-    refs = node.operands()
-    refs += [ref for group in node.call.values() for ref in group if ref is not None]
-    return ", ".join(map(operand_text, refs))
 
 
 def fold_records(rows: Sequence[Row], spec: Spec) -> list[Row]:
@@ -134,11 +121,10 @@ def _record_of(row: Row, records: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _folded(name: str, names: Sequence[str], rows: Sequence[Row]) -> Row:
-    joined = next((row for row in rows if row.name == name), None)
     return Row(
         name,
         f"record of {count(len(names), 'column')}",
-        joined.output if joined is not None else "",
+        next((row.output for row in rows if row.name == name), ""),  # of the node that joins its columns
         all(row.once for row in rows if row.kind != "input"),
         _sum(row.parameters for row in rows),
         memory=_sum(row.memory for row in rows),
@@ -174,21 +160,11 @@ def _size(size: int | None) -> str:
 
 
 def summary_lines(
-    spec: Spec,
-    lowered: Lowered,
-    rows: int,
-    *,
-    width: int | None = None,
-    expand: bool = False,
-    option: str = "--expand",
+    spec: Spec, lowered: Lowered, rows: int, *, width: int | None = None, expand: bool = False, option: str = "--expand"
 ) -> Iterator[str]:
-    """Yield the lines of the summary.
+    """Yield the lines of the summary for batches of ``rows``, at most ``width`` columns wide.
 
-    Args:
-        rows: the batch size for the memory.
-        width: the columns of the terminal; None for as many as it takes.
-        expand: show every node of a record, not one row.
-        option: what the reader writes to see them.
+    A record is one row, unless every node of it is wanted; the ``option`` is what the reader writes for that.
     """
     from graphspec.engine.compiler.cost import cost
     from graphspec.graph.cuts import computed_once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape as escape_markup
 
@@ -218,23 +218,14 @@ def route(chain: Sequence[Place]) -> list[tuple[float, float]]:
 
 
 LINE, PAD, MARGIN, TITLE = 17.0, 10.0, 28.0, 62.0  # pixels
-COLOURS = {
-    "input": ("#ffffff", "#334155"),
-    "head": ("#1e293b", "#1e293b"),
-    "block": ("#f1f5f9", "#475569"),
-}
+COLOURS = {"input": ("#ffffff", "#334155"), "head": ("#1e293b", "#1e293b"), "block": ("#f1f5f9", "#475569")}
 FAMILIES = (
-    ("#dbeafe", "#2563eb"),
-    ("#dcfce7", "#16a34a"),
-    ("#fef9c3", "#ca8a04"),
-    ("#fce7f3", "#db2777"),
-    ("#ede9fe", "#7c3aed"),
-    ("#ffedd5", "#ea580c"),
-    ("#cffafe", "#0891b2"),
-    ("#fee2e2", "#dc2626"),
-    ("#ecfccb", "#65a30d"),
-    ("#e2e8f0", "#64748b"),
+    *(("#dbeafe", "#2563eb"), ("#dcfce7", "#16a34a"), ("#fef9c3", "#ca8a04"), ("#fce7f3", "#db2777")),
+    *(("#ede9fe", "#7c3aed"), ("#ffedd5", "#ea580c"), ("#cffafe", "#0891b2"), ("#fee2e2", "#dc2626")),
+    *(("#ecfccb", "#65a30d"), ("#e2e8f0", "#64748b")),
 )
+"""The fill and the stroke of boxes by kind, and of layers by family."""
+_TIP = '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
 STYLE = """text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; font-size: 12px; fill: #334155 }
 .title { font-size: 13px; font-weight: 600; fill: #0f172a }
 .heading { font-size: 18px; font-weight: 700; fill: #0f172a }
@@ -244,14 +235,10 @@ STYLE = """text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-ser
 
 def svg(panels: Sequence[Panel]) -> str:
     """Return the panels side by side, the network first, as one SVG document."""
-    families = sorted({box.family for panel in panels for box in panel.boxes.values() if box.family})
-    colours = {name: FAMILIES[k % len(FAMILIES)] for k, name in enumerate(families)}
+    colours = {name: FAMILIES[k % len(FAMILIES)] for k, name in enumerate(families(panels))}
     parts: list[str] = []
-    columns = arrange(
-        [(panel, layered({k: size(b) for k, b in panel.boxes.items()}, panel.arrows)) for panel in panels]
-    )
     x, height = MARGIN, 0.0
-    for column in columns:
+    for column in arrange(panels):
         y, widest = MARGIN, 0.0
         for panel, layout in column:
             width = max(layout.width, *(text_width(line) * 1.25 for line in wrapped(panel)), 180.0)
@@ -263,24 +250,20 @@ def svg(panels: Sequence[Panel]) -> str:
     parts += legend(colours, height)
     height += LINE + MARGIN
     width = max(x - MARGIN, MARGIN * 2 + sum(text_width(name) + 44 for name in colours))
-    return "\n".join(
-        [
-            (
-                f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-                f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">'
-            ),
-            f"<title>{escape(panels[0].title)}</title>",
-            f"<style>{STYLE}</style>",
-            (
-                '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-                '<path d="M0 0 8 4 0 8z" fill="#94a3b8"/></marker></defs>'
-            ),
-            f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-            *parts,
-            "</svg>",
-            "",
-        ]
-    )
+    box = f'width="{width:.0f}" height="{height:.0f}"'
+    frame = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box} viewBox="0 0 {width:.0f} {height:.0f}" role="img">',
+        f"<title>{escape(panels[0].title)}</title>",
+        f"<style>{STYLE}</style>",
+        f'<defs>{_TIP}<path d="M0 0 8 4 0 8z" fill="#94a3b8"/></marker></defs>',
+        f'<rect {box} fill="#ffffff"/>',
+    ]
+    return "\n".join([*frame, *parts, "</svg>", ""])
+
+
+def families(panels: Sequence[Panel]) -> list[str]:
+    """Return the families of layers, each of which has a colour."""
+    return sorted({box.family for panel in panels for box in panel.boxes.values() if box.family})
 
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -294,8 +277,9 @@ def escape(text: str) -> str:
 Drawn = tuple[Panel, Placement]
 
 
-def arrange(drawn: Sequence[Drawn]) -> list[list[Drawn]]:
+def arrange(panels: Sequence[Panel]) -> list[list[Drawn]]:
     """Return columns of panels: the network is the first; blocks fill the next columns up to its height."""
+    drawn = [(panel, layered({k: size(b) for k, b in panel.boxes.items()}, panel.arrows)) for panel in panels]
     columns, filled = [[drawn[0]]], 0.0
     limit = max(drawn[0][1].height, 700.0)
     for item in drawn[1:]:
@@ -346,17 +330,27 @@ def draw(
     panel: Panel, layout: Placement, x: float, y: float, width: float, colours: dict[str, tuple[str, str]]
 ) -> Iterator[str]:
     """Yield the SVG elements of a panel at (x, y)."""
-    title, *about = wrapped(panel)
-    yield f'<text class="heading" x="{x:.0f}" y="{y + 16:.0f}">{escape(title)}</text>'
-    for k, line in enumerate(about):
-        yield f'<text x="{x:.0f}" y="{y + 36 + LINE * k:.0f}">{escape(line)}</text>'
-    left, top = x + (width - layout.width) / 2, y + TITLE + LINE * max(len(about) - 1, 0)
+    lines = wrapped(panel)
+    yield from heading(lines, x, y, escape)
+    left, top = x + (width - layout.width) / 2, y + TITLE + LINE * max(len(lines) - 2, 0)
     yield f'<g transform="translate({left:.1f} {top:.1f})">'
     for points in layout.arrows:
         yield f'<path class="arrow" d="{curve(points)}" marker-end="url(#tip)"/>'
     for key, box in panel.boxes.items():
-        yield from draw_box(box, layout, key, colours)
+        yield from draw_box(box, layout.places[key], colours)
     yield "</g>"
+
+
+def heading(lines: Sequence[str], x: float, y: float, write: Callable[[str], str]) -> Iterator[str]:
+    """Yield the title of a panel and what is said about it, written with escapes."""
+    for k, line in enumerate(lines):
+        kind, base = (' class="heading"', y + 16) if k == 0 else ("", y + 36 + LINE * (k - 1))
+        yield f'<text{kind} x="{x:.0f}" y="{base:.0f}">{write(line)}</text>'
+
+
+def corner(box: Box, place: Place) -> float:
+    """Return the radius of the corners of a box."""
+    return min(place.height / 2, 18) if box.kind in ("input", "head") else 5
 
 
 def curve(points: Sequence[tuple[float, float]]) -> str:
@@ -370,24 +364,16 @@ def curve(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(parts)
 
 
-def draw_box(box: Box, layout: Placement, key: str, colours: dict[str, tuple[str, str]]) -> Iterator[str]:
+def draw_box(box: Box, place: Place, colours: dict[str, tuple[str, str]]) -> Iterator[str]:
     """Yield the SVG elements of a box."""
-    place = layout.places[key]
     fill, stroke = COLOURS.get(box.kind) or colours.get(box.family, FAMILIES[-1])
-    corner = min(place.height / 2, 18) if box.kind in ("input", "head") else 5
     dash = ' stroke-dasharray="4 3"' if box.kind == "shared" else ""
     x, y = place.x - place.width / 2, place.y - place.height / 2
+    paint, sizes = f'fill="{fill}" stroke="{stroke}"', f'width="{place.width:.1f}" height="{place.height:.1f}"'
     yield f'<g class="{box.kind}">'
-    if box.kind == "block":
-        for shift in (6, 3):
-            yield (
-                f'<rect x="{x + shift:.1f}" y="{y + shift:.1f}" width="{place.width:.1f}" height="{place.height:.1f}" '
-                f'rx="5" fill="{fill}" stroke="{stroke}" stroke-opacity="0.5"/>'
-            )
-    yield (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{place.width:.1f}" height="{place.height:.1f}" '
-        f'rx="{corner:.0f}" fill="{fill}" stroke="{stroke}"{dash}/>'
-    )
+    for shift in (6, 3) if box.kind == "block" else ():
+        yield f'<rect x="{x + shift:.1f}" y="{y + shift:.1f}" {sizes} rx="5" {paint} stroke-opacity="0.5"/>'
+    yield f'<rect x="{x:.1f}" y="{y:.1f}" {sizes} rx="{corner(box, place):.0f}" {paint}{dash}/>'
     for k, line in enumerate([box.title, *box.lines]):
         name = ' class="title"' if k == 0 and box.kind != "head" else ""
         weight = ' font-weight="600"' if k == 0 and box.kind == "head" else ""
@@ -413,19 +399,13 @@ _FORMS = {"input": ("([", "])"), "head": ("([", "])"), "block": ("[[", "]]"), "s
 
 def mermaid(panels: Sequence[Panel]) -> str:
     """Return a flowchart; with blocks, the network and each block are subgraphs."""
-    lines = ["flowchart TD"]
-    number = 0
+    lines, number, several = ["flowchart TD"], itertools.count(), len(panels) > 1
     for panel in panels:
-        names = {}
-        for key in panel.boxes:
-            names[key] = f"n{number}"
-            number += 1
-        indent = "    "
-        if len(panels) > 1:
+        names = {key: f"n{next(number)}" for key in panel.boxes}
+        if several:
             lines.append(f"    subgraph {names[next(iter(names))]}_[{quoted(panel.title)}]")
-            indent = "        "
-        lines += [f"{indent}{line}" for line in body(panel, names)]
-        if len(panels) > 1:
+        lines += [f"{'        ' if several else '    '}{line}" for line in body(panel, names)]
+        if several:
             lines.append("    end")
     return "\n".join([*lines, ""])
 
@@ -434,14 +414,9 @@ def body(panel: Panel, names: dict[str, str]) -> Iterator[str]:
     """Yield the lines of a panel: its boxes, then its arrows."""
     for key, box in panel.boxes.items():
         opening, closing = _FORMS[box.kind]
-        yield f"{names[key]}{opening}{label(box)}{closing}"
+        yield f"{names[key]}{opening}{quoted(box.title, *box.lines)}{closing}"
     for a, b in panel.arrows:
         yield f"{names[a]} --> {names[b]}"
-
-
-def label(box: Box) -> str:
-    """Return the label of a box: its title and lines."""
-    return quoted(box.title, *box.lines)
 
 
 def quoted(*lines: str) -> str:

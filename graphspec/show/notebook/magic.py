@@ -46,45 +46,30 @@ def register(shell: Shell, compile: Callable[..., Any], show: Callable[[Any], No
         compile: builds a model from a source and overrides.
         show: shows an object in the notebook; IPython's ``display`` by default.
     """
-    magic = Magic(shell, compile, show or _display)
 
     def graphspec(line: str, cell: str) -> None:
-        magic.run(line, cell)
-
-    graphspec.__doc__ = f"Compile the cell, a spec in YAML: {_USAGE}"
-    vars(graphspec)["_ipython_magic_no_var_expand"] = True  # `{…}` and `$…` of a spec are not Python's
-    shell.register_magic_function(graphspec, "cell", "graphspec")
-
-
-class Magic:
-    """Runs cells."""
-
-    def __init__(self, shell: Shell, compile: Callable[..., Any], show: Callable[[Any], None]) -> None:  # noqa: A002
-        self.shell, self.compile, self.show = shell, compile, show
-
-    def run(self, line: str, cell: str) -> None:
-        """Compile a cell, put its model into a variable, and show it.
-
-        Raises:
-            CellError: the cell or an option is wrong, a file would be overwritten, or the training failed.
-        """
         try:
-            self._run(_options(line), cell)
+            run(_options(line), cell)
         except SpecError as error:
-            self.show(error.diagnostics)
+            display(error.diagnostics)
             raise CellError from None
         except GraphspecError as error:
             raise CellError(str(error)) from None
 
-    def _run(self, options: Any, cell: str) -> None:
+    def run(options: Any, cell: str) -> None:
         # The magic itself is the first line of the cell, as the notebook counts.
-        model = self.compile(GivenText(_CELL, f"# {_USAGE}\n{cell}"), options.set)
+        model = compile(GivenText(_CELL, f"# {_USAGE}\n{cell}"), options.set)
         if options.save is not None:
             _save(Path(options.save), cell, overwrite=options.overwrite)
-        self.shell.user_ns[options.name or _identifier(model.spec.name)] = model
-        self.show(model)
+        shell.user_ns[options.name or _identifier(model.spec.name)] = model
+        display(model)
         if options.fit:
-            self.show(model.fit())
+            display(model.fit())
+
+    display = show or _display
+    graphspec.__doc__ = f"Compile the cell, a spec in YAML: {_USAGE}"
+    vars(graphspec)["_ipython_magic_no_var_expand"] = True  # `{…}` and `$…` of a spec are not Python's
+    shell.register_magic_function(graphspec, "cell", "graphspec")
 
 
 def _options(line: str) -> Any:

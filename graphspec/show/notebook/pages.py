@@ -12,8 +12,8 @@ from graphspec.engine.compiler.cost import cost
 from graphspec.show.drawing.curves import Best, number
 from graphspec.show.drawing.outline import outline
 from graphspec.show.drawing.summary import summary_lines
-from graphspec.show.drawing.svg import escape
 from graphspec.show.drawing.svg import svg as draw
+from graphspec.show.html import text as text
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.dims import Shape
     from graphspec.language.declarations import Spec
 
-# HTML for notebooks. It has no script and loads nothing; all text of specs is escaped.
 MAX_ROWS = 60
 """The largest number of metrics in a table."""
 _OPEN_ROWS = 12
@@ -61,11 +60,6 @@ def model_html(name: str, description: str, state: str, table: list[str], svg: s
 def details(title: str, content: str) -> str:
     """Return ``content``, which is HTML, folded under ``title``."""
     return f"<details><summary>{title}</summary>{content}</details>"
-
-
-def text(value: str) -> str:
-    """Return text of a spec as HTML."""
-    return escape(printable(value))
 
 
 # What Python and notebooks show of a model.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
     from graphspec.show.report.findings import Findings
     from graphspec.show.report.scored import Scored
+    from graphspec.show.report.verdicts import Interval
 
 # What a network does, in a plain sentence: what it reads and what its heads answer.
 _LISTED = 5  # names that a sentence lists
@@ -87,20 +87,18 @@ def kind_of(model: Session, head: HeadDecl) -> str:
 def _inputs(spec: Spec) -> str:
     declared: Any = spec.document.get("inputs")
     declared = declared if isinstance(declared, dict) else {}
-    parts, inside = [], set[str]()
+    parts = []
     for name, keys in declared.items():
-        columns = keys.get("columns") if isinstance(keys, dict) else None
-        if columns:
+        if columns := keys.get("columns") if isinstance(keys, dict) else None:
             names = [str(column) for column in columns]
-            inside.update(names)
             parts.append(f"a record of {count(len(names), 'column')} ({_some(names)})")
         elif name in spec.inputs:
             parts.append(_input(spec.inputs[name]))
     if not parts:
         parts = [_input(decl) for decl in spec.inputs.values()]
     more = len(parts) - _LISTED
-    listed = parts[:_LISTED] + ([count(more, "further input")] if more > 0 else [])
-    return _and(listed)
+    *first, last = parts[:_LISTED] + ([count(more, "further input")] if more > 0 else [])
+    return f"{'; '.join(first)}; and {last}" if first else last
 
 
 def _input(decl: InputDecl) -> str:
@@ -119,27 +117,20 @@ def _answer(model: Session, head: HeadDecl) -> str:
     name, steps = _short(head.name), " at each step" if value.rank > 2 else ""
     labels = head.labels or []
     if what == "classification":
+        choice = f"one of {units} classes{f' ({_some(labels)})' if labels else ''}"
         if units == 1:
             choice = " or ".join(map(_short, labels)) if len(labels) == 2 else "yes or no"
-            return f"{name}: {choice}{steps}"
-        listed = f" ({_some(labels)})" if labels else ""
-        return f"{name}: one of {units} classes{listed}{steps}"
-    if what == "multi-label classification":
-        return f"{name}: which of {units} classes apply{steps}"
-    if what == "sequence recognition":
-        return f"{name}: a sequence of labels"
-    if what == "regression":
-        return f"{name}: {'a number' if units == 1 else f'{units} numbers'}{steps}"
-    return f"{name}: {units} numbers"
+        return f"{name}: {choice}{steps}"
+    return f"{name}: " + {
+        "multi-label classification": f"which of {units} classes apply{steps}",
+        "sequence recognition": "a sequence of labels",
+        "regression": f"{'a number' if units == 1 else f'{units} numbers'}{steps}",
+    }.get(what, f"{units} numbers")
 
 
 def _some(names: Sequence[str]) -> str:
     shown = [_short(name) for name in names[:_LISTED]]
     return ", ".join(shown) + (", …" if len(names) > _LISTED else "")
-
-
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{'; '.join(parts[:-1])}; and {parts[-1]}"
 
 
 def _short(name: str) -> str:
@@ -156,7 +147,9 @@ def headline(found: Findings) -> Section | None:
     judged = found.judged
     parts: list[Block] = [Text(f"{found.missing} The results of the training are in the curves below.", "note")]
     if judged is not None:
-        parts = [*_verdicts(found), _said(found, judged), _tiles(found, judged), _table(found, judged)]
+        parts = [Text(line.text, "warning" if line.better is False else "verdict") for line in lines(found.verdicts)]
+        parts += [Text(said[:1].upper() + said[1:], "warning") for said in doubts(found)]
+        parts += [_said(found, judged), _tiles(found, judged), _table(found, judged)]
     return Section("results", "Results", [*parts, Heading("Training"), Facts(list(facts_of(found)), "facts")])
 
 
@@ -164,14 +157,6 @@ def about(found: Findings) -> str:
     """Return the line above the title: the kind of task and the day of the training."""
     day = f" · trained on {day_of(found.times)}" if found.times is not None and found.times.starts else ""
     return f"{kind(found.model)}{day}"
-
-
-def _verdicts(found: Findings) -> Iterator[Text]:
-    """Yield how each head compares with the best simple rule, and what is too good."""
-    for line in lines(found.verdicts):
-        yield Text(line.text, "warning" if line.better is False else "verdict")
-    for said in doubts(found):
-        yield Text(said[:1].upper() + said[1:], "warning")
 
 
 def _said(found: Findings, judged: Scored) -> Text:
@@ -199,37 +184,27 @@ def _said(found: Findings, judged: Scored) -> Text:
 
 def _tiles(found: Findings, judged: Scored) -> Group:
     """Return the main values: metrics with one value each, then the loss."""
-    losses = {"loss", *(f"{name}_loss" for name in judged.heads)}
-    metrics = [key for key in judged.results if key not in losses and key not in judged.meanings]
-    chosen = [*metrics[: _TILES - 1], "loss"]
+    others = {"loss", *(f"{name}_loss" for name in judged.heads), *judged.meanings}
+    metrics = [key for key in judged.results if key not in others]
     tiles: list[Block] = []
-    for key in chosen:
-        value, interval = judged.results[key], found.intervals.get(key)
-        more = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
-        tile = [Text(key, "name"), Text(number(value), "value"), Text(more or "\u00a0", "more")]
-        tiles.append(Group("tile", tile))
+    for key in (*metrics[: _TILES - 1], "loss"):
+        more = between(found.intervals.get(key)) or "\u00a0"
+        tiles.append(Group("tile", [Text(key, "name"), Text(number(judged.results[key]), "value"), Text(more, "more")]))
     return Group("tiles", tiles)
 
 
 def _table(found: Findings, judged: Scored) -> Block:
     """Return all values, as ``graphspec evaluate`` prints them, beside those of the last epoch."""
     train = {key: values[-1] for key, values in found.history.items() if values}
-    meanings = bool(judged.meanings)
-    columns = ["Loss or metric", judged.part, "95 % interval", "training", "validation", *(["of"] if meanings else [])]
-    last = [c for c in ("training", "validation") if c != judged.part and _any(judged.results, train, c)]
-    columns = [c for c in columns if c in (judged.part, *last) or c not in ("training", "validation")]
-    columns = list(dict.fromkeys(columns))
+    prefixes = {"training": "", "validation": "val_"}
+    trained = {c: any(start + key in train for key in judged.results) for c, start in prefixes.items()}
+    last = [c for c in prefixes if c != judged.part and trained[c]]
+    columns = ["Loss or metric", judged.part, "95 % interval", *last, *(["of"] if judged.meanings else [])]
     rows = []
     for key, value in judged.results.items():
-        interval = found.intervals.get(key)
-        cells = {
-            "95 % interval": "" if interval is None else f"{number(interval.low)} to {number(interval.high)}",
-            "training": number(train[key]) if key in train else "",
-            "validation": number(train[f"val_{key}"]) if f"val_{key}" in train else "",
-            judged.part: f"{value:.6g}",
-            "of": judged.meanings.get(key, ""),
-        }
-        rows.append([key, *(cells[c] for c in columns[1:])])
+        epoch = [number(train[name]) if (name := prefixes[c] + key) in train else "" for c in last]
+        meaning = [judged.meanings.get(key, "")] if judged.meanings else []
+        rows.append([key, f"{value:.6g}", between(found.intervals.get(key)), *epoch, *meaning])
     others = f"; {' and '.join(last)} as in the last epoch" if last else ""
     caption = f"Losses and metrics on the {judged.part} rows{others}"
     described = [Column(c, "" if c in ("Loss or metric", "of") else "number") for c in columns]
@@ -237,8 +212,9 @@ def _table(found: Findings, judged: Scored) -> Block:
     return table if len(rows) <= _ROWS else Folded(f"All {len(rows):,} values", [table])
 
 
-def _any(results: Mapping[str, float], last: Mapping[str, float], column: str) -> bool:
-    return any((key if column == "training" else f"val_{key}") in last for key in results)
+def between(interval: Interval | None) -> str:
+    """Return the ends of an interval as text; nothing without one."""
+    return "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
 
 
 def facts_of(found: Findings) -> Iterator[tuple[str, str]]:
@@ -264,10 +240,8 @@ def facts_of(found: Findings) -> Iterator[tuple[str, str]]:
     total, trained = sum(p.size for p in params), sum(p.size for p in params if p.trainable)
     if not isinstance(total, LearntSize):
         part = "" if trained == total else f", {trained:,} of them trainable"
-        yield (
-            "Network",
-            f"{count(len(spec.nodes), 'layer')}, {count(total, 'parameter')}{part}; {human(4 * total)} of weights",
-        )
+        size = f"{count(len(spec.nodes), 'layer')}, {count(total, 'parameter')}{part}"
+        yield "Network", f"{size}; {human(4 * total)} of weights"
     optimizer = type(spec.training.optimizer).__name__
     workers = record.get("workers", 1)
     processes = f", {workers} processes" if isinstance(workers, int) and workers > 1 else ""
@@ -290,15 +264,11 @@ def _data(found: Findings) -> Iterator[tuple[str, str]]:
         source = spec.data.get(part)
         if source is None:
             continue
-        rows = (
-            None
-            if found.times is None
-            else {"train": found.times.rows, "validation": found.times.validation_rows}.get(part)
-        )
+        times = found.times
+        rows = None if times is None else {"train": times.rows, "validation": times.validation_rows}.get(part)
         if judged is not None and judged.part == part:
             rows = judged.total
-        number = f"{rows:,} " if rows else ""
-        yield name, f"{number}{'of ' if number else ''}{_source(source)}"
+        yield name, f"{f'{rows:,} of ' if rows else ''}{_source(source)}"
 
 
 def _source(source: DataSource) -> str:
@@ -409,14 +379,13 @@ def _values(value: Any) -> Inline:
         return f"{value.get('dtype')}{value['shape']}"
     if not isinstance(value, list):
         return shorten_end(_one(value), _VALUES)
-    shown, size = [], 0
+    words: list[str] = []
     for each in value[:200]:
-        shown.append(_one(each))
-        size += len(shown[-1]) + 2
-        if size > _VALUES:
+        words.append(_one(each))
+        if sum(map(len, words)) + 2 * len(words) > _VALUES:
             break
-    more = [Span(f" … {len(value):,} in all", "share")] if len(value) > len(shown) else []
-    return (shorten_end(", ".join(shown), _VALUES), *more)
+    more = [Span(f" … {len(value):,} in all", "share")] if len(value) > len(words) else []
+    return (shorten_end(", ".join(words), _VALUES), *more)
 
 
 def _one(value: Any) -> str:
@@ -427,27 +396,32 @@ def _one(value: Any) -> str:
 
 def _versions(found: Findings) -> list[Block]:
     """Return versions, machine and hashes."""
-    record, facts = found.record, dict[str, str]()
-    packages = record.get("packages")
-    facts["graphspec"] = str(record.get("graphspec") or "")
-    facts["Python"] = str(record.get("python") or "")
-    facts |= {str(k): str(v) for k, v in packages.items()} if isinstance(packages, Mapping) else {}
-    facts["platform"] = str(record.get("platform") or "")
-    facts["processor cores"] = str(record.get("cores") or "")
-    facts["BLAS kernels"] = _kernels(record)
-    facts["graphspec-kernels"] = _kernels(record, "compiled")
-    threads = record.get("blas_threads")
-    facts |= {str(k): str(v) for k, v in threads.items()} if isinstance(threads, Mapping) else {}
-    facts["workers"] = str(record.get("workers") or "")
-    facts["seed"] = str(record.get("seed", found.model.seed))
-    facts["SHA-256 of the spec"] = str(record.get("spec_sha256") or "")
-    facts["SHA-256 of what was learnt from rows"] = str(record.get("adapted_sha256") or "")
-    hashes = record.get("data_sha256")
-    if isinstance(hashes, Mapping):
-        facts |= {f"SHA-256 of the {part} data": str(value) for part, value in hashes.items()}
-    if found.directory is not None:
-        facts["SHA-256 of the weights"] = _file_hash(found.directory / "weights.safetensors")
-    shown = [(name, Span(value, "code") if "SHA" in name else value) for name, value in facts.items() if value]
+    record = found.record
+
+    def several(key: str, name: str = "{}") -> dict[str, Any]:
+        values = record.get(key)
+        return {name.format(k): str(v) for k, v in values.items()} if isinstance(values, Mapping) else {}
+
+    facts: dict[str, Any] = {
+        "graphspec": record.get("graphspec"),
+        "Python": record.get("python"),
+        **several("packages"),
+        "platform": record.get("platform"),
+        "processor cores": record.get("cores"),
+        "BLAS kernels": _kernels(record),
+        "graphspec-kernels": _kernels(record, "compiled"),
+        **several("blas_threads"),
+        "workers": record.get("workers"),
+        "seed": str(record.get("seed", found.model.seed)),
+        "SHA-256 of the spec": record.get("spec_sha256"),
+        "SHA-256 of what was learnt from rows": record.get("adapted_sha256"),
+        **several("data_sha256", "SHA-256 of the {} data"),
+    }
+    if found.directory is not None and (weights := found.directory / "weights.safetensors").is_file():
+        with weights.open("rb") as file:
+            facts["SHA-256 of the weights"] = hashlib.file_digest(file, "sha256").hexdigest()
+    texts = {name: str(value) for name, value in facts.items() if value}
+    shown = [(name, Span(value, "code") if "SHA" in name else value) for name, value in texts.items()]
     return [Heading("Versions and hashes"), Facts(shown, "facts")]
 
 
@@ -455,10 +429,3 @@ def _kernels(record: Mapping[str, Any], which: str = "kernels") -> str:
     plan = record.get("plan")
     found = plan.get(which) if isinstance(plan, Mapping) else None
     return str(found) if found else ""
-
-
-def _file_hash(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

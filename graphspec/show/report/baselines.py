@@ -82,11 +82,9 @@ def before(values: Array, groups: Array, grid: Grid | None, last: Array, rows: A
     """Return what each simple rule answers, ``(n, horizon, columns)`` by its name, NaN where it has no value.
 
     Args:
-        values: the series, ``(rows, columns)``, in the order of group and time.
-        groups: ``(rows,)``.
+        values: the series, ``(rows, columns)``, in the order of its ``groups``, ``(rows,)``, and of time.
         grid: None for the last known value alone.
-        last: the row of the last known value of each forecast, ``(n,)``.
-        rows: the rows that are forecast, ``(n, horizon)``.
+        last: the row of the last known value of each forecast, ``(n,)``; ``rows`` are forecast, ``(n, horizon)``.
     """
     found = {LAST: np.repeat(values[last][:, None], rows.shape[1], axis=1)}
     if grid is None or not len(rows):
@@ -110,15 +108,11 @@ _SURE = 1e-7  # a probability for which there is a logit
 
 @dataclass(frozen=True)
 class Baseline:
-    """A simple rule.
+    """A simple rule."""
 
-    Attributes:
-        name: what it answers, in words: ``the same hour one week before``.
-        answers: its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where
-            it has none.
-    """
-
-    name: str
+    name: str  # what it answers, in words: ``the same hour one week before``
+    # its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where it has
+    # none
     answers: Array
 
 
@@ -128,13 +122,8 @@ def baselines(
     """Return what simple rules answer in place of a head; nothing for a head of sequences, of groups or without targets.
 
     Classes have the most frequent one and the shares of all, numbers their mean and their median, forecasts also the last
-    known value and the value one day, week or year before.
-
-    Args:
-        name: the head.
-        source: the source of the judged rows, whose windows a forecast has.
-        train: the targets of training rows (:func:`training_targets`); without them the constants are those of the judged
-            rows, which no network can know.
+    known value and the value one day, week or year before. Without the targets of training rows (:func:`training_targets`),
+    the constants are those of the judged rows, which no network can know.
     """
     head = judged.heads[name]
     if head.targets is None or not len(head.answers):
@@ -214,12 +203,6 @@ def _everywhere(head: HeadAnswers, flat: Flat, values: Array) -> Array:
     return np.broadcast_to(np.asarray(values, np.float64), answers.shape)
 
 
-def starts_of(judged: Scored) -> Array:
-    """Return the index at which each kept window begins, among the rows of the table in the order of time."""
-    raw = judged.raw
-    return np.asarray(judged.rows if raw.chosen is None else raw.chosen[judged.rows])
-
-
 def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Baseline]:
     """Return the last known value and the seasonal values of a head whose target is the future of a series."""
     head, times, whole = judged.heads[name], judged.raw.times, judged.raw.targets.get(name)
@@ -236,7 +219,7 @@ def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Bas
     values[past : past + len(futures)] = futures[:, 0]
     values[past + len(futures) :] = futures[-1, 1:]
     _begin(values, judged, name, source)
-    starts = starts_of(judged)
+    starts = judged.places
     rows = starts[:, None] + np.arange(past, past + horizon)
     found = before(values, times.series.groups, grid_of(times.series), starts + past - 1, rows)
     return [Baseline(rule, answers.reshape(head.answers.shape)) for rule, answers in found.items()]

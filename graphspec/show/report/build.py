@@ -26,16 +26,8 @@ if TYPE_CHECKING:
     from graphspec.engine.training.reporting import Fitted
 
 REPORT = "report.html"
-SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
-    headline,
-    curves,
-    heads,
-    worst,
-    columns,
-    importance,
-    network,
-    origins,
-)
+SECTIONS: tuple[Callable[[Findings], Section | None], ...]
+SECTIONS = (headline, curves, heads, worst, columns, importance, network, origins)
 """The sections in their order on the page; one that returns None is left out."""
 
 
@@ -55,11 +47,7 @@ def report_html(found: Findings) -> str:
 
 @computing()
 def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset | None = None) -> Written:
-    """Write the report of a model in the memory.
-
-    Args:
-        rows: checked raw rows to judge by; by default those of the spec.
-    """
+    """Write the report of a model in the memory, judged by checked raw rows, by default those of the spec."""
     found = of_model(model, fitted)
     return write_found(judged_by_spec(found) if rows is None else judge(found, rows, "given"), path)
 
@@ -71,12 +59,7 @@ def write_report(
     part: str | None = None,
     known: Mapping[str, RunningMetrics] | None = None,
 ) -> Written:
-    """Write the report of a run.
-
-    Args:
-        path: the file; by default ``report.html`` in the run directory.
-        part, known: as for :func:`graphspec.show.report.findings.find`.
-    """
+    """Write the report of a run, by default into its directory; more: :func:`graphspec.show.report.findings.find`."""
     return write_found(find(model, directory, part, known), path or directory / REPORT)
 
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.text import count, number, printable, shell
+from graphspec.base.text import count, printable, shell
 from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.declarations import LABEL
-from graphspec.show.report.about import facts_of, kind_of, sentence
+from graphspec.show.report.about import between, facts_of, kind_of, sentence
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.kinds import flatten
 from graphspec.show.report.verdicts import lines
@@ -34,21 +34,16 @@ _ARRAYS = {"float32": "Float32Array", "int64": "BigInt64Array", "int32": "Int32A
 
 
 def python_call(described: Mapping[str, Any], file: str) -> str:
-    """Return a program in Python that asks the file about one record.
-
-    Args:
-        described: the signature of the file (:func:`graphspec.export.signature.signature`).
-    """
+    """Return a program in Python that asks the file, of this signature, about one record."""
     lines = ["```python", "import numpy as np", "import onnxruntime", ""]
     lines += [f"session = onnxruntime.InferenceSession({_text(file)})", "feeds = {"]
     for record in described["inputs"]:
-        values = _values(described, record)
+        values, dims = _example_of(described, record)
         dtype = _PYTHON.get(record["dtype"], f"np.{record['dtype']}")
-        if values is None:
-            sizes = tuple(_dims(described, record))
-            made = f'np.full({sizes}, "", object)' if dtype == "object" else f"np.zeros({sizes}, {dtype})"
-        else:
+        if values is not None:
             made = f"np.array({_python(values, record)}, {dtype})"
+        else:
+            made = f'np.full({tuple(dims)}, "", object)' if dtype == "object" else f"np.zeros({tuple(dims)}, {dtype})"
         lines.append(f"    {json.dumps(record['name'])}: {made},")
     names = [record["name"] for record in described["outputs"]]
     lines += ["}", f"names = {json.dumps(names)}", "for name, value in zip(names, session.run(names, feeds)):"]
@@ -60,44 +55,34 @@ def javascript_call(described: Mapping[str, Any], file: str) -> str:
     lines = ["```javascript", 'import * as ort from "onnxruntime-node"; // or onnxruntime-web in a web page', ""]
     lines += [f"const session = await ort.InferenceSession.create({_text(file)});", "const feeds = {"]
     for record in described["inputs"]:
-        dims = json.dumps(_dims(described, record))
-        values = _values(described, record)
-        size = " * ".join(map(str, _dims(described, record)[1:])) or "1"
-        if values is None and record["dtype"] == "string":
-            made = f'Array({size}).fill("")'
-        elif values is None:
-            made = f"new {_ARRAYS.get(record['dtype'], 'Uint8Array')}({size})"
+        values, dims = _example_of(described, record)
+        kind, is_text = _ARRAYS.get(record["dtype"], "Uint8Array"), record["dtype"] == "string"
+        if values is None:
+            size = " * ".join(map(str, dims[1:])) or "1"
+            made = f'Array({size}).fill("")' if is_text else f"new {kind}({size})"
         else:
             flat = ", ".join(_javascript(value, record) for value in _flat(values))
-            made = (
-                f"[{flat}]"
-                if record["dtype"] == "string"
-                else f"{_ARRAYS.get(record['dtype'], 'Uint8Array')}.of({flat})"
-            )
+            made = f"[{flat}]" if is_text else f"{kind}.of({flat})"
         lines.append(f"  {json.dumps(record['name'])}: new ort.Tensor({json.dumps(record['dtype'])}, {made}, {dims}),")
     lines += ["};", "const outputs = await session.run(feeds);"]
     lines += ["for (const name of session.outputNames) console.log(name, outputs[name].data);"]
     return "\n".join([*lines, "```", ""])
 
 
-def _values(described: Mapping[str, Any], record: Mapping[str, Any]) -> Any:
-    """Return the values of an input in the example; None if there are none, or too many to be shown."""
-    example = described["example"]
-    values = None if example is None else example["inputs"].get(record["name"])
-    return values if values is not None and len(_flat(values)) <= _MOST else None
+def _example_of(described: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Any, list[int]]:
+    """Return the values of an input in the example, and its sizes for one record.
 
-
-def _dims(described: Mapping[str, Any], record: Mapping[str, Any]) -> list[int]:
-    """Return the sizes of an input for one record: those of the example, else 1 where an axis varies."""
+    Values are None if there are none, or too many to be shown. Without an example, axes that vary have the size 1.
+    """
     example = described["example"]
     values = None if example is None else example["inputs"].get(record["name"])
     if values is None:
-        return [1, *(size if isinstance(size, int) else 1 for size in record["shape"][1:])]
-    dims = []
-    while isinstance(values, list):
-        dims.append(len(values))
-        values = values[0] if values else None
-    return dims
+        return None, [1, *(size if isinstance(size, int) else 1 for size in record["shape"][1:])]
+    dims, first = [], values
+    while isinstance(first, list):
+        dims.append(len(first))
+        first = first[0] if first else None
+    return values if len(_flat(values)) <= _MOST else None, dims
 
 
 def _flat(values: Any) -> list[Any]:
@@ -107,19 +92,23 @@ def _flat(values: Any) -> list[Any]:
 def _python(values: Any, record: Mapping[str, Any]) -> str:
     if isinstance(values, list):
         return f"[{', '.join(_python(each, record) for each in values)}]"
-    if values is None:  # a missing value
-        return '""' if record["dtype"] == "string" else "np.nan" if record["dtype"] == "float32" else "-(2**63)"
+    if values is None:
+        return _missing(record, "np.nan", "-(2**63)")
     return _text(values) if isinstance(values, str) else repr(values)
 
 
 def _javascript(value: Any, record: Mapping[str, Any]) -> str:
     if value is None:
-        return '""' if record["dtype"] == "string" else "NaN" if record["dtype"] == "float32" else "-(2n ** 63n)"
+        return _missing(record, "NaN", "-(2n ** 63n)")
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool):
         return str(int(value))
     return f"{value}n" if record["dtype"] == "int64" else repr(value)
+
+
+def _missing(record: Mapping[str, Any], number: str, integer: str) -> str:
+    return {"string": '""', "float32": number}.get(record["dtype"], integer)
 
 
 def _text(value: str) -> str:
@@ -130,37 +119,31 @@ def _text(value: str) -> str:
 
 MARK = "<!-- graphspec card -->"
 """A line of every card: a file without it is not replaced."""
+_SIGNATURE = ("name", "type", "shape", "meaning")
 _INPUTS = 40  # inputs that the table lists
 _CLASSES = 50  # of a head, above which they are not listed
 _FEW = 30  # rows of a class, below which its share of right answers says little
-_METRICS = {  # names of metrics in the registry of model repositories, by ours
-    "accuracy": "accuracy",
-    "binary_accuracy": "accuracy",
-    "sparse_categorical_accuracy": "accuracy",
-    "categorical_accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1_score": "f1",
-    "auc": "roc_auc",
-    "mae": "mae",
-    "mean_absolute_error": "mae",
-    "mse": "mse",
-    "mean_squared_error": "mse",
-    "r2_score": "r_squared",
+_METRICS = {
+    "accuracy": ("accuracy", "binary_accuracy", "sparse_categorical_accuracy", "categorical_accuracy"),
+    "precision": ("precision",),
+    "recall": ("recall",),
+    "f1": ("f1_score",),
+    "roc_auc": ("auc",),
+    "mae": ("mae", "mean_absolute_error"),
+    "mse": ("mse", "mean_squared_error"),
+    "r_squared": ("r2_score",),
 }
+"""Our names of metrics, by their names in the registry of model repositories."""
 
 
 def card(found: Findings, file: str, licence: str | None = None) -> str:
-    """Return the model card of a run.
-
-    Args:
-        file: the name of the exported file, for the calls.
-        licence: the identifier of a licence, such as ``mit``, for the front matter.
-    """
-    model = found.model
-    described = signature(model, (_example(model, found.judged), {}))
+    """Return the model card of a run, with calls of the exported ``file``, and a licence such as ``mit``."""
+    model, judged = found.model, found.judged
+    rows = {} if judged is None or not len(judged.rows) else judged.inputs(0)
+    described = signature(model, ({name: np.asarray(value)[None] for name, value in rows.items()}, {}))
     sections = [
-        _title(found),
+        f"# {_line(model.spec.name)}\n",
+        *([f"{_line(model.spec.description)}\n"] if model.spec.description else []),
         f"{_line(sentence(model))}\n",
         "## How to call it\n",
         f"{_code(f'graphspec export RUN -o {shell(file)}')} writes the file. It needs nothing but onnxruntime.\n",
@@ -175,15 +158,7 @@ def card(found: Findings, file: str, licence: str | None = None) -> str:
     return f"{_front_matter(found, licence)}\n{MARK}\n" + "\n".join(sections).rstrip() + "\n"
 
 
-def _title(found: Findings) -> str:
-    spec = found.model.spec
-    about = f"\n{_line(spec.description)}\n" if spec.description else ""
-    return f"# {_line(spec.name)}\n{about}"
-
-
 # The front matter.
-
-
 def pipeline_tag(model: Session) -> str | None:
     """Return the task as model repositories name it; None if they have no name for it."""
     kinds = {kind_of(model, head) for head in model.spec.heads.values()} - {""}
@@ -215,61 +190,54 @@ def _front_matter(found: Findings, licence: str | None) -> str:
     if tag is not None:
         lines.append(f"pipeline_tag: {tag}")
     lines += ["tags:", "- onnx", "- graphspec"]
-    known = {} if judged is None else dict(_known(judged))
-    if known:
+    if judged is not None and (known := dict(_known(judged))):
         lines += ["metrics:", *(f"- {name}" for name in dict.fromkeys(known.values()))]
-        lines += ["model-index:", f"- name: {json.dumps(_line(model.spec.name))}", "  results:"]
-        lines.append("  - task:")
+        lines += ["model-index:", f"- name: {json.dumps(_line(model.spec.name))}", "  results:", "  - task:"]
         lines += [f"      type: {tag or 'other'}", "    dataset:"]
-        lines += [f"      name: {json.dumps(_data(found))}", f"      type: {json.dumps(_line(model.spec.name))}"]
-        lines += [f"      split: {judged.part if judged is not None else 'test'}", "    metrics:"]
+        lines += [
+            f"      name: {json.dumps(_data(model, judged.part))}",
+            f"      type: {json.dumps(_line(model.spec.name))}",
+        ]
+        lines += [f"      split: {judged.part}", "    metrics:"]
         for key, name in known.items():
-            value = judged.results[key] if judged is not None else math.nan
+            value = judged.results[key]
             lines += [f"    - type: {name}", f"      value: {value!r}", f"      name: {json.dumps(_line(key))}"]
     return "\n".join([*lines, "---"])
 
 
 def _known(judged: Scored) -> Iterator[tuple[str, str]]:
     """Yield the keys of finite metrics with one value that model repositories know, with their names there."""
+    theirs = {own: name for name, ours in _METRICS.items() for own in ours}
     for key, value in judged.results.items():
-        own = next((name for head in judged.heads for name in [key.removeprefix(f"{head}_")] if name in _METRICS), key)
-        if own in _METRICS and math.isfinite(value):
-            yield key, _METRICS[own]
+        known = [own for head in judged.heads if (own := key.removeprefix(f"{head}_")) in theirs]
+        if known and math.isfinite(value):
+            yield key, theirs[known[0]]
 
 
-def _data(found: Findings) -> str:
-    sources = found.model.spec.data
-    part = found.judged.part if found.judged is not None else "train"
-    source = sources.get(part) or sources.get("train")
+def _data(model: Session, part: str) -> str:
+    source = model.spec.data.get(part) or model.spec.data.get("train")
     names = [path.name for path in source.paths] if source is not None else []
     return ", ".join(names[:3]) or part
 
 
 # The sections.
-
-
 def _inputs(model: Session, described: Mapping[str, Any]) -> str:
-    rows = [
-        [_code(r["name"]), r["dtype"], _shape(r["shape"]), input_text(model, r)] for r in described["inputs"][:_INPUTS]
-    ]
-    more = len(described["inputs"]) - _INPUTS
-    after = (
-        f"\nAnd {count(more, 'further input')}; the file's metadata (`graphspec.signature`) list all.\n"
-        if more > 0
-        else ""
-    )
-    return f"### Inputs\n\n{_table(['name', 'type', 'shape', 'meaning'], rows)}\n`N` is the number of records.\n{after}"
+    listed = described["inputs"][:_INPUTS]
+    rows = [[_code(r["name"]), r["dtype"], _shape(r["shape"]), input_text(model, r)] for r in listed]
+    more = len(described["inputs"]) - len(listed)
+    further = f"\nAnd {count(more, 'further input')}; the file's metadata (`graphspec.signature`) list all.\n"
+    table = _table(_SIGNATURE, rows)
+    return f"### Inputs\n\n{table}\n`N` is the number of records.\n{further if more > 0 else ''}"
 
 
 def _outputs(model: Session, described: Mapping[str, Any]) -> str:
     rows = []
     for record in described["outputs"]:
         name = record["name"]
-        head = model.spec.heads.get(name)
-        owner = model.spec.heads.get(name.removesuffix(LABEL))
+        head, owner = (model.spec.heads.get(key) for key in (name, name.removesuffix(LABEL)))
         text = output_text(model, head) if head is not None else label_text(model, owner) if owner is not None else ""
         rows.append([_code(name), record["dtype"], _shape(record["shape"]), text])
-    return f"### Outputs\n\n{_table(['name', 'type', 'shape', 'meaning'], rows)}"
+    return f"### Outputs\n\n{_table(_SIGNATURE, rows)}"
 
 
 def _results(found: Findings) -> Iterator[str]:
@@ -284,9 +252,8 @@ def _results(found: Findings) -> Iterator[str]:
     }.get(judged.part, "rows")
     rows = []
     for key, value in judged.results.items():
-        interval = found.intervals.get(key)
-        shown = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
-        rows.append([key + (f" ({judged.meanings[key]})" if key in judged.meanings else ""), f"{value:.6g}", shown])
+        meaning = f" ({judged.meanings[key]})" if key in judged.meanings else ""
+        rows.append([key + meaning, f"{value:.6g}", between(found.intervals.get(key))])
     yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.\n"
     yield _table(["loss or metric", "value", "95 % interval"], rows)
     yield from (f"{_line(line.text)}\n" for line in lines(found.verdicts))
@@ -321,21 +288,13 @@ def _limits(found: Findings) -> Iterator[str]:
         points.append("It was not measured on rows that had no part in the training.")
     elif judged.total < 200:
         points.append(f"It was measured on {judged.total:,} rows only: see how wide the intervals are.")
-    if judged is not None:
-        few = [
-            f"{row[0]} ({row[1]})"
-            for rows in _by_class(judged).values()
-            for row in rows
-            if int(row[1].replace(",", "")) < _FEW
-        ]
-        if few:
-            points.append(
-                f"Classes with fewer than {_FEW} measured rows: {', '.join(few[:12])}{' …' if len(few) > 12 else ''}."
-            )
+    rows = [] if judged is None else [row for of_head in _by_class(judged).values() for row in of_head]
+    if few := [f"{label} ({size})" for label, size, _ in rows if int(size.replace(",", "")) < _FEW]:
+        more = " …" if len(few) > 12 else ""
+        points.append(f"Classes with fewer than {_FEW} measured rows: {', '.join(few[:12])}{more}.")
     if any(head.loss is not None and head.loss.fits == "classes" for head in model.spec.heads.values()):
-        points.append(
-            "A probability is the network's own estimate. The report of the run shows how well it is calibrated."
-        )
+        own = "A probability is the network's own estimate."
+        points.append(f"{own} The report of the run shows how well it is calibrated.")
     points.append("Whether it treats groups of people alike was not measured.")
     yield "## Limits\n\n" + "\n".join(f"- {_line(point)}" for point in points) + "\n"
 
@@ -356,16 +315,7 @@ def _training(found: Findings) -> str:
     return f"## Training\n\n{_table(['', ''], rows)}"
 
 
-def _example(model: Session, judged: Scored | None) -> dict[str, Any]:
-    """Return one record with the batch axis, for the calls; nothing if there are no rows."""
-    if judged is None or not len(judged.rows):
-        return {}
-    return {name: np.asarray(value)[None] for name, value in judged.inputs(0).items()}
-
-
 # Markdown. Every text goes through `_line` or `_code`: names and labels of specs and data may hold marks of their own.
-
-
 class _Markdown(str):
     """Text in which nothing is to be escaped."""
 

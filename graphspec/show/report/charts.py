@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.base.document import UNDEFINED, Column, Drawing, Inline, Table
 from graphspec.base.text import number
-from graphspec.show.drawing.curves import Scale, axes
+from graphspec.show.drawing.curves import Scale, axes, linear
 from graphspec.show.html import text
 from graphspec.show.report.rows import evenly
 
@@ -44,21 +44,14 @@ Point = tuple[float, float]
 
 @dataclass
 class Plot:
-    """A chart with two axes. Marks are added in the order in which they are drawn.
-
-    Attributes:
-        across, up: the scales of the axes.
-        x_name, y_name: the names of the axes.
-        summary: what the chart shows, in a sentence, for readers who do not see it.
-        width, height: of the plot area, in pixels.
-    """
+    """A chart with two axes. Marks are added in the order in which they are drawn."""
 
     across: Scale
     up: Scale
     x_name: str
     y_name: str
-    summary: str
-    width: float = 360.0
+    summary: str  # what the chart shows, in a sentence, for readers who do not see it
+    width: float = 360.0  # width, height: of the plot area, in pixels
     height: float = 240.0
     marks: list[str] = field(default_factory=list)
 
@@ -80,33 +73,16 @@ class Plot:
     def bars(self, bars: Iterable[tuple[float, float, float]], tips: Iterable[str], kind: str = "a") -> None:
         """Add bars ``(left, right, height)`` that stand on the lower end of the axis."""
         for (left, right, top), tip in zip(bars, tips, strict=True):
-            x, y = self.at((left, top))
-            end, base = self.at((right, self.up.low))
-            wide, high = max(end - x - 1, 0.5), max(base - y, 0)
-            self.marks.append(
-                f'<rect class="bar {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"{_tip(tip)}/>'
-            )
-
-    def halves(self, edges: Array, shares: Sequence[Array], names: Sequence[str], form: str) -> None:
-        """Add two histograms as bars side by side: the shares of each one's values between the edges, written in a form."""
-        for k, kind in enumerate(("b", "a")):
-            bars, tips = [], []
-            for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
-                if part:
-                    middle = (left + right) / 2
-                    bars.append((left, middle, float(part)) if k == 0 else (middle, right, float(part)))
-                    tips.append(f"{names[k]}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}")
-            self.bars(bars, tips, kind)
+            (x, y), (end, base) = self.at((left, top)), self.at((right, self.up.low))
+            box = f'x="{x:.1f}" y="{y:.1f}" width="{max(end - x - 1, 0.5):.1f}" height="{max(base - y, 0):.1f}"'
+            self.marks.append(f'<rect class="bar {kind}" {box}{_tip(tip)}/>')
 
     def cells(self, cells: Iterable[tuple[float, float, float, float, float]], tips: Iterable[str]) -> None:
         """Add rectangles ``(left, right, bottom, top, strength)``; a strength is the opacity, from 0 to 1."""
         for (left, right, bottom, top, strength), tip in zip(cells, tips, strict=True):
-            x, y = self.at((left, top))
-            end, base = self.at((right, bottom))
-            self.marks.append(
-                f'<rect class="bar a" x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
-                f' fill-opacity="{strength:.2f}"{_tip(tip)}/>'
-            )
+            (x, y), (end, base) = self.at((left, top)), self.at((right, bottom))
+            box = f'x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
+            self.marks.append(f'<rect class="bar a" {box} fill-opacity="{strength:.2f}"{_tip(tip)}/>')
 
     def many(self, points: Iterable[Point], kind: str = "a") -> None:
         """Add many small dots as one mark."""
@@ -117,8 +93,7 @@ class Plot:
         """Add rectangles ``(left, right, bottom, top)`` of one opacity as one mark."""
         shown = []
         for left, right, bottom, top in cells:
-            x, y = self.at((left, top))
-            end, base = self.at((right, bottom))
+            (x, y), (end, base) = self.at((left, top)), self.at((right, bottom))
             shown.append(f"M{x:.1f} {y:.1f}H{end:.1f}V{base:.1f}H{x:.1f}z")
         if shown:
             tipped = f'fill-opacity="{strength:.2f}" data-tip="{text(tip)}"'
@@ -138,14 +113,43 @@ class Plot:
         """Return the chart."""
         wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
         size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
-        parts = [f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">']
-        parts.append(f'<g transform="translate({LEFT:.0f} {TOP:.0f})">')
-        parts += axes(self.across, self.up, (self.width, self.height))
-        parts.append(
-            f'<text x="{self.width / 2:.0f}" y="{self.height + 36:.0f}" text-anchor="middle">{text(self.x_name)}</text>'
-        )
-        parts.append(f'<text class="name" x="0" y="-11">{text(self.y_name)}</text>')
+        x_name, y_name = text(self.x_name), text(self.y_name)
+        parts = [
+            f'<svg class="chart" {size} role="img" aria-label="{text(self.summary)}">',
+            f'<g transform="translate({LEFT:.0f} {TOP:.0f})">',
+            *axes(self.across, self.up, (self.width, self.height)),
+            f'<text x="{self.width / 2:.0f}" y="{self.height + 36:.0f}" text-anchor="middle">{x_name}</text>',
+            f'<text class="name" x="0" y="-11">{y_name}</text>',
+        ]
         return Drawing("".join([*parts, *self.marks, "</g></svg>"]), self.summary)
+
+
+def unit_plot(x_name: str, y_name: str, summary: str) -> Plot:
+    """Return an empty chart of shares against shares."""
+    return Plot(linear([0, 1]), linear([0, 1]), x_name, y_name, summary)
+
+
+def halves(
+    groups: Sequence[tuple[str, Array]], across: Scale, bins: int, names: tuple[str, str, str], form: str, least: float
+) -> Plot:
+    """Return the histograms of two groups as bars side by side, each as shares of its group.
+
+    The names are those of both axes and of the chart. Tips write the ends of bins in a form. The axis of the shares ends at
+    ``least`` or above.
+    """
+    edges = np.linspace(across.low, across.high, bins + 1)
+    shares = [np.histogram(own, edges)[0] / max(len(own), 1) for _, own in groups]
+    means = [f"mean {amount(float(own.mean()))} for {name}" for name, own in groups if len(own)]
+    up = linear([0.0, max(float(max(each.max() for each in shares)), least)])
+    plot = Plot(across, up, *names[:2], f"{names[2]}: {', '.join(means)}")
+    for k, (name, _) in enumerate(groups):
+        for left, right, part in zip(edges[:-1], edges[1:], shares[k], strict=True):
+            if part:
+                middle = (left + right) / 2
+                bar = (left, middle, float(part)) if k == 0 else (middle, right, float(part))
+                tip = f"{name}: {100 * part:.1f} % are from {left:{form}} to {right:{form}}"
+                plot.bars([bar], [tip], "ba"[k])
+    return plot
 
 
 # Drawings of the size of a line of text: series, and histograms of one or two samples.
@@ -156,11 +160,9 @@ _WIDE = 10  # the width of a bin
 
 
 def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = False) -> Drawing:
-    """Return series as lines with a common scale; NaN and infinite values are gaps.
+    """Return series, each with the class of its colour, as lines with a common scale; NaN and infinite values are gaps.
 
-    Args:
-        lines: the class that gives the colour (``a``, ``b``, ``soft``), and the values ``(time,)``.
-        summary: what is to be seen, as plain text: shown on hover, and read to those who do not see it.
+    The summary says what is to be seen, as plain text: shown on hover, and read to those who do not see it.
     """
     finite = [values[np.isfinite(values)] for _, values in lines]
     known = np.concatenate(finite) if finite else np.zeros(0)
@@ -192,9 +194,7 @@ def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary
 
     Args:
         samples: the class that gives the colour, and the shares by bin.
-        tips: the text of each bin.
-        summary: what is to be seen, as plain text.
-        each: whether each bin shows its text; else the whole drawing shows the summary.
+        each: whether each bin shows its text, one of ``tips``; else the whole drawing shows the summary.
     """
     top = max((float(shares.max()) for _, shares in samples if shares.size), default=0.0) or 1.0
     parts = [_opening("spark histogram", len(tips) * _WIDE, _HIGH, summary, tip=not each)]
@@ -204,9 +204,7 @@ def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary
             drawn = "".join(f"M{j * _WIDE + 1} {_HIGH}v{-h}h{_WIDE - 2}v{h}z" for j, h in enumerate(heights) if h)
             parts.append(f'<path class="bar {kind}" d="{drawn}"/>')
         else:
-            drawn = " ".join(
-                f"{j * _WIDE},{_HIGH - 2 - h} {(j + 1) * _WIDE},{_HIGH - 2 - h}" for j, h in enumerate(heights)
-            )
+            drawn = " ".join(f"{(j + end) * _WIDE},{_HIGH - 2 - h}" for j, h in enumerate(heights) for end in (0, 1))
             parts.append(f'<polyline class="line {kind}" points="{drawn}"/>')
     if each:
         parts += [
@@ -227,12 +225,7 @@ def _opening(kind: str, width: int, height: int, summary: str, *, tip: bool) -> 
 def table(
     caption: str, columns: Sequence[str], rows: Iterable[Sequence[Inline]], *, sort: bool = True, texts: int = 1
 ) -> Table:
-    """Return a table of numbers.
-
-    Args:
-        rows: their cells; :data:`UNDEFINED` for a value that is not defined.
-        texts: how many of the columns, from the left, are text; the others are numbers.
-    """
+    """Return a table of numbers; ``texts`` is how many of the columns, from the left, are text."""
     described = [Column(name, "" if k < texts else "number") for k, name in enumerate(columns)]
     return Table(described, list(rows), caption, sort=sort)
 

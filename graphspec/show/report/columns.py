@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,15 +24,7 @@ from graphspec.engine.training.run_directory import data_hashes
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report.charts import histogram
-from graphspec.show.report.rows import (
-    MAX_ROWS,
-    Field,
-    fields,
-    repeated,
-    shown_part,
-    some_rows,
-    source_name,
-)
+from graphspec.show.report.rows import MAX_ROWS, Field, fields, repeated, shown_part, some_rows, source_name
 from graphspec.show.report.worst import as_picture, compact, plain
 from graphspec.vocabulary.layers.dates import DateParts, moment
 
@@ -62,12 +54,7 @@ def stability(before: Array, after: Array) -> float:
 
 
 def by_chance(before: int, after: int, bins: int) -> float:
-    """Return the index that 1 % of pairs of samples of one distribution exceed: its scaled χ² distribution.
-
-    Args:
-        before, after: the sizes of the samples.
-        bins: the number of bins.
-    """
+    """Return the index that 1 % of pairs of samples of one distribution exceed, by their sizes: a scaled χ² distribution."""
     free = bins - 1
     if free < 1 or not before or not after:
         return 0.0
@@ -77,9 +64,7 @@ def by_chance(before: int, after: int, bins: int) -> float:
 
 def edges(values: Array) -> Array:
     """Return the inner borders of at most ``BINS`` bins with equally many of the finite values, rising, each once."""
-    if not len(values):
-        return np.zeros(0)
-    return np.unique(np.quantile(values, np.arange(1, BINS) / BINS))
+    return np.unique(np.quantile(values, np.arange(1, BINS) / BINS)) if len(values) else np.zeros(0)
 
 
 def binned(values: Array, borders: Array) -> Array:
@@ -89,23 +74,28 @@ def binned(values: Array, borders: Array) -> Array:
 
 def binned_numbers(before: Array, after: Array) -> tuple[Array, Array]:
     """Return the counts of two samples in bins of the first one's quantiles; values that are not finite have their own."""
-    kept = [values[np.isfinite(values)] for values in (before, after)]
-    borders = edges(kept[0])
-    counts = [
-        np.append(binned(finite, borders), len(values) - len(finite))
-        for finite, values in zip(kept, (before, after), strict=True)
-    ]
-    return counts[0], counts[1]
+    borders = edges(_finite(before))
+
+    def counts(values: Array) -> Array:
+        finite = _finite(values)
+        return np.append(binned(finite, borders), len(values) - len(finite))
+
+    return counts(before), counts(after)
+
+
+def _finite(values: Array) -> Array:
+    return values[np.isfinite(values)]
 
 
 def binned_categories(before: Mapping[Hashable, int], after: Mapping[Hashable, int]) -> tuple[Array, Array]:
     """Return the counts of two samples by category: the most frequent ones of the first, and all others together."""
     own = sorted(before, key=lambda key: -before[key])[:MAX_CATEGORIES]
-    counts = []
-    for sample in (before, after):
-        known = [sample.get(key, 0) for key in own]
-        counts.append(np.array([*known, sum(sample.values()) - sum(known)]))
-    return counts[0], counts[1]
+
+    def counts(sample: Mapping[Hashable, int]) -> Array:
+        listed = [sample.get(key, 0) for key in own]
+        return np.array([*listed, sum(sample.values()) - sum(listed)])
+
+    return counts(before), counts(after)
 
 
 def drift_word(index: float, chance: float) -> str:
@@ -130,99 +120,65 @@ _LOOKUPS = ("StringLookup", "IntegerLookup", "Hashing", "HashedCrossing", "Categ
 
 @dataclass(frozen=True)
 class Sample:
-    """The values of a field in one part.
+    """The values of a field in one part."""
 
-    Attributes:
-        rows: the rows that were looked at.
-        values: one per row or position, without missing ones: numbers, or texts as objects.
-        missing, size: how many values are missing, and of how many.
-        shape: of a picture, such as ``28 × 28``.
-    """
-
-    rows: int
-    values: Array
-    missing: int
+    rows: int  # the rows that were looked at
+    values: Array  # one per row or position, without missing ones: numbers, or texts as objects
+    missing: int  # missing, size: how many values are missing, and of how many
     size: int
-    shape: str = ""
+    shape: str = ""  # of a picture, such as ``28 × 28``
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a field holds.
-
-    Attributes:
-        samples: by part, training rows first.
-        distinct: different values in the first part.
-        about: range, most frequent values or lengths, in words.
-        bins: a text for each bin of the histogram; ``shares`` has the parts' shares by bin.
-        index, chance: the drift between the two parts, and what chance alone may give; None with one part.
-        unseen: values that occur in the second part only, with their numbers of rows, the most frequent first.
-    """
+    """What a field holds."""
 
     field: Field
     kind: Kind
-    samples: Mapping[str, Sample]
-    distinct: int
-    about: str
-    bins: Sequence[str]
+    samples: Mapping[str, Sample]  # by part, training rows first
+    distinct: int  # different values in the first part
+    about: str  # range, most frequent values or lengths, in words
+    bins: Sequence[str]  # a text for each bin of the histogram; ``shares`` has the parts' shares by bin
     shares: Mapping[str, Array]
+    # index, chance: the drift between the two parts, and what chance alone may give; None with one part
     index: float | None = None
     chance: float = 0.0
+    # values that occur in the second part only, with their numbers of rows, the most frequent first
     unseen: Sequence[tuple[str, int]] = ()
 
 
 def facts(spec: Spec, described: Sequence[Field], parts: Mapping[str, Dataset]) -> list[Facts]:
-    """Return what each field holds.
-
-    Args:
-        parts: one or two parts of the data: the training rows, and rows to compare.
-    """
-    readers = _readers(spec)
+    """Return what each field holds in one or two parts of the data: the training rows, and rows to compare."""
+    readers: dict[str, NodeDecl] = {}  # the first layer that reads each input directly
+    for node in spec.nodes:
+        readers |= {ref.name: node for ref in node.inputs if ref is not None and ref.name not in readers}
     found: list[Facts] = []
     for name in dict.fromkeys(field.input for field in described):
         blocks = {part: some_rows(data, name)[0] for part, data in parts.items()}
+        reader = readers.get(name)
         for field in (f for f in described if f.input == name):
             values = {part: field.of({name: block}) for part, block in blocks.items()}
-            reader = readers.get(name)
             if reader is not None and isinstance(reader.layer, DateParts):
                 form = reader.layer.format
                 values = {part: _dated(array, form) for part, array in values.items()}
-            found.append(_facts(field, values, "" if reader is None else reader.type or ""))
-    return found
-
-
-def _readers(spec: Spec) -> dict[str, NodeDecl]:
-    """Return the first layer that reads each input directly."""
-    found: dict[str, NodeDecl] = {}
-    for node in spec.nodes:
-        for ref in node.inputs:
-            if ref is not None and ref.name in spec.inputs:
-                found.setdefault(ref.name, node)
+            kind = _field_kind(next(iter(values.values())), "" if reader is None else reader.type or "")
+            samples = {part: _sample(field, kind, array) for part, array in values.items()}
+            found.append((_categories if kind in ("category", "ids") else _numbers)(field, kind, samples))
     return found
 
 
 def _dated(texts: Array, form: str | None) -> Array:
     """Return dates as seconds since 1970, NaN for texts that are none."""
-    known = {text: moment(str(text), form) for text in dict.fromkeys(texts.reshape(-1).tolist())}
-    seconds = {text: math.nan if at is None else (at - _EPOCH).total_seconds() for text, at in known.items()}
-    return np.array([seconds[text] for text in texts.reshape(-1).tolist()], np.float64)
+    flat = texts.reshape(-1).tolist()
+    dates = {text: moment(str(text), form) for text in dict.fromkeys(flat)}
+    seconds = {text: math.nan if at is None else (at - _EPOCH).total_seconds() for text, at in dates.items()}
+    return np.array([seconds[text] for text in flat], np.float64)
 
 
 def _day(seconds: float) -> str:
     """Return a date, with its time if it is not midnight."""
     at = _EPOCH + timedelta(seconds=round(seconds))
     return at.date().isoformat() if at.time() == datetime.min.time() else at.isoformat(" ", "minutes")
-
-
-def _facts(field: Field, values: Mapping[str, Array], reader: str) -> Facts:
-    first = next(iter(values.values()))
-    kind = _field_kind(first, reader)
-    samples = {part: _sample(field, kind, array) for part, array in values.items()}
-    own, *others = samples.values()
-    other = others[0] if others else None
-    if kind in ("category", "ids"):
-        return _categories(field, kind, samples, own, other)
-    return _numbers(field, kind, samples, own, other)
 
 
 def _field_kind(values: Array, reader: str) -> Kind:
@@ -236,9 +192,8 @@ def _field_kind(values: Array, reader: str) -> Kind:
             return "category"
         flat = [str(v) for v in values.reshape(-1)[:1000]]
         words = sum(len(v.split()) for v in flat) / max(len(flat), 1)
-        return (
-            "text" if reader == "TextVectorization" or words > 3 or len({*flat}) > 0.5 * len(flat) > 25 else "category"
-        )
+        differ = len({*flat}) > 0.5 * len(flat) > 25
+        return "text" if reader == "TextVectorization" or words > 3 or differ else "category"
     if values.dtype.kind == "b" or reader in _LOOKUPS:
         return "category"
     if values.dtype.kind in "iu" and row.size > 1:
@@ -264,29 +219,28 @@ def _sample(field: Field, kind: Kind, values: Array) -> Sample:
     return Sample(len(values), flat, int(missing.sum()), missing.size)
 
 
-def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sample, other: Sample | None) -> Facts:
-    finite = own.values[np.isfinite(own.values)]
+def _numbers(field: Field, kind: Kind, samples: Mapping[str, Sample]) -> Facts:
+    own = next(iter(samples.values()))
+    finite = _finite(own.values)
     borders, bins = _borders(finite, kind)
-    shares = {
-        part: _shares(binned(sample.values[np.isfinite(sample.values)], borders)) for part, sample in samples.items()
-    }
-    index, chance = None, 0.0
-    if other is not None:
-        index, chance = _field_drift(own, other, binned_numbers(*map(_with_missing, (own, other))))
+    shares = {part: _shares(binned(_finite(sample.values), borders)) for part, sample in samples.items()}
+    with_missing = [np.append(sample.values, np.full(sample.missing, np.nan)) for sample in samples.values()]
     about = _range(kind, finite, own)
     if kind == "picture":
         about = f"{own.shape} pixels; mean {about}"
-    return Facts(field, kind, samples, len(np.unique(finite)), about, bins, shares, index, chance)
+    drift = _field_drift(samples, binned_numbers, with_missing)
+    return Facts(field, kind, samples, len(np.unique(finite)), about, bins, shares, *drift)
 
 
-def _field_drift(own: Sample, other: Sample, counts: tuple[Array, Array]) -> tuple[float, float]:
-    """Return how much the shares of two samples differ, and how much they would by chance, from the rows of each bin."""
-    used = int(((counts[0] > 0) | (counts[1] > 0)).sum())
-    return stability(*counts), by_chance(own.rows, other.rows, used)
-
-
-def _with_missing(sample: Sample) -> Array:
-    return np.append(sample.values, np.full(sample.missing, np.nan))
+def _field_drift(
+    samples: Mapping[str, Sample], count: Callable[[Any, Any], tuple[Array, Array]], values: Sequence[Any]
+) -> tuple[float | None, float]:
+    """Return how much two samples differ, by the ``count`` of their values in bins, and how much they would by chance."""
+    if len(samples) < 2:
+        return None, 0.0
+    counts = count(*values)
+    before, after = (sample.rows for sample in samples.values())
+    return stability(*counts), by_chance(before, after, int(((counts[0] > 0) | (counts[1] > 0)).sum()))
 
 
 def _borders(values: Array, kind: Kind) -> tuple[Array, list[str]]:
@@ -329,26 +283,22 @@ def _range(kind: Kind, values: Array, own: Sample) -> str:
     return f"{low} to {high}{unit}; quartiles {first}, {middle}, {third}{more}"
 
 
-def _categories(field: Field, kind: Kind, samples: Mapping[str, Sample], own: Sample, other: Sample | None) -> Facts:
+def _categories(field: Field, kind: Kind, samples: Mapping[str, Sample]) -> Facts:
     counts = {part: _counted(sample.values) for part, sample in samples.items()}
-    before, *afters = counts.values()
+    before, *others = counts.values()
     top = [key for key, _ in before.most_common(TOP)]
     if len(before) <= _ORDERED and all(isinstance(key, int | float) for key in before):
         top = sorted(before, key=lambda key: float(key))  # type: ignore[arg-type]
-    names = [str(key) for key in top]
-    rest = {part: found.total() - sum(found.get(key, 0) for key in top) for part, found in counts.items()}
-    bins = [*names, "all others"] if any(rest.values()) else names
+    rest = {part: of.total() - sum(of.get(key, 0) for key in top) for part, of in counts.items()}
+    bins = [*map(str, top), *(["all others"] if any(rest.values()) else [])]
     shares = {
-        part: _shares(np.array([*(found.get(key, 0) for key in top), rest[part]][: len(bins)], float))
-        for part, found in counts.items()
+        part: _shares(np.array([*(of.get(key, 0) for key in top), rest[part]][: len(bins)], float))
+        for part, of in counts.items()
     }
-    index, chance, unseen = None, 0.0, []
-    if other is not None:
-        after = afters[0]
-        of_all = (Counter({**found, None: part.missing}) for found, part in ((before, own), (after, other)))
-        index, chance = _field_drift(own, other, binned_categories(*of_all))
-        unseen = [(str(key), count) for key, count in after.most_common() if key not in before]
-    return Facts(field, kind, samples, len(before), "", bins, shares, index, chance, unseen)
+    with_missing = [Counter({**of, None: samples[part].missing}) for part, of in counts.items()]
+    unseen = [(str(key), count) for after in others for key, count in after.most_common() if key not in before]
+    drift = _field_drift(samples, binned_categories, with_missing)
+    return Facts(field, kind, samples, len(before), "", bins, shares, *drift, unseen)
 
 
 def _counted(values: Array) -> Counter[Hashable]:
@@ -370,12 +320,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of the data.
-
-    Attributes:
-        rows: the checked raw rows by part, in the order of ``PARTS``; judged rows that are no part come last.
-        problems: why other parts cannot be read, by part.
-    """
+    """The checked raw rows by part, judged rows that are no part last; and why other parts cannot be read."""
 
     rows: Mapping[str, Dataset]
     problems: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -383,26 +328,25 @@ class Parts:
 
 def read_parts(found: Findings) -> Parts:
     """Return the parts of a run's data."""
+    model, judged = found.model, found.judged
+    ready = {} if found.train is None else {"train": found.train}
+    ready |= {} if judged is None else {judged.part: judged.raw}
     rows: dict[str, Dataset] = {}
     problems: dict[str, str] = {}
-    split = cache(lambda: train_and_validation(found.model))  # one file has both
-    source = found.model.spec.data.get("validation")
+    split = cache(lambda: train_and_validation(model))  # one file has both
+    source = model.spec.data.get("validation")
     both = source is not None and not source.has_rows
     for part in PARTS:
-        if found.judged is not None and part == found.judged.part:
-            rows[part] = found.judged.raw
-        elif part == "train" and found.train is not None:
-            rows[part] = found.train
-        elif part in found.model.spec.data:
+        if part in ready:
+            rows[part] = ready[part]
+        elif part in model.spec.data:
             try:
                 own = split()[PARTS.index(part)] if both and part != "test" else None
-                rows[part] = part_rows(found.model, part) if own is None else own
+                rows[part] = part_rows(model, part) if own is None else own
             except GraphspecError as error:  # moved or changed since the training
                 first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
                 problems[part] = first.splitlines()[0]
-    if found.judged is not None and found.judged.part not in rows:
-        rows[found.judged.part] = found.judged.raw
-    return Parts(rows, problems)
+    return Parts(rows | {part: data for part, data in ready.items() if part not in rows}, problems)
 
 
 def columns(found: Findings) -> Section | None:
@@ -413,28 +357,25 @@ def columns(found: Findings) -> Section | None:
     if not parts.rows:
         reasons = [f"{part}: {why}" for part, why in parts.problems.items()]
         return Section("data", "Data", [Text("The data cannot be read any more:"), Items(reasons)])
-    rows = parts.rows
-    return Section(
-        "data", "Data", [_parts(found, parts), *_repeats(found, rows), *_heads(found, rows), *_fields(found, rows)]
-    )
+    sections = (_repeats(found, parts.rows), _heads(found, parts.rows), _fields(found, parts.rows))
+    return Section("data", "Data", [_parts(found, parts), *chain(*sections)])
 
 
 def _parts(found: Findings, parts: Parts) -> Table:
     """Return a table of the parts: rows, and where they come from."""
-    known = found.record.get("data_sha256")
-    known = known if isinstance(known, dict) else {}
-    now = data_hashes(found.model) if known else {}
+    hashes = found.record.get("data_sha256")
+    before: Mapping[str, Any] = hashes if isinstance(hashes, dict) else {}
+    now = data_hashes(found.model) if before else {}
     rows: list[tuple[Inline, ...]] = []
     for part in dict.fromkeys([*parts.rows, *parts.problems]):
         source = found.model.spec.data.get(part)
         name = source_name(found.model.spec, part)
         if source is not None and not source.has_rows:
-            last = (
-                "the last part of the time" if source.by_time else "the last rows" if source.in_order else "split off"
-            )
-            name = f"{last}: {percent(source.split or 0)} of the training data"
+            which = "split off" if not source.in_order else "the last rows"
+            which = "the last part of the time" if source.by_time else which
+            name = f"{which}: {percent(source.split or 0)} of the training data"
         note: Inline = f"cannot be read: {parts.problems[part]}" if part in parts.problems else ""
-        if part in known and now.get(part, known[part]) != known[part]:
+        if part in before and now.get(part, before[part]) != before[part]:
             note = Span("changed since the training", "b")
         rows.append((shown_part(part), f"{len(parts.rows[part]):,}" if part in parts.rows else "unknown", name, note))
     columns = [Column("Part"), Column("Rows", "number"), Column("From"), Column("Notes")]
@@ -442,42 +383,37 @@ def _parts(found: Findings, parts: Parts) -> Table:
     return Table(columns[:size], [row[:size] for row in rows], label="Parts of the data")
 
 
-def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> list[Block]:
-    """Return a sentence about judged rows that occur among the training rows, too."""
+def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
+    """Yield a sentence about judged rows that occur among the training rows, too."""
     judged = found.judged
     if judged is None or judged.part == "train" or "train" not in parts:
-        return []
+        return
     same = repeated(parts["train"], judged.raw)
-    if same is None:
-        return []
-    if not same:
-        return [Text(f"No {judged.part} row has the same inputs as a training row.")]
-    share = percent(same / max(judged.total, 1))
-    serious = same > 0.01 * judged.total
-    about = "their results say little about new rows" if serious else "few enough to change little"
-    has = "has" if same == 1 else "have"
-    words = f"{count(same, f'{judged.part} row')} ({share}) {has} the same inputs as a training row: {about}."
-    return [Text(words, "alarm" if serious else "")]
+    if same == 0:
+        yield Text(f"No {judged.part} row has the same inputs as a training row.")
+    elif same is not None:
+        serious = same > 0.01 * judged.total
+        about = "their results say little about new rows" if serious else "few enough to change little"
+        rows = f"{count(same, f'{judged.part} row')} ({percent(same / max(judged.total, 1))})"
+        has = "has" if same == 1 else "have"
+        yield Text(f"{rows} {has} the same inputs as a training row: {about}.", "alarm" if serious else "")
 
 
 def _heads(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
     """Yield what the targets of each head are, by part."""
-    model = found.model
+    model, needed = found.model, found.model.needed
     ids = {
-        part: with_class_ids(data, model.labels, model.needed.targets, model.needed.ctc)
+        part: with_class_ids(data, model.labels, needed.targets, needed.ctc)
         for part, data in parts.items()
         if len(data)
     }
     for name, head in model.spec.heads.items():
-        found_in = {
-            part: summary
-            for part, data in ids.items()
-            if (summary := summarize(head, model.graph.outputs[name], data)) is not None
-        }
-        if found_in:
+        summaries = {part: summarize(head, model.graph.outputs[name], data) for part, data in ids.items()}
+        targets = {part: summary for part, summary in summaries.items() if summary is not None}
+        if targets:
             title = f"Target {name}" if len(model.spec.heads) > 1 else "Target"
             yield Heading(title)
-            yield from _target(found_in, title)
+            yield from _target(targets, title)
 
 
 def _target(found: Mapping[str, Summary], title: str) -> Iterator[Block]:
@@ -501,7 +437,7 @@ def _target(found: Mapping[str, Summary], title: str) -> Iterator[Block]:
 
 
 def _classes(found: Mapping[str, ClassShares], title: str) -> Iterator[Block]:
-    """Yield the share of each class in each part, as bars."""
+    """Yield the share of each class in each part, as bars, and classes without training rows."""
     first = next(iter(found.values()))
     size = len(first.labels)
     alike = {part: s for part, s in found.items() if len(s.counts) == size}
@@ -510,13 +446,10 @@ def _classes(found: Mapping[str, ClassShares], title: str) -> Iterator[Block]:
     rows = []
     for k in order:
         cells: list[Inline | Cell] = [_name(first.labels[k]) or "(empty)"]
-        for part, summary in alike.items():
-            share = summary.share(k)
-            bar = f'<span class="sharebar {_kind(part, alike)}" style="width: {share / top * 100:.3g}%"></span>'
-            cells += [
-                Cell(f"{int(summary.counts[k]):,}", kind="number"),
-                Cell((Drawing(bar), percent(share)), kind="barcell"),
-            ]
+        for place, summary in enumerate(alike.values()):
+            share, kind = summary.share(k), "b" if place else "a"
+            bar = Drawing(f'<span class="sharebar {kind}" style="width: {share / top * 100:.3g}%"></span>')
+            cells += [Cell(f"{int(summary.counts[k]):,}", kind="number"), Cell((bar, percent(share)), kind="barcell")]
         rows.append(cells)
     columns = [Column("Class"), *(Column(shown_part(part).capitalize(), span=2) for part in alike)]
     yield Table(columns, rows, label=f"{title}: classes by part")
@@ -524,78 +457,67 @@ def _classes(found: Mapping[str, ClassShares], title: str) -> Iterator[Block]:
         yield Text(f"{count(size - len(order), 'more class', 'more classes')}.", "note")
     if first.several:
         yield Text("Several classes may apply to a row.", "note")
-    yield from _absent(alike)
+    train = alike.get("train")
+    if train is not None and train.exact:
+        absent = [k for k in range(size) if not train.counts[k] and any(s.counts[k] for s in alike.values())]
+        if absent:
+            names = ", ".join(_name(train.labels[k]) for k in absent[:TOP])
+            yield Text(f"No training row has the class {names}.", "alarm")
 
 
-def _absent(found: Mapping[str, ClassShares]) -> Iterator[Block]:
-    """Yield a sentence about classes without training rows."""
-    train = found.get("train")
-    if train is None:
-        return
-    missing = [k for k in range(len(train.counts)) if not train.counts[k] and any(s.counts[k] for s in found.values())]
-    if missing and train.exact:
-        names = ", ".join(_name(train.labels[k]) for k in missing[:TOP])
-        yield Text(f"No training row has the class {names}.", "alarm")
-
-
-def _kind(part: str, parts: Mapping[str, object]) -> str:
-    return "a" if part == next(iter(parts)) else "b"
-
-
-def _fields(found: Findings, parts: Mapping[str, Dataset]) -> list[Block]:
-    """Return the table of the fields."""
+def _fields(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
+    """Yield the table of the fields."""
     judged = found.judged.part if found.judged is not None else next(iter(parts))
     compared = [part for part in dict.fromkeys(("train", judged)) if part in parts and len(parts[part])]
     described = fields(found.model.spec)
     if not compared or not described:
-        return []
-    shown = facts(found.model.spec, described[:_FIELDS], {part: parts[part] for part in compared})
+        return
+    listed = facts(found.model.spec, described[:_FIELDS], {part: parts[part] for part in compared})
     columns = [Column("Name"), Column("Kind"), Column("Missing", "number"), Column("Different", "number")]
     columns += [Column("Distribution", fixed=True), Column("Values", fixed=True)]
     columns += [Column("Drift")] if len(compared) > 1 else []
-    rows = [_row(each, compared, tips=len(shown) <= _WITH_TIPS) for each in shown]
-    more = len(described) - len(shown)
-    note = [Text(f"{count(more, 'more field')} not shown.", "note")] if more else []
-    table = Table(columns, rows, label="Inputs", sort=True, kind="fields")
-    return [Heading("Inputs"), _about(compared, parts), table, *note]
+    rows = [_row(each, compared, tips=len(listed) <= _WITH_TIPS) for each in listed]
+    yield Heading("Inputs")
+    yield _about(compared, parts)
+    yield Table(columns, rows, label="Inputs", sort=True, kind="fields")
+    if len(described) > len(listed):
+        yield Text(f"{count(len(described) - len(listed), 'more field')} not shown.", "note")
 
 
 def _about(compared: Sequence[str], parts: Mapping[str, Dataset]) -> Text:
-    key: list[Inline] = [Span("", "key a"), f" {shown_part(compared[0])}"]
+    first, *second = map(shown_part, compared)
+    key: list[Inline] = [Span("", "key a"), f" {first}"]
     words = ""
-    if len(compared) > 1:
-        key += [", ", Span("", "key line b"), f" {shown_part(compared[1])}"]
+    if second:
+        key += [", ", Span("", "key line b"), f" {second[0]}"]
         words = (
-            f"Drift is how far the {shown_part(compared[1])} rows differ from the {shown_part(compared[0])} rows, as the "
-            f"population stability index: below {MODERATE:g} it is "
-            f"small, from {LARGE:g} on large; “none” is no more than chance gives with as many rows."
+            f"Drift is how far the {second[0]} rows differ from the {first} rows, as the population stability index: below "
+            f"{MODERATE:g} it is small, from {LARGE:g} on large; “none” is no more than chance gives with as many rows."
         )
-    few = [shown_part(part) for part in compared if len(parts[part]) > MAX_ROWS]
-    some = f" Of the {' and '.join(few)} rows, {MAX_ROWS:,} are looked at, spread evenly." if few else ""
+    few = " and ".join(shown_part(part) for part in compared if len(parts[part]) > MAX_ROWS)
+    some = f" Of the {few} rows, {MAX_ROWS:,} are looked at, spread evenly." if few else ""
     return Text((*key, f". {words}{some}"), "note")
 
 
 def _row(each: Facts, compared: Sequence[str], *, tips: bool) -> list[Inline | Cell]:
+    samples, name = each.samples.values(), _name(each.field.name)
     own = each.samples[compared[0]]
-    missing = " · ".join(
-        f"{sample.missing:,} ({percent(sample.missing / max(sample.size, 1))})" for sample in each.samples.values()
-    )
-    if not any(sample.missing for sample in each.samples.values()):
-        missing = "0"
-    kinds = [("a", each.shares[compared[0]]), *(("b", each.shares[part]) for part in compared[1:])]
-    names = [
-        f"{_name(name)}\n"
-        + "\n".join(f"{shown_part(part)} {percent(float(each.shares[part][k]))}" for part in compared)
-        for k, name in enumerate(each.bins)
+    gaps = [f"{sample.missing:,} ({percent(sample.missing / max(sample.size, 1))})" for sample in samples]
+    shares = [("b" if k else "a", each.shares[part]) for k, part in enumerate(compared)]
+    bins = [
+        "\n".join([_name(of), *(f"{shown_part(part)} {percent(float(each.shares[part][k]))}" for part in compared)])
+        for k, of in enumerate(each.bins)
     ]
-    summary = f"distribution of {_name(each.field.name)}: {_plain_about(each)}"
+    summary = f"distribution of {name}: {_plain_about(each)}"
+    unseen = ", ".join(f"{_name(value)} ({rows:,})" for value, rows in each.unseen[:4])
+    unseen += f" and {len(each.unseen) - 4:,} more" if len(each.unseen) > 4 else ""
     return [
-        _name(each.field.name),
+        name,
         each.kind,
-        Cell(missing, own.missing / max(own.size, 1)),
+        Cell(" · ".join(gaps) if any(s.missing for s in samples) else "0", own.missing / max(own.size, 1)),
         "" if each.kind in ("picture", "text") else f"{each.distinct:,}",
-        histogram(kinds, names, summary, each=tips) if names else "",
-        (_plain_about(each), _unseen(each)),
+        histogram(shares, bins, summary, each=tips) if bins else "",
+        (_plain_about(each), Span(f"not in training: {unseen}", "unseen") if unseen else ""),
         *([_drift(each)] if len(compared) > 1 else []),
     ]
 
@@ -612,14 +534,6 @@ def _plain_about(each: Facts) -> str:
         if shares[k] > 0
     ]
     return ", ".join(names) or "no values"
-
-
-def _unseen(each: Facts) -> Inline:
-    if not each.unseen:
-        return ""
-    names = ", ".join(f"{_name(value)} ({rows:,})" for value, rows in each.unseen[:4])
-    more = f" and {len(each.unseen) - 4:,} more" if len(each.unseen) > 4 else ""
-    return Span(f"not in training: {names}{more}", "unseen")
 
 
 def _drift(each: Facts) -> Inline | Cell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,7 +18,7 @@ from graphspec.base.text import count, duration, number, shorten_end
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.parse import parse
 from graphspec.show.html import Opening, page, text
-from graphspec.show.report.about import exported, kind, listed, moment
+from graphspec.show.report.about import between, exported, kind, listed, moment
 from graphspec.show.report.curves import LOG_SWITCH, Line, Panel, charts_of
 from graphspec.show.report.findings import find
 from graphspec.vocabulary.callbacks.monitors import direction
@@ -25,7 +26,7 @@ from graphspec.vocabulary.callbacks.monitors import direction
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.reporting import Times
-    from graphspec.language.declarations import Spec, Training
+    from graphspec.language.declarations import Spec
     from graphspec.show.report.findings import Findings
     from graphspec.show.report.verdicts import Interval
 
@@ -35,15 +36,16 @@ _PLACES = ("file", "images", "texts", "folder")
 
 
 def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
-    """Return the keys of a spec with their values as text, defaults included.
+    """Return the keys of a spec, as it was written, with their values as text, defaults included.
 
-    Places of data files are left out: where data lie is no difference. Their content counts.
-
-    Args:
-        spec: as it was written: what layers have learnt is no key of it.
-        hashes: the hash of the data files of each part, as in ``run.json``.
+    Places of data files are left out: where data lie is no difference. Their content counts, by the hashes of a run.
     """
-    flat: Flat = _training(spec.training)
+    training = spec.training
+    flat = _of("training.optimizer", training.optimizer)
+    for key in ("epochs", "batch_size", "shuffle", "seed", "combine", "workers"):
+        flat[f"training.{key}"] = _value(getattr(training, key))
+    for k, callback in enumerate(training.callbacks):
+        flat |= _of(f"training.callbacks.{k}", callback)
     for name, decl in spec.inputs.items():
         flat[f"inputs.{name}"] = f"{decl.dtype} {_value(decl.shape)}"
     for node in spec.nodes:
@@ -61,9 +63,7 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
         flat |= _of(f"{place}.loss", head.loss)
         flat[f"{place}.weight"] = _value(head.weight)
         flat[f"{place}.metrics"] = ", ".join(metric.key for metric in head.metrics)
-        flat[f"{place}.class_weight"] = _value(head.class_weight)
-        flat[f"{place}.scale"] = _value(head.scale)
-        flat[f"{place}.labels"] = _value(head.labels)
+        flat |= {f"{place}.{key}": _value(getattr(head, key)) for key in ("class_weight", "scale", "labels")}
     document = spec.document.get("data")
     for part, keys in document.items() if isinstance(document, dict) else ():
         for key, value in keys.items() if isinstance(keys, dict) else ():
@@ -71,15 +71,6 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
                 flat |= dict(_leaves(f"data.{part}.{key}", value))
     for part, digest in (hashes or {}).items():
         flat[f"data.{part} (content)"] = f"sha256 {str(digest)[:12]}…"
-    return flat
-
-
-def _training(training: Training) -> Flat:
-    flat = _of("training.optimizer", training.optimizer)
-    for key in ("epochs", "batch_size", "shuffle", "seed", "combine", "workers"):
-        flat[f"training.{key}"] = _value(getattr(training, key))
-    for k, callback in enumerate(training.callbacks):
-        flat |= _of(f"training.callbacks.{k}", callback)
     return flat
 
 
@@ -92,21 +83,17 @@ def differences(specs: Sequence[Flat]) -> dict[str, list[str | None]]:
     missing: set[str] = set()
     for key in dict.fromkeys(key for spec in specs for key in spec):
         values = [spec.get(key) for spec in specs]
-        whole = _whole(key)
-        if whole in missing or all(value == values[0] for value in values):
+        first, _, rest = key.partition(".")
+        layer = (
+            f"{first}.{rest.partition('.')[0]}" if first == "layers" else ""
+        )  # the key of the layer to which it belongs
+        if layer in missing or all(value == values[0] for value in values):
             continue
-        if whole is not None and any(whole not in spec for spec in specs):
-            missing.add(whole)
-            found[whole] = [spec.get(whole) for spec in specs]
-            continue
+        if layer and any(layer not in spec for spec in specs):
+            missing.add(layer)
+            key, values = layer, [spec.get(layer) for spec in specs]
         found[key] = values
     return found
-
-
-def _whole(key: str) -> str | None:
-    """Return the key of the layer to which a key belongs; None if it is of no layer."""
-    parts = key.split(".")
-    return ".".join(parts[:2]) if parts[0] == "layers" else None
 
 
 def _of(place: str, config: Config | None) -> Flat:
@@ -147,44 +134,31 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-# What is kept of a run to compare it with others.
 @dataclass(frozen=True)
 class Compared:
-    """What is kept of a run to compare it with others.
+    """What is kept of a run to compare it with others."""
 
-    Attributes:
-        name: the shortest end of its path that no other run has.
-        spec_name: the name of its spec.
-        kind: the kind of its task.
-        task: what its heads are trained for: runs with another task answer another question.
-        rows: what its values were computed on, as hashes: two runs with other rows cannot be compared.
-        part, total: the judged rows, and how many there are; no part if there are none.
-        missing: why there are none.
-        results, intervals: on these rows.
-        meanings: the meaning of each value of a metric with several values.
-        spec: the keys of its spec.
-        history, times, stopped, record: as :class:`graphspec.show.report.findings.Findings` has them.
-        epochs: how many were trained.
-        parameters: their number.
-    """
-
-    name: str
+    name: str  # the shortest end of its path that no other run has
     spec_name: str
+    # kind, task: the kind of its task; what its heads are trained for: runs with another task answer another question
     kind: str
     task: str
-    rows: str
+    rows: str  # what its values were computed on, as hashes: two runs with other rows cannot be compared
+    # part, total: the judged rows, and how many there are; no part if there are none, with the reason in ``missing``
     part: str
     total: int
     missing: str
     results: Mapping[str, float]
     intervals: Mapping[str, Interval]
     spec: Flat
+    # history, times, stopped, record: as :class:`graphspec.show.report.findings.Findings` has them
     history: Mapping[str, list[float]]
     times: Times | None
     stopped: str | None
     record: Mapping[str, Any]
     epochs: int
     parameters: int
+    # the meaning of each value of a metric with several values
     meanings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -193,14 +167,16 @@ def compared(found: Findings, name: str) -> Compared:
     spec, judged = found.model.spec, found.judged
     hashes = found.record.get("data_sha256")
     hashes = {str(k): str(v) for k, v in hashes.items()} if isinstance(hashes, dict) else {}
-    part = "" if judged is None else judged.part
+    part, total = ("", 0) if judged is None else (judged.part, judged.total)
     heads = [(h.name, type(h.loss).__name__, found.model.graph.outputs[h.name].shape[1:]) for h in spec.heads.values()]
     validation = spec.data.get("validation")
     split = part != "test" and validation is not None and validation.split is not None
-    rows = [part, hashes.get("train" if split else part, ""), 0 if judged is None else judged.total]
+    rows = [part, hashes.get("train" if split else part, ""), total]
     if split and validation is not None:
         rows += [validation.split, spec.training.seed, validation.stratify]
     size = sum(p.size for p in found.model.graph.params.values())
+    # the spec without what was learnt
+    written = None if found.directory is None else parse(str(found.directory / "spec.json"))[0]
     return Compared(
         name=name,
         spec_name=spec.name,
@@ -208,11 +184,11 @@ def compared(found: Findings, name: str) -> Compared:
         task=repr(sorted(heads)),
         rows=repr(rows),
         part=part,
-        total=0 if judged is None else judged.total,
+        total=total,
         missing=found.missing,
         results={} if judged is None else judged.results,
         intervals=found.intervals,
-        spec=flattened(_as_written(found), hashes),
+        spec=flattened(written or spec, hashes),
         history=found.history,
         times=found.times,
         stopped=found.stopped,
@@ -221,13 +197,6 @@ def compared(found: Findings, name: str) -> Compared:
         parameters=0 if isinstance(size, LearntSize) else size,
         meanings={} if judged is None else judged.meanings,
     )
-
-
-def _as_written(found: Findings) -> Spec:
-    """Return the spec of a run without what its layers have learnt."""
-    directory = found.directory
-    spec = None if directory is None else parse(str(directory / "spec.json"))[0]
-    return spec or found.model.spec
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:
@@ -280,12 +249,11 @@ def best_of(runs: Sequence[Compared], key: str) -> list[int] | None:
 
 def notes(runs: Sequence[Compared], hidden: int, marked: bool) -> Iterator[str]:
     """Yield what a reader of the table must know."""
-    tasks: dict[str, list[str]] = {}
-    rows: dict[str, list[str]] = {}
+    tasks, rows = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for run in runs:
-        tasks.setdefault(run.task, []).append(run.name)
+        tasks[run.task].append(run.name)
         if run.part:
-            rows.setdefault(run.rows, []).append(run.name)
+            rows[run.rows].append(run.name)
     if len(tasks) > 1:
         yield f"The runs have {len(tasks)} different tasks, whose values cannot be compared: {_groups(tasks.values())}."
     if len(rows) > 1:
@@ -316,8 +284,7 @@ def _cell(runs: Sequence[Compared], k: int, key: str, best: list[int] | None) ->
     elif best is not None and interval is not None:
         low, high = runs[best[0]].intervals.get(key) or (runs[best[0]].results[key],) * 2
         mark = (" ", Span("≈", "muted")) if interval.low <= high and low <= interval.high else ""
-    between = "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
-    return Cell((number(value), mark, BREAK, Span(between, "note")), repr(value))
+    return Cell((number(value), mark, BREAK, Span(between(interval), "note")), repr(value))
 
 
 def compared_curves(runs: Sequence[Compared]) -> Section | None:
@@ -353,10 +320,7 @@ def differing(runs: Sequence[Compared]) -> Section:
     if not found:
         same = Text("The specs are the same in every key, and so are the data.")
         return Section("differences", "Differences", [same])
-    rows: list[tuple[Inline, Sequence[str | None]]] = [
-        (Span(key, "code"), [None if v is None else shorten_end(v, _VALUE) for v in values])
-        for key, values in found.items()
-    ]
+    rows = [(Span(key, "code"), [v and shorten_end(v, _VALUE) for v in values]) for key, values in found.items()]
     more = [Text(f"{len(rows) - _KEYS:,} further keys differ.", "note")] if len(rows) > _KEYS else []
     caption = "Keys of the specs that differ, with their defaults"
     table = _by_run(caption, "Keys that differ", "Key", runs, rows[:_KEYS])
@@ -366,32 +330,27 @@ def differing(runs: Sequence[Compared]) -> Section:
 def origins_of(runs: Sequence[Compared]) -> Section:
     """Return when and with which versions the runs were trained."""
 
-    def each(value: Callable[[Compared], Any]) -> list[str | None]:
-        return [None if (found := value(run)) is None else str(found) for run in runs]
+    def package(run: Compared, name: str) -> Any:
+        packages = run.record.get("packages")
+        return packages.get(name) if isinstance(packages, dict) else None
 
-    def package(name: str) -> Callable[[Compared], Any]:
-        def version(run: Compared) -> Any:
-            packages = run.record.get("packages")
-            return packages.get(name) if isinstance(packages, dict) else None
-
-        return version
-
-    rows: list[tuple[Inline, Sequence[str | None]]] = [
-        ("trained", each(lambda r: moment(r.times.starts[0].at) if r.times and r.times.starts else None)),
-        ("resumed", each(lambda r: len(r.times.starts) - 1 if r.times and r.times.starts else None)),
-        ("rows per second", each(lambda r: f"{s:,.0f}" if r.times and (s := r.times.rows_per_second) else None)),
-        ("stopped", each(lambda r: r.stopped)),
-        ("weights", each(lambda r: human(4 * r.parameters))),
-        ("exported", each(lambda r: exported(r.record))),
-        ("seed", each(lambda r: r.record.get("seed"))),
-        ("workers", each(lambda r: r.record.get("workers"))),
-        ("graphspec", each(lambda r: r.record.get("graphspec"))),
-        ("Python", each(lambda r: r.record.get("python"))),
-        ("NumPy", each(package("numpy"))),
-        ("onnxruntime", each(package("onnxruntime"))),
-        ("platform", each(lambda r: r.record.get("platform"))),
-        ("spec sha256", each(lambda r: str(r.record.get("spec_sha256") or "")[:12] or None)),
-    ]
+    facts: dict[str, Callable[[Compared], Any]] = {
+        "trained": lambda r: moment(r.times.starts[0].at) if r.times and r.times.starts else None,
+        "resumed": lambda r: len(r.times.starts) - 1 if r.times and r.times.starts else None,
+        "rows per second": lambda r: f"{s:,.0f}" if r.times and (s := r.times.rows_per_second) else None,
+        "stopped": lambda r: r.stopped,
+        "weights": lambda r: human(4 * r.parameters),
+        "exported": lambda r: exported(r.record),
+        "seed": lambda r: r.record.get("seed"),
+        "workers": lambda r: r.record.get("workers"),
+        "graphspec": lambda r: r.record.get("graphspec"),
+        "Python": lambda r: r.record.get("python"),
+        "NumPy": lambda r: package(r, "numpy"),
+        "onnxruntime": lambda r: package(r, "onnxruntime"),
+        "platform": lambda r: r.record.get("platform"),
+        "spec sha256": lambda r: str(r.record.get("spec_sha256") or "")[:12] or None,
+    }
+    rows = [(name, [None if (v := fact(run)) is None else str(v) for run in runs]) for name, fact in facts.items()]
     known = [(name, values) for name, values in rows if any(value not in (None, "0") for value in values)]
     table = _by_run("Times, versions and seeds of the runs", "Times and versions", "", runs, known)
     return Section("origins", "Times and versions", [table])
@@ -414,14 +373,8 @@ def write_comparison(
 ) -> list[str]:
     """Write a page that compares runs; return what could not be found out about some of them, as sentences.
 
-    One run after the other is loaded, so that only one is in the memory.
-
-    Args:
-        load: returns the model of a run directory.
-        part: the rows to judge by; by default the first that each spec has.
-
-    Raises:
-        GraphspecError: as for a report of each run.
+    One run after the other is loaded, so that only one is in the memory. They are judged by the rows of ``part``; by default
+    by the first that each spec has.
     """
     names = names_of(runs)
     found = [compared(find(load(run), run, part), name) for run, name in zip(runs, names, strict=True)]

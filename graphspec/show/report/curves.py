@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.base.document import Block, Element, Folded, Group, Legend, Section, Text
 from graphspec.base.text import count
-from graphspec.show.drawing.curves import (
-    Best,
-    Scale,
-    best_epoch,
-    epochs,
-    for_values,
-    logarithmic,
-    number,
-    panels_of,
-    pieces,
-)
+from graphspec.show.drawing import curves as axes
 from graphspec.show.html import text
 from graphspec.show.report.charts import LEFT, Plot
 from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
@@ -41,16 +31,12 @@ LOG_SWITCH = Element(
 
 
 class Line(NamedTuple):
-    """A line: one value per epoch, and the class of its colour.
-
-    Attributes:
-        run: the number of its run among several; None for a training alone.
-    """
+    """A line: one value per epoch, and the class of its colour."""
 
     label: str
     values: Sequence[float]
     kind: str
-    run: int | None = None
+    run: int | None = None  # the number of its run among several; None for a training alone
 
 
 class Mark(NamedTuple):
@@ -69,11 +55,7 @@ class Panel:
 
 
 def thinned(count: int, lines: int) -> list[int]:
-    """Return the epochs, from 0, of which a line has points: all, or of many some, with the first and the last.
-
-    Args:
-        lines: the number of lines on the page.
-    """
+    """Return the epochs, from 0, of which each of the page's lines has points: all, or of many some, with both ends."""
     limit = max(_FEWEST_POINTS, min(MAX_POINTS, _ALL_POINTS // max(lines, 1)))
     if count <= limit:
         return list(range(count))
@@ -81,14 +63,11 @@ def thinned(count: int, lines: int) -> list[int]:
 
 
 def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list[Block]:
-    """Return the charts of all panels, and their numbers for the pointer.
-
-    Args:
-        name: a word, of which the id of the numbers on the page is made.
-    """
-    count = max((len(line.values) for panel in panels for line in panel.lines), default=0)
-    kept = thinned(count, sum(len(panel.lines) for panel in panels))
-    across = epochs(max(count, 1))
+    """Return the charts of all panels, and their numbers for the pointer; ids on the page begin with ``name``."""
+    lines = [line for panel in panels for line in panel.lines]
+    count = max((len(line.values) for line in lines), default=0)
+    kept = thinned(count, len(lines))
+    across = axes.epochs(max(count, 1))
     figures = [_figure(panel, across, kept, marks, f"{name}:{k}") for k, panel in enumerate(panels)]
     numbers = {
         "epochs": [k + 1 for k in kept],
@@ -100,42 +79,37 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list
 
 
 def _shown(values: Sequence[float], kept: Sequence[int]) -> list[str | None]:
-    return [number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
+    return [axes.number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
 
 
-def _figure(panel: Panel, across: Scale, kept: Sequence[int], marks: Sequence[Mark], key: str) -> str:
+def _figure(panel: Panel, across: axes.Scale, kept: Sequence[int], marks: Sequence[Mark], key: str) -> str:
     finite = [v for line in panel.lines for v in line.values if math.isfinite(v)]
     if not finite:
         return ""
-    best = for_values(finite)
-    plots = [_plot(panel, across, best, kept, marks)]
-    kinds = ["chart-auto"]
+    best = axes.for_values(finite)
+    plots = {"chart-only": _plot(panel, across, best, kept, marks)}
     if min(finite) > 0 and not best.log and max(finite) > min(finite):
-        plots.append(_plot(panel, across, logarithmic(finite), kept, marks))
-        kinds.append("chart-log")
-    numbers = {"left": LEFT, "wide": plots[0].width, "tall": plots[0].height, "low": across.low, "high": across.high}
+        log = _plot(panel, across, axes.logarithmic(finite), kept, marks)
+        plots = {"chart-auto": plots["chart-only"], "chart-log": log}
+    plot = next(iter(plots.values()))
+    numbers = {"left": LEFT, "wide": plot.width, "tall": plot.height, "low": across.low, "high": across.high}
     place = " ".join(f'data-{name}="{value:g}"' for name, value in numbers.items())
-    both = len(plots) == 2
-    shown = "".join(
-        f'<div class="{kind if both else "chart-only"}">{plot.drawing().markup}</div>'
-        for kind, plot in zip(kinds, plots, strict=True)
-    )
+    shown = "".join(f'<div class="{kind}">{each.drawing().markup}</div>' for kind, each in plots.items())
     return f'<figure data-curve="{text(key)}" {place}>{shown}</figure>'
 
 
-def _plot(panel: Panel, across: Scale, up: Scale, kept: Sequence[int], marks: Sequence[Mark]) -> Plot:
+def _plot(panel: Panel, across: axes.Scale, up: axes.Scale, kept: Sequence[int], marks: Sequence[Mark]) -> Plot:
     note = " (log scale)" if up.log else ""
     plot = Plot(across, up, "epoch", panel.name + note, _summary(panel))
     for mark in marks:
         if across.low <= mark.epoch <= across.high and across.high > 1.5:
             x = across.position(mark.epoch) * plot.width
-            plot.marks.append(
-                f'<line class="mark {mark.kind}" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{plot.height:.0f}"/>'
-            )
+            ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{plot.height:.0f}"'
+            plot.marks.append(f'<line class="mark {mark.kind}" {ends}/>')
     for line in panel.lines:
         run = "" if line.run is None else f' data-run="{line.run}"'
         plot.marks.append(f"<g{run}>")
-        for piece in pieces(line.values, kept):
+        for piece in axes.pieces(line.values, kept):
             if len(piece) == 1:
                 plot.dots(piece, [""], line.kind)
             else:
@@ -150,13 +124,12 @@ def _summary(panel: Panel) -> str:
     for line in panel.lines[:6]:
         finite = [v for v in line.values if math.isfinite(v)]
         if finite:
-            parts.append(f"{line.label} from {number(finite[0])} to {number(finite[-1])}")
+            parts.append(f"{line.label} from {axes.number(finite[0])} to {axes.number(finite[-1])}")
     more = len(panel.lines) - 6
     return f"{panel.name} by epoch: {', '.join(parts)}" + (f", and {more} more" if more > 0 else "")
 
 
 # The section of a report.
-
 _OPEN, _MAX = 8, 32  # panels that are shown at once, and at all
 _RATE = "learning_rate"
 
@@ -167,22 +140,24 @@ def curves(found: Findings) -> Section | None:
     ended = max(map(len, history.values()), default=0)
     if not ended:
         return None
-    named = panels_of(history)
+    named = axes.panels_of(history)
     panels = [
         Panel(name, [Line(key, history[key], "a" if key == name else "b") for key in keys])
         for name, keys in named.items()
     ]
-    rates = learning_rates(found)
-    said = ""
+    rates, said = learning_rates(found), _sentence(found, ended)
     finite = [rate for rate in rates if math.isfinite(rate)]
-    if finite and len(set(finite)) > 1:
+    if len(set(finite)) > 1:
         panels.insert(1, Panel("learning rate", [Line("learning rate", rates, "a")]))
     elif finite:
-        said = f" The learning rate was {finite[0]:g} throughout."
+        said += f" The learning rate was {finite[0]:g} throughout."
     marks, explained = _marks(found, ended)
-    shown = panels[:_OPEN]
-    blocks: list[Block] = [Text(_sentence(found, ended) + said), _legend(named, explained), *_switch(panels)]
-    blocks += charts_of(shown, marks, "curves")
+    legend = [("line a", "training")]
+    if any(key != name for name, keys in named.items() for key in keys):
+        legend.append(("line b", "validation"))
+    legend += [(f"mark {kind}", text) for kind, text in explained]
+    blocks: list[Block] = [Text(said), Legend(legend), *([LOG_SWITCH] if any(map(_may_be_log, panels)) else [])]
+    blocks += charts_of(panels[:_OPEN], marks, "curves")
     if further := panels[_OPEN:_MAX]:
         left = f"; {len(panels) - _MAX} more are in history.csv" if len(panels) > _MAX else ""
         title = f"{count(len(further), 'further metric')}{left}"
@@ -198,21 +173,14 @@ def learning_rates(found: Findings) -> list[float]:
     return [math.nan if rate is None else rate for rate in known]
 
 
-def best_of(found: Findings) -> Best | None:
+def best_of(found: Findings) -> axes.Best | None:
     """Return the epoch that is best by what the callbacks monitor, else by the validation loss, else by the loss."""
     for callback in found.model.spec.training.callbacks:
         if not isinstance(callback, EarlyStopping | ModelCheckpoint) or callback.monitor not in found.history:
             continue
         if isinstance(callback, EarlyStopping) or callback.save_best_only:
-            if callback.mode == "auto":
-                return best_epoch(found.history, callback.monitor)
-            finite = [(v, k) for k, v in enumerate(found.history[callback.monitor]) if math.isfinite(v)]
-            if not finite:
-                return None
-            larger = callback.mode == "max"
-            value, k = max(finite, key=lambda p: (p[0], -p[1])) if larger else min(finite)
-            return Best(k + 1, callback.monitor, value)
-    return best_epoch(found.history)
+            return axes.best_epoch(found.history, callback.monitor, None if callback.mode == "auto" else callback.mode)
+    return axes.best_epoch(found.history)
 
 
 def _sentence(found: Findings, ended: int) -> str:
@@ -222,7 +190,7 @@ def _sentence(found: Findings, ended: int) -> str:
     if best is None:
         return f"{ended:,} epochs."
     last = "the last epoch" if best.epoch == ended else f"epoch {best.epoch:,} of {ended:,}"
-    return f"Best in {last}: {best.key} {number(best.value)}."
+    return f"Best in {last}: {best.key} {axes.number(best.value)}."
 
 
 def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str]]]:
@@ -249,14 +217,7 @@ def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str
     return marks, explained
 
 
-def _legend(named: dict[str, list[str]], explained: list[tuple[str, str]]) -> Legend:
-    items = [("line a", "training")]
-    if any(key != name for name, keys in named.items() for key in keys):
-        items.append(("line b", "validation"))
-    return Legend([*items, *((f"mark {kind}", name) for kind, name in explained)])
-
-
-def _switch(panels: list[Panel]) -> list[Block]:
-    """Return the button for logarithmic scales, if a chart has one."""
-    values = [[v for line in panel.lines for v in line.values if math.isfinite(v)] for panel in panels]
-    return [LOG_SWITCH] if any(v and min(v) > 0 and max(v) > min(v) for v in values) else []
+def _may_be_log(panel: Panel) -> bool:
+    """Return whether a chart has a logarithmic scale to switch to."""
+    values = [v for line in panel.lines for v in line.values if math.isfinite(v)]
+    return bool(values) and 0 < min(values) < max(values)

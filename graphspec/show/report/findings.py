@@ -30,41 +30,28 @@ PARTS = ("test", "validation", "train")
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found out about a run.
+    """What was found out about a run."""
 
-    Attributes:
-        model: the trained network, with its spec.
-        directory: its run directory; None for a model that is in the memory only.
-        history: one value per epoch for each loss and metric, as in ``history.csv``.
-        record: the content of ``run.json``.
-        judged: the rows on which the network is judged: test rows, else validation rows, else training rows; None if the
-            run has no data, or they cannot be read any more.
-        missing: why there are no judged rows.
-        intervals: the 95 % interval of each loss and metric on the judged rows that has one.
-        times: when it was trained, and how long; None if that was not recorded.
-        stopped: why a callback ended the training.
-        changed: whether the judged rows have changed since the training.
-        train: the checked raw training rows, where they were read together with the judged ones.
-        baselines: what simple rules answer for the judged rows, by head.
-        verdicts: how the heads compare with the best of these.
-        given: the fields that alone give away a target in the training rows, each with how.
-        kept: what was measured for one section and is shown by others, too.
-    """
-
-    model: Session
-    directory: Path | None
-    history: Mapping[str, list[float]]
-    record: Mapping[str, Any] = field(default_factory=dict)
+    model: Session  # the trained network, with its spec
+    directory: Path | None  # its run directory; None for a model that is in the memory only
+    history: Mapping[str, list[float]]  # one value per epoch for each loss and metric, as in ``history.csv``
+    record: Mapping[str, Any] = field(default_factory=dict)  # the content of ``run.json``
+    # the rows on which the network is judged: test rows, else validation rows, else training rows; None if the run has
+    # no data, or they cannot be read any more
     judged: Scored | None = None
-    missing: str = ""
+    missing: str = ""  # why there are no judged rows
+    # the 95 % interval of each loss and metric on the judged rows that has one
     intervals: Mapping[str, Interval] = field(default_factory=dict)
-    times: Times | None = None
-    stopped: str | None = None
-    changed: bool = False
-    train: Dataset | None = None
+    times: Times | None = None  # when it was trained, and how long; None if that was not recorded
+    stopped: str | None = None  # why a callback ended the training
+    changed: bool = False  # whether the judged rows have changed since the training
+    train: Dataset | None = None  # the checked raw training rows, where they were read together with the judged ones
+    # what simple rules answer for the judged rows, by head
     baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[Verdict] = ()  # how the heads compare with the best of these
+    # the fields that alone give away a target in the training rows, each with how
     given: Mapping[str, str] = field(default_factory=dict)
+    # what was measured for one section and is shown by others, too
     kept: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
@@ -76,11 +63,6 @@ def find(
     Args:
         part: the rows to judge by; by default the first that the spec has of ``PARTS``.
         known: losses and metrics that have just been computed, by part.
-
-    Raises:
-        SpecError: GS5, the rows of ``part`` do not fit.
-        UsageError: the spec has no rows of ``part``.
-        RunError: GS6, the run is damaged.
     """
     return judged_by_spec(recorded(model, directory), part, known)
 
@@ -102,7 +84,8 @@ def judged_by_spec(
     except GraphspecError as error:
         if part is not None:
             raise
-        return replace(found, missing=f"The {chosen} rows could not be read: {_reason(error)}.")
+        why = error.diagnostics[0].message if isinstance(error, SpecError) else str(error).rstrip(".")
+        return replace(found, missing=f"The {chosen} rows could not be read: {why}.")
 
 
 def recorded(model: Session, directory: Path) -> Findings:
@@ -120,12 +103,7 @@ def of_model(model: Session, fitted: Fitted) -> Findings:
 
 
 def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Findings:
-    """Return the findings with rows, with the network's answers for them, and with those of simple rules.
-
-    Args:
-        raw: checked raw rows.
-        running: their losses and metrics, if these have just been computed.
-    """
+    """Return the findings with checked raw rows, the network's answers for them, and those of simple rules."""
     model = found.model
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
     source = model.spec.data.get("train" if _split(model, part) else part) or model.spec.data.get("train")
@@ -183,7 +161,3 @@ def _has_changed(found: Findings, part: str) -> bool:
     before = hashes.get(source_part) if isinstance(hashes, dict) else None
     files = files_of(source) if source is not None and before is not None else []
     return bool(files) and hash_of(files) != before
-
-
-def _reason(error: GraphspecError) -> str:
-    return error.diagnostics[0].message if isinstance(error, SpecError) else str(error).rstrip(".")

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from importlib.resources import files
+from json import loads
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.base.document import (
-    UNDEFINED,
-    Block,
-    Drawing,
-    Facts,
-    Figure,
-    Folded,
-    Group,
-    Heading,
-    Inline,
-    Items,
-    Legend,
-    Section,
-    Span,
-    Table,
-    Text,
-)
+from graphspec.base import document as doc
 from graphspec.base.text import count, percent, shorten_end
 from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
-from graphspec.show.report.charts import Named, Plot, amount, share, table
+from graphspec.show.report.charts import Named, Plot, amount, halves, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.kinds import Flat, Kind, flatten, sigmoid
+from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
 from graphspec.show.report.number_heads import is_series, numbers_head, series
 from graphspec.show.report.rows import evenly, places
 from graphspec.show.report.scores import align, roc
@@ -71,41 +57,27 @@ def readings(head: HeadAnswers) -> tuple[list[list[int]], list[list[int]], Array
     return true, read, edits(decoded, sizes, labels, counts)
 
 
-def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[Block]:
-    """Return the edits of the readings, the worst of them, and the labels that are confused.
-
-    Args:
-        name_of: returns the words for a kept row, given by its place: its line, or its file.
-    """
+def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[doc.Block]:
+    """Return the edits of the readings, the worst of them, and the labels that are confused."""
     true, read, distances = readings(head)
-    names = _names(head)
+    names = labels_of(head, head.answers.shape[-1])
     total = sum(map(len, true))
     wrong = np.flatnonzero(distances)
-    values = Facts(
-        [
-            ("Rows read without a mistake", share(1 - len(wrong) / len(distances))),
-            ("Edits per label", amount(float(distances.sum()) / total) if total else "not defined"),
-            ("Edits per row", amount(float(distances.mean()))),
-            ("Labels per row", amount(total / len(true))),
-        ]
-    )
+    facts = [("Rows read without a mistake", share(1 - len(wrong) / len(distances)))]
+    facts.append(("Edits per label", amount(float(distances.sum()) / total) if total else "not defined"))
+    facts += [("Edits per row", amount(float(distances.mean()))), ("Labels per row", amount(total / len(true)))]
+    values = doc.Facts(facts)
     undone = int((~np.isfinite(head.answers).reshape(len(head.answers), -1).all(1)).sum())
-    note = [Text(f"{count(undone, 'row')} with answers that are no finite numbers.", "note")] if undone else []
+    note = [doc.Text(f"{count(undone, 'row')} with answers that are no finite numbers.", "note")] if undone else []
     if not len(wrong):
-        return [values, *note, Text("Every row is read without a mistake.")]
+        return [values, *note, doc.Text("Every row is read without a mistake.")]
     cells = float(np.mean([min(len(true[k]), _LONGEST) * min(len(read[k]), _LONGEST) for k in wrong.tolist()]))
     rows_aligned = min(len(wrong), max(int(_CELLS / max(cells, 1)), 1))
     some = wrong[evenly(len(wrong), rows_aligned)].tolist()
     confusions, sentence = _confusions([(true[k], read[k]) for k in some], names, len(wrong))
-    charts = Group("charts", [_distances(distances), *_by_length(np.array([len(t) for t in true]), distances)])
-    tables = Group("beside", [_worst(true, read, distances, names, name_of), confusions])
+    charts = doc.Group("charts", [_distances(distances), *_by_length(np.array([len(t) for t in true]), distances)])
+    tables = doc.Group("beside", [_worst(true, read, distances, names, name_of), confusions])
     return [values, *note, sentence, charts, tables]
-
-
-def _names(head: HeadAnswers) -> list[str]:
-    units = head.answers.shape[-1]
-    labels = head.head.labels
-    return list(labels) if labels is not None and len(labels) == units else [str(k) for k in range(units)]
 
 
 def _written(sequence: list[int], names: list[str]) -> str:
@@ -117,24 +89,18 @@ def _written(sequence: list[int], names: list[str]) -> str:
 
 def _worst(
     true: list[list[int]], read: list[list[int]], distances: Array, names: list[str], name_of: Callable[[int], str]
-) -> Table:
+) -> doc.Table:
     """Return the readings with the most edits."""
     order = [k for k in np.argsort(-distances, kind="stable")[:_WORST].tolist() if distances[k]]
-    shown = [
-        (
-            _written(true[k], names),
-            _written(read[k], names),
-            f"{int(distances[k])}",
-            f"{int(distances[k]) / max(len(true[k]), 1):.2f}",
-            name_of(k),
-        )
-        for k in order
-    ]
+    shown = []
+    for k in order:
+        edits_of, texts = int(distances[k]), [_written(each[k], names) for each in (true, read)]
+        shown.append((*texts, f"{edits_of}", f"{edits_of / max(len(true[k]), 1):.2f}", name_of(k)))
     columns = ("True", "Read", "Edits", "Edits per label", "Row")
     return table(f"The {count(len(shown), 'worst reading', 'worst readings')}", columns, shown, texts=2)
 
 
-def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wrong: int) -> tuple[Table, Text]:
+def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wrong: int) -> tuple[doc.Table, doc.Text]:
     """Return the table of the edits that occur most often, and a sentence about their kinds."""
     kinds: Counter[str] = Counter()
     found: Counter[tuple[str, str]] = Counter()
@@ -142,8 +108,7 @@ def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wron
         for edit in align(true[:_LONGEST], read[:_LONGEST]):
             if edit.kind != "same":
                 kinds[edit.kind] += 1
-                before = "–" if edit.true is None else _name(edit.true, names)
-                found[before, "–" if edit.read is None else _name(edit.read, names)] += 1
+                found[_name(edit.true, names), _name(edit.read, names)] += 1
     total = sum(kinds.values())
     rows = [
         (t, r, "missed" if r == "–" else "added" if t == "–" else "read as another", f"{n:,}", percent(n / total))
@@ -151,21 +116,20 @@ def _confusions(pairs: list[tuple[list[int], list[int]]], names: list[str], wron
     ]
     words = {"other": "read as another label", "missed": "missed", "added": "added"}
     shown = ", ".join(f"{percent(kinds[kind] / total)} {word}" for kind, word in words.items() if kinds[kind])
-    of = (
-        f"{count(len(pairs), 'row')} with mistakes"
-        if len(pairs) == wrong
-        else f"{len(pairs):,} of {wrong:,} rows with mistakes"
-    )
+    of = count(wrong, "row") if len(pairs) == wrong else f"{len(pairs):,} of {wrong:,} rows"
     columns = ("True", "Read", "Edit", "Times", "Of all edits")
-    return table("The edits that occur most often", columns, rows, texts=3), Text(f"Of the edits in {of}: {shown}.")
+    said = doc.Text(f"Of the edits in {of} with mistakes: {shown}.")
+    return table("The edits that occur most often", columns, rows, texts=3), said
 
 
-def _name(label: int, names: list[str]) -> str:
+def _name(label: int | None, names: list[str]) -> str:
+    if label is None:
+        return "–"
     name = names[label] if 0 <= label < len(names) else str(label)
     return "(space)" if name == " " else name
 
 
-def _distances(distances: Array) -> Figure:
+def _distances(distances: Array) -> doc.Figure:
     """Return the chart of how many rows have how many edits."""
     last = min(int(distances.max()), _BARS)
     counts = np.bincount(np.minimum(distances.astype(np.int64), last), minlength=last + 1)
@@ -180,10 +144,10 @@ def _distances(distances: Array) -> Figure:
     tips[-1] = tips[-1].replace(":", " or more:") if more else tips[-1]
     plot.bars(bars[:1], tips[:1], "good")
     plot.bars(bars[1:], tips[1:], "a")
-    return Figure("Edits per row", plot.drawing())
+    return doc.Figure("Edits per row", plot.drawing())
 
 
-def _by_length(lengths: Array, distances: Array) -> list[Figure]:
+def _by_length(lengths: Array, distances: Array) -> list[doc.Figure]:
     """Return the chart of the edits per label by the length of the row."""
     groups = np.unique(np.quantile(lengths, np.linspace(0, 1, 9)).astype(np.int64))
     bars: list[tuple[float, float, float]] = []
@@ -203,7 +167,7 @@ def _by_length(lengths: Array, distances: Array) -> list[Figure]:
     summary = f"Edits per label by the number of labels: from {min(rates):.3f} to {max(rates):.3f}"
     plot = Plot(across, linear([0.0, max(*rates, 0.01)]), "Labels in the row", "Edits per label", summary)
     plot.bars(bars, tips)
-    return [Figure("Edits per label by length", plot.drawing())]
+    return [doc.Figure("Edits per label by length", plot.drawing())]
 
 
 # A head that places rows near the rows of their group: whether neighbours are of one group.
@@ -211,7 +175,7 @@ MOST_ROWS = 1_500  # all pairs of them are compared
 _GROUP_BARS = 24
 
 
-def groups_head(head: HeadAnswers) -> list[Block]:
+def groups_head(head: HeadAnswers) -> list[doc.Block]:
     """Return how often nearest rows are of one group, and how alike pairs are."""
     assert head.targets is not None
     points, groups = head.answers.reshape(len(head.answers), -1).astype(np.float64), head.targets.reshape(-1)
@@ -223,7 +187,7 @@ def groups_head(head: HeadAnswers) -> list[Block]:
         points, groups = points[rows], groups[rows]
     notes = [f"{count(lost, 'row')} with answers that are no finite numbers do not count."] if lost else []
     if len(points) < 2:
-        return [*(Text(note, "note") for note in notes), Text("There are too few rows to compare.")]
+        return [*(doc.Text(note, "note") for note in notes), doc.Text("There are too few rows to compare.")]
     alike = _cosines(points)
     same = groups[:, None] == groups[None, :]
     np.fill_diagonal(same, False)
@@ -241,8 +205,8 @@ def groups_head(head: HeadAnswers) -> list[Block]:
     if alone:
         what = "is the only one of its group, and does" if alone == 1 else "are the only ones of their groups, and do"
         notes.append(f"{count(alone, 'row')} {what} not count in the shares of nearest rows.")
-    charts = [Group("charts", [_histogram(alike[above], same[above])])] if curve is not None else []
-    return [Facts(values), *(Text(note, "note") for note in notes), *charts]
+    charts = [doc.Group("charts", [_histogram(alike[above], same[above])])] if curve is not None else []
+    return [doc.Facts(values), *(doc.Text(note, "note") for note in notes), *charts]
 
 
 def _cosines(points: Array) -> Array:
@@ -263,19 +227,14 @@ def _recall(alike: Array, same: Array, paired: Array, k: int) -> str:
     return share(float(np.take_along_axis(same, nearest, 1)[paired].any(1).mean()))
 
 
-def _histogram(alike: Array, same: Array) -> Figure:
+def _histogram(alike: Array, same: Array) -> doc.Figure:
     """Return the chart of how alike pairs of one group and of two groups are."""
+    groups = [("pairs of two groups", alike[~same]), ("pairs of one group", alike[same])]
+    names = ("Cosine of two rows", "Share of the pairs", "Cosine of pairs of rows")
     across = linear([float(alike.min()), float(alike.max())])
-    edges = np.linspace(across.low, across.high, _GROUP_BARS + 1)
-    both = [alike[~same], alike[same]]
-    names = ["two groups", "one group"]
-    shares = [np.histogram(own, edges)[0] / len(own) for own in both]
-    means = [f"mean {amount(float(own.mean()))} for pairs of {name}" for own, name in zip(both, names, strict=True)]
-    up = linear([0.0, float(max(s.max() for s in shares))])
-    plot = Plot(across, up, "Cosine of two rows", "Share of the pairs", f"Cosine of pairs of rows: {', '.join(means)}")
-    plot.halves(edges, shares, [f"pairs of {name}" for name in names], ".2f")
-    below = Legend([("line b", "pairs of two groups, the left bar"), ("line a", "pairs of one group, the right bar")])
-    return Figure("How alike pairs of rows are", plot.drawing(), [below])
+    plot = halves(groups, across, _GROUP_BARS, names, ".2f", 0.0)
+    below = doc.Legend([("line b", f"{groups[0][0]}, the left bar"), ("line a", f"{groups[1][0]}, the right bar")])
+    return doc.Figure("How alike pairs of rows are", plot.drawing(), [below])
 
 
 # A head whose answers are pictures: some of them beside what went in and what is true.
@@ -291,136 +250,83 @@ _COLOURS = np.array(
 )  # fmt: skip
 
 
-def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> list[Block]:
+def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> list[doc.Block]:
     """Return pictures of some rows, from the smallest to the largest loss; nothing if the head answers none."""
     shape, targets = head.answers.shape, head.targets
     if len(shape) != 4 or min(shape[1:3]) < _SMALLEST or targets is None or head.head.loss is None:
         return []
-    if flat.kind != "classes" and shape[3] not in (1, 3):
-        return []
-    if flat.kind == "classes" and head.head.loss.class_axis(head.value) != 3:
+    if head.head.loss.class_axis(head.value) != 3 if flat.kind == "classes" else shape[3] not in (1, 3):
         return []
     losses = np.arange(shape[0], dtype=np.float64) if head.losses is None else np.nan_to_num(head.losses, nan=np.inf)
     order = np.argsort(losses, kind="stable")
-    chosen = order[evenly(len(order), _ROWS)].tolist()
     rows = []
-    for k in chosen:
-        inputs = [
-            a for a in judged.inputs(k).values() if is_picture(np.shape(a)) and np.asarray(a).dtype.kind in "fiub"
-        ]
-        shown: list[Inline] = [_image(pixels(np.asarray(inputs[0])), f"input of {name_of(k)}") if inputs else UNDEFINED]
-        shown += [_image(_pixels(a, flat), f"{what} of {name_of(k)}") for a, what in _both(head, targets, k, flat)]
+    for k in order[evenly(len(order), _ROWS)].tolist():
+        arrays = map(np.asarray, judged.inputs(k).values())
+        inputs = [a for a in arrays if is_picture(a.shape) and a.dtype.kind in "fiub"]
+        shown: list[doc.Inline] = [_image(pixels(inputs[0]), f"input of {name_of(k)}") if inputs else doc.UNDEFINED]
+        target, answer = _both(head, targets, k, flat)
+        shown += [_image(target, f"target of {name_of(k)}"), _image(answer, f"answer of {name_of(k)}")]
         loss = "" if head.losses is None else f", loss {amount(float(head.losses[k]))}"
         rows.append([name_of(k) + loss, *shown])
     caption = "Some rows" if head.losses is None else "Some rows, from the smallest to the largest loss"
-    return [*_colours(flat), Table(("Row", "Input", "True", "Answer"), rows, caption, kind="pictures")]
+    return [*_colours(flat), doc.Table(("Row", "Input", "True", "Answer"), rows, caption, kind="pictures")]
 
 
-def _colours(flat: Flat) -> list[Block]:
+def _colours(flat: Flat) -> list[doc.Block]:
     """Return which class has which colour."""
     if flat.kind != "classes":
         return []
-    shown: list[Inline] = ["Colours of the classes: "]
+    shown: list[doc.Inline] = ["Colours of the classes: "]
     for k, label in enumerate(flat.labels[: len(_COLOURS)]):
         colour = ",".join(map(str, _COLOURS[k % len(_COLOURS)].tolist()))
-        shown += [Drawing(f'<span style="background: rgb({colour})"></span>'), label]
-    return [Text(tuple(shown), "note colours")]
+        shown += [doc.Drawing(f'<span style="background: rgb({colour})"></span>'), label]
+    return [doc.Text(tuple(shown), "note colours")]
 
 
-def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[tuple[Array, str]]:
-    """Return the target and the answer of a row: pictures, or class ids ``(height, width)``."""
+def _both(head: HeadAnswers, targets: Array, k: int, flat: Flat) -> list[Array]:
+    """Return the target and the answer of a row as pictures; classes have colours."""
     target, answer = targets[k], head.answers[k]
     if flat.kind == "classes":
         ids = target.argmax(-1) if target.shape == answer.shape else target.reshape(answer.shape[:2])
-        return [(ids, "target"), (answer.argmax(-1), "answer")]
+        both = (np.asarray(each, np.int64) % len(_COLOURS) for each in (ids, answer.argmax(-1)))
+        return [np.ascontiguousarray(_COLOURS[each]) for each in both]
     if flat.probabilities and getattr(head.head.loss, "from_logits", False):
         answer = sigmoid(answer)
-    return [
-        (np.asarray(target, np.float64).reshape(answer.shape), "target"),
-        (np.asarray(answer, np.float64), "answer"),
-    ]
+    values = [np.asarray(each, np.float64).reshape(answer.shape) for each in (target, answer)]
+    is_share = flat.probabilities or flat.kind == "binary"
+    return [pixels(np.clip(each, 0, 1) if is_share else each) for each in values]
 
 
-def _pixels(values: Array, flat: Flat) -> Array:
-    if flat.kind == "classes":
-        return np.ascontiguousarray(_COLOURS[np.asarray(values, np.int64) % len(_COLOURS)])
-    clipped = np.clip(values, 0, 1) if flat.probabilities or flat.kind == "binary" else values
-    return pixels(clipped)
-
-
-def _image(image: Array, what: str) -> Drawing:
-    return Drawing(f'<img src="{small_uri(image, _ROOM)}" alt="{text(what)}">', what)
+def _image(image: Array, what: str) -> doc.Drawing:
+    return doc.Drawing(f'<img src="{small_uri(image, _ROOM)}" alt="{text(what)}">', what)
 
 
 # A head without targets: how its values are spread.
 _VALUE_UNITS = 30
 
 
-def values_head(flat: Flat) -> Table:
+def values_head(flat: Flat) -> doc.Table:
     """Return the spread of the values of each unit."""
     values = flat.scores.reshape(-1, flat.scores.shape[-1] if flat.scores.ndim > 1 else 1).astype(np.float64)
     units = values.shape[1]
     rows = []
     for k in range(min(units, _VALUE_UNITS)):
-        own = values[:, k]
-        own = own[np.isfinite(own)]
+        own = values[np.isfinite(values[:, k]), k]
         name = flat.labels[k] if len(flat.labels) == units else str(k)
-        lost = len(values) - len(own)
-        spread = (
-            [float(f(own)) for f in (np.mean, np.std, np.min, np.median, np.max)] if len(own) else [float("nan")] * 5
-        )
-        rows.append((name, *map(amount, spread), f"{lost:,}"))
+        spread = [float(f(own)) if len(own) else float("nan") for f in (np.mean, np.std, np.min, np.median, np.max)]
+        rows.append((name, *map(amount, spread), f"{len(values) - len(own):,}"))
     caption = "The head has no loss, so nothing says what is right; its values"
     caption += f", of the first {_VALUE_UNITS} of {units:,} units" if units > _VALUE_UNITS else ""
     return table(caption, ("Unit", "Mean", "Deviation", "Smallest", "Median", "Largest", "Not finite"), rows)
 
 
 # What the values of predictions mean, in plain words, for readers who do not know them.
-_CHOICES: frozenset[Kind] = frozenset(("classes", "binary", "labels"))
-_TERMS: tuple[tuple[frozenset[Kind], str, str], ...] = (
-    (
-        frozenset(("classes", "binary")),
-        "Accuracy",
-        "the share of right answers. “Always …” is that of the same answer for all rows.",
-    ),
-    (_CHOICES, "Precision", "of the rows that are called a class, the share that is of this class."),
-    (_CHOICES, "Recall", "of the rows that are of a class, the share that is called so."),
-    (_CHOICES, "F1", "the harmonic mean of precision and recall: it is high only if both are."),
-    (frozenset(("classes", "labels")), "Macro", "the mean over the classes: each one counts as much, rare or not."),
-    (
-        _CHOICES,
-        "ROC AUC",
-        "the area below the ROC curve: how often a row of a class gets a higher score for it than another; 0.5 is a guess.",
-    ),
-    (
-        _CHOICES,
-        "AP, average precision",
-        "the area below the curve of precision and recall. For rare classes it says more than the ROC AUC.",
-    ),
-    (
-        _CHOICES,
-        "Expected calibration error",
-        "how far the probabilities are from what comes true: of the answers called 80 % sure, 80 % should be right.",
-    ),
-    (frozenset(("binary",)), "Brier score", "the mean of the squared error of the probability: 0 is best."),
-    (
-        frozenset(("numbers",)),
-        "MAE, RMSE",
-        "the mean of the absolute errors; the root of the mean of the squared errors.",
-    ),
-    (
-        frozenset(("numbers",)),
-        "R²",
-        "the share of the variance that is explained: 1 is best, 0 is the answer of a constant.",
-    ),
-    (frozenset(("sequences",)), "Edits", "letters that are wrong, missing or too many: the Levenshtein distance."),
-)
-
-
-def terms(kinds: Collection[Kind]) -> list[Block]:
+def terms(kinds: Collection[Kind]) -> list[doc.Block]:
     """Return the words of these kinds of heads with their meanings; nothing if they need none."""
-    shown = [(Span(name, "b"), f": {meaning}") for of, name, meaning in _TERMS if of.intersection(kinds)]
-    return [Folded("What these values mean", [Items(shown, "note")])] if shown else []
+    known = loads(files("graphspec.show.report").joinpath("terms.json").read_text(encoding="utf-8"))
+    listed = {name: term["meaning"] for name, term in known.items() if not {*kinds}.isdisjoint(term["kinds"])}
+    shown = [(doc.Span(name, "b"), f": {meaning}") for name, meaning in listed.items()]
+    return [doc.Folded("What these values mean", [doc.Items(shown, "note")])] if shown else []
 
 
 _WORDS: dict[Kind, str] = {
@@ -435,77 +341,67 @@ _WORDS: dict[Kind, str] = {
 _UNITS = {"classes": ("class", "classes"), "labels": ("label", "labels"), "numbers": ("number", "numbers")}
 
 
-def heads(found: Findings) -> Section | None:
+def heads(found: Findings) -> doc.Section | None:
     """Return what each head answers for the judged rows; None if there are none."""
     judged = found.judged
     if judged is None or not judged.heads:
         return None
-    shown = [Group("head", _head(found, judged, name, k)) for k, name in enumerate(judged.heads)]
+    shown = [doc.Group("head", _head(found, judged, name, k)) for k, name in enumerate(judged.heads)]
     explained = terms({flatten(head).kind for head in judged.heads.values()})
     kept = len(judged.rows)
     part = f"{count(judged.total, judged.part + ' row')}"
     used = f"{'all ' if kept > 1 else ''}{part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
-    return Section("heads", "Predictions", [Text(f"From {used}.", "muted"), *shown, *explained])
+    return doc.Section("heads", "Predictions", [doc.Text(f"From {used}.", "muted"), *shown, *explained])
 
 
-def _head(found: Findings, judged: Scored, name: str, number: int) -> list[Block]:
+def _head(found: Findings, judged: Scored, name: str, number: int) -> list[doc.Block]:
     """Return what a head answers."""
     head = judged.heads[name]
     flat = flatten(head)
     loss = "no loss" if head.head.loss is None else f"loss {head.head.loss.label}"
-    parts: list[Block] = [
-        Heading(name, id=f"head-{number}"),
-        Text(f"{_purpose(flat)}; {loss}.", "muted"),
-        *(Text(f"{note[:1].upper()}{note[1:]}.", "note") for note in flat.notes),
+    parts: list[doc.Block] = [
+        doc.Heading(name, id=f"head-{number}"),
+        doc.Text(f"{_purpose(flat)}; {loss}.", "muted"),
+        *(doc.Text(f"{note[:1].upper()}{note[1:]}.", "note") for note in flat.notes),
     ]
     if not len(flat.scores):
-        return [*parts, Text(f"No {flat.noun} is left to be judged.")]
+        return [*parts, doc.Text(f"No {flat.noun} is left to be judged.")]
     return [*parts, *_body(found, judged, name, head, flat, f"head-{number}")]
 
 
-def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> list[Block]:
-    row_name = _row_names(found, judged)
+def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: Flat, anchor: str) -> list[doc.Block]:
+    place = places(found.model.spec, judged.part)
+
+    def row_name(row: int) -> str:
+        return place(judged.index(row))
+
     rules = found.baselines.get(name, ())
     match flat.kind:
-        case "classes":
-            return [
-                *classes_head(flat, anchor),
-                *_beside_rules(head, rules),
-                *example_images(judged, head, flat, row_name),
-            ]
-        case "binary":
-            return [
-                *binary_head(head, flat, anchor),
-                *_beside_rules(head, rules),
-                *example_images(judged, head, flat, row_name),
-            ]
+        case "sequences":
+            return sequences_head(head, row_name)
+        case "groups":
+            return groups_head(head)
+        case "values":
+            return [values_head(flat)]
         case "labels":
             return [*labels_head(flat), *_beside_rules(head, rules)]
         case "numbers":
             alike = is_series(found, judged, name)
             forecast = series(found, judged, name) if alike else []
-            errors = numbers_head(head, flat, rules, alike=alike)
-            return [*forecast, *errors, *example_images(judged, head, flat, row_name)]
-        case "sequences":
-            return sequences_head(head, row_name)
-        case "groups":
-            return groups_head(head)
-    return [values_head(flat)]
+            blocks = [*forecast, *numbers_head(head, flat, rules, alike=alike)]
+        case _:
+            blocks = classes_head(flat, anchor) if flat.kind == "classes" else binary_head(head, flat, anchor)
+            blocks += _beside_rules(head, rules)
+    return [*blocks, *example_images(judged, head, flat, row_name)]
 
 
-def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[Block]:
+def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[doc.Block]:
     """Return the metrics of a head of classes beside those of simple rules."""
     metrics, scores = rule_scores(head, rules)
     if len(scores) < 2:
         return []
     rows = [(name[:1].upper() + name[1:], *map(amount, values)) for name, values in scores]
     return [table("Beside simple rules", ("Answer", *(metric.capitalize() for metric in metrics)), rows, sort=False)]
-
-
-def _row_names(found: Findings, judged: Scored) -> Callable[[int], str]:
-    """Return the words for a kept row: its line, or its file."""
-    place = places(found.model.spec, judged.part)
-    return lambda row: place(judged.index(row))
 
 
 def _purpose(flat: Flat) -> str:

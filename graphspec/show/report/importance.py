@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -38,8 +39,7 @@ _MAX_FIELDS = 400
 _LEAST = 20_000  # multiply-adds that take as long as all the rest for a row of a tiny network
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """How much a loss or a metric changes when a field is permuted: the mean, and the range over the repeats."""
 
     mean: float
@@ -52,8 +52,7 @@ class Change:
         return cls(float(np.mean(values)), min(values), max(values))
 
 
-@dataclass(frozen=True)
-class Importance:
+class Importance(NamedTuple):
     """The importance of a field: the change of the loss, and of the first metric if there is one."""
 
     name: str
@@ -61,51 +60,31 @@ class Importance:
     metric: Change | None
 
 
-@dataclass(frozen=True)
-class Importances:
-    """The importance of all fields, the most important first.
+class Importances(NamedTuple):
+    """The importance of all fields, the most important first."""
 
-    Attributes:
-        rows: the rows that were looked at.
-        loss: their loss as they are.
-        metric: the name of the first metric, and its value for these rows; None without metrics.
-    """
-
-    rows: int
-    loss: float
-    metric: tuple[str, float] | None
+    rows: int  # the rows that were looked at
+    loss: float  # their loss as they are
+    metric: tuple[str, float] | None  # the name of the first metric, and its value for these rows; None without metrics
     found: Sequence[Importance]
 
 
 def measured(found: Findings) -> Importances | str | None:
     """Return how important each field is for the judged rows, or why that is not known; None with nothing to compare."""
-    if "importance" not in found.kept:
-        found.kept["importance"] = _of(found)
-    known: Importances | str | None = found.kept["importance"]
-    return known
-
-
-def _of(found: Findings) -> Importances | str | None:
     judged, model = found.judged, found.model
-    if judged is None or not judged.total or not any(h.loss is not None for h in model.spec.heads.values()):
-        return None
-    if len(grouped(fields(model.spec), model)) < 2:
-        return None
-    spec, lowered = lowered_again(model)
-    return importances(model, judged.raw, int(cost(spec, lowered, 1).total().multiply_adds))
+    if "importance" in found.kept or judged is None or not judged.total:
+        return found.kept.get("importance")
+    if any(h.loss is not None for h in model.spec.heads.values()) and len(grouped(fields(model.spec), model)) > 1:
+        work = int(cost(*lowered_again(model), 1).total().multiply_adds)
+        found.kept["importance"] = importances(model, judged.raw, work)
+    return found.kept.get("importance")
 
 
 def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances | str:
     """Permute each field in turn, and measure the loss.
 
-    A field is an input, or a feature of an array; inputs that read the same column are permuted together.
-
-    Args:
-        raw: checked raw rows.
-        work_per_row: the multiply-adds of the network for one row.
-
-    Returns:
-        The importances, or in a sentence why there are none.
+    A field is an input, or a feature of an array; inputs that read the same column are permuted together. The work for one
+    of the checked raw rows is in multiply-adds. Where there are no importances, a sentence says why.
     """
     groups = grouped(fields(model.spec), model)
     if len(groups) < 2:
@@ -161,9 +140,8 @@ def _permuted(rows: Dataset, members: Sequence[Field], name: str, seed: int, rep
 
 def _results(model: Session, rows: Dataset) -> dict[str, float]:
     """Return the losses and metrics of raw rows."""
-    return dict(
-        model.evaluate_prepared(prepared_in_memory(model, rows), max(model.spec.training.batch_size, 256)).logs()
-    )
+    size = max(model.spec.training.batch_size, 256)
+    return dict(model.evaluate_prepared(prepared_in_memory(model, rows), size).logs())
 
 
 # Which inputs matter: what becomes of the loss if the values of a field are permuted among the rows.
@@ -182,14 +160,14 @@ def importance(found: Findings) -> Section | None:
     ends = [value for each in shown for value in (each.loss.low, each.loss.high, 0.0)]
     low, high = min(ends), max(ends)
     columns = [Column("Input"), Column("Change of the loss", "barcell", fixed=True), Column("loss", "number")]
-    columns += [Column(known.metric[0], "number")] if known.metric is not None else []
+    base = f"loss {number(known.loss)}"
+    if known.metric is not None:
+        columns.append(Column(known.metric[0], "number"))
+        base += f", {known.metric[0]} {number(known.metric[1])}"
     rows = [_row(each, low, high) for each in shown]
     table = Table(columns, rows, label="Inputs by importance", sort=True, kind="importance")
     more = len(known.found) - len(shown)
     note = [Text(f"{count(more, 'less important input')} not shown.", "note")] if more else []
-    base = f"loss {number(known.loss)}"
-    if known.metric is not None:
-        base += f", {known.metric[0]} {number(known.metric[1])}"
     rows_of = count(known.rows, f"{judged.part} row")
     lead = (
         f"How much the loss rises if the values of one input are shuffled among {rows_of}: an input that the network "
@@ -214,7 +192,7 @@ def _bar(each: Importance, low: float, high: float) -> Inline:
     def at(value: float) -> float:
         return (value - low) / room * 98 + 1
 
-    if not all(map(_finite, (change.mean, change.low, change.high))):
+    if not all(map(math.isfinite, change)):
         return Span("not finite", "share")
     zero, end = at(0), at(change.mean)
     kind = "a" if change.mean >= 0 else "soft"
@@ -228,14 +206,10 @@ def _bar(each: Importance, low: float, high: float) -> Inline:
 
 
 def _signed(value: float) -> str:
-    if not _finite(value):
+    if not math.isfinite(value):
         return "not finite"
     shown = number(abs(value))
     return shown if float(shown) == 0 else f"+{shown}" if value > 0 else f"−{shown}"
-
-
-def _finite(value: float) -> bool:
-    return abs(value) < float("inf")
 
 
 # Rows that are answered too well: without a mistake, or by one field that carries it all.
@@ -256,10 +230,7 @@ def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:
     """Yield sentences about judged rows that are answered so well that a field may tell the answer.
 
     Easy data are no reason for one: a network must leave at most a fifth of the error of the best simple rule, and one of
-    several fields of a table must have nearly all of the importance; or nothing is wrong in many rows.
-
-    Args:
-        measures: whether to measure the importance of the fields for this.
+    several fields of a table must have nearly all of the importance, if it is measured; or nothing is wrong in many rows.
     """
     judged = found.judged
     left = min((verdict.left for verdict in found.verdicts), default=1.0)

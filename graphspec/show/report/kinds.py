@@ -25,27 +25,19 @@ _LONGEST = 40  # characters of a label
 
 @dataclass(frozen=True)
 class Flat:
-    """What a head answers and what is true, one entry for each position that counts.
+    """What a head answers and what is true, one entry for each position that counts."""
 
-    Attributes:
-        kind: what the head predicts: one of several ``classes``; whether or not (``binary``); which of several ``labels``
-            apply; ``numbers``; ``sequences`` of labels; a place near its group (``groups``); ``values`` without targets.
-        true: class ids ``(n,)``, bool ``(n,)`` for ``binary``, bool ``(n, units)`` for ``labels``, float ``(n, units)`` for
-            ``numbers``.
-        scores: ``(n, units)``, for ``binary`` ``(n,)``.
-        probabilities: whether the scores are probabilities.
-        labels: the names of the classes, two for ``binary``; of the units for ``numbers``.
-        noun: what a position is: ``row``, ``time step``, ``pixel``, ``position``.
-        notes: which positions do not count, and why, in sentences.
-    """
-
+    # what the head predicts: one of several ``classes``; whether or not (``binary``); which of several ``labels``
+    # apply; ``numbers``; ``sequences`` of labels; a place near its group (``groups``); ``values`` without targets
     kind: Kind
+    # class ids ``(n,)``, bool ``(n,)`` for ``binary``, bool ``(n, units)`` for ``labels``, float ``(n, units)`` for
+    # ``numbers``
     true: Array
-    scores: Array
-    probabilities: bool
-    labels: Sequence[str]
-    noun: str
-    notes: tuple[str, ...] = ()
+    scores: Array  # ``(n, units)``, for ``binary`` ``(n,)``
+    probabilities: bool  # whether the scores are probabilities
+    labels: Sequence[str]  # the names of the classes, two for ``binary``; of the units for ``numbers``
+    noun: str  # what a position is: ``row``, ``time step``, ``pixel``, ``position``
+    notes: tuple[str, ...] = ()  # which positions do not count, and why, in sentences
 
 
 def flatten(head: HeadAnswers) -> Flat:
@@ -66,24 +58,30 @@ def flatten(head: HeadAnswers) -> Flat:
         return _classes(head, answers, ids(targets, answers))
     targets, answers = _common(*aligned(targets, answers))
     if loss.targets == "one_hot" and units > 1:
-        soft = not _are_zeros_and_ones(targets)
+        soft = not ((targets == 0) | (targets == 1)).all()
         note = ("the targets are distributions; the likeliest class counts as the true one",) if soft else ()
         return _classes(head, answers, targets.argmax(-1), note)
     if loss.fits != "numbers" and _is_binary(targets):
         if units == 1:
-            return _binary(head, answers, targets)
+            flat, scores, notes = _counted(head, targets, answers, "single")
+            return Flat("binary", flat == 1, *_judged_alone(head, scores), with_labels(head, 2), _noun(head), notes)
         if producer(head.value).activation == "softmax" and (targets == 1).sum(-1).max(initial=1) == 1:
             return _classes(head, answers, targets.argmax(-1))
-        return _several(head, answers, targets)
+        flat, scores, notes = _counted(head, targets, answers, "like")
+        return Flat("labels", flat == 1, *_judged_alone(head, scores), with_labels(head, units), _noun(head), notes)
     return _numbers(head, answers, targets)
 
 
 def with_labels(head: HeadAnswers, units: int) -> list[str]:
     """Return the names of ``units`` classes: the head's labels if they fit, else their ids; long ones are shortened."""
+    named = head.head.labels is not None and len(head.head.labels) == units
+    return [shorten_end(label, _LONGEST) or "(empty)" if named else label for label in labels_of(head, units)]
+
+
+def labels_of(head: HeadAnswers, units: int) -> list[str]:
+    """Return the names of ``units`` classes: the head's labels if they fit, else their ids."""
     labels = head.head.labels
-    if labels is None or len(labels) != units:
-        return [str(k) for k in range(units)]
-    return [shorten_end(label, _LONGEST) or "(empty)" for label in labels]
+    return list(labels) if labels is not None and len(labels) == units else [str(k) for k in range(units)]
 
 
 def softmax(logits: Array) -> Array:
@@ -112,33 +110,18 @@ def _classes(head: HeadAnswers, answers: Array, true: Array, notes: tuple[str, .
     flat, scores, seen = _counted(head, true, answers, "ids")
     units, loss = answers.shape[-1], head.head.loss
     ignored = getattr(loss, "ignore_class", None)
-    flat = flat.astype(np.int64)
+    flat, noun, labels = flat.astype(np.int64), _noun(head), with_labels(head, units)
     if ignored is not None:
-        keep = flat != ignored
-        labels = with_labels(head, units)
         name = labels[ignored] if 0 <= ignored < units else str(ignored)
-        flat, scores, note = _kept(
-            flat, scores, keep, f"are of the class '{name}', which the loss ignores", _noun(head)
-        )
+        why = f"are of the class '{name}', which the loss ignores"
+        flat, scores, note = _kept(flat, scores, flat != ignored, why, noun)
         notes += note
     inside = (flat >= 0) & (flat < units)
-    flat, scores, note = _kept(flat, scores, inside, "have a class that the head does not have", _noun(head))
+    flat, scores, note = _kept(flat, scores, inside, "have a class that the head does not have", noun)
     probable = units > 1 and _is_distribution(scores)
     if has_logits(loss) and not gives_probabilities(producer(head.value)):  # type: ignore[arg-type]
         scores, probable = softmax(scores), True
-    return Flat("classes", flat, scores, probable, with_labels(head, units), _noun(head), seen + notes + note)
-
-
-def _binary(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
-    flat, scores, notes = _counted(head, targets, answers, "single")
-    scores, probable = _judged_alone(head, scores.reshape(-1))
-    return Flat("binary", flat.reshape(-1) == 1, scores, probable, with_labels(head, 2), _noun(head), notes)
-
-
-def _several(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
-    flat, scores, notes = _counted(head, targets, answers, "like")
-    scores, probable = _judged_alone(head, scores)
-    return Flat("labels", flat == 1, scores, probable, with_labels(head, answers.shape[-1]), _noun(head), notes)
+    return Flat("classes", flat, scores, probable, labels, noun, seen + notes + note)
 
 
 def _numbers(head: HeadAnswers, answers: Array, targets: Array) -> Flat:
@@ -180,14 +163,10 @@ def _counted(head: HeadAnswers, true: Array, answers: Array, form: _Form) -> tup
     true = true.reshape(-1, units) if form == "like" else true.reshape(-1)
     for values, why in ((answers, "have an answer that is no finite number"), (true, "have no finite target")):
         if np.issubdtype(values.dtype, np.floating):
-            true, answers, note = _kept(true, answers, _finite(values), why, noun)
+            finite = np.asarray(np.isfinite(values if values.ndim > 1 else values[:, None]).all(-1))
+            true, answers, note = _kept(true, answers, finite, why, noun)
             notes += note
     return true, answers, notes
-
-
-def _finite(values: Array) -> Array:
-    """Return which positions have finite numbers only, ``(n,)``."""
-    return np.asarray(np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(-1))
 
 
 def _kept(true: Array, answers: Array, keep: Array, why: str, noun: str) -> tuple[Array, Array, tuple[str, ...]]:
@@ -196,11 +175,8 @@ def _kept(true: Array, answers: Array, keep: Array, why: str, noun: str) -> tupl
     if not lost:
         return true, answers, ()
     why = why.replace("are ", "is ", 1).replace("have ", "has ", 1) if lost == 1 else why
-    return (
-        true[keep],
-        answers[keep],
-        (f"{count(lost, noun)} {why}, and {'does' if lost == 1 else 'do'} not count here",),
-    )
+    note = f"{count(lost, noun)} {why}, and {'does' if lost == 1 else 'do'} not count here"
+    return true[keep], answers[keep], (note,)
 
 
 def _noun(head: HeadAnswers) -> str:
@@ -227,14 +203,8 @@ def _is_distribution(scores: Array) -> bool:
 
 def _is_binary(targets: Array) -> bool:
     some = targets if targets.size < 1 << 22 else targets[:: max(len(targets) * targets[:1].size >> 22, 1)]
-    values: Any = np.unique(some[np.isfinite(some)] if np.issubdtype(some.dtype, np.floating) else some)
-    return (
-        0 < len(values) <= 2 and all(float(v) in (-1.0, 0.0, 1.0) for v in values) and set(values.tolist()) != {-1, 0}
-    )
-
-
-def _are_zeros_and_ones(targets: Array) -> bool:
-    return bool(((targets == 0) | (targets == 1)).all())
+    values: Any = np.unique(some[np.isfinite(some)] if np.issubdtype(some.dtype, np.floating) else some).tolist()
+    return 0 < len(values) <= 2 and set(map(float, values)) <= {-1.0, 0.0, 1.0} and set(values) != {-1, 0}
 
 
 def some(flat: Flat, most: int) -> Flat:

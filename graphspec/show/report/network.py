@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,21 +24,8 @@ from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.ir.dims import show
 from graphspec.graph.target import Target
+from graphspec.show.drawing import svg
 from graphspec.show.drawing.outline import Box, Panel, outline
-from graphspec.show.drawing.svg import (
-    FAMILIES,
-    LINE,
-    MARGIN,
-    PAD,
-    TITLE,
-    Placement,
-    arrange,
-    curve,
-    layered,
-    size,
-    text_width,
-    wrapped,
-)
 from graphspec.show.html import html_of, row_size, text
 from graphspec.show.report.rows import evenly, prepared_in_memory, run_name, shown_part, taken
 
@@ -45,7 +33,7 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.lowered import Lowered
     from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array, Value
+    from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import NodeDecl, Spec
     from graphspec.show.report.findings import Findings
 
@@ -60,32 +48,22 @@ VANISHING = 1e-3
 
 @dataclass(frozen=True)
 class Activation:
-    """A node's output for some rows.
+    """A node's output for some rows."""
 
-    Attributes:
-        mean: the mean of the absolute values.
-        zeros: the share of zeros.
-        dead: units (places on the last axis, or channels) that are 0 in all rows, and their number.
-        finite: False if there are NaN or infinite values.
-    """
-
-    mean: float
-    zeros: float
-    dead: int
+    mean: float  # the mean of the absolute values
+    zeros: float  # the share of zeros
+    dead: int  # units (places on the last axis, or channels) that are 0 in all rows, and their number
     units: int
-    finite: bool
+    finite: bool  # False if there are NaN or infinite values
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What is known of a node.
+    """What is known of a node."""
 
-    Attributes:
-        activation: None for a node that is computed once per row, before training, and for outputs that are not numbers.
-        weights, gradient: Euclidean norms over the node's trainable weights; None without any.
-    """
-
+    # None for a node that is computed once per row, before training, and for outputs that are not numbers
     activation: Activation | None = None
+    # weights, gradient: Euclidean norms over the node's trainable weights; None without any
     weights: float | None = None
     gradient: float | None = None
 
@@ -97,20 +75,14 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What is known of a network.
-
-    Attributes:
-        nodes: by name.
-        rows: whose activations and gradients were looked at; 0 if none were.
-        why_not: a sentence, if none were.
-    """
+    """What is known of a network."""
 
     spec: Spec
     lowered: Lowered
     costs: Cost
-    nodes: Mapping[str, NodeFacts]
-    rows: int
-    why_not: str = ""
+    nodes: Mapping[str, NodeFacts]  # by name
+    rows: int  # whose activations and gradients were looked at; 0 if none were
+    why_not: str = ""  # a sentence, if none were
 
     def small_gradients(self) -> list[str]:
         """Return the nodes whose gradient is 0, or small beside those of the others."""
@@ -127,21 +99,17 @@ def lowered_again(model: Session) -> tuple[Spec, Lowered]:
 
 
 def network_facts(model: Session, raw: Dataset | None) -> NetworkFacts:
-    """Look at a trained network.
-
-    Args:
-        raw: checked raw rows, for norms of activations and gradients; None if there are none.
-    """
+    """Look at a trained network; norms of activations and gradients need checked raw rows."""
     spec, lowered = lowered_again(model)
     costs = cost(spec, lowered, 1)
+    total, why_not, count = costs.total(), "", 0
     if raw is None or not len(raw):
-        return NetworkFacts(
-            spec, lowered, costs, {}, 0, "Without rows, there are no norms of activations and gradients."
-        )
-    total = costs.total()
-    count = min(ROWS, len(raw), _MAX_BYTES // max(total.activations, 1), _MAX_WORK // max(total.multiply_adds, 1))
-    if count < 1:
-        return NetworkFacts(spec, lowered, costs, {}, 0, "The network is too large to compute norms for this page.")
+        why_not = "Without rows, there are no norms of activations and gradients."
+    else:
+        count = min(ROWS, len(raw), _MAX_BYTES // max(total.activations, 1), _MAX_WORK // max(total.multiply_adds, 1))
+        why_not = "" if count else "The network is too large to compute norms for this page."
+    if raw is None or why_not:
+        return NetworkFacts(spec, lowered, costs, {}, 0, why_not)
     rows = prepared_in_memory(model, taken(raw, evenly(len(raw), count)))
     activations = _activations(model, lowered, rows)
     norms = _norms(model, spec, rows)
@@ -153,12 +121,13 @@ def network_facts(model: Session, raw: Dataset | None) -> NetworkFacts:
 
 def _activations(model: Session, lowered: Lowered, rows: Dataset) -> dict[str, Activation]:
     """Return the activations of the nodes that NumPy computes."""
-    known = {output.name: output for node in model.graph.nodes for output in node.outputs}
-    wanted: dict[str, Value] = {}
-    for name in (node.name for node in model.spec.nodes):
-        for value in (lowered.outputs.get(name) or ())[:1]:
-            if value.name in known and value.type.is_float:
-                wanted[name] = known[value.name]
+    computed = {output.name: output for node in model.graph.nodes for output in node.outputs}
+    firsts = {node.name: (lowered.outputs.get(node.name) or (None,))[0] for node in model.spec.nodes}
+    wanted = {
+        name: computed[value.name]
+        for name, value in firsts.items()
+        if value is not None and value.name in computed and value.type.is_float
+    }
     if not wanted:
         return {}
     inputs = {name: rows.inputs[name] for name in model.graph.inputs}
@@ -185,12 +154,9 @@ def activation(values: Array) -> Activation:
 
 
 def gradients(model: Session, rows: Dataset) -> dict[str, Array]:
-    """Return the gradient of the loss of one batch for every trainable weight, by name, as in a training step.
+    """Return the gradient of the loss of prepared rows, one batch, for every trainable weight, as in a training step.
 
     The weights and the statistics of the model stay as they are.
-
-    Args:
-        rows: prepared rows, all of one batch.
     """
     objective = model.objective(rows)
     indexed = as_indices(objective.graph, rows)
@@ -217,53 +183,42 @@ def _norms(model: Session, spec: Spec, rows: Dataset) -> dict[str, tuple[float, 
     names = {node.name for node in spec.nodes}
     squares: dict[str, list[float]] = {}
     for name, weight in weights.items():
-        owner = _owner(name, names)
+        owner = name  # <node>/<role> or <node>/<part>/<role>
+        while owner not in names:
+            owner = owner.rpartition("/")[0]
         sums = squares.setdefault(owner, [0.0, 0.0])
         for k, array in enumerate((weight, of[name])):
             sums[k] += float(np.square(array, dtype=np.float64).sum())
     return {name: (math.sqrt(a), math.sqrt(b)) for name, (a, b) in squares.items()}
 
 
-def _owner(weight: str, names: Sequence[str] | set[str]) -> str:
-    """Return the node that owns a weight ``<node>/<role>`` or ``<node>/<part>/<role>``."""
-    name = weight
-    while name not in names:
-        name = name.rpartition("/")[0]
-    return name
-
-
 # The drawing of a network for a page: boxes that can be chosen, with colours from the page's styles.
 def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mapping[str, str]) -> str:
-    """Return the panels beside each other as an SVG element.
+    """Return the panels beside each other as an SVG element, with marks at nodes with a problem.
 
-    A box with nodes is a button whose ``data-nodes`` has their numbers.
-
-    Args:
-        numbers: of the nodes, by name; boxes of others are no buttons.
-        flagged: nodes with a problem, and what it is.
+    A box of nodes that have ``numbers`` is a button whose ``data-nodes`` has these.
     """
-    names = sorted({box.family for panel in panels for box in panel.boxes.values() if box.family})
-    families = {name: k % len(FAMILIES) for k, name in enumerate(names)}
+    families = {name: k % len(svg.FAMILIES) for k, name in enumerate(svg.families(panels))}
     parts: list[str] = []
-    x, height = MARGIN, 0.0
-    for column in arrange([(p, layered({k: size(b) for k, b in p.boxes.items()}, p.arrows)) for p in panels]):
+    x, height = svg.MARGIN, 0.0
+    for column in svg.arrange(panels):
         y, widest = 4.0, 0.0
         for panel, layout in column:
-            lines = wrapped(panel) if panel is not panels[0] else [""]
-            width = max(layout.width, *(text_width(line) * 1.25 for line in lines), 120.0)
-            top = y + (TITLE + LINE * max(len(lines) - 2, 0) if lines != [""] else 8.0)
-            parts += _heading(lines, x, y)
-            left = x + (width - layout.width) / 2
-            parts.append(f'<g transform="translate({left:.1f} {top:.1f})">')
-            parts += [f'<path class="arrow" d="{curve(p)}" marker-end="url(#network-tip)"/>' for p in layout.arrows]
+            lines = svg.wrapped(panel) if panel is not panels[0] else []  # the page has the title of the network
+            width = max(layout.width, *(svg.text_width(line) * 1.25 for line in lines), 120.0)
+            top = y + (svg.TITLE + svg.LINE * max(len(lines) - 2, 0) if lines else 8.0)
+            parts += svg.heading(lines, x, y, text)
+            parts.append(f'<g transform="translate({x + (width - layout.width) / 2:.1f} {top:.1f})">')
+            parts += [f'<path class="arrow" d="{svg.curve(p)}" marker-end="url(#network-tip)"/>' for p in layout.arrows]
             for key, box in panel.boxes.items():
-                parts += _box(box, layout, key, families, numbers, flagged)
+                family = f" family-{families[box.family]}" if box.family else ""
+                parts += _box(box, layout.places[key], family, numbers, flagged)
             parts.append("</g>")
-            y = top + layout.height + MARGIN
+            y = top + layout.height + svg.MARGIN
             widest = max(widest, width)
-        x += widest + MARGIN * 2
+        x += widest + svg.MARGIN * 2
         height = max(height, y)
-    width = x - MARGIN
+    width = x - svg.MARGIN
     return (
         f'<svg class="network" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
         'role="group" aria-label="The network: boxes from inputs to heads"><defs><marker id="network-tip" '
@@ -274,34 +229,18 @@ def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mappin
 
 def legend(panels: Sequence[Panel]) -> str:
     """Return the families of the layers with their colours."""
-    names = sorted({box.family for panel in panels for box in panel.boxes.values() if box.family})
-    items = "".join(
-        f'<li><span class="swatch family-{k % len(FAMILIES)}"></span>{text(name)}</li>' for k, name in enumerate(names)
-    )
-    return f'<ul class="legend">{items}</ul>' if len(names) > 1 else ""
-
-
-def _heading(lines: Sequence[str], x: float, y: float) -> Iterator[str]:
-    title, *about = lines
-    if title:
-        yield f'<text class="heading" x="{x:.0f}" y="{y + 16:.0f}">{text(title)}</text>'
-    for k, line in enumerate(about):
-        yield f'<text x="{x:.0f}" y="{y + 36 + LINE * k:.0f}">{text(line)}</text>'
+    swatches = [
+        f'<li><span class="swatch family-{k % len(svg.FAMILIES)}"></span>{text(name)}</li>'
+        for k, name in enumerate(svg.families(panels))
+    ]
+    return f'<ul class="legend">{"".join(swatches)}</ul>' if len(swatches) > 1 else ""
 
 
 def _box(
-    box: Box,
-    layout: Placement,
-    key: str,
-    families: Mapping[str, int],
-    numbers: Mapping[str, int],
-    flagged: Mapping[str, str],
+    box: Box, place: svg.Place, family: str, numbers: Mapping[str, int], flagged: Mapping[str, str]
 ) -> Iterator[str]:
-    place = layout.places[key]
     left, top = -place.width / 2, -place.height / 2
-    corner = min(place.height / 2, 18) if box.kind in ("input", "head") else 5
     known = [str(numbers[name]) for name in box.nodes if name in numbers]
-    family = f" family-{families[box.family]}" if box.family else ""
     problem = next((flagged[name] for name in box.nodes if name in flagged), "")
     button = f' role="button" tabindex="0" aria-pressed="false" data-nodes="{" ".join(known)}"' if known else ""
     named = f' aria-description="{text(problem)}"' if problem and known else ""
@@ -311,10 +250,10 @@ def _box(
     if box.kind == "block":
         for shift in (6, 3):
             yield f'<rect class="behind" x="{left + shift:.0f}" y="{top + shift:.0f}" {size_of} rx="5"/>'
-    yield f'<rect x="{left:.0f}" y="{top:.0f}" {size_of} rx="{corner:.0f}"/>'
+    yield f'<rect x="{left:.0f}" y="{top:.0f}" {size_of} rx="{svg.corner(box, place):.0f}"/>'
     for k, line in enumerate([box.title, *box.lines]):
         name = ' class="title"' if k == 0 else ""
-        yield f'<text{name} y="{top + PAD / 2 + LINE * k + 13:.0f}">{text(line)}</text>'
+        yield f'<text{name} y="{top + svg.PAD / 2 + svg.LINE * k + 13:.0f}">{text(line)}</text>'
     if problem:
         yield f'<circle class="flag" cx="{place.width / 2:.0f}" cy="{top:.0f}" r="6"/>'
     yield "</g>"
@@ -356,16 +295,9 @@ def network(found: Findings) -> Section:
 def _with_room(known: NetworkFacts, lines: dict[str, Row]) -> set[str]:
     """Return the nodes whose lines of the table the page has room for: all, or the most expensive ones."""
     costs = known.costs.nodes
-    kept: set[str] = set()
-    room = _TABLE
-    for name in sorted(lines, key=lambda name: (costs[name].multiply_adds, costs[name].trainable), reverse=True)[
-        :DRAWN
-    ]:
-        room -= row_size(lines[name], _COLUMNS)
-        if room < 0:
-            break
-        kept.add(name)
-    return kept
+    ordered = sorted(lines, key=lambda name: (costs[name].multiply_adds, costs[name].trainable), reverse=True)[:DRAWN]
+    totals = accumulate(row_size(lines[name], _COLUMNS) for name in ordered)
+    return {name for name, total in zip(ordered, totals, strict=True) if total <= _TABLE}
 
 
 def _picture(known: NetworkFacts, numbers: dict[str, int], flagged: dict[str, str]) -> str:
@@ -402,20 +334,17 @@ def _problems(known: NetworkFacts) -> dict[str, str]:
     found: dict[str, str] = {}
     small = {*known.small_gradients()}
     for node in known.spec.nodes:
-        facts = known.nodes.get(node.name)
-        if facts is None:
-            continue
+        facts = known.nodes.get(node.name, NodeFacts())
         active = facts.activation
         if active is not None and not active.finite:
             found[node.name] = "has values that are not finite"
         elif facts.gradient is not None and not math.isfinite(facts.gradient):
             found[node.name] = "has a gradient that is not finite"
         elif active is not None and active.dead and _is_relu(node):
-            found[node.name] = (
-                f"{active.dead:,} of {count(active.units, 'unit')} are 0 in all {known.rows:,} rows (dead)"
-            )
+            units = count(active.units, "unit")
+            found[node.name] = f"{active.dead:,} of {units} are 0 in all {known.rows:,} rows (dead)"
         elif node.name in small:
-            what = "no gradient at all" if facts.gradient == 0 else "a gradient far smaller than the others'"
+            what = "a gradient far smaller than the others'" if facts.gradient else "no gradient at all"
             found[node.name] = f"gets {what}"
     return found
 
@@ -438,7 +367,7 @@ def _notes(known: NetworkFacts, flagged: dict[str, str]) -> list[Block]:
     if not flagged:
         return []
     worst = sorted(flagged, key=share)
-    items: list[Inline] = [(Span(_short(name), "code"), f" {flagged[name]}") for name in worst[:_PROBLEMS]]
+    items: list[Inline] = [(Span(shorten_middle(name, 60), "code"), f" {flagged[name]}") for name in worst[:_PROBLEMS]]
     more = len(worst) - _PROBLEMS
     return [Items([*items, *([f"{more:,} more, marked in red below"] if more > 0 else [])], "problems")]
 
@@ -449,9 +378,11 @@ def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str
     shapes = "; ".join(show(v.shape) + ("" if v.dtype == "float32" else f" {v.dtype}") for v in outputs)
     size = cost.trainable + cost.frozen
     frozen = f" ({cost.frozen:,} frozen)" if cost.frozen else ""
-    active = facts.activation
+    active, dead = facts.activation, Cell("")
+    if active is not None and _is_relu(node):
+        dead = Cell(f"{active.dead:,} of {active.units:,}", float(active.dead), "bad" if active.dead > 0 else "")
     cells: list[Inline | Cell] = [
-        _short(node.name),
+        shorten_middle(node.name, 60),
         node.type or f"weights of {node.share}",
         shorten_end(_arguments(node), _ARGUMENTS),
         shapes,
@@ -460,9 +391,7 @@ def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str
         Cell(human(cost.activations), float(cost.activations)) if cost.activations else "",
         "" if active is None else number(active.mean),
         "" if active is None else percent(active.zeros),
-        ""
-        if active is None or not _is_relu(node)
-        else Cell(f"{active.dead:,} of {active.units:,}", float(active.dead), "bad" if active.dead > 0 else ""),
+        dead,
         _gradient(facts, small),
     ]
     problem = (("problem", flagged[node.name]),) if node.name in flagged else ()
@@ -498,7 +427,3 @@ def _value(value: Any) -> str:
         few = ", ".join(_value(v) for v in value[:6])
         return f"[{few}{', …' if len(value) > 6 else ''}]"
     return str(value)
-
-
-def _short(name: str) -> str:
-    return shorten_middle(name, 60)

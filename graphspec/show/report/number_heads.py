@@ -16,7 +16,7 @@ from graphspec.data.batches import in_batches
 from graphspec.data.new_rows import rows_at_end
 from graphspec.language.declarations import MICROSECONDS
 from graphspec.show.drawing.curves import Scale, linear
-from graphspec.show.report.baselines import answering, starts_of
+from graphspec.show.report.baselines import answering
 from graphspec.show.report.charts import Named, Plot, amount, table
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, flatten
@@ -45,23 +45,18 @@ _COLUMNS = ("MAE", "RMSE", "Median absolute error", "Mean error", "R²")
 
 
 def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False) -> list[Block]:
-    """Return the errors of a head beside those of simple rules, and charts of them.
-
-    Args:
-        alike: whether all units are the same quantity, such as the steps of a forecast: they share the charts.
-    """
+    """Return the errors of a head beside those of simple rules, and charts of them, which ``alike`` units share."""
     units = flat.true.shape[1]
-    names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
-    scores = determination(flat.true, flat.scores)
     parts: list[Block] = [_summary(head, flat, rules)]
-    shown, title = (flat.true.reshape(-1), flat.scores.reshape(-1)), ""
+    true, predicted, title = flat.true.reshape(-1), flat.scores.reshape(-1), ""
     if units > 1 and not alike:
-        order = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable")
-        worst = int(order[0])
+        names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
+        scores = determination(flat.true, flat.scores)
+        order = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable").tolist()
+        worst = order[0]
         parts.append(_outputs(flat, names, order))
-        shown, title = (flat.true[:, worst], flat.scores[:, worst]), f", {names[worst]}"
+        true, predicted, title = flat.true[:, worst], flat.scores[:, worst], f", {names[worst]}"
         parts.append(Text(f"The charts show the output with the lowest R²: {names[worst]}."))
-    true, predicted = shown
     if len(true) > _CHARTED:
         chosen = evenly(len(true), _CHARTED)
         parts.append(Text(f"The charts are of {_CHARTED:,} of {len(true):,} values, spread evenly.", "note"))
@@ -73,49 +68,41 @@ def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
     """Return the errors of all outputs together, with those of simple rules for the same rows."""
     kept, rows = known_rows(head, rules)
     own = flat if len(rows) in (0, len(head.answers)) else flatten(answering(head, head.answers, rows))
-    answers = [("This network", own)]
-    answers += [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
+    others = [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
     shown = []
-    for name, of in answers:
-        errors = number_errors(of.true.reshape(-1), of.scores.reshape(-1))
-        shown.append((name[:1].upper() + name[1:], *_cells(errors), _r2(_mean(determination(of.true, of.scores)))))
+    for name, of in [("This network", own), *others]:
+        errors, r2 = number_errors(of.true.reshape(-1), of.scores.reshape(-1)), determination(of.true, of.scores)
+        mean = float(np.nanmean(r2)) if np.isfinite(r2).any() else float("nan")
+        shown.append((name[:1].upper() + name[1:], *_cells(errors, mean)))
     caption = f"Errors of {count(own.true.size, 'value')}, in the target's own unit"
     caption += ", where all of these have an answer" if own is not flat else ""
     caption += "; R² is the mean of the outputs" if flat.true.shape[1] > 1 else ""
     return table(caption, ("Answer", *_COLUMNS), shown, sort=False)
 
 
-def _cells(e: NumberErrors) -> list[str]:
+def _cells(e: NumberErrors, r2: float) -> list[str]:
     bias = 0.0 if abs(e.bias) <= 1e-9 * e.rmse else e.bias  # no rounding errors
-    return [amount(e.mae), amount(e.rmse), amount(e.median), f"{'+' if bias > 0 else ''}{amount(bias)}"]
+    return [amount(e.mae), amount(e.rmse), amount(e.median), f"{'+' if bias > 0 else ''}{amount(bias)}", _r2(r2)]
 
 
 def _r2(value: float) -> str:
     return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1000 else amount(value)  # no -0
 
 
-def _mean(scores: Array) -> float:
-    """Return the mean of the scores that are defined."""
-    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
-
-
-def _outputs(flat: Flat, names: list[str], order: Array) -> Table:
+def _outputs(flat: Flat, names: list[str], order: list[int]) -> Table:
     """Return the errors of each output; of very many, of those with the lowest R², the first ones of ``order``."""
-    caption = "Each output"
-    chosen = range(len(names))
+    caption, chosen = "Each output", list(range(len(names)))
     if len(names) > _OUTPUTS:
-        chosen = order[:_OUTPUTS].tolist()
-        caption = f"The {_OUTPUTS} outputs with the lowest R², of {len(names):,}"
+        caption, chosen = f"The {_OUTPUTS} outputs with the lowest R², of {len(names):,}", order[:_OUTPUTS]
     found = [(names[k], number_errors(flat.true[:, k], flat.scores[:, k])) for k in chosen]
-    return table(caption, ("Output", *_COLUMNS), [(name, *_cells(e), _r2(e.r2)) for name, e in found])
+    return table(caption, ("Output", *_COLUMNS), [(name, *_cells(e, e.r2)) for name, e in found])
 
 
 def _against(true: Array, predicted: Array, title: str) -> Figure:
     """Return the chart of predicted against true values: dots, or cells with a colour if there are many."""
-    ends = [float(f(x)) for x in (true, predicted) for f in (np.min, np.max)]
-    scale = linear(ends)
+    scale = linear([float(f(x)) for x in (true, predicted) for f in (np.min, np.max)])
     e = number_errors(true, predicted)
-    summary = f"Predicted against true values{title}: {count(e.count, 'value')}, R² {_r2(e.r2)}, "
+    summary = f"Predicted against true values{title}: {count(e.size, 'value')}, R² {_r2(e.r2)}, "
     summary += f"mean absolute error {amount(e.mae)}"
     plot = Plot(scale, scale, "True", "Predicted", summary)
     below = "On the line, predicted and true values are equal."
@@ -126,8 +113,7 @@ def _against(true: Array, predicted: Array, title: str) -> Figure:
         plot.dots([(float(true[k]), float(predicted[k])) for k in far], tips, "b", 3.5)
         below += f" The {count(len(far), 'largest error')} {'is' if len(far) == 1 else 'are'} larger dots."
     else:
-        levels = _density(plot, scale, true, predicted)
-        below += f" The stronger the colour, the more values: {levels}."
+        below += f" The stronger the colour, the more values: {_density(plot, scale, true, predicted)}."
     plot.line([(scale.low, scale.low), (scale.high, scale.high)], "soft")
     return Figure(f"Predicted against true{title}", plot.drawing(), [Text(below, "note")])
 
@@ -160,15 +146,14 @@ def _spread(true: Array, predicted: Array, title: str) -> Figure:
     edges = np.linspace(across.low, across.high, _BARS + 1)
     counts = np.histogram(near, edges)[0]
     mean = float(errors.mean())
-    summary = (
-        f"Errors{title}, predicted minus true: mean {amount(mean)}, half of them from {amount(q1)} to {amount(q3)}"
-    )
+    half = f"from {amount(q1)} to {amount(q3)}"
+    summary = f"Errors{title}, predicted minus true: mean {amount(mean)}, half of them {half}"
     plot = Plot(across, linear([0.0, float(counts.max())]), "Predicted minus true", "Values", summary)
     shown = [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True) if n]
     plot.bars(shown, [f"{count(n, 'value')} from {a:.4g} to {b:.4g}" for a, b, n in shown])
     if across.low <= 0 <= across.high:
         plot.line([(0, plot.up.low), (0, plot.up.high)], "soft")
-    below = f"Half of the errors are from {amount(q1)} to {amount(q3)}."
+    below = f"Half of the errors are {half}."
     below += f" {count(far, 'error')} further away {'is' if far == 1 else 'are'} not drawn." if far else ""
     return Figure(f"Errors{title}", plot.drawing(), [Text(below, "note")])
 
@@ -187,7 +172,7 @@ def _by_value(true: Array, predicted: Array, title: str) -> Figure:
     plot.line([(across.low, 0), (across.high, 0)], "soft")
     for k, b in enumerate(found):
         tip = (
-            f"predicted {amount(b.low)} to {amount(b.high)} ({count(b.count, 'value')}): median error {amount(b.p50)}, "
+            f"predicted {amount(b.low)} to {amount(b.high)} ({count(b.size, 'value')}): median error {amount(b.p50)}, "
             f"half from {amount(b.p25)} to {amount(b.p75)}"
         )
         plot.box(k + 1.0, 10, (b.p5, b.p25, b.p50, b.p75, b.p95), tip)
@@ -196,7 +181,7 @@ def _by_value(true: Array, predicted: Array, title: str) -> Figure:
 
 
 # Charts of a series along time: the last stretch of the judged rows, and what is forecast after the last row.
-_STRETCH_WIDTH = 480
+_WIDTH = 480
 _DAY = MICROSECONDS["d"]
 _LONG, _STEPS = 60, 200  # steps of a chart: of days or months, and at most
 _TICKS = 5
@@ -221,30 +206,23 @@ def future_of(model: Session, source: DataSource, name: str, group: int) -> list
 
 @dataclass(frozen=True)
 class Stretch:
-    """The judged windows of a series.
+    """The judged windows of a series."""
 
-    Attributes:
-        times: of all windows.
-        unit: the name of what is forecast.
-        starts: the step at which each kept window begins; ``targets``, its future, ``(n, horizon)``.
-    """
-
-    times: Times
-    unit: str
-    starts: Array
+    times: Times  # of all windows
+    unit: str  # the name of what is forecast
+    starts: Array  # the step at which each kept window begins; ``targets``, its future, ``(n, horizon)``
     targets: Array
 
     def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> Figure:
         """Return the chart of the truth and of forecasts that follow each other, in about the last week.
 
-        Args:
-            chosen: the kept windows of one series, in the order of time.
-            drawn: the truth, and what else is drawn for each kept window, ``(n, horizon)``.
+        The ``chosen`` windows are those of one series, in the order of time. What is ``drawn`` has a value for each step of
+        each kept window; the first is the truth.
         """
         horizon, firsts = self.targets.shape[1], self.starts[chosen] + self.times.past
         windows: list[int] = []
         before = int(firsts[-1]) + horizon
-        span = max(self._span(), horizon)
+        span = max(_span(self.times.series), horizon)
         for k in range(len(chosen) - 1, -1, -1):  # windows whose futures do not overlap, the last one first
             if firsts[k] + horizon <= before and firsts[-1] - firsts[k] < span:
                 windows.insert(0, k)
@@ -253,14 +231,12 @@ class Stretch:
         rows = chosen[windows]
         values = [np.concatenate([of[row] for row in rows]) for _, of in drawn]
         finite = np.concatenate([v[np.isfinite(v)] for v in values])
-        e = number_errors(values[0], values[1])
         series = self.times.series
-        ends = [series.time_of(low), series.time_of(high)]
-        when = f", {ends[0]} to {ends[1]}" if ends[0] else ""
-        summary = f"Forecasts of {count(horizon, 'step')} beside the truth{when}: {count(len(values[0]), 'step')}, "
-        summary += f"mean absolute error {amount(e.mae)}"
+        first, last = series.time_of(low), series.time_of(high)
+        summary = f"Forecasts of {count(horizon, 'step')} beside the truth{f', {first} to {last}' if first else ''}: "
+        summary += f"{count(len(values[0]), 'step')}, mean absolute error {amount(number_errors(*values[:2]).mae)}"
         across = _axis(series, low, high)
-        plot = Plot(across, linear(finite.tolist()), "Time", self.unit, summary, width=_STRETCH_WIDTH)
+        plot = Plot(across, linear(finite.tolist()), "Time", self.unit, summary, width=_WIDTH)
         for (tip, of), kind in reversed(list(zip(drawn, _KINDS, strict=False))):
             points = [
                 [(int(firsts[k]) + h, v) for h, v in enumerate(of[row].tolist()) if np.isfinite(v)]
@@ -287,19 +263,19 @@ class Stretch:
         summary = f"After the last row, {first} to {until}: {amount(begin)} to {amount(final)}"
         low = int(known[0][0]) if known else end
         across = _axis(series, low, max(end + len(ahead), low + 1))
-        plot = Plot(across, linear([v for _, v in [*known, *points]]), "Time", self.unit, summary, width=_STRETCH_WIDTH)
+        plot = Plot(across, linear([v for _, v in [*known, *points]]), "Time", self.unit, summary, width=_WIDTH)
         plot.line(known, "soft", tip="the last rows")
         plot.line(points, "a", tip="the forecast")
         plot.dots(points[-len(ahead) :], [f"{time}: {amount(value)}" for time, value in ahead])
         entries = [*([("line soft", "the last rows")] if known else []), ("line a", "the forecast")]
         return Figure("After the last row", plot.drawing(), [Legend(entries)])
 
-    def _span(self) -> int:
-        """Return how many steps a chart has: a week of them, or some."""
-        every = self.times.series.every
-        if every is None or not every.unit:
-            return _STEPS
-        return _LONG if every.in_days else int(min(7 * _DAY // every.size, _STEPS))
+
+def _span(series: Series) -> int:
+    """Return how many steps a chart has: a week of them, or some."""
+    if series.every is None or not series.every.unit:
+        return _STEPS
+    return _LONG if series.every.in_days else int(min(7 * _DAY // series.every.size, _STEPS))
 
 
 def _axis(series: Series, low: int, high: int) -> Named:
@@ -318,13 +294,11 @@ def _axis(series: Series, low: int, high: int) -> Named:
             names = [time.rpartition(" ")[0] or time for time in times]  # all at midnight
         else:
             ticks, names = ticks[::2], names[::2]
-    wide = max(float(high), low + 1.0)
-    return Named(float(low), wide, tuple(map(float, ticks)), names=tuple(names))
+    return Named(float(low), max(float(high), low + 1.0), tuple(map(float, ticks)), names=tuple(names))
 
 
 # A forecast of a series: beside the truth over a week, what comes after the last row, and its error at each step ahead.
 _POINTS = 200
-_WIDTH = 480
 
 
 def is_series(found: Findings, judged: Scored, name: str) -> bool:
@@ -346,7 +320,7 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
     answers = head.answers.reshape(len(head.answers), -1).astype(np.float64)
     targets = head.targets.reshape(len(head.targets), -1).astype(np.float64)
     finite = np.asarray(np.isfinite(answers).all(1) & np.isfinite(targets).all(1))
-    starts = starts_of(judged)
+    starts = judged.places
     if not finite.any():
         return []
     steps = answers.shape[1]

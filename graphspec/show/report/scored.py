@@ -32,74 +32,49 @@ _LOSS = "each:"  # names of heads contain no colon
 
 @dataclass(frozen=True)
 class HeadAnswers:
-    """What a head answers for the kept rows.
+    """What a head answers for the kept rows."""
 
-    Attributes:
-        head: its declaration.
-        value: its type and mask in the graph.
-        answers: its values, ``(n, …)``; of several quantiles the middle one.
-        targets: as the loss reads them: class ids, one-hot rows, numbers or label sequences; None without a loss.
-        mask: bool, ``(n, time)``, False where a time step does not count; None without a mask.
-        losses: one value per row, ``(n,)``: the mean over the row's own values that count; None if the loss has no
-            value per row.
-        lengths: for CTC, ``length`` and ``input_length`` of every row, if the data have them.
-    """
-
-    head: HeadDecl
-    value: Value
-    answers: Array
+    head: HeadDecl  # its declaration
+    value: Value  # its type and mask in the graph
+    answers: Array  # its values, ``(n, …)``; of several quantiles the middle one
+    # as the loss reads them: class ids, one-hot rows, numbers or label sequences; None without a loss
     targets: Array | None
-    mask: Array | None
+    mask: Array | None  # bool, ``(n, time)``, False where a time step does not count; None without a mask
+    # one value per row, ``(n,)``: the mean over the row's own values that count; None if the loss has no value per row
     losses: Array | None
-    lengths: Mapping[str, Array]
+    lengths: Mapping[str, Array]  # for CTC, ``length`` and ``input_length`` of every row, if the data have them
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A part of the data with the network's answers.
+    """A part of the data with the network's answers."""
 
-    Attributes:
-        part: ``train``, ``validation`` or ``test``.
-        raw: its checked raw rows, as apps feed them; index ``raw.chosen`` first where it is not None.
-        total: the number of its rows.
-        rows: which of them were kept, ``(n,)``, rising, counted from 0.
-        heads: by name.
-        results: all losses and metrics over all rows: the values of ``graphspec evaluate``.
-        meanings: the meaning of each value of a metric with several values, by key.
-        tables: the metrics that are tables.
-    """
+    part: str  # ``train``, ``validation`` or ``test``
+    raw: Dataset  # its checked raw rows, as apps feed them; index ``raw.chosen`` first where it is not None
+    total: int  # the number of its rows
+    rows: Array  # which of them were kept, ``(n,)``, rising, counted from 0
+    heads: Mapping[str, HeadAnswers]  # by name
+    results: Mapping[str, float]  # all losses and metrics over all rows: the values of ``graphspec evaluate``
+    meanings: Mapping[str, str]  # the meaning of each value of a metric with several values, by key
+    tables: list[ResultTable]  # the metrics that are tables
 
-    part: str
-    raw: Dataset
-    total: int
-    rows: Array
-    heads: Mapping[str, HeadAnswers]
-    results: Mapping[str, float]
-    meanings: Mapping[str, str]
-    tables: list[ResultTable]
+    @property
+    def places(self) -> Array:
+        """The indices of the kept rows in their source; of windows, where they begin in the order of time."""
+        return np.asarray(self.rows if self.raw.chosen is None else self.raw.chosen[self.rows])
 
     def index(self, row: int) -> int:
         """Return the index of a kept row, ``row``, in its source."""
-        index = int(self.rows[row])
-        return index if self.raw.chosen is None else int(self.raw.chosen[index])
+        return int(self.places[row])
 
     def inputs(self, row: int) -> dict[str, Array]:
-        """Return the raw inputs of a kept row: arrays without the batch axis, by input.
-
-        Args:
-            row: its place among the kept rows.
-        """
+        """Return the raw inputs of a kept row, given by its place among these: arrays without the batch axis."""
         index = self.index(row)
         return {name: array[index] for name, array in self.raw.inputs.items()}
 
 
 def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Scored:
-    """Evaluate a part of the data, and keep the answers for up to ``MAX_ROWS`` of its rows.
-
-    Args:
-        raw: checked raw rows.
-        running: their losses and metrics, if these have just been computed.
-    """
+    """Evaluate checked raw rows, unless that has just been done, and keep the answers for up to ``MAX_ROWS`` of them."""
     size = model.spec.training.batch_size
     prepared = model.prepared(raw)
     running = running or model.evaluate_prepared(prepared, size)
@@ -163,15 +138,12 @@ def _computed(model: Session, rows: Dataset, size: int) -> dict[str, Array]:
 
 def _put(collected: dict[str, Array], name: str, array: Array, start: int, total: int) -> None:
     """Copy a batch into the array of all rows, which grows where later batches have longer sequences."""
-    whole = collected.get(name)
-    shape = (total, *array.shape[1:])
-    if whole is None:
-        whole = collected[name] = np.zeros(shape, array.dtype)
-    elif whole.shape != shape:
-        larger = np.zeros((total, *np.maximum(whole.shape[1:], array.shape[1:])), array.dtype)
-        larger[tuple(slice(n) for n in whole.shape)] = whole
-        whole = collected[name] = larger
-    whole[(slice(start, start + len(array)), *(slice(n) for n in array.shape[1:]))] = array
+    whole, sizes = collected.get(name), array.shape[1:]
+    if whole is None or whole.shape[1:] != sizes:
+        old = np.zeros((0, *sizes), array.dtype) if whole is None else whole
+        whole = collected[name] = np.zeros((total, *np.maximum(old.shape[1:], sizes)), array.dtype)
+        whole[tuple(map(slice, old.shape))] = old
+    whole[(slice(start, start + len(array)), *map(slice, sizes))] = array
 
 
 def _wanted(model: Session, objective: Objective) -> dict[str, Value]:

@@ -13,23 +13,14 @@ if TYPE_CHECKING:
 
 
 # Precision, recall and F1 of classes from a confusion matrix, the pairs that are confused most, and top-k accuracy.
-@dataclass(frozen=True)
-class ClassScores:
-    """The scores of each class, ``(classes,)``, NaN where they are not defined.
+class ClassScores(NamedTuple):
+    """The scores of each class, ``(classes,)``, NaN where they are not defined."""
 
-    Attributes:
-        support: rows of the class.
-        called: rows that are predicted as the class.
-        precision: not defined for a class that is never predicted.
-        recall: not defined for a class that never occurs.
-        f1: not defined for a class that neither occurs nor is predicted.
-    """
-
-    support: Array
-    called: Array
-    precision: Array
-    recall: Array
-    f1: Array
+    support: Array  # rows of the class
+    called: Array  # rows that are predicted as the class
+    precision: Array  # not defined for a class that is never predicted
+    recall: Array  # not defined for a class that never occurs
+    f1: Array  # not defined for a class that neither occurs nor is predicted
 
     def macro(self) -> tuple[float, float, float]:
         """Return the mean precision, recall and F1 over the classes that occur or are predicted.
@@ -44,11 +35,7 @@ class ClassScores:
 
 
 def class_scores(tp: Array, support: Array, called: Array) -> ClassScores:
-    """Return the scores of classes from the counts of each, ``(classes,)``.
-
-    Args:
-        tp: rows of the class that are predicted as it.
-    """
+    """Return the scores of classes from the counts of each, ``(classes,)``; ``tp`` are rows that are predicted right."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return ClassScores(support, called, tp / called, tp / support, 2 * tp / (support + called))
 
@@ -63,50 +50,30 @@ def confused(counts: Array, most: int) -> list[tuple[int, int, int]]:
     wrong = counts.astype(np.int64)
     np.fill_diagonal(wrong, 0)
     flat = wrong.ravel()
-    order = np.argsort(-flat, kind="stable")[:most]
-    size = len(counts)
-    return [(int(k) // size, int(k) % size, int(flat[k])) for k in order if flat[k]]
+    order = np.argsort(-flat, kind="stable")[:most].tolist()
+    return [(*divmod(k, len(counts)), int(flat[k])) for k in order if flat[k]]
 
 
 def top_k(true: Array, scores: Array, k: int) -> float:
-    """Return the share of rows in which fewer than ``k`` scores exceed that of the true class.
-
-    Args:
-        true: class ids, ``(n,)``.
-        scores: ``(n, classes)``.
-    """
+    """Return the share of rows in which fewer than ``k`` scores, ``(n, classes)``, exceed that of the true class."""
     own = np.take_along_axis(scores, true[:, None], 1)
     return float(np.mean(np.count_nonzero(scores > own, axis=1) < k)) if len(true) else float("nan")
 
 
 # Errors of predicted numbers, beside what a constant answer would reach.
-@dataclass(frozen=True)
-class NumberErrors:
-    """The errors of some predicted numbers, in their own unit.
+class NumberErrors(NamedTuple):
+    """The errors of some predicted numbers, in their own unit."""
 
-    Attributes:
-        count: how many.
-        mae: the mean absolute error.
-        rmse: the root of the mean squared error.
-        median: the median absolute error.
-        bias: the mean of predicted minus true.
-        r2: the coefficient of determination; NaN if all true values are equal.
-    """
-
-    count: int
-    mae: float
+    size: int  # how many
+    mae: float  # mae, rmse: the mean absolute error, and the root of the mean squared error
     rmse: float
-    median: float
-    bias: float
-    r2: float
+    median: float  # the median absolute error
+    bias: float  # the mean of predicted minus true
+    r2: float  # the coefficient of determination; NaN if all true values are equal
 
 
 def number_errors(true: Array, predicted: Array) -> NumberErrors:
-    """Return the errors of ``predicted``, ``(n,)``, n at least 1.
-
-    Args:
-        predicted: ``(n,)``, or a single value for all rows, ``()``.
-    """
+    """Return the errors of ``predicted``, ``(n,)``, n at least 1, or a single value for all rows, ``()``."""
     t = true.astype(np.float64)
     differences = np.asarray(predicted, np.float64) - t
     spread = float(np.square(t - t.mean()).sum())
@@ -119,25 +86,19 @@ def number_errors(true: Array, predicted: Array) -> NumberErrors:
 
 
 def determination(true: Array, predicted: Array) -> Array:
-    """Return the coefficient of determination of each output, ``(units,)``; NaN where all true values are equal.
-
-    Args:
-        true: ``(n, units)``.
-        predicted: ``(n, units)``, or the same for all rows, ``(units,)``.
-    """
+    """Return the coefficient of determination of each output of ``(n, units)``; NaN where all true values are equal."""
     spread = np.square(true - true.mean(0)).sum(0)
     squares = np.square(predicted - true).sum(0)
     varies = spread > 1e-12 * np.square(true).sum(0)
     return np.where(varies, 1 - squares / np.where(varies, spread, 1), np.nan)
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """The spread of some values: the range of their predictions, their number, and quantiles of their errors."""
 
     low: float
     high: float
-    count: int
+    size: int
     p5: float
     p25: float
     p50: float
@@ -146,20 +107,15 @@ class Box:
 
 
 def boxes(predicted: Array, differences: Array, groups: int = 10) -> list[Box]:
-    """Return the spread of the errors by predicted value: groups of equal size in rising order, ties in one group.
-
-    Args:
-        predicted, differences: ``(n,)``.
-    """
+    """Return the spread of the errors by predicted value: groups of equal size in rising order, ties in one group."""
     edges = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)))
-    found = []
     numbers = np.searchsorted(edges[1:-1], predicted, side="left") if len(edges) > 2 else np.zeros(len(predicted), int)
-    for k in range(max(len(edges) - 1, 1)):
-        chosen = numbers == k
-        if chosen.any():
-            spread = np.quantile(differences[chosen], [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
-            own = predicted[chosen]
-            found.append(Box(float(own.min()), float(own.max()), int(chosen.sum()), *spread))
+    found = []
+    for k in np.unique(numbers).tolist():
+        own, off = predicted[numbers == k], differences[numbers == k]
+        found.append(
+            Box(float(own.min()), float(own.max()), len(own), *np.quantile(off, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
+        )
     return found
 
 
@@ -169,46 +125,31 @@ FEW = 20
 """Rows below which the share of a bin says little: with 20 rows, its standard error is up to 11 points."""
 
 
-@dataclass(frozen=True)
-class Bin:
-    """The rows whose probability is above ``low`` and at most ``high``.
-
-    Attributes:
-        low, high: the ends of the bin.
-        count: its number of rows, at least 1.
-        probability: their mean probability.
-        share: the share of them that is right.
-    """
+class Bin(NamedTuple):
+    """The rows whose probability is above ``low`` and at most ``high``: their number, at least 1, and their means."""
 
     low: float
     high: float
-    count: int
+    size: int
     probability: float
-    share: float
+    share: float  # the share of them that is right
 
 
 def reliability(probabilities: Array, right: Array, bins: int = BINS) -> list[Bin]:
     """Return the bins of equal width that have rows, in rising order.
 
-    The bins are ``((m - 1) / M, m / M]``; 0 belongs to the first one.
-
-    Args:
-        probabilities: of what is called, from 0 to 1, ``(n,)``: of the top class, or of the positive class.
-        right: bool, whether it is so, ``(n,)``.
+    The bins are ``((m - 1) / M, m / M]``; 0 belongs to the first one. The probabilities are those of what is called, the top
+    class or the positive one; ``right`` is whether it is so.
 
     Source: Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, section 2.
     """
     edges = np.linspace(0, 1, bins + 1)
     numbers = np.searchsorted(edges[1:-1], probabilities, side="left")
     counts = np.bincount(numbers, minlength=bins)
-    sums = np.bincount(numbers, probabilities.astype(np.float64), bins)
-    hits = np.bincount(numbers, right.astype(np.float64), bins)
-    return [
-        Bin(
-            float(edges[k]), float(edges[k + 1]), int(counts[k]), float(sums[k] / counts[k]), float(hits[k] / counts[k])
-        )
-        for k in np.flatnonzero(counts).tolist()
-    ]
+    kept = np.flatnonzero(counts)
+    sums, hits = (np.bincount(numbers, x.astype(np.float64), bins)[kept] / counts[kept] for x in (probabilities, right))
+    columns = (edges[kept], edges[kept + 1], counts[kept], sums, hits)
+    return [Bin(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def calibration_error(bins: list[Bin]) -> float:
@@ -216,23 +157,18 @@ def calibration_error(bins: list[Bin]) -> float:
 
     Source: Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, equation 3.
     """
-    total = sum(b.count for b in bins)
-    return sum(abs(b.share - b.probability) * b.count for b in bins) / total if total else float("nan")
+    total = sum(b.size for b in bins)
+    return sum(abs(b.share - b.probability) * b.size for b in bins) / total if total else float("nan")
 
 
 # Curves of a score against yes and no: ROC, precision and recall, exact, with one point per different score.
 @dataclass(frozen=True)
 class Curve:
-    """A curve, and the area below it.
+    """A curve, and the area below it."""
 
-    Attributes:
-        x, y: its points, ``(points,)``, in rising order of ``x``.
-        area: for ROC the area by the trapezoidal rule, for precision and recall the average precision.
-    """
-
-    x: Array
+    x: Array  # x, y: its points, ``(points,)``, in rising order of ``x``
     y: Array
-    area: float
+    area: float  # for ROC the area by the trapezoidal rule, for precision and recall the average precision
 
     def points(self, most: int = 80) -> list[tuple[float, float]]:
         """Return about ``most`` of its points, evenly spaced along the curve, with both ends."""
@@ -246,62 +182,39 @@ class Curve:
 
 
 def both_curves(positive: Array, scores: Array) -> tuple[Curve | None, Curve | None]:
-    """Return :func:`roc` and :func:`precision_recall` of the same scores, which are sorted once."""
-    counts = _counts(positive, scores)
-    return _roc(*counts), _precision_recall(*counts)
+    """Return the ROC curve, and the precision over the recall; None unless there are rows of both kinds.
+
+    ROC is the true positive rate over the false positive rate. The area below the other curve is the average precision: the
+    precisions at all thresholds, each weighted by the rise of the recall. It begins with the precision of its first
+    threshold. Scores are finite, and larger for rows that are likelier positive.
+    """
+    tp, fp = _counts(positive, scores)
+    if not tp[-1] or not fp[-1]:
+        return None, None
+    rate, recall, precision = fp / fp[-1], tp / tp[-1], tp / np.maximum(tp + fp, 1)
+    precision[0] = precision[1]
+    area = float(np.sum(np.diff(rate) * (recall[1:] + recall[:-1]) / 2))
+    return Curve(rate, recall, area), Curve(recall, precision, float(np.sum(np.diff(recall) * precision[1:])))
 
 
 def roc(positive: Array, scores: Array) -> Curve | None:
-    """Return the true positive rate over the false positive rate; None unless there are rows of both kinds.
-
-    Args:
-        positive: bool, ``(n,)``.
-        scores: larger for rows that are likelier positive, finite, ``(n,)``.
-    """
-    return _roc(*_counts(positive, scores))
-
-
-def _roc(tp: Array, fp: Array) -> Curve | None:
-    if not tp[-1] or not fp[-1]:
-        return None
-    x, y = fp / fp[-1], tp / tp[-1]
-    return Curve(x, y, float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)))
+    """Return the first of :func:`both_curves`."""
+    return both_curves(positive, scores)[0]
 
 
 def precision_recall(positive: Array, scores: Array) -> Curve | None:
-    """Return the precision over the recall; None unless there are rows of both kinds.
-
-    The area is the average precision: the precisions at all thresholds, each weighted by the rise of the recall. The
-    curve begins with the precision of its first threshold.
-
-    Args:
-        positive: bool, ``(n,)``.
-        scores: finite, ``(n,)``.
-    """
-    return _precision_recall(*_counts(positive, scores))
-
-
-def _precision_recall(tp: Array, fp: Array) -> Curve | None:
-    if not tp[-1] or not fp[-1]:
-        return None
-    recall, precision = tp / tp[-1], tp / np.maximum(tp + fp, 1)
-    precision[0] = precision[1]
-    return Curve(recall, precision, float(np.sum(np.diff(recall) * precision[1:])))
+    """Return the second of :func:`both_curves`."""
+    return both_curves(positive, scores)[1]
 
 
 def macro(curves: Sequence[Curve], steps: int = 80) -> Curve:
-    """Return the mean of curves over the same axis, and the mean of their areas.
-
-    Args:
-        curves: at least one.
-    """
+    """Return the mean of curves, at least one, over the same axis, and the mean of their areas."""
     x = np.linspace(0, 1, steps)
     y = np.mean([np.interp(x, c.x, c.y) for c in curves], axis=0)
     return Curve(x, y, float(np.mean([c.area for c in curves])))
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """The confusion counts at some thresholds, each int64, ``(thresholds,)``."""
 
     tp: Array
@@ -311,13 +224,7 @@ class Counts:
 
 
 def at_thresholds(positive: Array, scores: Array, thresholds: Array) -> Counts:
-    """Return the confusion counts at thresholds: a row is called positive if its score is larger.
-
-    Args:
-        positive: bool, ``(n,)``.
-        scores: finite, ``(n,)``.
-        thresholds: in any order.
-    """
+    """Return the confusion counts at thresholds: a row is called positive if its score, which is finite, is larger."""
     yes, no = np.sort(scores[positive]), np.sort(scores[~positive])
     fn, tn = np.searchsorted(yes, thresholds, "right"), np.searchsorted(no, thresholds, "right")
     return Counts(len(yes) - fn, len(no) - tn, fn, tn)

@@ -18,7 +18,7 @@ from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, answering
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, flatten
-from graphspec.show.report.rows import Field, evenly, fields
+from graphspec.show.report.rows import evenly, fields
 from graphspec.vocabulary.losses.regression import MeanSquaredError
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ def deal(scored: Scored, rng: np.random.Generator) -> Array:
     if times is None:
         order, count = rng.permutation(rows), min(GROUPS, rows)
     else:
-        chosen = scored.rows if scored.raw.chosen is None else scored.raw.chosen[scored.rows]
-        first, last = times.first[chosen], times.last[chosen]
+        first, last = times.first[scored.places], times.last[scored.places]
         order = np.argsort(first, kind="stable")
         length = max(int(np.max(last - first)) + 1, 1)  # a stretch is at least as long as a window
         stretches = (int(first.max()) - int(first.min()) + 1) // length
@@ -183,8 +182,14 @@ def _interval_metrics(
     counters = np.zeros((groups, size))
     order = np.argsort(group, kind="stable")
     for k, rows in enumerate(np.split(order, np.cumsum(np.bincount(group))[:-1])):
+        values = dict(losses)
+        targets: dict[str, Array] = {}
+        for name, head in scored.heads.items():
+            values |= {name: head.answers[rows]} | ({} if head.mask is None else {mask_of(name): head.mask[rows]})
+            targets |= {} if head.targets is None else {name: head.targets[rows]}
+            targets |= {name + s: head.lengths[s[1:]][rows] for s in (LENGTH, STEPS) if s[1:] in head.lengths}
         running.count_in(counters[k])
-        running.add(len(rows), {**losses, **_interval_values(scored, rows)}, _targets(scored, rows))
+        running.add(len(rows), values, targets)
     whole = counters.sum(axis=0)
     running.count_in(whole)
     middle = {key: value for key, value in running.logs().items() if key not in logged_losses(model.spec)}
@@ -198,19 +203,6 @@ def _interval_metrics(
     return {key: (middle[key], resampled[:, k]) for k, key in enumerate(keys)}, shares
 
 
-def _interval_values(scored: Scored, rows: Array) -> Mapping[str, Array]:
-    values = {name: answers.answers[rows] for name, answers in scored.heads.items()}
-    masks = {mask_of(n): answers.mask[rows] for n, answers in scored.heads.items() if answers.mask is not None}
-    return values | masks
-
-
-def _targets(scored: Scored, rows: Array) -> Mapping[str, Array]:
-    found = {n: answers.targets[rows] for n, answers in scored.heads.items() if answers.targets is not None}
-    for name, answers in scored.heads.items():
-        found |= {name + s: answers.lengths[s[1:]][rows] for s in (LENGTH, STEPS) if s[1:] in answers.lengths}
-    return found
-
-
 _VALUES = 1 << 22  # answers that are compared
 _FEW_KNOWN = 0.5  # share of the rows; a rule that answers fewer is left out
 _SURE = 1e-7
@@ -218,33 +210,21 @@ _SURE = 1e-7
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a head compares with the best simple rule.
-
-    Attributes:
-        head: its name.
-        metric: ``accuracy``, ``log loss``, ``mean absolute error`` or ``root mean squared error``.
-        score: the network's.
-        baseline: the name of the best rule.
-        other: the rule's score.
-        gain: the 95 % interval of how much better the network is; None for too few rows.
-        rows: on how many of the kept rows both answer.
-        noun: what is judged: rows, time steps, pixels.
-    """
+    """How a head compares with the best simple rule."""
 
     head: str
-    metric: str
-    score: float
+    metric: str  # ``accuracy``, ``log loss``, ``mean absolute error`` or ``root mean squared error``
+    score: float  # score, other: the network's, and that of the rule, ``baseline``
     baseline: str
     other: float
-    gain: Interval | None
-    rows: int
-    noun: str = "row"
+    gain: Interval | None  # the 95 % interval of how much better the network is; None for too few rows
+    rows: int  # on how many of the kept rows both answer
+    noun: str = "row"  # what is judged: rows, time steps, pixels
 
     @property
     def better(self) -> bool | None:
         """Whether the network is better; None if other rows might say otherwise."""
-        ahead = self.score > self.other if self.metric == "accuracy" else self.score < self.other
-        if not ahead:
+        if not (self.score > self.other if self.metric == "accuracy" else self.score < self.other):
             return False
         return True if self.gain is not None and self.gain.low > 0 else None
 
@@ -277,12 +257,10 @@ class Line(NamedTuple):
 
 def lines(found: Sequence[Verdict]) -> list[Line]:
     """Return the verdicts in words, a line for each head."""
-    heads = list(dict.fromkeys(verdict.head for verdict in found))
+    heads = {verdict.head: [each for each in found if each.head == verdict.head] for verdict in found}
     shown = []
-    for head in heads:
-        own = [verdict for verdict in found if verdict.head == head]
-        said = " ".join(map(str, own))
-        ways = [verdict.better for verdict in own]
+    for head, own in heads.items():
+        said, ways = " ".join(map(str, own)), [verdict.better for verdict in own]
         shown.append(Line(f"{head}: {said}" if len(heads) > 1 else said, True if True in ways else ways[-1]))
     return shown
 
@@ -401,7 +379,6 @@ def _share(value: float) -> str:
 
 
 # Fields that alone give away the target, among the training rows of a network.
-
 _GIVEN_ROWS = 20_000
 """Training rows that are looked at, spread evenly; of wide tables, fewer."""
 _GIVEN_VALUES = 4_000_000
@@ -412,17 +389,16 @@ ASK = "would you know it when you ask?"
 
 
 def given_away(model: Session, train: Dataset) -> dict[str, str]:
-    """Return the fields that alone give away a target, each with how: nothing for windows, whose past has the target.
-
-    Args:
-        train: checked raw rows.
-    """
+    """Return the fields that alone give away a target, each with how: nothing for windows, whose past has the target."""
     if train.times is not None or not len(train):
         return {}
-    single = [f for f in fields(model.spec) if _is_single(f, train.inputs[f.input])][:_FIELDS]
+    arrays = [(f, train.inputs[f.input]) for f in fields(model.spec)]
+    single = [f for f, a in arrays if a.ndim == 1 or (a.ndim == 2 and (f.place is not None or a.shape[1] == 1))][
+        :_FIELDS
+    ]
     rows = evenly(len(train), min(_GIVEN_ROWS, _GIVEN_VALUES // max(len(single), 1)))
     places = rows if train.chosen is None else train.chosen[rows]
-    blocks = {name: _given_rows(train.inputs[name], places) for name in dict.fromkeys(f.input for f in single)}
+    blocks = {name: np.asarray(train.inputs[name][places]) for name in dict.fromkeys(f.input for f in single)}
     columns = {}
     for field in single:
         values = field.of(blocks).reshape(-1)
@@ -435,25 +411,17 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
         target: Any = train.targets.get(name)
         summary = None if target is None else summarize(head, model.graph.outputs[name], train)
         if isinstance(target, Strings):
-            codes = Values.of_texts(_given_rows(target, places).reshape(-1).tolist())
+            codes = Values.of_texts(np.asarray(target[places]).reshape(-1).tolist())
         elif isinstance(summary, ClassShares) and summary.positions == 1 and not summary.several:
-            answers = _given_rows(target, places).reshape(len(rows), -1)
+            answers = np.asarray(target[places]).reshape(len(rows), -1)
             ids = answers[:, 0] if answers.shape[1] == 1 else answers.argmax(1)
             codes = Values(np.maximum(ids.astype(np.int64), 0), None, summary.labels)  # -1 means no, too
         elif isinstance(summary, Numbers) and summary.values == 1:
-            codes = Values.of_numbers(_given_rows(target, places).reshape(-1))
+            codes = Values.of_numbers(np.asarray(target[places]).reshape(-1))
         else:
             continue
         found |= giving_away(columns, codes, classes=codes.numbers is None)
     return found
-
-
-def _is_single(field: Field, array: Array) -> bool:
-    return array.ndim == 1 or (array.ndim == 2 and (field.place is not None or array.shape[1] == 1))
-
-
-def _given_rows(array: Any, places: Array) -> Array:
-    return np.asarray(array[places])
 
 
 def _given_values(values: Array, missing: Array) -> Values:

@@ -30,7 +30,7 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import html_of, row_size, text
 from graphspec.show.report.charts import spark
-from graphspec.show.report.kinds import sigmoid, softmax
+from graphspec.show.report.kinds import labels_of, sigmoid, softmax
 from graphspec.show.report.rows import Field, as_wide_as_pictures, fields, places, source_name
 
 if TYPE_CHECKING:
@@ -49,12 +49,7 @@ _LISTED = 12  # numbers of an array that are listed; of more, a line is drawn
 
 
 def shown(field: Field, value: Array, room: int = 4000) -> Inline:
-    """Return the value of a field for one row.
-
-    Args:
-        value: without the batch axis.
-        room: characters for a picture.
-    """
+    """Return the value of a field for one row; a picture has at most about ``room`` characters."""
     value = np.asarray(value)
     picture = as_picture(value)
     if picture is not None:
@@ -63,10 +58,10 @@ def shown(field: Field, value: Array, room: int = 4000) -> Inline:
         return Span("empty", "missing")
     if value.dtype == object:
         return _texts(field, value)
+    line = value.reshape(-1)
     if value.size == 1:
-        return MISSING if field.missing(value).any() else plain(value.reshape(-1)[0])
-    line = value.reshape(-1) if value.size == max(value.shape) else None
-    if line is None:
+        return MISSING if field.missing(value).any() else plain(line[0])
+    if value.size != max(value.shape):
         return _summary(field, value)
     if line.dtype.kind != "f":
         return _runs(["missing" if v == MISSING_INTEGER else str(v) for v in line.tolist()])
@@ -116,10 +111,12 @@ def series(values: Array) -> str:
     """Return a sentence about a series: its length, its range, and its gaps."""
     finite = values[np.isfinite(values)]
     gaps = len(values) - len(finite)
-    about = (
-        f", from {compact(finite.min())} to {compact(finite.max())}, last {compact(finite[-1])}" if finite.size else ""
-    )
+    about = f"{_between(finite)}, last {compact(finite[-1])}" if finite.size else ""
     return f"{len(values):,} values{about}" + (f", {gaps:,} missing" if gaps else "")
+
+
+def _between(values: Array) -> str:
+    return f", from {compact(values.min())} to {compact(values.max())}"
 
 
 def excerpt(value: str) -> Inline:
@@ -162,7 +159,7 @@ def _summary(field: Field, value: Array) -> str:
         return f"array {sizes}"
     gone = int(field.missing(value).sum())
     kept = value[np.isfinite(value) & ~field.missing(value)]
-    about = f", from {compact(kept.min())} to {compact(kept.max())}, mean {compact(kept.mean())}" if kept.size else ""
+    about = f"{_between(kept)}, mean {compact(kept.mean())}" if kept.size else ""
     return f"array {sizes}{about}" + (f", {gone:,} missing" if gone else "")
 
 
@@ -172,25 +169,20 @@ _STEPS = 24  # time steps, or classes that apply to a row, that are listed
 
 @dataclass(frozen=True)
 class Verdict:
-    """The truth and the answer for a row.
-
-    Attributes:
-        wrong: whether they are different classes; None if they are no classes.
-        marked: whether the wrong ones of several are marked themselves.
-    """
+    """The truth and the answer for a row."""
 
     truth: Inline
     answer: Inline
-    wrong: bool | None = None
-    marked: bool = False
+    wrong: bool | None = None  # whether they are different classes; None if they are no classes
+    marked: bool = False  # whether the wrong ones of several are marked themselves
+
+    def cell(self) -> Cell:
+        """Return the answer, marked if it is wrong."""
+        return Cell(self.answer, kind="wrong" if self.wrong and not self.marked else "")
 
 
 def verdict(found: HeadAnswers, row: int) -> Verdict:
-    """Return what a head says of a kept row, and what is true.
-
-    Args:
-        row: its place among the kept rows; the head has targets.
-    """
+    """Return what a head with targets says of a kept row, given by its place among these, and what is true."""
     loss, targets = found.head.loss, found.targets
     assert loss is not None
     assert targets is not None
@@ -198,29 +190,25 @@ def verdict(found: HeadAnswers, row: int) -> Verdict:
     if loss.targets == "labels":
         return _letters(found, row, target)
     if loss.targets == "groups":
-        field = Field(found.head.name, found.head.name)
-        return Verdict(f"group {plain(target.reshape(-1)[0])}", shown(field, found.answers[row]))
+        return Verdict(f"group {plain(target.reshape(-1)[0])}", shown(_field(found), found.answers[row]))
     if loss.targets in ("ids", "one_hot"):
         axis = (loss.class_axis(found.value) or found.value.rank - 1) - 1
-        answer = _probabilities(np.moveaxis(answer, axis, -1), found, several=True)
+        answer = _probable(np.moveaxis(answer, axis, -1), found, softmax)
         ids = np.moveaxis(target, axis, -1).argmax(-1) if loss.targets == "one_hot" else np.rint(target)
         ids = ids.astype(np.int64)
         return _class(found, ids, answer) if answer.ndim == 1 else _steps(found, row, ids, answer)
     if loss.binary or loss.fits == "classes" or (loss.fits is None and found.head.labels is not None):
-        return _binary(found, row, target, _probabilities(answer, found, several=False))
+        return _binary(found, row, target, _probable(answer, found, sigmoid))
     return _numbers(found, row, np.asarray(target, np.float64), answer)
 
 
-def _probabilities(values: Array, found: HeadAnswers, *, several: bool) -> Array:
+def _probable(values: Array, found: HeadAnswers, activation: Callable[[Array], Array]) -> Array:
     """Return probabilities where the head outputs logits; other values stay."""
-    if not getattr(found.head.loss, "from_logits", False):
-        return values
-    return softmax(values) if several else sigmoid(values)
+    return activation(values) if getattr(found.head.loss, "from_logits", False) else values
 
 
-def _labels(found: HeadAnswers, count: int) -> Sequence[str]:
-    labels = found.head.labels
-    return labels if labels is not None and len(labels) == count else [str(k) for k in range(count)]
+def _field(found: HeadAnswers) -> Field:
+    return Field(found.head.name, found.head.name)
 
 
 def _with_share(label: str, value: float) -> Inline:
@@ -230,19 +218,20 @@ def _with_share(label: str, value: float) -> Inline:
 
 
 def _class(found: HeadAnswers, target: Array, answer: Array) -> Verdict:
-    labels, truth = _labels(found, len(answer)), int(target.reshape(-1)[0])
+    labels, truth = labels_of(found, len(answer)), int(target.reshape(-1)[0])
     best = int(answer.argmax()) if not np.isnan(answer).any() else -1
-    known = 0 <= truth < len(answer)
-    true = _with_share(labels[truth], answer[truth]) if known else f"class {truth}"
+    true = _with_share(labels[truth], answer[truth]) if 0 <= truth < len(answer) else f"class {truth}"
     return Verdict(true, _with_share(labels[best], answer[best]) if best >= 0 else "not a number", truth != best)
 
 
 def _steps(found: HeadAnswers, row: int, ids: Array, answer: Array) -> Verdict:
     """Return the labels of the time steps that count."""
     maps = np.stack([ids, answer.argmax(-1)]).astype(np.float32)
-    if ids.ndim == 2 and as_picture(maps[0]) is not None:
-        return _maps(found, maps, answer.shape[-1])
-    labels = _labels(found, answer.shape[-1])
+    if ids.ndim == 2 and as_picture(maps[0]) is not None:  # the pixels of a picture
+        true, said = (shown(_field(found), each / max(answer.shape[-1] - 1, 1), 2500) for each in maps)
+        differ = maps[0] != maps[1]
+        return Verdict(true, (said, " ", Span(f"{percent(float(differ.mean()))} wrong", "share")), bool(differ.any()))
+    labels = labels_of(found, answer.shape[-1])
     best, counts = answer.argmax(-1).reshape(-1), np.ones(ids.shape, bool)
     if found.mask is not None and found.mask[row].shape == ids.shape:
         counts = found.mask[row]
@@ -262,30 +251,22 @@ def _steps(found: HeadAnswers, row: int, ids: Array, answer: Array) -> Verdict:
     return Verdict(listed(truth), (listed(best[kept]), " ", about), bool(wrong.any()), marked)
 
 
-def _maps(found: HeadAnswers, maps: Array, classes: int) -> Verdict:
-    """Return the classes of the pixels of a picture as pictures, the truth and the answer."""
-    field, scaled, wrong = Field(found.head.name, found.head.name), maps / max(classes - 1, 1), maps[0] != maps[1]
-    share = Span(f"{percent(float(wrong.mean()))} wrong", "share")
-    return Verdict(shown(field, scaled[0], 2500), (shown(field, scaled[1], 2500), " ", share), bool(wrong.any()))
-
-
 def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdict:
     """Return the class of a head with one unit, or the classes that apply of one with several."""
     if answer.size == 1:
-        labels = _labels(found, 2)
+        labels = labels_of(found, 2)
         value, truth = float(answer.reshape(-1)[0]), float(target.reshape(-1)[0])
-        positive = value > 0.5
-        inside = 0 <= value <= 1
+        positive, inside = value > 0.5, 0 <= value <= 1
         share = value if positive or not inside else 1 - value
-        right = int(truth > 0) if truth in (-1, 0, 1) else None
         said = "not a number" if np.isnan(value) else _with_share(labels[int(positive)], share)
-        if right is None:
+        if truth not in (-1, 0, 1):
             return Verdict(plain(truth), said)
+        right = int(truth > 0)
         truly = _with_share(labels[right], value if right else 1 - value) if inside else labels[right]
         return Verdict(truly, said, bool(positive != right))
     if answer.ndim > 1:
         return _numbers(found, row, np.asarray(target, np.float64), answer)
-    labels = _labels(found, answer.shape[-1])
+    labels = labels_of(found, answer.shape[-1])
     applies, claimed = target > 0.5, answer > 0.5
     most = np.argsort(-answer, kind="stable")
 
@@ -299,7 +280,7 @@ def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdi
 
 def _letters(found: HeadAnswers, row: int, target: Array) -> Verdict:
     """Return the text of a row of a CTC head, read along its best path."""
-    classes = label_texts(_labels(found, found.answers.shape[-1]), letters=True)
+    classes = label_texts(labels_of(found, found.answers.shape[-1]), letters=True)
     mask = None if found.mask is None else found.mask[row : row + 1]
     steps = found.lengths.get("input_length")
     letters = np.array(classes, object)[predicted_letters(found.answers[row : row + 1], mask)]
@@ -311,25 +292,21 @@ def _letters(found: HeadAnswers, row: int, target: Array) -> Verdict:
 
 
 def _numbers(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdict:
-    name = found.head.name
+    picture = as_picture(found.answers[row])
     if answer.size == 1 and target.size == 1:
         value, truth = float(answer.reshape(-1)[0]), float(target.reshape(-1)[0])
         off = value - truth
         sign = "+" if off > 0 else "−" if off < 0 else ""
         error: Inline = (" ", Span(f"{sign}{compact(abs(off))}", "share")) if np.isfinite(off) else ""
         return Verdict(plain(truth), (compact(value), error))
-    picture = as_picture(found.answers[row])
-    if picture is not None and target.shape == answer.shape:
-        field = Field(name, name)
-        return Verdict(shown(field, target.astype(np.float32), 2500), shown(field, found.answers[row], 2500))
-    if answer.size == max(answer.shape) and target.size == answer.size:
-        lines = [("soft", target.reshape(-1)), ("b", answer.reshape(-1))]
-        about = f"true (grey): {series(target.reshape(-1))}\npredicted (orange): {series(answer.reshape(-1))}"
-        both = spark(lines, about, tall=True)
-        off = np.abs(target.reshape(-1) - answer.reshape(-1))
-        return Verdict("", (both, Span(f"mean error {number(float(off.mean()))}", "share")))
-    field = Field(name, name)
-    return Verdict(shown(field, target.astype(np.float32)), shown(field, found.answers[row]))
+    if (picture is None or target.shape != answer.shape) and target.size == answer.size == max(answer.shape):
+        true, said = target.reshape(-1), answer.reshape(-1)
+        about = f"true (grey): {series(true)}\npredicted (orange): {series(said)}"
+        both = spark([("soft", true), ("b", said)], about, tall=True)
+        return Verdict("", (both, Span(f"mean error {number(float(np.abs(true - said).mean()))}", "share")))
+    room = 4000 if picture is None or target.shape != answer.shape else 2500
+    field = _field(found)
+    return Verdict(shown(field, target.astype(np.float32), room), shown(field, found.answers[row], room))
 
 
 # The rows with the largest losses, with their raw records: where the network is wrong, and how sure it is of it.
@@ -395,15 +372,6 @@ def _apart(order: Array, spans: tuple[Array, Array], limit: int) -> Array:
     return order[kept]
 
 
-def _spans(judged: Scored) -> tuple[Array, Array] | None:
-    """Return the first and the last time of each kept row; None if the rows are no windows."""
-    times = judged.raw.times
-    if times is None:
-        return None
-    chosen = judged.rows if judged.raw.chosen is None else judged.raw.chosen[judged.rows]
-    return times.first[chosen], times.last[chosen]
-
-
 def _about(found: Findings, judged: Scored) -> Text:
     name = source_name(found.model.spec, judged.part)
     kept = "" if len(judged.rows) == judged.total else f", of {len(judged.rows):,} rows spread evenly over them"
@@ -414,98 +382,85 @@ def _about(found: Findings, judged: Scored) -> Text:
     return Text((lead, of, ". Look for errors in the data first, then for what these rows have in common."))
 
 
+@dataclass(frozen=True)
+class Case:
+    """One of the worst rows: its raw inputs, where it is in the data, its verdict and its loss."""
+
+    inputs: Mapping[str, Array]
+    title: str
+    verdict: Verdict
+    score: float
+
+
 def _head(
     judged: Scored, head: HeadAnswers, described: Sequence[Field], place: Callable[[int], str], room: int
 ) -> list[Block]:
-    ordered = largest(head, spans=_spans(judged))
+    times = judged.raw.times
+    ordered = largest(head, spans=None if times is None else (times.first[judged.places], times.last[judged.places]))
     if ordered is None:
         name = Span(head.head.name, "b")
         return [Text(("The loss of ", name, " is of whole batches: no row has a loss of its own."))]
-    rows, scores = ordered
-    inputs = [judged.inputs(int(row)) for row in rows]
-    titles = [place(judged.index(int(row))) for row in rows]
-    if counted := all(title.endswith(_COUNTED) for title in titles):
-        titles = [title.removesuffix(_COUNTED) for title in titles]
-    verdicts = [verdict(head, int(row)) for row in rows]
+    rows = [(row, place(judged.index(row)), score) for row, score in zip(*(x.tolist() for x in ordered), strict=True)]
+    counted = all(title.endswith(_COUNTED) for _, title, _ in rows)
+    cases = [
+        Case(judged.inputs(row), title.removesuffix(_COUNTED) if counted else title, verdict(head, row), score)
+        for row, title, score in rows
+    ]
     by = "loss" if head.losses is not None else "mean absolute error"
-    short = all(is_short(field.of(values)) for values in inputs for field in described)
-    draw = _table if short and described else _cards
-    blocks, kept = draw(described, inputs, titles, verdicts, scores, by, room)
-    notes: list[Inline] = []
-    if counted:
-        notes.append("Rows are counted from 1.")
-    if any(not v.truth for v in verdicts):
+    short = all(is_short(field.of(case.inputs)) for case in cases for field in described)
+    blocks, kept = (_table if short and described else _cards)(described, cases, by, room)
+    notes: list[Inline] = ["Rows are counted from 1."] if counted else []
+    if any(not case.verdict.truth for case in cases):
         notes.append((Span("", "key line soft"), " true, ", Span("", "key line b"), " predicted."))
-    if any(v.wrong is not None for v in verdicts):
-        wrong = sum(v.wrong is True for v in verdicts)
-        of = f"{wrong} of these {count(len(rows), 'row')} {'has' if wrong == 1 else 'have'}"
+    if any(case.verdict.wrong is not None for case in cases):
+        wrong = sum(case.verdict.wrong is True for case in cases)
+        of = f"{wrong} of these {count(len(cases), 'row')} {'has' if wrong == 1 else 'have'}"
         notes.append(f"{of if wrong else 'None of them has'} a wrong answer.")
-    if kept < len(rows):
-        notes.append(f"{count(len(rows) - kept, 'row')} more would make the page too large.")
+    if kept < len(cases):
+        notes.append(f"{count(len(cases) - kept, 'row')} more would make the page too large.")
     said = tuple((" " if k else "", note) for k, note in enumerate(notes))
     return [*([Text(said, "note")] if notes else []), *blocks]
 
 
-def _table(
-    described: Sequence[Field],
-    inputs: Sequence[Mapping[str, Array]],
-    titles: Sequence[str],
-    verdicts: Sequence[Verdict],
-    scores: Array,
-    by: str,
-    room: int,
-) -> tuple[list[Block], int]:
+def _table(described: Sequence[Field], cases: Sequence[Case], by: str, room: int) -> tuple[list[Block], int]:
     """Return the rows as a table with a column for each field, and how many there was room for."""
-    shown_fields = described[:_COLUMNS]
-    kinds = ["" if field.of(inputs[0]).dtype == object else "number" for field in shown_fields]
+    listed = described[:_COLUMNS]
     columns = [Column("Row"), Column(by.capitalize(), "number"), Column("True"), Column("Predicted")]
-    columns += [Column(field.name, kind) for field, kind in zip(shown_fields, kinds, strict=True)]
+    columns += [Column(f.name, "" if f.of(cases[0].inputs).dtype == object else "number") for f in listed]
     rows: list[list[Inline | Cell]] = []
-    for values, title, said, score in zip(inputs, titles, verdicts, scores.tolist(), strict=True):
-        answer = Cell(said.answer, kind=_mark(said))
-        row = [title, number(score), said.truth, answer, *(shown(f, f.of(values)) for f in shown_fields)]
+    for case in cases:
+        values = [shown(field, field.of(case.inputs)) for field in listed]
+        row = [case.title, number(case.score), case.verdict.truth, case.verdict.cell(), *values]
         room -= row_size(row, columns)
         if rows and room < 0:
             break
         rows.append(row)
-    more = len(described) - len(shown_fields)
+    more = len(described) - len(listed)
     note = [Text(f"{count(more, 'more column')} not shown.", "note")] if more else []
     return [Table(columns, rows, label="The worst rows", sort=True, kind="cases"), *note], len(rows)
 
 
-def _mark(said: Verdict) -> str:
-    """Return the class of an answer; of several, the wrong ones are marked themselves."""
-    return "wrong" if said.wrong and not said.marked else ""
-
-
-def _cards(
-    described: Sequence[Field],
-    inputs: Sequence[Mapping[str, Array]],
-    titles: Sequence[str],
-    verdicts: Sequence[Verdict],
-    scores: Array,
-    by: str,
-    room: int,
-) -> tuple[list[Block], int]:
+def _cards(described: Sequence[Field], cases: Sequence[Case], by: str, room: int) -> tuple[list[Block], int]:
     """Return the rows as cards with pictures, texts and series, and how many there was room for."""
-    pictures = [f for f in described if as_picture(np.asarray(f.of(inputs[0]))) is not None]
+    first = cases[0].inputs
+    pictures = [f for f in described if as_picture(np.asarray(f.of(first))) is not None]
     others = [f for f in described if f not in pictures]
-    each = max(int(room / len(inputs) * 0.75 / max(len(pictures), 1)), 800)
+    each = max(int(room / len(cases) * 0.75 / max(len(pictures), 1)), 800)
     cards: list[list[Block]] = []
-    for k, (values, title, said, score) in enumerate(zip(inputs, titles, verdicts, scores.tolist(), strict=True)):
-        images = tuple(shown(field, field.of(values), min(each, 5000)) for field in pictures)
-        hidden = "hidden-text" if len(described) == 1 else ""
-        record = [(Span(f.name, hidden) if hidden else f.name, shown(f, f.of(values))) for f in others[:_COLUMNS]]
-        answer = Cell(said.answer, kind=_mark(said))
+    for k, case in enumerate(cases):
+        images = tuple(shown(field, field.of(case.inputs), min(each, 5000)) for field in pictures)
+        names: list[Inline] = [f.name if len(described) > 1 else Span(f.name, "hidden-text") for f in others[:_COLUMNS]]
+        record = [(name, shown(f, f.of(case.inputs))) for name, f in zip(names, others, strict=False)]
+        answer, truth = case.verdict.cell(), case.verdict.truth
         answers: list[tuple[Inline, Inline | Cell]] = [(Span("true and predicted", "hidden-text"), answer)]
-        if said.truth:
-            answers = [("true", said.truth), ("predicted", answer)]
-        where = (Span(str(k + 1), "b"), f" {title} ", Span(f"{by} {number(score)}", "share"))
+        if truth:
+            answers = [("true", truth), ("predicted", answer)]
+        where = (Span(str(k + 1), "b"), f" {case.title} ", Span(f"{by} {number(case.score)}", "share"))
         card: list[Block] = [Text(where, "where"), *([Text(images, "pictures")] if images else []), Facts(answers, "")]
         card += [Facts(record, "record")] if record else []
         room -= len(html_of(card))
         if cards and room < 0:
             break
         cards.append(card)
-    written = any(f.of(inputs[0]).dtype == object and f.of(inputs[0]).size == 1 for f in others)
+    written = any(f.of(first).dtype == object and f.of(first).size == 1 for f in others)
     return [Cards("pictured" if pictures else "written" if written else "serial", cards)], len(cards)

@@ -36,18 +36,18 @@ def test_bins_are_those_of_scikit_learn() -> None:
     bins = reliability(SCORES, POSITIVE)
     np.testing.assert_allclose([b.share for b in bins], SHARES)
     np.testing.assert_allclose([b.probability for b in bins], [*PROBABILITIES, 0.835, 0.9, 0.97])
-    assert sum(b.count for b in bins) == 200
+    assert sum(b.size for b in bins) == 200
 
 
 def test_the_error_is_the_weighted_mean_of_the_gaps() -> None:
     bins = reliability(np.array([0.95, 0.95, 0.65, 0.65]), np.array([True, False, True, True]))
-    assert [(b.count, b.share) for b in bins] == [(2, 1.0), (2, 0.5)]
+    assert [(b.size, b.share) for b in bins] == [(2, 1.0), (2, 0.5)]
     assert calibration_error(bins) == pytest.approx(0.5 * 0.35 + 0.5 * 0.45)
 
 
 def test_ends_of_bins_belong_to_the_lower_bin() -> None:
     bins = reliability(np.array([0.0, 0.5, 1.0]), np.array([False, True, True]), bins=2)
-    assert [(b.low, b.high, b.count) for b in bins] == [(0, 0.5, 2), (0.5, 1, 1)]
+    assert [(b.low, b.high, b.size) for b in bins] == [(0, 0.5, 2), (0.5, 1, 1)]
 
 
 def test_without_rows_the_error_is_not_defined() -> None:

@@ -17,7 +17,7 @@ PREDICTED = TRUE + (K * 53 % 23 - 10) / 4
 
 def test_errors_are_those_of_scikit_learn() -> None:
     e = number_errors(TRUE, PREDICTED)
-    found = (e.count, e.mae, e.rmse, e.median, e.r2, e.bias)
+    found = (e.size, e.mae, e.rmse, e.median, e.r2, e.bias)
     assert found == pytest.approx((200, 1.44625, 1.6782617495492174, 1.5, 0.8385589829880866, 0.24625))
 
 
@@ -33,7 +33,7 @@ def test_equal_targets_have_no_score() -> None:
 def test_groups_by_predicted_value_have_all_rows() -> None:
     found = boxes(PREDICTED, PREDICTED - TRUE)
     assert len(found) == 10
-    assert sum(b.count for b in found) == 200
+    assert sum(b.size for b in found) == 200
     assert all(a.high <= b.low for a, b in pairwise(found))
     middle = found[4]
     own = (PREDICTED - TRUE)[(middle.low <= PREDICTED) & (middle.high >= PREDICTED)]
@@ -43,7 +43,7 @@ def test_groups_by_predicted_value_have_all_rows() -> None:
 @pytest.mark.parametrize("predicted", [np.full(9, 2.0), np.array([1.0]), np.array([1.0, 1, 1, 2])])
 def test_equal_predictions_share_a_group(predicted: np.ndarray) -> None:
     found = boxes(predicted, np.zeros(len(predicted)))
-    assert sum(b.count for b in found) == len(predicted)
+    assert sum(b.size for b in found) == len(predicted)
     assert len(found) <= len(np.unique(predicted))
 
 
