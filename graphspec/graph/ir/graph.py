@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -71,6 +71,15 @@ BUILDER: ContextVar[Emits | None] = ContextVar("builder", default=None)
 """The builder that arithmetic on values emits into: that of the innermost ``with`` statement."""
 Operand: TypeAlias = "Value | float | Array"
 """Numbers and arrays become constants: floats in float32, integers and bools in the dtype of the value beside them."""
+
+
+def _binary(op: str, *, reflected: bool = False) -> Callable[[Value, Operand], Value]:
+    """Return the method of values for an operator with two operands; ``reflected`` swaps them."""
+
+    def emit(self: Value, other: Operand) -> Value:
+        return _emitted(op, other, self) if reflected else _emitted(op, self, other)
+
+    return emit
 
 
 @dataclass(eq=False, slots=True)
@@ -155,54 +164,13 @@ class Value:
     def __invert__(self) -> Value:
         return _emitted("Not", self)
 
-    def __add__(self, other: Operand) -> Value:
-        return _emitted("Add", self, other)
-
-    def __radd__(self, other: Operand) -> Value:
-        return _emitted("Add", other, self)
-
-    def __sub__(self, other: Operand) -> Value:
-        return _emitted("Sub", self, other)
-
-    def __rsub__(self, other: Operand) -> Value:
-        return _emitted("Sub", other, self)
-
-    def __mul__(self, other: Operand) -> Value:
-        return _emitted("Mul", self, other)
-
-    def __rmul__(self, other: Operand) -> Value:
-        return _emitted("Mul", other, self)
-
-    def __truediv__(self, other: Operand) -> Value:
-        return _emitted("Div", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Value:
-        return _emitted("Div", other, self)
-
-    def __pow__(self, other: Operand) -> Value:
-        return _emitted("Pow", self, other)
-
-    def __matmul__(self, other: Value) -> Value:
-        return _emitted("MatMul", self, other)
-
-    def __and__(self, other: Operand) -> Value:
-        return _emitted("And", self, other)
-
-    def __or__(self, other: Operand) -> Value:
-        return _emitted("Or", self, other)
-
-    def __lt__(self, other: Value | float) -> Value:
-        return _emitted("Less", self, other)
-
-    def __le__(self, other: Value | float) -> Value:
-        return _emitted("LessOrEqual", self, other)
-
-    def __gt__(self, other: Value | float) -> Value:
-        return _emitted("Greater", self, other)
-
-    def __ge__(self, other: Value | float) -> Value:
-        return _emitted("GreaterOrEqual", self, other)
-
+    __add__, __radd__ = _binary("Add"), _binary("Add", reflected=True)
+    __sub__, __rsub__ = _binary("Sub"), _binary("Sub", reflected=True)
+    __mul__, __rmul__ = _binary("Mul"), _binary("Mul", reflected=True)
+    __truediv__, __rtruediv__ = _binary("Div"), _binary("Div", reflected=True)
+    __pow__, __matmul__, __and__, __or__ = _binary("Pow"), _binary("MatMul"), _binary("And"), _binary("Or")
+    __lt__, __le__ = _binary("Less"), _binary("LessOrEqual")
+    __gt__, __ge__ = _binary("Greater"), _binary("GreaterOrEqual")
     __array_ufunc__ = None  # NumPy leaves `array * value` to `Value.__rmul__`
 
 
@@ -407,19 +375,9 @@ class Graph:
 
     def copy(self) -> Graph:
         """Return a graph that can be extended without changing this one (nodes and values are shared)."""
-        return Graph(
-            self.name,
-            dict(self.inputs),
-            dict(self.targets),
-            dict(self.params),
-            dict(self.values),
-            list(self.nodes),
-            dict(self.outputs),
-            list(self.penalties),
-            self.loss,
-            dict(self.learnt),
-            dict(self.loss_inputs),
-        )
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        copies: dict[str, Any] = {name: part.copy() for name, part in parts.items() if isinstance(part, dict | list)}
+        return replace(self, **copies)
 
 
 def _inputs_of(nodes: Iterable[Node], values: Iterable[Value]) -> set[str]:

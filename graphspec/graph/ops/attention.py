@@ -40,7 +40,7 @@ from graphspec.graph.kernels.softmax import (
     softmax_gradient,
     subtract_largest,
 )
-from graphspec.graph.ops.base import Inference, Op, op
+from graphspec.graph.ops.base import Inference, Op
 from graphspec.graph.ops.dropout import dropout_mask
 
 # Softmax, LogSoftmax and Hardmax: functions along one axis.
@@ -96,7 +96,6 @@ def unit_axis_shape(X: Array, axis: int) -> tuple[int, ...]:
     return tuple(1 if k == axis else n for k, n in enumerate(X.shape))
 
 
-@op
 class Softmax(Normalized):
     """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
 
@@ -129,7 +128,6 @@ class Softmax(Normalized):
         return Y, calls, backward
 
 
-@op
 class LogSoftmax(Normalized):
     """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
 
@@ -166,7 +164,6 @@ class LogSoftmax(Normalized):
         return Y, calls, backward
 
 
-@op
 class Hardmax(Normalized):
     """``Y`` is 1 at the first largest element along ``axis``, 0 elsewhere; no gradient."""
 
@@ -219,7 +216,6 @@ def _heads_first(X: Array, heads: int) -> Array:
     return X if X.ndim == 4 else X.reshape(*X.shape[:2], heads, X.shape[2] // heads, copy=False).swapaxes(1, 2)
 
 
-@op
 class Attention(Op):
     """``Y = softmax(scale · Q Kᵀ + mask) V`` in every head; ``scale`` is ``1/√size`` by default.
 
@@ -396,7 +392,6 @@ class Attention(Op):
         return Y, calls, backward
 
 
-@op
 class DropoutAttention(Attention):
     """:class:`Attention` with dropout: in training, weights are 0 with probability ``ratio``, else times 1 / (1 - ratio)."""
 

@@ -14,17 +14,15 @@ from graphspec.graph.ir.dims import Dim, Shape, show
 from graphspec.graph.ir.graph import STRING, Type, Value
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_sizes, need_value
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless
 
 
-class OfStrings(Op):
+class OfStrings(Memoryless):
     """An operator without a NumPy kernel and without a gradient."""
 
     has_kernel, takes_texts = False, True
-    keeps_in, keeps_out = (), False
 
 
-@op
 class LabelEncoder(OfStrings):
     """The number of each element: ``values_int64s[k]`` for the key ``k``, ``default_int64`` for an element that is no key.
 
@@ -54,7 +52,6 @@ class LabelEncoder(OfStrings):
         return Range(min(numbers), max(numbers))
 
 
-@op
 class StringNormalizer(OfStrings):
     """Texts in lower or upper case. Shapes: (C,) or (1, C) → the same, C > 0.
 
@@ -75,7 +72,6 @@ class StringNormalizer(OfStrings):
         return X.type
 
 
-@op
 class Tokenizer(OfStrings):
     """The tokens of each text, padded with ``pad_value`` to the largest number of tokens D in the batch, which may be 0.
 
@@ -108,7 +104,6 @@ class Tokenizer(OfStrings):
         return f"{re.sub(r'[^A-Za-z0-9_]+', '.', owner).strip('.')}.tokens_{digest % 0x10000:04x}"
 
 
-@op
 class MurmurHash3(OfStrings):
     """The 32-bit MurmurHash3 of each element: of a text's UTF-8 bytes, or of a number's bytes in memory.
 
@@ -150,8 +145,7 @@ class Signature(Protocol):
         """Return the shapes for one row, and the number of rows."""
 
 
-@op
-class OnnxFile(Op):
+class OnnxFile(Memoryless):
     """Some values of an ONNX file of another program: ``part`` of it, which computes each row by itself, frozen.
 
     Shapes: those that ``signature`` has found. onnxruntime computes it before training, once per row; after random numbers
@@ -160,7 +154,6 @@ class OnnxFile(Op):
 
     rows = "by_file"
     has_kernel, takes_texts, variadic = False, True, True
-    keeps_in, keeps_out = (), False
     exported, stops_gradient = False, True
     by_step, merged = True, True
 

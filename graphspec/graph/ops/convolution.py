@@ -18,10 +18,9 @@ from graphspec.graph.kernels.compiled import twin, use_fast_kernel
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes
 from graphspec.graph.kernels.correlation import correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Op, TrainingOnly
 
 
-@op
 class Conv(Op):
     """``Y[n, o, y…] = B[o] + Σ W[o, c, k…] · X[n, c, y·stride + k·dilation - pad…]`` with any number of spatial axes.
 
@@ -114,7 +113,6 @@ def need_bias(B: Value | None, out: int) -> None:
 
 
 # Transposed convolution: ConvTranspose.
-@op
 class ConvTranspose(Op):
     """``Y[n, o, y·stride + k·dilation - pad…] += W[c, o, k…] · X[n, c, y…]``, then ``+ B[o]``: the adjoint of Conv.
 
@@ -223,8 +221,7 @@ _ROW = 32  # from so many elements on, rows are faster in the compiled kernel ev
 _BLOCK = 1 << 18  # elements of all taps of a block: 1 MiB of float32, which stays in the L2 cache until the maximum
 
 
-@op
-class ConvPool(Op):
+class ConvPool(TrainingOnly):
     """``Y = MaxPool(Conv(X, W))`` with adjacent windows that do not overlap; X has no gradient.
 
     X (N, C, …), W (O, C, k…) → Y (N, O, …). The convolution's outputs at one tap (position within the window) of all
@@ -235,7 +232,6 @@ class ConvPool(Op):
 
     rows = "in_front"
     keeps_in, keeps_out = (0,), False
-    exported = False
 
     window: Sequence[int]
     auto_pad: str = "NOTSET"

@@ -15,15 +15,14 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import copy_cast, negate
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import TrainingOnly
 
 _LOG_0 = -1e30  # stands for log 0: finite, so that differences of such values are not NaN
 _POSSIBLE = -1e29  # a log probability above this is not 0
 _ONE = np.array(1.0)
 
 
-@op
-class CTCLoss(Op):
+class CTCLoss(TrainingOnly):
     """``Y = -log p(labels | logits)`` per sample, summed over all alignments; class 0 is the blank. Graves et al., 2006.
 
     Logits (N, T, C), labels (N, L) padded with 0, optional input_length and label_length (N,) → Y (N,). Without lengths
@@ -36,8 +35,6 @@ class CTCLoss(Op):
     """
 
     rows = "all_in_front"
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(
         self, logits: Value, labels: Value, input_length: Value | None = None, label_length: Value | None = None

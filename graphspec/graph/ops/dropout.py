@@ -17,7 +17,7 @@ from graphspec.graph.expressions import cos, exp, leaf, log, number, record, sin
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless, TrainingOnly
 
 _LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
 _ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
@@ -116,8 +116,7 @@ def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ())
     return X.type
 
 
-@op
-class Dropout(Op):
+class Dropout(Memoryless):
     """In training, set elements to 0 with probability ``ratio`` and scale the others by ``1 / (1 - ratio)``.
 
     Data (N, …), constant scalars ratio (0.5 by default) and training_mode → Y (N, …). The identity in a program bound for
@@ -125,7 +124,6 @@ class Dropout(Op):
     """
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
     identity_in_inference = True
 
     seed: int | None = None
@@ -142,13 +140,11 @@ class Dropout(Op):
         return multiply(ctx, data, *dropout_mask(ctx, data, rate, self.seed, 1 / (1 - rate)))
 
 
-@op
-class SharedDropout(Op):
+class SharedDropout(TrainingOnly):
     """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     rate: float
     shared: Sequence[int]
@@ -163,8 +159,7 @@ class SharedDropout(Op):
         return multiply(ctx, X, *dropout_mask(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
 
 
-@op
-class AlphaDropout(Op):
+class AlphaDropout(TrainingOnly):
     """In training ``Y = a · (k · X + (1 - k) · α) + b``, where k is 0 with probability ``rate``, else 1.
 
     α is SELU's lower limit; a and b keep mean 0 and variance 1. One k for all elements along the axes ``shared``.
@@ -172,8 +167,7 @@ class AlphaDropout(Op):
     """
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     rate: float
     shared: Sequence[int] = ()
@@ -192,12 +186,11 @@ class AlphaDropout(Op):
         return Y, [*calls, *write(ctx, Y, lambda y, mask: y + (mask * -_ALPHA + shift), Y, mask)], backward
 
 
-class Noise(Op):
+class Noise(TrainingOnly):
     """An operator that adds or multiplies noise in training."""
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     def infer(self, X: Value) -> Type:
         return infer_noise(X)
@@ -224,7 +217,6 @@ class Gaussian(Noise):
         raise NotImplementedError
 
 
-@op
 class GaussianDropout(Gaussian):
     """In training, multiply by noise of mean 1 and standard deviation ``deviation``. Srivastava et al., JMLR 2014."""
 
@@ -234,7 +226,6 @@ class GaussianDropout(Gaussian):
         return multiply(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
 
 
-@op
 class GaussianNoise(Gaussian):
     """In training, add noise of mean 0 and standard deviation ``deviation``."""
 
@@ -243,16 +234,14 @@ class GaussianNoise(Gaussian):
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
 
 
-@op
-class Sample(Op):
+class Sample(TrainingOnly):
     """In training ``Y = mean + exp(log_variance / 2) · ε`` with ε from N(0, 1); at inference the mean.
 
     Shapes: mean and log_variance (N, …) → Y (N, …). Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014.
     """
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     seed: int | None = None
 
@@ -281,7 +270,6 @@ class Sample(Op):
         return Y, calls, backward
 
 
-@op
 class UniformNoise(Noise):
     """In training, add noise that is uniformly distributed between ``-width`` and ``width``."""
 
@@ -294,7 +282,6 @@ class UniformNoise(Noise):
         return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
 
 
-@op
 class GumbelNoise(Noise):
     """In training, add ``-log(-log u)`` with u uniformly distributed between 0 and 1: noise of the Gumbel distribution."""
 
@@ -306,8 +293,7 @@ class GumbelNoise(Noise):
         return Y, [*calls, *write(ctx, Y, lambda x, u: x + -log(-log(u)), X, noise)], identity(ctx, X)[2]
 
 
-@op
-class StraightThrough(Op):
+class StraightThrough(TrainingOnly):
     """``Y = X``, with the gradient of S in place of X's: X is a step function of S. ONNX has no such operator.
 
     Shapes: X, S and Y are equal. Bengio, Léonard and Courville, *Estimating or Propagating Gradients Through Stochastic
@@ -315,8 +301,7 @@ class StraightThrough(Op):
     """
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     def infer(self, X: Value, S: Value) -> Type:
         need_float(X, S)

@@ -18,7 +18,7 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless, TrainingOnly
 from graphspec.graph.ops.dropout import identity, random_words
 
 # From the index o of an output element to the coordinate of the input that it reads.
@@ -37,8 +37,7 @@ NEAREST: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@op
-class Resize(Op):
+class Resize(Memoryless):
     """X resampled to ``⌊size · scale⌋`` (or to ``sizes``) along each axis, by nearest neighbours or interpolation.
 
     Output element ``o`` reads coordinate ``(o + ½) / scale - ½`` (half_pixel), ``o / scale`` (asymmetric) or
@@ -49,7 +48,6 @@ class Resize(Op):
 
     rows, takes_sizes = "in_front", True
     keeps_channels = True
-    keeps_in, keeps_out = (), False
 
     coordinate_transformation_mode: str = "half_pixel"
     cubic_coeff_a: float = -0.75
@@ -196,11 +194,10 @@ CHANNELS_FIRST = {"DCR": "nrschw", "CRD": "ncrshw"}
 SPACE = "nchrws"
 
 
-class Rearrangement(Op):
+class Rearrangement(Memoryless):
     """The elements of X (N, C, H, W) in another shape: a block of b² pixels is b² channels on the other side."""
 
     rows = "in_front"
-    keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
     to_space: ClassVar[bool]
 
@@ -246,7 +243,6 @@ class Rearrangement(Op):
         return Y, copy(Y, X, self.to_space), backward
 
 
-@op
 class DepthToSpace(Rearrangement):
     """``Y[n, c, h·b + r, w·b + s] = X[n, (r·b + s)·C + c, h, w]``; with mode CRD ``X[n, (c·b + r)·b + s, h, w]``.
 
@@ -272,7 +268,6 @@ class DepthToSpace(Rearrangement):
         return Type(X.dtype, (n, channels, mul(h, b), mul(w, b)))
 
 
-@op
 class SpaceToDepth(Rearrangement):
     """``Y[n, (r·b + s)·C + c, h, w] = X[n, c, h·b + r, w·b + s]``.
 
@@ -294,16 +289,13 @@ class SpaceToDepth(Rearrangement):
 
 
 # Image augmentation, only in training: random numbers per row, contrast and brightness, random crops.
-@op
-class RowUniform(Op):
+class RowUniform(TrainingOnly):
     """Uniform random numbers: X (N, …) → Y (N, k), where column i is drawn from [``low[i]``, ``high[i]``).
 
     With ``same`` the batch shares one row: Y (1, k). Outside training Y is 0. No gradient.
     """
 
     rows = "in_front"
-    keeps_in, keeps_out = (), False
-    exported = False
     varies_in_training = True
 
     low: Sequence[float]
@@ -332,8 +324,7 @@ class RowUniform(Op):
         return Y, calls + uniform, None
 
 
-@op
-class Recolor(Op):
+class Recolor(TrainingOnly):
     """In training ``Y = clip(mean + scale · (X - mean) + shift, low, high)``; at inference the identity.
 
     X (N, …), optional scale and shift (N, 1) → Y (N, …), with the mean over ``axes``. Only X has a gradient; it is 0 where Y
@@ -341,8 +332,8 @@ class Recolor(Op):
     """
 
     rows = "all_in_front"
-    keeps_in = (1,)
-    exported, identity_in_inference = False, True
+    keeps_in, keeps_out = (1,), True
+    identity_in_inference = True
 
     low: float
     high: float
@@ -387,8 +378,7 @@ def scale_deviations(ctx: Context, X: Array, scale: Array, axes: Sequence[int], 
     ]
 
 
-@op
-class RandomCrop(Op):
+class RandomCrop(TrainingOnly):
     """In training the window of X at upper left corner ``⌊corner · (H - h + 1, W - w + 1)⌋``, else ``rows @ X @ columns``.
 
     X (N, C, H, W), corner (1, 2) in [0, 1), constant rows (h, H) and columns (W, w) → Y (N, C, h, w). The matrices resize X
@@ -397,7 +387,6 @@ class RandomCrop(Op):
 
     rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
-    exported = False
     varies_in_training = True
 
     def infer(self, X: Value, corner: Value, rows: Value, columns: Value) -> Type:
@@ -441,8 +430,7 @@ _PIXELS = 1 << 15  # pixels per block of rows
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 
 
-@op
-class AffineWarp(Op):
+class AffineWarp(TrainingOnly):
     """Images X (batch, height, width, channels), each warped by its affine map (batch, 6): ``a₀, a₁, a₂, b₀, b₁, b₂``.
 
     The pixel at (x, y) from the centre is read from ``(a₀x + a₁y + a₂·width, b₀x + b₁y + b₂·height)``. Beyond the border
@@ -454,7 +442,7 @@ class AffineWarp(Op):
 
     rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     interpolation: str = "bilinear"
     fill_mode: str = "reflect"

@@ -21,13 +21,12 @@ from graphspec.graph.kernels.common import as_words, output_for, reduce_to, sum_
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, need_sizes
 from graphspec.graph.kernels.matmul import batched, matmul
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless, Op, TrainingOnly
 from graphspec.graph.ops.shape import NUMBERS, integer
 
 _SMALL = 2048  # elements of A: up to here a copy of A costs less than adding C and summing C's gradient
 
 
-@op
 class Gemm(Op):
     """``Y = alpha · op(A) · op(B) + beta · C`` for matrices; ``op`` transposes if ``transA`` or ``transB`` is 1.
 
@@ -141,7 +140,6 @@ def matmul_type(A: Value, B: Value) -> Type:
     return Type(A.dtype, (*lead, *rows, *columns))
 
 
-@op
 class MatMul(Op):
     """``Y = A @ B`` over the last two axes; the leading axes broadcast.
 
@@ -221,15 +219,13 @@ def rows_of(ctx: Context, X: Array) -> tuple[Array, Calls]:
     return copy.reshape(math.prod(X.shape[:-1]), X.shape[-1]), [(np.copyto, copy, X)]
 
 
-@op
-class Trilu(Op):
+class Trilu(Memoryless):
     """The upper triangle of each matrix on the last two axes, from diagonal ``k`` on; the lower one if ``upper`` is 0.
 
     All other elements are 0. Selects on the bits of the elements, so NaN and infinity outside the triangle become 0 too.
     """
 
     rows, foldable = "matrix", True
-    keeps_in, keeps_out = (), False
 
     upper: int = 1
 
@@ -256,7 +252,6 @@ class Trilu(Op):
         return Y, [(np.bitwise_and, words, mask, as_words(Y))], backward
 
 
-@op
 class EyeLike(Op):
     """Ones on diagonal ``k`` and zeros elsewhere, in the shape of the matrix X; ``dtype`` by name, by default that of X."""
 
@@ -442,7 +437,6 @@ def adjoint(ctx: Context, dY: Named, other: Named, dX: Named) -> Calls:
     return [*contract(ctx, dY, other, (t, letters)), (np.copyto, dX[0], align((t, letters), dX[1]))]
 
 
-@op
 class Einsum(Op):
     """``Y[out] = Σ Π X_i[term_i]`` over the letters that are not in ``out``, for the equation ``term_1,term_2->out``.
 
@@ -546,8 +540,7 @@ def _bind_single(ctx: Context, X: Array, name: str, view: Named, out: str, sizes
 # their rows instead: each computes its columns of the result for all rows, and later the gradient of the weights that it
 # updates. The number of multiply-adds stays the same. With two workers, each goes through half the memory; no gradient is
 # summed.
-@op
-class ShardedGemm(Op):
+class ShardedGemm(TrainingOnly):
     """``Y = A · B + C`` for the rows of all workers.
 
     A worker has either its rows with all columns (``rows``), or its columns of all rows (``columns``): ``input_partition``
@@ -556,7 +549,6 @@ class ShardedGemm(Op):
 
     rows = "in_front"
     keeps_in, keeps_out = (1,), False
-    exported = False
 
     input_partition: str
     output_partition: str

@@ -18,7 +18,7 @@ from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
 from graphspec.graph.kernels.softmax import subtract_largest
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import TrainingOnly
 from graphspec.graph.ops.elementwise import exp_of_negative
 
 _CLASSES_FIRST = 64  # up to this many classes the class axis comes first: maxima and sums then run over whole rows
@@ -154,8 +154,7 @@ def need_logits(X: Value) -> None:
     need(X.rank >= 1, f"needs logits with a class axis, got {show(X.shape)}")
 
 
-@op
-class SparseSoftmaxCrossEntropy(Op):
+class SparseSoftmaxCrossEntropy(TrainingOnly):
     """``Y = log Σ exp(logits) - logits[label]`` over the last axis; labels are class ids.
 
     Shapes: logits (…, classes), labels (…) → Y (…).
@@ -163,9 +162,6 @@ class SparseSoftmaxCrossEntropy(Op):
     Raises:
         IndexError: in backward, if a label is not a class.
     """
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(self, logits: Value, labels: Value) -> Type:
         need_logits(logits)
@@ -205,15 +201,13 @@ def need_same_shape(logits: Value, targets: Value) -> None:
     need_shapes(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}")
 
 
-@op
-class SoftmaxCrossEntropy(Op):
+class SoftmaxCrossEntropy(TrainingOnly):
     """``Y = -Σ targets · log softmax(logits)`` over the last axis; the targets of a row need not sum to 1.
 
     Shapes: logits and targets (…, classes) → Y (…).
     """
 
     keeps_in, keeps_out = (1,), False
-    exported = False
 
     def infer(self, logits: Value, targets: Value) -> Type:
         need_logits(logits)
@@ -253,8 +247,7 @@ class SoftmaxCrossEntropy(Op):
         return Y, calls, backward
 
 
-@op
-class SigmoidCrossEntropy(Op):
+class SigmoidCrossEntropy(TrainingOnly):
     """``Y = max(X, 0) - X · targets + log(1 + exp(-|X|))``: the cross-entropy of sigmoid(X), elementwise.
 
     Shapes: logits X, targets and Y are equal.
@@ -262,7 +255,6 @@ class SigmoidCrossEntropy(Op):
 
     rows = "broadcast"
     keeps_in, keeps_out = (0, 1), False
-    exported = False
 
     def infer(self, logits: Value, targets: Value) -> Type:
         need_same_shape(logits, targets)
@@ -318,15 +310,11 @@ def squared_error_gradient(dy: Array, scale: Array, error: Array, /) -> Calls:
     return [(np.multiply, dy, scale, dy), (np.multiply, error, dy[:, None], error)]
 
 
-@op
-class SquaredError(Op):
+class SquaredError(TrainingOnly):
     """``Y = Σ (X - targets)² / n`` over the n elements of the last axis.
 
     Shapes: X and targets (…, n) → Y (…).
     """
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(self, X: Value, targets: Value) -> Type:
         need_same_shape(X, targets)
@@ -353,17 +341,13 @@ class SquaredError(Op):
 
 
 # The reduction of losses to a scalar, and factors of rows: training-only operators, never exported.
-@op
-class ReduceLoss(Op):
+class ReduceLoss(TrainingOnly):
     """``Y = Σ values · weight · mask / divisor``: this worker's part of the scalar loss; the parts sum to the loss.
 
     Shapes: values (N, …); weight and mask have the shape of its leading axes → Y (). The ``reduction`` selects the divisor:
     1 (``sum``), the number of unmasked elements (``sum_over_batch_size``, ``mean``), or ``Σ weight · mask``
     (``mean_with_sample_weight``), each counted over the whole batch. If the divisor is 0, Y is 0.
     """
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     reduction: str = "sum_over_batch_size"
 
@@ -444,18 +428,14 @@ def bind_scaled(ctx: Context, X: Array, factor: float) -> Bound:
     return Y, [(np.multiply, X, scale, Y)], backward
 
 
-class Scaling(Op):
+class Scaling(TrainingOnly):
     """Multiplies X by a factor that depends on the batch. Shapes: X and Y are equal."""
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(self, X: Value) -> Type:
         need_float(X)
         return X.type
 
 
-@op
 class PerRow(Scaling):
     """``Y = X / n`` for a batch of n rows: turns a sum over this worker's rows into its part of the mean per row."""
 
@@ -463,7 +443,6 @@ class PerRow(Scaling):
         return bind_scaled(ctx, X, 1 / max(ctx.total, 1))
 
 
-@op
 class RowShare(Scaling):
     """``Y = X · m / n`` for the m of the batch's n rows that this worker has.
 

@@ -36,12 +36,11 @@ from graphspec.graph.kernels.context import (
     need_value,
     normalize_axis,
 )
-from graphspec.graph.ops.base import Inference, Op, op
+from graphspec.graph.ops.base import Inference, Op, TrainingOnly
 
 _FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance
 
 
-@op
 class BatchNormalization(Op):
     """``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` for each channel. Ioffe and Szegedy, ICML 2015.
 
@@ -317,8 +316,7 @@ def _input_gradient(
 _COUNT_EPSILON = 1e-7  # as in Keras, which adds its epsilon to the number of elements
 
 
-@op
-class MaskedBatchNormalization(Op):
+class MaskedBatchNormalization(TrainingOnly):
     """``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` per channel; masked elements do not affect the statistics.
 
     In training, ``mean = Σ W·X / n`` and ``var = Σ W·(X - mean)² / n`` over the whole batch with ``n = Σ W + 1e-7``; the
@@ -331,7 +329,6 @@ class MaskedBatchNormalization(Op):
     rows = "all_in_front"
     inference = Inference("BatchNormalization", (0, 2, 3, 4, 5), {"training_mode": 0}, outputs=1)
     keeps_in, keeps_out = (0, 1, 4, 5), False
-    exported = False
 
     epsilon: float = 1e-05
     momentum: float = 0.9
@@ -551,7 +548,6 @@ def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) ->
     return X.type
 
 
-@op
 class LayerNormalization(Op):
     """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; biased variance, over ``axis`` and all axes after it.
 
@@ -574,7 +570,6 @@ class LayerNormalization(Op):
         return normalize_last(ctx, X, Scale, B, self.axis, self.epsilon, centred=True)
 
 
-@op
 class RMSNormalization(Op):
     """``Y = X / sqrt(mean(X²) + epsilon) · scale``; the mean is over ``axis`` and all axes after it (opset 23).
 
@@ -597,7 +592,6 @@ class RMSNormalization(Op):
         return normalize_last(ctx, X, scale, None, self.axis, self.epsilon, centred=False)
 
 
-@op
 class GroupNormalization(Op):
     """``Y = (X - mean) / sqrt(var + epsilon) · scale + bias`` (opset 21).
 
@@ -628,7 +622,6 @@ class GroupNormalization(Op):
         return normalize_rows(ctx, X, scale, bias, Rows(order, size, channels), epsilon=self.epsilon)
 
 
-@op
 class LpNormalization(Op):
     """``Y = X / ‖X‖ₚ`` along ``axis``, with p 1 or 2. A vector of zeros stays zero and has a zero gradient.
 
@@ -679,8 +672,7 @@ class LpNormalization(Op):
 _EPSILON = 1e-7  # as in Keras: the least divisor when a vector is normalized
 
 
-@op
-class SpectralScale(Op):
+class SpectralScale(TrainingOnly):
     """``Y = W / σ``, where σ is the largest singular value of W as a matrix; power iterations continue from ``u``.
 
     In training W, a weight, becomes Y, and ``u`` the new singular vector; otherwise Y is W. The gradient treats σ as a
@@ -690,8 +682,7 @@ class SpectralScale(Op):
     Miyato et al., *Spectral normalization for generative adversarial networks*, 2018.
     """
 
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     sizes: Sequence[int]
     columns: int

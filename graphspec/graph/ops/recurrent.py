@@ -22,7 +22,7 @@ from graphspec.graph.kernels.recurrence import (
     OuterSum,
     parse_activations,
 )
-from graphspec.graph.ops.base import Inference, Op, op
+from graphspec.graph.ops.base import Inference, Op
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
@@ -228,7 +228,6 @@ class _RNNCell(Direction):
         return D, 0
 
 
-@op
 class RNN(Recurrent):
     """``h = f(W x + R h₋₁ + Wb + Rb)``.
 
@@ -398,7 +397,6 @@ class _LSTMCell(Direction):
         return D[:, self.H : 5 * self.H], 0
 
 
-@op
 class LSTM(Recurrent):
     """``i, o, f = f(·)`` and ``c̃ = g(·)`` of ``W x + R h₋₁ + Wb + Rb``; ``c = f · c₋₁ + i · c̃``, ``h = o · h(c)``.
 
@@ -642,7 +640,6 @@ class _GRUCell(Direction):
         return D[:, self.H : 4 * self.H], 1
 
 
-@op
 class GRU(Recurrent):
     """``z, r = f(W x + R h₋₁ + Wb + Rb)``, ``ĥ = g(W x + Wb + R (r · h₋₁) + Rb)``, ``h = (1 - z) · ĥ + z · h₋₁``.
 
@@ -697,21 +694,18 @@ class _Dropout(Recurrent):
         return inputs[:count], inputs[count:]
 
 
-@op
 class DropoutLSTM(_Dropout, LSTM):
     """LSTM with dropout masks on the state and the input; shapes as :class:`LSTM`."""
 
     inference = Inference("LSTM", tuple(range(7)))
 
 
-@op
 class DropoutGRU(_Dropout, GRU):
     """GRU with dropout masks; the candidate's mask is on its state whether r is applied before or after the product."""
 
     inference = Inference("GRU", tuple(range(6)))
 
 
-@op
 class DropoutRNN(_Dropout, RNN):
     """RNN with dropout masks on the state and the input; shapes as :class:`RNN`."""
 

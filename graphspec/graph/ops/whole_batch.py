@@ -11,18 +11,14 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
 from graphspec.graph.kernels.context import Bound, Context, need, need_float
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import TrainingOnly
 
 _EXCLUDED = -1e30
 """The exponent or logit of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
 
 
-@op
-class BatchSum(Op):
+class BatchSum(TrainingOnly):
     """``Y = Σ X`` over axis 0, for the rows of all workers. Shapes: X (batch, …) → Y (…)."""
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(self, X: Value) -> Type:
         need_float(X)
@@ -42,8 +38,7 @@ class BatchSum(Op):
         return Y, calls, backward
 
 
-@op
-class CircleLoss(Op):
+class CircleLoss(TrainingOnly):
     """The circle loss of each row of X against all rows of the batch; ids are the classes of the rows.
 
     With ``d = max(1 - x · r, 0)``: ``Y = softplus(P + Q)``, ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over the rows r of
@@ -55,8 +50,6 @@ class CircleLoss(Op):
     """
 
     rows = "all_in_front"
-    keeps_in, keeps_out = (), False
-    exported = False
 
     gamma: float = 80.0
     margin: float = 0.4
@@ -152,8 +145,7 @@ class CircleLoss(Op):
         return Y, [(gather,), *ctx.all_reduce(every), *ctx.all_reduce(labels), (forward,)], backward
 
 
-@op
-class InfoNCE(Op):
+class InfoNCE(TrainingOnly):
     """The cross-entropy of finding the partner of each row among the rows of the whole batch, in both directions.
 
     ``Y = ½ (ℓ(A, B) + ℓ(B, A))`` with ``ℓ(X, Z)[i] = −log softmax(scale · X[i] · C)`` at Z[i]; the candidates C are all
@@ -166,7 +158,6 @@ class InfoNCE(Op):
 
     rows = "all_in_front"
     keeps_in, keeps_out = (2,), False
-    exported = False
 
     within: int = 1
 
