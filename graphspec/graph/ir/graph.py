@@ -18,6 +18,7 @@ from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in
 if TYPE_CHECKING:
     from graphspec.graph.ir.ranges import Range
 
+Maybe: TypeAlias = "Array | None"
 STRING = "string"
 """The dtype of texts; NumPy arrays of texts have the dtype ``object``."""
 MISSING_INTEGER = -(2**63)

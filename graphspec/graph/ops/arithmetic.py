@@ -31,7 +31,7 @@ from graphspec.graph.kernels.common import (
     within,
 )
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, same_dtype
-from graphspec.graph.ops.base import OPS, Memoryless, Op, in_place
+from graphspec.graph.ops.base import Memoryless, Op, in_place, variants
 
 
 # Ranges of the operands of a sum or a product that keep the result in a range.
@@ -330,16 +330,14 @@ class Extremum(Arithmetic):
         return Y, fold(self.choose, operands, Y), backward
 
 
-class Max(Extremum):
-    """``Y = max(X₀, X₁, …)``."""
-
-    choose, smallest = np.maximum, False
-
-
-class Min(Extremum):
-    """``Y = min(X₀, X₁, …)``."""
-
-    choose, smallest = np.minimum, True
+variants(
+    Extremum,
+    "``Y = {}(X₀, X₁, …)``.",
+    {
+        "Max": ("max", {"choose": np.maximum, "smallest": False}),
+        "Min": ("min", {"choose": np.minimum, "smallest": True}),
+    },
+)
 
 
 def scaled_sum(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
@@ -392,8 +390,7 @@ class PRelu(Binary):
 class Clip(Op):
     """``Y = min(max(X, min), max)``, with scalar bounds that may be absent; the gradient is 0 where Y is at a bound."""
 
-    elementwise = True
-    blockwise = True
+    elementwise = blockwise = True
     keeps_in, keeps_out = (1, 2), True
 
     def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
@@ -441,19 +438,20 @@ class Predicate(Memoryless):
         return C, [(self.function, A, B, C)], None
 
 
-PREDICATES = {
-    "Equal": ("A == B", np.equal, "fiub"),
-    "Greater": ("A > B", np.greater, "fiu"),
-    "GreaterOrEqual": ("A >= B", np.greater_equal, "fiu"),
-    "Less": ("A < B", np.less, "fiu"),
-    "LessOrEqual": ("A <= B", np.less_equal, "fiu"),
-    "And": ("A and B", np.logical_and, "b"),
-    "Or": ("A or B", np.logical_or, "b"),
-    "Xor": ("A xor B", np.logical_xor, "b"),
-}
-for _name, (_formula, _function, _kinds) in PREDICATES.items():
-    _members = {"__doc__": f"``C = {_formula}``.", "__module__": __name__, "function": _function, "dtype_kinds": _kinds}
-    OPS[_name] = type(_name, (Predicate,), _members)
+variants(
+    Predicate,
+    "``C = A {} B``.",
+    {
+        "Equal": ("==", {"function": np.equal, "dtype_kinds": "fiub"}),
+        "Greater": (">", {"function": np.greater}),
+        "GreaterOrEqual": (">=", {"function": np.greater_equal}),
+        "Less": ("<", {"function": np.less}),
+        "LessOrEqual": ("<=", {"function": np.less_equal}),
+        "And": ("and", {"function": np.logical_and, "dtype_kinds": "b"}),
+        "Or": ("or", {"function": np.logical_or, "dtype_kinds": "b"}),
+        "Xor": ("xor", {"function": np.logical_xor, "dtype_kinds": "b"}),
+    },
+)
 
 
 class Where(Op):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import get_annotations
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,23 +19,14 @@ from graphspec.graph.kernels.context import Backward, Bound, Context, need
 from graphspec.graph.kernels.windows import Window, per_axis
 
 
-@dataclass(frozen=True)
-class Inference:
-    """The operator that replaces another one at inference.
+class Inference(NamedTuple):
+    """The operator that replaces another one at inference."""
 
-    Attributes:
-        op: its ONNX name.
-        inputs: the indices of the original's inputs that it reads.
-        attributes: the attributes that change.
-        outputs: its number of outputs; None to keep the original's.
-        without: the original's attributes that it lacks.
-    """
-
-    op: str
-    inputs: tuple[int, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    outputs: int | None = None
-    without: tuple[str, ...] = ()
+    op: str  # its ONNX name
+    inputs: tuple[int, ...]  # the indices of the original's inputs that it reads
+    attributes: Mapping[str, Any] = MappingProxyType({})  # those that change
+    outputs: int | None = None  # its number of outputs; None to keep the original's
+    without: tuple[str, ...] = ()  # the original's attributes that it lacks
 
 
 REQUIRED: Any = object()
@@ -263,6 +254,17 @@ def op(cls: OpClass) -> OpClass:
     """Register an operator of a plugin under its ONNX name (a class decorator)."""
     OPS[cls.__name__] = cls
     return cls
+
+
+def variants(base: type[Op], about: str, rows: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+    """Register operators that differ from each other in a formula and some facts of their classes.
+
+    Args:
+        about: their documentation, with ``{}`` for the formula.
+        rows: by name, the formula, and the facts.
+    """
+    for name, (formula, facts) in rows.items():
+        OPS[name] = type(name, (base,), {"__doc__": about.format(formula), "__module__": base.__module__, **facts})
 
 
 _declared: dict[type[Op], dict[str, Any]] = {}

@@ -12,12 +12,12 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import cos, exp, leaf, log, number, record, sin, sqrt, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis
-from graphspec.graph.ops.base import Memoryless, TrainingOnly
+from graphspec.graph.kernels.common import saved_like
+from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_value, normalize_axis
+from graphspec.graph.ops.base import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
 _LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
 _ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
@@ -87,22 +87,13 @@ def uniform_noise(
 
 def identity(ctx: Context, X: Array) -> Bound:
     """The output X itself, with the identity as its gradient."""
-
-    def backward(dY: Array) -> Calls:
-        ctx.give_grad(0, dY)
-        return []
-
-    return X, [], backward
+    return X, [], passes_on(ctx)
 
 
 def multiply(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
     """``Y = X · factor`` with a saved factor, which ``calls`` write; only X has a gradient."""
     Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
-
-    def backward(dY: Array) -> Calls:
-        ctx.give_grad(0, dY)
-        return [(np.multiply, dY, factor, dY)]
-
+    backward = in_place(ctx)(lambda dY: [(np.multiply, dY, factor, dY)])
     return Y, [*calls, (np.multiply, X, factor, Y)], backward
 
 
@@ -110,7 +101,7 @@ def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ())
     """The output type of noise on X; raise :class:`ShapeError` for a rate or axes that do not fit."""
     need_float(X)
     need(X.rank >= 1, "needs a batch axis for its noise")
-    need(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", code=Code.VALUE_NOT_ALLOWED, key="rate")
+    need_value(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", key="rate")
     for axis in shared:
         need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes counted from 0, got {axis}")
     return X.type
@@ -209,29 +200,23 @@ class Gaussian(Noise):
     deviation: float
     seed: int | None = None
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
-        return self.apply_noise(ctx, X, *normal_noise(ctx, X, self.deviation, self.seed))
-
-    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
-        """Bind the operator to ``noise``, which ``calls`` fill."""
-        raise NotImplementedError
-
 
 class GaussianDropout(Gaussian):
     """In training, multiply by noise of mean 1 and standard deviation ``deviation``. Srivastava et al., JMLR 2014."""
 
-    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
-        order = axis_order(X)
-        factor = ctx.save_for_backward([X.shape[k] for k in order]).transpose(np.argsort(order))
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        noise, calls = normal_noise(ctx, X, self.deviation, self.seed)
+        factor = saved_like(ctx, X, ctx.dtype)
         return multiply(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
 
 
 class GaussianNoise(Gaussian):
     """In training, add noise of mean 0 and standard deviation ``deviation``."""
 
-    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def bind_training(self, ctx: Context, X: Array) -> Bound:
+        noise, calls = normal_noise(ctx, X, self.deviation, self.seed)
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
-        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+        return Y, [*calls, (np.add, X, noise, Y)], passes_on(ctx)
 
 
 class Sample(TrainingOnly):
@@ -264,8 +249,7 @@ class Sample(TrainingOnly):
         def backward(dY: Array) -> Calls:
             dlog = ctx.grad(1)
             calls = [] if dlog is None else write(ctx, dlog, lambda d, spread: d * spread * 0.5, dY, spread)
-            dmean = ctx.grad(0)
-            return calls if dmean is None else [*calls, (np.copyto, dmean, dY)]
+            return calls + into_gradient(ctx)(lambda dY, dmean: [(np.copyto, dmean, dY)])(dY)
 
         return Y, calls, backward
 
@@ -279,7 +263,7 @@ class UniformNoise(Noise):
     def bind_training(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 24, -(2.0**23), self.seed, 2 * self.width)
-        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+        return Y, [*calls, (np.add, X, noise, Y)], passes_on(ctx)
 
 
 class GumbelNoise(Noise):
@@ -290,7 +274,7 @@ class GumbelNoise(Noise):
     def bind_training(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
-        return Y, [*calls, *write(ctx, Y, lambda x, u: x + -log(-log(u)), X, noise)], identity(ctx, X)[2]
+        return Y, [*calls, *write(ctx, Y, lambda x, u: x + -log(-log(u)), X, noise)], passes_on(ctx)
 
 
 class StraightThrough(TrainingOnly):

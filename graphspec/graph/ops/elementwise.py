@@ -20,18 +20,13 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import scratch_like, unsigned, within
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Context, need_dtype, need_float, need_value
-from graphspec.graph.ops.formulas import Gated, Row, need_number, register
+from graphspec.graph.ops.formulas import Gated, Row, register
 from graphspec.graph.ops.gelu import erf
 
 
-def need_signed(X: Value) -> None:
-    """Raise ShapeError unless X has floats or signed integers."""
-    need_dtype(X.dtype[0] in "fi", f"needs numbers, got {X.type}")
-
-
-def need_bool(X: Value) -> None:
-    """Raise ShapeError unless X has bools."""
-    need_dtype(X.dtype == "bool", f"needs a bool tensor, got {X.type}")
+def of_kinds(kinds: str, text: str) -> Callable[..., None]:
+    """Return what accepts tensors whose dtypes begin with these letters."""
+    return lambda X, **_: need_dtype(X.dtype[0] in kinds, f"{text}, got {X.type}")
 
 
 def not_negative(name: str) -> Callable[..., None]:
@@ -166,6 +161,7 @@ def hard_swish(X: Expression) -> tuple[Expression, Expression]:
     return X * gate, sixth * (gate > 0) * (gate < 1) + gate
 
 
+_NUMBERS = of_kinds("fiu", "needs a numeric tensor")
 FUNCTIONS = {
     "Exp": Row("``Y = exp(X)``.", ex.exp, lambda X, Y, d: d * Y),
     "Log": Row("``Y = log(X)``.", ex.log, lambda X, Y, d: d / X),
@@ -176,10 +172,8 @@ FUNCTIONS = {
         erf,
         lambda X, Y, d: d * (ex.exp(-ex.square(X)) * (2 / math.sqrt(math.pi))),
     ),
-    "Neg": Row("``Y = -X``.", ex.negative, lambda X, Y, d: -d, accepts=need_number),
-    "Abs": Row(
-        "``Y = |X|``; the gradient at 0 is 0.", ex.absolute, lambda X, Y, d: d * ex.sign(X), accepts=need_number
-    ),
+    "Neg": Row("``Y = -X``.", ex.negative, lambda X, Y, d: -d, accepts=_NUMBERS),
+    "Abs": Row("``Y = |X|``; the gradient at 0 is 0.", ex.absolute, lambda X, Y, d: d * ex.sign(X), accepts=_NUMBERS),
     "Sin": Row("``Y = sin(X)``.", ex.sin, lambda X, Y, d: d * ex.cos(X)),
     "Cos": Row("``Y = cos(X)``.", ex.cos, lambda X, Y, d: -(d * ex.sin(X))),
     "Tan": Row("``Y = tan(X)``.", ex.tan, lambda X, Y, d: d * (ex.square(Y) + 1)),
@@ -206,10 +200,8 @@ FUNCTIONS = {
     "Round": Row(
         "``Y`` is the integer nearest to X; halves go to the even one. No gradient.", ex.rint, piecewise_constant=True
     ),
-    "Sign": Row(
-        "``Y`` is -1, 0 or 1: the sign of X; no gradient.", ex.sign, accepts=need_number, piecewise_constant=True
-    ),
-    "Not": Row("``Y = not X`` for bool X; no gradient.", ex.logical_not, accepts=need_bool),
+    "Sign": Row("``Y`` is -1, 0 or 1: the sign of X; no gradient.", ex.sign, accepts=_NUMBERS, piecewise_constant=True),
+    "Not": Row("``Y = not X`` for bool X; no gradient.", ex.logical_not, accepts=of_kinds("b", "needs a bool tensor")),
     "IsNaN": Row("``Y`` is true where X is NaN; no gradient.", ex.isnan),
     "IsInf": Row(
         "``Y`` is true where X is infinite, if the sign is among those to be detected; no gradient.", infinite
@@ -221,7 +213,7 @@ ACTIVATIONS = {
         "``Y = max(X, 0)``. Nair and Hinton, ICML 2010.",
         relu,
         lambda X, Y, d: where_positive(Y, d),
-        accepts=need_signed,
+        accepts=of_kinds("fi", "needs numbers"),
         activation="relu",
         value_range=Range(0, inf),
     ),

@@ -12,13 +12,8 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.graph.expressions import Expression, Formula, leaf, letters, record_blocks
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import each_block, output_for, saved_like
-from graphspec.graph.kernels.context import Bound, Context, need_dtype, need_float
+from graphspec.graph.kernels.context import Bound, Context, need_float
 from graphspec.graph.ops.base import OPS, Memoryless, in_place
-
-
-def need_number(X: Value) -> None:
-    """Raise ShapeError for a tensor of bools."""
-    need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
 
 
 class Unary(Memoryless):

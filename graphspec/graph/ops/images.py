@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
@@ -18,7 +19,7 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
-from graphspec.graph.ops.base import Memoryless, TrainingOnly
+from graphspec.graph.ops.base import Memoryless, TrainingOnly, in_place, into_gradient
 from graphspec.graph.ops.dropout import identity, random_words
 
 # From the index o of an output element to the coordinate of the input that it reads.
@@ -64,12 +65,8 @@ class Resize(Memoryless):
             ("coordinate_transformation_mode", self.coordinate_transformation_mode, COORDINATES),
             ("nearest_mode", self.nearest_mode, NEAREST),
         ):
-            need(
-                value in implemented,
-                f"has {name} {value!r}, which is not implemented",
-                code=Code.VALUE_NOT_ALLOWED,
-                hint=f"use {' or '.join(implemented)}",
-            )
+            text = f"has {name} {value!r}, which is not implemented"
+            need_value(value in implemented, text, hint=f"use {' or '.join(implemented)}")
         if sizes is not None:
             requested = sizes.known()
             need(requested is not None and len(requested) == X.rank, f"needs {X.rank} constant sizes")
@@ -100,11 +97,8 @@ class Resize(Memoryless):
             np.array_equal(weights[k], np.repeat(np.eye(X.shape[k]), n, axis=0)) for k, n in repeats.items()
         ):
             Y = ctx.out(like=X)
-            return (
-                Y,
-                [copy_rows(Y[taps], X) for taps in phases(X.ndim, repeats)],
-                lambda dY: sum_of_repeats(ctx, dY, repeats),
-            )
+            calls = [copy_rows(Y[taps], X) for taps in phases(X.ndim, repeats)]
+            return Y, calls, into_gradient(ctx)(lambda dY, dX: sum_of_repeats(dY, dX, repeats))
         return separable(ctx, X, weights)
 
 
@@ -116,13 +110,11 @@ def separable(ctx: Context, X: Array, weights: dict[int, Array]) -> Bound:
     matrices = {order.index(k): ctx.constant(w) for k, w in weights.items()}
     calls += resample(ctx, dense, Y.transpose(order), list(matrices.items()))
 
-    def backward(dY: Array) -> Calls:
-        dX = ctx.grad(0)
-        assert dX is not None
+    @into_gradient(ctx)
+    def backward(dY: Array, dX: Array) -> Calls:
         dense_gradient, calls = contiguous(ctx, dY, order)
-        return calls + resample(
-            ctx, dense_gradient, dX.transpose(order), [(k, w.T) for k, w in reversed(matrices.items())]
-        )
+        transposed = [(k, w.T) for k, w in reversed(matrices.items())]
+        return calls + resample(ctx, dense_gradient, dX.transpose(order), transposed)
 
     return Y, calls, backward
 
@@ -162,10 +154,8 @@ def phases(rank: int, repeats: dict[int, int]) -> list[tuple[slice, ...]]:
     return [tuple(slice(p, None, s) for p, s in zip(at, steps, strict=True)) for at in product(*map(range, steps))]
 
 
-def sum_of_repeats(ctx: Context, dY: Array, repeats: dict[int, int]) -> Calls:
+def sum_of_repeats(dY: Array, dX: Array, repeats: dict[int, int]) -> Calls:
     """Return the calls that write the gradient of an input that is repeated ``repeats[k]`` times along axis k."""
-    dX = ctx.grad(0)
-    assert dX is not None
     first, *others = (dY[taps] for taps in phases(dY.ndim, repeats))
     if not others:
         return [(np.copyto, dX, first)]
@@ -178,8 +168,7 @@ def resample(ctx: Context, X: Array, Y: Array, matrices: list[tuple[int, Array]]
     for n, (axis, W) in enumerate(matrices):
         shape = (*X.shape[:axis], len(W), *X.shape[axis + 1 :])
         result = Y if n == len(matrices) - 1 else ctx.scratch(shape)
-        outer = int(np.prod(X.shape[:axis], dtype=np.int64))
-        inner = int(np.prod(X.shape[axis + 1 :], dtype=np.int64))
+        outer, inner = math.prod(X.shape[:axis]), math.prod(X.shape[axis + 1 :])
         if inner == 1:
             calls.append((np.dot, X.reshape(outer, X.shape[axis]), W.T, result.reshape(outer, len(W))))
         else:
@@ -230,17 +219,11 @@ class Rearrangement(Memoryless):
             return A.reshape([sizes[name] for name in SPACE], copy=False)
 
         def copy(target: Array, source: Array, to_space: bool) -> Calls:
-            return [
-                (np.copyto, as_blocks(target), as_wide(source))
-                if to_space
-                else (np.copyto, as_wide(target), as_blocks(source))
-            ]
+            if to_space:
+                return [(np.copyto, as_blocks(target), as_wide(source))]
+            return [(np.copyto, as_wide(target), as_blocks(source))]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            return [] if dX is None else copy(dX, dY, not self.to_space)
-
-        return Y, copy(Y, X, self.to_space), backward
+        return Y, copy(Y, X, self.to_space), into_gradient(ctx)(lambda dY, dX: copy(dX, dY, not self.to_space))
 
 
 class DepthToSpace(Rearrangement):
@@ -260,7 +243,7 @@ class DepthToSpace(Rearrangement):
 
     def infer(self, X: Value) -> Type:
         b = self.need_image(X)
-        need(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", code=Code.VALUE_NOT_ALLOWED, hint="use DCR or CRD")
+        need_value(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", hint="use DCR or CRD")
         n, c, h, w = X.shape
         channels = quotient(c, b * b)
         need_sizes(channels is not None, f"cannot split {c} channels into blocks of {b * b}")
@@ -280,9 +263,8 @@ class SpaceToDepth(Rearrangement):
         b = self.need_image(X)
         n, c, h, w = X.shape
         height, width = quotient(h, b), quotient(w, b)
-        need_sizes(
-            height is not None and width is not None, f"cannot split {show((h, w))} pixels into blocks of {b} × {b}"
-        )
+        divides = height is not None and width is not None
+        need_sizes(divides, f"cannot split {show((h, w))} pixels into blocks of {b} × {b}")
         assert height is not None
         assert width is not None
         return Type(X.dtype, (n, mul(c, b * b), height, width))
@@ -305,10 +287,8 @@ class RowUniform(TrainingOnly):
 
     def infer(self, X: Value) -> Type:
         need(X.rank >= 1, "needs a batch axis")
-        need(
-            len(self.low) == len(self.high) > 0,
-            f"needs as many lower bounds as upper bounds, got {len(self.low)} and {len(self.high)}",
-        )
+        text = f"needs as many lower bounds as upper bounds, got {len(self.low)} and {len(self.high)}"
+        need(len(self.low) == len(self.high) > 0, text)
         return Type("float32", (1 if self.same else X.shape[0], len(self.low)))
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -356,8 +336,8 @@ class Recolor(TrainingOnly):
         low, high = ctx.constant(self.low), ctx.constant(self.high)
         calls.append(clip(Y if calls else X, low, high, Y))
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
             calls = within(ctx, Y, low, high, dY)
             return calls if scale is None else calls + scale_deviations(ctx, dY, scale.reshape(per_row), self.axes, dY)
 
@@ -368,7 +348,7 @@ def scale_deviations(ctx: Context, X: Array, scale: Array, axes: Sequence[int], 
     """Calls for ``Y = mean + scale · (X - mean)``. The map is linear and symmetric, so its gradient is the same map."""
     reduced = [1 if k in axes else n for k, n in enumerate(X.shape)]
     mean = ctx.scratch(reduced)
-    count = max(int(np.prod([X.shape[k] for k in axes])), 1)
+    count = max(math.prod(X.shape[k] for k in axes), 1)
     tiled = ctx.scratch([*reduced[:-2], *X.shape[-2:]])  # over the last two axes: NumPy is slow on narrow rows
     return [
         *sum_axes(ctx, X, axes, mean),
@@ -412,15 +392,13 @@ class RandomCrop(TrainingOnly):
         def crop() -> None:
             Y[...] = window(X)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             def scatter() -> None:
-                assert dX is not None
                 dX.fill(0)
                 window(dX)[...] = dY
 
-            return [] if dX is None else [(scatter,)]
+            return [(scatter,)]
 
         return Y, [(crop,)], backward
 
@@ -461,10 +439,8 @@ class AffineWarp(TrainingOnly):
             return identity(ctx, X)
         Y, channels = ctx.out(like=X), X.shape[3]
         lookup = Lookup(ctx, X.shape, matrix, self.interpolation, self.fill_mode)
-        planes, total, part = (ctx.scratch((channels, lookup.pixels)) for _ in range(3))
         calls: Calls = []
-        for rows, count in lookup.blocks():
-            P, S, T = (a[:, :count] for a in (planes, total, part))
+        for rows, count, (P, S, T) in lookup.blocks():
             calls += [(np.copyto, as_images(P, X[rows]), X[rows]), *lookup.locate(rows)]
             for k, (indices, weight, tap_calls) in enumerate(lookup.taps(count)):
                 A = T if k else S
@@ -477,15 +453,11 @@ class AffineWarp(TrainingOnly):
                 calls += [*lookup.missing(count, self.fill_value), (np.add, S, lookup.weight[:count], S)]
             calls.append((np.copyto, Y[rows], as_images(S, X[rows])))
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             lookup = Lookup(ctx, X.shape, matrix, self.interpolation, self.fill_mode)
-            planes, total, part = (ctx.scratch((channels, lookup.pixels)) for _ in range(3))
             calls: Calls = []
-            for rows, count in lookup.blocks():
-                P, S, T = (a[:, :count] for a in (planes, total, part))
+            for rows, count, (P, S, T) in lookup.blocks():
                 calls += [(np.copyto, as_images(P, X[rows]), dY[rows]), (S.fill, 0), *lookup.locate(rows)]
                 for indices, weight, tap_calls in lookup.taps(count):
                     calls += tap_calls
@@ -514,24 +486,29 @@ class Lookup:
         self._step = max(min(_PIXELS // max(self._size, 1), self._rows), 1)
         self.pixels = self._step * self._size
         """The size of the largest block."""
-        self.weight = ctx.scratch((self.pixels,))
-        self._flat_index, self._buffer = ctx.scratch((self.pixels,), np.int64), ctx.scratch((self.pixels,), np.int64)
-        self._valid = ctx.scratch((self.pixels,), np.bool_)
+
+        def of_pixels(dtype: Any = None) -> Array:
+            return ctx.scratch((self.pixels,), dtype)
+
+        self.weight, self._flat_index, self._buffer = of_pixels(), of_pixels(np.int64), of_pixels(np.int64)
+        self._valid = of_pixels(np.bool_)
         count = 2 if self._linear else 1
-        self._index = [[ctx.scratch((self.pixels,), np.int64) for _ in range(count)] for _ in range(2)]
+        self._index = [[of_pixels(np.int64) for _ in range(count)] for _ in range(2)]
         self._across = ctx.scratch((self._step, 1, self._width))
         self._down, self._offset = ctx.scratch((self._step, self._height, 1)), ctx.scratch((self._step, 1, 1))
         self._x = ctx.constant(np.arange(self._width) - (self._width - 1) / 2)
         self._y = ctx.constant(np.arange(self._height)[:, None] - (self._height - 1) / 2)
         self._starts = ctx.constant(np.arange(self._step)[:, None] * self._size, np.int64)
         weighted = self._linear or fill_mode == "constant"
-        self._weights = [[ctx.scratch((self.pixels,)) for _ in range(count)] if weighted else [] for _ in range(2)]
+        self._weights = [[of_pixels() for _ in range(count)] if weighted else [] for _ in range(2)]
+        self._planes = [ctx.scratch((shape[3], self.pixels)) for _ in range(3)]
 
-    def blocks(self) -> Iterator[tuple[slice, int]]:
-        """Yield the rows of each block, and its number of pixels."""
+    def blocks(self) -> Iterator[tuple[slice, int, list[Array]]]:
+        """Yield the rows of each block, its number of pixels, and three temporaries (channels, pixels)."""
         for start in range(0, self._rows if self._size else 0, self._step):
             stop = min(start + self._step, self._rows)
-            yield slice(start, stop), (stop - start) * self._size
+            count = (stop - start) * self._size
+            yield slice(start, stop), count, [plane[:, :count] for plane in self._planes]
 
     def locate(self, rows: slice) -> Calls:
         """Return the calls that fill the indices and weights along both axes for these rows."""
@@ -543,8 +520,7 @@ class Lookup:
         for axis, size in enumerate((self._height, self._width)):
             a, b, shift = (self._matrix[rows, 3 * (1 - axis) + k].reshape(count, 1, 1) for k in range(3))
             calls += [
-                (np.multiply, shift, ctx.constant(size), offset),
-                (np.add, offset, ctx.constant((size - 1) / 2), offset),
+                *write(ctx, offset, partial(lambda s, size: s * size + (size - 1) / 2, size=size), shift),
                 (np.multiply, a, self._x, across),
                 (np.multiply, b, self._y, down),
                 (np.add, down, offset, down),
@@ -628,7 +604,5 @@ class Lookup:
             sums.append((np.add, *parts, out) if len(parts) == 2 else (np.copyto, out, parts[0]))
         return [
             *sums,
-            (np.multiply, weight, spare, weight),
-            (np.subtract, self._ctx.constant(1.0), weight, weight),
-            (np.multiply, weight, self._ctx.constant(value), weight),
+            *write(self._ctx, weight, lambda weight, spare: (1 - weight * spare) * value, weight, spare),
         ]

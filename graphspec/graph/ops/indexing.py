@@ -13,6 +13,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import pieces
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, ceildiv, show, subtract
 from graphspec.graph.ir.dims import Shape as Sizes
 from graphspec.graph.ir.graph import Array, Node, Type, Value
@@ -103,15 +104,10 @@ def as_pairs(X: Array) -> Array:
     return X.view(np.result_type(X.dtype, np.complex64))
 
 
-def scatter_add(ctx: Context, dX: Array, indices: Array, dY: Array) -> Calls:
-    """Calls for ``dX = 0; dX[indices] += dY`` on the flat arrays: ``np.add.at`` is seven times as fast in 1-D as in 2-D."""
-    return scatter_rows(ctx, dX, indices, dY, 1)
-
-
 def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int, *, clear: bool = True) -> Calls:
     """Calls for ``dX = 0; dX[rows] += dY``, with both arrays as rows of ``width`` elements; ``rows`` is overwritten.
 
-    Without ``clear`` dX, in C order, is not set to 0.
+    Without ``clear`` dX, in C order, is not set to 0. ``np.add.at`` is seven times as fast in 1-D as in 2-D.
     """
     source, calls = c_contiguous(ctx, dY)
     total, copies = c_target(ctx, dX)
@@ -183,7 +179,8 @@ class Gather(Op):
         at = self.axis % X.ndim
         known_indices = ctx.known(1)
         if known_indices is not None and known_indices.ndim == 0:
-            return one_slice(ctx, X, at, int(known_indices))
+            one: tuple[Any, ...] = (..., int(known_indices), *[slice(None)] * (X.ndim - 1 - at))
+            return X[one], [], into_gradient(ctx)(lambda dY, dX: [(dX.fill, 0), (np.copyto, dX[one], dY)])
         Y, size = ctx.out(), X.shape[at]
         data, calls = c_contiguous(ctx, X)
         if known_indices is not None:
@@ -214,14 +211,6 @@ class Gather(Op):
             return calls + scatter_rows(ctx, dX, rows, dY, after)
 
         return Y, calls, backward
-
-
-def one_slice(ctx: Context, X: Array, axis: int, index: int) -> Bound:
-    """``Y = X[…, index, …]``, a view."""
-    at: tuple[Any, ...] = (..., index, *[slice(None)] * (X.ndim - 1 - axis))
-
-    backward = into_gradient(ctx)(lambda dY, dX: [(dX.fill, 0), (np.copyto, dX[at], dY)])
-    return X[at], [], backward
 
 
 class GatherElements(Op):
@@ -259,7 +248,7 @@ class GatherElements(Op):
         @into_gradient(ctx)
         def backward(dY: Array, dX: Array) -> Calls:
             ids = ctx.scratch(indices.shape, np.int64)
-            return flat_positions(ctx, indices, size, stride, base, ids) + scatter_add(ctx, dX, ids, dY)
+            return flat_positions(ctx, indices, size, stride, base, ids) + scatter_rows(ctx, dX, ids, dY, 1)
 
         return Y, [*calls, (np.take, data.reshape(-1), ids, None, Y, "clip")], backward
 
@@ -301,9 +290,7 @@ class OneHot(Op):
         difference = ctx.scratch((1,), Y.dtype)
         calls += [
             (np.subtract, values[1:], values[:1], difference),
-            (copy_cast, Y, hot),
-            (np.multiply, Y, difference, Y),
-            (np.add, Y, values[:1], Y),
+            *write(ctx, Y, lambda hot, step, low: number(hot) * step + low, hot, difference, values[:1]),
         ]
         return Y, calls, None
 

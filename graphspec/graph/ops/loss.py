@@ -11,14 +11,14 @@ from math import prod
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.expressions import Expression, kernel, leaf, record
+from graphspec.graph.expressions import Expression, kernel, leaf, record, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
 from graphspec.graph.kernels.softmax import subtract_largest
-from graphspec.graph.ops.base import TrainingOnly
+from graphspec.graph.ops.base import TrainingOnly, as_shape, in_place, in_shape, into_gradient
 from graphspec.graph.ops.elementwise import exp_of_negative
 
 _CLASSES_FIRST = 64  # up to this many classes the class axis comes first: maxima and sums then run over whole rows
@@ -58,12 +58,10 @@ class Exponentials:
             self.matrix, self.class_step, self.row_step = block.reshape(rows, classes).T, 1, classes
         shape = (1, classes, rows) if self.row_step == 1 else (rows, classes, 1)
         self.block = block.reshape(shape)
-        try:
-            flat = x.reshape(classes, rows, copy=False)
-            flat = flat if self.row_step == 1 else flat.T
-            self.calls = self._subtract_largest(ctx, flat.reshape(shape))
-        except ValueError:  # the leading axes of X are in another order
+        if (flat := as_shape(x, (classes, rows))) is None:  # the leading axes of X are in another order
             self.calls = [(np.copyto, self.classes_first, x), *self._subtract_largest(ctx, self.block)]
+        else:
+            self.calls = self._subtract_largest(ctx, (flat if self.row_step == 1 else flat.T).reshape(shape))
         self.ones = ctx.constant(np.ones(classes))
         self.sums = allocate((rows,))
 
@@ -234,11 +232,8 @@ class SoftmaxCrossEntropy(TrainingOnly):
 
         def backward(dY: Array) -> Calls:  # dX = (Σ targets · softmax - targets) · dY
             dy, calls = as_vector(ctx, dY)
-            try:
-                flat = t.reshape(Z.matrix.shape, copy=False)
-            except ValueError:  # the leading axes of the targets are in another order
-                flat = ctx.scratch(Z.matrix.shape)
-                calls.append((np.copyto, flat.reshape(t.shape, copy=False), t))
+            flat, copies = in_shape(ctx, t, Z.matrix.shape)  # a copy if the leading axes are in another order
+            calls += copies
             flat = (flat if Z.row_step == 1 else flat.T).reshape(Z.block.shape)
             scale, product = ctx.scratch((y.size,)), ctx.scratch(Z.block.shape)
             calls += target_gradient(Z.block, Z.sums, dy, target_sums, flat, scale=scale, product=product)
@@ -269,9 +264,9 @@ class SigmoidCrossEntropy(TrainingOnly):
             (np.add, Y, t, Y),
         ]
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:  # dX = (sigmoid(X) - targets) · dY
             X, t, d = map(leaf, (logits, targets, dY))
-            ctx.give_grad(0, dY)
             return record(ctx, (dY, binary_gradient(exp_of_negative(X), t, d)))
 
         return Y, calls, backward
@@ -373,11 +368,7 @@ class ReduceLoss(TrainingOnly):
             calls += write_coefficients(ctx, coefficients, weight, mask, scale, self.reduction)
         calls.append((np.dot, flat, coefficients.reshape(-1), Y))
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            return [] if dX is None else [(np.multiply, dY, coefficients, dX)]
-
-        return Y, calls, backward
+        return Y, calls, into_gradient(ctx)(lambda dY, dX: [(np.multiply, dY, coefficients, dX)])
 
 
 def write_coefficients(
@@ -406,41 +397,36 @@ def write_coefficients(
         calls += sum_calls
     if reduction == "sum" or (mask is None and reduction != "mean_with_sample_weight"):
         return calls
-    zero, is_zero, one = ctx.constant(0.0), ctx.scratch((1,), np.bool_), ctx.constant(1.0)
+    zero, is_zero = ctx.constant(0.0), ctx.scratch((1,), np.bool_)
     return [
         *calls,
         (np.equal, divisor, zero, is_zero),
-        (np.add, divisor, is_zero, divisor),
-        (np.divide, one, divisor, divisor),
-        (np.subtract, divisor, is_zero, divisor),
+        *write(ctx, divisor, lambda divisor, is_zero: 1 / (divisor + is_zero) - is_zero, divisor, is_zero),
         (np.multiply, C, divisor, C),
     ]
-
-
-def bind_scaled(ctx: Context, X: Array, factor: float) -> Bound:
-    """Bind ``Y = factor · X``."""
-    Y, scale = ctx.out(like=X), ctx.constant(factor)
-
-    def backward(dY: Array) -> Calls:
-        ctx.give_grad(0, dY)
-        return [(np.multiply, dY, scale, dY)]
-
-    return Y, [(np.multiply, X, scale, Y)], backward
 
 
 class Scaling(TrainingOnly):
     """Multiplies X by a factor that depends on the batch. Shapes: X and Y are equal."""
 
+    def factor(self, ctx: Context) -> float:
+        """Return the factor."""
+        raise NotImplementedError
+
     def infer(self, X: Value) -> Type:
         need_float(X)
         return X.type
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y, scale = ctx.out(like=X), ctx.constant(self.factor(ctx))
+        return Y, [(np.multiply, X, scale, Y)], in_place(ctx)(lambda dY: [(np.multiply, dY, scale, dY)])
 
 
 class PerRow(Scaling):
     """``Y = X / n`` for a batch of n rows: turns a sum over this worker's rows into its part of the mean per row."""
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return bind_scaled(ctx, X, 1 / max(ctx.total, 1))
+    def factor(self, ctx: Context) -> float:
+        return 1 / max(ctx.total, 1)
 
 
 class RowShare(Scaling):
@@ -449,5 +435,6 @@ class RowShare(Scaling):
     A term that all workers compute alike then counts once in the sum over the workers.
     """
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return bind_scaled(ctx, X, (ctx.rows.stop - ctx.rows.start) / max(ctx.total, 1))
+    def factor(self, ctx: Context) -> float:
+        rows: int = ctx.rows.stop - ctx.rows.start
+        return rows / max(ctx.total, 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,7 @@ from graphspec.graph.kernels.context import (
     need_value,
     normalize_axis,
 )
-from graphspec.graph.ops.base import Inference, Op, TrainingOnly
+from graphspec.graph.ops.base import Inference, Op, TrainingOnly, in_place, in_shape, passes_on
 
 _FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance
 
@@ -90,21 +90,13 @@ class BatchNormalization(Op):
         return (Y if ctx.outputs == 1 else (Y, *running)), calls + normalization, backward
 
 
-@dataclass(frozen=True)
-class ByChannel:
-    """An array X (N, C, …) and a contiguous view or copy of it, split into blocks.
-
-    Attributes:
-        X: the array.
-        order: its axes, slowest in memory first; the channel axis is last where the layout allows it.
-        rows: X with its axes in ``order``, contiguous.
-        channels: combines vectors of C elements with blocks of ``rows``.
-    """
+class ByChannel(NamedTuple):
+    """An array X (N, C, …) and a contiguous view or copy of it, split into blocks."""
 
     X: Array
-    order: tuple[int, ...]
-    rows: Array
-    channels: Channels
+    order: tuple[int, ...]  # the axes, slowest in memory first; the channel axis is last where the layout allows it
+    rows: Array  # X with its axes in that order, contiguous
+    channels: Channels  # combines vectors of C elements with blocks of ``rows``
 
 
 def by_channel(ctx: Context, X: Array) -> tuple[ByChannel, Calls]:
@@ -114,21 +106,14 @@ def by_channel(ctx: Context, X: Array) -> tuple[ByChannel, Calls]:
     return ByChannel(X, order, rows, Channels(ctx, X.shape, order)), calls
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean and biased variance of each channel, (C,).
-
-    Attributes:
-        share: 1 / the number of samples; None if the moments do not depend on X.
-        offset: the bool () written by :func:`batch_statistics`; None if it was not computed.
-        W: 0 for elements of X that the moments leave out, else 1; broadcasts to X. None if they use all.
-    """
+class Moments(NamedTuple):
+    """Mean and biased variance of each channel, (C,)."""
 
     mean: Array
     var: Array
-    share: Array | None = None
-    offset: Array | None = None
-    W: Array | None = None
+    share: Array | None = None  # 1 / the number of samples; None if the moments do not depend on X
+    offset: Array | None = None  # the bool () written by :func:`batch_statistics`; None if it was not computed
+    W: Array | None = None  # broadcasts to X: 0 for elements that the moments leave out, else 1; None if all count
 
 
 def moving_average(ctx: Context, before: Array, batch: Array, after: Array, momentum: float) -> Calls:
@@ -139,18 +124,14 @@ def moving_average(ctx: Context, before: Array, batch: Array, after: Array, mome
 def normalize_channels(
     ctx: Context, data: ByChannel, Y: Array, moments: Moments, scale: Array, B: Array, *, first: int, epsilon: float
 ) -> tuple[Calls, Backward]:
-    """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward.
-
-    Args:
-        first: the input index of ``scale``; ``B`` is the next input.
-    """
-    X, order, channels = data.X, data.order, data.channels
-    mean, share, W = moments.mean, moments.share, moments.W
+    """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward; B is input ``first`` + 1."""
+    X, order, _, channels = data
+    mean, var, share, offset, W = moments
     count = X.shape[1]
     inverse, factor = ctx.save_for_backward((count,)), ctx.save_for_backward((count,))
     shift = ctx.scratch((count,))
     calls: Calls = [
-        *inverse_root(moments.var, ctx.constant(epsilon), inverse),
+        *inverse_root(var, ctx.constant(epsilon), inverse),
         (np.multiply, scale, inverse, factor),
         *write(ctx, shift, lambda B, mean, factor: B - mean * factor, B, mean, factor),
     ]
@@ -165,7 +146,7 @@ def normalize_channels(
         calls += copy_calls
         sums = ctx.scratch((2, count))
         if ctx.wants(first) or ctx.wants(first + 1) or share is not None:
-            calls += _gradient_sums(ctx, rows, drows, channels, mean, sums, moments.offset)
+            calls += _gradient_sums(ctx, rows, drows, channels, mean, sums, offset)
         if (dscale := ctx.grad(first)) is not None:
             calls.append((np.multiply, sums[1], inverse, dscale))
         if (dB := ctx.grad(first + 1)) is not None:
@@ -184,15 +165,17 @@ def normalize_channels(
         else:
             for (dy,) in channels.blocks(drows):
                 calls.append((np.multiply, dy, channels.over(dy, factors), dy))
-        if copy_calls:
-            dX = ctx.grad(0)
-            assert dX is not None
-            calls.append((np.copyto, dX.transpose(order), drows))
-        else:
-            ctx.give_grad(0, dY)
-        return calls
+        return calls + give_dense(ctx, dY, drows if copy_calls else None, order)
 
     return calls, backward
+
+
+def give_dense(ctx: Context, dY: Array, copy: Array | None, order: Sequence[int]) -> Calls:
+    """Hand over dY as the gradient of input 0, or return the call that copies it from ``copy``, its axes in ``order``."""
+    if copy is None:
+        ctx.give_grad(0, dY)
+        return []
+    return [] if (dX := ctx.grad(0)) is None else [(np.copyto, dX.transpose(order), copy)]
 
 
 def branch(condition: Array, if_true: Calls, if_false: Calls) -> Calls:
@@ -235,10 +218,8 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
     first, second, block = first.restart(), second.restart(), channels.scratch()
     for (x,) in channels.blocks(data.rows):
         difference = channels.like(x, block)
-        shifted += [
-            (np.subtract, x, channels.over(x, pilots), difference),
-            *first.add_squares(second, difference),
-        ]
+        shifted.append((np.subtract, x, channels.over(x, pilots), difference))
+        shifted += first.add_squares(second, difference)
     calls += branch(offset, [*shifted, *first.total(total), *second.total(square)], [])
     n = ctx.constant(own_samples)
     calls += [
@@ -352,11 +333,8 @@ class MaskedBatchNormalization(TrainingOnly):
 
         if ctx.training:
             t, count_epsilon = ctx.scratch(X.shape), ctx.constant(_COUNT_EPSILON)
-            mean, var, one_over_count = (
-                ctx.save_for_backward((count,)),
-                ctx.scratch((count,)),
-                ctx.save_for_backward((count,)),
-            )
+            mean, var = ctx.save_for_backward((count,)), ctx.scratch((count,))
+            one_over_count = ctx.save_for_backward((count,))
             calls = [
                 (np.copyto, t, np.broadcast_to(W, X.shape)),
                 *channel_sums(t, one_over_count),
@@ -381,19 +359,12 @@ class MaskedBatchNormalization(TrainingOnly):
 
 
 # Normalization within a sample: LayerNormalization, RMSNormalization, GroupNormalization, LpNormalization.
-@dataclass(frozen=True)
-class Rows:
-    """The rows of an array that are normalized.
+class Rows(NamedTuple):
+    """The rows of an array that are normalized."""
 
-    Attributes:
-        order: the order of the axes that makes a row contiguous.
-        size: the number of elements in a row.
-        channels: applies the scale and the bias to blocks of whole rows.
-    """
-
-    order: tuple[int, ...]
-    size: int
-    channels: Channels
+    order: tuple[int, ...]  # of the axes; makes a row contiguous
+    size: int  # the number of elements in a row
+    channels: Channels  # applies the scale and the bias to blocks of whole rows
 
 
 @twin()
@@ -445,18 +416,15 @@ def normalize_rows(
         scale, B: inputs 1 and 2, one element per channel.
         centred: if False, the mean is not subtracted and the root mean square is the divisor.
     """
-    order, size, channels = layout.order, layout.size, layout.channels
+    order, size, channels = layout
     dense, calls = contiguous(ctx, X, order)
     rows = X.size // size
     Y = ctx.out(order=order)
     needs_gradient = any(ctx.wants(i) for i in range(3))
     normalized = ctx.save_for_backward(dense.shape) if needs_gradient else Y.transpose(order)
     mean, inverse = ctx.scratch((rows, 1)), ctx.save_for_backward((rows, 1))
-    mean_weights, one_over_size, eps = (
-        ctx.constant(np.full(size, 1 / size)),
-        ctx.constant(1 / size),
-        ctx.constant(epsilon),
-    )
+    mean_weights, one_over_size = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size)
+    eps = ctx.constant(epsilon)
     scale = scale.reshape(-1)
     scale_tiled, scale_calls = channels.spread(scale)
     bias_tiled, bias_calls = channels.spread(scale if B is None else B.reshape(-1))
@@ -513,11 +481,7 @@ def normalize_rows(
             calls += bias_sums.total(dB.reshape(-1))
         if dScale is not None:
             calls += scale_sums.total(dScale.reshape(-1))
-        if copies and (dX := ctx.grad(0)) is not None:
-            calls.append((np.copyto, dX.transpose(order), dense_gradient))
-        elif not copies:
-            ctx.give_grad(0, dY)
-        return calls
+        return calls + give_dense(ctx, dY, dense_gradient if copies else None, order)
 
     return Y, calls, backward
 
@@ -541,10 +505,8 @@ def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) ->
     axis = normalize_axis(axis, X.rank)
     shape = tuple(X.fixed(k) for k in range(axis, X.rank))
     for name, value in vectors.items():
-        need_sizes(
-            value is None or value.shape == shape,
-            f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}",
-        )
+        text = f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}"
+        need_sizes(value is None or value.shape == shape, text)
     return X.type
 
 
@@ -617,7 +579,7 @@ class GroupNormalization(Op):
 
     def bind(self, ctx: Context, X: Array, scale: Array, bias: Array) -> Bound:
         order = tuple(range(X.ndim))
-        size = int(np.prod(X.shape[1:], dtype=np.int64)) // self.num_groups
+        size = math.prod(X.shape[1:]) // self.num_groups
         channels = Channels(ctx, X.shape, order)
         return normalize_rows(ctx, X, scale, bias, Rows(order, size, channels), epsilon=self.epsilon)
 
@@ -656,8 +618,8 @@ class LpNormalization(Op):
             (np.multiply, X, inverse, Y),
         ]
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
             t, total = scratch_like(ctx, Y), ctx.scratch(reduced)
             calls: Calls = [(np.multiply, dY, Y, t), *sum_axes(ctx, t, (axis,), total)]
             calls.append((np.multiply, Y, total, t) if self.p == 2 else (np.sign, Y, t))
@@ -693,22 +655,12 @@ class SpectralScale(TrainingOnly):
         return W.type
 
     def bind(self, ctx: Context, W: Array, u: Array) -> Bound:
-        def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
-            return []
-
         if not ctx.training:
-            return W, [], backward
+            return W, [], passes_on(ctx)
         count = self.sizes[self.columns]
         parts = W.reshape(self.sizes, copy=False)
         columns_last = parts.transpose(*(k for k in axis_order(parts) if k != self.columns), self.columns)
-        calls: Calls = []
-        try:
-            matrix = columns_last.reshape(-1, count, copy=False)
-        except ValueError:
-            copy = ctx.scratch(columns_last.shape)
-            calls.append((np.copyto, copy, columns_last))
-            matrix = copy.reshape(-1, count)
+        matrix, calls = in_shape(ctx, columns_last, (-1, count))
         right, product, left = ctx.scratch((count,)), ctx.scratch((count,)), ctx.scratch((len(matrix),))
         length, sigma, epsilon = ctx.scratch(()), ctx.scratch(()), ctx.constant(_EPSILON)
 
@@ -730,7 +682,7 @@ class SpectralScale(TrainingOnly):
         calls += barrier
         if ctx.group.writes_state:
             calls += [(np.copyto, W, Y), (np.copyto, u.reshape(count), right)]
-        return Y, calls + barrier, backward
+        return Y, calls + barrier, passes_on(ctx)
 
 
 def _divide(W: Array, sigma: Array, Y: Array, before: Array, after: Array) -> None:

@@ -28,8 +28,8 @@ from graphspec.graph.kernels.context import (
     need_sizes,
     normalize_axis,
 )
-from graphspec.graph.ops.base import Memoryless, Op, into_gradient, known_numbers
-from graphspec.graph.ops.indexing import scatter_add
+from graphspec.graph.ops.base import Memoryless, Op, into_gradient, known_numbers, variants
+from graphspec.graph.ops.indexing import scatter_rows
 from graphspec.graph.ops.shape import integer
 
 
@@ -189,16 +189,8 @@ class ReduceExtremum(Reduction):
         return [(self.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
 
 
-class ReduceMax(ReduceExtremum):
-    """``Y = max X``."""
-
-    choose = np.maximum
-
-
-class ReduceMin(ReduceExtremum):
-    """``Y = min X``."""
-
-    choose = np.minimum
+_EXTREMA = {"ReduceMax": ("max", {"choose": np.maximum}), "ReduceMin": ("min", {"choose": np.minimum})}
+variants(ReduceExtremum, "``Y = {} X``.", _EXTREMA)
 
 
 class ReduceSumSquare(Reduction):
@@ -387,16 +379,8 @@ class ArgExtremum(Memoryless):
         return Y, calls, None
 
 
-class ArgMax(ArgExtremum):
-    """``Y = argmax(X)`` along ``axis``."""
-
-    find = "argmax"
-
-
-class ArgMin(ArgExtremum):
-    """``Y = argmin(X)`` along ``axis``."""
-
-    find = "argmin"
+_POSITIONS = {"ArgMax": ("argmax", {"find": "argmax"}), "ArgMin": ("argmin", {"find": "argmin"})}
+variants(ArgExtremum, "``Y = {}(X)`` along ``axis``.", _POSITIONS)
 
 
 def sort_keys(ctx: Context, X: Array, largest: bool, keys: Array) -> Calls:
@@ -490,7 +474,7 @@ class TopK(Memoryless):
         @into_gradient(ctx)
         def backward(dV: Array, dX: Array) -> Calls:
             source = ctx.scratch(shape)
-            scattered = scatter_add(ctx, np.moveaxis(dX, at, -1), positions, source)
+            scattered = scatter_rows(ctx, np.moveaxis(dX, at, -1), positions, source, 1)
             return [(np.copyto, source, np.moveaxis(dV, at, -1)), *scattered]
 
         return (values, indices), calls, backward

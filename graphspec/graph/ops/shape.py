@@ -81,9 +81,8 @@ def reshaped(ctx: Context, X: Array) -> Bound:
 class View(Memoryless):
     """An operator that neither reads nor changes elements."""
 
-    is_view, takes_texts = True, True
     copied_inputs = slice(1)
-    blockwise = True
+    is_view = takes_texts = blockwise = True
 
     def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
         return X.known()
@@ -237,8 +236,7 @@ class Expand(Memoryless):
 class OfShape(Memoryless):
     """Integers that X's shape determines: :meth:`dims` of X."""
 
-    foldable = True
-    is_view, takes_texts = True, True
+    foldable = is_view = takes_texts = True
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         Y = ctx.out()
@@ -329,9 +327,8 @@ def on_axis(axis: int, start: int | None, stop: int | None, step: int | None = N
 class Concat(Memoryless):
     """The inputs joined along ``axis``; they have equal sizes on the other axes."""
 
-    rows, foldable = "along_shared_axis", True
-    keeps_channels = True
-    variadic, takes_texts = True, True
+    rows = "along_shared_axis"
+    foldable = keeps_channels = variadic = takes_texts = True
     copied_inputs = slice(None)
 
     axis: int
@@ -483,10 +480,9 @@ class Slice(Memoryless):
     Negative bounds count from the end, and bounds are clipped, as in Python.
     """
 
-    rows, takes_sizes, rearranges = "sliced", True, True
-    keeps_channels = True
-    is_view, takes_texts = True, True
-    copied_inputs, drops_elements = slice(1), True
+    rows = "sliced"
+    copied_inputs = slice(1)
+    takes_sizes = rearranges = keeps_channels = is_view = takes_texts = drops_elements = True
 
     def infer(
         self, X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None

@@ -11,7 +11,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
 from graphspec.graph.kernels.context import Bound, Context, need, need_float
-from graphspec.graph.ops.base import TrainingOnly
+from graphspec.graph.ops.base import TrainingOnly, into_gradient
 
 _EXCLUDED = -1e30
 """The exponent or logit of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
@@ -29,13 +29,7 @@ class BatchSum(TrainingOnly):
         Y = ctx.out()
         calls: Calls = [*sum_axes(ctx, X, (0,), Y), *ctx.all_reduce(Y)]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
-            return [*ctx.all_reduce(dY), (np.copyto, dX, dY)]
-
-        return Y, calls, backward
+        return Y, calls, into_gradient(ctx)(lambda dY, dX: [*ctx.all_reduce(dY), (np.copyto, dX, dY)])
 
 
 class CircleLoss(TrainingOnly):
@@ -102,10 +96,8 @@ class CircleLoss(TrainingOnly):
                 _add_log_sums(share, peak, sums, z)
             np.logaddexp(z, 0, out=Y)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             d, G, scores, slopes = (ctx.scratch((n, total)) for _ in range(4))
             keep = ctx.scratch((n, total), np.bool_)
             all_rows, sigma = ctx.scratch((total, X.shape[1])), ctx.scratch((n,))
