@@ -65,6 +65,10 @@ class Normalized(Op):
         normalize_axis(self.axis, X.rank)
         return X.type
 
+    def totals(self, ctx: Context, X: Array) -> Array:
+        """Return scratch of X's shape with size 1 on ``axis``."""
+        return ctx.scratch([1 if k == self.axis % X.ndim else n for k, n in enumerate(X.shape)])
+
 
 def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
     """Return the calls that write the maximum of X along ``axis`` into ``out``, which has the axis with size 1."""
@@ -90,22 +94,15 @@ def less_maximum(ctx: Context, X: Array, axis: int, maxima: Array, Y: Array) -> 
     return subtract_largest(x, None, largest, y, maxima=lambda: maximum(ctx, X, axis, maxima), source=x)
 
 
-def unit_axis_shape(X: Array, axis: int) -> tuple[int, ...]:
-    """Return X's shape with size 1 on ``axis``."""
-    return tuple(1 if k == axis else n for k, n in enumerate(X.shape))
-
-
 class Softmax(Normalized):
     """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
 
     activation, value_range = "softmax", Range(0, 1)
 
-    axis: int = -1
-
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
-        maxima, total = ctx.scratch(unit_axis_shape(X, at)), ctx.scratch(unit_axis_shape(X, at))
+        maxima, total = self.totals(ctx, X), self.totals(ctx, X)
         calls: Calls = [
             *less_maximum(ctx, X, at, maxima, Y),
             (np.exp, Y, Y),
@@ -115,7 +112,7 @@ class Softmax(Normalized):
 
         @in_place(ctx)
         def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
-            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
+            t, total = scratch_like(ctx, dY), self.totals(ctx, X)
             plain = dY.flags.c_contiguous and Y.flags.c_contiguous
             dy, sums, y = (middle(A, at) if plain else A for A in (dY, total, Y))
             return [
@@ -132,12 +129,10 @@ class LogSoftmax(Normalized):
 
     activation, value_range = "log_softmax", Range(-inf, 0)
 
-    axis: int = -1
-
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
-        maxima, total = ctx.scratch(unit_axis_shape(X, at)), ctx.scratch(unit_axis_shape(X, at))
+        maxima, total = self.totals(ctx, X), self.totals(ctx, X)
         t = scratch_like(ctx, X)
         calls: Calls = [
             *less_maximum(ctx, X, at, maxima, Y),
@@ -149,7 +144,7 @@ class LogSoftmax(Normalized):
 
         @in_place(ctx)
         def backward(dY: Array) -> Calls:  # dX = dY - exp(Y) · Σ dY
-            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
+            t, total = scratch_like(ctx, dY), self.totals(ctx, X)
             return [
                 (np.exp, Y, t),
                 *sum_axes(ctx, dY, (at,), total),
@@ -165,8 +160,6 @@ class Hardmax(Normalized):
 
     keeps_in, keeps_out, piecewise_constant = (), False, True
     value_range = Range(0, 1)
-
-    axis: int = -1
 
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim

@@ -131,11 +131,26 @@ class Dropout(Memoryless):
         return multiply(ctx, data, *dropout_mask(ctx, data, rate, self.seed, 1 / (1 - rate)))
 
 
-class SharedDropout(TrainingOnly):
-    """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
+class Noise(TrainingOnly):
+    """An operator that uses random numbers in training, and is the identity on its first input otherwise."""
 
     rows = "broadcast"
     identity_in_inference = True
+
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X)
+
+    def bind(self, ctx: Context, X: Array, *others: Array) -> Bound:
+        nothing_drops = vars(self).get("rate") == 0
+        return self.bind_training(ctx, X, *others) if ctx.training and not nothing_drops else identity(ctx, X)
+
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
+        """Bind the operator in training."""
+        raise NotImplementedError
+
+
+class SharedDropout(Noise):
+    """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
 
     rate: float
     shared: Sequence[int]
@@ -144,54 +159,25 @@ class SharedDropout(TrainingOnly):
     def infer(self, X: Value) -> Type:
         return infer_noise(X, self.rate, self.shared)
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        if not ctx.training or self.rate == 0:
-            return identity(ctx, X)
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         return multiply(ctx, X, *dropout_mask(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
 
 
-class AlphaDropout(TrainingOnly):
+class AlphaDropout(SharedDropout):
     """In training ``Y = a · (k · X + (1 - k) · α) + b``, where k is 0 with probability ``rate``, else 1.
 
     α is SELU's lower limit; a and b keep mean 0 and variance 1. One k for all elements along the axes ``shared``.
     Klambauer et al., *Self-normalizing neural networks*, 2017.
     """
 
-    rows = "broadcast"
-    identity_in_inference = True
-
-    rate: float
     shared: Sequence[int] = ()
-    seed: int | None = None
 
-    def infer(self, X: Value) -> Type:
-        return infer_noise(X, self.rate, self.shared)
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        if not ctx.training or self.rate == 0:
-            return identity(ctx, X)
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
         mask, calls = dropout_mask(ctx, X, self.rate, self.seed, a, self.shared)
         Y, calls, backward = multiply(ctx, X, mask, calls)
         shift = a * _ALPHA * (1 - self.rate)
         return Y, [*calls, *write(ctx, Y, lambda y, mask: y + (mask * -_ALPHA + shift), Y, mask)], backward
-
-
-class Noise(TrainingOnly):
-    """An operator that adds or multiplies noise in training."""
-
-    rows = "broadcast"
-    identity_in_inference = True
-
-    def infer(self, X: Value) -> Type:
-        return infer_noise(X)
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return self.bind_training(ctx, X) if ctx.training else identity(ctx, X)
-
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
-        """Bind the operator in training."""
-        raise NotImplementedError
 
 
 class Gaussian(Noise):
@@ -204,7 +190,7 @@ class Gaussian(Noise):
 class GaussianDropout(Gaussian):
     """In training, multiply by noise of mean 1 and standard deviation ``deviation``. Srivastava et al., JMLR 2014."""
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         noise, calls = normal_noise(ctx, X, self.deviation, self.seed)
         factor = saved_like(ctx, X, ctx.dtype)
         return multiply(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
@@ -213,32 +199,28 @@ class GaussianDropout(Gaussian):
 class GaussianNoise(Gaussian):
     """In training, add noise of mean 0 and standard deviation ``deviation``."""
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         noise, calls = normal_noise(ctx, X, self.deviation, self.seed)
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
         return Y, [*calls, (np.add, X, noise, Y)], passes_on(ctx)
 
 
-class Sample(TrainingOnly):
+class Sample(Noise):
     """In training ``Y = mean + exp(log_variance / 2) · ε`` with ε from N(0, 1); at inference the mean.
 
     Shapes: mean and log_variance (N, …) → Y (N, …). Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014.
     """
 
-    rows = "broadcast"
-    identity_in_inference = True
-
     seed: int | None = None
 
-    def infer(self, mean: Value, log_variance: Value) -> Type:
+    def infer(self, mean: Value, log_variance: Value) -> Type:  # type: ignore[override]
         need_float(mean, log_variance)
         both = f"{show(mean.shape)} and {show(log_variance.shape)}"
         need(mean.shape == log_variance.shape, f"needs a mean and a log variance of one shape, got {both}")
         return infer_noise(mean)
 
-    def bind(self, ctx: Context, mean: Array, log_variance: Array) -> Bound:
-        if not ctx.training:
-            return identity(ctx, mean)
+    def bind_training(self, ctx: Context, mean: Array, *others: Array) -> Bound:
+        (log_variance,) = others
         noise, calls = normal_noise(ctx, mean, 1.0, self.seed)
         Y, spread = ctx.out(), ctx.save_for_backward(mean.shape)
         calls += [
@@ -260,7 +242,7 @@ class UniformNoise(Noise):
     width: float
     seed: int | None = None
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 24, -(2.0**23), self.seed, 2 * self.width)
         return Y, [*calls, (np.add, X, noise, Y)], passes_on(ctx)
@@ -271,7 +253,7 @@ class GumbelNoise(Noise):
 
     seed: int | None = None
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
         return Y, [*calls, *write(ctx, Y, lambda x, u: x + -log(-log(u)), X, noise)], passes_on(ctx)

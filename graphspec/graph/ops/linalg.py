@@ -533,23 +533,20 @@ class ShardedGemm(TrainingOnly):
         matrix = ctx.sharded(1)
         X, dX = matrix.inputs[:total], matrix.input_gradients[:total]
         Y, dY = matrix.outputs[:total], matrix.output_gradients[:total]
-        barrier = (group.barrier,)
+        barrier, by_rows = (group.barrier,), self.output_partition == "rows"
         calls: Calls = [*_copy(X[rows] if self.input_partition == "rows" else X[:, in_columns], A), barrier]
-        own = (total, out_columns.stop - out_columns.start)
-        result = ctx.out() if self.output_partition == "columns" else ctx.scratch(own)
+        result = ctx.scratch((total, out_columns.stop - out_columns.start)) if by_rows else ctx.out()
         calls += matmul(ctx, X, B[:, out_columns], result)
         if C is not None:
             calls.append((np.add, result, C[out_columns], result))
-        if self.output_partition == "rows":
+        if by_rows:
             calls += [(np.copyto, Y[:, out_columns], result), barrier]
 
         def backward(gradient: Array) -> Calls:
-            calls = _copy(dY[rows] if self.output_partition == "rows" else dY[:, out_columns], gradient)
+            calls = _copy(dY[rows] if by_rows else dY[:, out_columns], gradient)
             if (dC := ctx.grad(2)) is not None:
-                if self.output_partition == "rows":
-                    calls += sum_axes(ctx, gradient, (0,), dC)
-                else:
-                    calls += [(dC.fill, 0.0), *sum_axes(ctx, gradient, (0,), dC[out_columns])]
+                calls += [] if by_rows else [(dC.fill, 0.0)]
+                calls += sum_axes(ctx, gradient, (0,), dC if by_rows else dC[out_columns])
             if matrix.own.start < matrix.own.stop:
                 ctx.after_barrier(matmul(ctx, X[:, matrix.own].T, dY, matrix.gradient[matrix.own]))
             if not ctx.wants(0):
@@ -563,7 +560,7 @@ class ShardedGemm(TrainingOnly):
             ctx.give_grad(0, dX[rows])
             return calls
 
-        return (result if self.output_partition == "columns" else Y[rows]), calls, backward
+        return (Y[rows] if by_rows else result), calls, backward
 
 
 def _copy(to: Array, X: Array) -> Calls:

@@ -486,72 +486,66 @@ def normalize_rows(
     return Y, calls, backward
 
 
-def normalize_last(
-    ctx: Context, X: Array, scale: Array, B: Array | None, axis: int, epsilon: float, *, centred: bool
-) -> Bound:
-    """Bind the normalization over ``axis`` and all axes after it; ``scale`` and ``B`` have the shape of these axes."""
-    axis %= X.ndim
-    order = axis_order(X)
-    if order[axis:] != tuple(range(axis, X.ndim)):
-        order = tuple(range(X.ndim))
-    channels = Channels(ctx, (X.size // scale.size, scale.size), (0, 1))
-    return normalize_rows(ctx, X, scale, B, Rows(order, scale.size, channels), epsilon=epsilon, centred=centred)
+class OverLastAxes(Op):
+    """A normalization over ``axis`` and all axes after it, whose shape the scale and the bias have."""
+
+    rows = "normalized"
+    keeps_in, keeps_out = (1,), False
+
+    axis: int = -1
+    epsilon: float = 1e-05
+    stash_type: int = 1
+
+    def type_of(self, X: Value, **vectors: Value | None) -> Type:
+        """Return X's type; each of ``vectors`` must have the shape of the normalized axes."""
+        need_float(X, *vectors.values())
+        need_value(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
+        axis = normalize_axis(self.axis, X.rank)
+        shape = tuple(X.fixed(k) for k in range(axis, X.rank))
+        for name, value in vectors.items():
+            text = f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}"
+            need_sizes(value is None or value.shape == shape, text)
+        return X.type
+
+    def normalized(self, ctx: Context, X: Array, scale: Array, B: Array | None, *, centred: bool) -> Bound:
+        """Bind the normalization; ``centred`` as in :func:`normalize_rows`."""
+        axis, order = self.axis % X.ndim, axis_order(X)
+        if order[axis:] != tuple(range(axis, X.ndim)):
+            order = tuple(range(X.ndim))
+        rows = Rows(order, scale.size, Channels(ctx, (X.size // scale.size, scale.size), (0, 1)))
+        return normalize_rows(ctx, X, scale, B, rows, epsilon=self.epsilon, centred=centred)
 
 
-def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
-    """Return X's type; each of ``vectors`` must have the shape of ``axis`` and all axes after it."""
-    need_float(X, *vectors.values())
-    need_value(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
-    axis = normalize_axis(axis, X.rank)
-    shape = tuple(X.fixed(k) for k in range(axis, X.rank))
-    for name, value in vectors.items():
-        text = f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}"
-        need_sizes(value is None or value.shape == shape, text)
-    return X.type
-
-
-class LayerNormalization(Op):
+class LayerNormalization(OverLastAxes):
     """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; biased variance, over ``axis`` and all axes after it.
 
     Shapes: X and Y are equal; Scale and B have the shape of the normalized axes. ONNX's optional outputs Mean and
     InvStdDev are not implemented. Ba, Kiros and Hinton, *Layer normalization*, 2016.
     """
 
-    rows = "normalized"
     vectors_at, channels = (1, 2), -1
-    keeps_in, keeps_out = (1,), False
-
-    axis: int = -1
-    epsilon: float = 1e-05
-    stash_type: int = 1
 
     def infer(self, X: Value, Scale: Value, B: Value | None = None) -> Type:
-        return infer_last(X, self.axis, self.stash_type, Scale=Scale, B=B)
+        return self.type_of(X, Scale=Scale, B=B)
 
     def bind(self, ctx: Context, X: Array, Scale: Array, B: Array | None = None) -> Bound:
-        return normalize_last(ctx, X, Scale, B, self.axis, self.epsilon, centred=True)
+        return self.normalized(ctx, X, Scale, B, centred=True)
 
 
-class RMSNormalization(Op):
+class RMSNormalization(OverLastAxes):
     """``Y = X / sqrt(mean(X²) + epsilon) · scale``; the mean is over ``axis`` and all axes after it (opset 23).
 
     Shapes: X and Y are equal; scale has the shape of the normalized axes. Zhang and Sennrich, *Root mean square layer
     normalization*, NeurIPS 2019.
     """
 
-    rows = "normalized"
     vectors_at, channels = (1,), -1
-    keeps_in, keeps_out = (1,), False
-
-    axis: int = -1
-    epsilon: float = 1e-05
-    stash_type: int = 1
 
     def infer(self, X: Value, scale: Value) -> Type:
-        return infer_last(X, self.axis, self.stash_type, scale=scale)
+        return self.type_of(X, scale=scale)
 
     def bind(self, ctx: Context, X: Array, scale: Array) -> Bound:
-        return normalize_last(ctx, X, scale, None, self.axis, self.epsilon, centred=False)
+        return self.normalized(ctx, X, scale, None, centred=False)
 
 
 class GroupNormalization(Op):

@@ -5,6 +5,7 @@ Windows over several axes are reduced one axis at a time, which needs fewer call
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -81,18 +82,18 @@ class Stages:
         self._buffers: list[Array] = []
         for k, a in axes[:-1]:
             shape[k] = a.out
-            self._buffers.append(ctx.scratch((int(np.prod(shape, dtype=np.int64)),), X.dtype))
+            self._buffers.append(ctx.scratch((math.prod(shape),), X.dtype))
 
-    def between(self, X: Array, Y: Array) -> list[Array]:
-        """Return X, the intermediate result after each axis, and Y."""
+    def pairs(self, X: Array, Y: Array) -> list[tuple[Array, Array]]:
+        """Return, for each axis, the array before it is reduced, and the one after it: the first is X, the last Y."""
         shape = list(X.shape)
         arrays = [X]
         for (k, a), buffer in zip(self.axes, self._buffers, strict=False):
             shape[k] = a.out
             memory_shape = [shape[i] for i in self._order]
-            flat = buffer[: int(np.prod(memory_shape, dtype=np.int64))]
+            flat = buffer[: math.prod(memory_shape)]
             arrays.append(flat.reshape(memory_shape).transpose(np.argsort(self._order)))
-        return [*arrays, Y]
+        return list(zip(arrays, [*arrays[1:], Y], strict=True))
 
 
 class MaxPool(Pool):
@@ -136,9 +137,8 @@ class MaxPool(Pool):
         def with_taps() -> Calls:
             steps, stages = [Taps(k, a) for k, a in order], Stages(ctx, X, order)
             for x, y in sample_blocks(axes, X, Y):
-                arrays = stages.between(x, y)
-                pairs = zip(steps, arrays, arrays[1:], strict=False)
-                blocks.append([MaxTaps(ctx, U, V, taps) for taps, U, V in pairs])
+                pairs = zip(steps, stages.pairs(x, y), strict=True)
+                blocks.append([MaxTaps(ctx, U, V, taps) for taps, (U, V) in pairs])
             return [call for block in blocks for largest in block for call in largest.calls]
 
         pooling = OnePass(ctx, X, Y, axes, with_taps, differentiated=True)
@@ -149,9 +149,8 @@ class MaxPool(Pool):
                 stages = Stages(ctx, X, order)
                 calls: Calls = []
                 for (dx, dy), block in zip(sample_blocks(axes, dX, dY), blocks, strict=True):
-                    arrays = stages.between(dx, dy)
-                    for n, largest in enumerate(reversed(block)):
-                        calls += largest.gradient(ctx, arrays[-1 - n], arrays[-2 - n])
+                    for largest, (dU, dV) in zip(block[::-1], stages.pairs(dx, dy)[::-1], strict=True):
+                        calls += largest.gradient(ctx, dV, dU)
                 return calls
 
             return pooling.gradient(ctx, dY, dX, by_axis)
@@ -161,9 +160,8 @@ class MaxPool(Pool):
 
 def in_stages(window: Callable[[Array, Array, int, Axis], Calls], stages: Stages, X: Array, Y: Array) -> Calls:
     """Return the calls that reduce X to Y, one axis at a time."""
-    arrays = stages.between(X, Y)
-    pairs = zip(stages.axes, arrays, arrays[1:], strict=False)
-    return [call for (k, a), U, V in pairs for call in window(U, V, k, a)]
+    pairs = zip(stages.axes, stages.pairs(X, Y), strict=True)
+    return [call for (k, a), (U, V) in pairs for call in window(U, V, k, a)]
 
 
 def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
@@ -225,9 +223,8 @@ class AveragePool(Pool):
             calls: Calls = []
             for dx, dy in sample_blocks(axes, dX, dY):
                 calls.append((np.multiply, dy, inverse_count, dy))
-                arrays = stages.between(dx, dy)
-                for n, (k, a) in enumerate(reversed(ordered)):
-                    calls += window_sums_gradient(arrays[-1 - n], arrays[-2 - n], k, a)
+                for (k, a), (dU, dV) in zip(ordered[::-1], stages.pairs(dx, dy)[::-1], strict=True):
+                    calls += window_sums_gradient(dV, dU, k, a)
             return calls
 
         return Y, calls, backward

@@ -189,8 +189,11 @@ class ReduceExtremum(Reduction):
         return [(self.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
 
 
-_EXTREMA = {"ReduceMax": ("max", {"choose": np.maximum}), "ReduceMin": ("min", {"choose": np.minimum})}
-variants(ReduceExtremum, "``Y = {} X``.", _EXTREMA)
+variants(
+    ReduceExtremum,
+    "``Y = {} X``.",
+    {"ReduceMax": ("max", {"choose": np.maximum}), "ReduceMin": ("min", {"choose": np.minimum})},
+)
 
 
 class ReduceSumSquare(Reduction):
