@@ -364,15 +364,15 @@ class Graph:
 
     def needed(self, values: Iterable[Value]) -> list[Node]:
         """Return the nodes that ``values`` depend on, in topological order."""
-        found: set[str] = set()
+        names: set[str] = set()
         stack = [v.node for v in values if v.node is not None]
         while stack:
             node = stack.pop()
-            if node.name in found:
+            if node.name in names:
                 continue
-            found.add(node.name)
+            names.add(node.name)
             stack.extend(v.node for v in node.inputs if v is not None and v.node is not None)
-        return [n for n in self.nodes if n.name in found]
+        return [n for n in self.nodes if n.name in names]
 
     def copy(self) -> Graph:
         """Return a graph that can be extended without changing this one (nodes and values are shared)."""

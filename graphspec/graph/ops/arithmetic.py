@@ -57,13 +57,11 @@ def term_ranges(
         exact: return the bounds that every sum in ``out`` implies; else bounds that keep every sum in ``out``.
         difference: the second of two terms is a negated subtrahend; its bounds keep the subtrahend at 0 or above.
     """
-    bounds: dict[int, Range] = {}
     if exact:
         if may_wrap_into(sum(ranges, Range(0, 0)), dtype, out):
-            return bounds
-        for i in range(len(ranges)):
-            others = sum((r for k, r in enumerate(ranges) if k != i), Range(0, 0))
-            bounds[i] = Range(out.low - others.high, out.high - others.low)
+            return {}
+        others = [sum((r for k, r in enumerate(ranges) if k != i), Range(0, 0)) for i in range(len(ranges))]
+        bounds = {i: Range(out.low - other.high, out.high - other.low) for i, other in enumerate(others)}
         return {i: r for i, r in bounds.items() if r != ANY}
     free = [i for i, r in enumerate(ranges) if not _is_bounded(r, out)]
     bounded = sum((r for i, r in enumerate(ranges) if i not in free), Range(0, 0))

@@ -604,5 +604,7 @@ class Lookup:
             sums.append((np.add, *parts, out) if len(parts) == 2 else (np.copyto, out, parts[0]))
         return [
             *sums,
-            *write(self._ctx, weight, lambda weight, spare: (1 - weight * spare) * value, weight, spare),
+            (np.multiply, weight, spare, weight),
+            (np.subtract, self._ctx.constant(1.0), weight, weight),
+            (np.multiply, weight, self._ctx.constant(value), weight),
         ]

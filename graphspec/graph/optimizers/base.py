@@ -143,6 +143,7 @@ def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Call
     return calls if shrink is None else [*calls, (np.multiply, p, shrink, p)]
 
 
+OF_DECAY = "The decay of weights per step, times the learning rate."
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Epsilon = Annotated[float, Field(ge=1e-30)]
 """Not 0: if a gradient has always been 0, the quotient would be 0 / 0."""
@@ -200,9 +201,7 @@ class Optimizer(Config):
     """The state vectors of the update rule, if they are always the same."""
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
-    weight_decay: NonNegative | None = Field(
-        None, description="The decay of weights per step, times the learning rate."
-    )
+    weight_decay: NonNegative | None = Field(None, description=OF_DECAY)
     clipnorm: Positive | None = Field(None, description="The largest norm of each weight's gradient.")
     clipvalue: Positive | None = Field(None, description="The largest absolute value of each element of the gradients.")
     global_clipnorm: Positive | None = Field(None, description="The largest norm of all gradients together.")

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from graphspec.base.config import NonNegative, Positive, invalid
-from graphspec.graph.optimizers.base import OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
+from graphspec.graph.optimizers.base import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
 from graphspec.graph.optimizers.elementwise import Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
 
@@ -141,9 +141,7 @@ class Muon(Optimizer):
     adam_beta_2: Decay = Field(0.999, description="For Adam, the decay rate of the mean square of the gradient.")
     adam_weight_decay: NonNegative | None = Field(0.004, description="The `weight_decay` of Adam's weights.")
     epsilon: Epsilon = Field(1e-7, description="For Adam, the constant that is added to the divisor.")
-    weight_decay: NonNegative | None = Field(
-        0.004, description="The decay of weights per step, times the learning rate."
-    )
+    weight_decay: NonNegative | None = Field(0.004, description=OF_DECAY)
     exclude_layers: list[str] | None = Field(
         None, description="Regular expressions; Adam updates a weight if one matches a part of its name `node/role`."
     )

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from graphspec.base.config import NonNegative, invalid
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.optimizers.base import BEFORE, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of, begin
+from graphspec.graph.optimizers.base import BEFORE, OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of, begin
 from graphspec.graph.schedules import LearningRate
 
 if TYPE_CHECKING:
@@ -407,9 +407,7 @@ class AdamW(Adam):
     Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
     """
 
-    weight_decay: NonNegative | None = Field(
-        0.004, description="The decay of weights per step, times the learning rate."
-    )
+    weight_decay: NonNegative | None = Field(0.004, description=OF_DECAY)
 
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
