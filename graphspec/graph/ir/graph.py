@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -61,14 +61,7 @@ class Type:
         return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)
 
 
-class Emits(Protocol):
-    """What arithmetic on values needs of a builder."""
-
-    def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any], /) -> Any: ...
-    def constant(self, data: Any, dtype: str | None = None, /) -> Value: ...
-
-
-BUILDER: ContextVar[Emits | None] = ContextVar("builder", default=None)
+BUILDER: ContextVar[Any] = ContextVar("builder", default=None)
 """The builder that arithmetic on values emits into: that of the innermost ``with`` statement."""
 Operand: TypeAlias = "Value | float | Array"
 """Numbers and arrays become constants: floats in float32, integers and bools in the dtype of the value beside them."""
@@ -250,10 +243,8 @@ class Layout:
         return tuple(logical_shape[p] for p in self.perm) if self.perm else logical_shape
 
 
-class Initializer(Protocol):
-    """A function that draws the initial values of a weight."""
-
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator, /) -> Array: ...
+Initializer = Callable[[tuple[int, ...], np.random.Generator], Array]
+"""Draws the initial values of a weight of a shape."""
 
 
 class Lowers(Protocol):

@@ -183,6 +183,13 @@ CHANNELS_FIRST = {"DCR": "nrschw", "CRD": "ncrshw"}
 SPACE = "nchrws"
 
 
+def divided(size: Dim, by: int, text: str) -> Dim:
+    """Return the quotient of a size; raise ShapeError with this text if there is none."""
+    result = quotient(size, by)
+    need_sizes(result is not None, text)
+    return 0 if result is None else result
+
+
 class Rearrangement(Memoryless):
     """The elements of X (N, C, H, W) in another shape: a block of b² pixels is b² channels on the other side."""
 
@@ -245,9 +252,7 @@ class DepthToSpace(Rearrangement):
         b = self.need_image(X)
         need_value(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", hint="use DCR or CRD")
         n, c, h, w = X.shape
-        channels = quotient(c, b * b)
-        need_sizes(channels is not None, f"cannot split {c} channels into blocks of {b * b}")
-        assert channels is not None
+        channels = divided(c, b * b, f"cannot split {c} channels into blocks of {b * b}")
         return Type(X.dtype, (n, channels, mul(h, b), mul(w, b)))
 
 
@@ -262,11 +267,8 @@ class SpaceToDepth(Rearrangement):
     def infer(self, X: Value) -> Type:
         b = self.need_image(X)
         n, c, h, w = X.shape
-        height, width = quotient(h, b), quotient(w, b)
-        divides = height is not None and width is not None
-        need_sizes(divides, f"cannot split {show((h, w))} pixels into blocks of {b} × {b}")
-        assert height is not None
-        assert width is not None
+        text = f"cannot split {show((h, w))} pixels into blocks of {b} × {b}"
+        height, width = (divided(size, b, text) for size in (h, w))
         return Type(X.dtype, (n, mul(c, b * b), height, width))
 
 

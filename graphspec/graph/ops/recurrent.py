@@ -63,10 +63,15 @@ class Recurrent(Op):
         if len(initial) > self.cell.states:
             raise TypeError(f"{type(self).__name__} takes {self.cell.states} initial states, got {len(initial)}")
         need_float(X, W, R, B, *initial)
-        self._check_attributes()
+        need_value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
+        need_value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
+        D, H, names = len(_DIRECTIONS[self.direction]), self.hidden_size, self.activations
+        count = D * len(self.default_activations)
+        need_value(names is None or len(names) == count, f"needs {count} activations")
+        self.functions()
+        need_value(self.clip is None or self.clip > 0, "needs a positive clip")
         need(X.rank == 3, f"needs data (time, batch, features), got {show(X.shape)}")
         T, N, features = X.shape
-        D, H = len(_DIRECTIONS[self.direction]), self.hidden_size
         expected = {
             "W": (W, (D, self.gates * H, features)),
             "R": (R, (D, self.gates * H, H)),
@@ -81,23 +86,10 @@ class Recurrent(Op):
         need_dtype(integer, "needs integer sequence_lens")
         return Type(X.dtype, (T, D, N, H)), *[Type(X.dtype, (D, N, H))] * self.cell.states
 
-    def _check_attributes(self) -> None:
-        need_value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
-        need_value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
-        count = len(_DIRECTIONS[self.direction]) * len(self.default_activations)
-        names = self.activations
-        need_value(names is None or len(names) == count, f"needs {count} activations")
-        self.functions()
-        need_value(self.clip is None or self.clip > 0, "needs a positive clip")
-
     def functions(self) -> list[tuple[str, float, float]]:
         """Return the activations of all directions, each with its alpha and beta."""
         names = self.activations or self.default_activations * len(_DIRECTIONS[self.direction])
         return parse_activations(names, self.activation_alpha, self.activation_beta)
-
-    def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
-        """Return the options of one direction's cell."""
-        return CellOptions(reverse, functions, self.clip)
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
         """Each step multiplies the input by W and the state by R."""
@@ -125,7 +117,8 @@ class Recurrent(Op):
         for d, reverse in enumerate(reverses):
             states = [part(state, d) for state in initial]
             arrays = CellInputs(X, W[d], R[d], part(B, d), lengths, states, masks)
-            options = self.options(functions[d * per_direction : (d + 1) * per_direction], reverse=reverse)
+            own = functions[d * per_direction : (d + 1) * per_direction]
+            options = CellOptions(reverse, own, self.clip, bool(getattr(self, "linear_before_reset", 0)))
             cells.append(self.cell(ctx, arrays, options))
         calls = [] if lengths is None else lengths.calls
         for cell in cells:
@@ -627,9 +620,6 @@ class GRU(Recurrent):
 
     linear_before_reset: int = 0
 
-    def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
-        return CellOptions(reverse, functions, self.clip, bool(self.linear_before_reset))
-
 
 # LSTM, GRU and RNN with dropout on the state, and optionally on the input, of each gate: training only.
 #
@@ -645,7 +635,8 @@ class _Dropout(Recurrent):
     exported = False
 
     def infer(self, *inputs: Any) -> tuple[Type, ...]:
-        operands, masks = self._split(inputs)
+        count = 5 + self.cell.states
+        operands, masks = inputs[:count], inputs[count:]
         types = super().infer(*operands)
         need_value(self.direction != "bidirectional", "needs one direction, got bidirectional")
         N, features = operands[0].shape[1:]
@@ -657,14 +648,9 @@ class _Dropout(Recurrent):
         return types
 
     def bind(self, ctx: Context, *inputs: Any) -> Bound:
-        operands, masks = self._split(inputs)
-        state_mask, input_mask = (*masks, None)[:2] if ctx.training else (None, None)
-        return self.bind_masked(ctx, operands, (state_mask, input_mask))
-
-    def _split(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Return the inputs of the operator without dropout, and the masks."""
         count = 5 + self.cell.states
-        return inputs[:count], inputs[count:]
+        state_mask, input_mask = (*inputs[count:], None)[:2] if ctx.training else (None, None)
+        return self.bind_masked(ctx, inputs[:count], (state_mask, input_mask))
 
 
 class DropoutLSTM(_Dropout, LSTM):
