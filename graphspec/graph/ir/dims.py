@@ -236,7 +236,7 @@ def show_dim(d: Dim) -> str:
     if isinstance(d, int) or "//" not in d:
         return str(d)
     number, names = factors(d)
-    parts = [f"{_group(show_dim(found[0]))}/{found[1]}" if (found := divided_exactly(n)) else _group(n) for n in names]
+    parts = [f"{_group(show_dim(pair[0]))}/{pair[1]}" if (pair := divided_exactly(n)) else _group(n) for n in names]
     return "*".join([*parts, *([str(number)] if number != 1 else [])]) if len(names) > 1 or number != 1 else parts[0]
 
 

@@ -140,8 +140,7 @@ class Value:
 
     def with_mask(self, mask: Value | None) -> Value:
         """Return the same tensor with another mask."""
-        known = self.data, self.dims, self.param
-        return Value(self.name, self.type, self.kind, self.node, self.index, *known, mask, self.range)
+        return replace(self, mask=mask)
 
     def known(self) -> tuple[Dim, ...] | None:
         """Return the elements of an integer vector: a constant's data or the symbolic ``dims``; None if unknown."""
@@ -243,7 +242,7 @@ class Layout:
         return tuple(logical_shape[p] for p in self.perm) if self.perm else logical_shape
 
 
-Initializer = Callable[[tuple[int, ...], np.random.Generator], Array]
+Initializer: TypeAlias = "Callable[[tuple[int, ...], np.random.Generator], Array]"
 """Draws the initial values of a weight of a shape."""
 
 

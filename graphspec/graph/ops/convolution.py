@@ -379,13 +379,13 @@ def _taps(planes: Sequence[Array], rows: int) -> list[Array]:
 
 def _first_largest(taps: Sequence[Array], Y: Array, masks: Sequence[Array]) -> Calls:
     """Calls that write, per tap, where it is the first that equals the maximum Y; where Y is NaN, the last tap is marked."""
-    found = masks[0]
+    before = masks[0]  # whether an earlier tap is the maximum
     *others, last = masks
-    calls: Calls = [(np.equal, taps[0], Y, found)]
+    calls: Calls = [(np.equal, taps[0], Y, before)]
     for tap, mask in zip(taps[1:], others[1:], strict=False):
-        calls += [(np.equal, tap, Y, mask), (np.greater, mask, found, mask), (np.logical_or, found, mask, last)]
-        found = last
-    return [*calls, (np.logical_not, found, last)]
+        calls += [(np.equal, tap, Y, mask), (np.greater, mask, before, mask), (np.logical_or, before, mask, last)]
+        before = last
+    return [*calls, (np.logical_not, before, last)]
 
 
 def _as_kernel(array: Array) -> Array:

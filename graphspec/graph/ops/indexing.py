@@ -165,8 +165,8 @@ class Gather(Op):
         at = normalize_axis(self.axis, X.rank)
         size, elements = X.shape[at], indices.known()
         if isinstance(size, int) and indices.data is not None and elements is not None:
-            for wrong in (k for k in elements if isinstance(k, int) and not -size <= k < size):
-                need_sizes(False, f"has index {wrong} out of range on axis {self.axis} of {show(X.shape)}")
+            wrong = next((k for k in elements if isinstance(k, int) and not -size <= k < size), None)
+            need_sizes(wrong is None, f"has index {wrong} out of range on axis {self.axis} of {show(X.shape)}")
         return Type(X.dtype, (*X.shape[:at], *indices.shape, *X.shape[at + 1 :]))
 
     def dims(self, X: Value, indices: Value) -> tuple[Dim, ...] | None:

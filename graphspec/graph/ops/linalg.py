@@ -435,8 +435,8 @@ class Einsum(Op):
 
     def bind(self, ctx: Context, *Inputs: Array) -> Bound:
         names, out = parse_equation(self.equation, [X.ndim for X in Inputs])
-        known = axis_sizes(self.equation, names, [X.shape for X in Inputs])
-        sizes = {c: int(d) for c, d in known.items()}
+        dims = axis_sizes(self.equation, names, [X.shape for X in Inputs])
+        sizes = {c: int(d) for c, d in dims.items()}
         views = [as_named(X, name, sizes) for X, name in zip(Inputs, names, strict=True)]
         if len(Inputs) == 1:
             return _bind_single(ctx, Inputs[0], names[0], views[0], out, sizes)

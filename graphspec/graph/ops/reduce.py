@@ -437,9 +437,9 @@ class TopK(Memoryless):
     sorted: int = 1
 
     def infer(self, X: Value, K: Value) -> tuple[Type, Type]:
-        at, size = normalize_axis(self.axis, X.rank), X.shape[normalize_axis(self.axis, X.rank)]
-        known = K.known()
-        k = size if known == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
+        at = normalize_axis(self.axis, X.rank)
+        size = X.shape[at]
+        k = size if K.known() == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
         unknown = not isinstance(size, int) or not isinstance(k, int)
         need_sizes(k == size or unknown or 0 <= int(k) <= int(size), f"cannot select {k} of {size} elements")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
