@@ -106,11 +106,11 @@ OPERATOR = Kind(
     table="$Name",
     imports=(
         "from graphspec.graph.expressions import exp",
-        "from graphspec.graph.ops.formulas import register, row",
+        "from graphspec.graph.ops.formulas import Row, register",
     ),
     for_types=(),
     body="""
-register(__name__, {"$Name": row("``Y = exp(X)``.", exp, lambda X, Y, d: d * Y$exported)})
+register(__name__, {"$Name": Row("``Y = exp(X)``.", exp, lambda X, Y, d: d * Y$exported)})
 """,
     about="$Name: its values.",
     test_imports=("import graphs", "import numpy as np"),

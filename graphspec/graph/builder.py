@@ -24,7 +24,6 @@ from graphspec.graph.ir.graph import (
     STRING,
     Array,
     Constraint,
-    Emits,
     Graph,
     Initializer,
     Layout,
@@ -92,7 +91,7 @@ class Builder(Operators):
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
-    _entered: list[Token[Emits | None]] = field(default_factory=list)
+    _entered: list[Token[Any]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self._entered.append(BUILDER.set(self))

@@ -126,8 +126,8 @@ def divide(d: Dim, k: int) -> Dim:
 
     The form ``⌊(k·d + k(k − 1)) / k²⌋`` is one that no layer computes by chance.
     """
-    found = quotient(d, k)
-    return found if found is not None else floordiv(add(mul(d, k), k * (k - 1)), k * k)
+    exact = quotient(d, k)
+    return exact if exact is not None else floordiv(add(mul(d, k), k * (k - 1)), k * k)
 
 
 _EXACT = re.compile(r"^\((?P<times>.+)\+(?P<more>\d+)\)//(?P<square>\d+)$")
@@ -139,8 +139,8 @@ def divided_exactly(d: str) -> tuple[Dim, int] | None:
     k = math.isqrt(int(match["square"])) if match else 0
     if match is None or k < 2 or k * k != int(match["square"]) or int(match["more"]) != k * (k - 1):
         return None
-    found = quotient(match["times"], k)
-    return None if found is None else (found, k)
+    dividend = quotient(match["times"], k)
+    return None if dividend is None else (dividend, k)
 
 
 def product(shape: Shape) -> Dim:
@@ -195,8 +195,8 @@ _OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "//": ope
 def _tokens(d: str, sizes: Mapping[str, int]) -> Iterator[int | str]:
     """Yield integers, operators and parentheses; names are replaced by their sizes, KeyError for an unknown name."""
     # The longest names come first: "my-input_1" is one name if it is in `sizes`, else a difference.
-    known = "|".join(map(re.escape, sorted(sizes, key=len, reverse=True)))
-    token = re.compile(rf"(?:(?P<name>{known or '(?!)'})|(?P<number>\d+))(?![\w.])|(?P<operator>//|[-+*()])")
+    by_length = "|".join(map(re.escape, sorted(sizes, key=len, reverse=True)))
+    token = re.compile(rf"(?:(?P<name>{by_length or '(?!)'})|(?P<number>\d+))(?![\w.])|(?P<operator>//|[-+*()])")
     position = 0
     while position < len(d):
         match = token.match(d, position)
@@ -236,7 +236,7 @@ def show_dim(d: Dim) -> str:
     if isinstance(d, int) or "//" not in d:
         return str(d)
     number, names = factors(d)
-    parts = [f"{_group(show_dim(found[0]))}/{found[1]}" if (found := divided_exactly(n)) else _group(n) for n in names]
+    parts = [f"{_group(show_dim(pair[0]))}/{pair[1]}" if (pair := divided_exactly(n)) else _group(n) for n in names]
     return "*".join([*parts, *([str(number)] if number != 1 else [])]) if len(names) > 1 or number != 1 else parts[0]
 
 
@@ -274,8 +274,7 @@ class LearntSize(int):
     def __add__(self, other: int) -> int:
         return LearntSize(int(self) + int(other), add(self.name, name_of(other)))
 
-    def __radd__(self, other: int) -> int:
-        return self + other
+    __radd__ = __add__
 
     def __sub__(self, other: int) -> int:
         if isinstance(other, LearntSize):
@@ -285,8 +284,7 @@ class LearntSize(int):
     def __mul__(self, other: int) -> int:
         return LearntSize(int(self) * int(other), mul(self.name, name_of(other)))
 
-    def __rmul__(self, other: int) -> int:
-        return self * other
+    __rmul__ = __mul__
 
     def __floordiv__(self, other: int) -> int:
         if isinstance(other, LearntSize):
@@ -308,9 +306,9 @@ def name_of(size: int) -> Dim:
 def stand_in(index: int) -> int:
     """Return the stand-in value of the learnt size with this index in its graph: the prime number after 1000 with it."""
     limit = 2**14
-    while len(found := _primes(limit)) <= index:
+    while len(primes := _primes(limit)) <= index:
         limit *= 2
-    return found[index]
+    return primes[index]
 
 
 @cache

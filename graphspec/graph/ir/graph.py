@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in
 if TYPE_CHECKING:
     from graphspec.graph.ir.ranges import Range
 
+Maybe: TypeAlias = "Array | None"
 STRING = "string"
 """The dtype of texts; NumPy arrays of texts have the dtype ``object``."""
 MISSING_INTEGER = -(2**63)
@@ -60,17 +61,19 @@ class Type:
         return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)
 
 
-class Emits(Protocol):
-    """What arithmetic on values needs of a builder."""
-
-    def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any], /) -> Any: ...
-    def constant(self, data: Any, dtype: str | None = None, /) -> Value: ...
-
-
-BUILDER: ContextVar[Emits | None] = ContextVar("builder", default=None)
+BUILDER: ContextVar[Any] = ContextVar("builder", default=None)
 """The builder that arithmetic on values emits into: that of the innermost ``with`` statement."""
 Operand: TypeAlias = "Value | float | Array"
 """Numbers and arrays become constants: floats in float32, integers and bools in the dtype of the value beside them."""
+
+
+def _binary(op: str, *, reflected: bool = False) -> Callable[[Value, Operand], Value]:
+    """Return the method of values for an operator with two operands; ``reflected`` swaps them."""
+
+    def emit(self: Value, other: Operand) -> Value:
+        return _emitted(op, other, self) if reflected else _emitted(op, self, other)
+
+    return emit
 
 
 @dataclass(eq=False, slots=True)
@@ -137,8 +140,7 @@ class Value:
 
     def with_mask(self, mask: Value | None) -> Value:
         """Return the same tensor with another mask."""
-        known = self.data, self.dims, self.param
-        return Value(self.name, self.type, self.kind, self.node, self.index, *known, mask, self.range)
+        return replace(self, mask=mask)
 
     def known(self) -> tuple[Dim, ...] | None:
         """Return the elements of an integer vector: a constant's data or the symbolic ``dims``; None if unknown."""
@@ -155,54 +157,13 @@ class Value:
     def __invert__(self) -> Value:
         return _emitted("Not", self)
 
-    def __add__(self, other: Operand) -> Value:
-        return _emitted("Add", self, other)
-
-    def __radd__(self, other: Operand) -> Value:
-        return _emitted("Add", other, self)
-
-    def __sub__(self, other: Operand) -> Value:
-        return _emitted("Sub", self, other)
-
-    def __rsub__(self, other: Operand) -> Value:
-        return _emitted("Sub", other, self)
-
-    def __mul__(self, other: Operand) -> Value:
-        return _emitted("Mul", self, other)
-
-    def __rmul__(self, other: Operand) -> Value:
-        return _emitted("Mul", other, self)
-
-    def __truediv__(self, other: Operand) -> Value:
-        return _emitted("Div", self, other)
-
-    def __rtruediv__(self, other: Operand) -> Value:
-        return _emitted("Div", other, self)
-
-    def __pow__(self, other: Operand) -> Value:
-        return _emitted("Pow", self, other)
-
-    def __matmul__(self, other: Value) -> Value:
-        return _emitted("MatMul", self, other)
-
-    def __and__(self, other: Operand) -> Value:
-        return _emitted("And", self, other)
-
-    def __or__(self, other: Operand) -> Value:
-        return _emitted("Or", self, other)
-
-    def __lt__(self, other: Value | float) -> Value:
-        return _emitted("Less", self, other)
-
-    def __le__(self, other: Value | float) -> Value:
-        return _emitted("LessOrEqual", self, other)
-
-    def __gt__(self, other: Value | float) -> Value:
-        return _emitted("Greater", self, other)
-
-    def __ge__(self, other: Value | float) -> Value:
-        return _emitted("GreaterOrEqual", self, other)
-
+    __add__, __radd__ = _binary("Add"), _binary("Add", reflected=True)
+    __sub__, __rsub__ = _binary("Sub"), _binary("Sub", reflected=True)
+    __mul__, __rmul__ = _binary("Mul"), _binary("Mul", reflected=True)
+    __truediv__, __rtruediv__ = _binary("Div"), _binary("Div", reflected=True)
+    __pow__, __matmul__, __and__, __or__ = _binary("Pow"), _binary("MatMul"), _binary("And"), _binary("Or")
+    __lt__, __le__ = _binary("Less"), _binary("LessOrEqual")
+    __gt__, __ge__ = _binary("Greater"), _binary("GreaterOrEqual")
     __array_ufunc__ = None  # NumPy leaves `array * value` to `Value.__rmul__`
 
 
@@ -281,10 +242,8 @@ class Layout:
         return tuple(logical_shape[p] for p in self.perm) if self.perm else logical_shape
 
 
-class Initializer(Protocol):
-    """A function that draws the initial values of a weight."""
-
-    def __call__(self, shape: tuple[int, ...], random: np.random.Generator, /) -> Array: ...
+Initializer: TypeAlias = "Callable[[tuple[int, ...], np.random.Generator], Array]"
+"""Draws the initial values of a weight of a shape."""
 
 
 class Lowers(Protocol):
@@ -395,31 +354,21 @@ class Graph:
 
     def needed(self, values: Iterable[Value]) -> list[Node]:
         """Return the nodes that ``values`` depend on, in topological order."""
-        found: set[str] = set()
+        names: set[str] = set()
         stack = [v.node for v in values if v.node is not None]
         while stack:
             node = stack.pop()
-            if node.name in found:
+            if node.name in names:
                 continue
-            found.add(node.name)
+            names.add(node.name)
             stack.extend(v.node for v in node.inputs if v is not None and v.node is not None)
-        return [n for n in self.nodes if n.name in found]
+        return [n for n in self.nodes if n.name in names]
 
     def copy(self) -> Graph:
         """Return a graph that can be extended without changing this one (nodes and values are shared)."""
-        return Graph(
-            self.name,
-            dict(self.inputs),
-            dict(self.targets),
-            dict(self.params),
-            dict(self.values),
-            list(self.nodes),
-            dict(self.outputs),
-            list(self.penalties),
-            self.loss,
-            dict(self.learnt),
-            dict(self.loss_inputs),
-        )
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        copies: dict[str, Any] = {name: part.copy() for name, part in parts.items() if isinstance(part, dict | list)}
+        return replace(self, **copies)
 
 
 def _inputs_of(nodes: Iterable[Node], values: Iterable[Value]) -> set[str]:

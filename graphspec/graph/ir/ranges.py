@@ -64,8 +64,8 @@ ANY = Range(-math.inf, math.inf)
 
 def hull(ranges: Iterable[Range]) -> Range:
     """Return the smallest range that contains all ``ranges``; all numbers if there are none."""
-    found = list(ranges)
-    return Range(min(r.low for r in found), max(r.high for r in found)) if found else ANY
+    every = list(ranges)
+    return Range(min(r.low for r in every), max(r.high for r in every)) if every else ANY
 
 
 def of_dtype(dtype: str) -> Range:

@@ -190,9 +190,14 @@ def need(
         raise ShapeError(code, message, hint=hint, key=key)
 
 
-def need_value(condition: bool, message: str) -> None:
+def need_value(condition: bool, message: str, *, hint: str | None = None, key: str | None = None) -> None:
     """Raise :class:`ShapeError` for a value that is not allowed unless ``condition`` holds."""
-    need(condition, message, code=Code.VALUE_NOT_ALLOWED)
+    need(condition, message, code=Code.VALUE_NOT_ALLOWED, hint=hint, key=key)
+
+
+def need_fixed(condition: bool, message: str) -> None:
+    """Raise :class:`ShapeError` for what must be known when building unless ``condition`` holds."""
+    need(condition, message, code=Code.SIZE_NOT_FIXED)
 
 
 def need_dtype(condition: bool, message: str) -> None:
@@ -200,9 +205,9 @@ def need_dtype(condition: bool, message: str) -> None:
     need(condition, message, code=Code.WRONG_DTYPE)
 
 
-def need_sizes(condition: bool, message: str) -> None:
+def need_sizes(condition: bool, message: str, *, hint: str | None = None, key: str | None = None) -> None:
     """Raise :class:`ShapeError` for sizes that do not fit unless ``condition`` holds."""
-    need(condition, message, code=Code.SIZES_DO_NOT_FIT)
+    need(condition, message, code=Code.SIZES_DO_NOT_FIT, hint=hint, key=key)
 
 
 def need_shapes(condition: bool, message: str) -> None:

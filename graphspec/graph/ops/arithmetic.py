@@ -11,22 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.expressions import (
-    Formula,
-    Function,
-    divide,
-    leaf,
-    letters,
-    log,
-    maximum,
-    minimum,
-    number,
-    reciprocal,
-    record,
-    sqrt,
-    square,
-    ufunc,
-)
+from graphspec.graph import expressions as ex
+from graphspec.graph.expressions import Formula, Function, leaf, record
 from graphspec.graph.ir.dims import Dim, add, floordiv, mul, subtract
 from graphspec.graph.ir.graph import Array, Node, Type, Value, numpy_dtype
 from graphspec.graph.ir.ranges import ANY, Range, may_wrap_into
@@ -45,7 +31,7 @@ from graphspec.graph.kernels.common import (
     within,
 )
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, same_dtype
-from graphspec.graph.ops.base import OPS, Op, op
+from graphspec.graph.ops.base import Memoryless, Op, in_place, variants
 
 
 # Ranges of the operands of a sum or a product that keep the result in a range.
@@ -71,13 +57,11 @@ def term_ranges(
         exact: return the bounds that every sum in ``out`` implies; else bounds that keep every sum in ``out``.
         difference: the second of two terms is a negated subtrahend; its bounds keep the subtrahend at 0 or above.
     """
-    bounds: dict[int, Range] = {}
     if exact:
         if may_wrap_into(sum(ranges, Range(0, 0)), dtype, out):
-            return bounds
-        for i in range(len(ranges)):
-            others = sum((r for k, r in enumerate(ranges) if k != i), Range(0, 0))
-            bounds[i] = Range(out.low - others.high, out.high - others.low)
+            return {}
+        others = [sum((r for k, r in enumerate(ranges) if k != i), Range(0, 0)) for i in range(len(ranges))]
+        bounds = {i: Range(out.low - other.high, out.high - other.low) for i, other in enumerate(others)}
         return {i: r for i, r in bounds.items() if r != ANY}
     free = [i for i, r in enumerate(ranges) if not _is_bounded(r, out)]
     bounded = sum((r for i, r in enumerate(ranges) if i not in free), Range(0, 0))
@@ -116,6 +100,8 @@ class Arithmetic(Op):
     """An elementwise operator on operands of one numeric dtype, which broadcast."""
 
     elementwise = True
+    of_sizes: ClassVar[Callable[..., Dim | None] | None] = None
+    """The function of two sizes, which may be symbolic; None if there is none."""
 
     def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
@@ -123,16 +109,14 @@ class Arithmetic(Op):
         need_dtype(dtype != "bool", "needs numbers, got bool tensors")
         return Type(dtype, broadcast(*(X.shape for X in operands)))
 
-
-def combine(A: Value | None, B: Value | None, function: Callable[[Dim, Dim], Dim | None]) -> tuple[Dim, ...] | None:
-    """``function`` of two small integer vectors, element by element; None if a vector or a result is unknown."""
-    left, right = (None if v is None else v.known() for v in (A, B))
-    if left is None or right is None:
-        return None
-    size = max(len(left), len(right))
-    left, right = (v * size if len(v) == 1 else v for v in (left, right))
-    results = [function(a, b) for a, b in zip(left, right, strict=True)]
-    return None if any(r is None for r in results) else tuple(r for r in results if r is not None)
+    def dims(self, *operands: Value) -> tuple[Dim, ...] | None:
+        vectors = [elements for X in operands if (elements := X.known()) is not None]
+        if self.of_sizes is None or len(vectors) < len(operands):
+            return None
+        size = max(map(len, vectors))
+        pairs = zip(*(v * size if len(v) == 1 else v for v in vectors), strict=True)
+        results = [self.of_sizes(*pair) for pair in pairs]
+        return None if any(r is None for r in results) else tuple(r for r in results if r is not None)
 
 
 spread_product = Function(lambda ctx, operands, out: broadcast_rows(ctx, np.multiply, operands[0], operands[1], out))
@@ -153,54 +137,52 @@ class Binary(Op):
     gradients: ClassVar[Sequence[tuple[int, Formula]]] = ()
 
     def __init_subclass__(cls) -> None:
-        read: set[str] = set().union(*(letters(f, ("A", "B", "C", "d"), {}) for _, f in cls.gradients))
+        read: set[str] = set().union(*(ex.letters(f, ("A", "B", "C", "d"), {}) for _, f in cls.gradients))
         cls.keeps_in, cls.keeps_out = tuple(k for k, name in enumerate("AB") if name in read), "C" in read
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
 
         def backward(dC: Array) -> Calls:
-            def writer(gradient: Formula) -> Callable[[Array], Calls]:
-                return lambda out: record(ctx, (out, gradient(*map(leaf, (A, B, C, dC)))))
+            def write(gradient: Formula, out: Array) -> Calls:
+                return record(ctx, (out, gradient(*map(leaf, (A, B, C, dC)))))
 
-            return give_each(ctx, dC, {k: ((A, B)[k], writer(gradient)) for k, gradient in self.gradients})
+            return give_each(ctx, dC, {k: ((A, B)[k], partial(write, gradient)) for k, gradient in self.gradients})
 
         return C, record(ctx, (C, self.formula(leaf(A), leaf(B)))), backward
 
 
-@op
-class Add(Arithmetic):
+class Terms(Arithmetic):
+    """A sum of operands."""
+
+    keeps_in, keeps_out = (), False
+
+    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
+        return sum(ranges, Range(0, 0))
+
+    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
+        return term_ranges(out, ranges, node.outputs[0].dtype, exact)
+
+
+class Add(Terms):
     """``C = A + B``."""
 
     neutral, commutes = 0.0, True
     activation = "linear"
-    keeps_in, keeps_out = (), False
     blockwise = True
-
-    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
-        return combine(A, B, add)
-
-    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
-        return ranges[0] + ranges[1]
-
-    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        return term_ranges(out, ranges, node.outputs[0].dtype, exact)
+    of_sizes = staticmethod(add)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         C = output_for(ctx, (0, A), (1, B))
         return C, broadcast_rows(ctx, np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
 
 
-@op
-class Sub(Arithmetic):
+class Sub(Terms):
     """``C = A - B``."""
 
     neutral = 0.0
     activation = "linear"
-    keeps_in, keeps_out = (), False
-
-    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
-        return combine(A, B, subtract)
+    of_sizes = staticmethod(subtract)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return ranges[0] + -ranges[1]
@@ -214,16 +196,13 @@ class Sub(Arithmetic):
         return C, broadcast_rows(ctx, np.subtract, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
 
 
-@op
 class Mul(Binary, Arithmetic):
     """``C = A · B``."""
 
     neutral, commutes = 1.0, True
     formula = spread_product
     gradients = ((0, lambda A, B, C, d: spread_product(d, B)), (1, lambda A, B, C, d: d * A))
-
-    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
-        return combine(A, B, mul)
+    of_sizes = staticmethod(mul)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         return ranges[0].times(ranges[1])
@@ -232,16 +211,13 @@ class Mul(Binary, Arithmetic):
         return factor_ranges(out, ranges, node.outputs[0].dtype, exact)
 
 
-@op
 class Div(Binary, Arithmetic):
     """``C = A / B``; the quotient of integers is rounded towards 0 and has no gradient."""
 
     neutral = 1.0
-    formula = divide
+    formula = ex.divide
     gradients = ((1, lambda A, B, C, d: -(d * C / B)), (0, lambda A, B, C, d: d / B))
-
-    def dims(self, A: Value | None, B: Value | None) -> tuple[Dim, ...] | None:
-        return combine(A, B, lambda a, b: floordiv(a, b) if isinstance(b, int) and b > 0 else None)
+    of_sizes = staticmethod(lambda a, b: floordiv(a, b) if isinstance(b, int) and b > 0 else None)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
         return super().bind(ctx, A, B) if A.dtype.kind == "f" else integer_quotient(ctx, A, B)
@@ -252,13 +228,11 @@ def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
     C = ctx.out()
     if A.dtype.kind == "u":
         return C, [(np.floor_divide, A, B, C)], None
-    t = ctx.scratch(
-        C.shape, C.dtype
-    )  # A - fmod(A, B) is a multiple of B; fmod has A's sign, so the quotient is truncated
+    # A - fmod(A, B) is a multiple of B; fmod has A's sign, so the quotient is truncated
+    t = ctx.scratch(C.shape, C.dtype)
     return C, [(np.fmod, A, B, t), (np.subtract, A, t, t), (np.floor_divide, t, B, C)], None
 
 
-@op
 class Mod(Arithmetic):
     """``C = A mod B`` with the sign of B, or with the sign of A if ``fmod`` is 1. No gradient."""
 
@@ -275,12 +249,11 @@ class Mod(Arithmetic):
         return C, [(np.fmod if self.fmod else np.remainder, A, B, C)], None
 
 
-power = ufunc(np.power)
-POWERS: Mapping[float, Formula] = {2.0: square, 3.0: lambda X: X * X * X, 0.5: sqrt, -1.0: reciprocal}
+power = ex.ufunc(np.power)
+POWERS: Mapping[float, Formula] = {2.0: ex.square, 3.0: lambda X: X * X * X, 0.5: ex.sqrt, -1.0: ex.reciprocal}
 """Powers that are computed faster in another way."""
 
 
-@op
 class Pow(Op):
     """``Z = X ** Y``. X and Y may differ in dtype; Z has the dtype of X. The gradient of Y is 0 where X ≤ 0."""
 
@@ -291,19 +264,17 @@ class Pow(Op):
         return Type(X.dtype, broadcast(X.shape, Y.shape))
 
     def bind(self, ctx: Context, X: Array, Y: Array) -> Bound:
-        constant = ctx.known(1)
-        same_shape = X.shape == ctx.shape()
-        exponent = float(constant.reshape(())) if constant is not None and constant.size == 1 and same_shape else None
+        constant, same_shape = ctx.known(1), X.shape == ctx.shape()
+        exponent = float(constant.item()) if constant is not None and constant.size == 1 and same_shape else None
         Z = ctx.out(like=X) if same_shape else ctx.out()
-        calls: Calls = []
-        E = Y
-        if X.dtype.kind == "f" and Y.dtype != X.dtype:
+        calls, E, is_float = list[tuple[object, ...]](), Y, X.dtype.kind == "f"
+        if is_float and Y.dtype != X.dtype:
             E = ctx.save_for_backward(Y.shape, X.dtype)
             calls.append((copy_cast, E, Y))
         x, e, z = map(leaf, (X, E, Z))
-        if X.dtype.kind == "f" and exponent is not None and exponent in POWERS:
+        if is_float and exponent is not None and exponent in POWERS:
             calls += record(ctx, (Z, POWERS[exponent](x)))
-        elif X.dtype.kind != "f" and Y.dtype != X.dtype:
+        elif not is_float and Y.dtype != X.dtype:
             calls.append((partial(np.power, out=Z, casting="unsafe"), X, Y))
         else:
             calls.append((np.power, X, E, Z))
@@ -313,12 +284,12 @@ class Pow(Op):
             tiny = float(np.finfo(X.dtype).tiny)
             twice = d * x
             to_X = twice + twice if exponent == 2.0 else d * (power(x, e - 1.0) * e)
-            to_Y = d * z * log(maximum(x, tiny))
-            return give_each(
-                ctx,
-                dZ,
-                {1: (Y, lambda out: record(ctx, (out, to_Y))), 0: (X, lambda out: record(ctx, (out, to_X)))},
-            )
+            to_Y = d * z * ex.log(ex.maximum(x, tiny))
+            writers = {
+                1: (Y, lambda out: record(ctx, (out, to_Y))),
+                0: (X, lambda out: record(ctx, (out, to_X))),
+            }
+            return give_each(ctx, dZ, writers)
 
         return Z, calls, backward
 
@@ -345,33 +316,26 @@ class Extremum(Arithmetic):
         Y = output_for(ctx, *list(enumerate(operands))[:2])  # the third operand is read after Y is written
 
         def backward(dY: Array) -> Calls:
-            def writer(X: Array) -> Callable[[Array], Calls]:
-                def write(out: Array) -> Calls:
-                    selected = scratch_like(ctx, dY, np.bool_)
-                    if out is dY:  # the last operand
-                        return [(np.equal, X, Y, selected), (np.multiply, dY, selected, dY)]
-                    # Subtracting leaves 0 for later operands that also equal Y.
-                    return [(np.equal, X, Y, selected), (np.multiply, dY, selected, out), (np.subtract, dY, out, dY)]
+            def write(X: Array, out: Array) -> Calls:
+                selected = scratch_like(ctx, dY, np.bool_)
+                if out is dY:  # the last operand
+                    return [(np.equal, X, Y, selected), (np.multiply, dY, selected, dY)]
+                # Subtracting leaves 0 for later operands that also equal Y.
+                return [(np.equal, X, Y, selected), (np.multiply, dY, selected, out), (np.subtract, dY, out, dY)]
 
-                return write
-
-            return give_each(ctx, dY, {k: (X, writer(X)) for k, X in enumerate(operands)})
+            return give_each(ctx, dY, {k: (X, partial(write, X)) for k, X in enumerate(operands)})
 
         return Y, fold(self.choose, operands, Y), backward
 
 
-@op
-class Max(Extremum):
-    """``Y = max(X₀, X₁, …)``."""
-
-    choose, smallest = np.maximum, False
-
-
-@op
-class Min(Extremum):
-    """``Y = min(X₀, X₁, …)``."""
-
-    choose, smallest = np.minimum, True
+variants(
+    Extremum,
+    "``Y = {}(X₀, X₁, …)``.",
+    {
+        "Max": ("max", {"choose": np.maximum, "smallest": False}),
+        "Min": ("min", {"choose": np.minimum, "smallest": True}),
+    },
+)
 
 
 def scaled_sum(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
@@ -383,24 +347,15 @@ def scaled_sum(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound
     return Y, calls, lambda dY: give_sum(ctx, dY, operands, [scale] * len(operands))
 
 
-@op
-class Sum(Arithmetic):
+class Sum(Terms):
     """``Y = X₀ + X₁ + …``."""
 
     variadic = True
-    keeps_in, keeps_out = (), False
-
-    def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
-        return sum(ranges, Range(0, 0))
-
-    def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        return term_ranges(out, ranges, node.outputs[0].dtype, exact)
 
     def bind(self, ctx: Context, *operands: Array) -> Bound:
         return scaled_sum(ctx, operands, 1.0)
 
 
-@op
 class Mean(Arithmetic):
     """``Y = (X₀ + … + Xₙ₋₁) / n``."""
 
@@ -411,7 +366,6 @@ class Mean(Arithmetic):
         return scaled_sum(ctx, operands, 1.0 / len(operands))
 
 
-@op
 class PRelu(Binary):
     """``Y = X if X > 0 else slope · X``. He et al., *Delving deep into rectifiers*, ICCV 2015.
 
@@ -419,10 +373,10 @@ class PRelu(Binary):
     """
 
     activation, vectors_at = "PReLU", (1,)
-    formula = staticmethod(lambda X, slope: minimum(X, 0) * slope + maximum(X, 0))
+    formula = staticmethod(lambda X, slope: ex.minimum(X, 0) * slope + ex.maximum(X, 0))
     gradients = (
-        (1, lambda X, slope, Y, d: d * minimum(X, 0)),
-        (0, lambda X, slope, Y, d: d * ((X < 0) * slope + number(X > 0))),
+        (1, lambda X, slope, Y, d: d * ex.minimum(X, 0)),
+        (0, lambda X, slope, Y, d: d * ((X < 0) * slope + ex.number(X > 0))),
     )
 
     def infer(self, X: Value, slope: Value) -> Type:
@@ -431,12 +385,10 @@ class PRelu(Binary):
         return X.type
 
 
-@op
 class Clip(Op):
     """``Y = min(max(X, min), max)``, with scalar bounds that may be absent; the gradient is 0 where Y is at a bound."""
 
-    elementwise = True
-    blockwise = True
+    elementwise = blockwise = True
     keeps_in, keeps_out = (1, 2), True
 
     def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
@@ -459,18 +411,17 @@ class Clip(Op):
         high = ctx.constant(largest, X.dtype) if maximum is None else maximum
         calls = in_blocks(ctx, lambda x, y: [clip(x, low, high, y)], X, Y)
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
             return in_blocks(ctx, lambda y, dy: within(ctx, y, minimum, maximum, dy), Y, dY)
 
         return Y, calls, backward
 
 
-class Predicate(Op):
+class Predicate(Memoryless):
     """An elementwise function of two operands of one dtype; its result is bool. No gradient."""
 
     elementwise = True
-    keeps_in, keeps_out = (), False
     function: ClassVar[np.ufunc]
     dtype_kinds: ClassVar[str] = "fiu"
     """NumPy's kind codes of the supported dtypes."""
@@ -485,22 +436,22 @@ class Predicate(Op):
         return C, [(self.function, A, B, C)], None
 
 
-PREDICATES = {
-    "Equal": ("A == B", np.equal, "fiub"),
-    "Greater": ("A > B", np.greater, "fiu"),
-    "GreaterOrEqual": ("A >= B", np.greater_equal, "fiu"),
-    "Less": ("A < B", np.less, "fiu"),
-    "LessOrEqual": ("A <= B", np.less_equal, "fiu"),
-    "And": ("A and B", np.logical_and, "b"),
-    "Or": ("A or B", np.logical_or, "b"),
-    "Xor": ("A xor B", np.logical_xor, "b"),
-}
-for _name, (_formula, _function, _kinds) in PREDICATES.items():
-    _members = {"__doc__": f"``C = {_formula}``.", "__module__": __name__, "function": _function, "dtype_kinds": _kinds}
-    OPS[_name] = type(_name, (Predicate,), _members)
+variants(
+    Predicate,
+    "``C = A {} B``.",
+    {
+        "Equal": ("==", {"function": np.equal, "dtype_kinds": "fiub"}),
+        "Greater": (">", {"function": np.greater}),
+        "GreaterOrEqual": (">=", {"function": np.greater_equal}),
+        "Less": ("<", {"function": np.less}),
+        "LessOrEqual": ("<=", {"function": np.less_equal}),
+        "And": ("and", {"function": np.logical_and, "dtype_kinds": "b"}),
+        "Or": ("or", {"function": np.logical_or, "dtype_kinds": "b"}),
+        "Xor": ("xor", {"function": np.logical_xor, "dtype_kinds": "b"}),
+    },
+)
 
 
-@op
 class Where(Op):
     """``Y = A`` if ``condition``, else ``B``, elementwise with broadcasting. The condition has no gradient.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
-from graphspec.base.codes import Code
+from graphspec.graph.expressions import write
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
@@ -23,6 +23,7 @@ from graphspec.graph.kernels.context import (
     broadcast,
     need,
     need_dtype,
+    need_fixed,
     need_float,
     need_shapes,
     need_sizes,
@@ -40,15 +41,14 @@ from graphspec.graph.kernels.softmax import (
     softmax_gradient,
     subtract_largest,
 )
-from graphspec.graph.ops.base import Inference, Op, op
+from graphspec.graph.ops.base import Inference, Op, c_contiguous, in_place
 from graphspec.graph.ops.dropout import dropout_mask
 
 # Softmax, LogSoftmax and Hardmax: functions along one axis.
 _FEW = 8  # rows, whose maxima take less time than a transposed copy
 _TRANSPOSED = 32  # up to this many classes, maxima over the rows of a transposed copy are faster than over each row
-_HALVED = (
-    128  # up to this many classes, the elementwise maximum of two halves first reduces them to _TRANSPOSED or fewer
-)
+# up to this many classes, the elementwise maximum of two halves first reduces them to _TRANSPOSED or fewer
+_HALVED = 128
 
 
 class Normalized(Op):
@@ -65,15 +65,18 @@ class Normalized(Op):
         normalize_axis(self.axis, X.rank)
         return X.type
 
+    def totals(self, ctx: Context, X: Array) -> Array:
+        """Return scratch of X's shape with size 1 on ``axis``."""
+        return ctx.scratch([1 if k == self.axis % X.ndim else n for k, n in enumerate(X.shape)])
+
 
 def maximum(ctx: Context, X: Array, axis: int, out: Array) -> Calls:
     """Return the calls that write the maximum of X along ``axis`` into ``out``, which has the axis with size 1."""
-    if axis != X.ndim - 1 or X.shape[axis] > _HALVED or not X.flags.c_contiguous or X.ndim < 2 or not X.size:
+    count = X.size // max(X.shape[axis], 1)
+    if axis != X.ndim - 1 or X.shape[axis] > _HALVED or not X.flags.c_contiguous or count <= _FEW or not X.size:
         return [(np.maximum.reduce, X, axis, None, out, True)]
     calls: Calls = []
     rows = X.reshape(-1, X.shape[axis])
-    if len(rows) <= _FEW:
-        return [(np.maximum.reduce, X, axis, None, out, True)]
     while rows.shape[1] > _TRANSPOSED:
         half = -(-rows.shape[1] // 2)
         larger = ctx.scratch((len(rows), half), X.dtype)
@@ -91,23 +94,15 @@ def less_maximum(ctx: Context, X: Array, axis: int, maxima: Array, Y: Array) -> 
     return subtract_largest(x, None, largest, y, maxima=lambda: maximum(ctx, X, axis, maxima), source=x)
 
 
-def unit_axis_shape(X: Array, axis: int) -> tuple[int, ...]:
-    """Return X's shape with size 1 on ``axis``."""
-    return tuple(1 if k == axis else n for k, n in enumerate(X.shape))
-
-
-@op
 class Softmax(Normalized):
     """``Y = exp(X - max X) / Σ exp(X - max X)`` along ``axis``."""
 
     activation, value_range = "softmax", Range(0, 1)
 
-    axis: int = -1
-
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
-        maxima, total = ctx.scratch(unit_axis_shape(X, at)), ctx.scratch(unit_axis_shape(X, at))
+        maxima, total = self.totals(ctx, X), self.totals(ctx, X)
         calls: Calls = [
             *less_maximum(ctx, X, at, maxima, Y),
             (np.exp, Y, Y),
@@ -115,9 +110,9 @@ class Softmax(Normalized):
             (np.divide, Y, total, Y),
         ]
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
-            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
-            ctx.give_grad(0, dY)
+            t, total = scratch_like(ctx, dY), self.totals(ctx, X)
             plain = dY.flags.c_contiguous and Y.flags.c_contiguous
             dy, sums, y = (middle(A, at) if plain else A for A in (dY, total, Y))
             return [
@@ -129,22 +124,16 @@ class Softmax(Normalized):
         return Y, calls, backward
 
 
-@op
 class LogSoftmax(Normalized):
     """``Y = X - max X - log Σ exp(X - max X)`` along ``axis``."""
 
     activation, value_range = "log_softmax", Range(-inf, 0)
 
-    axis: int = -1
-
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
         Y = output_for(ctx, (0, X))
-        maxima, total, t = (
-            ctx.scratch(unit_axis_shape(X, at)),
-            ctx.scratch(unit_axis_shape(X, at)),
-            scratch_like(ctx, X),
-        )
+        maxima, total = self.totals(ctx, X), self.totals(ctx, X)
+        t = scratch_like(ctx, X)
         calls: Calls = [
             *less_maximum(ctx, X, at, maxima, Y),
             (np.exp, Y, t),
@@ -153,9 +142,9 @@ class LogSoftmax(Normalized):
             (np.subtract, Y, total, Y),
         ]
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:  # dX = dY - exp(Y) · Σ dY
-            t, total = scratch_like(ctx, dY), ctx.scratch(unit_axis_shape(X, at))
-            ctx.give_grad(0, dY)
+            t, total = scratch_like(ctx, dY), self.totals(ctx, X)
             return [
                 (np.exp, Y, t),
                 *sum_axes(ctx, dY, (at,), total),
@@ -166,22 +155,16 @@ class LogSoftmax(Normalized):
         return Y, calls, backward
 
 
-@op
 class Hardmax(Normalized):
     """``Y`` is 1 at the first largest element along ``axis``, 0 elsewhere; no gradient."""
 
     keeps_in, keeps_out, piecewise_constant = (), False, True
     value_range = Range(0, 1)
 
-    axis: int = -1
-
     def bind(self, ctx: Context, X: Array) -> Bound:
         at = self.axis % X.ndim
         Y = ctx.out()
-        source, calls = np.moveaxis(X, at, -1), list[tuple[object, ...]]()
-        if not source.flags.c_contiguous:  # argmax would allocate a copy in every call
-            copy = ctx.scratch(source.shape, X.dtype)
-            source, calls = copy, [(np.copyto, copy, source)]
+        source, calls = c_contiguous(ctx, np.moveaxis(X, at, -1))  # argmax would allocate a copy in every call
         ids, hot = ctx.scratch(source.shape[:-1], np.int64), ctx.scratch(source.shape, np.bool_)
         calls += [
             (source.argmax, -1, ids),
@@ -199,17 +182,13 @@ def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Di
     """``(batch, heads, length, size)`` of data with three or four axes."""
     need(len(shape) in (3, 4), f"needs {name} of rank 3 or 4, got {show(shape)}")
     count, size = (heads, shape[-1]) if len(shape) == 3 else (shape[1], shape[3])
-    need(
-        isinstance(count, int) and isinstance(size, int),
-        f"needs fixed heads in {name} {show(shape)}",
-        code=Code.SIZE_NOT_FIXED,
-    )
+    fixed = isinstance(count, int) and isinstance(size, int)
+    need_fixed(fixed, f"needs fixed heads in {name} {show(shape)}")
     assert isinstance(count, int)
     assert isinstance(size, int)
     if len(shape) == 3:
-        need_sizes(
-            count > 0 and size % count == 0, f"cannot split {name} {show(shape)} into {count} heads of equal size"
-        )
+        fits = count > 0 and size % count == 0
+        need_sizes(fits, f"cannot split {name} {show(shape)} into {count} heads of equal size")
         size //= count
     return shape[0], count, shape[-2], size
 
@@ -219,7 +198,6 @@ def _heads_first(X: Array, heads: int) -> Array:
     return X if X.ndim == 4 else X.reshape(*X.shape[:2], heads, X.shape[2] // heads, copy=False).swapaxes(1, 2)
 
 
-@op
 class Attention(Op):
     """``Y = softmax(scale · Q Kᵀ + mask) V`` in every head; ``scale`` is ``1/√size`` by default.
 
@@ -246,10 +224,8 @@ class Attention(Op):
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need_float(Q, K, V)
-        need(
-            Q.rank == K.rank == V.rank,
-            f"has inputs whose ranks differ: {show(Q.shape)}, {show(K.shape)}, {show(V.shape)}",
-        )
+        ranks = f"{show(Q.shape)}, {show(K.shape)}, {show(V.shape)}"
+        need(Q.rank == K.rank == V.rank, f"has inputs whose ranks differ: {ranks}")
         has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
         need_value(has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3")
         N, heads, T, size = _four_axes("Q", Q.shape, self.q_num_heads)
@@ -260,7 +236,7 @@ class Attention(Op):
         need_shapes(S == L and groups == value_groups, f"has keys and values that differ in length or heads: {shapes}")
         need_sizes(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}")
         need_sizes(heads % groups == 0, f"has {heads} heads of Q, which do not divide by {groups} heads of K and V")
-        need(self.softcap >= 0, f"has a negative softcap {self.softcap}", code=Code.VALUE_NOT_ALLOWED, key="softcap")
+        need_value(self.softcap >= 0, f"has a negative softcap {self.softcap}", key="softcap")
         if attn_mask is not None:
             need_dtype(attn_mask.dtype in ("bool", "float32"), f"needs a bool or float32 mask, got {attn_mask.dtype}")
             full = (N, heads, T, S)
@@ -285,10 +261,8 @@ class Attention(Op):
         self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
     ) -> Bound:
         Y = ctx.out(order=axis_order(Q) if Q.ndim == 4 else None)
-        q, k, v, y = (
-            _heads_first(X, n or 0)
-            for X, n in zip((Q, K, V, Y), _by_operand(self.q_num_heads, self.kv_num_heads), strict=True)
-        )
+        own, other = self.q_num_heads or 0, self.kv_num_heads or 0
+        q, k, v, y = (_heads_first(X, n) for X, n in ((Q, own), (K, other), (V, other), (Y, own)))
         N, heads, T, size = q.shape
         groups, S, width = v.shape[1:]
         per_group = heads // groups
@@ -374,11 +348,8 @@ class Attention(Op):
                     calls.append((np.copyto, part(whole, block), by_query))
                 if capped is not None:
                     slope, tanh = ctx.scratch(dS.shape), part(capped, block)
-                    calls += [
-                        (np.multiply, tanh, tanh, slope),
-                        (np.subtract, ctx.constant(1.0), slope, slope),
-                        (np.multiply, dS, slope, dS),
-                    ]
+                    calls += write(ctx, slope, lambda tanh: 1.0 - tanh * tanh, tanh)
+                    calls.append((np.multiply, dS, slope, dS))
                 if dq is not None:
                     target = part(dq, block)
                     calls += batched(ctx, by_query, part(k, block)[:, :, None], target)
@@ -396,7 +367,6 @@ class Attention(Op):
         return Y, calls, backward
 
 
-@op
 class DropoutAttention(Attention):
     """:class:`Attention` with dropout: in training, weights are 0 with probability ``ratio``, else times 1 / (1 - ratio)."""
 
@@ -407,9 +377,7 @@ class DropoutAttention(Attention):
     seed: int | None = None
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
-        need(
-            0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", code=Code.VALUE_NOT_ALLOWED, key="ratio"
-        )
+        need_value(0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", key="ratio")
         return super().infer(Q, K, V, attn_mask)
 
     def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
@@ -423,11 +391,6 @@ def _product(ctx: Context, A: Array, B: Array, calls: Calls) -> Array:
     product = ctx.scratch(A.shape)
     calls.append((np.multiply, A, B, product))
     return product
-
-
-def _by_operand(q_num_heads: int | None, kv_num_heads: int | None) -> tuple[int | None, ...]:
-    """The numbers of heads of Q, K, V and Y."""
-    return q_num_heads, kv_num_heads, kv_num_heads, q_num_heads
 
 
 @twin()

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import get_annotations
-from typing import Any, ClassVar, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from graphspec.graph.ir.dims import Dim, Shape
-from graphspec.graph.ir.graph import Node, Type, Value
+import numpy as np
+
+from graphspec.base.arrays.calls import Calls
+from graphspec.graph.ir.dims import Dim, Shape, show
+from graphspec.graph.ir.graph import Array, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range, hull
-from graphspec.graph.kernels.context import Bound
-from graphspec.graph.kernels.windows import Window
+from graphspec.graph.kernels.context import Backward, Bound, Context, need
+from graphspec.graph.kernels.windows import Window, per_axis
 
 
-@dataclass(frozen=True)
-class Inference:
-    """The operator that replaces another one at inference.
+class Inference(NamedTuple):
+    """The operator that replaces another one at inference."""
 
-    Attributes:
-        op: its ONNX name.
-        inputs: the indices of the original's inputs that it reads.
-        attributes: the attributes that change.
-        outputs: its number of outputs; None to keep the original's.
-        without: the original's attributes that it lacks.
-    """
-
-    op: str
-    inputs: tuple[int, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    outputs: int | None = None
-    without: tuple[str, ...] = ()
+    op: str  # its ONNX name
+    inputs: tuple[int, ...]  # the indices of the original's inputs that it reads
+    attributes: Mapping[str, Any] = MappingProxyType({})  # those that change
+    outputs: int | None = None  # its number of outputs; None to keep the original's
+    without: tuple[str, ...] = ()  # the original's attributes that it lacks
 
 
 REQUIRED: Any = object()
@@ -193,6 +187,36 @@ class Op:
         return dict.fromkeys(range(len(ranges))[self.copied_inputs], out)
 
 
+class Memoryless(Op):
+    """An operator whose backward reads neither its inputs nor its outputs, or that has none."""
+
+    keeps_in: ClassVar[tuple[int, ...] | None] = ()
+    keeps_out: ClassVar[bool] = False
+
+
+class TrainingOnly(Memoryless):
+    """An operator without a counterpart in ONNX."""
+
+    exported = False
+
+
+class Windowed(Op):
+    """An operator with windows over the spatial axes of (N, C, …)."""
+
+    if TYPE_CHECKING:  # operators declare them in ONNX's order
+        strides: Sequence[int] | None
+
+    def steps(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the strides and the dilations along each spatial axis."""
+        dilations = getattr(self, "dilations", None)
+        return per_axis(self.strides, rank, 1, "strides"), per_axis(dilations, rank, 1, "dilations")
+
+
+def need_spatial(X: Value) -> None:
+    """Raise ShapeError unless X has spatial axes."""
+    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
+
+
 class Operators(UserDict[str, type[Op]]):
     """The operators by ONNX name. The module of a family is imported at the first lookup of one of its operators."""
 
@@ -207,7 +231,9 @@ class Operators(UserDict[str, type[Op]]):
     def __missing__(self, name: str) -> type[Op]:
         if name not in self._modules:
             raise KeyError(name)
-        import_module(self._modules[name])
+        module = import_module(self._modules[name])
+        if name not in self.data:  # rows of a table are registered by their module
+            self.data[name] = getattr(module, name)
         return self.data[name]
 
     def __contains__(self, name: object) -> bool:
@@ -225,9 +251,20 @@ OpClass = TypeVar("OpClass", bound=type[Op])
 
 
 def op(cls: OpClass) -> OpClass:
-    """Register an operator under its ONNX name (a class decorator)."""
+    """Register an operator of a plugin under its ONNX name (a class decorator)."""
     OPS[cls.__name__] = cls
     return cls
+
+
+def variants(base: type[Op], about: str, rows: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+    """Register operators that differ from each other in a formula and some facts of their classes.
+
+    Args:
+        about: their documentation, with ``{}`` for the formula.
+        rows: by name, the formula, and the facts.
+    """
+    for name, (formula, facts) in rows.items():
+        OPS[name] = type(name, (base,), {"__doc__": about.format(formula), "__module__": base.__module__, **facts})
 
 
 _declared: dict[type[Op], dict[str, Any]] = {}
@@ -251,3 +288,66 @@ def operator(node: Node) -> Op:
     instance = object.__new__(OPS[node.op])
     vars(instance).update(node.attrs)
     return instance
+
+
+# Backward functions of one input.
+def in_place(ctx: Context) -> Callable[[Callable[[Array], Calls]], Backward]:
+    """Return a decorator of what returns the calls that turn dY into the gradient of input 0 in place."""
+
+    def decorate(change: Callable[[Array], Calls]) -> Backward:
+        def backward(dY: Array, *_: None) -> Calls:
+            ctx.give_grad(0, dY)
+            return change(dY)
+
+        return backward
+
+    return decorate
+
+
+def into_gradient(ctx: Context, i: int = 0) -> Callable[[Callable[[Any, Array], Calls]], Backward]:
+    """Return a decorator of what returns the calls that write a gradient, of dY and of input ``i``, if that is needed."""
+
+    def decorate(write: Callable[[Any, Array], Calls]) -> Backward:
+        def backward(dY: Array | None, *_: None) -> Calls:
+            return [] if dY is None or (dX := ctx.grad(i)) is None else write(dY, dX)
+
+        return backward
+
+    return decorate
+
+
+def passes_on(ctx: Context) -> Backward:
+    """Return the backward function of an identity on input 0."""
+    return in_place(ctx)(lambda dY: [])
+
+
+def as_shape(X: Array, shape: Sequence[int]) -> Array | None:
+    """Return X in another shape, or None if that is not a view."""
+    try:
+        return X.reshape(shape, copy=False)
+    except ValueError:
+        return None
+
+
+def in_shape(ctx: Context, X: Array, shape: Sequence[int]) -> tuple[Array, Calls]:
+    """Return X in another shape, and the call that copies X if that is not a view."""
+    if (view := as_shape(X, shape)) is not None:
+        return view, []
+    copy = ctx.scratch(X.shape, X.dtype)
+    return copy.reshape(shape), [(np.copyto, copy, X)]
+
+
+def c_contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """Return X in C order, and the call that copies it if it is not. ``np.take`` would allocate a copy in every call."""
+    if X.flags.c_contiguous:
+        return X, []
+    copy = ctx.scratch(X.shape, X.dtype)
+    return copy, [(np.copyto, copy, X)]
+
+
+def known_numbers(ctx: Context, i: int) -> list[int]:
+    """Return the integers of input ``i``, which ``infer`` has found to be known when building."""
+    value = ctx.known(i)
+    assert value is not None
+    numbers: list[int] = value.reshape(-1).tolist()
+    return numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,17 +14,15 @@ from graphspec.graph.ir.dims import Dim, Shape, show
 from graphspec.graph.ir.graph import STRING, Type, Value
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_sizes, need_value
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless
 
 
-class OfStrings(Op):
+class OfStrings(Memoryless):
     """An operator without a NumPy kernel and without a gradient."""
 
     has_kernel, takes_texts = False, True
-    keeps_in, keeps_out = (), False
 
 
-@op
 class LabelEncoder(OfStrings):
     """The number of each element: ``values_int64s[k]`` for the key ``k``, ``default_int64`` for an element that is no key.
 
@@ -54,7 +52,6 @@ class LabelEncoder(OfStrings):
         return Range(min(numbers), max(numbers))
 
 
-@op
 class StringNormalizer(OfStrings):
     """Texts in lower or upper case. Shapes: (C,) or (1, C) → the same, C > 0.
 
@@ -75,7 +72,6 @@ class StringNormalizer(OfStrings):
         return X.type
 
 
-@op
 class Tokenizer(OfStrings):
     """The tokens of each text, padded with ``pad_value`` to the largest number of tokens D in the batch, which may be 0.
 
@@ -108,7 +104,6 @@ class Tokenizer(OfStrings):
         return f"{re.sub(r'[^A-Za-z0-9_]+', '.', owner).strip('.')}.tokens_{digest % 0x10000:04x}"
 
 
-@op
 class MurmurHash3(OfStrings):
     """The 32-bit MurmurHash3 of each element: of a text's UTF-8 bytes, or of a number's bytes in memory.
 
@@ -130,28 +125,7 @@ class MurmurHash3(OfStrings):
         return of_dtype(output.dtype)
 
 
-class Part(Protocol):
-    """A part of an ONNX file, with the dtypes of its inputs."""
-
-    def run(self, feeds: Sequence[Array], /) -> list[Array]:
-        """Compute the outputs of a batch."""
-
-    def multiply_adds(self, shapes: Sequence[Shape], /) -> int:
-        """Return the multiply-adds for inputs of these shapes; 0 if they are not known."""
-
-
-class Signature(Protocol):
-    """The shapes that a part of a file reads and computes."""
-
-    def types(self, shapes: Sequence[Shape], /) -> tuple[Type, ...]:
-        """Return the types of the outputs; raise ShapeError if the shapes do not fit."""
-
-    def one_row(self, shapes: Sequence[Shape], /) -> tuple[tuple[Shape, ...], int]:
-        """Return the shapes for one row, and the number of rows."""
-
-
-@op
-class OnnxFile(Op):
+class OnnxFile(Memoryless):
     """Some values of an ONNX file of another program: ``part`` of it, which computes each row by itself, frozen.
 
     Shapes: those that ``signature`` has found. onnxruntime computes it before training, once per row; after random numbers
@@ -160,35 +134,31 @@ class OnnxFile(Op):
 
     rows = "by_file"
     has_kernel, takes_texts, variadic = False, True, True
-    keeps_in, keeps_out = (), False
     exported, stops_gradient = False, True
     by_step, merged = True, True
 
-    part: Any
-    signature: Any
+    part: Any  # `run(feeds)` computes the outputs of a batch; `multiply_adds(shapes)` is 0 if it is not known
+    signature: Any  # `types(shapes)` of the outputs; `one_row(shapes)`: the shapes for one row, and the number of rows
 
     def infer(self, *inputs: Value) -> tuple[Type, ...]:
-        signature: Signature = self.signature
-        return signature.types([X.shape for X in inputs])
+        types: tuple[Type, ...] = self.signature.types([X.shape for X in inputs])
+        return types
 
     def bind(self, ctx: Context, *inputs: Array) -> Bound:
-        part: Part = self.part
         outputs = tuple(ctx.out(k) for k in range(ctx.outputs))
 
         def compute() -> None:
             feeds = [np.asarray(X, np.float32) if X.dtype.kind == "f" else X for X in inputs]
             if not all(X.size for X in feeds):
                 return
-            for Y, found in zip(outputs, part.run(feeds), strict=True):
-                Y[...] = found
+            for Y, result in zip(outputs, self.part.run(feeds), strict=True):
+                Y[...] = result
 
         return outputs, [(compute,)], None
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
-        part: Part = self.part
-        signature: Signature = self.signature
-        one, rows = signature.one_row(shapes)
-        return rows * part.multiply_adds(one)
+        one, rows = self.signature.one_row(shapes)
+        return int(rows * self.part.multiply_adds(one))
 
 
 def _need_texts(X: Value) -> None:

@@ -9,30 +9,32 @@ from itertools import product
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Dim, Shape, add, fixed_size, mul, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.graph.kernels.common import as_words, fold, negate
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes
+from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
 from graphspec.graph.kernels.correlation import correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import TrainingOnly, Windowed, need_spatial
 
 
-@op
-class Conv(Op):
-    """``Y[n, o, y…] = B[o] + Σ W[o, c, k…] · X[n, c, y·stride + k·dilation - pad…]`` with any number of spatial axes.
-
-    X (N, C, …), W (O, C / group, k…), B (O,) → Y (N, O, …). In memory the channels of Y are the last axis. X, W and B
-    have gradients.
-    """
+class Convolution(Windowed):
+    """A sum over windows of products with a kernel, plus a bias."""
 
     rows = "in_front"
     weights_at, vectors_at, channels = (1,), (2,), 1
     activation = "linear"
     keeps_in, keeps_out = (0, 1), False
+
+
+class Conv(Convolution):
+    """``Y[n, o, y…] = B[o] + Σ W[o, c, k…] · X[n, c, y·stride + k·dilation - pad…]`` with any number of spatial axes.
+
+    X (N, C, …), W (O, C / group, k…), B (O,) → Y (N, O, …). In memory the channels of Y are the last axis. X, W and B
+    have gradients.
+    """
 
     auto_pad: str = "NOTSET"
     dilations: Sequence[int] | None = None
@@ -44,20 +46,15 @@ class Conv(Op):
     def infer(self, X: Value, W: Value, B: Value | None = None) -> Type:
         need_float(X, W, B)
         kernel = need_kernel(X, W, self.kernel_shape)
-        rank = X.rank - 2
         channels, out = X.fixed(1), W.fixed(0)
-        need(
-            self.group >= 1 and channels % self.group == 0 and out % self.group == 0,
-            f"cannot divide {channels} channels and {out} filters by {self.group} groups",
-            code=Code.SIZES_DO_NOT_FIT,
-            key="groups",
-        )
-        need_sizes(
-            channels == W.fixed(1) * self.group,
-            f"has a kernel for {W.fixed(1) * self.group} channels, but the input {show(X.shape)} has {channels}",
-        )
+        divides = self.group >= 1 and channels % self.group == 0 and out % self.group == 0
+        text = f"cannot divide {channels} channels and {out} filters by {self.group} groups"
+        need_sizes(divides, text, key="groups")
+        count = W.fixed(1) * self.group
+        text = f"has a kernel for {count} channels, but the input {show(X.shape)} has {channels}"
+        need_sizes(channels == count, text)
         need_bias(B, out)
-        steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
+        steps = self.steps(X.rank - 2)
         return Type(X.dtype, (X.shape[0], out, *output_dims(X.shape[2:], kernel, *steps, self.pads, self.auto_pad)))
 
     def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
@@ -68,8 +65,7 @@ class Conv(Op):
         return fixed_size(output) * fixed_size(shapes[1][1:])
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
-        rank = X.ndim - 2
-        steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
+        steps = self.steps(X.ndim - 2)
         axes = window_axes(X.shape[2:], ctx.shape()[2:], W.shape[2:], *steps, self.pads, self.auto_pad)
         kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, o, c, k…)
         form = correlation(ctx, X, kernel.shape, axes)
@@ -98,13 +94,11 @@ class Conv(Op):
 
 def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple[int, ...]:
     """The spatial shape of kernel W; raise :class:`ShapeError` if it does not fit X."""
-    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
+    need_spatial(X)
     need(W.rank == X.rank, f"has a kernel {show(W.shape)} of another rank than the input {show(X.shape)}")
     kernel = tuple(W.fixed(k) for k in range(2, W.rank))
-    need(
-        kernel_shape is None or tuple(kernel_shape) == kernel,
-        f"has kernel_shape {list(kernel_shape or ())}, but the kernel {show(W.shape)}",
-    )
+    text = f"has kernel_shape {list(kernel_shape or ())}, but the kernel {show(W.shape)}"
+    need(kernel_shape is None or tuple(kernel_shape) == kernel, text)
     return kernel
 
 
@@ -114,18 +108,12 @@ def need_bias(B: Value | None, out: int) -> None:
 
 
 # Transposed convolution: ConvTranspose.
-@op
-class ConvTranspose(Op):
+class ConvTranspose(Convolution):
     """``Y[n, o, y·stride + k·dilation - pad…] += W[c, o, k…] · X[n, c, y…]``, then ``+ B[o]``: the adjoint of Conv.
 
     X (N, C, …), W (C, O / group, k…), B (O,) → Y (N, O, …) with any number of spatial axes; in memory the channels of Y
     are the last axis. ``output_padding`` appends outputs at the end of each spatial axis. X, W and B have gradients.
     """
-
-    rows = "in_front"
-    weights_at, vectors_at, channels = (1,), (2,), 1
-    activation = "linear"
-    keeps_in, keeps_out = (0, 1), False
 
     dilations: Sequence[int] | None = None
     group: int = 1
@@ -138,35 +126,24 @@ class ConvTranspose(Op):
         need_float(X, W, B)
         kernel = need_kernel(X, W, self.kernel_shape)
         channels = X.fixed(1)
-        need(
-            self.group >= 1 and channels % self.group == 0,
-            f"cannot divide {channels} channels by {self.group} groups",
-            code=Code.SIZES_DO_NOT_FIT,
-            key="groups",
-        )
-        need_sizes(
-            channels == W.fixed(0),
-            f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}",
-        )
+        divides = self.group >= 1 and channels % self.group == 0
+        need_sizes(divides, f"cannot divide {channels} channels by {self.group} groups", key="groups")
+        text = f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}"
+        need_sizes(channels == W.fixed(0), text)
         out = W.fixed(1) * self.group
         need_bias(B, out)
         rank = X.rank - 2
-        steps, gaps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
+        steps, gaps = self.steps(rank)
         begins, ends, extra = _padding(rank, self.pads, self.output_padding)
         dims: list[Dim] = []
         for k, size in enumerate(X.shape[2:]):
-            need(
-                0 <= extra[k] < steps[k],
-                f"needs output_padding below the stride {steps[k]}, got {extra[k]}",
-                code=Code.VALUE_NOT_ALLOWED,
-                key="output_padding",
-            )
+            text = f"needs output_padding below the stride {steps[k]}, got {extra[k]}"
+            need_value(0 <= extra[k] < steps[k], text, key="output_padding")
             extent = (kernel[k] - 1) * gaps[k] + 1
             out_size = add(mul(size, steps[k]), extent - steps[k] + extra[k] - begins[k] - ends[k])
-            need(
+            need_sizes(
                 not isinstance(out_size, int) or out_size >= 1,
                 f"has an output of size {out_size} along spatial axis {k + 1}: padding removes all elements",
-                code=Code.SIZES_DO_NOT_FIT,
                 hint="use `padding: valid` or another `output_padding`",
                 key="padding",
             )
@@ -178,12 +155,10 @@ class ConvTranspose(Op):
 
     def bind(self, ctx: Context, X: Array, W: Array, B: Array | None = None) -> Bound:
         rank = X.ndim - 2
-        steps, gaps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
+        steps, gaps = self.steps(rank)
         begins, _, _ = _padding(rank, self.pads, self.output_padding)
-        axes = [
-            Axis(y, x, k, s, d, begin)
-            for y, x, k, s, d, begin in zip(ctx.shape()[2:], X.shape[2:], W.shape[2:], steps, gaps, begins, strict=True)
-        ]
+        sizes = (ctx.shape()[2:], X.shape[2:], W.shape[2:])
+        axes = [Axis(*numbers) for numbers in zip(*sizes, steps, gaps, begins, strict=True)]
         kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, c, o, k…), the kernel of the convolution from Y to X
         order = (0, *range(2, X.ndim), 1)
         Y = ctx.out(order=order)
@@ -223,8 +198,7 @@ _ROW = 32  # from so many elements on, rows are faster in the compiled kernel ev
 _BLOCK = 1 << 18  # elements of all taps of a block: 1 MiB of float32, which stays in the L2 cache until the maximum
 
 
-@op
-class ConvPool(Op):
+class ConvPool(TrainingOnly, Windowed):
     """``Y = MaxPool(Conv(X, W))`` with adjacent windows that do not overlap; X has no gradient.
 
     X (N, C, …), W (O, C, k…) → Y (N, O, …). The convolution's outputs at one tap (position within the window) of all
@@ -235,7 +209,6 @@ class ConvPool(Op):
 
     rows = "in_front"
     keeps_in, keeps_out = (0,), False
-    exported = False
 
     window: Sequence[int]
     auto_pad: str = "NOTSET"
@@ -247,19 +220,15 @@ class ConvPool(Op):
         conv = Conv(auto_pad=self.auto_pad, dilations=self.dilations, pads=self.pads, strides=self.strides)
         Y = conv.infer(X, W)
         per_axis(self.window, X.rank - 2, 1, "window")
-        need(
-            math.prod(self.window) > 1,
-            f"has a window {show(tuple(self.window))} of one tap",
-            code=Code.VALUE_NOT_ALLOWED,
-            key="window",
-        )
+        text = f"has a window {show(tuple(self.window))} of one tap"
+        need_value(math.prod(self.window) > 1, text, key="window")
         ones = (1,) * len(self.window)
         return Type(Y.dtype, (*Y.shape[:2], *output_dims(Y.shape[2:], self.window, self.window, ones, None, "VALID")))
 
     def bind(self, ctx: Context, X: Array, W: Array) -> Bound:
         assert not ctx.wants(0), "the input of a ConvPool has no gradient"
         rank = X.ndim - 2
-        steps = per_axis(self.strides, rank, 1, "strides"), per_axis(self.dilations, rank, 1, "dilations")
+        steps = self.steps(rank)
         conv_sizes = [o * w for o, w in zip(ctx.shape()[2:], self.window, strict=True)]
         axes = window_axes(X.shape[2:], conv_sizes, W.shape[2:], *steps, self.pads, self.auto_pad)
         # With several spatial axes, a plane contains all rows of its windows: rows are long, so taking every second row
@@ -410,13 +379,13 @@ def _taps(planes: Sequence[Array], rows: int) -> list[Array]:
 
 def _first_largest(taps: Sequence[Array], Y: Array, masks: Sequence[Array]) -> Calls:
     """Calls that write, per tap, where it is the first that equals the maximum Y; where Y is NaN, the last tap is marked."""
-    found = masks[0]
+    before = masks[0]  # whether an earlier tap is the maximum
     *others, last = masks
-    calls: Calls = [(np.equal, taps[0], Y, found)]
+    calls: Calls = [(np.equal, taps[0], Y, before)]
     for tap, mask in zip(taps[1:], others[1:], strict=False):
-        calls += [(np.equal, tap, Y, mask), (np.greater, mask, found, mask), (np.logical_or, found, mask, last)]
-        found = last
-    return [*calls, (np.logical_not, found, last)]
+        calls += [(np.equal, tap, Y, mask), (np.greater, mask, before, mask), (np.logical_or, before, mask, last)]
+        before = last
+    return [*calls, (np.logical_not, before, last)]
 
 
 def _as_kernel(array: Array) -> Array:

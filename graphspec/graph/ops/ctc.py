@@ -15,15 +15,14 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import copy_cast, negate
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import TrainingOnly, into_gradient
 
 _LOG_0 = -1e30  # stands for log 0: finite, so that differences of such values are not NaN
 _POSSIBLE = -1e29  # a log probability above this is not 0
 _ONE = np.array(1.0)
 
 
-@op
-class CTCLoss(Op):
+class CTCLoss(TrainingOnly):
     """``Y = -log p(labels | logits)`` per sample, summed over all alignments; class 0 is the blank. Graves et al., 2006.
 
     Logits (N, T, C), labels (N, L) padded with 0, optional input_length and label_length (N,) → Y (N,). Without lengths
@@ -36,8 +35,6 @@ class CTCLoss(Op):
     """
 
     rows = "all_in_front"
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(
         self, logits: Value, labels: Value, input_length: Value | None = None, label_length: Value | None = None
@@ -60,7 +57,7 @@ class CTCLoss(Op):
         label_length: Array | None = None,
     ) -> Bound:
         Y, alignment = ctx.out(), _Alignment(ctx, logits, labels, input_length, label_length)
-        return Y, alignment.forward(Y), alignment.backward
+        return Y, alignment.forward(Y), into_gradient(ctx)(alignment.gradient)
 
 
 class _Alignment:
@@ -240,11 +237,8 @@ class _Alignment:
             (np.add, self.shift, extra, self.shift),
         ]
 
-    def backward(self, dY: Array) -> Calls:
+    def gradient(self, dY: Array, dX: Array) -> Calls:
         """Calls that write the gradient of the logits."""
-        dX = self.ctx.grad(0)
-        if dX is None:
-            return []
         N, T, L = self.N, self.T, self.L
         P, scale = self.log_p, self.scratch(T, N)
         letter, blank = self.scratch(T, L, N), self.scratch(T, L + 1, N)

@@ -12,12 +12,12 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import cos, exp, leaf, log, number, record, sin, sqrt, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, normalize_axis
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.kernels.common import saved_like
+from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_value, normalize_axis
+from graphspec.graph.ops.base import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
 _LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
 _ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
@@ -87,22 +87,13 @@ def uniform_noise(
 
 def identity(ctx: Context, X: Array) -> Bound:
     """The output X itself, with the identity as its gradient."""
-
-    def backward(dY: Array) -> Calls:
-        ctx.give_grad(0, dY)
-        return []
-
-    return X, [], backward
+    return X, [], passes_on(ctx)
 
 
 def multiply(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
     """``Y = X · factor`` with a saved factor, which ``calls`` write; only X has a gradient."""
     Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
-
-    def backward(dY: Array) -> Calls:
-        ctx.give_grad(0, dY)
-        return [(np.multiply, dY, factor, dY)]
-
+    backward = in_place(ctx)(lambda dY: [(np.multiply, dY, factor, dY)])
     return Y, [*calls, (np.multiply, X, factor, Y)], backward
 
 
@@ -110,14 +101,13 @@ def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ())
     """The output type of noise on X; raise :class:`ShapeError` for a rate or axes that do not fit."""
     need_float(X)
     need(X.rank >= 1, "needs a batch axis for its noise")
-    need(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", code=Code.VALUE_NOT_ALLOWED, key="rate")
+    need_value(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", key="rate")
     for axis in shared:
         need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes counted from 0, got {axis}")
     return X.type
 
 
-@op
-class Dropout(Op):
+class Dropout(Memoryless):
     """In training, set elements to 0 with probability ``ratio`` and scale the others by ``1 / (1 - ratio)``.
 
     Data (N, …), constant scalars ratio (0.5 by default) and training_mode → Y (N, …). The identity in a program bound for
@@ -125,7 +115,6 @@ class Dropout(Op):
     """
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
     identity_in_inference = True
 
     seed: int | None = None
@@ -142,13 +131,26 @@ class Dropout(Op):
         return multiply(ctx, data, *dropout_mask(ctx, data, rate, self.seed, 1 / (1 - rate)))
 
 
-@op
-class SharedDropout(Op):
-    """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
+class Noise(TrainingOnly):
+    """An operator that uses random numbers in training, and is the identity on its first input otherwise."""
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
+
+    def infer(self, X: Value) -> Type:
+        return infer_noise(X)
+
+    def bind(self, ctx: Context, X: Array, *others: Array) -> Bound:
+        nothing_drops = vars(self).get("rate") == 0
+        return self.bind_training(ctx, X, *others) if ctx.training and not nothing_drops else identity(ctx, X)
+
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
+        """Bind the operator in training."""
+        raise NotImplementedError
+
+
+class SharedDropout(Noise):
+    """Dropout with one random decision for all elements along the axes ``shared``. ONNX has no such operator."""
 
     rate: float
     shared: Sequence[int]
@@ -157,57 +159,25 @@ class SharedDropout(Op):
     def infer(self, X: Value) -> Type:
         return infer_noise(X, self.rate, self.shared)
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        if not ctx.training or self.rate == 0:
-            return identity(ctx, X)
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         return multiply(ctx, X, *dropout_mask(ctx, X, self.rate, self.seed, 1 / (1 - self.rate), self.shared))
 
 
-@op
-class AlphaDropout(Op):
+class AlphaDropout(SharedDropout):
     """In training ``Y = a · (k · X + (1 - k) · α) + b``, where k is 0 with probability ``rate``, else 1.
 
     α is SELU's lower limit; a and b keep mean 0 and variance 1. One k for all elements along the axes ``shared``.
     Klambauer et al., *Self-normalizing neural networks*, 2017.
     """
 
-    rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
-
-    rate: float
     shared: Sequence[int] = ()
-    seed: int | None = None
 
-    def infer(self, X: Value) -> Type:
-        return infer_noise(X, self.rate, self.shared)
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        if not ctx.training or self.rate == 0:
-            return identity(ctx, X)
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
         mask, calls = dropout_mask(ctx, X, self.rate, self.seed, a, self.shared)
         Y, calls, backward = multiply(ctx, X, mask, calls)
         shift = a * _ALPHA * (1 - self.rate)
         return Y, [*calls, *write(ctx, Y, lambda y, mask: y + (mask * -_ALPHA + shift), Y, mask)], backward
-
-
-class Noise(Op):
-    """An operator that adds or multiplies noise in training."""
-
-    rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
-
-    def infer(self, X: Value) -> Type:
-        return infer_noise(X)
-
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return self.bind_training(ctx, X) if ctx.training else identity(ctx, X)
-
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
-        """Bind the operator in training."""
-        raise NotImplementedError
 
 
 class Gaussian(Noise):
@@ -216,55 +186,41 @@ class Gaussian(Noise):
     deviation: float
     seed: int | None = None
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
-        return self.apply_noise(ctx, X, *normal_noise(ctx, X, self.deviation, self.seed))
 
-    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
-        """Bind the operator to ``noise``, which ``calls`` fill."""
-        raise NotImplementedError
-
-
-@op
 class GaussianDropout(Gaussian):
     """In training, multiply by noise of mean 1 and standard deviation ``deviation``. Srivastava et al., JMLR 2014."""
 
-    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
-        order = axis_order(X)
-        factor = ctx.save_for_backward([X.shape[k] for k in order]).transpose(np.argsort(order))
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
+        noise, calls = normal_noise(ctx, X, self.deviation, self.seed)
+        factor = saved_like(ctx, X, ctx.dtype)
         return multiply(ctx, X, factor, [*calls, (np.add, noise, ctx.constant(1.0), factor)])
 
 
-@op
 class GaussianNoise(Gaussian):
     """In training, add noise of mean 0 and standard deviation ``deviation``."""
 
-    def apply_noise(self, ctx: Context, X: Array, noise: Array, calls: Calls) -> Bound:
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
+        noise, calls = normal_noise(ctx, X, self.deviation, self.seed)
         Y = X if ctx.may_overwrite(0) else ctx.out(like=X)
-        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+        return Y, [*calls, (np.add, X, noise, Y)], passes_on(ctx)
 
 
-@op
-class Sample(Op):
+class Sample(Noise):
     """In training ``Y = mean + exp(log_variance / 2) · ε`` with ε from N(0, 1); at inference the mean.
 
     Shapes: mean and log_variance (N, …) → Y (N, …). Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014.
     """
 
-    rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
-
     seed: int | None = None
 
-    def infer(self, mean: Value, log_variance: Value) -> Type:
+    def infer(self, mean: Value, log_variance: Value) -> Type:  # type: ignore[override]
         need_float(mean, log_variance)
         both = f"{show(mean.shape)} and {show(log_variance.shape)}"
         need(mean.shape == log_variance.shape, f"needs a mean and a log variance of one shape, got {both}")
         return infer_noise(mean)
 
-    def bind(self, ctx: Context, mean: Array, log_variance: Array) -> Bound:
-        if not ctx.training:
-            return identity(ctx, mean)
+    def bind_training(self, ctx: Context, mean: Array, *others: Array) -> Bound:
+        (log_variance,) = others
         noise, calls = normal_noise(ctx, mean, 1.0, self.seed)
         Y, spread = ctx.out(), ctx.save_for_backward(mean.shape)
         calls += [
@@ -275,39 +231,35 @@ class Sample(Op):
         def backward(dY: Array) -> Calls:
             dlog = ctx.grad(1)
             calls = [] if dlog is None else write(ctx, dlog, lambda d, spread: d * spread * 0.5, dY, spread)
-            dmean = ctx.grad(0)
-            return calls if dmean is None else [*calls, (np.copyto, dmean, dY)]
+            return calls + into_gradient(ctx)(lambda dY, dmean: [(np.copyto, dmean, dY)])(dY)
 
         return Y, calls, backward
 
 
-@op
 class UniformNoise(Noise):
     """In training, add noise that is uniformly distributed between ``-width`` and ``width``."""
 
     width: float
     seed: int | None = None
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 24, -(2.0**23), self.seed, 2 * self.width)
-        return Y, [*calls, (np.add, X, noise, Y)], identity(ctx, X)[2]
+        return Y, [*calls, (np.add, X, noise, Y)], passes_on(ctx)
 
 
-@op
 class GumbelNoise(Noise):
     """In training, add ``-log(-log u)`` with u uniformly distributed between 0 and 1: noise of the Gumbel distribution."""
 
     seed: int | None = None
 
-    def bind_training(self, ctx: Context, X: Array) -> Bound:
+    def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
         Y = ctx.out()
         noise, calls = uniform_noise(ctx, X, 23, 0.5, self.seed, 1.0)  # of 24 bits: exact in float32, never 0 or 1
-        return Y, [*calls, *write(ctx, Y, lambda x, u: x + -log(-log(u)), X, noise)], identity(ctx, X)[2]
+        return Y, [*calls, *write(ctx, Y, lambda x, u: x + -log(-log(u)), X, noise)], passes_on(ctx)
 
 
-@op
-class StraightThrough(Op):
+class StraightThrough(TrainingOnly):
     """``Y = X``, with the gradient of S in place of X's: X is a step function of S. ONNX has no such operator.
 
     Shapes: X, S and Y are equal. Bengio, Léonard and Courville, *Estimating or Propagating Gradients Through Stochastic
@@ -315,8 +267,7 @@ class StraightThrough(Op):
     """
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     def infer(self, X: Value, S: Value) -> Type:
         need_float(X, S)

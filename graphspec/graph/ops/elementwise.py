@@ -13,62 +13,20 @@ from math import inf
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.expressions import (
-    Expression,
-    Function,
-    absolute,
-    arccos,
-    arccosh,
-    arcsin,
-    arcsinh,
-    arctan,
-    arctanh,
-    ceil,
-    clip,
-    cos,
-    cosh,
-    equal,
-    exp,
-    expm1,
-    floor,
-    hypot,
-    isinf,
-    isnan,
-    kernel,
-    log,
-    log1p,
-    logical_not,
-    maximum,
-    minimum,
-    negative,
-    number,
-    reciprocal,
-    rint,
-    sign,
-    sin,
-    sinh,
-    sqrt,
-    square,
-    tan,
-    tanh,
-)
+from graphspec.graph import expressions as ex
+from graphspec.graph.expressions import Expression, Function, kernel
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import scratch_like, unsigned, within
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Context, need_dtype, need_float, need_value
-from graphspec.graph.ops.formulas import Gated, need_number, register, row
+from graphspec.graph.ops.formulas import Gated, Row, register
 from graphspec.graph.ops.gelu import erf
 
 
-def need_signed(X: Value) -> None:
-    """Raise ShapeError unless X has floats or signed integers."""
-    need_dtype(X.dtype[0] in "fi", f"needs numbers, got {X.type}")
-
-
-def need_bool(X: Value) -> None:
-    """Raise ShapeError unless X has bools."""
-    need_dtype(X.dtype == "bool", f"needs a bool tensor, got {X.type}")
+def of_kinds(kinds: str, text: str) -> Callable[..., None]:
+    """Return what accepts tensors whose dtypes begin with these letters."""
+    return lambda X, **_: need_dtype(X.dtype[0] in kinds, f"{text}, got {X.type}")
 
 
 def not_negative(name: str) -> Callable[..., None]:
@@ -91,7 +49,7 @@ def need_width(X: Value, alpha: float) -> None:
 @kernel(result="y")
 def relu(x: Expression) -> Expression:
     """Return ``max(x, 0)``."""
-    return maximum(x, 0)
+    return ex.maximum(x, 0)
 
 
 @twin()
@@ -116,7 +74,7 @@ where_positive = Function(lambda ctx, operands, out: zero_with(ctx, operands[0],
 @kernel(result="y")
 def logistic_argument(x: Expression, most: Expression) -> Expression:
     """Return ``min(-x, most)``."""
-    return clip(-x, -inf, most)
+    return ex.clip(-x, -inf, most)
 
 
 @kernel(result="y")
@@ -128,18 +86,18 @@ def logistic(y: Expression) -> Expression:
 @kernel(result="dy")
 def logistic_gradient(y: Expression, dy: Expression) -> Expression:
     """Return ``dy · (y - y²)``."""
-    return dy * (y - square(y))
+    return dy * (y - ex.square(y))
 
 
 @kernel(result="dy")
 def tanh_gradient(y: Expression, dy: Expression) -> Expression:
     """Return ``dy · (1 - y²)``."""
-    return dy * (1 - square(y))
+    return dy * (1 - ex.square(y))
 
 
 def exp_of_negative(X: Expression) -> Expression:
     """Return ``exp(-X)``, or the largest number that exp gives without an overflow."""
-    return exp(logistic_argument(X, 87.0 if X.single else 708.0))
+    return ex.exp(logistic_argument(X, 87.0 if X.single else 708.0))
 
 
 def one_minus_square(X: Expression) -> Expression:
@@ -149,14 +107,14 @@ def one_minus_square(X: Expression) -> Expression:
 
 def exponential_linear(X: Expression, scale: float, alpha: float, width: float) -> Expression:
     """Return ``scale · (max(X, 0) + alpha · (exp(min(X, 0) / width) - 1))``."""
-    return expm1(minimum(X, 0) * (1 / width)) * (scale * alpha) + maximum(X, 0) * scale
+    return ex.expm1(ex.minimum(X, 0) * (1 / width)) * (scale * alpha) + ex.maximum(X, 0) * scale
 
 
 def exponential_linear_slope(Y: Expression, scale: float, alpha: float, width: float) -> Expression:
     """Return the derivative of :func:`exponential_linear`."""
     edge = scale * alpha / width  # the derivative just below 0
-    slope = minimum(Y, 0) * (1 / width) + edge
-    return slope if edge == scale else slope + number(Y > 0) * (scale - edge)
+    slope = ex.minimum(Y, 0) * (1 / width) + edge
+    return slope if edge == scale else slope + ex.number(Y > 0) * (scale - edge)
 
 
 inside = Function(lambda ctx, operands, out: within(ctx, operands[0], operands[1], operands[2], out), in_place=True)
@@ -165,22 +123,22 @@ inside = Function(lambda ctx, operands, out: within(ctx, operands[0], operands[1
 
 def shrink(X: Expression, bias: float = 0.0, lambd: float = 0.5) -> Expression:
     """Return ``X - sign(X) · bias`` where ``|X| > lambd``, else 0."""
-    outside = absolute(X) > lambd
-    return (X - sign(X) * bias) * outside if bias else X * outside
+    outside = ex.absolute(X) > lambd
+    return (X - ex.sign(X) * bias) * outside if bias else X * outside
 
 
 def infinite(X: Expression, detect_negative: int = 1, detect_positive: int = 1) -> Expression:
     """Return where X is infinite, if the sign is to be detected."""
     if detect_negative and detect_positive:
-        return isinf(X)
+        return ex.isinf(X)
     if detect_negative:
-        return equal(X, -inf)
-    return equal(X, inf) if detect_positive else inf < X
+        return ex.equal(X, -inf)
+    return ex.equal(X, inf) if detect_positive else inf < X
 
 
 def leaky(X: Expression, alpha: float = 0.01) -> Expression:
     """Return X where it is positive, else ``alpha · X``."""
-    return (maximum if alpha <= 1 else minimum)(X, X * alpha)
+    return (ex.maximum if alpha <= 1 else ex.minimum)(X, X * alpha)
 
 
 def mish(X: Expression) -> tuple[Expression, Expression]:
@@ -188,8 +146,8 @@ def mish(X: Expression) -> tuple[Expression, Expression]:
 
     With ``e = exp(X)`` and ``n = e · (e + 2)`` the gate is ``n / (n + 2)``.
     """
-    x = clip(X, -inf, 20)  # beyond this the gate is 1, in float64 too
-    e = exp(x)
+    x = ex.clip(X, -inf, 20)  # beyond this the gate is 1, in float64 too
+    e = ex.exp(x)
     n = (e + 2) * e
     m = n + 2
     gate = n / m
@@ -199,139 +157,142 @@ def mish(X: Expression) -> tuple[Expression, Expression]:
 def hard_swish(X: Expression) -> tuple[Expression, Expression]:
     """Return ``X · gate`` and the derivative, ``gate + X / 6`` where the gate is neither 0 nor 1."""
     sixth = X * (1 / 6)
-    gate = clip(sixth + 0.5, 0, 1)
+    gate = ex.clip(sixth + 0.5, 0, 1)
     return X * gate, sixth * (gate > 0) * (gate < 1) + gate
 
 
+_NUMBERS = of_kinds("fiu", "needs a numeric tensor")
 FUNCTIONS = {
-    "Exp": row("``Y = exp(X)``.", exp, lambda X, Y, d: d * Y),
-    "Log": row("``Y = log(X)``.", log, lambda X, Y, d: d / X),
-    "Sqrt": row("``Y = √X``.", sqrt, lambda X, Y, d: d / (Y + Y)),
-    "Reciprocal": row("``Y = 1 / X``.", reciprocal, lambda X, Y, d: -(d * Y * Y)),
-    "Erf": row(
+    "Exp": Row("``Y = exp(X)``.", ex.exp, lambda X, Y, d: d * Y),
+    "Log": Row("``Y = log(X)``.", ex.log, lambda X, Y, d: d / X),
+    "Sqrt": Row("``Y = √X``.", ex.sqrt, lambda X, Y, d: d / (Y + Y)),
+    "Reciprocal": Row("``Y = 1 / X``.", ex.reciprocal, lambda X, Y, d: -(d * Y * Y)),
+    "Erf": Row(
         "``Y = 2/√π · ∫₀ˣ exp(-t²) dt``; the error is at most 4.2e-7 in float32, and in the last digit in float64.",
         erf,
-        lambda X, Y, d: d * (exp(-square(X)) * (2 / math.sqrt(math.pi))),
+        lambda X, Y, d: d * (ex.exp(-ex.square(X)) * (2 / math.sqrt(math.pi))),
     ),
-    "Neg": row("``Y = -X``.", negative, lambda X, Y, d: -d, accepts=need_number),
-    "Abs": row("``Y = |X|``; the gradient at 0 is 0.", absolute, lambda X, Y, d: d * sign(X), accepts=need_number),
-    "Sin": row("``Y = sin(X)``.", sin, lambda X, Y, d: d * cos(X)),
-    "Cos": row("``Y = cos(X)``.", cos, lambda X, Y, d: -(d * sin(X))),
-    "Tan": row("``Y = tan(X)``.", tan, lambda X, Y, d: d * (square(Y) + 1)),
-    "Asin": row("``Y = arcsin(X)``; NaN outside -1 … 1.", arcsin, lambda X, Y, d: d / sqrt(one_minus_square(X))),
-    "Acos": row("``Y = arccos(X)``; NaN outside -1 … 1.", arccos, lambda X, Y, d: -(d / sqrt(one_minus_square(X)))),
-    "Atan": row("``Y = arctan(X)``.", arctan, lambda X, Y, d: d / (square(X) + 1)),
-    "Sinh": row("``Y = (exp(X) - exp(-X)) / 2``.", sinh, lambda X, Y, d: d * cosh(X)),
-    "Cosh": row("``Y = (exp(X) + exp(-X)) / 2``.", cosh, lambda X, Y, d: d * sinh(X)),
-    "Asinh": row("``Y = arsinh(X) = log(X + √(X² + 1))``.", arcsinh, lambda X, Y, d: d / hypot(X, 1)),
-    "Acosh": row(
+    "Neg": Row("``Y = -X``.", ex.negative, lambda X, Y, d: -d, accepts=_NUMBERS),
+    "Abs": Row("``Y = |X|``; the gradient at 0 is 0.", ex.absolute, lambda X, Y, d: d * ex.sign(X), accepts=_NUMBERS),
+    "Sin": Row("``Y = sin(X)``.", ex.sin, lambda X, Y, d: d * ex.cos(X)),
+    "Cos": Row("``Y = cos(X)``.", ex.cos, lambda X, Y, d: -(d * ex.sin(X))),
+    "Tan": Row("``Y = tan(X)``.", ex.tan, lambda X, Y, d: d * (ex.square(Y) + 1)),
+    "Asin": Row("``Y = arcsin(X)``; NaN outside -1 … 1.", ex.arcsin, lambda X, Y, d: d / ex.sqrt(one_minus_square(X))),
+    "Acos": Row(
+        "``Y = arccos(X)``; NaN outside -1 … 1.", ex.arccos, lambda X, Y, d: -(d / ex.sqrt(one_minus_square(X)))
+    ),
+    "Atan": Row("``Y = arctan(X)``.", ex.arctan, lambda X, Y, d: d / (ex.square(X) + 1)),
+    "Sinh": Row("``Y = (exp(X) - exp(-X)) / 2``.", ex.sinh, lambda X, Y, d: d * ex.cosh(X)),
+    "Cosh": Row("``Y = (exp(X) + exp(-X)) / 2``.", ex.cosh, lambda X, Y, d: d * ex.sinh(X)),
+    "Asinh": Row("``Y = arsinh(X) = log(X + √(X² + 1))``.", ex.arcsinh, lambda X, Y, d: d / ex.hypot(X, 1)),
+    "Acosh": Row(
         "``Y = arcosh(X) = log(X + √(X² - 1))``; NaN below 1.",
-        arccosh,
-        lambda X, Y, d: d / (sqrt(X - 1) * sqrt(X + 1)),
+        ex.arccosh,
+        lambda X, Y, d: d / (ex.sqrt(X - 1) * ex.sqrt(X + 1)),
     ),
-    "Atanh": row(
+    "Atanh": Row(
         "``Y = artanh(X) = log((1 + X) / (1 - X)) / 2``; NaN outside -1 … 1.",
-        arctanh,
+        ex.arctanh,
         lambda X, Y, d: d / one_minus_square(X),
     ),
-    "Floor": row("``Y = ⌊X⌋``; no gradient.", floor, piecewise_constant=True),
-    "Ceil": row("``Y = ⌈X⌉``; no gradient.", ceil, piecewise_constant=True),
-    "Round": row(
-        "``Y`` is the integer nearest to X; halves go to the even one. No gradient.", rint, piecewise_constant=True
+    "Floor": Row("``Y = ⌊X⌋``; no gradient.", ex.floor, piecewise_constant=True),
+    "Ceil": Row("``Y = ⌈X⌉``; no gradient.", ex.ceil, piecewise_constant=True),
+    "Round": Row(
+        "``Y`` is the integer nearest to X; halves go to the even one. No gradient.", ex.rint, piecewise_constant=True
     ),
-    "Sign": row("``Y`` is -1, 0 or 1: the sign of X; no gradient.", sign, accepts=need_number, piecewise_constant=True),
-    "Not": row("``Y = not X`` for bool X; no gradient.", logical_not, accepts=need_bool),
-    "IsNaN": row("``Y`` is true where X is NaN; no gradient.", isnan),
-    "IsInf": row(
+    "Sign": Row("``Y`` is -1, 0 or 1: the sign of X; no gradient.", ex.sign, accepts=_NUMBERS, piecewise_constant=True),
+    "Not": Row("``Y = not X`` for bool X; no gradient.", ex.logical_not, accepts=of_kinds("b", "needs a bool tensor")),
+    "IsNaN": Row("``Y`` is true where X is NaN; no gradient.", ex.isnan),
+    "IsInf": Row(
         "``Y`` is true where X is infinite, if the sign is among those to be detected; no gradient.", infinite
     ),
 }
 
 ACTIVATIONS = {
-    "Relu": row(
+    "Relu": Row(
         "``Y = max(X, 0)``. Nair and Hinton, ICML 2010.",
         relu,
         lambda X, Y, d: where_positive(Y, d),
-        accepts=need_signed,
+        accepts=of_kinds("fi", "needs numbers"),
         activation="relu",
         value_range=Range(0, inf),
     ),
-    "LeakyRelu": row(
+    "LeakyRelu": Row(
         "``Y = X if X > 0 else alpha · X``. Maas et al., ICML 2013.",
         leaky,
-        lambda X, Y, d, alpha: d * (number(Y > 0) * (1 - alpha) + alpha),
+        lambda X, Y, d, alpha: d * (ex.number(Y > 0) * (1 - alpha) + alpha),
         accepts=not_negative("alpha"),
         activation="leaky_relu",
     ),
-    "ThresholdedRelu": row(
+    "ThresholdedRelu": Row(
         "``Y = X if X > alpha else 0``. Konda et al., *Zero-bias autoencoders*, ICLR 2015.",
         lambda X, alpha=1.0: X * (alpha < X),
         lambda X, Y, d, alpha: d * (alpha < X),
     ),
-    "Shrink": row(
+    "Shrink": Row(
         "``Y = X - sign(X) · bias if |X| > lambd else 0`` (ONNX); hard shrinkage for ``bias`` 0, soft for "
         "``bias = lambd``.",
         shrink,
-        lambda X, Y, d, bias, lambd: d * (absolute(X) > lambd),
+        lambda X, Y, d, bias, lambd: d * (ex.absolute(X) > lambd),
         accepts=not_negative("lambd"),
     ),
-    "Elu": row(
+    "Elu": Row(
         "``Y = X if X > 0 else alpha · (exp(X) - 1)``. Clevert et al., *Exponential linear units*, ICLR 2016.",
         lambda X, alpha=1.0: exponential_linear(X, 1.0, alpha, 1.0),
         lambda X, Y, d, alpha: d * exponential_linear_slope(Y, 1.0, alpha, 1.0),
         accepts=not_negative("alpha"),
         activation="elu",
     ),
-    "Selu": row(
+    "Selu": Row(
         "``Y = gamma · (X if X > 0 else alpha · (exp(X) - 1))``. Klambauer et al., NeurIPS 2017.",
         lambda X, alpha=1.6732631921768188, gamma=1.0507010221481323: exponential_linear(X, gamma, alpha, 1.0),
         lambda X, Y, d, alpha, gamma: d * exponential_linear_slope(Y, gamma, alpha, 1.0),
         activation="selu",
     ),
-    "Celu": row(
+    "Celu": Row(
         "``Y = max(X, 0) + min(0, alpha · (exp(X / alpha) - 1))``. Barron, *Continuously differentiable ELUs*, 2017.",
         lambda X, alpha=1.0: exponential_linear(X, 1.0, alpha, alpha),
         lambda X, Y, d, alpha: d * exponential_linear_slope(Y, 1.0, alpha, alpha),
         accepts=need_width,
         activation="celu",
     ),
-    "Sigmoid": row(
+    "Sigmoid": Row(
         "``Y = 1 / (1 + exp(-X))``; exact to the last digits in both tails, and exp never overflows.",
         lambda X: logistic(exp_of_negative(X)),
         lambda X, Y, d: logistic_gradient(Y, d),
         activation="sigmoid",
         value_range=Range(0, 1),
     ),
-    "HardSigmoid": row(
+    "HardSigmoid": Row(
         "``Y = max(0, min(1, alpha · X + beta))`` (ONNX).",
-        lambda X, alpha=0.2, beta=0.5: clip(X * alpha + beta, 0, 1),
+        lambda X, alpha=0.2, beta=0.5: ex.clip(X * alpha + beta, 0, 1),
         lambda X, Y, d, alpha, beta: inside(Y, 0, 1, d) * alpha,
         activation="hard_sigmoid",
         value_range=Range(0, 1),
     ),
-    "Tanh": row(
+    "Tanh": Row(
         "``Y = tanh(X)``.",
-        tanh,
+        ex.tanh,
         lambda X, Y, d: tanh_gradient(Y, d),
         activation="tanh",
         value_range=Range(-1, 1),
     ),
-    "Softplus": row(
+    "Softplus": Row(
         "``Y = log(1 + exp(X))``, as ``max(X, 0) + log1p(exp(-|X|))``, which never overflows.",
-        lambda X: log1p(exp(-absolute(X))) + maximum(X, 0),
-        lambda X, Y, d: d * -expm1(-Y),  # sigmoid(X) = 1 - exp(-Y)
+        lambda X: ex.log1p(ex.exp(-ex.absolute(X))) + ex.maximum(X, 0),
+        lambda X, Y, d: d * -ex.expm1(-Y),  # sigmoid(X) = 1 - exp(-Y)
         activation="softplus",
         value_range=Range(0, inf),
     ),
-    "Softsign": row(
+    "Softsign": Row(
         "``Y = X / (1 + |X|)``. Turian et al., NAACL 2009.",
-        lambda X: X / (absolute(X) + 1),
-        lambda X, Y, d: d * square(1 - absolute(Y)),  # 1 / (1 + |X|)² = (1 - |Y|)²
+        lambda X: X / (ex.absolute(X) + 1),
+        lambda X, Y, d: d * ex.square(1 - ex.absolute(Y)),  # 1 / (1 + |X|)² = (1 - |Y|)²
         activation="softsign",
         value_range=Range(-1, 1),
     ),
-    "Mish": row("``Y = X · tanh(log(1 + exp(X)))``. Misra, *Mish*, 2019.", mish, of=Gated, activation="mish"),
-    "HardSwish": row(
+    "Mish": Row("``Y = X · tanh(log(1 + exp(X)))``. Misra, *Mish*, 2019.", mish, of=Gated, activation="mish"),
+    "HardSwish": Row(
         "``Y = X · max(0, min(1, X / 6 + 1/2))``. Howard et al., *Searching for MobileNetV3*, ICCV 2019.",
         hard_swish,
         of=Gated,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,16 +12,11 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.graph.expressions import Expression, Formula, leaf, letters, record_blocks
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import each_block, output_for, saved_like
-from graphspec.graph.kernels.context import Bound, Context, need_dtype, need_float
-from graphspec.graph.ops.base import OPS, Op
+from graphspec.graph.kernels.context import Bound, Context, need_float
+from graphspec.graph.ops.base import OPS, Memoryless, in_place
 
 
-def need_number(X: Value) -> None:
-    """Raise ShapeError for a tensor of bools."""
-    need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
-
-
-class Unary(Op):
+class Unary(Memoryless):
     """``Y = f(X)``, element by element. A row of a table makes a subclass.
 
     Attributes:
@@ -33,7 +27,6 @@ class Unary(Op):
     """
 
     elementwise = True
-    keeps_in, keeps_out = (), False
     blockwise = True
     formula: ClassVar[Formula]
     gradient: ClassVar[Formula | None] = None
@@ -51,13 +44,10 @@ class Unary(Op):
         if gradient is None:
             return Y, calls, None
 
-        def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
-            return record_blocks(
-                ctx, lambda x, y, d: [(d, gradient(leaf(x), leaf(y), leaf(d), **self.attributes))], X, Y, dY
-            )
+        def gradients(x: Array, y: Array, d: Array) -> list[tuple[Array, Expression]]:
+            return [(d, gradient(leaf(x), leaf(y), leaf(d), **self.attributes))]
 
-        return Y, calls, backward
+        return Y, calls, in_place(ctx)(lambda dY: record_blocks(ctx, gradients, X, Y, dY))
 
 
 class Gated(Unary):
@@ -79,15 +69,14 @@ class Gated(Unary):
         Y = output_for(ctx, (0, X))
         slope = saved_like(ctx, X) if ctx.wants(0) else None
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
             assert slope is not None
             return each_block(np.multiply, dY, slope, dY)
 
         return Y, self.forward(ctx, X, Y, slope), backward
 
 
-@dataclass(frozen=True)
 class Row:
     """What makes an operator: the sentence of its documentation, its formula and gradient, and facts of its class.
 
@@ -95,41 +84,34 @@ class Row:
     for backward.
     """
 
-    about: str
-    formula: Formula
-    gradient: Formula | None = None
-    of: type[Unary] = Unary
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(
+        self, about: str, formula: Formula, gradient: Formula | None = None, *, of: type[Unary] = Unary, **facts: Any
+    ) -> None:
+        self.about, self.formula, self.gradient, self.of, self.facts = about, formula, gradient, of, facts
 
-
-def row(about: str, formula: Formula, gradient: Formula | None = None, *, of: type[Unary] = Unary, **facts: Any) -> Row:
-    """Return the row of an operator; ``facts`` are attributes of its class (:class:`Op`)."""
-    return Row(about, formula, gradient, of, facts)
+    def operator(self, name: str, module: str) -> type[Unary]:
+        """Return the class of the operator."""
+        parameters = inspect.signature(self.formula).parameters.values()
+        attributes = {p.name: p.default for p in parameters if p.default is not p.empty}
+        result = self.formula(Expression(None), **attributes)
+        read = set() if self.gradient is None else letters(self.gradient, ("X", "Y", "d"), attributes)
+        members: dict[str, Any] = {
+            "__doc__": self.about,
+            "__module__": module,
+            "__annotations__": {key: type(default).__name__ for key, default in attributes.items()},
+            "keeps_in": (0,) if "X" in read else (),
+            "keeps_out": "Y" in read,
+            "truth": isinstance(result, Expression) and result.truth,
+            **attributes,
+            **self.facts,
+            "accepts": staticmethod(self.facts.get("accepts", self.of.accepts)),
+            "formula": staticmethod(self.formula),
+            "gradient": None if self.gradient is None else staticmethod(self.gradient),
+        }
+        return type(name, (self.of,), members)
 
 
 def register(module: str, rows: Mapping[str, Row]) -> None:
     """Make the operators of a table, and register them under their names."""
     for name, entry in rows.items():
-        OPS[name] = operator_class(name, entry, module)
-
-
-def operator_class(name: str, entry: Row, module: str) -> type[Unary]:
-    """Return the class of an operator."""
-    parameters = inspect.signature(entry.formula).parameters.values()
-    attributes = {p.name: p.default for p in parameters if p.default is not p.empty}
-    result = entry.formula(Expression(None), **attributes)
-    read = set() if entry.gradient is None else letters(entry.gradient, ("X", "Y", "d"), attributes)
-    members: dict[str, Any] = {
-        "__doc__": entry.about,
-        "__module__": module,
-        "__annotations__": {key: type(default).__name__ for key, default in attributes.items()},
-        "keeps_in": (0,) if "X" in read else (),
-        "keeps_out": "Y" in read,
-        "truth": isinstance(result, Expression) and result.truth,
-        **attributes,
-        **entry.facts,
-        "accepts": staticmethod(entry.facts.get("accepts", entry.of.accepts)),
-        "formula": staticmethod(entry.formula),
-        "gradient": None if entry.gradient is None else staticmethod(entry.gradient),
-    }
-    return type(name, (entry.of,), members)
+        OPS[name] = entry.operator(name, module)

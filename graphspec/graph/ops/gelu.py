@@ -13,33 +13,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.expressions import (
-    Expression,
-    absolute,
-    choose,
-    copysign,
-    exp,
-    less_equal,
-    maximum,
-    minimum,
-    square,
-    write,
-)
+from graphspec.graph import expressions as ex
+from graphspec.graph.expressions import Expression, write
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import clip, in_blocks, scratch_like
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Context, need_value
-from graphspec.graph.ops.base import op
 from graphspec.graph.ops.formulas import Gated
 
 # erf(x) = x · P(x²) / Q(x²) for |x| ≤ 0.46875; highest power first.
-_SMALL_P = (
-    1.85777706184603153e-1,
-    3.16112374387056560e00,
-    1.13864154151050156e02,
-    3.77485237685302021e02,
-    3.20937758913846947e03,
-)
+_SMALL_P = (0.185777706184603153, 3.16112374387056560, 113.864154151050156, 377.485237685302021, 3209.37758913846947)
 _SMALL_Q = (1.0, 2.36012909523441209e01, 2.44024637934444173e02, 1.28261652607737228e03, 2.84423683343917062e03)
 # erfc(x) = exp(-x²) · P(x) / Q(x) for 0.46875 ≤ x ≤ 4.
 _MIDDLE_P = (
@@ -104,15 +87,15 @@ def erf(X: Expression) -> Expression:
     In float64 both functions of |X| are computed everywhere; one is chosen, and X's sign copied.
     """
     if X.single:
-        x = maximum(minimum(X, 4), -4)
-        return x * rational(square(x), _SINGLE_P, _SINGLE_Q)
-    magnitude = absolute(X)
-    inner = less_equal(magnitude, _SPLIT)
-    end = minimum(magnitude, _END)
-    z = square(end)
-    middle = 1 - rational(end, _MIDDLE_P, _MIDDLE_Q) * exp(-z)
-    small = rational(minimum(z, _SPLIT), _SMALL_P, _SMALL_Q) * end  # it would overflow outside its range
-    return copysign(choose(inner, small, middle), X)
+        x = ex.maximum(ex.minimum(X, 4), -4)
+        return x * rational(ex.square(x), _SINGLE_P, _SINGLE_Q)
+    magnitude = ex.absolute(X)
+    inner = ex.less_equal(magnitude, _SPLIT)
+    end = ex.minimum(magnitude, _END)
+    z = ex.square(end)
+    middle = 1 - rational(end, _MIDDLE_P, _MIDDLE_Q) * ex.exp(-z)
+    small = rational(ex.minimum(z, _SPLIT), _SMALL_P, _SMALL_Q) * end  # it would overflow outside its range
+    return ex.copysign(ex.choose(inner, small, middle), X)
 
 
 # float32: Φ(x) = ½ + ½ · tanh(x · P(x²)), highest power of P first. The coefficients are a weighted least-squares fit for
@@ -228,7 +211,6 @@ class ByKernels(Gated):
         raise NotImplementedError
 
 
-@op
 class Gelu(ByKernels):
     """``Y = X · Φ(X)`` with the normal distribution Φ, or its approximation by tanh. Hendrycks and Gimpel, 2016."""
 
@@ -272,7 +254,6 @@ class Gelu(ByKernels):
         return [*calls, *gelu_by_tanh(X, gate, half, most, cubic, linear, Y, slope, square=square)]
 
 
-@op
 class Swish(ByKernels):
     """``Y = X · sigmoid(alpha · X)``, SiLU for alpha 1. Ramachandran et al., *Searching for activation functions*, 2017."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
@@ -18,7 +19,7 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless, TrainingOnly, in_place, into_gradient
 from graphspec.graph.ops.dropout import identity, random_words
 
 # From the index o of an output element to the coordinate of the input that it reads.
@@ -37,8 +38,7 @@ NEAREST: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@op
-class Resize(Op):
+class Resize(Memoryless):
     """X resampled to ``⌊size · scale⌋`` (or to ``sizes``) along each axis, by nearest neighbours or interpolation.
 
     Output element ``o`` reads coordinate ``(o + ½) / scale - ½`` (half_pixel), ``o / scale`` (asymmetric) or
@@ -49,7 +49,6 @@ class Resize(Op):
 
     rows, takes_sizes = "in_front", True
     keeps_channels = True
-    keeps_in, keeps_out = (), False
 
     coordinate_transformation_mode: str = "half_pixel"
     cubic_coeff_a: float = -0.75
@@ -66,12 +65,8 @@ class Resize(Op):
             ("coordinate_transformation_mode", self.coordinate_transformation_mode, COORDINATES),
             ("nearest_mode", self.nearest_mode, NEAREST),
         ):
-            need(
-                value in implemented,
-                f"has {name} {value!r}, which is not implemented",
-                code=Code.VALUE_NOT_ALLOWED,
-                hint=f"use {' or '.join(implemented)}",
-            )
+            text = f"has {name} {value!r}, which is not implemented"
+            need_value(value in implemented, text, hint=f"use {' or '.join(implemented)}")
         if sizes is not None:
             requested = sizes.known()
             need(requested is not None and len(requested) == X.rank, f"needs {X.rank} constant sizes")
@@ -102,11 +97,8 @@ class Resize(Op):
             np.array_equal(weights[k], np.repeat(np.eye(X.shape[k]), n, axis=0)) for k, n in repeats.items()
         ):
             Y = ctx.out(like=X)
-            return (
-                Y,
-                [copy_rows(Y[taps], X) for taps in phases(X.ndim, repeats)],
-                lambda dY: sum_of_repeats(ctx, dY, repeats),
-            )
+            calls = [copy_rows(Y[taps], X) for taps in phases(X.ndim, repeats)]
+            return Y, calls, into_gradient(ctx)(lambda dY, dX: sum_of_repeats(dY, dX, repeats))
         return separable(ctx, X, weights)
 
 
@@ -118,13 +110,11 @@ def separable(ctx: Context, X: Array, weights: dict[int, Array]) -> Bound:
     matrices = {order.index(k): ctx.constant(w) for k, w in weights.items()}
     calls += resample(ctx, dense, Y.transpose(order), list(matrices.items()))
 
-    def backward(dY: Array) -> Calls:
-        dX = ctx.grad(0)
-        assert dX is not None
+    @into_gradient(ctx)
+    def backward(dY: Array, dX: Array) -> Calls:
         dense_gradient, calls = contiguous(ctx, dY, order)
-        return calls + resample(
-            ctx, dense_gradient, dX.transpose(order), [(k, w.T) for k, w in reversed(matrices.items())]
-        )
+        transposed = [(k, w.T) for k, w in reversed(matrices.items())]
+        return calls + resample(ctx, dense_gradient, dX.transpose(order), transposed)
 
     return Y, calls, backward
 
@@ -164,10 +154,8 @@ def phases(rank: int, repeats: dict[int, int]) -> list[tuple[slice, ...]]:
     return [tuple(slice(p, None, s) for p, s in zip(at, steps, strict=True)) for at in product(*map(range, steps))]
 
 
-def sum_of_repeats(ctx: Context, dY: Array, repeats: dict[int, int]) -> Calls:
+def sum_of_repeats(dY: Array, dX: Array, repeats: dict[int, int]) -> Calls:
     """Return the calls that write the gradient of an input that is repeated ``repeats[k]`` times along axis k."""
-    dX = ctx.grad(0)
-    assert dX is not None
     first, *others = (dY[taps] for taps in phases(dY.ndim, repeats))
     if not others:
         return [(np.copyto, dX, first)]
@@ -180,8 +168,7 @@ def resample(ctx: Context, X: Array, Y: Array, matrices: list[tuple[int, Array]]
     for n, (axis, W) in enumerate(matrices):
         shape = (*X.shape[:axis], len(W), *X.shape[axis + 1 :])
         result = Y if n == len(matrices) - 1 else ctx.scratch(shape)
-        outer = int(np.prod(X.shape[:axis], dtype=np.int64))
-        inner = int(np.prod(X.shape[axis + 1 :], dtype=np.int64))
+        outer, inner = math.prod(X.shape[:axis]), math.prod(X.shape[axis + 1 :])
         if inner == 1:
             calls.append((np.dot, X.reshape(outer, X.shape[axis]), W.T, result.reshape(outer, len(W))))
         else:
@@ -196,11 +183,17 @@ CHANNELS_FIRST = {"DCR": "nrschw", "CRD": "ncrshw"}
 SPACE = "nchrws"
 
 
-class Rearrangement(Op):
+def divided(size: Dim, by: int, text: str) -> Dim:
+    """Return the quotient of a size; raise ShapeError with this text if there is none."""
+    result = quotient(size, by)
+    need_sizes(result is not None, text)
+    return 0 if result is None else result
+
+
+class Rearrangement(Memoryless):
     """The elements of X (N, C, H, W) in another shape: a block of b² pixels is b² channels on the other side."""
 
     rows = "in_front"
-    keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
     to_space: ClassVar[bool]
 
@@ -233,20 +226,13 @@ class Rearrangement(Op):
             return A.reshape([sizes[name] for name in SPACE], copy=False)
 
         def copy(target: Array, source: Array, to_space: bool) -> Calls:
-            return [
-                (np.copyto, as_blocks(target), as_wide(source))
-                if to_space
-                else (np.copyto, as_wide(target), as_blocks(source))
-            ]
+            if to_space:
+                return [(np.copyto, as_blocks(target), as_wide(source))]
+            return [(np.copyto, as_wide(target), as_blocks(source))]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            return [] if dX is None else copy(dX, dY, not self.to_space)
-
-        return Y, copy(Y, X, self.to_space), backward
+        return Y, copy(Y, X, self.to_space), into_gradient(ctx)(lambda dY, dX: copy(dX, dY, not self.to_space))
 
 
-@op
 class DepthToSpace(Rearrangement):
     """``Y[n, c, h·b + r, w·b + s] = X[n, (r·b + s)·C + c, h, w]``; with mode CRD ``X[n, (c·b + r)·b + s, h, w]``.
 
@@ -264,15 +250,12 @@ class DepthToSpace(Rearrangement):
 
     def infer(self, X: Value) -> Type:
         b = self.need_image(X)
-        need(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", code=Code.VALUE_NOT_ALLOWED, hint="use DCR or CRD")
+        need_value(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", hint="use DCR or CRD")
         n, c, h, w = X.shape
-        channels = quotient(c, b * b)
-        need_sizes(channels is not None, f"cannot split {c} channels into blocks of {b * b}")
-        assert channels is not None
+        channels = divided(c, b * b, f"cannot split {c} channels into blocks of {b * b}")
         return Type(X.dtype, (n, channels, mul(h, b), mul(w, b)))
 
 
-@op
 class SpaceToDepth(Rearrangement):
     """``Y[n, (r·b + s)·C + c, h, w] = X[n, c, h·b + r, w·b + s]``.
 
@@ -284,26 +267,19 @@ class SpaceToDepth(Rearrangement):
     def infer(self, X: Value) -> Type:
         b = self.need_image(X)
         n, c, h, w = X.shape
-        height, width = quotient(h, b), quotient(w, b)
-        need_sizes(
-            height is not None and width is not None, f"cannot split {show((h, w))} pixels into blocks of {b} × {b}"
-        )
-        assert height is not None
-        assert width is not None
+        text = f"cannot split {show((h, w))} pixels into blocks of {b} × {b}"
+        height, width = (divided(size, b, text) for size in (h, w))
         return Type(X.dtype, (n, mul(c, b * b), height, width))
 
 
 # Image augmentation, only in training: random numbers per row, contrast and brightness, random crops.
-@op
-class RowUniform(Op):
+class RowUniform(TrainingOnly):
     """Uniform random numbers: X (N, …) → Y (N, k), where column i is drawn from [``low[i]``, ``high[i]``).
 
     With ``same`` the batch shares one row: Y (1, k). Outside training Y is 0. No gradient.
     """
 
     rows = "in_front"
-    keeps_in, keeps_out = (), False
-    exported = False
     varies_in_training = True
 
     low: Sequence[float]
@@ -313,10 +289,8 @@ class RowUniform(Op):
 
     def infer(self, X: Value) -> Type:
         need(X.rank >= 1, "needs a batch axis")
-        need(
-            len(self.low) == len(self.high) > 0,
-            f"needs as many lower bounds as upper bounds, got {len(self.low)} and {len(self.high)}",
-        )
+        text = f"needs as many lower bounds as upper bounds, got {len(self.low)} and {len(self.high)}"
+        need(len(self.low) == len(self.high) > 0, text)
         return Type("float32", (1 if self.same else X.shape[0], len(self.low)))
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -332,8 +306,7 @@ class RowUniform(Op):
         return Y, calls + uniform, None
 
 
-@op
-class Recolor(Op):
+class Recolor(TrainingOnly):
     """In training ``Y = clip(mean + scale · (X - mean) + shift, low, high)``; at inference the identity.
 
     X (N, …), optional scale and shift (N, 1) → Y (N, …), with the mean over ``axes``. Only X has a gradient; it is 0 where Y
@@ -341,8 +314,8 @@ class Recolor(Op):
     """
 
     rows = "all_in_front"
-    keeps_in = (1,)
-    exported, identity_in_inference = False, True
+    keeps_in, keeps_out = (1,), True
+    identity_in_inference = True
 
     low: float
     high: float
@@ -365,8 +338,8 @@ class Recolor(Op):
         low, high = ctx.constant(self.low), ctx.constant(self.high)
         calls.append(clip(Y if calls else X, low, high, Y))
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
             calls = within(ctx, Y, low, high, dY)
             return calls if scale is None else calls + scale_deviations(ctx, dY, scale.reshape(per_row), self.axes, dY)
 
@@ -377,7 +350,7 @@ def scale_deviations(ctx: Context, X: Array, scale: Array, axes: Sequence[int], 
     """Calls for ``Y = mean + scale · (X - mean)``. The map is linear and symmetric, so its gradient is the same map."""
     reduced = [1 if k in axes else n for k, n in enumerate(X.shape)]
     mean = ctx.scratch(reduced)
-    count = max(int(np.prod([X.shape[k] for k in axes])), 1)
+    count = max(math.prod(X.shape[k] for k in axes), 1)
     tiled = ctx.scratch([*reduced[:-2], *X.shape[-2:]])  # over the last two axes: NumPy is slow on narrow rows
     return [
         *sum_axes(ctx, X, axes, mean),
@@ -387,8 +360,7 @@ def scale_deviations(ctx: Context, X: Array, scale: Array, axes: Sequence[int], 
     ]
 
 
-@op
-class RandomCrop(Op):
+class RandomCrop(TrainingOnly):
     """In training the window of X at upper left corner ``⌊corner · (H - h + 1, W - w + 1)⌋``, else ``rows @ X @ columns``.
 
     X (N, C, H, W), corner (1, 2) in [0, 1), constant rows (h, H) and columns (W, w) → Y (N, C, h, w). The matrices resize X
@@ -397,7 +369,6 @@ class RandomCrop(Op):
 
     rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
-    exported = False
     varies_in_training = True
 
     def infer(self, X: Value, corner: Value, rows: Value, columns: Value) -> Type:
@@ -423,15 +394,13 @@ class RandomCrop(Op):
         def crop() -> None:
             Y[...] = window(X)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             def scatter() -> None:
-                assert dX is not None
                 dX.fill(0)
                 window(dX)[...] = dY
 
-            return [] if dX is None else [(scatter,)]
+            return [(scatter,)]
 
         return Y, [(crop,)], backward
 
@@ -441,8 +410,7 @@ _PIXELS = 1 << 15  # pixels per block of rows
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 
 
-@op
-class AffineWarp(Op):
+class AffineWarp(TrainingOnly):
     """Images X (batch, height, width, channels), each warped by its affine map (batch, 6): ``a₀, a₁, a₂, b₀, b₁, b₂``.
 
     The pixel at (x, y) from the centre is read from ``(a₀x + a₁y + a₂·width, b₀x + b₁y + b₂·height)``. Beyond the border
@@ -454,7 +422,7 @@ class AffineWarp(Op):
 
     rows = "all_in_front"
     keeps_in, keeps_out = (1,), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     interpolation: str = "bilinear"
     fill_mode: str = "reflect"
@@ -473,10 +441,8 @@ class AffineWarp(Op):
             return identity(ctx, X)
         Y, channels = ctx.out(like=X), X.shape[3]
         lookup = Lookup(ctx, X.shape, matrix, self.interpolation, self.fill_mode)
-        planes, total, part = (ctx.scratch((channels, lookup.pixels)) for _ in range(3))
         calls: Calls = []
-        for rows, count in lookup.blocks():
-            P, S, T = (a[:, :count] for a in (planes, total, part))
+        for rows, count, (P, S, T) in lookup.blocks():
             calls += [(np.copyto, as_images(P, X[rows]), X[rows]), *lookup.locate(rows)]
             for k, (indices, weight, tap_calls) in enumerate(lookup.taps(count)):
                 A = T if k else S
@@ -489,15 +455,11 @@ class AffineWarp(Op):
                 calls += [*lookup.missing(count, self.fill_value), (np.add, S, lookup.weight[:count], S)]
             calls.append((np.copyto, Y[rows], as_images(S, X[rows])))
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             lookup = Lookup(ctx, X.shape, matrix, self.interpolation, self.fill_mode)
-            planes, total, part = (ctx.scratch((channels, lookup.pixels)) for _ in range(3))
             calls: Calls = []
-            for rows, count in lookup.blocks():
-                P, S, T = (a[:, :count] for a in (planes, total, part))
+            for rows, count, (P, S, T) in lookup.blocks():
                 calls += [(np.copyto, as_images(P, X[rows]), dY[rows]), (S.fill, 0), *lookup.locate(rows)]
                 for indices, weight, tap_calls in lookup.taps(count):
                     calls += tap_calls
@@ -526,24 +488,29 @@ class Lookup:
         self._step = max(min(_PIXELS // max(self._size, 1), self._rows), 1)
         self.pixels = self._step * self._size
         """The size of the largest block."""
-        self.weight = ctx.scratch((self.pixels,))
-        self._flat_index, self._buffer = ctx.scratch((self.pixels,), np.int64), ctx.scratch((self.pixels,), np.int64)
-        self._valid = ctx.scratch((self.pixels,), np.bool_)
+
+        def of_pixels(dtype: Any = None) -> Array:
+            return ctx.scratch((self.pixels,), dtype)
+
+        self.weight, self._flat_index, self._buffer = of_pixels(), of_pixels(np.int64), of_pixels(np.int64)
+        self._valid = of_pixels(np.bool_)
         count = 2 if self._linear else 1
-        self._index = [[ctx.scratch((self.pixels,), np.int64) for _ in range(count)] for _ in range(2)]
+        self._index = [[of_pixels(np.int64) for _ in range(count)] for _ in range(2)]
         self._across = ctx.scratch((self._step, 1, self._width))
         self._down, self._offset = ctx.scratch((self._step, self._height, 1)), ctx.scratch((self._step, 1, 1))
         self._x = ctx.constant(np.arange(self._width) - (self._width - 1) / 2)
         self._y = ctx.constant(np.arange(self._height)[:, None] - (self._height - 1) / 2)
         self._starts = ctx.constant(np.arange(self._step)[:, None] * self._size, np.int64)
         weighted = self._linear or fill_mode == "constant"
-        self._weights = [[ctx.scratch((self.pixels,)) for _ in range(count)] if weighted else [] for _ in range(2)]
+        self._weights = [[of_pixels() for _ in range(count)] if weighted else [] for _ in range(2)]
+        self._planes = [ctx.scratch((shape[3], self.pixels)) for _ in range(3)]
 
-    def blocks(self) -> Iterator[tuple[slice, int]]:
-        """Yield the rows of each block, and its number of pixels."""
+    def blocks(self) -> Iterator[tuple[slice, int, list[Array]]]:
+        """Yield the rows of each block, its number of pixels, and three temporaries (channels, pixels)."""
         for start in range(0, self._rows if self._size else 0, self._step):
             stop = min(start + self._step, self._rows)
-            yield slice(start, stop), (stop - start) * self._size
+            count = (stop - start) * self._size
+            yield slice(start, stop), count, [plane[:, :count] for plane in self._planes]
 
     def locate(self, rows: slice) -> Calls:
         """Return the calls that fill the indices and weights along both axes for these rows."""
@@ -555,8 +522,7 @@ class Lookup:
         for axis, size in enumerate((self._height, self._width)):
             a, b, shift = (self._matrix[rows, 3 * (1 - axis) + k].reshape(count, 1, 1) for k in range(3))
             calls += [
-                (np.multiply, shift, ctx.constant(size), offset),
-                (np.add, offset, ctx.constant((size - 1) / 2), offset),
+                *write(ctx, offset, partial(lambda s, size: s * size + (size - 1) / 2, size=size), shift),
                 (np.multiply, a, self._x, across),
                 (np.multiply, b, self._y, down),
                 (np.add, down, offset, down),

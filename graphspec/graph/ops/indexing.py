@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import pieces
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, ShapeError, SpecError
+from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, ceildiv, show, subtract
+from graphspec.graph.ir.dims import Shape as Sizes
 from graphspec.graph.ir.graph import Array, Node, Type, Value
 from graphspec.graph.ir.ranges import Range as Interval
 from graphspec.graph.kernels.common import copy_cast, unsigned
@@ -23,13 +25,15 @@ from graphspec.graph.kernels.context import (
     Context,
     need,
     need_dtype,
+    need_fixed,
     need_float,
     need_shapes,
+    need_sizes,
     need_value,
     normalize_axis,
     same_dtype,
 )
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless, Op, TrainingOnly, c_contiguous, into_gradient, known_numbers
 from graphspec.graph.ops.shape import integer, reshaped, single
 
 _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
@@ -59,12 +63,40 @@ def clip(ctx: Context, ids: Array, size: int) -> Calls:
     return [(partial(np.maximum, out=ids), ids, low), (partial(np.minimum, out=ids), ids, high)]
 
 
-def c_contiguous(ctx: Context, X: Array) -> tuple[Array, Calls]:
-    """X in C order, and the calls that copy it if it is not. ``np.take`` would allocate such a copy in every call."""
+def c_target(ctx: Context, X: Array) -> tuple[Array, Calls]:
+    """Return X, or scratch in its place if it is not in C order, and the call that then copies the scratch to X."""
     if X.flags.c_contiguous:
         return X, []
-    copy = ctx.scratch(X.shape, X.dtype)
-    return copy, [(np.copyto, copy, X)]
+    scratch = ctx.scratch(X.shape, X.dtype)
+    return scratch, [(np.copyto, X, scratch)]
+
+
+def steps_along(axis: int, size: int, rank: int) -> Array:
+    """Return 0 … ``size`` − 1 along one of ``rank`` axes; the others have size 1."""
+    return np.arange(size).reshape([-1 if k == axis else 1 for k in range(rank)])
+
+
+def element_strides(shape: Sequence[int]) -> list[int]:
+    """Return the distance of neighbours along each axis of an array in C order, in elements."""
+    return [math.prod(shape[k + 1 :]) for k in range(len(shape))]
+
+
+def fits_beside(indices: Sizes, data: Sizes, axis: int) -> bool:
+    """Return whether ``indices`` are no larger than ``data`` except along an axis, as far as sizes are fixed."""
+    pairs = [pair for k, pair in enumerate(zip(indices, data, strict=True)) if k != axis]
+    return all(d <= e for d, e in pairs if isinstance(d, int) and isinstance(e, int))
+
+
+def flat_positions(
+    ctx: Context, indices: Array, size: int, stride: Array, starts: Sequence[Array], ids: Array
+) -> Calls:
+    """Return calls that write the flat positions of ``indices`` along an axis, the others at ``starts``, to ``ids``."""
+    return [
+        *wrap(ctx, indices, size, ids),
+        *clip(ctx, ids, size),
+        (np.multiply, ids, stride, ids),
+        *((np.add, ids, start, ids) for start in starts),
+    ]
 
 
 def as_pairs(X: Array) -> Array:
@@ -72,22 +104,17 @@ def as_pairs(X: Array) -> Array:
     return X.view(np.result_type(X.dtype, np.complex64))
 
 
-def scatter_add(ctx: Context, dX: Array, indices: Array, dY: Array) -> Calls:
-    """Calls for ``dX = 0; dX[indices] += dY`` on the flat arrays: ``np.add.at`` is seven times as fast in 1-D as in 2-D."""
-    return scatter_rows(ctx, dX, indices, dY, 1)
-
-
 def scatter_rows(ctx: Context, dX: Array, rows: Array, dY: Array, width: int, *, clear: bool = True) -> Calls:
     """Calls for ``dX = 0; dX[rows] += dY``, with both arrays as rows of ``width`` elements; ``rows`` is overwritten.
 
-    Without ``clear`` dX, in C order, is not set to 0.
+    Without ``clear`` dX, in C order, is not set to 0. ``np.add.at`` is seven times as fast in 1-D as in 2-D.
     """
     source, calls = c_contiguous(ctx, dY)
-    total = dX if dX.flags.c_contiguous else ctx.scratch(dX.shape, dX.dtype)
+    total, copies = c_target(ctx, dX)
     calls += [(total.fill, 0)] if clear else []
     if total.size and source.size:
         calls += add_rows(total.reshape(-1, width), rows.reshape(-1), source.reshape(-1, width), ctx=ctx)
-    return calls if total is dX else [*calls, (np.copyto, dX, total)]
+    return calls + copies
 
 
 @twin()
@@ -116,7 +143,6 @@ def add_rows(total: Array, ids: Array, rows: Array, /, *, ctx: Context) -> Calls
     return calls
 
 
-@op
 class Gather(Op):
     """``Y = take(X, indices)`` along ``axis``; negative indices count from the end.
 
@@ -139,11 +165,8 @@ class Gather(Op):
         at = normalize_axis(self.axis, X.rank)
         size, elements = X.shape[at], indices.known()
         if isinstance(size, int) and indices.data is not None and elements is not None:
-            wrong = [k for k in elements if isinstance(k, int) and not -size <= k < size]
-            if wrong:
-                raise ShapeError(
-                    Code.SIZES_DO_NOT_FIT, f"has index {wrong[0]} out of range on axis {self.axis} of {show(X.shape)}"
-                )
+            wrong = next((k for k in elements if isinstance(k, int) and not -size <= k < size), None)
+            need_sizes(wrong is None, f"has index {wrong} out of range on axis {self.axis} of {show(X.shape)}")
         return Type(X.dtype, (*X.shape[:at], *indices.shape, *X.shape[at + 1 :]))
 
     def dims(self, X: Value, indices: Value) -> tuple[Dim, ...] | None:
@@ -156,7 +179,8 @@ class Gather(Op):
         at = self.axis % X.ndim
         known_indices = ctx.known(1)
         if known_indices is not None and known_indices.ndim == 0:
-            return one_slice(ctx, X, at, int(known_indices))
+            one: tuple[Any, ...] = (..., int(known_indices), *[slice(None)] * (X.ndim - 1 - at))
+            return X[one], [], into_gradient(ctx)(lambda dY, dX: [(dX.fill, 0), (np.copyto, dX[one], dY)])
         Y, size = ctx.out(), X.shape[at]
         data, calls = c_contiguous(ctx, X)
         if known_indices is not None:
@@ -172,7 +196,7 @@ class Gather(Op):
         def backward(dY: Array) -> Calls:
             if not ctx.wants(0):
                 return []
-            before, after = (int(np.prod(s, dtype=np.int64)) for s in (X.shape[:at], X.shape[at + 1 :]))
+            before, after = math.prod(X.shape[:at]), math.prod(X.shape[at + 1 :])
             ids = ctx.scratch(indices.shape, np.int64)
             calls = wrap(ctx, indices, size, ids) + clip(ctx, ids, size)
             ids = rows = ids.reshape(-1)
@@ -189,18 +213,6 @@ class Gather(Op):
         return Y, calls, backward
 
 
-def one_slice(ctx: Context, X: Array, axis: int, index: int) -> Bound:
-    """``Y = X[…, index, …]``, a view."""
-    at: tuple[Any, ...] = (..., index, *[slice(None)] * (X.ndim - 1 - axis))
-
-    def backward(dY: Array) -> Calls:
-        dX = ctx.grad(0)
-        return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[at], dY)]
-
-    return X[at], [], backward
-
-
-@op
 class GatherElements(Op):
     """``Y[…, k, …] = X[…, indices[…, k, …], …]`` along ``axis``; negative indices count from the end.
 
@@ -217,53 +229,30 @@ class GatherElements(Op):
         need_integers(indices)
         at = normalize_axis(self.axis, X.rank)
         need(X.rank == indices.rank, f"needs indices of the rank of {show(X.shape)}, got {show(indices.shape)}")
-        fits = all(
-            not (isinstance(d, int) and isinstance(e, int)) or d <= e
-            for k, (d, e) in enumerate(zip(indices.shape, X.shape, strict=True))
-            if k != at
-        )
-        need_shapes(
-            fits, f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}"
-        )
+        fits = fits_beside(indices.shape, X.shape, at)
+        text = f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}"
+        need_shapes(fits, text)
         return Type(X.dtype, indices.shape)
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
         at = self.axis % X.ndim
-        Y, size = ctx.out(), X.shape[at]
+        Y = ctx.out()
         data, calls = c_contiguous(ctx, X)
-        strides = [int(np.prod(X.shape[k + 1 :], dtype=np.int64)) for k in range(X.ndim)]
+        strides = element_strides(X.shape)
         lengths = [1 if k == at else n for k, n in enumerate(indices.shape)]
-        starts = sum(
-            (
-                np.arange(n).reshape([-1 if j == k else 1 for j in range(X.ndim)]) * strides[k]
-                for k, n in enumerate(lengths)
-            ),
-            np.zeros(lengths, np.int64),
-        )
-        base, stride = ctx.constant(starts, np.int64), ctx.constant(strides[at], np.int64)
-
-        def flat_indices(ids: Array) -> Calls:
-            return [
-                *wrap(ctx, indices, size, ids),
-                *clip(ctx, ids, size),
-                (np.multiply, ids, stride, ids),
-                (np.add, ids, base, ids),
-            ]
-
+        starts = sum((steps_along(k, n, X.ndim) * strides[k] for k, n in enumerate(lengths)), np.zeros(lengths, int))
+        base, stride, size = [ctx.constant(starts, np.int64)], ctx.constant(strides[at], np.int64), X.shape[at]
         ids = ctx.scratch(indices.shape, np.int64)
-        calls += [*flat_indices(ids), (np.take, data.reshape(-1), ids, None, Y, "clip")]
+        calls += flat_positions(ctx, indices, size, stride, base, ids)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             ids = ctx.scratch(indices.shape, np.int64)
-            return flat_indices(ids) + scatter_add(ctx, dX, ids, dY)
+            return flat_positions(ctx, indices, size, stride, base, ids) + scatter_rows(ctx, dX, ids, dY, 1)
 
-        return Y, calls, backward
+        return Y, [*calls, (np.take, data.reshape(-1), ids, None, Y, "clip")], backward
 
 
-@op
 class OneHot(Op):
     """One-hot encoding: ``values[1]`` at the index along a new axis of size ``depth``, ``values[0]`` elsewhere.
 
@@ -288,7 +277,7 @@ class OneHot(Op):
         at = self.axis % Y.ndim
         size = Y.shape[at]
         dtype = indices.dtype
-        column = np.arange(size).reshape([-1 if k == at else 1 for k in range(Y.ndim)])
+        column = steps_along(at, size, Y.ndim)
         from_end = column - size
         source = np.expand_dims(indices, at)
         hot, negative = ctx.scratch(Y.shape, np.bool_), ctx.scratch(Y.shape, np.bool_)
@@ -301,19 +290,15 @@ class OneHot(Op):
         difference = ctx.scratch((1,), Y.dtype)
         calls += [
             (np.subtract, values[1:], values[:1], difference),
-            (copy_cast, Y, hot),
-            (np.multiply, Y, difference, Y),
-            (np.add, Y, values[:1], Y),
+            *write(ctx, Y, lambda hot, step, low: number(hot) * step + low, hot, difference, values[:1]),
         ]
         return Y, calls, None
 
 
-@op
-class Range(Op):
+class Range(Memoryless):
     """The integers ``start, start + delta, …`` before ``limit``, which is excluded. No gradient."""
 
     foldable = True
-    keeps_in, keeps_out = (), False
 
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
         dtype = same_dtype(start, limit, delta)
@@ -321,21 +306,17 @@ class Range(Op):
         first, last, step = single(start, "start"), single(limit, "limit"), integer(delta, "delta")
         need_value(step != 0, "needs a delta other than 0")
         span = subtract(last, first) if step > 0 else subtract(first, last)
-        if span is None:
-            raise ShapeError(
-                Code.SIZE_NOT_FIXED, f"cannot determine the number of steps of {step} from {first} to {last}"
-            )
-        count = ceildiv(span, abs(step))
+        need_fixed(span is not None, f"cannot determine the number of steps of {step} from {first} to {last}")
+        count = ceildiv(0 if span is None else span, abs(step))
         return Type(dtype, (max(count, 0) if isinstance(count, int) else count,))
 
     def bind(self, ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
         Y = ctx.out()
-        first, step = (int(value.reshape(())) for value in (ctx.known(0), ctx.known(2)) if value is not None)
+        (first,), (step,) = known_numbers(ctx, 0), known_numbers(ctx, 2)
         return Y, [(np.copyto, Y, ctx.constant(first + step * np.arange(Y.size), Y.dtype))], None
 
 
-@op
-class CheckIds(Op):
+class CheckIds(TrainingOnly):
     """The identity on int64 ids in 0 … ``size`` − 1. Running it on any other id raises GS506.
 
     ``argument`` is the argument of the layer that sets ``size``, for the message.
@@ -344,8 +325,7 @@ class CheckIds(Op):
     """
 
     rows = "broadcast"
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     size: int
     argument: str = "input_dim"
@@ -371,15 +351,13 @@ def check_range(ids: Array, size: int, owner: str, argument: str) -> None:
     """Raise GS506 if an id is not in 0 … ``size`` − 1. ``ids`` is an unsigned view, in which negative ids are large."""
     if np.maximum.reduce(ids, axis=None) < size:
         return
-    signed = ids.view(f"i{ids.itemsize}")
-    wrong = signed[ids >= size].flat[0]
+    wrong = ids.view(f"i{ids.itemsize}")[ids >= size].flat[0]
     text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
     hint = f"fix the source of the ids, or set `{argument}` of '{owner}' above the largest id"
     raise SpecError([Diagnostic(Code.OUT_OF_RANGE, text, file="<arrays>", path=owner, hint=hint)])
 
 
 # ScatterElements, ScatterND, GatherND: writing, adding and reading elements at computed indices.
-@op
 class ScatterElements(Op):
     """``Y = data``, then ``Y[…, indices[…, k, …], …] = updates[…, k, …]`` along ``axis``; ``+=`` with ``reduction: add``.
 
@@ -399,56 +377,58 @@ class ScatterElements(Op):
         need_value(self.reduction in ("none", "add"), f"has reduction {self.reduction!r}, which is not implemented")
         at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
-        need(
-            data.rank == indices.rank,
-            f"needs indices of rank {data.rank} for {show(data.shape)}, got {show(indices.shape)}",
-        )
-        fits = all(
-            k == at or not (isinstance(d, int) and isinstance(e, int)) or d <= e
-            for k, (d, e) in enumerate(zip(indices.shape, data.shape, strict=True))
-        )
+        text = f"needs indices of rank {data.rank} for {show(data.shape)}, got {show(indices.shape)}"
+        need(data.rank == indices.rank, text)
+        fits = fits_beside(indices.shape, data.shape, at)
         need_shapes(fits, f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}")
         return data.type
 
     def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
         at = self.axis % data.ndim
-        Y, size = ctx.out(), data.shape[at]
-        strides = [int(np.prod(data.shape[k + 1 :], dtype=np.int64)) for k in range(data.ndim)]
+        Y, strides = ctx.out(), element_strides(data.shape)
         stride = ctx.constant(strides[at], np.int64)
-        starts = [
-            ctx.constant(np.arange(n).reshape([-1 if j == k else 1 for j in range(data.ndim)]) * strides[k], np.int64)
-            for k, n in enumerate(indices.shape)
-            if k != at
-        ]
+        others = [(k, n) for k, n in enumerate(indices.shape) if k != at]
+        starts = [ctx.constant(steps_along(k, n, data.ndim) * strides[k], np.int64) for k, n in others]
         flat_indices = ctx.save_for_backward(indices.shape, np.int64)
         source, copies = c_contiguous(ctx, updates)
-        calls: Calls = [
-            *wrap(ctx, indices, size, flat_indices),
-            *clip(ctx, flat_indices, size),
-            (np.multiply, flat_indices, stride, flat_indices),
-            *((np.add, flat_indices, start, flat_indices) for start in starts),
-            *copies,
-            (np.copyto, Y, data),
-        ]
+        calls = flat_positions(ctx, indices, data.shape[at], stride, starts, flat_indices)
+        calls += [*copies, (np.copyto, Y, data)]
         flat, targets = Y.reshape(-1), flat_indices.reshape(-1)
         if self.reduction == "add":
             calls.append((np.add.at, flat, targets, source.reshape(-1)))
         else:
             calls.append((flat.__setitem__, targets, source.reshape(-1)))
 
-        def backward(dY: Array) -> Calls:
-            grad, calls = c_contiguous(ctx, dY)
-            if (dU := ctx.grad(2)) is not None:
-                gathered = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
-                calls.append((partial(np.take, mode="clip"), grad.reshape(-1), flat_indices, None, gathered))
-                calls += [] if gathered is dU else [(np.copyto, dU, gathered)]
-            if self.reduction == "none" and ctx.wants(0):
-                calls.append((grad.reshape(-1).__setitem__, targets, ctx.constant(0.0)))
-                calls += [] if grad is dY else [(np.copyto, dY, grad)]
-            ctx.give_grad(0, dY)
-            return calls
+        def gather(grad: Array, dU: Array) -> Calls:
+            return [(partial(np.take, mode="clip"), grad.reshape(-1), flat_indices, None, dU)]
 
-        return Y, calls, backward
+        def clear(grad: Array) -> Calls:
+            return [(grad.reshape(-1).__setitem__, targets, ctx.constant(0.0))]
+
+        return Y, calls, gradient_of_scatter(ctx, gather, clear if self.reduction == "none" else None)
+
+
+def gradient_of_scatter(
+    ctx: Context, gather: Callable[[Array, Array], Calls], clear: Callable[[Array], Calls] | None
+) -> Callable[[Array], Calls]:
+    """Return the backward function of an operator that writes updates, input 2, into a copy of input 0.
+
+    Args:
+        gather: the calls that pick the gradient of the updates from dY.
+        clear: those that set dY to 0 where an update replaces an element; None if updates are added.
+    """
+
+    def backward(dY: Array) -> Calls:
+        grad, calls = c_contiguous(ctx, dY)
+        if (dU := ctx.grad(2)) is not None and dU.size and grad.size:
+            target, copies = c_target(ctx, dU)
+            calls += [*gather(grad, target), *copies]
+        if clear is not None and ctx.wants(0):
+            calls += [*clear(grad), *([] if grad is dY else [(np.copyto, dY, grad)])]
+        ctx.give_grad(0, dY)
+        return calls
+
+    return backward
 
 
 def tuple_length(data: Value, indices: Value, batch_dims: int = 0) -> int:
@@ -456,10 +436,8 @@ def tuple_length(data: Value, indices: Value, batch_dims: int = 0) -> int:
     need_integers(indices)
     need(indices.rank > batch_dims, f"needs indices with more than {batch_dims} axes, got {show(indices.shape)}")
     length = indices.fixed(-1)
-    need(
-        1 <= length <= data.rank - batch_dims,
-        f"has {length} indices per element for {data.rank - batch_dims} axes of {show(data.shape)}",
-    )
+    text = f"has {length} indices per element for {data.rank - batch_dims} axes of {show(data.shape)}"
+    need(1 <= length <= data.rank - batch_dims, text)
     return length
 
 
@@ -484,7 +462,6 @@ def row_numbers(ctx: Context, shape: tuple[int, ...], indices: Array, batch_dims
     return calls
 
 
-@op
 class GatherND(Op):
     """``Y[b, q] = X[b, indices[b, q, 0], indices[b, q, 1], …]``; negative indices count from the end. Only X has a gradient.
 
@@ -501,27 +478,23 @@ class GatherND(Op):
         b = self.batch_dims
         need(0 <= b < X.rank, f"has batch_dims {b} for rank {X.rank}")
         length = tuple_length(X, indices, b)
-        need_shapes(
-            X.shape[:b] == indices.shape[:b],
-            f"has indices {show(indices.shape)} for {show(X.shape)}, which differ on the first {b} axes",
-        )
+        text = f"has indices {show(indices.shape)} for {show(X.shape)}, which differ on the first {b} axes"
+        need_shapes(X.shape[:b] == indices.shape[:b], text)
         return Type(X.dtype, (*indices.shape[:-1], *X.shape[b + length :]))
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
         Y = ctx.out()
         data, calls = c_contiguous(ctx, X)
         at = self.batch_dims + indices.shape[-1]
-        height, width = math.prod(X.shape[:at]), math.prod(X.shape[at:])
+        width = math.prod(X.shape[at:])
         rows = ctx.scratch(indices.shape[:-1], np.int64)
         calls += row_numbers(ctx, X.shape, indices, self.batch_dims, rows)
         if Y.size:
-            matrix = data.reshape(height, width) if width != 1 else data.reshape(height)
-            target = Y.reshape(rows.size, width) if width != 1 else Y.reshape(-1)
-            calls.append((np.take, matrix, rows.reshape(-1), 0, target, "clip"))
+            shape = (-1,) if width == 1 else (-1, width)
+            calls.append((np.take, data.reshape(shape), rows.reshape(-1), 0, Y.reshape(shape), "clip"))
 
-        def backward(dY: Array) -> Calls:
-            if (dX := ctx.grad(0)) is None:
-                return []
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             rows = ctx.scratch(indices.shape[:-1], np.int64)
             calls = row_numbers(ctx, X.shape, indices, self.batch_dims, rows)
             return calls + scatter_rows(ctx, dX, rows, dY, max(width, 1))
@@ -529,7 +502,6 @@ class GatherND(Op):
         return Y, calls, backward
 
 
-@op
 class ScatterND(Op):
     """``Y = data``, then ``Y[indices[q, 0], indices[q, 1], …] = updates[q]``; ``+=`` with ``reduction: add``.
 
@@ -543,25 +515,18 @@ class ScatterND(Op):
 
     def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         same_dtype(data, updates)
-        need(
-            self.reduction in ("none", "add"),
-            f"has reduction {self.reduction!r}, which is not implemented",
-            code=Code.VALUE_NOT_ALLOWED,
-            hint="use none or add",
-        )
+        text = f"has reduction {self.reduction!r}, which is not implemented"
+        need_value(self.reduction in ("none", "add"), text, hint="use none or add")
         needed = (*indices.shape[:-1], *data.shape[tuple_length(data, indices) :])
-        need_shapes(
-            updates.shape == needed,
-            f"needs updates {show(needed)} for data {show(data.shape)} and indices {show(indices.shape)}, "
-            f"got {show(updates.shape)}",
-        )
+        text = f"needs updates {show(needed)} for data {show(data.shape)} and indices {show(indices.shape)}"
+        need_shapes(updates.shape == needed, f"{text}, got {show(updates.shape)}")
         return data.type
 
     def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
         Y, at = ctx.out(), indices.shape[-1]
         height, width = math.prod(data.shape[:at]), math.prod(data.shape[at:])
         kept = ctx.save_for_backward(indices.shape[:-1], np.int64)
-        rows, source = kept.reshape(-1), None
+        rows = kept.reshape(-1)
         calls: Calls = [*row_numbers(ctx, data.shape, indices, 0, kept), (np.copyto, Y, data)]
         if updates.size and Y.size:
             source, copies = c_contiguous(ctx, updates)
@@ -575,20 +540,14 @@ class ScatterND(Op):
             else:
                 calls.append((np.add.at, matrix, rows, pieces))
 
-        def backward(dY: Array) -> Calls:
-            grad, calls = c_contiguous(ctx, dY)
-            matrix = grad.reshape(height, width)
-            if (dU := ctx.grad(2)) is not None and dU.size and grad.size:
-                gathered = dU if dU.flags.c_contiguous else ctx.scratch(dU.shape)
-                calls.append((partial(np.take, mode="clip"), matrix, rows, 0, gathered.reshape(rows.size, width)))
-                calls += [] if gathered is dU else [(np.copyto, dU, gathered)]
-            if self.reduction == "none" and ctx.wants(0):
-                calls += set_rows(matrix, rows, ctx.constant(0.0)) if rows.size and grad.size else []
-                calls += [] if grad is dY else [(np.copyto, dY, grad)]
-            ctx.give_grad(0, dY)
-            return calls
+        def gather(grad: Array, dU: Array) -> Calls:
+            return [(partial(np.take, mode="clip"), grad.reshape(height, width), rows, 0, dU.reshape(rows.size, width))]
 
-        return Y, calls, backward
+        def clear(grad: Array) -> Calls:
+            zero = ctx.constant(0.0)
+            return set_rows(grad.reshape(height, width), rows, zero) if rows.size and grad.size else []
+
+        return Y, calls, gradient_of_scatter(ctx, gather, clear if self.reduction == "none" else None)
 
 
 def set_rows(matrix: Array, rows: Array, pieces: Array) -> Calls:
@@ -613,8 +572,7 @@ def _clip_ids(ctx: Context, ids: Array, limit: int, out: Array) -> Calls:
     return [(partial(np.minimum, out=out.view(np.uint64)), ids.view(np.uint64), ctx.constant(limit, np.uint64))]
 
 
-@op
-class MultiHot(Op):
+class MultiHot(TrainingOnly):
     """``Y[…, d]`` is 1 if d is among the ids of the last axis, else 0; with ``count``, the sum of the weights of these ids.
 
     Shapes: ids (…, k), weights (…, k) → Y (…, depth). Ids outside 0 … ``depth`` − 1 are ignored. Weights need ``count`` and
@@ -623,7 +581,6 @@ class MultiHot(Op):
 
     rows = "ids"
     keeps_in, keeps_out = (0,), False
-    exported = False
 
     depth: int
     count: int = 0
@@ -656,9 +613,8 @@ class MultiHot(Op):
         accumulate = np.add.at if self.count else np.maximum.at
         calls.append((accumulate, Y.reshape(-1), indices.reshape(-1), ones.reshape(-1)))
 
-        def backward(dY: Array) -> Calls:
-            if (dW := ctx.grad(1)) is None:
-                return []
+        @into_gradient(ctx, 1)
+        def backward(dY: Array, dW: Array) -> Calls:
             grad, calls = c_contiguous(ctx, dY)
             indices, valid, gathered = ctx.scratch(ids.shape, np.int64), ctx.scratch(ids.shape), ctx.scratch(ids.shape)
             calls += locate(indices, valid)
@@ -668,8 +624,7 @@ class MultiHot(Op):
         return Y, calls, None if weights is None else backward
 
 
-@op
-class GatherSum(Op):
+class GatherSum(TrainingOnly):
     """``MultiHot(ids) @ W``: the sum of W's rows at the ids of the last axis, each id once or, with ``count``, each time.
 
     Shapes: ids (…, k), W (V, n) → Y (…, n). Ids outside 0 … V − 1 are ignored: they become V. Without ``count`` each row of
@@ -679,7 +634,6 @@ class GatherSum(Op):
 
     rows = "ids"
     keeps_in, keeps_out = (1,), False
-    exported = False
 
     count: int = 0
 
@@ -700,13 +654,11 @@ class GatherSum(Op):
         table, copies = c_contiguous(ctx, W)
         calls += [*copies, *gather_sum(saved_ids, table, sums, ctx=ctx)]
 
-        def backward(dY: Array) -> Calls:
-            if (dW := ctx.grad(1)) is None:
-                return []
+        @into_gradient(ctx, 1)
+        def backward(dY: Array, dW: Array) -> Calls:
             grad, calls = c_contiguous(ctx, dY)
-            total = dW if dW.flags.c_contiguous else ctx.scratch(dW.shape)
-            calls += gather_sum_gradient(saved_ids, total, grad.reshape(n, width), ctx=ctx)
-            return calls if total is dW else [*calls, (np.copyto, dW, total)]
+            total, copies = c_target(ctx, dW)
+            return [*calls, *gather_sum_gradient(saved_ids, total, grad.reshape(n, width), ctx=ctx), *copies]
 
         return Y, calls, backward
 

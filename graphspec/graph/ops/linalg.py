@@ -13,21 +13,28 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import root, shard_slice
 from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import as_words, output_for, reduce_to, sum_axes
 from graphspec.graph.kernels.compiled import use_fast_kernel
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, need_sizes
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    broadcast,
+    need,
+    need_dtype,
+    need_float,
+    need_shapes,
+    need_sizes,
+)
 from graphspec.graph.kernels.matmul import batched, matmul
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless, Op, TrainingOnly, as_shape, in_place, in_shape
 from graphspec.graph.ops.shape import NUMBERS, integer
 
 _SMALL = 2048  # elements of A: up to here a copy of A costs less than adding C and summing C's gradient
 
 
-@op
 class Gemm(Op):
     """``Y = alpha · op(A) · op(B) + beta · C`` for matrices; ``op`` transposes if ``transA`` or ``transB`` is 1.
 
@@ -46,14 +53,12 @@ class Gemm(Op):
 
     def infer(self, A: Value, B: Value, C: Value | None = None) -> Type:
         need_float(A, B, C)
-        if A.rank != 2 or B.rank != 2:
-            raise ShapeError(Code.WRONG_RANK, f"needs two matrices, got {show(A.shape)} and {show(B.shape)}")
+        need(A.rank == B.rank == 2, f"needs two matrices, got {show(A.shape)} and {show(B.shape)}")
         m, k = A.shape[::-1] if self.transA else A.shape
         k2, n = B.shape[::-1] if self.transB else B.shape
-        if k != k2:
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
-        if C is not None and broadcast(C.shape, (m, n)) != (m, n):
-            raise ShapeError(Code.SHAPES_DIFFER, f"has C {show(C.shape)}, which does not fit {show((m, n))}")
+        need_sizes(k == k2, f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
+        fits = C is None or broadcast(C.shape, (m, n)) == (m, n)
+        need_shapes(fits, f"has C {show(C.shape if C else ())}, which does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
@@ -62,12 +67,8 @@ class Gemm(Op):
     def bind(self, ctx: Context, A: Array, B: Array, C: Array | None = None) -> Bound:
         Y = ctx.out()
         has_defaults = (self.alpha, self.beta, self.transA, self.transB) == (1.0, 1.0, 0, 0)
-        if (
-            has_defaults
-            and C is not None
-            and use_fast_kernel(A.size <= _SMALL)
-            and (stacked := with_last_row(B, C)) is not None
-        ):
+        one_product = has_defaults and use_fast_kernel(A.size <= _SMALL)
+        if one_product and C is not None and (stacked := with_last_row(B, C)) is not None:
             return _with_ones(ctx, A, B, stacked, Y)
         a, b = (A.T if self.transA else A), (B.T if self.transB else B)
         calls = matmul(ctx, a, b, Y)
@@ -129,19 +130,6 @@ def _with_ones(ctx: Context, A: Array, B: Array, stacked: Array, Y: Array) -> Bo
     return Y, calls, backward
 
 
-def matmul_type(A: Value, B: Value) -> Type:
-    """Return the type of ``A @ B`` by NumPy's rules."""
-    need(A.rank > 0 and B.rank > 0, f"needs operands of rank 1 or more, got {show(A.shape)} and {show(B.shape)}")
-    left = A.shape if A.rank > 1 else (1, *A.shape)
-    right = B.shape if B.rank > 1 else (*B.shape, 1)
-    need_sizes(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
-    lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
-    rows = left[-2:-1] if A.rank > 1 else ()
-    columns = right[-1:] if B.rank > 1 else ()
-    return Type(A.dtype, (*lead, *rows, *columns))
-
-
-@op
 class MatMul(Op):
     """``Y = A @ B`` over the last two axes; the leading axes broadcast.
 
@@ -155,7 +143,13 @@ class MatMul(Op):
 
     def infer(self, A: Value, B: Value) -> Type:
         need_float(A, B)
-        return matmul_type(A, B)
+        need(A.rank > 0 and B.rank > 0, f"needs operands of rank 1 or more, got {show(A.shape)} and {show(B.shape)}")
+        left = A.shape if A.rank > 1 else (1, *A.shape)
+        right = B.shape if B.rank > 1 else (*B.shape, 1)
+        need_sizes(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
+        lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
+        rows, columns = left[-2:-1] if A.rank > 1 else (), right[-1:] if B.rank > 1 else ()
+        return Type(A.dtype, (*lead, *rows, *columns))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
         return fixed_size(output) * fixed_size(shapes[0][-1:])
@@ -166,7 +160,7 @@ class MatMul(Op):
         b = B if B.ndim > 1 else B[:, None]
         shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
         y = Y.reshape(shape, copy=False)
-        if b.ndim == 2 and (rows := as_matrix(a)) is not None:
+        if b.ndim == 2 and (rows := as_shape(a, row_shape(a))) is not None:
             calls = matmul(ctx, rows, b, y.reshape(len(rows), y.shape[-1], copy=False))
         else:
             calls = batched(ctx, a, b, y)
@@ -175,15 +169,13 @@ class MatMul(Op):
             calls: Calls = []
             dy = dY.reshape(shape, copy=False)
             if b.ndim == 2 and a.ndim > 2:  # a single product over all rows
-                flat, copies = rows_of(ctx, dy)
+                flat, copies = in_shape(ctx, dy, row_shape(dy))
                 calls += copies
                 if (dA := ctx.grad(0)) is not None:
-                    if (target := as_matrix(dA)) is not None:
-                        calls += matmul(ctx, flat, b.T, target)
-                    else:
-                        calls += batched(ctx, dy, b.T, dA)
+                    target = as_shape(dA, row_shape(dA))
+                    calls += batched(ctx, dy, b.T, dA) if target is None else matmul(ctx, flat, b.T, target)
                 if (dB := ctx.grad(1)) is not None:
-                    left, copies = rows_of(ctx, a)
+                    left, copies = in_shape(ctx, a, row_shape(a))
                     calls += [*copies, *matmul(ctx, left.T, flat, dB.reshape(b.shape, copy=False))]
                 return calls
             for i, X, x, left, right in ((0, A, a, dy, b.mT), (1, B, b, a.mT, dy)):
@@ -196,40 +188,26 @@ class MatMul(Op):
                 else:
                     unreduced = ctx.scratch((*batch_axes, *x.shape[-2:]))
                     calls += batched(ctx, left, right, unreduced)
-                    squeezed = (
-                        unreduced if x.shape == X.shape else unreduced.reshape((*batch_axes, *X.shape), copy=False)
-                    )
+                    same = x.shape == X.shape
+                    squeezed = unreduced if same else unreduced.reshape((*batch_axes, *X.shape), copy=False)
                     calls += reduce_to(ctx, i, squeezed, X)
             return calls
 
         return Y, calls, backward
 
 
-def as_matrix(X: Array) -> Array | None:
-    """Return X with its leading axes merged into one, or None if the result is not a view."""
-    try:
-        return X.reshape(math.prod(X.shape[:-1]), X.shape[-1], copy=False)
-    except ValueError:
-        return None
+def row_shape(X: Array) -> tuple[int, int]:
+    """Return X's shape with the leading axes merged into one."""
+    return math.prod(X.shape[:-1]), X.shape[-1]
 
 
-def rows_of(ctx: Context, X: Array) -> tuple[Array, Calls]:
-    """Return X as a matrix, and the calls that copy it if the matrix is not a view."""
-    if (rows := as_matrix(X)) is not None:
-        return rows, []
-    copy = ctx.scratch(X.shape, X.dtype)
-    return copy.reshape(math.prod(X.shape[:-1]), X.shape[-1]), [(np.copyto, copy, X)]
-
-
-@op
-class Trilu(Op):
+class Trilu(Memoryless):
     """The upper triangle of each matrix on the last two axes, from diagonal ``k`` on; the lower one if ``upper`` is 0.
 
     All other elements are 0. Selects on the bits of the elements, so NaN and infinity outside the triangle become 0 too.
     """
 
     rows, foldable = "matrix", True
-    keeps_in, keeps_out = (), False
 
     upper: int = 1
 
@@ -248,15 +226,14 @@ class Trilu(Op):
         mask = ctx.constant(-(1 - chosen if self.upper else chosen), words.dtype)
         Y = output_for(ctx, (0, X))
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
             d = as_words(dY)
             return [(np.bitwise_and, d, mask, d)]
 
         return Y, [(np.bitwise_and, words, mask, as_words(Y))], backward
 
 
-@op
 class EyeLike(Op):
     """Ones on diagonal ``k`` and zeros elsewhere, in the shape of the matrix X; ``dtype`` by name, by default that of X."""
 
@@ -293,39 +270,35 @@ def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]
         ShapeError: ``GS105`` for an invalid equation, ``GS301`` for one that does not fit the ranks.
     """
 
-    def bad_equation(text: str, hint: str | None = None, code: str = Code.VALUE_NOT_ALLOWED) -> ShapeError:
-        return ShapeError(code, f"has the equation '{equation}', {text}", key="equation", hint=hint)
+    def check(holds: object, text: str, hint: str | None = None, code: str = Code.VALUE_NOT_ALLOWED) -> None:
+        need(bool(holds), f"has the equation '{equation}', {text}", code=code, key="equation", hint=hint)
 
     left, arrow, right = equation.replace(" ", "").partition("->")
     operands = left.split(",")
     for term in (*operands, right):
-        if not _TERM.fullmatch(term):
-            raise bad_equation(f"whose term '{term}' is not letters with at most one '...'", "such as 'ab,bc->ac'")
-    if len(operands) != len(ranks):
-        hint = "write one term for each, with commas between them"
-        raise bad_equation(f"with {len(operands)} terms for {len(ranks)} operands", hint)
+        text = f"whose term '{term}' is not letters with at most one '...'"
+        check(_TERM.fullmatch(term), text, "such as 'ab,bc->ac'")
+    text = f"with {len(operands)} terms for {len(ranks)} operands"
+    check(len(operands) == len(ranks), text, "write one term for each, with commas between them")
     dots: int | None = None
     for term, rank in zip(operands, ranks, strict=True):
         letters = len(term.replace("...", ""))
-        if letters > rank or ("..." not in term and letters < rank):
-            raise bad_equation(
-                f"whose term '{term}' does not fit data of rank {rank}", "one letter for each axis", Code.WRONG_RANK
-            )
-        if "..." in term:
-            if dots is not None and dots != rank - letters:
-                raise bad_equation("whose '...' stands for different numbers of axes", code=Code.WRONG_RANK)
+        has_dots = "..." in term
+        text = f"whose term '{term}' does not fit data of rank {rank}"
+        check(letters == rank or (has_dots and letters < rank), text, "one letter for each axis", Code.WRONG_RANK)
+        if has_dots:
+            text = "whose '...' stands for different numbers of axes"
+            check(dots in (None, rank - letters), text, code=Code.WRONG_RANK)
             dots = rank - letters
     ellipsis = "".join(chr(_ELLIPSIS + k) for k in range(dots or 0))
     if not arrow:
         used = left.replace("...", "").replace(",", "")
         right = "..." + "".join(sorted(c for c in set(used) if used.count(c) == 1))
-    if ellipsis and "..." not in right:
-        raise bad_equation("whose output has no '...'", "write '...' in the output too")
+    check(not ellipsis or "..." in right, "whose output has no '...'", "write '...' in the output too")
     out_letters = right.replace("...", "")
-    if len(set(out_letters)) < len(out_letters):
-        raise bad_equation("whose output names an axis twice")
-    if missing := [c for c in out_letters if c not in left]:
-        raise bad_equation(f"whose output has '{missing[0]}', which no operand has")
+    check(len(set(out_letters)) == len(out_letters), "whose output names an axis twice")
+    for letter in out_letters:
+        check(letter in left, f"whose output has '{letter}', which no operand has")
     return [term.replace("...", ellipsis) for term in operands], right.replace("...", ellipsis)
 
 
@@ -334,18 +307,14 @@ def axis_sizes(equation: str, names: Sequence[str], shapes: Sequence[Shape]) -> 
     sizes: dict[str, Dim] = {}
     for name, shape in zip(names, shapes, strict=True):
         for letter, d in zip(name, shape, strict=True):
-            known = sizes.setdefault(letter, d)
-            if known == d or (ord(letter) >= _ELLIPSIS and d == 1):
-                continue
-            if ord(letter) >= _ELLIPSIS and known == 1:
+            size = sizes.setdefault(letter, d)
+            broadcasts = ord(letter) >= _ELLIPSIS
+            if broadcasts and size == 1:
                 sizes[letter] = d
-                continue
-            axis = f"'{letter}'" if ord(letter) < _ELLIPSIS else "an axis of '...'"
-            found = " and ".join(map(show, shapes))
-            text = f"has the equation '{equation}', where {axis} has sizes {known} and {d}: {found}"
-            raise ShapeError(
-                Code.SIZES_DO_NOT_FIT, text, key="equation", hint="use one letter only for axes of equal size"
-            )
+            axis = "an axis of '...'" if broadcasts else f"'{letter}'"
+            text = f"has the equation '{equation}', where {axis} has sizes {size} and {d}: {' and '.join(map(show, shapes))}"
+            fits = size == d or (broadcasts and 1 in (size, d))
+            need_sizes(fits, text, key="equation", hint="use one letter only for axes of equal size")
     return sizes
 
 
@@ -376,10 +345,7 @@ def as_matrices(X: Named, batch: str, rows: str, columns: str) -> tuple[Array, t
     """X with its axes in that order, its shape as a batch of matrices, and that view of X, or None without a copy."""
     array, sizes = align(X, batch + rows + columns), dict(zip(X[1], X[0].shape, strict=True))
     shape = (*(sizes[c] for c in batch), *(math.prod(sizes[c] for c in group) for group in (rows, columns)))
-    try:
-        return array, shape, array.reshape(shape, copy=False)
-    except ValueError:
-        return array, shape, None
+    return array, shape, as_shape(array, shape)
 
 
 def sum_out(ctx: Context, X: Named, keep: str, calls: Calls) -> Named:
@@ -442,7 +408,6 @@ def adjoint(ctx: Context, dY: Named, other: Named, dX: Named) -> Calls:
     return [*contract(ctx, dY, other, (t, letters)), (np.copyto, dX[0], align((t, letters), dX[1]))]
 
 
-@op
 class Einsum(Op):
     """``Y[out] = Σ Π X_i[term_i]`` over the letters that are not in ``out``, for the equation ``term_1,term_2->out``.
 
@@ -470,8 +435,8 @@ class Einsum(Op):
 
     def bind(self, ctx: Context, *Inputs: Array) -> Bound:
         names, out = parse_equation(self.equation, [X.ndim for X in Inputs])
-        known = axis_sizes(self.equation, names, [X.shape for X in Inputs])
-        sizes = {c: int(d) for c, d in known.items()}
+        dims = axis_sizes(self.equation, names, [X.shape for X in Inputs])
+        sizes = {c: int(d) for c, d in dims.items()}
         views = [as_named(X, name, sizes) for X, name in zip(Inputs, names, strict=True)]
         if len(Inputs) == 1:
             return _bind_single(ctx, Inputs[0], names[0], views[0], out, sizes)
@@ -529,8 +494,7 @@ def _bind_single(ctx: Context, X: Array, name: str, view: Named, out: str, sizes
         if is_transpose:
             ctx.give_grad(0, align((dY, out), name))
             return []
-        dX = ctx.grad(0)
-        if dX is None:
+        if (dX := ctx.grad(0)) is None:
             return []
         zero: Calls = [(dX.fill, 0.0)] if len(set(name)) < len(name) else []
         array, letters = as_named(dX, name, sizes)
@@ -546,8 +510,7 @@ def _bind_single(ctx: Context, X: Array, name: str, view: Named, out: str, sizes
 # their rows instead: each computes its columns of the result for all rows, and later the gradient of the weights that it
 # updates. The number of multiply-adds stays the same. With two workers, each goes through half the memory; no gradient is
 # summed.
-@op
-class ShardedGemm(Op):
+class ShardedGemm(TrainingOnly):
     """``Y = A · B + C`` for the rows of all workers.
 
     A worker has either its rows with all columns (``rows``), or its columns of all rows (``columns``): ``input_partition``
@@ -556,7 +519,6 @@ class ShardedGemm(Op):
 
     rows = "in_front"
     keeps_in, keeps_out = (1,), False
-    exported = False
 
     input_partition: str
     output_partition: str
@@ -571,26 +533,20 @@ class ShardedGemm(Op):
         matrix = ctx.sharded(1)
         X, dX = matrix.inputs[:total], matrix.input_gradients[:total]
         Y, dY = matrix.outputs[:total], matrix.output_gradients[:total]
-        barrier = (group.barrier,)
+        barrier, by_rows = (group.barrier,), self.output_partition == "rows"
         calls: Calls = [*_copy(X[rows] if self.input_partition == "rows" else X[:, in_columns], A), barrier]
-        result = (
-            ctx.out()
-            if self.output_partition == "columns"
-            else ctx.scratch((total, out_columns.stop - out_columns.start))
-        )
+        result = ctx.scratch((total, out_columns.stop - out_columns.start)) if by_rows else ctx.out()
         calls += matmul(ctx, X, B[:, out_columns], result)
         if C is not None:
             calls.append((np.add, result, C[out_columns], result))
-        if self.output_partition == "rows":
+        if by_rows:
             calls += [(np.copyto, Y[:, out_columns], result), barrier]
 
         def backward(gradient: Array) -> Calls:
-            calls = _copy(dY[rows] if self.output_partition == "rows" else dY[:, out_columns], gradient)
+            calls = _copy(dY[rows] if by_rows else dY[:, out_columns], gradient)
             if (dC := ctx.grad(2)) is not None:
-                if self.output_partition == "rows":
-                    calls += sum_axes(ctx, gradient, (0,), dC)
-                else:
-                    calls += [(dC.fill, 0.0), *sum_axes(ctx, gradient, (0,), dC[out_columns])]
+                calls += [] if by_rows else [(dC.fill, 0.0)]
+                calls += sum_axes(ctx, gradient, (0,), dC if by_rows else dC[out_columns])
             if matrix.own.start < matrix.own.stop:
                 ctx.after_barrier(matmul(ctx, X[:, matrix.own].T, dY, matrix.gradient[matrix.own]))
             if not ctx.wants(0):
@@ -604,7 +560,7 @@ class ShardedGemm(Op):
             ctx.give_grad(0, dX[rows])
             return calls
 
-        return (result if self.output_partition == "columns" else Y[rows]), calls, backward
+        return (Y[rows] if by_rows else result), calls, backward
 
 
 def _copy(to: Array, X: Array) -> Calls:

@@ -11,14 +11,14 @@ from math import prod
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.expressions import Expression, kernel, leaf, record
+from graphspec.graph.expressions import Expression, kernel, leaf, record, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
 from graphspec.graph.kernels.softmax import subtract_largest
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import TrainingOnly, as_shape, in_place, in_shape, into_gradient
 from graphspec.graph.ops.elementwise import exp_of_negative
 
 _CLASSES_FIRST = 64  # up to this many classes the class axis comes first: maxima and sums then run over whole rows
@@ -58,12 +58,10 @@ class Exponentials:
             self.matrix, self.class_step, self.row_step = block.reshape(rows, classes).T, 1, classes
         shape = (1, classes, rows) if self.row_step == 1 else (rows, classes, 1)
         self.block = block.reshape(shape)
-        try:
-            flat = x.reshape(classes, rows, copy=False)
-            flat = flat if self.row_step == 1 else flat.T
-            self.calls = self._subtract_largest(ctx, flat.reshape(shape))
-        except ValueError:  # the leading axes of X are in another order
+        if (flat := as_shape(x, (classes, rows))) is None:  # the leading axes of X are in another order
             self.calls = [(np.copyto, self.classes_first, x), *self._subtract_largest(ctx, self.block)]
+        else:
+            self.calls = self._subtract_largest(ctx, (flat if self.row_step == 1 else flat.T).reshape(shape))
         self.ones = ctx.constant(np.ones(classes))
         self.sums = allocate((rows,))
 
@@ -154,8 +152,7 @@ def need_logits(X: Value) -> None:
     need(X.rank >= 1, f"needs logits with a class axis, got {show(X.shape)}")
 
 
-@op
-class SparseSoftmaxCrossEntropy(Op):
+class SparseSoftmaxCrossEntropy(TrainingOnly):
     """``Y = log Σ exp(logits) - logits[label]`` over the last axis; labels are class ids.
 
     Shapes: logits (…, classes), labels (…) → Y (…).
@@ -163,9 +160,6 @@ class SparseSoftmaxCrossEntropy(Op):
     Raises:
         IndexError: in backward, if a label is not a class.
     """
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(self, logits: Value, labels: Value) -> Type:
         need_logits(logits)
@@ -205,15 +199,13 @@ def need_same_shape(logits: Value, targets: Value) -> None:
     need_shapes(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}")
 
 
-@op
-class SoftmaxCrossEntropy(Op):
+class SoftmaxCrossEntropy(TrainingOnly):
     """``Y = -Σ targets · log softmax(logits)`` over the last axis; the targets of a row need not sum to 1.
 
     Shapes: logits and targets (…, classes) → Y (…).
     """
 
     keeps_in, keeps_out = (1,), False
-    exported = False
 
     def infer(self, logits: Value, targets: Value) -> Type:
         need_logits(logits)
@@ -240,11 +232,8 @@ class SoftmaxCrossEntropy(Op):
 
         def backward(dY: Array) -> Calls:  # dX = (Σ targets · softmax - targets) · dY
             dy, calls = as_vector(ctx, dY)
-            try:
-                flat = t.reshape(Z.matrix.shape, copy=False)
-            except ValueError:  # the leading axes of the targets are in another order
-                flat = ctx.scratch(Z.matrix.shape)
-                calls.append((np.copyto, flat.reshape(t.shape, copy=False), t))
+            flat, copies = in_shape(ctx, t, Z.matrix.shape)  # a copy if the leading axes are in another order
+            calls += copies
             flat = (flat if Z.row_step == 1 else flat.T).reshape(Z.block.shape)
             scale, product = ctx.scratch((y.size,)), ctx.scratch(Z.block.shape)
             calls += target_gradient(Z.block, Z.sums, dy, target_sums, flat, scale=scale, product=product)
@@ -253,8 +242,7 @@ class SoftmaxCrossEntropy(Op):
         return Y, calls, backward
 
 
-@op
-class SigmoidCrossEntropy(Op):
+class SigmoidCrossEntropy(TrainingOnly):
     """``Y = max(X, 0) - X · targets + log(1 + exp(-|X|))``: the cross-entropy of sigmoid(X), elementwise.
 
     Shapes: logits X, targets and Y are equal.
@@ -262,7 +250,6 @@ class SigmoidCrossEntropy(Op):
 
     rows = "broadcast"
     keeps_in, keeps_out = (0, 1), False
-    exported = False
 
     def infer(self, logits: Value, targets: Value) -> Type:
         need_same_shape(logits, targets)
@@ -277,9 +264,9 @@ class SigmoidCrossEntropy(Op):
             (np.add, Y, t, Y),
         ]
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:  # dX = (sigmoid(X) - targets) · dY
             X, t, d = map(leaf, (logits, targets, dY))
-            ctx.give_grad(0, dY)
             return record(ctx, (dY, binary_gradient(exp_of_negative(X), t, d)))
 
         return Y, calls, backward
@@ -318,15 +305,11 @@ def squared_error_gradient(dy: Array, scale: Array, error: Array, /) -> Calls:
     return [(np.multiply, dy, scale, dy), (np.multiply, error, dy[:, None], error)]
 
 
-@op
-class SquaredError(Op):
+class SquaredError(TrainingOnly):
     """``Y = Σ (X - targets)² / n`` over the n elements of the last axis.
 
     Shapes: X and targets (…, n) → Y (…).
     """
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(self, X: Value, targets: Value) -> Type:
         need_same_shape(X, targets)
@@ -353,17 +336,13 @@ class SquaredError(Op):
 
 
 # The reduction of losses to a scalar, and factors of rows: training-only operators, never exported.
-@op
-class ReduceLoss(Op):
+class ReduceLoss(TrainingOnly):
     """``Y = Σ values · weight · mask / divisor``: this worker's part of the scalar loss; the parts sum to the loss.
 
     Shapes: values (N, …); weight and mask have the shape of its leading axes → Y (). The ``reduction`` selects the divisor:
     1 (``sum``), the number of unmasked elements (``sum_over_batch_size``, ``mean``), or ``Σ weight · mask``
     (``mean_with_sample_weight``), each counted over the whole batch. If the divisor is 0, Y is 0.
     """
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     reduction: str = "sum_over_batch_size"
 
@@ -389,11 +368,7 @@ class ReduceLoss(Op):
             calls += write_coefficients(ctx, coefficients, weight, mask, scale, self.reduction)
         calls.append((np.dot, flat, coefficients.reshape(-1), Y))
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            return [] if dX is None else [(np.multiply, dY, coefficients, dX)]
-
-        return Y, calls, backward
+        return Y, calls, into_gradient(ctx)(lambda dY, dX: [(np.multiply, dY, coefficients, dX)])
 
 
 def write_coefficients(
@@ -422,53 +397,44 @@ def write_coefficients(
         calls += sum_calls
     if reduction == "sum" or (mask is None and reduction != "mean_with_sample_weight"):
         return calls
-    zero, is_zero, one = ctx.constant(0.0), ctx.scratch((1,), np.bool_), ctx.constant(1.0)
+    zero, is_zero = ctx.constant(0.0), ctx.scratch((1,), np.bool_)
     return [
         *calls,
         (np.equal, divisor, zero, is_zero),
-        (np.add, divisor, is_zero, divisor),
-        (np.divide, one, divisor, divisor),
-        (np.subtract, divisor, is_zero, divisor),
+        *write(ctx, divisor, lambda divisor, is_zero: 1 / (divisor + is_zero) - is_zero, divisor, is_zero),
         (np.multiply, C, divisor, C),
     ]
 
 
-def bind_scaled(ctx: Context, X: Array, factor: float) -> Bound:
-    """Bind ``Y = factor · X``."""
-    Y, scale = ctx.out(like=X), ctx.constant(factor)
-
-    def backward(dY: Array) -> Calls:
-        ctx.give_grad(0, dY)
-        return [(np.multiply, dY, scale, dY)]
-
-    return Y, [(np.multiply, X, scale, Y)], backward
-
-
-class Scaling(Op):
+class Scaling(TrainingOnly):
     """Multiplies X by a factor that depends on the batch. Shapes: X and Y are equal."""
 
-    keeps_in, keeps_out = (), False
-    exported = False
+    def factor(self, ctx: Context) -> float:
+        """Return the factor."""
+        raise NotImplementedError
 
     def infer(self, X: Value) -> Type:
         need_float(X)
         return X.type
 
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y, scale = ctx.out(like=X), ctx.constant(self.factor(ctx))
+        return Y, [(np.multiply, X, scale, Y)], in_place(ctx)(lambda dY: [(np.multiply, dY, scale, dY)])
 
-@op
+
 class PerRow(Scaling):
     """``Y = X / n`` for a batch of n rows: turns a sum over this worker's rows into its part of the mean per row."""
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return bind_scaled(ctx, X, 1 / max(ctx.total, 1))
+    def factor(self, ctx: Context) -> float:
+        return 1 / max(ctx.total, 1)
 
 
-@op
 class RowShare(Scaling):
     """``Y = X · m / n`` for the m of the batch's n rows that this worker has.
 
     A term that all workers compute alike then counts once in the sum over the workers.
     """
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        return bind_scaled(ctx, X, (ctx.rows.stop - ctx.rows.start) / max(ctx.total, 1))
+    def factor(self, ctx: Context) -> float:
+        rows: int = ctx.rows.stop - ctx.rows.start
+        return rows / max(ctx.total, 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,12 +36,11 @@ from graphspec.graph.kernels.context import (
     need_value,
     normalize_axis,
 )
-from graphspec.graph.ops.base import Inference, Op, op
+from graphspec.graph.ops.base import Inference, Op, TrainingOnly, in_place, in_shape, passes_on
 
 _FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance
 
 
-@op
 class BatchNormalization(Op):
     """``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` for each channel. Ioffe and Szegedy, ICML 2015.
 
@@ -91,21 +90,13 @@ class BatchNormalization(Op):
         return (Y if ctx.outputs == 1 else (Y, *running)), calls + normalization, backward
 
 
-@dataclass(frozen=True)
-class ByChannel:
-    """An array X (N, C, …) and a contiguous view or copy of it, split into blocks.
-
-    Attributes:
-        X: the array.
-        order: its axes, slowest in memory first; the channel axis is last where the layout allows it.
-        rows: X with its axes in ``order``, contiguous.
-        channels: combines vectors of C elements with blocks of ``rows``.
-    """
+class ByChannel(NamedTuple):
+    """An array X (N, C, …) and a contiguous view or copy of it, split into blocks."""
 
     X: Array
-    order: tuple[int, ...]
-    rows: Array
-    channels: Channels
+    order: tuple[int, ...]  # the axes, slowest in memory first; the channel axis is last where the layout allows it
+    rows: Array  # X with its axes in that order, contiguous
+    channels: Channels  # combines vectors of C elements with blocks of ``rows``
 
 
 def by_channel(ctx: Context, X: Array) -> tuple[ByChannel, Calls]:
@@ -115,21 +106,14 @@ def by_channel(ctx: Context, X: Array) -> tuple[ByChannel, Calls]:
     return ByChannel(X, order, rows, Channels(ctx, X.shape, order)), calls
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean and biased variance of each channel, (C,).
-
-    Attributes:
-        share: 1 / the number of samples; None if the moments do not depend on X.
-        offset: the bool () written by :func:`batch_statistics`; None if it was not computed.
-        W: 0 for elements of X that the moments leave out, else 1; broadcasts to X. None if they use all.
-    """
+class Moments(NamedTuple):
+    """Mean and biased variance of each channel, (C,)."""
 
     mean: Array
     var: Array
-    share: Array | None = None
-    offset: Array | None = None
-    W: Array | None = None
+    share: Array | None = None  # 1 / the number of samples; None if the moments do not depend on X
+    offset: Array | None = None  # the bool () written by :func:`batch_statistics`; None if it was not computed
+    W: Array | None = None  # broadcasts to X: 0 for elements that the moments leave out, else 1; None if all count
 
 
 def moving_average(ctx: Context, before: Array, batch: Array, after: Array, momentum: float) -> Calls:
@@ -140,18 +124,14 @@ def moving_average(ctx: Context, before: Array, batch: Array, after: Array, mome
 def normalize_channels(
     ctx: Context, data: ByChannel, Y: Array, moments: Moments, scale: Array, B: Array, *, first: int, epsilon: float
 ) -> tuple[Calls, Backward]:
-    """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward.
-
-    Args:
-        first: the input index of ``scale``; ``B`` is the next input.
-    """
-    X, order, channels = data.X, data.order, data.channels
-    mean, share, W = moments.mean, moments.share, moments.W
+    """Calls for ``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` by channel, and backward; B is input ``first`` + 1."""
+    X, order, _, channels = data
+    mean, var, share, offset, W = moments
     count = X.shape[1]
     inverse, factor = ctx.save_for_backward((count,)), ctx.save_for_backward((count,))
     shift = ctx.scratch((count,))
     calls: Calls = [
-        *inverse_root(moments.var, ctx.constant(epsilon), inverse),
+        *inverse_root(var, ctx.constant(epsilon), inverse),
         (np.multiply, scale, inverse, factor),
         *write(ctx, shift, lambda B, mean, factor: B - mean * factor, B, mean, factor),
     ]
@@ -166,7 +146,7 @@ def normalize_channels(
         calls += copy_calls
         sums = ctx.scratch((2, count))
         if ctx.wants(first) or ctx.wants(first + 1) or share is not None:
-            calls += _gradient_sums(ctx, rows, drows, channels, mean, sums, moments.offset)
+            calls += _gradient_sums(ctx, rows, drows, channels, mean, sums, offset)
         if (dscale := ctx.grad(first)) is not None:
             calls.append((np.multiply, sums[1], inverse, dscale))
         if (dB := ctx.grad(first + 1)) is not None:
@@ -185,15 +165,17 @@ def normalize_channels(
         else:
             for (dy,) in channels.blocks(drows):
                 calls.append((np.multiply, dy, channels.over(dy, factors), dy))
-        if copy_calls:
-            dX = ctx.grad(0)
-            assert dX is not None
-            calls.append((np.copyto, dX.transpose(order), drows))
-        else:
-            ctx.give_grad(0, dY)
-        return calls
+        return calls + give_dense(ctx, dY, drows if copy_calls else None, order)
 
     return calls, backward
+
+
+def give_dense(ctx: Context, dY: Array, copy: Array | None, order: Sequence[int]) -> Calls:
+    """Hand over dY as the gradient of input 0, or return the call that copies it from ``copy``, its axes in ``order``."""
+    if copy is None:
+        ctx.give_grad(0, dY)
+        return []
+    return [] if (dX := ctx.grad(0)) is None else [(np.copyto, dX.transpose(order), copy)]
 
 
 def branch(condition: Array, if_true: Calls, if_false: Calls) -> Calls:
@@ -236,10 +218,8 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
     first, second, block = first.restart(), second.restart(), channels.scratch()
     for (x,) in channels.blocks(data.rows):
         difference = channels.like(x, block)
-        shifted += [
-            (np.subtract, x, channels.over(x, pilots), difference),
-            *first.add_squares(second, difference),
-        ]
+        shifted.append((np.subtract, x, channels.over(x, pilots), difference))
+        shifted += first.add_squares(second, difference)
     calls += branch(offset, [*shifted, *first.total(total), *second.total(square)], [])
     n = ctx.constant(own_samples)
     calls += [
@@ -317,8 +297,7 @@ def _input_gradient(
 _COUNT_EPSILON = 1e-7  # as in Keras, which adds its epsilon to the number of elements
 
 
-@op
-class MaskedBatchNormalization(Op):
+class MaskedBatchNormalization(TrainingOnly):
     """``Y = (X - mean) / sqrt(var + epsilon) · scale + B`` per channel; masked elements do not affect the statistics.
 
     In training, ``mean = Σ W·X / n`` and ``var = Σ W·(X - mean)² / n`` over the whole batch with ``n = Σ W + 1e-7``; the
@@ -331,7 +310,6 @@ class MaskedBatchNormalization(Op):
     rows = "all_in_front"
     inference = Inference("BatchNormalization", (0, 2, 3, 4, 5), {"training_mode": 0}, outputs=1)
     keeps_in, keeps_out = (0, 1, 4, 5), False
-    exported = False
 
     epsilon: float = 1e-05
     momentum: float = 0.9
@@ -355,11 +333,8 @@ class MaskedBatchNormalization(Op):
 
         if ctx.training:
             t, count_epsilon = ctx.scratch(X.shape), ctx.constant(_COUNT_EPSILON)
-            mean, var, one_over_count = (
-                ctx.save_for_backward((count,)),
-                ctx.scratch((count,)),
-                ctx.save_for_backward((count,)),
-            )
+            mean, var = ctx.save_for_backward((count,)), ctx.scratch((count,))
+            one_over_count = ctx.save_for_backward((count,))
             calls = [
                 (np.copyto, t, np.broadcast_to(W, X.shape)),
                 *channel_sums(t, one_over_count),
@@ -384,19 +359,12 @@ class MaskedBatchNormalization(Op):
 
 
 # Normalization within a sample: LayerNormalization, RMSNormalization, GroupNormalization, LpNormalization.
-@dataclass(frozen=True)
-class Rows:
-    """The rows of an array that are normalized.
+class Rows(NamedTuple):
+    """The rows of an array that are normalized."""
 
-    Attributes:
-        order: the order of the axes that makes a row contiguous.
-        size: the number of elements in a row.
-        channels: applies the scale and the bias to blocks of whole rows.
-    """
-
-    order: tuple[int, ...]
-    size: int
-    channels: Channels
+    order: tuple[int, ...]  # of the axes; makes a row contiguous
+    size: int  # the number of elements in a row
+    channels: Channels  # applies the scale and the bias to blocks of whole rows
 
 
 @twin()
@@ -448,18 +416,15 @@ def normalize_rows(
         scale, B: inputs 1 and 2, one element per channel.
         centred: if False, the mean is not subtracted and the root mean square is the divisor.
     """
-    order, size, channels = layout.order, layout.size, layout.channels
+    order, size, channels = layout
     dense, calls = contiguous(ctx, X, order)
     rows = X.size // size
     Y = ctx.out(order=order)
     needs_gradient = any(ctx.wants(i) for i in range(3))
     normalized = ctx.save_for_backward(dense.shape) if needs_gradient else Y.transpose(order)
     mean, inverse = ctx.scratch((rows, 1)), ctx.save_for_backward((rows, 1))
-    mean_weights, one_over_size, eps = (
-        ctx.constant(np.full(size, 1 / size)),
-        ctx.constant(1 / size),
-        ctx.constant(epsilon),
-    )
+    mean_weights, one_over_size = ctx.constant(np.full(size, 1 / size)), ctx.constant(1 / size)
+    eps = ctx.constant(epsilon)
     scale = scale.reshape(-1)
     scale_tiled, scale_calls = channels.spread(scale)
     bias_tiled, bias_calls = channels.spread(scale if B is None else B.reshape(-1))
@@ -516,88 +481,73 @@ def normalize_rows(
             calls += bias_sums.total(dB.reshape(-1))
         if dScale is not None:
             calls += scale_sums.total(dScale.reshape(-1))
-        if copies and (dX := ctx.grad(0)) is not None:
-            calls.append((np.copyto, dX.transpose(order), dense_gradient))
-        elif not copies:
-            ctx.give_grad(0, dY)
-        return calls
+        return calls + give_dense(ctx, dY, dense_gradient if copies else None, order)
 
     return Y, calls, backward
 
 
-def normalize_last(
-    ctx: Context, X: Array, scale: Array, B: Array | None, axis: int, epsilon: float, *, centred: bool
-) -> Bound:
-    """Bind the normalization over ``axis`` and all axes after it; ``scale`` and ``B`` have the shape of these axes."""
-    axis %= X.ndim
-    order = axis_order(X)
-    if order[axis:] != tuple(range(axis, X.ndim)):
-        order = tuple(range(X.ndim))
-    channels = Channels(ctx, (X.size // scale.size, scale.size), (0, 1))
-    return normalize_rows(ctx, X, scale, B, Rows(order, scale.size, channels), epsilon=epsilon, centred=centred)
+class OverLastAxes(Op):
+    """A normalization over ``axis`` and all axes after it, whose shape the scale and the bias have."""
+
+    rows = "normalized"
+    keeps_in, keeps_out = (1,), False
+
+    axis: int = -1
+    epsilon: float = 1e-05
+    stash_type: int = 1
+
+    def type_of(self, X: Value, **vectors: Value | None) -> Type:
+        """Return X's type; each of ``vectors`` must have the shape of the normalized axes."""
+        need_float(X, *vectors.values())
+        need_value(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
+        axis = normalize_axis(self.axis, X.rank)
+        shape = tuple(X.fixed(k) for k in range(axis, X.rank))
+        for name, value in vectors.items():
+            text = f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}"
+            need_sizes(value is None or value.shape == shape, text)
+        return X.type
+
+    def normalized(self, ctx: Context, X: Array, scale: Array, B: Array | None, *, centred: bool) -> Bound:
+        """Bind the normalization; ``centred`` as in :func:`normalize_rows`."""
+        axis, order = self.axis % X.ndim, axis_order(X)
+        if order[axis:] != tuple(range(axis, X.ndim)):
+            order = tuple(range(X.ndim))
+        rows = Rows(order, scale.size, Channels(ctx, (X.size // scale.size, scale.size), (0, 1)))
+        return normalize_rows(ctx, X, scale, B, rows, epsilon=self.epsilon, centred=centred)
 
 
-def infer_last(X: Value, axis: int, stash_type: int, **vectors: Value | None) -> Type:
-    """Return X's type; each of ``vectors`` must have the shape of ``axis`` and all axes after it."""
-    need_float(X, *vectors.values())
-    need_value(stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
-    axis = normalize_axis(axis, X.rank)
-    shape = tuple(X.fixed(k) for k in range(axis, X.rank))
-    for name, value in vectors.items():
-        need_sizes(
-            value is None or value.shape == shape,
-            f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}",
-        )
-    return X.type
-
-
-@op
-class LayerNormalization(Op):
+class LayerNormalization(OverLastAxes):
     """``Y = (X - mean) / sqrt(var + epsilon) · Scale + B``; biased variance, over ``axis`` and all axes after it.
 
     Shapes: X and Y are equal; Scale and B have the shape of the normalized axes. ONNX's optional outputs Mean and
     InvStdDev are not implemented. Ba, Kiros and Hinton, *Layer normalization*, 2016.
     """
 
-    rows = "normalized"
     vectors_at, channels = (1, 2), -1
-    keeps_in, keeps_out = (1,), False
-
-    axis: int = -1
-    epsilon: float = 1e-05
-    stash_type: int = 1
 
     def infer(self, X: Value, Scale: Value, B: Value | None = None) -> Type:
-        return infer_last(X, self.axis, self.stash_type, Scale=Scale, B=B)
+        return self.type_of(X, Scale=Scale, B=B)
 
     def bind(self, ctx: Context, X: Array, Scale: Array, B: Array | None = None) -> Bound:
-        return normalize_last(ctx, X, Scale, B, self.axis, self.epsilon, centred=True)
+        return self.normalized(ctx, X, Scale, B, centred=True)
 
 
-@op
-class RMSNormalization(Op):
+class RMSNormalization(OverLastAxes):
     """``Y = X / sqrt(mean(X²) + epsilon) · scale``; the mean is over ``axis`` and all axes after it (opset 23).
 
     Shapes: X and Y are equal; scale has the shape of the normalized axes. Zhang and Sennrich, *Root mean square layer
     normalization*, NeurIPS 2019.
     """
 
-    rows = "normalized"
     vectors_at, channels = (1,), -1
-    keeps_in, keeps_out = (1,), False
-
-    axis: int = -1
-    epsilon: float = 1e-05
-    stash_type: int = 1
 
     def infer(self, X: Value, scale: Value) -> Type:
-        return infer_last(X, self.axis, self.stash_type, scale=scale)
+        return self.type_of(X, scale=scale)
 
     def bind(self, ctx: Context, X: Array, scale: Array) -> Bound:
-        return normalize_last(ctx, X, scale, None, self.axis, self.epsilon, centred=False)
+        return self.normalized(ctx, X, scale, None, centred=False)
 
 
-@op
 class GroupNormalization(Op):
     """``Y = (X - mean) / sqrt(var + epsilon) · scale + bias`` (opset 21).
 
@@ -623,12 +573,11 @@ class GroupNormalization(Op):
 
     def bind(self, ctx: Context, X: Array, scale: Array, bias: Array) -> Bound:
         order = tuple(range(X.ndim))
-        size = int(np.prod(X.shape[1:], dtype=np.int64)) // self.num_groups
+        size = math.prod(X.shape[1:]) // self.num_groups
         channels = Channels(ctx, X.shape, order)
         return normalize_rows(ctx, X, scale, bias, Rows(order, size, channels), epsilon=self.epsilon)
 
 
-@op
 class LpNormalization(Op):
     """``Y = X / ‖X‖ₚ`` along ``axis``, with p 1 or 2. A vector of zeros stays zero and has a zero gradient.
 
@@ -663,8 +612,8 @@ class LpNormalization(Op):
             (np.multiply, X, inverse, Y),
         ]
 
+        @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
             t, total = scratch_like(ctx, Y), ctx.scratch(reduced)
             calls: Calls = [(np.multiply, dY, Y, t), *sum_axes(ctx, t, (axis,), total)]
             calls.append((np.multiply, Y, total, t) if self.p == 2 else (np.sign, Y, t))
@@ -679,8 +628,7 @@ class LpNormalization(Op):
 _EPSILON = 1e-7  # as in Keras: the least divisor when a vector is normalized
 
 
-@op
-class SpectralScale(Op):
+class SpectralScale(TrainingOnly):
     """``Y = W / σ``, where σ is the largest singular value of W as a matrix; power iterations continue from ``u``.
 
     In training W, a weight, becomes Y, and ``u`` the new singular vector; otherwise Y is W. The gradient treats σ as a
@@ -690,8 +638,7 @@ class SpectralScale(Op):
     Miyato et al., *Spectral normalization for generative adversarial networks*, 2018.
     """
 
-    keeps_in, keeps_out = (), False
-    exported, identity_in_inference = False, True
+    identity_in_inference = True
 
     sizes: Sequence[int]
     columns: int
@@ -702,22 +649,12 @@ class SpectralScale(Op):
         return W.type
 
     def bind(self, ctx: Context, W: Array, u: Array) -> Bound:
-        def backward(dY: Array) -> Calls:
-            ctx.give_grad(0, dY)
-            return []
-
         if not ctx.training:
-            return W, [], backward
+            return W, [], passes_on(ctx)
         count = self.sizes[self.columns]
         parts = W.reshape(self.sizes, copy=False)
         columns_last = parts.transpose(*(k for k in axis_order(parts) if k != self.columns), self.columns)
-        calls: Calls = []
-        try:
-            matrix = columns_last.reshape(-1, count, copy=False)
-        except ValueError:
-            copy = ctx.scratch(columns_last.shape)
-            calls.append((np.copyto, copy, columns_last))
-            matrix = copy.reshape(-1, count)
+        matrix, calls = in_shape(ctx, columns_last, (-1, count))
         right, product, left = ctx.scratch((count,)), ctx.scratch((count,)), ctx.scratch((len(matrix),))
         length, sigma, epsilon = ctx.scratch(()), ctx.scratch(()), ctx.constant(_EPSILON)
 
@@ -739,7 +676,7 @@ class SpectralScale(Op):
         calls += barrier
         if ctx.group.writes_state:
             calls += [(np.copyto, W, Y), (np.copyto, u.reshape(count), right)]
-        return Y, calls + barrier, backward
+        return Y, calls + barrier, passes_on(ctx)
 
 
 def _divide(W: Array, sigma: Array, Y: Array, before: Array, after: Array) -> None:

@@ -5,59 +5,58 @@ Windows over several axes are reduced one axis at a time, which needs fewer call
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
-from graphspec.base.codes import Code
-from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import fold
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need_float, need_value
 from graphspec.graph.kernels.max_pool import MaxTaps, OnePass, Taps, along
 from graphspec.graph.kernels.windows import Axis, Window, output_dims, per_axis, window_axes, windows_along
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Op, Windowed, into_gradient, need_spatial, passes_on
 from graphspec.graph.ops.reduce import mean, with_backward
 
 _SEPARATE, _OVERLAPPING = 1 << 17, 1 << 16  # elements of X per block; overlapping windows store more for each element
 
 
-def pooled_type(
-    X: Value,
-    kernel: Sequence[int],
-    strides: Sequence[int] | None,
-    dilations: Sequence[int] | None,
-    pads: Sequence[int] | None,
-    auto_pad: str,
-    ceil_mode: int,
-) -> Type:
-    """Return the type of the output; raise ShapeError if X and the windows do not fit."""
-    need_float(X)
-    need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
-    rank = X.rank - 2
-    kernel = per_axis(kernel, rank, 1, "kernel_shape")
-    steps = per_axis(strides, rank, 1, "strides"), per_axis(dilations, rank, 1, "dilations")
-    dims = output_dims(X.shape[2:], kernel, *steps, pads, auto_pad, ceil_mode)
-    return Type(X.dtype, (*X.shape[:2], *dims))
+class Pool(Windowed):
+    """A reduction of each window to one element: X (N, C, …) → Y (N, C, …)."""
 
+    rows = "in_front"
+    keeps_channels = True
+    keeps_in, keeps_out = (), False
 
-def pooled_axes(
-    X: Array,
-    out: Sequence[int],
-    kernel: Sequence[int],
-    strides: Sequence[int] | None,
-    dilations: Sequence[int] | None,
-    pads: Sequence[int] | None,
-    auto_pad: str,
-) -> list[tuple[int, Axis]]:
-    """Return (axis, its windows) for each spatial axis of X that the windows change."""
-    rank = X.ndim - 2
-    steps = per_axis(strides, rank, 1, "strides"), per_axis(dilations, rank, 1, "dilations")
-    axes = window_axes(X.shape[2:], out[2:], kernel, *steps, pads, auto_pad)
-    return [(k + 2, a) for k, a in enumerate(axes) if not a.trivial]
+    if TYPE_CHECKING:  # operators declare them in ONNX's order
+        kernel_shape: Sequence[int]
+        auto_pad: str
+        ceil_mode: int
+        pads: Sequence[int] | None
+
+    def infer(self, X: Value) -> Type:
+        need_float(X)
+        need_spatial(X)
+        rank = X.rank - 2
+        kernel = per_axis(self.kernel_shape, rank, 1, "kernel_shape")
+        dims = output_dims(X.shape[2:], kernel, *self.steps(rank), self.pads, self.auto_pad, self.ceil_mode)
+        return Type(X.dtype, (*X.shape[:2], *dims))
+
+    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
+        if self.ceil_mode:
+            return None
+        dilations = getattr(self, "dilations", None)
+        return windows_along(X.shape[2:], self.kernel_shape, self.strides, dilations, self.pads, self.auto_pad)
+
+    def axes(self, ctx: Context, X: Array) -> list[tuple[int, Axis]]:
+        """Return (axis, its windows) for each spatial axis of X that the windows change."""
+        steps = self.steps(X.ndim - 2)
+        axes = window_axes(X.shape[2:], ctx.shape()[2:], self.kernel_shape, *steps, self.pads, self.auto_pad)
+        return [(k + 2, a) for k, a in enumerate(axes) if not a.trivial]
 
 
 def planes_first(X: Array, axes: Sequence[tuple[int, Axis]]) -> list[tuple[int, Axis]]:
@@ -83,31 +82,26 @@ class Stages:
         self._buffers: list[Array] = []
         for k, a in axes[:-1]:
             shape[k] = a.out
-            self._buffers.append(ctx.scratch((int(np.prod(shape, dtype=np.int64)),), X.dtype))
+            self._buffers.append(ctx.scratch((math.prod(shape),), X.dtype))
 
-    def between(self, X: Array, Y: Array) -> list[Array]:
-        """Return X, the intermediate result after each axis, and Y."""
+    def pairs(self, X: Array, Y: Array) -> list[tuple[Array, Array]]:
+        """Return, for each axis, the array before it is reduced, and the one after it: the first is X, the last Y."""
         shape = list(X.shape)
         arrays = [X]
         for (k, a), buffer in zip(self.axes, self._buffers, strict=False):
             shape[k] = a.out
             memory_shape = [shape[i] for i in self._order]
-            flat = buffer[: int(np.prod(memory_shape, dtype=np.int64))]
+            flat = buffer[: math.prod(memory_shape)]
             arrays.append(flat.reshape(memory_shape).transpose(np.argsort(self._order)))
-        return [*arrays, Y]
+        return list(zip(arrays, [*arrays[1:], Y], strict=True))
 
 
-@op
-class MaxPool(Op):
+class MaxPool(Pool):
     """The largest element under each window.
 
     Shapes: X (N, C, …) → Y (N, C, …). The gradient of a window goes to its first largest element in row-major order. Padding
     is never the maximum, so ``pads`` must be smaller than the window.
     """
-
-    rows = "in_front"
-    keeps_channels = True
-    keeps_in, keeps_out = (), False
 
     kernel_shape: Sequence[int]
     auto_pad: str = "NOTSET"
@@ -117,23 +111,17 @@ class MaxPool(Op):
     strides: Sequence[int] | None = None
 
     def infer(self, X: Value) -> Type:
-        need(
+        need_value(
             not self.auto_pad.startswith("SAME") or set(self.dilations or ()) <= {1},
             f"has auto_pad {self.auto_pad} with dilations {self.dilations}, which onnxruntime pads by another rule",
-            code=Code.VALUE_NOT_ALLOWED,
             hint="write `pads` in place of `auto_pad`",
         )
-        return pooled_type(X, self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad, self.ceil_mode)
-
-    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
-        if self.ceil_mode:
-            return None
-        return windows_along(X.shape[2:], self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
+        return super().infer(X)
 
     def bind(self, ctx: Context, X: Array) -> Bound:
-        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, self.dilations, self.pads, self.auto_pad)
+        axes = self.axes(ctx, X)
         if not axes:
-            return X, [], lambda dY: _pass_gradient(ctx, dY)
+            return X, [], passes_on(ctx)
         Y = ctx.out(like=X)
         if not ctx.wants(0):
             order = planes_first(X, axes)
@@ -149,24 +137,20 @@ class MaxPool(Op):
         def with_taps() -> Calls:
             steps, stages = [Taps(k, a) for k, a in order], Stages(ctx, X, order)
             for x, y in sample_blocks(axes, X, Y):
-                arrays = stages.between(x, y)
-                pairs = zip(steps, arrays, arrays[1:], strict=False)
-                blocks.append([MaxTaps(ctx, U, V, taps) for taps, U, V in pairs])
+                pairs = zip(steps, stages.pairs(x, y), strict=True)
+                blocks.append([MaxTaps(ctx, U, V, taps) for taps, (U, V) in pairs])
             return [call for block in blocks for largest in block for call in largest.calls]
 
         pooling = OnePass(ctx, X, Y, axes, with_taps, differentiated=True)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            assert dX is not None
-
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             def by_axis() -> Calls:
                 stages = Stages(ctx, X, order)
                 calls: Calls = []
                 for (dx, dy), block in zip(sample_blocks(axes, dX, dY), blocks, strict=True):
-                    arrays = stages.between(dx, dy)
-                    for n, largest in enumerate(reversed(block)):
-                        calls += largest.gradient(ctx, arrays[-1 - n], arrays[-2 - n])
+                    for largest, (dU, dV) in zip(block[::-1], stages.pairs(dx, dy)[::-1], strict=True):
+                        calls += largest.gradient(ctx, dV, dU)
                 return calls
 
             return pooling.gradient(ctx, dY, dX, by_axis)
@@ -174,16 +158,10 @@ class MaxPool(Op):
         return Y, pooling.calls, backward
 
 
-def _pass_gradient(ctx: Context, dY: Array) -> Calls:
-    ctx.give_grad(0, dY)
-    return []
-
-
 def in_stages(window: Callable[[Array, Array, int, Axis], Calls], stages: Stages, X: Array, Y: Array) -> Calls:
     """Return the calls that reduce X to Y, one axis at a time."""
-    arrays = stages.between(X, Y)
-    pairs = zip(stages.axes, arrays, arrays[1:], strict=False)
-    return [call for (k, a), U, V in pairs for call in window(U, V, k, a)]
+    pairs = zip(stages.axes, stages.pairs(X, Y), strict=True)
+    return [call for (k, a), (U, V) in pairs for call in window(U, V, k, a)]
 
 
 def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int, a: Axis) -> Calls:
@@ -210,16 +188,11 @@ window_sums = partial(over_windows, np.add, 0.0)
 """Return the calls that write the sums of U's windows along one axis into V."""
 
 
-@op
-class AveragePool(Op):
+class AveragePool(Pool):
     """The mean under each window: over its elements inside X or, with ``count_include_pad``, inside the padded X.
 
     Shapes: X (N, C, …) → Y (N, C, …).
     """
-
-    rows = "in_front"
-    keeps_channels = True
-    keeps_in, keeps_out = (), False
 
     kernel_shape: Sequence[int]
     auto_pad: str = "NOTSET"
@@ -228,18 +201,10 @@ class AveragePool(Op):
     pads: Sequence[int] | None = None
     strides: Sequence[int] | None = None
 
-    def infer(self, X: Value) -> Type:
-        return pooled_type(X, self.kernel_shape, self.strides, None, self.pads, self.auto_pad, self.ceil_mode)
-
-    def windows(self, X: Value, W: Value | None = None) -> list[Window] | None:
-        if self.ceil_mode:
-            return None
-        return windows_along(X.shape[2:], self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
-
     def bind(self, ctx: Context, X: Array) -> Bound:
-        axes = pooled_axes(X, ctx.shape(), self.kernel_shape, self.strides, None, self.pads, self.auto_pad)
+        axes = self.axes(ctx, X)
         if not axes:
-            return X, [], lambda dY: _pass_gradient(ctx, dY)
+            return X, [], passes_on(ctx)
         Y = ctx.out(like=X)
         inverse_counts = np.ones((1,) * X.ndim)
         for k, a in axes:
@@ -252,16 +217,14 @@ class AveragePool(Op):
         for x, y in sample_blocks(axes, X, Y):
             calls += [*in_stages(window_sums, stages, x, y), (np.multiply, y, inverse_count, y)]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            assert dX is not None
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             stages = Stages(ctx, X, ordered)
             calls: Calls = []
             for dx, dy in sample_blocks(axes, dX, dY):
                 calls.append((np.multiply, dy, inverse_count, dy))
-                arrays = stages.between(dx, dy)
-                for n, (k, a) in enumerate(reversed(ordered)):
-                    calls += window_sums_gradient(arrays[-1 - n], arrays[-2 - n], k, a)
+                for (k, a), (dU, dV) in zip(ordered[::-1], stages.pairs(dx, dy)[::-1], strict=True):
+                    calls += window_sums_gradient(dV, dU, k, a)
             return calls
 
         return Y, calls, backward
@@ -302,11 +265,10 @@ class GlobalPool(Op):
 
     def infer(self, X: Value) -> Type:
         need_float(X)
-        need(X.rank >= 3, f"needs (N, C, …) with spatial axes, got {show(X.shape)}")
+        need_spatial(X)
         return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
 
 
-@op
 class GlobalAveragePool(GlobalPool):
     """The mean over all spatial axes: (N, C, …) → (N, C, 1…)."""
 
@@ -317,7 +279,6 @@ class GlobalAveragePool(GlobalPool):
         return with_backward(ctx, X, Y, axes, *mean(ctx, X, Y, axes))
 
 
-@op
 class GlobalMaxPool(GlobalPool):
     """The maximum over all spatial axes: (N, C, …) → (N, C, 1…). The gradient goes to the first element that equals it."""
 
@@ -327,9 +288,8 @@ class GlobalMaxPool(GlobalPool):
         Y = ctx.out()
         axes = tuple(range(2, X.ndim))
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            assert dX is not None
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             N, C, *spatial = X.shape
             if dX.size == 0:
                 return []

@@ -22,7 +22,7 @@ from graphspec.graph.kernels.recurrence import (
     OuterSum,
     parse_activations,
 )
-from graphspec.graph.ops.base import Inference, Op, op
+from graphspec.graph.ops.base import Inference, Op
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
@@ -63,10 +63,15 @@ class Recurrent(Op):
         if len(initial) > self.cell.states:
             raise TypeError(f"{type(self).__name__} takes {self.cell.states} initial states, got {len(initial)}")
         need_float(X, W, R, B, *initial)
-        self._check_attributes()
+        need_value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
+        need_value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
+        D, H, names = len(_DIRECTIONS[self.direction]), self.hidden_size, self.activations
+        count = D * len(self.default_activations)
+        need_value(names is None or len(names) == count, f"needs {count} activations")
+        self.functions()
+        need_value(self.clip is None or self.clip > 0, "needs a positive clip")
         need(X.rank == 3, f"needs data (time, batch, features), got {show(X.shape)}")
         T, N, features = X.shape
-        D, H = len(_DIRECTIONS[self.direction]), self.hidden_size
         expected = {
             "W": (W, (D, self.gates * H, features)),
             "R": (R, (D, self.gates * H, H)),
@@ -81,39 +86,17 @@ class Recurrent(Op):
         need_dtype(integer, "needs integer sequence_lens")
         return Type(X.dtype, (T, D, N, H)), *[Type(X.dtype, (D, N, H))] * self.cell.states
 
-    def _check_attributes(self) -> None:
-        need_value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
-        need_value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
-        count = len(_DIRECTIONS[self.direction]) * len(self.default_activations)
-        names = self.activations
-        need_value(names is None or len(names) == count, f"needs {count} activations")
-        self.functions()
-        need_value(self.clip is None or self.clip > 0, "needs a positive clip")
-
     def functions(self) -> list[tuple[str, float, float]]:
         """Return the activations of all directions, each with its alpha and beta."""
         names = self.activations or self.default_activations * len(_DIRECTIONS[self.direction])
         return parse_activations(names, self.activation_alpha, self.activation_beta)
 
-    def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
-        """Return the options of one direction's cell."""
-        return CellOptions(reverse, functions, self.clip)
-
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
         """Each step multiplies the input by W and the state by R."""
         return fixed_size(shapes[0][:2]) * (fixed_size(shapes[1]) + fixed_size(shapes[2]))
 
-    def bind(
-        self,
-        ctx: Context,
-        X: Array,
-        W: Array,
-        R: Array,
-        B: Array | None = None,
-        sequence_lens: Array | None = None,
-        *initial: Array | None,
-    ) -> Bound:
-        return self.bind_masked(ctx, (X, W, R, B, sequence_lens, *initial), (None, None))
+    def bind(self, ctx: Context, *inputs: Array | None) -> Bound:
+        return self.bind_masked(ctx, inputs, (None, None))
 
     def bind_masked(
         self, ctx: Context, inputs: Sequence[Array | None], masks: tuple[Array | None, Array | None]
@@ -125,16 +108,17 @@ class Recurrent(Op):
             masks: factors of the state (N, gates, H) and of the input (N, gates, I), or None.
         """
         X, W, R = (cast("Array", array) for array in inputs[:3])
-        B, lens, *initial = (*inputs[3:], None, None)[: 2 + self.cell.states]
+        B, lens, *initial = (*inputs[3:], *[None] * 4)[: 2 + self.cell.states]
         reverses = _DIRECTIONS[self.direction]
         functions = self.functions()
         per_direction = len(functions) // len(reverses)
         lengths = None if lens is None else Lengths(ctx, lens, len(X))
         cells = []
         for d, reverse in enumerate(reverses):
-            initial_states = [None if state is None else state[d] for state in initial]
-            arrays = CellInputs(X, W[d], R[d], None if B is None else B[d], lengths, initial_states, masks)
-            options = self.options(functions[d * per_direction : (d + 1) * per_direction], reverse=reverse)
+            states = [part(state, d) for state in initial]
+            arrays = CellInputs(X, W[d], R[d], part(B, d), lengths, states, masks)
+            own = functions[d * per_direction : (d + 1) * per_direction]
+            options = CellOptions(reverse, own, self.clip, bool(getattr(self, "linear_before_reset", 0)))
             cells.append(self.cell(ctx, arrays, options))
         calls = [] if lengths is None else lengths.calls
         for cell in cells:
@@ -142,13 +126,12 @@ class Recurrent(Op):
         outputs = []
         for k in range(1 + len(initial)):
             parts = [cell.outputs() if k == 0 else cell.last(k - 1) for cell in cells]
-            calls = calls + [call for _, more_calls in parts for call in more_calls]
+            calls = calls + [call for _, copies in parts for call in copies]
             if len(parts) == 1:
                 outputs.append(parts[0][0][:, None] if k == 0 else parts[0][0][None])
                 continue
             joined = ctx.out(k)
-            for d, (part, _) in enumerate(parts):
-                calls.append((np.copyto, joined[:, d] if k == 0 else joined[d], part))
+            calls += [(np.copyto, joined[:, d] if k == 0 else joined[d], states) for d, (states, _) in enumerate(parts)]
             outputs.append(joined)
 
         def backward(dY: Array | None, *dlast: Array | None) -> Calls:
@@ -156,28 +139,39 @@ class Recurrent(Op):
             initial_gradients = [ctx.grad(5 + k) for k in range(len(initial))]
             calls: Calls = []
             for d, cell in enumerate(cells):
-                calls += cell.backward(
-                    None if dY is None else dY[:, d],
-                    [None if last is None else last[d] for last in dlast],
-                    ctx.grad(0),
-                    [None if w is None else w[d] for w in weights],
-                    [None if s is None else s[d] for s in initial_gradients],
-                )
+                last, of_weights, of_initial = ([part(x, d) for x in xs] for xs in (dlast, weights, initial_gradients))
+                calls += cell.backward(part(dY, (slice(None), d)), last, ctx.grad(0), of_weights, of_initial)
             return calls
 
         return tuple(outputs), calls, backward
 
 
+def part(X: Array | None, index: Any) -> Array | None:
+    """Return ``X[index]`` if there is X."""
+    return None if X is None else X[index]
+
+
+class _Cell(Direction):
+    """A cell, and what is common to all."""
+
+    inside: Array | None
+
+    def clip_flags(self, blocks: int) -> Array | None:
+        """Return flags, kept for backward, of what the clip leaves as it is, (T, blocks · H, N); None if none are needed."""
+        if self.clip is None or not self.training:
+            return None
+        return self.ctx.save_for_backward((self.T, blocks * self.H, self.N), np.bool_)
+
+
 # RNN: the operator and its cell.
-class _RNNCell(Direction):
+class _RNNCell(_Cell):
     """The cell of a simple recurrent network: its state after a step is the activation itself."""
 
     rows, gate_at = 1, (0,)
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
         super().__init__(ctx, inputs, options)
-        clipped = self.clip is not None and self.training
-        self.inside = self.ctx.save_for_backward((self.T, self.H, self.N), np.bool_) if clipped else None
+        self.inside = self.clip_flags(1)
 
     def packed(self) -> tuple[Array, Calls]:
         packed = self.ctx.scratch((self.H, self.block.shape[-2]))
@@ -191,8 +185,7 @@ class _RNNCell(Direction):
 
     def step(self, s: int) -> Calls:
         h = self.h[s + 1]
-        inside = None if self.inside is None else self.inside[s]
-        return [*self.multiply(s, 0, 1, h), *self.clip_calls(h, inside, self.t), *self.f.apply(h)]
+        return [*self.multiply(s, 0, 1, h), *self.clip_calls(h, part(self.inside, s), self.t), *self.f.apply(h)]
 
     def start_backward(self, steps: int) -> Calls:
         self.f = self.gate(0, (steps, self.H, self.N))
@@ -215,20 +208,14 @@ class _RNNCell(Direction):
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H, total = self.H, self.sums.total
-        calls: Calls = []
-        if dR is not None:
-            calls.append((np.copyto, dR, total[:, :H]))
-        if dW is not None:
-            calls.append((np.copyto, dW, total[:, H + 1 :]))
-        if dB is not None:
-            calls.append((np.copyto, dB.reshape(2, H), total[:, H]))
-        return calls
+        both = None if dB is None else dB.reshape(2, H)
+        pairs = ((dR, total[:, :H]), (dW, total[:, H + 1 :]), (both, total[:, H]))
+        return [(np.copyto, target, source) for target, source in pairs if target is not None]
 
     def inputs_of(self, D: Array) -> tuple[Array, int]:
         return D, 0
 
 
-@op
 class RNN(Recurrent):
     """``h = f(W x + R h₋₁ + Wb + Rb)``.
 
@@ -293,7 +280,7 @@ def lstm_back(factors: Array, dh: Array, later: Array, dc: Array, source: Array 
     return [*calls, (np.multiply, factors[2:], dc, factors[2:])]
 
 
-class _LSTMCell(Direction):
+class _LSTMCell(_Cell):
     """The LSTM cell.
 
     A step stores blocks of H rows: o, i, f, c̃, and the cell state before it. Its gradients are six blocks: dc as far as it
@@ -309,8 +296,7 @@ class _LSTMCell(Direction):
         self.one_tanh = f == "Sigmoid" and g == "Tanh" and self.clip is None
         self.gates = self.ctx.save_for_backward((T + 1, 5 * H, N))
         self.squashed = self.ctx.save_for_backward((T, H, N))  # h(c), which the output gate multiplies
-        clipped = self.clip is not None and self.training
-        self.inside = self.ctx.save_for_backward((T, 4 * H, N), np.bool_) if clipped else None
+        self.inside = self.clip_flags(4)
 
     def state(self, k: int) -> tuple[Array, Array, int]:
         return super().state(0) if k == 0 else (self.gates[:, 4 * self.H :], self.gates, 4 * self.H)
@@ -341,7 +327,7 @@ class _LSTMCell(Direction):
         if self.one_tanh:
             calls.append((np.tanh, Z, Z))
         else:
-            calls += self.clip_calls(Z, None if self.inside is None else self.inside[s], self.t)
+            calls += self.clip_calls(Z, part(self.inside, s), self.t)
             calls += [*self.f.apply(sigmoids), *self.g.apply(S[3 * H : 4 * H])]
         calls += lstm_state(S, c, self.half if self.one_tanh else None, pair=self.pair)
         u = self.squashed[s]
@@ -371,8 +357,7 @@ class _LSTMCell(Direction):
         H = self.H
         dh, dc = carry
         six, later = D[i].reshape(6, H, self.N), self.carried_back(carry, D, i)[1]
-        source = sources[1]
-        calls = lstm_back(six, dh, later, dc, None if source is None else source[s])
+        calls = lstm_back(six, dh, later, dc, part(sources[1], s))
         calls += self.multiply_back(0, 4, D[i, H : 5 * H], dh)
         if i == 0:  # the next block of steps overwrites D
             calls.append((np.copyto, dc, six[5]))
@@ -382,23 +367,19 @@ class _LSTMCell(Direction):
         return self.sums.add(self.rows_of(D, 1, 5), self.operands_of(start, stop, 0, 4, slice(None)))
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
-        H = self.H
-        calls: Calls = []
+        H, calls = self.H, list[tuple[object, ...]]()
+        both = None if dB is None else dB.reshape(2, 4 * H)
         for slot, gate in enumerate(_GATES):
             rows, d = slice(gate * H, (gate + 1) * H), self.sums.total[slot * H : (slot + 1) * H]
-            if dR is not None:
-                calls.append((np.copyto, dR[rows], d[:, :H]))
-            if dW is not None:
-                calls.append((np.copyto, dW[rows], d[:, H + 1 :]))
-            if dB is not None:
-                calls.append((np.copyto, dB.reshape(2, 4 * H)[:, rows], d[:, H]))
+            targets = part(dR, rows), part(dW, rows), part(both, (slice(None), rows))
+            pairs = zip(targets, (d[:, :H], d[:, H + 1 :], d[:, H]), strict=True)
+            calls += [(np.copyto, target, source) for target, source in pairs if target is not None]
         return calls
 
     def inputs_of(self, D: Array) -> tuple[Array, int]:
         return D[:, self.H : 5 * self.H], 0
 
 
-@op
 class LSTM(Recurrent):
     """``i, o, f = f(·)`` and ``c̃ = g(·)`` of ``W x + R h₋₁ + Wb + Rb``; ``c = f · c₋₁ + i · c̃``, ``h = o · h(c)``.
 
@@ -474,7 +455,7 @@ def _factors_of_reset(gates: Array, factors: Array) -> Calls:
     ]
 
 
-class _GRUCell(Direction):
+class _GRUCell(_Cell):
     """One direction of a GRU.
 
     A step has the blocks of rows q, r, z, ĥ. With ``linear_before_reset`` q is the recurrent product of the candidate ĥ,
@@ -490,8 +471,7 @@ class _GRUCell(Direction):
         self.reset_after = options.linear_before_reset
         self.prescaled = self.functions[0][0] == "Sigmoid" and self.clip is None
         self.gates = self.ctx.save_for_backward((T, 4 * H, N))
-        clipped = self.clip is not None and self.training
-        self.inside = self.ctx.save_for_backward((T, 3 * H, N), np.bool_) if clipped else None
+        self.inside = self.clip_flags(3)
 
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
         """The weights [R, b, W] of the rows q, r, z, ĥ, and the calls that copy them.
@@ -513,9 +493,8 @@ class _GRUCell(Direction):
         ]
         if self.B is not None and bias is not None:
             first, second = np.split(self.B, 2)
-            calls.append(
-                (np.copyto, candidate[:, H], first[candidate_rows] if self.reset_after else bias[candidate_rows])
-            )
+            own = first if self.reset_after else bias
+            calls.append((np.copyto, candidate[:, H], own[candidate_rows]))
             if self.reset_after:
                 calls.append((np.copyto, q[:, H], second[candidate_rows]))
         return packed, calls
@@ -526,10 +505,8 @@ class _GRUCell(Direction):
         self.t, self.gates_scratch = self.ctx.scratch((H, N)), self.ctx.scratch((2 * H, N))
         self.half = self.ctx.constant(0.5)
         self.weights, calls = self.packed(self.prescaled)
-        return [
-            *calls,
-            (np.matmul, self.weights[3 * H :, H:], self.inputs_of_slot(3)[: self.T, H:], self.gates[:, 3 * H :]),
-        ]
+        of_inputs = self.inputs_of_slot(3)[: self.T, H:]
+        return [*calls, (np.matmul, self.weights[3 * H :, H:], of_inputs, self.gates[:, 3 * H :])]
 
     def step(self, s: int) -> Calls:
         H, t = self.H, self.t
@@ -544,7 +521,7 @@ class _GRUCell(Direction):
             if not joined:
                 calls += [(f, sigmoids, self.half, sigmoids) for f in (np.multiply, np.add)]
         else:
-            inside = None if self.inside is None else self.inside[s, : 2 * H]
+            inside = part(self.inside, (s, slice(2 * H)))
             calls += [*self.clip_calls(sigmoids, inside, self.gates_scratch), *self.f.apply(sigmoids)]
         if joined:
             calls += gru_gates(S, self.half, t=t)
@@ -556,13 +533,8 @@ class _GRUCell(Direction):
                 *matmul(self.reused_scratch, self.weights[:H, :H], q, t),
                 (np.add, candidate, t, candidate),
             ]
-        inside = None if self.inside is None else self.inside[s, 2 * H :]
-        return [
-            *calls,
-            *self.clip_calls(candidate, inside, t),
-            *self.g.apply(candidate),
-            *gru_state(S, h, self.h[s + 1], t=t),
-        ]
+        calls += self.clip_calls(candidate, part(self.inside, (s, slice(2 * H, None))), t)
+        return [*calls, *self.g.apply(candidate), *gru_state(S, h, self.h[s + 1], t=t)]
 
     def start_backward(self, steps: int) -> Calls:
         H, N, columns = self.H, self.N, self.block.shape[-2]
@@ -620,29 +592,20 @@ class _GRUCell(Direction):
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H = self.H
         by_W, by_R = self.of_W.total, self.of_R.total  # rows r, z, ĥ of [b, W]; rows (q,) r, z of [R, b]
-        if self.of_q is None:
-            of_q, by_R = by_R[:H], by_R[H:]
-        else:
-            of_q = self.of_q.total
+        of_q, by_R = (by_R[:H], by_R[H:]) if self.of_q is None else (self.of_q.total, by_R)
+        first, second = (None, None) if dB is None else dB.reshape(2, 3 * H)
         calls: Calls = []
         for k, (gate, rows) in enumerate(((_R, by_R[:H]), (_Z, by_R[H:]), (_H, of_q))):
-            at = slice(gate * H, (gate + 1) * H)
-            d = by_W[k * H : (k + 1) * H]
-            if dR is not None:
-                calls.append((np.copyto, dR[at], rows[:, :H]))
-            if dW is not None:
-                calls.append((np.copyto, dW[at], d[:, 1:]))
-            if dB is not None:
-                first, second = dB.reshape(2, 3 * H)
-                by_state = rows[:, H] if gate == _H and self.reset_after else d[:, 0]
-                calls += [(np.copyto, first[at], d[:, 0]), (np.copyto, second[at], by_state)]
+            at, d = slice(gate * H, (gate + 1) * H), by_W[k * H : (k + 1) * H]
+            by_state = rows[:, H] if gate == _H and self.reset_after else d[:, 0]
+            pairs = ((dR, rows[:, :H]), (dW, d[:, 1:]), (first, d[:, 0]), (second, by_state))
+            calls += [(np.copyto, target[at], source) for target, source in pairs if target is not None]
         return calls
 
     def inputs_of(self, D: Array) -> tuple[Array, int]:
         return D[:, self.H : 4 * self.H], 1
 
 
-@op
 class GRU(Recurrent):
     """``z, r = f(W x + R h₋₁ + Wb + Rb)``, ``ĥ = g(W x + Wb + R (r · h₋₁) + Rb)``, ``h = (1 - z) · ĥ + z · h₋₁``.
 
@@ -656,9 +619,6 @@ class GRU(Recurrent):
     cell, gates, default_activations = _GRUCell, 3, ("Sigmoid", "Tanh")
 
     linear_before_reset: int = 0
-
-    def options(self, functions: Sequence[tuple[str, float, float]], *, reverse: bool) -> CellOptions:
-        return CellOptions(reverse, functions, self.clip, bool(self.linear_before_reset))
 
 
 # LSTM, GRU and RNN with dropout on the state, and optionally on the input, of each gate: training only.
@@ -675,7 +635,8 @@ class _Dropout(Recurrent):
     exported = False
 
     def infer(self, *inputs: Any) -> tuple[Type, ...]:
-        operands, masks = self._split(inputs)
+        count = 5 + self.cell.states
+        operands, masks = inputs[:count], inputs[count:]
         types = super().infer(*operands)
         need_value(self.direction != "bidirectional", "needs one direction, got bidirectional")
         N, features = operands[0].shape[1:]
@@ -687,31 +648,23 @@ class _Dropout(Recurrent):
         return types
 
     def bind(self, ctx: Context, *inputs: Any) -> Bound:
-        operands, masks = self._split(inputs)
-        state_mask, input_mask = (*masks, None)[:2] if ctx.training else (None, None)
-        return self.bind_masked(ctx, operands, (state_mask, input_mask))
-
-    def _split(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Return the inputs of the operator without dropout, and the masks."""
         count = 5 + self.cell.states
-        return inputs[:count], inputs[count:]
+        state_mask, input_mask = (*inputs[count:], None)[:2] if ctx.training else (None, None)
+        return self.bind_masked(ctx, inputs[:count], (state_mask, input_mask))
 
 
-@op
 class DropoutLSTM(_Dropout, LSTM):
     """LSTM with dropout masks on the state and the input; shapes as :class:`LSTM`."""
 
     inference = Inference("LSTM", tuple(range(7)))
 
 
-@op
 class DropoutGRU(_Dropout, GRU):
     """GRU with dropout masks; the candidate's mask is on its state whether r is applied before or after the product."""
 
     inference = Inference("GRU", tuple(range(6)))
 
 
-@op
 class DropoutRNN(_Dropout, RNN):
     """RNN with dropout masks on the state and the input; shapes as :class:`RNN`."""
 

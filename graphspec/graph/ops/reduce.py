@@ -14,15 +14,22 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
-from graphspec.base.codes import Code
 from graphspec.graph.expressions import exp, maximum, write
-from graphspec.graph.ir.dims import Dim, Shape
+from graphspec.graph.ir.dims import Shape, fixed_size
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import copy_cast, saved_like, scratch_like, sum_axes
-from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_sizes, normalize_axis
-from graphspec.graph.ops.base import Op, op
-from graphspec.graph.ops.indexing import scatter_add
+from graphspec.graph.kernels.context import (
+    Bound,
+    Context,
+    need_dtype,
+    need_fixed,
+    need_float,
+    need_sizes,
+    normalize_axis,
+)
+from graphspec.graph.ops.base import Memoryless, Op, into_gradient, known_numbers, variants
+from graphspec.graph.ops.indexing import scatter_rows
 from graphspec.graph.ops.shape import integer
 
 
@@ -33,13 +40,7 @@ def reduction_axes(axes: Sequence[Any] | None, rank: int) -> tuple[int, ...]:
 
 def reduced_shape(shape: Shape, axes: Sequence[int], keepdims: int) -> Shape:
     """Return ``shape`` without ``axes``, or with size 1 there if ``keepdims``."""
-    out: list[Dim] = []
-    for k, d in enumerate(shape):
-        if k not in axes:
-            out.append(d)
-        elif keepdims:
-            out.append(1)
-    return tuple(out)
+    return tuple(1 if k in axes else d for k, d in enumerate(shape) if keepdims or k not in axes)
 
 
 def reduced_out(ctx: Context, X: Array, axes: Sequence[int]) -> tuple[Array, Array]:
@@ -94,12 +95,7 @@ class Reduction(Op):
 
 def with_backward(ctx: Context, X: Array, Y: Array, axes: Sequence[int], calls: Calls, gradient: Gradient) -> Bound:
     """Return a reduction's output, calls and backward function."""
-
-    def backward(dY: Array) -> Calls:
-        dX = ctx.grad(0)
-        return [] if dX is None else gradient(dY, with_unit_axes(dY, X.shape, axes), dX)
-
-    return Y, calls, backward
+    return Y, calls, into_gradient(ctx)(lambda dY, dX: gradient(dY, with_unit_axes(dY, X.shape, axes), dX))
 
 
 def total(ctx: Context, X: Array, Y: Array, axes: Sequence[int], scale: float = 1.0) -> tuple[Calls, Gradient]:
@@ -119,52 +115,50 @@ def sum_of_function(function: np.ufunc, ctx: Context, X: Array, Y: Array, axes: 
 
 def mean(ctx: Context, X: Array, Y: Array, axes: Sequence[int]) -> tuple[Calls, Gradient]:
     """Return the calls for ``Y = Σ X / n``, and the gradient."""
-    return total(ctx, X, Y, axes, 1.0 / max(int(np.prod([X.shape[k] for k in axes], dtype=np.int64)), 1))
+    return total(ctx, X, Y, axes, 1.0 / max(math.prod(X.shape[k] for k in axes), 1))
 
 
-@op
-class ReduceSum(Op):
+class ReduceSum(Memoryless):
     """``Y = Σ X`` over ``axes``, an input. Without axes all are reduced, or none if ``noop_with_empty_axes``.
 
     Shapes: X → Y without the axes, or with size 1 there if ``keepdims``.
     """
 
     rows, foldable = "reduced", True
-    keeps_in, keeps_out = (), False
 
     keepdims: int = 1
     noop_with_empty_axes: int = 0
 
     def infer(self, X: Value, axes: Value | None = None) -> Type:
         need_dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
-        known_axes = axes.known() if axes is not None else ()
-        need(known_axes is not None, "needs axes known when building", code=Code.SIZE_NOT_FIXED)
-        if not known_axes and self.noop_with_empty_axes:
-            return X.type
-        return Type(X.dtype, reduced_shape(X.shape, reduction_axes(known_axes, X.rank), self.keepdims))
+        reduced = self.reduced(X, axes)
+        need_fixed(reduced is not None, "needs axes known when building")
+        return Type(X.dtype, reduced_shape(X.shape, reduced or (), self.keepdims))
+
+    def reduced(self, X: Value, axes: Value | None) -> tuple[int, ...] | None:
+        """Return the axes to reduce, counted from the front; None if they are not known."""
+        listed = axes.known() if axes is not None else ()
+        if listed is None:
+            return None
+        return () if not listed and self.noop_with_empty_axes else reduction_axes(listed, X.rank)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
         node = output.node
         assert node is not None
         X, axes = (*node.inputs, None)[:2]
-        known_axes = axes.known() if axes is not None else ()
-        if X is None or known_axes is None or (not known_axes and self.noop_with_empty_axes):
+        if X is None or not (reduced := self.reduced(X, axes)):
             return ranges[0]
-        sizes = [X.shape[k] for k in reduction_axes(known_axes, X.rank)]
-        count = (
-            math.prod(d for d in sizes if isinstance(d, int)) if all(isinstance(d, int) for d in sizes) else math.inf
-        )
+        sizes = tuple(X.shape[k] for k in reduced)
+        count = fixed_size(sizes) if all(isinstance(d, int) for d in sizes) else math.inf
         return ranges[0].times(Range(count, count))
 
     def bind(self, ctx: Context, X: Array, axes: Array | None = None) -> Bound:
-        known_axes = ctx.known(1) if axes is not None else None
-        listed = [] if known_axes is None else known_axes.tolist()
+        listed = [] if axes is None else known_numbers(ctx, 1)
         reduced = () if not listed and self.noop_with_empty_axes else reduction_axes(listed, X.ndim)
         Y, _ = reduced_out(ctx, X, reduced)
         return with_backward(ctx, X, Y, reduced, *total(ctx, X, Y, reduced))
 
 
-@op
 class ReduceMean(Reduction):
     """``Y = Σ X / n`` for the n elements that are reduced to one."""
 
@@ -195,21 +189,13 @@ class ReduceExtremum(Reduction):
         return [(self.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
 
 
-@op
-class ReduceMax(ReduceExtremum):
-    """``Y = max X``."""
-
-    choose = np.maximum
-
-
-@op
-class ReduceMin(ReduceExtremum):
-    """``Y = min X``."""
-
-    choose = np.minimum
+variants(
+    ReduceExtremum,
+    "``Y = {} X``.",
+    {"ReduceMax": ("max", {"choose": np.maximum}), "ReduceMin": ("min", {"choose": np.minimum})},
+)
 
 
-@op
 class ReduceSumSquare(Reduction):
     """``Y = Σ X²``."""
 
@@ -224,14 +210,9 @@ class ReduceSumSquare(Reduction):
             calls = [(np.dot, vector, vector, Y.reshape((), copy=False))]
         else:
             calls = sum_of_function(np.square, ctx, X, Y, axes)
-
-        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
-            return [(np.add, dY, dY, dY), (np.multiply, X, dY_kept, dX)]
-
-        return calls, gradient
+        return calls, lambda dY, dY_kept, dX: [(np.add, dY, dY, dY), (np.multiply, X, dY_kept, dX)]
 
 
-@op
 class ReduceL1(Reduction):
     """``Y = Σ |X|``."""
 
@@ -239,25 +220,22 @@ class ReduceL1(Reduction):
     float_only = False
 
     def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
-            return [(np.sign, X, dX), (np.multiply, dX, dY_kept, dX)]
-
-        return sum_of_function(np.absolute, ctx, X, Y, axes), gradient
+        calls = sum_of_function(np.absolute, ctx, X, Y, axes)
+        return calls, lambda dY, dY_kept, dX: [(np.sign, X, dX), (np.multiply, dX, dY_kept, dX)]
 
 
-@op
 class ReduceL2(Reduction):
     """``Y = √(Σ X²)``; the gradient at 0 is 0."""
 
     def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
-            tiny = float(np.finfo(X.dtype).tiny)
-            return [*write(ctx, dY, lambda d, Y: d / maximum(Y, tiny), dY, Y), (np.multiply, X, dY_kept, dX)]
+        tiny = float(np.finfo(X.dtype).tiny)
+        calls = [*sum_of_function(np.square, ctx, X, Y, axes), (np.sqrt, Y, Y)]
+        return calls, lambda dY, dY_kept, dX: [
+            *write(ctx, dY, lambda d, Y: d / maximum(Y, tiny), dY, Y),
+            (np.multiply, X, dY_kept, dX),
+        ]
 
-        return [*sum_of_function(np.square, ctx, X, Y, axes), (np.sqrt, Y, Y)], gradient
 
-
-@op
 class ReduceProd(Reduction):
     """``Y = Π X``; the gradient is exact even if elements are 0."""
 
@@ -267,9 +245,8 @@ class ReduceProd(Reduction):
     def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
             order = [*(k for k in range(X.ndim) if k not in axes), *axes]
-            lead = [X.shape[k] for k in order[: X.ndim - len(axes)]]
             moved = [X.shape[k] for k in order]
-            rows = int(np.prod(lead, dtype=np.int64))
+            rows = math.prod(moved[: X.ndim - len(axes)])
             flat, before, after = (ctx.scratch((rows, X.size // max(rows, 1))) for _ in range(3))
             return [
                 (np.copyto, flat.reshape(moved), X.transpose(order)),
@@ -285,34 +262,26 @@ class ReduceProd(Reduction):
         return [(np.multiply.reduce, X, axes, Y.dtype, Y, Y.ndim == X.ndim)], gradient
 
 
-@op
-class CumSum(Op):
+class CumSum(Memoryless):
     """``Y[k] = Σ X[0 … k]`` along ``axis``; from the end if ``reverse``, without ``X[k]`` itself if ``exclusive``.
 
     Shapes: X and Y are equal; axis is a constant scalar.
     """
 
     rows, foldable = "cumulated", True
-    keeps_in, keeps_out = (), False
 
     exclusive: int = 0
     reverse: int = 0
 
     def infer(self, X: Value, axis: Value) -> Type:
         need_dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
-        known_axis = axis.known()
-        need(
-            known_axis is not None and len(known_axis) == 1,
-            "needs one axis, known when building",
-            code=Code.SIZE_NOT_FIXED,
-        )
-        normalize_axis(int((known_axis or (0,))[0]), X.rank)
+        listed = axis.known() or ()
+        need_fixed(len(listed) == 1, "needs one axis, known when building")
+        normalize_axis(int(listed[0]), X.rank)
         return X.type
 
     def bind(self, ctx: Context, X: Array, axis: Array) -> Bound:
-        known_axis = ctx.known(1)
-        assert known_axis is not None
-        at = int(known_axis.reshape(())) % X.ndim
+        (at,) = (k % X.ndim for k in known_numbers(ctx, 1))
         Y = ctx.out(like=X)
 
         def accumulate(A: Array, out: Array, backwards: bool) -> Calls:
@@ -324,10 +293,7 @@ class CumSum(Op):
             head, tail, summed = out[*lead, :1], out[*lead, 1:], A[*lead, :-1]
             return [(head.fill, 0), (np.add.accumulate, summed, at, A.dtype, tail)]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            return [] if dX is None else accumulate(dY, dX, not self.reverse)
-
+        backward = into_gradient(ctx)(lambda dY, dX: accumulate(dY, dX, not self.reverse))
         return Y, accumulate(X, Y, bool(self.reverse)), backward
 
 
@@ -336,7 +302,6 @@ def of_nothing(Y: Array) -> tuple[Calls, Gradient]:
     return [(Y.fill, -np.inf)], lambda dY, dY_kept, dX: []
 
 
-@op
 class ReduceLogSum(Reduction):
     """``Y = log(Σ X)``."""
 
@@ -346,14 +311,10 @@ class ReduceLogSum(Reduction):
         if not X.size:
             return of_nothing(Y)
         total = saved_like(ctx, Y)
-
-        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
-            return [(np.divide, dY, total, dY), (np.copyto, dX, dY_kept)]
-
-        return [*sum_axes(ctx, X, axes, total), (np.log, total, Y)], gradient
+        calls: Calls = [*sum_axes(ctx, X, axes, total), (np.log, total, Y)]
+        return calls, lambda dY, dY_kept, dX: [(np.divide, dY, total, dY), (np.copyto, dX, dY_kept)]
 
 
-@op
 class ReduceLogSumExp(Reduction):
     """``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, so that nothing overflows.
 
@@ -363,8 +324,8 @@ class ReduceLogSumExp(Reduction):
     def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
         if not X.size:
             return of_nothing(Y)
-        largest = ctx.constant(np.finfo(X.dtype).max, X.dtype)
-        lowest = ctx.constant(np.finfo(X.dtype).min, X.dtype)
+        limits = np.finfo(X.dtype)
+        largest, lowest = ctx.constant(limits.max, X.dtype), ctx.constant(limits.min, X.dtype)
         maxima, t = scratch_like(ctx, kept), scratch_like(ctx, X)
         calls: Calls = [
             (partial(np.maximum.reduce, keepdims=True, initial=lowest), X, axes, None, maxima),
@@ -375,12 +336,10 @@ class ReduceLogSumExp(Reduction):
             (np.log, kept, kept),
             (np.add, kept, maxima, kept),
         ]
-
-        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:  # dX = exp(X - Y) · dY
-            least = float(np.finfo(X.dtype).min)
-            return write(ctx, dX, lambda X, Y, d: exp(X - maximum(Y, least)) * d, X, kept, dY_kept)
-
-        return calls, gradient
+        least = float(limits.min)  # dX = exp(X - Y) · dY
+        return calls, lambda dY, dY_kept, dX: write(
+            ctx, dX, lambda X, Y, d: exp(X - maximum(Y, least)) * d, X, kept, dY_kept
+        )
 
 
 # Operators that compare the elements along an axis: ArgMax, ArgMin, TopK.
@@ -393,14 +352,13 @@ def index_range(output: Value) -> Range:
     return Range(0, size - 1) if isinstance(size, int) else ANY
 
 
-class ArgExtremum(Op):
+class ArgExtremum(Memoryless):
     """The index of an extreme element along ``axis``, int64; that axis has size 1, or is removed if ``keepdims`` is 0.
 
     Among equal elements the first is selected, or the last with ``select_last_index``. No gradient.
     """
 
     rows = "along_axis"
-    keeps_in, keeps_out = (), False
     find: ClassVar[Literal["argmax", "argmin"]]
 
     axis: int = 0
@@ -424,18 +382,8 @@ class ArgExtremum(Op):
         return Y, calls, None
 
 
-@op
-class ArgMax(ArgExtremum):
-    """``Y = argmax(X)`` along ``axis``."""
-
-    find = "argmax"
-
-
-@op
-class ArgMin(ArgExtremum):
-    """``Y = argmin(X)`` along ``axis``."""
-
-    find = "argmin"
+_POSITIONS = {"ArgMax": ("argmax", {"find": "argmax"}), "ArgMin": ("argmin", {"find": "argmin"})}
+variants(ArgExtremum, "``Y = {}(X)`` along ``axis``.", _POSITIONS)
 
 
 def sort_keys(ctx: Context, X: Array, largest: bool, keys: Array) -> Calls:
@@ -475,8 +423,7 @@ def argsort(X: Array, largest: bool, order: Array) -> None:
         order[...] = np.argsort(X, 1, "stable")
 
 
-@op
-class TopK(Op):
+class TopK(Memoryless):
     """The ``K`` largest (or smallest) elements along ``axis``, in order, and their int64 indices.
 
     X (…, n, …) → values (…, K, …), indices (…, K, …). Equal elements are ordered by index. The gradient of the values
@@ -484,16 +431,15 @@ class TopK(Op):
     """
 
     rows, takes_sizes = "along_axis", True
-    keeps_in, keeps_out = (), False
 
     axis: int = -1
     largest: int = 1
     sorted: int = 1
 
     def infer(self, X: Value, K: Value) -> tuple[Type, Type]:
-        at, size = normalize_axis(self.axis, X.rank), X.shape[normalize_axis(self.axis, X.rank)]
-        known = K.known()
-        k = size if known == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
+        at = normalize_axis(self.axis, X.rank)
+        size = X.shape[at]
+        k = size if K.known() == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
         unknown = not isinstance(size, int) or not isinstance(k, int)
         need_sizes(k == size or unknown or 0 <= int(k) <= int(size), f"cannot select {k} of {size} elements")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
@@ -519,24 +465,19 @@ class TopK(Op):
         else:
             calls.append((argsort, flat.reshape(rows, n), bool(self.largest), order))
         best, positions = order[:, :k], ctx.save_for_backward((rows, k), np.int64)
-        found = ctx.scratch((rows, k), X.dtype)
-        shape = (*last.shape[:-1], k)
+        elements, shape = ctx.scratch((rows, k), X.dtype), (*last.shape[:-1], k)
         calls += [
             (np.copyto, np.moveaxis(indices, at, -1), best.reshape(shape, copy=False)),
             (np.copyto, positions, best),
             (np.add, positions, ctx.constant(np.arange(rows)[:, None] * n, np.int64), positions),
-            (np.take, flat.reshape(-1), positions, None, found, "clip"),
-            (np.copyto, np.moveaxis(values, at, -1), found.reshape(shape)),
+            (np.take, flat.reshape(-1), positions, None, elements, "clip"),
+            (np.copyto, np.moveaxis(values, at, -1), elements.reshape(shape)),
         ]
 
-        def backward(dV: Array | None, dI: Array | None = None) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None or dV is None:
-                return []
+        @into_gradient(ctx)
+        def backward(dV: Array, dX: Array) -> Calls:
             source = ctx.scratch(shape)
-            return [
-                (np.copyto, source, np.moveaxis(dV, at, -1)),
-                *scatter_add(ctx, np.moveaxis(dX, at, -1), positions, source),
-            ]
+            scattered = scatter_rows(ctx, np.moveaxis(dX, at, -1), positions, source, 1)
+            return [(np.copyto, source, np.moveaxis(dV, at, -1)), *scattered]
 
         return (values, indices), calls, backward

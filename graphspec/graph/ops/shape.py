@@ -10,7 +10,6 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, add, ceildiv, mul, product, quotient, show, subtract
 from graphspec.graph.ir.graph import STRING, Array, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range, hull
@@ -21,13 +20,14 @@ from graphspec.graph.kernels.context import (
     broadcast,
     need,
     need_dtype,
+    need_fixed,
     need_shapes,
     need_sizes,
     need_value,
     normalize_axis,
     same_dtype,
 )
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import Memoryless, as_shape, in_shape, into_gradient, known_numbers
 
 NUMBERS = frozenset(
     ["bool", "float16", "float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -36,16 +36,16 @@ NUMBERS = frozenset(
 _EXACT = 1 << 24  # float32 represents all integers up to here
 
 
-def known(value: Value, name: str) -> tuple[Dim, ...]:
+def elements_of(value: Value, name: str) -> tuple[Dim, ...]:
     """Return the elements of a small integer vector; raise ShapeError (GS305) if they are not known when building."""
     elements = value.known()
-    need(elements is not None, f"needs {name} known when building", code=Code.SIZE_NOT_FIXED)
+    need_fixed(elements is not None, f"needs {name} known when building")
     return elements or ()
 
 
 def single(value: Value, name: str) -> Dim:
     """Return the one element of an integer vector; raise ShapeError if it is not known (GS305) or not one."""
-    elements = known(value, name)
+    elements = elements_of(value, name)
     need_value(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers")
     return elements[0]
 
@@ -53,49 +53,44 @@ def single(value: Value, name: str) -> Dim:
 def integer(value: Value, name: str) -> int:
     """Return the value of an integer vector with one element; raise ShapeError (GS305) if it is not known."""
     only = single(value, name)
-    need(isinstance(only, int), f"needs a fixed {name}, got '{only}'", code=Code.SIZE_NOT_FIXED)
+    need_fixed(isinstance(only, int), f"needs a fixed {name}, got '{only}'")
     return int(only)
 
 
 def reshaped(ctx: Context, X: Array) -> Bound:
     """Bind X with the output's shape: a view if the memory layout of X allows it, else a copy."""
-    shape = ctx.shape()
-    try:
-        Y, calls = X.reshape(shape, copy=False), list[tuple[object, ...]]()
-    except ValueError:
+    shape, calls = ctx.shape(), list[tuple[object, ...]]()
+    if (Y := as_shape(X, shape)) is None:
         Y = ctx.out()
         calls = [(np.copyto, Y.reshape(X.shape, copy=False), X)]
 
     def backward(dY: Array) -> Calls:
-        try:
-            ctx.give_grad(0, dY.reshape(X.shape, copy=False))
+        if (dX := as_shape(dY, X.shape)) is not None:
+            ctx.give_grad(0, dX)
             return []
-        except ValueError:
-            dX = ctx.grad(0)
-        if dX is None:
+        if (dX := ctx.grad(0)) is None:
             return []
-        try:
-            return [(np.copyto, dX.reshape(shape, copy=False), dY)]
-        except ValueError:
-            flat = ctx.scratch(shape)
-            return [(np.copyto, flat, dY), (np.copyto, dX, flat.reshape(X.shape, copy=False))]
+        if (target := as_shape(dX, shape)) is not None:
+            return [(np.copyto, target, dY)]
+        flat = ctx.scratch(shape)
+        return [(np.copyto, flat, dY), (np.copyto, dX, flat.reshape(X.shape, copy=False))]
 
     return Y, calls, backward
 
 
-class View(Op):
+class View(Memoryless):
     """An operator that neither reads nor changes elements."""
 
-    is_view, takes_texts = True, True
-    keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
-    blockwise = True
+    is_view = takes_texts = blockwise = True
+
+    def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
+        return X.known()
 
     def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         return reshaped(ctx, X)
 
 
-@op
 class Identity(View):
     """``Y = X``, as a view."""
 
@@ -104,29 +99,16 @@ class Identity(View):
     def infer(self, X: Value) -> Type:
         return X.type
 
-    def dims(self, X: Value) -> tuple[Dim, ...] | None:
-        return X.known()
 
-
-@op
-class StopGradient(View):
+class StopGradient(Identity):
     """``Y = X``, as a view through which no gradient flows. ONNX has no such operator."""
 
-    elementwise = True
-    keeps_in = ()
     exported, identity_in_inference, stops_gradient = False, True, True
-
-    def infer(self, X: Value) -> Type:
-        return X.type
-
-    def dims(self, X: Value) -> tuple[Dim, ...] | None:
-        return X.known()
 
     def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
         return X, [], None
 
 
-@op
 class Reshape(View):
     """X with another shape, in C order. A size of -1 is inferred; 0 copies X's size unless ``allowzero``."""
 
@@ -135,7 +117,7 @@ class Reshape(View):
     allowzero: int = 0
 
     def infer(self, X: Value, shape: Value) -> Type:
-        sizes = list(known(shape, "sizes"))
+        sizes = list(elements_of(shape, "sizes"))
         free = [k for k, d in enumerate(sizes) if d == -1]
         need_sizes(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}")
         # Copied sizes cancel, even if they are 0.
@@ -155,11 +137,7 @@ class Reshape(View):
             need_sizes(remaining == fixed or empty, f"{message}: the numbers of elements differ")
         return Type(X.dtype, tuple(sizes))
 
-    def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
-        return X.known()
 
-
-@op
 class Flatten(View):
     """X as a matrix: the axes before ``axis`` become its rows, the others its columns."""
 
@@ -175,13 +153,12 @@ class Flatten(View):
 
 def unit_axes(axes: Value | None, rank: int) -> list[int]:
     """Return ``axes`` counted from the front; raise ShapeError if one is listed twice."""
-    elements = known(axes, "axes") if axes is not None else ()
+    elements = elements_of(axes, "axes") if axes is not None else ()
     out = [normalize_axis(int(k), rank) for k in elements]
     need(len(set(out)) == len(out), f"has an axis twice in {show(elements)}", key="axis")
     return out
 
 
-@op
 class Squeeze(View):
     """X without the ``axes`` of size 1; without ``axes``, all axes of size 1 are removed."""
 
@@ -193,44 +170,39 @@ class Squeeze(View):
             need_sizes(X.shape[k] == 1, f"cannot remove axis {k} of {show(X.shape)}: its size is not 1")
         return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in removed))
 
-    def dims(self, X: Value, *_: Value | None) -> tuple[Dim, ...] | None:
-        return X.known()
 
-
-@op
 class Unsqueeze(View):
     """X with additional axes of size 1 at ``axes``, which count in the output."""
 
     rows, rearranges = "unsqueezed", True
 
     def infer(self, X: Value, axes: Value) -> Type:
-        new = unit_axes(axes, X.rank + len(known(axes, "axes")))
+        new = unit_axes(axes, X.rank + len(elements_of(axes, "axes")))
         remaining = iter(X.shape)
         return Type(X.dtype, tuple(1 if k in new else next(remaining) for k in range(X.rank + len(new))))
 
-    def dims(self, X: Value, *_: Value) -> tuple[Dim, ...] | None:
-        return X.known()
 
-
-@op
 class Transpose(View):
     """X with its axes in the order ``perm``, by default reversed; a view."""
 
     rows, rearranges = "transposed", True
-
     perm: Sequence[int] | None = None
 
+    def dims(self, X: Value, *_: Value | None) -> None:
+        return None
+
+    def order(self, rank: int) -> list[int]:
+        """Return the axes of X in the order of the output's."""
+        return list(range(rank))[::-1] if self.perm is None else list(self.perm)
+
     def infer(self, X: Value) -> Type:
-        order = list(range(X.rank))[::-1] if self.perm is None else list(self.perm)
-        need(
-            sorted(order) == list(range(X.rank)),
-            f"cannot order the axes of {show(X.shape)} by {order}",
-            key="dims",
-        )
+        order = self.order(X.rank)
+        fits = sorted(order) == list(range(X.rank))
+        need(fits, f"cannot order the axes of {show(X.shape)} by {order}", key="dims")
         return Type(X.dtype, tuple(X.shape[k] for k in order))
 
     def bind(self, ctx: Context, X: Array, *_: Array | None) -> Bound:
-        order = list(range(X.ndim))[::-1] if self.perm is None else list(self.perm)
+        order = self.order(X.ndim)
 
         def backward(dY: Array) -> Calls:
             ctx.give_grad(0, dY.transpose([order.index(k) for k in range(X.ndim)]))
@@ -239,21 +211,19 @@ class Transpose(View):
         return X.transpose(order), [], backward
 
 
-@op
-class Expand(Op):
+class Expand(Memoryless):
     """X broadcast with ``shape``: repeated along axes of size 1."""
 
     rows, takes_sizes, foldable = "broadcast", True, True
     takes_texts = True
-    keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
 
     def infer(self, X: Value, shape: Value) -> Type:
-        return Type(X.dtype, broadcast(X.shape, known(shape, "sizes")))
+        return Type(X.dtype, broadcast(X.shape, elements_of(shape, "sizes")))
 
     def dims(self, X: Value, shape: Value) -> tuple[Dim, ...] | None:
         elements = X.known()
-        (size,) = known(shape, "sizes") if shape.shape == (1,) else (1,)
+        (size,) = elements_of(shape, "sizes") if shape.shape == (1,) else (1,)
         return elements * int(size) if elements is not None and len(elements) == 1 else elements
 
     def bind(self, ctx: Context, X: Array, shape: Array) -> Bound:
@@ -263,49 +233,40 @@ class Expand(Op):
         return Y, [(np.copyto, Y, X)], lambda dY: reduce_to(ctx, 0, dY, X)
 
 
-@op
-class Shape(Op):
-    """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
+class OfShape(Memoryless):
+    """Integers that X's shape determines: :meth:`dims` of X."""
 
-    foldable = True
-    is_view, takes_texts = True, True
-    keeps_in, keeps_out = (), False
+    foldable = is_view = takes_texts = True
+
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        Y = ctx.out()
+        return Y, [(np.copyto, Y, ctx.constant(self.dims(X), np.int64).reshape(Y.shape))], None
+
+
+class Shape(OfShape):
+    """The sizes of X from axis ``start`` up to ``end``, as an int64 vector; no gradient."""
 
     start: int = 0
     end: int | None = None
 
     def infer(self, X: Value) -> Type:
-        return Type("int64", (len(X.shape[self.start : self.end]),))
+        return Type("int64", (len(self.dims(X)),))
 
-    def dims(self, X: Value) -> tuple[Dim, ...]:
+    def dims(self, X: Value | Array) -> tuple[Dim, ...]:
         return X.shape[self.start : self.end]
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        Y = ctx.out()
-        return Y, [(np.copyto, Y, ctx.constant(X.shape[self.start : self.end], np.int64))], None
 
-
-@op
-class Size(Op):
+class Size(OfShape):
     """The number of elements of X, an int64 scalar; no gradient."""
-
-    foldable = True
-    is_view, takes_texts = True, True
-    keeps_in, keeps_out = (), False
 
     def infer(self, X: Value) -> Type:
         return Type("int64", ())
 
-    def dims(self, X: Value) -> tuple[Dim, ...]:
+    def dims(self, X: Value | Array) -> tuple[Dim, ...]:
         return (product(X.shape),)
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        Y = ctx.out()
-        return Y, [(np.copyto, Y, ctx.constant(X.size, np.int64))], None
 
-
-@op
-class Cast(Op):
+class Cast(Memoryless):
     """X converted to the dtype ``to``, by name; ONNX files contain ONNX's number of the dtype. No gradient.
 
     Floats are truncated towards 0. Integers that the dtype cannot represent wrap around; for floats the result is undefined.
@@ -314,7 +275,6 @@ class Cast(Op):
     """
 
     elementwise, takes_texts = True, True
-    keeps_in, keeps_out = (), False
 
     to: str
 
@@ -364,14 +324,11 @@ def on_axis(axis: int, start: int | None, stop: int | None, step: int | None = N
     return (*[slice(None)] * axis, slice(start, stop, step))
 
 
-@op
-class Concat(Op):
+class Concat(Memoryless):
     """The inputs joined along ``axis``; they have equal sizes on the other axes."""
 
-    rows, foldable = "along_shared_axis", True
-    keeps_channels = True
-    variadic, takes_texts = True, True
-    keeps_in, keeps_out = (), False
+    rows = "along_shared_axis"
+    foldable = keeps_channels = variadic = takes_texts = True
     copied_inputs = slice(None)
 
     axis: int
@@ -411,10 +368,9 @@ class Concat(Op):
                 return []
             # Views with gaps would slow down every call that reads them.
             requested = [(index, dX) for k, index in enumerate(slices) if (dX := ctx.grad(k)) is not None]
-            calls: Calls = []
-            for dy, *parts in aligned_blocks(dY, at, [dX for _, dX in requested]):
-                calls += [copy_rows(dx, dy[index]) for (index, _), dx in zip(requested, parts, strict=True)]
-            return calls
+            blocks = aligned_blocks(dY, at, [dX for _, dX in requested])
+            pairs = ((dx, dy[index]) for dy, *parts in blocks for (index, _), dx in zip(requested, parts, strict=True))
+            return [copy_rows(dx, dy) for dx, dy in pairs]
 
         return Y, calls, backward
 
@@ -434,20 +390,18 @@ def aligned_blocks(Y: Array, at: int, parts: Sequence[Array]) -> Iterator[tuple[
         yield tuple(A[block] for A in (Y, *parts))
 
 
-@op
-class Split(Op):
+class Split(Memoryless):
     """The pieces of X with the sizes ``split`` along ``axis``, as views."""
 
     rows, rearranges = "along_axis", True
     is_view = True
-    keeps_in, keeps_out = (), False
     copied_inputs, drops_elements = slice(1), True
 
     axis: int = 0
 
     def infer(self, X: Value, split: Value) -> tuple[Type, ...]:
         at = normalize_axis(self.axis, X.rank)
-        sizes = known(split, "sizes")
+        sizes = elements_of(split, "sizes")
         need_value(len(sizes) > 0, "needs a size")
         total: Dim = 0
         for size in sizes:
@@ -457,14 +411,11 @@ class Split(Op):
         return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
 
     def bind(self, ctx: Context, X: Array, split: Array) -> Bound:
-        known_sizes = ctx.known(1)
-        assert known_sizes is not None
-        at, stops = self.axis % X.ndim, np.cumsum(known_sizes).tolist()
+        at, stops = self.axis % X.ndim, np.cumsum(known_numbers(ctx, 1)).tolist()
         slices = [on_axis(at, start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
 
         def backward(*dYs: Array | None) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
+            if (dX := ctx.grad(0)) is None:
                 return []
             pairs = [(dX[index], dY) for index, dY in zip(slices, dYs, strict=True)]
             return [(part.fill, 0) if dY is None else (np.copyto, part, dY) for part, dY in pairs]
@@ -497,11 +448,8 @@ def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
     if step < 0:
         first, last = last, add(size, -1) if first == size else first
     span = subtract(last, first)
-    if span is None:
-        raise ShapeError(
-            Code.SIZE_NOT_FIXED, f"cannot determine how many of '{size}' elements {start}:{stop}:{step} selects"
-        )
-    count = ceildiv(span, abs(step))
+    need_fixed(span is not None, f"cannot determine how many of '{size}' elements {start}:{stop}:{step} selects")
+    count = ceildiv(0 if span is None else span, abs(step))
     return max(count, 0) if isinstance(count, int) else count
 
 
@@ -514,13 +462,11 @@ def slices_by_axis(
     X: Value, starts: Value, ends: Value, axes: Value | None, steps: Value | None
 ) -> list[tuple[int, Dim, Dim, int]]:
     """Return (axis, start, end, step) for every axis that is sliced."""
-    begins, stops = known(starts, "starts"), known(ends, "ends")
-    listed = known(axes, "axes") if axes is not None else tuple(range(len(begins)))
-    increments = known(steps, "steps") if steps is not None else (1,) * len(begins)
-    need(
-        len(begins) == len(stops) == len(listed) == len(increments),
-        "has starts, ends, axes and steps of different lengths",
-    )
+    begins, stops = elements_of(starts, "starts"), elements_of(ends, "ends")
+    listed = elements_of(axes, "axes") if axes is not None else tuple(range(len(begins)))
+    increments = elements_of(steps, "steps") if steps is not None else (1,) * len(begins)
+    fits = len(begins) == len(stops) == len(listed) == len(increments)
+    need(fits, "has starts, ends, axes and steps of different lengths")
     slices = []
     for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
         need_value(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}")
@@ -528,19 +474,15 @@ def slices_by_axis(
     return slices
 
 
-@op
-class Slice(Op):
+class Slice(Memoryless):
     """``X[starts:ends:steps]`` on ``axes``, as a view.
 
     Negative bounds count from the end, and bounds are clipped, as in Python.
     """
 
-    rows, takes_sizes, rearranges = "sliced", True, True
-    keeps_channels = True
-    is_view = True
-    takes_texts = True
-    keeps_in, keeps_out = (), False
-    copied_inputs, drops_elements = slice(1), True
+    rows = "sliced"
+    copied_inputs = slice(1)
+    takes_sizes = rearranges = keeps_channels = is_view = takes_texts = drops_elements = True
 
     def infer(
         self, X: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
@@ -550,12 +492,11 @@ class Slice(Op):
             shape[axis] = slice_length(X.shape[axis], start, end, step)
         return Type(X.dtype, tuple(shape))
 
-    def dims(self, X: Value, *bounds: Value | None) -> tuple[Dim, ...] | None:
-        elements = X.known()
-        (starts, ends), optional = bounds[:2], [*bounds[2:], None, None]
-        if elements is None or starts is None or ends is None:
+    def dims(self, X: Value, starts: Value, ends: Value, *optional: Value | None) -> tuple[Dim, ...] | None:
+        if (elements := X.known()) is None:
             return None
-        for _, start, end, step in slices_by_axis(X, starts, ends, optional[0], optional[1]):
+        axes, steps = (*optional, None, None)[:2]
+        for _, start, end, step in slices_by_axis(X, starts, ends, axes, steps):
             if not (isinstance(start, int) and isinstance(end, int)):
                 return None
             elements = elements[start_index(start, step, len(elements)) : stop_index(end, step) : step]
@@ -564,15 +505,11 @@ class Slice(Op):
     def bind(
         self, ctx: Context, X: Array, starts: Array, ends: Array, axes: Array | None = None, steps: Array | None = None
     ) -> Bound:
-        known_starts, known_ends, known_axes, known_steps = (
-            None if (s := ctx.known(k)) is None else s.tolist() for k in (1, 2, 3, 4)
-        )
-        assert known_starts is not None
-        assert known_ends is not None
+        first, last = known_numbers(ctx, 1), known_numbers(ctx, 2)
+        listed = range(len(first)) if axes is None else known_numbers(ctx, 3)
+        increments = [1] * len(first) if steps is None else known_numbers(ctx, 4)
         slices = [slice(None)] * X.ndim
-        for k, (start, end) in enumerate(zip(known_starts, known_ends, strict=True)):
-            step = known_steps[k] if known_steps is not None else 1
-            axis = known_axes[k] if known_axes is not None else k
+        for axis, start, end, step in zip(listed, first, last, increments, strict=True):
             slices[axis] = slice(start_index(start, step, X.shape[axis]), stop_index(end, step), step)
         index = tuple(slices)
 
@@ -580,14 +517,12 @@ class Slice(Op):
             if dY.shape == X.shape and all(s.step in (None, 1) for s in index):
                 ctx.give_grad(0, dY)
                 return []
-            dX = ctx.grad(0)
-            return [] if dX is None else [(dX.fill, 0), (np.copyto, dX[index], dY)]
+            return into_gradient(ctx)(lambda dY, dX: [(dX.fill, 0), (np.copyto, dX[index], dY)])(dY)
 
         return X[index], [], backward
 
 
-@op
-class Pad(Op):
+class Pad(Memoryless):
     """X with ``pads`` (all begins, then all ends) additional elements: a constant, the mirror image, or the edge.
 
     Negative pads of mode ``constant`` crop.
@@ -595,33 +530,27 @@ class Pad(Op):
 
     rows, takes_sizes = "padded", True
     keeps_channels = True
-    keeps_in, keeps_out = (), False
 
     mode: Literal["constant", "reflect", "edge"] = "constant"
 
     def infer(self, X: Value, pads: Value, constant: Value | None = None) -> Type:
         need_value(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'")
-        known_pads = known(pads, "pads")
-        need(len(known_pads) == 2 * X.rank, f"has {len(known_pads)} pads for rank {X.rank}")
+        pads_ = elements_of(pads, "pads")
+        need(len(pads_) == 2 * X.rank, f"has {len(pads_)} pads for rank {X.rank}")
         same_dtype(X, constant)
         shape: list[Dim] = []
-        for d, low, high in zip(X.shape, known_pads[: X.rank], known_pads[X.rank :], strict=True):
-            need(isinstance(low, int) and isinstance(high, int), "needs fixed pads", code=Code.SIZE_NOT_FIXED)
-            largest = max(int(low), int(high))
-            need_value(self.mode == "constant" or min(int(low), int(high)) >= 0, f"cannot crop in mode {self.mode}")
+        for d, *both in zip(X.shape, pads_[: X.rank], pads_[X.rank :], strict=True):
+            need_fixed(all(isinstance(n, int) for n in both), "needs fixed pads")
+            low, high = map(int, both)
+            largest = max(low, high)
+            need_value(self.mode == "constant" or min(low, high) >= 0, f"cannot crop in mode {self.mode}")
             if isinstance(d, int) and largest > 0 and self.mode != "constant":
                 room = d - 1 if self.mode == "reflect" else largest if d else 0
-                need(
-                    largest <= room,
-                    f"cannot {self.mode} {largest} elements of an axis of {d}",
-                    code=Code.WINDOW_TOO_LARGE,
-                )
-            size = add(add(d, int(low)), int(high))
-            need(
-                not isinstance(size, int) or size >= 0,
-                f"cannot crop {show(X.shape)} by {show(known_pads)}: an axis is too short",
-                code=Code.WINDOW_TOO_LARGE,
-            )
+                text = f"cannot {self.mode} {largest} elements of an axis of {d}"
+                need(largest <= room, text, code=Code.WINDOW_TOO_LARGE)
+            size = add(add(d, low), high)
+            text = f"cannot crop {show(X.shape)} by {show(pads_)}: an axis is too short"
+            need(not isinstance(size, int) or size >= 0, text, code=Code.WINDOW_TOO_LARGE)
             shape.append(size)
         return Type(X.dtype, tuple(shape))
 
@@ -629,20 +558,19 @@ class Pad(Op):
         return hull(r for i, r in enumerate(ranges) if i != 1) | (ranges[0] if len(ranges) > 2 else Range(0, 0))
 
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
-        known_pads = node.inputs[1].known() if node.inputs[1] is not None else None
-        crops = known_pads is None or any(not isinstance(d, int) or d < 0 for d in known_pads)
-        filled = known_pads is not None and any(isinstance(d, int) and d > 0 for d in known_pads)
+        numbers = node.inputs[1].known() if node.inputs[1] is not None else None
+        crops = numbers is None or any(not isinstance(d, int) or d < 0 for d in numbers)
+        filled = numbers is not None and any(isinstance(d, int) and d > 0 for d in numbers)
         demanded = {} if exact and crops else {0: out}
         return demanded | ({2: out} if len(ranges) > 2 and (filled or not exact) else {})
 
     def bind(self, ctx: Context, X: Array, pads: Array, constant: Array | None = None) -> Bound:
-        known_pads = ctx.known(1)
-        assert known_pads is not None
-        low, high = known_pads.tolist()[: X.ndim], known_pads.tolist()[X.ndim :]
+        numbers = known_numbers(ctx, 1)
+        if not any(numbers):
+            return reshaped(ctx, X)
+        low, high = numbers[: X.ndim], numbers[X.ndim :]
         source = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, X.shape, strict=True))
         inner = tuple(slice(max(a, 0), n - max(b, 0)) for a, b, n in zip(low, high, ctx.shape(), strict=True))
-        if not known_pads.any():
-            return reshaped(ctx, X)
         Y = ctx.out(like=X)
         calls: Calls = []
         if self.mode == "constant":
@@ -689,37 +617,25 @@ def border_copies(
     return pairs
 
 
-@op
-class Tile(Op):
+class Tile(Memoryless):
     """X repeated ``repeats`` times along each axis."""
 
     rows, takes_sizes, foldable = "tiled", True, True
-    keeps_in, keeps_out = (), False
     copied_inputs = slice(1)
 
     def infer(self, X: Value, repeats: Value) -> Type:
-        times = known(repeats, "repeats")
+        times = elements_of(repeats, "repeats")
         need(len(times) == X.rank, f"has {len(times)} repeats for rank {X.rank}")
         return Type(X.dtype, tuple(mul(d, n) for d, n in zip(X.shape, times, strict=True)))
 
     def bind(self, ctx: Context, X: Array, repeats: Array) -> Bound:
-        known_repeats = ctx.known(1)
-        assert known_repeats is not None
         Y = ctx.out()
-        blocks = [n for pair in zip(known_repeats.tolist(), X.shape, strict=True) for n in pair]
-        single = [n for size in X.shape for n in (1, size)]
-        calls: Calls = [(np.copyto, Y.reshape(blocks, copy=False), X.reshape(single, copy=False))]
+        blocks = [n for pair in zip(known_numbers(ctx, 1), X.shape, strict=True) for n in pair]
+        unit_blocks = [n for size in X.shape for n in (1, size)]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
-            calls: Calls = []
-            try:
-                parts = dY.reshape(blocks, copy=False)
-            except ValueError:
-                flat = ctx.scratch(dY.shape)
-                calls, parts = [(np.copyto, flat, dY)], flat.reshape(blocks)
-            return calls + sum_axes(ctx, parts, range(0, len(blocks), 2), dX)
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
+            parts, copies = in_shape(ctx, dY, blocks)
+            return [*copies, *sum_axes(ctx, parts, range(0, len(blocks), 2), dX)]
 
-        return Y, calls, backward
+        return Y, [(np.copyto, Y.reshape(blocks, copy=False), X.reshape(unit_blocks, copy=False))], backward

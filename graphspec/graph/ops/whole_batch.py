@@ -11,18 +11,14 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
 from graphspec.graph.kernels.context import Bound, Context, need, need_float
-from graphspec.graph.ops.base import Op, op
+from graphspec.graph.ops.base import TrainingOnly, into_gradient
 
 _EXCLUDED = -1e30
 """The exponent or logit of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
 
 
-@op
-class BatchSum(Op):
+class BatchSum(TrainingOnly):
     """``Y = Σ X`` over axis 0, for the rows of all workers. Shapes: X (batch, …) → Y (…)."""
-
-    keeps_in, keeps_out = (), False
-    exported = False
 
     def infer(self, X: Value) -> Type:
         need_float(X)
@@ -33,17 +29,10 @@ class BatchSum(Op):
         Y = ctx.out()
         calls: Calls = [*sum_axes(ctx, X, (0,), Y), *ctx.all_reduce(Y)]
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
-            return [*ctx.all_reduce(dY), (np.copyto, dX, dY)]
-
-        return Y, calls, backward
+        return Y, calls, into_gradient(ctx)(lambda dY, dX: [*ctx.all_reduce(dY), (np.copyto, dX, dY)])
 
 
-@op
-class CircleLoss(Op):
+class CircleLoss(TrainingOnly):
     """The circle loss of each row of X against all rows of the batch; ids are the classes of the rows.
 
     With ``d = max(1 - x · r, 0)``: ``Y = softplus(P + Q)``, ``P = log Σ exp(-γ (m + d)⁺ (m - d))`` over the rows r of
@@ -55,8 +44,6 @@ class CircleLoss(Op):
     """
 
     rows = "all_in_front"
-    keeps_in, keeps_out = (), False
-    exported = False
 
     gamma: float = 80.0
     margin: float = 0.4
@@ -109,10 +96,8 @@ class CircleLoss(Op):
                 _add_log_sums(share, peak, sums, z)
             np.logaddexp(z, 0, out=Y)
 
-        def backward(dY: Array) -> Calls:
-            dX = ctx.grad(0)
-            if dX is None:
-                return []
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
             d, G, scores, slopes = (ctx.scratch((n, total)) for _ in range(4))
             keep = ctx.scratch((n, total), np.bool_)
             all_rows, sigma = ctx.scratch((total, X.shape[1])), ctx.scratch((n,))
@@ -152,8 +137,7 @@ class CircleLoss(Op):
         return Y, [(gather,), *ctx.all_reduce(every), *ctx.all_reduce(labels), (forward,)], backward
 
 
-@op
-class InfoNCE(Op):
+class InfoNCE(TrainingOnly):
     """The cross-entropy of finding the partner of each row among the rows of the whole batch, in both directions.
 
     ``Y = ½ (ℓ(A, B) + ℓ(B, A))`` with ``ℓ(X, Z)[i] = −log softmax(scale · X[i] · C)`` at Z[i]; the candidates C are all
@@ -166,7 +150,6 @@ class InfoNCE(Op):
 
     rows = "all_in_front"
     keeps_in, keeps_out = (2,), False
-    exported = False
 
     within: int = 1
 

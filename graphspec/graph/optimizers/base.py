@@ -40,10 +40,11 @@ class WeightGroup(Config):
 
     @model_validator(mode="after")
     def _sets_something(self) -> WeightGroup:
-        if self.learning_rate is not None and self.learning_rate_scale is not None:
+        rate, scale = self.learning_rate is not None, self.learning_rate_scale is not None
+        if rate and scale:
             text = "has both `learning_rate` and `learning_rate_scale`"
             raise invalid(text, "leave one of them out", key="learning_rate_scale")
-        if self.learning_rate is None and self.learning_rate_scale is None and self.weight_decay is None:
+        if not rate and not scale and self.weight_decay is None:
             raise invalid("sets nothing", "set `learning_rate`, `learning_rate_scale` or `weight_decay`", key="weights")
         return self
 
@@ -56,12 +57,10 @@ class WeightGroup(Config):
         return any(fnmatchcase(name, pattern) for pattern in self.patterns())
 
 
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _NUMBER = {"type": "number", "minimum": 0}
-_RATE = {"anyOf": [_NUMBER, {"x-kind": "schedule"}]}
 _KEYS: dict[str, dict[str, Any]] = {
-    "weights": _TEXTS,
-    "learning_rate": _RATE,
+    "weights": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    "learning_rate": {"anyOf": [_NUMBER, {"x-kind": "schedule"}]},
     "learning_rate_scale": _NUMBER,
     "weight_decay": _NUMBER,
 }
@@ -92,16 +91,15 @@ class Settings:
 
 def settings_of(groups: Sequence[WeightGroup], name: str) -> Settings:
     """Return the settings of a weight: of each, the last group that matches and sets it."""
-    rate: float | Schedule | None = None
-    scale: float | None = None
-    decay: float | None = None
+    settings = Settings()
     for group in groups:
         if not group.matches(name):
             continue
         if group.learning_rate is not None or group.learning_rate_scale is not None:
-            rate, scale = group.learning_rate, group.learning_rate_scale
-        decay = decay if group.weight_decay is None else group.weight_decay
-    return Settings(rate, scale, decay)
+            settings = replace(settings, learning_rate=group.learning_rate, scale=group.learning_rate_scale)
+        if group.weight_decay is not None:
+            settings = replace(settings, weight_decay=group.weight_decay)
+    return settings
 
 
 def runs(groups: Sequence[WeightGroup], spans: Sequence[Segment], size: int) -> Iterator[tuple[Settings, slice]]:
@@ -123,17 +121,16 @@ def runs(groups: Sequence[WeightGroup], spans: Sequence[Segment], size: int) -> 
 
 def unmatched(groups: Sequence[WeightGroup], names: Sequence[str]) -> list[tuple[int, Problem]]:
     """Return, by group, GS105 for each pattern that matches none of the trainable weights ``names``."""
-    found = []
-    for k, group in enumerate(groups):
-        for pattern in group.patterns():
-            if any(fnmatchcase(name, pattern) for name in names):
-                continue
-            near = [name for name in names if "*" not in pattern] or [f"{n.partition('/')[0]}/*" for n in names]
-            near += [f"*/{name.rpartition('/')[2]}" for name in names]
-            hint = did_you_mean(pattern, list(dict.fromkeys(near))) or f"weights are called such as '{names[0]}'"
-            text = f"has the pattern '{pattern}', which matches no trainable weight"
-            found.append((k, Problem(Code.VALUE_NOT_ALLOWED, text, hint, "weights")))
-    return found
+    problems = []
+    for k, pattern in ((k, pattern) for k, group in enumerate(groups) for pattern in group.patterns()):
+        if any(fnmatchcase(name, pattern) for name in names):
+            continue
+        near = [name for name in names if "*" not in pattern] or [f"{n.partition('/')[0]}/*" for n in names]
+        near += [f"*/{name.rpartition('/')[2]}" for name in names]
+        hint = did_you_mean(pattern, list(dict.fromkeys(near))) or f"weights are called such as '{names[0]}'"
+        text = f"has the pattern '{pattern}', which matches no trainable weight"
+        problems.append((k, Problem(Code.VALUE_NOT_ALLOWED, text, hint, "weights")))
+    return problems
 
 
 BEFORE = (Neighbour("other", np.add, ("g", "other", "g")), Neighbour("shrink", np.multiply, ("p", "shrink", "p")))
@@ -146,9 +143,15 @@ def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Call
     return calls if shrink is None else [*calls, (np.multiply, p, shrink, p)]
 
 
+OF_DECAY = "The decay of weights per step, times the learning rate."
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Epsilon = Annotated[float, Field(ge=1e-30)]
 """Not 0: if a gradient has always been 0, the quotient would be 0 / 0."""
+
+
+def arrays_of(like: Array, *numbers: float) -> list[Array]:
+    """Return numbers as arrays () with the dtype of another array."""
+    return [np.array(number, like.dtype) for number in numbers]
 
 
 class Rate:
@@ -198,9 +201,7 @@ class Optimizer(Config):
     """The state vectors of the update rule, if they are always the same."""
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
-    weight_decay: NonNegative | None = Field(
-        None, description="The decay of weights per step, times the learning rate."
-    )
+    weight_decay: NonNegative | None = Field(None, description=OF_DECAY)
     clipnorm: Positive | None = Field(None, description="The largest norm of each weight's gradient.")
     clipvalue: Positive | None = Field(None, description="The largest absolute value of each element of the gradients.")
     global_clipnorm: Positive | None = Field(None, description="The largest norm of all gradients together.")
@@ -225,9 +226,8 @@ class Optimizer(Config):
     def _one_clip(self) -> Optimizer:
         limits = [k for k in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, k) is not None]
         if len(limits) > 1:
-            raise invalid(
-                f"cannot be combined with `{limits[0]}`", f"leave one of {' and '.join(limits)} out", key=limits[-1]
-            )
+            hint = f"leave one of {' and '.join(limits)} out"
+            raise invalid(f"cannot be combined with `{limits[0]}`", hint, key=limits[-1])
         return self
 
     def moments(self) -> tuple[str, ...]:
@@ -329,9 +329,8 @@ class Optimizer(Config):
         every = self.gradient_accumulation_steps or 1
         clip = self._clip(G, segments, group)
         sums: Calls = []
-        if (
-            clip or every > 1 or type(self).updates is not Optimizer.updates
-        ):  # otherwise summed block by block, in the cache
+        by_block = type(self).updates is Optimizer.updates  # then gradients are summed block by block, in the cache
+        if clip or every > 1 or not by_block:
             sums = [call for block in blocks(0, G.size) for call in v.sum_gradients(block)]
             v = replace(v, others=())
         touched = [call for lookup in v.lookups for call in lookup.touched.share(group)]
@@ -348,21 +347,21 @@ class Optimizer(Config):
         They follow one that computes the scalars of the step.
         """
         every = self.gradient_accumulation_steps or 1
-        known: list[tuple[Settings, Optimizer, list[Array], Array]] = []
+        owners: list[tuple[Settings, Optimizer, list[Array], Array]] = []
         calls: Calls = []
         parts = [(settings, v.cut_out(run)) for settings, run in runs(self.groups, v.spans, v.P.size)]
         for settings, part in parts if self.groups else [(Settings(), v)]:
-            found = next((each for each in known if each[0] == settings), None)
-            if found is None:
+            owner = next((each for each in owners if each[0] == settings), None)
+            if owner is None:
                 own = self._with(settings)
                 scalars = [np.zeros((), v.P.dtype) for _ in own.factors(0, 1.0)]
-                known.append(found := (settings, own, scalars, np.ones((), v.P.dtype)))
-            _, own, factors, shrink = found
+                owners.append(owner := (settings, own, scalars, np.ones((), v.P.dtype)))
+            _, own, factors, shrink = owner
             calls += own.updates(part, shrink, factors)
 
         def begin() -> None:
             current = rate.advance(clock.step)
-            for settings, own, factors, shrink in known:
+            for settings, own, factors, shrink in owners:
                 learning_rate = settings.rate(self.learning_rate, clock.step, current)
                 for array, value in zip(factors, own.factors(clock.step // every, learning_rate), strict=True):
                     array.fill(value)

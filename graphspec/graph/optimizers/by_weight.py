@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from graphspec.base.config import NonNegative, Positive, invalid
-from graphspec.graph.optimizers.base import OPTIMIZERS, Decay, Epsilon, Optimizer
-from graphspec.graph.optimizers.elementwise import AdamBlock, Moments, accumulate_moments, adam_rate, adam_update
+from graphspec.graph.optimizers.base import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
+from graphspec.graph.optimizers.elementwise import Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
 
 if TYPE_CHECKING:
@@ -43,18 +43,11 @@ class Lamb(Moments):
                 g, u, w = v.G[block], v.slots["momentum"][block], v.slots["velocity"][block]
                 c = t[: g.size]
                 calls += [*self.decay(v.P[block], shrink), *accumulate_moments(g, c, u, w, (self.beta_1, self.beta_2))]
-                calls += [
-                    (np.sqrt, w, c),
-                    (np.add, c, epsilon, c),
-                    (np.divide, u, c, g),
-                    (np.multiply, g, quotient_scale, g),
-                ]
+                calls += [(np.sqrt, w, c), (np.add, c, epsilon, c), (np.divide, u, c, g)]
+                calls.append((np.multiply, g, quotient_scale, g))
             p, g = v.P[segment], v.G[segment]
-            calls += [
-                (np.dot, p, p, weight_square),
-                (np.dot, g, g, step_square),
-                (_trust, weight_square, step_square, rate),
-            ]
+            calls += [(np.dot, p, p, weight_square), (np.dot, g, g, step_square)]
+            calls.append((_trust, weight_square, step_square, rate))
             calls += [(np.multiply, g, step_square, g), (np.subtract, p, g, p)]
         return calls
 
@@ -148,9 +141,7 @@ class Muon(Optimizer):
     adam_beta_2: Decay = Field(0.999, description="For Adam, the decay rate of the mean square of the gradient.")
     adam_weight_decay: NonNegative | None = Field(0.004, description="The `weight_decay` of Adam's weights.")
     epsilon: Epsilon = Field(1e-7, description="For Adam, the constant that is added to the divisor.")
-    weight_decay: NonNegative | None = Field(
-        0.004, description="The decay of weights per step, times the learning rate."
-    )
+    weight_decay: NonNegative | None = Field(0.004, description=OF_DECAY)
     exclude_layers: list[str] | None = Field(
         None, description="Regular expressions; Adam updates a weight if one matches a part of its name `node/role`."
     )
@@ -203,18 +194,15 @@ class Muon(Optimizer):
                 if self.adam_weight_decay:
                     calls.append((np.multiply, p, adam_shrink, p))
                 w = velocity[block.start - s.start : block.stop - s.start]
-                own = AdamBlock(p, g, t[: p.size], v.slots["momentum"][block], w)
-                calls += adam_update(own, adam_rate_, (self.adam_beta_1, self.adam_beta_2), self.epsilon)
+                moments = v.slots["momentum"][block], w, None
+                betas = self.adam_beta_1, self.adam_beta_2
+                calls += adam_update(p, g, t[: p.size], moments, adam_rate_, betas, self.epsilon)
         return calls
 
     def _orthogonal(self, v: Vectors, s: Segment, rate: Array, t: Array, x: Array, y: Array) -> Calls:
         """Return calls that update a matrix; ``t``, ``x`` and ``y`` are scratch buffers."""
-        P, m, g, mu = (
-            v.P,
-            v.slots["momentum"][s.start : s.stop],
-            v.G[s.start : s.stop],
-            np.array(self.momentum, v.P.dtype),
-        )
+        P, segment, (mu,) = v.P, slice(s.start, s.stop), arrays_of(v.P, self.momentum)
+        m, g = v.slots["momentum"][segment], v.G[segment]
         calls: Calls = [(np.multiply, m, mu, m), (np.add, m, g, m)]
         if self.nesterov:
             calls += [(np.multiply, m, mu, t[: m.size]), (np.add, g, t[: m.size], g)]
@@ -226,13 +214,9 @@ class Muon(Optimizer):
         k = len(G)
         X, Y, norm = x[: m.size].reshape(G.shape), y[: m.size].reshape(G.shape), np.zeros((), P.dtype)
         A, B = np.zeros((k, k), P.dtype), np.zeros((k, k), P.dtype)
-        calls += [
-            (np.copyto, X, G),
-            (np.dot, x[: m.size], x[: m.size], norm),
-            (_inverse_root, norm),
-            (np.multiply, X, norm, X),
-        ]
-        a, b, c = (np.array(number, P.dtype) for number in (self.muon_a, self.muon_b, self.muon_c))
+        calls += [(np.copyto, X, G), (np.dot, x[: m.size], x[: m.size], norm)]
+        calls += [(_inverse_root, norm), (np.multiply, X, norm, X)]
+        a, b, c = arrays_of(P, self.muon_a, self.muon_b, self.muon_c)
         for _ in range(self.ns_steps):
             calls += [(np.matmul, X, X.T, A), (np.matmul, A, A, B), (np.multiply, B, c, B), (np.multiply, A, b, A)]
             calls += [(np.add, A, B, A), (np.matmul, A, X, Y), (np.multiply, X, a, X), (np.add, X, Y, X)]

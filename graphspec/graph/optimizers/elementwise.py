@@ -7,8 +7,7 @@ scalar factors, computed by one call per step; all other calls are in-place arra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -18,24 +17,24 @@ from pydantic import Field, model_validator
 
 from graphspec.base.config import NonNegative, invalid
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.optimizers.base import BEFORE, OPTIMIZERS, Decay, Epsilon, Optimizer, begin
+from graphspec.graph.optimizers.base import BEFORE, OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of, begin
 from graphspec.graph.schedules import LearningRate
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
-    from graphspec.graph.ir.graph import Array
+    from graphspec.graph.ir.graph import Array, Maybe
 
 
 @twin(before=BEFORE)
 def sgd(  # noqa: PLR0913 (the operands of the kernel)
     p: Array,
     g: Array,
-    other: Array | None,
-    shrink: Array | None,
-    v: Array | None,
+    other: Maybe,
+    shrink: Maybe,
+    v: Maybe,
     rate: Array,
-    momentum: Array | None,
-    nesterov: Array | None,
+    momentum: Maybe,
+    nesterov: Maybe,
     /,
     *,
     t: Array,
@@ -67,14 +66,14 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        momentum = np.array(self.momentum, p.dtype) if self.momentum else None
+        (momentum,) = arrays_of(p, self.momentum) if self.momentum else [None]
         nesterov = momentum if self.nesterov else None
         return sgd(p, g, None, None, m.get("momentum"), rate, momentum, nesterov, t=t)
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if not self.momentum:
             return []
-        v, mu = m["momentum"], np.array(self.momentum, p.dtype)
+        v, (mu,) = m["momentum"], arrays_of(p, self.momentum)
         calls: Calls = [(np.multiply, v, mu, v)]
         return [*calls, (np.multiply, v, mu, t), (np.add, p, t, p)] if self.nesterov else [*calls, (np.add, p, v, p)]
 
@@ -93,8 +92,8 @@ class Lion(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        u, beta_2 = m["momentum"], np.array(self.beta_2, p.dtype)
-        old, new = np.array(self.beta_1 * (1 - self.beta_2), p.dtype), np.array(1 - self.beta_1, p.dtype)
+        u, numbers = m["momentum"], (self.beta_2, self.beta_1 * (1 - self.beta_2), 1 - self.beta_1)
+        beta_2, old, new = arrays_of(p, *numbers)
         calls: Calls = [(np.multiply, u, old, t), (np.multiply, u, beta_2, u), (np.add, u, g, u)]
         calls += [(np.multiply, g, new, g), (np.add, t, g, t), (np.sign, t, t), (np.multiply, t, rate, t)]
         return [*calls, (np.subtract, p, t, p)]
@@ -104,16 +103,16 @@ class Lion(Optimizer):
 def rmsprop(  # noqa: PLR0913 (the operands of the kernel)
     p: Array,
     g: Array,
-    other: Array | None,
-    shrink: Array | None,
+    other: Maybe,
+    shrink: Maybe,
     v: Array,
-    mean: Array | None,
-    u: Array | None,
+    mean: Maybe,
+    u: Maybe,
     rate: Array,
     rho: Array,
     epsilon: Array,
-    share: Array | None,
-    momentum: Array | None,
+    share: Maybe,
+    momentum: Maybe,
     /,
     *,
     t: Array,
@@ -137,16 +136,7 @@ def rmsprop(  # noqa: PLR0913 (the operands of the kernel)
 
 @twin(before=BEFORE)
 def adagrad(
-    p: Array,
-    g: Array,
-    other: Array | None,
-    shrink: Array | None,
-    squares: Array,
-    rate: Array,
-    epsilon: Array,
-    /,
-    *,
-    t: Array,
+    p: Array, g: Array, other: Maybe, shrink: Maybe, squares: Array, rate: Array, epsilon: Array, /, *, t: Array
 ) -> Calls:
     """Return the calls of :class:`Adagrad` for one block, after :func:`begin`."""
     calls = begin(p, g, other, shrink)
@@ -175,10 +165,11 @@ class RMSprop(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        rho, share, momentum = (np.array(x, p.dtype) for x in (self.rho, 1 - self.rho, self.momentum))
-        numbers = rho, np.array(self.epsilon / (1 - self.rho), p.dtype), share if self.centered else None
-        slots = m["velocity"], m.get("mean"), m.get("momentum")
-        return rmsprop(p, g, None, None, *slots, rate, *numbers, momentum if self.momentum else None, t=t)
+        rho, share, momentum, epsilon = arrays_of(
+            p, self.rho, 1 - self.rho, self.momentum, self.epsilon / (1 - self.rho)
+        )
+        numbers = rho, epsilon, share if self.centered else None, momentum if self.momentum else None
+        return rmsprop(p, g, None, None, m["velocity"], m.get("mean"), m.get("momentum"), rate, *numbers, t=t)
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if self.centered or self.momentum:
@@ -223,8 +214,8 @@ class Adadelta(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        v, d, rho = m["accumulated_grad"], m["accumulated_delta_var"], np.array(self.rho, p.dtype)
-        epsilon = np.array(self.epsilon / (1 - self.rho), p.dtype)
+        v, d = m["accumulated_grad"], m["accumulated_delta_var"]
+        rho, epsilon = arrays_of(p, self.rho, self.epsilon / (1 - self.rho))
         calls: Calls = [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
         calls += [(np.add, d, epsilon, t), (np.sqrt, t, t), (np.multiply, g, t, g)]
         calls += [(np.add, v, epsilon, t), (np.sqrt, t, t), (np.divide, g, t, g)]
@@ -292,7 +283,7 @@ def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:
 
 def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
     """Return calls that update the two moments: ``u ← β₁u + g``, ``v ← β₂v + g²``."""
-    beta_1, beta_2 = (np.array(beta, g.dtype) for beta in betas)
+    beta_1, beta_2 = arrays_of(g, *betas)
     calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
     return [*calls, (np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
 
@@ -301,11 +292,11 @@ def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[floa
 def adam(  # noqa: PLR0913 (the operands of the kernel)
     p: Array,
     g: Array,
-    other: Array | None,
-    shrink: Array | None,
+    other: Maybe,
+    shrink: Maybe,
     u: Array,
     v: Array,
-    largest: Array | None,
+    largest: Maybe,
     rate: Array,
     beta_1: Array,
     beta_2: Array,
@@ -330,13 +321,13 @@ def adam_idle(  # noqa: PLR0913 (the operands of the kernel)
     p: Array,
     u: Array,
     v: Array,
-    largest: Array | None,
+    largest: Maybe,
     rate: Array,
     beta_1: Array,
     beta_2: Array,
     epsilon: Array,
-    ids: Array | None,
-    count: Array | None,
+    ids: Maybe,
+    count: Maybe,
     /,
     *,
     t: Array,
@@ -351,33 +342,18 @@ def adam_idle(  # noqa: PLR0913 (the operands of the kernel)
     return [*calls, (np.multiply, t, rate, t), (np.subtract, p, t, p)]
 
 
-@dataclass(frozen=True, slots=True)
-class AdamBlock:
-    """The operands of one block of Adam.
-
-    Attributes:
-        p: the weights.
-        g: their gradient.
-        t: a scratch buffer of the same length.
-        u: the first moment.
-        v: the second moment.
-        largest: with AMSGrad, the largest second moment so far, which is then used instead of ``v``.
-    """
-
-    p: Array
-    g: Array
-    t: Array
-    u: Array
-    v: Array
-    largest: Array | None = None
-
-
-def adam_update(block: AdamBlock, rate: Array, betas: tuple[float, float], epsilon: float) -> Calls:
-    """Return calls that update one block by Adam."""
-    added = epsilon / math.sqrt(1 - betas[1])
-    beta_1, beta_2, epsilon_ = (np.array(number, block.p.dtype) for number in (*betas, added))
-    moments = block.u, block.v, block.largest
-    return adam(block.p, block.g, None, None, *moments, rate, beta_1, beta_2, epsilon_, t=block.t)
+def adam_update(
+    p: Array,
+    g: Array,
+    t: Array,
+    moments: tuple[Array, Array, Array | None],
+    rate: Array,
+    betas: tuple[float, float],
+    epsilon: float,
+) -> Calls:
+    """Return calls that update one block by Adam; the third moment is AMSGrad's, the largest second one so far, or None."""
+    numbers = arrays_of(p, *betas, epsilon / math.sqrt(1 - betas[1]))
+    return adam(p, g, None, None, *moments, rate, *numbers, t=t)
 
 
 def keeps_sign(beta: float) -> bool:
@@ -413,16 +389,15 @@ class Adam(Moments):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        block = AdamBlock(p, g, t, m["momentum"], m["velocity"], m.get("velocity_max"))
-        return adam_update(block, rate, (self.beta_1, self.beta_2), self.epsilon)
+        moments = m["momentum"], m["velocity"], m.get("velocity_max")
+        return adam_update(p, g, t, moments, rate, (self.beta_1, self.beta_2), self.epsilon)
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if not keeps_sign(self.beta_1):
             return None
-        u, v, largest, (rate,) = m["momentum"], m["velocity"], m.get("velocity_max"), factors
-        beta_1, beta_2 = np.array(self.beta_1, p.dtype), np.array(self.beta_2, p.dtype)
-        added = np.array(self.epsilon / math.sqrt(1 - self.beta_2), p.dtype)
-        return adam_idle(p, u, v, largest, rate, beta_1, beta_2, added, None, None, t=t)
+        moments, (rate,) = (m["momentum"], m["velocity"], m.get("velocity_max")), factors
+        beta_1, beta_2, epsilon = arrays_of(p, self.beta_1, self.beta_2, self.epsilon / math.sqrt(1 - self.beta_2))
+        return adam_idle(p, *moments, rate, beta_1, beta_2, epsilon, None, None, t=t)
 
 
 @OPTIMIZERS.add("AdamW", "adamw")
@@ -432,9 +407,7 @@ class AdamW(Adam):
     Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
     """
 
-    weight_decay: NonNegative | None = Field(
-        0.004, description="The decay of weights per step, times the learning rate."
-    )
+    weight_decay: NonNegative | None = Field(0.004, description=OF_DECAY)
 
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
@@ -456,20 +429,22 @@ class Adamax(Moments):
         return (rate * (1 - self.beta_1) / (1 - self.beta_1 ** (step + 1)),)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
-        (rate,) = factors
-        u, norm = m["momentum"], m["norm"]
-        beta_1, beta_2, epsilon = (np.array(x, p.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
+        u, norm, (beta_1, beta_2) = m["momentum"], m["norm"], arrays_of(p, self.beta_1, self.beta_2)
         calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u), (np.multiply, norm, beta_2, norm)]
-        calls += [(np.abs, g, g), (partial(np.maximum, out=norm), norm, g), (np.add, norm, epsilon, t)]
-        return [*calls, (np.divide, u, t, t), (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+        calls += [(np.abs, g, g), (partial(np.maximum, out=norm), norm, g)]
+        return [*calls, *self._move(p, t, u, norm, factors)]
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if not keeps_sign(self.beta_1):
             return None
-        u, norm, (rate,) = m["momentum"], m["norm"], factors
-        beta_1, beta_2, epsilon = (np.array(x, p.dtype) for x in (self.beta_1, self.beta_2, self.epsilon))
-        calls: Calls = [(np.multiply, u, beta_1, u), (np.multiply, norm, beta_2, norm), (np.add, norm, epsilon, t)]
-        return [*calls, (np.divide, u, t, t), (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+        u, norm, (beta_1, beta_2) = m["momentum"], m["norm"], arrays_of(p, self.beta_1, self.beta_2)
+        return [(np.multiply, u, beta_1, u), (np.multiply, norm, beta_2, norm), *self._move(p, t, u, norm, factors)]
+
+    def _move(self, p: Array, t: Array, u: Array, norm: Array, factors: Sequence[Array]) -> Calls:
+        """Return calls for ``p ← p − rate · u / (norm + ε)``."""
+        (rate,), (epsilon,) = factors, arrays_of(p, self.epsilon)
+        calls: Calls = [(np.add, norm, epsilon, t), (np.divide, u, t, t), (np.multiply, t, rate, t)]
+        return [*calls, (np.subtract, p, t, p)]
 
 
 @cache
@@ -530,7 +505,7 @@ class ScheduleFreeAdamW(Moments):
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         # With d the step of z, p follows from its old value without storing x: p ← (1 − 1/t)(p − (1 − β₁)d) + z/t.
         rate, epsilon, keep, add, back = factors
-        z, v, beta_2 = m["momentum"], m["velocity"], np.array(self.beta_2, p.dtype)
+        z, v, (beta_2,) = m["momentum"], m["velocity"], arrays_of(p, self.beta_2)
         calls: Calls = [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
         calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g), (np.multiply, g, rate, g)]
         calls += [(np.subtract, z, g, z), (np.multiply, p, keep, p), (np.multiply, g, back, g)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import setitem
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -64,19 +64,12 @@ class Lookup:
         return vector[self.start : self.stop].reshape(-1, self.touched.width)
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The arrays of the rows of one weight, each (rows, width).
-
-    Attributes:
-        P: the weights.
-        gradients: by worker; their sum is the gradient.
-        moments: the slots of the update rule, by name.
-    """
+class Rows(NamedTuple):
+    """The arrays of the rows of one weight, each (rows, width)."""
 
     P: Array
-    gradients: Sequence[Array]
-    moments: Mapping[str, Array]
+    gradients: Sequence[Array]  # by worker; their sum is the gradient
+    moments: Mapping[str, Array]  # the slots of the update rule, by name
 
 
 class RowUpdate:
@@ -105,9 +98,7 @@ class RowUpdate:
         low, high = np.searchsorted(ids, (first, first + len(self._rows.P)))
         own = ids[low:high] - first
         if self._idle is None:
-            for chunk in _chunks(own, self._copy(0).size):
-                self._copy(0).compute(chunk)
-                self._copy(0).write()
+            self._copy(0).update_all(own)
             return
         # The rows are computed before the others change them, and written afterwards.
         self._idle.prepare()
@@ -145,9 +136,9 @@ class _IdleRows:
         for block in pieces(0, len(self._rows.P), self._copies.size):
             for moment in self._rows.moments.values():
                 self._met[block] |= moment[block].any(axis=1)
-        known = np.flatnonzero(self._met)
-        self._count = known.size
-        self._order[: self._count] = known
+        rows = np.flatnonzero(self._met)
+        self._count = rows.size
+        self._order[: self._count] = rows
         whole = self._idle(self._rows.P, np.empty(0, self._rows.P.dtype), self._rows.moments)
         if (calls := of_rows(whole, self._order, self._number)) is not None:
             self._in_place = runner(calls)
@@ -172,9 +163,7 @@ class _IdleRows:
                 self._number[0] = self._count
                 self._in_place()
                 return
-            for chunk in _chunks(self._order[: self._count], self._copies.size):
-                self._copies.compute(chunk)
-                self._copies.write()
+            self._copies.update_all(self._order[: self._count])
             return
         if self._everywhere is None:
             self._everywhere = runner(self._calls())
@@ -231,6 +220,12 @@ class _Copies:
     def write(self) -> None:
         """Write the copies back."""
         self._write()
+
+    def update_all(self, ids: Array) -> None:
+        """Update any number of rows, one set of copies after the other."""
+        for chunk in _chunks(ids, self.size):
+            self.compute(chunk)
+            self.write()
 
 
 def _items(rows: Array) -> Array:
@@ -326,11 +321,11 @@ class Vectors:
 
     def blocks(self) -> list[slice]:
         """Return the range between the looked-up weights in blocks that fit into the cache."""
-        at, found = 0, list[slice]()
+        at, parts = 0, list[slice]()
         for lookup in self.lookups:
-            found += blocks(at, lookup.start)
+            parts += blocks(at, lookup.start)
             at = max(at, lookup.stop)
-        return [*found, *blocks(at, self.P.size)]
+        return [*parts, *blocks(at, self.P.size)]
 
     def sum_gradients(self, block: slice) -> Calls:
         """Return calls that add the gradients of all workers, in a fixed order; they overwrite the others' gradients."""

@@ -13,7 +13,10 @@ from graphspec.graph.ops import OPS, Op
 
 def test_every_operator_is_in_the_table() -> None:
     for module in pkgutil.iter_modules(ops.__path__):
-        import_module(f"graphspec.graph.ops.{module.name}")
+        import_module(f"graphspec.graph.ops.{module.name}")  # registers the rows of tables
+    assert OPS.data.keys() <= set(OPS)
+    classes = dict(OPS.items())
+    assert classes.keys() == set(OPS)
     assert OPS.data.keys() == set(OPS)
     assert len(OPS) == len(OPS.data)
     assert all(issubclass(cls, Op) and cls.__name__ == name for name, cls in OPS.items())
