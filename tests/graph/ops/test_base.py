@@ -22,6 +22,15 @@ def test_every_operator_is_in_the_table() -> None:
     assert all(issubclass(cls, Op) and cls.__name__ == name for name, cls in OPS.items())
 
 
+def test_every_class_that_no_other_extends_is_an_operator_of_the_table() -> None:
+    dict(OPS.items())  # imports every family
+    classes = [Op]
+    for cls in classes:
+        classes += cls.__subclasses__()
+    last = {c for c in classes if c.__module__.startswith(f"{ops.__name__}.") and not c.__subclasses__()}
+    assert {cls.__name__ for cls in last} - set(OPS) == set()
+
+
 def test_an_unknown_operator() -> None:
     assert "Nothing" not in OPS
     with pytest.raises(KeyError, match="Nothing"):
