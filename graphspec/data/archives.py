@@ -33,8 +33,7 @@ class _Header(NamedTuple):
     shape: tuple[int, ...]
     by_columns: bool
     dtype: np.dtype
-    length: int
-    """Bytes before the first element."""
+    length: int  # Bytes before the first element
 
     @property
     def nbytes(self) -> int:
@@ -76,8 +75,7 @@ class Npz(Source):
     def read(self, names: Sequence[str]) -> dict[str, Array | DataError]:
         """Return each array as it is in the archive, or its error; large arrays are memory-mapped.
 
-        Raises:
-            DataError: GS501 if the archive was removed or changed, GS602 if there is too little memory.
+        Raises DataError: GS501 if the archive was removed or changed, GS602 if there is too little memory.
         """
         budget = MemoryBudget()
         try:

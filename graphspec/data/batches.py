@@ -36,21 +36,14 @@ _PARTS = ("inputs", "targets", "weights", "lengths")
 
 @dataclass(frozen=True)
 class Times:
-    """When the windows over series begin and end, by number of the point in time.
+    """When the windows over series begin and end, by number of the point in time."""
 
-    Attributes:
-        first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``.
-        count: the number of different points in time.
-        past: the steps of a window's past.
-        filled: how many values were filled in, besides those of added steps.
-    """
-
-    first: Array
+    first: Array  # first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``
     last: Array
-    count: int
+    count: int  # the number of different points in time
     series: Series
-    past: int
-    filled: int = 0
+    past: int  # the steps of a window's past
+    filled: int = 0  # how many values were filled in, besides those of added steps
 
 
 @dataclass
@@ -60,21 +53,17 @@ class Dataset:
     Inputs of text, and targets from which labels are learnt, are
     :class:`graphspec.base.arrays.strings.Strings`, and pictures of several sizes
     :class:`graphspec.base.arrays.pictures.Pictures`, which are annotated as arrays, and indexed like them.
-
-    Attributes:
-        weights: sample weights by head, ``(N,)`` or one per time step.
-        lengths: for CTC, by name: ``<head>_length``, ``<head>_input_length``.
-        chosen: the indices of the rows that belong to the dataset, None for all. The arrays are not indexed, since they
-            may be memory maps.
-        times: for windows over series, when they begin and end.
     """
 
     inputs: dict[str, Array]
     targets: dict[str, Array] = field(default_factory=dict)
-    weights: dict[str, Array] = field(default_factory=dict)
+    weights: dict[str, Array] = field(default_factory=dict)  # sample weights by head, ``(N,)`` or one per time step
+    # for CTC, by name: ``<head>_length``, ``<head>_input_length``
     lengths: dict[str, Array] = field(default_factory=dict)
+    # the indices of the rows that belong to the dataset, None for all. The arrays are not indexed, since they may be
+    # memory maps
     chosen: Array | None = None
-    times: Times | None = None
+    times: Times | None = None  # for windows over series, when they begin and end
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
@@ -130,8 +119,7 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids. The
     last row of a class stays in training, if there are enough others.
 
-    Raises:
-        SpecError: GS508 if there are too few rows for both parts.
+    Raises SpecError: GS508 if there are too few rows for both parts.
     """
     count = _held_out(n, fraction)
     order = generator(seed, "split").permutation(n)
@@ -161,8 +149,7 @@ def _held_out(n: int, fraction: float) -> int:
 def split_last(n: int, fraction: float) -> tuple[Array, Array]:
     """Return the indices of training rows and of validation rows, the last ``round(fraction · n)``, at least one.
 
-    Raises:
-        SpecError: GS508 if there are too few rows for both parts.
+    Raises SpecError: GS508 if there are too few rows for both parts.
     """
     first = n - _held_out(n, fraction)
     return np.arange(first), np.arange(first, n)
@@ -174,8 +161,7 @@ def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
     Of T different points in time, the last ``round(fraction · T)``, at least one, are for validation: all values of a
     validation window are there, and all values of a training window before. Other windows belong to neither.
 
-    Raises:
-        SpecError: GS508 if a part has no window.
+    Raises SpecError: GS508 if a part has no window.
     """
     times = arrays.times
     assert times is not None, "rows that are no windows have no time"
@@ -218,12 +204,8 @@ def row_weights(
 
     Rows of the class ``ignored`` have weight 1 and do not count in N.
 
-    Args:
-        class_weight: weights by class id or label, or ``balanced``.
-        y: the head's targets.
-
-    Raises:
-        SpecError: GS405 for a class that does not exist.
+    ``class_weight``: weights by class id or label, or ``balanced``; ``y``: the head's targets. Raises SpecError: GS405
+    for a class that does not exist.
     """
     ids = class_ids(y)
     counts = ids != ignored if ignored is not None else np.ones(len(ids), bool)
@@ -254,8 +236,7 @@ def in_batches(
 ) -> dict[str, Array]:
     """Call ``run`` for at most ``size`` rows at a time, and concatenate the results.
 
-    Raises:
-        SpecError: GS501 if a memory-mapped file has changed in the meantime.
+    Raises SpecError: GS501 if a memory-mapped file has changed in the meantime.
     """
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
     total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), []
@@ -304,8 +285,7 @@ class BatchLoader:
 
     ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short.
 
-    Args:
-        total: the number of rows of an epoch, if ``arrays`` contain only the current batch (:meth:`scatter`).
+    ``total``: the number of rows of an epoch, if ``arrays`` contain only the current batch (:meth:`scatter`).
     """
 
     def __init__(self, arrays: Dataset, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:

@@ -41,8 +41,7 @@ def chunks(array: Array) -> Iterator[tuple[int, Array]]:
 def as_array(value: Any, *, gaps: bool = False) -> Array:
     """Convert a Python value to an array; with ``gaps``, masked values become None.
 
-    Raises:
-        DataError: GS503 for ragged lists, GS505 for masked values.
+    Raises DataError: GS503 for ragged lists, GS505 for masked values.
     """
     if isinstance(value, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(value)
@@ -78,12 +77,9 @@ def convert(
     Booleans, integers and float64 become float32, rounded to 24 bits like all computed values. Floats become integers
     if they are whole, and too small to have been rounded to a whole number. ``labels`` map text to ids.
 
-    Args:
-        first: the index of the first row, if the array is a part of a longer one.
-        gaps: values may be missing: they become NaN, or ``MISSING_INTEGER`` in int64.
-
-    Raises:
-        DataError: GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an unknown label.
+    ``first``: the index of the first row, if the array is a part of a longer one; ``gaps``: values may be missing: they
+    become NaN, or ``MISSING_INTEGER`` in int64. Raises DataError: GS504 if a value cannot be converted, GS505 if one is
+    missing, GS506 for an unknown label.
     """
     if array.dtype.kind in "OUS":
         array = _text(array, expected, labels, first, gaps=gaps)
@@ -250,11 +246,8 @@ def texts_among(cells: Sequence[str], others: Sequence[str]) -> tuple[bool, bool
 def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int, *, gaps: bool = False) -> Array:
     """Parse integers of any size exactly: ``9007199254740993`` and ``1e18`` are integers, ``1.5`` is not.
 
-    Args:
-        gaps: values may be missing: they become ``MISSING_INTEGER``.
-
-    Raises:
-        DataError: GS504 if a cell is not an integer or does not fit, GS505 if a value is missing.
+    ``gaps``: values may be missing: they become ``MISSING_INTEGER``. Raises DataError: GS504 if a cell is not an
+    integer or does not fit, GS505 if a value is missing.
     """
     info = np.iinfo(dtype)
     found = np.empty(len(values), dtype)
@@ -330,12 +323,8 @@ def same_numbers(
 ) -> Array:
     """Return ``value`` as an array that converts to ``expected`` without loss, with ids in ``limits``; NaN may pass.
 
-    Args:
-        gaps: see :func:`convert`.
-
-    Raises:
-        DataError: GS503 for a wrong shape, GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an id
-            out of range.
+    ``gaps``: see :func:`convert`. Raises DataError: GS503 for a wrong shape, GS504 if a value cannot be converted,
+    GS505 if one is missing, GS506 for an id out of range.
     """
     array = as_array(value, gaps=gaps)
     if array.ndim == 0:
@@ -359,8 +348,7 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
 
     ``(N,)`` fits ``(N, 1)``; with ``squeeze``, ``(N, …, 1)`` fits ``(N, …)``. Inputs and targets get different hints.
 
-    Raises:
-        DataError: GS503 for a wrong shape.
+    Raises DataError: GS503 for a wrong shape.
     """
     rank = len(expected.shape)
     if array.ndim == 1 and rank == 2 and expected.shape[1] == 1:
@@ -407,11 +395,8 @@ _HINT = "store text or integers"
 def pack(array: Array, first: int = 0) -> Strings:
     """Pack the texts of an array: integers become their digits, booleans ``true`` and ``false``, missing values are empty.
 
-    Args:
-        first: the index of the first row, if the array is a part of a longer one.
-
-    Raises:
-        DataError: GS504 for other values, and for texts that are not Unicode.
+    ``first``: the index of the first row, if the array is a part of a longer one. Raises DataError: GS504 for other
+    values, and for texts that are not Unicode.
     """
     if array.ndim == 0:
         raise wrong_shape("is a single value, not an array", "give it a row for each sample")
@@ -501,8 +486,7 @@ def side_by_side(columns: Sequence[Strings]) -> Strings:
 class Filling:
     """One requested array while it is filled.
 
-    Args:
-        reserve: called with the array's bytes before it is allocated; raises DataError if there is too little memory.
+    ``reserve``: called with the array's bytes before it is allocated; raises DataError if there is too little memory.
     """
 
     def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
@@ -617,8 +601,7 @@ class TextFilling(Filling):
 def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
     """Convert the arrays of a request, and stack several as columns of one array.
 
-    Args:
-        first: the index of the first row, if the arrays are a part of longer ones.
+    ``first``: the index of the first row, if the arrays are a part of longer ones.
     """
     problems: Problems = {}
     parts: list[Any] = []
@@ -699,8 +682,7 @@ def _own_dtype(request: Request) -> np.dtype[Any]:
 def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
     """Return sample weights of a target: one per row, or one per value of the loss.
 
-    Raises:
-        DataError: GS503, they have another shape.
+    Raises DataError: GS503, they have another shape.
     """
     rank = max(len(target.shape) - target.is_float, 1)
     if array.ndim == rank + 1 and array.shape[-1] == 1:

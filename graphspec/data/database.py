@@ -39,11 +39,8 @@ def batches(stream: Any) -> Iterator[tuple[int, list[Any]]]:
 def values(column: Any, row: int) -> Array:
     """Return a column of a batch: missing numbers are NaN, missing text is None, lists of equal length are rows.
 
-    Args:
-        row: the index of the batch's first row.
-
-    Raises:
-        DataError: GS503 for lists of different lengths, GS504 for values that are neither numbers nor text.
+    ``row``: the index of the batch's first row. Raises DataError: GS503 for lists of different lengths, GS504 for
+    values that are neither numbers nor text.
     """
     return _values(column, 0, column.length, row, 1)
 
@@ -51,11 +48,8 @@ def values(column: Any, row: int) -> Array:
 def texts(column: Any, row: int) -> Strings:
     """Return a column of texts of a batch, packed: missing texts are empty, lists of equal length are rows.
 
-    Args:
-        row: the index of the batch's first row.
-
-    Raises:
-        DataError: GS503 for lists of different lengths, GS504 for bytes that are not UTF-8.
+    ``row``: the index of the batch's first row. Raises DataError: GS503 for lists of different lengths, GS504 for bytes
+    that are not UTF-8.
     """
     try:
         return _texts(column, 0, column.length, row, 1)
@@ -176,20 +170,13 @@ Overrides = dict[_Key, str]
 
 
 class ColumnRead(NamedTuple):
-    """How to read a column: a SQL expression, and the interpretation of its values.
-
-    Attributes:
-        rounded_to_doubles: integers may have been rounded to doubles.
-        null_may_be_text: a NULL may be text that is not a number.
-        integers: the values are the digits of integers of any size.
-        text: the values are texts, which are packed.
-    """
+    """How to read a column: a SQL expression, and the interpretation of its values."""
 
     sql: str
-    rounded_to_doubles: bool = False
-    null_may_be_text: bool = False
-    integers: bool = False
-    text: bool = False
+    rounded_to_doubles: bool = False  # integers may have been rounded to doubles
+    null_may_be_text: bool = False  # a NULL may be text that is not a number
+    integers: bool = False  # the values are the digits of integers of any size
+    text: bool = False  # the values are texts, which are packed
 
 
 class ReadAgain(Exception):  # noqa: N818
@@ -302,8 +289,7 @@ class Table(Relation, Source):
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         """Return how to read a column; ``override`` comes from :class:`ReadAgain`.
 
-        Raises:
-            DataError: the type of the column is neither numeric nor text.
+        Raises DataError: the type of the column is neither numeric nor text.
         """
         raise NotImplementedError
 

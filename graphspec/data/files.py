@@ -112,11 +112,7 @@ class Files(Source):
         return np.concatenate([part if part.dtype == parts[0].dtype else part.astype(object) for part in parts])
 
     def relation(self) -> Relation:
-        """Return the rows of all files as one relation.
-
-        Raises:
-            DataError: a file is no table, or cannot be read.
-        """
+        """Return the rows of all files as one relation. Raises DataError: a file is no table, or cannot be read."""
         from graphspec.data.database import Table, Union
 
         tables = []
@@ -183,8 +179,7 @@ def _of_part(request: Request, index: int) -> Request:
 def joined(parts: list[Any], request: Request) -> Any:
     """Join the parts of an array in the narrowest dtype that holds all of them, but at most as wide as the graph's.
 
-    Raises:
-        DataError: GS602, the parts and the array together do not fit into memory.
+    Raises DataError: GS602, the parts and the array together do not fit into memory.
     """
     if request.allocate is None:
         MemoryBudget().reserve(sum(part.nbytes for part in parts))
@@ -206,8 +201,7 @@ def joined(parts: list[Any], request: Request) -> Any:
 def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     """Open the source of a part's rows; at most ``max_rows`` rows will be read.
 
-    Raises:
-        DataError: see :func:`open_source`; GS512 or GS513 for a query.
+    Raises DataError: see :func:`open_source`; GS512 or GS513 for a query.
     """
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
@@ -255,11 +249,8 @@ def files_of(source: DataSource) -> list[Path]:
 def open_source(path: Path, max_rows: int | None = None, *, source: DataSource | None = None) -> Source:
     """Open a data file; at most ``max_rows`` rows will be read.
 
-    Args:
-        source: the source of the file in a spec, which says how its text is read, and names it for people.
-
-    Raises:
-        DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is empty.
+    ``source``: the source of the file in a spec, which says how its text is read, and names it for people. Raises
+    DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is empty.
     """
     if is_glob(path):
         return Files(path, partial(open_source, source=source), max_rows)
@@ -291,11 +282,7 @@ def _named(path: Path, source: DataSource | None) -> str:
 def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 (it does not change)
     """Open a table by the suffix of its name.
 
-    Args:
-        form: how a table of text is read.
-
-    Raises:
-        DataError: GS501 if it cannot be read.
+    ``form``: how a table of text is read. Raises DataError: GS501 if it cannot be read.
     """
     suffix = suffix_of(path)
     if suffix == ".parquet":
@@ -323,8 +310,7 @@ _PLAIN = (".", None)
 def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
     """Open a file; return it with how its text is read, and why, by key of the spec.
 
-    Raises:
-        DataError: it cannot be read.
+    Raises DataError: it cannot be read.
     """
     form, why = TextForm(), dict[str, str]()
     of_text = not is_glob(path) and is_regular(path) and suffix_of(path).startswith((".csv", ".tsv", ".jsonl"))

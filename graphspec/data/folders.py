@@ -73,18 +73,13 @@ class BadFilesError(DataError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pictures as one array.
+    """Pictures as one array."""
 
-    Attributes:
-        pixels: uint8 ``(n, height, width, channels)``; narrower pictures are padded with 0 on the right, lower ones below.
-            Pictures of any size are packed if they have several.
-        axis: the axis along which their sizes may differ, 1 or 2; None if all have one size.
-        sizes: the size of each picture on this axis, int64 ``(n,)``.
-    """
-
+    # uint8 ``(n, height, width, channels)``; narrower pictures are padded with 0 on the right, lower ones below.
+    # Pictures of any size are packed if they have several
     pixels: Any
-    axis: int | None = None
-    sizes: Array | None = None
+    axis: int | None = None  # the axis along which their sizes may differ, 1 or 2; None if all have one size
+    sizes: Array | None = None  # the size of each picture on this axis, int64 ``(n,)``
 
 
 def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Decoded:
@@ -94,13 +89,10 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
     Otherwise, if only one of the two varies, the pictures may have several sizes there, and if both vary, all pictures have
     the size that most have.
 
-    Args:
-        paths, names: the files, and what to call them.
-        request: the input; its last axis determines the channels.
-
-    Raises:
-        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for other sizes, GS504 for 16 bits.
-        DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is missing.
+    ``paths, names``: the files, and what to call them; ``request``: the input; its last axis determines the channels.
+    Raises BadFilesError: GS501 for files that are damaged or not pictures, GS503 for other sizes, GS504 for 16 bits.
+    Raises DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is
+    missing.
     """
     try:
         from PIL import Image  # noqa: F401
@@ -255,9 +247,8 @@ class Folder(Source):
     The columns are ``image`` or ``text``, ``path`` (relative to the folder, with ``/``) and, if ``labelled``, ``label``:
     the name of the subfolder of the folder.
 
-    Raises:
-        DataError: GS501, there is no such folder, or it has no such files; GS502, a file is in no subfolder; GS513, a link
-            leads out of the folder.
+    Raises DataError: GS501, there is no such folder, or it has no such files; GS502, a file is in no subfolder; GS513,
+    a link leads out of the folder.
     """
 
     def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
@@ -328,9 +319,7 @@ class Folder(Source):
     def text(self, path: Path) -> str:
         """Return the text of a file, by its path in the folder.
 
-        Raises:
-            DataError: GS501, it is too long.
-            OSError, UnicodeError: it cannot be read.
+        Raises DataError: GS501, it is too long. Raises OSError, UnicodeError: it cannot be read.
         """
         with (self.folder / path).open("rb") as file:
             data = file.read(_MAX_TEXT + 1)
@@ -403,9 +392,8 @@ def with_columns(source: DataSource, table: Source, signature: DataSignature) ->
 class WithPictures(View):
     """A table in which a column of text names the files of an input of pictures; ``decoded`` has them, once they are read.
 
-    Args:
-        folder: the folder to which the names are relative: that of the table, or for a query that of the spec.
-        roots: the folders in or below which the files may be.
+    ``folder``: the folder to which the names are relative: that of the table, or for a query that of the spec;
+    ``roots``: the folders in or below which the files may be.
     """
 
     def __init__(self, table: Source, folder: Path, roots: Sequence[Path]) -> None:

@@ -55,19 +55,12 @@ _SHOWN = 20  # keys in a message
 
 @dataclass(frozen=True)
 class Records:
-    """Consecutive records.
+    """Consecutive records."""
 
-    Attributes:
-        rows: the objects.
-        lines: the number of each one's line, from 1.
-        first: the index of the first one; blank lines do not count.
-        item: what the numbers count, ``line`` or ``row``.
-    """
-
-    rows: Sequence[Mapping[str, Any]]
-    lines: Sequence[int]
-    first: int
-    item: str = "line"
+    rows: Sequence[Mapping[str, Any]]  # the objects
+    lines: Sequence[int]  # the number of each one's line, from 1
+    first: int  # the index of the first one; blank lines do not count
+    item: str = "line"  # what the numbers count, ``line`` or ``row``
 
 
 class Stream(Protocol):
@@ -85,8 +78,7 @@ def read_records(stream: Stream, size: int) -> Iterator[Records]:
 
     Blank lines are skipped.
 
-    Raises:
-        DataError: GS501 for a line that is not a JSON object, or too long.
+    Raises DataError: GS501 for a line that is not a JSON object, or too long.
     """
     rows: list[Mapping[str, Any]] = []
     lines: list[int] = []
@@ -175,8 +167,7 @@ class RecordSource(Source):
     A key that a record lacks is an error unless values of the request may be missing; null stands for a missing value. Other
     keys are ignored.
 
-    Args:
-        columns: the keys that will be requested, also if no record has them.
+    ``columns``: the keys that will be requested, also if no record has them.
     """
 
     item = "key"
@@ -233,41 +224,28 @@ def _objects_or_lists(values: list[Any]) -> Array:
 
 
 # Read new rows from a file or a stream: inputs without targets, mapped as in a part of the spec's data.
-STREAM = "<stdin>"
-"""The name of a stream in messages."""
+STREAM = "<stdin>"  # the name of a stream in messages
 
 
 @dataclass(frozen=True)
 class NewRows:
-    """Some new rows.
+    """Some new rows."""
 
-    Attributes:
-        inputs: arrays by input; texts are an object array, or a packed column of a file.
-        kept: other columns of the same rows by name, as they were in the input.
-        steps: the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures.
-        ends: when the pasts of windows over series end; None for other rows.
-        warnings: what is told of the rows.
-    """
-
-    inputs: dict[str, Array]
-    kept: dict[str, Array]
+    inputs: dict[str, Array]  # arrays by input; texts are an object array, or a packed column of a file
+    kept: dict[str, Array]  # other columns of the same rows by name, as they were in the input
+    # the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures
     steps: dict[str, Array] = field(default_factory=dict)
-    ends: Ends | None = None
-    warnings: Sequence[Diagnostic] = ()
+    ends: Ends | None = None  # when the pasts of windows over series end; None for other rows
+    warnings: Sequence[Diagnostic] = ()  # what is told of the rows
 
 
 @dataclass(frozen=True)
 class Ends:
-    """The last steps of the pasts of windows, from which forecasts begin.
+    """The last steps of the pasts of windows, from which forecasts begin."""
 
-    Attributes:
-        series: the series of the windows; ``at``, the last step of each past, ``(n,)``.
-        windows: what the spec says of them.
-    """
-
-    series: Series
+    series: Series  # the series of the windows; ``at``, the last step of each past, ``(n,)``
     at: Array
-    windows: Windows
+    windows: Windows  # what the spec says of them
 
     @property
     def without(self) -> list[str]:
@@ -293,12 +271,8 @@ class Ends:
 def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> dict[str, Array]:
     """Read the inputs of new rows, checked and converted like training data.
 
-    Args:
-        max_rows: the number of rows to read from the start; all by default.
-
-    Raises:
-        SpecError: all GS5 problems of the file.
-        RunError: GS602 if there is too little memory to read it.
+    ``max_rows``: the number of rows to read from the start; all by default. Raises SpecError: all GS5 problems of the
+    file. Raises RunError: GS602 if there is too little memory to read it.
     """
     if suffix_of(file) == ".json" and is_regular(file):
         return {name: array[:max_rows] for name, array in _document(spec, graph, file).inputs.items()}
@@ -350,8 +324,7 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *,
 def rows_at_end(spec: Spec, graph: Graph, source: DataSource) -> NewRows:
     """Read the last window of each series of a source with windows, whose future the source does not have.
 
-    Raises:
-        SpecError, RunError: as for :func:`read_rows`.
+    Raises SpecError, RunError: as for :func:`read_rows`.
     """
     assert source.windows is not None
     last = replace(source, windows=replace(source.windows, last=True))
@@ -377,8 +350,7 @@ def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Seque
 
     A key that a record lacks is an error, except for an input in which values may be missing; null is a missing value.
 
-    Raises:
-        SpecError: all GS5 problems of the next rows; GS508 if there are no rows at all.
+    Raises SpecError: all GS5 problems of the next rows; GS508 if there are no rows at all.
     """
     signature = data_signature(spec, graph, targets=False)
     source: DataSource | None = None

@@ -36,12 +36,8 @@ _EXPLAINED = 0.95  # part of the answer that gaps alone must give away
 def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool) -> dict[str, str]:
     """Return the columns of a table that give away the target, each with how, as :func:`giving_away` finds them.
 
-    Args:
-        target: the target's column.
-        classes: whether its values are classes, not numbers.
-
-    Raises:
-        DataError: GS501 if the table cannot be read.
+    ``target``: the target's column; ``classes``: whether its values are classes, not numbers. Raises DataError: GS501
+    if the table cannot be read.
     """
     relation = table.relation()
     useless = {name for name, c in profile.columns.items() if c.kind in ("list", "other", "empty") or c.constant}

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
 def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
     """Return what would be learnt, by column.
 
-    Args:
-        columns: profiles by name.
-        uses: what columns are read for, by name (see :class:`graphspec.data.overview.Use`).
+    ``columns``: profiles by name; ``uses``: what columns are read for, by name (see
+    :class:`graphspec.data.overview.Use`).
     """
     found: dict[str, list[str]] = {}
     for name, of in uses.items():
@@ -132,41 +131,24 @@ class Use:
 
 @dataclass
 class Overview:
-    """What one part of the data holds.
+    """What one part of the data holds."""
 
-    Attributes:
-        name: ``train``, ``validation`` or ``test``.
-        source: its file; empty for a split.
-        share: for a split, the part of the training rows.
-        notes: what becomes of the rows: windows, rows that are left out.
-        rows: their number, if it is known.
-        columns: all columns or arrays by name.
-        uses: what columns are read for, by column.
-        unused: the columns that are not read.
-        learnt: what layers and heads would learn, by column.
-        problems: what would stop training.
-        hints: what should be looked at.
-    """
-
-    name: str
-    source: str = ""
-    share: float | None = None
-    notes: list[str] = field(default_factory=list)
-    rows: int | None = None
+    name: str  # ``train``, ``validation`` or ``test``
+    source: str = ""  # its file; empty for a split
+    share: float | None = None  # for a split, the part of the training rows
+    notes: list[str] = field(default_factory=list)  # what becomes of the rows: windows, rows that are left out
+    rows: int | None = None  # their number, if it is known
+    # all columns or arrays by name
     columns: Mapping[str, ColumnProfile | ArrayProfile | FileProfile] = field(default_factory=dict)
-    uses: dict[str, list[Use]] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
-    learnt: dict[str, list[str]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
+    uses: dict[str, list[Use]] = field(default_factory=dict)  # what columns are read for, by column
+    unused: list[str] = field(default_factory=list)  # the columns that are not read
+    learnt: dict[str, list[str]] = field(default_factory=dict)  # what layers and heads would learn, by column
+    problems: list[str] = field(default_factory=list)  # what would stop training
+    hints: list[str] = field(default_factory=list)  # what should be looked at
 
 
 def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None) -> list[Overview]:
-    """Look at every part of a spec's data.
-
-    Args:
-        max_rows: the number of rows to look at, from the start of each file.
-    """
+    """Look at every part of a spec's data. ``max_rows``: the number of rows to look at, from the start of each file."""
     found = [_overview(part, source, spec, signature, max_rows) for part, source in spec.data.items()]
     train = next((part for part in found if part.name == "train"), None)
     for part in found:

@@ -25,10 +25,8 @@ from graphspec.language.tree import Tree
 if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-"""Suffixes of pictures."""
-TEXTS = (".txt",)
-"""Suffixes of texts."""
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # suffixes of pictures
+TEXTS = (".txt",)  # suffixes of texts
 MAX_FILES = 100_000
 _MARKS = "*?["
 
@@ -41,8 +39,7 @@ def has_marks(path: Path) -> bool:
 def matching(pattern: Path) -> list[Path]:
     """Return the files that a pattern names, sorted by name; ``**`` stands for any folders.
 
-    Raises:
-        DataError: GS501 if there are none, or too many.
+    Raises DataError: GS501 if there are none, or too many.
     """
     try:
         names = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (a folder of the pattern may be a pattern, too)
@@ -119,8 +116,7 @@ def type_error(path: Path) -> DataError:
 def folder_error(path: Path, name: str) -> DataError:
     """Return the error for a folder in place of a file: what it holds, and the source to write.
 
-    Args:
-        name: the folder as the spec names it.
+    ``name``: the folder as the spec names it.
     """
     counts, labelled, total = _count(path)
     for key, suffixes, noun in (("images", PICTURES, "pictures"), ("texts", TEXTS, "texts")):
@@ -191,8 +187,7 @@ _FILE_TYPES = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_IS
 def size_of(path: Path) -> int:
     """Return the size of a regular file.
 
-    Raises:
-        DataError: GS501 if there is no such file, or it is not regular or not readable.
+    Raises DataError: GS501 if there is no such file, or it is not regular or not readable.
     """
     try:
         found = path.stat()
@@ -374,11 +369,8 @@ def moved(spec: Spec, place: Path, only: str | None = None) -> Spec:
     A file is looked up by its name in the spec, then by the end of its path, then by its name alone. Files of queries and
     tables are below ``place``.
 
-    Args:
-        only: the part that must be there; all parts by default. Others keep their places.
-
-    Raises:
-        UsageError: a file is not there, or ``place`` is one file, but the spec names several.
+    ``only``: the part that must be there; all parts by default. Others keep their places. Raises UsageError: a file is
+    not there, or ``place`` is one file, but the spec names several.
     """
     if not place.exists():
         raise UsageError(f"{place} does not exist; name the folder or the file of the data")

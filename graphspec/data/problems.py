@@ -33,28 +33,19 @@ _RECORD, _DECLARE = "record", "declare"  # hints that name the columns
 
 @dataclass(frozen=True)
 class ColumnProblem:
-    """One kind of problem of a column of a source, or of an array from Python.
-
-    Attributes:
-        noun, column: what it is, and its name.
-        of: the source, such as ``'penguins.csv'``; empty for an array from Python.
-        place: returns the words for a row.
-        in_record: the column is one of a record.
-        delimited: the source is a file in which every cell is a text.
-        is_new: the rows are new ones, for a network that is trained.
-    """
+    """One kind of problem of a column of a source, or of an array from Python."""
 
     mark: Mark
     path: str
-    noun: str
+    noun: str  # noun, column: what it is, and its name
     column: str
-    of: str
+    of: str  # the source, such as ``'penguins.csv'``; empty for an array from Python
     request: Request
     finding: Finding
-    place: Callable[[int], str]
-    in_record: bool = False
-    delimited: bool = False
-    is_new: bool = False
+    place: Callable[[int], str]  # returns the words for a row
+    in_record: bool = False  # the column is one of a record
+    delimited: bool = False  # the source is a file in which every cell is a text
+    is_new: bool = False  # the rows are new ones, for a network that is trained
 
     @property
     def what(self) -> str:
@@ -210,19 +201,12 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of problem in a column.
+    """One kind of problem in a column."""
 
-    Attributes:
-        kind: ``missing``, ``infinite``, ``text``, ``fraction``, ``large`` or ``label``.
-        tally: the rows and the first values.
-        total: the number of rows that were read; None for a stream.
-        form: what all texts are: see :func:`graphspec.data.text_files.forms_of`.
-    """
-
-    kind: str
-    tally: Tally
-    total: int | None
-    form: str | None = None
+    kind: str  # ``missing``, ``infinite``, ``text``, ``fraction``, ``large`` or ``label``
+    tally: Tally  # the rows and the first values
+    total: int | None  # the number of rows that were read; None for a stream
+    form: str | None = None  # what all texts are: see :func:`graphspec.data.text_files.forms_of`
 
     @property
     def code(self) -> Code:
@@ -493,9 +477,8 @@ class Reporter:
     ) -> None:
         """Add the problems of a column or an array: what was found in it, and the error unless that is told by them.
 
-        Args:
-            k: the index of the column in the request.
-            named: the noun and the name of the column, and what it is of.
+        ``k``: the index of the column in the request; ``named``: the noun and the name of the column, and what it is
+        of.
         """
         item = k if request.stacked else None
         noun, column, of = named

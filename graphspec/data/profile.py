@@ -26,16 +26,14 @@ if TYPE_CHECKING:
 Stored = Literal["text", "number", "bool", "date", "list", "other"]
 """How a file stores a column. Every column of a ``.csv`` file is text."""
 
-ISO = "ISO"
-"""The name of dates by ISO 8601 among the formats."""
+ISO = "ISO"  # the name of dates by ISO 8601 among the formats
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
 FORMATS = (ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
 """Formats of dates that are looked for; the day is tried before the month."""
 _MISSING_WORDS = tuple(text for text in MISSING_TEXTS if text)
 """Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
 
-LARGEST = 3.4028234663852886e38
-"""The largest number of float32: squares of it fit a double."""
+LARGEST = 3.4028234663852886e38  # the largest number of float32: squares of it fit a double
 _NUMBERS = frozenset(
     f"{sign}{size}" for sign in ("", "u") for size in ("tinyint", "smallint", "integer", "bigint", "hugeint")
 )
@@ -59,15 +57,10 @@ def stored_as(sql_type: Any) -> Stored:
 
 @dataclass(frozen=True)
 class Expressions:
-    """Expressions of one column.
+    """Expressions of one column."""
 
-    Attributes:
-        column: its quoted name.
-        stored: how the file stores it.
-    """
-
-    column: str
-    stored: Stored
+    column: str  # its quoted name
+    stored: Stored  # how the file stores it
 
     @property
     def text(self) -> str:
@@ -129,9 +122,8 @@ class Expressions:
     def value(self, kind: str, *, large: bool = False) -> str:
         """Return the value as text, equal for equal numbers: ``7``, ``7.0`` and ``07`` are one integer.
 
-        Args:
-            kind: what the column is (see :class:`ColumnProfile`).
-            large: the column has integers that a double cannot tell apart.
+        ``kind``: what the column is (see :class:`ColumnProfile`); ``large``: the column has integers that a double
+        cannot tell apart.
         """
         if kind == "integer" and not large:
             return f"{self.finite}::BIGINT::VARCHAR"
@@ -141,14 +133,10 @@ class Expressions:
 # What a table and its columns hold.
 Kind = Literal["integer", "float", "text", "bool", "date", "list", "empty", "other"]
 
-FREQUENT = 12
-"""The number of most frequent values that a profile lists, unless all are few."""
-LISTED = 1000
-"""A column of at most this many values has all of them in its profile."""
-FAR = 2.0**53
-"""From here on a number may be a marker of a missing value."""
-OCCURRENCES = 10
-"""``at_least`` counts up to this."""
+FREQUENT = 12  # the number of most frequent values that a profile lists, unless all are few
+LISTED = 1000  # a column of at most this many values has all of them in its profile
+FAR = 2.0**53  # from here on a number may be a marker of a missing value
+OCCURRENCES = 10  # ``at_least`` counts up to this
 
 
 @dataclass(frozen=True)
@@ -170,63 +158,42 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a column of texts, in lower case and without punctuation.
+    """The words of a column of texts, in lower case and without punctuation."""
 
-    Attributes:
-        mean, longest: the number of words of a text.
-        at_least: how many different words occur at least 1, 2, … times; empty where they were not counted.
-    """
-
-    mean: float
+    mean: float  # mean, longest: the number of words of a text
     longest: int
+    # how many different words occur at least 1, 2, … times; empty where they were not counted
     at_least: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """What a column holds.
-
-    Attributes:
-        kind: what its values are. In text files a column is of numbers or dates if all values are that.
-        stored: how the file stores it.
-        missing: the rows that hold nothing: NULL, NaN, or blanks.
-        missing_texts: the rows by text that means a missing value, such as ``NA``; ``missing`` does not count them.
-        distinct: the number of different values that are present.
-        exact: whether ``distinct`` is counted, not estimated.
-        frequent: the most frequent values with their rows; all values if there are at most ``LISTED``.
-        at_least: how many different values occur at least 1, 2, … times.
-        numbers: the distribution of the values that are numbers.
-        number_share: the part of the values that are numbers.
-        others: the texts among values that are mostly numbers, such as ``unknown``, with their rows.
-        infinite: the number of infinite values.
-        leading_zeros: whether an integer such as ``007`` occurs.
-        date_formats: the part of the values that have this form, by format; without those that have none.
-        dates: the first and the last date, in the format that most values have.
-        has_times: whether a date has a time other than midnight.
-        words: for texts.
-        lengths: for lists, the shortest and the longest.
-    """
+    """What a column holds."""
 
     name: str
-    kind: Kind
-    stored: Stored
+    kind: Kind  # what its values are. In text files a column is of numbers or dates if all values are that
+    stored: Stored  # how the file stores it
     rows: int
-    missing: int = 0
+    missing: int = 0  # the rows that hold nothing: NULL, NaN, or blanks
+    # the rows by text that means a missing value, such as ``NA``; ``missing`` does not count them
     missing_texts: Mapping[str, int] = field(default_factory=dict)
-    distinct: int = 0
-    exact: bool = True
+    distinct: int = 0  # the number of different values that are present
+    exact: bool = True  # whether ``distinct`` is counted, not estimated
+    # the most frequent values with their rows; all values if there are at most ``LISTED``
     frequent: tuple[tuple[str, int], ...] = ()
-    at_least: tuple[int, ...] = ()
-    numbers: Numbers | None = None
-    number_share: float = 0.0
+    at_least: tuple[int, ...] = ()  # how many different values occur at least 1, 2, … times
+    numbers: Numbers | None = None  # the distribution of the values that are numbers
+    number_share: float = 0.0  # the part of the values that are numbers
+    # the texts among values that are mostly numbers, such as ``unknown``, with their rows
     others: Mapping[str, int] = field(default_factory=dict)
-    infinite: int = 0
-    leading_zeros: bool = False
+    infinite: int = 0  # the number of infinite values
+    leading_zeros: bool = False  # whether an integer such as ``007`` occurs
+    # the part of the values that have this form, by format; without those that have none
     date_formats: Mapping[str, float] = field(default_factory=dict)
-    dates: tuple[str, str] | None = None
-    has_times: bool = False
-    words: Words | None = None
-    lengths: tuple[int, int] | None = None
+    dates: tuple[str, str] | None = None  # the first and the last date, in the format that most values have
+    has_times: bool = False  # whether a date has a time other than midnight
+    words: Words | None = None  # for texts
+    lengths: tuple[int, int] | None = None  # for lists, the shortest and the longest
 
     @property
     def absent(self) -> int:
@@ -284,16 +251,11 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a table holds.
-
-    Attributes:
-        columns: the columns by name.
-        typed: whether the file says the types of its values. In ``.csv`` files, numbers and dates are texts too.
-    """
+    """What a table holds."""
 
     rows: int
-    columns: Mapping[str, ColumnProfile]
-    typed: bool
+    columns: Mapping[str, ColumnProfile]  # the columns by name
+    typed: bool  # whether the file says the types of its values. In ``.csv`` files, numbers and dates are texts too
 
 
 def shares(column: ColumnProfile, count: int) -> Iterator[tuple[str, float]]:
@@ -573,17 +535,12 @@ def _kind(stored: Stored, present: int, of: Mapping[str, Any], shares: Mapping[s
 
 @dataclass(frozen=True)
 class Values:
-    """The values of a column.
+    """The values of a column."""
 
-    Attributes:
-        codes: an integer for each row, equal for equal values, -1 where the value is missing.
-        numbers: the values as float64, NaN where they are missing or infinite; None if they are no numbers.
-        names: the values in words, by code.
-    """
-
-    codes: Array
+    codes: Array  # an integer for each row, equal for equal values, -1 where the value is missing
+    # the values as float64, NaN where they are missing or infinite; None if they are no numbers
     numbers: Array | None = None
-    names: Sequence[str] = ()
+    names: Sequence[str] = ()  # the values in words, by code
 
     @classmethod
     def of_numbers(cls, numbers: Array) -> Values:
@@ -632,32 +589,24 @@ _ELEMENTS = 1 << 20  # elements that are looked at together
 
 @dataclass(frozen=True)
 class ArrayProfile:
-    """What an array holds.
-
-    Attributes:
-        shape: with the rows.
-        missing, infinite: the number of NaN, and of infinite values.
-        low, high: the range of its finite numbers.
-        frequent: the values of an array with one number or text for each row, the most frequent first, if they are few.
-        problem: why it cannot be read; then nothing else is known.
-    """
+    """What an array holds."""
 
     name: str
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()  # with the rows
     dtype: str = ""
-    missing: int = 0
+    missing: int = 0  # missing, infinite: the number of NaN, and of infinite values
     infinite: int = 0
-    low: float | None = None
+    low: float | None = None  # low, high: the range of its finite numbers
     high: float | None = None
+    # the values of an array with one number or text for each row, the most frequent first, if they are few
     frequent: tuple[tuple[str, int], ...] = ()
-    problem: str | None = None
+    problem: str | None = None  # why it cannot be read; then nothing else is known
 
 
 def profile_arrays(archive: Npz, names: Sequence[str]) -> dict[str, ArrayProfile]:
     """Look at arrays of an archive, block by block.
 
-    Raises:
-        DataError: GS501 if the archive was changed, GS602 if there is too little memory.
+    Raises DataError: GS501 if the archive was changed, GS602 if there is too little memory.
     """
     found = archive.read(names)
     return {
@@ -696,19 +645,15 @@ _LOOKED_AT = 1000  # files
 
 @dataclass(frozen=True)
 class FileProfile:
-    """What the files of a folder hold.
-
-    Attributes:
-        files: their number; at most 1,000 of them, spread over all, are looked at.
-        sizes: the heights and widths of pictures with the number of files, the most frequent first; empty for texts, and
-            without Pillow.
-        words: the mean and the largest number of words of texts; None for pictures, and if no text can be read.
-    """
+    """What the files of a folder hold."""
 
     name: str
     kind: Literal["picture", "text"]
-    files: int
+    files: int  # their number; at most 1,000 of them, spread over all, are looked at
+    # the heights and widths of pictures with the number of files, the most frequent first; empty for texts, and without
+    # Pillow
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
+    # the mean and the largest number of words of texts; None for pictures, and if no text can be read
     words: tuple[float, int] | None = None
 
     @property
@@ -749,11 +694,8 @@ def profile(table: Table | Files, rows: int | None = None) -> Profile:
     The same file gives the same profile. Rows are not kept: memory grows with the number of different values and words of
     a column, up to a limit.
 
-    Args:
-        rows: look at this many rows from the start; by default at all that the table would be read for.
-
-    Raises:
-        DataError: GS501 if the table cannot be read.
+    ``rows``: look at this many rows from the start; by default at all that the table would be read for. Raises
+    DataError: GS501 if the table cannot be read.
     """
     limit = table.max_rows if rows is None else rows
     relation = table.relation()

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
 
 # The text of a query: what it reads and calls is checked, its files are resolved, and ties of its order are broken.
-Tree = dict[str, Any]
-"""A part of the database's syntax tree."""
+Tree = dict[str, Any]  # a part of the database's syntax tree
 
 _READERS = dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), "read_csv") | {
     ".parquet": "read_parquet",
@@ -338,8 +337,7 @@ _EXACT = 1 << 53  # a double represents all integers up to here
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a file that no program is changing.
 
-    Raises:
-        DataError: GS501, it is no SQLite file, is damaged, or has changes beside it.
+    Raises DataError: GS501, it is no SQLite file, is damaged, or has changes beside it.
     """
     for suffix in ("-wal", "-journal"):
         beside = file.with_name(file.name + suffix)
@@ -370,8 +368,7 @@ def copy_tables(file: Path, names: Iterable[str], database: Any) -> None:
 
     A column of integers, numbers or texts has this type; one of several has texts.
 
-    Raises:
-        DataError: GS501, see above; GS504, a column has bytes.
+    Raises DataError: GS501, see above; GS504, a column has bytes.
     """
     import nanoarrow
 
@@ -455,8 +452,7 @@ def prepared(source: DataSource) -> tuple[Any, QueryText]:
 
     Files are beside or below the spec, or in a folder that is allowed.
 
-    Raises:
-        DataError: GS501, GS512 or GS513; see :class:`QueryText`.
+    Raises DataError: GS501, GS512 or GS513; see :class:`QueryText`.
     """
     assert source.query is not None
     connection, tables, macros = new_connection(), dict[tuple[str, str], str](), frozenset[str]()

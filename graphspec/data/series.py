@@ -29,19 +29,12 @@ _ZONE = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
 
 @dataclass(frozen=True)
 class Instants:
-    """A column of times.
+    """A column of times."""
 
-    Attributes:
-        values: numbers as they are; dates as microseconds since 1970, int64.
-        dated: whether they are dates.
-        like: a date as the table writes it; ``format``, if that is not ISO 8601.
-        local: whether dates are those of a clock on the wall: they have no time zone.
-    """
-
-    values: Array
-    dated: bool = False
-    like: str = "2024-01-01 00:00"
-    local: bool = True
+    values: Array  # numbers as they are; dates as microseconds since 1970, int64
+    dated: bool = False  # whether they are dates
+    like: str = "2024-01-01 00:00"  # a date as the table writes it; ``format``, if that is not ISO 8601
+    local: bool = True  # whether dates are those of a clock on the wall: they have no time zone
     format: str | None = None
 
     def text(self, instant: Any) -> str:
@@ -64,12 +57,9 @@ class Instants:
 def instants(source: Source, name: str, form: str | None = None, *, days: bool = False) -> Instants:
     """Return a column of a table as times: numbers, or ISO 8601 dates.
 
-    Args:
-        form: the format of its dates, such as ``%d.%m.%Y``.
-        days: steps are days or longer, so dates with a time zone count as their clocks show them.
-
-    Raises:
-        DataError: GS505, a value is missing; GS504, one is neither a number nor a date; GS105, the source is no table.
+    ``form``: the format of its dates, such as ``%d.%m.%Y``; ``days``: steps are days or longer, so dates with a time
+    zone count as their clocks show them. Raises DataError: GS505, a value is missing; GS504, one is neither a number
+    nor a date; GS105, the source is no table.
     """
     found = source.values(name)
     missing = np.isnan(found) if found.dtype.kind == "f" else np.zeros(1, bool)
@@ -154,9 +144,7 @@ def anchors(times: Array, groups: Array, every: Every) -> Array:
 def usual_step(times: Instants, values: Array, groups: Array) -> Every | None:
     """Return the most frequent step between rows that follow each other in their group; None without one.
 
-    Args:
-        values: the times of sorted rows.
-        groups: the number of each row's group.
+    ``values``: the times of sorted rows; ``groups``: the number of each row's group.
     """
     steps = np.diff(values)[groups[1:] == groups[:-1]]
     if not len(steps):
@@ -195,26 +183,16 @@ _MOST_ADDED = 4  # rows that are added for each row of the table
 
 @dataclass(frozen=True)
 class Series:
-    """The rows of a table, sorted by group and time, with rows between them for missing steps.
+    """The rows of a table, sorted by group and time, with rows between them for missing steps."""
 
-    Attributes:
-        rows: the row of the table at each step, ``(n,)``; at an added step, the row before it.
-        added: whether a step has no row of its own.
-        groups: the number of each step's group; ``names``, their names.
-        times: the time of each step, as a number.
-        clock: writes times; None if the rows have no time but their order.
-        every: the step; where the spec has none, the usual one.
-        warning: what is told of missing steps where the spec does not say what the step is.
-    """
-
-    rows: Array
-    added: Array
-    groups: Array
+    rows: Array  # the row of the table at each step, ``(n,)``; at an added step, the row before it
+    added: Array  # whether a step has no row of its own
+    groups: Array  # the number of each step's group; ``names``, their names
     names: list[str]
-    times: Array
-    clock: Instants | None = None
-    every: Every | None = None
-    warning: DataError | None = None
+    times: Array  # the time of each step, as a number
+    clock: Instants | None = None  # writes times; None if the rows have no time but their order
+    every: Every | None = None  # the step; where the spec has none, the usual one
+    warning: DataError | None = None  # what is told of missing steps where the spec does not say what the step is
 
     def time_of(self, step: int) -> str:
         """Return the time of a step as its table writes it; empty if there are no times."""
@@ -239,12 +217,8 @@ class Series:
 def series_of(source: Source, windows: Windows, rows: int) -> Series:
     """Sort the rows of a table by group and time, and add the missing steps if their values are to be filled in.
 
-    Args:
-        rows: the number of rows, for a table without group and time.
-
-    Raises:
-        DataError: GS105, a time occurs twice in a group; GS516, steps are missing, or times are off the steps; those of
-            :func:`instants`.
+    ``rows``: the number of rows, for a table without group and time. Raises DataError: GS105, a time occurs twice in a
+    group; GS516, steps are missing, or times are off the steps; those of :func:`instants`.
     """
     try:
         return _series(source, windows, rows)
@@ -372,17 +346,13 @@ def _numbered(names: Array) -> tuple[list[str], Array]:
 # Missing values of series, filled in from the known ones before and after them.
 @dataclass
 class Gaps:
-    """The missing values of some columns of series, as they are filled in.
-
-    Attributes:
-        empty: the steps that have no value in some column, since no value is before them, ``(n,)``.
-        later: the steps with a value in some input that comes from a later one, ``(n,)``.
-        missing: how many values were filled in at steps with a row, by column.
-    """
+    """The missing values of some columns of series, as they are filled in."""
 
     series: Series
+    # the steps that have no value in some column, since no value is before them, ``(n,)``
     empty: Array = field(init=False)
-    later: Array = field(init=False)
+    later: Array = field(init=False)  # the steps with a value in some input that comes from a later one, ``(n,)``
+    # how many values were filled in at steps with a row, by column
     missing: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -398,9 +368,8 @@ class Gaps:
         A step gets the last value before it, or with ``interpolate``, the value between it and the next one on a straight
         line in time; there is none after the last. Nothing crosses groups.
 
-        Args:
-            rows: the column at each step, ``(n,)``; at added steps, any value.
-            name: the name of the column; one that is an input and a target counts once.
+        ``rows``: the column at each step, ``(n,)``; at added steps, any value; ``name``: the name of the column; one
+        that is an input and a target counts once.
         """
         known = ~(_missing(rows) | self.series.added)
         if known.all():

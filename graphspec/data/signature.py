@@ -121,8 +121,7 @@ def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, 
 def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[str, Dataset], list[Diagnostic]]:
     """Read every file that the spec names; return the rows by part, and all problems.
 
-    Args:
-        cache: see :func:`graphspec.data.stored.load_rows`.
+    ``cache``: see :func:`graphspec.data.stored.load_rows`.
     """
     found: list[Diagnostic] = []
     parts = {}
@@ -144,8 +143,7 @@ def _is_known(problem: Diagnostic, found: Sequence[Diagnostic]) -> bool:
 def by_name(data: Data, names: Sequence[str], what: str, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return arrays and columns by name: from a mapping, a data frame, or a bare array if there is one name.
 
-    Args:
-        columns: names of columns, for names that are not given themselves.
+    ``columns``: names of columns, for names that are not given themselves.
     """
     if data is None:
         return {}
@@ -187,11 +185,7 @@ def x_and_y(call: str, needed: DataSignature, x: Data, y: Data, spec: Spec) -> t
 
 
 def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = None) -> Dataset:
-    """Check arrays of inputs, targets and weights.
-
-    Raises:
-        SpecError: all GS5 problems of them.
-    """
+    """Check arrays of inputs, targets and weights. Raises SpecError: all GS5 problems of them."""
     heads = list(needed.targets)
     arrays, found = check_arrays(
         by_name(x, list(needed.inputs), "input", needed.columns),
@@ -205,11 +199,7 @@ def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = N
 
 
 def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
-    """Check arrays of inputs; ``needed`` has no targets.
-
-    Raises:
-        SpecError: all GS5 problems of them.
-    """
+    """Check arrays of inputs; ``needed`` has no targets. Raises SpecError: all GS5 problems of them."""
     arrays, found = check_arrays(by_name(x, list(needed.inputs), "input", needed.columns), None, needed)
     if arrays is None:
         raise SpecError(found)
@@ -219,8 +209,7 @@ def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
 def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """Check the inputs of one batch: no value may be changed or clipped silently.
 
-    Raises:
-        SpecError: all GS5 problems of them.
+    Raises SpecError: all GS5 problems of them.
     """
     checked, found, sizes = {}, [], dict[str, int]()
     for name, expected in needed.inputs.items():
@@ -247,8 +236,7 @@ def _packed_texts(value: Any, expected: Type, sizes: dict[str, int]) -> Array:
     return reshape(texts, expected, sizes, squeeze=False)
 
 
-SAMPLE_ROWS = 5
-"""Training rows that a model keeps for the proof of an export: the largest batch of the proof."""
+SAMPLE_ROWS = 5  # training rows that a model keeps for the proof of an export: the largest batch of the proof
 
 
 # Inputs of a few rows in a form that has been checked before: only their values are checked again. The complete check of
@@ -264,8 +252,7 @@ class KnownForms:
     not finite, or a data frame, is left to the complete check, which accepts it or reports it. So errors do not depend
     on what was asked before.
 
-    Args:
-        needed: the inputs of the network; it has no targets.
+    ``needed``: the inputs of the network; it has no targets.
     """
 
     def __init__(self, needed: DataSignature) -> None:

@@ -44,11 +44,8 @@ def load_rows(
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Do the work of :func:`graphspec.data.check.load`, with rows in the cache if they do not fit into the memory.
 
-    Args:
-        cache: the folder of the cache; None to read all rows into the memory.
-
-    Raises:
-        RunError: GS602, there is too little disk space.
+    ``cache``: the folder of the cache; None to read all rows into the memory. Raises RunError: GS602, there is too
+    little disk space.
     """
     files = files_of(source) if cache is not None and source.windows is None else []
     if (

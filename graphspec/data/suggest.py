@@ -13,8 +13,7 @@ from graphspec.data.profile import ISO, ColumnProfile, Profile
 from graphspec.data.targets import small_classes
 
 # Decide how the columns of a table become columns of a spec, each with the type that fits its values.
-MIN_COUNT = 2
-"""Categories in fewer rows count as unseen."""
+MIN_COUNT = 2  # categories in fewer rows count as unseen
 _CODES = 32  # at most this many whole numbers without a gap between them may be codes
 _ROWS_PER_CODE = 40  # codes need this many rows each
 _ONE_HOT = 32  # more categories than these get trained vectors
@@ -30,23 +29,14 @@ _AMBIGUOUS = ("none", "?")  # may be values of their own
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the spec.
+    """A column of the spec."""
 
-    Attributes:
-        name: in the file.
-        key: its name in the spec.
-        type: None if no type fits.
-        arguments: those of the type that are not defaults.
-        notes: what a person should look at.
-        left_out: whether the network does not read it.
-    """
-
-    name: str
-    key: str
-    type: str | None
-    arguments: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
-    left_out: bool = False
+    name: str  # in the file
+    key: str  # its name in the spec
+    type: str | None  # None if no type fits
+    arguments: Mapping[str, Any]  # those of the type that are not defaults
+    notes: tuple[str, ...] = ()  # what a person should look at
+    left_out: bool = False  # whether the network does not read it
     width: int = 1
 
 
@@ -302,22 +292,14 @@ class CannotSuggest(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted.
+    """What is predicted."""
 
-    Attributes:
-        name: in the file.
-        key: the head's name.
-        units: of the last layer.
-        has_texts: whether its values are texts, from which labels are learnt.
-        missing: the number of rows without a target, which are dropped.
-    """
-
-    name: str
-    key: str
+    name: str  # in the file
+    key: str  # the head's name
     task: Task
-    units: int
-    has_texts: bool
-    missing: int
+    units: int  # of the last layer
+    has_texts: bool  # whether its values are texts, from which labels are learnt
+    missing: int  # the number of rows without a target, which are dropped
     notes: tuple[str, ...] = ()
 
     @property
@@ -328,51 +310,37 @@ class Target:
 
 @dataclass(frozen=True)
 class Network:
-    """Sizes of the network and of its training.
+    """Sizes of the network and of its training."""
 
-    Attributes:
-        units: of each hidden layer.
-        dropout: the rate after each hidden layer.
-        penalty: the factor of the L2 penalty on the kernels of hidden layers; 0 for none.
-        decays: whether the last layer begins with zeros, and the learning rate falls when validation gets no better.
-        held_out: the fraction of the rows that validate.
-    """
-
-    units: tuple[int, ...]
-    dropout: float
+    units: tuple[int, ...]  # of each hidden layer
+    dropout: float  # the rate after each hidden layer
     learning_rate: float
     batch_size: int
     epochs: int
     patience: int
-    penalty: float = 0.0
+    penalty: float = 0.0  # the factor of the L2 penalty on the kernels of hidden layers; 0 for none
+    # whether the last layer begins with zeros, and the learning rate falls when validation gets no better
     decays: bool = False
-    held_out: float = 0.15
+    held_out: float = 0.15  # the fraction of the rows that validate
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """All decisions.
+    """All decisions."""
 
-    Attributes:
-        record: the name of the record.
-        warnings: what should be read before training.
-        form: lines of the spec that say how the table's text is read.
-    """
-
-    record: str
+    record: str  # the name of the record
     columns: tuple[Column, ...]
     target: Target
     network: Network
     rows: int
-    warnings: tuple[str, ...] = ()
-    form: Sequence[str] = ()
+    warnings: tuple[str, ...] = ()  # what should be read before training
+    form: Sequence[str] = ()  # lines of the spec that say how the table's text is read
 
 
 def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
     """Return the kind of task that fits a target; ``task`` is checked.
 
-    Raises:
-        CannotSuggest: there is no such column, no task fits its values, or there are more columns than a spec names.
+    Raises CannotSuggest: there is no such column, no task fits its values, or there are more columns than a spec names.
     """
     if len(profile.columns) > _MOST_COLUMNS:
         raise CannotSuggest(
@@ -431,12 +399,8 @@ def _fit_units(column: ColumnProfile) -> bool:
 def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str]) -> Suggestion:
     """Decide how a table becomes a spec.
 
-    Args:
-        task: from :func:`task_of`.
-        leaks: from :func:`graphspec.data.odd_values.leaks`.
-
-    Raises:
-        CannotSuggest: no column is left to learn from.
+    ``task``: from :func:`task_of`; ``leaks``: from :func:`graphspec.data.odd_values.leaks`. Raises CannotSuggest: no
+    column is left to learn from.
     """
     taken: set[str] = set()
     head = free_name(target, taken, "target")

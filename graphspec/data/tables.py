@@ -51,8 +51,7 @@ _BLOCK_BYTES = 1 << 20  # bytes read at a time
 class Delimited(Table):
     """A table with a header, its cells separated by one of ``,;|`` and tab.
 
-    Args:
-        form: how its text is read. Only numbers are: texts stay as they are written.
+    ``form``: how its text is read. Only numbers are: texts stay as they are written.
     """
 
     hint = "a table starts with a line of column names"
@@ -246,8 +245,7 @@ _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
 # Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
 _MAX_LINE = 1 << 24
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
-_TIMES = ("date", "time", "timestamp")
-"""Beginnings of the names of types of dates and times."""
+_TIMES = ("date", "time", "timestamp")  # beginnings of the names of types of dates and times
 _NESTED = frozenset(("struct", "map", "union"))
 
 
@@ -406,8 +404,7 @@ _EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__")
 class Column:
     """A column of a library as a stream of rows with the single field ``values``; nothing is copied.
 
-    Raises:
-        NotImplementedError: the column has a type that nanoarrow does not copy.
+    Raises NotImplementedError: the column has a type that nanoarrow does not copy.
     """
 
     def __init__(self, value: Any) -> None:
@@ -436,9 +433,8 @@ class Column:
 class Frame(Typed):
     """A frame in memory, read like a table in a file.
 
-    Args:
-        value: what has ``__arrow_c_stream__``.
-        wanted: the columns to copy if the value can be exported only once; None if it can be exported again and again.
+    ``value``: what has ``__arrow_c_stream__``; ``wanted``: the columns to copy if the value can be exported only once;
+    None if it can be exported again and again.
     """
 
     hint = "give the columns as NumPy arrays"
@@ -513,8 +509,7 @@ def _is_column(value: Any) -> bool:
 def columns_of(frame: Any, wanted: Iterable[str]) -> dict[str, Any]:
     """Return those of the wanted columns that a frame has: for each, a :class:`FrameColumn` or an array.
 
-    Raises:
-        UsageError: the frame exports nothing that can be read.
+    Raises UsageError: the frame exports nothing that can be read.
     """
     names = getattr(frame, "column_names", None)
     names = getattr(frame, "columns", None) if names is None else names

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
 
 # Label sequences, the targets of CTC: texts as ids, a label for each character; checks; time steps.
-BLANK = ""
-"""The label of class 0 where labels are learnt: between two letters, and where no letter is."""
+BLANK = ""  # the label of class 0 where labels are learnt: between two letters, and where no letter is
 _SEQUENCE_ROWS = 1 << 12  # texts that are arrays of characters at a time
 
 
@@ -42,12 +41,8 @@ def learn_alphabet(targets: Strings, rows: Array | None = None) -> list[str]:
 def encode_texts(targets: Strings, labels: Sequence[str], *, learnt: bool, rows: Array | None = None) -> Array:
     """Return the class ids of the characters of texts, (rows, longest), padded with 0; ``labels`` begin with the blank.
 
-    Args:
-        learnt: whether the labels were learnt from the training rows.
-        rows: by default all.
-
-    Raises:
-        DataError: GS511 (GS506 if the labels are given), a character is not a label; GS405, a label is no character.
+    ``learnt``: whether the labels were learnt from the training rows; ``rows``: by default all. Raises DataError: GS511
+    (GS506 if the labels are given), a character is not a label; GS405, a label is no character.
     """
     if longer := [label for label in labels[1:] if len(label) != 1]:
         text = f"contains texts, each character of which is a label, but the head has the label '{longer[0]}'"
@@ -185,8 +180,7 @@ def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
 def encode_labels(targets: Strings, labels: Sequence[str], rows: Array | None = None) -> Array:
     """Return the class ids of rows (by default of all), int64.
 
-    Raises:
-        DataError: GS511, a text is not among the labels.
+    Raises DataError: GS511, a text is not among the labels.
     """
     ids = {label: k for k, label in enumerate(labels)}
     found = np.empty(len(targets) if rows is None else len(rows), np.int64)
@@ -310,8 +304,7 @@ def problem_of(missing: Array, place: Callable[[int], str], *, in_file: bool) ->
 def keep_rows(data: Dataset, keep: Array, allocate: Allocate | None = None) -> Dataset:
     """Return a dataset that contains only the rows of a mask; they are copied.
 
-    Raises:
-        DataError: GS602, there is too little memory for a copy of a memory-mapped file.
+    Raises DataError: GS602, there is too little memory for a copy of a memory-mapped file.
     """
     budget, count = MemoryBudget(), int(np.count_nonzero(keep))
 

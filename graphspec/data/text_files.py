@@ -26,11 +26,7 @@ _MAX_LINE = 1 << 24  # characters: longer lines are read in pieces, since a smal
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file to read its bytes.
-
-    Raises:
-        DataError: GS501 if a compressed file is damaged, when that is noticed.
-    """
+    """Open a file to read its bytes. Raises DataError: GS501 if a compressed file is damaged, when that is noticed."""
     if path.suffix.lower() != ".gz":
         with path.open("rb") as file:
             yield file
@@ -52,8 +48,7 @@ def opened_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrappe
 def decoded(path: Path, encoding: str) -> Iterator[str]:
     """Yield the text of a file, block by block.
 
-    Raises:
-        DataError: GS501 for the first line that is not in this encoding.
+    Raises DataError: GS501 for the first line that is not in this encoding.
     """
     decoder, line = codecs.getincrementaldecoder(encoding)(), 1
     with opened(path) as file:
@@ -101,8 +96,7 @@ def header(path: Path, separator: str | None = None) -> tuple[str, list[str], in
 
     The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
 
-    Raises:
-        DataError: GS501, the file begins with the mark of another encoding.
+    Raises DataError: GS501, the file begins with the mark of another encoding.
     """
     with opened_text(path, "utf-8-sig") as file:
         start = bytes(file.buffer.read(4))
@@ -130,19 +124,12 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Scan(NamedTuple):
-    """Properties of a file's bytes.
+    """Properties of a file's bytes."""
 
-    Attributes:
-        rows: the number of line ends plus one, an upper bound of the number of rows.
-        underscore: whether the file contains ``_``.
-        longest: bytes of the longest line, to within a block of 1 MiB.
-        lines: the number of lines; None if there are quotes, or other line ends than LF and CRLF.
-    """
-
-    rows: int
-    underscore: bool
-    longest: int
-    lines: int | None
+    rows: int  # the number of line ends plus one, an upper bound of the number of rows
+    underscore: bool  # whether the file contains ``_``
+    longest: int  # bytes of the longest line, to within a block of 1 MiB
+    lines: int | None  # the number of lines; None if there are quotes, or other line ends than LF and CRLF
 
 
 def scan(path: Path) -> Scan:
@@ -243,8 +230,7 @@ GROUPED = {",": ",", ".": r"\.", " ": r"[ \x{a0}\x{202f}]", "'": r"['\x{2019}]"}
 _UNITS = rf"(?:%|{_CURRENCY})"
 _AMOUNT = re.compile(rf"[+-]?\s*({_UNITS})?\s*([+-]?[\d.,'’\u00a0\u202f ]*\d(?:[eE][+-]?\d+)?)\s*({_UNITS})?")
 _MARKS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-MOSTLY = 0.9
-"""A column of texts with at least this part of numbers is one of numbers with words among them."""
+MOSTLY = 0.9  # a column of texts with at least this part of numbers is one of numbers with words among them
 _LONGEST = 40  # characters of such a text
 
 

@@ -26,9 +26,8 @@ _SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)
 class Analysis:
     """One version of a document. Everything is computed once, when it is first asked for.
 
-    Args:
-        text: the text in the editor, which may differ from that of the file.
-        name: the path of the file, to whose folder the paths in the spec are relative.
+    ``text``: the text in the editor, which may differ from that of the file; ``name``: the path of the file, to whose
+    folder the paths in the spec are relative.
     """
 
     def __init__(self, text: str, name: str) -> None:
@@ -117,20 +116,13 @@ class Analysis:
 
 # Where the cursor is in a text that may be half written: at a key or at a value, and of which mapping or list.
 class Cursor(NamedTuple):
-    """A place where something may be written.
-
-    Attributes:
-        container: the mapping or list that has or gets the entry.
-        entry: the entry at the cursor; None for a new one.
-        token: what is written there already.
-        as_mapping: whether a key at this place would begin a mapping, which is the value.
-    """
+    """A place where something may be written."""
 
     role: Literal["key", "value"]
-    container: Node
-    entry: Entry | None
-    token: Span
-    as_mapping: bool = False
+    container: Node  # the mapping or list that has or gets the entry
+    entry: Entry | None  # the entry at the cursor; None for a new one
+    token: Span  # what is written there already
+    as_mapping: bool = False  # whether a key at this place would begin a mapping, which is the value
 
 
 def locate(analysis: Analysis, offset: int) -> Cursor | None:
@@ -260,17 +252,12 @@ class Related:
 
 @dataclass(frozen=True)
 class Shown:
-    """A diagnostic, as an editor shows it.
-
-    Attributes:
-        message: a sentence, the nodes with their shapes, and how to fix it.
-        related: the nodes, and the lines that the message names.
-    """
+    """A diagnostic, as an editor shows it."""
 
     diagnostic: Diagnostic
     span: Span
-    message: str
-    related: list[Related] = field(default_factory=list)
+    message: str  # a sentence, the nodes with their shapes, and how to fix it
+    related: list[Related] = field(default_factory=list)  # the nodes, and the lines that the message names
 
 
 def place_of(analysis: Analysis, diagnostic: Diagnostic) -> Span:

@@ -234,21 +234,14 @@ ItemKind = Literal["key", "class", "word", "name", "variable"]
 
 @dataclass(frozen=True)
 class Item:
-    """Something to write.
-
-    Attributes:
-        edit: what is replaced, and by what.
-        detail: a type, or what is special about it.
-        text: a description in Markdown.
-        rank: items of a lower rank come first.
-    """
+    """Something to write."""
 
     label: str
     kind: ItemKind
-    edit: Edit
-    detail: str = ""
-    text: str = ""
-    rank: int = 1
+    edit: Edit  # what is replaced, and by what
+    detail: str = ""  # a type, or what is special about it
+    text: str = ""  # a description in Markdown
+    rank: int = 1  # items of a lower rank come first
 
 
 def complete(analysis: Analysis, offset: int) -> list[Item]:

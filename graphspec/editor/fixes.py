@@ -204,17 +204,12 @@ _WORDS = (
 
 
 class Proposal(NamedTuple):
-    """Edits with a title.
-
-    Attributes:
-        paths: the values that they change.
-        written: the value in which new mistakes would be the edits' own.
-    """
+    """Edits with a title."""
 
     title: str
     edits: tuple[Edit, ...]
-    paths: tuple[str, ...]
-    written: str
+    paths: tuple[str, ...]  # the values that they change
+    written: str  # the value in which new mistakes would be the edits' own
 
 
 class Target(NamedTuple):
@@ -638,27 +633,20 @@ def _at_line(analysis: Analysis, diagnostic: Diagnostic) -> Node | None:
     return next((entry.node for entry in layer_entries(analysis) if entry.start <= at <= entry.end), None)
 
 
-_TRIED = 12
-"""The most edits that are checked for one diagnostic."""
+_TRIED = 12  # the most edits that are checked for one diagnostic
 _TRIED_IF_LARGE = 3
-_LARGE = 60_000
-"""Characters of a text from which a check takes long: fewer edits are tried."""
+_LARGE = 60_000  # characters of a text from which a check takes long: fewer edits are tried
 _OFFERED = 3
 _NEW_MISTAKES = (Code.UNREADABLE_DOCUMENT, Code.UNKNOWN_KEY, Code.WRONG_TYPE, Code.DUPLICATE_KEY, Code.MISSING_KEY)
 
 
 @dataclass(frozen=True)
 class Fix:
-    """An edit after which a diagnostic is gone.
+    """An edit after which a diagnostic is gone."""
 
-    Attributes:
-        title: what it does, as the editor's menu shows it.
-        paths: the values that it changes, with all below them.
-    """
-
-    title: str
+    title: str  # what it does, as the editor's menu shows it
     edits: tuple[Edit, ...]
-    paths: tuple[str, ...]
+    paths: tuple[str, ...]  # the values that it changes, with all below them
     diagnostic: Diagnostic
 
 

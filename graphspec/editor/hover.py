@@ -32,19 +32,13 @@ _CHILDREN: dict[str, OutlineKind] = {
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a document.
-
-    Attributes:
-        detail: a type or a loss.
-        whole: the place of all of it.
-        name_span: the place of its name, within ``whole``.
-    """
+    """A part of a document."""
 
     name: str
     kind: OutlineKind
-    detail: str
-    whole: Span
-    name_span: Span
+    detail: str  # a type or a loss
+    whole: Span  # the place of all of it
+    name_span: Span  # the place of its name, within ``whole``
     children: list[Section] = field(default_factory=list)
 
 
@@ -91,10 +85,8 @@ def _detail(entry: Entry, kind: OutlineKind) -> str:
 
 
 # The output shapes of the nodes that an entry of a spec stands for: hints after its line, texts under the mouse.
-_SHOWN = 3
-"""The most shapes that a hint shows."""
-_DEPTH = 40
-"""The deepest nesting of blocks whose outputs are followed."""
+_SHOWN = 3  # the most shapes that a hint shows
+_DEPTH = 40  # the deepest nesting of blocks whose outputs are followed
 
 
 class Hint(NamedTuple):
@@ -194,8 +186,7 @@ def _hint_of(found: list[Result]) -> str:
     return " | ".join(shapes[:_SHOWN]) + (" | …" if len(shapes) > _SHOWN else "")
 
 
-_INSTANCES = 4
-"""The most concrete nodes that a text lists."""
+_INSTANCES = 4  # the most concrete nodes that a text lists
 
 
 class Hover(NamedTuple):

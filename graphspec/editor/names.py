@@ -14,8 +14,7 @@ from graphspec.vocabulary.layers import LAYERS
 
 SymbolKind = Literal["input", "column", "node", "block", "variable", "head"]
 _VARIABLE = re.compile(r"(?<!\$)\$\{\s*([\w.-]+)\s*\}")
-_MAX_SHARES = 20
-"""The most shares of shares that are followed to a block."""
+_MAX_SHARES = 20  # the most shares of shares that are followed to a block
 
 
 class Rejected(Exception):  # noqa: N818 (it is an answer to the user, not a failure)
@@ -24,19 +23,13 @@ class Rejected(Exception):  # noqa: N818 (it is an answer to the user, not a fai
 
 @dataclass(eq=False)
 class Symbol:
-    """What a name stands for.
-
-    Attributes:
-        span: the place of the name where it is declared.
-        node: the mapping of a node, an input or a block; the value of a variable.
-        scope: the scope in which it is declared.
-    """
+    """What a name stands for."""
 
     name: str
     kind: SymbolKind
-    span: Span
-    node: Node
-    scope: Scope
+    span: Span  # the place of the name where it is declared
+    node: Node  # the mapping of a node, an input or a block; the value of a variable
+    scope: Scope  # the scope in which it is declared
 
 
 @dataclass(eq=False)
@@ -125,8 +118,7 @@ def references(analysis: Analysis, offset: int, *, declaration: bool = True) -> 
 def rename(analysis: Analysis, offset: int, name: str) -> list[Edit]:
     """Return the edits that give the symbol at an offset another name.
 
-    Raises:
-        Rejected: there is no name at this place, or the new one is not possible.
+    Raises Rejected: there is no name at this place, or the new one is not possible.
     """
     found = occurrence_at(analysis, offset)
     if found is None:

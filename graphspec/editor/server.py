@@ -154,8 +154,7 @@ def inlay_hint(analysis: Analysis, hint: Hint, encoding: Encoding) -> lsp.InlayH
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DELAY = 0.15
-"""Seconds without a key after which a changed document is checked."""
+DELAY = 0.15  # seconds without a key after which a changed document is checked
 _REQUEST_FAILED = -32803
 _TRIGGERS = [" ", "{", "[", '"', "$"]
 
@@ -173,8 +172,7 @@ class _Open:
 class Server(LanguageServer):
     """A server for specs.
 
-    Args:
-        data: whether data files are read and checked, too, when a document is opened and when it is saved.
+    ``data``: whether data files are read and checked, too, when a document is opened and when it is saved.
     """
 
     def __init__(self, *, data: bool = False) -> None:

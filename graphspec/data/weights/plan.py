@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from graphspec.language.tree import Tree
 
 # Open a file of weights: what it holds, and why others are refused.
-WEIGHTS = "weights.safetensors"
-"""The file of a run that has its weights."""
+WEIGHTS = "weights.safetensors"  # the file of a run that has its weights
 _ANY = "name a file .safetensors or .npz, or a run directory"
 _TORCH = (
     'import torch, safetensors.torch as s; d = torch.load({old}, map_location="cpu", weights_only=True); '
@@ -61,15 +60,10 @@ _CONVERTED = {
 
 @dataclass(frozen=True)
 class Contents:
-    """The arrays of a file.
+    """The arrays of a file."""
 
-    Attributes:
-        path: the file, of a run the one with its weights.
-        arrays: their descriptions by name; of an array with an unknown dtype, the dtype.
-    """
-
-    path: Path
-    arrays: Mapping[str, ArrayFile | str]
+    path: Path  # the file, of a run the one with its weights
+    arrays: Mapping[str, ArrayFile | str]  # their descriptions by name; of an array with an unknown dtype, the dtype
     state: tuple[int, int]
 
     def unchanged(self) -> bool:
@@ -88,8 +82,7 @@ class Contents:
 def open_weights(path: Path) -> Contents:
     """Return what a file, or the weights of a run, holds; only descriptions are read.
 
-    Raises:
-        ProblemError: GS501, it cannot be read, or has another format; GS504, it contains Python objects.
+    Raises ProblemError: GS501, it cannot be read, or has another format; GS504, it contains Python objects.
     """
     name = path.name.lower()
     try:
@@ -163,9 +156,7 @@ def missing(
 ) -> list[Diagnostic]:
     """Return the problem of weights that a file lacks.
 
-    Args:
-        size: how many weights the file is for.
-        free: its arrays that no other weight needs.
+    ``size``: how many weights the file is for; ``free``: its arrays that no other weight needs.
     """
     names = [weight.name for weight, _ in absent]
     every = len(absent) == size
@@ -323,8 +314,7 @@ class Taken:
     def values(self) -> Array:
         """Return the weight's values, which are read now.
 
-        Raises:
-            ProblemError: they cannot be read, or are not finite.
+        Raises ProblemError: they cannot be read, or are not finite.
         """
         made = self.recipe.convert([converted(array.read(), "float32") for _, array in self.arrays])
         return np.ascontiguousarray(made).reshape(self.weight.shape)
@@ -332,20 +322,14 @@ class Taken:
 
 @dataclass(slots=True)
 class FilePlan:
-    """What one file gives.
-
-    Attributes:
-        new: the weights that it does not give, and why, in a few words.
-        left_over: the arrays that no weight needs.
-        size: how many weights it is for.
-    """
+    """What one file gives."""
 
     file: WeightFile
     contents: Contents
-    size: int
+    size: int  # how many weights it is for
     taken: list[Taken] = field(default_factory=list)
-    new: dict[str, str] = field(default_factory=dict)
-    left_over: list[str] = field(default_factory=list)
+    new: dict[str, str] = field(default_factory=dict)  # the weights that it does not give, and why, in a few words
+    left_over: list[str] = field(default_factory=list)  # the arrays that no weight needs
 
     def report(self, sha256: str = "") -> InitialWeights:
         """Return what the file gives; ``sha256`` is its hash if it was read."""
@@ -355,9 +339,8 @@ class FilePlan:
     def values(self) -> Iterator[tuple[str, Array]]:
         """Yield the weights that the file gives, one after the other.
 
-        Raises:
-            SpecError: an array has values that are no weights.
-            UsageError: the file has changed since it was opened.
+        Raises SpecError: an array has values that are no weights. Raises UsageError: the file has changed since it was
+        opened.
         """
         if not self.contents.unchanged():
             raise UsageError(f"{self.contents.path} has changed while it was used; start again")
@@ -375,8 +358,7 @@ class FilePlan:
 def plan_weights(spec: Spec, graph: Graph, *, complete: bool) -> tuple[list[FilePlan], list[Diagnostic]]:
     """Return what each file of initial weights gives, and the problems of the files.
 
-    Args:
-        complete: whether all nodes were lowered; otherwise weights may be absent, and nothing is said of patterns.
+    ``complete``: whether all nodes were lowered; otherwise weights may be absent, and nothing is said of patterns.
     """
     files = spec.weight_files
     groups = _grouped(files, _weights(spec.nodes, graph))
@@ -495,23 +477,14 @@ _IN_A_LINE = 4  # weights or arrays that a line names
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a file of initial weights gives.
+    """What a file of initial weights gives."""
 
-    Attributes:
-        file: the file or the run, as the spec writes it.
-        node: the node or block instance whose weights they are; empty for the whole network.
-        taken: by weight, the names of the arrays in the file that it starts from.
-        new: the weights that start new, each with the reason.
-        left_over: the arrays of the file that no weight needs.
-        sha256: the hash of the file that was read; empty before that.
-    """
-
-    file: str
-    node: str
-    taken: Mapping[str, tuple[str, ...]]
-    new: Mapping[str, str]
-    left_over: Sequence[str]
-    sha256: str = ""
+    file: str  # the file or the run, as the spec writes it
+    node: str  # the node or block instance whose weights they are; empty for the whole network
+    taken: Mapping[str, tuple[str, ...]]  # by weight, the names of the arrays in the file that it starts from
+    new: Mapping[str, str]  # the weights that start new, each with the reason
+    left_over: Sequence[str]  # the arrays of the file that no weight needs
+    sha256: str = ""  # the hash of the file that was read; empty before that
 
     def __str__(self) -> str:
         whose = f" of '{self.node}'" if self.node else ""

@@ -69,17 +69,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An array of a file.
+    """An array of a file."""
 
-    Attributes:
-        names: its names, the likeliest first; of a module's array, what follows the module's name.
-        shape: the shape that it must have.
-        loose: axes of size 1 do not count.
-    """
-
-    names: tuple[str, ...]
-    shape: Shape
-    loose: bool = False
+    names: tuple[str, ...]  # its names, the likeliest first; of a module's array, what follows the module's name
+    shape: Shape  # the shape that it must have
+    loose: bool = False  # axes of size 1 do not count
 
     def fits(self, shape: Shape) -> bool:
         """Return whether an array of this shape fits; sizes that are still to be learnt fit any."""
@@ -101,25 +95,18 @@ def first_of(arrays: Sequence[Array]) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to make a weight.
+    """One way to make a weight."""
 
-    Attributes:
-        part: the beginning of the role that is a module of its own in the file, such as ``query`` of ``query/kernel``.
-        sources: the arrays that are needed, all of them.
-        convert: makes the weight from their values, up to a reshape.
-    """
-
-    sources: tuple[Source, ...]
-    convert: Callable[[Sequence[Array]], Array] = first_of
+    sources: tuple[Source, ...]  # the arrays that are needed, all of them
+    convert: Callable[[Sequence[Array]], Array] = first_of  # makes the weight from their values, up to a reshape
+    # the beginning of the role that is a module of its own in the file, such as ``query`` of ``query/kernel``
     part: str = ""
 
 
 def permuted(shape: Shape, perm: Sequence[int], names: tuple[str, ...], part: str = "") -> Recipe:
     """Return the recipe of a weight whose axes are those of an array in another order.
 
-    Args:
-        shape: our shape.
-        perm: for each of our axes, the axis of the array.
+    ``shape``: our shape; ``perm``: for each of our axes, the axis of the array.
     """
     theirs = tuple(shape[perm.index(axis)] for axis in range(len(perm)))
     return Recipe((Source(names, theirs),), lambda arrays: arrays[0].transpose(perm), part)
@@ -135,8 +122,7 @@ def gates_reordered(array: Array, order: Sequence[int]) -> Array:
 
 # PyTorch's names and layouts of the weights of our layers. A module ``fc`` of PyTorch has arrays such as ``fc.weight``. Each
 # function returns, for a weight of a layer, the ways to make it from a module's arrays; none if PyTorch has no such weight.
-IGNORED = "num_batches_tracked"
-"""The counter of BatchNorm, which says nothing here."""
+IGNORED = "num_batches_tracked"  # the counter of BatchNorm, which says nothing here
 _WEIGHT, _BIAS = ("weight",), ("bias",)
 _NORM = {
     "gamma": ("weight", "gamma", "scale"),
@@ -152,8 +138,7 @@ _GATES = {"LSTMCell": (0, 1, 2, 3), "GRUCell": (1, 0, 2), "SimpleRNNCell": (0,)}
 def recipes(layer: Layer, role: str, shape: Shape, stack: int = 0) -> list[Recipe]:
     """Return the ways to make the weight ``role`` of a layer, the likeliest first.
 
-    Args:
-        stack: which layer of a recurrent module with ``num_layers`` it is.
+    ``stack``: which layer of a recurrent module with ``num_layers`` it is.
     """
     from graphspec.vocabulary.layers.attention import MultiHeadAttention, ProjectedAttention
     from graphspec.vocabulary.layers.core import Dense, Embedding
@@ -328,17 +313,11 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A name in the file.
+    """A name in the file."""
 
-    Attributes:
-        whole: the name as ``map`` writes it, still with our role at its end if ``ours`` is not empty.
-        ours: the part at its end that is of our name.
-        pattern: the pattern that it comes from; None without one.
-    """
-
-    whole: str
-    ours: str
-    pattern: str | None = None
+    whole: str  # the name as ``map`` writes it, still with our role at its end if ``ours`` is not empty
+    ours: str  # the part at its end that is of our name
+    pattern: str | None = None  # the pattern that it comes from; None without one
 
 
 def ways(file: WeightFile, weight: Weight) -> list[Way]:
