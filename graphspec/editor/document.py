@@ -154,6 +154,11 @@ class Node:
         node = self.get(key)
         return node.text if node is not None and node.kind == "scalar" else None
 
+    def below(self, key: str) -> list[Entry]:
+        """Return the entries of the value of a key; none without one."""
+        node = self.get(key)
+        return [] if node is None else node.entries
+
     @property
     def parent(self) -> Node | None:
         """The mapping or list around this value."""
@@ -172,6 +177,10 @@ class Node:
             steps.append(node.entry)
             node = node.entry.parent
         return steps[::-1]
+
+    def keys(self) -> list[str]:
+        """Return the keys from the top to this value; an item has an empty one."""
+        return [entry.key or "" for entry in self.steps()]
 
     def walk(self) -> Iterator[Node]:
         """Yield this value and all values in it."""
