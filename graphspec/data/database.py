@@ -20,6 +20,7 @@ from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import numpy_dtype
 
 if TYPE_CHECKING:
+    from graphspec.data.source import Filled
     from graphspec.graph.ir.graph import Array
 
 # Record batches of the Arrow C stream interface as NumPy arrays.
@@ -375,10 +376,10 @@ class Table(Relation, Source):
             capsule = self.connection.sql(text).__arrow_c_stream__()
         return batches(capsule)
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         if not requests:
             return {}
-        found: dict[str, Array | Strings | Problems] = {}
+        found: Filled = {}
         overrides: Overrides = {}
         waiting = list(requests)
         while waiting:  # again for requests whose columns must be read in another way
@@ -397,7 +398,7 @@ class Table(Relation, Source):
             found |= {name: result for name, result in results.items() if name not in {r.name for r in waiting}}
         return found
 
-    def _pass(self, requests: Sequence[Request], overrides: Overrides) -> dict[str, Array | Strings | Problems]:
+    def _pass(self, requests: Sequence[Request], overrides: Overrides) -> Filled:
         """Read the table once; columns that must be read again are added to ``overrides``."""
         with self.reading():
             self.prepare(requests, overrides)

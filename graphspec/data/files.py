@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.data.database import Relation
+    from graphspec.data.source import Filled
     from graphspec.language.declarations import DataSource
 
 
@@ -130,7 +131,7 @@ class Files(Source):
                 source = self._open(path, self.max_rows)
             yield path, source
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         parts: dict[str, list[Any]] = {r.name: [] for r in requests}
         problems: dict[str, Problems] = {r.name: {} for r in requests}
         rows = 0

@@ -24,7 +24,6 @@ from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
 from graphspec.data.source import (
     DataError,
     MemoryBudget,
-    Problems,
     Request,
     Source,
     View,
@@ -35,7 +34,7 @@ from graphspec.data.source import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.data.source import DataSignature
+    from graphspec.data.source import DataSignature, Filled
     from graphspec.language.declarations import DataSource
 
 # Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one,
@@ -267,8 +266,8 @@ class Folder(Source):
         self.paths = self.paths[:max_rows]
         self.decoded: dict[str, Decoded] = {}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        found: dict[str, Array | Strings | Problems] = {}
+    def fill(self, requests: Sequence[Request]) -> Filled:
+        found: Filled = {}
         for request in requests:
             name = request.columns[0]
             if name != self.kind or request.stacked:
@@ -401,7 +400,7 @@ class WithPictures(View):
         self._folder, self._roots = folder, roots
         self.decoded: dict[str, Decoded] = {}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         pictures = [
             r
             for r in requests

@@ -42,6 +42,7 @@ from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
     from graphspec.data.series import Series
+    from graphspec.data.source import Filled
     from graphspec.graph.ir.graph import Graph
     from graphspec.language.declarations import Spec
 
@@ -178,7 +179,7 @@ class RecordSource(Source):
         self.names: Sequence[str] = list(dict.fromkeys([*columns, *chain.from_iterable(records.rows)]))
         self.ambiguous: Mapping[str, str] = {}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         """Return the arrays by the requests' names, or the problems of each."""
         return {r.name: self._filled(r) for r in requests}
 

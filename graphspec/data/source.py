@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.strings import Strings
     from graphspec.graph.ir.graph import Array
 
+    Filled = dict[str, Array | Strings | dict[int, "DataError"]]  # arrays or ``Problems`` by the name of a request
+
 # The interface of data files, and errors of data. Nothing is ever unpickled.
 NO_ROWS = "write one row for each sample"
 NOT_SCALAR = "does not have a single value per row"
@@ -77,26 +79,17 @@ Problems = dict[int, DataError]  # errors by index of the column in a request
 class Source:
     """An opened data file."""
 
-    item = "column"
-    """The noun for a named item: ``array``, ``key`` or ``column``."""
+    item = "column"  # the noun for a named item: ``array``, ``key`` or ``column``
     names: Sequence[str]
-    ambiguous: Mapping[str, str]
-    """Names that several columns share, each with a message about the file."""
-    max_rows: int | None = None
-    """The number of rows to read from the start; None for all."""
-    of_texts = False
-    """Whether every cell is a text, as in ``.csv`` files."""
-    is_stream = False
-    """Whether more rows may follow those that are here."""
+    ambiguous: Mapping[str, str]  # names that several columns share, each with a message about the file
+    max_rows: int | None = None  # the number of rows to read from the start; None for all
+    of_texts = False  # whether every cell is a text, as in ``.csv`` files
+    is_stream = False  # whether more rows may follow those that are here
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        """Return the arrays by the requests' names, converted to their types, or the problems of each.
+    def fill(self, requests: Sequence[Request]) -> Filled:
+        """Return the arrays by the requests' names, converted to their types (texts are packed), or the problems of each.
 
-        Texts are packed.
-
-        All requested columns must exist, and none may be ambiguous.
-
-        Raises DataError: the file cannot be read.
+        All requested columns must exist, and none may be ambiguous. Raises DataError: the file cannot be read.
         """
         raise NotImplementedError
 
@@ -160,9 +153,8 @@ def placed(error: DataError, place: Callable[[int], str]) -> DataError:
 
 def ragged(length: int, row: int, other: int | None) -> DataError:
     """Return GS503 for lists of different lengths."""
-    found = "none" if other is None else other
-    text = f"has lists of different lengths: {length} values in {at(0)}, {found} in {at(row)}"
-    return wrong_shape(text, "pad them to one length")
+    text = f"{length} values in {at(0)}, {'none' if other is None else other} in {at(row)}"
+    return wrong_shape(f"has lists of different lengths: {text}", "pad them to one length")
 
 
 class MemoryBudget:
@@ -180,15 +172,13 @@ class MemoryBudget:
         self._reserved += nbytes
         if self._reserved > self._free:
             text = f"needs {human(self._reserved)} of memory to be read, only {human(self._free)} is free"
-            raise DataError(
-                Code.NOT_ENOUGH_MEMORY, text, "use fewer rows or columns, or an .npz file that is not compressed"
-            )
+            hint = "use fewer rows or columns, or an .npz file that is not compressed"
+            raise DataError(Code.NOT_ENOUGH_MEMORY, text, hint)
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(". ")
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
 
 
 # Rows with the same problem, counted, and the first values.
@@ -287,7 +277,5 @@ class DataSignature:
 
     def extras(self) -> list[str]:
         """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
-        heads = list(self.targets)
-        return [h + WEIGHT for h in self.weighted] + [
-            h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)
-        ]
+        weights = [head + WEIGHT for head in self.weighted]
+        return weights + [h + suffix for h in self.targets if h in self.ctc for suffix in (LENGTH, STEPS)]

@@ -19,7 +19,7 @@ from graphspec.base.arrays.memory import human
 from graphspec.base.errors import UsageError
 from graphspec.data.convert import MISSING_TEXTS, is_missing, texts_among
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
-from graphspec.data.source import DataError, Problems, Request, at, lossy, unreadable
+from graphspec.data.source import DataError, Request, at, lossy, unreadable
 from graphspec.data.text_files import (
     GROUPED,
     Scan,
@@ -35,8 +35,7 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.declarations import TextForm
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.strings import Strings
-    from graphspec.graph.ir.graph import Array
+    from graphspec.data.source import Filled
 
 # ``.csv`` and ``.tsv`` files. Every cell is text; a column is numeric only if all its cells are.
 
@@ -545,10 +544,10 @@ def column_or_value(value: Any) -> Any:
 
 def fill_from_frames(
     wanted: Mapping[str, tuple[Request, FrameColumn]],
-) -> dict[str, Array | Strings | Problems]:
+) -> Filled:
     """Return the arrays of requests by name, or their problems; each frame is read once for all its columns."""
     frames = {id(column.frame): column.frame for _, column in wanted.values()}
-    found: dict[str, Array | Strings | Problems] = {}
+    found: Filled = {}
     for key, frame in frames.items():
         requests = [replace(r, columns=[c.column]) for r, c in wanted.values() if id(c.frame) == key]
         try:

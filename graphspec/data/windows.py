@@ -15,7 +15,7 @@ from graphspec.data.source import DataError, Problems, Request, Source, View, pl
 from graphspec.graph.ir.graph import Array, Type
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.strings import Strings
+    from graphspec.data.source import Filled
     from graphspec.language.declarations import Windows
 
 
@@ -45,7 +45,7 @@ class WindowSource(View):
                 hint = f"it has {', '.join(source.names[:20])}"
                 raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         refused = {r.name: self._not_numbers(r) for r in requests}
         if any(refused.values()):
             return {name: problems for name, problems in refused.items() if problems}
@@ -65,7 +65,7 @@ class WindowSource(View):
             self._choose(gaps, past, future)
         except DataError as error:
             raise placed(error, self.table.place) from error.__cause__
-        arrays: dict[str, Array | Strings | Problems] = {}
+        arrays: Filled = {}
         for request in requests:
             rows = columns[request.name]
             rows = rows[: len(rows) - future] if request.is_input else rows[past:]
