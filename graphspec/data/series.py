@@ -55,11 +55,11 @@ class Instants:
 
 
 def instants(source: Source, name: str, form: str | None = None, *, days: bool = False) -> Instants:
-    """Return a column of a table as times: numbers, or ISO 8601 dates.
+    """Return a column of a table as times: numbers, or dates of ISO 8601, or of a ``form`` such as ``%d.%m.%Y``.
 
-    ``form``: the format of its dates, such as ``%d.%m.%Y``; ``days``: steps are days or longer, so dates with a time
-    zone count as their clocks show them. Raises DataError: GS505, a value is missing; GS504, one is neither a number
-    nor a date; GS105, the source is no table.
+    With ``days``, steps are days or longer, so dates with a time zone count as their clocks show them.
+
+    Raises DataError: GS505, a value is missing; GS504, one is neither a number nor a date; GS105, the source is no table.
     """
     found = source.values(name)
     missing = np.isnan(found) if found.dtype.kind == "f" else np.zeros(1, bool)
@@ -76,16 +76,17 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
     moments = np.empty(len(texts), np.int64)
     for row, text in enumerate(texts):
         try:
-            instant = _moment(text, form)
+            if form is None:
+                instant = datetime.fromisoformat(text + "-01" if _MONTH.fullmatch(text) else text)
+            elif is_date(text, form):
+                instant = datetime.strptime(text, form)
+            else:
+                raise ValueError
         except ValueError:
-            wrong = f"has '{text}' as '{name}' in {at(row)}, which is neither a number nor a date"
+            wrong = "which is neither a number nor a date" if form is None else f"not a date as `{form}`"
             hint = "write dates as `2024-12-31` or `2024-12-31T18:00`, or set `format`, such as `%d.%m.%Y`"
-            if form is not None:
-                wrong, hint = (
-                    f"has '{text}' as '{name}' in {at(row)}, not a date as `{form}`",
-                    "correct it, or `format`",
-                )
-            raise lossy(wrong, hint) from None
+            hint = hint if form is None else "correct it, or `format`"
+            raise lossy(f"has '{text}' as '{name}' in {at(row)}, {wrong}", hint) from None
         zoned.add(instant.tzinfo is not None)
         instant = instant.replace(tzinfo=UTC) if days or instant.tzinfo is None else instant.astimezone(UTC)
         moments[row] = (instant - _EPOCH) // timedelta(microseconds=1)
@@ -95,15 +96,6 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
     if days and True in zoned and (zone := _ZONE.search(like)):
         like = like[: zone.start()]  # the times are those that its clocks show
     return Instants(moments, True, like, local=True not in zoned, format=form)
-
-
-def _moment(text: str, form: str | None) -> datetime:
-    """Return the time that a text says; raise ValueError if it says none."""
-    if form is None:
-        return datetime.fromisoformat(text + "-01" if _MONTH.fullmatch(text) else text)
-    if not is_date(text, form):
-        raise ValueError(form)
-    return datetime.strptime(text, form)
 
 
 # Steps of time: the k-th time after another one, by fixed lengths or by the calendar; the usual step of a series.
@@ -135,7 +127,10 @@ def steps_between(first: Array, times: Array, every: Every) -> Array:
 
 def anchors(times: Array, groups: Array, every: Every) -> Array:
     """Return for each row of sorted groups the time from which its steps count: the first, of months the latest day."""
-    rank = _days_of_month(times) if every.months else np.zeros(len(times), np.int64)
+    rank = np.zeros(len(times), np.int64)
+    if every.months:
+        days = times.astype("datetime64[us]").astype("datetime64[D]")
+        rank = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
     order = np.lexsort((-np.arange(len(times)), rank, groups))  # the last of a group has the highest rank, and is early
     ends = np.searchsorted(groups, groups, "right") - 1
     return np.asarray(times[order][ends])
@@ -167,14 +162,8 @@ def usual_step(times: Instants, values: Array, groups: Array) -> Every | None:
 
 def changes_clocks(instant: int) -> bool:
     """Return whether clocks are often set forward or back in the hours after a time: on a Sunday of spring or autumn."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(instant))
+    moment = _EPOCH + timedelta(microseconds=int(instant))
     return moment.weekday() == 6 and moment.month in (3, 4, 9, 10, 11) and moment.hour <= 3
-
-
-def _days_of_month(times: Array) -> Array:
-    days = times.astype("datetime64[us]").astype("datetime64[D]")
-    found: Array = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
-    return found
 
 
 # The rows of a table as series: sorted by group and time, with a row for each step of time.
@@ -228,9 +217,10 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
 
 def _series(source: Source, windows: Windows, rows: int) -> Series:
     every, clock, names, groups = windows.every, None, ["the table"], None
-    if windows.group is not None:
-        names, groups = _numbered(source.values(windows.group))
-        rows = len(groups)
+    if windows.group is not None:  # its different values, sorted; a missing one is one, too
+        texts = np.array(["" if name is None else str(name) for name in source.values(windows.group).tolist()])
+        different, groups = np.unique(texts, return_inverse=True)
+        names, rows = different.tolist(), len(groups)
     times = np.arange(rows)
     if windows.order is not None:
         clock = instants(source, windows.order, windows.format, days=every is not None and every.in_days)
@@ -265,9 +255,8 @@ def _on_grid(found: Series, every: Every, usual: Every | None, windows: Windows)
     first, steps, gaps, off = _steps(found, every)
     other = usual not in (None, every)
     if len(off):
-        text = (
-            f"has {count(len(off), 'time')} off the steps of {every}, the first {_place(found, int(off[0]), windows)}"
-        )
+        times = count(len(off), "time")
+        text = f"has {times} off the steps of {every}, the first {_place(found, int(off[0]), windows)}"
         hint = f"write `every: {usual}`" if other else "correct the times, or leave out `every`"
         raise DataError(Code.IRREGULAR_STEPS, text, hint)
     rows, missing = len(found.times), int(gaps.sum())
@@ -278,8 +267,8 @@ def _on_grid(found: Series, every: Every, usual: Every | None, windows: Windows)
         if other:
             write = f"the usual step is {usual}: write `every: {usual}`"
         elif windows.missing:
-            write = f"at most {_MOST_ADDED} rows are added for each row: "
-            write += "leave out `every`, or the rows before a long gap"
+            write = "leave out `every`, or the rows before a long gap"
+            write = f"at most {_MOST_ADDED} rows are added for each row: {write}"
         raise _lacking(found, gaps, windows, write)
     before = np.repeat(np.arange(rows), np.append(gaps + 1, 1))
     since = np.arange(len(before)) - np.searchsorted(before, before)
@@ -334,13 +323,6 @@ def _place(found: Series, row: int, windows: Windows) -> str:
 
 def _group(found: Series, row: int, windows: Windows) -> str:
     return "" if windows.group is None else f" of group '{found.group_of(row)}'"
-
-
-def _numbered(names: Array) -> tuple[list[str], Array]:
-    """Return the different values of a column, sorted, and their positions for each row; a missing value is one, too."""
-    texts = np.array(["" if name is None else str(name) for name in names.tolist()])
-    different, groups = np.unique(texts, return_inverse=True)
-    return different.tolist(), groups
 
 
 # Missing values of series, filled in from the known ones before and after them.
