@@ -14,7 +14,17 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, for_request
+from graphspec.data.convert import (
+    FILL_IN,
+    Filling,
+    NumberFilling,
+    TextFilling,
+    as_data_error,
+    exact_integers,
+    for_request,
+    holds_text,
+    is_missing,
+)
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, lossy, ragged, unreadable
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import numpy_dtype
@@ -40,8 +50,8 @@ def batches(stream: Any) -> Iterator[tuple[int, list[Any]]]:
 def values(column: Any, row: int) -> Array:
     """Return a column of a batch: missing numbers are NaN, missing text is None, lists of equal length are rows.
 
-    ``row``: the index of the batch's first row. Raises DataError: GS503 for lists of different lengths, GS504 for
-    values that are neither numbers nor text.
+    ``row``: the index of the batch's first row. Raises DataError: GS503 for lists of different lengths, GS504 for values
+    that are neither numbers nor text.
     """
     return _values(column, 0, column.length, row, 1)
 
@@ -75,7 +85,7 @@ def _texts(view: Any, first: int, count: int, row: int, per_row: int) -> Strings
         return inner.reshape((count, length, *inner.shape[1:]))
     builder = StringsBuilder()
     if storage in ("string", "large_string"):
-        offsets = _buffer(view.buffer(1), np.int32 if storage == "string" else np.int64, first, count + 1)
+        offsets = _offsets(view, first, count)
         data = _buffer(view.buffer(2), np.uint8, 0, int(offsets[-1])) if count else offsets
         builder.add(data, offsets, valid)
     elif storage == "na":
@@ -86,27 +96,43 @@ def _texts(view: Any, first: int, count: int, row: int, per_row: int) -> Strings
 
 
 def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
+    """Return values; each row of the table contributes ``per_row`` of them."""
     storage, first = view.storage_type, view.offset + first
     valid = _valid(view, first, count)
     if storage in ("list", "large_list"):
-        return _rows(view, first, count, valid, row, per_row)
+        if count == 0:
+            return np.empty((0, 0))
+        start, length = _lists(view, first, count, valid, row, per_row)
+        inner = _values(view.child(0), start, count * length, row, per_row * length)
+        return inner.reshape(count, length, *inner.shape[1:])
     if storage in ("string", "large_string"):
-        return _text(view, first, count, valid)
+        offsets, array = _offsets(view, first, count), np.empty(count, object)
+        if count:
+            data = memoryview(view.buffer(2)) if offsets[-1] > offsets[0] else b""
+            array[:] = [str(data[a:b], "utf-8", "replace") for a, b in pairwise(offsets.tolist())]
+        if valid is not None:
+            array[~valid] = None
+        return array
     if storage == "bool":
-        array: Array = _bits(view.buffer(1), first, count)
+        found: Array = _bits(view.buffer(1), first, count)
     elif storage in _NUMBERS:
-        array = _buffer(view.buffer(1), _NUMBERS[storage], first, count)
+        found = _buffer(view.buffer(1), _NUMBERS[storage], first, count)
     elif storage == "na":
-        array = np.full(count, np.nan)
+        found = np.full(count, np.nan)
     else:
         raise lossy(f"contains {storage.replace('_', ' ')} values, which are not numbers", "store numbers")
-    return array if valid is None else np.where(valid, array.astype(np.float64), np.nan)
+    return found if valid is None else np.where(valid, found.astype(np.float64), np.nan)
 
 
 def _buffer(buffer: Any, dtype: Any, first: int, count: int) -> Array:
     if count == 0:
         return np.empty(0, dtype)
     return np.frombuffer(buffer, dtype, count, first * np.dtype(dtype).itemsize)
+
+
+def _offsets(view: Any, first: int, count: int) -> Array:
+    """Return where texts or lists begin, and where the last one ends."""
+    return _buffer(view.buffer(1), np.int64 if view.storage_type.startswith("large") else np.int32, first, count + 1)
 
 
 def _bits(buffer: Any, first: int, count: int) -> Array:
@@ -122,29 +148,9 @@ def _valid(view: Any, first: int, count: int) -> Array | None:
     return None if valid.all() else valid
 
 
-def _text(view: Any, first: int, count: int, valid: Array | None) -> Array:
-    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "string" else np.int64, first, count + 1)
-    array = np.empty(count, object)
-    if count:
-        data = memoryview(view.buffer(2)) if offsets[-1] > offsets[0] else b""
-        array[:] = [str(data[a:b], "utf-8", "replace") for a, b in pairwise(offsets.tolist())]
-    if valid is not None:
-        array[~valid] = None
-    return array
-
-
-def _rows(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> Array:
-    """Return lists as rows of an array; each row of the table contributes ``per_row`` of them."""
-    if count == 0:
-        return np.empty((0, 0))
-    start, length = _lists(view, first, count, valid, row, per_row)
-    inner = _values(view.child(0), start, count * length, row, per_row * length)
-    return inner.reshape(count, length, *inner.shape[1:])
-
-
 def _lists(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> tuple[int, int]:
     """Return where the elements of lists begin, and the length of all of them."""
-    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "list" else np.int64, first, count + 1)
+    offsets = _offsets(view, first, count)
     if count == 0:
         return 0, 0
     lengths = np.diff(offsets)
@@ -192,16 +198,11 @@ class Relation:
     """Rows that a query returns."""
 
     connection: Any
-    source: str
-    """The query."""
-    columns: Mapping[str, str]
-    """The columns in SQL by name."""
-    types: Mapping[str, Any]
-    """Their types by SQL."""
-    ambiguous: Mapping[str, str]
-    """Names that several columns share."""
-    of_texts = False
-    """Whether every cell is a text; else the files say the types of values."""
+    source: str  # the query
+    columns: Mapping[str, str]  # the columns in SQL by name
+    types: Mapping[str, Any]  # their types by SQL
+    ambiguous: Mapping[str, str]  # names that several columns share
+    of_texts = False  # whether every cell is a text; else the files say the types of values
 
     def reading(self) -> AbstractContextManager[None]:
         """Turn errors of the database into DataError."""
@@ -209,9 +210,7 @@ class Relation:
 
     def known_columns(self) -> Iterator[tuple[str, str, Any]]:
         """Yield the columns with a name of their own: the name, the SQL, and its type."""
-        for name, sql in self.columns.items():
-            if name not in self.ambiguous:
-                yield name, sql, self.types[sql]
+        return ((n, sql, self.types[sql]) for n, sql in self.columns.items() if n not in self.ambiguous)
 
     def query(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
         """Return the rows of ``SELECT what FROM source tail``."""
@@ -225,14 +224,13 @@ class Union(Relation):
     def __init__(self, tables: Sequence[Table], names: Sequence[str]) -> None:
         self._first, self.ambiguous, self.of_texts = tables[0], {}, tables[0].of_texts
         self.columns = {name: f"c{k}" for k, name in enumerate(names)}
-        selects = [
-            f"SELECT {', '.join(f'{t.columns[name]} AS {sql}' for name, sql in self.columns.items())} FROM ({t.source})"
-            for t in tables
-        ]
+        columns = (", ".join(f"{t.columns[name]} AS {sql}" for name, sql in self.columns.items()) for t in tables)
+        self.source = " UNION ALL ".join(
+            f"SELECT {each} FROM ({t.source})" for each, t in zip(columns, tables, strict=True)
+        )
         with self.reading():
             self.connection = new_connection()
             lock(self.connection, [t.path for t in tables])
-            self.source = " UNION ALL ".join(selects)
             relation = self.connection.sql(self.source)
             self.types = dict(zip(relation.columns, relation.types, strict=True))
 
@@ -306,9 +304,8 @@ class Table(Relation, Source):
         """Return the words for a row: its line if the file has lines, else its number from 1."""
         if self._lines_of_rows is _UNKNOWN:
             self._lines_of_rows = self.lines_of_rows()
-        if self._lines_of_rows is None or row >= len(self._lines_of_rows):
-            return row_from_1(row)
-        return f"line {self._lines_of_rows[row]:,}"
+        lines = self._lines_of_rows
+        return row_from_1(row) if lines is None or row >= len(lines) else f"line {lines[row]:,}"
 
     def lines_of_rows(self) -> Sequence[int] | None:
         """Return the line of each row; None if the rows have no lines."""
@@ -343,9 +340,11 @@ class Table(Relation, Source):
         return self
 
     def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
-        limit = "" if self.max_rows is None else f"LIMIT {self.max_rows}"
         with self.reading():
-            yield from self.blocks(self.as_written(column) if raw else self.columns[column], limit)
+            yield from self.blocks(self.as_written(column) if raw else self.columns[column], self._limit())
+
+    def _limit(self) -> str:
+        return "" if self.max_rows is None else f"LIMIT {self.max_rows}"
 
     def type_of(self, column: str) -> str:
         return str(self.types[self.columns[column]].id)
@@ -377,8 +376,6 @@ class Table(Relation, Source):
         return batches(capsule)
 
     def fill(self, requests: Sequence[Request]) -> Filled:
-        if not requests:
-            return {}
         found: Filled = {}
         overrides: Overrides = {}
         waiting = list(requests)
@@ -387,11 +384,7 @@ class Table(Relation, Source):
             try:
                 results = self._pass(waiting, overrides)
             except DataError as error:
-                if not (
-                    isinstance(error.__cause__, Exception)
-                    and _is_conversion_error(error.__cause__)
-                    and self.guard_casts()
-                ):
+                if not _is_conversion_error(error.__cause__) or not self.guard_casts():
                     raise
                 continue
             waiting = [r for r in waiting if any(overrides.get(k) != before.get(k) for k in _keys(r))]
@@ -407,24 +400,22 @@ class Table(Relation, Source):
         ways: dict[_Key, ColumnRead] = {}
         for request in requests:
             problems: Problems = {}
-            for k, column in enumerate(request.columns):
-                key = request.name, k
+            for name, k in _keys(request):
                 try:
-                    ways[key] = self.column_read(self.columns[column], request, overrides.get(key))
+                    column = self.columns[request.columns[k]]
+                    ways[name, k] = self.column_read(column, request, overrides.get((name, k)))
                 except DataError as error:
                     problems[k] = error
             packed = any(ways[key].text for key in _keys(request) if key in ways)
             filling = TextFilling(request, budget.reserve) if packed else NumberFilling(request, rows, budget.reserve)
             filling.problems.update(problems)
             fillings[request.name] = filling
-        missing: dict[_Key, int] = {}
         done = 0
         if ways:
             with self.reading():
-                done = self._read(ways, fillings, rows, missing, overrides)
+                done, missing = self._read(ways, fillings, rows, overrides)
                 for (name, k), row in missing.items():
-                    request = fillings[name].request
-                    problem = self._cell_error(request.columns[k], row, request)
+                    problem = self._cell_error(row, k, fillings[name].request)
                     if problem is None:
                         overrides[name, k] = "text"
                     else:
@@ -450,30 +441,25 @@ class Table(Relation, Source):
         return size // total + 1
 
     def _read(
-        self,
-        ways: Mapping[_Key, ColumnRead],
-        fillings: Mapping[str, Filling],
-        rows: int,
-        missing: dict[_Key, int],
-        overrides: Overrides,
-    ) -> int:
-        """Fill the arrays; return the number of rows."""
+        self, ways: Mapping[_Key, ColumnRead], fillings: Mapping[str, Filling], rows: int, overrides: Overrides
+    ) -> tuple[int, dict[_Key, int]]:
+        """Fill the arrays; return the number of rows, and a row of each column with a NULL that may be text."""
         positions = {sql: k for k, sql in enumerate(dict.fromkeys(way.sql for way in ways.values()))}
         what = ", ".join(f"{sql} AS c{k}" for sql, k in positions.items())
         size = min(max(_BATCH_BYTES // self.row_bytes(what), 1), _MAX_BATCH_ROWS)
-        done = 0
-        for count, columns in self.stream(what, size, "" if self.max_rows is None else f"LIMIT {self.max_rows}"):
+        done, missing = 0, dict[_Key, int]()
+        for count, columns in self.stream(what, size, self._limit()):
             if done + count > rows:
                 raise unreadable(f"has more rows than expected: {rows}", "write the file again")
             parts: dict[tuple[str, bool], Any] = {}
             for (name, k), way in ways.items():
-                filling = fillings[name]
+                filling, column = fillings[name], columns[positions[way.sql]]
                 if k in filling.problems:
                     continue
                 if (way.sql, way.text) not in parts:
-                    parts[way.sql, way.text] = _or_error(columns[positions[way.sql]], done, as_text=way.text)
+                    parts[way.sql, way.text] = _or_error(column, done, as_text=way.text)
                 part = parts[way.sql, way.text]
-                if way.null_may_be_text and (row := first_null(columns[positions[way.sql]])) is not None:
+                if way.null_may_be_text and (row := first_null(column)) is not None:
                     missing[name, k] = done + row
                     part = _PENDING
                 try:
@@ -484,13 +470,11 @@ class Table(Relation, Source):
             done += count
             if all(f.closed for f in fillings.values()):
                 break
-        return done
+        return done, missing
 
-    def _cell_error(self, column: str, row: int, request: Request) -> DataError | None:
+    def _cell_error(self, row: int, k: int, request: Request) -> DataError | None:
         """Return the error of a cell that is not a number; None if its column can be read as text."""
-        from graphspec.data.convert import FILL_IN, holds_text, is_missing
-
-        [(cell,)] = self.query(self.columns[column], f"LIMIT 1 OFFSET {row}")
+        [(cell,)] = self.query(self.columns[request.columns[k]], f"LIMIT 1 OFFSET {row}")
         if cell is not None and (request.labels is not None or (request.learns_labels and not request.stacked)):
             return None
         if cell is None or is_missing(cell):
@@ -503,8 +487,6 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
     if isinstance(part, DataError) or way.text or request.type.dtype == "bool" or request.type.is_float:
         return part
     if way.integers:
-        from graphspec.data.convert import exact_integers
-
         try:
             return exact_integers(part.tolist(), np.dtype(request.type.dtype), first, gaps=request.gaps)
         except DataError as error:
@@ -512,9 +494,9 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
     if way.rounded_to_doubles and part.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             large = np.abs(part) >= _EXACT
+        if large.any() and part.ndim == 1:
+            raise ReadAgain("integers")
         if large.any():
-            if part.ndim == 1:
-                raise ReadAgain("integers")
             text = "has integers that were rounded: a double represents them up to 2^53 = 9007199254740992"
             return lossy(text, "write only integers into the lists")
     return part
@@ -571,6 +553,6 @@ def _message_of(error: BaseException) -> str:
     return first[:_MAX_MESSAGE].rstrip(". ")
 
 
-def _is_conversion_error(error: BaseException) -> bool:
+def _is_conversion_error(error: BaseException | None) -> bool:
     """Return whether a value did not convert to the type of its column."""
     return "Conversion Error: " in str(error)[:200]
