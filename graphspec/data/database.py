@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
@@ -274,6 +275,12 @@ class Table(Relation, Source):
     def read_names(self) -> None:
         """Set ``names``, ``columns`` (SQL by name) and ``ambiguous`` if they differ from the database's."""
 
+    def use_names(self, own: Sequence[str], count: int) -> None:
+        """Use the names in the file if there are as many: the database renames duplicates."""
+        if count == len(self.names):
+            self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
+            self.names, self.ambiguous = own, duplicates(own)
+
     def as_written(self, name: str) -> str:
         """Return SQL for the cells of a column as they are in the file."""
         return self.columns[name]
@@ -536,6 +543,18 @@ def lock(connection: Any, paths: Sequence[Path]) -> None:
 def quoted(name: str, mark: str = '"') -> str:
     """Return ``name`` as a quoted SQL identifier, or a string literal if ``mark`` is a single quote."""
     return mark + name.replace(mark, mark + mark) + mark
+
+
+def duplicates(names: Sequence[str]) -> dict[str, str]:
+    """Return the names that occur more than once (ignoring case), each with a message that lists the columns."""
+    columns = defaultdict(list)
+    for number, name in enumerate(names, 1):
+        columns[name.casefold()].append((number, name))
+    found: dict[str, str] = {}
+    for group in columns.values():
+        where = " and ".join(f"'{name}' (column {number})" for number, name in group[:4])
+        found |= {name: f"has {where}" for _, name in group if len(group) > 1}
+    return found
 
 
 _ERROR_PREFIX = re.compile(

@@ -14,10 +14,10 @@ from graphspec.base.arrays.memory import free
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean
 from graphspec.base.files import COMPRESSED, SQLITE, TABLES, is_regular, suffix_of
-from graphspec.data.database import lock, new_connection, quoted
+from graphspec.data.database import duplicates, lock, new_connection, quoted
 from graphspec.data.paths import has_marks, matching, where_it_may_be
 from graphspec.data.source import DataError, first_line, lossy, unreadable
-from graphspec.data.tables import Typed, duplicates
+from graphspec.data.tables import Typed
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
