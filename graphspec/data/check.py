@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,13 +117,13 @@ def _requested_names(
     ):
         for name in names:
             if name in mapped or name in table.names or name not in signature.extras():
-                yield section, name, mapped.get(name) or default_column(name, signature, table)
+                yield section, name, mapped.get(name) or default_column(name, signature, table.names)
 
 
-def default_column(name: str, signature: DataSignature, table: Source) -> str:
+def default_column(name: str, signature: DataSignature, names: Collection[str]) -> str:
     """Return the column of an input or a target that no source maps."""
     column = signature.columns.get(name, name)
-    return column if column in table.names or name not in table.names else name
+    return column if column in names or name not in names else name
 
 
 def check_arrays(

@@ -261,7 +261,7 @@ def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iter
     )
     for section, mapped, types in sections:
         for name, expected in types.items():
-            columns = mapped.get(name) or default_column(name, signature, table)
+            columns = mapped.get(name) or default_column(name, signature, table.names)
             yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
     for name in signature.extras():
         column = (source.targets or {}).get(name, name)
