@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -102,16 +103,14 @@ class Expressions:
 
     def moment(self, form: str) -> str:
         """Return the value as a timestamp by one of ``FORMATS``, NULL if it has another form."""
-        if self.stored == "date":
-            return f"{self.column}::TIMESTAMP" if form == ISO else "NULL::TIMESTAMP"
+        value = f"trim({self.column}::VARCHAR)"
+        if self.stored == "date" and form == ISO:
+            return f"{self.column}::TIMESTAMP"
         if self.stored != "text":
             return "NULL::TIMESTAMP"
-        value = f"trim({self.column}::VARCHAR)"
         if form == ISO:  # a zone ("Z", "+02:00") does not move the local time that the text shows
-            parts = f"regexp_extract({value}, '{_ISO}', 1)"
-            return f"TRY_CAST({parts} AS TIMESTAMP)"
-        with_year = f"CASE WHEN regexp_matches({value}, '{_YEAR}') THEN {value} END"
-        return f"try_strptime({with_year}, '{form}')"
+            return f"TRY_CAST(regexp_extract({value}, '{_ISO}', 1) AS TIMESTAMP)"
+        return f"try_strptime(CASE WHEN regexp_matches({value}, '{_YEAR}') THEN {value} END, '{form}')"
 
     @property
     def words(self) -> str:
@@ -122,8 +121,7 @@ class Expressions:
     def value(self, kind: str, *, large: bool = False) -> str:
         """Return the value as text, equal for equal numbers: ``7``, ``7.0`` and ``07`` are one integer.
 
-        ``kind``: what the column is (see :class:`ColumnProfile`); ``large``: the column has integers that a double
-        cannot tell apart.
+        ``kind``: see :class:`ColumnProfile`; ``large``: the column has integers that a double cannot tell apart.
         """
         if kind == "integer" and not large:
             return f"{self.finite}::BIGINT::VARCHAR"
@@ -222,14 +220,12 @@ class ColumnProfile:
 
     @property
     def is_number(self) -> bool:
-        """Whether all values are numbers."""
         return self.kind in ("integer", "float")
 
     @property
     def marker(self) -> float | None:
         """A number so large that all others are equal after scaling, None if there is none: it may mean a missing value."""
-        numbers = self.numbers
-        if numbers is None:
+        if (numbers := self.numbers) is None:
             return None
         far = max(numbers.low, numbers.high, key=abs)
         return far if abs(far) >= FAR and max(map(abs, numbers.quartiles)) < 1e-6 * abs(far) else None
@@ -256,12 +252,6 @@ class Profile:
     rows: int
     columns: Mapping[str, ColumnProfile]  # the columns by name
     typed: bool  # whether the file says the types of its values. In ``.csv`` files, numbers and dates are texts too
-
-
-def shares(column: ColumnProfile, count: int) -> Iterator[tuple[str, float]]:
-    """Yield the ``count`` most frequent values of a column, each with its part of the values that are present."""
-    for value, rows in column.frequent[:count]:
-        yield value, rows / column.present
 
 
 # Queries of many columns at once.
@@ -302,8 +292,7 @@ class Profiler:
         found: dict[str, ColumnProfile] = {}
         for first in range(0, len(names), together):
             part = names[first : first + together]
-            formats = self._formats(part)
-            basic = {name: self._interpreted(name, of) for name, of in self._basic(part, formats).items()}
+            basic = {name: self._interpreted(name, of) for name, of in self._basic(part, self._formats(part)).items()}
             found |= self._counted(self._distributions(basic))
         if kept:
             self._connection.execute("DROP TABLE profiled_rows")
@@ -319,15 +308,16 @@ class Profiler:
         """Return SQL for the values of columns of one type, of the first ``rows``, with constants of each column."""
         listed = {"v": f"[{', '.join(self._columns[name].column for name in names)}]", "i": f"range({len(names)})"}
         listed |= {key: f"'{list(map(float, values))}'::DOUBLE[]" for key, values in (constants or {}).items()}
-        limit = "" if rows is None else f"LIMIT {rows * len(names)}"
-        return f"(SELECT {', '.join(f'unnest({sql}) AS {key}' for key, sql in listed.items())} FROM {self._rows_of} {limit})"
+        what = ", ".join(f"unnest({sql}) AS {key}" for key, sql in listed.items())
+        return f"(SELECT {what} FROM {self._rows_of} {'' if rows is None else f'LIMIT {rows * len(names)}'})"
 
-    def _groups(self, names: Iterable[str], key: Callable[[str], Any]) -> dict[Any, list[str]]:
-        """Return columns of the same type and ``key`` together."""
-        found: dict[Any, list[str]] = defaultdict(list)
+    def _groups(self, names: Iterable[str], key: Callable[[str], Any]) -> Iterator[tuple[Any, list[str], Expressions]]:
+        """Yield columns of the same type and ``key`` together, with the key and the expressions of their cells."""
+        groups: dict[Any, list[str]] = defaultdict(list)
         for name in names:
-            found[self._types[name], key(name)].append(name)
-        return found
+            groups[self._types[name], key(name)].append(name)
+        for (_, same), group in groups.items():
+            yield same, group, Expressions("v", self._columns[group[0]].stored)
 
     def _aggregates(self, names: Sequence[str], wanted: Mapping[str, str], cells: str) -> dict[str, dict[str, Any]]:
         """Return aggregates (SQL by key) of the columns of ``cells``, by column and key, with one pass over the rows."""
@@ -337,16 +327,11 @@ class Profiler:
             found[names[i]] = dict(zip(wanted, values, strict=True))
         return found
 
-    def _expressions(self, names: Sequence[str]) -> Expressions:
-        """Return the expressions of the cells of columns of one type."""
-        return Expressions("v", self._columns[names[0]].stored)
-
     def _formats(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the forms of dates that the first rows of each column have; all if no value is present there."""
         result: dict[str, tuple[str, ...]] = {}
         dated = [name for name in names if self._columns[name].stored in ("text", "date")]
-        for part in self._groups(dated, lambda _: None).values():
-            at = self._expressions(part)
+        for _, part, at in self._groups(dated, lambda _: None):
             wanted = {form: f"count({at.moment(form)})" for form in FORMATS} | {"present": f"count({at.present})"}
             for name, of in self._aggregates(part, wanted, self._cells(part, _SAMPLE_ROWS)).items():
                 result[name] = tuple(form for form in FORMATS if of[form] or not of["present"])
@@ -354,8 +339,7 @@ class Profiler:
 
     def _basic(self, names: Sequence[str], formats: Mapping[str, tuple[str, ...]]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
-        for (_, forms), part in self._groups(names, lambda name: formats.get(name, ())).items():
-            at = self._expressions(part)
+        for forms, part, at in self._groups(names, lambda name: formats.get(name, ())):
             wanted = {"missing": f"count(*) - count({at.text})", "present": f"count({at.present})"}
             if at.stored == "list":
                 wanted |= {"shortest": f"min(len({at.column}))", "longest": f"max(len({at.column}))"}
@@ -393,33 +377,24 @@ class Profiler:
     def _interpreted(self, name: str, of: Mapping[str, Any]) -> ColumnProfile:
         """Return a profile without what later queries count."""
         stored, present = self._columns[name].stored, of["present"]
-        texts = dict(sorted((of.get("texts") or {}).items()))
         shares = {form: of[form] / present for form in FORMATS if of.get(form)}
         best = max(shares, key=lambda form: shares[form], default=None)
         kind = _kind(stored, present, of, shares)
-        dates = None if best is None else (of[f"first {best}"], of[f"last {best}"])
-        numbers = None
+        texts, count = dict(sorted((of.get("texts") or {}).items())), of.get("about", 0)
+        found = ColumnProfile(name, kind, stored, self._rows, of["missing"], texts, count, date_formats=shares)
+        if of.get("numbers"):
+            infinite = of["numbers"] - of["finite"]
+            found = replace(found, number_share=of["numbers"] / present, infinite=infinite)
         if of.get("finite"):
             mean, spread = (float(f"{of[key] or 0.0:.12g}") for key in ("mean", "deviation"))  # as blocks are summed
-            numbers = Numbers(of["low"], of["high"], mean, spread, 0.0, (0.0, 0.0, 0.0))
-        return ColumnProfile(
-            name,
-            kind,
-            stored,
-            self._rows,
-            of["missing"],
-            texts,
-            of.get("about", 0),
-            number_share=of.get("numbers", 0) / present if present else 0.0,
-            infinite=of.get("numbers", 0) - of.get("finite", 0),
-            leading_zeros=bool(of.get("zeros")),
-            date_formats=shares,
-            numbers=numbers,
-            dates=dates,
-            has_times=best is not None and bool(of[f"times {best}"]),
-            words=Words(of["words"], of["most"]) if kind == "text" and of.get("words") is not None else None,
-            lengths=None if of.get("longest") is None else (of["shortest"], of["longest"]),
-        )
+            found = replace(found, numbers=Numbers(of["low"], of["high"], mean, spread, 0.0, (0.0, 0.0, 0.0)))
+        if best is not None:
+            dates = of[f"first {best}"], of[f"last {best}"]
+            found = replace(found, dates=dates, has_times=bool(of[f"times {best}"]))
+        if kind == "text" and of.get("words") is not None:
+            found = replace(found, words=Words(of["words"], of["most"]))
+        lengths = None if of.get("longest") is None else (of["shortest"], of["longest"])
+        return replace(found, leading_zeros=bool(of.get("zeros")), lengths=lengths)
 
     def _distributions(self, basic: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
         """Add quantiles, the values of columns that have few, and the texts among numbers."""
@@ -432,8 +407,7 @@ class Profiler:
             few = 0 < column.distinct <= LISTED
             return few and _value_key(column), column.numbers is not None, column.is_mixed
 
-        for (_, (value, numeric, mixed)), part in self._groups(basic, wanted_of).items():
-            at = self._expressions(part)
+        for (value, numeric, mixed), part, at in self._groups(basic, wanted_of):
             wanted: dict[str, str] = {}
             constants: dict[str, list[float]] = {}
             if numeric:
@@ -445,10 +419,9 @@ class Profiler:
                 wanted["others"] = f"histogram(trim({at.present})) FILTER ({at.number} IS NULL)"
             if value:
                 wanted["values"] = f"histogram({at.value(value[0], large=value[1])})"
-            if not wanted:
-                continue
-            for name, of in self._aggregates(part, wanted, self._cells(part, None, constants)).items():
-                result[name] = _with_distribution(basic[name], of)
+            if wanted:
+                for name, of in self._aggregates(part, wanted, self._cells(part, None, constants)).items():
+                    result[name] = _with_distribution(basic[name], of)
         return result
 
     def _counted(self, columns: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
@@ -457,18 +430,18 @@ class Profiler:
         many = [name for name, column in columns.items() if column.distinct > LISTED and not column.frequent]
         for name in many:
             result[name] = replace(columns[name], exact=columns[name].present <= _EXACT_DISTINCT)
-        counted = [name for name in many if result[name].exact]
-        for (_, key), group in self._groups(counted, lambda name: _value_key(columns[name])).items():
+        exact = [name for name in many if result[name].exact]
+        for (kind, large), group, at in self._groups(exact, lambda name: _value_key(columns[name])):
             for part in self._parts(group):
-                result |= self._values(part, self._expressions(part).value(key[0], large=key[1]), result)
+                result |= self._values(part, at.value(kind, large=large), result)
         texts = [n for n, column in columns.items() if column.words is not None and column.words.longest > 1]
-        for group in self._groups(texts, lambda _: None).values():
+        for _, group, at in self._groups(texts, lambda _: None):
             for part in self._parts(group):
-                words = f"(SELECT i, unnest({self._expressions(part).words}) w FROM {self._cells(part)})"
+                words = f"(SELECT i, unnest({at.words}) w FROM {self._cells(part)})"
                 groups = f"(SELECT i, count(*) c FROM {words} WHERE w <> '' GROUP BY i, w)"
                 for name, of in self._aggregates(part, _OCCURRENCES, groups).items():
-                    if (known := result[name].words) is not None:
-                        result[name] = replace(result[name], words=replace(known, at_least=tuple(of.values())))
+                    if (before := result[name].words) is not None:
+                        result[name] = replace(result[name], words=replace(before, at_least=tuple(of.values())))
         return result
 
     def _parts(self, names: list[str]) -> Iterator[list[str]]:
@@ -485,15 +458,16 @@ class Profiler:
         pairs = [(i, h) for i, name in enumerate(part) if (found[name]["most"] or 0) > 1 for h in found[name]["top"]]
         frequent: dict[str, list[tuple[str, int]]] = {name: [] for name in part}
         if pairs:
-            places, hashes = zip(*pairs, strict=True)
-            few = f"SELECT unnest('{list(places)}'::BIGINT[]), unnest('{list(hashes)}'::UBIGINT[])"
+            places, hashes = map(list, zip(*pairs, strict=True))
+            few = f"SELECT unnest('{places}'::BIGINT[]), unnest('{hashes}'::UBIGINT[])"
             rows = f"FROM {cells} WHERE (i, hash({value})) IN ({few}) GROUP BY i, x ORDER BY c DESC, x"
             for i, x, count in self._query(f"SELECT i, {value} x, count(*) c {rows}"):
                 frequent[part[i]].append((x, count))
         result = {}
         for name, of in found.items():
-            known = {"distinct": of["distinct"], "at_least": tuple(of[key] for key in _OCCURRENCES)}
-            result[name] = replace(columns[name], **known, frequent=tuple(frequent[name]))
+            at_least = tuple(of[key] for key in _OCCURRENCES)
+            counted = {"distinct": of["distinct"], "at_least": at_least, "frequent": tuple(frequent[name])}
+            result[name] = replace(columns[name], **counted)
         return result
 
 
@@ -505,11 +479,20 @@ def _with_distribution(column: ColumnProfile, of: Mapping[str, Any]) -> ColumnPr
         column = replace(column, numbers=numbers)
     if "others" in of:
         column = replace(column, others=of["others"] or {})
-    if "values" not in of:
-        return column
-    counted = sorted((of["values"] or {}).items(), key=lambda item: (-item[1], item[0]))
-    at_least = tuple(sum(n >= k for _, n in counted) for k in range(1, OCCURRENCES + 1))
-    return replace(column, distinct=len(counted), frequent=tuple(counted), at_least=at_least)
+    return replace(column, **_listed(of["values"] or {})) if "values" in of else column
+
+
+def _listed(rows: Mapping[str, int]) -> dict[str, Any]:
+    """Return the parts of a profile that tell of values, all of which are listed with their rows."""
+    frequent = tuple(sorted(rows.items(), key=lambda item: (-item[1], item[0])))
+    at_least = tuple(sum(n >= k for n in rows.values()) for k in range(1, OCCURRENCES + 1))
+    return {"distinct": len(rows), "frequent": frequent, "at_least": at_least}
+
+
+def profile_labels(folder: Folder) -> ColumnProfile:
+    """Return the profile of the labels of a folder: the names of its subfolders."""
+    counts = Counter(path.parts[0] for path in folder.paths)
+    return ColumnProfile("label", "text", "text", len(folder.paths), **_listed(counts))
 
 
 _OCCURRENCES = {f"at least {k}": f"count(*) FILTER (c >= {k})" for k in range(1, OCCURRENCES + 1)}
@@ -566,19 +549,17 @@ class Values:
 def read_values(table: Relation, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
     """Return the values of the first rows of profiled columns."""
     rows = min(_VALUES_OF_ROWS, _MOST_VALUES // len(columns))
-    source = f"SELECT * FROM ({table.source}) LIMIT {rows}"
     found: dict[str, Values] = {}
     for start in range(0, len(columns), _TOGETHER):
         part = columns[start : start + _TOGETHER]
         at = [(column, Expressions(table.columns[column.name], column.stored)) for column in part]
-        sql = [f"{of.number if column.is_number else of.present} c{k}" for k, (column, of) in enumerate(at)]
-        read: dict[str, Any] = table.connection.execute(f"SELECT {', '.join(sql)} FROM ({source})").fetchnumpy()
-        for k, column in enumerate(part):
+        what = ", ".join(f"{of.number if c.is_number else of.present} c{k}" for k, (c, of) in enumerate(at))
+        text = f"SELECT {what} FROM (SELECT * FROM ({table.source}) LIMIT {rows})"
+        read: dict[str, Any] = table.connection.execute(text).fetchnumpy()
+        for k, c in enumerate(part):
             values = np.ma.asarray(read[f"c{k}"])
-            numbers = column.is_number
-            found[column.name] = (
-                Values.of_numbers(values.filled(np.nan)) if numbers else Values.of_texts(values.tolist())
-            )
+            own = Values.of_numbers(values.filled(np.nan)) if c.is_number else Values.of_texts(values.tolist())
+            found[c.name] = own
     return found
 
 
@@ -616,9 +597,8 @@ def profile_arrays(archive: Npz, names: Sequence[str]) -> dict[str, ArrayProfile
 
 
 def _profile(name: str, array: Array) -> ArrayProfile:
-    dtype, rows = str(array.dtype), len(array) if array.ndim else 0
-    missing = infinite = 0
-    low = high = None
+    rows, missing, infinite = len(array) if array.ndim else 0, 0, 0
+    ends: list[float] = []
     if array.dtype.kind in "fiu":
         step = max(_ELEMENTS // max(array[:1].size, 1), 1) if array.ndim else 1
         for start in range(0, rows, step):
@@ -626,17 +606,16 @@ def _profile(name: str, array: Array) -> ArrayProfile:
             finite = block[np.isfinite(block)]
             missing += int(np.isnan(block).sum())
             infinite += block.size - finite.size
-            if finite.size:
-                low = min(float(finite.min()), np.inf if low is None else low)
-                high = max(float(finite.max()), -np.inf if high is None else high)
-        infinite -= missing
+            both = [*ends, float(finite.min()), float(finite.max())] if finite.size else ends
+            ends = [min(both), max(both)] if both else ends
     frequent: tuple[tuple[str, int], ...] = ()
     if rows and array.size == rows and array.dtype.kind in "iubUS":
         values, counts = np.unique(array, return_counts=True)
         if len(values) <= _VALUES:
             order = np.argsort(-counts, kind="stable")
             frequent = tuple((str(values[k]), int(counts[k])) for k in order)
-    return ArrayProfile(name, array.shape, dtype, missing, infinite, low, high, frequent)
+    low, high = ends or (None, None)
+    return ArrayProfile(name, array.shape, str(array.dtype), missing, infinite - missing, low, high, frequent)
 
 
 # Profiles of folders of files: the sizes of pictures, the words of texts.
@@ -667,24 +646,18 @@ def profile_files(folder: Folder) -> FileProfile:
     step = -(-len(folder.paths) // _LOOKED_AT) or 1
     paths, files = folder.paths[::step], len(folder.paths)
     if folder.kind == "image":
-        return FileProfile("image", "picture", files, sizes=_sizes(folder, paths))
+        try:
+            from PIL import Image  # noqa: F401
+        except ImportError:
+            return FileProfile("image", "picture", files)
+        sizes = Counter(upright_size(folder.folder / path) for path in paths)
+        sizes.pop((0, 0), None)  # no pictures
+        return FileProfile("image", "picture", files, sizes=tuple(sizes.most_common()))
     counts = []
     for path in paths:
-        try:
+        with suppress(OSError, UnicodeError, DataError):
             counts.append(len(folder.text(path).split()))
-        except (OSError, UnicodeError, DataError):
-            continue
     return FileProfile("text", "text", files, words=(sum(counts) / len(counts), max(counts)) if counts else None)
-
-
-def _sizes(folder: Folder, paths: Sequence[object]) -> tuple[tuple[tuple[int, int], int], ...]:
-    try:
-        from PIL import Image  # noqa: F401
-    except ImportError:
-        return ()
-    found = Counter(upright_size(folder.folder / str(path)) for path in paths)
-    found.pop((0, 0), None)  # no pictures
-    return tuple(found.most_common())
 
 
 # Profiles of tables: what their columns hold, counted by DuckDB out of core.
@@ -692,10 +665,9 @@ def profile(table: Table | Files, rows: int | None = None) -> Profile:
     """Look at every column of a table, or of several with the same columns; those with ambiguous names are left out.
 
     The same file gives the same profile. Rows are not kept: memory grows with the number of different values and words of
-    a column, up to a limit.
+    a column, up to a limit. ``rows`` from the start are looked at, by default all that the table would be read for.
 
-    ``rows``: look at this many rows from the start; by default at all that the table would be read for. Raises
-    DataError: GS501 if the table cannot be read.
+    Raises DataError: GS501 if the table cannot be read.
     """
     limit = table.max_rows if rows is None else rows
     relation = table.relation()
