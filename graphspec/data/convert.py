@@ -358,10 +358,9 @@ def _shape_hint(array: Array, expected: Type, is_input: bool) -> str:
         return "this is one row without the batch axis: give a batch, `x[None]` or a slice such as `x[:1]`"
     if not is_input and array.ndim == 2 and not rest and not expected.is_float and array.shape[1] > 1:
         return "for one-hot targets use categorical_crossentropy, or give class ids, `y.argmax(-1)`"
-    if array.ndim >= 1 and all(isinstance(d, int) for d in rest):
-        sizes = [int(np.prod(shape)) for shape in (rest, array.shape[1:])]
-        if sizes[0] == sizes[1] and array.shape[1:] != rest:
-            return f"reshape it to (-1, {', '.join(map(str, rest))}), or change the spec"
+    fixed = tuple(d for d in rest if isinstance(d, int))
+    if array.ndim >= 1 and fixed == rest != array.shape[1:] and math.prod(fixed) == math.prod(array.shape[1:]):
+        return f"reshape it to (-1, {', '.join(map(str, rest))}), or change the spec"
     if array.ndim == len(rest) == 1 and isinstance(rest[0], int) and expected.is_float and not is_input:
         return "for class ids use sparse_categorical_crossentropy"
     return "reshape the array, or change the shape in the spec"
@@ -394,7 +393,7 @@ def pack(array: Array, first: int = 0) -> Strings:
         try:
             builder.add_texts(values.tolist())
         except TypeError:
-            texts = list(map(_text_of, values.tolist()))
+            texts: list[Any] = list(map(_text_of, values.tolist()))
             if None in texts:
                 index = texts.index(None)
                 what = f"{values.tolist()[index]!r:.40} in {at(first + start + index // per_row)}"
