@@ -44,8 +44,9 @@ def load_rows(
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Do the work of :func:`graphspec.data.check.load`, with rows in the cache if they do not fit into the memory.
 
-    ``cache``: the folder of the cache; None to read all rows into the memory. Raises RunError: GS602, there is too
-    little disk space.
+    ``cache``: the folder of the cache; None to read all rows into the memory.
+
+    Raises RunError: GS602, there is too little disk space.
     """
     files = files_of(source) if cache is not None and source.windows is None else []
     if (
@@ -56,7 +57,11 @@ def load_rows(
         arrays, found = load(source, signature)
         if not found or any(d.code != Code.NOT_ENOUGH_MEMORY for d in found):
             return arrays, found
-    return _stored(cache / f"rows-{_key(source, signature, files)}", source, signature)
+    # the key: the files, how they are read, and this version
+    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.form)
+    needed = {f.name: _plain(getattr(signature, f.name)) for f in fields(signature) if f.name != "steps"}
+    key = hashlib.sha256(repr((__version__, hash_of(files), read, needed)).encode()).hexdigest()[:40]
+    return _stored(cache / f"rows-{key}", source, signature)
 
 
 def hash_of(files: Sequence[Path]) -> str:
@@ -77,13 +82,6 @@ def _estimate(files: Sequence[Path]) -> int:
 
 
 _COMPRESSED = (".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
-
-
-def _key(source: DataSource, signature: DataSignature, files: Sequence[Path]) -> str:
-    """Return a hash of the files, of how they are read, and of this version."""
-    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.form)
-    needed = {f.name: _plain(getattr(signature, f.name)) for f in fields(signature) if f.name != "steps"}
-    return hashlib.sha256(repr((__version__, hash_of(files), read, needed)).encode()).hexdigest()[:40]
 
 
 def _plain(value: Any) -> Any:
