@@ -286,7 +286,6 @@ class BatchLoader:
             self._order = order if chosen is None else chosen[order]
 
     def rows(self, batch: int) -> int:
-        """Return the number of rows of a batch."""
         return min(self.batch_size, self._n - batch * self.batch_size)
 
     def shapes(self, rows: int) -> dict[str, tuple[int, ...]]:

@@ -121,7 +121,6 @@ def convert(
 
 
 def _whole(array: Array, expected: Type, first: int, *, gaps: bool) -> Array:
-    """Return floats as integers."""
     dtype = np.dtype(expected.dtype)
     check_finite(array, first, gaps=gaps)
     if gaps and first_bad(array, np.isnan) is not None:
@@ -527,7 +526,6 @@ class NumberFilling(Filling):
         np.copyto(place[:, column] if self.request.stacked else place, part, casting="unsafe")
 
     def _new(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Return an array for all rows."""
         request, shape = self.request, (self._rows, *row)
         if request.allocate is not None:
             return request.allocate(request.name, shape, _own_dtype(request))

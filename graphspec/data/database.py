@@ -214,7 +214,6 @@ class Relation:
         return ((n, sql, self.types[sql]) for n, sql in self.columns.items() if n not in self.ambiguous)
 
     def query(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
-        """Return the rows of ``SELECT what FROM source tail``."""
         found: list[tuple[Any, ...]] = self.connection.execute(f"SELECT {what} FROM ({self.source}) {tail}").fetchall()
         return found
 
@@ -338,12 +337,10 @@ class Table(Relation, Source):
             raise unreadable(f"cannot be read: {text}", hint) from error
 
     def count(self) -> int:
-        """Count the rows."""
         with self.reading():
             return int(self.query("count(*)")[0][0])
 
     def relation(self) -> Relation:
-        """Return the rows as a relation."""
         return self
 
     def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
@@ -573,5 +570,4 @@ def _message_of(error: BaseException) -> str:
 
 
 def _is_conversion_error(error: BaseException | None) -> bool:
-    """Return whether a value did not convert to the type of its column."""
     return "Conversion Error: " in str(error)[:200]

@@ -276,7 +276,6 @@ class Folder(Source):
         return np.array([p.parts[0] if name == "label" else p.as_posix() for p in self.paths], object)
 
     def _texts(self, request: Request) -> Strings:
-        """Return the text of every file."""
         if not request.type.is_string:
             text = f"has texts for '{request.name}', which takes numbers"
             raise lossy(text, "declare the input with `dtype: string`")

@@ -172,7 +172,6 @@ class RecordSource(Source):
         self.ambiguous: Mapping[str, str] = {}
 
     def fill(self, requests: Sequence[Request]) -> Filled:
-        """Return the arrays by the requests' names, or the problems of each."""
         found = {r.name: assemble(r, [self._column(c, r) for c in r.columns]) for r in requests}
         for name, problems in found.items():
             if isinstance(problems, dict):
@@ -266,7 +265,6 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
 
 
 def _document(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) -> NewRows:
-    """Read the rows of a JSON file."""
     signature = data_signature(spec, graph, targets=False)
     try:
         records = read_document(file)
@@ -349,7 +347,6 @@ def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Seque
 
 
 def _error_of(file: Path | None, problem: Problem) -> SpecError:
-    """Return the error for a file, or for the stream."""
     subject, place = (STREAM, STREAM) if file is None else (f"data file '{file}'", str(file))
     return SpecError([Diagnostic.of(subject, problem, Mark(place))])
 

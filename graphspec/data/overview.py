@@ -59,7 +59,6 @@ def _of_chain(spec: Spec, name: str, column: ColumnProfile) -> Iterator[str]:
 
 
 def _of_layer(node: NodeDecl, column: ColumnProfile) -> Iterator[str]:
-    """Yield what a layer would learn from a column."""
     layer = node.layer
     if layer is None or not getattr(layer, "learns", False):
         return
@@ -336,7 +335,6 @@ def _uneven(part: Overview, subject: str, frequent: tuple[tuple[str, int], ...])
 
 
 def _leaks(part: Overview, table: Source, signature: DataSignature) -> Iterator[str]:
-    """Yield hints about inputs that give away a target."""
     from graphspec.data.database import Table
     from graphspec.data.files import Files
 

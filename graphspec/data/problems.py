@@ -194,7 +194,6 @@ class Finding:
 
     @property
     def code(self) -> Code:
-        """The code of the problem."""
         return _KINDS[self.kind][0]
 
 
@@ -371,7 +370,6 @@ class Reporter:
         self.found.append(self._suited(Diagnostic.of(subject, problem, mark, path=path)))
 
     def _of_request(self, request: Request, k: int, problem: Problem, subject: str) -> None:
-        """Add a diagnostic of a column of a request."""
         self.report(section_of(request), request.name, problem, subject, k if request.stacked else None)
 
     def _suited(self, found: Diagnostic) -> Diagnostic:
@@ -390,7 +388,6 @@ class Reporter:
         return at.mark, at.path
 
     def place(self, row: int) -> str:
-        """Return the words for a row by its index."""
         return at(row) if self._table is None else self._table.place(row)
 
     def has_columns(self, request: Request, table: Source) -> bool:
@@ -463,7 +460,6 @@ class Reporter:
         ]
 
     def tell_columns(self) -> None:
-        """Report the problems of all columns."""
         self.found += map(self._suited, diagnostics_of(self._columns))
         self._columns.clear()
 

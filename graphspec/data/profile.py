@@ -150,7 +150,6 @@ class Numbers:
 
     @property
     def median(self) -> float:
-        """The value that half of the numbers do not exceed."""
         return self.quartiles[1]
 
 
@@ -200,7 +199,6 @@ class ColumnProfile:
 
     @property
     def present(self) -> int:
-        """The rows with a value."""
         return self.rows - self.absent
 
     @property

@@ -82,7 +82,6 @@ class WindowSource(View):
         return f"the window from {time} ({line})" if time else f"the window from {line}"
 
     def _sorted(self, rows: int) -> Series:
-        """Return the series, with their missing steps."""
         self._series = self._series or series_of(self.table, self._windows, rows)
         self.warning = self._series.warning
         return self._series
@@ -98,7 +97,6 @@ class WindowSource(View):
         return problems
 
     def _filled(self, rows: Array, request: Request, gaps: Gaps) -> Array:
-        """Return the values of a request at each step."""
         series = gaps.series
         if series.added.any() or (series.rows[1:] < series.rows[:-1]).any():
             rows = rows[series.rows]

@@ -36,7 +36,6 @@ class Analysis:
         self._memo: dict[str, Any] = {}
 
     def memo(self, key: str, compute: Callable[[], Any]) -> Any:
-        """Return what ``compute`` returns, computed once."""
         if key not in self._memo:
             self._memo[key] = compute()
         return self._memo[key]
@@ -67,7 +66,6 @@ class Analysis:
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """The diagnostics of the spec."""
         return self.checked.diagnostics
 
     @cached_property

@@ -62,7 +62,6 @@ def document() -> dict[str, Field]:
 
 
 def _with_required(schema: Schema) -> dict[str, Field]:
-    """Return the properties of an object."""
     required = schema.get("required", ())
     return {key: Field(value, key in required) for key, value in schema.get("properties", {}).items()}
 
@@ -109,7 +108,6 @@ def fields(schema: Schema | None, node: Node | None) -> dict[str, Field]:
 
 
 def _items(schema: Schema) -> Schema | None:
-    """Return the schema of the items of a list."""
     return next((member["items"] for member in members(schema) if isinstance(member.get("items"), dict)), None)
 
 
@@ -134,7 +132,6 @@ def schema_at(node: Node) -> Schema | None:
 
 
 def _node(node: Node | None) -> dict[str, Field]:
-    """Return the keys of an entry of ``layers``."""
     keys = {key: Field(value) for key, value in NODE_KEYS.items()}
     common = {"name": keys["name"], "inputs": keys["inputs"]}
     if node is not None and node.find("share") is not None:
@@ -159,7 +156,6 @@ def _object(kind: str, schema: Schema, node: Node | None) -> dict[str, Field]:
 
 
 def _input(node: Node | None) -> dict[str, Field]:
-    """Return the keys of an input or of a record."""
     record = {key: Field(value, key == "columns") for key, value in record_schema()["properties"].items()}
     if node is not None and node.find("columns") is not None:
         return record

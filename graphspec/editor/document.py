@@ -161,7 +161,6 @@ class Node:
 
     @property
     def parent(self) -> Node | None:
-        """The mapping or list around this value."""
         return None if self.entry is None else self.entry.parent
 
     @property
@@ -170,7 +169,6 @@ class Node:
         return "" if self.entry is None else self.entry.path
 
     def steps(self) -> list[Entry]:
-        """Return the entries from the top to this value."""
         steps: list[Entry] = []
         node: Node | None = self
         while node is not None and node.entry is not None:
@@ -183,7 +181,6 @@ class Node:
         return [entry.key or "" for entry in self.steps()]
 
     def walk(self) -> Iterator[Node]:
-        """Yield this value and all values in it."""
         yield self
         for entry in self.entries:
             yield from entry.node.walk()
@@ -211,7 +208,6 @@ class Entry:
         parent.entries.append(self)
 
     def put(self, node: Node) -> None:
-        """Make ``node`` the value."""
         self.node = node
         node.entry = self
 
@@ -317,7 +313,6 @@ class _Parser:
         return token
 
     def skip(self) -> None:
-        """Skip what does not belong here."""
         self.broken = True
         if not self.tolerant:
             raise _LimitError
@@ -398,7 +393,6 @@ class _Parser:
         return node
 
     def list(self, node: Node, kind: str) -> None:
-        """Read the items of a list."""
         self.opened(node, flow=kind == "FlowSequenceStart")
         if kind != "BlockEntry":
             self.take()
@@ -426,13 +420,11 @@ class _Parser:
             self.end(node)
 
     def opened(self, node: Node, *, flow: bool) -> None:
-        """Note how a mapping or a list is written."""
         node.flow, node.closed = flow, not flow
         if not flow:
             node.column = self.text.column_of(node.start)
 
     def mapping(self, node: Node, *, flow: bool) -> None:
-        """Read the entries of a mapping."""
         self.opened(node, flow=flow)
         self.take()
         deeper = 0

@@ -270,7 +270,6 @@ class _Repair(_Writer):
     # The syntax, at the place where reading stopped.
 
     def _syntax(self) -> Iterator[tuple[str, list[Edit]]]:
-        """Yield edits with their titles."""
         hint, text, at = self.hint, self.text, self.at
         line = text.line_of(at)
         start, content = text.starts[line], text.line_text(line)
@@ -431,7 +430,6 @@ class _Repair(_Writer):
                 yield _fix(title, edits, child_path(below.path, key), below.path)
 
     def _examples(self, schema: Schema, key: str) -> Iterator[str]:
-        """Yield values that a schema accepts."""
         if "default" in schema:
             yield shown(schema["default"])
         if (kind := grammar.kind_of(schema)) is not None:
@@ -577,7 +575,6 @@ def _fields(mapping: Node) -> dict[str, grammar.Field]:
 
 
 def _nearest(word: str, names: list[str]) -> list[str]:
-    """Return the names that are most like a word."""
     return sorted(names, key=lambda name: -SequenceMatcher(None, word.lower(), name.lower()).ratio())[:3]
 
 

@@ -207,7 +207,6 @@ def hover(analysis: Analysis, offset: int) -> Hover | None:
 
 
 def _symbol(analysis: Analysis, symbol: Symbol) -> str:
-    """Return what a name stands for."""
     if symbol.kind == "node":
         return node_text(analysis, symbol.node)
     if symbol.kind == "block":
@@ -261,7 +260,6 @@ def _result(analysis: Analysis, node: Node, found: Result) -> str:
 
 
 def _read(operand: Ref | Number | None) -> str:
-    """Return an input as Markdown."""
     if isinstance(operand, Ref):
         return f"`{operand.name}`" + (f":{operand.output}" if operand.output else "")
     return f"`{operand_text(operand)}`"
@@ -311,7 +309,6 @@ def _described(schema: Schema) -> str:
 
 
 def _class(schema: Schema, name: str) -> str:
-    """Return the meaning of a class that a value names."""
     kind = grammar.kind_of(schema)
     text = grammar.names_of(kind).get(name) if kind is not None and name else None
     if text is None:

@@ -48,7 +48,6 @@ class Scope:
     variables: dict[str, str] = field(default_factory=dict)
 
     def find(self, name: str) -> Symbol | None:
-        """Return the node or the input of a name."""
         return self.nodes.get(name) or self.inputs.get(name)
 
 
@@ -200,7 +199,6 @@ def _exact(analysis: Analysis, scalar: Node) -> Span | None:
 
 
 def _scalars(node: Node | None) -> list[Node]:
-    """Return a scalar, or the scalars of a list."""
     nodes = [] if node is None or node.kind == "mapping" else [node, *(entry.node for entry in node.entries)]
     return [found for found in nodes if found.kind == "scalar"]
 
@@ -236,7 +234,6 @@ def _key_of(analysis: Analysis, symbol: Symbol | None, entry: Entry) -> Iterator
 
 
 def _of_layer(analysis: Analysis, scope: Scope, node: Node) -> Iterator[Occurrence]:
-    """Yield the names in an entry of ``layers``."""
     kind = node.scalar("type")
     calls = getattr(LAYERS.get(kind), "call_arguments", ()) if kind else ()
     for key in ("inputs", "share", *calls):
@@ -253,7 +250,6 @@ def _of_layer(analysis: Analysis, scope: Scope, node: Node) -> Iterator[Occurren
 
 
 def _of_data(analysis: Analysis, top: Scope, part: Node) -> Iterator[Occurrence]:
-    """Yield the names in a source of data."""
     for key, symbols in (("inputs", top.inputs), ("targets", {**top.nodes, **top.heads})):
         for entry in part.below(key):
             yield from _key_of(analysis, symbols.get(str(entry.key)), entry)
@@ -301,7 +297,6 @@ def instantiated(analysis: Analysis, scope: Scope, node: Node) -> Scope | None:
 
 
 def _of_variables(analysis: Analysis) -> Iterator[Occurrence]:
-    """Yield the variables in all texts."""
     source, top = analysis.text.text, scopes(analysis)[0]
     for node in analysis.root.walk() if "${" in source else ():
         if node.kind == "scalar" and "${" in node.text:

@@ -132,7 +132,6 @@ class Document:
         )
 
     def symbol(self, found: Section) -> lsp.DocumentSymbol:
-        """Return a part of the outline with its parts."""
         return lsp.DocumentSymbol(
             name=found.name,
             detail=found.detail or None,
@@ -181,7 +180,6 @@ class Server(LanguageServer):
         return "utf-8" if value == "utf-8" else "utf-32" if value == "utf-32" else "utf-16"
 
     def publish(self, uri: str) -> None:
-        """Check a document and show its problems."""
         document = self.document(uri)
         analysis = document.analysis
         found = shown(analysis, [*analysis.diagnostics, *document.of_data]) if analysis.is_spec else []
@@ -212,7 +210,6 @@ class Server(LanguageServer):
             traceback.print_exc(file=sys.stderr)
 
     def close(self, uri: str) -> None:
-        """Forget a document, and take its problems away."""
         document = self.documents.pop(uri, None)
         if document is not None and document.waiting is not None:
             document.waiting.cancel()
@@ -333,7 +330,6 @@ def _hover(document: Document, params: lsp.HoverParams) -> lsp.Hover | None:
 
 
 def _shapes(document: Document, params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
-    """Return the shapes after the lines of a range."""
     return [
         lsp.InlayHint(
             document.position(hint.offset),

@@ -65,14 +65,12 @@ class Contents:
     state: tuple[int, int]
 
     def unchanged(self) -> bool:
-        """Return whether the file is the one that was described."""
         try:
             return _state(self.path) == self.state
         except OSError:
             return False
 
     def sha256(self) -> str:
-        """Return the hash of the file."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -258,7 +256,6 @@ def unmatched(file: WeightFile, names: Sequence[str]) -> list[Diagnostic]:
 
 
 def _near(pattern: str, names: Sequence[str], nodes: bool) -> str:
-    """Return a hint for a pattern that matches nothing."""
     if not names:
         return "the network has no weights there"
     known = [name.rpartition("/")[0] for name in names] if nodes and "*" not in pattern else []
@@ -369,7 +366,6 @@ def _around(name: str, names: Collection[str]) -> str:
 
 
 def _weights(nodes: Sequence[NodeDecl], graph: Graph) -> list[Weight]:
-    """Return the weights of the graph with their nodes."""
     owners = {node.name: node for node in nodes if node.share is None}
     named = [(_around(param.name, owners), param) for param in graph.params.values()]
     return [Weight(owners[name], param.name[len(name) + 1 :], param.shape) for name, param in named if name]

@@ -281,7 +281,6 @@ class Weight:
 
     @property
     def name(self) -> str:
-        """The whole name."""
         return f"{self.node.name}/{self.role}"
 
 
