@@ -241,10 +241,8 @@ class Union(Relation):
 class Table(Relation, Source):
     """A table of rows. Subclasses define the names of its columns and how to read them."""
 
-    hint: str | None = None
-    """The expected content, reported if the file cannot be read."""
-    is_text = False
-    """Whether the file is one of text, in an encoding."""
+    hint: str | None = None  # the expected content, reported if the file cannot be read
+    is_text = False  # whether the file is one of text, in an encoding
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -235,10 +235,8 @@ _NESTED = frozenset(("struct", "map", "union"))
 class Typed(Table):
     """A table whose columns have types."""
 
-    rounded: frozenset[str] = frozenset()
-    """Types into which the database may have rounded integers."""
-    with_text: frozenset[str] = _TEXTS
-    """Types whose values have a text, besides dates and times."""
+    rounded: frozenset[str] = frozenset()  # types into which the database may have rounded integers
+    with_text: frozenset[str] = _TEXTS  # types whose values have a text, besides dates and times
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         sql_type = self.types[column]
