@@ -103,8 +103,7 @@ def convert(
         if array.dtype.itemsize <= 4:
             return array
         with np.errstate(over="ignore"):
-            overflows = lambda x: np.isinf(x.astype(np.float32))  # noqa: E731
-            _refuse(array, overflows, "is too large for float32", first, "scale the values")
+            _refuse(array, lambda x: np.isinf(x.astype(dtype)), "is too large for float32", first, "scale the values")
         return _cast(array, dtype)
     if kind == dtype.kind == "b":
         return array

@@ -314,39 +314,35 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
 
     Raises CannotSuggest: there is no such column, no task fits its values, or there are more columns than a spec names.
     """
-    if len(profile.columns) > _MOST_COLUMNS:
+    names = list(profile.columns)
+    if len(names) > _MOST_COLUMNS:
         raise CannotSuggest(
-            f"has {len(profile.columns):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
-            f"one array to an .npz file, and declare an input with `shape: [{len(profile.columns) - 1}]`"
+            f"has {len(names):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
+            f"one array to an .npz file, and declare an input with `shape: [{len(names) - 1}]`"
         )
     if target not in profile.columns:
-        names = list(profile.columns)
         few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise CannotSuggest(f"has no column '{target}': {did_you_mean(target, names) or f'it has {few}'}")
-    column = profile.columns[target]
+    column, named = profile.columns[target], f"column '{target}'"
     if column.distinct < 2:
-        raise CannotSuggest(
-            f"has {'one value' if column.distinct else 'no value'} in column '{target}': nothing to learn"
-        )
+        raise CannotSuggest(f"has {'one value' if column.distinct else 'no value'} in {named}: nothing to learn")
     if column.kind not in ("integer", "float", "text", "bool"):
-        raise CannotSuggest(f"has a column '{target}' of kind {column.kind}: a target is a number or a class")
-    count = _classes(column)
+        raise CannotSuggest(f"has a {named} of kind {column.kind}: a target is a number or a class")
+    classes = _classes(column)
     if task is None:
-        if column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS):
-            task = "regression"
-        else:
-            task = "binary" if count == 2 and _from_0(column) else "multiclass"
+        is_amount = column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS)
+        task = "regression" if is_amount else "binary" if classes == 2 and _from_0(column) else "multiclass"
     if task == "regression":
         if not column.is_number:
-            raise CannotSuggest(f"has texts in column '{target}', not numbers: choose --kind multiclass")
-    elif task == "binary" and count != 2:
-        raise CannotSuggest(f"has {count:,} different values in column '{target}', not two")
-    elif count > min(_MOST_CLASSES, max(column.present // 2, 2)):
-        raise CannotSuggest(f"has {count:,} different values in column '{target}', too many for classes")
+            raise CannotSuggest(f"has texts in {named}, not numbers: choose --kind multiclass")
+    elif task == "binary" and classes != 2:
+        raise CannotSuggest(f"has {classes:,} different values in {named}, not two")
+    elif classes > min(_MOST_CLASSES, max(column.present // 2, 2)):
+        raise CannotSuggest(f"has {classes:,} different values in {named}, too many for classes")
     elif not _from_0(column) and (task == "binary" or not _fit_units(column)):
         few = " and ".join(sorted(value for value, _ in column.frequent[:2]))
         wanted = "0 and 1" if task == "binary" else "whole numbers from 0 on"
-        raise CannotSuggest(f"has classes such as {few} in column '{target}': write them as texts, or as {wanted}")
+        raise CannotSuggest(f"has classes such as {few} in {named}: write them as texts, or as {wanted}")
     return task
 
 

@@ -298,8 +298,7 @@ def keep_rows(data: Dataset, keep: Array, allocate: Allocate | None = None) -> D
 
     def kept(name: str, array: Any) -> Any:
         if isinstance(array, Strings):
-            builder = StringsBuilder(array.shape[1:], f"{name}:kept", allocate, budget.reserve)
-            return array.select(keep, builder)
+            return array.select(keep, StringsBuilder(array.shape[1:], f"{name}:kept", allocate, budget.reserve))
         if allocate is None or isinstance(array, Pictures):
             if map_of(array) is not None:
                 budget.reserve(array[:1].nbytes * count)
