@@ -24,16 +24,7 @@ from graphspec.data.files import open_source
 from graphspec.data.folders import Folder, of_source
 from graphspec.data.paths import PICTURES, TEXTS, unmapped
 from graphspec.data.signature import data_signature
-from graphspec.data.source import (
-    NO_ROWS,
-    DataError,
-    DataSignature,
-    Request,
-    Source,
-    placed,
-    unreadable,
-    wrong_shape,
-)
+from graphspec.data.source import NO_ROWS, DataError, DataSignature, Request, Source, placed, unreadable, wrong_shape
 from graphspec.data.text_files import undecodable
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import STEPS, DataSource, Windows
