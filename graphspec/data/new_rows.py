@@ -76,7 +76,10 @@ def read_records(stream: Stream, size: int) -> Iterator[Records]:
             number += 1
             if not text.strip():
                 continue
-            rows.append(_record(text, number))
+            row = _parsed(text, is_first=number == 1)
+            if not isinstance(row, dict):
+                raise unreadable(f"cannot be read: line {number} is not a JSON object", "each line is one JSON object")
+            rows.append(row)
             lines.append(number)
             nbytes += len(text)
         if rows and (text is None or len(rows) == size or nbytes >= _BATCH_BYTES):
@@ -136,13 +139,6 @@ def _whole(parts: Sequence[bytes], number: int) -> bytes:
         said = f"cannot be read: line {number} has more than {human(MAX_LINE)}"
         raise unreadable(said, "store long texts and lists in a file")
     return b"".join(parts)
-
-
-def _record(text: bytes, number: int) -> Mapping[str, Any]:
-    record = _parsed(text, is_first=number == 1)
-    if not isinstance(record, dict):
-        raise unreadable(f"cannot be read: line {number} is not a JSON object", "each line is one JSON object")
-    return record
 
 
 class RecordSource(Source):

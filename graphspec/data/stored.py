@@ -53,7 +53,8 @@ def load_rows(
         cache is None or not files or any(suffix_of(path) == ARCHIVE for path in files)
     ):  # archives are mapped themselves
         return load(source, signature)
-    if _estimate(files) <= free() * SHARE:
+    needs = sum(path.stat().st_size * (_PACKED if suffix_of(path) in _COMPRESSED else 1) for path in files)
+    if needs <= free() * SHARE:
         arrays, found = load(source, signature)
         if not found or any(d.code != Code.NOT_ENOUGH_MEMORY for d in found):
             return arrays, found
@@ -74,11 +75,6 @@ def hash_of(files: Sequence[Path]) -> str:
 def _file_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _estimate(files: Sequence[Path]) -> int:
-    """Return about how many bytes of memory the rows of files need."""
-    return sum(path.stat().st_size * (_PACKED if suffix_of(path) in _COMPRESSED else 1) for path in files)
 
 
 _COMPRESSED = (".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
@@ -133,7 +129,8 @@ def _write(folder: Path, rows: Dataset) -> None:
     for k, (name, array) in enumerate(rows.named().items()):
         owner = map_of(array)
         path = None if owner is None or owner.filename is None else Path(os.fsdecode(owner.filename))
-        if owner is None or path is None or path.parent != folder or not _begins(array, owner) or path.name in used:
+        begins = owner is not None and array.flags.c_contiguous and array.ctypes.data == owner.ctypes.data
+        if path is None or path.parent != folder or not begins or path.name in used:  # not the beginning of a file
             copy = create(f"array {k}", array.shape, array.dtype)
             copy[...] = array
             owner, path = map_of(copy), create.path(f"array {k}")
@@ -148,11 +145,6 @@ def _write(folder: Path, rows: Dataset) -> None:
             with suppress(OSError):
                 path.unlink()
     write_atomic(folder / _INDEX, json.dumps({"arrays": record}))
-
-
-def _begins(array: Array, owner: Array) -> bool:
-    """Return whether an array is the beginning of a memory map."""
-    return array.flags.c_contiguous and array.ctypes.data == owner.ctypes.data
 
 
 def _read(entry: Path) -> Dataset | None:

@@ -400,7 +400,8 @@ def _filled(plan: FilePlan, weights: Sequence[Weight]) -> list[Diagnostic]:
         described = [(name, array) for name in names if isinstance(array := arrays[name], ArrayFile)]
         pairs = ((source, *one) for source, one in zip(recipe.sources, described, strict=False))
         misfit = next((each for each in pairs if not each[0].fits(each[2].shape)), None)
-        unusable = next((name for name in names if not _is_float(arrays[name])), None)
+        floats = {name for name, array in described if array.halves or array.dtype.kind == "f"}
+        unusable = next((name for name in names if name not in floats), None)
         if unusable is not None:
             wrong.setdefault(weight.name, other_kind(file, weight, unusable, arrays[unusable]))
         elif misfit is None:
@@ -422,10 +423,6 @@ def _chosen(way: Way, arrays: Mapping[str, ArrayFile | str]) -> list[str] | None
     """Return the name of each source in the file; None if one is not there."""
     names = [next((name for name in alternatives if name in arrays), None) for alternatives in way.names]
     return None if None in names else [name for name in names if name is not None]
-
-
-def _is_float(array: ArrayFile | str) -> bool:
-    return isinstance(array, ArrayFile) and (array.halves or array.dtype.kind == "f")
 
 
 # What a network started from: for messages, tables, and the record of a run.

@@ -208,17 +208,12 @@ def _cell(cell: Cell, role: str, shape: Shape, end: str) -> list[Recipe]:
         return [Recipe((source(of, shape[::-1]),), lambda arrays: in_order(arrays[0].T))]
     if len(order) != 3:
         both = (source("bias_ih", shape), source("bias_hh", shape))
-        return [Recipe(both, lambda arrays: in_order(_sum(arrays)))]
+        # the sum is rounded once to float32
+        return [Recipe(both, lambda arrays: in_order((arrays[0].astype(np.float64) + arrays[1]).astype(np.float32)))]
     if len(shape) != 2:  # without `reset_after`, the reset gate acts before the product
         return []
     both = (source("bias_ih", shape[1:]), source("bias_hh", shape[1:]))
     return [Recipe(both, lambda arrays: in_order(np.stack(arrays)))]
-
-
-def _sum(arrays: Sequence[Array]) -> Array:
-    """Return the sum, rounded once to float32."""
-    total = arrays[0].astype(np.float64) + arrays[1].astype(np.float64)
-    return total.astype(np.float32)
 
 
 # Attention
