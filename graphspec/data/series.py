@@ -353,7 +353,12 @@ class Gaps:
         ``rows``: the column at each step, ``(n,)``; at added steps, any value; ``name``: the name of the column; one
         that is an input and a target counts once.
         """
-        known = ~(_missing(rows) | self.series.added)
+        missing = np.zeros(len(rows), bool)
+        if rows.dtype == object:
+            missing = np.array([text is None or text == "" for text in rows.tolist()], bool)
+        elif rows.dtype.kind == "f" or rows.dtype == np.int64:
+            missing = np.isnan(rows) if rows.dtype.kind == "f" else rows == MISSING_INTEGER
+        known = ~(missing | self.series.added)
         if known.all():
             return rows
         steps = np.arange(len(rows))
@@ -371,12 +376,3 @@ class Gaps:
         share = np.where(span > 0, since / np.where(span > 0, span, 1), 0.0)
         low, high = rows[before].astype(np.float64), rows[after].astype(np.float64)
         return np.asarray(np.where(known, rows, low + share * (high - low)), np.float32)
-
-
-def _missing(rows: Array) -> Array:
-    if rows.dtype.kind == "f":
-        return np.isnan(rows)
-    if rows.dtype == object:
-        found: Any = np.frompyfunc(lambda text: text is None or text == "", 1, 1)(rows)
-        return np.asarray(found, bool)
-    return np.asarray(rows == MISSING_INTEGER) if rows.dtype == np.int64 else np.zeros(len(rows), bool)
