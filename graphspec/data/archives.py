@@ -14,10 +14,10 @@ import numpy as np
 
 from graphspec.base.arrays.memory import map_file
 from graphspec.data.convert import assemble, chunks
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, first_line, lossy, unreadable
+from graphspec.data.source import DataError, MemoryBudget, Request, Source, first_line, lossy, unreadable
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.strings import Strings
+    from graphspec.data.source import Filled
     from graphspec.graph.ir.graph import Array
 
 # Bytes. Uncompressed arrays of at least this size are memory-mapped, not read.
@@ -33,8 +33,7 @@ class _Header(NamedTuple):
     shape: tuple[int, ...]
     by_columns: bool
     dtype: np.dtype
-    length: int
-    """Bytes before the first element."""
+    length: int  # Bytes before the first element
 
     @property
     def nbytes(self) -> int:
@@ -64,7 +63,7 @@ class Npz(Source):
         counts = Counter(e.filename.removesuffix(".npy") for e in entries)
         self.ambiguous: Mapping[str, str] = {n: f"has {k} arrays called '{n}'" for n, k in counts.items() if k > 1}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         arrays = self.read(sorted({column for request in requests for column in request.columns}))
         return {r.name: assemble(r, [arrays[c] for c in r.columns]) for r in requests}
 
@@ -76,8 +75,7 @@ class Npz(Source):
     def read(self, names: Sequence[str]) -> dict[str, Array | DataError]:
         """Return each array as it is in the archive, or its error; large arrays are memory-mapped.
 
-        Raises:
-            DataError: GS501 if the archive was removed or changed, GS602 if there is too little memory.
+        Raises DataError: GS501 if the archive was removed or changed, GS602 if there is too little memory.
         """
         budget = MemoryBudget()
         try:

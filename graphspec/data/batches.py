@@ -22,7 +22,6 @@ from graphspec.language.declarations import WEIGHT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphspec.base.arrays.memory import MappedFile
     from graphspec.data.series import Series
     from graphspec.graph.ir.graph import Array, Graph
 
@@ -36,21 +35,14 @@ _PARTS = ("inputs", "targets", "weights", "lengths")
 
 @dataclass(frozen=True)
 class Times:
-    """When the windows over series begin and end, by number of the point in time.
+    """When the windows over series begin and end, by number of the point in time."""
 
-    Attributes:
-        first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``.
-        count: the number of different points in time.
-        past: the steps of a window's past.
-        filled: how many values were filled in, besides those of added steps.
-    """
-
-    first: Array
+    first: Array  # first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``
     last: Array
-    count: int
+    count: int  # the number of different points in time
     series: Series
-    past: int
-    filled: int = 0
+    past: int  # the steps of a window's past
+    filled: int = 0  # how many values were filled in, besides those of added steps
 
 
 @dataclass
@@ -60,21 +52,17 @@ class Dataset:
     Inputs of text, and targets from which labels are learnt, are
     :class:`graphspec.base.arrays.strings.Strings`, and pictures of several sizes
     :class:`graphspec.base.arrays.pictures.Pictures`, which are annotated as arrays, and indexed like them.
-
-    Attributes:
-        weights: sample weights by head, ``(N,)`` or one per time step.
-        lengths: for CTC, by name: ``<head>_length``, ``<head>_input_length``.
-        chosen: the indices of the rows that belong to the dataset, None for all. The arrays are not indexed, since they
-            may be memory maps.
-        times: for windows over series, when they begin and end.
     """
 
     inputs: dict[str, Array]
     targets: dict[str, Array] = field(default_factory=dict)
-    weights: dict[str, Array] = field(default_factory=dict)
+    weights: dict[str, Array] = field(default_factory=dict)  # sample weights by head, ``(N,)`` or one per time step
+    # for CTC, by name: ``<head>_length``, ``<head>_input_length``
     lengths: dict[str, Array] = field(default_factory=dict)
+    # the indices of the rows that belong to the dataset, None for all. The arrays are not indexed, since they may be
+    # memory maps
     chosen: Array | None = None
-    times: Times | None = None
+    times: Times | None = None  # for windows over series, when they begin and end
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
@@ -97,7 +85,6 @@ class Dataset:
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Dataset:
         """Return the dataset of the arrays that :meth:`named` returned."""
-        parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
         arrays: dict[tuple[str, str], dict[str, Array]] = {}
         for key, array in named.items():
             begin, _, rest = key.partition(":")
@@ -105,12 +92,12 @@ class Dataset:
                 kind, _, rest = rest.partition("/")
                 arrays.setdefault((begin, rest), {})[kind] = array
         whole: dict[str, Any] = {name: _PACKED[begin].from_arrays(found) for (begin, name), found in arrays.items()}
+        parts: dict[str, Any] = {part: {} for part in _PARTS}
         for key, array in {**named, **whole}.items():
             part, _, name = key.partition("/")
             if part in parts and name:
                 parts[part][name] = array
-        inputs, targets, weights, lengths = (parts[part] for part in _PARTS)
-        return cls(inputs, targets, weights, lengths, named.get("chosen"))
+        return cls(**parts, chosen=named.get("chosen"))
 
     def select(self, rows: Array) -> Dataset:
         """Return a dataset of the rows with these indices; nothing is copied."""
@@ -130,8 +117,7 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids. The
     last row of a class stays in training, if there are enough others.
 
-    Raises:
-        SpecError: GS508 if there are too few rows for both parts.
+    Raises SpecError: GS508 if there are too few rows for both parts.
     """
     count = _held_out(n, fraction)
     order = generator(seed, "split").permutation(n)
@@ -161,8 +147,7 @@ def _held_out(n: int, fraction: float) -> int:
 def split_last(n: int, fraction: float) -> tuple[Array, Array]:
     """Return the indices of training rows and of validation rows, the last ``round(fraction · n)``, at least one.
 
-    Raises:
-        SpecError: GS508 if there are too few rows for both parts.
+    Raises SpecError: GS508 if there are too few rows for both parts.
     """
     first = n - _held_out(n, fraction)
     return np.arange(first), np.arange(first, n)
@@ -174,24 +159,18 @@ def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
     Of T different points in time, the last ``round(fraction · T)``, at least one, are for validation: all values of a
     validation window are there, and all values of a training window before. Other windows belong to neither.
 
-    Raises:
-        SpecError: GS508 if a part has no window.
+    Raises SpecError: GS508 if a part has no window.
     """
     times = arrays.times
     assert times is not None, "rows that are no windows have no time"
     border = times.count - min(max(round(fraction * times.count), 1), times.count - 1)
-    first, last = (times.first, times.last)
-    if arrays.chosen is not None:
-        first, last = first[arrays.chosen], last[arrays.chosen]
-    training, validation = np.flatnonzero(last < border), np.flatnonzero(first >= border)
-    for rows, what, points in (
-        (training, "before validation", border),
-        (validation, "for validation", times.count - border),
-    ):
-        if not len(rows):
-            text = f"the {points} points in time {what} hold no whole window"
-            hint = "use shorter windows, or another fraction for `split`"
-            raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
+    chosen = slice(None) if arrays.chosen is None else arrays.chosen
+    training, validation = np.flatnonzero(times.last[chosen] < border), np.flatnonzero(times.first[chosen] >= border)
+    if not len(training) or not len(validation):
+        points, what = (times.count - border, "for") if len(training) else (border, "before")
+        text = f"the {points} points in time {what} validation hold no whole window"
+        hint = "use shorter windows, or another fraction for `split`"
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
     return training, validation
 
 
@@ -201,10 +180,8 @@ def class_ids(y: Array) -> Array:
         texts: Array = np.unique(y[:].reshape(len(y), -1)[:, 0].astype(str), return_inverse=True)[1]
         return texts
     if y.ndim == 2 and y.shape[1] > 1:
-        best: Array = y.argmax(1)
-        return best
-    flat: Array = np.rint(y.reshape(len(y), -1)[:, 0]).astype(np.int64)
-    return flat
+        return np.asarray(y.argmax(1))
+    return np.rint(y.reshape(len(y), -1)[:, 0]).astype(np.int64)
 
 
 def row_weights(
@@ -222,27 +199,27 @@ def row_weights(
         class_weight: weights by class id or label, or ``balanced``.
         y: the head's targets.
 
-    Raises:
-        SpecError: GS405 for a class that does not exist.
+    Raises SpecError: GS405 for a class that does not exist.
     """
     ids = class_ids(y)
     counts = ids != ignored if ignored is not None else np.ones(len(ids), bool)
     table = np.ones(classes)
     if class_weight == "balanced":
-        known = ids[counts]
-        table = len(known) / (classes * np.maximum(np.bincount(known, minlength=classes), 1))
+        counted = ids[counts]
+        table = len(counted) / (classes * np.maximum(np.bincount(counted, minlength=classes), 1))
     else:
         names = list(labels or ())
         for key, weight in class_weight.items():
             index = names.index(key) if key in names else int(key) if str(key).isdigit() else -1
+            text = None
             if not 0 <= index < classes:
+                text = f"`class_weight` has an unknown class {key!r}"
                 hint = did_you_mean(str(key), names) or f"classes are 0 to {classes - 1}"
-                raise SpecError(
-                    [Diagnostic(Code.CLASSES_MISMATCH, f"`class_weight` has an unknown class {key!r}", hint=hint)]
-                )
-            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
+            elif isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= weight <= _LARGEST:
                 text = f"the weight of class {key!r} must be a number from 0 on, got {weight!r}"
-                raise SpecError([Diagnostic(Code.CLASSES_MISMATCH, text, hint="classes without a weight have 1")])
+                hint = "classes without a weight have 1"
+            if text is not None:
+                raise SpecError([Diagnostic(Code.CLASSES_MISMATCH, text, hint=hint)])
             table[index] = weight
     weights = np.ones(len(ids), np.float32)
     weights[counts] = table.astype(np.float32)[ids[counts]]
@@ -254,8 +231,7 @@ def in_batches(
 ) -> dict[str, Array]:
     """Call ``run`` for at most ``size`` rows at a time, and concatenate the results.
 
-    Raises:
-        SpecError: GS501 if a memory-mapped file has changed in the meantime.
+    Raises SpecError: GS501 if a memory-mapped file has changed in the meantime.
     """
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
     total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), []
@@ -269,11 +245,6 @@ def in_batches(
     return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
 
 
-def _rows_in_cache(array: Array) -> int:
-    """Return the number of rows to gather before they are converted: a whole batch would not fit into the cache."""
-    return max(_GATHER_BYTES // max(array[:1].nbytes, 1), 1)
-
-
 def _take_into(array: Array) -> Any:
     """Return ``array.take``, or a function with its arguments ``(rows, axis 0, buffer, mode)`` that fills the buffer.
 
@@ -284,19 +255,8 @@ def _take_into(array: Array) -> Any:
     if array.flags.aligned:
         return array.take
     octets = array.reshape(len(array), -1).view(np.uint8)
-    width = octets.shape[1]
-    return lambda rows, axis, out, mode: octets.take(
-        rows, axis, out.reshape(-1).view(np.uint8).reshape(-1, width), mode
-    )
-
-
-def _checked(fill: Callable[[int], None], files: Sequence[MappedFile]) -> Callable[[int], None]:
-    def check_and_fill(batch: int) -> None:
-        for file in files:
-            file.check()
-        fill(batch)
-
-    return check_and_fill
+    shape = -1, octets.shape[1]
+    return lambda rows, axis, out, mode: octets.take(rows, axis, out.reshape(-1).view(np.uint8).reshape(shape), mode)
 
 
 class BatchLoader:
@@ -304,8 +264,7 @@ class BatchLoader:
 
     ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short.
 
-    Args:
-        total: the number of rows of an epoch, if ``arrays`` contain only the current batch (:meth:`scatter`).
+    ``total``: the number of rows of an epoch, if ``arrays`` contain only the current batch (:meth:`scatter`).
     """
 
     def __init__(self, arrays: Dataset, batch_size: int, *, shuffle: bool, seed: int, total: int | None = None) -> None:
@@ -315,10 +274,10 @@ class BatchLoader:
         self.batches = -(-self._n // batch_size)
         self._order: Array | None = arrays.chosen
         self._gather = {name: _take_into(a) for name, a in self._arrays.items()}
-        self._scratch = {
-            name: np.empty((min(_rows_in_cache(a), batch_size), *a.shape[1:]), a.dtype)
-            for name, a in self._arrays.items()
-        }
+        self._scratch = {}
+        for name, a in self._arrays.items():  # a whole batch would not fit into the cache
+            rows = max(_GATHER_BYTES // max(a[:1].nbytes, 1), 1)
+            self._scratch[name] = np.empty((min(rows, batch_size), *a.shape[1:]), a.dtype)
 
     def start(self, epoch: int) -> None:
         """Set the order of the rows of an epoch."""
@@ -327,7 +286,6 @@ class BatchLoader:
             self._order = order if chosen is None else chosen[order]
 
     def rows(self, batch: int) -> int:
-        """Return the number of rows of a batch."""
         return min(self.batch_size, self._n - batch * self.batch_size)
 
     def shapes(self, rows: int) -> dict[str, tuple[int, ...]]:
@@ -348,11 +306,15 @@ class BatchLoader:
 
         Feeds without an array stay as they are. The function checks first that no memory-mapped file has changed.
         """
-        fill, files = (
-            self._unchecked_filler(feeds, part),
-            mapped_files(self._arrays[n] for n in feeds if n in self._arrays),
-        )
-        return fill if not files else _checked(fill, files)
+        fill = self._unchecked_filler(feeds, part)
+        files = mapped_files(self._arrays[n] for n in feeds if n in self._arrays)
+
+        def check_and_fill(batch: int) -> None:
+            for file in files:
+                file.check()
+            fill(batch)
+
+        return check_and_fill if files else fill
 
     def _unchecked_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]
@@ -399,10 +361,10 @@ def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
     found = {}
     for name in only_multiplied(graph) if use_fast_kernel(True) else ():
         array = arrays.inputs.get(name)
-        if array is not None and array.dtype == np.bool_ and describe_map(array) is None:
-            indices = indices_of_ones(array)
-            if indices is not None:
-                found[name] = indices
+        if array is None or array.dtype != np.bool_ or describe_map(array) is not None:
+            continue
+        if (indices := indices_of_ones(array)) is not None:
+            found[name] = indices
     return replace(arrays, inputs=arrays.inputs | found) if found else arrays
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
 
 
+_NO_ROWS = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
+
+
 def load(
     source: DataSource, signature: DataSignature, max_rows: int | None = None, allocate: Allocate | None = None
 ) -> tuple[Dataset | None, list[Diagnostic]]:
@@ -69,11 +72,8 @@ def load_from(
     """Do the work of :func:`load` for an opened file."""
     source = with_columns(source, table, signature)
     check = _Check(signature, source, allocate, table)
-    requests = []
-    for section, name, mapped in _requested_names(source, signature, table):
-        request = check.request(section, name, mapped)
-        if check.has_columns(request, table):
-            requests.append(request)
+    requests = [check.request(*wanted) for wanted in _requested_names(source, signature, table)]
+    requests = [request for request in requests if check.has_columns(request, table)]
     check.tell_absent(table)
     try:
         found = table.fill(requests)
@@ -83,7 +83,7 @@ def load_from(
             check.report(*at, placed(one, table.place).problem, check.file)
         return None, check.found
     if found and all(isinstance(a, np.ndarray) and a.ndim and not len(a) for a in found.values()):
-        check.report("file", "", Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), check.file)
+        check.report("file", "", _NO_ROWS, check.file)
         return None, check.found
     for request in requests:
         if request.name in found:  # windows are made only if no column has a problem
@@ -117,13 +117,13 @@ def _requested_names(
     ):
         for name in names:
             if name in mapped or name in table.names or name not in signature.extras():
-                yield section, name, mapped.get(name) or default_column(name, signature, table)
+                yield section, name, mapped.get(name) or default_column(name, signature, table.names)
 
 
-def default_column(name: str, signature: DataSignature, table: Source) -> str:
+def default_column(name: str, signature: DataSignature, names: Collection[str]) -> str:
     """Return the column of an input or a target that no source maps."""
     column = signature.columns.get(name, name)
-    return column if column in table.names or name not in table.names else name
+    return column if column in names or name not in names else name
 
 
 def check_arrays(
@@ -135,15 +135,13 @@ def check_arrays(
     """Check arrays by input and head name, like :func:`load`; ``y`` may also contain ``<head>_length`` and similar."""
     check = _Check(signature, None)
     targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
-    extras = signature.extras()
-    found = dict[str, Any]()
-    for section, given, required, optional in (
-        ("inputs", x, list(signature.inputs), []),
-        ("targets", targets, list(signature.targets), extras),
+    found = dict[str, tuple[str, Any]]()
+    for section, what, given, required, optional, unread in (
+        ("inputs", "input", x, list(signature.inputs), [], signature.unread),
+        ("targets", "head", targets, list(signature.targets), signature.extras(), ()),
     ):
-        what = "input" if section == "inputs" else "head"
         for name in given:
-            if name not in required and name not in optional and not (name in signature.unread and section == "inputs"):
+            if name not in required and name not in optional and name not in unread:
                 hint = did_you_mean(name, required) or f"the {what}s are {', '.join(required) or 'none'}"
                 unknown = Problem(Code.MISSING_ARRAY, f"is given for {with_article(what)} that does not exist", hint)
                 check.report(section, name, unknown, f"array '{name}'")
@@ -178,8 +176,7 @@ class _Check(Reporter):
         super().__init__(signature, source, table)
         self._allocate = allocate
         self.arrays: dict[str, Array] = {}
-        self.sections: dict[str, str] = {}
-        self.subjects: dict[str, str] = {}
+        self._places: dict[str, tuple[str, str]] = {}  # the section and the subject of each array
         self._sizes: dict[str, int] = {}
         self._missing: dict[str, Array] = {}
         self.sizes: dict[str, tuple[int, Array]] = {}
@@ -207,29 +204,23 @@ class _Check(Reporter):
     def add_columns(self, request: Request, table: Source, found: Array | Strings | Problems) -> None:
         """Add the result of a request: an array of the right type, or the problems of its columns."""
         assert self.source is not None
-        section, columns, where = section_of(request), request.columns, self.source.where
+        columns, where = request.columns, self.source.where
         if isinstance(found, dict):
             for k, error in found.items():
-                surveyed = can_be_surveyed(error, request)
-                self.add_problem(
-                    request,
-                    k,
-                    error,
-                    survey(table, columns[k], request, error, may_miss=self._may_miss(request)) if surveyed else [],
-                    (table.item, columns[k], where),
-                )
+                findings = self._survey(table, columns[k], request, error)
+                self.add_problem(request, k, error, findings, (table.item, columns[k], where))
             return
         subject = f"{table.item} '{columns[0]}' of {where}"
         if request.stacked:
             few = ", ".join(columns[:4]) + (", …" if len(columns) > 4 else "")
             subject = f"the table of {table.item}s {few} of {where}"
-        self.add(section, request.name, found, subject)
+        self.add(section_of(request), request.name, found, subject)
 
-    def _may_miss(self, request: Request) -> bool:
-        """Return whether missing values of a column are no problem."""
-        if request.is_input:
-            return request.gaps
-        return self.source is not None and self.source.drop_missing_targets
+    def _survey(self, rows: Source | Array, column: str, request: Request, error: DataError) -> list[Finding]:
+        """Return what is wrong in a column, where a survey may tell more than its error."""
+        of_source = self.source is not None and self.source.drop_missing_targets
+        may_miss = request.gaps if request.is_input else of_source
+        return survey(rows, column, request, error, may_miss=may_miss) if can_be_surveyed(error, request) else []
 
     def _type(self, name: str) -> Type:
         signature = self.signature
@@ -247,51 +238,41 @@ class _Check(Reporter):
         columns = {name: value for name, (_, value) in values.items() if isinstance(value, FrameColumn)}
         read = fill_from_frames({name: (requests[name], column) for name, column in columns.items()})
         for name, (section, value) in values.items():
-            request = requests[name]
+            request, subject = requests[name], noun_of(section, name)
             found = read[name] if name in read else assemble(request, [_as_array(value, request)])
-            if isinstance(found, dict):
-                findings = self._survey_given(value, request, found[0]) if can_be_surveyed(found[0], request) else []
-                noun = "input" if section == "inputs" else "target"
-                self.add_problem(request, 0, found[0], findings, (noun, name, ""))
+            if not isinstance(found, dict):
+                self.add(section, name, found, subject)
+                continue
+            if isinstance(value, FrameColumn):
+                findings = self._survey(value.frame, value.column, request, found[0])
             else:
-                self.add(section, name, found, noun_of(section, name))
+                array = _as_array(value, request)
+                findings = [] if isinstance(array, DataError) else self._survey(array, name, request, found[0])
+            self.add_problem(request, 0, found[0], findings, (subject.partition(" ")[0], name, ""))
         self.tell_columns()
-
-    def _survey_given(self, value: Any, request: Request, error: DataError) -> list[Finding]:
-        may_miss = self._may_miss(request)
-        if isinstance(value, FrameColumn):
-            return survey(value.frame, value.column, request, error, may_miss=may_miss)
-        array = _as_array(value, request)
-        return [] if isinstance(array, DataError) else survey(array, request.name, request, error, may_miss=may_miss)
 
     def add(self, section: str, name: str, converted: Any, subject: str) -> None:
         """Check the shape and values of an array of the right type, and add it."""
-        expected, signature = self._type(name), self.signature
+        expected, signature, is_input = self._type(name), self.signature, section == "inputs"
         try:
             if isinstance(converted, Strings) and not expected.is_string:
                 expected = Type("string", ("N",))
             if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
             elif not isinstance(converted, Pictures):
-                converted = reshape(
-                    converted,
-                    expected,
-                    self._sizes,
-                    squeeze=section == "targets",
-                    is_input=section == "inputs",
-                )
-            if section == "inputs" and name in signature.limits and converted.dtype.kind != "b":
-                limits, hint = signature.limits[name], "set `input_dim` of the Embedding above the largest id"
+                converted = reshape(converted, expected, self._sizes, squeeze=not is_input, is_input=is_input)
+            if is_input and name in signature.limits and converted.dtype.kind != "b":
+                hint = "set `input_dim` of the Embedding above the largest id"
                 if name in signature.class_inputs:
                     hint = "the head that compares with it needs a unit for each class, counted from 0"
-                hint = f"{hint}, or correct the ids"
-                check_range(converted, limits, "id", hint, (MISSING_INTEGER,) if name in signature.gaps else ())
-            if name in signature.targets and section == "targets":
+                spare = (MISSING_INTEGER,) if name in signature.gaps else ()
+                check_range(converted, signature.limits[name], "id", f"{hint}, or correct the ids", spare)
+            if name in signature.targets and not is_input:
                 converted = self._checked_target(name, converted, subject)
         except DataError as error:
             self.report(section, name, placed(error, self.place).problem, subject)
             return
-        self.arrays[name], self.sections[name], self.subjects[name] = converted, section, subject
+        self.arrays[name], self._places[name] = converted, (section, subject)
 
     def _checked_target(self, name: str, target: Any, subject: str) -> Any:
         """Return a target; of a CTC head whose labels are known, ids for texts."""
@@ -315,51 +296,40 @@ class _Check(Reporter):
     def finish(self) -> Dataset | None:
         """Return the collected arrays; None after a problem."""
         self._check_rows()
-        if self.found or not self._count_steps():
-            return None
-        data = self._dataset()
-        if self._missing:
-            try:
-                data = self._without_missing(data)
-            except DataError as error:
-                self.report("file", "", error.problem, self.file)
+        try:
+            if self.found:
                 return None
-            self.arrays = {n: data.feeds()[n] for n in self.arrays}
+            self._count_steps()
+            signature, arrays = self.signature, self.arrays
+            lengths = {h + s for h in signature.ctc for s in (LENGTH, STEPS)} - signature.targets.keys()
+            data = Dataset(
+                {n: arrays[n] for n in signature.inputs},
+                {n: arrays[n] for n in signature.targets},
+                {h: arrays[h + WEIGHT] for h in signature.weighted if h + WEIGHT in arrays},
+                {n: a for n, a in arrays.items() if n in lengths},
+            )
+            if self._missing:  # the rows that have all targets are left
+                keep = ~np.any(list(self._missing.values()), axis=0)
+                if not keep.any():
+                    raise DataError(Code.TOO_FEW_ROWS, "has no row with a target", NO_ROWS)
+                data = keep_rows(data, keep, self._allocate)
+                self.arrays = {n: data.feeds()[n] for n in arrays}
+        except DataError as error:
+            self.report("file", "", error.problem, self.file)
+            return None
         for head in self.signature.ctc & self.arrays.keys():
             self._check_ctc(head)
         return None if self.found else data
 
-    def _count_steps(self) -> bool:
-        """Add the time steps of CTC heads that depend on the sizes of a row's pictures; return whether they are known."""
+    def _count_steps(self) -> None:
+        """Add the time steps of CTC heads that depend on the sizes of a row's pictures."""
         heads, steps = sorted(self.signature.ctc), self.signature.steps
-        if not heads or not self.sizes or steps is None:
-            return True
-        shapes = {n: self.arrays[n].shape for n in self.signature.inputs}
-        try:
-            counted = steps_of_rows(heads, shapes, self.sizes, steps)
-        except DataError as error:
-            self.report("file", "", error.problem, self.file)
-            return False
-        self.arrays = {head + STEPS: count for head, count in counted.items()} | self.arrays
-        return True
+        if heads and self.sizes and steps is not None:
+            counted = steps_of_rows(heads, self._shapes(), self.sizes, steps)
+            self.arrays = {head + STEPS: count for head, count in counted.items()} | self.arrays
 
-    def _without_missing(self, data: Dataset) -> Dataset:
-        """Return the rows that have all targets."""
-        keep = ~np.any(list(self._missing.values()), axis=0)
-        if not keep.any():
-            raise DataError(Code.TOO_FEW_ROWS, "has no row with a target", NO_ROWS)
-        return keep_rows(data, keep, self._allocate)
-
-    def _dataset(self) -> Dataset:
-        signature = self.signature
-        weights = {h: self.arrays[h + WEIGHT] for h in signature.weighted if h + WEIGHT in self.arrays}
-        lengths = {h + s for h in signature.ctc for s in (LENGTH, STEPS)}
-        return Dataset(
-            {n: self.arrays[n] for n in signature.inputs},
-            {n: self.arrays[n] for n in signature.targets},
-            weights,
-            {n: a for n, a in self.arrays.items() if n in lengths and n not in signature.targets},
-        )
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {n: self.arrays[n].shape for n in self.signature.inputs}
 
     def _check_rows(self) -> None:
         if not self.arrays:
@@ -369,24 +339,19 @@ class _Check(Reporter):
         first = next(name for name, n in counts.items() if n == common)
         for name, n in counts.items():
             if n != common:
-                text = f"has {n} rows, but {self.subjects[first]} has {common}"
+                text = f"has {n} rows, but {self._places[first][1]} has {common}"
                 hint = "all arrays have one row for each sample, in the same order"
-                problem = Problem(Code.WRONG_LENGTH, text, hint)
-                self.report(self.sections[name], name, problem, self.subjects[name])
+                section, subject = self._places[name]
+                self.report(section, name, Problem(Code.WRONG_LENGTH, text, hint), subject)
         if common == 0:
-            problem = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
-            self.report("file", first, problem, self.file if self.source else self.subjects[first])
+            self.report("file", first, _NO_ROWS, self.file if self.source else self._places[first][1])
 
     def _check_ctc(self, head: str) -> None:
         """Report a label sequence that has no path through its time steps."""
-        shapes = {n: self.arrays[n].shape for n in self.signature.inputs}
-        steps = self.signature.steps(shapes).get(head) if self.signature.steps is not None else None
-        lengths, given = self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
+        steps = self.signature.steps(self._shapes()).get(head) if self.signature.steps is not None else None
+        target: Any = self.arrays[head]
+        check = check_texts if isinstance(target, Strings) else check_sequences
         try:
-            target: Any = self.arrays[head]
-            if isinstance(target, Strings):
-                check_texts(head, target, lengths, given, steps)
-            else:
-                check_sequences(head, target, lengths, given, steps)
+            check(head, target, self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS), steps)
         except DataError as error:
-            self.report("targets", head, placed(error, self.place).problem, self.subjects[head])
+            self.report("targets", head, placed(error, self.place).problem, self._places[head][1])

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 # Conversion of an array to the type that the graph expects, and checks of its shape and values.
 _CHECK_ELEMENTS = 1 << 18  # elements per step of a check, to keep temporaries small
 LABELS = "give the head its `labels`"
+AS_STRINGS = "declare the input with `dtype: string`, and let StringLookup or TextVectorization read it"
 FILL_IN = "fill it in, or remove the row"
 _ROUND = "round it, or use a float input"
+_SINGLE = ("is a single value, not an array", "give it a row for each sample")
 MISSING_TEXTS = ("", "na", "n/a", "nan", "null", "none", "?")
 
 
@@ -41,8 +43,7 @@ def chunks(array: Array) -> Iterator[tuple[int, Array]]:
 def as_array(value: Any, *, gaps: bool = False) -> Array:
     """Convert a Python value to an array; with ``gaps``, masked values become None.
 
-    Raises:
-        DataError: GS503 for ragged lists, GS505 for masked values.
+    Raises DataError: GS503 for ragged lists, GS505 for masked values.
     """
     if isinstance(value, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(value)
@@ -52,8 +53,8 @@ def as_array(value: Any, *, gaps: bool = False) -> Array:
             return filled
         if hidden.any():
             rows: Array = np.atleast_1d(hidden.reshape(len(hidden) if hidden.ndim else 1, -1).any(1))
-            text = f"has a masked value in {np.count_nonzero(rows):,} of {len(rows):,} rows; first: {at(int(rows.argmax()))}"
-            raise DataError(Code.MISSING_VALUE, text, FILL_IN)
+            text = f"{np.count_nonzero(rows):,} of {len(rows):,} rows; first: {at(int(rows.argmax()))}"
+            raise DataError(Code.MISSING_VALUE, f"has a masked value in {text}", FILL_IN)
     try:
         return np.asarray(value)
     except ValueError:
@@ -70,6 +71,14 @@ def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | 
     return None
 
 
+def _refuse(
+    array: Array, bad: Callable[[Array], Array], what: str, first: int, hint: str | None = None, form: str = ""
+) -> None:
+    """Raise GS504 if there is an element for which ``bad`` is true, with its row and its value in this form."""
+    if (found := first_bad(array, bad)) is not None:
+        raise lossy(f"{what}: {at(first + found[0])} has {found[1]:{form}}", hint)
+
+
 def convert(
     array: Array, expected: Type, labels: Sequence[str] | None = None, first: int = 0, *, gaps: bool = False
 ) -> Array:
@@ -82,70 +91,49 @@ def convert(
         first: the index of the first row, if the array is a part of a longer one.
         gaps: values may be missing: they become NaN, or ``MISSING_INTEGER`` in int64.
 
-    Raises:
-        DataError: GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an unknown label.
+    Raises DataError: GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an unknown label.
     """
     if array.dtype.kind in "OUS":
         array = _text(array, expected, labels, first, gaps=gaps)
-    source_kind = array.dtype.kind
-    if expected.is_float:
-        if source_kind not in "fiub":
-            raise lossy(f"has dtype {array.dtype}, which cannot become float32", _dtype_hint(array))
-        if source_kind != "f":
+    kind, dtype = array.dtype.kind, np.dtype(np.float32 if expected.is_float else expected.dtype)
+    if expected.is_float and kind in "fiub":
+        if kind != "f":
             return array
         check_finite(array, first, gaps=gaps)
         if array.dtype.itemsize <= 4:
             return array
         with np.errstate(over="ignore"):
-            bad = first_bad(array, lambda x: np.isinf(x.astype(np.float32)))
-        if bad is not None:
-            raise lossy(f"is too large for float32: {at(first + bad[0])} has {bad[1]}", "scale the values")
-        return _cast(array, np.float32)
-    dtype = np.dtype(expected.dtype)
-    if dtype.kind == "b" or source_kind == "b":
-        if source_kind == dtype.kind:
-            return array
-    elif source_kind in "iu":
-        return _integers(array, dtype, first)
-    elif source_kind == "f":
-        check_finite(array, first, gaps=gaps)
-        if gaps and first_bad(array, np.isnan) is not None:
-            missing = np.isnan(array)
-            found = convert(np.where(missing, 0, array), expected, labels, first).astype(dtype)
-            found[missing] = MISSING_INTEGER
-            return found
-        bad = first_bad(array, lambda x: np.rint(x) != x)
-        if bad is None:
-            info = np.iinfo(dtype)
-            least, beyond = (
-                np.float64(info.min),
-                np.float64(info.max) + 1,
-            )  # float64: a narrow dtype could not represent them
-            bad = first_bad(array, lambda x: (x < least) | (x >= beyond))
-        if bad is None:
-            limit = 2.0 ** (np.finfo(array.dtype).nmant + 1)  # from here on, floats skip integers
-            bad = first_bad(array, lambda x: np.abs(x) >= limit)
-            if bad is None:
-                return _cast(array, dtype)
-            text = f"has a float too large to identify the integer: {at(first + bad[0])} has {bad[1]:.0f}"
-            raise lossy(text, f"store integers as {dtype}")
-        raise lossy(f"is not an exact {dtype}: {at(first + bad[0])} has {bad[1]}", _ROUND)
-    raise lossy(f"has dtype {array.dtype}, which cannot become {dtype}", _dtype_hint(array))
-
-
-def _dtype_hint(array: Array) -> str:
-    if array.dtype.kind == "b":
-        return "booleans only become floats; store 0 and 1 as integers"
-    return "store numbers"
-
-
-def _integers(array: Array, dtype: np.dtype[Any], first: int) -> Array:
-    if np.can_cast(array.dtype, dtype, "safe"):
+            _refuse(array, lambda x: np.isinf(x.astype(dtype)), "is too large for float32", first, "scale the values")
+        return _cast(array, dtype)
+    if kind == dtype.kind == "b":
         return array
-    info = np.iinfo(dtype)
-    bad = first_bad(array, lambda x: (x < info.min) | (x > info.max))
-    if bad is not None:
-        raise lossy(f"does not fit {dtype}: {at(first + bad[0])} has {bad[1]}")
+    if kind in "iu" and dtype.kind in "iu":
+        if np.can_cast(array.dtype, dtype, "safe"):
+            return array
+        info = np.iinfo(dtype)
+        _refuse(array, lambda x: (x < info.min) | (x > info.max), f"does not fit {dtype}", first)
+        return _cast(array, dtype)
+    if kind == "f" and dtype.kind in "iu":
+        return _whole(array, expected, first, gaps=gaps)
+    hint = "booleans only become floats; store 0 and 1 as integers" if kind == "b" else "store numbers"
+    raise lossy(f"has dtype {array.dtype}, which cannot become {dtype}", hint)
+
+
+def _whole(array: Array, expected: Type, first: int, *, gaps: bool) -> Array:
+    dtype = np.dtype(expected.dtype)
+    check_finite(array, first, gaps=gaps)
+    if gaps and first_bad(array, np.isnan) is not None:
+        missing = np.isnan(array)
+        found = _whole(np.where(missing, 0, array), expected, first, gaps=False).astype(dtype)
+        found[missing] = MISSING_INTEGER
+        return found
+    info, exact = np.iinfo(dtype), f"is not an exact {dtype}"
+    least, beyond = np.float64(info.min), np.float64(info.max) + 1  # float64: a narrow dtype could not represent them
+    limit = 2.0 ** (np.finfo(array.dtype).nmant + 1)  # from here on, floats skip integers
+    _refuse(array, lambda x: np.rint(x) != x, exact, first, _ROUND)
+    _refuse(array, lambda x: (x < least) | (x >= beyond), exact, first, _ROUND)
+    what = "has a float too large to identify the integer"
+    _refuse(array, lambda x: np.abs(x) >= limit, what, first, f"store integers as {dtype}", ".0f")
     return _cast(array, dtype)
 
 
@@ -169,11 +157,8 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
     if not all(isinstance(v, str) for v in present):
         raise lossy("contains values that are neither numbers nor text")
     if labels is None:
-        truth = {"true": True, "false": False}
-        if present and all(v.lower() in truth for v in present):
-            booleans = [truth[v.lower()] for v in present]
-            if len(present) == len(values):
-                return np.array(booleans).reshape(array.shape)
+        if present and all(v.lower() in ("true", "false") for v in present):
+            booleans = [v.lower() == "true" for v in present]
             return _numbers(booleans, np.array(absent, bool), expected).reshape(array.shape)
         wrong = (k for k, v in enumerate(values) if not absent[k] and not is_number(v))
         index = next(wrong, absent.index(False) if present else 0)
@@ -181,12 +166,9 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
     ids = {label: k for k, label in enumerate(labels)}
     for index, value in enumerate(values):
         if value not in ids and not absent[index]:
+            text = f"has '{shorten(value, CELL)}' in {at(first + index // per_row)}, which is not a label"
             hint = did_you_mean(value, labels) or f"the labels are {', '.join(labels[:12])}"
-            raise DataError(
-                Code.OUT_OF_RANGE,
-                f"has '{shorten(value, CELL)}' in {at(first + index // per_row)}, which is not a label",
-                hint,
-            )
+            raise DataError(Code.OUT_OF_RANGE, text, hint)
     found = [MISSING_INTEGER if missing else ids[v] for v, missing in zip(values, absent, strict=True)]
     return one_hot(np.array(found, np.int64).reshape(array.shape), expected, len(labels))
 
@@ -250,21 +232,19 @@ def texts_among(cells: Sequence[str], others: Sequence[str]) -> tuple[bool, bool
 def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int, *, gaps: bool = False) -> Array:
     """Parse integers of any size exactly: ``9007199254740993`` and ``1e18`` are integers, ``1.5`` is not.
 
-    Args:
-        gaps: values may be missing: they become ``MISSING_INTEGER``.
+    With ``gaps``, values may be missing: they become ``MISSING_INTEGER``.
 
-    Raises:
-        DataError: GS504 if a cell is not an integer or does not fit, GS505 if a value is missing.
+    Raises DataError: GS504 if a cell is not an integer or does not fit, GS505 if a value is missing.
     """
     info = np.iinfo(dtype)
     found = np.empty(len(values), dtype)
     for index, text in enumerate(values):
         row = first + index
         if text is None or is_missing(text):
-            if gaps:
-                found[index] = MISSING_INTEGER
-                continue
-            raise DataError(Code.MISSING_VALUE, f"has no value in {at(row)}", FILL_IN)
+            if not gaps:
+                raise DataError(Code.MISSING_VALUE, f"has no value in {at(row)}", FILL_IN)
+            found[index] = MISSING_INTEGER
+            continue
         if not is_number(text):
             raise holds_text(row, text)
         try:
@@ -281,14 +261,11 @@ def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: in
 
 def one_hot(ids: Array, expected: Type, classes: int) -> Array:
     """Return one-hot rows if the target is a distribution over the classes, else the ids. Rows of missing ids are NaN."""
-    if expected.is_float:
-        missing = ids == MISSING_INTEGER
-        if expected.shape[-1] == classes > 1 and ids.ndim == len(expected.shape) - 1:
-            rows = np.eye(classes, dtype=np.uint8)[np.where(missing, 0, ids)]
-            return np.where(missing[..., None], np.float32(np.nan), rows) if missing.any() else rows
-        if missing.any():
-            return np.where(missing, np.nan, ids)
-    return ids
+    missing = ids == MISSING_INTEGER
+    if expected.is_float and expected.shape[-1] == classes > 1 and ids.ndim == len(expected.shape) - 1:
+        rows = np.eye(classes, dtype=np.uint8)[np.where(missing, 0, ids)]
+        return np.where(missing[..., None], np.float32(np.nan), rows) if missing.any() else rows
+    return np.where(missing, np.nan, ids) if expected.is_float and missing.any() else ids
 
 
 def check_finite(array: Array, first: int = 0, *, gaps: bool = False) -> None:
@@ -303,8 +280,7 @@ def raise_counted(array: Array, bad: Callable[[Array], Array], what: str, hint: 
     """Raise GS506 if there are elements for which ``bad`` is true: with the number of their rows and the first values."""
     tally = Tally(what)
     for start, block in chunks(array):
-        found = bad(block)
-        if found.any():
+        if (found := bad(block)).any():
             tally.add_block(start, block, found)
     if tally.rows:
         raise DataError(Code.OUT_OF_RANGE, tally.text(len(array), at), hint)
@@ -320,9 +296,8 @@ def check_range(array: Array, limits: Range, what: str, hint: str | None = None,
             outside &= x != number
         return outside
 
-    if all(limits.low <= b.min() and b.max() <= limits.high for _, b in chunks(array) if b.size):
-        return
-    raise_counted(array, bad, f"has {'classes' if what == 'class' else what + 's'} {limits.outside()}", hint)
+    if not all(limits.low <= b.min() and b.max() <= limits.high for _, b in chunks(array) if b.size):
+        raise_counted(array, bad, f"has {'classes' if what == 'class' else what + 's'} {limits.outside()}", hint)
 
 
 def same_numbers(
@@ -330,16 +305,12 @@ def same_numbers(
 ) -> Array:
     """Return ``value`` as an array that converts to ``expected`` without loss, with ids in ``limits``; NaN may pass.
 
-    Args:
-        gaps: see :func:`convert`.
-
-    Raises:
-        DataError: GS503 for a wrong shape, GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an id
-            out of range.
+    ``gaps``: see :func:`convert`. Raises DataError: GS503 for a wrong shape, GS504 if a value cannot be converted, GS505
+    if one is missing, GS506 for an id out of range.
     """
     array = as_array(value, gaps=gaps)
     if array.ndim == 0:
-        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
+        raise wrong_shape(*_SINGLE)
     if array.dtype.name != expected.dtype:
         array = convert(array, expected, gaps=gaps)
     array = reshape(array, expected, sizes, squeeze=False, is_input=True)
@@ -359,26 +330,23 @@ def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: boo
 
     ``(N,)`` fits ``(N, 1)``; with ``squeeze``, ``(N, …, 1)`` fits ``(N, …)``. Inputs and targets get different hints.
 
-    Raises:
-        DataError: GS503 for a wrong shape.
+    Raises DataError: GS503 for a wrong shape.
     """
     rank = len(expected.shape)
     if array.ndim == 1 and rank == 2 and expected.shape[1] == 1:
         array = array.reshape((len(array), 1))
     elif squeeze and array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array.reshape(array.shape[:-1])
+    text = f"has shape {show(array.shape)}, not {show(expected.shape)}"
     if array.ndim != rank:
-        raise wrong_shape(
-            f"has shape {show(array.shape)}, not {show(expected.shape)}", _shape_hint(array, expected, is_input)
-        )
+        raise wrong_shape(text, _shape_hint(array, expected, is_input))
     for axis in range(1, rank):
         size, actual = evaluate(expected.shape[axis], sizes), array.shape[axis]
         if size is None:
             sizes[str(expected.shape[axis])] = actual
         elif size != actual:
-            known = "" if isinstance(expected.shape[axis], int) else f", where '{expected.shape[axis]}' is {size}"
-            text = f"has shape {show(array.shape)}, not {show(expected.shape)}{known}: axis {axis} has {actual}"
-            raise wrong_shape(text, _shape_hint(array, expected, is_input))
+            where = "" if isinstance(expected.shape[axis], int) else f", where '{expected.shape[axis]}' is {size}"
+            raise wrong_shape(f"{text}{where}: axis {axis} has {actual}", _shape_hint(array, expected, is_input))
     return array
 
 
@@ -386,15 +354,12 @@ def _shape_hint(array: Array, expected: Type, is_input: bool) -> str:
     rest = expected.shape[1:]
     if is_input and array.ndim == len(rest) and all(d in (n, str(d)) for d, n in zip(rest, array.shape, strict=True)):
         return "this is one row without the batch axis: give a batch, `x[None]` or a slice such as `x[:1]`"
-    if not is_input and array.ndim == 2 and len(expected.shape) == 1 and not expected.is_float and array.shape[1] > 1:
+    if not is_input and array.ndim == 2 and not rest and not expected.is_float and array.shape[1] > 1:
         return "for one-hot targets use categorical_crossentropy, or give class ids, `y.argmax(-1)`"
-    fixed = [d for d in expected.shape[1:] if isinstance(d, int)]
-    if len(fixed) == len(expected.shape) - 1 and array.ndim >= 1:
-        expected_size, size = int(np.prod(fixed)), int(np.prod(array.shape[1:]))
-        if expected_size == size and array.shape[1:] != tuple(fixed):
-            return f"reshape it to (-1, {', '.join(map(str, fixed))}), or change the spec"
-    one_axis = array.ndim == 1 and len(expected.shape) == 2 and isinstance(expected.shape[1], int)
-    if one_axis and expected.is_float and not is_input:
+    fixed = tuple(d for d in rest if isinstance(d, int))
+    if array.ndim >= 1 and fixed == rest != array.shape[1:] and math.prod(fixed) == math.prod(array.shape[1:]):
+        return f"reshape it to (-1, {', '.join(map(str, rest))}), or change the spec"
+    if array.ndim == len(rest) == 1 and isinstance(rest[0], int) and expected.is_float and not is_input:
         return "for class ids use sparse_categorical_crossentropy"
     return "reshape the array, or change the shape in the spec"
 
@@ -407,14 +372,12 @@ _HINT = "store text or integers"
 def pack(array: Array, first: int = 0) -> Strings:
     """Pack the texts of an array: integers become their digits, booleans ``true`` and ``false``, missing values are empty.
 
-    Args:
-        first: the index of the first row, if the array is a part of a longer one.
+    ``first``: the index of the first row, if the array is a part of a longer one.
 
-    Raises:
-        DataError: GS504 for other values, and for texts that are not Unicode.
+    Raises DataError: GS504 for other values, and for texts that are not Unicode.
     """
     if array.ndim == 0:
-        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
+        raise wrong_shape(*_SINGLE)
     builder = StringsBuilder(array.shape[1:])
     per_row = max(int(np.prod(array.shape[1:], dtype=np.int64)), 1)
     step = max(_BLOCK_TEXTS // per_row, 1)
@@ -426,23 +389,17 @@ def pack(array: Array, first: int = 0) -> Strings:
         if values.dtype.kind == "M":
             values = _in_microseconds(values)
         try:
-            _add(builder, values.tolist(), first + start, per_row)
+            builder.add_texts(values.tolist())
+        except TypeError:
+            texts: list[Any] = list(map(_text_of, values.tolist()))
+            if None in texts:
+                index = texts.index(None)
+                what = f"{values.tolist()[index]!r:.40} in {at(first + start + index // per_row)}"
+                raise lossy(f"has {what}, which is not text", _HINT) from None
+            builder.add_texts(texts)
         except TextError as error:
             raise as_data_error(error) from None
     return builder.finish()
-
-
-def _add(builder: StringsBuilder, values: list[Any], first: int, per_row: int) -> None:
-    try:
-        builder.add_texts(values)
-    except TypeError:
-        texts = []
-        for index, value in enumerate(values):
-            text = _text_of(value)
-            if text is None:
-                raise lossy(f"has {value!r:.40} in {at(first + index // per_row)}, which is not text", _HINT) from None
-            texts.append(text)
-        builder.add_texts(texts)
 
 
 def _in_microseconds(times: Array) -> Array:
@@ -467,12 +424,10 @@ def _text_of(value: Any) -> str | None:
         return text.rstrip("0") if value.microsecond and value.tzinfo is None else text
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return None
-    return None
+    try:
+        return value.decode() if isinstance(value, bytes) else None
+    except UnicodeDecodeError:
+        return None
 
 
 def as_data_error(error: TextError) -> DataError:
@@ -501,8 +456,7 @@ def side_by_side(columns: Sequence[Strings]) -> Strings:
 class Filling:
     """One requested array while it is filled.
 
-    Args:
-        reserve: called with the array's bytes before it is allocated; raises DataError if there is too little memory.
+    ``reserve``: called with the array's bytes before it is allocated; raises DataError if there is too little memory.
     """
 
     def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
@@ -571,7 +525,6 @@ class NumberFilling(Filling):
         np.copyto(place[:, column] if self.request.stacked else place, part, casting="unsafe")
 
     def _new(self, row: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Return an array for all rows."""
         request, shape = self.request, (self._rows, *row)
         if request.allocate is not None:
             return request.allocate(request.name, shape, _own_dtype(request))
@@ -617,8 +570,7 @@ class TextFilling(Filling):
 def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
     """Convert the arrays of a request, and stack several as columns of one array.
 
-    Args:
-        first: the index of the first row, if the arrays are a part of longer ones.
+    ``first``: the index of the first row, if the arrays are a part of longer ones.
     """
     problems: Problems = {}
     parts: list[Any] = []
@@ -632,11 +584,8 @@ def assemble(request: Request, arrays: Sequence[Array | DataError], first: int =
                 raise DataError(Code.WRONG_LENGTH, f"has {len(parts[-1])} rows, the first has {len(parts[0])}", hint)
         except DataError as error:
             problems[k] = error
-    if problems:
-        return problems
-    if not request.stacked:
-        found: Array | Strings = parts[0]
-        return found
+    if problems or not request.stacked:
+        return problems or parts[0]
     if request.type.is_string:
         return side_by_side(parts)
     array = np.empty((len(parts[0]), len(parts)), _storage_dtype(parts[0].dtype, request))
@@ -647,42 +596,33 @@ def assemble(request: Request, arrays: Sequence[Array | DataError], first: int =
 
 def _converted(array: Array, request: Request, first: int) -> Any:
     if array.ndim == 0:
-        raise wrong_shape("is a single value, not an array", "give it a row for each sample")
+        raise wrong_shape(*_SINGLE)
     if isinstance(array, Pictures):
         each = (convert(array[k][None], request.type, None, k) for k in range(len(array)))
         return Pictures.of([reshape(a, request.type, {}, squeeze=False, is_input=True)[0] for a in each])
-    if request.type.is_string:
-        texts = pack(array, first)
-        if request.stacked and texts.ndim != 1:
-            raise wrong_shape(NOT_SCALAR)
-        return texts
     booleans = array.dtype.kind == "b" and not request.type.is_float  # no class ids
-    if request.is_sequence and not request.stacked and holds_texts(array):
-        return pack(array, first)
-    if request.learns_labels and not request.stacked and (booleans or holds_texts(array)):
-        return pack(array, first)
-    if request.missing and array.dtype.kind in "OU":
-        cells = array.reshape(-1).tolist()
-        cells = [None if isinstance(cell, str) and is_missing(cell, request.missing) else cell for cell in cells]
-        array = np.array(cells, object).reshape(array.shape)
-    try:
-        array = convert(array, request.type, request.labels, first, gaps=request.gaps)
-    except DataError as error:
-        raise for_request(error, request) from None
-    if request.stacked and array.ndim != 1:
+    may_be_texts = not request.stacked and (request.is_sequence or request.learns_labels)
+    if request.type.is_string or (may_be_texts and (holds_texts(array) or (booleans and request.learns_labels))):
+        found: Any = pack(array, first)
+    else:
+        if request.missing and array.dtype.kind in "OU":
+            cells = array.reshape(-1).tolist()
+            cells = [None if isinstance(cell, str) and is_missing(cell, request.missing) else cell for cell in cells]
+            array = np.array(cells, object).reshape(array.shape)
+        try:
+            found = convert(array, request.type, request.labels, first, gaps=request.gaps)
+        except DataError as error:
+            raise for_request(error, request) from None
+    if request.stacked and found.ndim != 1:
         raise wrong_shape(NOT_SCALAR)
-    return array
+    return found
 
 
 def for_request(error: DataError, request: Request) -> DataError:
     """Return the error with a suitable hint: inputs and targets of regression have no labels."""
-    if error.problem.hint == LABELS and request.is_input:
-        return error.changed(
-            hint="declare the input with `dtype: string`, and let StringLookup or TextVectorization read it"
-        )
-    if error.problem.hint == LABELS and request.type.is_float:
-        return error.changed(hint="store numbers")
-    return error
+    if error.problem.hint != LABELS or not (request.is_input or request.type.is_float):
+        return error
+    return error.changed(hint=AS_STRINGS if request.is_input else "store numbers")
 
 
 def _storage_dtype(dtype: np.dtype[Any], request: Request) -> np.dtype[Any]:
@@ -699,14 +639,12 @@ def _own_dtype(request: Request) -> np.dtype[Any]:
 def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
     """Return sample weights of a target: one per row, or one per value of the loss.
 
-    Raises:
-        DataError: GS503, they have another shape.
+    Raises DataError: GS503, they have another shape.
     """
     rank = max(len(target.shape) - target.is_float, 1)
     if array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim > rank:
-        dims = ", ".join(map(str, target.shape[:rank]))
-        text = f"has {array.ndim} axes; sample weights are (N,)" + (f" or ({dims})" if rank > 1 else "")
-        raise wrong_shape(text, "give one weight for each row")
+        whole = f" or ({', '.join(map(str, target.shape[:rank]))})" if rank > 1 else ""
+        raise wrong_shape(f"has {array.ndim} axes; sample weights are (N,){whole}", "give one weight for each row")
     return reshape(array, Type("float32", target.shape[: array.ndim]), sizes, squeeze=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
@@ -14,12 +15,23 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, for_request
+from graphspec.data.convert import (
+    FILL_IN,
+    Filling,
+    NumberFilling,
+    TextFilling,
+    as_data_error,
+    exact_integers,
+    for_request,
+    holds_text,
+    is_missing,
+)
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, lossy, ragged, unreadable
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import numpy_dtype
 
 if TYPE_CHECKING:
+    from graphspec.data.source import Filled
     from graphspec.graph.ir.graph import Array
 
 # Record batches of the Arrow C stream interface as NumPy arrays.
@@ -39,11 +51,8 @@ def batches(stream: Any) -> Iterator[tuple[int, list[Any]]]:
 def values(column: Any, row: int) -> Array:
     """Return a column of a batch: missing numbers are NaN, missing text is None, lists of equal length are rows.
 
-    Args:
-        row: the index of the batch's first row.
-
-    Raises:
-        DataError: GS503 for lists of different lengths, GS504 for values that are neither numbers nor text.
+    ``row``: the index of the batch's first row. Raises DataError: GS503 for lists of different lengths, GS504 for values
+    that are neither numbers nor text.
     """
     return _values(column, 0, column.length, row, 1)
 
@@ -51,11 +60,8 @@ def values(column: Any, row: int) -> Array:
 def texts(column: Any, row: int) -> Strings:
     """Return a column of texts of a batch, packed: missing texts are empty, lists of equal length are rows.
 
-    Args:
-        row: the index of the batch's first row.
-
-    Raises:
-        DataError: GS503 for lists of different lengths, GS504 for bytes that are not UTF-8.
+    ``row``: the index of the batch's first row. Raises DataError: GS503 for lists of different lengths, GS504 for bytes
+    that are not UTF-8.
     """
     try:
         return _texts(column, 0, column.length, row, 1)
@@ -80,7 +86,7 @@ def _texts(view: Any, first: int, count: int, row: int, per_row: int) -> Strings
         return inner.reshape((count, length, *inner.shape[1:]))
     builder = StringsBuilder()
     if storage in ("string", "large_string"):
-        offsets = _buffer(view.buffer(1), np.int32 if storage == "string" else np.int64, first, count + 1)
+        offsets = _offsets(view, first, count)
         data = _buffer(view.buffer(2), np.uint8, 0, int(offsets[-1])) if count else offsets
         builder.add(data, offsets, valid)
     elif storage == "na":
@@ -91,27 +97,43 @@ def _texts(view: Any, first: int, count: int, row: int, per_row: int) -> Strings
 
 
 def _values(view: Any, first: int, count: int, row: int, per_row: int) -> Array:
+    """Return values; each row of the table contributes ``per_row`` of them."""
     storage, first = view.storage_type, view.offset + first
     valid = _valid(view, first, count)
     if storage in ("list", "large_list"):
-        return _rows(view, first, count, valid, row, per_row)
+        if count == 0:
+            return np.empty((0, 0))
+        start, length = _lists(view, first, count, valid, row, per_row)
+        inner = _values(view.child(0), start, count * length, row, per_row * length)
+        return inner.reshape(count, length, *inner.shape[1:])
     if storage in ("string", "large_string"):
-        return _text(view, first, count, valid)
+        offsets, array = _offsets(view, first, count), np.empty(count, object)
+        if count:
+            data = memoryview(view.buffer(2)) if offsets[-1] > offsets[0] else b""
+            array[:] = [str(data[a:b], "utf-8", "replace") for a, b in pairwise(offsets.tolist())]
+        if valid is not None:
+            array[~valid] = None
+        return array
     if storage == "bool":
-        array: Array = _bits(view.buffer(1), first, count)
+        found: Array = _bits(view.buffer(1), first, count)
     elif storage in _NUMBERS:
-        array = _buffer(view.buffer(1), _NUMBERS[storage], first, count)
+        found = _buffer(view.buffer(1), _NUMBERS[storage], first, count)
     elif storage == "na":
-        array = np.full(count, np.nan)
+        found = np.full(count, np.nan)
     else:
         raise lossy(f"contains {storage.replace('_', ' ')} values, which are not numbers", "store numbers")
-    return array if valid is None else np.where(valid, array.astype(np.float64), np.nan)
+    return found if valid is None else np.where(valid, found.astype(np.float64), np.nan)
 
 
 def _buffer(buffer: Any, dtype: Any, first: int, count: int) -> Array:
     if count == 0:
         return np.empty(0, dtype)
     return np.frombuffer(buffer, dtype, count, first * np.dtype(dtype).itemsize)
+
+
+def _offsets(view: Any, first: int, count: int) -> Array:
+    """Return where texts or lists begin, and where the last one ends."""
+    return _buffer(view.buffer(1), np.int64 if view.storage_type.startswith("large") else np.int32, first, count + 1)
 
 
 def _bits(buffer: Any, first: int, count: int) -> Array:
@@ -127,29 +149,9 @@ def _valid(view: Any, first: int, count: int) -> Array | None:
     return None if valid.all() else valid
 
 
-def _text(view: Any, first: int, count: int, valid: Array | None) -> Array:
-    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "string" else np.int64, first, count + 1)
-    array = np.empty(count, object)
-    if count:
-        data = memoryview(view.buffer(2)) if offsets[-1] > offsets[0] else b""
-        array[:] = [str(data[a:b], "utf-8", "replace") for a, b in pairwise(offsets.tolist())]
-    if valid is not None:
-        array[~valid] = None
-    return array
-
-
-def _rows(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> Array:
-    """Return lists as rows of an array; each row of the table contributes ``per_row`` of them."""
-    if count == 0:
-        return np.empty((0, 0))
-    start, length = _lists(view, first, count, valid, row, per_row)
-    inner = _values(view.child(0), start, count * length, row, per_row * length)
-    return inner.reshape(count, length, *inner.shape[1:])
-
-
 def _lists(view: Any, first: int, count: int, valid: Array | None, row: int, per_row: int) -> tuple[int, int]:
     """Return where the elements of lists begin, and the length of all of them."""
-    offsets = _buffer(view.buffer(1), np.int32 if view.storage_type == "list" else np.int64, first, count + 1)
+    offsets = _offsets(view, first, count)
     if count == 0:
         return 0, 0
     lengths = np.diff(offsets)
@@ -176,20 +178,13 @@ Overrides = dict[_Key, str]
 
 
 class ColumnRead(NamedTuple):
-    """How to read a column: a SQL expression, and the interpretation of its values.
-
-    Attributes:
-        rounded_to_doubles: integers may have been rounded to doubles.
-        null_may_be_text: a NULL may be text that is not a number.
-        integers: the values are the digits of integers of any size.
-        text: the values are texts, which are packed.
-    """
+    """How to read a column: a SQL expression, and the interpretation of its values."""
 
     sql: str
-    rounded_to_doubles: bool = False
-    null_may_be_text: bool = False
-    integers: bool = False
-    text: bool = False
+    rounded_to_doubles: bool = False  # integers may have been rounded to doubles
+    null_may_be_text: bool = False  # a NULL may be text that is not a number
+    integers: bool = False  # the values are the digits of integers of any size
+    text: bool = False  # the values are texts, which are packed
 
 
 class ReadAgain(Exception):  # noqa: N818
@@ -204,16 +199,11 @@ class Relation:
     """Rows that a query returns."""
 
     connection: Any
-    source: str
-    """The query."""
-    columns: Mapping[str, str]
-    """The columns in SQL by name."""
-    types: Mapping[str, Any]
-    """Their types by SQL."""
-    ambiguous: Mapping[str, str]
-    """Names that several columns share."""
-    of_texts = False
-    """Whether every cell is a text; else the files say the types of values."""
+    source: str  # the query
+    columns: Mapping[str, str]  # the columns in SQL by name
+    types: Mapping[str, Any]  # their types by SQL
+    ambiguous: Mapping[str, str]  # names that several columns share
+    of_texts = False  # whether every cell is a text; else the files say the types of values
 
     def reading(self) -> AbstractContextManager[None]:
         """Turn errors of the database into DataError."""
@@ -221,12 +211,9 @@ class Relation:
 
     def known_columns(self) -> Iterator[tuple[str, str, Any]]:
         """Yield the columns with a name of their own: the name, the SQL, and its type."""
-        for name, sql in self.columns.items():
-            if name not in self.ambiguous:
-                yield name, sql, self.types[sql]
+        return ((n, sql, self.types[sql]) for n, sql in self.columns.items() if n not in self.ambiguous)
 
     def query(self, what: str, tail: str = "") -> list[tuple[Any, ...]]:
-        """Return the rows of ``SELECT what FROM source tail``."""
         found: list[tuple[Any, ...]] = self.connection.execute(f"SELECT {what} FROM ({self.source}) {tail}").fetchall()
         return found
 
@@ -237,14 +224,13 @@ class Union(Relation):
     def __init__(self, tables: Sequence[Table], names: Sequence[str]) -> None:
         self._first, self.ambiguous, self.of_texts = tables[0], {}, tables[0].of_texts
         self.columns = {name: f"c{k}" for k, name in enumerate(names)}
-        selects = [
-            f"SELECT {', '.join(f'{t.columns[name]} AS {sql}' for name, sql in self.columns.items())} FROM ({t.source})"
-            for t in tables
-        ]
+        columns = (", ".join(f"{t.columns[name]} AS {sql}" for name, sql in self.columns.items()) for t in tables)
+        self.source = " UNION ALL ".join(
+            f"SELECT {each} FROM ({t.source})" for each, t in zip(columns, tables, strict=True)
+        )
         with self.reading():
             self.connection = new_connection()
             lock(self.connection, [t.path for t in tables])
-            self.source = " UNION ALL ".join(selects)
             relation = self.connection.sql(self.source)
             self.types = dict(zip(relation.columns, relation.types, strict=True))
 
@@ -255,10 +241,8 @@ class Union(Relation):
 class Table(Relation, Source):
     """A table of rows. Subclasses define the names of its columns and how to read them."""
 
-    hint: str | None = None
-    """The expected content, reported if the file cannot be read."""
-    is_text = False
-    """Whether the file is one of text, in an encoding."""
+    hint: str | None = None  # the expected content, reported if the file cannot be read
+    is_text = False  # whether the file is one of text, in an encoding
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -288,6 +272,12 @@ class Table(Relation, Source):
     def read_names(self) -> None:
         """Set ``names``, ``columns`` (SQL by name) and ``ambiguous`` if they differ from the database's."""
 
+    def use_names(self, own: Sequence[str], count: int) -> None:
+        """Use the names in the file if there are as many: the database renames duplicates."""
+        if count == len(self.names):
+            self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
+            self.names, self.ambiguous = own, duplicates(own)
+
     def as_written(self, name: str) -> str:
         """Return SQL for the cells of a column as they are in the file."""
         return self.columns[name]
@@ -302,8 +292,7 @@ class Table(Relation, Source):
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         """Return how to read a column; ``override`` comes from :class:`ReadAgain`.
 
-        Raises:
-            DataError: the type of the column is neither numeric nor text.
+        Raises DataError: the type of the column is neither numeric nor text.
         """
         raise NotImplementedError
 
@@ -319,9 +308,8 @@ class Table(Relation, Source):
         """Return the words for a row: its line if the file has lines, else its number from 1."""
         if self._lines_of_rows is _UNKNOWN:
             self._lines_of_rows = self.lines_of_rows()
-        if self._lines_of_rows is None or row >= len(self._lines_of_rows):
-            return row_from_1(row)
-        return f"line {self._lines_of_rows[row]:,}"
+        lines = self._lines_of_rows
+        return row_from_1(row) if lines is None or row >= len(lines) else f"line {lines[row]:,}"
 
     def lines_of_rows(self) -> Sequence[int] | None:
         """Return the line of each row; None if the rows have no lines."""
@@ -347,18 +335,18 @@ class Table(Relation, Source):
             raise unreadable(f"cannot be read: {text}", hint) from error
 
     def count(self) -> int:
-        """Count the rows."""
         with self.reading():
             return int(self.query("count(*)")[0][0])
 
     def relation(self) -> Relation:
-        """Return the rows as a relation."""
         return self
 
     def cells(self, column: str, *, raw: bool) -> Iterator[tuple[int, Array]]:
-        limit = "" if self.max_rows is None else f"LIMIT {self.max_rows}"
         with self.reading():
-            yield from self.blocks(self.as_written(column) if raw else self.columns[column], limit)
+            yield from self.blocks(self.as_written(column) if raw else self.columns[column], self._limit())
+
+    def _limit(self) -> str:
+        return "" if self.max_rows is None else f"LIMIT {self.max_rows}"
 
     def type_of(self, column: str) -> str:
         return str(self.types[self.columns[column]].id)
@@ -389,10 +377,8 @@ class Table(Relation, Source):
             capsule = self.connection.sql(text).__arrow_c_stream__()
         return batches(capsule)
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        if not requests:
-            return {}
-        found: dict[str, Array | Strings | Problems] = {}
+    def fill(self, requests: Sequence[Request]) -> Filled:
+        found: Filled = {}
         overrides: Overrides = {}
         waiting = list(requests)
         while waiting:  # again for requests whose columns must be read in another way
@@ -400,18 +386,14 @@ class Table(Relation, Source):
             try:
                 results = self._pass(waiting, overrides)
             except DataError as error:
-                if not (
-                    isinstance(error.__cause__, Exception)
-                    and _is_conversion_error(error.__cause__)
-                    and self.guard_casts()
-                ):
+                if not _is_conversion_error(error.__cause__) or not self.guard_casts():
                     raise
                 continue
             waiting = [r for r in waiting if any(overrides.get(k) != before.get(k) for k in _keys(r))]
             found |= {name: result for name, result in results.items() if name not in {r.name for r in waiting}}
         return found
 
-    def _pass(self, requests: Sequence[Request], overrides: Overrides) -> dict[str, Array | Strings | Problems]:
+    def _pass(self, requests: Sequence[Request], overrides: Overrides) -> Filled:
         """Read the table once; columns that must be read again are added to ``overrides``."""
         with self.reading():
             self.prepare(requests, overrides)
@@ -420,24 +402,22 @@ class Table(Relation, Source):
         ways: dict[_Key, ColumnRead] = {}
         for request in requests:
             problems: Problems = {}
-            for k, column in enumerate(request.columns):
-                key = request.name, k
+            for name, k in _keys(request):
                 try:
-                    ways[key] = self.column_read(self.columns[column], request, overrides.get(key))
+                    column = self.columns[request.columns[k]]
+                    ways[name, k] = self.column_read(column, request, overrides.get((name, k)))
                 except DataError as error:
                     problems[k] = error
             packed = any(ways[key].text for key in _keys(request) if key in ways)
             filling = TextFilling(request, budget.reserve) if packed else NumberFilling(request, rows, budget.reserve)
             filling.problems.update(problems)
             fillings[request.name] = filling
-        missing: dict[_Key, int] = {}
         done = 0
         if ways:
             with self.reading():
-                done = self._read(ways, fillings, rows, missing, overrides)
+                done, missing = self._read(ways, fillings, rows, overrides)
                 for (name, k), row in missing.items():
-                    request = fillings[name].request
-                    problem = self._cell_error(request.columns[k], row, request)
+                    problem = self._cell_error(row, k, fillings[name].request)
                     if problem is None:
                         overrides[name, k] = "text"
                     else:
@@ -463,30 +443,25 @@ class Table(Relation, Source):
         return size // total + 1
 
     def _read(
-        self,
-        ways: Mapping[_Key, ColumnRead],
-        fillings: Mapping[str, Filling],
-        rows: int,
-        missing: dict[_Key, int],
-        overrides: Overrides,
-    ) -> int:
-        """Fill the arrays; return the number of rows."""
+        self, ways: Mapping[_Key, ColumnRead], fillings: Mapping[str, Filling], rows: int, overrides: Overrides
+    ) -> tuple[int, dict[_Key, int]]:
+        """Fill the arrays; return the number of rows, and a row of each column with a NULL that may be text."""
         positions = {sql: k for k, sql in enumerate(dict.fromkeys(way.sql for way in ways.values()))}
         what = ", ".join(f"{sql} AS c{k}" for sql, k in positions.items())
         size = min(max(_BATCH_BYTES // self.row_bytes(what), 1), _MAX_BATCH_ROWS)
-        done = 0
-        for count, columns in self.stream(what, size, "" if self.max_rows is None else f"LIMIT {self.max_rows}"):
+        done, missing = 0, dict[_Key, int]()
+        for count, columns in self.stream(what, size, self._limit()):
             if done + count > rows:
                 raise unreadable(f"has more rows than expected: {rows}", "write the file again")
             parts: dict[tuple[str, bool], Any] = {}
             for (name, k), way in ways.items():
-                filling = fillings[name]
+                filling, column = fillings[name], columns[positions[way.sql]]
                 if k in filling.problems:
                     continue
                 if (way.sql, way.text) not in parts:
-                    parts[way.sql, way.text] = _or_error(columns[positions[way.sql]], done, as_text=way.text)
+                    parts[way.sql, way.text] = _or_error(column, done, as_text=way.text)
                 part = parts[way.sql, way.text]
-                if way.null_may_be_text and (row := first_null(columns[positions[way.sql]])) is not None:
+                if way.null_may_be_text and (row := first_null(column)) is not None:
                     missing[name, k] = done + row
                     part = _PENDING
                 try:
@@ -497,13 +472,11 @@ class Table(Relation, Source):
             done += count
             if all(f.closed for f in fillings.values()):
                 break
-        return done
+        return done, missing
 
-    def _cell_error(self, column: str, row: int, request: Request) -> DataError | None:
+    def _cell_error(self, row: int, k: int, request: Request) -> DataError | None:
         """Return the error of a cell that is not a number; None if its column can be read as text."""
-        from graphspec.data.convert import FILL_IN, holds_text, is_missing
-
-        [(cell,)] = self.query(self.columns[column], f"LIMIT 1 OFFSET {row}")
+        [(cell,)] = self.query(self.columns[request.columns[k]], f"LIMIT 1 OFFSET {row}")
         if cell is not None and (request.labels is not None or (request.learns_labels and not request.stacked)):
             return None
         if cell is None or is_missing(cell):
@@ -516,8 +489,6 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
     if isinstance(part, DataError) or way.text or request.type.dtype == "bool" or request.type.is_float:
         return part
     if way.integers:
-        from graphspec.data.convert import exact_integers
-
         try:
             return exact_integers(part.tolist(), np.dtype(request.type.dtype), first, gaps=request.gaps)
         except DataError as error:
@@ -525,9 +496,9 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
     if way.rounded_to_doubles and part.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             large = np.abs(part) >= _EXACT
+        if large.any() and part.ndim == 1:
+            raise ReadAgain("integers")
         if large.any():
-            if part.ndim == 1:
-                raise ReadAgain("integers")
             text = "has integers that were rounded: a double represents them up to 2^53 = 9007199254740992"
             return lossy(text, "write only integers into the lists")
     return part
@@ -569,6 +540,18 @@ def quoted(name: str, mark: str = '"') -> str:
     return mark + name.replace(mark, mark + mark) + mark
 
 
+def duplicates(names: Sequence[str]) -> dict[str, str]:
+    """Return the names that occur more than once (ignoring case), each with a message that lists the columns."""
+    columns = defaultdict(list)
+    for number, name in enumerate(names, 1):
+        columns[name.casefold()].append((number, name))
+    found: dict[str, str] = {}
+    for group in columns.values():
+        where = " and ".join(f"'{name}' (column {number})" for number, name in group[:4])
+        found |= {name: f"has {where}" for _, name in group if len(group) > 1}
+    return found
+
+
 _ERROR_PREFIX = re.compile(
     r"(ArrowArrayStream::get_\w+\(\) failed \(\d+\): )?((Invalid Input|IO|TransactionContext) Error: )?"
 )
@@ -584,6 +567,5 @@ def _message_of(error: BaseException) -> str:
     return first[:_MAX_MESSAGE].rstrip(". ")
 
 
-def _is_conversion_error(error: BaseException) -> bool:
-    """Return whether a value did not convert to the type of its column."""
+def _is_conversion_error(error: BaseException | None) -> bool:
     return "Conversion Error: " in str(error)[:200]

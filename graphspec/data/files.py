@@ -18,7 +18,7 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
-from graphspec.data.database import Table
+from graphspec.data.database import Table, Union
 from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_glob, matching, size_of, type_error
 from graphspec.data.source import (
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphspec.data.database import Relation
+    from graphspec.data.source import Filled
     from graphspec.language.declarations import DataSource
 
 
@@ -64,12 +65,8 @@ class Files(Source):
         """Refuse a file whose columns differ from those of the first file."""
         missing, new = set(self.names) - set(names), set(names) - set(self.names)
         if missing or new:
-            name = min(missing or new)
-            first = self.paths[0].relative_to(self._root)
-            if missing:
-                text = f"has no {self.item} '{name}', which '{first}' has"
-            else:
-                text = f"has {self.item} '{name}', which '{first}' does not have"
+            first, named = self.paths[0].relative_to(self._root), f"{self.item} '{min(missing or new)}'"
+            text = f"has no {named}, which '{first}' has" if missing else f"has {named}, which '{first}' does not have"
             raise DataError(Code.MISSING_ARRAY, text, f"all files that match need the same {self.item}s")
 
     @contextmanager
@@ -85,8 +82,6 @@ class Files(Source):
 
     def place(self, row: int) -> str:
         """Return the words for a row: its place in its file, and the name of the file."""
-        from graphspec.data.database import Table
-
         for path, source in self.sources():
             if not isinstance(source, Table):
                 break
@@ -112,13 +107,7 @@ class Files(Source):
         return np.concatenate([part if part.dtype == parts[0].dtype else part.astype(object) for part in parts])
 
     def relation(self) -> Relation:
-        """Return the rows of all files as one relation.
-
-        Raises:
-            DataError: a file is no table, or cannot be read.
-        """
-        from graphspec.data.database import Table, Union
-
+        """Return the rows of all files as one relation; raise DataError if a file is no table, or cannot be read."""
         tables = []
         for path, file in self.sources():
             if not isinstance(file, Table):
@@ -134,7 +123,7 @@ class Files(Source):
                 source = self._open(path, self.max_rows)
             yield path, source
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         parts: dict[str, list[Any]] = {r.name: [] for r in requests}
         problems: dict[str, Problems] = {r.name: {} for r in requests}
         rows = 0
@@ -144,38 +133,36 @@ class Files(Source):
                 found = source.fill(waiting)
             rows += max((len(a) for a in found.values() if not isinstance(a, dict)), default=0)
             for request in waiting:
-                try:
-                    part = found[request.name]
-                    if isinstance(part, dict):
-                        problems[request.name] = {
-                            k: self._named(placed(error, source.place), path) for k, error in part.items()
-                        }
-                        continue
-                    before = parts[request.name]
-                    if before and len(part) and isinstance(part, Strings) != isinstance(before[0], Strings):
-                        text = "has texts in some files, and numbers in others"
-                        raise lossy(text, "give the head its `labels`, or write all as text")
-                    if before and len(part) and part.shape[1:] != before[0].shape[1:]:
-                        text = f"has shape {part.shape[1:]} per row, the files before have {before[0].shape[1:]}"
-                        raise wrong_shape(text, "pad the rows to one length")
-                except DataError as error:
-                    problems[request.name] = {0: self._named(error, path)}
-                    continue
-                if len(part) or not before:
+                part, before = found[request.name], parts[request.name]
+                bad = part if isinstance(part, dict) else {}
+                if not isinstance(part, dict) and before and len(part) and (other := _unlike(part, before[0])):
+                    bad = {0: other}
+                problems[request.name] = {k: self._named(placed(e, source.place), path) for k, e in bad.items()}
+                if not bad and (len(part) or not before):
                     before[:] = [*(p for p in before if len(p)), part]
-            if not any(not p for p in problems.values()) or (self.max_rows is not None and rows >= self.max_rows):
+            if all(problems.values()) or (self.max_rows is not None and rows >= self.max_rows):
                 break
-        return {r.name: problems[r.name] or self._joined(parts.pop(r.name), r) for r in requests}
+        return {r.name: problems[r.name] or self._first_rows(joined(parts.pop(r.name), r)) for r in requests}
 
-    def _joined(self, parts: list[Any], request: Request) -> Any:
-        array = parts[0] if len(parts) == 1 else joined(parts, request)
+    def _first_rows(self, array: Any) -> Any:
         return array if self.max_rows is None else array[: self.max_rows]
+
+
+def _unlike(part: Any, first: Any) -> DataError | None:
+    """Return why the rows of a file do not fit those of the files before."""
+    if isinstance(part, Strings) != isinstance(first, Strings):
+        return lossy(
+            "has texts in some files, and numbers in others", "give the head its `labels`, or write all as text"
+        )
+    if part.shape[1:] != first.shape[1:]:
+        text = f"has shape {part.shape[1:]} per row, the files before have {first.shape[1:]}"
+        return wrong_shape(text, "pad the rows to one length")
+    return None
 
 
 def _of_part(request: Request, index: int) -> Request:
     """Return the request for one file, which is filled in a place of its own."""
-    allocate = request.allocate
-    if allocate is None:
+    if (allocate := request.allocate) is None:
         return request
     return replace(request, allocate=lambda name, shape, dtype: allocate(f"{name}:{index}", shape, dtype))
 
@@ -183,9 +170,10 @@ def _of_part(request: Request, index: int) -> Request:
 def joined(parts: list[Any], request: Request) -> Any:
     """Join the parts of an array in the narrowest dtype that holds all of them, but at most as wide as the graph's.
 
-    Raises:
-        DataError: GS602, the parts and the array together do not fit into memory.
+    Raises DataError: GS602, the parts and the array together do not fit into memory.
     """
+    if len(parts) == 1:
+        return parts[0]
     if request.allocate is None:
         MemoryBudget().reserve(sum(part.nbytes for part in parts))
     if isinstance(parts[0], Strings):
@@ -206,8 +194,7 @@ def joined(parts: list[Any], request: Request) -> Any:
 def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     """Open the source of a part's rows; at most ``max_rows`` rows will be read.
 
-    Raises:
-        DataError: see :func:`open_source`; GS512 or GS513 for a query.
+    Raises DataError: see :func:`open_source`; GS512 or GS513 for a query.
     """
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
@@ -244,8 +231,8 @@ def files_of(source: DataSource) -> list[Path]:
             from graphspec.data.queries import prepared
 
             return prepared(source)[1].files
-        if source.file is not None:
-            return matching(source.file) if is_glob(source.file) else [source.file] if is_regular(source.file) else []
+        if (file := source.file) is not None:
+            return matching(file) if is_glob(file) else [file] if is_regular(file) else []
         folder = of_source(source)
     except DataError:
         return []
@@ -255,18 +242,18 @@ def files_of(source: DataSource) -> list[Path]:
 def open_source(path: Path, max_rows: int | None = None, *, source: DataSource | None = None) -> Source:
     """Open a data file; at most ``max_rows`` rows will be read.
 
-    Args:
-        source: the source of the file in a spec, which says how its text is read, and names it for people.
+    ``source``: the source of the file in a spec, which says how its text is read, and names it for people.
 
-    Raises:
-        DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is empty.
+    Raises DataError: GS501 if the file does not exist or cannot be read, GS105 for an unknown file type, GS508 if it is
+    empty.
     """
     if is_glob(path):
         return Files(path, partial(open_source, source=source), max_rows)
     suffix = suffix_of(path)
     if suffix not in DATA_SUFFIXES:
         if is_folder(path):
-            raise folder_error(path, _named(path, source))
+            named = None if source is None else source.tree.get("file")
+            raise folder_error(path, path.name if named is None else str(named.value))
         if suffix in (*PICTURES, *TEXTS):
             size_of(path)  # a picture or a text that is not there, before what is said of one
         raise type_error(path)
@@ -276,26 +263,15 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
         from graphspec.data.archives import Npz
 
         return Npz(path, max_rows)
-
     table = open_table(path, TextForm() if source is None else source.form)
     table.max_rows = max_rows
     return table
 
 
-def _named(path: Path, source: DataSource | None) -> str:
-    """Return a file as the spec names it."""
-    named = None if source is None else source.tree.get("file")
-    return path.name if named is None else str(named.value)
-
-
 def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 (it does not change)
     """Open a table by the suffix of its name.
 
-    Args:
-        form: how a table of text is read.
-
-    Raises:
-        DataError: GS501 if it cannot be read.
+    ``form``: how a table of text is read. Raises DataError: GS501 if it cannot be read.
     """
     suffix = suffix_of(path)
     if suffix == ".parquet":
@@ -317,14 +293,12 @@ def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 
 
 
 # How the text of a table is read of which no spec says it: its encoding, and the marks in its numbers.
-_PLAIN = (".", None)
 
 
 def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
     """Open a file; return it with how its text is read, and why, by key of the spec.
 
-    Raises:
-        DataError: it cannot be read.
+    Raises DataError: it cannot be read.
     """
     form, why = TextForm(), dict[str, str]()
     of_text = not is_glob(path) and is_regular(path) and suffix_of(path).startswith((".csv", ".tsv", ".jsonl"))
@@ -346,27 +320,26 @@ def _numbers(table: Delimited, form: TextForm) -> tuple[TextForm, dict[str, str]
     """Return the form with the marks of the first rows: of all columns, or by column where they differ."""
     marks: dict[str, tuple[str, str | None]] = {}
     units: dict[str, None] = {}
-    shown: dict[str, str] = {}
+    why: dict[str, str] = {}
     points = False
     for name, cells in table.first_cells():
-        found = marks_of(cells, MOSTLY)
-        if found is None:
+        if (found := marks_of(cells, MOSTLY)) is None:
             continue
         for unit in sorted(found[1]):
             units[unit] = None
-            shown.setdefault("strip", _example(name, [cell for cell in cells if unit in cell]))
-        if found[0] == _PLAIN:
+            why.setdefault("strip", _example(name, [cell for cell in cells if unit in cell]))
+        if found[0] == (".", None):
             points |= any("." in cell for cell in cells)
             continue
         marks[name] = found[0]
         for key, mark in zip(("decimal", "thousands"), found[0], strict=True):
             if mark is not None and (key, mark) != ("decimal", "."):
-                shown.setdefault(key, _example(name, [cell for cell in cells if mark in cell.replace("\u202f", " ")]))
+                why.setdefault(key, _example(name, [cell for cell in cells if mark in cell.replace("\u202f", " ")]))
     decimals = {name: decimal for name, (decimal, _) in marks.items() if decimal != "."}
     thousands = {name: mark for name, (_, mark) in marks.items() if mark is not None}
     alike = len(set(marks.values())) == 1 and not (points and decimals)
     decimal, thousand = (next(iter(m.values()), None) if alike else m or None for m in (decimals, thousands))
-    return replace(form, decimal=decimal or ".", thousands=thousand, strip=tuple(units)), shown
+    return replace(form, decimal=decimal or ".", thousands=thousand, strip=tuple(units)), why
 
 
 def _example(name: str, cells: Sequence[str]) -> str:

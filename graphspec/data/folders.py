@@ -24,7 +24,6 @@ from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
 from graphspec.data.source import (
     DataError,
     MemoryBudget,
-    Problems,
     Request,
     Source,
     View,
@@ -35,7 +34,7 @@ from graphspec.data.source import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.data.source import DataSignature
+    from graphspec.data.source import DataSignature, Filled
     from graphspec.language.declarations import DataSource
 
 # Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one,
@@ -73,18 +72,13 @@ class BadFilesError(DataError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pictures as one array.
+    """Pictures as one array."""
 
-    Attributes:
-        pixels: uint8 ``(n, height, width, channels)``; narrower pictures are padded with 0 on the right, lower ones below.
-            Pictures of any size are packed if they have several.
-        axis: the axis along which their sizes may differ, 1 or 2; None if all have one size.
-        sizes: the size of each picture on this axis, int64 ``(n,)``.
-    """
-
+    # uint8 ``(n, height, width, channels)``; narrower pictures are padded with 0 on the right, lower ones below.
+    # Pictures of any size are packed if they have several
     pixels: Any
-    axis: int | None = None
-    sizes: Array | None = None
+    axis: int | None = None  # the axis along which their sizes may differ, 1 or 2; None if all have one size
+    sizes: Array | None = None  # the size of each picture on this axis, int64 ``(n,)``
 
 
 def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Decoded:
@@ -94,69 +88,57 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
     Otherwise, if only one of the two varies, the pictures may have several sizes there, and if both vary, all pictures have
     the size that most have.
 
-    Args:
-        paths, names: the files, and what to call them.
-        request: the input; its last axis determines the channels.
+    ``paths, names``: the files, and what to call them; ``request``: the input; its last axis determines the channels.
 
-    Raises:
-        BadFilesError: GS501 for files that are damaged or not pictures, GS503 for other sizes, GS504 for 16 bits.
-        DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is missing.
+    Raises BadFilesError: GS501 for files that are damaged or not pictures, GS503 for other sizes, GS504 for 16 bits.
+    Raises DataError: GS503, the input is not one of pictures; GS602, they do not fit into memory; GS501, Pillow is
+    missing.
     """
     try:
         from PIL import Image  # noqa: F401
     except ImportError:
         raise unreadable("has pictures, which Pillow decodes: it is not installed", missing_library("pillow")) from None
-    mode, size = _mode_and_size(request)
+    shape = request.type.shape
+    channels = shape[-1] if len(shape) == 4 else None
+    if not isinstance(channels, int) or channels not in _MODES:
+        hint = "an input of pictures has the shape [height, width, channels] with 1, 3 or 4 channels"
+        raise wrong_shape(f"has pictures for input '{request.name}', which takes none", hint)
+    size: tuple[int | None, ...] = tuple(n if isinstance(n, int) else None for n in shape[1:3])  # None for what varies
     found = np.array([upright_size(path) for path in paths], np.int64).reshape(-1, 2)
     readable = (found > 0).all(axis=1) & (found.prod(axis=1) <= _MAX_PIXELS)
     counts = Counter(map(tuple, found[readable].tolist()))
     if counts and not any(size) and not request.any_size:
         size = counts.most_common(1)[0][0]
-    other = readable & np.array([not _fits(each, size) for each in found.tolist()], bool)
+    other = readable & ~np.all([found[:, k] == n for k, n in enumerate(size) if n is not None] or [readable], axis=0)
     axis = None if size.count(None) != 1 or request.any_size else 1 + size.index(None)
     others = [names[k] for k in np.flatnonzero(other).tolist()]
-    bad = [_other_sizes(counts, size, len(mode), others)] if others else []
+    bad = [_other_sizes(counts, size, channels, others)] if others else []
     used = found * readable[:, None]
     packed = None in size and request.any_size and len(counts) > 1
     whole: Any = None
     for row in np.flatnonzero(~other).tolist():
         try:
-            pixels = _decoded(paths[row], names[row], mode)
-            if pixels.shape[:2] != tuple(used[row]):
+            pixels = _decoded(paths[row], names[row], channels)
+            high, wide = pixels.shape[:2]
+            if (high, wide) != tuple(used[row]):
                 raise unreadable(f"has '{names[row]}', which was altered while it was read", "try again")
         except DataError as error:
             bad.append(error)
         if bad:
             continue
         if whole is None:
-            high, wide = used.max(axis=0).tolist()
-            elements = int(used.prod(axis=1).sum()) * len(mode)
-            new = _allocated((elements,) if packed else (len(paths), high, wide, len(mode)), request)
-            whole = Pictures(new, used, len(mode)) if packed else new
-        _put(whole[row], pixels)
+            elements = int(used.prod(axis=1).sum()) * channels
+            new = _allocated((elements,) if packed else (len(paths), *used.max(axis=0).tolist(), channels), request)
+            whole = Pictures(new, used, channels) if packed else new
+        place = whole[row]  # the picture is at the top left, the rest is 0
+        place[:high, :wide] = pixels
+        place[high:] = 0
+        place[:, wide:] = 0
     if bad:
         raise BadFilesError(bad)
     if whole is None:
-        whole = np.empty((0, *(n or 1 for n in size), len(mode)), np.uint8)
+        whole = np.empty((0, *(n or 1 for n in size), channels), np.uint8)
     return Decoded(whole) if axis is None else Decoded(whole, axis, used[:, axis - 1])
-
-
-def _put(place: Array, pixels: Array) -> None:
-    """Copy a picture to the top left of its place, and fill the rest with 0."""
-    high, wide = pixels.shape[:2]
-    place[:high, :wide] = pixels
-    place[high:] = 0
-    place[:, wide:] = 0
-
-
-def _mode_and_size(request: Request) -> tuple[str, tuple[int | None, ...]]:
-    """Return Pillow's mode, and height and width, None for what varies."""
-    shape = request.type.shape
-    channels = shape[-1] if len(shape) == 4 else None
-    if not isinstance(channels, int) or channels not in _MODES:
-        hint = "an input of pictures has the shape [height, width, channels] with 1, 3 or 4 channels"
-        raise wrong_shape(f"has pictures for input '{request.name}', which takes none", hint)
-    return _MODES[channels], tuple(n if isinstance(n, int) else None for n in shape[1:3])
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -182,7 +164,7 @@ def _allocated(shape: tuple[int, ...], request: Request) -> Array:
     return np.empty(shape, np.uint8)
 
 
-def _decoded(path: Path, name: str, mode: str) -> Array:
+def _decoded(path: Path, name: str, channels: int) -> Array:
     from PIL import Image, ImageOps
 
     try:
@@ -191,14 +173,14 @@ def _decoded(path: Path, name: str, mode: str) -> Array:
             with Image.open(path, formats=_FORMATS) as image:
                 _refuse(image, name)
                 upright: Any = ImageOps.exif_transpose(image)
-                pixels: Array = np.asarray(upright.convert(mode))
+                pixels: Array = np.asarray(upright.convert(_MODES[channels]))
     except (DataError, MemoryError):
         raise
     except Exception as error:  # decoders raise all kinds
         said = "it is no picture" if type(error).__name__ == "UnidentifiedImageError" else first_line(error)
         hint = f"remove it, or save it again as one of {', '.join(PICTURES)}"
         raise unreadable(f"has '{name}', which cannot be decoded: {said}", hint) from None
-    return pixels.reshape(*pixels.shape[:2], len(mode))
+    return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def _refuse(image: Any, name: str) -> None:
@@ -213,16 +195,12 @@ def _refuse(image: Any, name: str) -> None:
         raise wrong_shape(f"has '{name}' with several pictures", "save one of them")
 
 
-def _fits(found: Sequence[int], size: Sequence[int | None]) -> bool:
-    return all(n is None or n == k for n, k in zip(size, found, strict=True))
-
-
 def sizes_text(counts: Mapping[tuple[int, int], int]) -> str:
     """Return sizes with the number of pictures of each, the most frequent first: ``388 of 80 x 80, 63 of 64 x 64``."""
     sizes = Counter(counts).most_common()
-    shown, rest = (sizes, []) if len(sizes) <= _SIZES + 1 else (sizes[:_SIZES], sizes[_SIZES:])
-    texts = [f"{n:,} of {high} x {wide}" for (high, wide), n in shown]
-    return ", ".join([*texts, *([f"{sum(n for _, n in rest):,} of {len(rest):,} other sizes"] if rest else [])])
+    rest = sizes[_SIZES:] if len(sizes) > _SIZES + 1 else []
+    texts = [f"{n:,} of {high} x {wide}" for (high, wide), n in sizes[: len(sizes) - len(rest)]]
+    return ", ".join(texts + ([f"{sum(n for _, n in rest):,} of {len(rest):,} other sizes"] if rest else []))
 
 
 def _other_sizes(
@@ -230,15 +208,14 @@ def _other_sizes(
 ) -> DataError:
     """Return GS503 for the files ``names``, which do not have the expected size."""
     some = ", ".join(f"'{name}'" for name in names[:_SIZES]) + (", …" if len(names) > _SIZES else "")
-    high, wide = (n or "any" for n in size)
-    text = f"has pictures of other sizes than {high} x {wide}: {some} ({sizes_text(counts)})"
+    wanted = " x ".join(str(n or "any") for n in size)
     main = max(counts, key=lambda each: counts[each])
     high, wide = (n or k for n, k in zip(size, main, strict=True))
-    hint = (
-        f"with the shape [null, null, {channels}], let `{{type: Resizing, height: {high}, width: {wide}}}` be "
-        "the first layer: it resizes each picture alone; or resize the files"
+    resize = (
+        f"let `{{type: Resizing, height: {high}, width: {wide}}}` be the first layer: it resizes each picture alone"
     )
-    return wrong_shape(text, hint)
+    hint = f"with the shape [null, null, {channels}], {resize}; or resize the files"
+    return wrong_shape(f"has pictures of other sizes than {wanted}: {some} ({sizes_text(counts)})", hint)
 
 
 # Folders of files as rows: pictures or texts, with the names of their subfolders as labels.
@@ -255,9 +232,8 @@ class Folder(Source):
     The columns are ``image`` or ``text``, ``path`` (relative to the folder, with ``/``) and, if ``labelled``, ``label``:
     the name of the subfolder of the folder.
 
-    Raises:
-        DataError: GS501, there is no such folder, or it has no such files; GS502, a file is in no subfolder; GS513, a link
-            leads out of the folder.
+    Raises DataError: GS501, there is no such folder, or it has no such files; GS502, a file is in no subfolder; GS513,
+    a link leads out of the folder.
     """
 
     def __init__(self, folder: Path, kind: str, *, labelled: bool, max_rows: int | None = None) -> None:
@@ -276,8 +252,8 @@ class Folder(Source):
         self.paths = self.paths[:max_rows]
         self.decoded: dict[str, Decoded] = {}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        found: dict[str, Array | Strings | Problems] = {}
+    def fill(self, requests: Sequence[Request]) -> Filled:
+        found: Filled = {}
         for request in requests:
             name = request.columns[0]
             if name != self.kind or request.stacked:
@@ -300,10 +276,9 @@ class Folder(Source):
         return np.array([p.parts[0] if name == "label" else p.as_posix() for p in self.paths], object)
 
     def _texts(self, request: Request) -> Strings:
-        """Return the text of every file."""
         if not request.type.is_string:
-            hint = "declare the input with `dtype: string`"
-            raise lossy(f"has texts for '{request.name}', which takes numbers", hint)
+            text = f"has texts for '{request.name}', which takes numbers"
+            raise lossy(text, "declare the input with `dtype: string`")
         budget = MemoryBudget()
         builder = StringsBuilder((), request.name, request.allocate, None if request.allocate else budget.reserve)
         bad: list[DataError] = []
@@ -311,11 +286,7 @@ class Folder(Source):
             try:
                 builder.add_texts([self.text(path)])
             except (OSError, UnicodeError, TextError) as error:
-                said = (
-                    "is not UTF-8"
-                    if isinstance(error, UnicodeError | TextError)
-                    else f"cannot be read: {error.strerror}"
-                )
+                said = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else "is not UTF-8"
                 bad.append(unreadable(f"has '{path.as_posix()}', which {said}", "save it as UTF-8"))
             except DataError as error:
                 if error.code == Code.NOT_ENOUGH_MEMORY:
@@ -328,15 +299,13 @@ class Folder(Source):
     def text(self, path: Path) -> str:
         """Return the text of a file, by its path in the folder.
 
-        Raises:
-            DataError: GS501, it is too long.
-            OSError, UnicodeError: it cannot be read.
+        Raises DataError: GS501, it is too long. Raises OSError, UnicodeError: it cannot be read.
         """
         with (self.folder / path).open("rb") as file:
             data = file.read(_MAX_TEXT + 1)
         if len(data) > _MAX_TEXT:
-            text = f"has '{path.as_posix()}' of more than {_MAX_TEXT >> 20} MiB"
-            raise unreadable(text, "divide it into several texts")
+            what = f"has '{path.as_posix()}' of more than {_MAX_TEXT >> 20} MiB"
+            raise unreadable(what, "divide it into several texts")
         return data.decode("utf-8-sig")
 
 
@@ -370,19 +339,18 @@ def _real(path: Path) -> Path:
 
 
 def _bad_link(path: Path, name: str) -> DataError:
+    text = f"has '{name}', a link"
     if path.is_file():
-        what = "a link that leads out of it"
-        return DataError(Code.OUTSIDE_FOLDER, f"has '{name}', {what}", "copy the file into the folder")
-    what = "a link to a folder, which is not followed" if path.is_dir() else "a link that leads nowhere"
-    return unreadable(f"has '{name}', {what}", "remove it, or copy there what it should lead to")
+        return DataError(Code.OUTSIDE_FOLDER, f"{text} that leads out of it", "copy the file into the folder")
+    what = "to a folder, which is not followed" if path.is_dir() else "that leads nowhere"
+    return unreadable(f"{text} {what}", "remove it, or copy there what it should lead to")
 
 
 def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:
     """Open the folder of a source; None if it has none."""
-    if source.images is not None:
-        return Folder(source.images, "image", labelled=source.labelled, max_rows=max_rows)
-    if source.texts is not None:
-        return Folder(source.texts, "text", labelled=source.labelled, max_rows=max_rows)
+    for kind, folder in (("image", source.images), ("text", source.texts)):
+        if folder is not None:
+            return Folder(folder, kind, labelled=source.labelled, max_rows=max_rows)
     return None
 
 
@@ -403,9 +371,8 @@ def with_columns(source: DataSource, table: Source, signature: DataSignature) ->
 class WithPictures(View):
     """A table in which a column of text names the files of an input of pictures; ``decoded`` has them, once they are read.
 
-    Args:
-        folder: the folder to which the names are relative: that of the table, or for a query that of the spec.
-        roots: the folders in or below which the files may be.
+    ``folder``: the folder to which the names are relative: that of the table, or for a query that of the spec;
+    ``roots``: the folders in or below which the files may be.
     """
 
     def __init__(self, table: Source, folder: Path, roots: Sequence[Path]) -> None:
@@ -413,12 +380,9 @@ class WithPictures(View):
         self._folder, self._roots = folder, roots
         self.decoded: dict[str, Decoded] = {}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        pictures = [
-            r
-            for r in requests
-            if r.is_input and not r.stacked and len(r.type.shape) == 4 and self.table.type_of(r.columns[0]) == "varchar"
-        ]
+    def fill(self, requests: Sequence[Request]) -> Filled:
+        of_one = [r for r in requests if r.is_input and not r.stacked and len(r.type.shape) == 4]
+        pictures = [r for r in of_one if self.table.type_of(r.columns[0]) == "varchar"]
         found = self.table.fill([r for r in requests if r not in pictures])
         for request in pictures:
             names = self.table.values(request.columns[0])[: self.max_rows].tolist()
@@ -431,14 +395,13 @@ class WithPictures(View):
         roots = [_real(root) for root in self._roots]
         for row, name in enumerate(names):
             if not name or "\0" in name:
-                bad.append(
-                    DataError(Code.MISSING_VALUE, f"has no name of a picture in {self.place(row)}", "remove the row")
-                )
+                what = f"has no name of a picture in {self.place(row)}"
+                bad.append(DataError(Code.MISSING_VALUE, what, "remove the row"))
                 continue
             path = _real(self._folder / name)
             if not any(path.is_relative_to(root) for root in roots):
-                text = f"has '{name}' in {self.place(row)}, which is neither beside nor below the table or the spec"
-                bad.append(DataError(Code.OUTSIDE_FOLDER, text, "move it, or allow its folder with `--allow DIR`"))
+                what = f"has '{name}' in {self.place(row)}, which is neither beside nor below the table or the spec"
+                bad.append(DataError(Code.OUTSIDE_FOLDER, what, "move it, or allow its folder with `--allow DIR`"))
             paths.append(path)
         if bad:
             raise BadFilesError(bad)

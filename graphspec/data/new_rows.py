@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -12,29 +13,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from graphspec.base.arrays.memory import human
-from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
 from graphspec.base.files import ARCHIVE, is_regular, suffix_of
 from graphspec.data.batches import Dataset
-from graphspec.data.check import load, load_from, refused
+from graphspec.data.check import default_column, load, load_from, refused
 from graphspec.data.convert import as_array, assemble
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import Folder, of_source
 from graphspec.data.paths import PICTURES, TEXTS, unmapped
 from graphspec.data.signature import data_signature
-from graphspec.data.source import (
-    NO_ROWS,
-    DataError,
-    DataSignature,
-    Problems,
-    Request,
-    Source,
-    placed,
-    unreadable,
-    wrong_shape,
-)
+from graphspec.data.source import NO_ROWS, DataError, DataSignature, Request, Source, placed, unreadable, wrong_shape
 from graphspec.data.text_files import undecodable
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import STEPS, DataSource, Windows
@@ -42,6 +32,7 @@ from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
     from graphspec.data.series import Series
+    from graphspec.data.source import Filled
     from graphspec.graph.ir.graph import Graph
     from graphspec.language.declarations import Spec
 
@@ -49,25 +40,17 @@ if TYPE_CHECKING:
 MAX_LINE = 1 << 24  # bytes
 _BATCH_BYTES = 1 << 24  # of lines that are parsed together
 _READ_BYTES = 1 << 16
-_HINT = "each line is one JSON object"
 _SHOWN = 20  # keys in a message
 
 
 @dataclass(frozen=True)
 class Records:
-    """Consecutive records.
+    """Consecutive records."""
 
-    Attributes:
-        rows: the objects.
-        lines: the number of each one's line, from 1.
-        first: the index of the first one; blank lines do not count.
-        item: what the numbers count, ``line`` or ``row``.
-    """
-
-    rows: Sequence[Mapping[str, Any]]
-    lines: Sequence[int]
-    first: int
-    item: str = "line"
+    rows: Sequence[Mapping[str, Any]]  # the objects
+    lines: Sequence[int]  # the number of each one's line, from 1
+    first: int  # the index of the first one; blank lines do not count
+    item: str = "line"  # what the numbers count, ``line`` or ``row``
 
 
 class Stream(Protocol):
@@ -83,10 +66,7 @@ class Stream(Protocol):
 def read_records(stream: Stream, size: int) -> Iterator[Records]:
     """Yield at most ``size`` records at a time, fewer if their lines are long, or if no more have arrived yet.
 
-    Blank lines are skipped.
-
-    Raises:
-        DataError: GS501 for a line that is not a JSON object, or too long.
+    Blank lines are skipped. Raises DataError: GS501 for a line that is not a JSON object, or too long.
     """
     rows: list[Mapping[str, Any]] = []
     lines: list[int] = []
@@ -96,7 +76,10 @@ def read_records(stream: Stream, size: int) -> Iterator[Records]:
             number += 1
             if not text.strip():
                 continue
-            rows.append(_record(text, number))
+            row = _parsed(text, is_first=number == 1)
+            if not isinstance(row, dict):
+                raise unreadable(f"cannot be read: line {number} is not a JSON object", "each line is one JSON object")
+            rows.append(row)
             lines.append(number)
             nbytes += len(text)
         if rows and (text is None or len(rows) == size or nbytes >= _BATCH_BYTES):
@@ -109,11 +92,9 @@ def read_records(stream: Stream, size: int) -> Iterator[Records]:
 def read_document(path: Path) -> Records:
     """Return the rows of a JSON file, one object or a list of objects. Raises DataError (GS501) for anything else."""
     try:
-        found = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        found = _parsed(path.read_bytes(), is_first=True)
     except OSError as error:
         raise unreadable(f"cannot be opened: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        found = None
     rows = found if isinstance(found, list) else [found]
     if not rows or not all(isinstance(row, dict) for row in rows):
         hint = "a JSON file of rows is one object, or a list of objects; a file of one object per line ends in .jsonl"
@@ -121,13 +102,24 @@ def read_document(path: Path) -> Records:
     return Records(rows, range(1, len(rows) + 1), 0, "row")
 
 
+def _parsed(text: bytes, *, is_first: bool) -> Any:
+    """Return a value in JSON; None for what is none. The first text may begin with a byte-order mark."""
+    try:
+        return json.loads(text.removeprefix(b"\xef\xbb\xbf") if is_first else text)
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, a number of thousands of digits, brackets without end
+        return None
+
+
 def _lines(stream: Stream) -> Iterator[bytes | None]:
     """Yield the lines of a stream; None where the next read would wait."""
+    import select
+
     parts: list[bytes] = []
     number, length = 1, 0
     while True:
-        if not _ready(stream):
-            yield None
+        with suppress(OSError, ValueError):  # a stream in memory, a pipe on Windows: nobody can tell
+            if not select.select([stream.fileno()], [], [], 0)[0]:
+                yield None
         if not (block := stream.read1(_READ_BYTES)):
             break
         *complete, rest = block.split(b"\n")
@@ -149,34 +141,13 @@ def _whole(parts: Sequence[bytes], number: int) -> bytes:
     return b"".join(parts)
 
 
-def _ready(stream: Stream) -> bool:
-    """Return whether a read would not wait; True if the system cannot tell."""
-    import select
-
-    try:
-        return bool(select.select([stream.fileno()], [], [], 0)[0])
-    except (OSError, ValueError):  # a stream in memory, a pipe on Windows
-        return True
-
-
-def _record(text: bytes, number: int) -> Mapping[str, Any]:
-    try:
-        record = json.loads(text.removeprefix(b"\xef\xbb\xbf") if number == 1 else text)
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, a number of thousands of digits, brackets without end
-        record = None
-    if not isinstance(record, dict):
-        raise unreadable(f"cannot be read: line {number} is not a JSON object", _HINT)
-    return record
-
-
 class RecordSource(Source):
     """Records as an opened data file (:class:`graphspec.data.source.Source`).
 
     A key that a record lacks is an error unless values of the request may be missing; null stands for a missing value. Other
     keys are ignored.
 
-    Args:
-        columns: the keys that will be requested, also if no record has them.
+    ``columns``: the keys that will be requested, also if no record has them.
     """
 
     item = "key"
@@ -187,13 +158,12 @@ class RecordSource(Source):
         self.names: Sequence[str] = list(dict.fromkeys([*columns, *chain.from_iterable(records.rows)]))
         self.ambiguous: Mapping[str, str] = {}
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        """Return the arrays by the requests' names, or the problems of each."""
-        return {r.name: self._filled(r) for r in requests}
-
-    def _filled(self, request: Request) -> Array | Strings | Problems:
-        found = assemble(request, [self._column(c, request) for c in request.columns])
-        return {k: placed(error, self.place) for k, error in found.items()} if isinstance(found, dict) else found
+    def fill(self, requests: Sequence[Request]) -> Filled:
+        found = {r.name: assemble(r, [self._column(c, r) for c in r.columns]) for r in requests}
+        for name, problems in found.items():
+            if isinstance(problems, dict):
+                found[name] = {k: placed(error, self.place) for k, error in problems.items()}
+        return found
 
     def place(self, row: int) -> str:
         return f"{self._records.item} {self._records.lines[row]:,}"
@@ -210,64 +180,44 @@ class RecordSource(Source):
                 return DataError(Code.MISSING_ARRAY, f"is missing in {item} {line}", f"{hint}; null is a missing value")
             values.append(row.get(key))
         try:
-            return _objects_or_lists(values) if request.type.is_string else as_array(values)
+            if not request.type.is_string:
+                return as_array(values)
+            array = np.array(values, dtype=object) if values else np.empty(0, object)
+            if array.ndim == 1 and any(isinstance(value, list) for value in values):
+                raise wrong_shape("has lists of different lengths", "fill shorter ones up with null")
+            return array
         except DataError as error:
-            return self._of_two_kinds(values) or error
-
-    def _of_two_kinds(self, values: Sequence[Any]) -> DataError | None:
-        """Return the error for lists beside single values."""
-        are_lists = [isinstance(value, list) for value in values]
-        if len(set(are_lists)) < 2:
-            return None
-        first, other = self.place(are_lists.index(True)), self.place(are_lists.index(False))
-        text = f"has a list in {first}, and a single value in {other}"
-        return wrong_shape(text, f"write a list in every {self._records.item}, or in none")
-
-
-def _objects_or_lists(values: list[Any]) -> Array:
-    """Return values, or lists of values of one length, as an array of objects."""
-    array = np.array(values, dtype=object) if values else np.empty(0, object)
-    if array.ndim == 1 and any(isinstance(v, list) for v in values):
-        raise wrong_shape("has lists of different lengths", "fill shorter ones up with null")
-    return array
+            are_lists = [isinstance(value, list) for value in values]
+            if len(set(are_lists)) < 2:
+                return error
+            first, other = self.place(are_lists.index(True)), self.place(are_lists.index(False))
+            text = f"has a list in {first}, and a single value in {other}"
+            return wrong_shape(text, f"write a list in every {item}, or in none")
 
 
 # Read new rows from a file or a stream: inputs without targets, mapped as in a part of the spec's data.
-STREAM = "<stdin>"
-"""The name of a stream in messages."""
+STREAM = "<stdin>"  # the name of a stream in messages
 
 
 @dataclass(frozen=True)
 class NewRows:
-    """Some new rows.
+    """Some new rows."""
 
-    Attributes:
-        inputs: arrays by input; texts are an object array, or a packed column of a file.
-        kept: other columns of the same rows by name, as they were in the input.
-        steps: the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures.
-        ends: when the pasts of windows over series end; None for other rows.
-        warnings: what is told of the rows.
-    """
-
-    inputs: dict[str, Array]
-    kept: dict[str, Array]
+    inputs: dict[str, Array]  # arrays by input; texts are an object array, or a packed column of a file
+    kept: dict[str, Array]  # other columns of the same rows by name, as they were in the input
+    # the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures
     steps: dict[str, Array] = field(default_factory=dict)
-    ends: Ends | None = None
-    warnings: Sequence[Diagnostic] = ()
+    ends: Ends | None = None  # when the pasts of windows over series end; None for other rows
+    warnings: Sequence[Diagnostic] = ()  # what is told of the rows
 
 
 @dataclass(frozen=True)
 class Ends:
-    """The last steps of the pasts of windows, from which forecasts begin.
+    """The last steps of the pasts of windows, from which forecasts begin."""
 
-    Attributes:
-        series: the series of the windows; ``at``, the last step of each past, ``(n,)``.
-        windows: what the spec says of them.
-    """
-
-    series: Series
+    series: Series  # the series of the windows; ``at``, the last step of each past, ``(n,)``
     at: Array
-    windows: Windows
+    windows: Windows  # what the spec says of them
 
     @property
     def without(self) -> list[str]:
@@ -291,14 +241,9 @@ class Ends:
 
 
 def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = None) -> dict[str, Array]:
-    """Read the inputs of new rows, checked and converted like training data.
+    """Read the inputs of new rows, checked and converted like training data; of ``max_rows`` rows from the start.
 
-    Args:
-        max_rows: the number of rows to read from the start; all by default.
-
-    Raises:
-        SpecError: all GS5 problems of the file.
-        RunError: GS602 if there is too little memory to read it.
+    Raises SpecError: all GS5 problems of the file. Raises RunError: GS602 if there is too little memory to read it.
     """
     if suffix_of(file) == ".json" and is_regular(file):
         return {name: array[:max_rows] for name, array in _document(spec, graph, file).inputs.items()}
@@ -307,13 +252,12 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
 
 
 def _document(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) -> NewRows:
-    """Read the rows of a JSON file."""
     signature = data_signature(spec, graph, targets=False)
     try:
         records = read_document(file)
         return _of_records(records, _source_of(spec, signature, file, set(records.rows[0])), signature, graph, keep)
     except DataError as error:
-        raise _error_of(f"data file '{file}'", error.problem, str(file)) from None
+        raise _error_of(file, error.problem) from None
 
 
 def _loaded(
@@ -350,8 +294,7 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *,
 def rows_at_end(spec: Spec, graph: Graph, source: DataSource) -> NewRows:
     """Read the last window of each series of a source with windows, whose future the source does not have.
 
-    Raises:
-        SpecError, RunError: as for :func:`read_rows`.
+    Raises SpecError, RunError: as for :func:`read_rows`.
     """
     assert source.windows is not None
     last = replace(source, windows=replace(source.windows, last=True))
@@ -363,8 +306,7 @@ def _rows(source: DataSource, signature: DataSignature, graph: Graph, keep: Sequ
     try:
         kept = _columns(source, keep) if keep else {}
     except DataError as error:
-        file = next(iter(source.paths))
-        raise _error_of(f"data file '{file}'", error.problem, str(file)) from None
+        raise _error_of(next(iter(source.paths)), error.problem) from None
     ends = None
     if arrays.times is not None and source.windows is not None:
         starts = np.arange(len(arrays)) if arrays.chosen is None else arrays.chosen
@@ -377,8 +319,7 @@ def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Seque
 
     A key that a record lacks is an error, except for an input in which values may be missing; null is a missing value.
 
-    Raises:
-        SpecError: all GS5 problems of the next rows; GS508 if there are no rows at all.
+    Raises SpecError: all GS5 problems of the next rows; GS508 if there are no rows at all.
     """
     signature = data_signature(spec, graph, targets=False)
     source: DataSource | None = None
@@ -386,23 +327,23 @@ def stream_rows(spec: Spec, graph: Graph, stream: Stream, size: int, keep: Seque
         for records in read_records(stream, size):
             source = source or _source_of(spec, signature, Path(STREAM), set(records.rows[0]))
             yield _of_records(records, source, signature, graph, keep)
+        if source is None:
+            raise DataError(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
     except DataError as error:
-        raise _error_of(STREAM, error.problem, STREAM) from None
-    if source is None:
-        raise _error_of(STREAM, Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS), STREAM)
+        raise _error_of(None, error.problem) from None
 
 
-def _error_of(subject: str, problem: Problem, place: str) -> SpecError:
+def _error_of(file: Path | None, problem: Problem) -> SpecError:
+    subject, place = (STREAM, STREAM) if file is None else (f"data file '{file}'", str(file))
     return SpecError([Diagnostic.of(subject, problem, Mark(place))])
 
 
 def _of_records(
     records: Records, source: DataSource, signature: DataSignature, graph: Graph, keep: Sequence[str]
 ) -> NewRows:
-    known = set().union(*records.rows)
-    columns = [c for n in signature.inputs for c in _columns_of(n, source.inputs or {}, signature, known)]
-    table = RecordSource(records, columns)
-    arrays, found = load_from(table, source, signature)
+    names = set().union(*records.rows)
+    columns = [c for n in signature.inputs for c in _columns_of(n, source.inputs or {}, signature, names)]
+    arrays, found = load_from(RecordSource(records, columns), source, signature)
     if arrays is None:
         raise refused(found)
     kept = {}
@@ -412,9 +353,8 @@ def _of_records(
                 text = f"has no key '{key}' in {records.item} {line}"
                 raise DataError(Code.MISSING_ARRAY, text, did_you_mean(key, list(row)))
         kept[key] = _objects([row[key] for row in records.rows])
-    return NewRows(
-        {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}, kept, _steps(arrays)
-    )
+    inputs = {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}
+    return NewRows(inputs, kept, _steps(arrays))
 
 
 def _steps(arrays: Dataset) -> dict[str, Array]:
@@ -450,8 +390,7 @@ def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
     for name in names:
         if name in table.ambiguous or name not in table.columns:
             text = table.ambiguous.get(name, f"has no column '{name}' to keep")
-            problem = Problem(Code.MISSING_ARRAY, text, did_you_mean(name, table.names))
-            raise _error_of(f"data file '{file}'", problem, str(file))
+            raise DataError(Code.MISSING_ARRAY, text, did_you_mean(name, table.names))
     with table.reading():
         rows = table.query(", ".join(table.as_written(name) for name in names))
     return {name: _objects([row[k] for row in rows]) for k, name in enumerate(names)}
@@ -473,37 +412,34 @@ def _source(spec: Spec, signature: DataSignature, file: Path) -> DataSource:
 def _as_text(spec: Spec, file: Path) -> DataSource:
     """Return a source that reads the text of a file as the spec's parts do, the first one that says how."""
     own = unmapped(file)
-    parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
-    form = next((p.form for p in parts if p.form != own.form), own.form)
+    form = next((p.form for p in _parts(spec) if p.form != own.form), own.form)
     if form.encoding != "utf-8" and is_regular(file) and undecodable(file) is None:  # an app writes UTF-8
         form = replace(form, encoding="utf-8")
     return replace(own, form=form)
 
 
-def _source_of(spec: Spec, signature: DataSignature, file: Path, known: Collection[str]) -> DataSource:
-    """Return ``file`` with the first mapping of the spec's parts whose columns are ``known``, at last without a mapping.
+def _source_of(spec: Spec, signature: DataSignature, file: Path, columns: Collection[str]) -> DataSource:
+    """Return ``file`` with the first mapping of the spec's parts that finds its columns, at last without a mapping.
 
-    An input in which values may be missing need not be known.
+    An input in which values may be missing need not be there.
     """
     needed = [name for name in signature.inputs if name not in signature.gaps]
-    parts = [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
-    own = _as_text(spec, file)
-    tried = [*(replace(own, inputs=dict(p.inputs or {}), windows=_windows(p, file)) for p in parts), own]
-    fitting = (
-        t for t in tried if all(set(_columns_of(n, t.inputs or {}, signature, known)) <= set(known) for n in needed)
-    )
-    return next(fitting, tried[0])
+    own, is_archive = _as_text(spec, file), suffix_of(file) == ARCHIVE  # an archive has whole windows
+    tried = [replace(own, inputs=dict(p.inputs or {}), windows=None if is_archive else p.windows) for p in _parts(spec)]
+    for source in (*tried, own):
+        if all(set(_columns_of(n, source.inputs or {}, signature, columns)) <= set(columns) for n in needed):
+            return source
+    return (*tried, own)[0]
 
 
-def _windows(part: DataSource, file: Path) -> Windows | None:
-    """Return the windows that are taken from new rows: an archive has whole windows."""
-    return None if suffix_of(file) == ARCHIVE else part.windows
+def _parts(spec: Spec) -> list[DataSource]:
+    """Return the parts of a spec's data, the one first whose rows are most like new ones."""
+    return [spec.data[part] for part in ("test", "train", "validation") if part in spec.data]
 
 
 def _columns_of(
-    name: str, mapping: Mapping[str, str | list[str]], signature: DataSignature, known: Collection[str]
+    name: str, mapping: Mapping[str, str | list[str]], signature: DataSignature, names: Collection[str]
 ) -> list[str]:
     """Return the columns of an input: those of the mapping, else the one of its declaration, else its name."""
-    own = signature.columns.get(name, name)
-    columns = mapping.get(name) or (own if own in known or name not in known else name)
+    columns = mapping.get(name) or default_column(name, signature, names)
     return [columns] if isinstance(columns, str) else columns

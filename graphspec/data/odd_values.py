@@ -36,12 +36,9 @@ _EXPLAINED = 0.95  # part of the answer that gaps alone must give away
 def leaks(table: Table | Files, profile: Profile, target: str, *, classes: bool) -> dict[str, str]:
     """Return the columns of a table that give away the target, each with how, as :func:`giving_away` finds them.
 
-    Args:
-        target: the target's column.
-        classes: whether its values are classes, not numbers.
+    ``target``: the target's column; ``classes``: whether its values are classes, not numbers.
 
-    Raises:
-        DataError: GS501 if the table cannot be read.
+    Raises DataError: GS501 if the table cannot be read.
     """
     relation = table.relation()
     useless = {name for name, c in profile.columns.items() if c.kind in ("list", "other", "empty") or c.constant}
@@ -73,7 +70,15 @@ def _why(column: Values, target: Values, classes: bool) -> str | None:
         return None
     if classes:
         return _by_gaps(missing, target.codes[known], target.names)
-    return None if target.numbers is None else _explaining(missing, target.numbers[known])
+    if target.numbers is None:
+        return None
+    numbers = target.numbers[known]
+    missing, numbers = missing[np.isfinite(numbers)], numbers[np.isfinite(numbers)]
+    if not missing.any() or missing.all() or not numbers.var():
+        return None
+    if np.corrcoef(missing, numbers)[0, 1] ** 2 < _EXPLAINED:  # r² of the two
+        return None
+    return "gives away the target by its gaps: they explain nearly all differences of the target"
 
 
 def _by_gaps(missing: Array, targets: Array, names: Sequence[str]) -> str | None:
@@ -89,16 +94,6 @@ def _by_gaps(missing: Array, targets: Array, names: Sequence[str]) -> str | None
     few, what = (filled, "has a value") if len(filled) <= len(empty) else (empty, "is empty")
     some = " or ".join(f"'{names[k][:40]}'" for k in few[:3]) + (" …" if len(few) > 3 else "")
     return f"gives away the target by its gaps: it {what} only where the target is {some}"
-
-
-def _explaining(missing: Array, numbers: Array) -> str | None:
-    """Return the words for gaps that say how large a number is: r² of the two is at least ``_EXPLAINED``."""
-    missing, numbers = missing[np.isfinite(numbers)], numbers[np.isfinite(numbers)]
-    if not missing.any() or missing.all() or not numbers.var():
-        return None
-    if np.corrcoef(missing, numbers)[0, 1] ** 2 < _EXPLAINED:
-        return None
-    return "gives away the target by its gaps: they explain nearly all differences of the target"
 
 
 def _determines(codes: Array, targets: Array) -> bool:
@@ -168,28 +163,21 @@ def _no_dates(spec: Spec, source: DataSource, data: Dataset) -> Iterator[Diagnos
     for node in spec.nodes:
         if not isinstance(node.layer, DateParts) or not node.inputs or node.inputs[0] is None:
             continue
-        name = node.inputs[0].name
+        name, form = node.inputs[0].name, node.layer.format
         texts = data.inputs.get(name)
         if not isinstance(texts, Strings):
             continue
-        tally = Tally("has texts that are not dates")
-        for row, text in _bad(texts, node.layer.format):
-            tally.add(row, text)
+        tally, fits = Tally("has texts that are not dates"), {"": True}  # equal texts are read once
+        for start in range(0, len(texts), _CHUNK):
+            for row, text in enumerate(texts[start : start + _CHUNK].reshape(-1).tolist(), start):
+                if text not in fits:
+                    fits[text] = is_date(text, form)
+                if not fits[text]:
+                    tally.add(row, text)
         if tally.rows:
-            hint = f'set `format`, such as `format: "%d/%m/%Y"`; it is now {node.layer.format or "ISO 8601"}'
+            hint = f'set `format`, such as `format: "%d/%m/%Y"`; it is now {form or "ISO 8601"}'
             problem = Problem(Code.UNREADABLE_DATE, tally.text(len(texts), places_of(source)), hint)
             yield Diagnostic.of(f"input '{name}'", problem, source.tree.mark, path=source.tree.path)
-
-
-def _bad(texts: Strings, form: str | None) -> Iterator[tuple[int, str]]:
-    """Yield the row and the text of each text that is neither empty nor a date; equal texts are read once."""
-    known: dict[str, bool] = {"": True}
-    for start in range(0, len(texts), _CHUNK):
-        for k, text in enumerate(texts[start : start + _CHUNK].reshape(-1).tolist()):
-            if text not in known:
-                known[text] = is_date(text, form)
-            if not known[text]:
-                yield start + k, text
 
 
 def _far_numbers(spec: Spec, source: DataSource, data: Dataset) -> Iterator[Diagnostic]:
@@ -200,19 +188,15 @@ def _far_numbers(spec: Spec, source: DataSource, data: Dataset) -> Iterator[Diag
         array = data.inputs.get(name)
         if ".columns." not in declared.tree.path or not isinstance(array, np.ndarray) or array.dtype.kind != "f":
             continue
-        known = [float(value) for value in marked.get(name, ()) if not isinstance(value, str)]
+        markers = [float(value) for value in marked.get(name, ()) if not isinstance(value, str)]
         tally = Tally("has numbers beside which all others are equal after scaling")
         if len(array):
-            tally.add_block(0, array, _far(array, np.asarray(known, array.dtype)))
+            own = np.where(np.isin(array, np.asarray(markers, array.dtype)), np.nan, array)
+            sizes = np.abs(own).astype(np.float64)  # holds the limit
+            far = np.asarray(sizes >= FAR)
+            tally.add_block(0, array, far & (sizes >= 1e6 * float(np.nanquantile(sizes, 0.75))) if far.any() else far)
         if tally.rows:
             few = ", ".join(f"{value:g}" for value in tally.examples)
             hint = f"correct them, or write `missing_values: [{few}]` if they mark a missing value"
             problem = Problem(Code.MISSING_VALUE, tally.text(len(array), places_of(source)), hint)
             yield Diagnostic.of(f"column '{declared.column or name}'", problem, declared.mark, path=declared.tree.path)
-
-
-def _far(numbers: Array, known: Array) -> Array:
-    """Return which numbers are far from all others but the ``known`` markers."""
-    sizes = np.abs(np.where(np.isin(numbers, known), np.nan, numbers)).astype(np.float64)  # holds the limit
-    far = np.asarray(sizes >= FAR)
-    return far & (sizes >= 1e6 * float(np.nanquantile(sizes, 0.75))) if far.any() else far

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from graphspec.data.profile import (
     profile,
     profile_arrays,
     profile_files,
+    profile_labels,
 )
 from graphspec.data.source import DataError, Source
 from graphspec.data.suggest import is_year, words_of
@@ -29,45 +29,36 @@ from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.data.source import DataSignature
-    from graphspec.language.declarations import DataSource, NodeDecl, Spec, Windows
+    from graphspec.language.declarations import DataSource, NodeDecl, Spec
 
 
 # What the layers and heads of a spec would learn from columns, as far as their profiles tell.
 def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
-    """Return what would be learnt, by column.
-
-    Args:
-        columns: profiles by name.
-        uses: what columns are read for, by name (see :class:`graphspec.data.overview.Use`).
-    """
+    """Return what would be learnt, by column; ``columns``: profiles by name; ``uses``: what they are read for, by name."""
     found: dict[str, list[str]] = {}
     for name, of in uses.items():
         column = columns.get(name)
         if not isinstance(column, ColumnProfile):
             continue
-        texts = []
+        texts: list[str] = []
         for use in of:
-            if use.section == "input":
-                texts += [text for node in _chain(spec, use.name) for text in _of_layer(node, column)]
-            else:
-                texts += _of_head(spec, use.name, column)
+            texts += _of_chain(spec, use.name, column) if use.section == "input" else _of_head(spec, use.name, column)
         if texts:
             found[name] = list(dict.fromkeys(texts))
     return found
 
 
-def _chain(spec: Spec, name: str) -> Iterator[NodeDecl]:
-    """Yield the nodes that compute with an input alone."""
-    known = {name}
+def _of_chain(spec: Spec, name: str, column: ColumnProfile) -> Iterator[str]:
+    """Yield what the nodes that compute with an input alone would learn from it."""
+    names = {name}
     for node in spec.nodes:
         refs = [ref.name if ref is not None else "" for ref in node.inputs]
-        if refs and known.issuperset(refs):
-            known.add(node.name)
-            yield node
+        if refs and names.issuperset(refs):
+            names.add(node.name)
+            yield from _of_layer(node, column)
 
 
 def _of_layer(node: NodeDecl, column: ColumnProfile) -> Iterator[str]:
-    """Yield what a layer would learn from a column."""
     layer = node.layer
     if layer is None or not getattr(layer, "learns", False):
         return
@@ -91,14 +82,12 @@ def _of_layer(node: NodeDecl, column: ColumnProfile) -> Iterator[str]:
 
 def _vocabulary(at_least: Sequence[int], distinct: int, noun: str, layer: Any) -> str:
     """Return the size of a vocabulary: values that occur often enough, the most frequent ones."""
-    count = getattr(layer, "min_count", 1)
-    known = at_least[min(count, OCCURRENCES) - 1] if at_least else distinct
-    most = getattr(layer, "max_tokens", None)
-    size = known if most is None else min(known, most)
+    often, most = getattr(layer, "min_count", 1), getattr(layer, "max_tokens", None)
+    size = at_least[min(often, OCCURRENCES) - 1] if at_least else distinct
+    size = size if most is None else min(size, most)
     if size == distinct:
-        return f"{size:,} {noun}" + ("" if size == 1 else "s")
-    bound = "at most " if count > OCCURRENCES else ""
-    return f"{bound}{size:,} of {distinct:,} {noun}s"
+        return _count(size, noun)
+    return f"{'at most ' if often > OCCURRENCES else ''}{size:,} of {distinct:,} {noun}s"
 
 
 def _of_head(spec: Spec, name: str, column: ColumnProfile) -> Iterator[str]:
@@ -106,13 +95,11 @@ def _of_head(spec: Spec, name: str, column: ColumnProfile) -> Iterator[str]:
     if head is None:
         return
     if column.kind == "text" and head.labels is None and column.listed:
-        values = [value for value, _ in column.frequent]
+        labels = sorted(value for value, _ in column.frequent)
         if head.loss is not None and targets_of(head.loss) == "labels":
-            yield f"labels {''.join(sorted(set().union(*values)))}, and the blank"
-            return
-        labels = sorted(values)
-        few = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
-        yield f"labels {few}"
+            yield f"labels {''.join(sorted(set().union(*labels)))}, and the blank"
+        else:
+            yield f"labels {', '.join(labels[:12])}" + (", …" if len(labels) > 12 else "")
     elif getattr(head, "scale", None) and column.numbers is not None:
         yield f"mean {column.numbers.mean:.6g}, deviation {column.numbers.deviation:.6g}"
 
@@ -132,47 +119,30 @@ class Use:
 
 @dataclass
 class Overview:
-    """What one part of the data holds.
+    """What one part of the data holds."""
 
-    Attributes:
-        name: ``train``, ``validation`` or ``test``.
-        source: its file; empty for a split.
-        share: for a split, the part of the training rows.
-        notes: what becomes of the rows: windows, rows that are left out.
-        rows: their number, if it is known.
-        columns: all columns or arrays by name.
-        uses: what columns are read for, by column.
-        unused: the columns that are not read.
-        learnt: what layers and heads would learn, by column.
-        problems: what would stop training.
-        hints: what should be looked at.
-    """
-
-    name: str
-    source: str = ""
-    share: float | None = None
-    notes: list[str] = field(default_factory=list)
-    rows: int | None = None
+    name: str  # ``train``, ``validation`` or ``test``
+    source: str = ""  # its file; empty for a split
+    share: float | None = None  # for a split, the part of the training rows
+    notes: list[str] = field(default_factory=list)  # what becomes of the rows: windows, rows that are left out
+    rows: int | None = None  # their number, if it is known
+    # all columns or arrays by name
     columns: Mapping[str, ColumnProfile | ArrayProfile | FileProfile] = field(default_factory=dict)
-    uses: dict[str, list[Use]] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
-    learnt: dict[str, list[str]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
+    uses: dict[str, list[Use]] = field(default_factory=dict)  # what columns are read for, by column
+    unused: list[str] = field(default_factory=list)  # the columns that are not read
+    learnt: dict[str, list[str]] = field(default_factory=dict)  # what layers and heads would learn, by column
+    problems: list[str] = field(default_factory=list)  # what would stop training
+    hints: list[str] = field(default_factory=list)  # what should be looked at
 
 
 def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None) -> list[Overview]:
-    """Look at every part of a spec's data.
-
-    Args:
-        max_rows: the number of rows to look at, from the start of each file.
-    """
-    found = [_overview(part, source, spec, signature, max_rows) for part, source in spec.data.items()]
-    train = next((part for part in found if part.name == "train"), None)
-    for part in found:
+    """Look at every part of a spec's data; at ``max_rows`` rows from the start of each file."""
+    found = {part: _overview(part, source, spec, signature, max_rows) for part, source in spec.data.items()}
+    train = found.get("train")
+    for part in found.values():
         if train is not None and part is not train:
             part.hints += _new_values(part, train)
-    return found
+    return list(found.values())
 
 
 def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignature, max_rows: int | None) -> Overview:
@@ -181,9 +151,16 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
     if not source.has_rows:
         last = "the last part of the time" if source.by_time else "the last rows" if source.in_order else None
         return Overview(name, share=source.split, notes=[last] if last else [])
-    part = Overview(name, _shown(source))
-    if source.windows is not None:
-        part.notes.append(_windows(source.windows))
+    part = Overview(name, ", ".join(path.name for path in source.paths))
+    if source.query is not None:
+        of_file = "" if source.file is None else f" of {source.file.name}"
+        part.source = f"query {shorten(' '.join(source.query.split()), 80)}{of_file}"
+    if (windows := source.windows) is not None:
+        by = f" of each '{windows.group}'" if windows.group else ""
+        order = f", in the order of '{windows.order}'" if windows.order else ""
+        step = f", every {windows.every}" if windows.every else ""
+        size = f"{_count(windows.length, 'row')} and the next {windows.horizon:,}"
+        part.notes.append(f"windows of {size}{by}{order}{step}")
     try:
         table = plain_rows(source, max_rows)
         _look(part, table, max_rows)
@@ -201,7 +178,6 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
                 part.problems.append(f"{missing}; {hint}" if hint else missing)
             else:
                 part.uses.setdefault(column, []).append(use)
-    windows = source.windows
     needed = {windows.group, windows.order} if windows is not None else set()
     part.unused = [column for column in table.names if column not in part.uses and column not in needed]
     for column, uses in part.uses.items():
@@ -222,25 +198,11 @@ def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overvi
     except DataError as error:
         part.problems.append(_sentence(name, error))
     part.uses = {column: [Use(column, "column", "")] for column in part.columns}
-    columns = [(name, found) for name, found in part.columns.items() if isinstance(found, ColumnProfile)]
-    for name, found in columns:
-        part.hints += [f"column '{name}' {said}" for said in (*_column_hints(found, part.uses[name][0]), *_case(found))]
+    for column, found in part.columns.items():
+        if isinstance(found, ColumnProfile):
+            texts = [*_column_hints(found, part.uses[column][0]), *_case(found)]
+            part.hints += [f"column '{column}' {text}" for text in texts]
     return part
-
-
-def _shown(source: DataSource) -> str:
-    """Return the name of a source."""
-    if source.query is not None:
-        query = shorten(" ".join(source.query.split()), 80)
-        return f"query {query}" + ("" if source.file is None else f" of {source.file.name}")
-    return ", ".join(path.name for path in source.paths)
-
-
-def _windows(windows: Windows) -> str:
-    by = f" of each '{windows.group}'" if windows.group else ""
-    order = f", in the order of '{windows.order}'" if windows.order else ""
-    step = f", every {windows.every}" if windows.every else ""
-    return f"windows of {_count(windows.length, 'row')} and the next {windows.horizon:,}{by}{order}{step}"
 
 
 def _look(part: Overview, table: Source, max_rows: int | None) -> None:
@@ -258,32 +220,20 @@ def _look(part: Overview, table: Source, max_rows: int | None) -> None:
         part.rows = next((a.shape[0] for a in arrays.values() if a.shape), None)
     elif isinstance(table, Folder):
         part.rows = len(table.paths)
-        labels = {"label": _classes(table)} if "label" in table.names else {}
+        labels = {"label": profile_labels(table)} if "label" in table.names else {}
         part.columns = {table.kind: profile_files(table), **labels}
-
-
-def _classes(folder: Folder) -> ColumnProfile:
-    """Return the profile of the labels of a folder: the names of its subfolders."""
-    counts = Counter(path.parts[0] for path in folder.paths)
-    frequent = tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-    at_least = tuple(sum(n >= k for n in counts.values()) for k in range(1, OCCURRENCES + 1))
-    rows = len(folder.paths)
-    return ColumnProfile("label", "text", "text", rows, distinct=len(counts), frequent=frequent, at_least=at_least)
 
 
 def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iterator[tuple[Use, list[str]]]:
     """Yield what the spec reads, and from which columns."""
-    sections = (
-        ("input", source.inputs or {}, signature.inputs),
-        ("target", source.targets or {}, signature.targets),
-    )
-    for section, mapped, types in sections:
+    inputs, targets = source.inputs or {}, source.targets or {}
+    for section, mapped, types in (("input", inputs, signature.inputs), ("target", targets, signature.targets)):
         for name, expected in types.items():
-            columns = mapped.get(name) or default_column(name, signature, table)
+            columns = mapped.get(name) or default_column(name, signature, table.names)
             yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
     for name in signature.extras():
-        column = (source.targets or {}).get(name, name)
-        if isinstance(column, str) and (name in (source.targets or {}) or column in table.names):
+        column = targets.get(name, name)
+        if isinstance(column, str) and (name in targets or column in table.names):
             yield Use(name, "target", "float32"), [column]
 
 
@@ -360,20 +310,17 @@ def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
         yield "is the same in every row: nothing can be learnt from it"
     if use.section == "target":
         return
-    if found.marker is not None and use.dtype.startswith("float"):
+    is_float, is_string = use.dtype.startswith("float"), use.dtype == "string"
+    if found.marker is not None and is_float:
         yield f"has {found.marker:g}, beside which all others are equal: `missing_values`?"
-    if (
-        found.unique
-        and found.present > 20
-        and found.kind in ("text", "integer")
-        and (found.words is None or found.words.mean < 2)
-    ):
+    is_word = found.kind in ("text", "integer") and (found.words is None or found.words.mean < 2)
+    if found.unique and found.present > 20 and is_word:
         yield "is different in every row, like an id: leave it out"
-    if use.dtype.startswith("float") and found.kind == "integer" and 3 <= found.distinct <= _FEW and not is_year(found):
+    if is_float and found.kind == "integer" and 3 <= found.distinct <= _FEW and not is_year(found):
         yield f"has {found.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes"
-    if use.dtype == "string" and found.is_mixed:
+    if is_string and found.is_mixed:
         yield f"is of numbers, but for {words_of(found.others)}: `number` with `missing_values`"
-    if use.dtype == "string" and found.is_number and found.stored == "text" and found.distinct > 100:
+    if is_string and found.is_number and found.stored == "text" and found.distinct > 100:
         yield f"has {found.distinct:,} different numbers: `number` if they are amounts"
 
 
@@ -388,7 +335,6 @@ def _uneven(part: Overview, subject: str, frequent: tuple[tuple[str, int], ...])
 
 
 def _leaks(part: Overview, table: Source, signature: DataSignature) -> Iterator[str]:
-    """Yield hints about inputs that give away a target."""
     from graphspec.data.database import Table
     from graphspec.data.files import Files
 
@@ -410,10 +356,9 @@ def _new_values(part: Overview, train: Overview) -> Iterator[str]:
         here, there = part.columns.get(column), train.columns.get(column)
         if not isinstance(here, ColumnProfile) or not isinstance(there, ColumnProfile):
             continue
-        if here.kind != "text" or not here.listed or not there.listed or not here.distinct:
-            continue
-        known = {value for value, _ in there.frequent}
-        new = [value for value, _ in here.frequent if value not in known]
-        if new and any(use.section == "target" or use.dtype == "string" for use in uses):
-            values = f"has {_count(len(new), 'value')} that no training row has, such as '{new[0][:40]}'"
-            yield f"column '{column}' {values}"
+        if here.kind == "text" and here.listed and there.listed and here.distinct:
+            seen = {value for value, _ in there.frequent}
+            new = [value for value, _ in here.frequent if value not in seen]
+            if new and any(use.section == "target" or use.dtype == "string" for use in uses):
+                values = f"{_count(len(new), 'value')} that no training row has, such as '{new[0][:40]}'"
+                yield f"column '{column}' has {values}"

@@ -7,7 +7,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import islice
@@ -25,10 +26,8 @@ from graphspec.language.tree import Tree
 if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-"""Suffixes of pictures."""
-TEXTS = (".txt",)
-"""Suffixes of texts."""
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # suffixes of pictures
+TEXTS = (".txt",)  # suffixes of texts
 MAX_FILES = 100_000
 _MARKS = "*?["
 
@@ -41,12 +40,11 @@ def has_marks(path: Path) -> bool:
 def matching(pattern: Path) -> list[Path]:
     """Return the files that a pattern names, sorted by name; ``**`` stands for any folders.
 
-    Raises:
-        DataError: GS501 if there are none, or too many.
+    Raises DataError: GS501 if there are none, or too many.
     """
     try:
         names = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (a folder of the pattern may be a pattern, too)
-        found = sorted(map(Path, islice(filter(_is_file, names), MAX_FILES + 1)))
+        found = sorted(islice((path for path in map(Path, names) if path.is_file()), MAX_FILES + 1))
     except (OSError, ValueError) as error:
         raise unreadable(f"cannot be searched: {error}") from None
     if not found:
@@ -57,10 +55,6 @@ def matching(pattern: Path) -> list[Path]:
     return found
 
 
-def _is_file(name: str) -> bool:
-    return Path(name).is_file()
-
-
 def is_glob(path: Path) -> bool:
     """Return whether a name is a pattern (``visits/*.parquet``): it has ``*``, ``?`` or ``[``, and no file has this name."""
     return has_marks(path) and not is_regular(path)
@@ -69,18 +63,15 @@ def is_glob(path: Path) -> bool:
 # Files that are no data files, or that are not there: what they are, and what to do.
 _PANDAS = "pd.{read}({name!r}).to_csv({csv!r}, index=False)"
 _KINDS: Mapping[str, tuple[str, str]] = {
-    ".xlsx": ("an Excel file", _PANDAS.replace("{read}", "read_excel")),
-    ".xls": ("an Excel file", _PANDAS.replace("{read}", "read_excel")),
+    **dict.fromkeys((".xlsx", ".xls"), ("an Excel file", _PANDAS.replace("{read}", "read_excel"))),
     ".ods": ("a spreadsheet", _PANDAS.replace("{read}", "read_excel")),
-    ".feather": ("an Arrow file", _PANDAS.replace("{read}", "read_feather")),
-    ".arrow": ("an Arrow file", _PANDAS.replace("{read}", "read_feather")),
+    **dict.fromkeys((".feather", ".arrow"), ("an Arrow file", _PANDAS.replace("{read}", "read_feather"))),
     ".orc": ("an ORC file", _PANDAS.replace("{read}", "read_orc")),
     ".dta": ("a Stata file", _PANDAS.replace("{read}", "read_stata")),
     ".sav": ("an SPSS file", _PANDAS.replace("{read}", "read_spss")),
     ".npy": ("a single array", "np.savez({npz!r}, x=np.load({name!r}))"),
     ".mat": ("a MATLAB file", "np.savez({npz!r}, x=scipy.io.loadmat({name!r})['x'])"),
-    ".h5": ("an HDF5 file", "np.savez({npz!r}, x=h5py.File({name!r})['x'][:])"),
-    ".hdf5": ("an HDF5 file", "np.savez({npz!r}, x=h5py.File({name!r})['x'][:])"),
+    **dict.fromkeys((".h5", ".hdf5"), ("an HDF5 file", "np.savez({npz!r}, x=h5py.File({name!r})['x'][:])")),
 }
 """What files with other suffixes are, and a line of Python that converts one."""
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
@@ -92,86 +83,71 @@ _MAX_SCRIPT = 1 << 20  # bytes
 
 def type_error(path: Path) -> DataError:
     """Return the error for a file whose suffix is not that of a data file: what it is, and how to convert it."""
-    suffix, code = path.suffix.lower(), Code.VALUE_NOT_ALLOWED
+    suffix = path.suffix.lower()
     if suffix in _KINDS:
         what, line = _KINDS[suffix]
-        names = {"name": path.name, "csv": f"{path.stem}.csv", "npz": f"{path.stem}.npz"}
-        return DataError(code, f"is {what}, which is not read", f"convert it in Python: `{line.format(**names)}`")
-    if suffix in _PICKLES:
-        return DataError(code, "is a pickle, which is never read", "save arrays with np.savez, and tables as CSV")
-    if suffix == ".json":
+        line = line.format(name=path.name, csv=f"{path.stem}.csv", npz=f"{path.stem}.npz")
+        found = f"is {what}, which is not read", f"convert it in Python: `{line}`"
+    elif suffix in _PICKLES:
+        found = "is a pickle, which is never read", "save arrays with np.savez, and tables as CSV"
+    elif suffix == ".json":
         target = f"{path.stem}.jsonl"
         line = f"pd.read_json({path.name!r}).to_json({target!r}, orient='records', lines=True)"
-        return DataError(code, "is JSON; rows are JSON Lines", f"write one object per line: `{line}`")
-    if suffix in DATABASES:
-        return DataError(
-            code, "is a database", 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
-        )
-    if suffix in PICTURES:
+        found = "is JSON; rows are JSON Lines", f"write one object per line: `{line}`"
+    elif suffix in DATABASES:
+        found = "is a database", 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
+    elif suffix in PICTURES:
         hint = "name the folder of the pictures; in a spec: `{images: pictures, labels: folder}`"
-        return DataError(code, "is one picture", hint)
-    hint = f"data come from {', '.join(DATA_SUFFIXES)}"
-    if suffix in TEXTS:
-        hint += "; for a table with tabs or commas, change the name to .tsv or .csv"
-    return DataError(code, "has an unknown file type", hint)
+        found = "is one picture", hint
+    else:
+        more = "; for a table with tabs or commas, change the name to .tsv or .csv" if suffix in TEXTS else ""
+        found = "has an unknown file type", f"data come from {', '.join(DATA_SUFFIXES)}{more}"
+    return DataError(Code.VALUE_NOT_ALLOWED, *found)
 
 
 def folder_error(path: Path, name: str) -> DataError:
-    """Return the error for a folder in place of a file: what it holds, and the source to write.
-
-    Args:
-        name: the folder as the spec names it.
-    """
-    counts, labelled, total = _count(path)
+    """Return the error for a folder in place of a file, as the spec names it: what it holds, and the source to write."""
+    counts, labelled = _count(path)
+    total = counts.total()
     for key, suffixes, noun in (("images", PICTURES, "pictures"), ("texts", TEXTS, "texts")):
-        count = sum(counts.get(suffix, 0) for suffix in suffixes)
+        count = sum(counts[suffix] for suffix in suffixes)
         if count and count * 2 >= total:
             labels = ", labels: folder" if labelled else ""
             what = f"is a folder of {'more than ' if total >= _MAX_COUNTED else ''}{count:,} {noun}"
             return unreadable(what, f"write `{{{key}: {name}{labels}}}` in place of `file`")
-    tables = sorted(((count, suffix) for suffix, count in counts.items() if suffix in DATA_SUFFIXES), reverse=True)
-    if tables:
-        count, suffix = tables[0]
+    if tables := [(count, suffix) for suffix, count in counts.items() if suffix in DATA_SUFFIXES]:
+        count, suffix = max(tables)
         what = f"is a folder of {count:,} {suffix} file{'s' if count > 1 else ''}"
         return unreadable(what, f"name the files: `{name.rstrip('/')}/*{suffix}`")
     return unreadable("is a folder, not a file", "name a file, or `images:` or `texts:` of a folder")
 
 
-def _count(path: Path) -> tuple[dict[str, int], bool, int]:
-    """Return the number of files by suffix, whether all are in subfolders, and the number of files."""
-    counts: dict[str, int] = {}
-    total, labelled = 0, True
+def _count(path: Path) -> tuple[Counter[str], bool]:
+    """Return the number of files by suffix, and whether all are in subfolders."""
+    counts, labelled = Counter[str](), True
     for place, folders, names in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            if not name.startswith("."):
-                suffix = suffix_of(Path(name))
-                counts[suffix] = counts.get(suffix, 0) + 1
-                total, labelled = total + 1, labelled and Path(place) != path
-        if total >= _MAX_COUNTED:
+        suffixes = [suffix_of(Path(name)) for name in names if not name.startswith(".")]
+        counts.update(suffixes)
+        labelled = labelled and (not suffixes or Path(place) != path)
+        if counts.total() >= _MAX_COUNTED:
             break
-    return counts, labelled, total
-
-
-def missing_error(path: Path) -> DataError:
-    """Return the error for a file that does not exist, with the script that makes it or a name that is near."""
-    return unreadable("does not exist", where_it_may_be(path))
+    return counts, labelled
 
 
 def where_it_may_be(path: Path) -> str:
-    """Return the hint for a file that does not exist."""
+    """Return the hint for a file that does not exist: the script that makes it, or a name that is near."""
     if not path.parent.is_dir():
         return f"there is no folder '{path.parent}'; files are named relative to the spec"
     script = path.parent / _SCRIPT
     run = f"make it first: `{shell('python', script.as_posix())}`"
     if script.is_file() and _mentions(script, path.name):
         return run
-    known = [p.name for p in path.parent.iterdir() if suffix_of(p) in DATA_SUFFIXES and p.is_file()]
-    scored = sorted((SequenceMatcher(None, name.lower(), path.name.lower()).ratio(), name) for name in known[:2000])
+    names = [p.name for p in path.parent.iterdir() if suffix_of(p) in DATA_SUFFIXES and p.is_file()]
+    scored = sorted((SequenceMatcher(None, name.lower(), path.name.lower()).ratio(), name) for name in names[:2000])
     if scored and (scored[-1][0] >= _NEAR or Path(scored[-1][1]).stem == path.stem):
         return f"did you mean '{scored[-1][1]}'?"
-    same = [name for name in known if name.partition(".")[0] == path.name.partition(".")[0]]
-    if same:
+    if same := [name for name in names if name.partition(".")[0] == path.name.partition(".")[0]]:
         return f"did you mean '{min(same)}'?"
     return run if script.is_file() else "files are named relative to the spec"
 
@@ -191,17 +167,14 @@ _FILE_TYPES = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_IS
 def size_of(path: Path) -> int:
     """Return the size of a regular file.
 
-    Raises:
-        DataError: GS501 if there is no such file, or it is not regular or not readable.
+    Raises DataError: GS501 if there is no such file, or it is not regular or not readable.
     """
     try:
         found = path.stat()
     except FileNotFoundError:
-        raise missing_error(path) from None
-    except OSError as error:
-        raise unreadable(f"cannot be opened: {error.strerror or error}") from None
-    except ValueError as error:  # an embedded null byte, half a character
-        raise unreadable(f"cannot be opened: {error}") from None
+        raise unreadable("does not exist", where_it_may_be(path)) from None
+    except (OSError, ValueError) as error:  # an embedded null byte, half a character
+        raise unreadable(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
     if not stat.S_ISREG(found.st_mode):
         what = next((what for test, what in _FILE_TYPES if test(found.st_mode)), "a device")
         raise unreadable(f"is {what}, not a regular file", "write the data to a file")
@@ -225,13 +198,15 @@ def document_for(spec: Spec, directory: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(json.dumps(spec.document))
     home = Path(os.path.realpath(directory))
     for part, source in spec.data.items():
-        named: dict[str, Path | None] = {key: getattr(source, key) for key in _ROWS}
-        if source.query is not None:
-            named["folder"] = source.folder
-        for key, path in named.items():
-            if path is not None:
-                document["data"][part][key] = _relative(path, home, _as_written(source, key)).replace("${", "$${")
+        for key, path in _places(source).items():
+            document["data"][part][key] = _relative(path, home, _as_written(source, key)).replace("${", "$${")
     return document
+
+
+def _places(source: DataSource) -> dict[str, Path]:
+    """Return the files and folders of a source, by key; of a query also the folder in which it looks."""
+    keys = (*_ROWS, *(["folder"] if source.query is not None else []))
+    return {key: path for key in keys if (path := getattr(source, key)) is not None}
 
 
 def _as_written(source: DataSource, key: str) -> str:
@@ -254,37 +229,29 @@ def _relative(path: Path, home: Path, written: str) -> str:
 
 def tidied(spec: Spec) -> Spec:
     """Return the spec of a run with paths such as ``runs/net/../../rows.csv`` as ``rows.csv``, for messages."""
-    return _with(spec, {part: _each(source, _tidy) for part, source in spec.data.items()})
+
+    def tidy(path: Path) -> Path:
+        short = Path(os.path.normpath(path))
+        return short if os.path.realpath(short) == os.path.realpath(path) else path
+
+    return replace(spec, data={part: _each(source, tidy) for part, source in spec.data.items()})
 
 
-def _tidy(path: Path) -> Path:
-    short = Path(os.path.normpath(path))
-    return short if os.path.realpath(short) == os.path.realpath(path) else path
-
-
-def _each(source: DataSource, change: Any) -> DataSource:
-    changed = {key: change(path) for key in _ROWS if (path := getattr(source, key)) is not None}
-    if source.query is not None:
-        changed["folder"] = change(source.folder)
+def _each(source: DataSource, change: Callable[[Path], Path]) -> DataSource:
+    changed: dict[str, Any] = {key: change(path) for key, path in _places(source).items()}
     return replace(source, **changed)
-
-
-def _with(spec: Spec, data: Mapping[str, DataSource]) -> Spec:
-    return replace(spec, data=dict(data))
 
 
 def comparable(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document in which data have no paths: two specs are equal if they differ only in where their data lie."""
     data = document.get("data")
-    if not isinstance(data, Mapping):
-        return dict(document)
-    parts = {part: _without_paths(keys) if isinstance(keys, Mapping) else keys for part, keys in data.items()}
-    return {**document, "data": parts}
-
-
-def _without_paths(keys: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in keys.items() if key != "folder"}
-    return kept | {key: "…" for key in _ROWS if isinstance(kept.get(key), str)}
+    parts = {}
+    for part, keys in data.items() if isinstance(data, Mapping) else ():
+        parts[part] = keys
+        if isinstance(keys, Mapping):
+            kept = {key: value for key, value in keys.items() if key != "folder"}
+            parts[part] = kept | {key: "…" for key in _ROWS if isinstance(kept.get(key), str)}
+    return {**document, "data": parts} if isinstance(data, Mapping) else dict(document)
 
 
 def portable_document(spec: Spec) -> dict[str, Any]:
@@ -298,17 +265,13 @@ def portable_document(spec: Spec) -> dict[str, Any]:
         keys.pop("folder", None)
         named = {key: path for key in _ROWS if (path := getattr(source, key)) is not None}
         keys.update({key: names[str(path)].replace("${", "$${") for key, path in named.items()})
-    variables = document.get("vars")
+    variables, training, blocks = (document.get(key) for key in ("vars", "training", "blocks"))
     if isinstance(variables, dict):
         variables.update({name: _last(variables[name]) for name in used & variables.keys()})
-    training = document.get("training")
     if isinstance(training, dict):
         _without_folder(training, "initial_weights")
-    callbacks = document.get("training", {}).get("callbacks") if isinstance(document.get("training"), dict) else None
-    for callback in callbacks if isinstance(callbacks, list) else []:
-        if isinstance(callback, dict):
+        for callback in _mappings(training.get("callbacks")):
             callback.update({key: _last(callback[key]) for key in _CALLBACK_PATHS if key in callback})
-    blocks = document.get("blocks")
     bodies = [document, *(_mappings(list(blocks.values())) if isinstance(blocks, dict) else [])]
     for layer in (layer for body in bodies for layer in _mappings(body.get("layers"))):
         for key in ("vocabulary", "file"):
@@ -344,18 +307,16 @@ def _last(value: Any) -> Any:
 
 def _names(spec: Spec) -> dict[str, str]:
     """Return the shortest ends of the paths of data that tell them apart, by path."""
-    paths = {str(path): _tail(path) for source in spec.data.values() for path in source.paths}
+    paths = {}
+    for path in (path for source in spec.data.values() for path in source.paths):
+        whole = PurePath(os.path.abspath(path))  # noqa: PTH100 (it removes `..`, and no link is followed)
+        paths[str(path)] = whole.parts[1:] or whole.parts
     distinct = set(paths.values())
     length = 1
     while len({tail[-length:] for tail in distinct}) < len(distinct):
         length += 1
     # A pattern needs the folders of its marks: `2024/*.csv` and `*/rows.csv` are more than a name.
     return {path: PurePosixPath(*tail[-max(length, _marked(tail)) :]).as_posix() for path, tail in paths.items()}
-
-
-def _tail(path: Path) -> tuple[str, ...]:
-    whole = PurePath(os.path.abspath(path))  # noqa: PTH100 (it removes `..`, and no link is followed)
-    return whole.parts[1:] or whole.parts
 
 
 def _marked(tail: tuple[str, ...]) -> int:
@@ -374,11 +335,9 @@ def moved(spec: Spec, place: Path, only: str | None = None) -> Spec:
     A file is looked up by its name in the spec, then by the end of its path, then by its name alone. Files of queries and
     tables are below ``place``.
 
-    Args:
-        only: the part that must be there; all parts by default. Others keep their places.
+    ``only``: the part that must be there; all parts by default. Others keep their places.
 
-    Raises:
-        UsageError: a file is not there, or ``place`` is one file, but the spec names several.
+    Raises UsageError: a file is not there, or ``place`` is one file, but the spec names several.
     """
     if not place.exists():
         raise UsageError(f"{place} does not exist; name the folder or the file of the data")
@@ -386,28 +345,25 @@ def moved(spec: Spec, place: Path, only: str | None = None) -> Spec:
         paths = {str(path) for source in spec.data.values() for path in source.paths}
         if len(paths) != 1:
             raise UsageError(f"the spec has {len(paths)} data files: name the folder in which they are, not {place}")
-        return _with(spec, {p: _each(s, lambda _: place) if s.paths else s for p, s in spec.data.items()})
+        return replace(spec, data={p: _each(s, lambda _: place) if s.paths else s for p, s in spec.data.items()})
     names = _names(spec)
     data = dict(spec.data)
     for part, source in spec.data.items():
         if only is None or part == only:
             data[part] = _moved(source, part, place, names)
-    return _with(spec, data)
+    return replace(spec, data=data)
 
 
 def _moved(source: DataSource, part: str, place: Path, names: Mapping[str, str]) -> DataSource:
     changed: dict[str, Any] = {"beside": place}
-    if source.query is not None:
-        changed["folder"] = place
-    for key in _ROWS:
-        path: Path | None = getattr(source, key)
-        if path is None:
+    for key, path in _places(source).items():
+        if key == "folder":
+            changed[key] = place
             continue
         ends = dict.fromkeys([_inner(_as_written(source, key)), names[str(path)], path.name])
-        found = next((place / end for end in ends if end and _exists(place / end)), None)
-        if found is None:
+        changed[key] = next((place / end for end in ends if end and _exists(place / end)), None)
+        if changed[key] is None:
             raise UsageError(f"{place} has no '{names[str(path)]}', the {part} data of the spec")
-        changed[key] = found
     return replace(source, **changed)
 
 
@@ -420,9 +376,7 @@ def _inner(written: str) -> str:
 
 
 def _exists(path: Path) -> bool:
-    if not has_marks(path) or path.exists():
-        return path.exists()
     try:
-        return bool(matching(path))
+        return path.exists() or (has_marks(path) and bool(matching(path)))
     except DataError:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,16 +27,14 @@ if TYPE_CHECKING:
 Stored = Literal["text", "number", "bool", "date", "list", "other"]
 """How a file stores a column. Every column of a ``.csv`` file is text."""
 
-ISO = "ISO"
-"""The name of dates by ISO 8601 among the formats."""
+ISO = "ISO"  # the name of dates by ISO 8601 among the formats
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
 FORMATS = (ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
 """Formats of dates that are looked for; the day is tried before the month."""
 _MISSING_WORDS = tuple(text for text in MISSING_TEXTS if text)
 """Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
 
-LARGEST = 3.4028234663852886e38
-"""The largest number of float32: squares of it fit a double."""
+LARGEST = 3.4028234663852886e38  # the largest number of float32: squares of it fit a double
 _NUMBERS = frozenset(
     f"{sign}{size}" for sign in ("", "u") for size in ("tinyint", "smallint", "integer", "bigint", "hugeint")
 )
@@ -59,15 +58,10 @@ def stored_as(sql_type: Any) -> Stored:
 
 @dataclass(frozen=True)
 class Expressions:
-    """Expressions of one column.
+    """Expressions of one column."""
 
-    Attributes:
-        column: its quoted name.
-        stored: how the file stores it.
-    """
-
-    column: str
-    stored: Stored
+    column: str  # its quoted name
+    stored: Stored  # how the file stores it
 
     @property
     def text(self) -> str:
@@ -109,16 +103,14 @@ class Expressions:
 
     def moment(self, form: str) -> str:
         """Return the value as a timestamp by one of ``FORMATS``, NULL if it has another form."""
-        if self.stored == "date":
-            return f"{self.column}::TIMESTAMP" if form == ISO else "NULL::TIMESTAMP"
+        value = f"trim({self.column}::VARCHAR)"
+        if self.stored == "date" and form == ISO:
+            return f"{self.column}::TIMESTAMP"
         if self.stored != "text":
             return "NULL::TIMESTAMP"
-        value = f"trim({self.column}::VARCHAR)"
         if form == ISO:  # a zone ("Z", "+02:00") does not move the local time that the text shows
-            parts = f"regexp_extract({value}, '{_ISO}', 1)"
-            return f"TRY_CAST({parts} AS TIMESTAMP)"
-        with_year = f"CASE WHEN regexp_matches({value}, '{_YEAR}') THEN {value} END"
-        return f"try_strptime({with_year}, '{form}')"
+            return f"TRY_CAST(regexp_extract({value}, '{_ISO}', 1) AS TIMESTAMP)"
+        return f"try_strptime(CASE WHEN regexp_matches({value}, '{_YEAR}') THEN {value} END, '{form}')"
 
     @property
     def words(self) -> str:
@@ -129,9 +121,7 @@ class Expressions:
     def value(self, kind: str, *, large: bool = False) -> str:
         """Return the value as text, equal for equal numbers: ``7``, ``7.0`` and ``07`` are one integer.
 
-        Args:
-            kind: what the column is (see :class:`ColumnProfile`).
-            large: the column has integers that a double cannot tell apart.
+        ``kind``: see :class:`ColumnProfile`; ``large``: the column has integers that a double cannot tell apart.
         """
         if kind == "integer" and not large:
             return f"{self.finite}::BIGINT::VARCHAR"
@@ -141,14 +131,10 @@ class Expressions:
 # What a table and its columns hold.
 Kind = Literal["integer", "float", "text", "bool", "date", "list", "empty", "other"]
 
-FREQUENT = 12
-"""The number of most frequent values that a profile lists, unless all are few."""
-LISTED = 1000
-"""A column of at most this many values has all of them in its profile."""
-FAR = 2.0**53
-"""From here on a number may be a marker of a missing value."""
-OCCURRENCES = 10
-"""``at_least`` counts up to this."""
+FREQUENT = 12  # the number of most frequent values that a profile lists, unless all are few
+LISTED = 1000  # a column of at most this many values has all of them in its profile
+FAR = 2.0**53  # from here on a number may be a marker of a missing value
+OCCURRENCES = 10  # ``at_least`` counts up to this
 
 
 @dataclass(frozen=True)
@@ -164,69 +150,47 @@ class Numbers:
 
     @property
     def median(self) -> float:
-        """The value that half of the numbers do not exceed."""
         return self.quartiles[1]
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a column of texts, in lower case and without punctuation.
+    """The words of a column of texts, in lower case and without punctuation."""
 
-    Attributes:
-        mean, longest: the number of words of a text.
-        at_least: how many different words occur at least 1, 2, … times; empty where they were not counted.
-    """
-
-    mean: float
+    mean: float  # mean, longest: the number of words of a text
     longest: int
+    # how many different words occur at least 1, 2, … times; empty where they were not counted
     at_least: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """What a column holds.
-
-    Attributes:
-        kind: what its values are. In text files a column is of numbers or dates if all values are that.
-        stored: how the file stores it.
-        missing: the rows that hold nothing: NULL, NaN, or blanks.
-        missing_texts: the rows by text that means a missing value, such as ``NA``; ``missing`` does not count them.
-        distinct: the number of different values that are present.
-        exact: whether ``distinct`` is counted, not estimated.
-        frequent: the most frequent values with their rows; all values if there are at most ``LISTED``.
-        at_least: how many different values occur at least 1, 2, … times.
-        numbers: the distribution of the values that are numbers.
-        number_share: the part of the values that are numbers.
-        others: the texts among values that are mostly numbers, such as ``unknown``, with their rows.
-        infinite: the number of infinite values.
-        leading_zeros: whether an integer such as ``007`` occurs.
-        date_formats: the part of the values that have this form, by format; without those that have none.
-        dates: the first and the last date, in the format that most values have.
-        has_times: whether a date has a time other than midnight.
-        words: for texts.
-        lengths: for lists, the shortest and the longest.
-    """
+    """What a column holds."""
 
     name: str
-    kind: Kind
-    stored: Stored
+    kind: Kind  # what its values are. In text files a column is of numbers or dates if all values are that
+    stored: Stored  # how the file stores it
     rows: int
-    missing: int = 0
+    missing: int = 0  # the rows that hold nothing: NULL, NaN, or blanks
+    # the rows by text that means a missing value, such as ``NA``; ``missing`` does not count them
     missing_texts: Mapping[str, int] = field(default_factory=dict)
-    distinct: int = 0
-    exact: bool = True
+    distinct: int = 0  # the number of different values that are present
+    exact: bool = True  # whether ``distinct`` is counted, not estimated
+    # the most frequent values with their rows; all values if there are at most ``LISTED``
     frequent: tuple[tuple[str, int], ...] = ()
-    at_least: tuple[int, ...] = ()
-    numbers: Numbers | None = None
-    number_share: float = 0.0
+    at_least: tuple[int, ...] = ()  # how many different values occur at least 1, 2, … times
+    numbers: Numbers | None = None  # the distribution of the values that are numbers
+    number_share: float = 0.0  # the part of the values that are numbers
+    # the texts among values that are mostly numbers, such as ``unknown``, with their rows
     others: Mapping[str, int] = field(default_factory=dict)
-    infinite: int = 0
-    leading_zeros: bool = False
+    infinite: int = 0  # the number of infinite values
+    leading_zeros: bool = False  # whether an integer such as ``007`` occurs
+    # the part of the values that have this form, by format; without those that have none
     date_formats: Mapping[str, float] = field(default_factory=dict)
-    dates: tuple[str, str] | None = None
-    has_times: bool = False
-    words: Words | None = None
-    lengths: tuple[int, int] | None = None
+    dates: tuple[str, str] | None = None  # the first and the last date, in the format that most values have
+    has_times: bool = False  # whether a date has a time other than midnight
+    words: Words | None = None  # for texts
+    lengths: tuple[int, int] | None = None  # for lists, the shortest and the longest
 
     @property
     def absent(self) -> int:
@@ -235,7 +199,6 @@ class ColumnProfile:
 
     @property
     def present(self) -> int:
-        """The rows with a value."""
         return self.rows - self.absent
 
     @property
@@ -255,14 +218,12 @@ class ColumnProfile:
 
     @property
     def is_number(self) -> bool:
-        """Whether all values are numbers."""
         return self.kind in ("integer", "float")
 
     @property
     def marker(self) -> float | None:
         """A number so large that all others are equal after scaling, None if there is none: it may mean a missing value."""
-        numbers = self.numbers
-        if numbers is None:
+        if (numbers := self.numbers) is None:
             return None
         far = max(numbers.low, numbers.high, key=abs)
         return far if abs(far) >= FAR and max(map(abs, numbers.quartiles)) < 1e-6 * abs(far) else None
@@ -284,22 +245,11 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a table holds.
-
-    Attributes:
-        columns: the columns by name.
-        typed: whether the file says the types of its values. In ``.csv`` files, numbers and dates are texts too.
-    """
+    """What a table holds."""
 
     rows: int
-    columns: Mapping[str, ColumnProfile]
-    typed: bool
-
-
-def shares(column: ColumnProfile, count: int) -> Iterator[tuple[str, float]]:
-    """Yield the ``count`` most frequent values of a column, each with its part of the values that are present."""
-    for value, rows in column.frequent[:count]:
-        yield value, rows / column.present
+    columns: Mapping[str, ColumnProfile]  # the columns by name
+    typed: bool  # whether the file says the types of its values. In ``.csv`` files, numbers and dates are texts too
 
 
 # Queries of many columns at once.
@@ -340,8 +290,7 @@ class Profiler:
         found: dict[str, ColumnProfile] = {}
         for first in range(0, len(names), together):
             part = names[first : first + together]
-            formats = self._formats(part)
-            basic = {name: self._interpreted(name, of) for name, of in self._basic(part, formats).items()}
+            basic = {name: self._interpreted(name, of) for name, of in self._basic(part, self._formats(part)).items()}
             found |= self._counted(self._distributions(basic))
         if kept:
             self._connection.execute("DROP TABLE profiled_rows")
@@ -357,15 +306,16 @@ class Profiler:
         """Return SQL for the values of columns of one type, of the first ``rows``, with constants of each column."""
         listed = {"v": f"[{', '.join(self._columns[name].column for name in names)}]", "i": f"range({len(names)})"}
         listed |= {key: f"'{list(map(float, values))}'::DOUBLE[]" for key, values in (constants or {}).items()}
-        limit = "" if rows is None else f"LIMIT {rows * len(names)}"
-        return f"(SELECT {', '.join(f'unnest({sql}) AS {key}' for key, sql in listed.items())} FROM {self._rows_of} {limit})"
+        what = ", ".join(f"unnest({sql}) AS {key}" for key, sql in listed.items())
+        return f"(SELECT {what} FROM {self._rows_of} {'' if rows is None else f'LIMIT {rows * len(names)}'})"
 
-    def _groups(self, names: Iterable[str], key: Callable[[str], Any]) -> dict[Any, list[str]]:
-        """Return columns of the same type and ``key`` together."""
-        found: dict[Any, list[str]] = defaultdict(list)
+    def _groups(self, names: Iterable[str], key: Callable[[str], Any]) -> Iterator[tuple[Any, list[str], Expressions]]:
+        """Yield columns of the same type and ``key`` together, with the key and the expressions of their cells."""
+        groups: dict[Any, list[str]] = defaultdict(list)
         for name in names:
-            found[self._types[name], key(name)].append(name)
-        return found
+            groups[self._types[name], key(name)].append(name)
+        for (_, same), group in groups.items():
+            yield same, group, Expressions("v", self._columns[group[0]].stored)
 
     def _aggregates(self, names: Sequence[str], wanted: Mapping[str, str], cells: str) -> dict[str, dict[str, Any]]:
         """Return aggregates (SQL by key) of the columns of ``cells``, by column and key, with one pass over the rows."""
@@ -375,16 +325,11 @@ class Profiler:
             found[names[i]] = dict(zip(wanted, values, strict=True))
         return found
 
-    def _expressions(self, names: Sequence[str]) -> Expressions:
-        """Return the expressions of the cells of columns of one type."""
-        return Expressions("v", self._columns[names[0]].stored)
-
     def _formats(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the forms of dates that the first rows of each column have; all if no value is present there."""
         result: dict[str, tuple[str, ...]] = {}
         dated = [name for name in names if self._columns[name].stored in ("text", "date")]
-        for part in self._groups(dated, lambda _: None).values():
-            at = self._expressions(part)
+        for _, part, at in self._groups(dated, lambda _: None):
             wanted = {form: f"count({at.moment(form)})" for form in FORMATS} | {"present": f"count({at.present})"}
             for name, of in self._aggregates(part, wanted, self._cells(part, _SAMPLE_ROWS)).items():
                 result[name] = tuple(form for form in FORMATS if of[form] or not of["present"])
@@ -392,8 +337,7 @@ class Profiler:
 
     def _basic(self, names: Sequence[str], formats: Mapping[str, tuple[str, ...]]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
-        for (_, forms), part in self._groups(names, lambda name: formats.get(name, ())).items():
-            at = self._expressions(part)
+        for forms, part, at in self._groups(names, lambda name: formats.get(name, ())):
             wanted = {"missing": f"count(*) - count({at.text})", "present": f"count({at.present})"}
             if at.stored == "list":
                 wanted |= {"shortest": f"min(len({at.column}))", "longest": f"max(len({at.column}))"}
@@ -431,33 +375,24 @@ class Profiler:
     def _interpreted(self, name: str, of: Mapping[str, Any]) -> ColumnProfile:
         """Return a profile without what later queries count."""
         stored, present = self._columns[name].stored, of["present"]
-        texts = dict(sorted((of.get("texts") or {}).items()))
         shares = {form: of[form] / present for form in FORMATS if of.get(form)}
         best = max(shares, key=lambda form: shares[form], default=None)
         kind = _kind(stored, present, of, shares)
-        dates = None if best is None else (of[f"first {best}"], of[f"last {best}"])
-        numbers = None
+        texts, count = dict(sorted((of.get("texts") or {}).items())), of.get("about", 0)
+        found = ColumnProfile(name, kind, stored, self._rows, of["missing"], texts, count, date_formats=shares)
+        if of.get("numbers"):
+            infinite = of["numbers"] - of["finite"]
+            found = replace(found, number_share=of["numbers"] / present, infinite=infinite)
         if of.get("finite"):
             mean, spread = (float(f"{of[key] or 0.0:.12g}") for key in ("mean", "deviation"))  # as blocks are summed
-            numbers = Numbers(of["low"], of["high"], mean, spread, 0.0, (0.0, 0.0, 0.0))
-        return ColumnProfile(
-            name,
-            kind,
-            stored,
-            self._rows,
-            of["missing"],
-            texts,
-            of.get("about", 0),
-            number_share=of.get("numbers", 0) / present if present else 0.0,
-            infinite=of.get("numbers", 0) - of.get("finite", 0),
-            leading_zeros=bool(of.get("zeros")),
-            date_formats=shares,
-            numbers=numbers,
-            dates=dates,
-            has_times=best is not None and bool(of[f"times {best}"]),
-            words=Words(of["words"], of["most"]) if kind == "text" and of.get("words") is not None else None,
-            lengths=None if of.get("longest") is None else (of["shortest"], of["longest"]),
-        )
+            found = replace(found, numbers=Numbers(of["low"], of["high"], mean, spread, 0.0, (0.0, 0.0, 0.0)))
+        if best is not None:
+            dates = of[f"first {best}"], of[f"last {best}"]
+            found = replace(found, dates=dates, has_times=bool(of[f"times {best}"]))
+        if kind == "text" and of.get("words") is not None:
+            found = replace(found, words=Words(of["words"], of["most"]))
+        lengths = None if of.get("longest") is None else (of["shortest"], of["longest"])
+        return replace(found, leading_zeros=bool(of.get("zeros")), lengths=lengths)
 
     def _distributions(self, basic: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
         """Add quantiles, the values of columns that have few, and the texts among numbers."""
@@ -470,8 +405,7 @@ class Profiler:
             few = 0 < column.distinct <= LISTED
             return few and _value_key(column), column.numbers is not None, column.is_mixed
 
-        for (_, (value, numeric, mixed)), part in self._groups(basic, wanted_of).items():
-            at = self._expressions(part)
+        for (value, numeric, mixed), part, at in self._groups(basic, wanted_of):
             wanted: dict[str, str] = {}
             constants: dict[str, list[float]] = {}
             if numeric:
@@ -483,10 +417,9 @@ class Profiler:
                 wanted["others"] = f"histogram(trim({at.present})) FILTER ({at.number} IS NULL)"
             if value:
                 wanted["values"] = f"histogram({at.value(value[0], large=value[1])})"
-            if not wanted:
-                continue
-            for name, of in self._aggregates(part, wanted, self._cells(part, None, constants)).items():
-                result[name] = _with_distribution(basic[name], of)
+            if wanted:
+                for name, of in self._aggregates(part, wanted, self._cells(part, None, constants)).items():
+                    result[name] = _with_distribution(basic[name], of)
         return result
 
     def _counted(self, columns: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
@@ -495,18 +428,18 @@ class Profiler:
         many = [name for name, column in columns.items() if column.distinct > LISTED and not column.frequent]
         for name in many:
             result[name] = replace(columns[name], exact=columns[name].present <= _EXACT_DISTINCT)
-        counted = [name for name in many if result[name].exact]
-        for (_, key), group in self._groups(counted, lambda name: _value_key(columns[name])).items():
+        exact = [name for name in many if result[name].exact]
+        for (kind, large), group, at in self._groups(exact, lambda name: _value_key(columns[name])):
             for part in self._parts(group):
-                result |= self._values(part, self._expressions(part).value(key[0], large=key[1]), result)
+                result |= self._values(part, at.value(kind, large=large), result)
         texts = [n for n, column in columns.items() if column.words is not None and column.words.longest > 1]
-        for group in self._groups(texts, lambda _: None).values():
+        for _, group, at in self._groups(texts, lambda _: None):
             for part in self._parts(group):
-                words = f"(SELECT i, unnest({self._expressions(part).words}) w FROM {self._cells(part)})"
+                words = f"(SELECT i, unnest({at.words}) w FROM {self._cells(part)})"
                 groups = f"(SELECT i, count(*) c FROM {words} WHERE w <> '' GROUP BY i, w)"
                 for name, of in self._aggregates(part, _OCCURRENCES, groups).items():
-                    if (known := result[name].words) is not None:
-                        result[name] = replace(result[name], words=replace(known, at_least=tuple(of.values())))
+                    if (before := result[name].words) is not None:
+                        result[name] = replace(result[name], words=replace(before, at_least=tuple(of.values())))
         return result
 
     def _parts(self, names: list[str]) -> Iterator[list[str]]:
@@ -523,15 +456,16 @@ class Profiler:
         pairs = [(i, h) for i, name in enumerate(part) if (found[name]["most"] or 0) > 1 for h in found[name]["top"]]
         frequent: dict[str, list[tuple[str, int]]] = {name: [] for name in part}
         if pairs:
-            places, hashes = zip(*pairs, strict=True)
-            few = f"SELECT unnest('{list(places)}'::BIGINT[]), unnest('{list(hashes)}'::UBIGINT[])"
+            places, hashes = map(list, zip(*pairs, strict=True))
+            few = f"SELECT unnest('{places}'::BIGINT[]), unnest('{hashes}'::UBIGINT[])"
             rows = f"FROM {cells} WHERE (i, hash({value})) IN ({few}) GROUP BY i, x ORDER BY c DESC, x"
             for i, x, count in self._query(f"SELECT i, {value} x, count(*) c {rows}"):
                 frequent[part[i]].append((x, count))
         result = {}
         for name, of in found.items():
-            known = {"distinct": of["distinct"], "at_least": tuple(of[key] for key in _OCCURRENCES)}
-            result[name] = replace(columns[name], **known, frequent=tuple(frequent[name]))
+            at_least = tuple(of[key] for key in _OCCURRENCES)
+            counted = {"distinct": of["distinct"], "at_least": at_least, "frequent": tuple(frequent[name])}
+            result[name] = replace(columns[name], **counted)
         return result
 
 
@@ -543,11 +477,20 @@ def _with_distribution(column: ColumnProfile, of: Mapping[str, Any]) -> ColumnPr
         column = replace(column, numbers=numbers)
     if "others" in of:
         column = replace(column, others=of["others"] or {})
-    if "values" not in of:
-        return column
-    counted = sorted((of["values"] or {}).items(), key=lambda item: (-item[1], item[0]))
-    at_least = tuple(sum(n >= k for _, n in counted) for k in range(1, OCCURRENCES + 1))
-    return replace(column, distinct=len(counted), frequent=tuple(counted), at_least=at_least)
+    return replace(column, **_listed(of["values"] or {})) if "values" in of else column
+
+
+def _listed(rows: Mapping[str, int]) -> dict[str, Any]:
+    """Return the parts of a profile that tell of values, all of which are listed with their rows."""
+    frequent = tuple(sorted(rows.items(), key=lambda item: (-item[1], item[0])))
+    at_least = tuple(sum(n >= k for n in rows.values()) for k in range(1, OCCURRENCES + 1))
+    return {"distinct": len(rows), "frequent": frequent, "at_least": at_least}
+
+
+def profile_labels(folder: Folder) -> ColumnProfile:
+    """Return the profile of the labels of a folder: the names of its subfolders."""
+    counts = Counter(path.parts[0] for path in folder.paths)
+    return ColumnProfile("label", "text", "text", len(folder.paths), **_listed(counts))
 
 
 _OCCURRENCES = {f"at least {k}": f"count(*) FILTER (c >= {k})" for k in range(1, OCCURRENCES + 1)}
@@ -573,17 +516,12 @@ def _kind(stored: Stored, present: int, of: Mapping[str, Any], shares: Mapping[s
 
 @dataclass(frozen=True)
 class Values:
-    """The values of a column.
+    """The values of a column."""
 
-    Attributes:
-        codes: an integer for each row, equal for equal values, -1 where the value is missing.
-        numbers: the values as float64, NaN where they are missing or infinite; None if they are no numbers.
-        names: the values in words, by code.
-    """
-
-    codes: Array
+    codes: Array  # an integer for each row, equal for equal values, -1 where the value is missing
+    # the values as float64, NaN where they are missing or infinite; None if they are no numbers
     numbers: Array | None = None
-    names: Sequence[str] = ()
+    names: Sequence[str] = ()  # the values in words, by code
 
     @classmethod
     def of_numbers(cls, numbers: Array) -> Values:
@@ -609,19 +547,17 @@ class Values:
 def read_values(table: Relation, columns: Sequence[ColumnProfile]) -> dict[str, Values]:
     """Return the values of the first rows of profiled columns."""
     rows = min(_VALUES_OF_ROWS, _MOST_VALUES // len(columns))
-    source = f"SELECT * FROM ({table.source}) LIMIT {rows}"
     found: dict[str, Values] = {}
     for start in range(0, len(columns), _TOGETHER):
         part = columns[start : start + _TOGETHER]
         at = [(column, Expressions(table.columns[column.name], column.stored)) for column in part]
-        sql = [f"{of.number if column.is_number else of.present} c{k}" for k, (column, of) in enumerate(at)]
-        read: dict[str, Any] = table.connection.execute(f"SELECT {', '.join(sql)} FROM ({source})").fetchnumpy()
-        for k, column in enumerate(part):
+        what = ", ".join(f"{of.number if c.is_number else of.present} c{k}" for k, (c, of) in enumerate(at))
+        text = f"SELECT {what} FROM (SELECT * FROM ({table.source}) LIMIT {rows})"
+        read: dict[str, Any] = table.connection.execute(text).fetchnumpy()
+        for k, c in enumerate(part):
             values = np.ma.asarray(read[f"c{k}"])
-            numbers = column.is_number
-            found[column.name] = (
-                Values.of_numbers(values.filled(np.nan)) if numbers else Values.of_texts(values.tolist())
-            )
+            own = Values.of_numbers(values.filled(np.nan)) if c.is_number else Values.of_texts(values.tolist())
+            found[c.name] = own
     return found
 
 
@@ -632,32 +568,24 @@ _ELEMENTS = 1 << 20  # elements that are looked at together
 
 @dataclass(frozen=True)
 class ArrayProfile:
-    """What an array holds.
-
-    Attributes:
-        shape: with the rows.
-        missing, infinite: the number of NaN, and of infinite values.
-        low, high: the range of its finite numbers.
-        frequent: the values of an array with one number or text for each row, the most frequent first, if they are few.
-        problem: why it cannot be read; then nothing else is known.
-    """
+    """What an array holds."""
 
     name: str
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()  # with the rows
     dtype: str = ""
-    missing: int = 0
+    missing: int = 0  # missing, infinite: the number of NaN, and of infinite values
     infinite: int = 0
-    low: float | None = None
+    low: float | None = None  # low, high: the range of its finite numbers
     high: float | None = None
+    # the values of an array with one number or text for each row, the most frequent first, if they are few
     frequent: tuple[tuple[str, int], ...] = ()
-    problem: str | None = None
+    problem: str | None = None  # why it cannot be read; then nothing else is known
 
 
 def profile_arrays(archive: Npz, names: Sequence[str]) -> dict[str, ArrayProfile]:
     """Look at arrays of an archive, block by block.
 
-    Raises:
-        DataError: GS501 if the archive was changed, GS602 if there is too little memory.
+    Raises DataError: GS501 if the archive was changed, GS602 if there is too little memory.
     """
     found = archive.read(names)
     return {
@@ -667,9 +595,8 @@ def profile_arrays(archive: Npz, names: Sequence[str]) -> dict[str, ArrayProfile
 
 
 def _profile(name: str, array: Array) -> ArrayProfile:
-    dtype, rows = str(array.dtype), len(array) if array.ndim else 0
-    missing = infinite = 0
-    low = high = None
+    rows, missing, infinite = len(array) if array.ndim else 0, 0, 0
+    ends: list[float] = []
     if array.dtype.kind in "fiu":
         step = max(_ELEMENTS // max(array[:1].size, 1), 1) if array.ndim else 1
         for start in range(0, rows, step):
@@ -677,17 +604,16 @@ def _profile(name: str, array: Array) -> ArrayProfile:
             finite = block[np.isfinite(block)]
             missing += int(np.isnan(block).sum())
             infinite += block.size - finite.size
-            if finite.size:
-                low = min(float(finite.min()), np.inf if low is None else low)
-                high = max(float(finite.max()), -np.inf if high is None else high)
-        infinite -= missing
+            both = [*ends, float(finite.min()), float(finite.max())] if finite.size else ends
+            ends = [min(both), max(both)] if both else ends
     frequent: tuple[tuple[str, int], ...] = ()
     if rows and array.size == rows and array.dtype.kind in "iubUS":
         values, counts = np.unique(array, return_counts=True)
         if len(values) <= _VALUES:
             order = np.argsort(-counts, kind="stable")
             frequent = tuple((str(values[k]), int(counts[k])) for k in order)
-    return ArrayProfile(name, array.shape, dtype, missing, infinite, low, high, frequent)
+    low, high = ends or (None, None)
+    return ArrayProfile(name, array.shape, str(array.dtype), missing, infinite - missing, low, high, frequent)
 
 
 # Profiles of folders of files: the sizes of pictures, the words of texts.
@@ -696,19 +622,15 @@ _LOOKED_AT = 1000  # files
 
 @dataclass(frozen=True)
 class FileProfile:
-    """What the files of a folder hold.
-
-    Attributes:
-        files: their number; at most 1,000 of them, spread over all, are looked at.
-        sizes: the heights and widths of pictures with the number of files, the most frequent first; empty for texts, and
-            without Pillow.
-        words: the mean and the largest number of words of texts; None for pictures, and if no text can be read.
-    """
+    """What the files of a folder hold."""
 
     name: str
     kind: Literal["picture", "text"]
-    files: int
+    files: int  # their number; at most 1,000 of them, spread over all, are looked at
+    # the heights and widths of pictures with the number of files, the most frequent first; empty for texts, and without
+    # Pillow
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
+    # the mean and the largest number of words of texts; None for pictures, and if no text can be read
     words: tuple[float, int] | None = None
 
     @property
@@ -722,24 +644,18 @@ def profile_files(folder: Folder) -> FileProfile:
     step = -(-len(folder.paths) // _LOOKED_AT) or 1
     paths, files = folder.paths[::step], len(folder.paths)
     if folder.kind == "image":
-        return FileProfile("image", "picture", files, sizes=_sizes(folder, paths))
+        try:
+            from PIL import Image  # noqa: F401
+        except ImportError:
+            return FileProfile("image", "picture", files)
+        sizes = Counter(upright_size(folder.folder / path) for path in paths)
+        sizes.pop((0, 0), None)  # no pictures
+        return FileProfile("image", "picture", files, sizes=tuple(sizes.most_common()))
     counts = []
     for path in paths:
-        try:
+        with suppress(OSError, UnicodeError, DataError):
             counts.append(len(folder.text(path).split()))
-        except (OSError, UnicodeError, DataError):
-            continue
     return FileProfile("text", "text", files, words=(sum(counts) / len(counts), max(counts)) if counts else None)
-
-
-def _sizes(folder: Folder, paths: Sequence[object]) -> tuple[tuple[tuple[int, int], int], ...]:
-    try:
-        from PIL import Image  # noqa: F401
-    except ImportError:
-        return ()
-    found = Counter(upright_size(folder.folder / str(path)) for path in paths)
-    found.pop((0, 0), None)  # no pictures
-    return tuple(found.most_common())
 
 
 # Profiles of tables: what their columns hold, counted by DuckDB out of core.
@@ -747,13 +663,9 @@ def profile(table: Table | Files, rows: int | None = None) -> Profile:
     """Look at every column of a table, or of several with the same columns; those with ambiguous names are left out.
 
     The same file gives the same profile. Rows are not kept: memory grows with the number of different values and words of
-    a column, up to a limit.
+    a column, up to a limit. ``rows`` from the start are looked at, by default all that the table would be read for.
 
-    Args:
-        rows: look at this many rows from the start; by default at all that the table would be read for.
-
-    Raises:
-        DataError: GS501 if the table cannot be read.
+    Raises DataError: GS501 if the table cannot be read.
     """
     limit = table.max_rows if rows is None else rows
     relation = table.relation()

@@ -14,17 +14,16 @@ from graphspec.base.arrays.memory import free
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean
 from graphspec.base.files import COMPRESSED, SQLITE, TABLES, is_regular, suffix_of
-from graphspec.data.database import lock, new_connection, quoted
+from graphspec.data.database import duplicates, lock, new_connection, quoted
 from graphspec.data.paths import has_marks, matching, where_it_may_be
 from graphspec.data.source import DataError, first_line, lossy, unreadable
-from graphspec.data.tables import Typed, duplicates
+from graphspec.data.tables import Typed
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
 
 # The text of a query: what it reads and calls is checked, its files are resolved, and ties of its order are broken.
-Tree = dict[str, Any]
-"""A part of the database's syntax tree."""
+Tree = dict[str, Any]  # a part of the database's syntax tree
 
 _READERS = dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), "read_csv") | {
     ".parquet": "read_parquet",
@@ -42,35 +41,11 @@ _KEYWORDS = frozenset(("current_date", "current_time", "current_timestamp", "loc
 _CHANGING = frozenset(
     (
         *_KEYWORDS,
-        "random",
-        "gen_random_uuid",
-        "uuid",
-        "uuidv4",
-        "uuidv7",
-        "now",
-        "today",
-        "current_localtime",
-        "current_localtimestamp",
-        "get_current_time",
-        "get_current_timestamp",
-        "transaction_timestamp",
-        "txid_current",
-        "current_transaction_id",
-        "current_query_id",
-        "current_connection_id",
-        "current_query",
-        "nextval",
-        "currval",
-        "setseed",
-        "setval",
-        "current_setting",
-        "getvariable",
-        "sleep_ms",
-        "pg_sleep",
-        "write_log",
-        "stats",
-        "vector_type",
-        "version",
+        *("random", "gen_random_uuid", "uuid", "uuidv4", "uuidv7", "nextval", "currval", "setseed", "setval"),
+        *("now", "today", "current_localtime", "current_localtimestamp", "get_current_time", "get_current_timestamp"),
+        *("transaction_timestamp", "txid_current", "current_transaction_id", "current_query_id", "current_query"),
+        *("current_connection_id", "current_setting", "getvariable", "sleep_ms", "pg_sleep", "write_log", "stats"),
+        *("vector_type", "version"),
     )
 )
 """Functions whose value may be another at each run, or that do something else than compute a value."""
@@ -133,8 +108,13 @@ class QueryText:
 
     def serialized(self) -> str:
         """Return the query's syntax tree as the database's JSON."""
-        try:
+        with self._not_too_deep():
             return json.dumps(self._tree)
+
+    @contextmanager
+    def _not_too_deep(self) -> Iterator[None]:
+        try:
+            yield
         except RecursionError:
             raise self.error("is nested too deeply", hint="write it in parts, with WITH") from None
 
@@ -149,9 +129,8 @@ class QueryText:
         assert order is not None
         if not any(o["expression"]["class"] == "STAR" for o in order["orders"]):  # ORDER BY ALL
             ordinals = ", ".join(str(k + 1) for k in range(columns))
-            order["orders"] += self._parsed(f"SELECT 1 ORDER BY {ordinals}")["statements"][0]["node"]["modifiers"][0][
-                "orders"
-            ]
+            by_all = self._parsed(f"SELECT 1 ORDER BY {ordinals}")["statements"][0]["node"]
+            order["orders"] += by_all["modifiers"][0]["orders"]
 
     def position(self, offset: int) -> str:
         """Return `` (line 1, column 10 of the query)`` for an offset in bytes."""
@@ -175,10 +154,8 @@ class QueryText:
             [(found,)] = self._database.execute("SELECT json_serialize_sql(?)", [text]).fetchall()
         except (duckdb.Error, RuntimeError, UnicodeError) as error:
             raise self.error(f"cannot be parsed: {str(error).splitlines()[0]}") from None
-        try:
+        with self._not_too_deep():
             tree: Tree = json.loads(found)
-        except RecursionError:
-            raise self.error("is nested too deeply", hint="write it in parts, with WITH") from None
         if tree.get("error"):
             if tree.get("error_type") == "not implemented":
                 raise self.error("is not one SELECT statement")
@@ -195,16 +172,13 @@ class QueryText:
             raise self.error("takes a sample, which is another at each run", offset, "leave out the sample")
         if kind == "VALUE_PARAMETER":
             raise self.error("has a parameter", offset, "write the value")
+        names = part["column_names"] if kind == "COLUMN_REF" else []
         if kind == "FUNCTION":
-            name, count = str(part["function_name"]).lower(), len(part["arguments"])
-            if name in self._changing or (name == "age" and count == 1):  # the time since a date
-                self._refuse_changing(name, offset)
-        if (
-            kind == "COLUMN_REF"
-            and len(part["column_names"]) == 1
-            and part["column_names"][0].lower() in self._changing
-        ):
-            self._refuse_changing(part["column_names"][0], offset)
+            names = [str(part["function_name"]).lower()]
+            if names == ["age"] and len(part["arguments"]) == 1:  # the time since a date
+                self._refuse_changing("age", offset)
+        if len(names) == 1 and names[0].lower() in self._changing:
+            self._refuse_changing(names[0], offset)
         if "column_name_alias" in part or kind == "SHOW_REF":
             if kind not in _SOURCES:
                 raise self.error(f"cannot read from {kind.removesuffix('_REF')}", offset)
@@ -228,10 +202,9 @@ class QueryText:
         names = _texts(arguments[0]["expression"]) if arguments else None
         if names is None:
             raise self.error(f"needs fixed names of files for {name}", offset, "write the names as texts in quotes")
-        files = [str(file) for given in names for file in self._resolved(given, offset)]
-        given_options = {_option(argument) for argument in arguments[1:]}
-        options = ", sample_size = -1" if name in _SAMPLING and "sample_size" not in given_options else ""
-        added = self._reading("read_csv", files, options)["function"]["arguments"]
+        files = [file for given in names for file in self._resolved(given, offset)]
+        sampled = name in _SAMPLING and "sample_size" not in map(_option, arguments[1:])
+        added = self._reading("read_csv", files, sampled)["function"]["arguments"]
         function["arguments"] = [added[0], *arguments[1:], *added[1:]]
 
     def _table(self, part: Tree, offset: int) -> None:
@@ -245,21 +218,20 @@ class QueryText:
             return
         reader = None if schema else _READERS.get(suffix_of(Path(name)))
         if reader is None:
-            known = [*self._ctes, *(table for _, table in self._tables)]
-            suffixes = ", ".join((*TABLES, *COMPRESSED))
-            hint = did_you_mean(name, known) or f"a file is a name in quotes that ends in {suffixes}"
+            near = did_you_mean(name, [*self._ctes, *(table for _, table in self._tables)])
+            hint = near or f"a file is a name in quotes that ends in {', '.join((*TABLES, *COMPRESSED))}"
             raise self.error(f"names '{name}', which is neither a table nor a file", offset, hint)
-        files = [str(file) for file in self._resolved(name, offset)]
-        new = self._reading(reader, files, ", sample_size = -1" if reader in _SAMPLING else "")
+        new = self._reading(reader, self._resolved(name, offset), reader in _SAMPLING)
         kept = {key: part[key] for key in ("alias", "column_name_alias", "query_location", "query_location_length")}
         part.clear()
         part |= new | kept | {"alias": kept["alias"] or Path(name).name.partition(".")[0]}
 
-    def _reading(self, function: str, files: Sequence[str], options: str) -> Tree:
-        """Return the syntax tree of a function that reads files, whose names are no patterns."""
+    def _reading(self, function: str, files: Sequence[Path], sampled: bool) -> Tree:
+        """Return the syntax tree of a function that reads files, whose names are no patterns; types are of all rows."""
         import glob
 
-        listed = ", ".join("'" + glob.escape(file).replace("'", "''") + "'" for file in files)
+        listed = ", ".join(quoted(glob.escape(str(file)), "'") for file in files)
+        options = ", sample_size = -1" if sampled else ""
         tree = self._parsed(f"SELECT * FROM {function}([{listed}]{options})")
         found: Tree = tree["statements"][0]["node"]["from_table"]
         return found
@@ -273,8 +245,9 @@ class QueryText:
         path = self._folder / name
         pattern = has_marks(path.relative_to(self._folder) if path.is_relative_to(self._folder) else path)
         pattern = pattern and not is_regular(path)
-        fixed = next((p for p in path.parents if not has_marks(p)), path) if pattern else path
-        self._refuse_outside(fixed, name, offset)
+        self._refuse_outside(
+            next((p for p in path.parents if not has_marks(p)), path) if pattern else path, name, offset
+        )
         try:
             found = [p.resolve() for p in (matching(path) if pattern else [path])]
         except DataError as error:
@@ -282,10 +255,10 @@ class QueryText:
         for file in found:
             self._refuse_outside(file, name, offset)
             if not is_regular(file):
-                problem = "is not a regular file" if file.exists() else "does not exist"
-                text = f"names '{name}', which {problem}{self.position(offset)}"
-                hint = "names are relative to the spec" if file.exists() else where_it_may_be(self._folder / name)
-                raise unreadable(text, hint)
+                exists = file.exists()
+                what = f"which {'is not a regular file' if exists else 'does not exist'}{self.position(offset)}"
+                hint = "names are relative to the spec" if exists else where_it_may_be(self._folder / name)
+                raise unreadable(f"names '{name}', {what}", hint)
         self.files += [file for file in found if file not in self.files]
         return found
 
@@ -338,8 +311,7 @@ _EXACT = 1 << 53  # a double represents all integers up to here
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     """Open a file that no program is changing.
 
-    Raises:
-        DataError: GS501, it is no SQLite file, is damaged, or has changes beside it.
+    Raises DataError: GS501, it is no SQLite file, is damaged, or has changes beside it.
     """
     for suffix in ("-wal", "-journal"):
         beside = file.with_name(file.name + suffix)
@@ -370,8 +342,7 @@ def copy_tables(file: Path, names: Iterable[str], database: Any) -> None:
 
     A column of integers, numbers or texts has this type; one of several has texts.
 
-    Raises:
-        DataError: GS501, see above; GS504, a column has bytes.
+    Raises DataError: GS501, see above; GS504, a column has bytes.
     """
     import nanoarrow
 
@@ -380,24 +351,18 @@ def copy_tables(file: Path, names: Iterable[str], database: Any) -> None:
         for name in names:
             table = quoted(name)
             columns = [item[0] for item in connection.execute(f"SELECT * FROM {table} LIMIT 0").description]
-            types = [_type(connection, name, column) for column in columns]
-            declared = ", ".join(f"{quoted(c)} {t}" for c, t in zip(columns, types, strict=True))
-            database.execute(f"CREATE TABLE {table} ({declared})")
-            wanted = (_sql(column, kind) for column, kind in zip(columns, types, strict=True))
-            schema = nanoarrow.struct({str(k): arrow[t] for k, t in enumerate(types)})
+            types = {column: _type(connection, name, column) for column in columns}
+            database.execute(f"CREATE TABLE {table} ({', '.join(f'{quoted(c)} {t}' for c, t in types.items())})")
+            wanted = (f"CAST({quoted(c)} AS TEXT)" if t == "VARCHAR" else quoted(c) for c, t in types.items())
+            kinds = [arrow[t] for t in types.values()]
+            schema = nanoarrow.struct({str(k): kind for k, kind in enumerate(kinds)})
             cursor = connection.execute(f"SELECT {', '.join(wanted)} FROM {table} NOT INDEXED")
             while rows := cursor.fetchmany(_BATCH_ROWS):
-                parts = [
-                    nanoarrow.c_array(part, arrow[t]) for part, t in zip(zip(*rows, strict=True), types, strict=True)
-                ]
+                parts = [nanoarrow.c_array(*each) for each in zip(zip(*rows, strict=True), kinds, strict=True)]
                 batch = nanoarrow.c_array_from_buffers(schema, len(rows), [None], children=parts)
                 database.register("batch", nanoarrow.Array(batch))
                 database.execute(f"INSERT INTO {table} SELECT * FROM batch")
                 database.unregister("batch")
-
-
-def _sql(column: str, kind: str) -> str:
-    return f"CAST({quoted(column)} AS TEXT)" if kind == "VARCHAR" else quoted(column)
 
 
 def _type(connection: sqlite3.Connection, table: str, column: str) -> str:
@@ -415,32 +380,12 @@ def _type(connection: sqlite3.Connection, table: str, column: str) -> str:
 
 
 _KEEPING_ORDER = frozenset(
-    [
-        "PROJECTION",
-        "FILTER",
-        "STREAMING_LIMIT",
-        "LIMIT",
-        "UNNEST",
-        "STREAMING_WINDOW",
-        "UNGROUPED_AGGREGATE",
-        "EMPTY_RESULT",
-        "DUMMY_SCAN",
-        "COLUMN_DATA_SCAN",
-        "READ_CSV",
-        "READ_CSV_AUTO",
-        "READ_PARQUET",
-        "PARQUET_SCAN",
-        "READ_JSON",
-        "READ_JSON_AUTO",
-        "READ_NDJSON",
-        "READ_NDJSON_AUTO",
-        "READ_JSON_OBJECTS",
-        "READ_NDJSON_OBJECTS",
-        "SEQ_SCAN",
-        "TABLE_SCAN",
-        "RANGE",
-        "GENERATE_SERIES",
-    ]
+    (
+        *("PROJECTION", "FILTER", "STREAMING_LIMIT", "LIMIT", "UNNEST", "STREAMING_WINDOW", "UNGROUPED_AGGREGATE"),
+        *("EMPTY_RESULT", "DUMMY_SCAN", "COLUMN_DATA_SCAN", "SEQ_SCAN", "TABLE_SCAN", "RANGE", "GENERATE_SERIES"),
+        *("READ_CSV", "READ_CSV_AUTO", "READ_PARQUET", "PARQUET_SCAN", "READ_JSON", "READ_JSON_AUTO", "READ_NDJSON"),
+        *("READ_NDJSON_AUTO", "READ_JSON_OBJECTS", "READ_NDJSON_OBJECTS"),
+    )
 )
 """Steps of a plan that return rows in the order in which they get them, or in the order of a file."""
 _DATABASE = "opened"  # the name of the database file in SQL
@@ -455,8 +400,7 @@ def prepared(source: DataSource) -> tuple[Any, QueryText]:
 
     Files are beside or below the spec, or in a folder that is allowed.
 
-    Raises:
-        DataError: GS501, GS512 or GS513; see :class:`QueryText`.
+    Raises DataError: GS501, GS512 or GS513; see :class:`QueryText`.
     """
     assert source.query is not None
     connection, tables, macros = new_connection(), dict[tuple[str, str], str](), frozenset[str]()
@@ -518,24 +462,18 @@ class Query(Typed):
 
     def open(self, connection: Any) -> Any:
         query = self._query
-        plan = self._plan(connection)
+        # the database finds most errors of a query when it plans its steps
+        [(_, plan)] = connection.execute(f"EXPLAIN (FORMAT JSON) {query.sql()}").fetchall()
         found = connection.sql(query.sql())
         if twice := duplicates(found.columns):
             raise DataError(Code.MISSING_ARRAY, next(iter(twice.values())), "give each a name of its own with AS")
         if query.ordered:
             query.break_ties(len(found.columns))
-        elif not _keeps_order(plan):
+            connection.execute(f"CREATE TEMP TABLE result AS {query.sql()}")
+            return connection.sql("FROM temp.result")
+        if not _keeps_order(json.loads(plan)):
             raise query.error("does not determine the order of its rows", hint=_ORDER_BY)
-        else:
-            return found
-        connection.execute(f"CREATE TEMP TABLE result AS {query.sql()}")
-        return connection.sql("FROM temp.result")
-
-    def _plan(self, connection: Any) -> list[dict[str, Any]]:
-        """Return the steps of the query's plan; the database finds most errors of a query here."""
-        [(_, plan)] = connection.execute(f"EXPLAIN (FORMAT JSON) {self._query.sql()}").fetchall()
-        steps: list[dict[str, Any]] = json.loads(plan)
-        return steps
+        return found
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -548,11 +486,11 @@ class Query(Typed):
             found = _decoded(str(error))
             message = str(found.get("exception_message") or error).strip().splitlines()[0].rstrip(". ")
             if isinstance(error, duckdb.OutOfMemoryException) or str(error).startswith("Out of Memory"):
-                hint = "select fewer rows or columns"
-                raise DataError(Code.NOT_ENOUGH_MEMORY, f"cannot be computed: {message}", hint) from error
+                what, hint = f"cannot be computed: {message}", "select fewer rows or columns"
+                raise DataError(Code.NOT_ENOUGH_MEMORY, what, hint) from error
             if isinstance(error, duckdb.PermissionException):
-                text = f"cannot read a file: {message}"
-                raise DataError(Code.OUTSIDE_FOLDER, text, "name files by fixed texts") from error
+                what, hint = f"cannot read a file: {message}", "name files by fixed texts"
+                raise DataError(Code.OUTSIDE_FOLDER, what, hint) from error
             raise self._failed(message, found) from error
 
     def _failed(self, message: str, found: dict[str, Any]) -> DataError:

@@ -29,19 +29,12 @@ _ZONE = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)$")
 
 @dataclass(frozen=True)
 class Instants:
-    """A column of times.
+    """A column of times."""
 
-    Attributes:
-        values: numbers as they are; dates as microseconds since 1970, int64.
-        dated: whether they are dates.
-        like: a date as the table writes it; ``format``, if that is not ISO 8601.
-        local: whether dates are those of a clock on the wall: they have no time zone.
-    """
-
-    values: Array
-    dated: bool = False
-    like: str = "2024-01-01 00:00"
-    local: bool = True
+    values: Array  # numbers as they are; dates as microseconds since 1970, int64
+    dated: bool = False  # whether they are dates
+    like: str = "2024-01-01 00:00"  # a date as the table writes it; ``format``, if that is not ISO 8601
+    local: bool = True  # whether dates are those of a clock on the wall: they have no time zone
     format: str | None = None
 
     def text(self, instant: Any) -> str:
@@ -62,14 +55,11 @@ class Instants:
 
 
 def instants(source: Source, name: str, form: str | None = None, *, days: bool = False) -> Instants:
-    """Return a column of a table as times: numbers, or ISO 8601 dates.
+    """Return a column of a table as times: numbers, or dates of ISO 8601, or of a ``form`` such as ``%d.%m.%Y``.
 
-    Args:
-        form: the format of its dates, such as ``%d.%m.%Y``.
-        days: steps are days or longer, so dates with a time zone count as their clocks show them.
+    With ``days``, steps are days or longer, so dates with a time zone count as their clocks show them.
 
-    Raises:
-        DataError: GS505, a value is missing; GS504, one is neither a number nor a date; GS105, the source is no table.
+    Raises DataError: GS505, a value is missing; GS504, one is neither a number nor a date; GS105, the source is no table.
     """
     found = source.values(name)
     missing = np.isnan(found) if found.dtype.kind == "f" else np.zeros(1, bool)
@@ -86,16 +76,17 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
     moments = np.empty(len(texts), np.int64)
     for row, text in enumerate(texts):
         try:
-            instant = _moment(text, form)
+            if form is None:
+                instant = datetime.fromisoformat(text + "-01" if _MONTH.fullmatch(text) else text)
+            elif is_date(text, form):
+                instant = datetime.strptime(text, form)
+            else:
+                raise ValueError
         except ValueError:
-            wrong = f"has '{text}' as '{name}' in {at(row)}, which is neither a number nor a date"
+            wrong = "which is neither a number nor a date" if form is None else f"not a date as `{form}`"
             hint = "write dates as `2024-12-31` or `2024-12-31T18:00`, or set `format`, such as `%d.%m.%Y`"
-            if form is not None:
-                wrong, hint = (
-                    f"has '{text}' as '{name}' in {at(row)}, not a date as `{form}`",
-                    "correct it, or `format`",
-                )
-            raise lossy(wrong, hint) from None
+            hint = hint if form is None else "correct it, or `format`"
+            raise lossy(f"has '{text}' as '{name}' in {at(row)}, {wrong}", hint) from None
         zoned.add(instant.tzinfo is not None)
         instant = instant.replace(tzinfo=UTC) if days or instant.tzinfo is None else instant.astimezone(UTC)
         moments[row] = (instant - _EPOCH) // timedelta(microseconds=1)
@@ -105,15 +96,6 @@ def instants(source: Source, name: str, form: str | None = None, *, days: bool =
     if days and True in zoned and (zone := _ZONE.search(like)):
         like = like[: zone.start()]  # the times are those that its clocks show
     return Instants(moments, True, like, local=True not in zoned, format=form)
-
-
-def _moment(text: str, form: str | None) -> datetime:
-    """Return the time that a text says; raise ValueError if it says none."""
-    if form is None:
-        return datetime.fromisoformat(text + "-01" if _MONTH.fullmatch(text) else text)
-    if not is_date(text, form):
-        raise ValueError(form)
-    return datetime.strptime(text, form)
 
 
 # Steps of time: the k-th time after another one, by fixed lengths or by the calendar; the usual step of a series.
@@ -145,7 +127,10 @@ def steps_between(first: Array, times: Array, every: Every) -> Array:
 
 def anchors(times: Array, groups: Array, every: Every) -> Array:
     """Return for each row of sorted groups the time from which its steps count: the first, of months the latest day."""
-    rank = _days_of_month(times) if every.months else np.zeros(len(times), np.int64)
+    rank = np.zeros(len(times), np.int64)
+    if every.months:
+        days = times.astype("datetime64[us]").astype("datetime64[D]")
+        rank = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
     order = np.lexsort((-np.arange(len(times)), rank, groups))  # the last of a group has the highest rank, and is early
     ends = np.searchsorted(groups, groups, "right") - 1
     return np.asarray(times[order][ends])
@@ -154,9 +139,7 @@ def anchors(times: Array, groups: Array, every: Every) -> Array:
 def usual_step(times: Instants, values: Array, groups: Array) -> Every | None:
     """Return the most frequent step between rows that follow each other in their group; None without one.
 
-    Args:
-        values: the times of sorted rows.
-        groups: the number of each row's group.
+    ``values``: the times of sorted rows; ``groups``: the number of each row's group.
     """
     steps = np.diff(values)[groups[1:] == groups[:-1]]
     if not len(steps):
@@ -179,14 +162,8 @@ def usual_step(times: Instants, values: Array, groups: Array) -> Every | None:
 
 def changes_clocks(instant: int) -> bool:
     """Return whether clocks are often set forward or back in the hours after a time: on a Sunday of spring or autumn."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(instant))
+    moment = _EPOCH + timedelta(microseconds=int(instant))
     return moment.weekday() == 6 and moment.month in (3, 4, 9, 10, 11) and moment.hour <= 3
-
-
-def _days_of_month(times: Array) -> Array:
-    days = times.astype("datetime64[us]").astype("datetime64[D]")
-    found: Array = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
-    return found
 
 
 # The rows of a table as series: sorted by group and time, with a row for each step of time.
@@ -195,26 +172,16 @@ _MOST_ADDED = 4  # rows that are added for each row of the table
 
 @dataclass(frozen=True)
 class Series:
-    """The rows of a table, sorted by group and time, with rows between them for missing steps.
+    """The rows of a table, sorted by group and time, with rows between them for missing steps."""
 
-    Attributes:
-        rows: the row of the table at each step, ``(n,)``; at an added step, the row before it.
-        added: whether a step has no row of its own.
-        groups: the number of each step's group; ``names``, their names.
-        times: the time of each step, as a number.
-        clock: writes times; None if the rows have no time but their order.
-        every: the step; where the spec has none, the usual one.
-        warning: what is told of missing steps where the spec does not say what the step is.
-    """
-
-    rows: Array
-    added: Array
-    groups: Array
+    rows: Array  # the row of the table at each step, ``(n,)``; at an added step, the row before it
+    added: Array  # whether a step has no row of its own
+    groups: Array  # the number of each step's group; ``names``, their names
     names: list[str]
-    times: Array
-    clock: Instants | None = None
-    every: Every | None = None
-    warning: DataError | None = None
+    times: Array  # the time of each step, as a number
+    clock: Instants | None = None  # writes times; None if the rows have no time but their order
+    every: Every | None = None  # the step; where the spec has none, the usual one
+    warning: DataError | None = None  # what is told of missing steps where the spec does not say what the step is
 
     def time_of(self, step: int) -> str:
         """Return the time of a step as its table writes it; empty if there are no times."""
@@ -239,12 +206,8 @@ class Series:
 def series_of(source: Source, windows: Windows, rows: int) -> Series:
     """Sort the rows of a table by group and time, and add the missing steps if their values are to be filled in.
 
-    Args:
-        rows: the number of rows, for a table without group and time.
-
-    Raises:
-        DataError: GS105, a time occurs twice in a group; GS516, steps are missing, or times are off the steps; those of
-            :func:`instants`.
+    ``rows``: the number of rows, for a table without group and time. Raises DataError: GS105, a time occurs twice in a
+    group; GS516, steps are missing, or times are off the steps; those of :func:`instants`.
     """
     try:
         return _series(source, windows, rows)
@@ -254,9 +217,10 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
 
 def _series(source: Source, windows: Windows, rows: int) -> Series:
     every, clock, names, groups = windows.every, None, ["the table"], None
-    if windows.group is not None:
-        names, groups = _numbered(source.values(windows.group))
-        rows = len(groups)
+    if windows.group is not None:  # its different values, sorted; a missing one is one, too
+        texts = np.array(["" if name is None else str(name) for name in source.values(windows.group).tolist()])
+        different, groups = np.unique(texts, return_inverse=True)
+        names, rows = different.tolist(), len(groups)
     times = np.arange(rows)
     if windows.order is not None:
         clock = instants(source, windows.order, windows.format, days=every is not None and every.in_days)
@@ -291,9 +255,8 @@ def _on_grid(found: Series, every: Every, usual: Every | None, windows: Windows)
     first, steps, gaps, off = _steps(found, every)
     other = usual not in (None, every)
     if len(off):
-        text = (
-            f"has {count(len(off), 'time')} off the steps of {every}, the first {_place(found, int(off[0]), windows)}"
-        )
+        times = count(len(off), "time")
+        text = f"has {times} off the steps of {every}, the first {_place(found, int(off[0]), windows)}"
         hint = f"write `every: {usual}`" if other else "correct the times, or leave out `every`"
         raise DataError(Code.IRREGULAR_STEPS, text, hint)
     rows, missing = len(found.times), int(gaps.sum())
@@ -304,8 +267,8 @@ def _on_grid(found: Series, every: Every, usual: Every | None, windows: Windows)
         if other:
             write = f"the usual step is {usual}: write `every: {usual}`"
         elif windows.missing:
-            write = f"at most {_MOST_ADDED} rows are added for each row: "
-            write += "leave out `every`, or the rows before a long gap"
+            write = "leave out `every`, or the rows before a long gap"
+            write = f"at most {_MOST_ADDED} rows are added for each row: {write}"
         raise _lacking(found, gaps, windows, write)
     before = np.repeat(np.arange(rows), np.append(gaps + 1, 1))
     since = np.arange(len(before)) - np.searchsorted(before, before)
@@ -362,27 +325,16 @@ def _group(found: Series, row: int, windows: Windows) -> str:
     return "" if windows.group is None else f" of group '{found.group_of(row)}'"
 
 
-def _numbered(names: Array) -> tuple[list[str], Array]:
-    """Return the different values of a column, sorted, and their positions for each row; a missing value is one, too."""
-    texts = np.array(["" if name is None else str(name) for name in names.tolist()])
-    different, groups = np.unique(texts, return_inverse=True)
-    return different.tolist(), groups
-
-
 # Missing values of series, filled in from the known ones before and after them.
 @dataclass
 class Gaps:
-    """The missing values of some columns of series, as they are filled in.
-
-    Attributes:
-        empty: the steps that have no value in some column, since no value is before them, ``(n,)``.
-        later: the steps with a value in some input that comes from a later one, ``(n,)``.
-        missing: how many values were filled in at steps with a row, by column.
-    """
+    """The missing values of some columns of series, as they are filled in."""
 
     series: Series
+    # the steps that have no value in some column, since no value is before them, ``(n,)``
     empty: Array = field(init=False)
-    later: Array = field(init=False)
+    later: Array = field(init=False)  # the steps with a value in some input that comes from a later one, ``(n,)``
+    # how many values were filled in at steps with a row, by column
     missing: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -398,11 +350,15 @@ class Gaps:
         A step gets the last value before it, or with ``interpolate``, the value between it and the next one on a straight
         line in time; there is none after the last. Nothing crosses groups.
 
-        Args:
-            rows: the column at each step, ``(n,)``; at added steps, any value.
-            name: the name of the column; one that is an input and a target counts once.
+        ``rows``: the column at each step, ``(n,)``; at added steps, any value; ``name``: the name of the column; one
+        that is an input and a target counts once.
         """
-        known = ~(_missing(rows) | self.series.added)
+        missing = np.zeros(len(rows), bool)
+        if rows.dtype == object:
+            missing = np.array([text is None or text == "" for text in rows.tolist()], bool)
+        elif rows.dtype.kind == "f" or rows.dtype == np.int64:
+            missing = np.isnan(rows) if rows.dtype.kind == "f" else rows == MISSING_INTEGER
+        known = ~(missing | self.series.added)
         if known.all():
             return rows
         steps = np.arange(len(rows))
@@ -420,12 +376,3 @@ class Gaps:
         share = np.where(span > 0, since / np.where(span > 0, span, 1), 0.0)
         low, high = rows[before].astype(np.float64), rows[after].astype(np.float64)
         return np.asarray(np.where(known, rows, low + share * (high - low)), np.float32)
-
-
-def _missing(rows: Array) -> Array:
-    if rows.dtype.kind == "f":
-        return np.isnan(rows)
-    if rows.dtype == object:
-        found: Any = np.frompyfunc(lambda text: text is None or text == "", 1, 1)(rows)
-        return np.asarray(found, bool)
-    return np.asarray(rows == MISSING_INTEGER) if rows.dtype == np.int64 else np.zeros(len(rows), bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,29 +43,29 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
     trained = [h for h in spec.all_heads.values() if h.needs_data] if targets else []
     others = [h for h in spec.trained if not h.needs_data] if targets else []
     values = {h.name: nodes_of(graph, h)[0] for h in trained}
-    target_kinds = {h.name: targets_of(h.loss) for h in trained if h.loss is not None}
+    losses = {h.name: h.loss for h in trained if h.loss is not None}
+    kinds = {name: targets_of(loss) for name, loss in losses.items()}
     ctc = frozenset(h.name for h in spec.heads.values() if h.loss is not None and targets_of(h.loss) == "labels")
-    axes = {h.name: h.loss.class_axis(values[h.name]) for h in trained if h.loss is not None}
-    classes = {
-        n: values[n].shape[axis]
-        for n, axis in axes.items()
-        if axis is not None and target_kinds[n] in ("ids", "labels")
-    }
+    axes = {name: loss.class_axis(values[name]) for name, loss in losses.items() if kinds[name] in ("ids", "labels")}
+    classes = {name: values[name].shape[axis] for name, axis in axes.items() if axis is not None}
     ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in trained}
+    imputing = [(n.inputs, n.layer.missing_texts) for n in spec.nodes if isinstance(n.layer, Impute)]
+    # a head may learn labels from texts if it has classes
+    learning = {n for n, loss in losses.items() if kinds[n] in ("ids", "one_hot") or loss.binary}
     return DataSignature(
         inputs={n: v.type for n, v in graph.inputs.items()},
-        targets={h.name: h.loss.target(values[h.name]) for h in trained if h.loss is not None},
+        targets={name: loss.target(values[name]) for name, loss in losses.items()},
         classes={n: k for n, k in classes.items() if isinstance(k, int)},
         ignored={n: k for n, k in ignored.items() if k is not None},
-        probabilities=frozenset(h.name for h in trained if h.loss is not None and h.loss.probability_targets),
+        probabilities=frozenset(name for name, loss in losses.items() if loss.probability_targets),
         limits=id_ranges(graph),
         labels={h.name: h.labels for h in trained if h.labels is not None},
         ctc=ctc,
         gaps=_gaps(spec),
         any_size=frozenset(any_size(graph)),
-        missing=_missing_texts(spec),
+        missing={refs[0].name: texts for refs, texts in imputing if texts and refs[0] is not None},
         folded=frozenset(r.name for n in spec.nodes if getattr(n.layer, "fold_case", False) for r in n.inputs if r),
-        text_labels=frozenset(h.name for h in trained if h.labels is None and _learns_labels(h, target_kinds[h.name])),
+        text_labels=frozenset(h.name for h in trained if h.labels is None and h.name in learning),
         columns={n: d.column for n, d in spec.inputs.items() if d.column is not None},
         records={n: (d.mark, d.tree.path) for n, d in spec.inputs.items() if ".columns." in d.tree.path},
         unlabelled={h.name: _compared(graph, h) for h in others},
@@ -100,17 +101,6 @@ def _gaps(spec: Spec) -> frozenset[str]:
     return frozenset(n for n in able if n not in heads and all(readers.get(n, [False])))
 
 
-def _missing_texts(spec: Spec) -> dict[str, tuple[str, ...]]:
-    """Return the texts of files that mean a missing number, by input."""
-    filled = [node for node in spec.nodes if isinstance(node.layer, Impute) and node.layer.missing_texts]
-    return {node.inputs[0].name: node.layer.missing_texts for node in filled if node.inputs[0] is not None}  # type: ignore[union-attr]
-
-
-def _learns_labels(head: HeadDecl, kind: str) -> bool:
-    """Return whether the targets of a head may be texts, from which its labels are learnt: it has classes."""
-    return kind in ("ids", "one_hot") or (head.loss is not None and head.loss.binary)
-
-
 def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Return the time steps of CTC heads for these input shapes."""
     nodes = graph.needed(graph.outputs[h] for h in heads)
@@ -121,31 +111,27 @@ def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, 
 def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[str, Dataset], list[Diagnostic]]:
     """Read every file that the spec names; return the rows by part, and all problems.
 
-    Args:
-        cache: see :func:`graphspec.data.stored.load_rows`.
+    ``cache``: see :func:`graphspec.data.stored.load_rows`.
     """
     found: list[Diagnostic] = []
     parts = {}
     for part, source in spec.data.items():
-        if source.has_rows:
-            arrays, problems = load_rows(source, data_signature(spec, graph), cache)
-            found += [problem for problem in problems if not _is_known(problem, found)]
-            if arrays is not None:
-                parts[part] = arrays
-                found += odd_values(spec, source, arrays)
+        if not source.has_rows:
+            continue
+        arrays, problems = load_rows(source, data_signature(spec, graph), cache)
+        # one package that is not installed is one problem of all parts
+        is_told = any(other.hint == missing_library("pillow") for other in found)
+        found += [problem for problem in problems if not is_told or problem.hint != missing_library("pillow")]
+        if arrays is not None:
+            parts[part] = arrays
+            found += odd_values(spec, source, arrays)
     return parts, found
-
-
-def _is_known(problem: Diagnostic, found: Sequence[Diagnostic]) -> bool:
-    """Return whether another part has the same problem: one package that is not installed is one problem."""
-    return any(problem.hint == other.hint == missing_library("pillow") for other in found)
 
 
 def by_name(data: Data, names: Sequence[str], what: str, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return arrays and columns by name: from a mapping, a data frame, or a bare array if there is one name.
 
-    Args:
-        columns: names of columns, for names that are not given themselves.
+    ``columns``: names of columns, for names that are not given themselves.
     """
     if data is None:
         return {}
@@ -187,11 +173,7 @@ def x_and_y(call: str, needed: DataSignature, x: Data, y: Data, spec: Spec) -> t
 
 
 def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = None) -> Dataset:
-    """Check arrays of inputs, targets and weights.
-
-    Raises:
-        SpecError: all GS5 problems of them.
-    """
+    """Check arrays of inputs, targets and weights; raise SpecError with all GS5 problems of them."""
     heads = list(needed.targets)
     arrays, found = check_arrays(
         by_name(x, list(needed.inputs), "input", needed.columns),
@@ -205,11 +187,7 @@ def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = N
 
 
 def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
-    """Check arrays of inputs; ``needed`` has no targets.
-
-    Raises:
-        SpecError: all GS5 problems of them.
-    """
+    """Check arrays of inputs, where ``needed`` has no targets; raise SpecError with all GS5 problems of them."""
     arrays, found = check_arrays(by_name(x, list(needed.inputs), "input", needed.columns), None, needed)
     if arrays is None:
         raise SpecError(found)
@@ -217,10 +195,9 @@ def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
 
 
 def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """Check the inputs of one batch: no value may be changed or clipped silently.
+    """Check the inputs of one batch: no value may be changed or clipped silently. Texts are ``object`` arrays of ``str``.
 
-    Raises:
-        SpecError: all GS5 problems of them.
+    Raises SpecError: all GS5 problems of them.
     """
     checked, found, sizes = {}, [], dict[str, int]()
     for name, expected in needed.inputs.items():
@@ -228,11 +205,11 @@ def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str,
             if name not in feeds:
                 raise DataError(Code.MISSING_ARRAY, NOT_GIVEN.message, NOT_GIVEN.hint)
             if expected.is_string:
-                checked[name] = _packed_texts(feeds[name], expected, sizes)
-                continue
-            checked[name] = same_numbers(
-                feeds[name], expected, sizes, needed.limits.get(name), gaps=name in needed.gaps
-            )
+                texts: Array = pack(as_array(feeds[name], gaps=True))[:]
+                checked[name] = reshape(texts, expected, sizes, squeeze=False)
+            else:
+                limits, gaps = needed.limits.get(name), name in needed.gaps
+                checked[name] = same_numbers(feeds[name], expected, sizes, limits, gaps=gaps)
         except DataError as error:
             found.append(Diagnostic.of(f"input '{name}'", error.problem, Mark("<arrays>"), path=name))
     if found:
@@ -240,15 +217,7 @@ def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str,
     return checked
 
 
-def _packed_texts(value: Any, expected: Type, sizes: dict[str, int]) -> Array:
-    """Return texts as an ``object`` array of ``str``."""
-    array = as_array(value, gaps=True)
-    texts: Array = pack(array)[:]
-    return reshape(texts, expected, sizes, squeeze=False)
-
-
-SAMPLE_ROWS = 5
-"""Training rows that a model keeps for the proof of an export: the largest batch of the proof."""
+SAMPLE_ROWS = 5  # training rows that a model keeps for the proof of an export: the largest batch of the proof
 
 
 # Inputs of a few rows in a form that has been checked before: only their values are checked again. The complete check of
@@ -264,8 +233,7 @@ class KnownForms:
     not finite, or a data frame, is left to the complete check, which accepts it or reports it. So errors do not depend
     on what was asked before.
 
-    Args:
-        needed: the inputs of the network; it has no targets.
+    ``needed``: the inputs of the network; it has no targets.
     """
 
     def __init__(self, needed: DataSignature) -> None:
@@ -301,15 +269,10 @@ class KnownForms:
 
     def _arrays(self, x: Any) -> Sequence[Array] | None:
         """Return the inputs as arrays, in the order of the network; None if a name or a kind of value is another one."""
-        values: list[Any]
-        if type(x) is dict:
-            if len(x) != len(self._names):
-                return None
-            values = [x.get(name) for name in self._names]
-        else:
-            values = [x]
-            if len(self._names) != 1:
-                return None
+        is_dict = type(x) is dict
+        if (len(x) if is_dict else 1) != len(self._names):
+            return None
+        values: list[Any] = [x.get(name) for name in self._names] if is_dict else [x]
         for k, value in enumerate(values):
             if type(value) is list:
                 try:
@@ -326,7 +289,7 @@ def _check_of(kind: Type, limits: Range | None, *, gaps: bool) -> _Check:
     if kind.is_string:
         return _texts
     if kind.is_float:
-        return _numbers_or_gaps if gaps else _numbers
+        return partial(_numbers, gaps=True) if gaps else _numbers
     dtype = np.dtype(kind.dtype)
 
     def integers(array: Array) -> Array | None:
@@ -357,23 +320,17 @@ def _texts(array: Array) -> Array | None:
     return array if array.dtype.kind == "O" else array.astype(object)
 
 
-def _numbers(array: Array) -> Array | None:
+def _numbers(array: Array, *, gaps: bool = False) -> Array | None:
+    """Return numbers, of which some may be NaN with ``gaps``."""
     found = _float32(array)
     if found is None or found.dtype.kind != "f":
         return found
     if found.size == 1:
-        return found if math.isfinite(found.item()) else None
+        value = found.item()
+        return found if math.isfinite(value) or (gaps and math.isnan(value)) else None
+    if gaps:
+        return None if np.logical_or.reduce(np.isinf(found), None) else found
     return found if np.logical_and.reduce(np.isfinite(found), None) else None
-
-
-def _numbers_or_gaps(array: Array) -> Array | None:
-    """Return numbers of which some may be NaN."""
-    found = _float32(array)
-    if found is None or found.dtype.kind != "f":
-        return found
-    if found.size == 1:
-        return None if math.isinf(found.item()) else found
-    return None if np.logical_or.reduce(np.isinf(found), None) else found
 
 
 def _float32(array: Array) -> Array | None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.strings import Strings
     from graphspec.graph.ir.graph import Array
 
+    Filled = dict[str, Array | Strings | dict[int, "DataError"]]  # arrays or ``Problems`` by the name of a request
+
 # The interface of data files, and errors of data. Nothing is ever unpickled.
 NO_ROWS = "write one row for each sample"
 NOT_SCALAR = "does not have a single value per row"
@@ -53,63 +55,41 @@ def wrong_shape(what: str, hint: str | None = None) -> DataError:
 
 @dataclass(frozen=True)
 class Request:
-    """An array of the graph that a file must provide.
-
-    Attributes:
-        columns: the names of its arrays or columns in the file.
-        stacked: the columns form one array with an axis for them; each has one element per row.
-        is_input: True for an input, False for a target.
-        labels: class names that text may contain.
-        learns_labels: the labels are learnt: a target of text is wanted as :class:`Strings`.
-        is_sequence: a target of CTC: ids, or a text of which each character is a label, wanted as :class:`Strings`.
-        gaps: values may be missing; see :func:`graphspec.data.convert.convert`.
-        any_size: pictures may have several sizes; they then come as :class:`graphspec.base.arrays.pictures.Pictures`.
-        missing: texts that mean a missing value, besides those such as ``NA``.
-        allocate: where the array is filled; None for memory.
-    """
+    """An array of the graph that a file must provide."""
 
     name: str
-    columns: Sequence[str]
-    stacked: bool
+    columns: Sequence[str]  # the names of its arrays or columns in the file
+    stacked: bool  # the columns form one array with an axis for them; each has one element per row
     type: Type
-    is_input: bool
-    labels: Sequence[str] | None = None
-    learns_labels: bool = False
+    is_input: bool  # True for an input, False for a target
+    labels: Sequence[str] | None = None  # class names that text may contain
+    learns_labels: bool = False  # the labels are learnt: a target of text is wanted as :class:`Strings`
+    # a target of CTC: ids, or a text of which each character is a label, wanted as :class:`Strings`
     is_sequence: bool = False
-    gaps: bool = False
+    gaps: bool = False  # values may be missing; see :func:`graphspec.data.convert.convert`
+    # pictures may have several sizes; they then come as :class:`graphspec.base.arrays.pictures.Pictures`
     any_size: bool = False
-    missing: Sequence[str] = ()
-    allocate: Allocate | None = None
+    missing: Sequence[str] = ()  # texts that mean a missing value, besides those such as ``NA``
+    allocate: Allocate | None = None  # where the array is filled; None for memory
 
 
-Problems = dict[int, DataError]
-"""Errors by index of the column in a request."""
+Problems = dict[int, DataError]  # errors by index of the column in a request
 
 
 class Source:
     """An opened data file."""
 
-    item = "column"
-    """The noun for a named item: ``array``, ``key`` or ``column``."""
+    item = "column"  # the noun for a named item: ``array``, ``key`` or ``column``
     names: Sequence[str]
-    ambiguous: Mapping[str, str]
-    """Names that several columns share, each with a message about the file."""
-    max_rows: int | None = None
-    """The number of rows to read from the start; None for all."""
-    of_texts = False
-    """Whether every cell is a text, as in ``.csv`` files."""
-    is_stream = False
-    """Whether more rows may follow those that are here."""
+    ambiguous: Mapping[str, str]  # names that several columns share, each with a message about the file
+    max_rows: int | None = None  # the number of rows to read from the start; None for all
+    of_texts = False  # whether every cell is a text, as in ``.csv`` files
+    is_stream = False  # whether more rows may follow those that are here
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
-        """Return the arrays by the requests' names, converted to their types, or the problems of each.
+    def fill(self, requests: Sequence[Request]) -> Filled:
+        """Return the arrays by the requests' names, converted to their types (texts are packed), or the problems of each.
 
-        Texts are packed.
-
-        All requested columns must exist, and none may be ambiguous.
-
-        Raises:
-            DataError: the file cannot be read.
+        All requested columns must exist, and none may be ambiguous. Raises DataError: the file cannot be read.
         """
         raise NotImplementedError
 
@@ -124,8 +104,7 @@ class Source:
     def values(self, column: str) -> Array:
         """Return all values of a column of a table: numbers, dates as microseconds since 1970, or texts as objects.
 
-        Raises:
-            DataError: GS105, the source is no table.
+        Raises DataError: GS105, the source is no table.
         """
         raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
 
@@ -174,9 +153,8 @@ def placed(error: DataError, place: Callable[[int], str]) -> DataError:
 
 def ragged(length: int, row: int, other: int | None) -> DataError:
     """Return GS503 for lists of different lengths."""
-    found = "none" if other is None else other
-    text = f"has lists of different lengths: {length} values in {at(0)}, {found} in {at(row)}"
-    return wrong_shape(text, "pad them to one length")
+    text = f"{length} values in {at(0)}, {'none' if other is None else other} in {at(row)}"
+    return wrong_shape(f"has lists of different lengths: {text}", "pad them to one length")
 
 
 class MemoryBudget:
@@ -194,29 +172,24 @@ class MemoryBudget:
         self._reserved += nbytes
         if self._reserved > self._free:
             text = f"needs {human(self._reserved)} of memory to be read, only {human(self._free)} is free"
-            raise DataError(
-                Code.NOT_ENOUGH_MEMORY, text, "use fewer rows or columns, or an .npz file that is not compressed"
-            )
+            hint = "use fewer rows or columns, or an .npz file that is not compressed"
+            raise DataError(Code.NOT_ENOUGH_MEMORY, text, hint)
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(". ")
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
 
 
 # Rows with the same problem, counted, and the first values.
-CELL = 40
-"""Characters of a value in a message."""
+CELL = 40  # characters of a value in a message
 _EXAMPLES = 3  # different values that a message shows
 
 
 class Tally:
     """Rows with the same problem: how many there are, and the first different values.
 
-    Args:
-        what: a predicate such as ``contains text``.
-        quote: whether values that are texts are shown in quotes.
+    ``what``: a predicate such as ``contains text``; ``quote``: whether values that are texts are shown in quotes.
     """
 
     def __init__(self, what: str, *, quote: bool = True) -> None:
@@ -258,8 +231,7 @@ class Tally:
     def text(self, total: int | None, place: Callable[[int], str], what: str | None = None) -> str:
         """Return the predicate with the number of rows, of ``total`` ones; without it if more rows will arrive.
 
-        Args:
-            what: a predicate in place of the tally's own.
+        ``what``: a predicate in place of the tally's own.
         """
         what = self.what if what is None else what
         if total is None:
@@ -270,47 +242,32 @@ class Tally:
 # The data that a graph requires: types, classes, ranges, and what may be missing.
 @dataclass(frozen=True)
 class DataSignature:
-    """The data that a graph requires.
+    """The data that a graph requires."""
 
-    Attributes:
-        inputs, targets: types by input and by head.
-        unread: inputs of the spec that only the losses read; arrays for them may be given to predictions, without effect.
-        unlabelled: types of the heads with a loss that need no targets, but may have sample weights.
-        class_inputs: inputs with which heads compare: their ids are classes.
-        classes: the number of classes of each head whose targets are ids.
-        ignored: the additional id that a head allows (``ignore_class``).
-        probabilities: heads whose targets must be in 0 … 1 (cross-entropies).
-        limits: for inputs that are ids, the range for which the Embedding has rows.
-        labels: class names by head; their targets may be text.
-        ctc: heads whose targets are label sequences, also if no targets are required.
-        gaps: inputs in which numbers may be missing: NaN, or the smallest int64.
-        any_size: inputs of pictures of which every row may have a size of its own.
-        missing: texts of files that mean a missing number, by input.
-        folded: inputs whose texts may differ in case.
-        text_labels: heads whose targets may be texts, because their labels are learnt.
-        columns: the default column of an input, if it has another name.
-        records: inputs that are columns of a record, with the place of each in the spec and its path of keys.
-        steps: the time steps of every CTC head, given the inputs' shapes.
-    """
-
-    inputs: Mapping[str, Type]
+    inputs: Mapping[str, Type]  # inputs, targets: types by input and by head
     targets: Mapping[str, Type] = field(default_factory=dict)
-    classes: Mapping[str, int] = field(default_factory=dict)
-    ignored: Mapping[str, int] = field(default_factory=dict)
-    probabilities: frozenset[str] = frozenset()
+    classes: Mapping[str, int] = field(default_factory=dict)  # the number of classes of each head whose targets are ids
+    ignored: Mapping[str, int] = field(default_factory=dict)  # the additional id that a head allows (``ignore_class``)
+    probabilities: frozenset[str] = frozenset()  # heads whose targets must be in 0 … 1 (cross-entropies)
+    # for inputs that are ids, the range for which the Embedding has rows
     limits: Mapping[str, Range] = field(default_factory=dict)
-    labels: Mapping[str, list[str]] = field(default_factory=dict)
-    ctc: frozenset[str] = frozenset()
-    gaps: frozenset[str] = frozenset()
-    any_size: frozenset[str] = frozenset()
+    labels: Mapping[str, list[str]] = field(default_factory=dict)  # class names by head; their targets may be text
+    ctc: frozenset[str] = frozenset()  # heads whose targets are label sequences, also if no targets are required
+    gaps: frozenset[str] = frozenset()  # inputs in which numbers may be missing: NaN, or the smallest int64
+    any_size: frozenset[str] = frozenset()  # inputs of pictures of which every row may have a size of its own
+    # texts of files that mean a missing number, by input
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    folded: frozenset[str] = frozenset()
-    text_labels: frozenset[str] = frozenset()
-    columns: Mapping[str, str] = field(default_factory=dict)
+    folded: frozenset[str] = frozenset()  # inputs whose texts may differ in case
+    text_labels: frozenset[str] = frozenset()  # heads whose targets may be texts, because their labels are learnt
+    columns: Mapping[str, str] = field(default_factory=dict)  # the default column of an input, if it has another name
+    # inputs that are columns of a record, with the place of each in the spec and its path of keys
     records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)
+    # types of the heads with a loss that need no targets, but may have sample weights
     unlabelled: Mapping[str, Type] = field(default_factory=dict)
-    class_inputs: frozenset[str] = frozenset()
+    class_inputs: frozenset[str] = frozenset()  # inputs with which heads compare: their ids are classes
+    # inputs of the spec that only the losses read; arrays for them may be given to predictions, without effect
     unread: frozenset[str] = frozenset()
+    # the time steps of every CTC head, given the inputs' shapes
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     @property
@@ -320,7 +277,5 @@ class DataSignature:
 
     def extras(self) -> list[str]:
         """Return the names of optional arrays: sample weights, and the lengths of label sequences."""
-        heads = list(self.targets)
-        return [h + WEIGHT for h in self.weighted] + [
-            h + suffix for h in heads if h in self.ctc for suffix in (LENGTH, STEPS)
-        ]
+        weights = [head + WEIGHT for head in self.weighted]
+        return weights + [h + suffix for h in self.targets if h in self.ctc for suffix in (LENGTH, STEPS)]

@@ -44,22 +44,25 @@ def load_rows(
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Do the work of :func:`graphspec.data.check.load`, with rows in the cache if they do not fit into the memory.
 
-    Args:
-        cache: the folder of the cache; None to read all rows into the memory.
+    ``cache``: the folder of the cache; None to read all rows into the memory.
 
-    Raises:
-        RunError: GS602, there is too little disk space.
+    Raises RunError: GS602, there is too little disk space.
     """
     files = files_of(source) if cache is not None and source.windows is None else []
     if (
         cache is None or not files or any(suffix_of(path) == ARCHIVE for path in files)
     ):  # archives are mapped themselves
         return load(source, signature)
-    if _estimate(files) <= free() * SHARE:
+    needs = sum(path.stat().st_size * (_PACKED if suffix_of(path) in _COMPRESSED else 1) for path in files)
+    if needs <= free() * SHARE:
         arrays, found = load(source, signature)
         if not found or any(d.code != Code.NOT_ENOUGH_MEMORY for d in found):
             return arrays, found
-    return _stored(cache / f"rows-{_key(source, signature, files)}", source, signature)
+    # the key: the files, how they are read, and this version
+    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.form)
+    needed = {f.name: _plain(getattr(signature, f.name)) for f in fields(signature) if f.name != "steps"}
+    key = hashlib.sha256(repr((__version__, hash_of(files), read, needed)).encode()).hexdigest()[:40]
+    return _stored(cache / f"rows-{key}", source, signature)
 
 
 def hash_of(files: Sequence[Path]) -> str:
@@ -74,19 +77,7 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _estimate(files: Sequence[Path]) -> int:
-    """Return about how many bytes of memory the rows of files need."""
-    return sum(path.stat().st_size * (_PACKED if suffix_of(path) in _COMPRESSED else 1) for path in files)
-
-
 _COMPRESSED = (".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")
-
-
-def _key(source: DataSource, signature: DataSignature, files: Sequence[Path]) -> str:
-    """Return a hash of the files, of how they are read, and of this version."""
-    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.form)
-    needed = {f.name: _plain(getattr(signature, f.name)) for f in fields(signature) if f.name != "steps"}
-    return hashlib.sha256(repr((__version__, hash_of(files), read, needed)).encode()).hexdigest()[:40]
 
 
 def _plain(value: Any) -> Any:
@@ -138,7 +129,8 @@ def _write(folder: Path, rows: Dataset) -> None:
     for k, (name, array) in enumerate(rows.named().items()):
         owner = map_of(array)
         path = None if owner is None or owner.filename is None else Path(os.fsdecode(owner.filename))
-        if owner is None or path is None or path.parent != folder or not _begins(array, owner) or path.name in used:
+        begins = owner is not None and array.flags.c_contiguous and array.ctypes.data == owner.ctypes.data
+        if path is None or path.parent != folder or not begins or path.name in used:  # not the beginning of a file
             copy = create(f"array {k}", array.shape, array.dtype)
             copy[...] = array
             owner, path = map_of(copy), create.path(f"array {k}")
@@ -153,11 +145,6 @@ def _write(folder: Path, rows: Dataset) -> None:
             with suppress(OSError):
                 path.unlink()
     write_atomic(folder / _INDEX, json.dumps({"arrays": record}))
-
-
-def _begins(array: Array, owner: Array) -> bool:
-    """Return whether an array is the beginning of a memory map."""
-    return array.flags.c_contiguous and array.ctypes.data == owner.ctypes.data
 
 
 def _read(entry: Path) -> Dataset | None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from graphspec.base.errors import did_you_mean
+from graphspec.base.text import count
 from graphspec.data.profile import ISO, ColumnProfile, Profile
 from graphspec.data.targets import small_classes
 
 # Decide how the columns of a table become columns of a spec, each with the type that fits its values.
-MIN_COUNT = 2
-"""Categories in fewer rows count as unseen."""
+MIN_COUNT = 2  # categories in fewer rows count as unseen
 _CODES = 32  # at most this many whole numbers without a gap between them may be codes
 _ROWS_PER_CODE = 40  # codes need this many rows each
 _ONE_HOT = 32  # more categories than these get trained vectors
@@ -30,33 +30,22 @@ _AMBIGUOUS = ("none", "?")  # may be values of their own
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the spec.
+    """A column of the spec."""
 
-    Attributes:
-        name: in the file.
-        key: its name in the spec.
-        type: None if no type fits.
-        arguments: those of the type that are not defaults.
-        notes: what a person should look at.
-        left_out: whether the network does not read it.
-    """
-
-    name: str
-    key: str
-    type: str | None
-    arguments: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
-    left_out: bool = False
+    name: str  # in the file
+    key: str  # its name in the spec
+    type: str | None  # None if no type fits
+    arguments: Mapping[str, Any]  # those of the type that are not defaults
+    notes: tuple[str, ...] = ()  # what a person should look at
+    left_out: bool = False  # whether the network does not read it
     width: int = 1
 
 
 def choose(column: ColumnProfile, key: str, profile: Profile, leak: str | None) -> Column:
     """Decide about one column."""
     why = leak or _useless(column, profile)
-    found = _typed(column, key, profile)
-    if why is not None:
-        return Column(column.name, key, found.type, found.arguments, (why,), left_out=True)
-    return found
+    found = _typed(column, key)
+    return found if why is None else Column(column.name, key, found.type, found.arguments, (why,), left_out=True)
 
 
 def _useless(column: ColumnProfile, profile: Profile) -> str | None:
@@ -89,9 +78,9 @@ def _is_id(column: ColumnProfile) -> bool:
     """Return whether a column that is different in every row has no other meaning."""
     if column.kind == "text":
         return not _is_prose(column)
-    numbers = column.numbers
     if re.search(r"(^|[_\W])(id|ids|uuid|key|index|row|rowid|no|nr|number)$|Id$|ID$", column.name, re.ASCII):
         return True
+    numbers = column.numbers
     return column.present > 20 and numbers is not None and numbers.high - numbers.low < 2 * column.present
 
 
@@ -107,14 +96,15 @@ def _known_rows(column: ColumnProfile) -> int:
     return column.present - (column.at_least[0] - column.at_least[1])
 
 
-def _typed(column: ColumnProfile, key: str, profile: Profile) -> Column:
+def _typed(column: ColumnProfile, key: str) -> Column:
     """Return the column with the type that fits its values."""
     match column.kind:
         case "integer" if column.leading_zeros:
-            note = "has leading zeros: codes, not amounts"
-            return _category(column, key, [note], {})
-        case "integer" if _is_code(column):
-            return _codes(column, key)
+            return _category(column, key, ["has leading zeros: codes, not amounts"], {})
+        case "integer" if (numbers := column.numbers) is not None and _is_code(column):
+            span = f"{numbers.low:.0f} to {numbers.high:.0f}"
+            note = f"{column.distinct} whole numbers, {span}: `number` if they are amounts"
+            return _category(column, key, [note], {"dtype": "int64"})
         case "integer" | "float":
             return _number(column, key)
         case "bool" if column.stored == "bool" and not column.missing:
@@ -147,30 +137,25 @@ def is_year(column: ColumnProfile) -> bool:
     return numbers is not None and numbers.low >= 1800 and numbers.high <= 2200
 
 
-def _codes(column: ColumnProfile, key: str) -> Column:
-    numbers = column.numbers
-    assert numbers is not None
-    note = f"{column.distinct} whole numbers, {numbers.low:.0f} to {numbers.high:.0f}: `number` if they are amounts"
-    return _category(column, key, [note], {"dtype": "int64"})
-
-
 def _category(column: ColumnProfile, key: str, notes: list[str], arguments: Mapping[str, Any]) -> Column:
     found = dict(arguments)
-    missing, ambiguous = _missing_texts(column)
-    if missing and "dtype" not in found:
-        found["missing_values"] = missing
-    if ambiguous and "dtype" not in found:
-        quoted = ", ".join(missing + ambiguous)
-        notes.append(f"`missing_values: [{quoted}]` if {' and '.join(ambiguous)} {_means(ambiguous)} missing")
-    if (pair := column.same_but_for_case) is not None and "dtype" not in found:
-        found["fold_case"] = True
-        notes.append(f"'{pair[0]}' and '{pair[1]}' differ in case only")
-    known = column.at_least[MIN_COUNT - 1] if column.at_least else column.distinct
-    width = known + 2
+    if "dtype" not in found:  # texts, which may mean a missing value, or that one surely
+        ambiguous = [text for text in column.missing_texts if text.lower() in _AMBIGUOUS]
+        missing = [text for text in column.missing_texts if text not in ambiguous]
+        if missing:
+            found["missing_values"] = missing
+        if ambiguous:
+            means = f"{' and '.join(ambiguous)} {'means' if len(ambiguous) == 1 else 'mean'} missing"
+            notes.append(f"`missing_values: [{', '.join(missing + ambiguous)}]` if {means}")
+        if (pair := column.same_but_for_case) is not None:
+            found["fold_case"] = True
+            notes.append(f"'{pair[0]}' and '{pair[1]}' differ in case only")
+    often = column.at_least[MIN_COUNT - 1] if column.at_least else column.distinct
+    width = often + 2
     if width > _ONE_HOT:
-        width = found["embed"] = min(_LARGEST_EMBEDDING, round(1.6 * known**0.56))
-    rare = column.distinct - known
-    if rare > known:
+        width = found["embed"] = min(_LARGEST_EMBEDDING, round(1.6 * often**0.56))
+    rare = column.distinct - often
+    if rare > often:
         notes.append(f"{rare:,} of {column.distinct:,} values occur once and count as unseen")
     return Column(column.name, key, "category", found, tuple(notes), width=width)
 
@@ -182,24 +167,11 @@ def words_of(texts: Mapping[str, int]) -> str:
     return few + (", …" if len(ordered) > _FEW_WORDS else "")
 
 
-def _means(words: Sequence[str]) -> str:
-    return "means" if len(words) == 1 else "mean"
-
-
-def _missing_texts(column: ColumnProfile) -> tuple[list[str], list[str]]:
-    """Return the texts that mean a missing value, and those that may mean one."""
-    texts = list(column.missing_texts)
-    return [t for t in texts if t.lower() not in _AMBIGUOUS], [t for t in texts if t.lower() in _AMBIGUOUS]
-
-
 def _text_notes(column: ColumnProfile) -> list[str]:
-    notes = []
     if column.number_share >= _SHARE:
-        notes.append(f"{_percent(column.number_share)} of the values are numbers: `number` once the others are mended")
-    elif max(column.date_formats.values(), default=0.0) >= 0.5:
-        form, share = max(column.date_formats.items(), key=lambda item: item[1])
-        notes.append(f"{_percent(share)} of the values are dates ({form})")
-    return notes
+        return [f"{_percent(column.number_share)} of the values are numbers: `number` once the others are mended"]
+    form, share = max(column.date_formats.items(), key=lambda item: item[1], default=("", 0.0))
+    return [f"{_percent(share)} of the values are dates ({form})"] if share >= 0.5 else []
 
 
 def _number(column: ColumnProfile, key: str) -> Column:
@@ -220,23 +192,22 @@ def _number(column: ColumnProfile, key: str) -> Column:
         arguments["missing"] = "median"
         if absent >= _INDICATED * column.rows:
             arguments["indicator"] = True
-        notes.append(f"missing in {absent:,} {'row' if absent == 1 else 'rows'}")
+        notes.append(f"missing in {count(absent, 'row')}")
     if column.marker is None and numbers.low >= 0 and numbers.skewness > _HEAVY_TAIL and column.distinct > 2:
         arguments["scale"] = "log1p"
-        notes.append(
-            f"half are up to {_amount(numbers.median)}, the largest is {_amount(numbers.high)}: their logarithm"
-        )
+        half, largest = _amount(numbers.median), _amount(numbers.high)
+        notes.append(f"half are up to {half}, the largest is {largest}: their logarithm")
     if column.kind == "integer" and not is_year(column) and 3 <= column.distinct <= _CODES // 2:
         notes.append(f"{column.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes")
-    return Column(column.name, key, "number", arguments, tuple(notes), width=len({"", *arguments} & {"", "indicator"}))
+    return Column(column.name, key, "number", arguments, tuple(notes), width=2 if "indicator" in arguments else 1)
 
 
 def _text(column: ColumnProfile, key: str) -> Column:
     words = column.words
     assert words is not None
-    known = words.at_least[MIN_COUNT - 1] + 1 if words.at_least else 0  # and the unseen ones
-    digits = 10 ** max(int(math.log10(max(known, 1))) - 1, 1)
-    size = min(max(-(-known // digits) * digits, 100), _MOST_WORDS)
+    often = words.at_least[MIN_COUNT - 1] + 1 if words.at_least else 0  # and the unseen ones
+    digits = 10 ** max(int(math.log10(max(often, 1))) - 1, 1)
+    size = min(max(-(-often // digits) * digits, 100), _MOST_WORDS)
     notes = [f"{words.mean:.0f} words on average, {words.at_least[0]:,} different ones"] if words.at_least else []
     arguments = {"max_tokens": size, "output_mode": "multi_hot"}  # weights would outweigh the other columns
     return Column(column.name, key, "text", arguments, tuple(notes), width=size)
@@ -244,34 +215,25 @@ def _text(column: ColumnProfile, key: str) -> Column:
 
 def _form(column: ColumnProfile) -> str | None:
     """Return the format of dates that nearly all values have."""
-    form = max(column.date_formats, key=lambda form: column.date_formats[form], default=None)
-    return form if form is not None and column.date_formats[form] >= _SHARE else None
+    form, share = max(column.date_formats.items(), key=lambda item: item[1], default=(None, 0.0))
+    return form if share >= _SHARE else None
 
 
 def _date(column: ColumnProfile, key: str) -> Column:
-    form = _form(column) or ISO
+    form, shares = _form(column) or ISO, column.date_formats
     arguments: dict[str, Any] = {} if form == ISO else {"format": form}
     notes = []
-    if (unreadable := 1 - column.date_formats.get(form, 1.0)) > 0:
+    if (unreadable := 1 - shares.get(form, 1.0)) > 0:
         notes.append(f"{_percent(unreadable)} of the values are not dates, and count as missing")
-    others = [
-        f for f, share in column.date_formats.items() if f not in (form, ISO) and share == column.date_formats[form]
-    ]
-    if others:
+    if others := [f for f, share in shares.items() if f not in (form, ISO) and share == shares[form]]:
         notes.append(f"may also be {others[0]}")
     first, last = column.dates or ("", "")
-    parts = ["weekday"]
-    if first[:7] != last[:7]:
-        parts = ["month", *parts]
-    if first[:4] != last[:4]:
-        parts = ["year", *parts]
-    if column.has_times:
-        parts.append("hour")
-    arguments["parts"] = parts
+    differ = {"year": first[:4] != last[:4], "month": first[:7] != last[:7], "weekday": True, "hour": column.has_times}
+    arguments["parts"] = [part for part, is_one in differ.items() if is_one]
     if column.absent >= max(_INDICATED * column.rows, 1):
         arguments["indicator"] = True
     notes.append(f"{first[:10]} to {last[:10]}")
-    return Column(column.name, key, "date", arguments, tuple(notes), width=2 * len(parts) + 1)
+    return Column(column.name, key, "date", arguments, tuple(notes), width=2 * len(arguments["parts"]) + 1)
 
 
 def _shown(value: str) -> str:
@@ -302,22 +264,14 @@ class CannotSuggest(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted.
+    """What is predicted."""
 
-    Attributes:
-        name: in the file.
-        key: the head's name.
-        units: of the last layer.
-        has_texts: whether its values are texts, from which labels are learnt.
-        missing: the number of rows without a target, which are dropped.
-    """
-
-    name: str
-    key: str
+    name: str  # in the file
+    key: str  # the head's name
     task: Task
-    units: int
-    has_texts: bool
-    missing: int
+    units: int  # of the last layer
+    has_texts: bool  # whether its values are texts, from which labels are learnt
+    missing: int  # the number of rows without a target, which are dropped
     notes: tuple[str, ...] = ()
 
     @property
@@ -328,85 +282,67 @@ class Target:
 
 @dataclass(frozen=True)
 class Network:
-    """Sizes of the network and of its training.
+    """Sizes of the network and of its training."""
 
-    Attributes:
-        units: of each hidden layer.
-        dropout: the rate after each hidden layer.
-        penalty: the factor of the L2 penalty on the kernels of hidden layers; 0 for none.
-        decays: whether the last layer begins with zeros, and the learning rate falls when validation gets no better.
-        held_out: the fraction of the rows that validate.
-    """
-
-    units: tuple[int, ...]
-    dropout: float
+    units: tuple[int, ...]  # of each hidden layer
+    dropout: float  # the rate after each hidden layer
     learning_rate: float
     batch_size: int
     epochs: int
     patience: int
-    penalty: float = 0.0
+    penalty: float = 0.0  # the factor of the L2 penalty on the kernels of hidden layers; 0 for none
+    # whether the last layer begins with zeros, and the learning rate falls when validation gets no better
     decays: bool = False
-    held_out: float = 0.15
+    held_out: float = 0.15  # the fraction of the rows that validate
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """All decisions.
+    """All decisions."""
 
-    Attributes:
-        record: the name of the record.
-        warnings: what should be read before training.
-        form: lines of the spec that say how the table's text is read.
-    """
-
-    record: str
+    record: str  # the name of the record
     columns: tuple[Column, ...]
     target: Target
     network: Network
     rows: int
-    warnings: tuple[str, ...] = ()
-    form: Sequence[str] = ()
+    warnings: tuple[str, ...] = ()  # what should be read before training
+    form: Sequence[str] = ()  # lines of the spec that say how the table's text is read
 
 
 def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
     """Return the kind of task that fits a target; ``task`` is checked.
 
-    Raises:
-        CannotSuggest: there is no such column, no task fits its values, or there are more columns than a spec names.
+    Raises CannotSuggest: there is no such column, no task fits its values, or there are more columns than a spec names.
     """
-    if len(profile.columns) > _MOST_COLUMNS:
+    names = list(profile.columns)
+    if len(names) > _MOST_COLUMNS:
         raise CannotSuggest(
-            f"has {len(profile.columns):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
-            f"one array to an .npz file, and declare an input with `shape: [{len(profile.columns) - 1}]`"
+            f"has {len(names):,} columns, more than the {_MOST_COLUMNS:,} that a spec should name: write them as "
+            f"one array to an .npz file, and declare an input with `shape: [{len(names) - 1}]`"
         )
     if target not in profile.columns:
-        names = list(profile.columns)
         few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise CannotSuggest(f"has no column '{target}': {did_you_mean(target, names) or f'it has {few}'}")
-    column = profile.columns[target]
+    column, named = profile.columns[target], f"column '{target}'"
     if column.distinct < 2:
-        raise CannotSuggest(
-            f"has {'one value' if column.distinct else 'no value'} in column '{target}': nothing to learn"
-        )
+        raise CannotSuggest(f"has {'one value' if column.distinct else 'no value'} in {named}: nothing to learn")
     if column.kind not in ("integer", "float", "text", "bool"):
-        raise CannotSuggest(f"has a column '{target}' of kind {column.kind}: a target is a number or a class")
-    count = _classes(column)
+        raise CannotSuggest(f"has a {named} of kind {column.kind}: a target is a number or a class")
+    classes = _classes(column)
     if task is None:
-        if column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS):
-            task = "regression"
-        else:
-            task = "binary" if count == 2 and _from_0(column) else "multiclass"
+        is_amount = column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS)
+        task = "regression" if is_amount else "binary" if classes == 2 and _from_0(column) else "multiclass"
     if task == "regression":
         if not column.is_number:
-            raise CannotSuggest(f"has texts in column '{target}', not numbers: choose --kind multiclass")
-    elif task == "binary" and count != 2:
-        raise CannotSuggest(f"has {count:,} different values in column '{target}', not two")
-    elif count > min(_MOST_CLASSES, max(column.present // 2, 2)):
-        raise CannotSuggest(f"has {count:,} different values in column '{target}', too many for classes")
+            raise CannotSuggest(f"has texts in {named}, not numbers: choose --kind multiclass")
+    elif task == "binary" and classes != 2:
+        raise CannotSuggest(f"has {classes:,} different values in {named}, not two")
+    elif classes > min(_MOST_CLASSES, max(column.present // 2, 2)):
+        raise CannotSuggest(f"has {classes:,} different values in {named}, too many for classes")
     elif not _from_0(column) and (task == "binary" or not _fit_units(column)):
         few = " and ".join(sorted(value for value, _ in column.frequent[:2]))
         wanted = "0 and 1" if task == "binary" else "whole numbers from 0 on"
-        raise CannotSuggest(f"has classes such as {few} in column '{target}': write them as texts, or as {wanted}")
+        raise CannotSuggest(f"has classes such as {few} in {named}: write them as texts, or as {wanted}")
     return task
 
 
@@ -417,9 +353,8 @@ def _classes(column: ColumnProfile) -> int:
 
 def _from_0(column: ColumnProfile) -> bool:
     """Return whether classes are texts, or numbers that count from 0."""
-    numbers = column.numbers
-    whole = column.kind == "integer" and numbers is not None
-    return not column.is_number or (whole and numbers.low == 0 and numbers.high == column.distinct - 1)  # type: ignore[union-attr]
+    ends = None if column.numbers is None or column.kind != "integer" else (column.numbers.low, column.numbers.high)
+    return not column.is_number or ends == (0, column.distinct - 1)
 
 
 def _fit_units(column: ColumnProfile) -> bool:
@@ -431,12 +366,9 @@ def _fit_units(column: ColumnProfile) -> bool:
 def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str]) -> Suggestion:
     """Decide how a table becomes a spec.
 
-    Args:
-        task: from :func:`task_of`.
-        leaks: from :func:`graphspec.data.odd_values.leaks`.
+    ``task``: from :func:`task_of`; ``leaks``: from :func:`graphspec.data.odd_values.leaks`.
 
-    Raises:
-        CannotSuggest: no column is left to learn from.
+    Raises CannotSuggest: no column is left to learn from.
     """
     taken: set[str] = set()
     head = free_name(target, taken, "target")
@@ -448,15 +380,14 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str])
     used = [column for column in columns if not column.left_out]
     if not used:
         raise CannotSuggest("has no column from which the target can be learnt")
-    record = free_name("row", taken, "row")
-    found = _target(profile.columns[target], head, task)
-    rows = profile.columns[target].present if found.drop_missing else profile.rows
+    record, of = free_name("row", taken, "row"), profile.columns[target]
+    found = _target(of, head, task)
+    rows = of.present if found.drop_missing else profile.rows
     network = _network(rows, sum(c.width for c in used), task, any(c.type == "text" for c in used))
-    warnings = tuple(f"column '{name}' {why}; it is left out" for name, why in leaks.items())
-    if task != "regression" and profile.columns[target].listed:
-        small = small_classes(dict(profile.columns[target].frequent))
-        warnings += () if small is None else (f"column '{target}': {small}",)
-    return Suggestion(record, columns, found, network, profile.rows, warnings)
+    warnings = [f"column '{name}' {why}; it is left out" for name, why in leaks.items()]
+    if task != "regression" and of.listed and (small := small_classes(dict(of.frequent))) is not None:
+        warnings.append(f"column '{target}': {small}")
+    return Suggestion(record, columns, found, network, profile.rows, tuple(warnings))
 
 
 def free_name(text: str, taken: set[str], otherwise: str) -> str:
@@ -488,12 +419,10 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     if task != "regression" and column.missing_texts and not column.is_number:
         texts = ", ".join(f"'{text}'" for text in column.missing_texts)
         notes.append(f"{texts} is a class too: rows whose cell is empty have no target")
-    if task != "regression" and column.frequent:
-        rarest = column.frequent[-1]
-        if column.listed and column.frequent[0][1] > 10 * rarest[1]:
-            notes.append(
-                f"uneven: '{column.frequent[0][0]}' {column.frequent[0][1]:,} rows, '{rarest[0]}' {rarest[1]:,}"
-            )
+    if task != "regression" and column.frequent and column.listed:
+        (most, rows), (rarest, few) = column.frequent[0], column.frequent[-1]
+        if rows > 10 * few:
+            notes.append(f"uneven: '{most}' {rows:,} rows, '{rarest}' {few:,}")
     return Target(column.name, key, task, units, column.kind == "text", missing, tuple(notes))
 
 

@@ -6,7 +6,6 @@ import csv
 import glob
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -19,7 +18,7 @@ from graphspec.base.arrays.memory import human
 from graphspec.base.errors import UsageError
 from graphspec.data.convert import MISSING_TEXTS, is_missing, texts_among
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
-from graphspec.data.source import DataError, Problems, Request, at, lossy, unreadable
+from graphspec.data.source import DataError, Request, at, lossy, unreadable
 from graphspec.data.text_files import (
     GROUPED,
     Scan,
@@ -35,8 +34,7 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.declarations import TextForm
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.strings import Strings
-    from graphspec.graph.ir.graph import Array
+    from graphspec.data.source import Filled
 
 # ``.csv`` and ``.tsv`` files. Every cell is text; a column is numeric only if all its cells are.
 
@@ -51,8 +49,7 @@ _BLOCK_BYTES = 1 << 20  # bytes read at a time
 class Delimited(Table):
     """A table with a header, its cells separated by one of ``,;|`` and tab.
 
-    Args:
-        form: how its text is read. Only numbers are: texts stay as they are written.
+    ``form``: how its text is read. Only numbers are: texts stay as they are written.
     """
 
     hint = "a table starts with a line of column names"
@@ -60,11 +57,11 @@ class Delimited(Table):
 
     def __init__(self, path: Path, form: TextForm = TextForm()) -> None:  # noqa: B008 (it does not change)
         self._separator, self._header, self._blank = header(path, form.delimiter)
-        self._form = form
-        self._raw: dict[str, str] = {}  # the cells as they are, by the SQL of cells with decimal points
         if len(self._header) > _MAX_COLUMNS:
             text = f"has {len(self._header):,} columns, more than {_MAX_COLUMNS:,}"
             raise unreadable(text, "write rows of this width as an array to an .npz file")
+        self._form = form
+        self._raw: dict[str, str] = {}  # the cells as they are, by the SQL of cells with decimal points
         self._scan: Scan | None = None
         self._casts_guarded = False
         self._text: dict[str, bool] = {}
@@ -86,12 +83,8 @@ class Delimited(Table):
         )
 
     def read_names(self) -> None:
-        """Use the names of the header: the database renames duplicates."""
         given = [name.strip() for name in self._header]
-        if len(given) == len(self.names):
-            own = [name or theirs for name, theirs in zip(given, self.names, strict=True)]
-            self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
-            self.names, self.ambiguous = own, duplicates(own)
+        self.use_names([name or theirs for name, theirs in zip(given, self.names, strict=False)], len(given))
         written, form = dict(self.columns), self._form
         if form.decimal == "." and form.thousands is None and not form.strip:
             return
@@ -113,23 +106,25 @@ class Delimited(Table):
 
     def prepare(self, requests: Sequence[Request], overrides: Overrides) -> None:
         self._scanned()
-        names = [n for n in dict.fromkeys(self.columns[c] for r in requests for c in r.columns) if n not in self._text]
-        rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
         missing = {self.columns[c]: r.missing for r in requests for c in r.columns}
-        for count, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
+        for name, cells in self._first_cells([n for n in missing if n not in self._text]):
+            texts = [cell for cell in cells if cell is not None]
+            self._text[name], self._junk[name] = texts_among(texts, missing[name])
+            self._bytes[name] = sum(map(len, texts)) // len(cells) + _STRING_BYTES
+
+    def _first_cells(self, names: Sequence[str]) -> Iterator[tuple[str, list[str | None]]]:
+        """Yield the cells of the first rows of each column, which is named by its SQL."""
+        rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
+        for _, columns in self.stream(", ".join(names), rows, f"LIMIT {rows}") if names else ():
             for name, column in zip(names, columns, strict=True):
-                cells = [cell for cell in values(column, 0).tolist() if cell is not None]
-                self._text[name], self._junk[name] = texts_among(cells, missing[name])
-                self._bytes[name] = sum(map(len, cells)) // count + _STRING_BYTES
+                yield name, values(column, 0).tolist()
 
     def first_cells(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the cells of the first rows of each column, as they are written, without those that mean a missing value."""
-        names = [name for name in self.names if name not in self.ambiguous]
-        rows = max(min(_SAMPLE_ROWS, _SAMPLE_CELLS // max(len(names), 1)), 1)
+        names = {self.as_written(name): name for name in self.names if name not in self.ambiguous}
         with self.reading():
-            for _, columns in self.stream(", ".join(map(self.as_written, names)), rows, f"LIMIT {rows}"):
-                for name, column in zip(names, columns, strict=True):
-                    yield name, [c for c in values(column, 0).tolist() if c is not None and not is_missing(c)]
+            for sql, cells in self._first_cells(list(names)):
+                yield names[sql], [cell for cell in cells if cell is not None and not is_missing(cell)]
 
     def row_bytes(self, what: str) -> int:
         return sum(self._bytes.values()) + 1
@@ -175,7 +170,6 @@ class Delimited(Table):
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
         """Find the first line whose number of cells differs from the header: the database does not report it."""
-        ends = set()
         with opened_text(self.path) as file:
             rows = csv.reader(lines(file), delimiter=self._separator)
             try:
@@ -185,10 +179,11 @@ class Delimited(Table):
                         return f"line {rows.line_num} has {len(line)} values, the header {width} names", self.hint
             except (csv.Error, StopIteration):
                 return None
+        ends = set()
         with opened(self.path) as file:
             while block := file.read(_BLOCK_BYTES):
-                lone = block.count(b"\n") - block.count(b"\r\n")
-                ends |= {end for end, n in (("LF", lone), ("CRLF", block.count(b"\r\n"))) if n}
+                both = block.count(b"\r\n")
+                ends |= {end for end, n in (("LF", block.count(b"\n") - both), ("CRLF", both)) if n}
         return ("its lines end in CRLF and in LF", "use one line ending") if len(ends) > 1 else None
 
 
@@ -225,19 +220,6 @@ def _listed(texts: tuple[str, ...]) -> str:
     return ", ".join(map(_text, texts))
 
 
-def duplicates(names: Sequence[str]) -> dict[str, str]:
-    """Return the names that occur more than once (ignoring case), each with a message that lists the columns."""
-    columns = defaultdict(list)
-    for number, name in enumerate(names, 1):
-        columns[name.casefold()].append((number, name))
-    found: dict[str, str] = {}
-    for group in columns.values():
-        if len(group) > 1:
-            where = " and ".join(f"'{name}' (column {number})" for number, name in group[:4])
-            found |= {name: f"has {where}" for _, name in group}
-    return found
-
-
 # Tables whose values have types: ``.parquet``, and ``.jsonl`` with one object per line.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
@@ -246,39 +228,37 @@ _WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
 # Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
 _MAX_LINE = 1 << 24
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
-_TIMES = ("date", "time", "timestamp")
-"""Beginnings of the names of types of dates and times."""
+_TIMES = ("date", "time", "timestamp")  # beginnings of the names of types of dates and times
 _NESTED = frozenset(("struct", "map", "union"))
 
 
 class Typed(Table):
     """A table whose columns have types."""
 
-    rounded: frozenset[str] = frozenset()
-    """Types into which the database may have rounded integers."""
-    with_text: frozenset[str] = _TEXTS
-    """Types whose values have a text, besides dates and times."""
+    rounded: frozenset[str] = frozenset()  # types into which the database may have rounded integers
+    with_text: frozenset[str] = _TEXTS  # types whose values have a text, besides dates and times
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         sql_type = self.types[column]
         inner, depth = _inner(sql_type)
         lists = "[]" * depth
+        text = f"CAST({column} AS VARCHAR{lists})"
         if request.type.is_string:
             if inner not in self.with_text and not inner.startswith(_TIMES):
                 raise lossy(f"contains values of type {sql_type}, which are not text", "store text or integers")
-            return ColumnRead(f"CAST({column} AS VARCHAR{lists})", text=True)
-        if depth == 0 and request.learns_labels and not request.stacked and inner in _types_of_labels(request):
-            return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
-        if depth == 0 and request.is_sequence and not request.stacked and inner in ("varchar", "enum"):
-            return ColumnRead(f"CAST({column} AS VARCHAR)", text=True)
+            return ColumnRead(text, text=True)
+        if depth == 0 and not request.stacked:
+            booleans = inner == "boolean" and request.learns_labels and not request.type.is_float  # no class ids
+            if booleans or (inner in ("varchar", "enum") and (request.learns_labels or request.is_sequence)):
+                return ColumnRead(text, text=True)
         if override == "integers":
             return ColumnRead(column, integers=True)
         if inner in _WIDE:
             if depth == 0 and not request.type.is_float:
-                return ColumnRead(f"CAST({column} AS VARCHAR)", integers=True)
+                return ColumnRead(text, integers=True)
             return ColumnRead(f"CAST({column} AS DOUBLE{lists})", rounded_to_doubles=True)
         if inner == "enum":
-            return ColumnRead(f"CAST({column} AS VARCHAR{lists})")
+            return ColumnRead(text)
         if inner not in _SUPPORTED:
             raise lossy(f"contains values of type {sql_type}, which are not numbers", "store numbers or text")
         if depth == 0 and inner in _INTEGERS[:-1] and request.gaps and not request.type.is_float:
@@ -286,11 +266,6 @@ class Typed(Table):
         if depth:  # a list of fixed length becomes a list of any length
             column = f"CAST({column} AS {inner}{lists})"
         return ColumnRead(column, rounded_to_doubles=inner in self.rounded)
-
-
-def _types_of_labels(request: Request) -> tuple[str, ...]:
-    """Return the types whose texts are labels. Booleans are no class ids, but floats."""
-    return ("varchar", "enum") if request.type.is_float else ("varchar", "enum", "boolean")
 
 
 def _inner(sql_type: Any) -> tuple[str, int]:
@@ -310,23 +285,16 @@ class Parquet(Typed):
         return connection.read_parquet(glob.escape(str(self.path)))
 
     def read_names(self) -> None:
-        own = self._own_names()
-        if len(own) == len(self.names):
-            self.columns = {name: self.columns[theirs] for name, theirs in zip(own, self.names, strict=True)}
-            self.names, self.ambiguous = own, duplicates(own)
-
-    def _own_names(self) -> list[str]:
-        """Return the names of the columns in the file: the database renames duplicates."""
         file = quoted(glob.escape(str(self.path)), "'")
         rows = self.connection.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
-        names, index = [], 1
+        own, index = [], 1
         while index < len(rows):
-            names.append(rows[index][0])
+            own.append(rows[index][0])
             left = 1
             while left and index < len(rows):  # skip the fields nested in this column
                 left += rows[index][1] - 1
                 index += 1
-        return names
+        self.use_names(own, len(own))
 
 
 class Lines(Typed):
@@ -345,14 +313,13 @@ class Lines(Typed):
         found = self._lines(connection, sample_size=-1)
         if found.columns == ["json"] and (line := self._no_object()) is not None:
             raise unreadable(f"cannot be read: line {line} is not an object", self.hint)
-        self._kinds = {n: str(t) for n, t in zip(found.columns, found.types, strict=True)}
-        inner = {n: _inner(t) for n, t in zip(found.columns, found.types, strict=True)}
-        odd = {
-            n: "VARCHAR" + "[]" * depth
-            for n, (sql_type, depth) in inner.items()
-            if sql_type not in _SUPPORTED | _WIDE | _NESTED
-        }
-        self._kinds |= odd  # a label "2020-01-01" is not a date
+        types = dict(zip(found.columns, found.types, strict=True))
+        odd = {}
+        for name, sql_type in types.items():
+            inner, depth = _inner(sql_type)
+            if inner not in _SUPPORTED | _WIDE | _NESTED:  # a label "2020-01-01" is not a date
+                odd[name] = "VARCHAR" + "[]" * depth
+        self._kinds = {name: str(sql_type) for name, sql_type in types.items()} | odd
         return self._lines(connection, columns=self._kinds) if odd else found
 
     def row_bound(self) -> int:
@@ -362,8 +329,8 @@ class Lines(Typed):
         """Read columns as text if texts are wanted, or if their integers must be parsed from the digits."""
         self._texts = {c for r in requests for c in r.columns if r.type.is_string}
         self._digits = {r.columns[k] for r in requests for k in range(len(r.columns)) if (r.name, k) in overrides}
-        if self._digits or self._texts:
-            text = {c: "VARCHAR" + "[]" * _inner(self.types[self.columns[c]])[1] for c in self._digits | self._texts}
+        if names := self._digits | self._texts:
+            text = {c: "VARCHAR" + "[]" * _inner(self.types[self.columns[c]])[1] for c in names}
             self.source = self._lines(self.connection, columns=self._kinds | text).sql_query()
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
@@ -385,17 +352,14 @@ class Lines(Typed):
         return lines_of_rows(self.path, self.count(), None, self._scan)
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
-        if (keys := re.search(r"the keys ('.*' and '.*') differ only in case", message)) is None:
-            return None
-        return f"its keys {keys[1]} differ only in case", "give each a unique name"
+        keys = re.search(r"the keys ('.*' and '.*') differ only in case", message)
+        return None if keys is None else (f"its keys {keys[1]} differ only in case", "give each a unique name")
 
     def _no_object(self) -> int | None:
         """Return the number of the first line that is not a JSON object, None if all are."""
         with opened_text(self.path) as file:
-            for number, line in enumerate(file, 1):
-                if line.strip() and not line.lstrip().startswith("{"):
-                    return number
-        return None
+            texts = ((number, line.lstrip()) for number, line in enumerate(file, 1))
+            return next((number for number, line in texts if line and not line.startswith("{")), None)
 
 
 # Data frames, tables and columns of any library with the Arrow C stream interface (``__arrow_c_stream__``).
@@ -406,8 +370,7 @@ _EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__")
 class Column:
     """A column of a library as a stream of rows with the single field ``values``; nothing is copied.
 
-    Raises:
-        NotImplementedError: the column has a type that nanoarrow does not copy.
+    Raises NotImplementedError: the column has a type that nanoarrow does not copy.
     """
 
     def __init__(self, value: Any) -> None:
@@ -436,9 +399,8 @@ class Column:
 class Frame(Typed):
     """A frame in memory, read like a table in a file.
 
-    Args:
-        value: what has ``__arrow_c_stream__``.
-        wanted: the columns to copy if the value can be exported only once; None if it can be exported again and again.
+    ``value``: what has ``__arrow_c_stream__``; ``wanted``: the columns to copy if the value can be exported only once;
+    None if it can be exported again and again.
     """
 
     hint = "give the columns as NumPy arrays"
@@ -501,36 +463,31 @@ def _is_column(value: Any) -> bool:
         return True
     from nanoarrow.c_schema import c_schema
 
-    kind = getattr(value, "type", None)  # pyarrow's columns; streams have a schema
-    if kind is not None and hasattr(kind, "__arrow_c_schema__"):
-        return bool(c_schema(kind).format != "+s")
-    schema = getattr(value, "schema", None)
-    if schema is not None and hasattr(schema, "__arrow_c_schema__"):
-        return bool(c_schema(schema).format != "+s")
+    for key in ("type", "schema"):  # pyarrow's columns have a type, streams a schema
+        kind = getattr(value, key, None)
+        if kind is not None and hasattr(kind, "__arrow_c_schema__"):
+            return bool(c_schema(kind).format != "+s")
     return False
 
 
 def columns_of(frame: Any, wanted: Iterable[str]) -> dict[str, Any]:
     """Return those of the wanted columns that a frame has: for each, a :class:`FrameColumn` or an array.
 
-    Raises:
-        UsageError: the frame exports nothing that can be read.
+    Raises UsageError: the frame exports nothing that can be read.
     """
     names = getattr(frame, "column_names", None)
     names = getattr(frame, "columns", None) if names is None else names
     labels = None if names is None or callable(names) else {str(label): label for label in names}
-    chosen = list(dict.fromkeys(wanted)) if labels is None else [n for n in dict.fromkeys(wanted) if n in labels]
+    chosen = [name for name in dict.fromkeys(wanted) if labels is None or name in labels]
     if not chosen:
         return {}
-    by_label = labels is not None and hasattr(frame, "__getitem__")
+    has_items, part = hasattr(frame, "__getitem__"), frame
     try:
-        if by_label and labels is not None:
-            frame_part = frame.select(chosen) if hasattr(frame, "select") else frame[[labels[n] for n in chosen]]
-        else:
-            frame_part = frame
-        table = Frame(frame_part, None if hasattr(frame, "__getitem__") else chosen)
+        if labels is not None and has_items:
+            part = frame.select(chosen) if hasattr(frame, "select") else frame[[labels[n] for n in chosen]]
+        table = Frame(part, None if has_items else chosen)
     except Exception as error:  # any error of the library, such as ImportError of pandas without pyarrow
-        if not by_label or labels is None:
+        if labels is None or not has_items:
             raise UsageError(f"the data frame cannot be read: {error}") from None
         return {name: np.asarray(frame[labels[name]]) for name in chosen}
     return {name: FrameColumn(table, name) for name in chosen if name in table.names}
@@ -548,14 +505,13 @@ def column_or_value(value: Any) -> Any:
         return np.asarray(value)
 
 
-def fill_from_frames(
-    wanted: Mapping[str, tuple[Request, FrameColumn]],
-) -> dict[str, Array | Strings | Problems]:
+def fill_from_frames(wanted: Mapping[str, tuple[Request, FrameColumn]]) -> Filled:
     """Return the arrays of requests by name, or their problems; each frame is read once for all its columns."""
-    frames = {id(column.frame): column.frame for _, column in wanted.values()}
-    found: dict[str, Array | Strings | Problems] = {}
-    for key, frame in frames.items():
-        requests = [replace(r, columns=[c.column]) for r, c in wanted.values() if id(c.frame) == key]
+    frames: dict[int, tuple[Frame, list[Request]]] = {}
+    for request, (frame, column) in wanted.values():
+        frames.setdefault(id(frame), (frame, []))[1].append(replace(request, columns=[column]))
+    found: Filled = {}
+    for frame, requests in frames.values():
         try:
             found |= frame.fill(requests)
         except DataError as error:

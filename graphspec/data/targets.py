@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource
 
 # Label sequences, the targets of CTC: texts as ids, a label for each character; checks; time steps.
-BLANK = ""
-"""The label of class 0 where labels are learnt: between two letters, and where no letter is."""
+BLANK = ""  # the label of class 0 where labels are learnt: between two letters, and where no letter is
 _SEQUENCE_ROWS = 1 << 12  # texts that are arrays of characters at a time
 
 
@@ -42,43 +41,39 @@ def learn_alphabet(targets: Strings, rows: Array | None = None) -> list[str]:
 def encode_texts(targets: Strings, labels: Sequence[str], *, learnt: bool, rows: Array | None = None) -> Array:
     """Return the class ids of the characters of texts, (rows, longest), padded with 0; ``labels`` begin with the blank.
 
-    Args:
-        learnt: whether the labels were learnt from the training rows.
-        rows: by default all.
+    ``learnt``: whether the labels were learnt from the training rows; ``rows``: by default all.
 
-    Raises:
-        DataError: GS511 (GS506 if the labels are given), a character is not a label; GS405, a label is no character.
+    Raises DataError: GS511 (GS506 if the labels are given), a character is not a label; GS405, a label is no character.
     """
     if longer := [label for label in labels[1:] if len(label) != 1]:
         text = f"contains texts, each character of which is a label, but the head has the label '{longer[0]}'"
         raise DataError(Code.CLASSES_MISMATCH, text, "give it one character a label, or store the ids of the labels")
-    known = np.array([ord(label) for label in labels[1:]], np.int64)
-    order = np.argsort(known)
+    ids = np.array([ord(label) for label in labels[1:]], np.int64)
+    order = np.argsort(ids)
     count = len(targets) if rows is None else len(rows)
     found = np.zeros((count, 0), np.min_scalar_type(len(labels)))
     for first, codes in _code_points(targets, rows):
-        at = np.minimum(np.searchsorted(known[order], codes), len(known) - 1)
-        unknown = (codes != 0) & (known[order][at] != codes) if len(known) else codes != 0
+        at = np.minimum(np.searchsorted(ids[order], codes), len(ids) - 1)
+        unknown = (codes != 0) & (ids[order][at] != codes) if len(ids) else codes != 0
         if unknown.any():
             index = int(unknown.any(1).argmax())
             row = first + index if rows is None else int(rows[first + index])
-            character = chr(codes[index][unknown[index]][0])
-            raise _unknown(character, row, labels, learnt=learnt)
+            raise _unknown(chr(codes[index][unknown[index]][0]), row, labels, learnt=learnt)
         if codes.shape[1] > found.shape[1]:
             found = np.pad(found, ((0, 0), (0, codes.shape[1] - found.shape[1])))
-        if len(known):
+        if len(ids):
             found[first : first + len(codes), : codes.shape[1]] = np.where(codes == 0, 0, order[at] + 1)
     return found
 
 
 def _unknown(character: str, row: int, labels: Sequence[str], *, learnt: bool) -> DataError:
-    shown = "".join(labels[1:41]) + ("…" if len(labels) > 41 else "")
+    listed = "".join(labels[1:41]) + ("…" if len(labels) > 41 else "")
+    text = f"has the character '{character}' in {at(row)}, which"
     if learnt:
-        text = f"has the character '{character}' in {at(row)}, which no text of the training rows has"
-        hint = f"add training rows with it, or replace it: the characters are {shown}"
-        return DataError(Code.CLASS_LEFT_OUT, text, hint)
-    text = f"has the character '{character}' in {at(row)}, which is not a label"
-    return DataError(Code.OUT_OF_RANGE, text, f"add it to `labels`, or replace it: the labels are {shown}")
+        hint = f"add training rows with it, or replace it: the characters are {listed}"
+        return DataError(Code.CLASS_LEFT_OUT, f"{text} no text of the training rows has", hint)
+    hint = f"add it to `labels`, or replace it: the labels are {listed}"
+    return DataError(Code.OUT_OF_RANGE, f"{text} is not a label", hint)
 
 
 def _code_points(targets: Strings, rows: Array | None) -> Iterator[tuple[int, Array]]:
@@ -110,22 +105,20 @@ def steps_of_rows(
         sizes: by input, the axis on which its pictures have several sizes, and each row's size there.
         steps: returns the time steps of every head for such shapes.
 
-    Raises:
-        DataError: GS503, a picture is too small for the layers.
+    Raises DataError: GS503, a picture is too small for the layers.
     """
-    names = list(sizes)
-    different, index = np.unique(np.stack([sizes[n][1] for n in names], 1), axis=0, return_inverse=True)
+    of_rows = np.stack([each for _, each in sizes.values()], 1)
+    different, index = np.unique(of_rows, axis=0, return_inverse=True)
     found = []
     for row in different.tolist():
         own = {n: (1, *shape[1:]) for n, shape in shapes.items()}
-        for n, size in zip(names, row, strict=True):
-            axis = sizes[n][0]
+        for (n, (axis, _)), size in zip(sizes.items(), row, strict=True):
             own[n] = (*own[n][:axis], size, *own[n][axis + 1 :])
         try:
             found.append(steps(own))
         except ShapeError as error:
-            rows = np.flatnonzero((np.stack([sizes[n][1] for n in names], 1) == row).all(1))
-            text = f"has a picture in {at(int(rows[0]))} that is too small for the network: {error.problem.message}"
+            first = at(int(np.flatnonzero((of_rows == row).all(1))[0]))
+            text = f"has a picture in {first} that is too small for the network: {error.problem.message}"
             raise wrong_shape(text, "leave the row out, or use smaller kernels") from None
     by_head = {h: np.array([each.get(h, -1) for each in found], np.int64) for h in heads}
     return {h: counts[index.reshape(-1)] for h, counts in by_head.items() if (counts >= 0).all()}
@@ -185,34 +178,27 @@ def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
 def encode_labels(targets: Strings, labels: Sequence[str], rows: Array | None = None) -> Array:
     """Return the class ids of rows (by default of all), int64.
 
-    Raises:
-        DataError: GS511, a text is not among the labels.
+    Raises DataError: GS511, a text is not among the labels.
     """
     ids = {label: k for k, label in enumerate(labels)}
     found = np.empty(len(targets) if rows is None else len(rows), np.int64)
+    tally = Tally("has labels that no training row has")
     for first, texts in _blocks(targets, rows):
         try:
             found[first : first + len(texts)] = [ids[text] for text in texts]
         except KeyError:
-            raise _unseen(targets, ids, rows, first) from None
+            for k, text in enumerate(texts, first):
+                if text not in ids:
+                    tally.add(k if rows is None else int(rows[k]), text)
+    if tally.rows:
+        listed = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
+        hint = did_you_mean(next(iter(tally.examples)), labels) or listed
+        raise DataError(Code.CLASS_LEFT_OUT, tally.text(len(found), at), hint)
     return found
 
 
-def _unseen(targets: Strings, known: Mapping[str, int], rows: Array | None, start: int) -> DataError:
-    """Return GS511 for texts that are no labels; all rows before ``start`` have labels."""
-    tally = Tally("has labels that no training row has")
-    for first, texts in _blocks(targets, rows, start):
-        for k, text in enumerate(texts, first):
-            if text not in known:
-                tally.add(k if rows is None else int(rows[k]), text)
-    labels = list(known)
-    shown = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
-    hint = did_you_mean(next(iter(tally.examples)), labels) or shown
-    return DataError(Code.CLASS_LEFT_OUT, tally.text(len(targets) if rows is None else len(rows), at), hint)
-
-
-def _blocks(targets: Strings, rows: Array | None, start: int = 0) -> Iterator[tuple[int, list[str]]]:
-    for first in range(start, len(targets) if rows is None else len(rows), _BLOCK_ROWS):
+def _blocks(targets: Strings, rows: Array | None) -> Iterator[tuple[int, list[str]]]:
+    for first in range(0, len(targets) if rows is None else len(rows), _BLOCK_ROWS):
         part = slice(first, first + _BLOCK_ROWS)
         yield first, targets[part if rows is None else rows[part]].reshape(-1).tolist()
 
@@ -231,15 +217,13 @@ def with_class_ids(
         sequences: heads of which each character of a text is a label.
         source: the source of the rows, at which a problem is reported.
 
-    Raises:
-        SpecError: GS511, a target is not among the labels, or GS503, it does not have the shape of the head.
+    Raises SpecError: GS511, a target is not among the labels, or GS503, it does not have the shape of the head.
     """
     targets: Mapping[str, Any] = data.targets
-    texts = {name: target for name, target in targets.items() if isinstance(target, Strings)}
-    if not texts:
-        return data
     found = dict[str, Any]()
-    for name, target in texts.items():
+    for name, target in targets.items():
+        if not isinstance(target, Strings):
+            continue
         expected = types[name]
         try:
             if name in sequences:
@@ -249,10 +233,9 @@ def with_class_ids(
             found[name] = reshape(ids, expected, {}, squeeze=not expected.is_float)
         except DataError as error:
             mark, path = (Mark("<arrays>"), name) if source is None else (source.tree.mark, source.tree.path)
-            if source is not None:
-                error = placed(error, places_of(source))
+            error = error if source is None else placed(error, places_of(source))
             raise SpecError([Diagnostic.of(f"target '{name}'", error.problem, mark, path=path)]) from None
-    return replace(data, targets={**data.targets, **found})
+    return replace(data, targets={**targets, **found}) if found else data
 
 
 def places_of(source: DataSource) -> Callable[[int], str]:
@@ -274,10 +257,9 @@ def small_classes(rows: Mapping[str, int], noun: str = "row") -> str | None:
     if not small:
         return None
     label = min(small, key=lambda label: small[label])
-    has = "has" if len(small) == 1 else "have"
-    which = f"{len(small):,} of {count(len(rows), 'class', 'classes')} {has} fewer than"
+    has = f"{count(len(rows), 'class', 'classes')} {'has' if len(small) == 1 else 'have'}"
     why = f"too few to learn, and to check what was learnt; add {noun}s, or join classes"
-    return f"{which} {_FEW} {noun}s ('{label[:40]}' has {small[label]}): {why}"
+    return f"{len(small):,} of {has} fewer than {_FEW} {noun}s ('{label[:40]}' has {small[label]}): {why}"
 
 
 # Rows without a target: found, refused, or left out.
@@ -287,8 +269,8 @@ DROP = "fill it in, or set `drop_missing_targets: true`"
 def rows_without(target: Array | Strings) -> Array | None:
     """Return the mask of rows in which a value of the target is missing; None if there are none."""
     if isinstance(target, Strings):
-        missing = target.lengths().reshape(len(target), -1) == 0
-        return missing.any(1) if missing.any() else None
+        missing = (target.lengths().reshape(len(target), -1) == 0).any(1)
+        return missing if missing.any() else None
     if target.dtype.kind != "f" and target.dtype != np.int64:
         return None
     found = None
@@ -310,15 +292,13 @@ def problem_of(missing: Array, place: Callable[[int], str], *, in_file: bool) ->
 def keep_rows(data: Dataset, keep: Array, allocate: Allocate | None = None) -> Dataset:
     """Return a dataset that contains only the rows of a mask; they are copied.
 
-    Raises:
-        DataError: GS602, there is too little memory for a copy of a memory-mapped file.
+    Raises DataError: GS602, there is too little memory for a copy of a memory-mapped file.
     """
     budget, count = MemoryBudget(), int(np.count_nonzero(keep))
 
     def kept(name: str, array: Any) -> Any:
         if isinstance(array, Strings):
-            builder = StringsBuilder(array.shape[1:], f"{name}:kept", allocate, budget.reserve)
-            return array.select(keep, builder)
+            return array.select(keep, StringsBuilder(array.shape[1:], f"{name}:kept", allocate, budget.reserve))
         if allocate is None or isinstance(array, Pictures):
             if map_of(array) is not None:
                 budget.reserve(array[:1].nbytes * count)

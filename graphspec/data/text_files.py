@@ -26,11 +26,7 @@ _MAX_LINE = 1 << 24  # characters: longer lines are read in pieces, since a smal
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file to read its bytes.
-
-    Raises:
-        DataError: GS501 if a compressed file is damaged, when that is noticed.
-    """
+    """Open a file to read its bytes. Raises DataError: GS501 if a compressed file is damaged, when that is noticed."""
     if path.suffix.lower() != ".gz":
         with path.open("rb") as file:
             yield file
@@ -50,30 +46,23 @@ def opened_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrappe
 
 
 def decoded(path: Path, encoding: str) -> Iterator[str]:
-    """Yield the text of a file, block by block.
-
-    Raises:
-        DataError: GS501 for the first line that is not in this encoding.
-    """
+    """Yield the text of a file, block by block; raise DataError (GS501) for the first line that is not in this encoding."""
     decoder, line = codecs.getincrementaldecoder(encoding)(), 1
     with opened(path) as file:
-        while True:
-            block = file.read(1 << 20)
+        block = b"\n"
+        while block:
+            block = file.read(_BLOCK_BYTES)
             try:
                 yield decoder.decode(block, final=not block)
             except UnicodeError as error:  # of UTF-16 without its mark, Python does not say where
-                start = error.start if isinstance(error, UnicodeDecodeError) else 0
-                read = error.object if isinstance(error, UnicodeDecodeError) else block
+                start, read = (error.start, error.object) if isinstance(error, UnicodeDecodeError) else (0, block)
                 line += read.count(b"\n", 0, start)
                 byte = f"byte 0x{read[start]:02x}"
-                text = f"cannot be read: line {line:,} is not {encoding} ({byte})"
-                hint = "write the `encoding` that it has"
+                what, hint = f"{encoding} ({byte})", "write the `encoding` that it has"
                 if encoding == "utf-8":
-                    text = f"cannot be read: line {line:,} is not UTF-8 ({byte}, as Excel writes it)"
+                    what = f"UTF-8 ({byte}, as Excel writes it)"
                     hint = "save it as UTF-8 (in Excel: CSV UTF-8), or write `encoding: cp1252`"
-                raise unreadable(text, hint) from None
-            if not block:
-                return
+                raise unreadable(f"cannot be read: line {line:,} is not {what}", hint) from None
             line += block.count(b"\n")
 
 
@@ -101,8 +90,7 @@ def header(path: Path, separator: str | None = None) -> tuple[str, list[str], in
 
     The separator is the most frequent of ``,;|`` and tab in this line: guessing it from the rows would hide ragged rows.
 
-    Raises:
-        DataError: GS501, the file begins with the mark of another encoding.
+    Raises DataError: GS501, the file begins with the mark of another encoding.
     """
     with opened_text(path, "utf-8-sig") as file:
         start = bytes(file.buffer.read(4))
@@ -130,19 +118,12 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Scan(NamedTuple):
-    """Properties of a file's bytes.
+    """Properties of a file's bytes."""
 
-    Attributes:
-        rows: the number of line ends plus one, an upper bound of the number of rows.
-        underscore: whether the file contains ``_``.
-        longest: bytes of the longest line, to within a block of 1 MiB.
-        lines: the number of lines; None if there are quotes, or other line ends than LF and CRLF.
-    """
-
-    rows: int
-    underscore: bool
-    longest: int
-    lines: int | None
+    rows: int  # the number of line ends plus one, an upper bound of the number of rows
+    underscore: bool  # whether the file contains ``_``
+    longest: int  # bytes of the longest line, to within a block of 1 MiB
+    lines: int | None  # the number of lines; None if there are quotes, or other line ends than LF and CRLF
 
 
 def scan(path: Path) -> Scan:
@@ -158,8 +139,7 @@ def scan(path: Path) -> Scan:
             plain = plain and b'"' not in block
             rows += ends
             run += len(block)
-            longest = max(longest, run)
-            run = 0 if ends else run
+            longest, run = max(longest, run), 0 if ends else run
             underscore, last = underscore or b"_" in block, block[-1:]
     return Scan(rows, underscore, longest, rows - 1 + (last not in (b"\n", b"")) if plain else None)
 
@@ -182,9 +162,8 @@ def lines_of_rows(path: Path, count: int, separator: str | None, scanned: Scan) 
     header = separator is not None
     if scanned.lines == count + header:
         return range(1 + header, count + header + 1)
-    starts = _lines_with_text(path) if separator is None else islice(_records(path, separator), 1, None)
     try:
-        found = np.fromiter(starts, np.int64)
+        found = np.fromiter(_rows(path, separator), np.int64)
     except (csv.Error, _TooLong):
         return None
     return found.tolist() if len(found) == count else None
@@ -204,18 +183,17 @@ def _text(path: Path) -> Iterator[str]:
             yield line
 
 
-def _lines_with_text(path: Path) -> Iterator[int]:
-    return (number for number, line in enumerate(_text(path), 1) if line.strip())
-
-
-def _records(path: Path, separator: str) -> Iterator[int]:
-    """Yield the line in which each record begins, the header first."""
+def _rows(path: Path, separator: str | None) -> Iterator[int]:
+    """Yield the line in which each row begins."""
+    if separator is None:
+        yield from (number for number, line in enumerate(_text(path), 1) if line.strip())
+        return
     reader = csv.reader(_text(path), delimiter=separator)
-    before = 0
+    before, is_header = 0, True
     for cells in reader:
-        if cells:
+        if cells and not is_header:
             yield before + 1
-        before = reader.line_num
+        before, is_header = reader.line_num, is_header and not cells
 
 
 # Texts that people read as numbers or dates, and tables do not: ``3,5``, ``1,234.50``, ``12 %``, ``$ 9.99``.
@@ -243,8 +221,7 @@ GROUPED = {",": ",", ".": r"\.", " ": r"[ \x{a0}\x{202f}]", "'": r"['\x{2019}]"}
 _UNITS = rf"(?:%|{_CURRENCY})"
 _AMOUNT = re.compile(rf"[+-]?\s*({_UNITS})?\s*([+-]?[\d.,'’\u00a0\u202f ]*\d(?:[eE][+-]?\d+)?)\s*({_UNITS})?")
 _MARKS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-MOSTLY = 0.9
-"""A column of texts with at least this part of numbers is one of numbers with words among them."""
+MOSTLY = 0.9  # a column of texts with at least this part of numbers is one of numbers with words among them
 _LONGEST = 40  # characters of such a text
 
 
@@ -273,11 +250,7 @@ def number_pattern(decimal: str, thousands: str | None) -> str:
 def marks_of(cells: Sequence[str], share: float) -> tuple[tuple[str, str | None], set[str]] | None:
     """Return the decimal mark and the mark of thousands of cells that are numbers, and what stands beside them.
 
-    Args:
-        share: the part of the cells that must be numbers.
-
-    Returns:
-        None if they are not numbers. Plain numbers have the marks ``.`` and None.
+    Plain numbers have the marks ``.`` and None. If less than ``share`` of the cells are numbers, return None.
     """
     found = [match for cell in cells if len(cell) <= _LONGEST and (match := _AMOUNT.fullmatch(cell.strip()))]
     if not cells or len(found) < share * len(cells):

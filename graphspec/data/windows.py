@@ -15,7 +15,7 @@ from graphspec.data.source import DataError, Problems, Request, Source, View, pl
 from graphspec.graph.ir.graph import Array, Type
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.strings import Strings
+    from graphspec.data.source import Filled
     from graphspec.language.declarations import Windows
 
 
@@ -45,13 +45,12 @@ class WindowSource(View):
                 hint = f"it has {', '.join(source.names[:20])}"
                 raise DataError(Code.MISSING_ARRAY, f"has no unique column '{name}' for `{key}` of `windows`", hint)
 
-    def fill(self, requests: Sequence[Request]) -> dict[str, Array | Strings | Problems]:
+    def fill(self, requests: Sequence[Request]) -> Filled:
         refused = {r.name: self._not_numbers(r) for r in requests}
         if any(refused.values()):
             return {name: problems for name, problems in refused.items() if problems}
         filled = {r.name for r in requests if any(map(self._windows.filling, r.columns))}
-        plain = [replace(r, type=_per_row(r), gaps=_may_miss(r, r.name in filled)) for r in requests]
-        found: dict[str, Any] = dict(self.table.fill(plain))
+        found: dict[str, Any] = dict(self.table.fill([_per_row(r, r.name in filled) for r in requests]))
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
             problems = {name: rows.items() for name, rows in found.items() if isinstance(rows, dict)}
             return {name: {k: placed(e, self.table.place) for k, e in each} for name, each in problems.items()}
@@ -65,11 +64,11 @@ class WindowSource(View):
             self._choose(gaps, past, future)
         except DataError as error:
             raise placed(error, self.table.place) from error.__cause__
-        arrays: dict[str, Array | Strings | Problems] = {}
+        arrays: Filled = {}
         for request in requests:
             rows = columns[request.name]
-            rows = rows[: len(rows) - future] if request.is_input else rows[past:]
-            arrays[request.name] = _views(rows, past if request.is_input else future, request)
+            rows, size = (rows[: len(rows) - future], past) if request.is_input else (rows[past:], future)
+            arrays[request.name] = _views(rows, size, request)
         return arrays
 
     def place(self, row: int) -> str:
@@ -83,26 +82,21 @@ class WindowSource(View):
         return f"the window from {time} ({line})" if time else f"the window from {line}"
 
     def _sorted(self, rows: int) -> Series:
-        """Return the series, with their missing steps."""
         self._series = self._series or series_of(self.table, self._windows, rows)
         self.warning = self._series.warning
         return self._series
 
     def _not_numbers(self, request: Request) -> Problems:
         """Return the problems of columns that cannot be interpolated."""
-        if request.type.is_float:
-            return {}
-        text = "holds texts, classes or ids, and there is nothing between two of them"
-        return {
-            k: DataError(
-                Code.VALUE_NOT_ALLOWED, text, f"write `missing: {{{name}: previous, …}}`, or `missing: previous`"
-            )
-            for k, name in enumerate(request.columns)
-            if self._windows.filling(name) == "interpolate"
-        }
+        problems: Problems = {}
+        for k, name in enumerate(() if request.type.is_float else request.columns):
+            if self._windows.filling(name) == "interpolate":
+                text = "holds texts, classes or ids, and there is nothing between two of them"
+                hint = f"write `missing: {{{name}: previous, …}}`, or `missing: previous`"
+                problems[k] = DataError(Code.VALUE_NOT_ALLOWED, text, hint)
+        return problems
 
     def _filled(self, rows: Array, request: Request, gaps: Gaps) -> Array:
-        """Return the values of a request at each step."""
         series = gaps.series
         if series.added.any() or (series.rows[1:] < series.rows[:-1]).any():
             rows = rows[series.rows]
@@ -149,14 +143,11 @@ class WindowSource(View):
         )
 
 
-def _per_row(request: Request) -> Type:
-    """Return the type of a row of the table."""
-    return Type(request.type.dtype, ("N", len(request.columns)) if request.stacked else ("N",))
-
-
-def _may_miss(request: Request, filled: bool) -> bool:
-    """Return whether values of the table may be missing: they are filled in, or an input may have gaps."""
-    return (filled and (request.type.is_float or request.type.dtype == "int64")) or (request.gaps and request.is_input)
+def _per_row(request: Request, filled: bool) -> Request:
+    """Return the request of rows of the table; a value may be missing if it is filled in, or if an input may have gaps."""
+    kind = Type(request.type.dtype, ("N", len(request.columns)) if request.stacked else ("N",))
+    can_miss = filled and (kind.is_float or kind.dtype == "int64")
+    return replace(request, type=kind, gaps=can_miss or (request.gaps and request.is_input))
 
 
 def _views(rows: Array, size: int, request: Request) -> Array:
@@ -164,6 +155,5 @@ def _views(rows: Array, size: int, request: Request) -> Array:
     rank = len(request.type.shape)
     if rows.ndim == 1 and rank == 3:
         rows = rows[:, None]
-    windows = np.lib.stride_tricks.sliding_window_view(rows, size, 0)
-    windows = np.moveaxis(windows, -1, 1)
+    windows = np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, size, 0), -1, 1)
     return windows[:, 0] if size == 1 and windows.ndim > max(rank, 2) else windows

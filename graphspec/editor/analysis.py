@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,9 +27,8 @@ _SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)
 class Analysis:
     """One version of a document. Everything is computed once, when it is first asked for.
 
-    Args:
-        text: the text in the editor, which may differ from that of the file.
-        name: the path of the file, to whose folder the paths in the spec are relative.
+    ``text``: the text in the editor, which may differ from that of the file; ``name``: the path of the file, to whose
+    folder the paths in the spec are relative.
     """
 
     def __init__(self, text: str, name: str) -> None:
@@ -36,7 +36,6 @@ class Analysis:
         self._memo: dict[str, Any] = {}
 
     def memo(self, key: str, compute: Callable[[], Any]) -> Any:
-        """Return what ``compute`` returns, computed once."""
         if key not in self._memo:
             self._memo[key] = compute()
         return self._memo[key]
@@ -49,9 +48,8 @@ class Analysis:
     @cached_property
     def is_spec(self) -> bool:
         """Whether the document is a spec, not another YAML or JSON file: by a key, a comment or its name."""
-        if self.name.lower().endswith((".graphspec.yaml", ".graphspec.yml", ".graphspec.json")):
-            return True
-        if _SCHEMA.search(self.text.text):
+        named = self.name.lower().endswith((".graphspec.yaml", ".graphspec.yml", ".graphspec.json"))
+        if named or _SCHEMA.search(self.text.text):
             return True
         keys = {entry.key for entry in self.root.entries}
         return "graphspec" in keys or len(keys & {"inputs", "layers", "outputs"}) > 1
@@ -68,7 +66,6 @@ class Analysis:
 
     @property
     def diagnostics(self) -> list[Diagnostic]:
-        """The diagnostics of the spec."""
         return self.checked.diagnostics
 
     @cached_property
@@ -117,65 +114,48 @@ class Analysis:
 
 # Where the cursor is in a text that may be half written: at a key or at a value, and of which mapping or list.
 class Cursor(NamedTuple):
-    """A place where something may be written.
-
-    Attributes:
-        container: the mapping or list that has or gets the entry.
-        entry: the entry at the cursor; None for a new one.
-        token: what is written there already.
-        as_mapping: whether a key at this place would begin a mapping, which is the value.
-    """
+    """A place where something may be written."""
 
     role: Literal["key", "value"]
-    container: Node
-    entry: Entry | None
-    token: Span
-    as_mapping: bool = False
+    container: Node  # the mapping or list that has or gets the entry
+    entry: Entry | None  # the entry at the cursor; None for a new one
+    token: Span  # what is written there already
+    as_mapping: bool = False  # whether a key at this place would begin a mapping, which is the value
 
 
 def locate(analysis: Analysis, offset: int) -> Cursor | None:
     """Return the place at an offset; None in comments, in long texts, and where only punctuation may follow."""
     text, root = analysis.text, analysis.root
-    line = text.line_of(offset)
-    before = text.text[text.starts[line] : offset]
+    start = text.starts[text.line_of(offset)]
+    before = text.text[start:offset]
     if before.lstrip().startswith("#"):
         return None
-    if root.kind == "empty" or (root.kind == "scalar" and root.start <= offset <= root.end):
-        return Cursor("key", root, None, Span(offset, offset) if root.kind == "empty" else Span(root.start, root.end))
+    if root.kind == "empty":
+        return Cursor("key", root, None, Span(offset, offset))
+    if root.kind == "scalar" and root.start <= offset <= root.end:
+        return Cursor("key", root, None, Span(root.start, root.end))
     if root.flow:
         return _in_brackets(analysis, root, offset) if _inside(root, offset) else None
     found, decided = _at_token(analysis, root, offset)
-    if decided:
-        return found
-    return _on_empty_line(root, offset, len(before), text.starts[line]) if not before.strip() else None
+    return found if decided or before.strip() else _on_empty_line(root, offset, len(before), start)
 
 
 def entry_at(analysis: Analysis, offset: int) -> tuple[Entry, bool] | None:
     """Return the entry whose key or scalar is at an offset, and whether it is the key."""
     node = analysis.root
-    while node.entries:
-        entry = _last(node, offset)
-        if entry is None:
-            return None
+    while (entry := _last(node, offset)) is not None:
         if entry.key is not None and entry.start <= offset <= entry.key_end:
             return entry, True
-        inner = entry.node
-        if inner.start <= offset <= inner.end and inner.kind == "scalar":
+        node = entry.node
+        if node.start <= offset <= node.end and node.kind == "scalar":
             return entry, False
-        node = inner
     return None
 
 
 def _last(node: Node, offset: int) -> Entry | None:
     """Return the last entry that begins at or before an offset."""
-    low, high = 0, len(node.entries)
-    while low < high:
-        middle = (low + high) // 2
-        if node.entries[middle].start <= offset:
-            low = middle + 1
-        else:
-            high = middle
-    return node.entries[low - 1] if low else None
+    count = bisect_right(node.entries, offset, key=lambda entry: entry.start)
+    return node.entries[count - 1] if count else None
 
 
 def _inside(node: Node, offset: int) -> bool:
@@ -189,18 +169,17 @@ def _at_token(analysis: Analysis, node: Node, offset: int) -> tuple[Cursor | Non
         return None, False
     if entry.key is not None and offset <= entry.key_end:
         return Cursor("key", node, entry, Span(entry.start, entry.key_end)), True
-    inner, text = entry.node, analysis.text
+    inner, line_of = entry.node, analysis.text.line_of
     assert entry.colon is not None or inner.kind == "empty"
     if inner.kind in ("mapping", "list"):
         if inner.flow:
             return (_in_brackets(analysis, inner, offset), True) if _inside(inner, offset) else (None, False)
         return _at_token(analysis, inner, offset)
-    same_line = entry.colon is not None and text.line_of(entry.colon) == text.line_of(inner.start)
     if inner.kind == "scalar" and inner.start <= offset <= inner.end:
-        begins = entry.key is None or not same_line
+        begins = entry.key is None or entry.colon is None or line_of(entry.colon) != line_of(inner.start)
         return (None if inner.quote == "|" else Cursor("value", node, entry, inner.inner, begins)), True
-    if inner.kind == "empty" and entry.colon is not None and text.line_of(offset) == text.line_of(entry.colon):
-        if "#" in text.text[entry.colon : offset] or offset == entry.colon:
+    if inner.kind == "empty" and entry.colon is not None and line_of(offset) == line_of(entry.colon):
+        if "#" in analysis.text.text[entry.colon : offset] or offset == entry.colon:
             return None, True
         return Cursor("value", node, entry, Span(offset, offset), entry.key is None), True
     return None, False
@@ -208,7 +187,7 @@ def _at_token(analysis: Analysis, node: Node, offset: int) -> tuple[Cursor | Non
 
 def _in_brackets(analysis: Analysis, node: Node, offset: int) -> Cursor | None:
     """Return the place between the brackets of a mapping or a list."""
-    entry, source = _last(node, offset), analysis.text.text
+    entry, here = _last(node, offset), Span(offset, offset)
     if entry is not None:
         inner = entry.node
         if inner.flow and _inside(inner, offset):
@@ -217,14 +196,12 @@ def _in_brackets(analysis: Analysis, node: Node, offset: int) -> Cursor | None:
             return Cursor("key", node, entry, Span(entry.start, entry.key_end))
         if inner.kind == "scalar" and inner.start <= offset <= inner.end:
             return Cursor("value", node, entry, inner.inner)
-        between = source[entry.end : offset] if offset > entry.end else ""
+        between = analysis.text.text[entry.end : offset]
         if inner.kind == "empty" and entry.colon is not None and "," not in between and "#" not in between:
-            return Cursor("value", node, entry, Span(offset, offset)) if offset >= entry.colon else None
-        if "," not in between:
+            return Cursor("value", node, entry, here) if offset >= entry.colon else None
+        if "," not in between or "#" in between.rpartition("\n")[2]:
             return None
-        if "#" in between.rpartition("\n")[2]:
-            return None
-    return Cursor("key" if node.kind == "mapping" else "value", node, None, Span(offset, offset))
+    return Cursor("key" if node.kind == "mapping" else "value", node, None, here)
 
 
 def _on_empty_line(root: Node, offset: int, column: int, line_start: int) -> Cursor | None:
@@ -260,17 +237,12 @@ class Related:
 
 @dataclass(frozen=True)
 class Shown:
-    """A diagnostic, as an editor shows it.
-
-    Attributes:
-        message: a sentence, the nodes with their shapes, and how to fix it.
-        related: the nodes, and the lines that the message names.
-    """
+    """A diagnostic, as an editor shows it."""
 
     diagnostic: Diagnostic
     span: Span
-    message: str
-    related: list[Related] = field(default_factory=list)
+    message: str  # a sentence, the nodes with their shapes, and how to fix it
+    related: list[Related] = field(default_factory=list)  # the nodes, and the lines that the message names
 
 
 def place_of(analysis: Analysis, diagnostic: Diagnostic) -> Span:
@@ -286,29 +258,21 @@ def shown(analysis: Analysis, diagnostics: list[Diagnostic] | None = None) -> li
 
 
 def _shown(analysis: Analysis, diagnostic: Diagnostic) -> Shown:
-    lines = [diagnostic.message]
-    if diagnostic.file != analysis.name and diagnostic.file != "<dict>":
-        lines[0] = f"{diagnostic.file}: {lines[0]}"
+    elsewhere = diagnostic.file not in (analysis.name, "<dict>")
+    lines = [f"{diagnostic.file}: {diagnostic.message}" if elsewhere else diagnostic.message]
     lines += [f"{node.name} {node.shape_text} {node.origin}".replace("  ", " ") for node in diagnostic.nodes]
     lines += [f"help: {diagnostic.hint}"] if diagnostic.hint else []
     related: dict[int, str] = {}
     for node in diagnostic.nodes:
         if node.line is not None:
             related.setdefault(node.line, f"{node.name} {node.shape_text}".strip())
-    for text in (diagnostic.message, diagnostic.hint or ""):
-        for match in _LINE.finditer(text):
-            related.setdefault(int(match[1]), "here")
+    for match in _LINE.finditer(f"{diagnostic.message}\n{diagnostic.hint or ''}"):
+        related.setdefault(int(match[1]), "here")
     related.pop(diagnostic.line or 0, None)
-    places = [Related(_whole_line(analysis, line), text) for line, text in related.items() if _exists(analysis, line)]
+    text, places = analysis.text, list[Related]()
+    for line, what in related.items():
+        if 1 <= line <= len(text.starts):  # the content of the line, without the space around it
+            start, content = text.starts[line - 1], text.line_text(line - 1)
+            begin = start + len(content) - len(content.lstrip())
+            places.append(Related(Span(begin, start + len(content.rstrip())), what))
     return Shown(diagnostic, place_of(analysis, diagnostic), "\n".join(lines), places)
-
-
-def _exists(analysis: Analysis, line: int) -> bool:
-    return 1 <= line <= len(analysis.text.starts)
-
-
-def _whole_line(analysis: Analysis, line: int) -> Span:
-    """Return the content of a line, from 1, without the space around it."""
-    start, end = analysis.text.starts[line - 1], analysis.text.ends[line - 1]
-    content = analysis.text.text[start:end]
-    return Span(start + len(content) - len(content.lstrip()), start + len(content.rstrip()))

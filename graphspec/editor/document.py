@@ -154,9 +154,13 @@ class Node:
         node = self.get(key)
         return node.text if node is not None and node.kind == "scalar" else None
 
+    def below(self, key: str) -> list[Entry]:
+        """Return the entries of the value of a key; none without one."""
+        node = self.get(key)
+        return [] if node is None else node.entries
+
     @property
     def parent(self) -> Node | None:
-        """The mapping or list around this value."""
         return None if self.entry is None else self.entry.parent
 
     @property
@@ -165,7 +169,6 @@ class Node:
         return "" if self.entry is None else self.entry.path
 
     def steps(self) -> list[Entry]:
-        """Return the entries from the top to this value."""
         steps: list[Entry] = []
         node: Node | None = self
         while node is not None and node.entry is not None:
@@ -173,8 +176,11 @@ class Node:
             node = node.entry.parent
         return steps[::-1]
 
+    def keys(self) -> list[str]:
+        """Return the keys from the top to this value; an item has an empty one."""
+        return [entry.key or "" for entry in self.steps()]
+
     def walk(self) -> Iterator[Node]:
-        """Yield this value and all values in it."""
         yield self
         for entry in self.entries:
             yield from entry.node.walk()
@@ -193,14 +199,17 @@ class Entry:
 
     __slots__ = ("anchor", "anchor_name", "colon", "index", "key", "key_end", "node", "parent", "start")
 
-    def __init__(self, parent: Node, key: str | None, start: int, key_end: int, colon: int | None) -> None:
+    def __init__(self, parent: Node, key: str | None, start: int, key_end: int, colon: int | None = None) -> None:
         self.parent, self.key, self.start, self.key_end, self.colon = parent, key, start, key_end, colon
         self.index = len(parent.entries)
         self.anchor: int | None = None
         self.anchor_name = ""
-        self.node = Node("empty", key_end if colon is None else colon)
-        self.node.entry = self
+        self.put(Node("empty", key_end if colon is None else colon))
         parent.entries.append(self)
+
+    def put(self, node: Node) -> None:
+        self.node = node
+        node.entry = self
 
     @property
     def end(self) -> int:
@@ -210,16 +219,8 @@ class Entry:
     @property
     def path(self) -> str:
         """The dotted path of the value."""
-        name = self.key
-        if name is None:
-            name = self.node.scalar("name") or str(self.index)
+        name = (self.node.scalar("name") or str(self.index)) if self.key is None else self.key
         return child_path(self.parent.path, name)
-
-
-def set_node(entry: Entry, node: Node) -> None:
-    """Make ``node`` the value of ``entry``."""
-    entry.node = node
-    node.entry = entry
 
 
 def plain(node: Node) -> Any:
@@ -229,7 +230,8 @@ def plain(node: Node) -> Any:
 
 class _Plain:
     def __init__(self, root: Node) -> None:
-        self.anchors = {entry.anchor_name: entry.node for entry in _all_entries(root) if entry.anchor_name}
+        entries = (entry for node in root.walk() for entry in node.entries)
+        self.anchors = {entry.anchor_name: entry.node for entry in entries if entry.anchor_name}
         self.open: set[str] = set()
         self.count = 0
 
@@ -245,22 +247,15 @@ class _Plain:
             return found
         if node.kind == "list":
             return [self.value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
-        if node.is_alias:
-            return self._alias(node.text[1:], depth)
-        return node.value
-
-    def _alias(self, name: str, depth: int) -> Any:
+        if not node.is_alias:
+            return node.value
+        name = node.text[1:]
         if name not in self.anchors or name in self.open:
             return None
         self.open.add(name)
         value = self.value(self.anchors[name], depth + 1)
         self.open.discard(name)
         return value
-
-
-def _all_entries(node: Node) -> Iterator[Entry]:
-    for value in node.walk():
-        yield from value.entries
 
 
 _BLANK = re.compile(r"[ \t]*")
@@ -318,12 +313,11 @@ class _Parser:
         return token
 
     def skip(self) -> None:
-        """Skip what does not belong here."""
         self.broken = True
         if not self.tolerant:
             raise _LimitError
         if self.next in _BEGINS:
-            self.node(Entry(Node("list", 0), None, 0, 0, None))
+            self.node(_aside("list"))
         else:
             self.take()
 
@@ -335,12 +329,9 @@ class _Parser:
                 self.take()
             elif self.next not in _BEGINS:
                 self.skip()
-            elif self.root.kind in ("empty", "scalar"):
-                self.broken |= self.root.kind == "scalar"
-                self.node(None)
             else:
-                self.broken = True
-                self.node(None if self.root.kind == "mapping" else Entry(Node("list", 0), None, 0, 0, None))
+                self.broken |= self.root.kind != "empty"
+                self.node(_aside("list") if self.root.kind == "list" else None)
 
     def node(self, entry: Entry | None) -> None:
         """Read the value of an entry, or the top."""
@@ -350,34 +341,32 @@ class _Parser:
         tag = None
         while self.next in ("Anchor", "Tag"):
             token = self.take()
-            if isinstance(token.value, str):
-                if entry is not None:
-                    entry.anchor_name = token.value
-            else:
+            if not isinstance(token.value, str):
                 tag = token.value[1] if token.value[0] == "!!" else "str" if token.value[1] == "!" else None
+            elif entry is not None:
+                entry.anchor_name = token.value
             if entry is not None and entry.anchor is None:
                 entry.anchor = token.start_mark.index
         kind = self.next
-        start = self.token.start_mark.index
         if kind in ("Scalar", "Alias"):
             self.set(entry, self.scalar(tag))
         elif kind in ("BlockMappingStart", "FlowMappingStart"):
-            self.mapping(self.begin(entry, "mapping", start), flow=kind[0] == "F")
+            self.mapping(self.begin(entry, "mapping"), flow=kind[0] == "F")
         elif kind in ("BlockSequenceStart", "FlowSequenceStart", "BlockEntry"):
-            self.list(self.begin(entry, "list", start), kind)
+            self.list(self.begin(entry, "list"), kind)
         self.depth -= 1
 
     def set(self, entry: Entry | None, node: Node) -> None:
         if entry is not None:
-            set_node(entry, node)
+            entry.put(node)
         else:
             self.root = node
 
-    def begin(self, entry: Entry | None, kind: Kind, start: int) -> Node:
+    def begin(self, entry: Entry | None, kind: Kind) -> Node:
         """Return a new mapping or list. It is in the tree at once, so that nothing is lost if reading stops."""
         if entry is None and kind == self.root.kind == "mapping":
             return self.root
-        node = Node(kind, start)
+        node = Node(kind, self.token.start_mark.index)
         self.set(entry, node)
         return node
 
@@ -404,29 +393,23 @@ class _Parser:
         return node
 
     def list(self, node: Node, kind: str) -> None:
-        """Read the items of a list."""
-        node.flow, node.closed = kind == "FlowSequenceStart", kind != "FlowSequenceStart"
-        if not node.flow:
-            node.column = self.text.column_of(node.start)
+        self.opened(node, flow=kind == "FlowSequenceStart")
         if kind != "BlockEntry":
             self.take()
         while (following := self.next) not in (_ENDS if node.flow else _BLOCK_ENDS):
+            at = self.token.start_mark.index
             if following == "FlowEntry" and node.flow:
                 self.take()
             elif following == "BlockEntry" and not node.flow:
-                dash = self.take().start_mark.index
-                entry = Entry(node, None, dash, dash + 1, dash + 1)
-                self.value(entry, ("BlockEntry", "BlockEnd"))
+                self.take()
+                self.value(Entry(node, None, at, at + 1, at + 1), ("BlockEntry", "BlockEnd"))
             elif following == "Key" and node.flow:
-                at = self.token.start_mark.index
-                entry = Entry(node, None, at, at, at)
-                set_node(entry, pair := Node("mapping", at))
+                pair = Node("mapping", at)
                 pair.flow = True
+                Entry(node, None, at, at, at).put(pair)
                 self.entry(pair)
             elif following in _BEGINS and node.flow:
-                at = self.token.start_mark.index
-                entry = Entry(node, None, at, at, at)
-                self.node(entry)
+                self.node(Entry(node, None, at, at, at))
             elif kind == "BlockEntry":
                 break
             else:
@@ -436,11 +419,13 @@ class _Parser:
         else:
             self.end(node)
 
-    def mapping(self, node: Node, *, flow: bool) -> None:
-        """Read the entries of a mapping."""
+    def opened(self, node: Node, *, flow: bool) -> None:
         node.flow, node.closed = flow, not flow
         if not flow:
             node.column = self.text.column_of(node.start)
+
+    def mapping(self, node: Node, *, flow: bool) -> None:
+        self.opened(node, flow=flow)
         self.take()
         deeper = 0
         while (following := self.next) not in (_ENDS if flow else _BLOCK_ENDS) or (following == "BlockEnd" and deeper):
@@ -450,10 +435,9 @@ class _Parser:
                 self.take()
             elif following == "Scalar" and flow:
                 scalar = self.scalar()
-                entry = Entry(node, scalar.text, scalar.start, scalar.end, None)
-                if not scalar.quote and scalar.text.endswith(
-                    ":"
-                ):  # `{key:}` has no value yet; for YAML, it is `"key:"`
+                entry = Entry(node, scalar.text, scalar.start, scalar.end)
+                if not scalar.quote and scalar.text.endswith(":"):
+                    # `{key:}` has no value yet; for YAML, it is `"key:"`
                     entry.key, entry.key_end, entry.colon = scalar.text[:-1], scalar.end - 1, scalar.end
                     entry.node.start = entry.node.end = scalar.end
             elif following in ("BlockMappingStart", "BlockEnd") and not flow:  # keys that are too far to the right
@@ -467,16 +451,16 @@ class _Parser:
     def entry(self, node: Node) -> None:
         """Read a key and its value. One that is no text is left out."""
         token = self.token
-        entry = Entry(Node("mapping", 0), "", token.start_mark.index, token.start_mark.index, None)
+        entry = _aside("mapping", token.start_mark.index)
         if self.next == "Key":
             self.take()
             while self.next in ("Anchor", "Tag"):
                 self.take()
             if self.next == "Scalar":
                 key = self.scalar()
-                entry = Entry(node, key.text, key.start, key.end, None)
+                entry = Entry(node, key.text, key.start, key.end)
             elif self.next in _BEGINS:
-                self.node(Entry(Node("list", 0), None, 0, 0, None))
+                self.node(_aside("list"))
         if token.end_mark.index > token.start_mark.index:  # written as `? key`, complete without a value
             entry.colon = entry.key_end
         if self.next == "Value":
@@ -506,6 +490,11 @@ class _Parser:
         if not node.closed:
             line_end = self.text.ends[self.text.line_of(before)]
             node.end = len(self.source) if self.next == "StreamEnd" else min(node.end, line_end)
+
+
+def _aside(kind: Kind, at: int = 0) -> Entry:
+    """Return an entry that is in no tree, for what is read and left out."""
+    return Entry(Node(kind, 0), None if kind == "list" else "", at, at)
 
 
 _BLOCK_ENDS = ("BlockEnd", "StreamEnd", "DocumentStart", "DocumentEnd")

@@ -28,23 +28,18 @@ _CHILDREN: dict[str, OutlineKind] = {
     "outputs": "head",
     "data": "source",
 }
+_BELOW: dict[OutlineKind, tuple[str, OutlineKind]] = {"block": ("layers", "layer"), "input": ("columns", "column")}
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a document.
-
-    Attributes:
-        detail: a type or a loss.
-        whole: the place of all of it.
-        name_span: the place of its name, within ``whole``.
-    """
+    """A part of a document."""
 
     name: str
     kind: OutlineKind
-    detail: str
-    whole: Span
-    name_span: Span
+    detail: str  # a type or a loss
+    whole: Span  # the place of all of it
+    name_span: Span  # the place of its name, within ``whole``
     children: list[Section] = field(default_factory=list)
 
 
@@ -54,19 +49,19 @@ def outline(analysis: Analysis) -> list[Section]:
 
 
 def _section(entry: Entry, kind: OutlineKind) -> Section:
-    node = entry.node
-    name = entry.key or node.scalar("name") or _kind_of(entry)
-    at = Span(entry.start, entry.key_end) if entry.key is not None else Span(entry.start, entry.start + 1)
-    if entry.key is None and (named := node.get("name")) is not None and named.kind == "scalar":
+    node, named = entry.node, entry.node.get("name")
+    at = Span(entry.start, entry.start + 1)
+    if entry.key is not None:
+        at = Span(entry.start, entry.key_end)
+    elif named is not None and named.kind == "scalar":
         at = Span(named.start, named.end)
-    children: list[Section] = []
+    name = entry.key or node.scalar("name") or _kind_of(entry)
+    below, inner = _BELOW.get(kind, ("", kind))
+    children = node.below(below)
     if kind == "section" and entry.key in _CHILDREN:
-        children = [_section(child, _CHILDREN[entry.key]) for child in node.entries]
-    elif kind == "block" and (layers := node.get("layers")) is not None:
-        children = [_section(child, "layer") for child in layers.entries]
-    elif kind == "input" and (columns := node.get("columns")) is not None:
-        children = [_section(child, "column") for child in columns.entries]
-    return Section(name, kind, _detail(entry, kind), Span(entry.start, max(entry.end, at.end)), at, children)
+        children, inner = node.entries, _CHILDREN[entry.key]
+    whole = Span(entry.start, max(entry.end, at.end))
+    return Section(name, kind, _detail(entry, kind), whole, at, [_section(child, inner) for child in children])
 
 
 def _kind_of(entry: Entry) -> str:
@@ -91,10 +86,8 @@ def _detail(entry: Entry, kind: OutlineKind) -> str:
 
 
 # The output shapes of the nodes that an entry of a spec stands for: hints after its line, texts under the mouse.
-_SHOWN = 3
-"""The most shapes that a hint shows."""
-_DEPTH = 40
-"""The deepest nesting of blocks whose outputs are followed."""
+_SHOWN = 3  # the most shapes that a hint shows
+_DEPTH = 40  # the deepest nesting of blocks whose outputs are followed
 
 
 class Hint(NamedTuple):
@@ -135,13 +128,12 @@ def results(analysis: Analysis, node: Node) -> list[Result]:
 
 def _outputs_of_block(analysis: Analysis, block: Scope, instance: str, depth: int) -> list[Value]:
     """Return the outputs of an instance of a block, which may be those of instances in it."""
-    assert block.container is not None
     assert analysis.lowered is not None
     outputs = block.container.get("outputs")
-    names = [] if outputs is None else [outputs, *(entry.node for entry in outputs.entries)]
+    names = [] if outputs is None or depth > _DEPTH else [outputs, *(entry.node for entry in outputs.entries)]
     found: list[Value] = []
     for scalar in names:
-        if scalar.kind != "scalar" or depth > _DEPTH:
+        if scalar.kind != "scalar":
             continue
         name, _, index = scalar.text.partition(":")
         k = int(index) if index.isdecimal() else 0
@@ -149,53 +141,41 @@ def _outputs_of_block(analysis: Analysis, block: Scope, instance: str, depth: in
         symbol = block.nodes.get(name)
         if not values and symbol is not None and (inner := instantiated(analysis, block, symbol.node)) is not None:
             values = _outputs_of_block(analysis, inner, f"{instance}/{name}", depth + 1)
-        if k < len(values):
-            found.append(values[k])
+        found += values[k : k + 1]
     return found
 
 
 def layer_entries(analysis: Analysis) -> Iterator[Entry]:
     """Yield the entries of ``layers``, of the document and of its blocks."""
-    blocks = analysis.root.get("blocks")
-    holders = [analysis.root, *(entry.node for entry in (blocks.entries if blocks is not None else ()))]
-    for holder in holders:
+    for holder in (analysis.root, *(entry.node for entry in analysis.root.below("blocks"))):
         if (layers := holder.get("layers")) is not None and layers.kind == "list":
             yield from layers.entries
 
 
 def shape_hints(analysis: Analysis, start: int, end: int) -> list[Hint]:
     """Return the output shape after the line of each node between two offsets."""
+    text, lowered = analysis.text, analysis.lowered
     hints: list[Hint] = []
     for entry in layer_entries(analysis):
-        if entry.end >= start and entry.start <= end and (text := _hint_of(results(analysis, entry.node))):
-            hints.append(Hint(_place(analysis, entry), text, "the output shape; N is the batch"))
-    inputs = analysis.root.get("inputs")
-    for entry in inputs.entries if inputs is not None else ():
-        if entry.node.find("columns") is None or not (start <= entry.start <= end):
-            continue
-        lowered = analysis.lowered
+        if entry.end >= start and entry.start <= end and (shapes := _shapes_of(results(analysis, entry.node))):
+            at = entry.node.end if entry.node.flow else entry.node.start  # after its bracket, or its first line
+            hints.append(Hint(text.ends[text.line_of(at)], shapes, "the output shape; N is the batch"))
+    for entry in analysis.root.below("inputs"):
         values = None if lowered is None else lowered.outputs.get(str(entry.key))
-        if values:
-            place = analysis.text.ends[analysis.text.line_of(entry.key_end)]
+        if values and start <= entry.start <= end and entry.node.find("columns") is not None:
+            place = text.ends[text.line_of(entry.key_end)]
             hints.append(Hint(place, shape_text(values[0].shape), "the shape of the record; N is the batch"))
     return hints
 
 
-def _place(analysis: Analysis, entry: Entry) -> int:
-    """Return the end of the line after which the shape of an entry stands: of its bracket, or of its first line."""
-    text = analysis.text
-    return text.ends[text.line_of(entry.node.end if entry.node.flow else entry.node.start)]
-
-
-def _hint_of(found: list[Result]) -> str:
+def _shapes_of(found: list[Result]) -> str:
     """Return the shapes of an entry as one text; those of several nodes only once."""
-    known = [" ".join(shape_text(value.shape) for value in values) for _, values in found if values]
-    shapes = list(dict.fromkeys(known))
+    texts = [" ".join(shape_text(value.shape) for value in values) for _, values in found if values]
+    shapes = list(dict.fromkeys(texts))
     return " | ".join(shapes[:_SHOWN]) + (" | …" if len(shapes) > _SHOWN else "")
 
 
-_INSTANCES = 4
-"""The most concrete nodes that a text lists."""
+_INSTANCES = 4  # the most concrete nodes that a text lists
 
 
 class Hover(NamedTuple):
@@ -207,18 +187,16 @@ class Hover(NamedTuple):
 
 def hover(analysis: Analysis, offset: int) -> Hover | None:
     """Return what is known about the word at an offset; None if that is nothing."""
-    at = entry_at(analysis, offset)
     parts: list[str] = []
     span = Span(offset, offset)
-    if at is not None:
+    if (at := entry_at(analysis, offset)) is not None:
         entry, is_key = at
         span = Span(entry.start, entry.key_end) if is_key else Span(entry.node.start, entry.node.end)
         found = occurrence_at(analysis, offset)
-        name = "" if is_key or entry.key != "name" else "name"
         if found is not None:
             span = found.span
             parts.append(_symbol(analysis, found.symbol))
-        if name != "name" and not (found is not None and not is_key):
+        if is_key or (found is None and entry.key != "name"):
             parts.append(_key(entry) if is_key else _value(analysis, entry))
     parts.append(_codes(analysis, offset))
     text = "\n\n".join(part for part in parts if part)
@@ -229,7 +207,6 @@ def hover(analysis: Analysis, offset: int) -> Hover | None:
 
 
 def _symbol(analysis: Analysis, symbol: Symbol) -> str:
-    """Return what a name stands for."""
     if symbol.kind == "node":
         return node_text(analysis, symbol.node)
     if symbol.kind == "block":
@@ -266,24 +243,23 @@ def _result(analysis: Analysis, node: Node, found: Result) -> str:
     cost = analysis.costs.get(found.name)
     if cost is not None and instantiated(analysis, scope_of(analysis, node), node) is None:
         size = cost.trainable + cost.frozen
-        learnt = isinstance(size, LearntSize)
-        parts = ["parameters learnt from the training rows" if learnt else count(size, "parameter")]
-        if cost.frozen and not learnt:
-            parts[0] += f" ({cost.frozen:,} not trained)"
-        if cost.multiply_adds and not learnt:
-            parts.append(f"{cost.multiply_adds:,} multiply-adds per row")
-        lines.append(", ".join(parts))
+        if isinstance(size, LearntSize):
+            lines.append("parameters learnt from the training rows")
+        else:
+            frozen = f" ({cost.frozen:,} not trained)" if cost.frozen else ""
+            adds = f", {cost.multiply_adds:,} multiply-adds per row" if cost.multiply_adds else ""
+            lines.append(f"{count(size, 'parameter')}{frozen}{adds}")
     decl = next((decl for decl in analysis.nodes.get(node.path, ()) if decl.name == found.name), None)
-    if decl is not None and analysis.lowered is not None:
-        refs = [] if None in decl.inputs else decl.operands()
-        inputs = [(operand, analysis.lowered.value(operand) if isinstance(operand, Ref) else None) for operand in refs]
-        known = [_read(operand) + (f" `{shape_text(v.shape)}`" if v is not None else "") for operand, v in inputs]
-        lines += [f"reads {', '.join(known)}"] if known else []
+    if decl is not None and analysis.lowered is not None and None not in decl.inputs:
+        inputs = []
+        for operand in decl.operands():
+            value = analysis.lowered.value(operand) if isinstance(operand, Ref) else None
+            inputs.append(_read(operand) + ("" if value is None else f" `{shape_text(value.shape)}`"))
+        lines += [f"reads {', '.join(inputs)}"] if inputs else []
     return "  \n".join(lines)
 
 
 def _read(operand: Ref | Number | None) -> str:
-    """Return an input as Markdown."""
     if isinstance(operand, Ref):
         return f"`{operand.name}`" + (f":{operand.output}" if operand.output else "")
     return f"`{operand_text(operand)}`"
@@ -302,26 +278,24 @@ def _key(entry: Entry) -> str:
     if field is None:
         schema = grammar.schema_at(entry.node)
         return _described(schema) if schema is not None and "description" in schema else ""
-    if entry.key == "type" and (text := _class(field.schema, entry.node.text)):
-        return text
-    text = _described(field.schema)
-    if entry.node.kind == "scalar" and (of_class := _class(field.schema, entry.node.text)):
+    text, of_class = _described(field.schema), _class(field.schema, entry.node.text)
+    if of_class and entry.key == "type":
+        return of_class
+    if of_class and entry.node.kind == "scalar":
         return f"{text}\n\n{of_class}"
     return _with_words(field.schema, text)
 
 
 def _value(analysis: Analysis, entry: Entry) -> str:
     """Return the meaning of a scalar: of the class that it names, or of the key."""
-    schema = grammar.child(grammar.schema_at(entry.parent), entry)
+    holder = entry.parent
+    schema = grammar.child(grammar.schema_at(holder), entry)
     if schema is None:
         return ""
     text = _class(schema, entry.node.text)
     if entry.key == "type":
-        holder = entry.parent
-        node = (
-            node_text(analysis, holder) if holder.parent is not None and holder.parent.path.endswith("layers") else ""
-        )
-        return f"{text}\n\n---\n\n{node}" if text and node else text or node
+        is_layer = holder.parent is not None and holder.parent.path.endswith("layers")
+        return "\n\n---\n\n".join(part for part in (text, node_text(analysis, holder) if is_layer else "") if part)
     if text and entry.key is None:
         return text
     return f"{_described(schema)}\n\n{text}" if text else _with_words(schema, _described(schema))
@@ -335,16 +309,12 @@ def _described(schema: Schema) -> str:
 
 
 def _class(schema: Schema, name: str) -> str:
-    """Return the meaning of a class that a value names."""
     kind = grammar.kind_of(schema)
-    if kind is None or not name or (text := grammar.names_of(kind).get(name)) is None:
+    text = grammar.names_of(kind).get(name) if kind is not None and name else None
+    if text is None:
         return ""
-    return (
-        f"#### {name}\n\n* `{name}`: {text}" if "\n" not in text and kind not in _TITLED else f"#### {name}\n\n{text}"
-    )
-
-
-_TITLED = ("layer", "cell", "column")
+    is_short = "\n" not in text and kind not in ("layer", "cell", "column")
+    return f"#### {name}\n\n" + (f"* `{name}`: {text}" if is_short else text)
 
 
 def _with_words(schema: Schema, text: str) -> str:
@@ -357,10 +327,7 @@ def _with_words(schema: Schema, text: str) -> str:
 
 def _codes(analysis: Analysis, offset: int) -> str:
     """Return the explanations of the codes of the problems at an offset."""
-    found = [d.code for d in analysis.diagnostics if _covers(place_of(analysis, d), offset)]
+    spans = [(place_of(analysis, d), d.code) for d in analysis.diagnostics]
+    found = [code for at, code in spans if at.start <= offset < max(at.end, at.start + 1)]
     codes = [Code(code) for code in dict.fromkeys(found)]
     return "\n\n".join(f"**{code}** {code.summary}: {code.explanation} {code.remedy}" for code in codes)
-
-
-def _covers(span: Span, offset: int) -> bool:
-    return span.start <= offset < max(span.end, span.start + 1)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal
 
-from graphspec.editor.analysis import Analysis
+from graphspec.editor.analysis import Analysis, entry_at
 from graphspec.editor.document import Edit, Entry, Node, Span
 from graphspec.language.names import is_name
 from graphspec.vocabulary.layers import LAYERS
 
 SymbolKind = Literal["input", "column", "node", "block", "variable", "head"]
 _VARIABLE = re.compile(r"(?<!\$)\$\{\s*([\w.-]+)\s*\}")
-_MAX_SHARES = 20
-"""The most shares of shares that are followed to a block."""
+_MAX_SHARES = 20  # the most shares of shares that are followed to a block
 
 
 class Rejected(Exception):  # noqa: N818 (it is an answer to the user, not a failure)
@@ -24,26 +24,21 @@ class Rejected(Exception):  # noqa: N818 (it is an answer to the user, not a fai
 
 @dataclass(eq=False)
 class Symbol:
-    """What a name stands for.
-
-    Attributes:
-        span: the place of the name where it is declared.
-        node: the mapping of a node, an input or a block; the value of a variable.
-        scope: the scope in which it is declared.
-    """
+    """What a name stands for."""
 
     name: str
     kind: SymbolKind
-    span: Span
-    node: Node
-    scope: Scope
+    span: Span  # the place of the name where it is declared
+    node: Node  # the mapping of a node, an input or a block; the value of a variable
+    scope: Scope  # the scope in which it is declared
 
 
 @dataclass(eq=False)
 class Scope:
     """The names of the document or of a block."""
 
-    is_top: bool
+    container: Node
+    is_top: bool = False
     inputs: dict[str, Symbol] = field(default_factory=dict)
     nodes: dict[str, Symbol] = field(default_factory=dict)
     own_variables: dict[str, Symbol] = field(default_factory=dict)
@@ -51,10 +46,8 @@ class Scope:
     heads: dict[str, Symbol] = field(default_factory=dict)
     blocks: dict[str, Symbol] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
-    container: Node | None = None
 
     def find(self, name: str) -> Symbol | None:
-        """Return the node or the input of a name."""
         return self.nodes.get(name) or self.inputs.get(name)
 
 
@@ -74,9 +67,8 @@ def scopes(analysis: Analysis) -> list[Scope]:
 
 def occurrences(analysis: Analysis) -> list[Occurrence]:
     """Return all places where a symbol is named, declarations included, in their order."""
-    found: list[Occurrence] = analysis.memo(
-        "occurrences", lambda: sorted(_occurrences(analysis), key=lambda found: found.span)
-    )
+    by_span = attrgetter("span")
+    found: list[Occurrence] = analysis.memo("occurrences", lambda: sorted(_occurrences(analysis), key=by_span))
     return found
 
 
@@ -96,16 +88,12 @@ def occurrence_at(analysis: Analysis, offset: int) -> Occurrence | None:
 
 def definition(analysis: Analysis, offset: int) -> Span | None:
     """Return the place where the name at an offset is declared."""
-    found = occurrence_at(analysis, offset)
-    if found is not None:
+    if (found := occurrence_at(analysis, offset)) is not None:
         return found.symbol.span
-    from graphspec.editor.analysis import entry_at
-
-    at = entry_at(analysis, offset)
-    if at is None or analysis.spec is None or at[1]:
+    entry, is_key = entry_at(analysis, offset) or (None, True)
+    if entry is None or analysis.spec is None or is_key:
         return None
-    entry, _ = at  # a node without a name has a default one
-    within = entry.parent.entry if entry.key is None else entry
+    within = entry.parent.entry if entry.key is None else entry  # a node without a name has a default one
     if within is None or within.key not in ("inputs", "share", "layer", "target"):
         return None
     name = entry.node.text.partition(":")[0]
@@ -125,8 +113,7 @@ def references(analysis: Analysis, offset: int, *, declaration: bool = True) -> 
 def rename(analysis: Analysis, offset: int, name: str) -> list[Edit]:
     """Return the edits that give the symbol at an offset another name.
 
-    Raises:
-        Rejected: there is no name at this place, or the new one is not possible.
+    Raises Rejected: there is no name at this place, or the new one is not possible.
     """
     found = occurrence_at(analysis, offset)
     if found is None:
@@ -134,12 +121,12 @@ def rename(analysis: Analysis, offset: int, name: str) -> list[Edit]:
     symbol, scope = found.symbol, found.symbol.scope
     if not is_name(name) and not (symbol.kind == "column" and name):
         raise Rejected(f"'{name}' is no name: it may contain only letters, digits, '_', '-' and '.'")
-    taken = {
+    others: dict[str, Container[str]] = {
         "block": scope.blocks,
         "variable": scope.own_variables,
         "column": {key.partition("/")[2] for key in scope.columns},
-    }.get(symbol.kind, {**scope.inputs, **scope.nodes, **scope.heads})
-    if name != symbol.name and name in taken:
+    }
+    if name != symbol.name and name in others.get(symbol.kind, {**scope.inputs, **scope.nodes, **scope.heads}):
         raise Rejected(f"there is a '{name}' already")
     return [Edit(*span, name) for span in references(analysis, offset)]
 
@@ -149,33 +136,32 @@ def rename(analysis: Analysis, offset: int, name: str) -> list[Edit]:
 
 def _scopes(analysis: Analysis) -> list[Scope]:
     root = analysis.root
-    top = Scope(is_top=True, container=root)
-    for entry in _entries(root.get("inputs")):
+    top = Scope(root, is_top=True)
+    for entry in root.below("inputs"):
         symbol = _declare(analysis, top, top.inputs, entry, "input")
-        for column in _entries(entry.node.get("columns")):
+        for column in entry.node.below("columns") if symbol is not None else ():
             if symbol is not None and (span := key_span(analysis, column)) is not None:
                 name = f"{symbol.name}/{column.key}"
                 top.columns[name] = Symbol(str(column.key), "column", span, column.node, top)
-    _declare_layers(analysis, top, root.get("layers"))
-    for entry in _entries(root.get("vars")):
+    _declare_layers(analysis, top)
+    for entry in root.below("vars"):
         _declare(analysis, top, top.own_variables, entry, "variable")
     top.variables = dict.fromkeys(top.own_variables, "variable")
-    for entry in _entries(root.get("outputs")):
+    for entry in root.below("outputs"):
         if entry.node.find("layer") is not None:
             _declare(analysis, top, top.heads, entry, "head")
     found = [top]
-    for entry in _entries(root.get("blocks")):
-        block = _declare(analysis, top, top.blocks, entry, "block")
-        if block is None:
+    for entry in root.below("blocks"):
+        if _declare(analysis, top, top.blocks, entry, "block") is None:
             continue
-        scope = Scope(is_top=False, container=entry.node, blocks=top.blocks)
+        scope = Scope(entry.node, blocks=top.blocks)
         for scalar in _scalars(entry.node.get("inputs")):
             if (span := _exact(analysis, scalar)) is not None:
                 scope.inputs.setdefault(scalar.text, Symbol(scalar.text, "input", span, scalar, scope))
-        for param in _entries(entry.node.get("params")):
+        for param in entry.node.below("params"):
             _declare(analysis, scope, scope.own_variables, param, "variable")
         scope.variables = top.variables | dict.fromkeys(scope.own_variables, "param")
-        _declare_layers(analysis, scope, entry.node.get("layers"))
+        _declare_layers(analysis, scope)
         found.append(scope)
     return found
 
@@ -189,8 +175,8 @@ def _declare(
     return symbols.setdefault(entry.key, Symbol(entry.key, kind, span, entry.node, scope))
 
 
-def _declare_layers(analysis: Analysis, scope: Scope, layers: Node | None) -> None:
-    for entry in _entries(layers):
+def _declare_layers(analysis: Analysis, scope: Scope) -> None:
+    for entry in scope.container.below("layers"):
         name = entry.node.get("name")
         if name is not None and name.kind == "scalar" and (span := _exact(analysis, name)) is not None:
             scope.nodes.setdefault(name.text, Symbol(name.text, "node", span, entry.node, scope))
@@ -212,86 +198,77 @@ def _exact(analysis: Analysis, scalar: Node) -> Span | None:
     return span if analysis.text.text[span.start : span.end] == scalar.text and "${" not in scalar.text else None
 
 
-def _entries(node: Node | None) -> list[Entry]:
-    return [] if node is None else node.entries
-
-
 def _scalars(node: Node | None) -> list[Node]:
-    """Return a scalar, or the scalars of a list."""
-    if node is None or node.kind == "mapping":
-        return []
-    return [found for found in (node, *(entry.node for entry in node.entries)) if found.kind == "scalar"]
+    nodes = [] if node is None or node.kind == "mapping" else [node, *(entry.node for entry in node.entries)]
+    return [found for found in nodes if found.kind == "scalar"]
 
 
 # References
 
 
 def _occurrences(analysis: Analysis) -> Iterator[Occurrence]:
-    root = analysis.root
-    top, *blocks = scopes(analysis)
-    for scope in (top, *blocks):
-        groups = (scope.inputs, scope.nodes, scope.own_variables, scope.heads)
-        symbols = [symbol for group in groups for symbol in group.values()]
-        symbols += [*scope.columns.values(), *scope.blocks.values()] if scope.is_top else []
-        yield from (Occurrence(symbol, symbol.span) for symbol in symbols)
-        assert scope.container is not None
-        for entry in _entries(scope.container.get("layers")):
+    root, top = analysis.root, scopes(analysis)[0]
+    for scope in scopes(analysis):
+        groups = [scope.inputs, scope.nodes, scope.own_variables, scope.heads]
+        groups += [scope.columns, scope.blocks] if scope.is_top else []
+        yield from (Occurrence(symbol, symbol.span) for group in groups for symbol in group.values())
+        for entry in scope.container.below("layers"):
             yield from _of_layer(analysis, scope, entry.node)
         if not scope.is_top:
-            for scalar in _scalars(scope.container.get("outputs")):
-                yield from _named(analysis, scope, scalar)
-    for entry in _entries(root.get("outputs")):
-        for scalar in _scalars(entry.node.get("target")):
-            yield from _named(analysis, top, scalar)
-        layer = entry.node.get("layer")
-        if layer is not None:
-            for scalar in _scalars(layer):
-                yield from _named(analysis, top, scalar)
-        elif (symbol := top.find(str(entry.key))) is not None and (span := key_span(analysis, entry)) is not None:
-            yield Occurrence(symbol, span)
-    for part in _entries(root.get("data")):
+            yield from _named(analysis, scope, scope.container.get("outputs"))
+    for entry in root.below("outputs"):
+        yield from _named(analysis, top, entry.node.get("target"))
+        if (layer := entry.node.get("layer")) is not None:
+            yield from _named(analysis, top, layer)
+        else:
+            yield from _key_of(analysis, top.find(str(entry.key)), entry)
+    for part in root.below("data"):
         yield from _of_data(analysis, top, part.node)
     yield from _of_variables(analysis)
 
 
+def _key_of(analysis: Analysis, symbol: Symbol | None, entry: Entry) -> Iterator[Occurrence]:
+    """Yield the key of an entry, if it names a symbol."""
+    if symbol is not None and (span := key_span(analysis, entry)) is not None:
+        yield Occurrence(symbol, span)
+
+
 def _of_layer(analysis: Analysis, scope: Scope, node: Node) -> Iterator[Occurrence]:
-    """Yield the names in an entry of ``layers``."""
     kind = node.scalar("type")
     calls = getattr(LAYERS.get(kind), "call_arguments", ()) if kind else ()
     for key in ("inputs", "share", *calls):
-        for scalar in _scalars(node.get(key)):
-            yield from _named(analysis, scope, scalar)
+        yield from _named(analysis, scope, node.get(key))
     block = node.get("block")
     if block is None or block.kind != "scalar" or (symbol := scope.blocks.get(block.text)) is None:
         return
     if (span := _exact(analysis, block)) is not None:
         yield Occurrence(symbol, span)
     definition = next((s for s in scopes(analysis)[1:] if s.container is symbol.node), None)
-    for entry in _entries(node.get("params")):
-        param = None if definition is None else definition.own_variables.get(str(entry.key))
-        if param is not None and (span := key_span(analysis, entry)) is not None:
-            yield Occurrence(param, span)
+    params = {} if definition is None else definition.own_variables
+    for entry in node.below("params"):
+        yield from _key_of(analysis, params.get(str(entry.key)), entry)
 
 
 def _of_data(analysis: Analysis, top: Scope, part: Node) -> Iterator[Occurrence]:
-    """Yield the names in a source of data."""
     for key, symbols in (("inputs", top.inputs), ("targets", {**top.nodes, **top.heads})):
-        for entry in _entries(part.get(key)):
-            symbol = symbols.get(str(entry.key))
-            if symbol is not None and (span := key_span(analysis, entry)) is not None:
-                yield Occurrence(symbol, span)
+        for entry in part.below(key):
+            yield from _key_of(analysis, symbols.get(str(entry.key)), entry)
     stratify = part.get("stratify")
     if stratify is not None and (head := top.heads.get(stratify.text) or top.nodes.get(stratify.text)) is not None:
         yield Occurrence(head, stratify.inner)
 
 
-def _named(analysis: Analysis, scope: Scope, scalar: Node) -> Iterator[Occurrence]:
-    """Yield the symbols in a reference: ``node``, ``node:1``, ``instance/node``, ``record/column``."""
-    span = _exact(analysis, scalar)
-    if span is None:
-        return
-    at, inner, path = span.start, scope, ""
-    for step in scalar.text.partition(":")[0].split("/"):
+def _named(analysis: Analysis, scope: Scope, node: Node | None) -> Iterator[Occurrence]:
+    """Yield the symbols in references, one or a list: ``node``, ``node:1``, ``instance/node``, ``record/column``."""
+    for scalar in _scalars(node):
+        if (span := _exact(analysis, scalar)) is not None:
+            yield from _steps(analysis, scope, scalar.text.partition(":")[0], span.start)
+
+
+def _steps(analysis: Analysis, scope: Scope, reference: str, at: int) -> Iterator[Occurrence]:
+    """Yield the symbols between the slashes of a reference, which begins at an offset."""
+    inner, path = scope, ""
+    for step in reference.split("/"):
         path = f"{path}/{step}" if path else step
         name = step
         symbol = scope.columns.get(path) if inner is scope and "/" in path else inner.find(step)
@@ -320,16 +297,11 @@ def instantiated(analysis: Analysis, scope: Scope, node: Node) -> Scope | None:
 
 
 def _of_variables(analysis: Analysis) -> Iterator[Occurrence]:
-    """Yield the variables in all texts."""
-    source = analysis.text.text
-    if "${" not in source:
-        return
-    top = scopes(analysis)[0]
-    for node in analysis.root.walk():
-        if node.kind != "scalar" or "${" not in node.text:
-            continue
-        scope = scope_of(analysis, node)
-        for match in _VARIABLE.finditer(source, node.start, node.end):
-            symbol = scope.own_variables.get(match[1]) or top.own_variables.get(match[1])
-            if symbol is not None:
-                yield Occurrence(symbol, Span(*match.span(1)))
+    source, top = analysis.text.text, scopes(analysis)[0]
+    for node in analysis.root.walk() if "${" in source else ():
+        if node.kind == "scalar" and "${" in node.text:
+            scope = scope_of(analysis, node)
+            for match in _VARIABLE.finditer(source, node.start, node.end):
+                symbol = scope.own_variables.get(match[1]) or top.own_variables.get(match[1])
+                if symbol is not None:
+                    yield Occurrence(symbol, Span(*match.span(1)))

@@ -21,13 +21,12 @@ from pygls.workspace import TextDocument
 
 from graphspec.base.errors import Diagnostic
 from graphspec.base.version import __version__
-from graphspec.editor import completion, names
-from graphspec.editor import hover as outline
+from graphspec.editor import completion, hover, names
 from graphspec.editor.analysis import Analysis, Shown, shown
 from graphspec.editor.completion import Item
 from graphspec.editor.document import Edit, Encoding, Span
 from graphspec.editor.fixes import fixes
-from graphspec.editor.hover import Hint, Section, hover, shape_hints
+from graphspec.editor.hover import Section
 
 # Paths of files from the addresses that editors use for documents.
 _DRIVE = re.compile(r"/([A-Za-z]):")
@@ -75,131 +74,104 @@ _SYMBOLS = {
     "source": lsp.SymbolKind.File,
     "variable": lsp.SymbolKind.Variable,
 }
+_ERROR, _WARNING = lsp.DiagnosticSeverity.Error, lsp.DiagnosticSeverity.Warning
 
 
-def offset_of(analysis: Analysis, position: lsp.Position, encoding: Encoding) -> int:
-    """Return the offset of a position of an editor."""
-    return analysis.text.offset(position.line, position.character, encoding)
+@dataclass
+class Document:
+    """A document that is open, as it is in the editor now, with its parts in the words of the protocol."""
 
+    uri: str
+    encoding: Encoding  # the units of columns
+    analysis: Analysis
+    version: int | None
+    of_data: list[Diagnostic] = field(default_factory=list)
+    waiting: asyncio.TimerHandle | None = None  # the check that waits for a pause of the keys
 
-def position_of(analysis: Analysis, offset: int, encoding: Encoding) -> lsp.Position:
-    """Return the position of an offset for an editor."""
-    return lsp.Position(*analysis.text.position(offset, encoding))
+    def offset(self, position: lsp.Position) -> int:
+        return self.analysis.text.offset(position.line, position.character, self.encoding)
 
+    def offsets(self, part: lsp.Range) -> tuple[int, int]:
+        return self.offset(part.start), self.offset(part.end)
 
-def range_of(analysis: Analysis, span: Span, encoding: Encoding) -> lsp.Range:
-    """Return a part of a document."""
-    return lsp.Range(*(position_of(analysis, offset, encoding) for offset in span))
+    def position(self, offset: int) -> lsp.Position:
+        return lsp.Position(*self.analysis.text.position(offset, self.encoding))
 
+    def range(self, span: Span) -> lsp.Range:
+        return lsp.Range(self.position(span.start), self.position(span.end))
 
-def text_edits(analysis: Analysis, edits: Iterable[Edit], encoding: Encoding) -> list[lsp.TextEdit]:
-    """Return edits of a document."""
-    return [lsp.TextEdit(range_of(analysis, Span(e.start, e.end), encoding), e.text) for e in edits]
+    def location(self, span: Span) -> lsp.Location:
+        return lsp.Location(self.uri, self.range(span))
 
+    def edits(self, edits: Iterable[Edit]) -> list[lsp.TextEdit]:
+        return [lsp.TextEdit(self.range(Span(e.start, e.end)), e.text) for e in edits]
 
-def diagnostic(analysis: Analysis, uri: str, found: Shown, encoding: Encoding) -> lsp.Diagnostic:
-    """Return a problem, with the other places that it is about."""
-    related = [
-        lsp.DiagnosticRelatedInformation(lsp.Location(uri, range_of(analysis, one.span, encoding)), one.text)
-        for one in found.related
-    ]
-    is_error = found.diagnostic.is_error
-    return lsp.Diagnostic(
-        range=range_of(analysis, found.span, encoding),
-        message=found.message,
-        severity=lsp.DiagnosticSeverity.Error if is_error else lsp.DiagnosticSeverity.Warning,
-        code=str(found.diagnostic.code),
-        source="graphspec",
-        related_information=related or None,
-    )
+    def diagnostic(self, found: Shown) -> lsp.Diagnostic:
+        """Return a problem, with the other places that it is about."""
+        related = [lsp.DiagnosticRelatedInformation(self.location(one.span), one.text) for one in found.related]
+        return lsp.Diagnostic(
+            range=self.range(found.span),
+            message=found.message,
+            severity=_ERROR if found.diagnostic.is_error else _WARNING,
+            code=str(found.diagnostic.code),
+            source="graphspec",
+            related_information=related or None,
+        )
 
+    def item(self, rank: int, item: Item) -> lsp.CompletionItem:
+        """Return a completion; ``rank`` is its position among the others."""
+        quote = self.analysis.text.text[item.edit.start : item.edit.start + 1]
+        return lsp.CompletionItem(
+            label=item.label,
+            kind=_ITEMS[item.kind],
+            detail=item.detail or None,
+            documentation=lsp.MarkupContent(lsp.MarkupKind.Markdown, item.text) if item.text else None,
+            sort_text=f"{item.rank}{rank:05}",
+            filter_text=f"{quote}{item.label}" if quote in ('"', "'") else item.label,
+            text_edit=self.edits([item.edit])[0],
+        )
 
-def item_of(analysis: Analysis, position: int, item: Item, encoding: Encoding) -> lsp.CompletionItem:
-    """Return a completion; ``position`` is that among the others."""
-    quote = analysis.text.text[item.edit.start : item.edit.start + 1]
-    return lsp.CompletionItem(
-        label=item.label,
-        kind=_ITEMS[item.kind],
-        detail=item.detail or None,
-        documentation=lsp.MarkupContent(lsp.MarkupKind.Markdown, item.text) if item.text else None,
-        sort_text=f"{item.rank}{position:05}",
-        filter_text=f"{quote}{item.label}" if quote in ('"', "'") else item.label,
-        text_edit=text_edits(analysis, [item.edit], encoding)[0],
-    )
-
-
-def symbol(analysis: Analysis, found: Section, encoding: Encoding) -> lsp.DocumentSymbol:
-    """Return a part of the outline with its parts."""
-    return lsp.DocumentSymbol(
-        name=found.name,
-        detail=found.detail or None,
-        kind=_SYMBOLS[found.kind],
-        range=range_of(analysis, found.whole, encoding),
-        selection_range=range_of(analysis, found.name_span, encoding),
-        children=[symbol(analysis, child, encoding) for child in found.children],
-    )
-
-
-def inlay_hint(analysis: Analysis, hint: Hint, encoding: Encoding) -> lsp.InlayHint:
-    """Return a shape after a line."""
-    return lsp.InlayHint(
-        position_of(analysis, hint.offset, encoding),
-        hint.text,
-        kind=lsp.InlayHintKind.Type,
-        padding_left=True,
-        tooltip=hint.meaning,
-    )
+    def symbol(self, found: Section) -> lsp.DocumentSymbol:
+        return lsp.DocumentSymbol(
+            name=found.name,
+            detail=found.detail or None,
+            kind=_SYMBOLS[found.kind],
+            range=self.range(found.whole),
+            selection_range=self.range(found.name_span),
+            children=[self.symbol(child) for child in found.children],
+        )
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DELAY = 0.15
-"""Seconds without a key after which a changed document is checked."""
+DELAY = 0.15  # seconds without a key after which a changed document is checked
 _REQUEST_FAILED = -32803
-_TRIGGERS = [" ", "{", "[", '"', "$"]
-
-
-@dataclass
-class _Open:
-    """A document that is open: its last version, and the check that waits for a pause of the keys."""
-
-    analysis: Analysis
-    version: int | None
-    of_data: list[Diagnostic] = field(default_factory=list)
-    waiting: asyncio.TimerHandle | None = None
 
 
 class Server(LanguageServer):
     """A server for specs.
 
-    Args:
-        data: whether data files are read and checked, too, when a document is opened and when it is saved.
+    ``data``: whether data files are read and checked, too, when a document is opened and when it is saved.
     """
 
     def __init__(self, *, data: bool = False) -> None:
         kind = lsp.TextDocumentSyncKind.Full
         super().__init__("graphspec", __version__, text_document_sync_kind=kind)
-        self.data = data
-        self.shapes = True
-        self.asked_to_end = False
-        self.documents: dict[str, _Open] = {}
+        self.data, self.shapes, self.asked_to_end = data, True, False
+        self.documents: dict[str, Document] = {}
 
-    def document(self, uri: str) -> _Open:
+    def document(self, uri: str) -> Document:
         """Return a document as it is in the editor now; an empty one that it has not opened: no file is read for it."""
         source = self.workspace.text_documents.get(unquote(uri)) or TextDocument(uri, "")
-        known = self.documents.get(uri)
-        if known is None:
-            known = self.documents[uri] = _Open(Analysis(source.source, path_of(uri)), source.version)
-        elif known.analysis.text.text != source.source:
-            known.analysis, known.of_data = Analysis(source.source, path_of(uri)), []
-        known.version = source.version
-        return known
-
-    def analysis(self, uri: str) -> Analysis | None:
-        """Return what is known of a document; None if it is not a spec."""
-        found = self.document(uri).analysis
-        return found if found.is_spec else None
+        found = self.documents.get(uri)
+        if found is None:
+            analysis = Analysis(source.source, path_of(uri))
+            found = self.documents[uri] = Document(uri, self.encoding, analysis, source.version)
+        elif found.analysis.text.text != source.source:
+            found.analysis, found.of_data = Analysis(source.source, path_of(uri)), []
+        found.version = source.version
+        return found
 
     @property
     def encoding(self) -> Encoding:
@@ -207,14 +179,11 @@ class Server(LanguageServer):
         value = str(getattr(self.workspace.position_encoding, "value", self.workspace.position_encoding))
         return "utf-8" if value == "utf-8" else "utf-32" if value == "utf-32" else "utf-16"
 
-    # Diagnostics
-
     def publish(self, uri: str) -> None:
-        """Check a document and show its problems."""
         document = self.document(uri)
         analysis = document.analysis
         found = shown(analysis, [*analysis.diagnostics, *document.of_data]) if analysis.is_spec else []
-        diagnostics = [diagnostic(analysis, uri, one, self.encoding) for one in found]
+        diagnostics = [document.diagnostic(one) for one in found]
         self.text_document_publish_diagnostics(lsp.PublishDiagnosticsParams(uri, diagnostics, document.version))
 
     def publish_later(self, uri: str) -> None:
@@ -226,19 +195,21 @@ class Server(LanguageServer):
 
     async def publish_with_data(self, uri: str) -> None:
         """Check a document, and then its data files if that is wanted, in a thread."""
-        self.publish(uri)
-        document = self.document(uri)
-        analysis = document.analysis
-        if not self.data or not analysis.is_spec or analysis.checked.errors:
-            return
-        known = set(analysis.diagnostics)
-        found = await asyncio.get_running_loop().run_in_executor(None, _logged(_of_data), analysis)
-        if self.documents.get(uri) is document and document.analysis is analysis:
-            document.of_data = [d for d in found or () if d not in known]
+        try:
             self.publish(uri)
+            document = self.document(uri)
+            analysis = document.analysis
+            if not self.data or not analysis.is_spec or analysis.checked.errors:
+                return
+            before = set(analysis.diagnostics)
+            found = await asyncio.get_running_loop().run_in_executor(None, _logged(_of_data), analysis)
+            if self.documents.get(uri) is document and document.analysis is analysis:
+                document.of_data = [d for d in found or () if d not in before]
+                self.publish(uri)
+        except Exception:
+            traceback.print_exc(file=sys.stderr)
 
     def close(self, uri: str) -> None:
-        """Forget a document, and take its problems away."""
         document = self.documents.pop(uri, None)
         if document is not None and document.waiting is not None:
             document.waiting.cancel()
@@ -295,9 +266,8 @@ def make_server(*, data: bool = False) -> Server:
     """Return a server with all its features."""
     server = Server(data=data)
     _add_documents(server)
-    _add_texts(server)
-    _add_names(server)
-    _add_fixes(server)
+    for method, answer in _ANSWERS.items():
+        _add_answer(server, method, answer)
     return server
 
 
@@ -317,11 +287,11 @@ def _add_documents(server: Server) -> None:
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
     async def opened(params: lsp.DidOpenTextDocumentParams) -> None:
-        await _safely(server, params.text_document.uri)
+        await server.publish_with_data(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
     async def saved(params: lsp.DidSaveTextDocumentParams) -> None:
-        await _safely(server, params.text_document.uri)
+        await server.publish_with_data(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
     @_logged
@@ -338,144 +308,114 @@ def _add_documents(server: Server) -> None:
         """Do nothing: the options of ``initialize`` hold until the server ends."""
 
 
-async def _safely(server: Server, uri: str) -> None:
-    try:
-        await server.publish_with_data(uri)
-    except Exception:
-        traceback.print_exc(file=sys.stderr)
-
-
 def _setting(options: Any, key: str, default: bool) -> bool:
     value = options.get(key, default) if isinstance(options, dict) else getattr(options, key, default)
     return value if isinstance(value, bool) else default
 
 
-def _add_texts(server: Server) -> None:
-    """Add what is shown at a place: completions, texts under the mouse, shapes, the outline."""
+# The answers to questions about a document: what is shown at a place, what concerns names, and quick fixes.
+_Answer = Callable[[Document, Any], Any]
 
-    @server.feature(lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(trigger_characters=_TRIGGERS))
-    @_logged
-    def complete(params: lsp.CompletionParams) -> lsp.CompletionList | None:
-        analysis = server.document(params.text_document.uri).analysis
-        found = completion.complete(analysis, offset_of(analysis, params.position, server.encoding))
-        return lsp.CompletionList(False, [item_of(analysis, k, item, server.encoding) for k, item in enumerate(found)])
 
-    @server.feature(lsp.TEXT_DOCUMENT_HOVER)
-    @_logged
-    def show(params: lsp.HoverParams) -> lsp.Hover | None:
-        analysis = server.analysis(params.text_document.uri)
-        found = None if analysis is None else hover(analysis, offset_of(analysis, params.position, server.encoding))
-        if analysis is None or found is None:
-            return None
-        return lsp.Hover(
-            lsp.MarkupContent(lsp.MarkupKind.Markdown, found.text), range_of(analysis, found.span, server.encoding)
+def _complete(document: Document, params: lsp.CompletionParams) -> lsp.CompletionList:
+    found = completion.complete(document.analysis, document.offset(params.position))
+    return lsp.CompletionList(False, [document.item(k, item) for k, item in enumerate(found)])
+
+
+def _hover(document: Document, params: lsp.HoverParams) -> lsp.Hover | None:
+    found = hover.hover(document.analysis, document.offset(params.position))
+    if found is None:
+        return None
+    return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, found.text), document.range(found.span))
+
+
+def _shapes(document: Document, params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
+    return [
+        lsp.InlayHint(
+            document.position(hint.offset),
+            hint.text,
+            kind=lsp.InlayHintKind.Type,
+            padding_left=True,
+            tooltip=hint.meaning,
         )
+        for hint in hover.shape_hints(document.analysis, *document.offsets(params.range))
+    ]
 
-    @server.feature(lsp.TEXT_DOCUMENT_INLAY_HINT)
-    @_logged
-    def inlay(params: lsp.InlayHintParams) -> list[lsp.InlayHint] | None:
-        analysis = server.analysis(params.text_document.uri)
-        if analysis is None or not server.shapes:
-            return None
-        start, end = (offset_of(analysis, at, server.encoding) for at in (params.range.start, params.range.end))
-        return [inlay_hint(analysis, hint, server.encoding) for hint in shape_hints(analysis, start, end)]
 
-    @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-    @_logged
-    def symbols(params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol] | None:
-        analysis = server.analysis(params.text_document.uri)
-        return (
-            None if analysis is None else [symbol(analysis, one, server.encoding) for one in outline.outline(analysis)]
+def _outline(document: Document, params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
+    return [document.symbol(one) for one in hover.outline(document.analysis)]
+
+
+def _definition(document: Document, params: lsp.DefinitionParams) -> lsp.Location | None:
+    span = names.definition(document.analysis, document.offset(params.position))
+    return None if span is None else document.location(span)
+
+
+def _references(document: Document, params: lsp.ReferenceParams) -> list[lsp.Location]:
+    offset, declared = document.offset(params.position), params.context.include_declaration
+    return [document.location(span) for span in names.references(document.analysis, offset, declaration=declared)]
+
+
+def _highlights(document: Document, params: lsp.DocumentHighlightParams) -> list[lsp.DocumentHighlight]:
+    found = names.references(document.analysis, document.offset(params.position))
+    return [lsp.DocumentHighlight(document.range(span)) for span in found]
+
+
+def _before_rename(document: Document, params: lsp.PrepareRenameParams) -> lsp.PrepareRenamePlaceholder | None:
+    found = names.occurrence_at(document.analysis, document.offset(params.position))
+    return None if found is None else lsp.PrepareRenamePlaceholder(document.range(found.span), found.symbol.name)
+
+
+def _rename(document: Document, params: lsp.RenameParams) -> lsp.WorkspaceEdit:
+    try:
+        found = names.rename(document.analysis, document.offset(params.position), params.new_name)
+    except names.Rejected as error:
+        raise JsonRpcException(str(error), _REQUEST_FAILED) from None
+    return lsp.WorkspaceEdit({document.uri: document.edits(found)})
+
+
+def _fixes(document: Document, params: lsp.CodeActionParams) -> list[lsp.CodeAction] | None:
+    if params.context.only and lsp.CodeActionKind.QuickFix not in params.context.only:
+        return None
+    start, end = document.offsets(params.range)
+    return [
+        lsp.CodeAction(
+            title=one.title,
+            kind=lsp.CodeActionKind.QuickFix,
+            diagnostics=[document.diagnostic(problem)],
+            is_preferred=k == 0,
+            edit=lsp.WorkspaceEdit({document.uri: document.edits(one.edits)}),
         )
+        for problem in shown(document.analysis)
+        if problem.span.start <= end and start <= problem.span.end
+        for k, one in enumerate(fixes(document.analysis, problem.diagnostic))
+    ]
 
 
-def _add_names(server: Server) -> None:
-    """Add what concerns names: definitions, references, highlights, new names."""
+_ANSWERS: dict[str, _Answer] = {
+    lsp.TEXT_DOCUMENT_COMPLETION: _complete,
+    lsp.TEXT_DOCUMENT_HOVER: _hover,
+    lsp.TEXT_DOCUMENT_INLAY_HINT: _shapes,
+    lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL: _outline,
+    lsp.TEXT_DOCUMENT_DEFINITION: _definition,
+    lsp.TEXT_DOCUMENT_REFERENCES: _references,
+    lsp.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: _highlights,
+    lsp.TEXT_DOCUMENT_PREPARE_RENAME: _before_rename,
+    lsp.TEXT_DOCUMENT_RENAME: _rename,
+    lsp.TEXT_DOCUMENT_CODE_ACTION: _fixes,
+}
+_OPTIONS = {
+    lsp.TEXT_DOCUMENT_COMPLETION: lsp.CompletionOptions(trigger_characters=[" ", "{", "[", '"', "$"]),
+    lsp.TEXT_DOCUMENT_CODE_ACTION: lsp.CodeActionOptions(code_action_kinds=[lsp.CodeActionKind.QuickFix]),
+}
 
-    @server.feature(lsp.TEXT_DOCUMENT_DEFINITION)
+
+def _add_answer(server: Server, method: str, answer: _Answer) -> None:
+    """Let a server answer questions about specs; of other documents only completion, which may begin one."""
+
+    @server.feature(method, _OPTIONS.get(method))
     @_logged
-    def define(params: lsp.DefinitionParams) -> lsp.Location | None:
-        uri = params.text_document.uri
-        analysis = server.analysis(uri)
-        span = (
-            None
-            if analysis is None
-            else names.definition(analysis, offset_of(analysis, params.position, server.encoding))
-        )
-        return (
-            None if analysis is None or span is None else lsp.Location(uri, range_of(analysis, span, server.encoding))
-        )
-
-    @server.feature(lsp.TEXT_DOCUMENT_REFERENCES)
-    @_logged
-    def refer(params: lsp.ReferenceParams) -> list[lsp.Location] | None:
-        uri = params.text_document.uri
-        analysis = server.analysis(uri)
-        if analysis is None:
-            return None
-        at, declared = offset_of(analysis, params.position, server.encoding), params.context.include_declaration
-        found = names.references(analysis, at, declaration=declared)
-        return [lsp.Location(uri, range_of(analysis, span, server.encoding)) for span in found]
-
-    @server.feature(lsp.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT)
-    @_logged
-    def highlight(params: lsp.DocumentHighlightParams) -> list[lsp.DocumentHighlight] | None:
-        analysis = server.analysis(params.text_document.uri)
-        if analysis is None:
-            return None
-        found = names.references(analysis, offset_of(analysis, params.position, server.encoding))
-        return [lsp.DocumentHighlight(range_of(analysis, span, server.encoding)) for span in found]
-
-    @server.feature(lsp.TEXT_DOCUMENT_PREPARE_RENAME)
-    @_logged
-    def prepare(params: lsp.PrepareRenameParams) -> lsp.PrepareRenamePlaceholder | None:
-        analysis = server.analysis(params.text_document.uri)
-        found = (
-            None
-            if analysis is None
-            else names.occurrence_at(analysis, offset_of(analysis, params.position, server.encoding))
-        )
-        if analysis is None or found is None:
-            return None
-        return lsp.PrepareRenamePlaceholder(range_of(analysis, found.span, server.encoding), found.symbol.name)
-
-    @server.feature(lsp.TEXT_DOCUMENT_RENAME)
-    @_logged
-    def rename(params: lsp.RenameParams) -> lsp.WorkspaceEdit | None:
-        uri = params.text_document.uri
-        analysis = server.analysis(uri)
-        if analysis is None:
-            return None
-        try:
-            found = names.rename(analysis, offset_of(analysis, params.position, server.encoding), params.new_name)
-        except names.Rejected as error:
-            raise JsonRpcException(str(error), _REQUEST_FAILED) from None
-        return lsp.WorkspaceEdit({uri: text_edits(analysis, found, server.encoding)})
-
-
-def _add_fixes(server: Server) -> None:
-    """Add quick fixes."""
-
-    @server.feature(
-        lsp.TEXT_DOCUMENT_CODE_ACTION, lsp.CodeActionOptions(code_action_kinds=[lsp.CodeActionKind.QuickFix])
-    )
-    @_logged
-    def fix(params: lsp.CodeActionParams) -> list[lsp.CodeAction] | None:
-        uri = params.text_document.uri
-        analysis = server.analysis(uri)
-        only = params.context.only
-        if analysis is None or (only and lsp.CodeActionKind.QuickFix not in only):
-            return None
-        start, end = (offset_of(analysis, at, server.encoding) for at in (params.range.start, params.range.end))
-        return [
-            lsp.CodeAction(
-                title=one.title,
-                kind=lsp.CodeActionKind.QuickFix,
-                diagnostics=[diagnostic(analysis, uri, problem, server.encoding)],
-                is_preferred=k == 0,
-                edit=lsp.WorkspaceEdit({uri: text_edits(analysis, one.edits, server.encoding)}),
-            )
-            for problem in shown(analysis)
-            if problem.span.start <= end and start <= problem.span.end
-            for k, one in enumerate(fixes(analysis, problem.diagnostic))
-        ]
+    def answered(params: Any) -> Any:
+        document = server.document(params.text_document.uri)
+        wanted = server.shapes or answer is not _shapes
+        return answer(document, params) if wanted and (answer is _complete or document.analysis.is_spec) else None

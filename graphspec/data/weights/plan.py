@@ -20,19 +20,16 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ProblemError, SpecError, UsageError, did_you_mean
 from graphspec.base.text import count, shell
-from graphspec.data.weights.ways import IGNORED, Recipe, Way, Weight, matches, names_in, stars, ways
+from graphspec.data.weights.ways import IGNORED, Recipe, Way, Weight, matches, names_in, ways
 from graphspec.graph.ir.dims import show
 
 if TYPE_CHECKING:
-    from graphspec.base.errors import Mark
     from graphspec.data.weights.ways import Source
     from graphspec.graph.ir.graph import Graph
     from graphspec.language.declarations import NodeDecl, Spec, WeightFile
-    from graphspec.language.tree import Tree
 
 # Open a file of weights: what it holds, and why others are refused.
-WEIGHTS = "weights.safetensors"
-"""The file of a run that has its weights."""
+WEIGHTS = "weights.safetensors"  # the file of a run that has its weights
 _ANY = "name a file .safetensors or .npz, or a run directory"
 _TORCH = (
     'import torch, safetensors.torch as s; d = torch.load({old}, map_location="cpu", weights_only=True); '
@@ -61,26 +58,19 @@ _CONVERTED = {
 
 @dataclass(frozen=True)
 class Contents:
-    """The arrays of a file.
+    """The arrays of a file."""
 
-    Attributes:
-        path: the file, of a run the one with its weights.
-        arrays: their descriptions by name; of an array with an unknown dtype, the dtype.
-    """
-
-    path: Path
-    arrays: Mapping[str, ArrayFile | str]
+    path: Path  # the file, of a run the one with its weights
+    arrays: Mapping[str, ArrayFile | str]  # their descriptions by name; of an array with an unknown dtype, the dtype
     state: tuple[int, int]
 
     def unchanged(self) -> bool:
-        """Return whether the file is the one that was described."""
         try:
             return _state(self.path) == self.state
         except OSError:
             return False
 
     def sha256(self) -> str:
-        """Return the hash of the file."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -88,35 +78,33 @@ class Contents:
 def open_weights(path: Path) -> Contents:
     """Return what a file, or the weights of a run, holds; only descriptions are read.
 
-    Raises:
-        ProblemError: GS501, it cannot be read, or has another format; GS504, it contains Python objects.
+    Raises ProblemError: GS501, it cannot be read, or has another format; GS504, it contains Python objects.
     """
-    name = path.name.lower()
     try:
         if "\0" in str(path):
-            raise ProblemError(Code.UNREADABLE_FILE, "is not a name of a file", hint=_ANY)
+            raise _unreadable("is not a name of a file")
         if path.is_dir():
-            return _of_run(path)
+            weights = path / WEIGHTS
+            if not weights.is_file():
+                begun = (path / "spec.json").is_file()
+                what = "has not written its weights yet" if begun else "is not a run directory"
+                raise _unreadable(f"{what}: it has no {WEIGHTS}")
+            return _contents(weights, _state(weights))
         if (known := _CONVERTED.get(path.suffix.lower())) is not None:
-            raise ProblemError(Code.UNREADABLE_FILE, f"is {known[0]}", hint=_conversion(path, known[1]))
-        if path.exists() and not path.is_file():
-            raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=_ANY)
-        if not path.exists():
-            raise ProblemError(Code.UNREADABLE_FILE, "does not exist", hint=f"{_ANY}; names are relative to the spec")
-        if not name.endswith((".safetensors", ".npz")):
-            raise ProblemError(Code.UNREADABLE_FILE, "is no file of weights", hint=_ANY)
+            raise _unreadable(f"is {known[0]}", _conversion(path, known[1]))
+        if not path.is_file():
+            exists = path.exists()
+            hint = _ANY if exists else f"{_ANY}; names are relative to the spec"
+            raise _unreadable("is not a file" if exists else "does not exist", hint)
+        if not path.name.lower().endswith((".safetensors", ".npz")):
+            raise _unreadable("is no file of weights")
         return _contents(path, _state(path))
     except OSError as error:
-        text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
-        raise ProblemError(Code.UNREADABLE_FILE, text, hint=_ANY) from None
+        raise _unreadable(f"cannot be read: {(error.strerror or type(error).__name__).lower()}") from None
 
 
-def _of_run(path: Path) -> Contents:
-    weights = path / WEIGHTS
-    if not weights.is_file():
-        what = "has not written its weights yet" if (path / "spec.json").is_file() else "is not a run directory"
-        raise ProblemError(Code.UNREADABLE_FILE, f"{what}: it has no {WEIGHTS}", hint=_ANY)
-    return _contents(weights, _state(weights))
+def _unreadable(what: str, hint: str = _ANY) -> ProblemError:
+    return ProblemError(Code.UNREADABLE_FILE, what, hint=hint)
 
 
 def _conversion(path: Path, line: str) -> str:
@@ -146,10 +134,11 @@ _MOST = 10  # problems of a file that are reported one by one
 _OF_TORCH = (".weight", ".running_mean", ".in_proj_weight", ".weight_ih_l0")
 
 
-def _at(file: WeightFile, *keys: str) -> Tree:
-    """Return the value at ``keys`` of a file's mapping; the whole value if it is not there."""
+def _problem(file: WeightFile, text: str, hint: str, *keys: str | int, code: Code = Code.WEIGHTS_MISSING) -> Diagnostic:
+    """Return a problem at the value at ``keys`` of a file's mapping; at the whole value if it is not there."""
     assert file.tree is not None
-    return file.tree.find(keys)[0] or file.tree
+    at = file.tree.find(keys)[0] or file.tree
+    return Diagnostic.at(at.mark, code, text, path=at.path, hint=hint)
 
 
 def listed(names: Sequence[str], most: int = _NAMED) -> str:
@@ -161,23 +150,14 @@ def listed(names: Sequence[str], most: int = _NAMED) -> str:
 def missing(
     file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], size: int, free: Sequence[str]
 ) -> list[Diagnostic]:
-    """Return the problem of weights that a file lacks.
-
-    Args:
-        size: how many weights the file is for.
-        free: its arrays that no other weight needs.
-    """
+    """Return the problem of weights that a file lacks, which is for ``size`` weights; ``free``: arrays that none needs."""
     names = [weight.name for weight, _ in absent]
-    every = len(absent) == size
-    text = f"'{file.file}' lacks {'all' if every and size > 1 else ''} {count(size, 'weight')}".replace("  ", " ")
-    if not every:
-        text = f"'{file.file}' lacks {len(absent)} of {count(size, 'weight')}"
-    text += f": {listed(names)}"
+    some = f"{len(absent)} of " if len(absent) < size else "all " if size > 1 else ""
+    text = f"'{file.file}' lacks {some}{count(size, 'weight')}: {listed(names)}"
     wanted = next((w for _, w in absent if w), [])
     if wanted and wanted[0] != names[0]:
         text += f" (looked for '{wanted[0]}')"
-    at = _at(file, "file")
-    return [Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=_way_out(file, absent, free))]
+    return [_problem(file, text, _way_out(file, absent, free), "file")]
 
 
 def _way_out(file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], free: Sequence[str]) -> str:
@@ -185,16 +165,21 @@ def _way_out(file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], free:
     if file.layout == "keras" and any(name.endswith(_OF_TORCH) for name in free):
         return "its names are PyTorch's: write `layout: torch`"
     weight, wanted = absent[0]
+    if not wanted and file.layout == "torch" and weight.node.type == "GRU":
+        return "PyTorch's GRU is `reset_after: true` here"
+    nodes = list(dict.fromkeys(weight.node.name for weight, _ in absent))
+    patterns = ", ".join(f"{node}/*" for node in nodes) if len(nodes) <= 2 else "'*'"
+    start = f"`allow_missing: [{patterns}]`"
     if not wanted:
-        if file.layout == "torch" and weight.node.type == "GRU":
-            return "PyTorch's GRU is `reset_after: true` here"
-        return f"PyTorch has no such weight: start it new, `allow_missing: [{_pattern(absent)}]`"
-    similar = _similar(wanted[0], free)
-    if similar is not None:
-        return f"the file has '{similar}': say so in `map`, or start new with `allow_missing: [{_pattern(absent)}]`"
-    new = f"start new with `allow_missing: [{_pattern(absent)}]`"
-    quoted = [f"'{name}'" for name in free]
-    return f"the file has {listed(quoted, 3)}: give their names in `map`, or {new}" if free else new
+        return f"PyTorch has no such weight: start it new, {start}"
+    if (similar := _similar(wanted[0], free)) is not None:
+        return f"the file has '{similar}': say so in `map`, or start new with {start}"
+    names = listed([f"'{name}'" for name in free], 3)
+    return (
+        f"the file has {names}: give their names in `map`, or start new with {start}"
+        if free
+        else f"start new with {start}"
+    )
 
 
 def _similar(wanted: str, names: Collection[str]) -> str | None:
@@ -204,22 +189,18 @@ def _similar(wanted: str, names: Collection[str]) -> str | None:
     return ends[0] if ends else None if close is None else close.split("'")[1]
 
 
-def _pattern(absent: Sequence[tuple[Weight, list[str]]]) -> str:
-    """Return patterns of all weights that are absent, as a spec lists them."""
-    nodes = list(dict.fromkeys(weight.node.name for weight, _ in absent))
-    return ", ".join(f"{node}/*" for node in nodes) if len(nodes) <= 2 else "'*'"
-
-
 def other_shape(file: WeightFile, weight: Weight, source: Source, name: str, array: ArrayFile) -> Diagnostic:
     """Return the problem of an array with another shape, at the node that needs it."""
     node = weight.node
-    text = f"{node.type} '{node.name}' needs `{weight.role}` of shape {show(weight.shape)}"
-    text += f", {show(source.shape)} in the file" if source.shape != weight.shape else ""
+    in_file = f", {show(source.shape)} in the file" if source.shape != weight.shape else ""
+    text = f"{node.type} '{node.name}' needs `{weight.role}` of shape {show(weight.shape)}{in_file}"
     text += f", but '{name}' of '{file.file}' has shape {show(array.shape)}"
-    turned = file.layout == "keras" and len(array.shape) == 2 and array.shape[::-1] == weight.shape
-    hint = "the file has PyTorch's layout: write `layout: torch`" if turned else _sizes(weight, source, array)
-    hint += f", or start it new: `allow_missing: [{node.name}/*]`" if not turned else ""
-    mark, path = _mark_of(weight)
+    if file.layout == "keras" and len(array.shape) == 2 and array.shape[::-1] == weight.shape:
+        hint = "the file has PyTorch's layout: write `layout: torch`"
+    else:
+        hint = f"{_sizes(weight, source, array)}, or start it new: `allow_missing: [{node.name}/*]`"
+    tree = node.tree.get("units") or node.tree.get("filters")
+    mark, path = (node.mark, node.tree.path) if tree is None else (tree.mark, tree.path)
     return Diagnostic.at(mark, Code.WEIGHT_SHAPE, text, path=path, hint=hint)
 
 
@@ -238,19 +219,12 @@ def _sizes(weight: Weight, source: Source, array: ArrayFile) -> str:
     return "give the layer the sizes of the file"
 
 
-def _mark_of(weight: Weight) -> tuple[Mark, str]:
-    node = weight.node
-    tree = node.tree.get("units") or node.tree.get("filters") or node.tree
-    return (node.mark, node.tree.path) if tree is node.tree else (tree.mark, tree.path)
-
-
 def other_kind(file: WeightFile, weight: Weight, name: str, array: ArrayFile | str) -> Diagnostic:
     """Return the problem of an array whose values are no floats."""
     kind = array.dtype if isinstance(array, ArrayFile) else array
     text = f"'{name}' of '{file.file}' has values of dtype {kind}, but '{weight.name}' is float"
     hint = "save it as float32; files with quantized weights must be converted first"
-    at = _at(file, "file")
-    return Diagnostic.at(at.mark, Code.LOSSY_CONVERSION, text, path=at.path, hint=hint)
+    return _problem(file, text, hint, "file", code=Code.LOSSY_CONVERSION)
 
 
 def too_many(found: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -264,33 +238,24 @@ def too_many(found: Sequence[Diagnostic]) -> list[Diagnostic]:
 def unmatched(file: WeightFile, names: Sequence[str]) -> list[Diagnostic]:
     """Return the problems of patterns that no weight matches."""
     found = []
-    forms = [form for name in names for form in ([name, name[len(file.node) + 1 :]] if file.node else [name])]
+    forms = [form for name in names for form in _forms(file, name)]
     used = {form.pattern for name in names for form in names_in(file, name)}
+    # an earlier pattern may have taken all weights that a pattern matches: it is superfluous, not wrong
+    begins = ["/".join(parts[: k + 1]) for form in forms for parts in [form.split("/")] for k in range(len(parts))]
     for ours, _ in file.map:
-        if ours not in used and not _hidden(ours, forms):
-            at = _at(file, "map", ours)
+        if ours not in used and not any(matches(ours, begin) for begin in begins):
             text = f"`map` has the pattern '{ours}', which matches no weight"
-            found.append(
-                Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=_near(ours, names, True))
-            )
+            found.append(_problem(file, text, _near(ours, names, True), "map", ours))
     for k, pattern in enumerate(file.allow_missing):
-        if not any(stars(pattern, form) is not None for form in forms):
-            at = _at(file, "allow_missing")
-            at = at.value[k] if isinstance(at.value, list) else at
+        if not any(matches(pattern, form) for form in forms):
             text = f"`allow_missing` has the pattern '{pattern}', which matches no weight"
-            hint = _near(pattern, names, False)
-            found.append(Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=hint))
+            place = ("allow_missing", k)
+            is_item = file.tree is not None and file.tree.find(place)[0] is not None
+            found.append(_problem(file, text, _near(pattern, names, False), *(place if is_item else place[:1])))
     return found
 
 
-def _hidden(pattern: str, names: Sequence[str]) -> bool:
-    """Return whether an earlier pattern took all weights that a pattern matches: it is superfluous, not wrong."""
-    parts = [name.split("/") for name in names]
-    return any(stars(pattern, "/".join(p[:k])) is not None for p in parts for k in range(1, len(p) + 1))
-
-
 def _near(pattern: str, names: Sequence[str], nodes: bool) -> str:
-    """Return a hint for a pattern that matches nothing."""
     if not names:
         return "the network has no weights there"
     known = [name.rpartition("/")[0] for name in names] if nodes and "*" not in pattern else []
@@ -301,15 +266,12 @@ def _near(pattern: str, names: Sequence[str], nodes: bool) -> str:
 
 def nothing_taken(file: WeightFile, weights: Sequence[Weight]) -> list[Diagnostic]:
     """Return the problem of a file that gives nothing."""
-    at = _at(file, "file")
-    if not weights:
-        subject = f"'{file.node}'" if file.node else "the network"
-        text = f"{subject} has no weights that '{file.file}' could give"
-        hint = "remove it" if not file.node else "write it at a node with weights of its own"
-    else:
+    if weights:
         text = f"'{file.file}' gives none of {count(len(weights), 'weight')}: `allow_missing` covers all of them"
-        hint = "give the names of the file in `map`"
-    return [Diagnostic.at(at.mark, Code.WEIGHTS_MISSING, text, path=at.path, hint=hint)]
+        return [_problem(file, text, "give the names of the file in `map`", "file")]
+    subject = f"'{file.node}'" if file.node else "the network"
+    text = f"{subject} has no weights that '{file.file}' could give"
+    return [_problem(file, text, "write it at a node with weights of its own" if file.node else "remove it", "file")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +285,7 @@ class Taken:
     def values(self) -> Array:
         """Return the weight's values, which are read now.
 
-        Raises:
-            ProblemError: they cannot be read, or are not finite.
+        Raises ProblemError: they cannot be read, or are not finite.
         """
         made = self.recipe.convert([converted(array.read(), "float32") for _, array in self.arrays])
         return np.ascontiguousarray(made).reshape(self.weight.shape)
@@ -332,20 +293,19 @@ class Taken:
 
 @dataclass(slots=True)
 class FilePlan:
-    """What one file gives.
-
-    Attributes:
-        new: the weights that it does not give, and why, in a few words.
-        left_over: the arrays that no weight needs.
-        size: how many weights it is for.
-    """
+    """What one file gives."""
 
     file: WeightFile
     contents: Contents
-    size: int
+    size: int  # how many weights it is for
     taken: list[Taken] = field(default_factory=list)
-    new: dict[str, str] = field(default_factory=dict)
-    left_over: list[str] = field(default_factory=list)
+    new: dict[str, str] = field(default_factory=dict)  # the weights that it does not give, and why, in a few words
+    left_over: list[str] = field(default_factory=list)  # the arrays that no weight needs
+
+    def free(self) -> list[str]:
+        """Return the arrays that no weight has taken."""
+        used = {name for taken in self.taken for name, _ in taken.arrays}
+        return [name for name in self.contents.arrays if name not in used]
 
     def report(self, sha256: str = "") -> InitialWeights:
         """Return what the file gives; ``sha256`` is its hash if it was read."""
@@ -355,9 +315,8 @@ class FilePlan:
     def values(self) -> Iterator[tuple[str, Array]]:
         """Yield the weights that the file gives, one after the other.
 
-        Raises:
-            SpecError: an array has values that are no weights.
-            UsageError: the file has changed since it was opened.
+        Raises SpecError: an array has values that are no weights. Raises UsageError: the file has changed since it was
+        opened.
         """
         if not self.contents.unchanged():
             raise UsageError(f"{self.contents.path} has changed while it was used; start again")
@@ -375,20 +334,17 @@ class FilePlan:
 def plan_weights(spec: Spec, graph: Graph, *, complete: bool) -> tuple[list[FilePlan], list[Diagnostic]]:
     """Return what each file of initial weights gives, and the problems of the files.
 
-    Args:
-        complete: whether all nodes were lowered; otherwise weights may be absent, and nothing is said of patterns.
+    ``complete``: whether all nodes were lowered; otherwise weights may be absent, and nothing is said of patterns.
     """
     files = spec.weight_files
-    groups = _grouped(files, _weights(spec.nodes, graph))
     plans: list[FilePlan] = []
     found: list[Diagnostic] = []
-    for file, weights in zip(files, groups, strict=True):
-        tree = file.tree
-        assert tree is not None
+    for file, weights in zip(files, _grouped(files, _weights(spec.nodes, graph)), strict=True):
+        assert file.tree is not None
         try:
             contents = open_weights((spec.base or Path()) / file.file)
         except ProblemError as error:
-            at = tree.get("file") or tree
+            at = file.tree.get("file") or file.tree
             found.append(Diagnostic.of(f"the file '{file.file}'", error.problem, at.mark, path=at.path))
             continue
         plan = FilePlan(file, contents, len(weights))
@@ -397,23 +353,22 @@ def plan_weights(spec: Spec, graph: Graph, *, complete: bool) -> tuple[list[File
             found += unmatched(file, [w.name for w in weights]) if weights else []
             if not plan.taken and not any(d.is_error for d in found):
                 found += nothing_taken(file, weights)
-        used = {name for taken in plan.taken for name, _ in taken.arrays}
-        plan.left_over = [name for name in contents.arrays if name not in used and not name.endswith(IGNORED)]
+        plan.left_over = [name for name in plan.free() if not name.endswith(IGNORED)]
         plans.append(plan)
     return plans, list(dict.fromkeys(found))
 
 
+def _around(name: str, names: Collection[str]) -> str:
+    """Return the longest beginning of a name, up to a slash, that is one of ``names``; empty if none is."""
+    while name and name not in names:
+        name = name.rpartition("/")[0]
+    return name
+
+
 def _weights(nodes: Sequence[NodeDecl], graph: Graph) -> list[Weight]:
-    """Return the weights of the graph with their nodes."""
     owners = {node.name: node for node in nodes if node.share is None}
-    found = []
-    for param in graph.params.values():
-        name = param.name
-        while name and name not in owners:
-            name = name.rpartition("/")[0]
-        if name:
-            found.append(Weight(owners[name], param.name[len(name) + 1 :], param.shape))
-    return found
+    named = [(_around(param.name, owners), param) for param in graph.params.values()]
+    return [Weight(owners[name], param.name[len(name) + 1 :], param.shape) for name, param in named if name]
 
 
 def _grouped(files: Sequence[WeightFile], weights: Sequence[Weight]) -> list[list[Weight]]:
@@ -421,10 +376,7 @@ def _grouped(files: Sequence[WeightFile], weights: Sequence[Weight]) -> list[lis
     by_node: dict[str, int] = {file.node: k for k, file in enumerate(files)}
     groups: list[list[Weight]] = [[] for _ in files]
     for weight in weights:
-        name = weight.node.name
-        while name and name not in by_node:
-            name = name.rpartition("/")[0]
-        if name in by_node:
+        if (name := _around(weight.node.name, by_node)) in by_node:
             groups[by_node[name]].append(weight)
     return groups
 
@@ -435,43 +387,36 @@ def _filled(plan: FilePlan, weights: Sequence[Weight]) -> list[Diagnostic]:
     absent: list[tuple[Weight, list[str]]] = []
     wrong: dict[str, Diagnostic] = {}  # one for each node, whose weights misfit together
     for weight in weights:
-        may_start_new = any(matches(p, form) for p in file.allow_missing for form in _forms(file, weight))
+        may_start_new = any(matches(p, form) for p in file.allow_missing for form in _forms(file, weight.name))
         possible = ways(file, weight)
-        way = next((w for w in possible if _chosen(w, arrays) is not None), None)
-        if way is None:
+        chosen = ((way.recipe, names) for way in possible if (names := _chosen(way, arrays)) is not None)
+        if (way := next(chosen, None)) is None:
             if may_start_new:
                 plan.new[weight.name] = "not in the file"
-            else:
-                absent.append((weight, _wanted(possible)))
+            else:  # the likeliest names were looked up in vain
+                absent.append((weight, list(dict.fromkeys(each[0] for way in possible[:1] for each in way.names))))
             continue
-        names = _chosen(way, arrays) or []
+        recipe, names = way
         described = [(name, array) for name in names if isinstance(array := arrays[name], ArrayFile)]
-        misfit = next(
-            (
-                (source, name, array)
-                for source, (name, array) in zip(way.recipe.sources, described, strict=False)
-                if not source.fits(array.shape)
-            ),
-            None,
-        )
-        unusable = next((name for name in names if not _is_float(arrays[name])), None)
+        pairs = ((source, *one) for source, one in zip(recipe.sources, described, strict=False))
+        misfit = next((each for each in pairs if not each[0].fits(each[2].shape)), None)
+        floats = {name for name, array in described if array.halves or array.dtype.kind == "f"}
+        unusable = next((name for name in names if name not in floats), None)
         if unusable is not None:
             wrong.setdefault(weight.name, other_kind(file, weight, unusable, arrays[unusable]))
         elif misfit is None:
-            plan.taken.append(Taken(weight, way.recipe, tuple(described)))
+            plan.taken.append(Taken(weight, recipe, tuple(described)))
         elif may_start_new:
             plan.new[weight.name] = "another shape in the file"
         else:
             wrong.setdefault(weight.node.name, other_shape(file, weight, *misfit))
-    used = {name for taken in plan.taken for name, _ in taken.arrays}
-    free = [name for name in arrays if name not in used]
-    return [*(missing(file, absent, len(weights), free) if absent else []), *too_many([*wrong.values()])]
+    lacks = missing(file, absent, len(weights), plan.free()) if absent else []
+    return [*lacks, *too_many([*wrong.values()])]
 
 
-def _forms(file: WeightFile, weight: Weight) -> list[str]:
+def _forms(file: WeightFile, name: str) -> list[str]:
     """Return the names of a weight that patterns may mean: its own, and the one relative to the file's node."""
-    own = weight.name
-    return [own, own[len(file.node) + 1 :]] if file.node else [own]
+    return [name, name[len(file.node) + 1 :]] if file.node else [name]
 
 
 def _chosen(way: Way, arrays: Mapping[str, ArrayFile | str]) -> list[str] | None:
@@ -480,45 +425,29 @@ def _chosen(way: Way, arrays: Mapping[str, ArrayFile | str]) -> list[str] | None
     return None if None in names else [name for name in names if name is not None]
 
 
-def _wanted(possible: Sequence[Way]) -> list[str]:
-    """Return the likeliest names of a weight in the file, which were looked up in vain."""
-    return list(dict.fromkeys(alternatives[0] for way in possible[:1] for alternatives in way.names))
-
-
-def _is_float(array: ArrayFile | str) -> bool:
-    return isinstance(array, ArrayFile) and (array.halves or array.dtype.kind == "f")
-
-
 # What a network started from: for messages, tables, and the record of a run.
 _IN_A_LINE = 4  # weights or arrays that a line names
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a file of initial weights gives.
+    """What a file of initial weights gives."""
 
-    Attributes:
-        file: the file or the run, as the spec writes it.
-        node: the node or block instance whose weights they are; empty for the whole network.
-        taken: by weight, the names of the arrays in the file that it starts from.
-        new: the weights that start new, each with the reason.
-        left_over: the arrays of the file that no weight needs.
-        sha256: the hash of the file that was read; empty before that.
-    """
-
-    file: str
-    node: str
-    taken: Mapping[str, tuple[str, ...]]
-    new: Mapping[str, str]
-    left_over: Sequence[str]
-    sha256: str = ""
+    file: str  # the file or the run, as the spec writes it
+    node: str  # the node or block instance whose weights they are; empty for the whole network
+    taken: Mapping[str, tuple[str, ...]]  # by weight, the names of the arrays in the file that it starts from
+    new: Mapping[str, str]  # the weights that start new, each with the reason
+    left_over: Sequence[str]  # the arrays of the file that no weight needs
+    sha256: str = ""  # the hash of the file that was read; empty before that
 
     def __str__(self) -> str:
         whose = f" of '{self.node}'" if self.node else ""
         text = f"initial weights{whose}: {len(self.taken)} of {len(self.taken) + len(self.new)} from {self.file}"
-        for names, what in ((list(self.new), "start new" if len(self.new) > 1 else "starts new"),):
-            text += f"; {len(names)} {what}: {_listed(names)}" if names else ""
-        return text + (f"; {len(self.left_over)} left over: {_listed(self.left_over)}" if self.left_over else "")
+        new, left = list(self.new), self.left_over
+        for names, what in ((new, "start new" if len(new) > 1 else "starts new"), (left, "left over")):
+            more = ", …" if len(names) > _IN_A_LINE else ""
+            text += f"; {len(names)} {what}: {', '.join(names[:_IN_A_LINE])}{more}" if names else ""
+        return text
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield each weight with what it starts from, then what is left over."""
@@ -533,10 +462,6 @@ class InitialWeights:
         """Return what ``run.json`` says of it."""
         numbers = {"taken": len(self.taken), "new": list(self.new), "left_over": len(self.left_over)}
         return {"file": self.file, "node": self.node, "sha256": self.sha256, **numbers}
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_IN_A_LINE]) + (", …" if len(names) > _IN_A_LINE else "")
 
 
 def in_record(known: Sequence[InitialWeights], before: Mapping[str, Any]) -> dict[str, Any]:

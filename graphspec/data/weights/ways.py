@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, WeightFile
     from graphspec.vocabulary.layers.base import Layer
     from graphspec.vocabulary.layers.cells import Cell
+    from graphspec.vocabulary.layers.recurrent import Recurrent
 
 
 @lru_cache(maxsize=4096)
@@ -69,17 +70,11 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An array of a file.
+    """An array of a file."""
 
-    Attributes:
-        names: its names, the likeliest first; of a module's array, what follows the module's name.
-        shape: the shape that it must have.
-        loose: axes of size 1 do not count.
-    """
-
-    names: tuple[str, ...]
-    shape: Shape
-    loose: bool = False
+    names: tuple[str, ...]  # its names, the likeliest first; of a module's array, what follows the module's name
+    shape: Shape  # the shape that it must have
+    loose: bool = False  # axes of size 1 do not count
 
     def fits(self, shape: Shape) -> bool:
         """Return whether an array of this shape fits; sizes that are still to be learnt fit any."""
@@ -101,43 +96,28 @@ def first_of(arrays: Sequence[Array]) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to make a weight.
+    """One way to make a weight."""
 
-    Attributes:
-        part: the beginning of the role that is a module of its own in the file, such as ``query`` of ``query/kernel``.
-        sources: the arrays that are needed, all of them.
-        convert: makes the weight from their values, up to a reshape.
-    """
-
-    sources: tuple[Source, ...]
-    convert: Callable[[Sequence[Array]], Array] = first_of
+    sources: tuple[Source, ...]  # the arrays that are needed, all of them
+    convert: Callable[[Sequence[Array]], Array] = first_of  # makes the weight from their values, up to a reshape
+    # the beginning of the role that is a module of its own in the file, such as ``query`` of ``query/kernel``
     part: str = ""
 
 
-def permuted(shape: Shape, perm: Sequence[int], names: tuple[str, ...], part: str = "") -> Recipe:
-    """Return the recipe of a weight whose axes are those of an array in another order.
-
-    Args:
-        shape: our shape.
-        perm: for each of our axes, the axis of the array.
-    """
+def permuted(shape: Shape, perm: Sequence[int], names: tuple[str, ...]) -> Recipe:
+    """Return the recipe of a weight of this shape whose axes are those of an array in the order ``perm``."""
     theirs = tuple(shape[perm.index(axis)] for axis in range(len(perm)))
-    return Recipe((Source(names, theirs),), lambda arrays: arrays[0].transpose(perm), part)
+    return Recipe((Source(names, theirs),), lambda arrays: arrays[0].transpose(perm))
 
 
-def gates_reordered(array: Array, order: Sequence[int]) -> Array:
-    """Return an array whose last axis has a block for each gate, with the blocks in another order."""
-    if list(order) == list(range(len(order))):
-        return array
-    blocks = np.split(array, len(order), axis=-1)
-    return np.concatenate([blocks[k] for k in order], axis=-1)
+def as_it_is(shape: Shape, *names: str, part: str = "", loose: bool = False) -> Recipe:
+    """Return the recipe of a weight that is an array of the file."""
+    return Recipe((Source(names, shape, loose),), part=part)
 
 
 # PyTorch's names and layouts of the weights of our layers. A module ``fc`` of PyTorch has arrays such as ``fc.weight``. Each
 # function returns, for a weight of a layer, the ways to make it from a module's arrays; none if PyTorch has no such weight.
-IGNORED = "num_batches_tracked"
-"""The counter of BatchNorm, which says nothing here."""
-_WEIGHT, _BIAS = ("weight",), ("bias",)
+IGNORED = "num_batches_tracked"  # the counter of BatchNorm, which says nothing here
 _NORM = {
     "gamma": ("weight", "gamma", "scale"),
     "beta": ("bias", "beta"),
@@ -152,8 +132,7 @@ _GATES = {"LSTMCell": (0, 1, 2, 3), "GRUCell": (1, 0, 2), "SimpleRNNCell": (0,)}
 def recipes(layer: Layer, role: str, shape: Shape, stack: int = 0) -> list[Recipe]:
     """Return the ways to make the weight ``role`` of a layer, the likeliest first.
 
-    Args:
-        stack: which layer of a recurrent module with ``num_layers`` it is.
+    ``stack``: which layer of a recurrent module with ``num_layers`` it is.
     """
     from graphspec.vocabulary.layers.attention import MultiHeadAttention, ProjectedAttention
     from graphspec.vocabulary.layers.core import Dense, Embedding
@@ -170,24 +149,16 @@ def recipes(layer: Layer, role: str, shape: Shape, stack: int = 0) -> list[Recip
     if isinstance(layer, Recurrent):
         return _recurrent(layer, role, shape, stack, "")
     if isinstance(layer, Dense):
-        return _linear(role, shape)
+        return [permuted(shape, (1, 0), ("weight",)) if role == "kernel" else as_it_is(shape, "bias")]
     if isinstance(layer, Embedding):
-        return [Recipe((Source(_WEIGHT, shape),))]
+        return [as_it_is(shape, "weight")]
     if isinstance(layer, ProjectedAttention):
         whole = isinstance(layer, MultiHeadAttention)
-        return [*_projection(role, shape), *(_packed(role, shape) if whole else [])]
-    return _of_filters(layer, role, shape) or _other(role, shape)
-
-
-def _linear(role: str, shape: Shape) -> list[Recipe]:
-    return [permuted(shape, (1, 0), _WEIGHT) if role == "kernel" else Recipe((Source(_BIAS, shape),))]
-
-
-def _other(role: str, shape: Shape) -> list[Recipe]:
-    """A normalization, or a weight that is not of a module: a Parameter, or the only weight of one."""
-    if role in _NORM:
-        return [Recipe((Source(_NORM[role], shape, loose=True),))]
-    return [Recipe((Source((role, "", "weight"), shape, loose=True),))]
+        return [_projection(role, shape), *(_packed(role, shape) if whole else [])]
+    if found := _of_filters(layer, role, shape):
+        return found
+    # a normalization, or a weight that is not of a module: a Parameter, or the only weight of one
+    return [as_it_is(shape, *_NORM.get(role, (role, "", "weight")), loose=True)]
 
 
 def _of_filters(layer: Layer, role: str, shape: Shape) -> list[Recipe]:
@@ -196,33 +167,26 @@ def _of_filters(layer: Layer, role: str, shape: Shape) -> list[Recipe]:
 
     if role in ("kernel", "pointwise_kernel", "depthwise_kernel") and len(shape) > 2:
         spatial = range(2, len(shape))
+        names = ("weight" if role == "kernel" else role.replace("_kernel", ".weight"),)
         if role == "depthwise_kernel" or (role == "kernel" and isinstance(layer, DepthwiseConv)):
             *window, channels, multiplier = shape
-            theirs = (channels * multiplier, 1, *window)
-            split = (channels, multiplier, *window)
+            theirs, split = (channels * multiplier, 1, *window), (channels, multiplier, *window)
             turned = (*spatial, 0, 1)
-            names = _WEIGHT if role == "kernel" else ("depthwise.weight",)
             return [Recipe((Source(names, theirs),), lambda arrays: arrays[0].reshape(split).transpose(turned))]
         if isinstance(layer, FilterBank) or role == "pointwise_kernel":
-            return [permuted(shape, (*spatial, 1, 0), _WEIGHT if role == "kernel" else ("pointwise.weight",))]
-    if role == "bias" and len(shape) == 1:
-        return [Recipe((Source(("bias", "pointwise.bias"), shape),))]
-    return []
+            return [permuted(shape, (*spatial, 1, 0), names)]
+    return [as_it_is(shape, "bias", "pointwise.bias")] if role == "bias" and len(shape) == 1 else []
 
 
 # Recurrent layers
 
 
-def _recurrent(layer: Layer, role: str, shape: Shape, stack: int, direction: str) -> list[Recipe]:
+def _recurrent(layer: Recurrent, role: str, shape: Shape, stack: int, direction: str) -> list[Recipe]:
     """A recurrent layer: each cell is a layer of PyTorch's module, ``weight_ih_l0``; the bias is the sum of two."""
-    from graphspec.vocabulary.layers.recurrent import Recurrent
-
-    if not isinstance(layer, Recurrent):
-        return []
     for k, (name, cell) in enumerate(layer.parts()):
-        prefix = f"{name}/" if name else ""
-        if role.startswith(prefix) and "/" not in role[len(prefix) :]:
-            return _cell(cell, role[len(prefix) :], shape, f"_l{stack + k}{direction}")
+        rest = role.removeprefix(f"{name}/") if name else role
+        if "/" not in rest and (rest != role or not name):
+            return _cell(cell, rest, shape, f"_l{stack + k}{direction}")
     return []
 
 
@@ -230,40 +194,39 @@ def _cell(cell: Cell, role: str, shape: Shape, end: str) -> list[Recipe]:
     order = next((_GATES[kind.__name__] for kind in type(cell).__mro__ if kind.__name__ in _GATES), None)
     if order is None:
         return []
-    in_order = partial(gates_reordered, order=order)
 
-    def names(of: str) -> tuple[str, str]:
-        return f"{of}{end}", of
+    def source(of: str, shape: Shape) -> Source:
+        return Source((f"{of}{end}", of), shape)
+
+    def in_order(array: Array) -> Array:
+        """Return an array whose last axis has a block for each gate, with the blocks in our order."""
+        blocks = np.split(array, len(order), axis=-1)
+        return array if order == tuple(range(len(order))) else np.concatenate([blocks[k] for k in order], axis=-1)
 
     if role in ("kernel", "recurrent_kernel"):
         of = "weight_ih" if role == "kernel" else "weight_hh"
-        return [Recipe((Source(names(of), shape[::-1]),), lambda arrays: in_order(arrays[0].T))]
-    if len(order) == 3:
-        if len(shape) != 2:  # without `reset_after`, the reset gate acts before the product
-            return []
-        both = (Source(names("bias_ih"), shape[1:]), Source(names("bias_hh"), shape[1:]))
-        return [Recipe(both, lambda arrays: in_order(np.stack(arrays)))]
-    both = (Source(names("bias_ih"), shape), Source(names("bias_hh"), shape))
-    return [Recipe(both, lambda arrays: in_order(_sum(arrays)))]
-
-
-def _sum(arrays: Sequence[Array]) -> Array:
-    """Return the sum, rounded once to float32."""
-    total = arrays[0].astype(np.float64) + arrays[1].astype(np.float64)
-    return total.astype(np.float32)
+        return [Recipe((source(of, shape[::-1]),), lambda arrays: in_order(arrays[0].T))]
+    if len(order) != 3:
+        both = (source("bias_ih", shape), source("bias_hh", shape))
+        # the sum is rounded once to float32
+        return [Recipe(both, lambda arrays: in_order((arrays[0].astype(np.float64) + arrays[1]).astype(np.float32)))]
+    if len(shape) != 2:  # without `reset_after`, the reset gate acts before the product
+        return []
+    both = (source("bias_ih", shape[1:]), source("bias_hh", shape[1:]))
+    return [Recipe(both, lambda arrays: in_order(np.stack(arrays)))]
 
 
 # Attention
 
 
-def _projection(role: str, shape: Shape) -> list[Recipe]:
+def _projection(role: str, shape: Shape) -> Recipe:
     """A projection that is a Linear of its own: ``query.weight`` of (heads · size, features)."""
     part, _, kind = role.partition("/")
     if kind == "bias":
-        return [Recipe((Source(_BIAS, (math.prod(shape),)),), part=part)]
+        return as_it_is((math.prod(shape),), "bias", part=part)
     if kind != "kernel" or len(shape) != 3:
-        return [Recipe((Source((role.replace("/", "."),), shape),))]
-    return [Recipe((Source(_WEIGHT, _flat(part, shape)),), _turned, part)]
+        return as_it_is(shape, role.replace("/", "."))
+    return Recipe((Source(("weight",), _flat(part, shape)),), _turned, part)
 
 
 def _flat(part: str, shape: Shape) -> Shape:
@@ -282,7 +245,7 @@ def _packed(role: str, shape: Shape) -> list[Recipe]:
     part, _, kind = role.partition("/")
     if part == "attention_output":
         if kind == "bias":
-            return [Recipe((Source(("out_proj.bias",), shape),))]
+            return [as_it_is(shape, "out_proj.bias")]
         return [Recipe((Source(("out_proj.weight",), _flat(part, shape)),), _turned)]
     thirds = ("query", "key", "value")
     if part not in thirds or kind not in ("kernel", "bias") or len(shape) != (3 if kind == "kernel" else 2):
@@ -291,10 +254,9 @@ def _packed(role: str, shape: Shape) -> list[Recipe]:
     if kind == "bias":
         return [Recipe((Source(("in_proj_bias",), (3 * math.prod(shape),)),), third)]
     outputs, inputs = _flat(part, shape)
-    own = f"{part[0]}_proj_weight"
     return [
         Recipe((Source(("in_proj_weight",), (3 * outputs, inputs)),), third),
-        Recipe((Source((own,), (outputs, inputs)),), _turned),
+        Recipe((Source((f"{part[0]}_proj_weight",), (outputs, inputs)),), _turned),
     ]
 
 
@@ -314,7 +276,6 @@ class Weight:
 
     @property
     def name(self) -> str:
-        """The whole name."""
         return f"{self.node.name}/{self.role}"
 
 
@@ -328,17 +289,11 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A name in the file.
+    """A name in the file."""
 
-    Attributes:
-        whole: the name as ``map`` writes it, still with our role at its end if ``ours`` is not empty.
-        ours: the part at its end that is of our name.
-        pattern: the pattern that it comes from; None without one.
-    """
-
-    whole: str
-    ours: str
-    pattern: str | None = None
+    whole: str  # the name as ``map`` writes it, still with our role at its end if ``ours`` is not empty
+    ours: str  # the part at its end that is of our name
+    pattern: str | None = None  # the pattern that it comes from; None without one
 
 
 def ways(file: WeightFile, weight: Weight) -> list[Way]:
@@ -355,9 +310,7 @@ def names_in(file: WeightFile, name: str) -> list[Named]:
 
     Without one they are the name itself, and the name relative to the node that names the file.
     """
-    forms = [name]
-    if file.node and name.startswith(f"{file.node}/"):
-        forms.append(name[len(file.node) + 1 :])
+    forms = [name, name[len(file.node) + 1 :]] if file.node and name.startswith(f"{file.node}/") else [name]
     plain, starred = _by_kind(file.map)
     starts = ["/".join(parts[:k]) for form in forms for parts in [form.split("/")] for k in range(1, len(parts) + 1)]
     first = min((plain[start] for start in starts if start in plain), default=len(file.map))
@@ -386,15 +339,16 @@ def _mapped(ours: str, theirs: str, name: str) -> Named | None:
         texts = stars(ours, "/".join(parts[:k]))
         if texts is None:
             continue
-        rest = "/".join(parts[k:])
-        if (
-            ours.endswith("/*") and not theirs.endswith("*") and theirs.count("*") < len(texts)
-        ):  # `hidden/*: fc` is `hidden: fc`
-            texts, rest = texts[:-1], "/".join(text for text in (texts[-1], rest) if text)
-        kept = texts[-1] if texts and ours.endswith("*") and theirs.endswith("*") else ""
-        kept = "/".join(text for text in (kept, rest) if text)
-        return Named("/".join(text for text in (filled(theirs, texts), rest) if text), kept, ours)
+        rest, open_end = "/".join(parts[k:]), theirs.endswith("*")
+        if ours.endswith("/*") and not open_end and theirs.count("*") < len(texts):  # `hidden/*: fc` is `hidden: fc`
+            texts, rest = texts[:-1], _path(texts[-1], rest)
+        kept = texts[-1] if texts and ours.endswith("*") and open_end else ""
+        return Named(_path(filled(theirs, texts), rest), _path(kept, rest), ours)
     return None
+
+
+def _path(*names: str) -> str:
+    return "/".join(name for name in names if name)
 
 
 # PyTorch
