@@ -142,10 +142,7 @@ def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sec
     columns = [Column("setting"), Column("importance", "barcell", fixed=True)]
     columns += [Column("share", "number"), Column("trials", "number")]
     rows = [(each.name, Bar(each.share), f"{each.share:.0%}", str(each.trials)) for each in weights]
-    below: list[Block] = [
-        Text(METHOD),
-        Table(columns, rows, "Importance of settings", kind="importance"),
-    ]
+    below: list[Block] = [Text(METHOD), Table(columns, rows, "Importance of settings", kind="importance")]
     if not rows:
         below = [Text(f"The importance of a setting needs {FEWEST} trials that were trained to their end.")]
     return Section("settings", "Settings", [Text(lead), drawn, *below])

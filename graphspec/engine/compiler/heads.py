@@ -13,22 +13,18 @@ from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.objective import logged_losses
-from graphspec.graph.ir.dims import ceildiv, mul, show
+from graphspec.graph.ir.dims import Dim, Shape, ceildiv, mul, show
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.declarations import WEIGHT, node_of
+from graphspec.language.declarations import WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.base import Output, check_outputs
-from graphspec.vocabulary.metrics import METRICS, targets_of
+from graphspec.vocabulary.metrics import METRICS, Metric, targets_of
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.dims import Dim, Shape
-    from graphspec.language.declarations import HeadDecl, Ref, Spec
     from graphspec.language.tree import Tree
     from graphspec.vocabulary.losses import Loss
-    from graphspec.vocabulary.metrics import Metric
 
 
 # Heads that compare with an input or a node, not with an array of the data.

@@ -14,20 +14,17 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered import Lowered, visible
-from graphspec.graph.analysis import invalid_ids
+from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import operator
-from graphspec.language.declarations import Ref, given_of, node_of, operand_text
-from graphspec.language.tree import format_cycle, format_names
+from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
+from graphspec.language.tree import Tree, format_cycle, format_names
 
 if TYPE_CHECKING:
-    from graphspec.graph.analysis import Demand
     from graphspec.graph.ir.ranges import Range
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
-    from graphspec.language.tree import Tree
     from graphspec.vocabulary.layers.base import Layer
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import Diagnostic, NodeRef
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import InputDecl, NodeDecl, Ref
 
 if TYPE_CHECKING:
     from graphspec.data.weights.plan import FilePlan
-    from graphspec.language.declarations import InputDecl, NodeDecl
 
 _SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
 

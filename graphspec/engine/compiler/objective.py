@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, given_of, nodes_of
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, HeadDecl, Spec, given_of, nodes_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.language.declarations import HeadDecl, Spec
 
 
 def objective_for(network: Network, arrays: Dataset) -> Objective:
@@ -47,11 +46,7 @@ class Objective:
 
 
 def add_losses(
-    graph: Graph,
-    spec: Spec,
-    *,
-    weighted: Mapping[str, int] | None = None,
-    lengths: Collection[str] = (),
+    graph: Graph, spec: Spec, *, weighted: Mapping[str, int] | None = None, lengths: Collection[str] = ()
 ) -> Objective:
     """Return a copy of ``graph`` with the targets that the data have, the heads' losses, and the scalar total.
 

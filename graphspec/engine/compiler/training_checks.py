@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
-from graphspec.engine.compiler.lowered import visible
+from graphspec.engine.compiler.lowered import Lowered, visible
 from graphspec.graph.analysis import lookups
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
-from graphspec.graph.ir.graph import Graph
+from graphspec.graph.ir.graph import Graph, Node
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
 from graphspec.graph.optimizers.base import unmatched
 from graphspec.graph.row_axes import mixing_node
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import Ref, Spec
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.graph.ir.graph import Node
     from graphspec.graph.optimizers import Optimizer
-    from graphspec.language.declarations import Spec
     from graphspec.vocabulary.layers.base import Layer
 
 

@@ -24,17 +24,15 @@ import numpy as np
 from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
-from graphspec.engine.parallel.shards import ShardGroup, Shards, Workers, add_whole, update_part
-from graphspec.graph.optimizers import Vectors
+from graphspec.engine.parallel.shards import ShardGroup, Shards, Step, Workers, add_whole, update_part
+from graphspec.graph.optimizers import Optimizer, Rate, Vectors
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
-    from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.parameters import Partition
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.kernels.context import Group
-    from graphspec.graph.optimizers import Optimizer, Rate
     from graphspec.graph.optimizers.vectors import Lookup
 
 # Memory that the processes of one machine share, and the signals between them.
@@ -297,13 +295,7 @@ class ProcessGroup:
         rank, size: the number of this worker, and of all, of all ranks.
     """
 
-    def __init__(
-        self,
-        signals: Signals,
-        scratch: Array,
-        place: Place,
-        between: Workers | None = None,
-    ) -> None:
+    def __init__(self, signals: Signals, scratch: Array, place: Place, between: Workers | None = None) -> None:
         self.rank, self.size, self.barrier = place.index, place.total, signals.barrier
         self.writes_state, self._in_job, self._between = place.worker == 0, place.ranks > 1, between
         self._scratch, self._turn = scratch, 0

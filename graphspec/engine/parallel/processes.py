@@ -21,14 +21,23 @@ from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.agreement import installation, program
 from graphspec.engine.parallel.launch import held_back
-from graphspec.engine.parallel.machine import Member, Pipes, Signals, Spin, allocate, layout, spins_safely
+from graphspec.engine.parallel.machine import (
+    Member,
+    Memory,
+    Pipes,
+    Place,
+    Signals,
+    Spin,
+    allocate,
+    layout,
+    spins_safely,
+)
 from graphspec.engine.parallel.validation import PREFIX, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS
 from graphspec.graph.kernels import compiled
 from graphspec.graph.memory_estimate import activations
 
 if TYPE_CHECKING:
-    from graphspec.engine.parallel.machine import Memory, Place
     from graphspec.engine.parallel.shards import Step, Workers
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array

@@ -23,31 +23,28 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from graphspec.base.arrays.blas import one_thread
-from graphspec.base.arrays.calls import settings
+from graphspec.base.arrays.calls import Calls, settings
 from graphspec.base.arrays.memory import describe_map, free, human, open_map
 from graphspec.base.arrays.pairwise import until_two
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.libraries import missing_library
 from graphspec.engine.parallel.agreement import compare, program
-from graphspec.engine.parallel.launch import STOPS
+from graphspec.engine.parallel.launch import STOPS, Launch
 from graphspec.engine.parallel.leader import Leader
 from graphspec.engine.parallel.machine import Place, yield_core
 from graphspec.engine.parallel.processes import Team
 from graphspec.engine.parallel.replica import Follower, message_of, step_of
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.graph.optimizers import Rate
+from graphspec.graph.optimizers import Optimizer, Rate
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.engine.parallel.launch import Launch
     from graphspec.engine.parallel.shards import Step
     from graphspec.engine.runtime.parameters import OptimizerState
     from graphspec.engine.runtime.program import Program
     from graphspec.graph.ir.graph import Array, Segment
-    from graphspec.graph.optimizers import Optimizer
 
 # The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
 _TESTS = 200

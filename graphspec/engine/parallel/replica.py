@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.arrays.calls import runner
+from graphspec.base.arrays.calls import Calls, runner
 from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.adapted import Adapted
@@ -25,7 +25,6 @@ from graphspec.graph.cuts import cut
 from graphspec.language.explain import REGISTRIES
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
     from graphspec.engine.runtime.program import Program
     from graphspec.graph.ir.graph import Array, Graph
     from graphspec.language.declarations import Spec

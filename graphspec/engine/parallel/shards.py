@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 import numpy as np
 
 from graphspec.base.arrays.layout import shard_slice
-from graphspec.engine.compiler.objective import Objective, fetches, losses_of
+from graphspec.engine.compiler.objective import Network, Objective, fetches, losses_of
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.buffers import lookups_of
-from graphspec.engine.runtime.parameters import Partition, cut_anywhere, divide
+from graphspec.engine.runtime.parameters import Parameters, Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.graph.ir.graph import Segment
+from graphspec.graph.ir.graph import Array, Segment
 from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
 from graphspec.graph.passes import FOR_PRODUCTS, prepare
 from graphspec.graph.passes.for_program import wide_kernels
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
     from graphspec.base.arrays.random import Clock
     from graphspec.data.batches import BatchLoader
-    from graphspec.engine.compiler.objective import Network
-    from graphspec.engine.runtime.parameters import Parameters
-    from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.context import Group, ShardedKernel
     from graphspec.graph.optimizers import Optimizer, Rate, Vectors
     from graphspec.graph.optimizers.vectors import Lookup
 
@@ -121,13 +117,7 @@ class Shards:
 
 
 def update_part(
-    shards: Shards,
-    optimizer: Optimizer,
-    own: Vectors,
-    part: slice,
-    parts: Sequence[slice],
-    clock: Clock,
-    rate: Rate,
+    shards: Shards, optimizer: Optimizer, own: Vectors, part: slice, parts: Sequence[slice], clock: Clock, rate: Rate
 ) -> Calls:
     """Return the calls that update the parts of a worker's shards, within the part of its rank of an MPI job.
 

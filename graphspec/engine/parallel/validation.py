@@ -16,7 +16,7 @@ import numpy as np
 from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.memory import describe_map
 from graphspec.data.batches import Dataset
-from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.compiler.objective import Network, objective_for
 from graphspec.engine.runtime.evaluation import Evaluation
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
@@ -24,7 +24,6 @@ from graphspec.engine.runtime.running_metrics import RunningMetrics
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from graphspec.engine.compiler.objective import Network
     from graphspec.engine.parallel.machine import Signals
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
@@ -133,11 +132,7 @@ class Batches:
         self._order = [*every[rank::size], *others]
 
     def compute(
-        self,
-        evaluation: Evaluation,
-        running: RunningMetrics,
-        between: Callable[[], None],
-        seconds: float = math.inf,
+        self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None], seconds: float = math.inf
     ) -> None:
         """Compute the batches that nobody has begun, and store their totals; begin none after so many seconds.
 
@@ -155,11 +150,7 @@ class Batches:
                 running.store(self._totals[batch])
 
     def launch(
-        self,
-        evaluation: Evaluation,
-        running: RunningMetrics,
-        signals: Signals,
-        between: Callable[[], None],
+        self, evaluation: Evaluation, running: RunningMetrics, signals: Signals, between: Callable[[], None]
     ) -> RunningMetrics:
         """On rank 0: compute all batches, and return their totals. If it takes long, the others help: they have their order.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
@@ -26,15 +26,12 @@ from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import each_block
 from graphspec.graph.kernels.compiled import join_two
-from graphspec.graph.kernels.context import Backward, Shard
+from graphspec.graph.kernels.context import Backward, Shard, ShardedKernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.passes import FOR_PROGRAM, prepare
 from graphspec.graph.passes.for_program import shared_buffers
 from graphspec.graph.target import Target
-
-if TYPE_CHECKING:
-    from graphspec.graph.kernels.context import ShardedKernel
 
 
 # The context that the binder passes to an operator: memory for one node's arrays and gradients, and the run's settings.

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphspec.base.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
 from graphspec.graph.analysis import lookups
-from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.ir.graph import Node, Segment, Value
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS
@@ -22,7 +22,6 @@ from graphspec.graph.optimizers.vectors import Lookup
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.dims import Shape
-    from graphspec.graph.ir.graph import Segment
     from graphspec.graph.optimizers import Optimizer
 
 _MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap

@@ -15,24 +15,21 @@ from graphspec.base.arrays.calls import settings
 from graphspec.base.arrays.memory import free
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.errors import UsageError, did_you_mean
-from graphspec.data.signature import user_inputs
+from graphspec.data.signature import Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.prepared import Prelude
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import Frontier, Leaf, frontier, is_picture, part_of, repeatable
-from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ir.graph import Array, Graph, Type, Value
 from graphspec.graph.target import Target
 from graphspec.vocabulary.layers.text import TextVectorization
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
-    from graphspec.data.signature import Data
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.session import Session
-    from graphspec.graph.cuts import Frontier
-    from graphspec.graph.ir.graph import Array, Value
     from graphspec.language.declarations import HeadDecl
     from graphspec.vocabulary.layers.base import Layer
 

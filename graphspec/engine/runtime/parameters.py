@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphspec.base.arrays.blas import computing
-from graphspec.base.arrays.calls import runner
+from graphspec.base.arrays.calls import Calls, runner
 from graphspec.base.arrays.layout import CACHE_LINE, aligned, shard_slice
 from graphspec.base.arrays.random import Clock, generator
 from graphspec.base.codes import Code
@@ -19,11 +19,7 @@ from graphspec.base.errors import RunError
 from graphspec.engine.runtime.buffers import looked_up, lookups_of
 from graphspec.graph.ir.graph import Array, Graph, Param, Segment
 from graphspec.graph.kernels.context import ShardedKernel
-from graphspec.graph.optimizers import Rate, Vectors
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.graph.optimizers import Optimizer
+from graphspec.graph.optimizers import Optimizer, Rate, Vectors
 
 ParamGroup = Literal["trainable", "frozen", "state"]
 """The name of a vector of parameters."""

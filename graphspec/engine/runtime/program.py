@@ -12,12 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 from weakref import WeakSet
 
-from graphspec.base.arrays.calls import apart, runner
+from graphspec.base.arrays.calls import Calls, apart, runner
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
     from graphspec.graph.ir.graph import Array
 
 

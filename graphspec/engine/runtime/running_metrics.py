@@ -11,25 +11,22 @@ import numpy as np
 from graphspec.engine.compiler.heads import prefix_of
 from graphspec.engine.compiler.objective import Network, logged_losses, mask_of, target_of
 from graphspec.engine.runtime.bind import Compute
-from graphspec.graph.ir.graph import Array
-from graphspec.language.declarations import LENGTH, STEPS
+from graphspec.graph.ir.graph import Array, Value
+from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.vocabulary.losses.base import Loss
 from graphspec.vocabulary.metrics import (
     ConfusionMatrix,
     F1Score,
     MeanAbsoluteError,
+    Metric,
     MetricState,
     R2Score,
     RootMeanSquaredError,
 )
-from graphspec.vocabulary.metrics.base import has_logits, targets_of, units
+from graphspec.vocabulary.metrics.base import Direction, has_logits, targets_of, units
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.records import Sums
-    from graphspec.graph.ir.graph import Value
-    from graphspec.language.declarations import HeadDecl
-    from graphspec.vocabulary.metrics import Metric
-    from graphspec.vocabulary.metrics.base import Direction
 
 
 @dataclass(frozen=True)

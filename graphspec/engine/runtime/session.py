@@ -19,18 +19,18 @@ from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signat
 from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
 from graphspec.data.targets import with_class_ids
-from graphspec.data.weights.plan import InitialWeights
+from graphspec.data.weights.plan import FilePlan, InitialWeights
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.compiler.training_checks import refuse_memory
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.evaluation import Evaluation, add_batches
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
 from graphspec.engine.runtime.prepared import CACHED_BYTES, Prelude, has_networks, prepare_rows, raw_bytes
-from graphspec.engine.runtime.program import Access, ProgramCache
-from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.program import Access, Program, ProgramCache
+from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape
@@ -40,11 +40,7 @@ from graphspec.graph.target import Target
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphspec.data.weights.plan import FilePlan, InitialWeights
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.engine.compiler.objective import Objective
-    from graphspec.engine.runtime.program import Program
-    from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.language.declarations import Spec
 
 T = TypeVar("T")
@@ -75,11 +71,7 @@ class Session:
     """
 
     def __init__(
-        self,
-        spec: Spec,
-        lowered: Lowered,
-        warnings: Sequence[Diagnostic] = (),
-        adapted: Adapted | None = None,
+        self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = (), adapted: Adapted | None = None
     ) -> None:
         self._set_up(spec, lowered.graph, warnings)
         files = given_by_files(spec.nodes)

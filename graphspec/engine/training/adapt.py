@@ -26,13 +26,12 @@ from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.runtime.prepared import Prelude, Progress
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, repeatable
-from graphspec.graph.ir.graph import Graph, Value
+from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it

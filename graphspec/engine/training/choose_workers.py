@@ -16,7 +16,7 @@ from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.text import count
-from graphspec.engine.compiler.objective import TOTAL
+from graphspec.engine.compiler.objective import TOTAL, Objective
 from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing
 from graphspec.engine.parallel.leader import Leader, LocalLeader
 from graphspec.engine.parallel.shards import Step
@@ -26,9 +26,7 @@ from graphspec.graph.kernels.context import LocalGroup
 
 if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset
-    from graphspec.engine.compiler.objective import Objective
     from graphspec.engine.parallel.ranks import Ranks
-    from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
 

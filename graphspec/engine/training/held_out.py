@@ -13,12 +13,11 @@ from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
 from graphspec.base.errors import UsageError
 from graphspec.data.batches import Dataset
-from graphspec.data.signature import user_arrays, user_inputs
+from graphspec.data.signature import Data, user_arrays, user_inputs
 from graphspec.engine.training.prepare import part_rows
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
 if TYPE_CHECKING:
-    from graphspec.data.signature import Data
     from graphspec.engine.runtime.session import Session
 
 CALIBRATION_ROWS = 256

@@ -25,22 +25,20 @@ from graphspec.data.batches import (
     split_by_time,
     split_last,
 )
-from graphspec.data.signature import SAMPLE_ROWS, user_arrays
+from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
 from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untrainable
 from graphspec.engine.training.adapt import adapt
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Plan, Trainer, given_callbacks, refuse_misspelt_monitors
-from graphspec.language.declarations import WEIGHT
+from graphspec.language.declarations import WEIGHT, HeadDecl, Spec
 from graphspec.vocabulary.callbacks.base import Outputs
 
 if TYPE_CHECKING:
-    from graphspec.data.signature import Data
     from graphspec.engine.compiler.adapted import Adapted
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Graph
-    from graphspec.language.declarations import HeadDecl, Spec
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -26,8 +26,6 @@ from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.vocabulary.callbacks.base import TIMING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from graphspec.vocabulary.callbacks import Callback
 
 _VAL = "val_"

@@ -405,10 +405,7 @@ def load_into(model: Session, directory: Path) -> None:
         _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), [network], "network")
         progress = checkpoint.progress()
         model.optimizer_state.load(checkpoint.arrays)
-        model.optimizer_state.clock.step, model.optimizer_state.rate.value = (
-            progress.step,
-            progress.learning_rate,
-        )
+        model.optimizer_state.clock.step, model.optimizer_state.rate.value = (progress.step, progress.learning_rate)
         model.epochs_done = progress.epoch
         if progress.swapped:
             check_averages(model, checkpoint.path)

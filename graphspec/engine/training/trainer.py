@@ -21,7 +21,7 @@ from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
-from graphspec.engine.training.choose_workers import TrainingSteps, choose_workers
+from graphspec.engine.training.choose_workers import AutoWorkers, TrainingSteps, choose_workers
 from graphspec.engine.training.interrupt import Interrupt, interruptible
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import (
@@ -41,7 +41,6 @@ from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.choose_workers import AutoWorkers
 
 
 _DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
