@@ -163,25 +163,15 @@ rung of ``hyperband``, one of so many goes on."""
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search does.
+    """What a search does."""
 
-    Attributes:
-        name: the spec's.
-        folder: the folder of the search.
-        search: the section of the spec, with the command's options.
-        goal: ``max`` or ``min``.
-        trials: the number of trials.
-        seed: determines the values of all trials.
-        identity: a hash of everything on which the trials depend.
-    """
-
-    name: str
-    folder: Path
-    search: Search = field(repr=False)
-    goal: str
-    trials: int
-    seed: int
-    identity: str
+    name: str  # the spec's
+    folder: Path  # the folder of the search
+    search: Search = field(repr=False)  # the section of the spec, with the command's options
+    goal: str  # ``max`` or ``min``
+    trials: int  # the number of trials
+    seed: int  # determines the values of all trials
+    identity: str  # a hash of everything on which the trials depend
 
 
 def identity(*parts: object) -> str:
@@ -190,11 +180,7 @@ def identity(*parts: object) -> str:
 
 
 def optuna() -> Any:
-    """Return Optuna, silent.
-
-    Raises:
-        UsageError: it is not installed.
-    """
+    """Return Optuna, silent. Raises UsageError: it is not installed."""
     try:
         import optuna as module
     except ImportError:

@@ -32,29 +32,19 @@ _WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", 
 
 @dataclass(frozen=True)
 class Source:
-    """The spec of a search, and what its command adds.
+    """The spec of a search, and what its command adds."""
 
-    Attributes:
-        spec: the file.
-        sets: the overrides of all trials.
-        data: where the data files lie now.
-        allow: folders in which files of queries may be.
-        cache: the folder for prepared rows.
-        reports: whether runs that are trained to their end get a report.
-    """
-
-    spec: str
-    sets: Sequence[str] = ()
-    data: Path | None = None
-    allow: Sequence[Path] = ()
-    cache: Path | None = None
-    reports: bool = True
+    spec: str  # the file
+    sets: Sequence[str] = ()  # the overrides of all trials
+    data: Path | None = None  # where the data files lie now
+    allow: Sequence[Path] = ()  # folders in which files of queries may be
+    cache: Path | None = None  # the folder for prepared rows
+    reports: bool = True  # whether runs that are trained to their end get a report
 
     def model(self, sets: Sequence[str]) -> Model:
         """Return the untrained model of a trial, with its rows.
 
-        Raises:
-            SpecError: it cannot be built, or does not fit the data.
+        Raises SpecError: it cannot be built, or does not fit the data.
         """
         from graphspec.api.model import Model
         from graphspec.data.check import refused
@@ -172,17 +162,12 @@ Show = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What each process of a search needs.
-
-    Attributes:
-        url: the database of a study, if any.
-        until: the time of the monotonic clock after which no trial begins.
-    """
+    """What each process of a search needs."""
 
     plan: Plan
     source: Source
-    url: str | None = None
-    until: float | None = None
+    url: str | None = None  # the database of a study, if any
+    until: float | None = None  # the time of the monotonic clock after which no trial begins
 
     def study(self) -> Study:
         """Return the study, with which this process works."""
@@ -192,8 +177,7 @@ class Work:
 def run_here(work: Work, study: Study, show: Show) -> None:
     """Run trials in this process until there are none left.
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the current trial can be resumed.
+    Raises KeyboardInterrupt: Ctrl-C was pressed; the current trial can be resumed.
     """
     while work.until is None or monotonic() < work.until:
         with study.claimed() as trial:

@@ -39,8 +39,7 @@ class Adapted:
     def of_json(cls, record: Any) -> Adapted:
         """Return the record of plain values, which may come from a file.
 
-        Raises:
-            ValueError: it does not have the form of :meth:`to_json`.
+        Raises ValueError: it does not have the form of :meth:`to_json`.
         """
         if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             raise ValueError("it is not a record of this version of what a network has learnt")
@@ -80,11 +79,7 @@ def standardizes(head: HeadDecl) -> bool:
 
 
 def fill_in(spec: Spec, adapted: Adapted) -> Spec:
-    """Return the spec with the learnt arguments filled in.
-
-    Raises:
-        ValueError: the record does not fit the spec.
-    """
+    """Return the spec with the learnt arguments filled in. Raises ValueError: the record does not fit the spec."""
     nodes = {node.name: node for node in spec.nodes}
     for name, state in adapted.layers.items():
         node = nodes.get(name)

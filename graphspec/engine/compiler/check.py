@@ -34,8 +34,7 @@ class Checked:
     def require(self) -> tuple[Spec, Lowered]:
         """Return the spec and its graph.
 
-        Raises:
-            SpecError: a diagnostic is an error; the exception contains all of them.
+        Raises SpecError: a diagnostic is an error; the exception contains all of them.
         """
         if self.errors or self.spec is None or self.lowered is None:
             raise SpecError(self.diagnostics)

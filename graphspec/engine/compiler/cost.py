@@ -39,17 +39,11 @@ class NodeCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of a spec.
+    """The cost of a spec."""
 
-    Attributes:
-        nodes: the cost of every node, by name.
-        shapes: the shapes of the inputs, by name.
-        lengths: the assumed sizes of the axes that vary, by axis name.
-    """
-
-    nodes: dict[str, NodeCost]
-    shapes: dict[str, Shape]
-    lengths: dict[str, int]
+    nodes: dict[str, NodeCost]  # the cost of every node, by name
+    shapes: dict[str, Shape]  # the shapes of the inputs, by name
+    lengths: dict[str, int]  # the assumed sizes of the axes that vary, by axis name
 
     def total(self) -> NodeCost:
         """Return the sum over all nodes."""
@@ -96,8 +90,7 @@ def _parents(name: str) -> Iterator[str]:
 def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, Value], dict[str, int]]:
     """Return the input shapes, all types, and the assumed lengths: the smallest of ``_LENGTHS`` that fits the network.
 
-    Raises:
-        ShapeError: no length fits.
+    Raises ShapeError: no length fits.
     """
     symbols = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
     needed = graph.needed(graph.trained_roots())

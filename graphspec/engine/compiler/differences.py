@@ -202,18 +202,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class NetworkDifferences:
-    """What differs between two networks.
-
-    Attributes:
-        shapes: nodes whose shape alone differs, with the old and the new one.
-        costs: parameters and multiply-adds that differ.
-    """
+    """What differs between two networks."""
 
     inputs: list[Difference]
     nodes: list[Difference]
     heads: list[Difference]
-    shapes: dict[str, tuple[str, str]]
-    costs: list[Change]
+    shapes: dict[str, tuple[str, str]]  # nodes whose shape alone differs, with the old and the new one
+    costs: list[Change]  # parameters and multiply-adds that differ
 
     def __bool__(self) -> bool:
         return any((self.inputs, self.nodes, self.heads, self.shapes, self.costs))

@@ -79,11 +79,7 @@ def _setting(spec: Spec, setting: Setting, allow_outside: bool) -> Iterator[Diag
 
 
 def _with(tree: Tree, path: str, value: Tree) -> Tree:
-    """Return a document without ``search``, with ``value`` at ``path``.
-
-    Raises:
-        UsageError: the path leads nowhere.
-    """
+    """Return a document without ``search``, with ``value`` at ``path``. Raises UsageError: the path leads nowhere."""
     rest = {key: child for key, child in tree.value.items() if key != "search"}
     return replaced(Tree(rest, tree.mark, tree.key_marks), path, value, describe(value)).set_paths()
 

@@ -71,8 +71,7 @@ def _with_array(
 def _read(base: Path, name: str, key: str | None, largest: int) -> Array:
     """Return the array of a file; never more than ``largest`` bytes.
 
-    Raises:
-        ProblemError: the file cannot be read, or is too large; see :func:`graphspec.base.arrays.array_files.find`.
+    Raises ProblemError: the file cannot be read, or is too large; see :func:`graphspec.base.arrays.array_files.find`.
     """
     found = find(base, name, key)
     if found.nbytes > largest:
@@ -120,8 +119,7 @@ def onnx_states(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
 def write_copies(nodes: Sequence[NodeDecl], directory: Path) -> None:
     """Write copies of the ONNX files of layers into a run, which needs the originals no more.
 
-    Raises:
-        RunError: GS603, their folder is a link or a file.
+    Raises RunError: GS603, their folder is a link or a file.
     """
     found = contents(nodes)
     folder = directory / ONNX_FILES

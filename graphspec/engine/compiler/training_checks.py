@@ -46,8 +46,7 @@ def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
 def refuse_memory(graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None) -> None:
     """Raise if more memory is required than is free. The arguments are those of :func:`lack_of_memory`.
 
-    Raises:
-        RunError: GS602.
+    Raises RunError: GS602.
     """
     if lack := lack_of_memory(graph, required, free, shapes):
         problem, _ = lack

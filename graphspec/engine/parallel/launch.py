@@ -17,13 +17,9 @@ _VARIABLES = (
 
 @dataclass(frozen=True)
 class Launch:
-    """The place of this process among those that a launcher has started.
+    """The place of this process among those that a launcher has started."""
 
-    Attributes:
-        command: the launcher.
-    """
-
-    command: str
+    command: str  # the launcher
     rank: int
     size: int
 

@@ -42,17 +42,11 @@ Shape = Sequence[int]
 
 @dataclass
 class Memory:
-    """A block of shared memory.
+    """A block of shared memory."""
 
-    Attributes:
-        arrays: views of the block, by name; initially zeros.
-        description: plain JSON with which a child process attaches to the block (:func:`attach`).
-        inherited: file descriptors that the child process must inherit.
-    """
-
-    arrays: dict[str, Array]
-    description: dict[str, Any]
-    inherited: tuple[int, ...]
+    arrays: dict[str, Array]  # views of the block, by name; initially zeros
+    description: dict[str, Any]  # plain JSON with which a child process attaches to the block (:func:`attach`)
+    inherited: tuple[int, ...]  # file descriptors that the child process must inherit
 
     def close(self) -> None:
         """Prevent further processes from attaching; the arrays live as long as they are used."""
@@ -64,8 +58,7 @@ class Memory:
 def allocate(arrays: Mapping[str, tuple[Shape, Any]]) -> Memory:
     """Allocate a block with an array of each given shape and dtype; every array starts on a cache line.
 
-    Raises:
-        OSError: there is not enough memory, or the system cannot share it.
+    Raises OSError: there is not enough memory, or the system cannot share it.
     """
     layout: dict[str, tuple[int, str, list[int]]] = {}
     size = 0

@@ -68,8 +68,7 @@ class Processes:
 
         Each process gets one line of JSON on its standard input, and ends when that is closed.
 
-        Raises:
-            OSError: a process cannot be started; :meth:`close` ends the others.
+        Raises OSError: a process cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         environment |= {"PYTHONIOENCODING": "utf-8", compiled.KERNELS: compiled.mode()}
@@ -250,8 +249,7 @@ class Team:
     def await_workers(self) -> None:
         """Wait until the other workers have compared their programs with this process's; the first time alone.
 
-        Raises:
-            RunError: GS606, they differ; GS604, a worker has died.
+        Raises RunError: GS606, they differ; GS604, a worker has died.
         """
         if not self._compared:
             self.member.signals.wait()

@@ -156,8 +156,7 @@ class Ranks:
     def agree(self, known: Mapping[str, Any]) -> None:
         """Check that all ranks know the same; each calls this at the start, and again with the network.
 
-        Raises:
-            RunError: GS606, they differ; every rank raises it.
+        Raises RunError: GS606, they differ; every rank raises it.
         """
         first, *others = self.collect(known)
         for rank, other in enumerate(others, 1):
@@ -611,8 +610,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
 def _rows(ranks: Ranks, described: Mapping[str, Any]) -> dict[str, Array]:
     """Return the rows: this rank maps the files that it sees as rank 0 does, and receives the rest.
 
-    Raises:
-        RunError: GS602, the rest does not fit into the memory.
+    Raises RunError: GS602, the rest does not fit into the memory.
     """
     rows: dict[str, Array] = {}
     for name, at in described.items():

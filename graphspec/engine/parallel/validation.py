@@ -66,16 +66,11 @@ class Sharing:
         rows: Dataset | None,
         batch_size: int,
         running: RunningMetrics,
-        shared: Mapping[str, Any],
-        room: int,
+        shared: Mapping[str, Any],  # the training rows that are in shared memory as a whole, by name
+        room: int,  # the bytes of free memory
         size: int,
     ) -> Sharing:
-        """Decide how ``size`` workers get the rows, and whether they validate at all.
-
-        Args:
-            shared: the training rows that are in shared memory as a whole, by name.
-            room: the bytes of free memory.
-        """
+        """Decide how ``size`` workers get the rows, and whether they validate at all."""
         batches = 0 if rows is None else -(-len(rows) // batch_size)
         # Another BLAS may have several threads on rank 0 and one in the workers: their bits would differ.
         if rows is None or batches < MIN_BATCHES * size or size == 1 or openblas() is None or not running.sums_batches:

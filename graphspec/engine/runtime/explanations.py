@@ -80,8 +80,7 @@ def _scale(value: float, baseline: float) -> float:
 def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Value]) -> dict[str, Array]:
     """Compute values of the whole graph for checked raw inputs, by name: what has no weights under onnxruntime.
 
-    Raises:
-        RunError: GS605, onnxruntime cannot compute them.
+    Raises RunError: GS605, onnxruntime cannot compute them.
     """
     values = {v.name: v for v in wanted if v.name not in session.whole.inputs}
     known = {v.name: np.asarray(feeds[v.name]) for v in wanted if v.name not in values}
@@ -117,21 +116,13 @@ def _front(graph: Graph, values: Mapping[str, Value]) -> tuple[Prelude | None, G
 
 @dataclass
 class Integrator:
-    """Integrates the gradients of one head of a network for rows of the same shapes.
+    """Integrates the gradients of one head of a network for rows of the same shapes."""
 
-    Args:
-        session: the network; its weights are read once.
-        cut: the cut of its graph at the leaves of the head.
-        head: the head.
-        arrays: leaves and sides by name, for all rows.
-        baselines: a baseline for each leaf, without the batch axis.
-    """
-
-    session: Session
-    cut: Frontier
-    head: str
-    arrays: Mapping[str, Array]
-    baselines: Mapping[str, Array]
+    session: Session  # the network; its weights are read once
+    cut: Frontier  # the cut of its graph at the leaves of the head
+    head: str  # the head
+    arrays: Mapping[str, Array]  # leaves and sides by name, for all rows
+    baselines: Mapping[str, Array]  # a baseline for each leaf, without the batch axis
     _programs: dict[int, Program] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -316,19 +307,12 @@ UNSEEN = "[unseen]"
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one raw value contributes to an answer.
+    """What one raw value contributes to an answer."""
 
-    Attributes:
-        input: the name of the input; ``a + b`` for values that several inputs determine together.
-        place: the place in it, such as a feature, a step or a pixel; empty for a column.
-        raw: the raw value: a number, a word, a category; None if there is none to show.
-        value: the attribution.
-    """
-
-    input: str
-    place: str
-    raw: Any
-    value: float
+    input: str  # the name of the input; ``a + b`` for values that several inputs determine together
+    place: str  # the place in it, such as a feature, a step or a pixel; empty for a column
+    raw: Any  # the raw value: a number, a word, a category; None if there is none to show
+    value: float  # the attribution
 
     @property
     def name(self) -> str:

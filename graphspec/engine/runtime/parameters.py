@@ -169,15 +169,10 @@ class OptimizerState:
         self,
         gradient: Array,
         slots: Mapping[str, Array],
-        bind: Callable[[], Calls],
-        collect: Callable[[], None] | None = None,
+        bind: Callable[[], Calls],  # returns the calls that then update the weights
+        collect: Callable[[], None] | None = None,  # fetches the slots that these calls update elsewhere
     ) -> None:
-        """Move to other memory: the parameters' current vectors, a gradient, and slots to copy into.
-
-        Args:
-            bind: returns the calls that then update the weights.
-            collect: fetches the slots that these calls update elsewhere.
-        """
+        """Move to other memory: the parameters' current vectors, a gradient, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
         self.gradient, self.slots, self.collect = gradient, dict(slots), collect or _nothing
@@ -260,8 +255,7 @@ class OptimizerState:
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Restore the slots from the result of :meth:`arrays`.
 
-        Raises:
-            RunError: GS603 if one is missing or has another shape.
+        Raises RunError: GS603 if one is missing or has another shape.
         """
         for name, shape in self.shapes().items():
             if name not in arrays:

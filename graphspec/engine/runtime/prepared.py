@@ -286,8 +286,7 @@ class Prelude:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs for one batch, by name. Texts are arrays of ``object``.
 
-        Raises:
-            RunError: GS605, onnxruntime cannot compute them.
+        Raises RunError: GS605, onnxruntime cannot compute them.
         """
         rows = len(next(iter(feeds.values()))) if feeds else 0
         if rows == 0:  # some of onnxruntime's operators on texts refuse a batch without rows

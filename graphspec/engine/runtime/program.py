@@ -133,8 +133,7 @@ class Access:
     def reading(self) -> Reading:
         """Prevent other threads from changing the weights inside a ``with`` block.
 
-        Raises:
-            UsageError: another thread is training the model.
+        Raises UsageError: another thread is training the model.
         """
         return Reading(self)
 

@@ -192,11 +192,7 @@ class RunningMetrics:
         return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
 
     def load(self, state: Sums) -> None:
-        """Restore the result of :meth:`state`.
-
-        Raises:
-            ValueError: it belongs to other losses or metrics.
-        """
+        """Restore the result of :meth:`state`. Raises ValueError: it belongs to other losses or metrics."""
         if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
             raise ValueError("its totals belong to other losses or metrics")
         for entry, saved in zip(self._metrics, state.metrics, strict=True):
@@ -238,20 +234,13 @@ class ClassCounts:
 
 @dataclass(frozen=True)
 class NumberErrors:
-    """The errors of a head that predicts numbers, in the units of its targets.
-
-    Attributes:
-        mae: the mean of the absolute errors.
-        rmse: the square root of the mean of the squared errors.
-        r2: the coefficient of determination, the mean over the head's units.
-        known: those of the three that are among the metrics of the spec, too.
-    """
+    """The errors of a head that predicts numbers, in the units of its targets."""
 
     head: str
-    mae: float
-    rmse: float
-    r2: float
-    known: frozenset[str] = frozenset()
+    mae: float  # the mean of the absolute errors
+    rmse: float  # the square root of the mean of the squared errors
+    r2: float  # the coefficient of determination, the mean over the head's units
+    known: frozenset[str] = frozenset()  # those of the three that are among the metrics of the spec, too
 
 
 class HeadCounts:

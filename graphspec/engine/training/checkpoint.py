@@ -50,11 +50,7 @@ class Checkpoint:
     path: Path = Path("checkpoint.safetensors")
 
     def progress(self) -> Progress:
-        """Check the state against its schema, and return it.
-
-        Raises:
-            RunError: GS603.
-        """
+        """Check the state against its schema, and return it. Raises RunError: GS603."""
         return check(Progress, self.state, self.path)
 
 
@@ -184,8 +180,7 @@ def write_state(directory: Path, state: Mapping[str, Any], history: HistoryText 
 def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Shapes | None = None) -> Checkpoint:
     """Read the checkpoint of a run directory; ``shapes`` and ``optional`` as for :func:`load_arrays`.
 
-    Raises:
-        RunError: GS603 if it is missing, truncated, altered, or has a newer format.
+    Raises RunError: GS603 if it is missing, truncated, altered, or has a newer format.
     """
     path = directory / "checkpoint.safetensors"
     arrays, header = load_arrays(path, shapes, optional)
@@ -205,17 +200,12 @@ def _adapted(header: Header, path: Path) -> Adapted | None:
 def load_callbacks(
     states: Sequence[CallbackState],
     saved: Sequence[Mapping[str, Any]],
-    arrays: Mapping[str, Array],
-    params: Collection[str],
+    arrays: Mapping[str, Array],  # all arrays of the checkpoint
+    params: Collection[str],  # the names of all weights
 ) -> None:
     """Restore the states of callbacks from those of a checkpoint.
 
-    Args:
-        arrays: all arrays of the checkpoint.
-        params: the names of all weights.
-
-    Raises:
-        ValueError: they do not belong to these callbacks.
+    Raises ValueError: they do not belong to these callbacks.
     """
     if len(saved) != len(states):
         raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(states)}")

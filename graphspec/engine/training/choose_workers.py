@@ -104,8 +104,7 @@ class TrainingSteps:
     def join(self, size: int) -> None:
         """Use ``size`` processes from now on, until :meth:`leave`; with ``shards``, also for one process.
 
-        Raises:
-            OSError: processes or shared memory are not available; nothing has changed then.
+        Raises OSError: processes or shared memory are not available; nothing has changed then.
         """
         self._cache_programs()
         state, document = self.optimizer_state, self._document()

@@ -43,20 +43,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitData:
-    """The data that a caller passes to ``fit``, before any checks; without ``x``, the data files of the spec are read.
-
-    Attributes:
-        validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
-        validation_split: the fraction of the rows to use for validation.
-        class_weight: see :meth:`graphspec.api.model.Model.fit`.
-    """
+    """The data that a caller passes to ``fit``, before any checks; without ``x``, the data files of the spec are read."""
 
     x: Data = None
     y: Data = None
     sample_weight: Data = None
-    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None
-    validation_data: tuple[Any, ...] | None = None
-    validation_split: float | None = None
+    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None  # see :meth:`graphspec.api.model.Model.fit`
+    validation_data: tuple[Any, ...] | None = None  # ``(x, y)`` or ``(x, y, sample_weight)``
+    validation_split: float | None = None  # the fraction of the rows to use for validation
 
 
 @dataclass(frozen=True)
@@ -142,8 +136,7 @@ def train_and_validation(model: Session) -> tuple[Dataset, Dataset | None]:
 def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     """Return what a spec learns from its own data: from the training rows that are not split off for validation.
 
-    Raises:
-        SpecError: a layer has nothing to learn from, or there are too few rows to be split.
+    Raises SpecError: a layer has nothing to learn from, or there are too few rows to be split.
     """
     train, source = parts["train"], spec.data.get("validation")
     if source is not None and source.split is not None:

@@ -92,8 +92,7 @@ def spec_hash(document: Mapping[str, Any]) -> str:
 def check_own(directory: Path) -> None:
     """Check that the existing files of a run are regular files, so writing does not change other files or block.
 
-    Raises:
-        RunError: GS603, one is a link, a pipe or a device.
+    Raises RunError: GS603, one is a link, a pipe or a device.
     """
     for name in RUN_FILES:
         path = directory / name
@@ -123,8 +122,7 @@ def read_adapted(directory: Path) -> Adapted | None:
 
     It comes from ``adapted.json``, else from the checkpoint, which contains the same record.
 
-    Raises:
-        RunError: GS603, a file is damaged.
+    Raises RunError: GS603, a file is damaged.
     """
     path, checkpoint = directory / ADAPTED, directory / "checkpoint.safetensors"
     if path.exists():
@@ -138,8 +136,7 @@ def read_adapted(directory: Path) -> Adapted | None:
 def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = ()) -> Checked:
     """Check the spec of a run, with what its network has learnt.
 
-    Raises:
-        RunError: GS603, the spec is valid, but what was learnt does not fit it.
+    Raises RunError: GS603, the spec is valid, but what was learnt does not fit it.
     """
     spec, path = directory / "spec.json", directory / ADAPTED
     try:
@@ -168,8 +165,7 @@ def _refuse_incomplete(spec: Spec, path: Path) -> None:
 def install_adapted(model: Session, directory: Path) -> None:
     """Let the model use what the network of a run has learnt, if it learns.
 
-    Raises:
-        RunError: GS603, the record is damaged, or does not belong to the spec.
+    Raises RunError: GS603, the record is damaged, or does not belong to the spec.
     """
     adapted = read_adapted(directory)
     if adapted is None:
@@ -395,8 +391,7 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
 def load_into(model: Session, directory: Path) -> None:
     """Load the weights of a run directory and, if possible, the optimizer's state for the next ``fit``.
 
-    Raises:
-        RunError: GS603 if the directory is incomplete or damaged.
+    Raises RunError: GS603 if the directory is incomplete or damaged.
     """
     network = belongs(read_json(directory / "spec.json"), model.adapted)["network"]
     _load_weights(model, directory, network)
@@ -443,8 +438,7 @@ _MAX_NAMED = 5  # arrays that differ and are named
 def history_of(directory: Path) -> dict[str, list[float]]:
     """Return the losses and metrics of every epoch that a run has finished; empty if it has none.
 
-    Raises:
-        RunError: GS603, ``history.csv`` is damaged.
+    Raises RunError: GS603, ``history.csv`` is damaged.
     """
     path = directory / "history.csv"
     if not path.is_file():
@@ -475,8 +469,7 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
 
     Arrays of different shapes, and arrays that only one run has, are left out: the networks differ there.
 
-    Raises:
-        RunError: GS603, a file is damaged.
+    Raises RunError: GS603, a file is damaged.
     """
     import numpy as np
 
@@ -514,8 +507,7 @@ def result_differences(old: Path, new: Path) -> dict[str, Any]:
     ``best`` are the best epochs (:func:`best_epoch`) with the compared loss, ``final`` all losses and metrics of the last
     epochs, each with the difference if both runs have it.
 
-    Raises:
-        RunError: GS603, a history is damaged.
+    Raises RunError: GS603, a history is damaged.
     """
     a, b = history_of(old), history_of(new)
     final = []

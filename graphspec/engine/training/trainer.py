@@ -411,8 +411,7 @@ class _Given(Config):
 def given_callbacks(value: Any) -> list[Callback]:
     """Return the callbacks of ``fit(callbacks=value)``: each may be an object, a name, or a mapping with ``type``.
 
-    Raises:
-        UsageError: one of them is something else, or has wrong arguments.
+    Raises UsageError: one of them is something else, or has wrong arguments.
     """
     if isinstance(value, str | Mapping | Callback):
         value = [value]
