@@ -23,18 +23,12 @@ _LENGTHS = (16, 64, 256, 1024, 4096)
 
 @dataclass(slots=True)
 class NodeCost:
-    """The cost of one node of the spec.
+    """The cost of one node of the spec."""
 
-    Attributes:
-        trainable, frozen: number of parameters that the node owns. Moving statistics count as frozen.
-        multiply_adds: in matrix products, convolutions and recurrent layers, for the forward pass of one batch.
-        activations: bytes of the values that the node computes for one batch.
-    """
-
-    trainable: int = 0
+    trainable: int = 0  # trainable, frozen: number of parameters that the node owns. Moving statistics count as frozen
     frozen: int = 0
-    multiply_adds: int = 0
-    activations: int = 0
+    multiply_adds: int = 0  # in matrix products, convolutions and recurrent layers, for the forward pass of one batch
+    activations: int = 0  # bytes of the values that the node computes for one batch
 
 
 @dataclass(frozen=True, slots=True)

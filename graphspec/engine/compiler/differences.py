@@ -30,15 +30,10 @@ _ACTIVATION = "activation"
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that differs.
+    """A setting that differs."""
 
-    Attributes:
-        key: the dotted path of keys, such as ``optimizer.learning_rate``.
-        old, new: plain values; None where there is no value.
-    """
-
-    key: str
-    old: Any
+    key: str  # the dotted path of keys, such as ``optimizer.learning_rate``
+    old: Any  # old, new: plain values; None where there is no value
     new: Any
 
     def to_json(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import numpy as np
 from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
-from graphspec.engine.parallel.shards import ShardGroup, Shards, Step, Workers, add_whole, update_part
+from graphspec.engine.parallel.shards import ShardGroup, Shards, Step, Workers
 from graphspec.graph.optimizers import Optimizer, Rate, Vectors
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from graphspec.graph.kernels.context import Group
     from graphspec.graph.optimizers.vectors import Lookup
 
-# Memory that the processes of one machine share, and the signals between them.
 # Shared memory: named arrays in one block that has no name in the file system and is freed with its last user.
 Shape = Sequence[int]
 
@@ -179,14 +178,17 @@ class Spin:
                 return
         start = time.perf_counter()
         while counters[index] < value:
-            waited = time.perf_counter() - start
-            if waited < 2e-3:
-                yield_core()
-            elif waited < 0.1:
-                time.sleep(5e-5)
-            else:
-                time.sleep(1e-3)
+            if pause(time.perf_counter() - start):
                 self._check()
+
+
+def pause(waited: float) -> bool:
+    """Let others use the core, the longer the more seconds were waited; return whether that is long already."""
+    if waited < 2e-3:
+        yield_core()
+    else:
+        time.sleep(5e-5 if waited < 0.1 else 1e-3)
+    return waited >= 0.1
 
 
 yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
@@ -247,30 +249,24 @@ class Place:
 
     @property
     def index(self) -> int:
-        """The number of this worker among those of all ranks."""
+        """The number of this worker among those of all ranks, which are ``total``."""
         return self.rank * self.workers + self.worker
 
     @property
     def total(self) -> int:
-        """The number of the workers of all ranks."""
         return self.ranks * self.workers
 
     def of_rank(self, shards: int) -> slice:
         """Return which of the shards of a batch the workers of this rank compute."""
-        return _equal(shards, self.rank, self.ranks)
+        return shard_slice(shards, self.rank, self.ranks)
 
     def own(self, shards: int) -> slice:
         """Return which of the shards of a batch this worker computes."""
-        return _equal(shards, self.index, self.total)
+        return shard_slice(shards, self.index, self.total)
 
     def own_of_rank(self, shards: int) -> slice:
         """Return which of the shards of its rank this worker computes, counted from the first of the rank."""
-        return _equal(shards, self.worker, self.workers)
-
-
-def _equal(shards: int, part: int, parts: int) -> slice:
-    each = shards // parts
-    return slice(part * each, (part + 1) * each)
+        return shard_slice(shards, self.worker, self.workers)
 
 
 class ProcessGroup:
@@ -348,24 +344,18 @@ class ProcessGroup:
 class Member:
     """One worker of a machine: its shards of the batch, their gradients and losses, its part of the update.
 
-    Args:
-        arrays: the shared memory (:func:`layout`).
-        between: the group of the ranks, on the first worker of each. A rank of one worker adds with the others directly.
-
-    Attributes:
-        order: written by rank 0 before each step: epoch, batch, global step.
-        rate: written by rank 0 before each step: the learning rate.
+    Rank 0 writes ``order`` before each step: epoch, batch, global step; and ``rate``, the learning rate.
     """
 
     def __init__(
         self,
         step: Step,
         optimizer: Optimizer,
-        arrays: Mapping[str, Array],
+        arrays: Mapping[str, Array],  # the shared memory (:func:`layout`)
         signals: Signals,
         place: Place,
         partition: Partition,
-        between: Workers | None = None,
+        between: Workers | None = None,  # of the ranks, for the first worker of each; a lone one adds with it directly
     ) -> None:
         self._step, self._optimizer, self._place, self._partition = step, optimizer, place, partition
         self.arrays, self.signals = arrays, signals
@@ -382,18 +372,17 @@ class Member:
             groups = [ShardGroup(k, count, writes_state=k == first) for k in range(own.start, own.stop)]
         lookups = [step.lookups(optimizer) for _ in groups]
         if place.ranks > 1 and (len(groups) > 1 or not self._alone):
-            add_whole(lookups)
+            for lookup in (lookup for of_group in lookups for lookup in of_group):
+                lookup.touched.kept = False  # whole gradients are added in place: then a step clears all their rows
         here = place.own_of_rank(len(self.gradients))
-        counters = self.counters[here]
-        self._shards = Shards(groups, self.gradients[here], group, step.network, counters, lookups)
+        self._shards = Shards(groups, self.gradients[here], group, step.network, self.counters[here], lookups)
         self._matrices = partition.views(arrays, place.worker)
 
     def bind(self, rows: int, send: Call | None = None) -> Program:
         """Bind a program that ends when all workers have their gradients; its losses are summed over all workers.
 
-        Args:
-            send: starts sending the gradient to the other ranks: a rank of one worker does so before the losses are
-                summed, and both take one latency.
+        ``send`` starts sending the gradient to the other ranks: a rank of one worker does so before the losses are summed,
+        and both take one latency.
         """
         program = self._shards.bind(self._step, rows, self._matrices)
         if self._alone and send is not None:
@@ -421,21 +410,23 @@ class Member:
 
             return self._shards.update(update)
         here = self._place.of_rank(len(parts))
-        part = slice(parts[here.start].start, parts[here.stop - 1].stop)
-        slots = {name: a if "/" in name or self._place.rank else a[part] for name, a in self.slots.items()}
-        own = replace(vectors, slots={}, others=()).part(part, [])
+        whole = slice(parts[here.start].start, parts[here.stop - 1].stop)  # what this rank updates
+        slots = {name: a if "/" in name or self._place.rank else a[whole] for name, a in self.slots.items()}
+        own = replace(vectors, slots={}, others=()).part(whole, [])
         own = replace(own, G=self.arrays["received"][0], others=list(self.arrays["received"][1:]), slots=slots)
-        piece = shard_slice(weights.size, self._place.worker, self._place.workers)
-        wait: Call = (self.signals.barrier,)
-        update_own = update_part(self._shards, self._optimizer, own, part, parts, clock, rate)
+
+        def update_part(group: Group, lookups: Sequence[Lookup]) -> Calls:
+            start, stop = parts[group.rank].start - whole.start, parts[group.rank].stop - whole.start
+            kept = replace(own, lookups=[lookup.within(whole) for lookup in lookups])
+            return self._optimizer.bind(kept.part(slice(start, stop), [slice(0, stop - start)]), clock, rate, group)
+
+        update_own = self._shards.update(update_part)
+        sends, receives, collects = ([call] if call else [] for call in (send, receive, collect))
         if self._alone:
-            return [*_calls(receive), *update_own, *_calls(collect)]
-        add = sum_into_first([gradient[piece] for gradient in self.gradients])
-        return [*add, wait, *_calls(send, receive), wait, *update_own, wait, *_calls(collect)]
-
-
-def _calls(*calls: Call | None) -> Calls:
-    return [call for call in calls if call is not None]
+            return [*receives, *update_own, *collects]
+        piece = shard_slice(weights.size, self._place.worker, self._place.workers)
+        add, wait = sum_into_first([gradient[piece] for gradient in self.gradients]), (self.signals.barrier,)
+        return [*add, wait, *sends, *receives, wait, *update_own, wait, *collects]
 
 
 def layout(
@@ -446,11 +437,9 @@ def layout(
     place: Place,
 ) -> dict[str, tuple[Any, Any]]:
     """Return the shapes and dtypes of the arrays that the workers of a machine share, by name."""
-    vectors, dtype = step.parameters.vectors, step.parameters.dtype
-    here = place.of_rank(len(partition.parts))
-    shards, parts = here.stop - here.start, partition.parts[here]
-    in_job = place.ranks > 1
-    received = {"received": ((place.ranks, parts[-1].stop - parts[0].start), dtype)} if in_job else {}
+    vectors, dtype, in_job = step.parameters.vectors, step.parameters.dtype, place.ranks > 1
+    parts = partition.parts[place.of_rank(len(partition.parts))]
+    shards, received = len(parts), {"received": ((place.ranks, parts[-1].stop - parts[0].start), dtype)}
     return {
         "signals": ((counter_words(place.workers),), np.int64),
         "order": ((3,), np.int64),
@@ -460,6 +449,6 @@ def layout(
         "gradients": ((shards, vectors["trainable"].size), dtype),
         **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
         **{f"slot/{name}": slot for name, slot in slots.items()},
-        **received,
+        **(received if in_job else {}),
         **partition.layout(dtype),
     }

@@ -8,7 +8,7 @@ over all shards for the first, then for the next, and then the sum.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
     from graphspec.base.arrays.random import Clock
     from graphspec.data.batches import BatchLoader
-    from graphspec.graph.optimizers import Optimizer, Rate, Vectors
+    from graphspec.graph.optimizers import Optimizer
     from graphspec.graph.optimizers.vectors import Lookup
 
 
@@ -49,33 +49,23 @@ class Workers(Protocol):
 
 
 class Shards:
-    """The shards of each batch that one worker computes.
-
-    Args:
-        groups: the group of each shard; of one shard per worker, ``workers``.
-        gradients: receives the gradient of each shard.
-        counters: receives the metric counters of a step of each shard, except for the first of all: the trainer counts
-            that one.
-        lookups: the weights whose gradients are kept by rows, for each shard's gradient.
-    """
+    """The shards of each batch that one worker computes."""
 
     def __init__(
         self,
-        groups: Sequence[Group],
-        gradients: Sequence[Array],
+        groups: Sequence[Group],  # of each shard; of one shard per worker, ``workers``
+        gradients: Sequence[Array],  # receives the gradient of each shard
         workers: Workers,
         network: Network,
-        counters: Sequence[Array],
-        lookups: Sequence[Sequence[Lookup]],
+        counters: Sequence[Array],  # of a step of each shard, except for the first of all, which the trainer counts
+        lookups: Sequence[Sequence[Lookup]],  # the weights whose gradients are kept by rows, of each shard's gradient
     ) -> None:
         self._lookups = dict(zip(groups, lookups, strict=True))
         self._groups, self._gradients, self._workers = groups, gradients, workers
-        self._running: list[RunningMetrics | None] = []
-        for group, vector in zip(groups, counters, strict=True):
-            running = RunningMetrics(network) if group.rank else None
+        self._running = [RunningMetrics(network) if group.rank else None for group in groups]
+        for running, vector in zip(self._running, counters, strict=True):
             if running is not None:
                 running.count_in(vector)
-            self._running.append(running)
 
     def bind(self, step: Step, rows: int, matrices: Mapping[str, ShardedKernel] | None = None) -> Program:
         """Bind a program for batches of ``rows`` rows over all workers.
@@ -85,17 +75,15 @@ class Shards:
         """
         pairs = zip(self._groups, self._gradients, strict=True)
         programs = [step.bind(rows, gradient, group, matrices, self._lookups[group]) for group, gradient in pairs]
+        names = losses_of(step.objective)
         for program, group, running in zip(programs, self._groups, self._running, strict=True):
-            names = losses_of(step.objective)
-            sums = np.zeros(len(names))
-            losses = [program.fetches[name] for name in names]
+            losses, sums = [program.fetches[name] for name in names], np.zeros(len(names))
             program.calls += [(_collect, losses, sums), (group.all_reduce, sums), *program.after]
             program.fetches |= {name: sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
             if running is not None:
                 program.calls += [(running.reset,), (running.add, rows, program.fetches, program.feeds)]
         if len(programs) == 1:
             return programs[0]
-        by_group = dict(zip(self._groups, programs, strict=True))
         first, fills = programs[0], [program.load for program in programs]
 
         def load(batch: int) -> None:
@@ -103,44 +91,13 @@ class Shards:
                 fill(batch)
 
         size = sum(program.nbytes for program in programs)
-        calls = self.in_step(lambda group: by_group[group].calls)
+        calls = in_step([program.calls for program in programs], self._groups, self._workers)
         return Program(first.feeds, first.fetches, calls, [], size, load=load)
 
     def update(self, bind: Callable[[Group, Sequence[Lookup]], Calls]) -> Calls:
         """Return the calls of ``bind`` for all shards, which update a part of the weights each."""
-        return self.in_step(lambda group: bind(group, self._lookups[group]))
-
-    def in_step(self, calls_of: Callable[[Group], Calls]) -> Calls:
-        """Return the calls of all shards, in an order in which none waits for another of this worker."""
-        calls = [calls_of(group) for group in self._groups]
+        calls = [bind(group, self._lookups[group]) for group in self._groups]
         return in_step(calls, self._groups, self._workers) if len(calls) > 1 else calls[0]
-
-
-def update_part(
-    shards: Shards, optimizer: Optimizer, own: Vectors, part: slice, parts: Sequence[slice], clock: Clock, rate: Rate
-) -> Calls:
-    """Return the calls that update the parts of a worker's shards, within the part of its rank of an MPI job.
-
-    Args:
-        own: the operands of the rank's part.
-        part: that part.
-        parts: by shard, the part of the weights that it updates.
-    """
-
-    def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
-        start, stop = parts[group.rank].start - part.start, parts[group.rank].stop - part.start
-        kept = [lookup.within(part) for lookup in lookups]
-        vectors = replace(own, lookups=kept).part(slice(start, stop), [slice(0, stop - start)])
-        return optimizer.bind(vectors, clock, rate, group)
-
-    return shards.update(update)
-
-
-def add_whole(lookups: Sequence[Sequence[Lookup]]) -> None:
-    """Note that whole gradients are added in place: then a step clears all their rows."""
-    for found in lookups:
-        for lookup in found:
-            lookup.touched.kept = False
 
 
 def _collect(losses: Sequence[Array], into: Array) -> None:
@@ -149,12 +106,7 @@ def _collect(losses: Sequence[Array], into: Array) -> None:
 
 
 class ShardGroup:
-    """One of a worker's shards, as operators and optimizers see it. :func:`in_step` replaces calls of its methods.
-
-    Attributes:
-        rank, size: the number of this shard, and of all.
-        writes_state: whether this shard writes moving statistics.
-    """
+    """One of a worker's shards, as operators and optimizers see it. :func:`in_step` replaces calls of its methods."""
 
     def __init__(self, rank: int, size: int, *, writes_state: bool) -> None:
         self.rank, self.size, self.writes_state = rank, size, writes_state

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,8 +150,7 @@ class Batches:
     ) -> RunningMetrics:
         """On rank 0: compute all batches, and return their totals. If it takes long, the others help: they have their order.
 
-        Args:
-            between: called before each batch of this worker; what it raises ends the evaluation.
+        ``between`` is called before each batch of this worker; what it raises ends the evaluation.
         """
         self._claims.fill(0)
         self._stop[0] = 0
@@ -170,39 +170,28 @@ class Batches:
         return running
 
 
+@dataclass
 class Validator:
-    """Validation on a worker other than rank 0: it builds what it needs at the first order.
+    """Validation on a worker other than rank 0: it builds what it needs at the first order."""
 
-    Args:
-        arrays: shared arrays, and rows mapped from files, by name.
-        same: the names of rows that are also training rows.
-    """
-
-    def __init__(
-        self,
-        arrays: Mapping[str, Array],
-        same: list[str],
-        network: Network,
-        parameters: Parameters,
-        batch_size: int,
-        rank: int,
-        size: int,
-    ) -> None:
-        self._arrays, self._same, self._network, self._parameters = arrays, same, network, parameters
-        self._batch_size, self._rank, self._size = batch_size, rank, size
-        self._parts: tuple[Batches, Evaluation, RunningMetrics] | None = None
+    arrays: Mapping[str, Array]  # shared arrays, and rows mapped from files, by name
+    same: list[str]  # the names of rows that are also training rows
+    network: Network
+    parameters: Parameters
+    batch_size: int
+    rank: int
+    size: int
 
     def run(self) -> None:
         """Compute batches until none is left, or rank 0 stops."""
-        if self._parts is None:
-            self._parts = self._bind()
         batches, evaluation, running = self._parts
         batches.compute(evaluation, running, lambda: None)
 
-    def _bind(self) -> tuple[Batches, Evaluation, RunningMetrics]:
+    @cached_property
+    def _parts(self) -> tuple[Batches, Evaluation, RunningMetrics]:
         start = f"{PREFIX}rows/"
-        rows = {name.removeprefix(start): a for name, a in self._arrays.items() if name.startswith(start)}
-        data = Dataset.of(rows | {name: self._arrays[f"rows/{name}"] for name in self._same})
-        objective = objective_for(self._network, data)
-        evaluation = Evaluation(self._network, objective, self._parameters, data, self._batch_size, ProgramCache())
-        return Batches(self._arrays, self._rank, self._size), evaluation, RunningMetrics(self._network)
+        rows = {name.removeprefix(start): a for name, a in self.arrays.items() if name.startswith(start)}
+        data = Dataset.of(rows | {name: self.arrays[f"rows/{name}"] for name in self.same})
+        objective = objective_for(self.network, data)
+        evaluation = Evaluation(self.network, objective, self.parameters, data, self.batch_size, ProgramCache())
+        return Batches(self.arrays, self.rank, self.size), evaluation, RunningMetrics(self.network)

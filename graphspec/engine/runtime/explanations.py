@@ -53,18 +53,12 @@ _SELECTOR = "explained"
 
 @dataclass
 class Path:
-    """The attributions of one row.
+    """The attributions of one row."""
 
-    Attributes:
-        value, baseline: f(x) and f(b).
-        leaves: the attributions by leaf, each of the leaf's shape without the batch axis, float64.
-        steps: the number of gradients.
-    """
-
-    value: float
+    value: float  # value, baseline: f(x) and f(b)
     baseline: float
-    leaves: dict[str, Array]
-    steps: int
+    leaves: dict[str, Array]  # the attributions by leaf, each of the leaf's shape without the batch axis, float64
+    steps: int  # the number of gradients
 
     @property
     def gap(self) -> float:
@@ -369,24 +363,15 @@ def _plain(raw: Any) -> Any:
 
 @dataclass(frozen=True)
 class Attributions:
-    """The attributions of some rows.
+    """The attributions of some rows."""
 
-    Attributes:
-        head: the explained head.
-        explained: for each row, what is explained: the label or number of a class, or empty for a value.
-        values, baselines: f(x) and f(b) of each row.
-        gaps: how far the sum of a row's attributions is from f(x) − f(b), as a part of it.
-        steps: the number of gradients of each row.
-        parts: the attributions by input.
-    """
-
-    head: str
-    explained: list[str]
-    values: Array
+    head: str  # the explained head
+    explained: list[str]  # for each row, what is explained: the label or number of a class, or empty for a value
+    values: Array  # values, baselines: f(x) and f(b) of each row
     baselines: Array
-    gaps: Array
-    steps: Array
-    parts: list[Attributed]
+    gaps: Array  # how far the sum of a row's attributions is from f(x) − f(b), as a part of it
+    steps: Array  # the number of gradients of each row
+    parts: list[Attributed]  # the attributions by input
 
 
 def explain_inputs(

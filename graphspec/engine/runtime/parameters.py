@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -37,11 +37,9 @@ class Parameters:
     """
 
     def __init__(self, graph: Graph, dtype: Any = np.float32) -> None:
-        self.params = dict(graph.params)
-        self.dtype = np.dtype(dtype)
-        self.changes = 0
+        self.params, self.dtype, self.changes = dict(graph.params), np.dtype(dtype), 0
         self.segments: dict[ParamGroup, list[Segment]] = {"trainable": [], "frozen": [], "state": []}
-        sizes: dict[ParamGroup, int] = {"trainable": 0, "frozen": 0, "state": 0}
+        sizes: dict[ParamGroup, int] = dict.fromkeys(self.segments, 0)
         self._locations: dict[str, tuple[ParamGroup, Segment]] = {}
         for param in self.params.values():
             group = group_of(param)
@@ -49,19 +47,12 @@ class Parameters:
             self.segments[group].append(segment)
             self._locations[param.name] = (group, segment)
             sizes[group] += param.size + (-param.size % ALIGNMENT)
-        self.vectors: dict[ParamGroup, Array] = {}
-        for group, size in sizes.items():
-            vector = aligned(size * self.dtype.itemsize).view(self.dtype)
-            vector[:] = 0
-            self.vectors[group] = vector
+        self.vectors = {group: _filled(size, self.dtype, 0) for group, size in sizes.items()}
 
     def copy(self) -> Parameters:
         """Return a copy of the parameters with memory of its own."""
         twin = copy(self)
-        twin.vectors = {}
-        for group, vector in self.vectors.items():
-            twin.vectors[group] = aligned(vector.nbytes).view(self.dtype)
-            twin.vectors[group][...] = vector
+        twin.vectors = {group: _filled(v.size, self.dtype, v) for group, v in self.vectors.items()}
         return twin
 
     def view(self, name: str, vector: Array | None = None) -> Array:
@@ -74,24 +65,17 @@ class Parameters:
     def initialize(self, seed: int, given: Container[str] = ()) -> None:
         """Initialize every weight but those that are ``given``; its random numbers depend only on the seed and its name."""
         for name, param in self.params.items():
-            if name in given:
-                continue
-            values = param.initializer(param.shape, generator(seed, "initial", name))
-            self.view(name)[...] = param.layout.pack(values)
+            if name not in given:
+                values = param.initializer(param.shape, generator(seed, "initial", name))
+                self.view(name)[...] = param.layout.pack(values)
 
     def get(self, vector: Array | None = None, group: ParamGroup | None = None) -> dict[str, Array]:
-        """Return copies of the weights by name, in Keras's layout.
+        """Return copies of the weights, or those of a group, by name, in Keras's layout.
 
-        Args:
-            vector: copy from this vector instead, which has the layout of ``group``.
-            group: return only the weights of this group.
+        They are copied from ``vector``, if it is given, which has the layout of ``group``.
         """
-        names = self._locations if group is None else [s.param.name for s in self.segments[group]]
-        return {n: self._copy_out(n, vector) for n in names}
-
-    def _copy_out(self, name: str, vector: Array | None) -> Array:
-        param = self.params[name]
-        return np.array(param.layout.unpack(self.view(name, vector), param.shape), order="C")
+        params = self.params.values() if group is None else [s.param for s in self.segments[group]]
+        return {p.name: np.array(p.layout.unpack(self.view(p.name, vector), p.shape), order="C") for p in params}
 
     def not_finite(self) -> str | None:
         """Return the name of the first weight that is not finite, or None. Reads memory twice, and allocates nothing."""
@@ -155,15 +139,13 @@ class OptimizerState:
     def __init__(self, optimizer: Optimizer, parameters: Parameters) -> None:
         self.optimizer, self.parameters = optimizer, parameters
         weights, self.segments = parameters.vectors["trainable"], parameters.segments["trainable"]
-        self.gradient = _zeros_like(weights)
+        self.gradient, self.swapped = _filled(weights.size, weights.dtype, 0), False
         self.slots = initial_slots(optimizer, weights, self.segments)
-        self.clock = Clock()
-        self.rate = Rate(optimizer.learning_rate)
+        self.clock, self.rate = Clock(), Rate(optimizer.learning_rate)
         self.lookups = lookups_of(optimizer, self.segments)
         self.calls = self._bind()
         self.run = runner(self.calls)
-        self.swapped = False
-        self.collect: Callable[[], None] = _nothing
+        self.collect: Callable[[], object] = bool  # fetches nothing: all slots are in this process's memory
 
     def move(
         self,
@@ -175,7 +157,7 @@ class OptimizerState:
         """Move to other memory: the parameters' current vectors, a gradient, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
-        self.gradient, self.slots, self.collect = gradient, dict(slots), collect or _nothing
+        self.gradient, self.slots, self.collect = gradient, dict(slots), collect or bool
         self.calls = bind()
         self.run = runner(self.calls)
 
@@ -232,25 +214,20 @@ class OptimizerState:
             for slot in self.optimizer.slots()
             for name, array in self.parameters.get(self.slots[slot], "trainable").items()
         }
-        for segment in self.segments:
-            param = segment.param
-            for slot, axes in self.optimizer.own_slots(param).items():
-                values = self.slots[f"{slot}/{param.name}"]
-                if len(axes) == len(param.shape):
-                    values = param.layout.unpack(param.view(values), param.shape)
-                elif axes[-1] == len(param.shape) - 1:
-                    values = param.layout.ordered(values, np.argsort(param.layout.gates))
-                arrays[f"slot/{slot}/{param.name}"] = np.array(values, order="C")
+        for own in own_slots(self.optimizer, self.segments):
+            values, layout = self.slots[own.name], own.segment.param.layout
+            if own.whole:
+                values = layout.unpack(own.segment.param.view(values), own.shape)
+            elif own.has_last_axis:
+                values = layout.ordered(values, np.argsort(layout.gates))
+            arrays[f"slot/{own.name}"] = np.array(values, order="C")
         return arrays
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of :meth:`arrays`."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for param in (segment.param for segment in self.segments):
-            shapes |= {f"slot/{slot}/{param.name}": param.shape for slot in self.optimizer.slots()}
-            for slot, axes in self.optimizer.own_slots(param).items():
-                shapes[f"slot/{slot}/{param.name}"] = tuple(param.shape[axis] for axis in axes)
-        return shapes
+        params, slots = [segment.param for segment in self.segments], self.optimizer.slots()
+        shapes = {f"slot/{slot}/{param.name}": param.shape for param in params for slot in slots}
+        return shapes | {f"slot/{own.name}": own.shape for own in own_slots(self.optimizer, self.segments)}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Restore the slots from the result of :meth:`arrays`.
@@ -258,53 +235,62 @@ class OptimizerState:
         Raises RunError: GS603 if one is missing or has another shape.
         """
         for name, shape in self.shapes().items():
+            _, slot, weight = name.split("/", 2)
+            wrong = None
             if name not in arrays:
-                _, slot, weight = name.split("/", 2)
-                text = f"the checkpoint lacks the optimizer's '{slot}' for the weight '{weight}'"
-                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
-            if arrays[name].shape != shape:
-                text = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
-                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
+                wrong = f"the checkpoint lacks the optimizer's '{slot}' for the weight '{weight}'"
+            elif arrays[name].shape != shape:
+                wrong = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
+            if wrong:
+                raise RunError(Code.DAMAGED_RUN, wrong, "start again with --overwrite")
         for slot in self.optimizer.slots():
             values = {s.param.name: arrays[f"slot/{slot}/{s.param.name}"] for s in self.segments}
             self.parameters.set(values, self.slots[slot])
-        for segment in self.segments:
-            param = segment.param
-            for slot, axes in self.optimizer.own_slots(param).items():
-                value, target = arrays[f"slot/{slot}/{param.name}"], self.slots[f"{slot}/{param.name}"]
-                if len(axes) == len(param.shape):
-                    value, target = param.layout.pack(value), param.view(target)
-                elif axes[-1] == len(param.shape) - 1:
-                    value = param.layout.ordered(value)
-                target[...] = value
+        for own in own_slots(self.optimizer, self.segments):
+            value, target, param = arrays[f"slot/{own.name}"], self.slots[own.name], own.segment.param
+            if own.whole:
+                value, target = param.layout.pack(value), param.view(target)
+            elif own.has_last_axis:
+                value = param.layout.ordered(value)
+            target[...] = value
         # The calls know which rows of the old slots were not 0.
         self.calls = self._bind()
         self.run = runner(self.calls)
 
 
-def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
-    """Return the slots before the first step: vectors by name, and slots of one weight as ``<slot>/<weight>``.
+class OwnSlot(NamedTuple):
+    """A slot of one weight, with some of its axes, in Keras's order; with all of them, it is flat and has its layout."""
 
-    A slot with all axes of its weight is flat and has the weight's layout; others have some of its axes, in Keras's order.
-    """
-    slots = {name: _zeros_like(weights) for name in optimizer.slots()}
-    for s in segments:
-        for slot, axes in optimizer.own_slots(s.param).items():
-            all_axes = len(axes) == len(s.param.shape)
-            shape = (s.param.size,) if all_axes else tuple(s.param.shape[axis] for axis in axes)
-            slots[f"{slot}/{s.param.name}"] = np.zeros(shape, weights.dtype)
+    name: str  # <slot>/<weight>
+    segment: Segment
+    shape: tuple[int, ...]  # in checkpoints
+    stored_shape: tuple[int, ...]
+    whole: bool  # whether it has all axes of its weight
+    has_last_axis: bool
+
+
+def own_slots(optimizer: Optimizer, segments: Sequence[Segment]) -> Iterator[OwnSlot]:
+    """Yield the slots of single weights."""
+    for segment in segments:
+        param, rank = segment.param, len(segment.param.shape)
+        for slot, axes in optimizer.own_slots(param).items():
+            shape, whole = tuple(param.shape[axis] for axis in axes), len(axes) == rank
+            stored = (param.size,) if whole else shape
+            yield OwnSlot(f"{slot}/{param.name}", segment, shape, stored, whole, axes[-1:] == (rank - 1,))
+
+
+def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
+    """Return the slots before the first step: vectors by name, and those of single weights."""
+    slots = {name: _filled(weights.size, weights.dtype, 0) for name in optimizer.slots()}
+    slots |= {own.name: np.zeros(own.stored_shape, weights.dtype) for own in own_slots(optimizer, segments)}
     optimizer.start(weights, slots)
     return slots
 
 
-def _nothing() -> None:
-    """Fetch nothing: all slots are in this process's memory."""
-
-
-def _zeros_like(vector: Array) -> Array:
-    zeros = aligned(vector.nbytes).view(vector.dtype)
-    zeros[...] = 0
-    return zeros
+def _filled(size: int, dtype: np.dtype[Any], values: Array | int) -> Array:
+    vector = aligned(size * dtype.itemsize).view(dtype)
+    vector[...] = values
+    return vector
 
 
 # The partition of updates and wide kernels over the workers, and the memory that they share for it.
@@ -328,10 +314,10 @@ class Partition:
 
     def layout(self, dtype: Any) -> dict[str, tuple[Any, Any]]:
         """Return the shapes and dtypes of the arrays that the workers share for sharded kernels."""
-        arrays = {}
+        arrays: dict[str, tuple[Any, Any]] = {}
         for name, segment in self.matrices.items():
-            for role, width in zip(_SHARED, segment.param.stored_shape * 2, strict=True):
-                arrays[f"{role}/{name}"] = (self.batch, width), dtype
+            widths = zip(_SHARED, segment.param.stored_shape * 2, strict=True)
+            arrays |= {f"{role}/{name}": ((self.batch, width), dtype) for role, width in widths}
         return arrays
 
     def views(self, arrays: Mapping[str, Array], rank: int) -> dict[str, ShardedKernel]:

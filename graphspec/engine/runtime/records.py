@@ -64,24 +64,16 @@ class Progress(Record):
 
 
 class Header(Record):
-    """The metadata of a run's safetensors file.
-
-    Attributes:
-        sha256: the hash of the arrays.
-        seal: the hash of all other attributes.
-        network, run: hashes of the parts of the spec that the arrays belong to.
-        written_by: the name of the callback that wrote the file, if any.
-        adapted: what the network has learnt before its first step, if it learns.
-    """
+    """The metadata of a run's safetensors file."""
 
     format: int
-    sha256: str
-    seal: str | None = None
-    network: str | None = None
+    sha256: str  # the hash of the arrays
+    seal: str | None = None  # the hash of all other attributes
+    network: str | None = None  # network, run: hashes of the parts of the spec that the arrays belong to
     run: str | None = None
-    written_by: str | None = None
+    written_by: str | None = None  # the name of the callback that wrote the file, if any
     state: dict[str, Any] | None = None
-    adapted: dict[str, Any] | None = None
+    adapted: dict[str, Any] | None = None  # what the network has learnt before its first step, if it learns
 
 
 def damaged(path: Path, why: str, hint: str | None = RESTORE) -> RunError:

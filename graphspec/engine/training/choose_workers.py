@@ -18,7 +18,7 @@ from graphspec.base.errors import RunError, UsageError
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective
 from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing
-from graphspec.engine.parallel.leader import Leader, LocalLeader
+from graphspec.engine.parallel.processes import Leader, LocalLeader
 from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.program import Program, ProgramCache, no_rows
 from graphspec.engine.runtime.running_metrics import RunningMetrics

@@ -71,17 +71,13 @@ class _Parts:
 
 def prepare_fit(
     model: Session,
-    data: FitData | None = None,
+    data: FitData | None = None,  # data, settings: override the spec
     settings: FitSettings | None = None,
     *,
     observer: Observer,
-    directory: Path | None = None,
+    directory: Path | None = None,  # receives a checkpoint at the end of every epoch; None for no checkpoints
 ) -> Trainer:
     """Check everything that a training needs, and create the trainer; large memory is allocated only after all checks.
-
-    Args:
-        data, settings: override the spec.
-        directory: receives a checkpoint at the end of every epoch; None for no checkpoints.
 
     Raises:
         SpecError: GS404, there is nothing to train; GS5, an error in the data.
