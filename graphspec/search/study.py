@@ -197,11 +197,8 @@ def seed_of(seed: int, number: int) -> int:
 class Study:
     """The trials of a search, with values from Optuna.
 
-    Args:
-        url: the database of the study; None for a journal in the search's folder.
-
-    Raises:
-        UsageError: Optuna is missing, the database cannot be used, or the folder contains something else than this search.
+    ``url``: the database of the study; None for a journal in the search's folder. Raises UsageError: Optuna is missing,
+    the database cannot be used, or the folder contains something else than this search.
     """
 
     def __init__(self, plan: Plan, url: str | None = None) -> None:

@@ -166,12 +166,8 @@ class Team:
 
     The weights are in shared memory from the start to :meth:`close`.
 
-    Attributes:
-        member: computes this process's shards.
-        sharing: how the processes get the validation rows, if they share them.
-
-    Raises:
-        OSError: processes or shared memory are not available; nothing has changed then.
+    ``member``: computes this process's shards. ``sharing``: how the processes get the validation rows, if they share
+    them. Raises OSError: processes or shared memory are not available; nothing has changed then.
     """
 
     def __init__(

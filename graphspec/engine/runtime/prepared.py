@@ -55,11 +55,8 @@ def prepare_rows(prelude: Prelude, data: Dataset, names: list[str], cache: Path 
 
     Integers are kept in the smallest dtype for their range. All rows are computed, also those that were not chosen.
 
-    Args:
-        cache: the folder of the cache; None to keep the results in memory.
-
-    Raises:
-        RunError: GS605, a row cannot be computed; GS602, there is too little memory or disk space.
+    ``cache``: the folder of the cache; None to keep the results in memory. Raises RunError: GS605, a row cannot be
+    computed; GS602, there is too little memory or disk space.
     """
     feeds = {name: data.inputs[name] for name in prelude.graph.inputs}
     as_they_are = {name: data.inputs[name] for name in names if name in data.inputs}

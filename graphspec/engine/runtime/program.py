@@ -159,12 +159,9 @@ class Access:
     def writing(self, what: Literal["weights", "training", "steps"] = "weights") -> Iterator[None]:
         """Wait for the current readers, then be the only thread that reads or changes weights inside the ``with`` block.
 
-        Args:
-            what: ``training`` contains the ``steps`` of one training, and changes of weights by its callbacks.
-
-        Raises:
-            UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train; or
-                this thread is training it: a callback cannot train.
+        ``what``: ``training`` contains the ``steps`` of one training, and changes of weights by its callbacks. Raises
+        UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train; or
+        this thread is training it: a callback cannot train.
         """
         me = threading.get_ident()
         with self._changed:

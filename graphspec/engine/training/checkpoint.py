@@ -95,12 +95,9 @@ def load_arrays(
 ) -> tuple[dict[str, Array], Header | None]:
     """Read the arrays and the header of a safetensors file; the header is None if graphspec did not write the file.
 
-    Args:
-        shapes: the float32 arrays that the file must contain, checked before anything is read; by default any arrays.
-        optional: further float32 arrays that the file may contain.
-
-    Raises:
-        RunError: GS603 if the file is missing or damaged, or contains other arrays; GS602 if it is larger than the memory.
+    ``shapes``: the float32 arrays that the file must contain, checked before anything is read; by default any arrays.
+    ``optional``: further float32 arrays that the file may contain. Raises RunError: GS603 if the file is missing or
+    damaged, or contains other arrays; GS602 if it is larger than the memory.
     """
     from safetensors import SafetensorError, safe_open
 

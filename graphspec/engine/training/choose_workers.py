@@ -225,11 +225,7 @@ class AutoWorkers:
         self._base: _Side | None = None
 
     def choose(self, epochs: range) -> int:
-        """Start the faster number of workers, and return it.
-
-        Args:
-            epochs: the remaining epochs.
-        """
+        """Start the faster number of workers, and return it (``epochs``: the remaining epochs)."""
         steps, epoch = self._steps, epochs.start
         if self._most == 1:
             return 1
@@ -246,9 +242,7 @@ class AutoWorkers:
     def revise(self, epochs: range, seconds: float) -> int | None:
         """Choose again, once, if the first choice was not clear or steps take longer than then; None if nothing changes.
 
-        Args:
-            epochs: the remaining epochs.
-            seconds: the time of a step of the epoch that has ended.
+        ``epochs``: the remaining epochs. ``seconds``: the time of a step of the epoch that has ended.
         """
         remaining = seconds * len(epochs) * self._steps.loader.batches
         if time.monotonic() - self._since < REVISE_SECONDS or remaining < 3 * REVISE_SECONDS or math.isnan(self._ratio):
@@ -409,9 +403,7 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
 def refuse_other_ranks(size: int, ranks: int, directory: Path, local: int = 1) -> None:
     """Raise UsageError if a run to resume was started with another number of ranks: the bits would differ.
 
-    Args:
-        size: the workers of all ranks at the start.
-        local: the workers of each of the ``ranks`` that there are now.
+    ``size``: the workers of all ranks at the start. ``local``: the workers of each of the ``ranks`` that there are now.
     """
     if size == ranks * local:
         return

@@ -294,11 +294,7 @@ class Silent(Observer):
 
 
 class Lines(Observer):
-    """An observer that prints lines of epochs.
-
-    Args:
-        every, monitored: see :class:`EpochLog`.
-    """
+    """An observer that prints lines of epochs (``every``, ``monitored``: see :class:`EpochLog`)."""
 
     def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:
         self._every, self._monitored = every, monitored
@@ -535,9 +531,7 @@ class Timer:
     def ended(self, rate: float, workers: int | None = None) -> None:
         """Note that the epoch has ended.
 
-        Args:
-            rate: the learning rate of its last step.
-            workers: the number of processes.
+        ``rate``: the learning rate of its last step. ``workers``: the number of processes.
         """
         known, self.times.partial = self.times.partial, 0.0
         seconds, steps = round(self._passed() + known, 6), round(self._steps + known, 6)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +46,12 @@ _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTS
 
 @contextmanager
 def locked(directory: Path, report: Callable[[str], None] | None = None, *, wait: bool = False) -> Iterator[None]:
-    """Lock an existing folder inside the ``with`` block.
+    """Lock an existing folder inside the ``with`` block; ``wait`` until it is free, instead of raising.
 
     Child processes do not inherit the lock, and it does not have to be removed after a crash. If the file system does not
     support locks (some network drives), the folder stays unlocked, and ``report`` receives a note for the user.
 
-    Args:
-        wait: wait until the folder is free, instead of raising.
-
-    Raises:
-        UsageError: another training has locked the folder.
+    Raises UsageError: another training has locked the folder.
     """
     from filelock import FileLock, Timeout
 
@@ -109,12 +106,16 @@ def start_run(model: Session, directory: Path) -> None:
     check_own(directory)
     write_copies(model.spec.nodes, directory)
     document = document_for(model.spec, directory)
-    write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
+    _write_json(directory / "spec.json", document)
     if model.adapted is not None:
-        write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
+        _write_json(directory / ADAPTED, model.adapted.to_json(), ensure_ascii=False)
     path, record = directory / "run.json", provenance(model, document, data_hashes(model))
     before = read_json(path) if path.is_file() and not model.spec.draws else {}  # the weights came from files then
-    write_atomic(path, json.dumps(record | in_record(model.initial_weights, before), indent=1).encode())
+    _write_json(path, record | in_record(model.initial_weights, before))
+
+
+def _write_json(path: Path, value: Mapping[str, Any], *, ensure_ascii: bool = True) -> None:
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=ensure_ascii).encode())
 
 
 def read_adapted(directory: Path) -> Adapted | None:
@@ -138,28 +139,26 @@ def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = 
 
     Raises RunError: GS603, the spec is valid, but what was learnt does not fit it.
     """
-    spec, path = directory / "spec.json", directory / ADAPTED
+    check_it = partial(check_spec, directory / "spec.json", allow_outside=True, allow=allow, draws=False)
     try:
-        # loading runs no callbacks, and draws no weights
-        checked = check_spec(spec, allow_outside=True, allow=allow, adapted=adapted, draws=False)
+        checked = check_it(adapted=adapted)  # loading runs no callbacks, and draws no weights
     except ValueError as error:
-        raise damaged(path, f"it does not fit spec.json beside it ({error})") from None
-    if (
-        adapted is not None
-        and checked.errors
-        and not check_spec(spec, allow_outside=True, allow=allow, draws=False).errors
-    ):
-        text = f"{checked.errors[0].message}"
-        raise damaged(path, f"it does not fit spec.json beside it ({text})")
+        raise _misfit(directory, error) from None
+    if adapted is not None and checked.errors and not check_it().errors:
+        raise _misfit(directory, checked.errors[0].message)
     if adapted is not None and checked.spec is not None:
-        _refuse_incomplete(checked.spec, path)
+        _refuse_incomplete(checked.spec, directory)
     return checked if checked.spec is None else replace(checked, spec=tidied(checked.spec))
 
 
-def _refuse_incomplete(spec: Spec, path: Path) -> None:
+def _misfit(directory: Path, why: object) -> RunError:
+    return damaged(directory / ADAPTED, f"it does not fit spec.json beside it ({why})")
+
+
+def _refuse_incomplete(spec: Spec, directory: Path) -> None:
     """Raise GS603 if layers must still learn, though the network of a run has learnt."""
     if missing := learning_nodes(spec):
-        raise damaged(path, f"it lacks what '{missing[0].name}' has learnt")
+        raise damaged(directory / ADAPTED, f"it lacks what '{missing[0].name}' has learnt")
 
 
 def install_adapted(model: Session, directory: Path) -> None:
@@ -174,8 +173,8 @@ def install_adapted(model: Session, directory: Path) -> None:
     try:
         model.install(adapted)
     except (ValueError, SpecError) as error:
-        raise damaged(directory / ADAPTED, f"it does not fit spec.json beside it ({error})") from None
-    _refuse_incomplete(model.spec, directory / ADAPTED)
+        raise _misfit(directory, error) from None
+    _refuse_incomplete(model.spec, directory)
 
 
 def record_workers(model: Session, directory: Path) -> None:
@@ -183,26 +182,18 @@ def record_workers(model: Session, directory: Path) -> None:
     path = directory / "run.json"
     record = read_json(path) if path.is_file() else {}
     if record and record.get("workers") != model.workers:
-        write_atomic(path, json.dumps(record | {"workers": model.workers}, indent=1).encode())
+        _write_json(path, record | {"workers": model.workers})
 
 
 def record_export(directory: Path, file: Path, proof: str) -> None:
-    """Write to ``run.json`` that the run was exported to a file, until training goes on.
-
-    Args:
-        proof: what the proof of the file says.
-    """
+    """Write to ``run.json`` that the run was exported to a file, with what its proof says, until training goes on."""
     path = directory / "run.json"
-    known = {"file": file.name, "bytes": file.stat().st_size, "proof": proof}
-    write_atomic(path, json.dumps(read_json(path) | {"exported": known}, indent=1).encode())
+    exported = {"file": file.name, "bytes": file.stat().st_size, "proof": proof}
+    _write_json(path, read_json(path) | {"exported": exported})
 
 
 def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of ``run.json``.
-
-    Args:
-        data: the hashes of the data files by part.
-    """
+    """Return the content of ``run.json``; ``data`` are the hashes of the data files by part."""
     from importlib.metadata import version
 
     from graphspec.base.version import __version__
@@ -238,15 +229,13 @@ def belongs(document: Mapping[str, Any], adapted: Adapted | None) -> dict[str, s
 
     Both depend on what the network has learnt before its first step, and not on where the data lie.
     """
-    learnt = {} if adapted is None else {"adapted": adapted.sha256}
+    learnt = _learnt(adapted)
     network = {key: value for key, value in document.items() if key not in _NOT_OF_NETWORK}
     return {"network": spec_hash(network | learnt), "run": spec_hash(_without_epochs(comparable(document)) | learnt)}
 
 
-def _runs(adapted: Adapted | None, *documents: Mapping[str, Any]) -> list[str]:
-    """Return the hashes of a run that its checkpoint may have: version 0.2 included the absolute paths of the data."""
-    learnt = {} if adapted is None else {"adapted": adapted.sha256}
-    return [belongs(documents[0], adapted)["run"], *(spec_hash(_without_epochs(d) | learnt) for d in documents)]
+def _learnt(adapted: Adapted | None) -> dict[str, str]:
+    return {} if adapted is None else {"adapted": adapted.sha256}
 
 
 def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what: str) -> None:
@@ -256,22 +245,16 @@ def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what:
 
 def refuse_other_spec(model: Session, directory: Path) -> None:
     """Raise UsageError if the spec differs from the one of the run in more than ``epochs`` and the places of its data."""
-    before, now = (
-        comparable(_without_epochs(d))
-        for d in (read_json(directory / "spec.json"), document_for(model.spec, directory))
-    )
+    documents = read_json(directory / "spec.json"), document_for(model.spec, directory)
+    before, now = (comparable(_without_epochs(document)) for document in documents)
     if before != now:
         changed = ", ".join(sorted(_differences(before, now))[:5])
-        raise UsageError(
-            f"the spec differs from the one in {directory} ({changed}): resuming allows only more `epochs`"
-        )
+        text = f"the spec differs from the one in {directory} ({changed})"
+        raise UsageError(f"{text}: resuming allows only more `epochs`")
 
 
 def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoint:
-    """Return the checkpoint to resume from, and set ``model.workers`` to the run's number of workers.
-
-    Args:
-        ranks: the ranks of the MPI job that resumes it.
+    """Return the checkpoint to resume from by ``ranks`` ranks; set ``model.workers`` to the run's number of workers.
 
     Raises:
         UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are fewer
@@ -289,9 +272,8 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     before_data, data = record.data_sha256, data_hashes(model)
     if before_data != data:
         parts = ", ".join(p for p in sorted(before_data.keys() | data.keys()) if before_data.get(p) != data.get(p))
-        raise UsageError(
-            f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
-        )
+        text = f"the data files have changed since {directory} was started ({parts})"
+        raise UsageError(f"{text}: the run cannot be resumed")
     compiled.refuse_other_version(record.plan.get("compiled"), directory, model.graph.nodes)
     if model.spec.training.shards is not None:
         pass  # any number of workers gives the same bits
@@ -300,8 +282,11 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     else:
         refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers
-    checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
-    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), _runs(model.adapted, now, before), "run")
+    checkpoint, learnt = _load_checkpoint(model, directory), _learnt(model.adapted)
+    # Version 0.2 included the absolute paths of the data.
+    absolute = [spec_hash(_without_epochs(document) | learnt) for document in (now, before)]
+    expected = [belongs(now, model.adapted)["run"], *absolute]
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), expected, "run")
     return checkpoint
 
 
@@ -313,15 +298,12 @@ def _epochs(document: Mapping[str, Any], path: Path) -> int:
     return epochs
 
 
-def _shapes(model: Session) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays that a checkpoint of the model must contain."""
-    return {f"weight/{n}": p.shape for n, p in model.graph.params.items()} | model.optimizer_state.shapes()
-
-
-def _callback_shapes(model: Session) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays that a checkpoint may also contain: weights that callbacks store."""
-    count = len(model.spec.training.callbacks)
-    return {f"callback/{k}/{n}": p.shape for k in range(count) for n, p in model.graph.params.items()}
+def _load_checkpoint(model: Session, directory: Path) -> Checkpoint:
+    """Return the checkpoint of a model: it must have the weights and slots, and may have weights that callbacks store."""
+    params, count = model.graph.params.items(), len(model.spec.training.callbacks)
+    required = {f"weight/{n}": p.shape for n, p in params} | model.optimizer_state.shapes()
+    optional = {f"callback/{k}/{n}": p.shape for k in range(count) for n, p in params}
+    return load_checkpoint(directory, required, optional)
 
 
 def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,25 +333,18 @@ def write_history(directory: Path, history: HistoryText) -> None:
 def write_weights(
     model: Session, path: Path, network: str | None = None, header: Mapping[str, str] | None = None
 ) -> None:
-    """Write a file with only the weights.
+    """Write a file with only the weights, with further entries of its header.
 
-    Args:
-        network: the hash of the network (:func:`belongs`), if it is known already.
-        header: further entries of the file's header.
+    ``network`` is the hash of the network (:func:`belongs`), if it is known already.
     """
-    save_arrays(
-        path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {})
-    )
+    network = network or belongs(model.document(), model.adapted)["network"]
+    save_arrays(path, model.weights, network=network, **(header or {}))
 
 
 def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:
     """Write the model to a run directory: its spec, its weights, and a checkpoint with the optimizer's state.
 
-    Args:
-        header: further entries of the header of the weights' file.
-
-    Raises:
-        UsageError: a training is writing to the directory.
+    ``header`` has further entries of the header of the weights' file. Raises UsageError: a training is writing there.
     """
     make_folder(directory)
     check_own(directory)
@@ -378,13 +353,8 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
         write_weights(model, directory / "weights.safetensors", network, header)
         start_run(model, directory)
         arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays()
-        state = {
-            "epoch": model.epochs_done,
-            "batch": 0,
-            "step": model.optimizer_state.clock.step,
-            "learning_rate": model.optimizer_state.rate.value,
-            "stopped": None,
-        }
+        of_optimizer = {"step": model.optimizer_state.clock.step, "learning_rate": model.optimizer_state.rate.value}
+        state = {"epoch": model.epochs_done, "batch": 0, **of_optimizer, "stopped": None}
         save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}, model.adapted))
 
 
@@ -395,17 +365,18 @@ def load_into(model: Session, directory: Path) -> None:
     """
     network = belongs(read_json(directory / "spec.json"), model.adapted)["network"]
     _load_weights(model, directory, network)
-    if (directory / "checkpoint.safetensors").exists() and model.graph.params and _trains(model):
-        checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
+    trains = any(p.trainable for p in model.graph.params.values())
+    if (directory / "checkpoint.safetensors").exists() and trains:
+        checkpoint, state = _load_checkpoint(model, directory), model.optimizer_state
         _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), [network], "network")
         progress = checkpoint.progress()
-        model.optimizer_state.load(checkpoint.arrays)
-        model.optimizer_state.clock.step, model.optimizer_state.rate.value = (progress.step, progress.learning_rate)
+        state.load(checkpoint.arrays)
+        state.clock.step, state.rate.value = progress.step, progress.learning_rate
         model.epochs_done = progress.epoch
         if progress.swapped:
             check_averages(model, checkpoint.path)
-            model.optimizer_state.swapped = True
-            model.optimizer_state.finish()
+            state.swapped = True
+            state.finish()
 
 
 def _load_weights(model: Session, directory: Path, network: str) -> None:
@@ -424,10 +395,6 @@ def check_averages(model: Session, path: Path) -> None:
     """Raise GS603 if weights and averages are exchanged in a checkpoint, but the optimizer has no averages."""
     if not model.spec.training.optimizer.use_ema:
         raise damaged(path, "'swapped' is true, but the optimizer keeps no averages")
-
-
-def _trains(model: Session) -> bool:
-    return any(p.trainable for p in model.graph.params.values())
 
 
 # What a run has written about itself: its history, its best epoch, and its weights beside another run's.
@@ -481,10 +448,8 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
         first, second = (_opened(stack, path) for path in paths)
         for name in sorted({*first.keys()} & {*second.keys()}):
             a, b = first.get_tensor(name), second.get_tensor(name)
-            if a.shape != b.shape:
-                continue
-            compared += 1
-            if not np.array_equal(a, b, equal_nan=True):
+            compared += a.shape == b.shape
+            if a.shape == b.shape and not np.array_equal(a, b, equal_nan=True):
                 different.append(name)
                 with np.errstate(all="ignore"):
                     distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
@@ -514,11 +479,9 @@ def result_differences(old: Path, new: Path) -> dict[str, Any]:
     for name in dict.fromkeys((*a, *b)):
         x, y = (history.get(name, [None])[-1] for history in (a, b))
         final.append({"key": name, "old": x, "new": y, "difference": None if x is None or y is None else y - x})
-    return {
-        "epochs": {side: len(next(iter(h.values()), [])) for side, h in (("old", a), ("new", b))},
-        "best": {side: _best(h) for side, h in (("old", a), ("new", b))},
-        "final": final,
-    }
+    sides = (("old", a), ("new", b))
+    epochs = {side: len(next(iter(history.values()), [])) for side, history in sides}
+    return {"epochs": epochs, "best": {side: _best(history) for side, history in sides}, "final": final}
 
 
 def _best(history: Mapping[str, list[float]]) -> dict[str, Any] | None:
