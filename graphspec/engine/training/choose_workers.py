@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.base.arrays.blas import openblas
@@ -51,8 +51,8 @@ class TrainingSteps:
         running: RunningMetrics,
         validation: Dataset | None = None,
     ) -> None:
-        self._validation = validation
-        self.model, self._running, self.loader, self.optimizer_state = model, running, loader, model.optimizer_state
+        self._validation, self._running, self.loader = validation, running, loader
+        self.model, self.optimizer_state = model, model.optimizer_state
         self.own_cache: ProgramCache | None = None
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
         self.programs: dict[int, Program] = {}
@@ -64,8 +64,7 @@ class TrainingSteps:
 
         The other workers then also do their part of the update; :meth:`finish` waits for them.
         """
-        rows = self.loader.rows(batch)
-        program = self.programs.get(rows) or self._bind(rows)
+        program = self.programs.get(rows := self.loader.rows(batch)) or self._bind(rows)
         if self.leader is not None:
             self.leader.launch_step(epoch, batch)
         program.load(batch)
@@ -93,8 +92,6 @@ class TrainingSteps:
         """Raise GS604 (RunError) if a worker has died."""
         if self.leader is not None:
             self.leader.check()
-
-    # One process or several.
 
     @property
     def shards(self) -> int | None:
@@ -163,15 +160,12 @@ class TrainingSteps:
                 array[...] = values
             state.rate.value = rate
 
-    # Programs.
-
     def _bind(self, rows: int) -> Program:
         if self.leader is None:
             program = self.model.programs.take(self._key(rows))
             if program is None:
-                program = self.common.bind(
-                    rows, self.optimizer_state.gradient, LocalGroup(), lookups=self.optimizer_state.lookups
-                )
+                state = self.optimizer_state
+                program = self.common.bind(rows, state.gradient, LocalGroup(), lookups=state.lookups)
             program.load = self.loader.filler(program.feeds, slice(0, rows))
         else:
             program = self.leader.bind(rows)
@@ -204,7 +198,6 @@ _WARM_UP_STEPS = 2
 _SETTLE_SECONDS = 0.15  # until the threads of OpenBLAS, or the workers, of the other side sleep: they spin for 0.1 s
 _TRIAL_SECONDS, _TRIAL_SHARE = 1.0, 0.02  # of the remaining run: after the longer of both, no further round begins
 _KEPT_BYTES = 1 << 20  # programs of up to this size stay bound while the other side is timed
-_OF_STATE = ("gradient", "slots", "calls", "run", "collect")
 _OTHER_LOAD = 1.25  # steps of an epoch that take longer than in the trial by this factor: the machine has changed
 
 
@@ -232,7 +225,7 @@ class AutoWorkers:
         self._base = _Side(steps)
         self._train_alone()
         alone = _block(steps, epoch)
-        remaining = _mean(alone) * len(epochs) * steps.loader.batches
+        remaining = fmean(alone) * len(epochs) * steps.loader.batches
         if min(alone) < MIN_STEP_SECONDS or remaining < MIN_RUN_SECONDS:
             return 1
         self._compare(epoch, remaining, alone)
@@ -262,30 +255,26 @@ class AutoWorkers:
         steps, base, now = self._steps, self._base, _Side(self._steps)
         assert base is not None
         base.copy(now)
+        base.install()
         if self._size == 1:
-            alone = now
-            alone.forget()
-            base.install(steps)
+            now.forget()
             steps.programs = {}  # those of this side are not put into the model's cache
             if not self._join(self._most):
-                alone.install(steps)
+                now.install()
                 return
-            group = _Side(steps)
         else:
-            group = now
-            base.install(steps)
             self._train_alone()
-            alone = _Side(steps)
+        alone, group = (now, _Side(steps)) if self._size == 1 else (_Side(steps), now)
         try:
             self._alternate(alone, group, epoch, remaining, first)
         finally:
-            group.install(steps)  # the one that has processes to end
+            group.install()  # the one that has processes to end
         slower, faster = (alone, group) if self._ratio < MAX_TIME_RATIO else (group, alone)
         self._size = self._most if faster is group else 1
-        slower.install(steps)
+        slower.install()
         steps.programs.clear()
         steps.leave()
-        faster.install(steps)
+        faster.install()
 
     def _alternate(self, alone: _Side, group: _Side, epoch: int, remaining: float, first: Sequence[float]) -> None:
         """Time both sides in turn; set the ratio of the steps of the group to those of one process."""
@@ -294,8 +283,8 @@ class AutoWorkers:
         single: Sequence[float] = first or self._timed(alone, group, epoch)
         while True:
             several = self._timed(group, alone, epoch)
-            pairs.append((_mean(single), _mean(several)))
-            least = max(_mean(several) / _mean(single), min(several) / min(single))
+            pairs.append((fmean(single), fmean(several)))
+            least = max(fmean(several) / fmean(single), min(several) / min(single))
             clear = len(pairs) == 1 and least < min(CLEAR_RATIO, MAX_TIME_RATIO)
             if clear or len(pairs) == _ROUNDS or time.monotonic() - begin > budget:
                 break
@@ -305,7 +294,7 @@ class AutoWorkers:
         self._expected = median(pair[faster] for pair in pairs)
 
     def _timed(self, side: _Side, other: _Side, epoch: int) -> list[float]:
-        side.install(self._steps)
+        side.install()
         time.sleep(_SETTLE_SECONDS)
         times = _block(self._steps, epoch, other.arrays)
         side.forget()
@@ -320,37 +309,24 @@ class _Side:
     """
 
     def __init__(self, steps: TrainingSteps) -> None:
-        model, state, blas = steps.model, steps.optimizer_state, openblas()
-        self._steps: dict[str, Any] = {"leader": steps.leader, "programs": steps.programs, "own_cache": steps.own_cache}
-        self._model: dict[str, Any] = {"programs": model.programs}
-        self._parameters: dict[str, Any] = {"vectors": model.parameters.vectors}
-        self._state: dict[str, Any] = {name: getattr(state, name) for name in _OF_STATE}
+        parameters, state, blas = steps.model.parameters, steps.optimizer_state, openblas()
+        owners: dict[Any, Sequence[str]] = {
+            steps: ("leader", "programs", "own_cache"),
+            steps.model: ("programs",),
+            parameters: ("vectors",),
+            state: ("gradient", "slots", "calls", "run", "collect"),
+        }
+        self._values = [(owner, name, getattr(owner, name)) for owner, names in owners.items() for name in names]
         self._threads = None if blas is None else blas.get()
+        self.programs = steps.programs  # those that are bound for this side
+        self.arrays: list[Array] = [*parameters.vectors.values(), *state.slots.values()]  # all that a step changes
 
-    def install(self, steps: TrainingSteps) -> None:
+    def install(self) -> None:
         """Train on this side from now on."""
-        model = steps.model
-        for owner, values in (
-            (steps, self._steps),
-            (model, self._model),
-            (model.parameters, self._parameters),
-            (steps.optimizer_state, self._state),
-        ):
-            for name, value in values.items():
-                setattr(owner, name, value)
+        for owner, name, value in self._values:
+            setattr(owner, name, value)
         if self._threads is not None and (blas := openblas()) is not None:
             blas.set(self._threads)
-
-    @property
-    def programs(self) -> dict[int, Program]:
-        """The programs that are bound for this side."""
-        programs: dict[int, Program] = self._steps["programs"]
-        return programs
-
-    @property
-    def arrays(self) -> list[Array]:
-        """All that a step changes."""
-        return [*self._parameters["vectors"].values(), *self._state["slots"].values()]
 
     def copy(self, other: _Side) -> None:
         """Take over the weights and slots of the other side."""
@@ -384,13 +360,8 @@ def _block(steps: TrainingSteps, epoch: int, before: Sequence[Array] | None = No
 
 def _enough(times: Sequence[float]) -> bool:
     done, spent = len(times), sum(times)
-    if done < _BLOCK_STEPS or spent < _BLOCK_SECONDS:
-        return done >= _MIN_BLOCK_STEPS and spent >= _MAX_BLOCK_SECONDS
-    return True
-
-
-def _mean(times: Sequence[float]) -> float:
-    return sum(times) / len(times)
+    many = done >= _BLOCK_STEPS and spent >= _BLOCK_SECONDS
+    return many or (done >= _MIN_BLOCK_STEPS and spent >= _MAX_BLOCK_SECONDS)
 
 
 def refuse_too_few_cores(size: int, directory: Path) -> None:
@@ -443,27 +414,16 @@ def choose_workers(
             report(f"rank 0 has {local} workers but may use {count(cores, 'core')}: see {remedy}")
         steps.join_ranks(steps.ranks, local)
         return steps.ranks.size * local, None
-    auto = None
-    if requested == "mpi":
-        size = 1
-    elif requested == "auto" and (mixed := mixing(steps.model.spec, steps.model.full)) is not None:
+    auto, size = None, 1 if isinstance(requested, str) else requested
+    if requested == "auto" and (mixed := mixing(steps.model.spec, steps.model.full)) is not None:
         report(f"one worker: {describe(mixed)}")
-        size = 1
     elif requested == "auto":
-        auto = AutoWorkers(
-            steps,
-            partial(_train_alone, steps),
-            partial(_join, steps, report=report),
-            min(_usable(steps), steps.loader.rows(0)),
-        )
+        most = min(_usable(steps), steps.loader.rows(0))
+        auto = AutoWorkers(steps, partial(_train_alone, steps), partial(_join, steps, report=report), most)
         size = auto.choose(epochs)
-    elif exactly:
-        size = requested
-    else:
-        size, cores = requested, _usable(steps)
-        if size > cores:
-            report(f"{cores} of {size} workers: there are no more cores")
-            size = cores
+    elif not exactly and size > (cores := _usable(steps)):
+        report(f"{cores} of {size} workers: there are no more cores")
+        size = cores
     if size > 1 and steps.leader is None and not _join(steps, size, report):
         size = 1
     if steps.leader is None:
