@@ -63,23 +63,23 @@ class _Chunks:
 
     def __init__(self, expected: int) -> None:
         self.arrays: list[Array] = []
-        self.touched: list[int] = []
+        self._touched: list[int] = []
         self._expected = min(expected, _MAX_RESERVED)
 
     @property
     def nbytes(self) -> int:
         """The number of bytes that have been used at least once."""
-        return sum(self.touched)
+        return sum(self._touched)
 
     def add(self, need: int) -> int:
         """Reserve a chunk of at least ``need`` bytes, and return its index."""
         self.arrays.append(reserve(max(need, self._expected)))
-        self.touched.append(0)
+        self._touched.append(0)
         return len(self.arrays) - 1
 
     def block(self, chunk: int, start: int, stop: int) -> Array:
         """Return a range of a chunk's bytes as an array that is its own :func:`root`."""
-        self.touched[chunk] = max(self.touched[chunk], stop)
+        self._touched[chunk] = max(self._touched[chunk], stop)
         return np.frombuffer(self.arrays[chunk].data[start:stop], np.uint8)
 
 
@@ -88,19 +88,14 @@ def _size(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
     return need + -need % CACHE_LINE
 
 
-class Pool:
+class Pool(_Chunks):
     """Allocates buffers best fit: each from the smallest free range that is large enough. Adjacent free ranges merge."""
 
     def __init__(self, expected: int) -> None:
-        self._chunks = _Chunks(expected)
+        super().__init__(expected)
         self._free: list[tuple[int, int, int]] = []  # (chunk, start, stop), sorted
         self._used: dict[int, tuple[int, int, int]] = {}
         self._blocks: list[Array] = []  # keeps all blocks alive, since Python reuses the `id` of a freed object
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes that buffers have used."""
-        return self._chunks.nbytes
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
         """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
@@ -109,15 +104,15 @@ class Pool:
         sizes = [stop - start for _, start, stop in self._free]
         fits = [k for k, size in enumerate(sizes) if size >= need]
         if not fits:
-            chunk = self._chunks.add(need)
-            self._free.append((chunk, 0, self._chunks.arrays[chunk].size))
+            chunk = self.add(need)
+            self._free.append((chunk, 0, self.arrays[chunk].size))
             index = len(self._free) - 1
         else:
             index = min(fits, key=sizes.__getitem__)
         chunk, start, stop = self._free.pop(index)
         if stop - start > need:
             self._free.insert(index, (chunk, start + need, stop))
-        block = self._chunks.block(chunk, start, start + need)
+        block = self.block(chunk, start, start + need)
         self._used[root(block)] = chunk, start, start + need
         self._blocks.append(block)
         return view_as(block, shape, dtype, order)
@@ -136,17 +131,12 @@ class Pool:
         self._free.insert(index, (chunk, start, stop))
 
 
-class Scratch:
+class Scratch(_Chunks):
     """A stack of temporary buffers: all nodes use the same memory, from its start."""
 
     def __init__(self, expected: int) -> None:
-        self._chunks = _Chunks(expected)
+        super().__init__(expected)
         self._chunk = self._start = 0
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes that buffers have used."""
-        return self._chunks.nbytes
 
     def mark(self) -> tuple[int, int]:
         """Return the position of the next buffer, for :meth:`reset`."""
@@ -159,14 +149,14 @@ class Scratch:
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
         """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
         dtype = np.dtype(dtype)
-        need, chunks = _size(shape, dtype), self._chunks.arrays
+        need, chunks = _size(shape, dtype), self.arrays
         while self._chunk < len(chunks) and self._start + need > chunks[self._chunk].size:
             self._chunk, self._start = self._chunk + 1, 0
         if self._chunk == len(chunks):
-            self._chunks.add(need)
+            self.add(need)
         start = self._start
         self._start += need
-        return view_as(self._chunks.block(self._chunk, start, self._start), shape, dtype, order)
+        return view_as(self.block(self._chunk, start, self._start), shape, dtype, order)
 
 
 # Liveness: the last node that needs each value of a program.

@@ -95,10 +95,8 @@ Allocate = Callable[[str, tuple[int, ...], "np.dtype[Any]"], "Array"]
 def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, progress: Progress) -> dict[str, Array]:
     """Compute all rows, chunk by chunk; results of varying width are padded to the widest."""
     total = len(next(iter(feeds.values())))
-    outputs = prelude.graph.outputs
-    varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
-    parts: dict[str, list[Array]] = {name: [] for name in varying}
-    found: dict[str, Array] = {}
+    outputs, found = prelude.graph.outputs, dict[str, Array]()
+    parts: dict[str, list[Array]] = {name: [] for name in prelude.varying}
     chunks = list(in_chunks(feeds.values(), total, chunk_rows(prelude, feeds)))
 
     def run(rows: slice | Array) -> dict[str, Array]:
@@ -119,8 +117,8 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
                 found[name][rows] = narrow
             done += rows.stop - rows.start if isinstance(rows, slice) else len(rows)
             progress(done, total)
-    for name in varying:
-        found[name] = _joined(name, parts[name], chunks, prelude.padding[name], allocate)
+    for name, of_chunks in parts.items():
+        found[name] = _joined(name, of_chunks, chunks, prelude.padding[name], allocate)
     return found
 
 
@@ -197,8 +195,7 @@ def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: P
             record = {name: {"dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
             write_atomic(folder / "index.json", json.dumps({"arrays": record}))
             del arrays
-    found = _read(entry, prelude, total)
-    if found is None:
+    if (found := _read(entry, prelude, total)) is None:
         raise RunError(Code.DAMAGED_RUN, f"{entry} was altered while it was written", "remove it, and start again")
     return found
 
@@ -268,10 +265,6 @@ class Prelude:
         return data
 
     @cached_property
-    def _names(self) -> list[str]:
-        return list(self.graph.outputs)
-
-    @cached_property
     def _types(self) -> dict[str, Any]:
         """The dtypes of the inputs, None for texts: integers may be given as numbers."""
         return {name: None if v.dtype == "string" else np.dtype(v.dtype) for name, v in self.graph.inputs.items()}
@@ -280,21 +273,26 @@ class Prelude:
     def _session(self) -> Any:
         return session(self.serialized)
 
+    @cached_property
+    def varying(self) -> list[str]:
+        """The outputs with an axis that varies, such as the number of words."""
+        return [name for name, v in self.graph.outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
+
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs for one batch, by name. Texts are arrays of ``object``.
 
         Raises RunError: GS605, onnxruntime cannot compute them.
         """
-        rows = len(next(iter(feeds.values()))) if feeds else 0
-        if rows == 0:  # some of onnxruntime's operators on texts refuse a batch without rows
-            return {name: np.empty(_no_rows(v.shape), v.dtype) for name, v in self.graph.outputs.items()}
-        given = {name: np.asarray(feeds[name], dtype) for name, dtype in self._types.items()}
+        outputs = self.graph.outputs
+        if not feeds or len(next(iter(feeds.values()))) == 0:  # some of onnxruntime's operators on texts refuse no rows
+            shapes = {n: (0, *(d if isinstance(d, int) else 0 for d in v.shape[1:])) for n, v in outputs.items()}
+            return {name: np.empty(shapes[name], v.dtype) for name, v in outputs.items()}
+        converted = {name: np.asarray(feeds[name], dtype) for name, dtype in self._types.items()}
         try:
-            values = self._session.run(self._names, given)
+            return dict(zip(outputs, self._session.run([*outputs], converted), strict=True))
         except Exception as error:
             text = f"onnxruntime fails to prepare rows: {failure(error)}"
             raise RunError(Code.PREPARATION_FAILED, text) from error
-        return dict(zip(self._names, values, strict=True))
 
     @cached_property
     def padding(self) -> dict[str, Any]:
@@ -302,15 +300,10 @@ class Prelude:
 
         It is found by computing an empty text beside a longer one.
         """
-        varying = {n: v for n, v in self.graph.outputs.items() if any(isinstance(d, str) for d in v.shape[1:])}
-        if not varying:
+        if not self.varying:
             return {}
         found = self.run({name: _probe(v.dtype, v.shape) for name, v in self.graph.inputs.items()})
-        return {name: found[name][0].reshape(-1)[-1] if found[name][0].size else 0 for name in varying}
-
-
-def _no_rows(shape: tuple[Dim, ...]) -> tuple[int, ...]:
-    return (0, *(d if isinstance(d, int) else 0 for d in shape[1:]))
+        return {name: found[name][0].reshape(-1)[-1] if found[name][0].size else 0 for name in self.varying}
 
 
 def _probe(dtype: str, shape: tuple[Dim, ...]) -> Array:

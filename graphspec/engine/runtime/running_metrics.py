@@ -62,31 +62,27 @@ class RunningMetrics:
     """
 
     def __init__(self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True) -> None:
-        self.heads = heads
-        self._losses = logged_losses(model.spec)
+        self.heads, self.rows, self._losses = heads, 0, logged_losses(model.spec)  # the rows so far
         self._sums = dict.fromkeys(self._losses, 0.0)
-        self._rows = 0
         self._metrics: list[_Entry] = []
         for head in model.spec.heads.values():
             value, prefix = model.graph.outputs[head.name], prefix_of(model.spec, head)
             for metric in head.metrics:
                 state = metric.resolve(head.loss, value, head.labels).start(value, Compute())
                 keys = [f"{prefix}{key}" for key in metric.keys(value)]
-                if not (keys or tables):
-                    continue
-                parts = metric.parts(value, head.labels) or []
-                self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
+                if keys or tables:
+                    parts = metric.parts(value, head.labels) or []
+                    self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
 
     def reset(self) -> None:
         """Start a new pass."""
-        self._sums = dict.fromkeys(self._sums, 0.0)
-        self._rows = 0
+        self._sums, self.rows = dict.fromkeys(self._sums, 0.0), 0
         for entry in self._metrics:
             entry.state.reset()
 
     def add(self, rows: int, fetches: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
         """Add a batch: its losses (scalars, weighted by its number of rows), and the metrics of its heads and targets."""
-        self._rows += rows
+        self.rows += rows
         for key, name in self._losses.items():
             self._sums[key] += float(fetches[name]) * rows
         for entry in self._metrics:
@@ -98,19 +94,11 @@ class RunningMetrics:
             target = fetches.get(target_of(head), targets.get(head))
             state.update(target, fetches[head], fetches.get(mask_of(head)))
 
-    @property
-    def rows(self) -> int:
-        """The rows so far."""
-        return self._rows
-
     def views(self, vector: Array) -> list[Array]:
         """Split a float64 vector of length ``counters`` into views, one for each metric's counters."""
-        views, start = [], 0
-        for entry in self._metrics:
-            stop = start + entry.state.counters.size
-            views.append(vector[start:stop].reshape(entry.state.counters.shape))
-            start = stop
-        return views
+        counters = [entry.state.counters for entry in self._metrics]
+        parts = np.split(vector, np.cumsum([c.size for c in counters])[:-1]) if counters else []
+        return [part.reshape(c.shape) for part, c in zip(parts, counters, strict=True)]
 
     @property
     def counters(self) -> int:
@@ -127,11 +115,9 @@ class RunningMetrics:
         for entry, counters in zip(self._metrics, views, strict=True):
             entry.state.counters += counters
 
-    # Totals of one batch, for another worker to add.
-
     @property
     def totals(self) -> int:
-        """The number of all totals: the losses, and the counters of all metrics."""
+        """The number of all totals of a batch, for another worker to add: the losses, and the counters of all metrics."""
         return len(self._sums) + self.counters
 
     @property
@@ -147,15 +133,14 @@ class RunningMetrics:
 
     def add_stored(self, rows: int, vector: Array) -> None:
         """Add one batch of ``rows`` rows whose totals another object has stored: the same bits as :meth:`add`."""
-        self._rows += rows
+        self.rows += rows
         for key, value in zip(self._sums, vector[: len(self._sums)].tolist(), strict=True):
             self._sums[key] += value
         self.include(self.views(vector[len(self._sums) :]))
 
     def logs(self, prefix: str = "") -> dict[str, float]:
         """Return the losses and metrics so far, with ``prefix`` before their keys."""
-        rows = max(self._rows, 1)
-        values = {k: v / rows for k, v in self._sums.items()}
+        values = {k: v / max(self.rows, 1) for k, v in self._sums.items()}
         for entry in self._metrics:
             if entry.keys:
                 values |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)
@@ -189,18 +174,16 @@ class RunningMetrics:
 
     def state(self) -> dict[str, Any]:
         """Return the totals as plain JSON, with the schema :class:`Sums`; JSON preserves the bits of floats."""
-        return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
+        return {"sums": self._sums, "rows": self.rows, "metrics": [entry.state.state() for entry in self._metrics]}
 
     def load(self, state: Sums) -> None:
         """Restore the result of :meth:`state`. Raises ValueError: it belongs to other losses or metrics."""
         if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
             raise ValueError("its totals belong to other losses or metrics")
         for entry, saved in zip(self._metrics, state.metrics, strict=True):
-            if len(saved) not in (0, entry.state.counters.size):
-                raise ValueError(
-                    f"its totals of '{entry.key}' have {len(saved)} values, not {entry.state.counters.size}"
-                )
-        self._sums, self._rows = {key: float(state.sums[key]) for key in self._sums}, state.rows
+            if len(saved) not in (0, size := entry.state.counters.size):
+                raise ValueError(f"its totals of '{entry.key}' have {len(saved)} values, not {size}")
+        self._sums, self.rows = {key: float(state.sums[key]) for key in self._sums}, state.rows
         for entry, saved in zip(self._metrics, state.metrics, strict=True):
             entry.state.load(saved)
 
@@ -213,22 +196,17 @@ _ERRORS = {"mae": MeanAbsoluteError, "rmse": RootMeanSquaredError, "r2": R2Score
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """The answers of a head by class.
+    """The answers of a head by class; counts are int64 ``(classes,)``.
 
-    Attributes:
-        labels: the classes, or the labels of which several may apply to a row.
-        right: the rows (or positions) whose answer rightly has the class, int64 ``(classes,)``.
-        answered: those whose answer has it.
-        true: those that have it.
-        pairs: how often a true class (row) is answered as each class (column), int64 ``(classes, classes)``; None if several
-            classes may apply, or there are many.
+    ``pairs``: how often a true class (row) is answered as each class (column), int64 ``(classes, classes)``; None if
+    several classes may apply, or there are many.
     """
 
     head: str
-    labels: Sequence[str]
-    right: Array
-    answered: Array
-    true: Array
+    labels: Sequence[str]  # the classes, or the labels of which several may apply to a row
+    right: Array  # the rows (or positions) whose answer rightly has the class
+    answered: Array  # those whose answer has it
+    true: Array  # those that have it
     pairs: Array | None = None
 
 
@@ -297,11 +275,8 @@ def _result(head: HeadDecl, states: Sequence[MetricState]) -> ClassCounts | Numb
         known = frozenset(name for name, metric in _ERRORS.items() if any(type(m) is metric for m in head.metrics))
         return NumberErrors(head.name, float(mae), rmse, float(r2), known)
     counts = np.rint(counters).astype(np.int64)
-    pairs = counts if isinstance(states[-1].metric, ConfusionMatrix) else None
-    if pairs is not None:
-        right, answered, true = pairs.diagonal(), pairs.sum(0), pairs.sum(1)
-    else:
-        right, false, missed = counts
-        answered, true = right + false, right + missed
-    labels = head.labels or [str(k) for k in range(len(right))]
-    return ClassCounts(head.name, labels, right, answered, true, pairs)
+    labels = head.labels or [str(k) for k in range(counts.shape[-1])]
+    if isinstance(states[-1].metric, ConfusionMatrix):
+        return ClassCounts(head.name, labels, counts.diagonal(), counts.sum(0), counts.sum(1), counts)
+    right, false, missed = counts
+    return ClassCounts(head.name, labels, right, right + false, right + missed)

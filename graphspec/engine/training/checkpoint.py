@@ -35,19 +35,15 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Checkpoint:
     """The state of a run between two steps.
 
-    Attributes:
-        arrays: ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``.
-        state: plain JSON: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks.
-        belongs: hashes of the parts of the spec that it belongs to (``network`` and ``run`` of :class:`Header`).
-        adapted: what the network has learnt before its first step, if it learns.
-        path: the file that the checkpoint was read from.
+    ``state`` is plain JSON: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks; ``belongs``
+    has the hashes of the parts of the spec that it belongs to (``network`` and ``run`` of :class:`Header`).
     """
 
-    arrays: dict[str, Array]
+    arrays: dict[str, Array]  # ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``
     state: dict[str, Any] = field(default_factory=dict)
     belongs: Mapping[str, str] = field(default_factory=dict)
-    adapted: Adapted | None = None
-    path: Path = Path("checkpoint.safetensors")
+    adapted: Adapted | None = None  # what the network has learnt before its first step, if it learns
+    path: Path = Path("checkpoint.safetensors")  # the file that the checkpoint was read from
 
     def progress(self) -> Progress:
         """Check the state against its schema, and return it. Raises RunError: GS603."""
@@ -65,7 +61,7 @@ def digest(arrays: Mapping[str, Array]) -> str:
 
 
 def _seal(text: str) -> str:
-    """Return the sha256 of a header's text without its seal."""
+    """Return the hash of a header's text without its seal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -107,36 +103,28 @@ def load_arrays(
         why = "is not a regular file" if path.exists() else "does not exist"
         raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
     if (size := path.stat().st_size) > available():
-        raise RunError(
-            Code.NOT_ENOUGH_MEMORY, f"{path} needs {human(size)} of memory, but there are {human(available())}"
-        )
+        text = f"{path} needs {human(size)} of memory, but there are {human(available())}"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, text)
     try:
         with safe_open(path, framework="numpy") as file:
+            names = file.keys()
             if shapes is not None:
-                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                slices = {name: file.get_slice(name) for name in names}
                 types = {name: (s.get_dtype(), tuple(s.get_shape())) for name, s in slices.items()}
                 _compare(types, shapes, optional or {})
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            header = _header(dict(file.metadata() or {}))
+            arrays = {name: file.get_tensor(name) for name in names}
+            text_or_none = (file.metadata() or {}).get("graphspec")
+            header = None if text_or_none is None else parse_json(text_or_none)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         # safetensors raises the last two for dtypes that NumPy does not have, such as BF16.
         raise damaged(path, str(error), hint) from None
     if header is None:
         return arrays, None
     checked = check(Header, header, path, hint)
-    if checked.sha256 != digest(arrays) or checked.seal not in (None, _seal(_unsealed(header))):
+    unsealed = json.dumps({key: value for key, value in header.items() if key != "seal"})
+    if checked.sha256 != digest(arrays) or checked.seal not in (None, _seal(unsealed)):
         raise damaged(path, "its content does not match its checksum", hint)
     return arrays, checked
-
-
-def _unsealed(header: Mapping[str, Any]) -> str:
-    return json.dumps({key: value for key, value in header.items() if key != "seal"})
-
-
-def _header(metadata: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return graphspec's header in the metadata, None if there is none; ValueError if it is not a JSON mapping."""
-    text = metadata.get("graphspec")
-    return None if text is None else parse_json(text)
 
 
 def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, optional: Shapes) -> None:

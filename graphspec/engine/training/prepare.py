@@ -32,7 +32,7 @@ from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untr
 from graphspec.engine.training.adapt import adapt
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Plan, Trainer, given_callbacks, refuse_misspelt_monitors
-from graphspec.language.declarations import WEIGHT, HeadDecl, Spec
+from graphspec.language.declarations import WEIGHT, Spec
 from graphspec.vocabulary.callbacks.base import Outputs
 
 if TYPE_CHECKING:
@@ -63,12 +63,6 @@ class FitSettings:
     callbacks: GivenCallbacks | None = None
 
 
-@dataclass
-class _Parts:
-    train: Dataset
-    validation: Dataset | None
-
-
 def prepare_fit(
     model: Session,
     data: FitData | None = None,  # data, settings: override the spec
@@ -91,18 +85,18 @@ def prepare_fit(
     if settings.callbacks is not None:  # the check of the spec has seen its own
         refuse_misspelt_monitors(callbacks, log_keys(model.spec, model.graph.outputs))
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
-    raw = _parts(model, data)
-    if has_to_learn(model.spec, model.whole, raw.train):
-        model.install(adapt(model.spec, raw.train, partial(model.on_rows, "learning from rows")))
+    raw, of_validation = _parts(model, data)
+    if has_to_learn(model.spec, model.whole, raw):
+        model.install(adapt(model.spec, raw, partial(model.on_rows, "learning from rows")))
         for part, rows in model.parts.items():  # a class without training rows is reported before the training
             with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
-    model.sample_rows = raw.train.sample(SAMPLE_ROWS)
-    parts = _prepared(model, raw)
-    _check_memory(model, parts.train, min(size, len(parts.train)))
-    _apply_class_weights(model, parts.train, data.class_weight)
-    objective = model.objective(parts.train)
-    validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
-    loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
+    model.sample_rows = raw.sample(SAMPLE_ROWS)
+    train, validation = _prepared(model, raw, of_validation)
+    _check_memory(model, train, min(size, len(train)))
+    _apply_class_weights(model, train, data.class_weight)
+    objective = model.objective(train)
+    validation = None if validation is None else as_indices(objective.graph, validation)
+    loader = BatchLoader(as_indices(objective.graph, train), size, shuffle=shuffled, seed=model.seed)
     first = 0 if directory is not None else model.epochs_done
     trusted = settings.callbacks is not None
     outputs = Outputs(directory, trusted=trusted, allow_outside=model.allow_outside, source=model.source)
@@ -125,8 +119,7 @@ def part_rows(model: Session, part: str) -> Dataset:
 
 def train_and_validation(model: Session) -> tuple[Dataset, Dataset | None]:
     """Return both parts of the spec's data, read once if validation rows are split off; errors as for :func:`part_rows`."""
-    parts = _parts(model, FitData())
-    return parts.train, parts.validation
+    return _parts(model, FitData())
 
 
 def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
@@ -143,20 +136,17 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
 def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
     """Return whether layers or heads have something to learn from the training rows."""
     labelled = {name for name, head in spec.heads.items() if head.labels is not None}
-    return bool(graph.learnt) or any(
-        isinstance(t, Strings) and name not in labelled for name, t in train.targets.items()
-    )
+    texts = {name for name, target in train.targets.items() if isinstance(target, Strings)}
+    return bool(graph.learnt) or bool(texts - labelled)
 
 
-def _prepared(model: Session, raw: _Parts) -> _Parts:
+def _prepared(model: Session, raw: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset | None]:
     """Return the rows as the trained graph reads them. Rows that were split from one file are prepared once."""
-    train = model.prepared(raw.train)
+    train = model.prepared(raw)
     train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
-    if raw.validation is None:
-        return _Parts(train, None)
-    if raw.validation.inputs is raw.train.inputs:
-        return _Parts(train, replace(train, weights=dict(raw.validation.weights), chosen=raw.validation.chosen))
-    return _Parts(train, model.prepared(raw.validation))
+    if validation is not None and validation.inputs is raw.inputs:
+        return train, replace(train, weights=dict(validation.weights), chosen=validation.chosen)
+    return train, None if validation is None else model.prepared(validation)
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
@@ -170,7 +160,8 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
     refuse_memory(model.graph, need, usable, shapes)
 
 
-def _parts(model: Session, data: FitData) -> _Parts:
+def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
+    """Return training rows and validation rows as they were read."""
     validation, arrays, fraction = None, data.validation_data, data.validation_split
     if arrays is not None:
         if not isinstance(arrays, list | tuple) or len(arrays) not in (2, 3):
@@ -193,7 +184,7 @@ def _parts(model: Session, data: FitData) -> _Parts:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
         train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
-    return _Parts(train, validation)
+    return train, validation
 
 
 def _split(
@@ -225,27 +216,20 @@ def _apply_class_weights(
         by_head = {heads[0].name: class_weight}
     for name, weights in by_head.items():
         if not isinstance(weights, Mapping):
-            weights = literal(
-                "class_weight", weights, "balanced", "a mapping such as `{0: 1.0, 1: 5.0}`, or 'balanced'"
-            )
+            expected = "a mapping such as `{0: 1.0, 1: 5.0}`, or 'balanced'"
+            weights = literal("class_weight", weights, "balanced", expected)
         head = model.spec.heads[name]
         if refused := refuse_class_weight(head, model.graph.outputs[name]):
             raise SpecError([Diagnostic.of(f"head '{name}'", refused)])
         target, chosen = arrays.targets[name], arrays.chosen
         chosen_target = target if chosen is None else target[chosen]
         ignored = getattr(head.loss, "ignore_class", None)
-        rows = row_weights(weights, chosen_target, _classes(model, head), head.labels, ignored)
+        width = model.graph.outputs[name].fixed(-1)
+        rows = row_weights(weights, chosen_target, 2 if width == 1 else width, head.labels, ignored)
         if chosen is not None:
             all_rows = np.ones(len(target), np.float32)
             all_rows[chosen] = rows
             rows = all_rows
-        before = arrays.weights.get(name)
-        if before is None:
-            arrays.weights[name] = rows
-        else:
-            arrays.weights[name] = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
-
-
-def _classes(model: Session, head: HeadDecl) -> int:
-    width = model.graph.outputs[head.name].fixed(-1)
-    return 2 if width == 1 else width
+        if (before := arrays.weights.get(name)) is not None:
+            rows = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
+        arrays.weights[name] = rows
