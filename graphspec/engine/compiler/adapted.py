@@ -19,15 +19,12 @@ FORMAT = 1
 class Adapted:
     """The learnt arguments.
 
-    Attributes:
-        layers: the arguments of each layer, by node.
-        heads: by head: ``labels``, or ``mean`` and ``deviation`` of a standardized target.
-        rows: the number of rows that they were learnt from.
+    ``heads``: by head: ``labels``, or ``mean`` and ``deviation`` of a standardized target.
     """
 
-    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the arguments of each layer, by node
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    rows: int = 0
+    rows: int = 0  # the number of rows that they were learnt from
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain values of JSON."""
@@ -43,15 +40,13 @@ class Adapted:
         """
         if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             raise ValueError("it is not a record of this version of what a network has learnt")
-        layers, heads, rows = record.get("layers"), record.get("heads"), record.get("rows")
-        for part in (layers, heads):
+        parts: list[Any] = [record.get("layers"), record.get("heads")]
+        for part in parts:
             if not isinstance(part, Mapping) or not all(isinstance(state, Mapping) for state in part.values()):
                 raise ValueError("'layers' and 'heads' must be mappings of mappings")
-        if type(rows) is not int or rows < 0:
+        if type(rows := record.get("rows")) is not int or rows < 0:
             raise ValueError("'rows' must be a number of rows")
-        assert isinstance(layers, Mapping)
-        assert isinstance(heads, Mapping)
-        return cls(layers, heads, rows)
+        return cls(*parts, rows)
 
     def of_files(self) -> Adapted:
         """Return the arrays of constants and the hashes of ONNX files alone, which came from files and give sizes."""

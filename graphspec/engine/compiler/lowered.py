@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +21,13 @@ _SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences
 class Lowered:
     """A lowered spec.
 
-    Attributes:
-        outputs: the outputs of every node, or None if they are unknown because of an error.
-        declared: the inputs and nodes of the spec, by name.
-        initial: what files of initial weights give; empty if the weights exist already.
+    ``outputs``: the outputs of every node, or None if they are unknown because of an error. ``initial``: what files of
+    initial weights give; empty if the weights exist already.
     """
 
     graph: Graph
     outputs: dict[str, tuple[Value, ...] | None] = field(default_factory=dict)
-    declared: dict[str, NodeDecl | InputDecl] = field(default_factory=dict)
+    declared: dict[str, NodeDecl | InputDecl] = field(default_factory=dict)  # the inputs and nodes of the spec, by name
     diagnostics: list[Diagnostic] = field(default_factory=list)
     initial: list[FilePlan] = field(default_factory=list)
 
@@ -60,6 +59,16 @@ class Lowered:
         shapes = {n.name: v[0].shape for n in diagnostic.nodes if (v := self.outputs.get(n.name))}
         nodes = tuple(replace(n, shape=n.shape or shapes.get(n.name)) for n in diagnostic.nodes)
         return replace(diagnostic, nodes=nodes)
+
+
+def owner_of(name: str, nodes: Container[str]) -> str:
+    """Return the node that owns a weight, or the node ``name`` itself.
+
+    A weight is ``<node>/<role>`` or ``<node>/<part>/<role>``; names of nodes may contain slashes, too.
+    """
+    while name not in nodes and "/" in name:
+        name = name.rpartition("/")[0]
+    return name
 
 
 def visible(name: str) -> str:

@@ -33,15 +33,12 @@ class Network(Protocol):
 class Objective:
     """A graph with losses.
 
-    Attributes:
-        total: the scalar to minimise.
-        losses: every head's own loss, by head.
-        targets: the values with which heads compare that are computed by the network, by head.
+    ``targets``: the values with which heads compare that are computed by the network, by head.
     """
 
     graph: Graph
-    total: Value
-    losses: dict[str, Value] = field(default_factory=dict)
+    total: Value  # the scalar to minimise
+    losses: dict[str, Value] = field(default_factory=dict)  # every head's own loss, by head
     targets: dict[str, Value] = field(default_factory=dict)
 
 

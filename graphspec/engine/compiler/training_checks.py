@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
-from graphspec.engine.compiler.lowered import Lowered, visible
+from graphspec.engine.compiler.lowered import Lowered, owner_of, visible
 from graphspec.graph.analysis import lookups
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
@@ -70,7 +70,7 @@ def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     if (lack := lack_of_memory(graph, required, available(), shapes)) is None:
         return []
     problem, largest = lack
-    owner = _owner(largest, lowered)
+    owner = owner_of(largest, lowered.declared)
     decl = lowered.declared.get(owner)
     mark, path = (spec.tree.first_key, "") if decl is None else (decl.mark, decl.tree.path)
     nodes = () if decl is None else (lowered.node_ref(Ref(owner, 0, decl.mark)),)
@@ -83,7 +83,7 @@ def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     for name in (p.name for p in lowered.graph.params.values() if p.sparse and p.trainable):
         if (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None:
             continue
-        decl = lowered.declared.get(_owner(name, lowered))
+        decl = lowered.declared.get(owner_of(name, lowered.declared))
         at = None if decl is None else decl.tree.find(("sparse",))[0] or decl.tree
         mark, path = (spec.tree.first_key, "") if at is None else (at.mark, at.path)
         found.append(Diagnostic.of(f"'{name.rpartition('/')[0]}'", problem, mark, path=path))
@@ -149,13 +149,6 @@ def lack_of_memory(
     largest = _largest(graph, shapes)
     hint = f"use {batch}, or make the output of '{largest}' smaller" if largest else f"use {batch} or smaller layers"
     return Problem(Code.NOT_ENOUGH_MEMORY, text, hint), largest
-
-
-def _owner(name: str, lowered: Lowered) -> str:
-    """Return the node that owns a weight, or the node ``name`` itself. Names of nodes and roles may contain slashes."""
-    while name not in lowered.declared and "/" in name:
-        name = name.rpartition("/")[0]
-    return name
 
 
 def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:

@@ -44,21 +44,13 @@ _TOTALS_BYTES = 1 << 25  # of the totals of all batches
 
 @dataclass(frozen=True)
 class Sharing:
-    """How workers get the validation rows; empty if rank 0 validates alone.
+    """How workers get the validation rows; empty if rank 0 validates alone."""
 
-    Attributes:
-        copies: the arrays to copy to shared memory, by name.
-        chosen: the indices of the rows to copy; None for all.
-        maps: the rows that each worker maps from a file (:func:`open_map`).
-        same: the names of rows that are also training rows, in shared memory.
-        batches, totals: the number of batches, and of totals of each.
-    """
-
-    copies: Mapping[str, Any] = field(default_factory=dict)
-    chosen: Array | None = None
-    maps: Mapping[str, Any] = field(default_factory=dict)
-    same: tuple[str, ...] = ()
-    batches: int = 0
+    copies: Mapping[str, Any] = field(default_factory=dict)  # the arrays to copy to shared memory, by name
+    chosen: Array | None = None  # the indices of the rows to copy; None for all
+    maps: Mapping[str, Any] = field(default_factory=dict)  # the rows that each worker maps from a file
+    same: tuple[str, ...] = ()  # the names of rows that are also training rows, in shared memory
+    batches: int = 0  # batches, totals: the number of batches, and of totals of each
     totals: int = 0
 
     @classmethod

@@ -528,22 +528,18 @@ def build_program(
     target: Target,
     *,
     gradient: Array | None = None,
-    training: bool = False,
-    seed: int = 0,
+    training: bool = False,  # whether dropout is active and batch statistics are used
+    seed: int = 0,  # seed, clock: determine the random numbers of dropout and noise
     clock: Clock | None = None,
-    touched: Mapping[str, TouchedRows] | None = None,
+    touched: Mapping[str, TouchedRows] | None = None,  # by name, the weights whose gradients may be kept by rows
 ) -> Program:
     """Build a program that computes the outputs of a graph and, if it has a loss, the gradient of every trainable weight.
 
     :meth:`Graph.with_outputs` sets the outputs and the loss of a graph.
 
-    Args:
-        target: the shapes, and the worker's shard of the batch. An input (N, width) may instead receive the column indices
-            of its ones, which its shape shows; see :func:`sparsify_bool_inputs`.
-        gradient: receives the weights' gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
-        training: whether dropout is active and batch statistics are used.
-        seed, clock: determine the random numbers of dropout and noise.
-        touched: by name, the weights whose gradients may be kept by rows.
+    ``target``: the shapes, and the worker's shard of the batch. An input (N, width) may instead receive the column
+    indices of its ones, which its shape shows; see :func:`sparsify_bool_inputs`. ``gradient``: receives the weights'
+    gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
     """
     prepared = prepare(graph, FOR_PROGRAM, target)
     return Binder(prepared, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()

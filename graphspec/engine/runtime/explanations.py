@@ -83,14 +83,18 @@ def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Val
         known |= prelude.run({name: feeds[name] for name in prelude.graph.inputs})
     if rest.outputs:
         given = {name: known[name] if name in known else feeds[name] for name in rest.inputs}
-        shapes = {name: tuple(array.shape) for name, array in given.items()}
-        program = build_program(rest, session.parameters, Target(shapes), seed=session.seed)
-        for name, buffer in program.feeds.items():
-            buffer[...] = given[name]
-        with settings():
-            program.run()
-        known |= {name: array.copy() for name, array in program.fetches.items()}
+        target = Target({name: tuple(array.shape) for name, array in given.items()})
+        known |= _run(build_program(rest, session.parameters, target, seed=session.seed), given)
     return {v.name: known[v.name] for v in wanted}
+
+
+def _run(program: Program, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Run a program for some feeds, and return copies of its results."""
+    for name, buffer in program.feeds.items():
+        buffer[...] = feeds[name]
+    with settings():
+        program.run()
+    return {name: array.copy() for name, array in program.fetches.items()}
 
 
 def _front(graph: Graph, values: Mapping[str, Value]) -> tuple[Prelude | None, Graph]:
@@ -121,9 +125,7 @@ class Integrator:
 
     def __post_init__(self) -> None:
         self._leaves = [leaf.value.name for leaf in self.cut.leaves]
-        rest = self.cut.rest
-        output = rest.outputs[self.head]
-        graph = rest.copy()
+        output, graph = self.cut.rest.outputs[self.head], self.cut.rest.copy()
         graph.targets[_SELECTOR] = chosen = Value(_SELECTOR, Type("float32", output.shape), "target")
         loss = Builder(graph, "explained").ReduceSum(Builder(graph, "explained.chosen").Mul(output, chosen), keepdims=0)
         self._graph: Graph = graph.with_outputs({self.head: output}, loss)
@@ -160,19 +162,14 @@ class Integrator:
 
     def outputs(self) -> Array:
         """Return the head's values for all rows, in float64."""
-        rest = self.cut.rest
-        shapes = {name: tuple(self.arrays[name].shape) for name in rest.inputs}
-        parts = []
-        rows = len(next(iter(self.arrays.values())))
+        parts, rows = [], len(next(iter(self.arrays.values())))
         for start in range(0, rows, self._size):
-            size = min(self._size, rows - start)
-            at = {n: (size, *s[1:]) if self._by_row(n) else s for n, s in shapes.items()}
-            program = build_program(rest, self._parameters, Target(at), seed=self.session.seed)
-            for name, buffer in program.feeds.items():
-                buffer[...] = self.arrays[name][start : start + size] if self._by_row(name) else self.arrays[name]
-            with settings():
-                program.run()
-            parts.append(program.fetches[self.head].copy())
+            now = slice(start, min(start + self._size, rows))
+            inputs = {name: self.arrays[name] for name in self.cut.rest.inputs}
+            feeds = {name: array[now] if self._by_row(name) else array for name, array in inputs.items()}
+            target = Target({name: tuple(array.shape) for name, array in feeds.items()})
+            program = build_program(self.cut.rest, self._parameters, target, seed=self.session.seed)
+            parts.append(_run(program, feeds)[self.head])
         return np.concatenate(parts)
 
     @computing()
@@ -217,60 +214,54 @@ class Integrator:
         for k, (a, b) in enumerate(spans):
             inside = slice(k * each + 1, (k + 1) * each - 1)
             ws[:, inside] = (b - a) / 2 * weights, (b - a) / 2 * coarse
-        found, sums = self._gradients(row, chosen, ts, ws, len(spans))
+        values, sums = self._gradients(row, chosen, ts, ws, len(spans))
         parts = []
         for k, (a, b) in enumerate(spans):
             spread = sum(float(np.abs(fine - rough).sum()) for fine, rough in sums[k].values())
             leaves = {name: pair[0] for name, pair in sums[k].items()}
-            parts.append(_Part(a, b, float(found[k * each]), float(found[k * each + each - 1]), leaves, spread))
+            parts.append(_Part(a, b, float(values[k * each]), float(values[k * each + each - 1]), leaves, spread))
         return parts
 
     def _gradients(
         self, row: int, chosen: Array, ts: Array, ws: Array, spans: int
     ) -> tuple[Array, list[dict[str, Array]]]:
         """Return f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span, by both rules."""
-        each = _NODES + 2
-        values = np.empty(len(ts))
+        values, span_of = np.empty(len(ts)), np.arange(len(ts)) // (_NODES + 2)
         sums = [{name: np.zeros((2, *self._point_shape(name))) for name in self._leaves} for _ in range(spans)]
         for start in range(0, len(ts), self._size):
-            size = min(self._size, len(ts) - start)
+            now = slice(start, min(start + self._size, len(ts)))
+            size = now.stop - start
             program = self._program(size, chosen.shape)
-            now = slice(start, start + size)
-            self._fill(program, row, ts[now])
-            program.feeds[_SELECTOR][...] = chosen
-            with settings():
-                program.run()
-            values[now] = (program.fetches[self.head] * chosen).reshape(size, -1).sum(axis=1)
+            answers = _run(program, self._points(row, ts[now]) | {_SELECTOR: chosen})
+            values[now] = (answers[self.head] * chosen).reshape(size, -1).sum(axis=1)
             for k in range(spans):
-                weight = np.where(np.arange(start, start + size) // each == k, ws[:, now], 0.0)
+                weight = np.where(span_of[now] == k, ws[:, now], 0.0)
                 for name in self._leaves:
                     difference = self.arrays[name][row] - self.baselines[name]
                     sums[k][name] += np.tensordot(weight, program.grads[name], 1) * difference
         return values, sums
 
-    def _fill(self, program: Program, row: int, ts: Array) -> None:
-        for name, buffer in program.feeds.items():
-            if name == _SELECTOR:
-                continue
-            if not self._by_row(name):
-                buffer[...] = self.arrays[name]
-            elif name in self.baselines:
-                base = np.asarray(self.baselines[name], np.float64)
-                step = ts.reshape(-1, *[1] * base.ndim)
-                buffer[...] = base + step * (self.arrays[name][row] - base)
-            else:
-                buffer[...] = self.arrays[name][row]
+    def _points(self, row: int, ts: Array) -> dict[str, Array]:
+        """Return the inputs of a row at some points of its path."""
+        found = {}
+        for name in self._graph.inputs:
+            value = self.arrays[name]
+            if self._by_row(name):
+                value = value[row]
+                if name in self.baselines:
+                    base = np.asarray(self.baselines[name], np.float64)
+                    value = base + ts.reshape(-1, *[1] * base.ndim) * (value - base)
+            found[name] = value
+        return found
 
 
 @cache
 def _rules() -> tuple[Array, Array, Array]:
     """Return the points and weights of Gauss-Legendre quadrature, and weights of a rule with every other point."""
     points, weights = np.polynomial.legendre.leggauss(_NODES)
-    some = slice(0, None, 2)
-    right = np.zeros(_NODES // 2)
+    right, coarse = np.zeros(_NODES // 2), np.zeros(_NODES)
     right[0] = 2.0  # the integral of the first Legendre polynomial; those of the others are 0
-    coarse = np.zeros(_NODES)
-    coarse[some] = np.linalg.solve(np.polynomial.legendre.legvander(points[some], len(right) - 1).T, right)
+    coarse[::2] = np.linalg.solve(np.polynomial.legendre.legvander(points[::2], len(right) - 1).T, right)
     return points, weights, coarse
 
 
@@ -318,23 +309,17 @@ class Contribution:
 class Attributed:
     """The attributions of one input, or of several inputs that act together.
 
-    Attributes:
-        name: the name of the input; ``a + b`` for several.
-        values: the attributions, float64 ``(rows, …)``: one per row, or one per word, feature, step or pixel.
-        raw: the raw values, of the same shape; pictures have their channels as a last axis; None for several inputs.
-        words: whether the raw values are words; those that pad a text or do not occur in it are None.
-        bag: whether the words have no order: they are those of a vocabulary.
-        picture: whether the raw values are pictures.
-        names: names of the elements of the last axis, if they have any, such as the columns of a series.
+    ``values``: the attributions, float64 ``(rows, …)``: one per row, or one per word, feature, step or pixel. ``raw``: the
+    raw values, of the same shape; pictures have their channels as a last axis; None for several inputs.
     """
 
-    name: str
+    name: str  # the name of the input; ``a + b`` for several
     values: Array
     raw: Array | None
-    words: bool = False
-    bag: bool = False
-    picture: bool = False
-    names: tuple[str, ...] = ()
+    words: bool = False  # whether the raw values are words; those that pad a text or do not occur in it are None
+    bag: bool = False  # whether the words have no order: they are those of a vocabulary
+    picture: bool = False  # whether the raw values are pictures
+    names: tuple[str, ...] = ()  # of the elements of the last axis, if they have any, such as the columns of a series
 
     def contributions(self, row: int) -> Iterator[Contribution]:
         """Yield what each raw value of a row contributes; words that pad are left out."""
@@ -396,20 +381,16 @@ def explain_rows(
     session: Session,
     feeds: Mapping[str, Array],
     *,
-    head: str | None,
-    label: str | None,
+    head: str | None,  # None if there is one
+    label: str | None,  # the label or number of the class to explain; None for the predicted one of each row
     mean_of: Mapping[str, Array] | None,
 ) -> Attributions:
     """Attribute the answers for checked raw rows to their raw values.
 
-    Args:
-        head: the head; None if there is one.
-        label: the label or number of the class to explain; None for the predicted one of each row.
-        mean_of: rows whose mean is the baseline; None for the neutral one: the mean of standardized numbers, no category,
-            padding, black.
+    The baseline is the mean of the rows ``mean_of``; None for the neutral one: the mean of standardized numbers, no
+    category, padding, black.
 
-    Raises:
-        UsageError: there is no such head or class, the head has no single value, or there are too many rows.
+    Raises UsageError: there is no such head or class, the head has no single value, or there are too many rows.
     """
     session.require_adapted()
     chosen = _head(session, head)
@@ -419,9 +400,8 @@ def explain_rows(
     with session.access.reading():
         cut: Frontier = session.once(("frontier", chosen.name), lambda: frontier(session.whole, chosen.name))
         if not cut.leaves:
-            raise UsageError(
-                f"head '{chosen.name}' has no gradient by any input: nothing in it can be attributed; explain another head"
-            )
+            text = f"head '{chosen.name}' has no gradient by any input: nothing in it can be attributed"
+            raise UsageError(f"{text}; explain another head")
         mapping = _Mapping(session, cut)
         arrays = values_at(session, feeds, [*(leaf.value for leaf in cut.leaves), *cut.sides, *mapping.texts.values()])
         texts = {name: arrays[value.name] for name, value in mapping.texts.items()}
@@ -432,15 +412,11 @@ def explain_rows(
         integrator = Integrator(session, cut, chosen.name, given, baselines)
         selectors, explained, offsets = _selectors(chosen, integrator.outputs(), label)
         paths = [integrator.path(row, selectors[row]) for row in range(rows)]
-    return Attributions(
-        chosen.name,
-        explained,
-        np.array([path.value for path in paths]) + offsets,
-        np.array([path.baseline for path in paths]) + offsets,
-        np.array([path.gap for path in paths]),
-        np.array([path.steps for path in paths]),
-        mapping.parts(feeds, arrays, texts, paths),
+    values, baseline, gaps, steps = (
+        np.array([getattr(path, name) for path in paths]) for name in ("value", "baseline", "gap", "steps")
     )
+    parts = mapping.parts(feeds, arrays, texts, paths)
+    return Attributions(chosen.name, explained, values + offsets, baseline + offsets, gaps, steps, parts)
 
 
 def _head(session: Session, name: str | None) -> HeadDecl:
@@ -453,10 +429,10 @@ def _head(session: Session, name: str | None) -> HeadDecl:
         raise UsageError(f"there is no head '{name}'; " + (hint or f"the heads are {', '.join(heads)}"))
     found = heads[name] if name is not None else next(iter(heads.values()))
     if found.loss is not None and targets_of(found.loss) == "labels":
-        raise UsageError(
-            f"head '{found.name}' writes a text by CTC: its answer is the best path through all steps, no single value with "
-            "a gradient; explain another head"
+        text = (
+            f"head '{found.name}' writes a text by CTC: its answer is the best path through all steps, no single value"
         )
+        raise UsageError(f"{text} with a gradient; explain another head")
     return found
 
 
@@ -467,8 +443,7 @@ def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array
     """
     rows, shape = len(outputs), outputs.shape[1:]
     weights, offsets = np.zeros((rows, *shape)), np.zeros(rows)
-    units = shape[-1] if shape else 1
-    labels = head.labels
+    units, labels = shape[-1] if shape else 1, head.labels
     classes = labels is not None or (head.loss is not None and targets_of(head.loss) in ("ids", "one_hot"))
     if units == 1:
         binary = labels is not None and len(labels) == 2
@@ -486,8 +461,8 @@ def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array
     if label is None and not classes:
         return np.ones_like(weights), ["the sum of its values"] * rows, offsets
     if label is not None:
-        weights[..., _class(head, label, units)] = 1
-        return weights, [_named(head, {_class(head, label, units)})] * rows, offsets
+        weights[..., k := _class(head, label, units)] = 1
+        return weights, [_named(head, {k})] * rows, offsets
     best = outputs.argmax(-1)
     np.put_along_axis(weights, best[..., None], 1, axis=-1)
     return weights, [_named(head, {int(k) for k in np.ravel(best[row])}) for row in range(rows)], offsets
@@ -541,10 +516,8 @@ class _Mapping:
         layers = [self.layers.get(n.owner) for n in nodes]
         if any(isinstance(layer, TextVectorization) and layer.ngrams not in (None, 1) for layer in layers):
             return None
-        found = [
-            v for n in nodes for v in n.outputs if v.type.is_string and v.rank == 2 and isinstance(v.shape[1], str)
-        ]
-        return found[-1] if found else None
+        texts = (v for n in reversed(nodes) for v in reversed(n.outputs) if v.type.is_string and v.rank == 2)
+        return next((v for v in texts if isinstance(v.shape[1], str)), None)
 
     def _vectorizer(self, leaf: Leaf) -> TextVectorization | None:
         """Return the layer that makes a text into a vector with one element per word."""
@@ -586,8 +559,7 @@ class _Mapping:
             return Attributed(" + ".join(leaf.sources), _summed(values, 1), None)
         (name,) = leaf.sources
         raw = np.asarray(feeds[name])
-        layer = self._vectorizer(leaf)
-        if layer is not None and values.ndim == 2:
+        if (layer := self._vectorizer(leaf)) is not None and values.ndim == 2:
             tokens = [*(layer.tokens() or ())]
             names = [*[UNSEEN] * (values.shape[1] - len(tokens)), *tokens]
             raw_words = np.full(at.shape, None, object)
@@ -597,7 +569,7 @@ class _Mapping:
             return Attributed(name, _summed(values, 2), _padded_words(words, values.shape[1]), words=True)
         if is_picture(self.session.whole.inputs[name]) and values.shape[:3] == raw.shape[:3]:
             return Attributed(name, _summed(values, 3), raw, picture=True)
-        while raw.ndim > 1 and raw.shape[-1] == 1 and raw.ndim > 2:
+        while raw.ndim > 2 and raw.shape[-1] == 1:
             raw = raw[..., 0]
         if values.shape[: raw.ndim] == raw.shape and raw.size > len(raw):
             return Attributed(name, _summed(values, raw.ndim), raw, names=self._names(name, raw.shape[-1]))

@@ -302,15 +302,12 @@ def _filled(size: int, dtype: np.dtype[Any], values: Array | int) -> Array:
 class Partition:
     """Assigns the elements of the weight vector to the workers that update them.
 
-    Attributes:
-        parts: by rank, the worker's slice of the weight vector.
-        matrices: the sharded kernels, by name; a boundary between parts is also a boundary between their rows.
-        batch: the number of rows of the largest batch.
+    ``matrices``: the sharded kernels, by name; a boundary between parts is also a boundary between their rows.
     """
 
-    parts: Sequence[slice]
+    parts: Sequence[slice]  # by rank, the worker's slice of the weight vector
     matrices: Mapping[str, Segment] = field(default_factory=dict)
-    batch: int = 0
+    batch: int = 0  # the number of rows of the largest batch
 
     def layout(self, dtype: Any) -> dict[str, tuple[Any, Any]]:
         """Return the shapes and dtypes of the arrays that the workers share for sharded kernels."""

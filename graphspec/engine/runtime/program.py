@@ -28,28 +28,20 @@ def no_rows(batch: int) -> None:
 class Program:
     """A bound graph: copy a batch into ``feeds``, ``run`` it, read ``fetches``.
 
-    Attributes:
-        calls: the forward calls, then the backward calls.
-        spans: (phase, node, start, stop): the range of calls of each node, for printing and profiling.
-        nbytes: the memory of its buffers.
-        grads: the requested gradients of inputs, by name.
-        backward_start: the index of the first backward call.
-        dead_after_forward: forward arrays that no backward call may read; tests fill them with NaN.
-        after: calls to make after the barrier at which all workers have made theirs: they compute gradients of weights
-            from the rows of all workers.
-        load: copies the batch with this index into ``feeds``.
+    The calls ``after`` are made after the barrier at which all workers have made theirs: they compute gradients of weights
+    from the rows of all workers.
     """
 
     feeds: dict[str, Array]
     fetches: dict[str, Array]
-    calls: Calls
-    spans: list[tuple[str, str, int, int]]
-    nbytes: int
-    grads: dict[str, Array] = field(default_factory=dict)
-    backward_start: int = 0
-    dead_after_forward: list[Array] = field(default_factory=list)
+    calls: Calls  # the forward calls, then the backward calls
+    spans: list[tuple[str, str, int, int]]  # phase, node, start, stop: of each node's calls, for printing and profiling
+    nbytes: int  # the memory of its buffers
+    grads: dict[str, Array] = field(default_factory=dict)  # the requested gradients of inputs, by name
+    backward_start: int = 0  # the index of the first backward call
+    dead_after_forward: list[Array] = field(default_factory=list)  # no backward call reads these; tests fill in NaN
     after: Calls = field(default_factory=list)
-    load: Callable[[int], None] = no_rows
+    load: Callable[[int], None] = no_rows  # copies the batch with this index into ``feeds``
 
     @cached_property
     def run(self) -> Callable[[], None]:

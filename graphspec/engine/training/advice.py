@@ -43,31 +43,20 @@ _ONLY_IN_TRAINING = ("Dropout", "SpatialDropout", "AlphaDropout", "GaussianDropo
 class Evidence:
     """What a training has shown.
 
-    Attributes:
-        history: the values of every epoch, by key.
-        updates: the number of steps of all epochs.
-        momenta: the momentum of each BatchNormalization that is trained, by node.
-        only_in_training: nodes that change values in training only, such as Dropout.
-        unseen: for each head, classes of validation rows that no training row has.
-        split: how the validation rows are chosen: at random, as the last ones, or None, from a file of their own.
-        largest_share: for a spec with one head of classes, the share of the most frequent class in the validation rows,
-            and its label.
-        targets: the mean and the deviation of each numeric target that the spec does not scale, by head.
-        restored: whether the weights of the best epoch have been restored.
-        unscaled: descriptions of inputs with large values, as from :func:`unscaled_inputs`.
-        guessing: for a spec with one head of classes, the cross-entropy of always answering the shares of the classes.
+    For a spec with one head of classes, ``largest_share`` is the share of the most frequent class in the validation rows,
+    and its label, and ``guessing`` the cross-entropy of always answering the shares of the classes.
     """
 
-    history: Mapping[str, Sequence[float]]
-    updates: int = 0
-    momenta: Mapping[str, float] = field(default_factory=dict)
-    only_in_training: Sequence[str] = ()
-    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    split: Literal["random", "last"] | None = "random"
+    history: Mapping[str, Sequence[float]]  # the values of every epoch, by key
+    updates: int = 0  # the number of steps of all epochs
+    momenta: Mapping[str, float] = field(default_factory=dict)  # of each BatchNormalization that is trained, by node
+    only_in_training: Sequence[str] = ()  # nodes that change values in training only, such as Dropout
+    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by head, classes of validation rows alone
+    split: Literal["random", "last"] | None = "random"  # which rows are the validation rows; None: those of a file
     largest_share: tuple[float, str] | None = None
-    targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    restored: bool = False
-    unscaled: Sequence[str] = ()
+    targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # mean and deviation of unscaled numbers
+    restored: bool = False  # whether the weights of the best epoch have been restored
+    unscaled: Sequence[str] = ()  # descriptions of inputs with large values, as from :func:`unscaled_inputs`
     guessing: float | None = None
 
 
@@ -225,23 +214,14 @@ _BLOCKS = 64
 
 @dataclass(frozen=True)
 class ClassShares:
-    """How often each class occurs.
+    """How often each class occurs."""
 
-    Attributes:
-        labels: the names of the classes, or their ids.
-        counts: by class, ``(classes,)``.
-        exact: False if only some of the rows were read.
-        positions: the classes of a row, such as one per time step.
-        several: whether several classes may apply to a row; ``counts`` are then those of the rows in ``rows``.
-        rows: the rows, or positions, that were read.
-    """
-
-    labels: Sequence[str]
-    counts: Array
-    exact: bool
-    positions: int = 1
-    several: bool = False
-    rows: int = 0
+    labels: Sequence[str]  # the names of the classes, or their ids
+    counts: Array  # by class, ``(classes,)``
+    exact: bool  # False if only some of the rows were read
+    positions: int = 1  # the classes of a row, such as one per time step
+    several: bool = False  # whether several classes may apply to a row; ``counts`` are then of ``rows`` rows
+    rows: int = 0  # the rows, or positions, that were read
 
     def share(self, k: int) -> float:
         """Return the share of class ``k``."""
@@ -278,18 +258,14 @@ Summary = ClassShares | Numbers | LabelSequences
 
 
 def summarize(head: HeadDecl, value: Value, data: Dataset) -> Summary | None:
-    """Summarize the targets of a head for the rows of a dataset; None if they are of no such kind.
+    """Summarize the targets of a head, of which ``value`` are the values; None if they are of no such kind.
 
     At most about a million values are read.
-
-    Args:
-        value: the head's values in the graph.
     """
     target: Any = data.targets.get(head.name)
     if target is None or head.loss is None or isinstance(target, Strings) or not len(data):
         return None
-    form = head.loss.targets
-    units = value.shape[-1] if value.rank > 1 else 1
+    form, units = head.loss.targets, value.shape[-1] if value.rank > 1 else 1
     if not isinstance(units, int) or form == "groups":
         return None
     if form == "labels":
@@ -314,16 +290,13 @@ def summarize(head: HeadDecl, value: Value, data: Dataset) -> Summary | None:
 
 def _some(target: Array, data: Dataset) -> tuple[Array, bool]:
     """Return the targets of all rows, or of blocks of rows, and whether they are all."""
-    limit = max(_VALUES // max(target[:1].size, 1), _BLOCKS)
-    if len(data) <= limit:
-        return np.asarray(target[:] if data.chosen is None else target[data.chosen]), True
-    return np.concatenate(list(_blocks(target, data, limit // _BLOCKS))), False
-
-
-def _blocks(target: Array, data: Dataset, size: int) -> Iterator[Array]:
-    for start in np.linspace(0, len(data) - size, _BLOCKS).astype(np.int64).tolist():
-        rows = slice(start, start + size)
-        yield np.asarray(target[rows] if data.chosen is None else target[data.chosen[rows]])
+    limit, blocks = max(_VALUES // max(target[:1].size, 1), _BLOCKS), [slice(None)]
+    if not (every := len(data) <= limit):
+        size = limit // _BLOCKS
+        starts = np.linspace(0, len(data) - size, _BLOCKS).astype(np.int64).tolist()
+        blocks = [slice(start, start + size) for start in starts]
+    parts = [np.asarray(target[rows] if data.chosen is None else target[data.chosen[rows]]) for rows in blocks]
+    return parts[0] if every else np.concatenate(parts), every
 
 
 def _labels(head: HeadDecl, classes: int) -> list[str]:
@@ -345,6 +318,5 @@ def _binary(head: HeadDecl, rows: Array, units: int, exact: bool) -> ClassShares
     ones = rows == 1
     if units == 1:
         return _shares(head, ones.reshape(-1).astype(np.int64), 2, exact, ones[0].size)
-    counts = ones.reshape(-1, units).sum(0)
-    size = ones.size // units
+    counts, size = ones.reshape(-1, units).sum(0), ones.size // units
     return ClassShares(_labels(head, units), counts, exact, ones[0].size // units, several=True, rows=size)

@@ -398,38 +398,29 @@ class Start(Record):
 class EpochTime(Record):
     """The time of one epoch; None where it is unknown.
 
-    Attributes:
-        seconds: of its steps and its validation.
-        steps: of its steps alone.
-        learning_rate: the one of its last step.
-        workers: the number of processes; ``workers: auto`` may have changed it before this epoch.
+    ``workers``: the number of processes; ``workers: auto`` may have changed it before this epoch.
     """
 
-    seconds: Seconds | None = None
-    steps: Seconds | None = None
-    learning_rate: float | None = None
+    seconds: Seconds | None = None  # of its steps and its validation
+    steps: Seconds | None = None  # of its steps alone
+    learning_rate: float | None = None  # the one of its last step
     workers: Annotated[int, Field(ge=1)] | None = None
 
 
 class Times(Record):
     """The content of ``timing.json``.
 
-    Attributes:
-        rows, validation_rows: rows per epoch.
-        starts: when the run began, and each time it was resumed.
-        epochs: one entry per epoch.
-        partial: the seconds of steps of an epoch that was interrupted.
-        restored_epoch: the epoch, from 1, whose weights a callback has restored.
+    ``starts``: when the run began, and each time it was resumed.
     """
 
     model_config = ConfigDict(frozen=False)
 
-    rows: Natural = 0
+    rows: Natural = 0  # rows, validation_rows: rows per epoch
     validation_rows: Natural = 0
     starts: list[Start] = Field(default_factory=list, max_length=_MAX_EPOCHS)
-    epochs: list[EpochTime] = Field(default_factory=list, max_length=_MAX_EPOCHS)
-    partial: Seconds = 0.0
-    restored_epoch: Natural | None = None
+    epochs: list[EpochTime] = Field(default_factory=list, max_length=_MAX_EPOCHS)  # one entry per epoch
+    partial: Seconds = 0.0  # the seconds of steps of an epoch that was interrupted
+    restored_epoch: Natural | None = None  # the epoch, from 1, whose weights a callback has restored
 
     @property
     def seconds(self) -> float | None:

@@ -54,17 +54,13 @@ class _ValidationStoppedError(Exception):
 class Plan:
     """The work of one call of ``fit``.
 
-    Attributes:
-        objective: the graph with the loss to minimise.
-        loader: the batches of an epoch.
-        validation: the data to evaluate after every epoch, if any.
-        total: the number of epochs at the end, counted over all trainings of the model: a resumed or second ``fit``
-            continues the count.
+    ``total``: the number of epochs at the end, counted over all trainings of the model: a resumed or second ``fit``
+    continues the count.
     """
 
-    objective: Objective
-    loader: BatchLoader
-    validation: Dataset | None
+    objective: Objective  # the graph with the loss to minimise
+    loader: BatchLoader  # the batches of an epoch
+    validation: Dataset | None  # the data to evaluate after every epoch, if any
     callbacks: Sequence[Callback]
     total: int
 
@@ -72,35 +68,25 @@ class Plan:
 class Trainer:
     """One call of ``fit``, and the ``run`` object of callbacks.
 
-    Args:
-        outputs: the paths that callbacks may write to. At the end of every epoch, a checkpoint is written to its
-            ``directory``, if any.
-
-    Attributes:
-        last_checkpoint: the epoch and the step of the last checkpoint; None if there is none.
-        resumed: whether the state comes from a checkpoint.
-        reported: monitored names whose absence from the logs has been reported.
-        stopped: the reason why a callback has stopped the training; None if none has.
+    ``outputs`` are the paths that callbacks may write to. At the end of every epoch, a checkpoint is written to its
+    ``directory``, if any.
     """
 
     def __init__(self, model: Session, plan: Plan, observer: Observer, outputs: Outputs) -> None:
         self.model, self.optimizer_state, self.observer, self.outputs = model, model.optimizer_state, observer, outputs
         self.objective, self.loader, self.validation = plan.objective, plan.loader, plan.validation
         self.total, self.directory, self.rate = plan.total, outputs.directory, self.optimizer_state.rate
-        self.stopped: str | None = None
+        self.stopped: str | None = None  # the reason why a callback has stopped the training
         self.running, self.tables = RunningMetrics(model), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
-        self.history: dict[str, list[float]] = {}
-        self._history_text = HistoryText()
+        self.history, self._history_text = dict[str, list[float]](), HistoryText()
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running, plan.validation)
         self._auto: AutoWorkers | None = None
-        self.resumed = False
-        self.reported: Collection[str] = ()
-        self.last_checkpoint: tuple[int, int] | None = None
+        self.resumed = False  # whether the state comes from a checkpoint
+        self.reported: Collection[str] = ()  # monitored names whose absence from the logs has been reported
+        self.last_checkpoint: tuple[int, int] | None = None  # its epoch and step
         self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
-
-    # For callbacks.
 
     @property
     def graph(self) -> Graph:
@@ -137,8 +123,6 @@ class Trainer:
     def event(self, text: str) -> None:
         """Show, with the epoch that is about to end, what has happened in it."""
         self.observer.event(text)
-
-    # The run.
 
     def check_outputs(self) -> None:
         """Raise GS105 (SpecError) if a callback may not write to one of its outputs, unless the training has ended."""
@@ -299,8 +283,6 @@ class Trainer:
             state.on_batch_end(self.batch, loss)
         if self.stopped is None:
             raise RunError(Code.NOT_FINITE, text, hint)
-
-    # Checkpoints.
 
     def checkpoint(self) -> None:
         """Write a checkpoint between two steps, if there is a directory."""
