@@ -170,7 +170,6 @@ class Work:
     until: float | None = None  # the time of the monotonic clock after which no trial begins
 
     def study(self) -> Study:
-        """Return the study, with which this process works."""
         return Study(self.plan, self.url)
 
 

@@ -27,7 +27,6 @@ class Adapted:
     rows: int = 0  # the number of rows that they were learnt from
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as plain values of JSON."""
         layers = {name: dict(state) for name, state in self.layers.items()}
         heads = {name: dict(state) for name, state in self.heads.items()}
         return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads}
@@ -40,7 +39,7 @@ class Adapted:
         """
         if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             raise ValueError("it is not a record of this version of what a network has learnt")
-        parts: list[Any] = [record.get("layers"), record.get("heads")]
+        parts: tuple[Any, Any] = record.get("layers"), record.get("heads")
         for part in parts:
             if not isinstance(part, Mapping) or not all(isinstance(state, Mapping) for state in part.values()):
                 raise ValueError("'layers' and 'heads' must be mappings of mappings")

@@ -28,7 +28,6 @@ class Checked:
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """The diagnostics without the warnings."""
         return [d for d in self.diagnostics if d.is_error]
 
     def require(self) -> tuple[Spec, Lowered]:

@@ -39,7 +39,6 @@ class Cost:
     lengths: dict[str, int]  # the assumed sizes of the axes that vary, by axis name
 
     def total(self) -> NodeCost:
-        """Return the sum over all nodes."""
         return NodeCost(*(sum(getattr(node, f.name) for node in self.nodes.values()) for f in fields(NodeCost)))
 
 

@@ -37,7 +37,6 @@ class Change:
     new: Any
 
     def to_json(self) -> dict[str, Any]:
-        """Return the change as JSON."""
         return {"key": self.key, "old": self.old, "new": self.new}
 
 
@@ -170,7 +169,6 @@ class Difference:
     shape: tuple[str, str] | None = None  # the old and the new shape, if they differ
 
     def to_json(self) -> dict[str, Any]:
-        """Return the difference as JSON."""
         changed = [c.to_json() for c in self.changes]
         shape = None if self.shape is None else {"old": self.shape[0], "new": self.shape[1]}
         return {**vars(self), "settings": dict(self.settings), "changes": changed, "shape": shape}
@@ -190,7 +188,6 @@ class NetworkDifferences:
         return any((self.inputs, self.nodes, self.heads, self.shapes, self.costs))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the differences as JSON."""
         parts = {"inputs": self.inputs, "nodes": self.nodes, "heads": self.heads}
         return {
             **{key: [d.to_json() for d in found] for key, found in parts.items()},

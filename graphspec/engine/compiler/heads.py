@@ -319,8 +319,7 @@ def _duplicate_keys(metric: Metric, value: Value, used: set[str]) -> list[Proble
         return []
     metric_type = next(name for name in METRICS.names() if METRICS.get(name) is type(metric))
     hint = f"give it another name, `{{type: {metric_type}, …, name: …}}`, or remove it"
-    text = f"would be logged as '{duplicate}', but another value has this name"
-    return [Problem(Code.METRIC_MISMATCH, text, hint)]
+    return [Problem(Code.METRIC_MISMATCH, f"would be logged as '{duplicate}', but another value has this name", hint)]
 
 
 def refuse_class_weight(head: HeadDecl, value: Value) -> Problem | None:

@@ -89,7 +89,6 @@ def _with_rows(g: Builder, X: Value, size: int | Value | None) -> Value:
 
 
 def _without_rows(g: Builder, Y: Value) -> Value:
-    """Return the only row of a batch."""
     X: Value = g.Squeeze(Y, g.constant([0]))
     return X.with_mask(None if Y.mask is None else _without_rows(g, Y.mask))
 
@@ -316,8 +315,7 @@ def _lower_node(
         return None
     if not layer.takes_strings and (found := _texts(all_refs, result)) is not None:
         return report(Code.WRONG_DTYPE, *found, "inputs")
-    trainable = owner.trainable and node.trainable
-    g = Builder(result.graph, node.name, owner.name, trainable=trainable, folder=folder)
+    g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable, folder=folder)
     before = len(result.graph.nodes)
     try:
         with g:

@@ -77,7 +77,6 @@ def visible(name: str) -> str:
 
 
 def _format(value: Any) -> str:
-    """Return ``value`` as YAML writes it."""
     if isinstance(value, tuple):
         return str(list(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -94,7 +94,6 @@ def _standardized(
 
 
 def _target(graph: Graph, name: str, type_: Type) -> Value:
-    """Add a target to the graph."""
     value = Value(name, type_, "target")
     graph.targets[name] = value
     return value

@@ -224,6 +224,5 @@ def _with_vocabulary(node: NodeDecl, base: Path, found: list[Diagnostic]) -> Nod
         hint = "write one token per line, and for IntegerLookup an integer"
         problem = Problem(Code.VALUE_NOT_ALLOWED, "contains tokens that are not allowed", hint)
     tree = node.tree.get("vocabulary") or node.tree
-    subject = f"the vocabulary '{name}' of '{node.name}'"
-    found.append(Diagnostic.of(subject, problem, tree.mark, path=tree.path))
+    found.append(Diagnostic.of(f"the vocabulary '{name}' of '{node.name}'", problem, tree.mark, path=tree.path))
     return replace(node, layer=None)

@@ -152,7 +152,6 @@ def lack_of_memory(
 
 
 def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
-    """Return the node whose values need the most memory."""
     from graphspec.graph.analysis import infer_shapes
 
     nodes = graph.needed(graph.trained_roots())

@@ -135,7 +135,6 @@ class Processes:
         return file.read().decode(errors="replace").strip().splitlines()
 
     def close(self) -> None:
-        """End all processes."""
         for process in self.started:
             assert process.stdin is not None
             with suppress(BrokenPipeError):
@@ -296,7 +295,6 @@ class Leader:
             raise
 
     def bind(self, rows: int) -> Program:
-        """Bind this worker's program for batches of ``rows`` rows over all workers."""
         return self.member.bind(rows)
 
     def launch_step(self, epoch: int, batch: int) -> None:
@@ -316,7 +314,6 @@ class Leader:
 
     @property
     def validates(self) -> bool:
-        """Whether the workers validate together."""
         return self.team.sharing.batches > 0
 
     def validate(self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> RunningMetrics:

@@ -224,7 +224,6 @@ class Pieces:
                 self._requests += [init(pieces[turn], k, tag) for init, k, pieces in messages if turn < len(pieces)]
 
     def start(self) -> None:
-        """Start sending and receiving."""
         self._ranks.mpi.Prequest.Startall(self._requests)
 
     def finish(self) -> None:

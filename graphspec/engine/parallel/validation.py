@@ -81,11 +81,9 @@ class Sharing:
         return sharing if fits else cls()
 
     def copied(self, array: Array) -> tuple[tuple[int, ...], Any]:
-        """Return the shape and the dtype of an array's copy."""
         return (len(array) if self.chosen is None else len(self.chosen), *array.shape[1:]), array.dtype
 
     def layout(self) -> dict[str, tuple[Any, Any]]:
-        """Return the shapes and dtypes of the shared arrays, by name."""
         if not self.batches:
             return {}
         return {

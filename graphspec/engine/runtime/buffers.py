@@ -147,7 +147,6 @@ class Scratch(_Chunks):
         self._chunk, self._start = mark
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
-        """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
         dtype = np.dtype(dtype)
         need, chunks = _size(shape, dtype), self.arrays
         while self._chunk < len(chunks) and self._start + need > chunks[self._chunk].size:

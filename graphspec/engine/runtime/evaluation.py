@@ -61,11 +61,9 @@ class Evaluation:
         self.loader.copy(batch, program.feeds)
 
     def add(self, batch: int, program: Program, running: RunningMetrics) -> None:
-        """Add a computed batch to ``running``."""
         running.add(self.loader.rows(batch), program.fetches, program.feeds)
 
     def compute(self, batch: int, running: RunningMetrics) -> None:
-        """Compute a batch, and add it to ``running``."""
         with self.borrow(batch) as program:
             self.load(batch, program)
             program.run_apart()

@@ -161,7 +161,6 @@ class Integrator:
         return self._programs[size]
 
     def outputs(self) -> Array:
-        """Return the head's values for all rows, in float64."""
         parts, rows = [], len(next(iter(self.arrays.values())))
         for start in range(0, rows, self._size):
             now = slice(start, min(start + self._size, rows))
@@ -206,7 +205,6 @@ class Integrator:
         return Path(last, first, total, steps)
 
     def _measure(self, row: int, chosen: Array, spans: Sequence[tuple[float, float]]) -> list[_Part]:
-        """Integrate over some parts of a row's path."""
         points, weights, coarse = _rules()
         each = _NODES + 2
         ts = np.concatenate([np.array([a, *(a + (b - a) * (points + 1) / 2), b]) for a, b in spans])
@@ -242,7 +240,6 @@ class Integrator:
         return values, sums
 
     def _points(self, row: int, ts: Array) -> dict[str, Array]:
-        """Return the inputs of a row at some points of its path."""
         found = {}
         for name in self._graph.inputs:
             value = self.arrays[name]
@@ -301,7 +298,6 @@ class Contribution:
 
     @property
     def name(self) -> str:
-        """The input and the place."""
         return f"{self.input}[{self.place}]" if self.place else self.input
 
 
@@ -577,7 +573,6 @@ class _Mapping:
         return Attributed(name, _summed(values, 1), single)
 
     def _names(self, name: str, size: int) -> tuple[str, ...]:
-        """Return the columns of an array that is made from columns of a table."""
         for source in self.session.spec.data.values():
             columns = (source.inputs or {}).get(name)
             if isinstance(columns, list) and len(columns) == size and size > 1:

@@ -50,7 +50,6 @@ class Parameters:
         self.vectors = {group: _filled(size, self.dtype, 0) for group, size in sizes.items()}
 
     def copy(self) -> Parameters:
-        """Return a copy of the parameters with memory of its own."""
         twin = copy(self)
         twin.vectors = {group: _filled(v.size, self.dtype, v) for group, v in self.vectors.items()}
         return twin
@@ -202,7 +201,6 @@ class OptimizerState:
         return {"step": self.clock.step, "learning_rate": self.rate.value, "swapped": self.swapped}
 
     def load_counters(self, counters: Mapping[str, Any]) -> None:
-        """Restore the result of :meth:`counters`."""
         self.clock.step, self.rate.value = counters["step"], counters["learning_rate"]
         self.swapped = counters["swapped"]
 
@@ -327,7 +325,6 @@ class Partition:
         return kernels
 
     def _rows(self, segment: Segment, part: slice) -> slice:
-        """Return the rows of a matrix that belong to a part."""
         columns = segment.param.stored_shape[1]
         start, stop = (min(max(at, segment.start), segment.stop) - segment.start for at in (part.start, part.stop))
         return slice(start // columns, stop // columns)

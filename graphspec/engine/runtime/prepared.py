@@ -291,8 +291,7 @@ class Prelude:
         try:
             return dict(zip(outputs, self._session.run([*outputs], converted), strict=True))
         except Exception as error:
-            text = f"onnxruntime fails to prepare rows: {failure(error)}"
-            raise RunError(Code.PREPARATION_FAILED, text) from error
+            raise RunError(Code.PREPARATION_FAILED, f"onnxruntime fails to prepare rows: {failure(error)}") from error
 
     @cached_property
     def padding(self) -> dict[str, Any]:

@@ -292,7 +292,6 @@ class ProgramCache:
                 del self._idle[oldest]
 
     def nbytes(self) -> int:
-        """Return the number of bytes of the idle programs."""
         return self._nbytes
 
 

@@ -75,7 +75,6 @@ class RunningMetrics:
                     self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
 
     def reset(self) -> None:
-        """Start a new pass."""
         self._sums, self.rows = dict.fromkeys(self._sums, 0.0), 0
         for entry in self._metrics:
             entry.state.reset()
@@ -102,7 +101,6 @@ class RunningMetrics:
 
     @property
     def counters(self) -> int:
-        """The number of counters of all metrics."""
         return sum(entry.state.counters.size for entry in self._metrics)
 
     def count_in(self, vector: Array) -> None:
@@ -164,7 +162,6 @@ class RunningMetrics:
         return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}
 
     def tables(self) -> list[ResultTable]:
-        """Return the results of the metrics that are tables."""
         tables = []
         for entry in self._metrics:
             if not entry.keys:
@@ -235,7 +232,6 @@ class HeadCounts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The heads."""
         return tuple(head.name for head, _ in self._heads)
 
     def states(self) -> list[tuple[str, MetricState]]:

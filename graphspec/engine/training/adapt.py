@@ -97,7 +97,6 @@ def _next_round(spec: Spec) -> list[NodeDecl]:
 
 
 def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress: Progress) -> dict[str, dict[str, Any]]:
-    """Return what the nodes learn, by name."""
     graph = lowered.graph.copy()
     sources: dict[str, Value] = {}
     for node in nodes:
@@ -144,7 +143,6 @@ def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
 
 
 def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterator[dict[str, Array]]:
-    """Yield the values that nodes learn from, chunk by chunk of the rows."""
     direct = {name: v.name for name, v in sources.items() if v.kind == "input"}
     computed = {name: v for name, v in sources.items() if v.kind != "input"}
     needed = graph.needed(computed.values())

@@ -224,7 +224,6 @@ class ClassShares:
     rows: int = 0  # the rows, or positions, that were read
 
     def share(self, k: int) -> float:
-        """Return the share of class ``k``."""
         return float(self.counts[k] / max(self.rows if self.several else self.counts.sum(), 1))
 
     def missing_in(self, other: ClassShares) -> list[str]:

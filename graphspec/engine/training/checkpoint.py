@@ -128,7 +128,6 @@ def load_arrays(
 
 
 def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, optional: Shapes) -> None:
-    """Raise ValueError unless the arrays have the expected names, dtypes and shapes."""
     if missing := shapes.keys() - found.keys():
         raise ValueError(f"it lacks '{short(min(missing))}'")
     for name, (dtype, shape) in found.items():

@@ -89,7 +89,6 @@ class TrainingSteps:
             return leader.validate(self.model.evaluation(rows, size), RunningMetrics(self.model), between)
 
     def check(self) -> None:
-        """Raise GS604 (RunError) if a worker has died."""
         if self.leader is not None:
             self.leader.check()
 
@@ -322,14 +321,12 @@ class _Side:
         self.arrays: list[Array] = [*parameters.vectors.values(), *state.slots.values()]  # all that a step changes
 
     def install(self) -> None:
-        """Train on this side from now on."""
         for owner, name, value in self._values:
             setattr(owner, name, value)
         if self._threads is not None and (blas := openblas()) is not None:
             blas.set(self._threads)
 
     def copy(self, other: _Side) -> None:
-        """Take over the weights and slots of the other side."""
         for array, values in zip(self.arrays, other.arrays, strict=True):
             array[...] = values
 

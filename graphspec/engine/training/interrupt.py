@@ -29,11 +29,9 @@ class Interrupt:
 
     @property
     def requested(self) -> bool:
-        """Whether to stop after the current step."""
         return self.signum != 0
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
-        """Handle a signal."""
         now, last = self._clock(), self._last
         self._last = now
         if not self.requested:

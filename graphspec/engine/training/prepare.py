@@ -190,7 +190,6 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
 def _split(
     rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool
 ) -> tuple[Dataset, Dataset]:
-    """Return training rows and validation rows."""
     if rows.times is not None:
         train, validation = split_by_time(rows, fraction)
     elif in_order:

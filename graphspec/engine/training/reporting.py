@@ -89,7 +89,6 @@ class EpochLines:
         self._decided = False
 
     def lines(self, epoch: int, logs: Mapping[str, float], time: str = "", best: Best | None = None) -> list[str]:
-        """Return the lines of an epoch, which counts from 1."""
         if not self._decided:
             self._decided, self._layout = True, self._chosen(logs, has_time=bool(time), best=best)
         lines = self._one_line(epoch, logs, time, best) if self._layout else self._groups(epoch, logs, best)
@@ -113,7 +112,6 @@ class EpochLines:
         return f"epoch {start}" if layout is None or layout.word else start
 
     def _best(self, best: Best, size: int) -> str:
-        """Return the cell of the best epoch."""
         epochs = len(str(self._epochs))
         return f"{best.name} {short_number(best.value, size):<{_COMPACT}} at {best.epoch:<{epochs}}"
 
@@ -209,8 +207,7 @@ class EpochLog:
     def epoch(self, epoch: int, logs: Mapping[str, float], time: str = "") -> list[str]:
         """Return the lines to show at the end of an epoch, which counts from 0."""
         self._compare(epoch, logs)
-        best = self._best if self._step > 1 else None
-        lines, self._pending = self._lines.lines(epoch + 1, logs, time, best), []
+        lines, self._pending = self._lines.lines(epoch + 1, logs, time, self._best if self._step > 1 else None), []
         if self._events or self._is_shown(epoch + 1):
             lines += [f"  {text}" for text in self._events]
             self._events = []
@@ -498,7 +495,6 @@ class Timer:
         self._steps = self._waited = self.alone = self.waiting = 0.0
 
     def resume(self, directory: Path) -> None:
-        """Continue the measurements of a run."""
         if (found := read_times(directory)) is not None:
             found.rows, found.validation_rows = self.times.rows, self.times.validation_rows
             self.times = found
@@ -530,11 +526,9 @@ class Timer:
         self._since, self._waited = time.monotonic(), waited()
 
     def interrupted(self) -> None:
-        """Note that training ends within an epoch."""
         self.times.partial = round(self.times.partial + self._passed(), 6)
 
     def tell(self, say: Callable[[str], None]) -> None:
-        """Say once that steps were slow, if they were."""
         if (text := slow(self.alone, self.waiting, THREADS_SET)) is not None:
             say(text)
 
@@ -545,7 +539,6 @@ class Timer:
         return done % max(done // _OFTEN, 1) == 0
 
     def write(self, directory: Path) -> None:
-        """Write ``timing.json``."""
         write_atomic(directory / TIMING, self.times.model_dump_json(indent=1))
 
     def _passed(self) -> float:

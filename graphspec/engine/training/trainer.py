@@ -90,38 +90,30 @@ class Trainer:
 
     @property
     def graph(self) -> Graph:
-        """The operator graph of the model."""
         return self.model.graph
 
     def batch_logs(self) -> dict[str, float]:
-        """Return the losses and metrics of the epoch so far."""
         return self.running.logs()
 
     def stop(self, reason: str) -> None:
-        """Stop the training after the current step."""
         self.stopped = reason
 
     def weights(self) -> dict[str, Array]:
-        """Return copies of all weights by name."""
         return self.model.weights
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Write some or all weights."""
         self.model.set_weights(weights)
 
     def save(self, path: Path, weights_only: bool) -> None:
-        """Write the weights to a file, or the model to a folder."""
         if weights_only or path.suffix == ".safetensors":
             write_weights(self.model, path, self._belongs["network"], SAVED)
         else:
             save_model(self.model, path, SAVED)
 
     def say(self, text: str) -> None:
-        """Show a message to the user."""
         self.observer.say(text)
 
     def event(self, text: str) -> None:
-        """Show, with the epoch that is about to end, what has happened in it."""
         self.observer.event(text)
 
     def check_outputs(self) -> None:
@@ -254,7 +246,6 @@ class Trainer:
         interrupt.stop()
 
     def step(self) -> None:
-        """Run one step: gradient, update, metrics, callbacks."""
         rows, program = self.steps.compute(self.epoch, self.batch)
         loss = float(program.fetches[TOTAL])
         if not math.isfinite(loss):
@@ -358,7 +349,6 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether there are no epochs left, or a callback has stopped the training."""
         return self.stopped is not None or self.epoch >= self.total
 
     def _check_progress(self, saved: Progress, running: Sums, history: Mapping[str, Sequence[float]]) -> None:
@@ -445,7 +435,6 @@ def refuse_misspelt_monitors(callbacks: Sequence[Callback], keys: Sequence[str])
 
 
 def _described(value: Any) -> str:
-    """Return what ``value`` is, in words."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if callable(value) and hasattr(value, "__name__"):
