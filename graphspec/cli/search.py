@@ -185,7 +185,7 @@ def _check_data(work: Work) -> None:
 
 def _run(work: Work, study: Study, jobs: int) -> int:
     """Run the trials; return the number of the signal that has ended them, or 0."""
-    from graphspec.engine.training.interrupt import raised
+    from graphspec.engine.parallel.launch import raised
     from graphspec.search.trials import run_here, run_in_processes
 
     begun: list[int] = []

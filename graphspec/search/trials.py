@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError
 from graphspec.base.files import remove_leftovers
-from graphspec.engine.training.interrupt import raised
+from graphspec.engine.parallel.launch import raised
 from graphspec.engine.training.reporting import Silent
 from graphspec.search.study import MAX_STARTS, Plan, Study, Trial
 

@@ -30,14 +30,12 @@ from graphspec.engine.parallel.agreement import compare, program
 from graphspec.engine.parallel.launch import STOPS, Launch
 from graphspec.engine.parallel.machine import Place, pause
 from graphspec.engine.parallel.processes import Leader, Team
-from graphspec.engine.parallel.replica import Follower, message_of, step_of
-from graphspec.engine.runtime.parameters import own_slots
+from graphspec.engine.parallel.shards import Follower, Step, message_of, step_of
+from graphspec.engine.runtime.parameters import OptimizerState, own_slots
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.optimizers import Optimizer, Rate
 
 if TYPE_CHECKING:
-    from graphspec.engine.parallel.shards import Step
-    from graphspec.engine.runtime.parameters import OptimizerState
     from graphspec.engine.runtime.program import Program
     from graphspec.graph.ir.graph import Array, Segment
 

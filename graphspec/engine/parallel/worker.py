@@ -24,7 +24,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.base.arrays.memory import open_map
     from graphspec.engine.parallel.agreement import compare, installation, program
     from graphspec.engine.parallel.machine import Member, Pipes, Place, Signals, Spin, attach
-    from graphspec.engine.parallel.replica import Follower, step_of
+    from graphspec.engine.parallel.shards import Follower, step_of
     from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Validator
     from graphspec.graph.optimizers import Rate
 

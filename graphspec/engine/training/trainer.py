@@ -17,12 +17,12 @@ from graphspec.base.config import Config, named
 from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, UsageError
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
+from graphspec.engine.parallel.launch import Interrupt, interruptible
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
 from graphspec.engine.training.choose_workers import AutoWorkers, TrainingSteps, choose_workers
-from graphspec.engine.training.interrupt import Interrupt, interruptible
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import (
     belongs,
