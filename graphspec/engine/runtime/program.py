@@ -113,8 +113,7 @@ class Access:
     def __init__(self) -> None:
         self._readers: dict[int, int] = {}  # by thread: the number of its nested `reading` blocks
         self._writer: int | None = None
-        self._writes = 0
-        self._training = self._inconsistent = False
+        self._writes, self._training, self._inconsistent = 0, False, False
         self._new_lock()
         reset_locks_in_children(self)
 
@@ -139,10 +138,8 @@ class Access:
 
     def _end_reading(self, me: int) -> None:
         with self._lock:
-            left = self._readers[me] - 1
-            if left:
-                self._readers[me] = left
-            else:
+            self._readers[me] -= 1
+            if not self._readers[me]:
                 del self._readers[me]
                 if self._writer is not None:  # only a writer waits for readers
                     self._changed.notify_all()
@@ -189,17 +186,15 @@ class Access:
 
     def _refuse_training(self) -> None:
         if self._training:
-            raise UsageError(
-                "another thread is training this model: wait until `fit` returns, or make a copy before the training "
-                "(`copy.copy(model)`) and use that"
-            )
+            text = "another thread is training this model: wait until `fit` returns, or make a copy before the training"
+            raise UsageError(f"{text} (`copy.copy(model)`) and use that")
 
     def _refuse_inconsistent(self) -> None:
         if self._inconsistent:
-            raise UsageError(
-                "this process was forked while another thread was changing the model, so its weights are inconsistent: "
-                "fork before that, or send the process a pickle of the model"
+            text = (
+                "this process was forked while another thread was changing the model, so its weights are inconsistent"
             )
+            raise UsageError(f"{text}: fork before that, or send the process a pickle of the model")
 
     def reset_locks(self) -> None:
         """Release the locks of all other threads: only the current thread exists in a forked process."""
@@ -233,7 +228,7 @@ class ProgramCache:
 
     def reset_locks(self) -> None:
         """Create new locks, which no thread has acquired."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._freed, self._turns, self._waiting = threading.Condition(self._lock), usable_cores(), 0
 
     def borrow(self, key: Hashable, make: Callable[[], Program]) -> Loan:
@@ -251,45 +246,38 @@ class ProgramCache:
                 finally:
                     self._waiting -= 1
             self._turns -= 1
-            return self._take(key)
+            return self.take(key)
 
     def give_back(self, key: Hashable, program: Program | None) -> None:
         """End a turn; keep the program, if any, as :meth:`put` does."""
         with self._lock:
             self._turns += 1
             if program is not None:
-                self._put(key, program)
+                self.put(key, program)
             if self._waiting:
                 self._freed.notify()
 
     def take(self, key: Hashable) -> Program | None:
         """Remove an idle program from the cache and return it; None if there is none."""
         with self._lock:
-            return self._take(key)
+            if not (programs := self._idle.get(key)):
+                return None
+            program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
+            self._nbytes -= program.nbytes
+            return program
 
     def put(self, key: Hashable, program: Program) -> None:
         """Add an idle program, and evict the least recently used ones beyond the limit."""
         with self._lock:
-            self._put(key, program)
-
-    def _take(self, key: Hashable) -> Program | None:
-        programs = self._idle.get(key)
-        if not programs:
-            return None
-        program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
-        self._nbytes -= program.nbytes
-        return program
-
-    def _put(self, key: Hashable, program: Program) -> None:
-        self._idle.setdefault(key, []).append(program)
-        self._idle.move_to_end(key)
-        self._nbytes += program.nbytes
-        while self._nbytes > self._max_bytes and sum(map(len, self._idle.values())) > 1:
-            oldest, programs = next(iter(self._idle.items()))
-            if programs:
-                self._nbytes -= programs.pop(0).nbytes
-            if not programs:
-                del self._idle[oldest]
+            self._idle.setdefault(key, []).append(program)
+            self._idle.move_to_end(key)
+            self._nbytes += program.nbytes
+            while self._nbytes > self._max_bytes and sum(map(len, self._idle.values())) > 1:
+                oldest, programs = next(iter(self._idle.items()))
+                if programs:
+                    self._nbytes -= programs.pop(0).nbytes
+                if not programs:
+                    del self._idle[oldest]
 
     def nbytes(self) -> int:
         return self._nbytes

@@ -48,7 +48,7 @@ class Best(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    size: int
+    size: int  # characters of a value
     best: bool
     time: bool = False
     word: bool = True
@@ -85,13 +85,11 @@ class EpochLines:
     def __init__(self, epochs: int, width: int | None) -> None:
         self._epochs, self._width = epochs, width
         self._widths: dict[str, int] = {}
-        self._layout: _Layout | None = None
-        self._decided = False
+        self._layout: tuple[_Layout | None] | None = None  # what was decided: a layout, or several lines
 
     def lines(self, epoch: int, logs: Mapping[str, float], time: str = "", best: Best | None = None) -> list[str]:
-        if not self._decided:
-            self._decided, self._layout = True, self._chosen(logs, has_time=bool(time), best=best)
-        lines = self._one_line(epoch, logs, time, best) if self._layout else self._groups(epoch, logs, best)
+        (layout,) = self._layout = self._layout or (self._chosen(logs, has_time=bool(time), best=best),)
+        lines = self._groups(epoch, logs, best) if layout is None else [self._one_line(epoch, logs, time, best, layout)]
         return [line.rstrip() for line in lines]
 
     def _chosen(self, logs: Mapping[str, float], *, has_time: bool, best: Best | None) -> _Layout | None:
@@ -115,9 +113,7 @@ class EpochLines:
         epochs = len(str(self._epochs))
         return f"{best.name} {short_number(best.value, size):<{_COMPACT}} at {best.epoch:<{epochs}}"
 
-    def _one_line(self, epoch: int, logs: Mapping[str, float], time: str, best: Best | None) -> list[str]:
-        layout = self._layout
-        assert layout is not None
+    def _one_line(self, epoch: int, logs: Mapping[str, float], time: str, best: Best | None, layout: _Layout) -> str:
         start = self._start(epoch, layout)
         cells = [f"{start}  {time:>7}" if time and layout.time else start]
         values = {key: short_number(value, layout.size) for key, value in logs.items()}
@@ -127,15 +123,14 @@ class EpochLines:
         cells += [f"{key} {value:<{self._widths[key.removeprefix(_VAL)]}}" for key, value in values.items()]
         if best is not None and layout.best:
             cells.append(self._best(best, layout.size))
-        return ["  ".join(cells)]
+        return "  ".join(cells)
 
     def _groups(self, epoch: int, logs: Mapping[str, float], best: Best | None) -> list[str]:
         start = self._start(epoch, None)
         training = [(key, value) for key, value in logs.items() if not key.startswith(_VAL)]
         validation = [(key.removeprefix(_VAL), value) for key, value in logs.items() if key.startswith(_VAL)]
         lines = list(self._wrapped(start, training))
-        if validation:
-            lines += self._wrapped(f"{'val':>{len(start)}}", validation)
+        lines += self._wrapped(f"{'val':>{len(start)}}", validation) if validation else []
         if best is not None and self._fits(longer := f"{lines[-1]}  {self._best(best, _COMPACT)}"):
             lines[-1] = longer
         return lines
@@ -208,12 +203,11 @@ class EpochLog:
         """Return the lines to show at the end of an epoch, which counts from 0."""
         self._compare(epoch, logs)
         lines, self._pending = self._lines.lines(epoch + 1, logs, time, self._best if self._step > 1 else None), []
-        if self._events or self._is_shown(epoch + 1):
-            lines += [f"  {text}" for text in self._events]
-            self._events = []
-            return lines
-        self._pending = lines
-        return []
+        if not (self._events or self._is_shown(epoch + 1)):
+            lines, self._pending = [], lines
+        lines += [f"  {text}" for text in self._events]
+        self._events = []
+        return lines
 
     def event(self, text: str) -> None:
         """Show the current epoch, with what has happened in it."""
@@ -233,10 +227,9 @@ class EpochLog:
 
     def _compare(self, epoch: int, logs: Mapping[str, float]) -> None:
         key, larger = next((pair for pair in self._monitored if pair[0] in logs), ("", False))
-        if key and math.isfinite(value := logs[key]):
-            best = self._best
-            if best is None or (value > best.value if larger else value < best.value):
-                self._best = Best(key, epoch + 1, value)
+        value, best = logs.get(key, math.nan), self._best
+        if math.isfinite(value) and (best is None or (value > best.value if larger else value < best.value)):
+            self._best = Best(key, epoch + 1, value)
 
 
 def step_for(epochs: int) -> int:
@@ -256,12 +249,9 @@ def monitored(callbacks: Iterable[Callback]) -> Monitored:
     """Return what decides which epoch is best: what callbacks monitor to keep or stop at the best, else ``val_loss``."""
     from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
 
-    found = [
-        (callback.monitor, callback.larger_is_better())
-        for callback in callbacks
-        if isinstance(callback, EarlyStopping) or (isinstance(callback, ModelCheckpoint) and callback.save_best_only)
-    ]
-    return [*found, *BY_LOSS]
+    monitors = [c for c in callbacks if isinstance(c, EarlyStopping | ModelCheckpoint)]
+    keepers = [c for c in monitors if isinstance(c, EarlyStopping) or c.save_best_only]
+    return [*((c.monitor, c.larger_is_better()) for c in keepers), *BY_LOSS]
 
 
 class Observer:
@@ -295,25 +285,22 @@ class Lines(Observer):
 
     def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:
         self._every, self._monitored = every, monitored
-        self._log: EpochLog | None = None
+        self._log = EpochLog(0, 0, None)
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._log = EpochLog(epochs, first, terminal_width(sys.stdout), self._every, self._monitored)
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        if self._log is not None:
-            self._say_all(self._log.epoch(epoch, logs))
+        self._say_all(self._log.epoch(epoch, logs))
 
     def event(self, text: str) -> None:
-        if self._log is not None:
-            self._log.event(text)
+        self._log.event(text)
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
 
     def end(self) -> None:
-        if self._log is not None:
-            self._say_all(self._log.rest())
+        self._say_all(self._log.rest())
 
     def _say_all(self, lines: Sequence[str]) -> None:
         for line in lines:
@@ -473,9 +460,10 @@ def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
     """
     if waiting < max(_WAITED_SECONDS, _WAITED * seconds):
         return None
-    remedy = "stop other programs, or raise the CPU quota"
-    if threads is not None and threads > 1:
-        remedy = "set OPENBLAS_NUM_THREADS=1, stop other programs"
+    several = threads is not None and threads > 1
+    remedy = (
+        "set OPENBLAS_NUM_THREADS=1, stop other programs" if several else "stop other programs, or raise the CPU quota"
+    )
     return f"slow: no core for {percent(min(waiting / seconds, 1))} of the time: {remedy}"
 
 

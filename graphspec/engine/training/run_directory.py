@@ -77,7 +77,7 @@ def locked(directory: Path, report: Callable[[str], None] | None = None, *, wait
         lock.release()
 
 
-_MAY_CHANGE = ("epochs",)  # keys of `training` that may differ in a resumed run; epochs may only increase
+_MAY_CHANGE = {"epochs"}  # keys of `training` that may differ in a resumed run; epochs may only increase
 _NOT_OF_NETWORK = ("name", "description", "training", "data")
 
 
@@ -310,7 +310,7 @@ def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
     training = document.get("training")
     if not isinstance(training, dict):
         return dict(document)
-    may_change = (*_MAY_CHANGE, "workers") if training.get("shards") else _MAY_CHANGE
+    may_change = _MAY_CHANGE | ({"workers"} if training.get("shards") else set())
     return {**document, "training": {key: value for key, value in training.items() if key not in may_change}}
 
 
