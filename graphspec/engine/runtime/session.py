@@ -79,10 +79,9 @@ class Session:
         self._create_weights(lowered.initial)
 
     def _create_weights(self, initial: Sequence[FilePlan]) -> None:
-        """Create the weights, unless their shapes are still to be learnt. Existing ones are 0 until they are set.
+        """Create the weights, from ``initial`` files, unless their shapes are still to be learnt.
 
-        Args:
-            initial: the files from which weights start.
+        Existing ones are 0 until they are set.
         """
         self.initial_weights: list[InitialWeights] = [plan.report() for plan in initial]
         if self.whole.learnt:
@@ -102,12 +101,10 @@ class Session:
         self._set_graph(spec, graph, warnings)
         self.cache: Path | None = None
         self.on_rows: Callable[[str, int, int], None] = _show_nothing
-        self.allow_outside = False
-        self.epochs_done = 0
+        self.allow_outside, self.epochs_done, self.access = False, 0, Access()
         self.workers: int | None = None
         self.parts: dict[str, Dataset] = {}
         self.sample_rows: dict[str, Array] | None = None
-        self.access = Access()
 
     def _set_graph(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
@@ -117,12 +114,10 @@ class Session:
         self.answering, self._first = self.graph.without_losses(), self.prelude
         if self.whole.inputs.keys() != graph.inputs.keys():
             self.answering, self._first = _parted(self.whole)
-        self.source = spec.tree.mark.file
-        self.seed = spec.training.seed
+        self.source, self.seed = spec.tree.mark.file, spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
         self._optimizer_state: OptimizerState | None = None
-        self._once: dict[Hashable, Any] = {}
-        self.programs = ProgramCache()
+        self._once, self.programs = dict[Hashable, Any](), ProgramCache()
 
     @property
     def learns(self) -> bool:
@@ -137,17 +132,15 @@ class Session:
             ValueError: ``adapted`` does not belong to this spec.
         """
         checked = check(self.spec, allow_outside=True, adapted=adapted, draws=self.spec.draws)
-        spec, lowered = checked.require()
+        (spec, lowered), self.adapted = checked.require(), adapted
         self._set_graph(spec, lowered.graph, checked.diagnostics)
-        self.adapted = adapted
         self._create_weights(lowered.initial)
 
     def require_adapted(self) -> None:
         """Raise UsageError if layers must still learn from the training rows."""
         if self.learns:
-            names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3])
-            what = names or "the network"
-            raise UsageError(f"the model has not learnt from training rows yet ({what}): call `fit`, or load a run")
+            names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3]) or "the network"
+            raise UsageError(f"the model has not learnt from training rows yet ({names}): call `fit`, or load a run")
 
     def document(self) -> dict[str, Any]:
         """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""
@@ -157,8 +150,6 @@ class Session:
             named["folder"] = None if source.query is None else source.folder
             document["data"][part] |= {key: os.path.realpath(path) for key, path in named.items() if path is not None}
         return document
-
-    # Data.
 
     @property
     def needed(self) -> DataSignature:
@@ -199,11 +190,9 @@ class Session:
         arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
         if self.prelude is None:
             return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
-        kept = raw_bytes(arrays) >= CACHED_BYTES or has_networks(self.prelude)
-        cache = self.cache if kept else None
-        return prepare_rows(
-            self.prelude, arrays, list(self.graph.inputs), cache, partial(self.on_rows, "preparing rows")
-        )
+        cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES or has_networks(self.prelude) else None
+        progress = partial(self.on_rows, "preparing rows")
+        return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, progress)
 
     def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the inputs of ``answering`` for one batch of raw inputs."""
@@ -239,8 +228,7 @@ class Session:
 
     def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
         """Return the evaluation of prepared arrays, batch by batch."""
-        counted = () if heads is None else heads.names
-        objective = self.objective(arrays)
+        counted, objective = () if heads is None else heads.names, self.objective(arrays)
         return Evaluation(self, objective, self.parameters, arrays, batch_size, self.programs, counted)
 
     def objective(self, arrays: Dataset) -> Objective:
@@ -328,26 +316,21 @@ class Session:
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    # State.
-
     @property
     def optimizer_state(self) -> OptimizerState:
         """The optimizer's state; created at the first access, and kept for later calls of ``fit``."""
         if self._optimizer_state is None:
+            optimizer = self.spec.training.optimizer
             with self.access.writing():
-                self._optimizer_state = self._optimizer_state or OptimizerState(
-                    self.spec.training.optimizer, self.parameters
-                )
+                self._optimizer_state = self._optimizer_state or OptimizerState(optimizer, self.parameters)
         return self._optimizer_state
 
     def nbytes(self) -> int:
         """Return the number of bytes of the weights, the optimizer's state, and the idle programs."""
-        arrays = list(self.parameters.vectors.values())
-        if self._optimizer_state is not None:
-            arrays += [self._optimizer_state.gradient, *self._optimizer_state.slots.values()]
+        arrays, state = list(self.parameters.vectors.values()), self._optimizer_state
+        if state is not None:
+            arrays += [state.gradient, *state.slots.values()]
         return sum(a.nbytes for a in arrays) + self.programs.nbytes()
-
-    # Copies.
 
     def __copy__(self) -> Self:
         """Copy the model with its weights; the copy shares what never changes: spec, graph, data that have been read."""
@@ -356,10 +339,8 @@ class Session:
             vars(twin).update(vars(self))
             twin.parts, twin._once, twin.warnings = dict(self.parts), dict(self._once), list(self.warnings)
             twin.programs, twin.access = ProgramCache(), Access()
-            twin.parameters = self.parameters.copy()
-            twin._optimizer_state = (
-                None if self._optimizer_state is None else self._optimizer_state.copy(twin.parameters)
-            )
+            twin.parameters, state = self.parameters.copy(), self._optimizer_state
+            twin._optimizer_state = None if state is None else state.copy(twin.parameters)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -369,17 +350,14 @@ class Session:
 
 def _parted(graph: Graph) -> tuple[Graph, Prelude | None]:
     """Return the part of a graph that NumPy computes, and what onnxruntime computes before it."""
-    parts = None if graph.learnt else cut(graph)
-    return (_without_texts(graph), None) if parts is None else (parts.rest, Prelude(parts.prelude))
-
-
-def _without_texts(graph: Graph) -> Graph:
-    """Return a graph without a prelude, without the texts: no head depends on them."""
-    if graph.learnt or not any(v.type.is_string for v in graph.inputs.values()):
-        return graph
-    rest = graph.copy()
-    rest.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
-    return rest
+    if graph.learnt:
+        return graph, None
+    if (parts := cut(graph)) is not None:
+        return parts.rest, Prelude(parts.prelude)
+    if any(v.type.is_string for v in graph.inputs.values()):  # no head depends on them
+        graph = graph.copy()
+        graph.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
+    return graph, None
 
 
 def _show_nothing(stage: str, rows: int, total: int) -> None:
