@@ -43,11 +43,7 @@ _WIDE, _HIGH, _TOP, _SIDE = 130.0, 220.0, 56.0, 70.0  # pixels: between two axes
 
 
 def write_page(plan: Plan, trials: Sequence[Trial], again: Sequence[str]) -> Path:
-    """Write the page into the folder of the search, and return its path.
-
-    Args:
-        again: the words of the command that trains the best trial again.
-    """
+    """Write the page into the search's folder, with the command that trains the best trial ``again``; return its path."""
     path = plan.folder / PAGE
     write_atomic(path, search_html(plan, trials, again))
     return path

@@ -73,11 +73,7 @@ _ADAPTER = TypeAdapter(Trial)
 
 
 def read_trial(directory: Path, metric: str) -> Trial | None:
-    """Return the trial of a run directory; None if it was killed before its record was written.
-
-    Args:
-        metric: the objective; the values of a trial that is running are in its history.
-    """
+    """Return a run directory's trial, with its values of ``metric`` while it runs; None if it has no record yet."""
     try:
         record: dict[str, Any] = json.loads((directory / TRIAL).read_text(encoding="utf-8"))
         record["values"] = [float("nan") if v is None else v for v in record.get("values", [])]

@@ -42,10 +42,7 @@ class Source:
     reports: bool = True  # whether runs that are trained to their end get a report
 
     def model(self, sets: Sequence[str]) -> Model:
-        """Return the untrained model of a trial, with its rows.
-
-        Raises SpecError: it cannot be built, or does not fit the data.
-        """
+        """Return a trial's untrained model with its rows. SpecError: it cannot be built, or the data do not fit."""
         from graphspec.api.model import Model
         from graphspec.data.check import refused
         from graphspec.data.paths import moved
@@ -174,10 +171,7 @@ class Work:
 
 
 def run_here(work: Work, study: Study, show: Show) -> None:
-    """Run trials in this process until there are none left.
-
-    Raises KeyboardInterrupt: Ctrl-C was pressed; the current trial can be resumed.
-    """
+    """Run trials until none is left. Raises KeyboardInterrupt: Ctrl-C; the current trial can be resumed."""
     while work.until is None or monotonic() < work.until:
         with study.claimed() as trial:
             if trial is None:

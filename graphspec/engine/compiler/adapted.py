@@ -17,10 +17,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Adapted:
-    """The learnt arguments.
-
-    ``heads``: by head: ``labels``, or ``mean`` and ``deviation`` of a standardized target.
-    """
+    """The learnt arguments; of ``heads``: ``labels``, or ``mean`` and ``deviation`` of a standardized target."""
 
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the arguments of each layer, by node
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -33,10 +30,7 @@ class Adapted:
 
     @classmethod
     def of_json(cls, record: Any) -> Adapted:
-        """Return the record of plain values, which may come from a file.
-
-        Raises ValueError: it does not have the form of :meth:`to_json`.
-        """
+        """Return the record of plain values, such as those of a file. Raises ValueError: it has another form."""
         if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             raise ValueError("it is not a record of this version of what a network has learnt")
         parts: tuple[Any, Any] = record.get("layers"), record.get("heads")

@@ -31,10 +31,7 @@ class Checked:
         return [d for d in self.diagnostics if d.is_error]
 
     def require(self) -> tuple[Spec, Lowered]:
-        """Return the spec and its graph.
-
-        Raises SpecError: a diagnostic is an error; the exception contains all of them.
-        """
+        """Return the spec and its graph. Raises SpecError with all diagnostics: one is an error."""
         if self.errors or self.spec is None or self.lowered is None:
             raise SpecError(self.diagnostics)
         return self.spec, self.lowered

@@ -62,10 +62,7 @@ def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
 
 
 def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, Value], dict[str, int]]:
-    """Return the input shapes, all types, and the assumed lengths: the smallest of ``_LENGTHS`` that fits the network.
-
-    Raises ShapeError: no length fits.
-    """
+    """Return the input shapes, all types, and the smallest of ``_LENGTHS`` that fits. ShapeError: none does."""
     symbols = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
     needed = graph.needed(graph.trained_roots())
     for length in _LENGTHS:

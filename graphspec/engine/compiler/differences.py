@@ -450,10 +450,7 @@ def _same_rows(old: Path | None, new: Path | None, *, only_names: bool) -> bool:
 
 
 def learnt_differences(old: Adapted, new: Adapted, names: Mapping[str, str] | None = None) -> list[Change]:
-    """Compare what layers and heads have learnt from the training rows: of two vocabularies, the words that one lacks.
-
-    ``names`` are the new names of renamed layers and heads.
-    """
+    """Compare what was learnt: of vocabularies, the words that one lacks. ``names``: of renamed layers and heads."""
     names = names or {}
     found = changes(old.rows, new.rows, "rows")
     for before, after in ((old.layers, new.layers), (old.heads, new.heads)):

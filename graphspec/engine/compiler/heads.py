@@ -398,10 +398,7 @@ def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
 
 # Hints for inputs that cannot be merged.
 def merge_hint(refs: Sequence[Ref], lowered: Lowered, axis: int | None) -> str:
-    """Return a hint how to make the shapes of ``refs`` equal.
-
-    ``axis`` is that of a concatenation, along which sizes may differ; None for a layer that broadcasts.
-    """
+    """Return how to make shapes equal; ``axis``: that of a concatenation, where they may differ; None to broadcast."""
     values = [v for r in refs if (v := lowered.value(r)) is not None]
     if len({v.rank for v in values}) > 1:
         return "give them the same rank first, for example with Flatten or Reshape"

@@ -290,10 +290,7 @@ def _exists(ref: Ref, result: Lowered, user: str) -> bool:
 def _lower_node(
     node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, folder: Path | None
 ) -> tuple[Value, ...] | None:
-    """Return the outputs of a node, or None if they are unknown because of an error.
-
-    ``folder`` is the folder of files of initial values; None if they are not opened.
-    """
+    """Return a node's outputs; None if an error hides them. ``folder``: that of initial values; None if not opened."""
     owner = layers[node.share] if node.share is not None else node
     layer, subject = owner.layer, f"{owner.type} '{visible(node.name)}'"
     refs, all_refs = [r for r in node.inputs if r is not None], reads(node)

@@ -62,10 +62,7 @@ class Lowered:
 
 
 def owner_of(name: str, nodes: Container[str]) -> str:
-    """Return the node that owns a weight, or the node ``name`` itself.
-
-    A weight is ``<node>/<role>`` or ``<node>/<part>/<role>``; names of nodes may contain slashes, too.
-    """
+    """Return the node that owns a weight ``<node>/[<part>/]<role>``, or the node ``name``; names may contain slashes."""
     while name not in nodes and "/" in name:
         name = name.rpartition("/")[0]
     return name

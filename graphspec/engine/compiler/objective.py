@@ -31,10 +31,7 @@ class Network(Protocol):
 
 @dataclass
 class Objective:
-    """A graph with losses.
-
-    ``targets``: the values with which heads compare that are computed by the network, by head.
-    """
+    """A graph with losses; ``targets`` are the compared values that the network computes, by head."""
 
     graph: Graph
     total: Value  # the scalar to minimise

@@ -29,10 +29,7 @@ LARGEST = 1 << 24
 
 
 def read_arrays(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
-    """Return the spec with the values of its constants' files, and the problems of these files.
-
-    A constant whose file cannot be read becomes unknown.
-    """
+    """Return the spec with its constants' files read, and problems; a constant that cannot be read becomes unknown."""
     found, base = list[Diagnostic](), spec.base or Path()
     read: dict[tuple[str, str | None], Array] = {}
 
@@ -75,10 +72,7 @@ def arrays_of(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
 
 
 def _read(base: Path, name: str, key: str | None, largest: int) -> Array:
-    """Return the array of a file; never more than ``largest`` bytes.
-
-    Raises ProblemError: the file cannot be read, or is too large; see :func:`graphspec.base.arrays.array_files.find`.
-    """
+    """Return the array of a file of at most ``largest`` bytes. Raises ProblemError: it is larger, or cannot be read."""
     found = find(base, name, key)
     if found.nbytes > largest:
         text = f"would make the arrays of the spec larger than {LARGEST >> 20} MiB"
@@ -117,10 +111,7 @@ def contents(nodes: Sequence[NodeDecl]) -> dict[str, OnnxFile]:
 
 
 def write_copies(nodes: Sequence[NodeDecl], directory: Path) -> None:
-    """Write copies of the ONNX files of layers into a run, which needs the originals no more.
-
-    Raises RunError: GS603, their folder is a link or a file.
-    """
+    """Write copies of the ONNX files into a run, which needs no originals then. GS603 (RunError): no folder."""
     found = contents(nodes)
     folder = directory / ONNX_FILES
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -187,10 +178,7 @@ def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list
 
 # Read the files that layers name as their vocabulary: one token per line, beside the spec.
 def read_vocabularies(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
-    """Return the spec with the tokens of its vocabulary files, and the problems of these files.
-
-    A layer whose file cannot be read becomes unknown.
-    """
+    """Return the spec with its vocabulary files read, and problems; a layer that cannot be read becomes unknown."""
     found, base = list[Diagnostic](), spec.base or Path()
 
     def with_vocabulary(node: NodeDecl) -> NodeDecl:

@@ -44,10 +44,7 @@ def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
 
 
 def refuse_memory(graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None) -> None:
-    """Raise if more memory is required than is free. The arguments are those of :func:`lack_of_memory`.
-
-    Raises RunError: GS602.
-    """
+    """Raise GS602 (RunError) if more memory is required than is free; arguments as for :func:`lack_of_memory`."""
     if lack := lack_of_memory(graph, required, free, shapes):
         problem, _ = lack
         raise RunError.of("training" if shapes else "a model of these weights", problem)
@@ -132,11 +129,7 @@ def nothing_to_train(spec: Spec, graph: Graph) -> Problem | None:
 def lack_of_memory(
     graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None
 ) -> tuple[Problem, str] | None:
-    """Return GS602 and the largest weight or node if ``required`` bytes exceed ``free``, else None.
-
-    Args:
-        shapes: the shapes of the inputs in a training batch; None if only the weights are allocated.
-    """
+    """Return GS602 and the largest weight or node if memory lacks; ``shapes`` of inputs: None for the weights alone."""
     if required <= free:
         return None
     text = f"needs about {human(required)} of memory, but {human(free)} are available"
@@ -183,10 +176,7 @@ def check_workers(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
 
 
 def mixing(spec: Spec, graph: Graph) -> Node | None:
-    """Return the first operator that mixes the rows of a batch, or may do so; None if there is none.
-
-    Batch normalization is none of them: workers share its statistics.
-    """
+    """Return the first operator that may mix the rows of a batch. Batch normalization does not: statistics are shared."""
     layers = {node.name: node.layer for node in spec.nodes}
     owners = {node.name: layers[node.name if node.share is None else node.share] for node in spec.nodes}
     return mixing_node(graph, {name for name, layer in owners.items() if _gathers_steps(layer)})

@@ -69,11 +69,7 @@ def program(step: Step, optimizer: Optimizer) -> Facts:
 
 
 def compare(first: Facts, other: Facts, who: str, what: str) -> None:
-    """Check that two processes state the same facts.
-
-    ``who``, ``what``: the names of the first process and of the other one. Raises RunError: GS606, they differ; the
-    first difference is shown.
-    """
+    """Check that two processes, of these names, state the same facts. GS606 (RunError): the first difference."""
     wrong = [key for key in {**first, **other} if first.get(key) != other.get(key)]
     if not wrong:
         return

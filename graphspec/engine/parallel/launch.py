@@ -81,11 +81,7 @@ _ONE_REQUEST = 1.0
 
 
 class Interrupt:
-    """The first signal sets ``requested``; a later one interrupts immediately.
-
-    Attributes:
-        signum: the number of the first signal; 0 if there was none.
-    """
+    """The first signal sets ``signum``, which was 0; a later one interrupts immediately."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.signum = 0
@@ -130,10 +126,7 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def handled(numbers: Iterable[int], handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Handle signals by ``handler`` inside the ``with`` block.
-
-    A signal that is ignored stays so. In threads other than the main one this does nothing.
-    """
+    """Handle signals in a ``with`` block, except those that are ignored; outside the main thread, do nothing."""
     before: dict[int, Any] = {}
     try:
         if threading.current_thread() is threading.main_thread():

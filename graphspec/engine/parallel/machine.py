@@ -55,10 +55,7 @@ class Memory:
 
 
 def allocate(arrays: Mapping[str, tuple[Shape, Any]]) -> Memory:
-    """Allocate a block with an array of each given shape and dtype; every array starts on a cache line.
-
-    Raises OSError: there is not enough memory, or the system cannot share it.
-    """
+    """Allocate a block of arrays, each from a cache line on. Raises OSError: there is too little memory to share."""
     layout: dict[str, tuple[int, str, list[int]]] = {}
     size = 0
     for name, (shape, dtype) in arrays.items():
@@ -237,10 +234,7 @@ SCRATCH = 1 << 18
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker is: which of the workers of one machine, or of one rank of an MPI job; and which rank that is.
-
-    A training without MPI is rank 0 of one.
-    """
+    """Which worker of one machine, or of one rank of an MPI job, this is, and which rank; without MPI, rank 0 of one."""
 
     worker: int = 0
     workers: int = 1

@@ -227,10 +227,7 @@ class Team:
             memory.close()
 
     def await_workers(self) -> None:
-        """Wait until the other workers have compared their programs with this process's; the first time alone.
-
-        Raises RunError: GS606, they differ; GS604, a worker has died.
-        """
+        """Wait, once, until the others have compared their programs with ours. GS606: they differ; GS604: one died."""
         if not self._compared:
             self.member.signals.wait()
             self._compared = True
@@ -325,10 +322,7 @@ class Leader:
         return self.team.sharing.batches > 0
 
     def validate(self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> RunningMetrics:
-        """Evaluate the validation rows with all workers; return ``running`` with the bits of this process alone.
-
-        ``between`` is called before each batch of this process; what it raises ends the evaluation.
-        """
+        """Evaluate the validation rows with all workers: the bits of this one; ``between`` precedes each batch of it."""
         self.team.await_workers()
         self.member.order[0] = VALIDATE
         batches = Batches(self.member.arrays, 0, self.processes.size)
@@ -344,10 +338,7 @@ class Leader:
 
 
 class LocalLeader(Leader):
-    """Rank 0 of a group of ``size`` processes on this machine: this one, which starts the others, if any.
-
-    Raises OSError: processes or shared memory are not available; nothing has changed then.
-    """
+    """Rank 0 of ``size`` processes of this machine. OSError: they or shared memory cannot be had; nothing has changed."""
 
     def __init__(
         self,

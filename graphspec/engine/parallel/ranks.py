@@ -113,10 +113,7 @@ class Ranks:
         return sorted({name for lacks in self.comm.allgather([*names]) for name in lacks})
 
     def agree(self, known: Mapping[str, Any]) -> None:
-        """Check that all ranks know the same; each calls this at the start, and again with the network.
-
-        Raises RunError: GS606, they differ; every rank raises it.
-        """
+        """Check, at the start and with a network, that all ranks know the same. GS606 (RunError) on all: they differ."""
         first, *others = self.comm.allgather({**known})
         for rank, other in enumerate(others, 1):
             compare(first, other, "rank 0", f"rank {rank}")
@@ -139,10 +136,7 @@ class Ranks:
 
 
 def connect(launch: Launch | None) -> Ranks:
-    """Load MPI, and connect this process, of which ``launch`` is what the launcher says, to the other ranks.
-
-    Raises UsageError: mpi4py or an MPI library is missing, or mpi4py uses another MPI than the launcher.
-    """
+    """Load MPI, and connect to the other ranks. UsageError: it is missing, or another MPI than the launcher's."""
     try:
         import mpi4py
 
@@ -505,10 +499,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
 
 
 def _rows(ranks: Ranks, described: Mapping[str, Any]) -> dict[str, Array]:
-    """Return the rows: this rank maps the files that it sees as rank 0 does, and receives the rest.
-
-    Raises RunError: GS602, the rest does not fit into the memory.
-    """
+    """Return the rows: mapped if seen as rank 0 sees them, else received. GS602 (RunError): they do not fit into memory."""
     rows: dict[str, Array] = {}
     for name, at in described.items():
         where = at["map"]

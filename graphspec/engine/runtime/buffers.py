@@ -55,11 +55,7 @@ def reserve(nbytes: int) -> Array:
 
 
 class _Chunks:
-    """Chunks of reserved address space; on most systems, pages that are never written to use no memory.
-
-    Args:
-        expected: the number of bytes that will probably be enough: the size of a chunk, up to a limit.
-    """
+    """Reserved address space, ``expected`` bytes at a time; on most systems, untouched pages use no memory."""
 
     def __init__(self, expected: int) -> None:
         self.arrays: list[Array] = []

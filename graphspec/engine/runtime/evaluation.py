@@ -78,11 +78,7 @@ MIN_SECONDS = 1e-3
 
 
 def add_batches(evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> None:
-    """Compute all batches of an evaluation, and add them to ``running`` in their order.
-
-    Args:
-        between: called before each batch, in any of the threads, by one at a time; what it raises ends the evaluation.
-    """
+    """Add all batches to ``running`` in their order; ``between`` precedes each, one at a time: what it raises ends this."""
     count = evaluation.loader.batches
     if count < MIN_BATCHES or openblas() is None:  # the threads of another BLAS cannot be limited
         _add_in_turn(evaluation, running, between, range(count))

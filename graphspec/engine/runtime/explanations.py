@@ -72,10 +72,7 @@ def _scale(value: float, baseline: float) -> float:
 
 
 def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Value]) -> dict[str, Array]:
-    """Compute values of the whole graph for checked raw inputs, by name: what has no weights under onnxruntime.
-
-    Raises RunError: GS605, onnxruntime cannot compute them.
-    """
+    """Compute values of the whole graph for checked raw inputs, by name. GS605 (RunError): onnxruntime fails."""
     values = {v.name: v for v in wanted if v.name not in session.whole.inputs}
     known = {v.name: np.asarray(feeds[v.name]) for v in wanted if v.name not in values}
     prelude, rest = session.once(("front", *values), lambda: _front(session.whole, values))
@@ -433,15 +430,12 @@ def _head(session: Session, name: str | None) -> HeadDecl:
 
 
 def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array, list[str], Array]:
-    """Return the weights of a head's values in f, what each row explains, and a constant to add to f of each row.
-
-    A head of one unit has the probability of its second class; that of the first class is 1 minus it.
-    """
+    """Return the weights of a head's values in f, what each row explains, and what to add to f of each row."""
     rows, shape = len(outputs), outputs.shape[1:]
     weights, offsets = np.zeros((rows, *shape)), np.zeros(rows)
     units, labels = shape[-1] if shape else 1, head.labels
     classes = labels is not None or (head.loss is not None and targets_of(head.loss) in ("ids", "one_hot"))
-    if units == 1:
+    if units == 1:  # the probability of the second class; that of the first class is 1 minus it
         binary = labels is not None and len(labels) == 2
         if label is not None and not binary:
             raise UsageError(f"head '{head.name}' has one value and no classes: leave the class out")

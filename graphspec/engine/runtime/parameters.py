@@ -69,10 +69,7 @@ class Parameters:
                 self.view(name)[...] = param.layout.pack(values)
 
     def get(self, vector: Array | None = None, group: ParamGroup | None = None) -> dict[str, Array]:
-        """Return copies of the weights, or those of a group, by name, in Keras's layout.
-
-        They are copied from ``vector``, if it is given, which has the layout of ``group``.
-        """
+        """Copy the weights, or those of a group, by name, in Keras's layout; from ``vector``, laid out as the group."""
         params = self.params.values() if group is None else [s.param for s in self.segments[group]]
         return {p.name: np.array(p.layout.unpack(self.view(p.name, vector), p.shape), order="C") for p in params}
 
@@ -228,10 +225,7 @@ class OptimizerState:
         return shapes | {f"slot/{own.name}": own.shape for own in own_slots(self.optimizer, self.segments)}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Restore the slots from the result of :meth:`arrays`.
-
-        Raises RunError: GS603 if one is missing or has another shape.
-        """
+        """Restore the slots from the result of :meth:`arrays`. GS603 (RunError): one is missing or has another shape."""
         for name, shape in self.shapes().items():
             _, slot, weight = name.split("/", 2)
             wrong = None
@@ -298,10 +292,7 @@ def _filled(size: int, dtype: np.dtype[Any], values: Array | int) -> Array:
 # needs to be summed.
 @dataclass(frozen=True)
 class Partition:
-    """Assigns the elements of the weight vector to the workers that update them.
-
-    ``matrices``: the sharded kernels, by name; a boundary between parts is also a boundary between their rows.
-    """
+    """Assigns the elements of the weight vector to the workers that update them."""
 
     parts: Sequence[slice]  # by rank, the worker's slice of the weight vector
     matrices: Mapping[str, Segment] = field(default_factory=dict)

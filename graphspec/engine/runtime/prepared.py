@@ -279,10 +279,7 @@ class Prelude:
         return [name for name, v in self.graph.outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the outputs for one batch, by name. Texts are arrays of ``object``.
-
-        Raises RunError: GS605, onnxruntime cannot compute them.
-        """
+        """Return the outputs for a batch, by name; texts are arrays of ``object``. GS605 (RunError): onnxruntime fails."""
         outputs = self.graph.outputs
         if not feeds or len(next(iter(feeds.values()))) == 0:  # some of onnxruntime's operators on texts refuse no rows
             shapes = {n: (0, *(d if isinstance(d, int) else 0 for d in v.shape[1:])) for n, v in outputs.items()}
@@ -295,10 +292,7 @@ class Prelude:
 
     @cached_property
     def padding(self) -> dict[str, Any]:
-        """The value that pads rows with fewer words, by output with an axis that varies.
-
-        It is found by computing an empty text beside a longer one.
-        """
+        """What pads rows with fewer words, by output with a varying axis: found by an empty text beside a longer one."""
         if not self.varying:
             return {}
         found = self.run({name: _probe(v.dtype, v.shape) for name, v in self.graph.inputs.items()})

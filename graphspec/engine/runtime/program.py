@@ -122,10 +122,7 @@ class Access:
         self._changed = threading.Condition(self._lock)
 
     def reading(self) -> Reading:
-        """Prevent other threads from changing the weights inside a ``with`` block.
-
-        Raises UsageError: another thread is training the model.
-        """
+        """Let no other thread change the weights in a ``with`` block. Raises UsageError: another one is training."""
         return Reading(self)
 
     def _begin_reading(self, me: int) -> None:

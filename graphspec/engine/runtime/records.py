@@ -82,10 +82,7 @@ def damaged(path: Path, why: str, hint: str | None = RESTORE) -> RunError:
 
 
 def check(schema: type[R], values: Any, path: Path, hint: str = RESTORE) -> R:
-    """Check ``values``, read from ``path``, against a schema.
-
-    Raises RunError: GS603 with the first value that does not match the schema.
-    """
+    """Check ``values``, read from ``path``, against a schema; the first that does not match it is GS603 (RunError)."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -106,10 +103,7 @@ def short(name: str) -> str:
 
 
 def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
-    """Read a JSON file of a run, which must contain a mapping.
-
-    Raises RunError: GS603 if it is missing, not a regular file, too large or too deep, or not a JSON mapping.
-    """
+    """Read a mapping from a JSON file. GS603 (RunError): it is missing, not regular, too large or deep, or no mapping."""
     if not path.is_file():
         why = "is not a regular file" if path.exists() else "is missing"
         raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
@@ -124,10 +118,7 @@ def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """Parse JSON text that must be a mapping.
-
-    Raises ValueError: it is not a JSON mapping, is nested too deep, or has a key twice.
-    """
+    """Parse a JSON mapping. Raises ValueError: it is something else, is nested too deep, or has a key twice."""
     try:
         content = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:

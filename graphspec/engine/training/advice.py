@@ -178,11 +178,7 @@ def evidence_of(spec: Spec) -> tuple[dict[str, float], list[str]]:
 
 
 def unscaled_inputs(spec: Spec, data: Dataset) -> list[str]:
-    """Return descriptions of inputs with large values that go into trained layers as they are, the largest first.
-
-    Args:
-        data: the rows as the trained graph reads them.
-    """
+    """Describe large inputs, as the trained graph reads them, that go unscaled into trained layers; the largest first."""
     found = []
     for name, rows in data.sample(_ROWS).items():
         if not np.issubdtype(rows.dtype, np.number) or not rows.size or name not in spec.inputs:
@@ -257,10 +253,7 @@ Summary = ClassShares | Numbers | LabelSequences
 
 
 def summarize(head: HeadDecl, value: Value, data: Dataset) -> Summary | None:
-    """Summarize the targets of a head, of which ``value`` are the values; None if they are of no such kind.
-
-    At most about a million values are read.
-    """
+    """Summarize the targets (at most about a million) of a head with these values; None if they are of no such kind."""
     target: Any = data.targets.get(head.name)
     if target is None or head.loss is None or isinstance(target, Strings) or not len(data):
         return None

@@ -139,11 +139,7 @@ def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, o
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint, history: HistoryText | None = None) -> None:
-    """Write ``checkpoint.safetensors``, and its state for people to read, ``checkpoint.json``.
-
-    Args:
-        history: the state's ``history``, unless ``checkpoint.state`` has it.
-    """
+    """Write a checkpoint, and its state for people to read; ``history``: the state's, unless the state has it."""
     path = directory / "checkpoint.safetensors"
     learnt = {} if checkpoint.adapted is None else {"adapted": checkpoint.adapted.to_json()}
     state = json.dumps(checkpoint.state)
@@ -162,10 +158,7 @@ def write_state(directory: Path, state: Mapping[str, Any], history: HistoryText 
 
 
 def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Shapes | None = None) -> Checkpoint:
-    """Read the checkpoint of a run directory; ``shapes`` and ``optional`` as for :func:`load_arrays`.
-
-    Raises RunError: GS603 if it is missing, truncated, altered, or has a newer format.
-    """
+    """Read a run's checkpoint as :func:`load_arrays` does. GS603 (RunError): missing, damaged, or of a newer format."""
     path = directory / "checkpoint.safetensors"
     arrays, header = load_arrays(path, shapes, optional)
     if header is None or header.format != FORMAT or header.state is None:
@@ -187,10 +180,7 @@ def load_callbacks(
     arrays: Mapping[str, Array],  # all arrays of the checkpoint
     params: Collection[str],  # the names of all weights
 ) -> None:
-    """Restore the states of callbacks from those of a checkpoint.
-
-    Raises ValueError: they do not belong to these callbacks.
-    """
+    """Restore callbacks from a checkpoint. Raises ValueError: it does not belong to these callbacks."""
     if len(saved) != len(states):
         raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(states)}")
     for k, (state, values) in enumerate(zip(states, saved, strict=True)):

@@ -77,11 +77,7 @@ class TrainingSteps:
             self.leader.finish_step(running)
 
     def validate(self, rows: Dataset, between: Callable[[], None]) -> RunningMetrics:
-        """Evaluate the validation rows: with the other workers if they are many, which changes no bit.
-
-        Args:
-            between: called before each batch of this process; what it raises ends the evaluation.
-        """
+        """Evaluate rows, with the other workers if they are many, which changes no bit; ``between`` precedes each batch."""
         size, leader = self.loader.batch_size, self.leader
         if leader is None or not leader.validates:
             return self.model.evaluate_prepared(rows, size, between=between)
@@ -98,10 +94,7 @@ class TrainingSteps:
         return self.model.spec.training.shards
 
     def join(self, size: int) -> None:
-        """Use ``size`` processes from now on, until :meth:`leave`; with ``shards``, also for one process.
-
-        Raises OSError: processes or shared memory are not available; nothing has changed then.
-        """
+        """Use so many processes until :meth:`leave`. OSError: they or shared memory cannot be had; nothing has changed."""
         self._cache_programs()
         state, document = self.optimizer_state, self._document()
         self.leader = LocalLeader(self.common, state, self._running, document, size, self._validation)
@@ -144,11 +137,7 @@ class TrainingSteps:
 
     @contextmanager
     def undone(self, before: Sequence[Array] | None = None) -> Iterator[None]:
-        """Undo the changes of all steps inside the ``with`` block: weights, statistics, slots, and the learning rate.
-
-        Args:
-            before: arrays with the values to restore, in the same order; copies by default.
-        """
+        """Undo all steps inside the ``with`` block: weights, statistics, slots (copies, or ``before``), and the rate."""
         state = self.optimizer_state
         changed = [*self.model.parameters.vectors.values(), *state.slots.values()]
         before, rate = [array.copy() for array in changed] if before is None else before, state.rate.value
@@ -246,11 +235,7 @@ class AutoWorkers:
         return None if self._size == before else self._size
 
     def _compare(self, epoch: int, remaining: float, first: Sequence[float] = ()) -> None:
-        """Time both sides in turn, until the choice is clear, and keep the faster one.
-
-        Args:
-            first: seconds of steps in one process that have just been measured.
-        """
+        """Time both sides in turn, until the choice is clear; keep the faster. ``first``: times of one process."""
         steps, base, now = self._steps, self._base, _Side(self._steps)
         assert base is not None
         base.copy(now)
@@ -337,11 +322,7 @@ class _Side:
 
 
 def _block(steps: TrainingSteps, epoch: int, before: Sequence[Array] | None = None) -> list[float]:
-    """Run some steps, undo them, and return the time of each after the first ones.
-
-    Args:
-        before: arrays with the values to restore; by default copies.
-    """
+    """Run some steps, undo them (as :meth:`TrainingSteps.undone`), and return the time of each after the first ones."""
     times: list[float] = []
     with steps.undone(before):
         steps.loader.start(epoch)
@@ -369,10 +350,7 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
 
 
 def refuse_other_ranks(size: int, ranks: int, directory: Path, local: int = 1) -> None:
-    """Raise UsageError if a run to resume was started with another number of ranks: the bits would differ.
-
-    ``size``: the workers of all ranks at the start. ``local``: the workers of each of the ``ranks`` that there are now.
-    """
+    """Raise UsageError if a run of ``size`` workers is resumed by another number: the bits would differ."""
     if size == ranks * local:
         return
     if local > 1:

@@ -329,11 +329,7 @@ class HistoryText:
         self._rows: list[str] = []
 
     def update(self, history: Mapping[str, Sequence[float]]) -> None:
-        """Format the epochs since the last call.
-
-        Args:
-            history: one value per epoch for each loss and metric; epochs may be added, never changed.
-        """
+        """Format the epochs since the last call: one value per loss and metric; epochs may be added, never changed."""
         done = len(self._rows)
         for key, values in history.items():
             self._values.setdefault(key, []).extend(json.dumps(value) for value in values[done:])
@@ -341,11 +337,7 @@ class HistoryText:
         self._rows += [_row(k, *map(repr, row)) for k, row in enumerate(new, done + 1)]
 
     def json(self, before: str = "", after: str = "") -> str:
-        """Return a JSON object: a list of values for each loss and metric.
-
-        Args:
-            before, after: whitespace before each entry, and after the last.
-        """
+        """Return an object of lists of values, with whitespace before each entry, and after the last."""
         entries = [f"{before}{json.dumps(key)}: [{', '.join(values)}]" for key, values in self._values.items()]
         return "{" + ("," if before else ", ").join(entries) + (after if entries else "") + "}"
 
@@ -380,10 +372,7 @@ class Start(Record):
 
 
 class EpochTime(Record):
-    """The time of one epoch; None where it is unknown.
-
-    ``workers``: the number of processes; ``workers: auto`` may have changed it before this epoch.
-    """
+    """The time of one epoch; None where it is unknown. ``workers: auto`` may have changed their number before it."""
 
     seconds: Seconds | None = None  # of its steps and its validation
     steps: Seconds | None = None  # of its steps alone
@@ -392,10 +381,7 @@ class EpochTime(Record):
 
 
 class Times(Record):
-    """The content of ``timing.json``.
-
-    ``starts``: when the run began, and each time it was resumed.
-    """
+    """The content of ``timing.json``; ``starts``: when the run began, and each time it was resumed."""
 
     model_config = ConfigDict(frozen=False)
 
@@ -453,11 +439,7 @@ def waited(queue: Path = _QUEUE) -> float:
 
 
 def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
-    """Return a sentence if steps of one process, of so many ``seconds``, were mostly ``waiting`` for a core.
-
-    Args:
-        threads: the number of BLAS threads that the user has set.
-    """
+    """Say that steps of one process, of so many ``seconds``, were mostly ``waiting`` for a core, if so."""
     if waiting < max(_WAITED_SECONDS, _WAITED * seconds):
         return None
     several = threads is not None and threads > 1
@@ -504,10 +486,7 @@ class Timer:
             self.alone, self.waiting = self.alone + self._steps, self.waiting + waited() - self._waited
 
     def ended(self, rate: float, workers: int | None = None) -> None:
-        """Note that the epoch has ended.
-
-        ``rate``: the learning rate of its last step. ``workers``: the number of processes.
-        """
+        """Note that the epoch has ended, with the learning rate of its last step."""
         known, self.times.partial = self.times.partial, 0.0
         seconds, steps = round(self._passed() + known, 6), round(self._steps + known, 6)
         self.times.epochs.append(EpochTime(seconds=seconds, steps=steps, learning_rate=rate, workers=workers))

@@ -87,10 +87,7 @@ def spec_hash(document: Mapping[str, Any]) -> str:
 
 
 def check_own(directory: Path) -> None:
-    """Check that the existing files of a run are regular files, so writing does not change other files or block.
-
-    Raises RunError: GS603, one is a link, a pipe or a device.
-    """
+    """Check that writing a run changes no other file and does not block. GS603 (RunError): a link, a pipe or a device."""
     for name in RUN_FILES:
         path = directory / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -135,10 +132,7 @@ def read_adapted(directory: Path) -> Adapted | None:
 
 
 def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = ()) -> Checked:
-    """Check the spec of a run, with what its network has learnt.
-
-    Raises RunError: GS603, the spec is valid, but what was learnt does not fit it.
-    """
+    """Check a run's spec with what its network has learnt. GS603 (RunError): only what was learnt does not fit."""
     check_it = partial(check_spec, directory / "spec.json", allow_outside=True, allow=allow, draws=False)
     try:
         checked = check_it(adapted=adapted)  # loading runs no callbacks, and draws no weights
@@ -162,10 +156,7 @@ def _refuse_incomplete(spec: Spec, directory: Path) -> None:
 
 
 def install_adapted(model: Session, directory: Path) -> None:
-    """Let the model use what the network of a run has learnt, if it learns.
-
-    Raises RunError: GS603, the record is damaged, or does not belong to the spec.
-    """
+    """Let the model use what a run's network has learnt, if it learns. GS603 (RunError): damaged, or it does not fit."""
     adapted = read_adapted(directory)
     if adapted is None:
         return
@@ -333,19 +324,13 @@ def write_history(directory: Path, history: HistoryText) -> None:
 def write_weights(
     model: Session, path: Path, network: str | None = None, header: Mapping[str, str] | None = None
 ) -> None:
-    """Write a file with only the weights, with further entries of its header.
-
-    ``network`` is the hash of the network (:func:`belongs`), if it is known already.
-    """
+    """Write the weights alone, with more entries of the header; ``network``: the network's hash, if it is known."""
     network = network or belongs(model.document(), model.adapted)["network"]
     save_arrays(path, model.weights, network=network, **(header or {}))
 
 
 def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:
-    """Write the model to a run directory: its spec, its weights, and a checkpoint with the optimizer's state.
-
-    ``header`` has further entries of the header of the weights' file. Raises UsageError: a training is writing there.
-    """
+    """Write spec, weights (with more entries of the header), checkpoint. Raises UsageError: a training is writing."""
     make_folder(directory)
     check_own(directory)
     network = belongs(model.document(), model.adapted)["network"]
@@ -359,10 +344,7 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
 
 
 def load_into(model: Session, directory: Path) -> None:
-    """Load the weights of a run directory and, if possible, the optimizer's state for the next ``fit``.
-
-    Raises RunError: GS603 if the directory is incomplete or damaged.
-    """
+    """Load a run's weights, and, if possible, the optimizer's state for ``fit``. GS603 (RunError): it is damaged."""
     network = belongs(read_json(directory / "spec.json"), model.adapted)["network"]
     _load_weights(model, directory, network)
     trains = any(p.trainable for p in model.graph.params.values())
@@ -403,10 +385,7 @@ _MAX_NAMED = 5  # arrays that differ and are named
 
 
 def history_of(directory: Path) -> dict[str, list[float]]:
-    """Return the losses and metrics of every epoch that a run has finished; empty if it has none.
-
-    Raises RunError: GS603, ``history.csv`` is damaged.
-    """
+    """Return a run's losses and metrics by epoch; empty if it has none. GS603 (RunError): ``history.csv`` is damaged."""
     path = directory / "history.csv"
     if not path.is_file():
         return {}

@@ -381,10 +381,7 @@ class _Given(Config):
 
 
 def given_callbacks(value: Any) -> list[Callback]:
-    """Return the callbacks of ``fit(callbacks=value)``: each may be an object, a name, or a mapping with ``type``.
-
-    Raises UsageError: one of them is something else, or has wrong arguments.
-    """
+    """Return ``fit``'s callbacks: objects, names, or mappings with ``type``. UsageError: another value, or arguments."""
     if isinstance(value, str | Mapping | Callback):
         value = [value]
     if not isinstance(value, list | tuple):
