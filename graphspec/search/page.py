@@ -124,8 +124,6 @@ def _tip(trial: Trial) -> str:
 
 
 # Settings: parallel coordinates and importance.
-
-
 def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
     spaces = [s for s in plan.search.spaces() if any(s.name in t.params for t in best)]
     weights = importances(plan.search, trials)
@@ -205,8 +203,6 @@ def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: b
 
 
 # All trials.
-
-
 def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
     others = [t for t in trials if not t.judged]
     shown = sorted([*best, *others][:_ROWS], key=lambda t: t.number)

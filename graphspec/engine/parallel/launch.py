@@ -77,9 +77,9 @@ def ignore() -> None:
 
 # Ctrl-C and the signals of schedulers: a training stops between two steps, when its state is consistent.
 _ONE_REQUEST = 1.0
+
+
 # Seconds within which a program's repeated signals are one request: `timeout` signals its child, then the child's group.
-
-
 class Interrupt:
     """The first signal sets ``signum``, which was 0; a later one interrupts immediately."""
 

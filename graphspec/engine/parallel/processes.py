@@ -22,17 +22,7 @@ from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.agreement import installation, program
 from graphspec.engine.parallel.launch import held_back
-from graphspec.engine.parallel.machine import (
-    Member,
-    Memory,
-    Pipes,
-    Place,
-    Signals,
-    Spin,
-    allocate,
-    layout,
-    spins_safely,
-)
+from graphspec.engine.parallel.machine import Member, Pipes, Place, Spin, allocate, layout, spins_safely
 from graphspec.engine.parallel.shards import Step, Workers, message_of
 from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS
@@ -41,6 +31,7 @@ from graphspec.graph.memory_estimate import activations
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
+    from graphspec.engine.parallel.machine import Memory, Signals
     from graphspec.engine.runtime.evaluation import Evaluation
     from graphspec.engine.runtime.parameters import OptimizerState
     from graphspec.engine.runtime.program import Program

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap
 _MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations
 _MAX_RESERVED = 1 << 28
+
+
 # Bytes of address space reserved at once, unless a buffer is larger: some systems count untouched pages as used.
-
-
 def ints(shape: Shape) -> tuple[int, ...]:
     """Return a shape as integers; it must not have symbolic dimensions."""
     assert all(isinstance(d, int) for d in shape), shape

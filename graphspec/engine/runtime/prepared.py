@@ -170,8 +170,6 @@ def _in_memory(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array
 
 
 # The cache.
-
-
 def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: Progress) -> dict[str, Array]:
     """Return the entry of the cache, as memory maps; compute it if it does not exist."""
     from filelock import FileLock

@@ -14,16 +14,8 @@ from graphspec.engine.runtime.bind import Compute
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.vocabulary.losses.base import Loss
-from graphspec.vocabulary.metrics import (
-    ConfusionMatrix,
-    F1Score,
-    MeanAbsoluteError,
-    Metric,
-    MetricState,
-    R2Score,
-    RootMeanSquaredError,
-)
-from graphspec.vocabulary.metrics.base import Direction, has_logits, targets_of, units
+from graphspec.vocabulary.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score, RootMeanSquaredError
+from graphspec.vocabulary.metrics.base import Direction, Metric, MetricState, has_logits, targets_of, units
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.records import Sums

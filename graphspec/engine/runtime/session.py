@@ -201,8 +201,6 @@ class Session:
         found = self._first.run(feeds)
         return {name: found[name] if name in found else feeds[name] for name in self.answering.inputs}
 
-    # Computation.
-
     def evaluate_arrays(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> RunningMetrics:
         """Compute losses and metrics over checked raw arrays, in inference mode; ``heads`` counts, too."""
         return self.evaluate_prepared(self.prepared(arrays), batch_size, heads)

@@ -171,8 +171,6 @@ def _chunk_rows(data: Dataset) -> int:
 
 
 # Heads
-
-
 def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
     """Return the labels of heads whose targets are texts, and the statistics of standardized targets."""
     found: dict[str, dict[str, Any]] = {}

@@ -17,16 +17,7 @@ from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
-from graphspec.data.batches import (
-    BatchLoader,
-    Dataset,
-    as_indices,
-    class_ids,
-    row_weights,
-    split,
-    split_by_time,
-    split_last,
-)
+from graphspec.data.batches import BatchLoader, as_indices, class_ids, row_weights, split, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
@@ -39,6 +30,7 @@ from graphspec.language.declarations import WEIGHT, Spec
 from graphspec.vocabulary.callbacks.base import Outputs
 
 if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.adapted import Adapted
     from graphspec.engine.runtime.session import Session
 

@@ -21,17 +21,10 @@ from graphspec.engine.parallel.launch import Interrupt, interruptible
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
+from graphspec.engine.training import run_directory
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
 from graphspec.engine.training.choose_workers import AutoWorkers, TrainingSteps, choose_workers
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
-from graphspec.engine.training.run_directory import (
-    belongs,
-    check_averages,
-    record_workers,
-    save_model,
-    write_history,
-    write_weights,
-)
 from graphspec.graph.ir.graph import Array, Graph
 from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
@@ -106,9 +99,9 @@ class Trainer:
 
     def save(self, path: Path, weights_only: bool) -> None:
         if weights_only or path.suffix == ".safetensors":
-            write_weights(self.model, path, self._belongs["network"], SAVED)
+            run_directory.write_weights(self.model, path, self._belongs["network"], SAVED)
         else:
-            save_model(self.model, path, SAVED)
+            run_directory.save_model(self.model, path, SAVED)
 
     def say(self, text: str) -> None:
         self.observer.say(text)
@@ -118,9 +111,8 @@ class Trainer:
 
     def check_outputs(self) -> None:
         """Raise GS105 (SpecError) if a callback may not write to one of its outputs, unless the training has ended."""
-        if self.epoch < self.total and self.stopped is None:
-            for state in self.states:
-                state.check_outputs()
+        for state in [] if self.finished else self.states:
+            state.check_outputs()
 
     def run(self) -> None:
         """Train until ``total`` epochs are done, a callback stops the training, or Ctrl-C is pressed.
@@ -140,10 +132,10 @@ class Trainer:
         self.observer.begin(self.total, self.epoch, self.loader.batches)
         try:
             with settings(), interruptible() as interrupt:
-                if self.epoch < self.total and self.stopped is None:
+                if not self.finished:
                     self._choose_workers()
                     self.timer.begin(self.epoch, self.batch)
-                while self.epoch < self.total and self.stopped is None:
+                while not self.finished:
                     self._epoch(interrupt)
                     if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
                         if self.directory is not None:
@@ -173,15 +165,14 @@ class Trainer:
         if self._auto is None or self.finished:
             return
         seconds = self.timer.times.epochs[-1].steps or 0.0
-        size = self._auto.revise(range(self.epoch, self.total), seconds / self.loader.batches)
-        if size is not None:
+        if (size := self._auto.revise(range(self.epoch, self.total), seconds / self.loader.batches)) is not None:
             self.say(f"{count(size, 'process', 'processes')} from epoch {self.epoch + 1} on: steps are faster so")
             self._record_workers(size)
 
     def _record_workers(self, size: int) -> None:
         self.model.workers = size
         if self.directory is not None:
-            record_workers(self.model, self.directory)
+            run_directory.record_workers(self.model, self.directory)
 
     def _epoch(self, interrupt: Interrupt) -> None:
         self.loader.start(self.epoch)
@@ -207,8 +198,8 @@ class Trainer:
             logs |= validation.logs("val_")
             self.tables = validation.tables()
         epoch, rate = self.epoch, self.rate.value  # callbacks may change the rate of the next epoch
-        self.epoch, self.batch = epoch + 1, 0
-        self.model.epochs_done = self.epoch
+        self.epoch = self.model.epochs_done = epoch + 1
+        self.batch = 0
         self.running.reset()
         for state in self.states:
             state.on_epoch_end(epoch, logs)
@@ -216,8 +207,7 @@ class Trainer:
             self.history.setdefault(key, []).append(value)
         self.timer.ended(rate, self.model.workers)
         self.observer.epoch(epoch, logs)
-        if self.directory is not None:
-            self.checkpoint()
+        self.checkpoint()
         self._revise_workers()  # after the checkpoint: a run that is resumed from it uses the recorded number, too
 
     def _validate(self, rows: Dataset, interrupt: Interrupt) -> RunningMetrics:
@@ -286,8 +276,8 @@ class Trainer:
         checkpoint = Checkpoint(arrays, self._state(), self._belongs, self.model.adapted)
         save_checkpoint(self.directory, checkpoint, self._history_text)
         self.last_checkpoint = (self.epoch, self.batch)
-        write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
-        write_history(self.directory, self._history_text)
+        run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+        run_directory.write_history(self.directory, self._history_text)
         if self.batch or self.timer.due:
             self.timer.write(self.directory)
 
@@ -305,7 +295,7 @@ class Trainer:
 
     @cached_property
     def _belongs(self) -> dict[str, str]:
-        return belongs(self.model.document(), self.model.adapted)
+        return run_directory.belongs(self.model.document(), self.model.adapted)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Restore the state of a checkpoint; the run then ends with the same bits as an uninterrupted one.
@@ -319,15 +309,14 @@ class Trainer:
             text = f"{checkpoint.path} belongs to a saved model, not to a run: there is no training to resume"
             raise UsageError(f"{text}; load the model in Python with `graphspec.load`, or train in another folder")
         if saved.swapped:
-            check_averages(self.model, checkpoint.path)
+            run_directory.check_averages(self.model, checkpoint.path)
         try:
             self._check_progress(saved, saved.totals, saved.history)
             self.running.load(saved.totals)
             load_callbacks(self.states, saved.callbacks, arrays, self.model.graph.params)
-        except ValidationError as error:
-            raise damaged(checkpoint.path, explain(error)) from None
         except ValueError as error:
-            raise damaged(checkpoint.path, str(error)) from None
+            why = explain(error) if isinstance(error, ValidationError) else str(error)
+            raise damaged(checkpoint.path, why) from None
         self.optimizer_state.load(arrays)
         self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
         self.optimizer_state.clock.step = saved.step
@@ -343,9 +332,9 @@ class Trainer:
         assert self.directory is not None
         self._history_text.update(self.history)
         write_state(self.directory, self._state(), self._history_text)
-        write_history(self.directory, self._history_text)
+        run_directory.write_history(self.directory, self._history_text)
         if not self.finished:  # the weights of a finished run are about to be written
-            write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+            run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
 
     @property
     def finished(self) -> bool:
@@ -362,8 +351,7 @@ class Trainer:
             raise ValueError(f"totals of {running.rows} rows do not match step {saved.batch}")
         keys = list(self.running.logs())
         expected = {*keys, *(key for state in self.states for key in state.adds)}
-        if self.validation is not None:
-            expected |= {f"val_{key}" for key in keys}
+        expected |= {f"val_{key}" for key in keys} if self.validation is not None else set()
         if history.keys() != (expected if saved.epoch else set()):
             raise ValueError("its history has other losses or metrics than this run")
         if any(len(values) != saved.epoch for values in history.values()):
@@ -395,15 +383,12 @@ def _callback(item: Any) -> Callback:
     if isinstance(item, type) and issubclass(item, Callback):
         raise UsageError(f"`callbacks` contains the class {item.__name__}; create the object: `{item.__name__}()`")
     if not isinstance(item, str | Mapping):
-        what = f"`callbacks` contains {_described(item)}, which is no callback"
+        fix, name = f"write {_EXAMPLE}", type(item).__name__
         if "keras" in type(item).__module__:
-            name = type(item).__name__
-            fix = f"use `graphspec.callbacks.{name}`" if CALLBACKS.get(name) else f"write {_EXAMPLE}"
+            fix = f"use `graphspec.callbacks.{name}`" if CALLBACKS.get(name) else fix
         elif callable(item):
             fix = "derive a class from `graphspec.callbacks.Callback` for code of your own (docs/python.md)"
-        else:
-            fix = f"write {_EXAMPLE}"
-        raise UsageError(f"{what}; {fix}")
+        raise UsageError(f"`callbacks` contains {_described(item)}, which is no callback; {fix}")
     problems = Problems()
     tree = tree_from_dict({"callbacks": [item]}, problems)
     found = None if problems.found else validate(_Given, tree, "`fit`", problems)
