@@ -476,7 +476,8 @@ def importances(search: Search, trials: Sequence[Trial]) -> list[Importance]:
     """Return the importance of each space that enough trials have, the largest first."""
     judged = [t for t in trials if t.judged]
     having = {s.name: sum(s.name in t.params for t in judged) for s in search.spaces()}
-    names = [name for name, count in having.items() if count >= FEWEST and _varies(name, judged)]
+    varying = {name for name in having if len({t.params[name] for t in judged if name in t.params}) > 1}
+    names = [name for name, count in having.items() if count >= FEWEST and name in varying]
     if not names or len({t.value for t in judged}) < 2:
         return []
     module, spaces = optuna(), {s.name: distribution(s) for s in search.spaces()}
@@ -486,7 +487,3 @@ def importances(search: Search, trials: Sequence[Trial]) -> list[Importance]:
         study.add_trial(module.trial.create_trial(params=trial.params, distributions=known, value=trial.value))
     shares = module.importance.get_param_importances(study, params=names)
     return sorted((Importance(n, share, having[n]) for n, share in shares.items()), key=lambda each: -each.share)
-
-
-def _varies(name: str, trials: Sequence[Trial]) -> bool:
-    return len({t.params[name] for t in trials if name in t.params}) > 1

@@ -110,16 +110,11 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         return replace(trial, state="failed", problem="there is too little memory")
     done = _result(trial, trainer, study.plan.search.metric)
     if source.reports and done.state == "complete":
-        _report(model, directory)
+        from graphspec.show.report.build import write_report
+
+        with suppress(Exception):  # the run is complete without its report: `graphspec report` says what goes wrong
+            write_report(model, directory)
     return done
-
-
-def _report(model: Model, directory: Path) -> None:
-    """Write the report of a run. The run is complete without it: `graphspec report` says what goes wrong."""
-    from graphspec.show.report.build import write_report
-
-    with suppress(Exception):
-        write_report(model, directory)
 
 
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:

@@ -76,7 +76,9 @@ def fill_in(spec: Spec, adapted: Adapted) -> Spec:
         try:
             nodes[name] = replace(node, layer=node.layer.with_learnt(state))
         except ValueError as error:
-            raise ValueError(f"the arguments of '{name}' do not fit: {_first_line(error)}") from None
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            why = lines[-1] if lines else type(error).__name__
+            raise ValueError(f"the arguments of '{name}' do not fit: {why}") from None
     heads = dict(spec.heads)
     for name, state in adapted.heads.items():
         if name not in heads:
@@ -97,8 +99,3 @@ def _head(head: HeadDecl, state: Mapping[str, Any]) -> HeadDecl:
             raise ValueError(f"the statistics of '{head.name}' must be a mean and a positive deviation")
         head = replace(head, statistics=(float(numbers[0]), float(numbers[1])))
     return head
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -506,19 +506,15 @@ def _cycle(group: set[str], edges: Edges, declared: dict[str, NodeDecl], positio
     return Diagnostic.at(first.mark, Code.CYCLE, text, path=first.tree.path, hint=hint, nodes=nodes)
 
 
-def _uncertain(node: NodeDecl) -> bool:
-    """Return whether an error leaves the inputs of a node, or the meaning of its name, unknown."""
-    unread = None in node.inputs or any(None in refs for refs in node.call.values())
-    return unread or "#" in node.name
-
-
 def _unused_nodes(
     spec: Spec, before: Edges, after: Edges, declared: dict[str, NodeDecl], cyclic: set[str]
 ) -> list[Diagnostic]:
     """Return GS204 for nodes on which no head depends: for the last node of a chain, or for the instance of a block."""
     every = spec.all_heads.values()
-    if not every or any(None in head.layers for head in every) or any(map(_uncertain, spec.nodes)):
-        return []  # a wrong reference, already reported, may be meant for any node
+    refs = [refs for node in spec.nodes for refs in (node.inputs, *node.call.values())]
+    uncertain = any(None in read for read in refs) or any("#" in node.name for node in spec.nodes)
+    if not every or any(None in head.layers for head in every) or uncertain:
+        return []  # a wrong reference or name, already reported, may be meant for any node
     heads = [ref.name for h in every for ref in (*h.layers, h.target) if ref is not None and ref.name in declared]
     alive, stack = set[str](), list(heads)
     while stack:

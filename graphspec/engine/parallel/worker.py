@@ -67,19 +67,15 @@ def _end() -> NoReturn:
 
 def _end_with_parent() -> None:
     """End this process when its parent ends: that closes standard input, whose other end the parent owns."""
-
-    def watch() -> None:
-        os.read(0, 1)
-        _end()
-
-    threading.Thread(target=watch, daemon=True).start()
+    os.read(0, 1)
+    _end()
 
 
 def main() -> None:
     """Read the leader's message from standard input, and serve it."""
     ignore()
     message = json.loads(sys.stdin.buffer.readline())
-    _end_with_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
     from graphspec.base.arrays.calls import settings
     from graphspec.base.errors import RunError, SpecError

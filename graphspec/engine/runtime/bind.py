@@ -317,7 +317,8 @@ class Binder:
         self.types = infer_shapes(graph, self.nodes, self.shapes)
         self.has_rows = any(has_rows(v.shape) for v in graph.inputs.values())
         results = [v for node in self.nodes for v in node.outputs]
-        sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *results) if v.name in self.types]
+        values = [self.types[v.name] for v in (*graph.inputs.values(), *results) if v.name in self.types]
+        sizes = [math.prod(ints(v.shape)) * self.dtype_of(v.type).itemsize for v in values]
         largest = max(sizes, default=1)
         self.touched = kept_by_rows(self.may_touch, self.nodes, self.types)
         self.pool, self.saved, self.scratch, self.extra = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest), 0
@@ -330,9 +331,6 @@ class Binder:
         self._root_last, self._gradient_views = dict[int, int](), dict[int, int]()
         self._candidates: list[list[int]] = [[] for _ in self.nodes]
         self._pinned, self._forward = set[int](), set[int]()
-
-    def _nbytes(self, value: Value) -> int:
-        return math.prod(ints(value.shape)) * self.dtype_of(value.type).itemsize
 
     def dtype_of(self, value_type: Type) -> np.dtype[Any]:
         """Return the dtype of a value's arrays: floats have the program's dtype."""
@@ -411,7 +409,10 @@ class Binder:
             self._append("forward", node, calls, OPS[node.op].blockwise)
             if backward is not None and any(v is not None and v.name in self.differentiated for v in node.inputs):
                 backwards.append((node, context, backward))
-            self._release_forward(index)
+            # Two values whose last use is this node may view the same block.
+            for block in dict.fromkeys(b for b in self._candidates[index] if self._root_last.get(b) == index):
+                del self._root_last[block]
+                self.pool.release(block)
         self._interleave()
         backward_start = len(self.calls)
         self._bind_backward(backwards)
@@ -427,12 +428,6 @@ class Binder:
         low, high = np.array(kept, np.uintp).T
         values = [self.arrays[v.name] for node in self.nodes for v in node.outputs]
         return [a for a in values if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
-
-    def _release_forward(self, index: int) -> None:
-        # Two values whose last use is this node may view the same block.
-        for block in dict.fromkeys(b for b in self._candidates[index] if self._root_last.get(b) == index):
-            del self._root_last[block]
-            self.pool.release(block)
 
     def set_gradient(self, name: str, array: Array) -> Array:
         """Record a gradient, and return it; its memory is reused after the last gradient that views it was consumed."""

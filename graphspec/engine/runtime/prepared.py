@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
@@ -77,16 +77,12 @@ def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
         parts = array.arrays() if isinstance(array, Strings | Pictures) else {"": array}
         for part, values in sorted(parts.items()):
             total.update(f"{name}/{part} {values.dtype.str} {values.shape}".encode())
-            for chunk in _chunks(values):
+            step = max((1 << 24) // max(values[:1].nbytes, 1), 1)
+            for chunk in (values[k : k + step] for k in range(0, len(values), step)):
                 packed = Strings.of(chunk).arrays() if chunk.dtype == object else {"": chunk}  # windows over texts
                 for _, piece in sorted(packed.items()):
                     total.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return total.hexdigest()[:40]
-
-
-def _chunks(array: Array) -> Iterator[Array]:
-    step = max((1 << 24) // max(array[:1].nbytes, 1), 1)
-    return (array[k : k + step] for k in range(0, len(array), step))
 
 
 Allocate = Callable[[str, tuple[int, ...], "np.dtype[Any]"], "Array"]
@@ -162,11 +158,14 @@ def _storage(value: Value) -> Any:
 
 
 def _in_memory(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    size = math.prod(shape) * dtype.itemsize
-    if size > (available := free()):
-        text = f"the prepared rows of '{name}' need {human(size)} of memory, only {human(available)} is free"
-        raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use `--cache DIR`: they are then kept in files")
+    _refuse_more(name, math.prod(shape) * dtype.itemsize, free(), "of memory", ": they are then kept in files")
     return np.empty(shape, dtype)
+
+
+def _refuse_more(name: str, size: int, available: int, where: str, remedy: str) -> None:
+    if size > available:
+        text = f"the prepared rows of '{name}' need {human(size)} {where}, only {human(available)} is free"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, text, f"use `--cache DIR`{remedy}")
 
 
 # The cache.
@@ -203,10 +202,8 @@ def _file(name: str, prelude: Prelude) -> str:
 
 
 def _create(folder: Path, prelude: Prelude, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    size = math.prod(shape) * dtype.itemsize
-    if size > (available := shutil.disk_usage(folder).free):
-        text = f"the prepared rows of '{name}' need {human(size)} in {folder.parent}, only {human(available)} is free"
-        raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use `--cache DIR` with a folder on another disk")
+    size, on_disk = math.prod(shape) * dtype.itemsize, shutil.disk_usage(folder).free
+    _refuse_more(name, size, on_disk, f"in {folder.parent}", " with a folder on another disk")
     with sized_file(folder / _file(name, prelude), size) as file:
         return np.memmap(file, dtype, "r+", shape=shape) if size else np.empty(shape, dtype)
 

@@ -127,14 +127,11 @@ def parse_json(text: str) -> dict[str, Any]:
         raise ValueError("it is not a mapping")
     level: list[Any] = [content]
     for _ in range(MAX_DEPTH):
-        level = [child for value in level for child in _children(value)]
+        parents = [value for value in level if isinstance(value, dict | list)]
+        level = [child for value in parents for child in (value.values() if isinstance(value, dict) else value)]
         if not level:
             return content
     raise ValueError(f"it is deeper than {MAX_DEPTH} levels")
-
-
-def _children(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

@@ -100,7 +100,7 @@ class Session:
         """Set all attributes except the weights and what was learnt."""
         self._set_graph(spec, graph, warnings)
         self.cache: Path | None = None
-        self.on_rows: Callable[[str, int, int], None] = _show_nothing
+        self.on_rows: Callable[[str, int, int], None] = lambda stage, rows, total: None
         self.allow_outside, self.epochs_done, self.access = False, 0, Access()
         self.workers: int | None = None
         self.parts: dict[str, Dataset] = {}
@@ -356,7 +356,3 @@ def _parted(graph: Graph) -> tuple[Graph, Prelude | None]:
         graph = graph.copy()
         graph.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
     return graph, None
-
-
-def _show_nothing(stage: str, rows: int, total: int) -> None:
-    """Ignore the progress."""

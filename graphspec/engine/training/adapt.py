@@ -42,11 +42,7 @@ _NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS hav
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
 
 
-def _ignore(rows: int, total: int) -> None:
-    """Show nothing."""
-
-
-def adapt(spec: Spec, data: Dataset, progress: Progress = _ignore) -> Adapted:
+def adapt(spec: Spec, data: Dataset, progress: Progress = lambda rows, total: None) -> Adapted:
     """Return what the layers and heads of a spec learn from ``data``, the training rows.
 
     Args:
@@ -158,16 +154,12 @@ def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterat
 
 def _chunks(data: Dataset) -> Iterator[Array | slice]:
     """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
-    rows = len(data) if data.chosen is None else data.chosen
-    return in_chunks(data.inputs.values(), rows, _chunk_rows(data))
-
-
-def _chunk_rows(data: Dataset) -> int:
-    """Return the rows of a chunk: many where rows are short, so that NumPy's calls cost little beside their work."""
-    if any(isinstance(a, Strings) for a in data.inputs.values()):
-        return CHUNK_ROWS
-    width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
-    return min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
+    size = CHUNK_ROWS
+    if not any(isinstance(a, Strings) for a in data.inputs.values()):
+        # Many where rows are short, so that NumPy's calls cost little beside their work.
+        width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
+        size = min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
+    return in_chunks(data.inputs.values(), len(data) if data.chosen is None else data.chosen, size)
 
 
 # Heads

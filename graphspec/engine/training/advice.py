@@ -79,7 +79,9 @@ def _causes(evidence: Evidence) -> Iterator[str]:
     yield from _unscaled(evidence, losses)
     yield from _one_class(evidence)
     yield from _unscaled_target(evidence)
-    if any(val_loss[-1] > _FAR * loss[-1] > 0 for loss, val_loss in _losses(evidence.history)):
+    history = evidence.history
+    keys = [key for key in history if (key == "loss" or key.endswith("_loss")) and f"{_VAL}{key}" in history]
+    if any(history[f"{_VAL}{key}"][-1] > _FAR * history[key][-1] > 0 for key in keys):
         yield from _lag(evidence)
     yield from _overfitting(evidence, losses, validation)
     before = max(validation[-2:])  # the loss is a mean over an epoch in which the weights improve
@@ -96,13 +98,6 @@ def _fixes(head: str) -> Mapping[str | None, str]:
         "last": f"if the order of the rows does not matter, split at random, with `stratify: {head}`; else ",
         None: "",
     }
-
-
-def _losses(history: Mapping[str, Sequence[float]]) -> Iterator[tuple[Sequence[float], Sequence[float]]]:
-    """Yield the training and the validation values of the total loss, and of the loss of each head."""
-    for key, values in history.items():
-        if (key == "loss" or key.endswith("_loss")) and f"{_VAL}{key}" in history:
-            yield values, history[f"{_VAL}{key}"]
 
 
 def _unscaled(evidence: Evidence, losses: Sequence[float]) -> Iterator[str]:

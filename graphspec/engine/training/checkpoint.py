@@ -164,14 +164,11 @@ def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Sha
     if header is None or header.format != FORMAT or header.state is None:
         raise RunError(Code.DAMAGED_RUN, f"{path} is not a checkpoint of this version of graphspec", RESTORE)
     belongs = {k: v for k, v in (("network", header.network), ("run", header.run)) if v is not None}
-    return Checkpoint(arrays, header.state, belongs, _adapted(header, path), path)
-
-
-def _adapted(header: Header, path: Path) -> Adapted | None:
     try:
-        return None if header.adapted is None else Adapted.of_json(header.adapted)
+        adapted = None if header.adapted is None else Adapted.of_json(header.adapted)
     except ValueError as error:
         raise damaged(path, str(error)) from None
+    return Checkpoint(arrays, header.state, belongs, adapted, path)
 
 
 def load_callbacks(

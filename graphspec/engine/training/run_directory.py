@@ -418,13 +418,17 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
     Raises RunError: GS603, a file is damaged.
     """
     import numpy as np
+    from safetensors import SafetensorError, safe_open
 
     paths = [directory / "weights.safetensors" for directory in (old, new)]
     if not all(path.is_file() for path in paths):
         return None
     different, compared, largest = list[str](), 0, 0.0
     with ExitStack() as stack:
-        first, second = (_opened(stack, path) for path in paths)
+        try:
+            first, second = (stack.enter_context(safe_open(path := each, "numpy")) for each in paths)
+        except (SafetensorError, OSError) as error:
+            raise damaged(path, str(error)) from None
         for name in sorted({*first.keys()} & {*second.keys()}):
             a, b = first.get_tensor(name), second.get_tensor(name)
             compared += a.shape == b.shape
@@ -434,15 +438,6 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
                     distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
                 largest = max(largest, float(np.max(distance, initial=0.0, where=np.isfinite(distance))))
     return {"compared": compared, "different": len(different), "names": different[:_MAX_NAMED], "largest": largest}
-
-
-def _opened(stack: ExitStack, path: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return stack.enter_context(safe_open(path, "numpy"))
-    except (SafetensorError, OSError) as error:
-        raise damaged(path, str(error)) from None
 
 
 def result_differences(old: Path, new: Path) -> dict[str, Any]:
