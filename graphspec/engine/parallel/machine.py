@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -111,19 +111,6 @@ _STRIDE = CACHE_LINE // 8  # 64-bit words between two counters: each has a cache
 _SPINS = 2000  # reads of a counter, of about 50 ns each, before a waiting worker yields its core
 
 
-class Signals(Protocol):
-    """One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
-
-    def notify(self) -> None:
-        """On rank 0, let all others return from :meth:`wait`; on another rank, notify rank 0."""
-
-    def wait(self) -> None:
-        """On rank 0, wait until all others have called :meth:`notify`; on another rank, wait for rank 0."""
-
-    def barrier(self) -> None:
-        """Return when every worker has called this."""
-
-
 def spins_safely() -> bool:
     """Return whether all processors see writes in program order, which counters without memory fences rely on."""
     return platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
@@ -151,16 +138,19 @@ class Spin:
         self._notified = self._waited = self._barriers = 0
 
     def notify(self) -> None:
+        """On rank 0, let all others return from :meth:`wait`; on another rank, notify rank 0."""
         self._notified += 1
         self._words[self._notify_index] = self._notified
 
     def wait(self) -> None:
+        """On rank 0, wait until all others have called :meth:`notify`; on another rank, wait for rank 0."""
         self._waited += 1
         for index in self._sources:
             if self._words[index] < self._waited:
                 self._wait(index, self._waited)
 
     def barrier(self) -> None:
+        """Return when every worker has called this."""
         self._barriers = count = self._barriers + 1
         counters = self._words
         counters[self._barrier_index] = count
@@ -228,6 +218,8 @@ class Pipes:
             time.sleep(1e-2)
 
 
+Signals = Spin | Pipes
+"""One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
 SCRATCH = 1 << 18
 """Bytes: larger arrays are summed in pieces of this size."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
 from graphspec.base.arrays.calls import Calls, apart, runner
@@ -63,19 +63,8 @@ class Program:
 
 
 # Access to a model from several threads: many may read its weights at a time, or one may change them.
-class HasLocks(Protocol):
-    """An object with locks."""
-
-    def reset_locks(self) -> None:
-        """Release the locks of all other threads."""
-
-
-_with_locks: WeakSet[HasLocks] = WeakSet()
-
-
-def reset_locks_in_children(owner: HasLocks) -> None:
-    """Reset the locks of ``owner`` in every forked process, which does not have the threads that acquired them."""
-    _with_locks.add(owner)
+_with_locks: WeakSet[Access | ProgramCache] = WeakSet()
+"""Their locks are reset in every forked process, which does not have the threads that acquired them."""
 
 
 def _after_fork() -> None:
@@ -115,7 +104,7 @@ class Access:
         self._writer: int | None = None
         self._writes, self._training, self._inconsistent = 0, False, False
         self._new_lock()
-        reset_locks_in_children(self)
+        _with_locks.add(self)
 
     def _new_lock(self) -> None:
         self._lock = threading.RLock()
@@ -221,7 +210,7 @@ class ProgramCache:
         self._idle: OrderedDict[Hashable, list[Program]] = OrderedDict()
         self._nbytes = 0
         self.reset_locks()
-        reset_locks_in_children(self)
+        _with_locks.add(self)
 
     def reset_locks(self) -> None:
         """Create new locks, which no thread has acquired."""
