@@ -122,12 +122,7 @@ def counter_words(size: int) -> int:
 
 
 class Spin:
-    """Signals by polling counters in shared memory: 0.3 µs if both sides are ready.
-
-    Args:
-        counters: shared, int64, initially zeros, :func:`counter_words` long.
-        check: called repeatedly in a long wait; raises if a worker has died.
-    """
+    """Signals by polling shared counters, at first zeros: 0.3 µs if both sides are ready. A long wait calls ``check``."""
 
     def __init__(self, counters: np.ndarray[Any, Any], rank: int, size: int, check: Callable[[], None]) -> None:
         self._words, self._check = counters.view(np.uint8).data.cast("q"), check
@@ -184,9 +179,7 @@ yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 
 class Pipes:
     """Signals by bytes in pipes, for processors that reorder writes: the system calls order all memory accesses.
 
-    Args:
-        reads, writes: on rank 0 the pipes from and to each other worker, on another rank those from and to rank 0.
-        check: called if the other end of a pipe is closed; raises.
+    Rank 0 has pipes from and to each worker. If the other end of one is closed, ``check`` is called, which raises.
     """
 
     def __init__(self, reads: Sequence[int], writes: Sequence[int], rank: int, check: Callable[[], None]) -> None:
@@ -261,13 +254,8 @@ class ProcessGroup:
     Sums use the two halves of ``scratch`` alternately. So one barrier per sum is enough: before a worker writes to a half
     again, all workers have passed the barrier of the other half, and have finished reading this one.
 
-    Args:
-        scratch: shared, uint8, ``(2, shards, SCRATCH)``; there is a whole number of shards per worker. Within an MPI job
-            there is one more row, for the sum over all ranks.
-        between: the group of all ranks, for the first worker of each, which exchanges the sums.
-
-    Attributes:
-        rank, size: the number of this worker, and of all, of all ranks.
+    ``scratch`` is shared, uint8, ``(2, shards, SCRATCH)``, with a whole number of shards per worker. Within an MPI job there
+    is one more row, for the sum over all ranks, and the first worker of each rank exchanges the sums with ``between``.
     """
 
     def __init__(self, signals: Signals, scratch: Array, place: Place, between: Workers | None = None) -> None:

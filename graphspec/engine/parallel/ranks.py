@@ -58,18 +58,13 @@ class Order(IntEnum):
 
 
 class Ranks:
-    """The ranks of a job, seen from one of them.
-
-    Attributes:
-        rank, size: the number of this rank, from 0, and of all.
-        busy: on rank 0, whether the others are in the middle of a step; they do not listen to orders then.
-        requested: the signal by which this rank, or one that rank 0 has heard of, was asked to stop; 0 if none.
-    """
+    """The ranks of a job, seen from one of them."""
 
     def __init__(self, mpi: Any) -> None:
         self.mpi, self.comm = mpi, mpi.COMM_WORLD
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
-        self.busy, self.requested = False, 0
+        self.busy = False  # on rank 0, whether the others are in the middle of a step, in which they hear no orders
+        self.requested = 0  # the signal by which this rank, or one that rank 0 has heard of, was asked to stop
         self._order = np.zeros(5)
 
     def order(self, order: Order, *values: float) -> None:

@@ -129,11 +129,7 @@ class ShardGroup:
 
 
 def in_step(programs: Sequence[Calls], shards: Sequence[Group], workers: Workers) -> Calls:
-    """Return the calls of several programs that are the same except for their rows.
-
-    Args:
-        shards: the group that each program was bound for. Calls of its methods become calls of ``workers``.
-    """
+    """Return the calls of programs that differ in their rows; those of their groups, ``shards``, go to ``workers``."""
     joined: Calls = []
     for parts in zip(*map(_parts, programs, shards), strict=True):
         for calls, _ in parts:
@@ -269,12 +265,7 @@ def step_of(message: Mapping[str, Any], rows: Mapping[str, Array]) -> Step:
 
 
 class Follower:
-    """Computes a worker's part of the steps that rank 0 launches.
-
-    Args:
-        bind: binds the worker's program for batches of a given length.
-        update: the calls that update the worker's part of the weights.
-    """
+    """Computes a worker's part of the steps that rank 0 launches: ``bind`` by lengths of batches, then ``update``."""
 
     def __init__(self, step: Step, bind: Callable[[int], Program], update: Calls) -> None:
         self._step, self._bind, self._update = step, bind, runner(update)

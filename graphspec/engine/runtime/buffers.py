@@ -163,9 +163,6 @@ def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots:
 
     The backward pass visits the nodes in reverse, so this is the lowest index. It is -1 for the ``roots`` (outputs and
     loss), which are read after the program has run.
-
-    Args:
-        differentiated: the names of values whose gradients are computed.
     """
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):

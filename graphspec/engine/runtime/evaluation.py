@@ -28,21 +28,17 @@ class Evaluation:
     """The batches of prepared rows, in their order.
 
     A batch has the same bits in every process with one BLAS thread.
-
-    Args:
-        objective: the graph with losses, for the sample weights and lengths of the rows.
-        counted: the heads that are counted besides the spec's metrics.
     """
 
     def __init__(
         self,
         network: Network,
-        objective: Objective,
+        objective: Objective,  # the graph with losses, for the sample weights and lengths of the rows
         parameters: Parameters,
         rows: Dataset,
         batch_size: int,
         programs: ProgramCache,
-        counted: Sequence[str] = (),
+        counted: Sequence[str] = (),  # the heads that are counted besides the spec's metrics
     ) -> None:
         self._graph = objective.graph.with_outputs(fetches(network, objective, counted))
         self._parameters, self._programs, self._counted = parameters, programs, counted

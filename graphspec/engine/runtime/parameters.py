@@ -30,10 +30,8 @@ class Parameters:
     """All parameters of a graph in three vectors: ``trainable``, ``frozen`` and ``state`` (moving statistics).
 
     Within its vector, a weight has the layout of its ``Param.view``, and is padded with zeros to a full cache line. Methods
-    that pass weights by name use Keras's layout.
-
-    Attributes:
-        changes: how often weights were written other than by steps; copies of the weights elsewhere are then out of date.
+    that pass weights by name use Keras's layout. ``changes`` counts how often weights were written other than by steps: then
+    copies of the weights elsewhere are out of date.
     """
 
     def __init__(self, graph: Graph, dtype: Any = np.float32) -> None:
@@ -125,23 +123,19 @@ class OptimizerState:
 
     A slot is a vector with the layout of the trainable weights, or an array for one weight: with its layout, or with some
     of its axes. In checkpoints, slots have Keras's layout and the weights' names.
-
-    Attributes:
-        lookups: the weights whose gradients are kept by rows, in the gradient of a process that trains alone.
-        swapped: whether the weights and their moving averages are exchanged (``use_ema``).
-        collect: called before all slots are read; it fetches those that other machines have updated.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Parameters) -> None:
         self.optimizer, self.parameters = optimizer, parameters
         weights, self.segments = parameters.vectors["trainable"], parameters.segments["trainable"]
-        self.gradient, self.swapped = _filled(weights.size, weights.dtype, 0), False
+        self.gradient = _filled(weights.size, weights.dtype, 0)
+        self.swapped = False  # whether the weights and their moving averages are exchanged (``use_ema``)
         self.slots = initial_slots(optimizer, weights, self.segments)
         self.clock, self.rate = Clock(), Rate(optimizer.learning_rate)
-        self.lookups = lookups_of(optimizer, self.segments)
+        self.lookups = lookups_of(optimizer, self.segments)  # of the gradient of a process that trains alone
         self.calls = self._bind()
         self.run = runner(self.calls)
-        self.collect: Callable[[], object] = bool  # fetches nothing: all slots are in this process's memory
+        self.collect: Callable[[], object] = bool  # before slots are read; here it has none to fetch from elsewhere
 
     def move(
         self,

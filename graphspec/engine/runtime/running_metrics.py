@@ -46,11 +46,8 @@ class RunningMetrics:
     """The totals of losses and metrics in one pass over the data.
 
     Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
-    with several values has ``f1_score_0``, ``f1_score_1``, …
-
-    Args:
-        heads: what is counted besides the spec's metrics; it is in no result but :attr:`heads`.
-        tables: whether to count metrics that are tables, too.
+    with several values has ``f1_score_0``, ``f1_score_1``, … What ``heads`` counts besides is in no result but there;
+    ``tables`` is whether to count metrics that are tables, too.
     """
 
     def __init__(self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True) -> None:

@@ -33,15 +33,7 @@ if TYPE_CHECKING:
 
 # The steps of a run, in one process or in several: their programs and workers.
 class TrainingSteps:
-    """Computes the gradient of each batch; the optimizer's state then updates the weights with it.
-
-    Attributes:
-        common: the parts of a step that are the same for all workers.
-        programs: the programs bound so far, by the length of the batch.
-        leader: of the other worker processes, or ranks; None if there are none.
-        ranks: the other ranks of the MPI job; None if the training is not part of one.
-        own_cache: the model's programs for one process, which view its own memory, while there are others.
-    """
+    """Computes the gradient of each batch; the optimizer's state then updates the weights with it."""
 
     def __init__(
         self,
@@ -53,11 +45,11 @@ class TrainingSteps:
     ) -> None:
         self._validation, self._running, self.loader = validation, running, loader
         self.model, self.optimizer_state = model, model.optimizer_state
-        self.own_cache: ProgramCache | None = None
+        self.own_cache: ProgramCache | None = None  # the model's programs for its own memory, while there are others
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
-        self.programs: dict[int, Program] = {}
-        self.leader: Leader | None = None
-        self.ranks: Ranks | None = None
+        self.programs: dict[int, Program] = {}  # those that are bound, by the length of the batch
+        self.leader: Leader | None = None  # of the other worker processes, or ranks, if there are any
+        self.ranks: Ranks | None = None  # the ranks of the MPI job, if the training is part of one
 
     def compute(self, epoch: int, batch: int) -> tuple[int, Program]:
         """Compute the losses and the gradient of a batch; return its length and the program with the losses.
@@ -364,16 +356,12 @@ def refuse_other_ranks(size: int, ranks: int, directory: Path, local: int = 1) -
 def choose_workers(
     steps: TrainingSteps,
     requested: int | Literal["auto", "mpi"],
-    epochs: range,
+    epochs: range,  # the remaining epochs
     report: Callable[[str], None],
     *,
-    exactly: bool = False,
+    exactly: bool = False,  # use the requested number even if there are fewer cores: another would give other bits
 ) -> tuple[int, AutoWorkers | None]:
     """Start the workers of ``steps``; return their number, and what may revise it. Report if it is not the requested one.
-
-    Args:
-        epochs: the remaining epochs.
-        exactly: use the requested number even if there are fewer cores, since another number would give other bits.
 
     Raises:
         UsageError: the ranks of an MPI job cannot divide the shards of the spec equally, or the rows of a batch.

@@ -75,11 +75,8 @@ class EpochLines:
         epoch  7/40  loss 0.0721  accuracy 0.9744
                 val  loss 0.0640  accuracy 0.9802
 
-    The first epoch decides. Later values take as many digits as have room, so lines below each other look alike.
-
-    Args:
-        epochs: the number of epochs of all.
-        width: the columns of the terminal; None for one line, whatever its length.
+    The first epoch decides. Later values take as many digits as have room, so lines below each other look alike. Without a
+    ``width``, the columns of the terminal, there is one line, whatever its length.
     """
 
     def __init__(self, epochs: int, width: int | None) -> None:
@@ -177,15 +174,10 @@ BY_LOSS: Monitored = (("val_loss", False),)
 
 
 class EpochLog:
-    """The lines of the epochs of one training, as they end.
+    """The lines of the epochs of one training, as they end; ``first`` epochs were done before, in a resumed training.
 
-    Args:
-        epochs: the number of epochs of all.
-        first: the epochs that were done before, in a resumed training.
-        width: the columns of the terminal; None for one line per epoch, whatever its length.
-        every: an epoch is shown if this divides its number; None for about 25 lines: epochs 1, 2, 5, 10, 20 and so on, then
-            every epoch that a round step divides. The first and the last epoch have a line in any case.
-        monitored: what decides which epoch is the best.
+    An epoch is shown if ``every`` divides its number; None for about 25 lines: epochs 1, 2, 5, 10, 20 and so on, then every
+    epoch that a round step divides. The first and the last epoch have a line in any case.
     """
 
     def __init__(
@@ -452,11 +444,7 @@ def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
 class Timer:
     """Measures a training, and writes what it has measured.
 
-    Args:
-        rows, validation_rows: rows per epoch.
-
-    Attributes:
-        alone, waiting: the seconds of steps in one process, without other workers, and how long they waited for a core.
+    ``alone`` and ``waiting`` are the seconds of steps without other workers, and how long they waited for a core.
     """
 
     def __init__(self, rows: int, validation_rows: int) -> None:
