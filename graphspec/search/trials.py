@@ -79,11 +79,10 @@ class _Watch(Silent):
 def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
     """Train a trial, or go on with it, and return it with its result. Its run directory is locked.
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the trial can be resumed.
-        UsageError: the data have changed since the trial began.
+    Raises KeyboardInterrupt: Ctrl-C was pressed; the trial can be resumed. UsageError: the data have changed since the
+    trial began.
     """
-    from graphspec.engine.training.run_directory import install_adapted, start_run
+    from graphspec.engine.training.run_directory import check_own, check_resumable, install_adapted, start_run
 
     if trial.starts > MAX_STARTS:
         return replace(trial, state="failed", problem=f"{MAX_STARTS} processes died with it")
@@ -96,7 +95,10 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         watch = _Watch(study, trial)
         trainer = watch.trainer = model.trainer(watch, directory)
         if begun:
-            _resume(model, trainer, directory)
+            check_own(directory)
+            trainer.resume(check_resumable(model, directory))
+            remove_leftovers(directory)
+            trainer.write_derived()
         else:
             trainer.check_outputs()
             start_run(model, directory)
@@ -115,15 +117,6 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         with suppress(Exception):  # the run is complete without its report: `graphspec report` says what goes wrong
             write_report(model, directory)
     return done
-
-
-def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
-    from graphspec.engine.training.run_directory import check_own, check_resumable
-
-    check_own(directory)
-    trainer.resume(check_resumable(model, directory))
-    remove_leftovers(directory)
-    trainer.write_derived()
 
 
 def _result(trial: Trial, trainer: Trainer, metric: str) -> Trial:
@@ -183,15 +176,13 @@ def run_here(work: Work, study: Study, show: Show) -> None:
 def run_in_processes(work: Work, processes: int, show: Show) -> None:
     """Run trials in several processes of one thread each.
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their trials can be resumed.
-        GraphspecError: a process failed with it; the others have ended their trials.
+    Raises KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their trials can be resumed.
+    GraphspecError: a process failed with it; the others have ended their trials.
     """
     from multiprocessing import get_context
 
-    context = get_context("spawn")
+    context, failed = get_context("spawn"), list[Exception]()
     ends: dict[Connection, Any] = {}
-    failed: list[Exception] = []
     with _one_thread():
         for _ in range(processes):
             mine, theirs = context.Pipe(duplex=False)
@@ -214,17 +205,21 @@ def run_in_processes(work: Work, processes: int, show: Show) -> None:
                 else:
                     failed.append(message)
     except KeyboardInterrupt:
-        for process in ends.values():
-            _interrupt(process)
+        for process in (process for process in ends.values() if process.is_alive()):
+            if sys.platform == "win32":
+                process.terminate()  # its last checkpoint is from the end of an epoch
+            else:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGINT)
         raise
     finally:
         for process in ends.values():
             process.join()
     if failed:
         raise failed[0]
-    if any(process.exitcode for process in ends.values()):
-        codes = ", ".join(str(process.exitcode) for process in ends.values())
-        raise ChildProcessError(f"a process of the search has died (exit codes {codes}): the same command goes on")
+    if any(codes := [process.exitcode for process in ends.values()]):
+        listed = ", ".join(map(str, codes))
+        raise ChildProcessError(f"a process of the search has died (exit codes {listed}): the same command goes on")
 
 
 def _process(work: Work, end: Connection) -> None:
@@ -247,16 +242,6 @@ def _process(work: Work, end: Connection) -> None:
             end.close()
 
 
-def _interrupt(process: Any) -> None:
-    if not process.is_alive():
-        return
-    if sys.platform == "win32":
-        process.terminate()  # its last checkpoint is from the end of an epoch
-    else:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGINT)
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let processes that are started inside the ``with`` block compute with one thread each."""
@@ -265,8 +250,6 @@ def _one_thread() -> Iterator[None]:
     try:
         yield
     finally:
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
+        for key in ONE_THREAD:
+            os.environ.pop(key, None)
+        os.environ.update({key: value for key, value in before.items() if value is not None})

@@ -51,9 +51,7 @@ def check(
 ) -> Checked:
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
-    Raises:
-        UsageError: an override is malformed or leads nowhere.
-        ValueError: ``adapted`` does not fit the spec.
+    Raises UsageError: an override is malformed or leads nowhere. ValueError: ``adapted`` does not fit the spec.
     """
     from graphspec.engine.compiler import training_checks as checks
     from graphspec.engine.compiler.adapted import fill_in

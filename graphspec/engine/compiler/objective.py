@@ -44,9 +44,8 @@ def add_losses(
 ) -> Objective:
     """Return a copy of ``graph`` with the targets that the data have, the heads' losses, and the scalar total.
 
-    Args:
-        weighted: the rank of ``<head>_sample_weight``, for heads that have this array.
-        lengths: the names of the available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
+    ``weighted``: the rank of ``<head>_sample_weight``, for heads that have this array. ``lengths``: the names of the
+    available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
     """
     from graphspec.vocabulary.losses import reduce
 

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
     """Raise the first of these warnings that prevents training.
 
-    Raises:
-        SpecError: there is nothing to train (GS404).
-        RunError: the network does not fit into memory (GS602).
+    Raises SpecError: there is nothing to train (GS404). RunError: the network does not fit into memory (GS602).
     """
     for diagnostic in found:
         if diagnostic.code == Code.NOTHING_TO_TRAIN:

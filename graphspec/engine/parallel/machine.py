@@ -369,9 +369,8 @@ class Member:
     ) -> Calls:
         """Return the calls that sum the gradients of this worker's part of the weights, and update it.
 
-        Args:
-            send, receive, collect: on the first worker of a rank of an MPI job, the calls that send the rank's gradients
-                to the others, receive theirs, and collect the weights.
+        ``send``, ``receive``, ``collect``: on the first worker of a rank of an MPI job, the calls that send the rank's
+        gradients to the others, receive theirs, and collect the weights.
         """
         parts, parameters, clock = self._partition.parts, self._step.parameters, self._step.clock
         weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]

@@ -109,9 +109,8 @@ class Processes:
     def check(self) -> None:
         """Check that all processes are running.
 
-        Raises:
-            SpecError: GS5, a worker found an error in the data.
-            RunError: GS604, a worker died; GS606, it computes something else.
+        Raises SpecError: GS5, a worker found an error in the data. RunError: GS604, a worker died; GS606, it computes
+        something else.
         """
         for rank, process in enumerate(self.started, 1):
             if (code := process.poll()) is None:

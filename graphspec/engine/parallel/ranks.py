@@ -192,12 +192,9 @@ class Pieces:
     """An exchange of arrays between all ranks, made once and started in every step, in short messages.
 
     MPI libraries send a short message at once. Before a long one, the sender asks and the receiver answers: two more
-    latencies; and over TCP the answer may wait behind data that its sender is sending itself, so that both directions take
-    turns.
-
-    Args:
-        tag: the number of the exchange; each rank makes the same.
-        sent, received: one-dimensional arrays to and from each rank; those of this rank are left out.
+    latencies; and over TCP the answer may wait behind data that its sender is sending itself, so that both directions
+    take turns. ``tag``: the number of the exchange; each rank makes the same. ``sent``, ``received``: one-dimensional
+    arrays to and from each rank; those of this rank are left out.
     """
 
     def __init__(self, ranks: Ranks, tag: int, sent: Sequence[Array], received: Sequence[Array]) -> None:

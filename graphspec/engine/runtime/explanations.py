@@ -172,12 +172,10 @@ class Integrator:
     def path(self, row: int, chosen: Array) -> Path:
         """Integrate along the path of one row, with as many steps as are needed, at most ``MAX_STEPS``.
 
-        The path is cut in half where the sum of a part's attributions is farthest from the change of f in it, or, if the
-        sums are right, where a rule with half of the points differs most: there are kinks, such as those of ReLU. A kink may
-        change single attributions and not their sum.
-
-        Args:
-            chosen: the weight of each of the head's values in f, of the head's shape without the batch axis.
+        The path is cut in half where the sum of a part's attributions is farthest from the change of f in it, or, if
+        the sums are right, where a rule with half of the points differs most: there are kinks, such as those of ReLU. A
+        kink may change single attributions and not their sum. ``chosen``: the weight of each of the head's values in f,
+        of the head's shape without the batch axis.
         """
         measure = partial(self._measure, row, chosen)
         parts = measure([(0.0, 0.5), (0.5, 1.0)])

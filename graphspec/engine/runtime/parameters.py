@@ -81,9 +81,8 @@ class Parameters:
     def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
         """Write weights, passed by name in Keras's layout.
 
-        Raises:
-            KeyError: no weight has this name.
-            ValueError: a wrong shape, or values that the parameters' dtype cannot represent; nothing is written then.
+        Raises KeyError: no weight has this name. ValueError: a wrong shape, or values that the parameters' dtype cannot
+        represent; nothing is written then.
         """
         arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
         for name, array in arrays.items():

@@ -198,11 +198,9 @@ _MAX_IDLE_BYTES = 1 << 30
 class ProgramCache:
     """A cache of programs, since binding takes milliseconds and an epoch has only one batch shape, or two.
 
-    A program computes in its own buffers, so only one thread may use it at a time. Threads that need the same program at
-    the same time each get their own, up to the number of cores: more would use memory without being faster.
-
-    Args:
-        max_bytes: the limit for idle programs; the most recent one is always kept.
+    A program computes in its own buffers, so only one thread may use it at a time. Threads that need the same program
+    at the same time each get their own, up to the number of cores: more would use memory without being faster.
+    ``max_bytes``: the limit for idle programs; the most recent one is always kept.
     """
 
     def __init__(self, max_bytes: int = _MAX_IDLE_BYTES) -> None:

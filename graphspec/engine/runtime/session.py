@@ -53,36 +53,30 @@ class Session:
     depend on what the layers learn.
 
     Attributes:
-        spec: the parsed spec, with everything that was learnt.
         full: the operator graph from raw inputs to heads, with everything that the losses read.
         whole: the part of ``full`` that predicts, which is exported; the same graph if the losses read only the heads.
         graph: the part of ``full`` that is trained and computed by NumPy; the same graph if there is no prelude.
         answering: the part of ``whole`` that NumPy computes, as ``graph`` is of ``full``.
         prelude: the part that onnxruntime computes once per row, before training; None if there is none.
-        adapted: what layers and heads have learnt from the training rows; None if nothing was learnt.
-        initial_weights: what each file of initial weights gives; empty if the weights existed, or all were drawn.
-        cache: the folder for prepared rows; None to keep them in memory.
-        on_rows: receives the progress of passes over rows before training: what is done, and how many rows of all.
-        warnings: the diagnostics that are not errors.
-        allow_outside: whether callbacks of the spec may write outside the run directory.
-        workers: the number of processes of the last training, or of the one to resume; None before that.
-        parts: the data that have been read, by ``train``, ``validation`` and ``test``.
-        sample_rows: a few rows of the last training's inputs, to prove an export; None before that.
     """
 
     def __init__(
         self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = (), adapted: Adapted | None = None
     ) -> None:
-        self._set_up(spec, lowered.graph, warnings)
+        self._set_graph(spec, lowered.graph, warnings)
+        self.cache: Path | None = None  # the folder for prepared rows; None to keep them in memory
+        self.on_rows: Callable[[str, int, int], None] = _show_nothing  # receives the progress of passes over rows
+        self.allow_outside = False  # whether callbacks of the spec may write outside the run directory
+        self.epochs_done, self.access = 0, Access()
+        self.workers: int | None = None  # the processes of the last training, or of the one to resume
+        self.parts: dict[str, Dataset] = {}  # the data that have been read, by ``train``, ``validation`` and ``test``
+        self.sample_rows: dict[str, Array] | None = None  # a few of the last training's inputs, to prove an export
         files = given_by_files(spec.nodes)
-        self.adapted = Adapted(layers=files) if adapted is None and files else adapted
+        self.adapted = Adapted(layers=files) if adapted is None and files else adapted  # None if nothing was learnt
         self._create_weights(lowered.initial)
 
     def _create_weights(self, initial: Sequence[FilePlan]) -> None:
-        """Create the weights, from ``initial`` files, unless their shapes are still to be learnt.
-
-        Existing ones are 0 until they are set.
-        """
+        """Create the weights, unless their shapes are still to be learnt; existing ones are 0 until they are set."""
         self.initial_weights: list[InitialWeights] = [plan.report() for plan in initial]
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
@@ -95,16 +89,6 @@ class Session:
                 for name, values in plan.values():
                     self.parameters.set({name: values})
                 self.initial_weights[k] = plan.report(plan.contents.sha256())
-
-    def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
-        """Set all attributes except the weights and what was learnt."""
-        self._set_graph(spec, graph, warnings)
-        self.cache: Path | None = None
-        self.on_rows: Callable[[str, int, int], None] = lambda stage, rows, total: None
-        self.allow_outside, self.epochs_done, self.access = False, 0, Access()
-        self.workers: int | None = None
-        self.parts: dict[str, Dataset] = {}
-        self.sample_rows: dict[str, Array] | None = None
 
     def _set_graph(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
@@ -356,3 +340,7 @@ def _parted(graph: Graph) -> tuple[Graph, Prelude | None]:
         graph = graph.copy()
         graph.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
     return graph, None
+
+
+def _show_nothing(stage: str, rows: int, total: int) -> None:
+    """Ignore the progress: of what, the rows done, and all rows."""

@@ -73,10 +73,8 @@ def _with(text: str, key: str, value: str) -> str:
 def save_arrays(path: Path, arrays: Mapping[str, Array], *, state: str | None = None, **header: Any) -> None:
     """Write a safetensors file atomically, with ``header`` and checksums in its metadata (:class:`Header`).
 
-    The metadata has one entry, since safetensors writes several entries in no fixed order: equal runs write equal files.
-
-    Args:
-        state: the text of the header's ``state``, as ``json.dumps`` would write it.
+    The metadata has one entry, since safetensors writes several entries in no fixed order: equal runs write equal
+    files. ``state``: the text of the header's ``state``, as ``json.dumps`` would write it.
     """
     from safetensors.numpy import save
 

@@ -363,9 +363,8 @@ def choose_workers(
 ) -> tuple[int, AutoWorkers | None]:
     """Start the workers of ``steps``; return their number, and what may revise it. Report if it is not the requested one.
 
-    Raises:
-        UsageError: the ranks of an MPI job cannot divide the shards of the spec equally, or the rows of a batch.
-        RunError: GS602, the memory is too small for the gradients of all shards.
+    Raises UsageError: the ranks of an MPI job cannot divide the shards of the spec equally, or the rows of a batch.
+    RunError: GS602, the memory is too small for the gradients of all shards.
     """
     if steps.ranks is not None:
         local = workers_per_rank(steps.model.spec.training.workers)

@@ -67,9 +67,7 @@ def prepare_fit(
 ) -> Trainer:
     """Check everything that a training needs, and create the trainer; large memory is allocated only after all checks.
 
-    Raises:
-        SpecError: GS404, there is nothing to train; GS5, an error in the data.
-        RunError: GS602, not enough memory.
+    Raises SpecError: GS404, there is nothing to train; GS5, an error in the data. RunError: GS602, not enough memory.
     """
     data, settings, training = data or FitData(), settings or FitSettings(), model.spec.training
     epochs = positive_int("epochs", settings.epochs, training.epochs)
@@ -100,9 +98,7 @@ def prepare_fit(
 def part_rows(model: Session, part: str) -> Dataset:
     """Return the rows of ``train``, ``validation`` or ``test`` of the spec's data, split as for training.
 
-    Raises:
-        UsageError: the spec has no such data.
-        SpecError: GS5, the data do not fit.
+    Raises UsageError: the spec has no such data. SpecError: GS5, the data do not fit.
     """
     source = model.spec.data.get("validation")
     if part == "test" or source is None or source.has_rows:
@@ -235,12 +231,8 @@ CALIBRATION_ROWS = 256
 def held_out_rows(model: Session, given: Any = None) -> tuple[Dataset, str]:
     """Return checked raw rows with targets, and what they are: those given, else test rows, else validation rows.
 
-    Args:
-        given: ``(x, y)`` or ``(x, y, sample_weight)``.
-
-    Raises:
-        UsageError: the spec has neither test nor validation data, or ``given`` is something else.
-        SpecError: GS5, the rows do not fit.
+    ``given``: ``(x, y)`` or ``(x, y, sample_weight)``. Raises UsageError: the spec has neither test nor validation
+    data, or ``given`` is something else. SpecError: GS5, the rows do not fit.
     """
     if given is not None:
         if not isinstance(given, list | tuple) or len(given) not in (2, 3):
@@ -258,9 +250,7 @@ def held_out_rows(model: Session, given: Any = None) -> tuple[Dataset, str]:
 def calibration_rows(model: Session, given: Data | str | Path = None) -> Mapping[str, Array]:
     """Return at most 256 training rows by input, drawn by the seed of the run; those given if the spec names no data.
 
-    Raises:
-        UsageError: there are no such rows.
-        SpecError: GS5, the rows do not fit.
+    Raises UsageError: there are no such rows. SpecError: GS5, the rows do not fit.
     """
     source = model.spec.data.get("train")
     if source is not None and source.has_rows:

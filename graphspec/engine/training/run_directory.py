@@ -247,10 +247,9 @@ def refuse_other_spec(model: Session, directory: Path) -> None:
 def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoint:
     """Return the checkpoint to resume from by ``ranks`` ranks; set ``model.workers`` to the run's number of workers.
 
-    Raises:
-        UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are fewer
-            cores than workers, or another number of ranks; or compiled kernels that change the bits are others.
-        RunError: GS603, the checkpoint is missing or damaged.
+    Raises UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are
+    fewer cores than workers, or another number of ranks; or compiled kernels that change the bits are others. RunError:
+    GS603, the checkpoint is missing or damaged.
     """
     from graphspec.engine.training.choose_workers import refuse_other_ranks, refuse_too_few_cores, workers_per_rank
 

@@ -117,12 +117,9 @@ class Trainer:
     def run(self) -> None:
         """Train until ``total`` epochs are done, a callback stops the training, or Ctrl-C is pressed.
 
-        In ``graphspec train``, SIGTERM and SIGUSR1 do what Ctrl-C does.
-
-        Raises:
-            RunError: GS601 if a head's loss is not finite; that step does not change the weights. GS604 if a worker died.
-            KeyboardInterrupt: after Ctrl-C; if there is a directory, the checkpoint of the last step has been written. Its
-                argument is the signal's number.
+        In ``graphspec train``, SIGTERM and SIGUSR1 do what Ctrl-C does. Raises RunError: GS601 if a head's loss is not
+        finite; that step does not change the weights. GS604 if a worker died. KeyboardInterrupt: after Ctrl-C; if there
+        is a directory, the checkpoint of the last step has been written. Its argument is the signal's number.
         """
         with self.model.access.writing("steps"):
             self._run()
@@ -300,9 +297,8 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Restore the state of a checkpoint; the run then ends with the same bits as an uninterrupted one.
 
-        Raises:
-            UsageError: the checkpoint belongs to a saved model.
-            RunError: GS603, the checkpoint does not match this run.
+        Raises UsageError: the checkpoint belongs to a saved model. RunError: GS603, the checkpoint does not match this
+        run.
         """
         saved, arrays = checkpoint.progress(), checkpoint.arrays
         if saved.totals is None or saved.history is None or saved.callbacks is None:
