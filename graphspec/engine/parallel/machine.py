@@ -25,7 +25,7 @@ from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
 from graphspec.engine.parallel.shards import ShardGroup, Shards, Step, Workers
-from graphspec.graph.optimizers import Optimizer, Rate, Vectors
+from graphspec.graph.optimizers import Rate, Vectors
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Call, Calls
@@ -324,14 +324,13 @@ class Member:
     def __init__(
         self,
         step: Step,
-        optimizer: Optimizer,
         arrays: Mapping[str, Array],  # the shared memory (:func:`layout`)
         signals: Signals,
         place: Place,
         partition: Partition,
         between: Workers | None = None,  # of the ranks, for the first worker of each; a lone one adds with it directly
     ) -> None:
-        self._step, self._optimizer, self._place, self._partition = step, optimizer, place, partition
+        self._step, self._place, self._partition = step, place, partition
         self.arrays, self.signals = arrays, signals
         self.gradients, self.counters = list(arrays["gradients"]), list(arrays["counters"])
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
@@ -344,7 +343,7 @@ class Member:
         if count > place.total:
             own, first = place.own(count), place.of_rank(count).start
             groups = [ShardGroup(k, count, writes_state=k == first) for k in range(own.start, own.stop)]
-        lookups = [step.lookups(optimizer) for _ in groups]
+        lookups = [step.lookups() for _ in groups]
         if place.ranks > 1 and (len(groups) > 1 or not self._alone):
             for lookup in (lookup for of_group in lookups for lookup in of_group):
                 lookup.touched.kept = False  # whole gradients are added in place: then a step clears all their rows
@@ -379,7 +378,7 @@ class Member:
 
             def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
                 part = parts[group.rank], list(self._partition.summed(group.rank))
-                return self._optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
+                return self._step.optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
 
             return self._shards.update(update)
         here = self._place.of_rank(len(parts))
@@ -391,7 +390,9 @@ class Member:
         def update_part(group: Group, lookups: Sequence[Lookup]) -> Calls:
             start, stop = parts[group.rank].start - whole.start, parts[group.rank].stop - whole.start
             kept = replace(own, lookups=[lookup.within(whole) for lookup in lookups])
-            return self._optimizer.bind(kept.part(slice(start, stop), [slice(0, stop - start)]), clock, rate, group)
+            return self._step.optimizer.bind(
+                kept.part(slice(start, stop), [slice(0, stop - start)]), clock, rate, group
+            )
 
         update_own = self._shards.update(update_part)
         sends, receives, collects = ([call] if call else [] for call in (send, receive, collect))

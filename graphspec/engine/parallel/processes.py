@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
-    from graphspec.graph.optimizers import Optimizer, Rate
+    from graphspec.graph.optimizers import Rate
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
 _SCATTER_RATIO = (
@@ -170,7 +170,6 @@ class Team:
     def __init__(
         self,
         step: Step,
-        optimizer: Optimizer,
         running: RunningMetrics,
         slots: Mapping[str, tuple[Sequence[int], Any]],  # of the optimizer: the shape and dtype of each
         message: Mapping[str, Any],  # what the other processes build the network from
@@ -181,7 +180,7 @@ class Team:
         open_closed_streams()  # the children's pipes replace theirs
         self._step, self._loader, self._compared = step, step.loader, place.workers == 1
         self.processes, self._place, alone = Processes(place.workers), place, place.ranks == 1
-        partition = step.divide(optimizer, place.total, shard_kernels=alone)
+        partition = step.divide(step.optimizer, place.total, shard_kernels=alone)
         self._shards = len(partition.parts)
         arrays = layout(step, running, slots, partition, place)
         data = self._loader.dataset.named() if place.workers > 1 else {}
@@ -204,8 +203,8 @@ class Team:
                 for name, array in rows.items():
                     shared[name][...] = array
             self.sharing = self.sharing.copy(memory.arrays)
-            signals = self.processes.start(memory, {**message, **self._started(maps, optimizer)})
-            self.member = Member(step, optimizer, memory.arrays, signals, place, partition, between)
+            signals = self.processes.start(memory, {**message, **self._started(maps)})
+            self.member = Member(step, memory.arrays, signals, place, partition, between)
             self._own = dict(step.parameters.vectors)
             for name, vector in self._own.items():
                 memory.arrays[f"weights/{name}"][...] = vector
@@ -238,10 +237,10 @@ class Team:
         """Wait until the other workers have finished the step: until the next one they do not use shared memory."""
         self.member.signals.wait()
 
-    def _started(self, maps: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
+    def _started(self, maps: dict[str, Any]) -> dict[str, Any]:
         """Return what the processes of this machine need besides the message."""
         more = {"shuffle": False, "total": len(self._loader.dataset)} if self._scattered else {}
-        facts = {**installation(), **program(self._step, optimizer)} if self._place.workers > 1 else {}
+        facts = {**installation(), **program(self._step)} if self._place.workers > 1 else {}
         return more | {"place": asdict(self._place), "maps": maps, "validation": self.sharing.same, "facts": facts}
 
     def close(self) -> None:
@@ -341,5 +340,5 @@ class LocalLeader(Leader):
     ) -> None:
         slots = {name: (array.shape, array.dtype) for name, array in state.slots.items()}
         message = message_of(step, document) if size > 1 else {}
-        team = Team(step, state.optimizer, running, slots, message, Place(workers=size), validation=validation)
+        team = Team(step, running, slots, message, Place(workers=size), validation=validation)
         super().__init__(team, state, running, team.member.counters[1:], team.member.update)

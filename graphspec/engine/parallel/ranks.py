@@ -237,7 +237,6 @@ class Exchange:
         self,
         ranks: Ranks,
         step: Step,
-        optimizer: Optimizer,
         running: RunningMetrics,
         workers: int,  # the processes of each rank
         message: Mapping[str, Any],  # of rank 0, for the local workers
@@ -245,14 +244,14 @@ class Exchange:
     ) -> None:
         self.group, self._ranks, self._step = MpiGroup(ranks), ranks, step
         place, vector = Place(0, workers, ranks.rank, ranks.size), step.parameters.vectors["trainable"]
-        shards = step.divide(optimizer, place.total, shard_kernels=False).parts
+        shards = step.divide(step.optimizer, place.total, shard_kernels=False).parts
         of_ranks = [replace(place, rank=k).of_rank(len(shards)) for k in range(ranks.size)]
         parts = [slice(shards[here][0].start, shards[here][-1].stop) for here in of_ranks]
         self._part = parts[ranks.rank]
-        self.slots = RankSlots(ranks, optimizer, step.parameters.segments["trainable"], parts, vector.dtype)
+        self.slots = RankSlots(ranks, step.optimizer, step.parameters.segments["trainable"], parts, vector.dtype)
         try:
             shapes = shapes or self.slots.shapes()
-            self.team = Team(step, optimizer, running, shapes, message, place, self.group)
+            self.team = Team(step, running, shapes, message, place, self.group)
         except OSError as error:
             text = f"rank {ranks.rank} cannot start its workers: {error}"
             hint = "`workers: 1` has one process per rank" if workers > 1 else None
@@ -370,7 +369,7 @@ class RankLeader(Leader):
         ranks: Ranks,
         workers: int = 1,
     ) -> None:
-        self._step, self._ranks, optimizer = step, ranks, optimizer_state.optimizer
+        self._step, self._ranks = step, ranks
         data = step.loader.dataset.named()
         rows = {name: {"dtype": a.dtype.str, "shape": list(a.shape), "map": located(a)} for name, a in data.items()}
         message = message_of(step, document)
@@ -380,10 +379,10 @@ class RankLeader(Leader):
         for name in ranks.lacking():  # what another rank cannot map itself
             ranks.share(np.ascontiguousarray(data[name]))
         ranks.busy = False  # if they differ, the others wait for the next order
-        ranks.agree(program(step, optimizer))
+        ranks.agree(program(step))
         ranks.busy = True
         shapes = {name: (array.shape, array.dtype) for name, array in optimizer_state.slots.items()}
-        self.exchange = Exchange(ranks, step, optimizer, running, workers, message, shapes)
+        self.exchange = Exchange(ranks, step, running, workers, message, shapes)
         others, update = self.exchange.counters_of_others, self.exchange.update
         super().__init__(self.exchange.team, optimizer_state, running, others, update, self._collect)
         self._renew()
@@ -466,11 +465,11 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     step = step_of(message, _rows(ranks, message["rows"]))
     training = step.network.spec.training
     try:
-        ranks.agree(program(step, training.optimizer))
+        ranks.agree(program(step))
     except RunError:
         return  # rank 0 reports it
     rate, local = Rate(training.optimizer.learning_rate), training.workers if isinstance(training.workers, int) else 1
-    exchange = Exchange(ranks, step, training.optimizer, RunningMetrics(step.network), local, message)
+    exchange = Exchange(ranks, step, RunningMetrics(step.network), local, message)
     exchange.renew()
     follower = Follower(step, exchange.bind, exchange.update(rate))
     while True:

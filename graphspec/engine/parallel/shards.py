@@ -168,6 +168,10 @@ class Step:
     seed: int
     clock: Clock
 
+    @property
+    def optimizer(self) -> Optimizer:
+        return self.network.spec.training.optimizer
+
     def divide(self, optimizer: Optimizer, workers: int, *, shard_kernels: bool = True) -> Partition:
         """Partition the weights: which kernels the workers shard, and which worker updates which elements.
 
@@ -184,9 +188,9 @@ class Step:
             matrices = {s.param.name: s for s in segments if s.param.name in names}
         return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)
 
-    def lookups(self, optimizer: Optimizer) -> list[Lookup]:
+    def lookups(self) -> list[Lookup]:
         """Return the weights whose gradients are kept by rows, for the gradient of one shard."""
-        return lookups_of(optimizer, self.parameters.segments["trainable"])
+        return lookups_of(self.optimizer, self.parameters.segments["trainable"])
 
     def bind(
         self,

@@ -37,16 +37,15 @@ def serve(message: dict[str, Any]) -> NoReturn:
     step = step_of(message, rows)
     network, vectors, clock = step.network, step.parameters.vectors, step.clock
     vectors |= {group: arrays[f"weights/{group}"] for group in vectors}
-    optimizer = network.spec.training.optimizer
-    compare(message["facts"], {**installation(), **program(step, optimizer)}, f"rank {place.rank}", f"worker {rank}")
+    compare(message["facts"], {**installation(), **program(step)}, f"rank {place.rank}", f"worker {rank}")
     signals: Signals
     if message["pipes"]:
         read, write = message["pipes"]
         signals = Pipes([read], [write], rank, _end)
     else:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
-    partition = step.divide(optimizer, place.total, shard_kernels=place.ranks == 1)
-    member, rate = Member(step, optimizer, arrays, signals, place, partition), Rate(optimizer.learning_rate)
+    partition = step.divide(step.optimizer, place.total, shard_kernels=place.ranks == 1)
+    member, rate = Member(step, arrays, signals, place, partition), Rate(step.optimizer.learning_rate)
     follower, order = Follower(step, member.bind, member.update(rate)), member.order
     same, batch_size = message["validation"], message["batch_size"]
     validator = Validator(arrays | maps, same, network, step.parameters, batch_size, rank, size)
