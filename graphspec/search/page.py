@@ -128,9 +128,8 @@ def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sec
     spaces = [s for s in plan.search.spaces() if any(s.name in t.params for t in best)]
     weights = importances(plan.search, trials)
     order = {each.name: k for k, each in enumerate(weights)}
-    spaces = [
-        s for s in spaces if s.name in {x.name for x in sorted(spaces, key=lambda x: order.get(x.name, 999))[:_AXES]}
-    ]
+    kept = {s.name for s in sorted(spaces, key=lambda s: order.get(s.name, 999))[:_AXES]}
+    spaces = [s for s in spaces if s.name in kept]
     lead = "Each line is a trial; the best tenth is green. A trial that lacks a setting passes below its axis."
     drawn = Element(wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials"))
     columns = [Column("setting"), Column("importance", "barcell", fixed=True)]
@@ -143,12 +142,10 @@ def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sec
 
 
 def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> str:
-    values = [t.value or 0.0 for t in trials]
+    metric, values = plan.search.metric, [t.value or 0.0 for t in trials]
     scale = for_values(_inner(values, values))
     wide_, high = _WIDE * len(spaces) + 2 * _SIDE, _TOP + _HIGH + 40
-    summary = (
-        f"Settings and {plan.search.metric} of the {len(trials)} best trials, as lines across one axis per setting."
-    )
+    summary = f"Settings and {metric} of the {len(trials)} best trials, as lines across one axis per setting."
     size = f'viewBox="0 0 {wide_:.0f} {high:.0f}" style="min-width: {wide_ * 0.8:.0f}px; max-width: {wide_:.0f}px"'
     parts = [f'<svg class="chart" {size} role="img" aria-label="{text(summary)}">']
     parts.append(f'<g transform="translate({_SIDE:.0f} {_TOP:.0f})">')

@@ -160,10 +160,8 @@ def _target(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPat
         return wrong("target", "has a `target`, but no loss that compares with it", "set a `loss`, or remove `target`")
     for key in ("scale", "class_weight"):
         if getattr(head, key) is not None:
-            text = (
-                f"cannot have `{key}`, which is computed from targets in the data: its target is '{head.target.name}'"
-            )
-            return wrong(key, text, f"remove `{key}`")
+            text = f"cannot have `{key}`, which is computed from targets in the data"
+            return wrong(key, f"{text}: its target is '{head.target.name}'", f"remove `{key}`")
     target = lowered.value(head.target)
     if target is None or fails(head.loss, value) or (problem := check_target(head.loss, value, target)) is None:
         return []
@@ -263,11 +261,8 @@ def _labels(labels: Sequence[str], loss: Loss | None, value: Value, learnt: bool
         return [_alphabet(labels, required)]
     if learnt:
         return [_learnt(labels, classes)]
-    text, hint = (
-        f"has {len(labels)} labels for {required} classes",
-        f"write {required} labels, in the order of the classes",
-    )
-    return [_wrong_classes(text, hint)]
+    hint = f"write {required} labels, in the order of the classes"
+    return [_wrong_classes(f"has {len(labels)} labels for {required} classes", hint)]
 
 
 def _alphabet(labels: Sequence[str], classes: object) -> Problem:
@@ -358,10 +353,8 @@ def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[D
         return []
     keys = log_keys(spec, outputs)
     rate, average = (tree.find(("optimizer", key))[0] for key in ("learning_rate", "use_ema"))
-    scheduled, averaged = (
-        rate is not None and isinstance(rate.value, dict),
-        average is not None and average.value is True,
-    )
+    scheduled = rate is not None and isinstance(rate.value, dict)
+    averaged = average is not None and average.value is True
     declared = tree.get("callbacks")
     found = []
     written: list[tuple[str, Output]] = []

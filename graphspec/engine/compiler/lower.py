@@ -46,11 +46,10 @@ def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) 
 # it, too. Beside inputs that have it, a value is repeated for each row, unless the layer broadcasts rows itself.
 Inputs = Sequence["Value | None"]
 Calls = Mapping[str, Sequence["Value"]]
+Outputs = tuple[Value, ...]
 
 
-def lower_layer(
-    layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options: Mapping[str, bool]
-) -> tuple[Value, ...]:
+def lower_layer(layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options: Mapping[str, bool]) -> Outputs:
     """Return the outputs of a layer, some of whose inputs may lack the batch axis."""
     run = partial(_outputs, layer, g, options)
     every = [*(v for v in inputs if v is not None), *(v for values in calls.values() for v in values)]
@@ -234,12 +233,10 @@ def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) ->
         text = f"{subject} is frozen: no gradient flows through it, but it follows trained weights"
         hint = "set `trainable: true`, feed it from inputs, or freeze what is before it with `trainable: false`"
         return _no_kernel(decl, result, text, hint)
-    depends, hint = (
-        "weights or random numbers",
-        "feed it from inputs, or from layers without weights and random numbers",
-    )
-    if fixed:
-        depends, hint = "several rows of a batch", "work along other axes than 0 before it"
+    depends = "several rows of a batch" if fixed else "weights or random numbers"
+    hint = "work along other axes than 0 before it"
+    if not fixed:
+        hint = "feed it from inputs, or from layers without weights and random numbers"
     return _no_kernel(decl, result, f"{subject} is computed once, before training, but it depends on {depends}", hint)
 
 
@@ -287,9 +284,7 @@ def _exists(ref: Ref, result: Lowered, user: str) -> bool:
     return False
 
 
-def _lower_node(
-    node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, folder: Path | None
-) -> tuple[Value, ...] | None:
+def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, folder: Path | None) -> Outputs | None:
     """Return a node's outputs; None if an error hides them. ``folder``: that of initial values; None if not opened."""
     owner = layers[node.share] if node.share is not None else node
     layer, subject = owner.layer, f"{owner.type} '{visible(node.name)}'"
@@ -299,7 +294,7 @@ def _lower_node(
     if layer is None or missing or unknown:
         return None
 
-    def report(code: Code, text: str, hint: str | None, key: str | None) -> tuple[Value, ...] | None:
+    def report(code: Code, text: str, hint: str | None, key: str | None) -> Outputs | None:
         """Report what is wrong; the outputs are unknown then."""
         result.diagnostics.append(_diagnose(node, result, all_refs, code, f"{subject} {text}", hint, key))
         return None

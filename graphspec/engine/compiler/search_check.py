@@ -90,11 +90,8 @@ def _wrong_path(setting: Setting, message: str) -> Diagnostic:
     if meant := re.findall(r"--set '?([^\s'=]+)=", hint):
         names = " or ".join(f"'{path}'" for path in meant)
         hint = f"did you mean {names}?"
-    where = f"'{setting.path}' leads nowhere: {text}"
-    path = _path(setting)
-    return Diagnostic.at(
-        setting.mark, Code.UNKNOWN_KEY, where, path=path, hint=hint or "write a path as `--set` takes it"
-    )
+    where, hint = f"'{setting.path}' leads nowhere: {text}", hint or "write a path as `--set` takes it"
+    return Diagnostic.at(setting.mark, Code.UNKNOWN_KEY, where, path=_path(setting), hint=hint)
 
 
 def _of_probe(
@@ -105,7 +102,7 @@ def _of_probe(
         allow = next((source.allow for source in spec.data.values()), ())
         found = [*found, *check(changed, allow_outside=allow_outside, allow=allow).diagnostics]
     inside = {_position(mark): path for mark, path in _marks(value)}
-    seen = set[str]()
+    seen, is_range = set[str](), isinstance(setting.space, Range)
     for d in found:
         if not d.is_error or str(d) in seen:
             continue
@@ -114,11 +111,7 @@ def _of_probe(
         key = setting.path.rpartition(".")[2]
         if d.code == Code.UNKNOWN_KEY and at == _position(value.mark) and f"'{key}'" in d.message:
             yield replace(Diagnostic.at(setting.mark, d.code, d.message, hint=d.hint), path=_path(setting))
-        elif (
-            d.line is not None
-            and at in inside
-            and (not isinstance(setting.space, Range) or at == _position(place.mark))
-        ):
+        elif d.line is not None and at in (inside if not is_range else {_position(place.mark)} & inside.keys()):
             yield replace(d, path=inside[at] or place.path)
         else:
             where = f" (at line {d.line})" if d.line is not None else ""

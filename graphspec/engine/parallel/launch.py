@@ -41,9 +41,8 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 
 
 # Signals that stop a training: rank 0 handles them, and the other workers, which may get them too, ignore them.
-STOPS: tuple[int, ...] = tuple(
-    int(getattr(signal, name)) for name in ("SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name)
-)
+_NAMES = ("SIGTERM", "SIGUSR1", "SIGBREAK")
+STOPS: tuple[int, ...] = tuple(int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name))
 """Signals besides Ctrl-C that stop ``graphspec train``: batch systems, containers, consoles of Windows send them."""
 
 

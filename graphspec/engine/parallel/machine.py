@@ -390,9 +390,8 @@ class Member:
         def update_part(group: Group, lookups: Sequence[Lookup]) -> Calls:
             start, stop = parts[group.rank].start - whole.start, parts[group.rank].stop - whole.start
             kept = replace(own, lookups=[lookup.within(whole) for lookup in lookups])
-            return self._step.optimizer.bind(
-                kept.part(slice(start, stop), [slice(0, stop - start)]), clock, rate, group
-            )
+            piece = kept.part(slice(start, stop), [slice(0, stop - start)])
+            return self._step.optimizer.bind(piece, clock, rate, group)
 
         update_own = self._shards.update(update_part)
         sends, receives, collects = ([call] if call else [] for call in (send, receive, collect))

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
     from graphspec.graph.optimizers import Rate
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
-_SCATTER_RATIO = (
-    32  # bytes of activations per byte of rows, from which on rank 0 gathers a batch in below 1 % of a step
-)
+_SCATTER_RATIO = 32  # bytes of activations per byte of rows, from which on rank 0 gathers them in 1 % of a step
 
 
 class Processes:

@@ -33,11 +33,11 @@ from graphspec.engine.parallel.processes import Leader, Team
 from graphspec.engine.parallel.shards import Follower, Step, message_of, step_of
 from graphspec.engine.runtime.parameters import OptimizerState, own_slots
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.graph.optimizers import Optimizer, Rate
+from graphspec.graph.optimizers import Rate
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.program import Program
-    from graphspec.graph.ir.graph import Array, Segment
+    from graphspec.graph.ir.graph import Array
 
 # The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
 _TESTS = 200
@@ -243,15 +243,14 @@ class Exchange:
         shapes: Mapping[str, tuple[Sequence[int], Any]] | None = None,  # on rank 0, those of all slots
     ) -> None:
         self.group, self._ranks, self._step = MpiGroup(ranks), ranks, step
-        place, vector = Place(0, workers, ranks.rank, ranks.size), step.parameters.vectors["trainable"]
+        place = Place(0, workers, ranks.rank, ranks.size)
         shards = step.divide(step.optimizer, place.total, shard_kernels=False).parts
         of_ranks = [replace(place, rank=k).of_rank(len(shards)) for k in range(ranks.size)]
         parts = [slice(shards[here][0].start, shards[here][-1].stop) for here in of_ranks]
         self._part = parts[ranks.rank]
-        self.slots = RankSlots(ranks, step.optimizer, step.parameters.segments["trainable"], parts, vector.dtype)
+        self.slots = RankSlots(ranks, step, parts)
         try:
-            shapes = shapes or self.slots.shapes()
-            self.team = Team(step, running, shapes, message, place, self.group)
+            self.team = Team(step, running, shapes or self.slots.shapes(), message, place, self.group)
         except OSError as error:
             text = f"rank {ranks.rank} cannot start its workers: {error}"
             hint = "`workers: 1` has one process per rank" if workers > 1 else None
@@ -313,11 +312,9 @@ class Exchange:
 class RankSlots:
     """The slots of the weights that one rank updates; ``parts`` are, by rank, the parts of the weights."""
 
-    def __init__(
-        self, ranks: Ranks, optimizer: Optimizer, segments: Sequence[Segment], parts: Sequence[slice], dtype: Any
-    ) -> None:
-        self._ranks, self._optimizer, self._segments, self._parts = ranks, optimizer, segments, parts
-        self._dtype = np.dtype(dtype)
+    def __init__(self, ranks: Ranks, step: Step, parts: Sequence[slice]) -> None:
+        self._ranks, self._optimizer, self._parts = ranks, step.optimizer, parts
+        self._segments, self._dtype = step.parameters.segments["trainable"], step.parameters.dtype
         self._lengths = np.array([part.stop - part.start for part in parts])
         self._starts = np.array([part.start for part in parts])
         self._kind = ranks.mpi.FLOAT if self._dtype == np.float32 else ranks.mpi.DOUBLE

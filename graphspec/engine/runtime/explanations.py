@@ -98,13 +98,8 @@ def _front(graph: Graph, values: Mapping[str, Value]) -> tuple[Prelude | None, G
     """Return what onnxruntime computes of some values, and the rest, which may read weights."""
     needed = graph.needed(values.values())
     first = repeatable(needed)
-    crossing = {
-        v.name: v
-        for n in needed
-        for v in n.inputs
-        if n.name not in first and v is not None and v.node is not None and v.node.name in first
-    }
-    crossing |= {name: v for name, v in values.items() if v.node is not None and v.node.name in first}
+    read = {v.name: v for n in needed if n.name not in first for v in n.inputs if v is not None} | dict(values)
+    crossing = {name: v for name, v in read.items() if v.node is not None and v.node.name in first}
     rest = part_of(graph, {name: v for name, v in values.items() if name not in crossing}, crossing)
     return Prelude(part_of(graph, crossing, ())) if crossing else None, rest
 
@@ -149,10 +144,8 @@ class Integrator:
 
     def _program(self, size: int, shape: tuple[int, ...]) -> Program:
         if size not in self._programs:
-            shapes = {
-                name: (size, *self._point_shape(name)) if self._by_row(name) else tuple(self.arrays[name].shape)
-                for name in self._graph.inputs
-            }
+            shapes = {name: tuple(self.arrays[name].shape) for name in self._graph.inputs}
+            shapes = {name: (size, *s[1:]) if self._by_row(name) else s for name, s in shapes.items()}
             target = Target(shapes | {_SELECTOR: (size, *shape)}, input_grads=self._leaves)
             self._programs[size] = build_program(self._graph, self._parameters, target, seed=self.session.seed)
         return self._programs[size]
@@ -420,10 +413,8 @@ def _head(session: Session, name: str | None) -> HeadDecl:
         raise UsageError(f"there is no head '{name}'; " + (hint or f"the heads are {', '.join(heads)}"))
     found = heads[name] if name is not None else next(iter(heads.values()))
     if found.loss is not None and targets_of(found.loss) == "labels":
-        text = (
-            f"head '{found.name}' writes a text by CTC: its answer is the best path through all steps, no single value"
-        )
-        raise UsageError(f"{text} with a gradient; explain another head")
+        text = f"head '{found.name}' writes a text by CTC: its answer is the best path through all steps"
+        raise UsageError(f"{text}, no single value with a gradient; explain another head")
     return found
 
 
@@ -474,14 +465,12 @@ def _class(head: HeadDecl, label: str, units: int) -> int:
     raise UsageError(f"head '{head.name}' has no class '{label}'; {hint}")
 
 
-def _means(
-    session: Session, cut: Frontier, rows: Mapping[str, Array], neutral: Mapping[str, Array]
-) -> dict[str, Array]:
+def _means(session: Session, cut: Frontier, rows: Mapping[str, Array], base: Mapping[str, Array]) -> dict[str, Array]:
     """Return the means of the leaves over some rows; a leaf with another length than the explained rows stays neutral."""
     first = {name: array[:_MEAN_ROWS] for name, array in rows.items()}
     arrays = values_at(session, first, [leaf.value for leaf in cut.leaves])
     means = {name: array.mean(axis=0, dtype=np.float64) for name, array in arrays.items()}
-    return {name: means[name] if means[name].shape == array.shape else array for name, array in neutral.items()}
+    return {name: means[name] if means[name].shape == array.shape else array for name, array in base.items()}
 
 
 class _Mapping:
@@ -540,13 +529,11 @@ class _Mapping:
         order = {name: k for k, name in enumerate(self.session.whole.inputs)}
         return sorted(found.values(), key=lambda part: order.get(part.name, len(order)))
 
-    def _part(
-        self, leaf: Leaf, values: Array, feeds: Mapping[str, Array], words: Array | None, at: Array
-    ) -> Attributed:
+    def _part(self, leaf: Leaf, values: Array, rows: Mapping[str, Array], words: Array | None, at: Array) -> Attributed:
         if len(leaf.sources) != 1:
             return Attributed(" + ".join(leaf.sources), _summed(values, 1), None)
         (name,) = leaf.sources
-        raw = np.asarray(feeds[name])
+        raw = np.asarray(rows[name])
         if (layer := self._vectorizer(leaf)) is not None and values.ndim == 2:
             tokens = [*(layer.tokens() or ())]
             names = [*[UNSEEN] * (values.shape[1] - len(tokens)), *tokens]

@@ -197,11 +197,10 @@ class OptimizerState:
     def arrays(self) -> dict[str, Array]:
         """Return copies of all slots by name, ``slot/<slot>/<weight>``, in Keras's layout."""
         self.collect()
-        arrays = {
-            f"slot/{slot}/{name}": array
-            for slot in self.optimizer.slots()
-            for name, array in self.parameters.get(self.slots[slot], "trainable").items()
-        }
+        arrays: dict[str, Array] = {}
+        for slot in self.optimizer.slots():
+            weights = self.parameters.get(self.slots[slot], "trainable")
+            arrays |= {f"slot/{slot}/{name}": array for name, array in weights.items()}
         for own in own_slots(self.optimizer, self.segments):
             values, layout = self.slots[own.name], own.segment.param.layout
             if own.whole:

@@ -177,10 +177,8 @@ class Access:
 
     def _refuse_inconsistent(self) -> None:
         if self._inconsistent:
-            text = (
-                "this process was forked while another thread was changing the model, so its weights are inconsistent"
-            )
-            raise UsageError(f"{text}: fork before that, or send the process a pickle of the model")
+            text = "this process was forked while another thread was changing the model, so its weights are"
+            raise UsageError(f"{text} inconsistent: fork before that, or send the process a pickle of the model")
 
     def reset_locks(self) -> None:
         """Release the locks of all other threads: only the current thread exists in a forked process."""

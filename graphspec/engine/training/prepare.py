@@ -177,16 +177,14 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     return train, validation
 
 
-def _split(
-    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool
-) -> tuple[Dataset, Dataset]:
+def _split(rows: Dataset, share: float, seed: int, stratify: str | None, *, in_order: bool) -> tuple[Dataset, Dataset]:
     if rows.times is not None:
-        train, validation = split_by_time(rows, fraction)
+        train, validation = split_by_time(rows, share)
     elif in_order:
-        train, validation = split_last(len(rows), fraction)
+        train, validation = split_last(len(rows), share)
     else:
         classes = None if stratify is None else class_ids(rows.targets[stratify])
-        train, validation = split(len(rows), fraction, seed, classes)
+        train, validation = split(len(rows), share, seed, classes)
     return rows.select(train), rows.select(validation)
 
 
@@ -269,6 +267,5 @@ def calibration_rows(model: Session, given: Data | str | Path = None) -> Mapping
     order = indices[np.sort(chosen)]
     types = {name: value.type for name, value in model.whole.inputs.items()}
     found = {name: np.array(arrays[name][order]) for name in types}
-    return {
-        n: a.astype(object) if types[n].is_string else a.astype(numpy_dtype(types[n].dtype)) for n, a in found.items()
-    }
+    dtypes = {name: object if t.is_string else numpy_dtype(t.dtype) for name, t in types.items()}
+    return {name: array.astype(dtypes[name]) for name, array in found.items()}
