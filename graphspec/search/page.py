@@ -35,8 +35,7 @@ from graphspec.show.report.build import REPORT
 from graphspec.show.report.charts import Plot
 
 PAGE = "search.html"
-_ROWS = 500
-"""Trials that the page lists, and draws as lines: the best ones."""
+_ROWS = 500  # trials that the page lists, and draws as lines: the best ones
 _LINES = 200
 _AXES = 12
 _WIDE, _HIGH, _TOP, _SIDE = 130.0, 220.0, 56.0, 70.0  # pixels: between two axes, of an axis, around them

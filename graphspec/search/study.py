@@ -130,8 +130,7 @@ def sets_of(search: Search, params: Mapping[str, int | float]) -> list[str]:
 
 
 STUDY = "study.json"
-MAX_STARTS = 3
-"""A trial is given up when so many processes in a row have died with it before an epoch ended."""
+MAX_STARTS = 3  # a trial is given up when so many processes in a row have died with it before an epoch ended
 JOURNAL = "optuna.journal"
 _TRIES = 5
 _OWNER = ".owner"  # a file with a random word by which a folder knows its trials in a database
@@ -429,34 +428,26 @@ def _lock_of(path: Path) -> Any:
     from filelock import FileLock
     from optuna.storages.journal import JournalFileOpenLock
 
-    lock = FileLock(f"{path}.lock", thread_local=False, fallback_to_soft=False)
-
     class Lock:
-        def __init__(self) -> None:
-            self.other = JournalFileOpenLock(str(path))
-            self.is_other = False
+        held: Any = FileLock(f"{path}.lock", thread_local=False, fallback_to_soft=False)
 
         def acquire(self) -> bool:
             try:
-                lock.acquire()
+                self.held.acquire()
             except OSError:  # a network drive without locks
-                self.is_other = True
-                return bool(self.other.acquire())
+                self.held = JournalFileOpenLock(str(path))
+                return bool(self.held.acquire())
             return True
 
         def release(self) -> None:
-            if self.is_other:
-                self.other.release()
-            else:
-                lock.release()
+            self.held.release()
 
     return Lock()
 
 
 # How much each setting matters: how far the values of the best trials differ from those of all.
 
-FEWEST = 10
-"""Trials below which nothing is said about a setting."""
+FEWEST = 10  # trials below which nothing is said about a setting
 METHOD = (
     "By PED-ANOVA of Optuna (Watanabe and others, 2023): how far the values of a setting among the best tenth of the trials "
     "differ from its values in all. All settings together are 100 %. It sees each setting alone, not what two do together."

@@ -22,10 +22,8 @@ from graphspec.engine.compiler.spec_files import onnx_layer
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
 
 # The settings of a spec as plain values, with all defaults, so that two of them can be compared key by key.
-TYPE = "type"
-"""The key of an object's class."""
-_ACTIVATION = "activation"
-"""The end of the names of arguments in which none means the linear activation."""
+TYPE = "type"  # the key of an object's class
+_ACTIVATION = "activation"  # the end of the names of arguments in which none means the linear activation
 
 
 @dataclass(frozen=True)

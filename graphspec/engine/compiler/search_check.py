@@ -102,7 +102,8 @@ def _of_probe(
         allow = next((source.allow for source in spec.data.values()), ())
         found = [*found, *check(changed, allow_outside=allow_outside, allow=allow).diagnostics]
     inside = {_position(mark): path for mark, path in _marks(value)}
-    seen, is_range = set[str](), isinstance(setting.space, Range)
+    places = inside.keys() & {_position(place.mark)} if isinstance(setting.space, Range) else inside.keys()
+    seen = set[str]()
     for d in found:
         if not d.is_error or str(d) in seen:
             continue
@@ -111,7 +112,7 @@ def _of_probe(
         key = setting.path.rpartition(".")[2]
         if d.code == Code.UNKNOWN_KEY and at == _position(value.mark) and f"'{key}'" in d.message:
             yield replace(Diagnostic.at(setting.mark, d.code, d.message, hint=d.hint), path=_path(setting))
-        elif d.line is not None and at in (inside if not is_range else {_position(place.mark)} & inside.keys()):
+        elif d.line is not None and at in places:
             yield replace(d, path=inside[at] or place.path)
         else:
             where = f" (at line {d.line})" if d.line is not None else ""

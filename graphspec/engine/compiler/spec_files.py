@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from graphspec.vocabulary.onnx_files.reading import OnnxFile
 
 # Read the files that constants name: beside the spec or below its folder.
-LARGEST = 1 << 24
-"""Bytes of all arrays of a spec together: a run and an exported file contain them as text."""
+LARGEST = 1 << 24  # bytes of all arrays of a spec together: a run and an exported file contain them as text
 
 
 def read_arrays(spec: Spec) -> tuple[Spec, list[Diagnostic]]:

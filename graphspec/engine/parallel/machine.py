@@ -213,8 +213,7 @@ class Pipes:
 
 Signals = Spin | Pipes
 """One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
-SCRATCH = 1 << 18
-"""Bytes: larger arrays are summed in pieces of this size."""
+SCRATCH = 1 << 18  # bytes: larger arrays are summed in pieces of this size
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,8 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
 # The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
-_TESTS = 200
-"""Tests of a request, of a microsecond or so each, before a waiting rank yields its core."""
-_SENT = 1 << 26
-"""Bytes that are sent at a time: MPI counts with 32 bits."""
+_TESTS = 200  # tests of a request, of a microsecond or so each, before a waiting rank yields its core
+_SENT = 1 << 26  # bytes that are sent at a time: MPI counts with 32 bits
 
 
 class Order(IntEnum):
@@ -184,8 +182,7 @@ def _octets(array: Array) -> Array:
 
 
 # Parts of vectors that all ranks of an MPI job send to each other in every step, in short messages.
-PIECE = 63 << 10
-"""Bytes of a message: Open MPI sends up to 64 KiB, with its header, at once over TCP."""
+PIECE = 63 << 10  # bytes of a message: Open MPI sends up to 64 KiB, with its header, at once over TCP
 
 
 class Pieces:
@@ -220,8 +217,7 @@ def _cut(array: Array) -> list[Array]:
     return [octets[start : start + PIECE] for start in range(0, octets.size, PIECE)]
 
 
-_GRADIENTS, _WEIGHTS = 1, 2
-"""The numbers of the exchanges of a step."""
+_GRADIENTS, _WEIGHTS = 1, 2  # the numbers of the exchanges of a step
 _SAMPLES, _SAMPLE = 64, 4096  # blocks of a file that its fingerprint contains, and bytes of a block
 
 

@@ -29,12 +29,9 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
 
-PREFIX = "validation/"
-"""Begins the names of what is shared for validation."""
-VALIDATE = -1
-"""The epoch of an order that is no training step."""
-MIN_BATCHES = 4
-"""Batches per worker, from which on workers validate: each binds one more program."""
+PREFIX = "validation/"  # begins the names of what is shared for validation
+VALIDATE = -1  # the epoch of an order that is no training step
+MIN_BATCHES = 4  # batches per worker, from which on workers validate: each binds one more program
 ALONE_SECONDS = 0.02
 """The time in which rank 0 validates small sets before it wakes the others: on a busy core one may keep it waiting."""
 _COPIED_SHARE = 0.25  # of the free memory, which copies of rows may take

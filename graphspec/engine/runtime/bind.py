@@ -557,9 +557,5 @@ class Compute:
             graph = make()
             return build_program(graph, Parameters(graph, np.float64), Target(shapes))
 
-        with self._programs.borrow((*shapes.items(),), bound) as program:
-            for name, array in feeds.items():
-                program.feeds[name][...] = array
-            with computing():
-                program.run()
-            return {name: array.copy() for name, array in program.fetches.items()}
+        with self._programs.borrow((*shapes.items(),), bound) as program, computing():
+            return program.results(feeds, program.run)

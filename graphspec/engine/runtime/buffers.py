@@ -186,10 +186,8 @@ def last_uses(nodes: Sequence[Node], survivors: Collection[str]) -> dict[str, in
 
 
 # The weights of a run whose gradients are kept by rows: those that a step only looks up by ids.
-MIN_ELEMENTS = 1 << 19
-"""Elements of a weight: the passes over a smaller one take little time."""
-ROWS_PER_ID = 4
-"""Rows of a weight per id of a batch: with fewer, most rows are written."""
+MIN_ELEMENTS = 1 << 19  # elements of a weight: the passes over a smaller one take little time
+ROWS_PER_ID = 4  # rows of a weight per id of a batch: with fewer, most rows are written
 
 
 def looked_up(optimizer: Optimizer, segments: Sequence[Segment]) -> Iterator[Segment]:

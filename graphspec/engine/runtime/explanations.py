@@ -38,14 +38,13 @@ if TYPE_CHECKING:
 # Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", ICML 2017: the attribution of an input x to an
 # answer f is ``(x − b) · ∫ ∂f/∂x`` along the straight line from a baseline b to x. The attributions of a row add
 # up to f(x) − f(b). Everything here is computed in float64 by the runtime's own backward pass.
-TOLERANCE = 0.01
-"""The largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it."""
-MAX_STEPS = 4096
-"""The largest number of gradients of a row."""
+TOLERANCE = 0.01  # the largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it
+MAX_STEPS = 4096  # the largest number of gradients of a row
 SPREAD = 0.02
 """The largest difference between two rules, as a part of the sum of a row's absolute attributions, with ``FINE_STEPS``."""
-FINE_STEPS = 128
-"""The number of gradients after which only the sum law asks for more: of many pixels, some always differ."""
+FINE_STEPS = (
+    128  # the number of gradients after which only the sum law asks for more: of many pixels, some always differ
+)
 _NODES = 16  # of a Gauss-Legendre rule on one part of the path; a row begins with two parts
 _SMALL = 1e-4  # differences below this part of f(x) count as this large
 _SELECTOR = "explained"
@@ -81,17 +80,10 @@ def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Val
     if rest.outputs:
         given = {name: known[name] if name in known else feeds[name] for name in rest.inputs}
         target = Target({name: tuple(array.shape) for name, array in given.items()})
-        known |= _run(build_program(rest, session.parameters, target, seed=session.seed), given)
+        program = build_program(rest, session.parameters, target, seed=session.seed)
+        with settings():
+            known |= program.results(given, program.run)
     return {v.name: known[v.name] for v in wanted}
-
-
-def _run(program: Program, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """Run a program for some feeds, and return copies of its results."""
-    for name, buffer in program.feeds.items():
-        buffer[...] = feeds[name]
-    with settings():
-        program.run()
-    return {name: array.copy() for name, array in program.fetches.items()}
 
 
 def _front(graph: Graph, values: Mapping[str, Value]) -> tuple[Prelude | None, Graph]:
@@ -158,7 +150,8 @@ class Integrator:
             feeds = {name: array[now] if self._by_row(name) else array for name, array in inputs.items()}
             target = Target({name: tuple(array.shape) for name, array in feeds.items()})
             program = build_program(self.cut.rest, self._parameters, target, seed=self.session.seed)
-            parts.append(_run(program, feeds)[self.head])
+            with settings():
+                parts.append(program.results(feeds, program.run)[self.head])
         return np.concatenate(parts)
 
     @computing()
@@ -218,7 +211,8 @@ class Integrator:
             now = slice(start, min(start + self._size, len(ts)))
             size = now.stop - start
             program = self._program(size, chosen.shape)
-            answers = _run(program, self._points(row, ts[now]) | {_SELECTOR: chosen})
+            with settings():
+                answers = program.results(self._points(row, ts[now]) | {_SELECTOR: chosen}, program.run)
             values[now] = (answers[self.head] * chosen).reshape(size, -1).sum(axis=1)
             for k in range(spans):
                 weight = np.where(span_of[now] == k, ws[:, now], 0.0)
@@ -268,8 +262,7 @@ class _Part:
         return abs(found - (self.end_value - self.start_value))
 
 
-MAX_ROWS = 256
-"""The largest number of rows of one explanation: the rows that ``predict`` computes at a time."""
+MAX_ROWS = 256  # the largest number of rows of one explanation: the rows that ``predict`` computes at a time
 _HALF = 0.5
 _MEAN_ROWS = 1000  # rows whose mean is a baseline, at most
 UNSEEN = "[unseen]"

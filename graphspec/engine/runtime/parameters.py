@@ -21,8 +21,7 @@ from graphspec.graph.ir.graph import Array, Graph, Param, Segment
 from graphspec.graph.kernels.context import ShardedKernel
 from graphspec.graph.optimizers import Optimizer, Rate, Vectors
 
-ParamGroup = Literal["trainable", "frozen", "state"]
-"""The name of a vector of parameters."""
+ParamGroup = Literal["trainable", "frozen", "state"]  # the name of a vector of parameters
 ALIGNMENT = CACHE_LINE // 4  # elements: every float32 weight starts on a cache line
 
 

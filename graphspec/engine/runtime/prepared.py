@@ -46,8 +46,7 @@ _HIDDEN = 16  # values inside a network for each one that enters or leaves it
 _LARGEST_INDEX = 1 << 24  # bytes
 _INTEGERS = ("uint8", "int16", "int32")
 
-Progress = Callable[[int, int], None]
-"""Called with the number of prepared rows and of all rows."""
+Progress = Callable[[int, int], None]  # called with the number of prepared rows and of all rows
 
 
 def prepare_rows(prelude: Prelude, data: Dataset, names: list[str], cache: Path | None, progress: Progress) -> Dataset:

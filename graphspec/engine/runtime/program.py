@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -52,6 +52,13 @@ class Program:
     def run_apart(self) -> Callable[[], None]:
         """Do as :meth:`run`, under the settings that programs need."""
         return apart(self.run)
+
+    def results(self, feeds: Mapping[str, Array], run: Callable[[], None] | None = None) -> dict[str, Array]:
+        """Copy a batch into ``feeds``, ``run`` (:meth:`run_apart`), and return copies of the ``fetches``."""
+        for name, buffer in self.feeds.items():
+            buffer[...] = feeds[name]
+        (run or self.run_apart)()
+        return {name: array.copy() for name, array in self.fetches.items()}
 
     def describe(self) -> str:
         """Return the program as text, with one line per node: phase, node, and the names of its calls."""

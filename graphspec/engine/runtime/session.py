@@ -257,10 +257,7 @@ class Session:
 
         key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.answering.inputs])
         with self.access.reading(), self.programs.borrow(key, bound) as program:
-            for name, buffer in program.feeds.items():
-                buffer[...] = feeds[name]
-            program.run_apart()
-            return {head: array.copy() for head, array in program.fetches.items()}
+            return program.results(feeds)
 
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
         """Return the mask of each CTC head for one batch, bool (N, time), None for a head without one."""

@@ -32,7 +32,7 @@ from graphspec.vocabulary.metrics import targets_of
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+    from graphspec.language.declarations import NodeDecl, Spec
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 _NUMBER_ROWS = 65536  # the same for data without texts, at most
@@ -170,11 +170,11 @@ def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
             learn = learn_alphabet if sequences else learn_labels
             found[head.name] = {"labels": learn(target, data.chosen)}
         elif target is not None and standardizes(head):
-            found[head.name] = _statistics(head, target, data)
+            found[head.name] = _statistics(target, data)
     return found
 
 
-def _statistics(head: HeadDecl, target: Array, data: Dataset) -> dict[str, float]:
+def _statistics(target: Array, data: Dataset) -> dict[str, float]:
     """Return the mean and the deviation of a target; the deviation is 1 if all values are equal."""
     count, mean, squares = 0, 0.0, 0.0
     for rows in _chunks(data):
