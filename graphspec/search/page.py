@@ -76,8 +76,7 @@ def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again:
 
 def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
     ended = [t for t in trials if t.value is not None]
-    values = _inner([t.value or 0.0 for t in ended], [t.value or 0.0 for t in best])
-    up = for_values(values)
+    up = for_values(_inner([t.value or 0.0 for t in ended], [t.value or 0.0 for t in best]))
     across = linear([0.0, float(max(t.number for t in trials))])
     name, top = plan.search.metric, best[0]
     summary = f"{name} of {count(len(ended), 'trial')}; the best is {number(top.value or 0.0)}, of trial {top.number}."

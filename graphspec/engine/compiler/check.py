@@ -84,8 +84,7 @@ def check(
     if spec.draws and spec.weight_files:
         from graphspec.data.weights.plan import plan_weights
 
-        complete = not any(d.is_error for d in found)
-        lowered.initial, unfit = plan_weights(spec, lowered.graph, complete=complete)
+        lowered.initial, unfit = plan_weights(spec, lowered.graph, complete=not any(d.is_error for d in found))
         found += once(unfit)
     if not any(d.is_error for d in found) and not lowered.graph.learnt:
         found += checks.check_memory(spec, lowered)

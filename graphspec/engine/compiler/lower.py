@@ -474,8 +474,7 @@ def _cyclic_groups(after: Edges, names: set[str]) -> list[set[str]]:
     """Return the strongly connected components of ``names`` that contain a cycle."""
     import networkx as nx  # slow to import, and needed for wrong specs only
 
-    graph = nx.DiGraph((name, reader) for name in names for reader in after[name])
-    found = nx.strongly_connected_components(graph)
+    found = nx.strongly_connected_components(nx.DiGraph((name, reader) for name in names for reader in after[name]))
     return [group for group in found if len(group) > 1 or group <= set(after[next(iter(group))])]
 
 

@@ -309,8 +309,7 @@ class Binder:
     def __post_init__(self) -> None:
         graph, self.shapes, roots = self.graph, self.target.shapes, self.graph.roots()
         self.dtype = self.parameters.dtype
-        batch = next((int(s[0]) for s in self.shapes.values() if s), 1)
-        self.shard = self.target.shard or Shard.whole(batch)
+        self.shard = self.target.shard or Shard.whole(next((int(s[0]) for s in self.shapes.values() if s), 1))
         self._shared = shared_buffers(graph, self.shard) if self.shard.matrices else dict[str, Array]()
         self.ranges, self.requested = Ranges(id_ranges(graph)), set(self.target.input_grads)
         self.nodes = graph.needed(roots)

@@ -42,9 +42,7 @@ TOLERANCE = 0.01  # the largest part of f(x) − f(b) by which the sum of a row'
 MAX_STEPS = 4096  # the largest number of gradients of a row
 SPREAD = 0.02
 """The largest difference between two rules, as a part of the sum of a row's absolute attributions, with ``FINE_STEPS``."""
-FINE_STEPS = (
-    128  # the number of gradients after which only the sum law asks for more: of many pixels, some always differ
-)
+FINE_STEPS = 128  # gradients after which only the sum law asks for more: of many pixels, some always differ
 _NODES = 16  # of a Gauss-Legendre rule on one part of the path; a row begins with two parts
 _SMALL = 1e-4  # differences below this part of f(x) count as this large
 _SELECTOR = "explained"
@@ -121,8 +119,7 @@ class Integrator:
     def _rows_at_once(self) -> int:
         """Return how many points of a path one program computes: as many as fit into a part of the free memory."""
         shapes = {name: (1, *self._point_shape(name)) for name in self._graph.inputs}
-        nodes = self.cut.rest.needed(self.cut.rest.outputs.values())
-        known = infer_shapes(self.cut.rest, nodes, shapes)
+        known = infer_shapes(self.cut.rest, self.cut.rest.needed(self.cut.rest.outputs.values()), shapes)
         sizes = [math.prod(d for d in v.shape if isinstance(d, int)) for v in known.values() if v.kind == "op"]
         per_point = 8 * 3 * (sum(sizes) + 1)
         return int(min(2 * (_NODES + 2), max(1, free() // 4 // per_point)))

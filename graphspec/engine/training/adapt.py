@@ -126,8 +126,7 @@ def _at(node: NodeDecl, error: ShapeError) -> Diagnostic:
 
 def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
     """Raise GS309 if a node would learn from values that depend on weights or random numbers."""
-    needed = graph.needed(graph.trained_roots())
-    fixed = repeatable(needed)
+    fixed = repeatable(graph.needed(graph.trained_roots()))
     wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
     if wrong or not_computable(graph):
         text = "must learn from its input before training, but the input depends on weights or random numbers"

@@ -263,8 +263,7 @@ def calibration_rows(model: Session, given: Data | str | Path = None) -> Mapping
             "rows of them, `rows=x`, in Python"
         )
     indices = of_one_size(arrays.values(), indices)
-    chosen = generator(model.seed, "calibration").permutation(len(indices))[:CALIBRATION_ROWS]
-    order = indices[np.sort(chosen)]
+    order = indices[np.sort(generator(model.seed, "calibration").permutation(len(indices))[:CALIBRATION_ROWS])]
     types = {name: value.type for name, value in model.whole.inputs.items()}
     found = {name: np.array(arrays[name][order]) for name in types}
     dtypes = {name: object if t.is_string else numpy_dtype(t.dtype) for name, t in types.items()}
