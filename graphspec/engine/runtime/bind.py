@@ -273,15 +273,7 @@ def _large(call: Call) -> bool:
 
 @dataclass
 class Binder:
-    """Builds the arrays and calls of one program, node by node; its arguments are those of :func:`build_program`.
-
-    Attributes:
-        extra: bytes of arrays outside the two pools and the scratch memory.
-        touched: by name, the weights whose gradients this program keeps by rows; ``may_touch`` are those that may be.
-        differentiated: the names of the values whose gradients are computed.
-        requested: the names of the inputs whose gradients the caller requested.
-        has_rows: whether the batch axis of the graph's inputs has its name.
-    """
+    """Builds the arrays and calls of one program, node by node; its arguments are those of :func:`build_program`."""
 
     # What it builds, for nodes n0, n1, n2 and a loss:
     #
@@ -314,16 +306,17 @@ class Binder:
         self.ranges, self.requested = Ranges(id_ranges(graph)), set(self.target.input_grads)
         self.nodes = graph.needed(roots)
         self.types = infer_shapes(graph, self.nodes, self.shapes)
-        self.has_rows = any(has_rows(v.shape) for v in graph.inputs.values())
+        self.has_rows = any(has_rows(v.shape) for v in graph.inputs.values())  # the batch axis of inputs has its name
         results = [v for node in self.nodes for v in node.outputs]
         values = [self.types[v.name] for v in (*graph.inputs.values(), *results) if v.name in self.types]
         sizes = [math.prod(ints(v.shape)) * self.dtype_of(v.type).itemsize for v in values]
         largest = max(sizes, default=1)
-        self.touched = kept_by_rows(self.may_touch, self.nodes, self.types)
+        self.touched = kept_by_rows(self.may_touch, self.nodes, self.types)  # weights with gradients by rows
         self.pool, self.saved, self.scratch, self.extra = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest), 0
         self.arrays, self.gradients, self._zeros = dict[str, Array](), dict[str, Array](), dict[Any, Array]()
         self.calls, self.after, self._parts, self._chained = Calls(), Calls(), list[Part](), False
         self.spans: list[tuple[str, str, int, int]] = []
+        # The names of values whose gradients are computed; those of inputs that the caller wants are `requested`.
         self.differentiated = needed_gradients(graph, self.nodes, self.target.input_grads)
         self.backward_uses = backward_uses(self.nodes, self.differentiated, roots)
         self.last = last_uses(self.nodes, self.backward_uses)

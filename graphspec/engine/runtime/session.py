@@ -111,9 +111,8 @@ class Session:
     def install(self, adapted: Adapted) -> None:
         """Fill in what layers and heads have learnt, and create the weights with their now known shapes.
 
-        Raises:
-            SpecError: the network does not fit what was learnt.
-            ValueError: ``adapted`` does not belong to this spec.
+        Raises SpecError: the network does not fit what was learnt. ValueError: ``adapted`` does not belong to this
+        spec.
         """
         checked = check(self.spec, allow_outside=True, adapted=adapted, draws=self.spec.draws)
         (spec, lowered), self.adapted = checked.require(), adapted
@@ -148,10 +147,8 @@ class Session:
     def part(self, name: str) -> Dataset:
         """Return the ``train``, ``validation`` or ``test`` data of the spec, and read its file if necessary.
 
-        Raises:
-            UsageError: the spec has no file for this part.
-            SpecError: GS5, all problems of the file.
-            RunError: GS602, it does not fit into the free memory.
+        Raises UsageError: the spec has no file for this part. SpecError: GS5, all problems of the file. RunError:
+        GS602, it does not fit into the free memory.
         """
         if name in self.parts:
             return self.parts[name]
@@ -166,9 +163,8 @@ class Session:
     def prepared(self, arrays: Dataset) -> Dataset:
         """Return checked raw rows as the trained graph reads them: after the prelude, with class ids for labels.
 
-        Raises:
-            SpecError: GS511, a target is a class without training rows.
-            RunError: GS605, onnxruntime cannot compute a row; GS602, there is too little memory or disk space.
+        Raises SpecError: GS511, a target is a class without training rows. RunError: GS605, onnxruntime cannot compute
+        a row; GS602, there is too little memory or disk space.
         """
         self.require_adapted()
         arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
@@ -198,10 +194,8 @@ class Session:
     ) -> RunningMetrics:
         """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
 
-        Many batches are computed by several threads, which changes no bit.
-
-        Args:
-            between: called before each batch; what it raises ends the evaluation.
+        Many batches are computed by several threads, which changes no bit. ``between``: called before each batch; what
+        it raises ends the evaluation.
         """
         evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
         with self.access.reading():
@@ -238,9 +232,8 @@ class Session:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network on one batch in inference mode, and return copies of the heads' outputs.
 
-        Raises:
-            SpecError: GS5, an array cannot be converted to the input's dtype without loss, or has ids out of range. NaN is
-                allowed.
+        Raises SpecError: GS5, an array cannot be converted to the input's dtype without loss, or has ids out of range.
+        NaN is allowed.
         """
         return self._batch(batch_inputs(self.needed_inputs, feeds))
 
@@ -280,8 +273,7 @@ class Session:
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Write some or all weights.
 
-        Raises:
-            UsageError: an unknown name, a wrong shape, or values that are not numbers; nothing is written then.
+        Raises UsageError: an unknown name, a wrong shape, or values that are not numbers; nothing is written then.
         """
         self.require_adapted()
         weights = mapping("weights", weights, "a dict of arrays")

@@ -89,20 +89,19 @@ class TrainingSteps:
         """Use so many processes until :meth:`leave`. OSError: they or shared memory cannot be had; nothing has changed."""
         self._cache_programs()
         state, document = self.optimizer_state, self._document()
-        self.leader = LocalLeader(self.common, state, self._running, document, size, self._validation)
-        self._set_cache_aside()
+        self._follow(LocalLeader(self.common, state, self._running, document, size, self._validation))
 
     def join_ranks(self, ranks: Ranks, workers: int = 1) -> None:
         """Use the ranks of an MPI job, of ``workers`` processes each, from now on, until :meth:`leave`."""
         from graphspec.engine.parallel.ranks import RankLeader
 
         self._cache_programs()
-        self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks, workers)
-        self._set_cache_aside()
+        state, document = self.optimizer_state, self._document()
+        self._follow(RankLeader(self.common, state, self._running, document, ranks, workers))
 
-    def _set_cache_aside(self) -> None:
-        """The model's programs view this process's memory, not the shared one."""
-        self.own_cache, self.model.programs = self.model.programs, ProgramCache()
+    def _follow(self, leader: Leader) -> None:
+        """Set the model's programs aside: they view this process's memory, not the shared one."""
+        self.leader, self.own_cache, self.model.programs = leader, self.model.programs, ProgramCache()
 
     def _document(self) -> dict[str, Any]:
         """Return what another worker must know to build the network."""
@@ -182,13 +181,7 @@ _OTHER_LOAD = 1.25  # steps of an epoch that take longer than in the trial by th
 
 
 class AutoWorkers:
-    """The number of workers of one training.
-
-    Args:
-        alone: prepares the steps for one process, if that takes more than not to start others.
-        join: starts so many workers, or returns False if that is not possible.
-        most: the largest number of workers.
-    """
+    """The number of workers of a training, of which ``join`` starts ``most``, if it can; ``alone`` prepares for one."""
 
     def __init__(self, steps: TrainingSteps, alone: Callable[[], None], join: Callable[[int], bool], most: int) -> None:
         self._steps, self._train_alone, self._join, self._most = steps, alone, join, most
