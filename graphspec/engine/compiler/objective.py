@@ -124,19 +124,8 @@ TOTAL = "loss:loss"  # names of heads contain no colon
 """The name of the scalar that training minimises."""
 
 
-def loss_of(head: str) -> str:
-    """Return the name of a head's own loss."""
-    return f"loss:{head}_loss"
-
-
-def mask_of(head: str) -> str:
-    """Return the name of the mask of a head's values."""
-    return f"mask:{head}"
-
-
-def target_of(head: str) -> str:
-    """Return the name of the value with which a head compares, if that is computed by the network."""
-    return f"target:{head}"
+loss_of, mask_of, target_of = "loss:{}_loss".format, "mask:{}".format, "target:{}".format
+"""Names, by head: of its own loss, of its values' mask, and of what it compares with, if the network computes that."""
 
 
 def losses_of(objective: Objective) -> list[str]:

@@ -167,7 +167,8 @@ class MpiGroup:
         own, every, calls, (first, second) = self._buffers[key]
         for k, array in enumerate(arrays):
             np.copyto(own[k, ...], array)
-        self._ranks.finish(self._ranks.comm.Iallgather(_octets(own), _octets(every)))
+        octets = (array.reshape(-1).view(np.uint8) for array in (own, every))
+        self._ranks.finish(self._ranks.comm.Iallgather(*octets))
         for add, a, b, total in calls:
             add(a, b, total)
         for array in arrays:
@@ -175,10 +176,6 @@ class MpiGroup:
 
     def barrier(self) -> None:
         """Do nothing: there is no shared memory in which a rank could overtake another."""
-
-
-def _octets(array: Array) -> Array:
-    return array.reshape(-1).view(np.uint8)
 
 
 # Parts of vectors that all ranks of an MPI job send to each other in every step, in short messages.

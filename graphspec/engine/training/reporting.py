@@ -193,9 +193,15 @@ class EpochLog:
 
     def epoch(self, epoch: int, logs: Mapping[str, float], time: str = "") -> list[str]:
         """Return the lines to show at the end of an epoch, which counts from 0."""
-        self._compare(epoch, logs)
-        lines, self._pending = self._lines.lines(epoch + 1, logs, time, self._best if self._step > 1 else None), []
-        if not (self._events or self._is_shown(epoch + 1)):
+        nth, best = epoch + 1, self._best
+        key, larger = next((pair for pair in self._monitored if pair[0] in logs), ("", False))
+        value = logs.get(key, math.nan)
+        if math.isfinite(value) and (best is None or (value > best.value if larger else value < best.value)):
+            self._best = Best(key, nth, value)
+        lines, self._pending = self._lines.lines(nth, logs, time, self._best if self._step > 1 else None), []
+        regular = nth % self._step == 0 or nth in (self._first + 1, self._epochs)
+        dense = self._begins_dense and nth < self._step and is_round(nth)
+        if not (self._events or regular or dense):
             lines, self._pending = [], lines
         lines += [f"  {text}" for text in self._events]
         self._events = []
@@ -211,17 +217,6 @@ class EpochLog:
         """Return the lines of the last epoch unless they have been shown, at the end of the training."""
         lines, self._pending = self._pending, []
         return lines
-
-    def _is_shown(self, epoch: int) -> bool:
-        if epoch % self._step == 0 or epoch in (self._first + 1, self._epochs):
-            return True
-        return self._begins_dense and epoch < self._step and is_round(epoch)
-
-    def _compare(self, epoch: int, logs: Mapping[str, float]) -> None:
-        key, larger = next((pair for pair in self._monitored if pair[0] in logs), ("", False))
-        value, best = logs.get(key, math.nan), self._best
-        if math.isfinite(value) and (best is None or (value > best.value if larger else value < best.value)):
-            self._best = Best(key, epoch + 1, value)
 
 
 def step_for(epochs: int) -> int:
