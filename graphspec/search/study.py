@@ -55,12 +55,10 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """The name of its run directory."""
         return f"{self.number:04d}"
 
     @property
     def judged(self) -> bool:
-        """Whether it was trained to its end."""
         return self.state == "complete" and self.value is not None
 
     def write(self, folder: Path) -> None:

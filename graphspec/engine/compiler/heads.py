@@ -168,7 +168,6 @@ def _target(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPat
 
 
 def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
-    """Return the problems of a head without an output."""
     name, loss = f"head '{head.name}'", head.loss
     if head.wrong or None in head.layers:
         return []
@@ -194,7 +193,6 @@ def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]
 
 
 def _wrong_count(head: HeadDecl, loss: Loss) -> Problem:
-    """Return GS402 for a loss over another number of nodes."""
     least, most = loss.nodes
     kind, given = type(loss).__name__, len(head.layers)
     if most == 1:
@@ -222,7 +220,6 @@ def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
 
 
 def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]]:
-    """Return the problems of a head, each with its keys and its subject."""
     name = f"head '{head.name}'"
     if head.scale is not None and (refused := _scale(head, value)) is not None:
         return [(("scale",), name, refused)]

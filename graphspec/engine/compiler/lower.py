@@ -328,7 +328,6 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
 
 
 def _wrong_count(node: NodeDecl, layer: Layer, refs: Sequence[Ref]) -> tuple[str, str] | None:
-    """Return message and hint if a layer takes another number of inputs."""
     least, most = layer.arity
     got = len(refs) + len(node.written)
     if least <= got and (most is None or got <= most):

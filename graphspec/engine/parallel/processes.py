@@ -124,7 +124,6 @@ class Processes:
             raise RunError(Code.WORKER_DIED, text, "`workers: 1` trains in one process")
 
     def _lines(self, rank: int) -> list[str]:
-        """Return the last lines that a worker has written."""
         file = self._errors[rank - 1]
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - _MAX_ERROR_BYTES, 0))
@@ -220,7 +219,6 @@ class Team:
             self._compared = True
 
     def launch(self, epoch: int, batch: int, rate: Rate) -> None:
-        """Let the other workers start their shards of a step."""
         self.await_workers()
         if self._scattered:
             last = self._place.own(self._shards).stop - 1
@@ -236,7 +234,6 @@ class Team:
         self.member.signals.wait()
 
     def _started(self, maps: dict[str, Any]) -> dict[str, Any]:
-        """Return what the processes of this machine need besides the message."""
         more = {"shuffle": False, "total": len(self._loader.dataset)} if self._scattered else {}
         facts = {**installation(), **program(self._step)} if self._place.workers > 1 else {}
         return more | {"place": asdict(self._place), "maps": maps, "validation": self.sharing.same, "facts": facts}
@@ -290,7 +287,6 @@ class Leader:
         return self.member.bind(rows)
 
     def launch_step(self, epoch: int, batch: int) -> None:
-        """Let the other workers start their shard of a step."""
         self.team.launch(epoch, batch, self.state.rate)
 
     def finish_step(self, running: RunningMetrics | None) -> None:

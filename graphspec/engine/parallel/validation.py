@@ -170,7 +170,6 @@ class Validator:
     size: int
 
     def run(self) -> None:
-        """Compute batches until none is left, or rank 0 stops."""
         batches, evaluation, running = self._parts
         batches.compute(evaluation, running, lambda: None)
 

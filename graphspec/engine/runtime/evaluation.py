@@ -47,7 +47,6 @@ class Evaluation:
         self.loader.start(0)
 
     def borrow(self, batch: int) -> Loan:
-        """Lend the program for a batch of this size, for a ``with`` block."""
         shapes = self.loader.shapes(self.loader.rows(batch))
         bound = partial(build_program, self._graph, self._parameters, Target(shapes), seed=self._seed)
         return self._programs.borrow(("evaluate", self._counted, *sorted(shapes.items())), bound)

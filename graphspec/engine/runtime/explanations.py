@@ -487,7 +487,6 @@ class _Mapping:
         return next((v for v in texts if isinstance(v.shape[1], str)), None)
 
     def _vectorizer(self, leaf: Leaf) -> TextVectorization | None:
-        """Return the layer that makes a text into a vector with one element per word."""
         layer = self._layer(leaf.value)
         if isinstance(layer, TextVectorization) and layer.output_mode != "int" and len(leaf.sources) == 1:
             return layer

@@ -210,7 +210,6 @@ class OptimizerState:
         return arrays
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of :meth:`arrays`."""
         params, slots = [segment.param for segment in self.segments], self.optimizer.slots()
         shapes = {f"slot/{slot}/{param.name}": param.shape for param in params for slot in slots}
         return shapes | {f"slot/{own.name}": own.shape for own in own_slots(self.optimizer, self.segments)}
@@ -290,7 +289,6 @@ class Partition:
     batch: int = 0  # the number of rows of the largest batch
 
     def layout(self, dtype: Any) -> dict[str, tuple[Any, Any]]:
-        """Return the shapes and dtypes of the arrays that the workers share for sharded kernels."""
         arrays: dict[str, tuple[Any, Any]] = {}
         for name, segment in self.matrices.items():
             widths = zip(_SHARED, segment.param.stored_shape * 2, strict=True)

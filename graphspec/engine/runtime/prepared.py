@@ -52,10 +52,8 @@ Progress = Callable[[int, int], None]  # called with the number of prepared rows
 def prepare_rows(prelude: Prelude, data: Dataset, names: list[str], cache: Path | None, progress: Progress) -> Dataset:
     """Return the dataset with the inputs ``names`` of the trained graph: results of the prelude, and inputs as they are.
 
-    Integers are kept in the smallest dtype for their range. All rows are computed, also those that were not chosen.
-
-    ``cache``: the folder of the cache; None to keep the results in memory. Raises RunError: GS605, a row cannot be
-    computed; GS602, there is too little memory or disk space.
+    Integers are kept in the smallest dtype for their range. All rows are computed, also those that were not chosen; without
+    a ``cache``, in memory. RunError: GS605, a row cannot be computed; GS602, there is too little memory or disk space.
     """
     feeds = {name: data.inputs[name] for name in prelude.graph.inputs}
     as_they_are = {name: data.inputs[name] for name in names if name in data.inputs}

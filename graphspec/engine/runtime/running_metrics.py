@@ -93,12 +93,10 @@ class RunningMetrics:
         return sum(entry.state.counters.size for entry in self._metrics)
 
     def count_in(self, vector: Array) -> None:
-        """Store the counters in ``vector``, for other workers to read."""
         for entry, view in zip(self._metrics, self.views(vector), strict=True):
             entry.state.counters = view
 
     def include(self, views: Sequence[Array]) -> None:
-        """Add the counters (:meth:`views`) of another worker."""
         for entry, counters in zip(self._metrics, views, strict=True):
             entry.state.counters += counters
 
@@ -113,7 +111,6 @@ class RunningMetrics:
         return all(type(entry.state).update is MetricState.update for entry in self._metrics)
 
     def store(self, vector: Array) -> None:
-        """Write all totals to a float64 vector."""
         vector[: len(self._sums)] = list(self._sums.values())
         for entry, view in zip(self._metrics, self.views(vector[len(self._sums) :]), strict=True):
             view[...] = entry.state.counters
@@ -224,7 +221,6 @@ class HeadCounts:
         return tuple(head.name for head, _ in self._heads)
 
     def states(self) -> list[tuple[str, MetricState]]:
-        """Return the counters, each with the name of its head."""
         return [(head.name, state) for head, states in self._heads for state in states]
 
     def found(self) -> list[ClassCounts | NumberErrors]:

@@ -64,7 +64,6 @@ class TrainingSteps:
         return rows, program
 
     def finish(self, running: RunningMetrics | None = None) -> None:
-        """End the step that :meth:`compute` started, and add the other workers' metric counters to ``running``."""
         if self.leader is not None:
             self.leader.finish_step(running)
 

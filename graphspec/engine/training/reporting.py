@@ -208,7 +208,6 @@ class EpochLog:
         return lines
 
     def event(self, text: str) -> None:
-        """Show the current epoch, with what has happened in it."""
         self._shown_events += 1
         if self._shown_events <= _EVENTS:
             self._events.append(text)
@@ -329,7 +328,6 @@ class HistoryText:
         return "{" + ("," if before else ", ").join(entries) + (after if entries else "") + "}"
 
     def csv(self) -> str:
-        """Return a table: one row per epoch, counted from 1."""
         return _row("epoch", *self._values) + "".join(self._rows)
 
 
@@ -463,7 +461,6 @@ class Timer:
         self._since, self._waited = time.monotonic(), waited()
 
     def stepped(self, alone: bool) -> None:
-        """Note that the steps of the epoch have ended; ``alone`` is whether there are no other workers."""
         self._steps = self._passed()
         if alone:
             self.alone, self.waiting = self.alone + self._steps, self.waiting + waited() - self._waited
