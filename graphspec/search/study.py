@@ -179,10 +179,9 @@ def _quiet() -> Iterator[None]:
 
 
 class Study:
-    """The trials of a search, with values from Optuna.
+    """The trials of a search, with values from Optuna, kept in the database ``url``, or in a journal in the folder.
 
-    ``url``: the database of the study; None for a journal in the search's folder. Raises UsageError: Optuna is missing,
-    the database cannot be used, or the folder contains something else than this search.
+    Raises UsageError: Optuna or the database cannot be used, or the folder contains something else than this search.
     """
 
     def __init__(self, plan: Plan, url: str | None = None) -> None:
@@ -262,11 +261,9 @@ class Study:
         return [found[number] for number in sorted(found)]
 
     def _foreign(self, frozen: Any) -> Trial:
-        params: Params = dict(frozen.params)
-        try:
+        params, sets = dict(frozen.params), list[str]()
+        with suppress(KeyError):  # another process is choosing its values
             sets = sets_of(self.plan.search, params)
-        except KeyError:  # another process is choosing its values
-            sets = []
         return Trial(
             number=frozen.number + 1,
             params=params,

@@ -99,7 +99,6 @@ def class_ids(loss: Loss, y_pred: Value) -> Range | None:
 
 
 _SHOWN_CLASSES = 6  # in a message
-
 KeyPath = tuple[str | int, ...]  # keys and indices from a head, or from `training`, to a value below it
 
 

@@ -407,7 +407,6 @@ def locate_key(node: NodeDecl, key: str | None) -> tuple[Mark, str]:
 
 # Link: order the nodes topologically, and find cycles and unused nodes.
 Edges = dict[str, list[str]]
-
 _MAX_LISTED = 12  # at most this many nodes of a cycle are listed in a diagnostic
 
 

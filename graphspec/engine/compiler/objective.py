@@ -122,8 +122,6 @@ def penalties(graph: Graph) -> list[Value]:
 # The fetches of a training or evaluation step, by name: losses, heads with metrics, and the masks of these heads.
 TOTAL = "loss:loss"  # names of heads contain no colon
 """The name of the scalar that training minimises."""
-
-
 loss_of, mask_of, target_of = "loss:{}_loss".format, "mask:{}".format, "target:{}".format
 """Names, by head: of its own loss, of its values' mask, and of what it compares with, if the network computes that."""
 

@@ -45,7 +45,6 @@ _CHUNK_BYTES = 1 << 28  # of the values of one run of networks in the prelude
 _HIDDEN = 16  # values inside a network for each one that enters or leaves it
 _LARGEST_INDEX = 1 << 24  # bytes
 _INTEGERS = ("uint8", "int16", "int32")
-
 Progress = Callable[[int, int], None]  # called with the number of prepared rows and of all rows
 
 

@@ -19,7 +19,6 @@ from graphspec.language.tree import MAX_DEPTH
 RESTORE = "restore it, or start again with --overwrite"
 _MAX_FILE_BYTES = 4 * MAX_BYTES  # the indented JSON of a spec is longer than its source
 _MAX_NAME = 80  # characters of a name in a message
-
 R = TypeVar("R", bound="Record")
 Step = Annotated[int, Field(ge=0, lt=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 _NUMBER_ROWS = 65536  # the same for data without texts, at most
 _NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS have more
-
-
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from graphspec.vocabulary.callbacks import CallbackState
 
 FORMAT = 1
-
 Shapes = Mapping[str, tuple[int, ...]]
 
 

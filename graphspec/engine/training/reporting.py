@@ -167,7 +167,6 @@ def short_number(value: float, size: int) -> str:
 # Which epochs of a training get a line: all of a short one, about 25 of a long one, and those with an event.
 _LINES = 20  # of a long training, besides its first epochs
 _EVENTS = 20  # that are shown
-
 Monitored = Sequence[tuple[str, bool]]
 """Names of values that decide which epoch is best, the first that is logged; True if larger values are better."""
 BY_LOSS: Monitored = (("val_loss", False),)
