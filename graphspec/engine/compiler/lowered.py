@@ -19,11 +19,7 @@ _SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences
 
 @dataclass
 class Lowered:
-    """A lowered spec.
-
-    ``outputs``: the outputs of every node, or None if they are unknown because of an error. ``initial``: what files of
-    initial weights give; empty if the weights exist already.
-    """
+    """A lowered spec; ``outputs`` of nodes are None if an error hides them; ``initial``: what files of weights give."""
 
     graph: Graph
     outputs: dict[str, tuple[Value, ...] | None] = field(default_factory=dict)

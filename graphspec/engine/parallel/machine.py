@@ -353,8 +353,7 @@ class Member:
     def bind(self, rows: int, send: Call | None = None) -> Program:
         """Bind a program that ends when all workers have their gradients; its losses are summed over all workers.
 
-        ``send`` starts sending the gradient to the other ranks: a rank of one worker does so before the losses are summed,
-        and both take one latency.
+        A rank of one worker sends its gradient by ``send`` before the losses are summed: both take one latency.
         """
         program = self._shards.bind(self._step, rows, self._matrices)
         if self._alone and send is not None:

@@ -56,11 +56,9 @@ class Processes:
         self._errors: list[IO[bytes]] = []
 
     def start(self, memory: Memory, message: dict[str, Any]) -> Signals:
-        """Start the processes, and return rank 0's signals.
+        """Start the processes, each with a line of JSON on its standard input, and return rank 0's signals.
 
-        Each process gets one line of JSON on its standard input, and ends when that is closed.
-
-        Raises OSError: a process cannot be started; :meth:`close` ends the others.
+        A process ends when its input is closed. Raises OSError: one cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         environment |= {"PYTHONIOENCODING": "utf-8", compiled.KERNELS: compiled.mode()}
@@ -105,11 +103,7 @@ class Processes:
         return Spin(memory.arrays["signals"], 0, self.size, self.check)
 
     def check(self) -> None:
-        """Check that all processes are running.
-
-        Raises SpecError: GS5, a worker found an error in the data. RunError: GS604, a worker died; GS606, it computes
-        something else.
-        """
+        """Raise if a process has ended: SpecError (GS5: the data), GS606 (it computes something else), GS604 (it died)."""
         for rank, process in enumerate(self.started, 1):
             if (code := process.poll()) is None:
                 continue

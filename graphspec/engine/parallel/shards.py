@@ -233,11 +233,9 @@ class Replica:
 
 
 def message_of(step: Step, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what rank 0 sends to every worker, plain JSON.
+    """Return what rank 0 sends to every worker, plain JSON; ``document``: the spec, what it has learnt, and its folder.
 
-    ``document``: ``document``, the spec with absolute paths of data files, ``adapted``, what it has learnt, or None,
-    and ``folder``, the folder of the spec. Raises OSError: a plugin is the running script, which a worker would run
-    again.
+    Raises OSError: a plugin is the running script, which a worker would run again.
     """
     modules = list(dict.fromkeys(m for registry in REGISTRIES.values() for m in registry.plugins()))
     if "__main__" in modules:

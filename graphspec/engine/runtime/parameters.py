@@ -78,11 +78,7 @@ class Parameters:
         return None
 
     def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
-        """Write weights, passed by name in Keras's layout.
-
-        Raises KeyError: no weight has this name. ValueError: a wrong shape, or values that the parameters' dtype cannot
-        represent; nothing is written then.
-        """
+        """Write weights by name, in Keras's layout, or none: KeyError, an unknown name; ValueError, another shape or dtype."""
         arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
         for name, array in arrays.items():
             if array.shape != (shape := self.params[name].shape):

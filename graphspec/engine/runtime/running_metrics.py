@@ -43,11 +43,10 @@ class _Entry:
 
 
 class RunningMetrics:
-    """The totals of losses and metrics in one pass over the data.
+    """The totals of losses and metrics in one pass over the data, by Keras's keys.
 
-    Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
-    with several values has ``f1_score_0``, ``f1_score_1``, … What ``heads`` counts besides is in no result but there;
-    ``tables`` is whether to count metrics that are tables, too.
+    ``loss``, with several heads ``<head>_loss``, ``accuracy`` or ``<head>_accuracy``; of several values ``f1_score_0``, …
+    What ``heads`` counts is only there; ``tables``: whether to count metrics that are tables.
     """
 
     def __init__(self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True) -> None:

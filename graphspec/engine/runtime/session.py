@@ -194,8 +194,7 @@ class Session:
     ) -> RunningMetrics:
         """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
 
-        Many batches are computed by several threads, which changes no bit. ``between``: called before each batch; what
-        it raises ends the evaluation.
+        Threads compute many batches, which changes no bit; ``between`` is called before each: what it raises ends this.
         """
         evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
         with self.access.reading():

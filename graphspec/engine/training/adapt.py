@@ -41,11 +41,9 @@ _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are n
 
 
 def adapt(spec: Spec, data: Dataset, progress: Progress = lambda rows, total: None) -> Adapted:
-    """Return what the layers and heads of a spec learn from ``data``, the training rows.
+    """Return what layers and heads learn from the training rows; ``progress`` gets the rows done in a pass, and all.
 
-    ``progress``: called with the number of rows that were read in a pass, and of all rows. Raises SpecError: a layer
-    has nothing to learn from, or the spec does not fit what was learnt. RunError: GS605, onnxruntime cannot compute a
-    row.
+    Raises SpecError: a layer has nothing to learn from, or the spec does not fit it. RunError: GS605, a row fails.
     """
     adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data))
     while True:

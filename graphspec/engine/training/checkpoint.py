@@ -70,10 +70,9 @@ def _with(text: str, key: str, value: str) -> str:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Array], *, state: str | None = None, **header: Any) -> None:
-    """Write a safetensors file atomically, with ``header`` and checksums in its metadata (:class:`Header`).
+    """Write a safetensors file atomically, with ``header``, the text ``state`` and checksums in its metadata.
 
-    The metadata has one entry, since safetensors writes several entries in no fixed order: equal runs write equal
-    files. ``state``: the text of the header's ``state``, as ``json.dumps`` would write it.
+    The metadata has one entry, since safetensors writes several in no fixed order: equal runs write equal files.
     """
     from safetensors.numpy import save
 

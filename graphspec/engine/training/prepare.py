@@ -229,8 +229,7 @@ CALIBRATION_ROWS = 256
 def held_out_rows(model: Session, given: Any = None) -> tuple[Dataset, str]:
     """Return checked raw rows with targets, and what they are: those given, else test rows, else validation rows.
 
-    ``given``: ``(x, y)`` or ``(x, y, sample_weight)``. Raises UsageError: the spec has neither test nor validation
-    data, or ``given`` is something else. SpecError: GS5, the rows do not fit.
+    Raises UsageError: the spec names none, or ``given`` is no ``(x, y[, sample_weight])``. SpecError: GS5, they do not fit.
     """
     if given is not None:
         if not isinstance(given, list | tuple) or len(given) not in (2, 3):

@@ -116,12 +116,7 @@ def _write_json(path: Path, value: Mapping[str, Any], *, ensure_ascii: bool = Tr
 
 
 def read_adapted(directory: Path) -> Adapted | None:
-    """Return what the network of a run has learnt before its first step; None if it learns nothing.
-
-    It comes from ``adapted.json``, else from the checkpoint, which contains the same record.
-
-    Raises RunError: GS603, a file is damaged.
-    """
+    """Return what a run's network has learnt, by its file or the checkpoint; None if nothing. GS603 (RunError): damaged."""
     path, checkpoint = directory / ADAPTED, directory / "checkpoint.safetensors"
     if path.exists():
         try:
@@ -247,9 +242,8 @@ def refuse_other_spec(model: Session, directory: Path) -> None:
 def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoint:
     """Return the checkpoint to resume from by ``ranks`` ranks; set ``model.workers`` to the run's number of workers.
 
-    Raises UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are
-    fewer cores than workers, or another number of ranks; or compiled kernels that change the bits are others. RunError:
-    GS603, the checkpoint is missing or damaged.
+    Raises UsageError: the spec, its data, kernels that change bits or, without ``shards``, ranks or cores are too different.
+    RunError: GS603, the checkpoint is missing or damaged.
     """
     from graphspec.engine.training.choose_workers import refuse_other_ranks, refuse_too_few_cores, workers_per_rank
 
@@ -412,9 +406,7 @@ def best_epoch(history: Mapping[str, list[float]]) -> int | None:
 def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
     """Compare the weights of two runs: ``{compared, different, names, largest}``; None if a run has none.
 
-    Arrays of different shapes, and arrays that only one run has, are left out: the networks differ there.
-
-    Raises RunError: GS603, a file is damaged.
+    Arrays that only one has, or in another shape, are left out: the networks differ. GS603 (RunError): a file is damaged.
     """
     import numpy as np
     from safetensors import SafetensorError, safe_open
@@ -440,12 +432,9 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
 
 
 def result_differences(old: Path, new: Path) -> dict[str, Any]:
-    """Compare the results of two runs: ``{epochs, best, final}``.
+    """Compare two runs: ``{epochs, best, final}``. GS603 (RunError): a history is damaged.
 
-    ``best`` are the best epochs (:func:`best_epoch`) with the compared loss, ``final`` all losses and metrics of the last
-    epochs, each with the difference if both runs have it.
-
-    Raises RunError: GS603, a history is damaged.
+    ``best``: the best epochs (:func:`best_epoch`); ``final``: the last losses and metrics, with their differences.
     """
     a, b = history_of(old), history_of(new)
     final = []

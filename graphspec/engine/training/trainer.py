@@ -59,11 +59,7 @@ class Plan:
 
 
 class Trainer:
-    """One call of ``fit``, and the ``run`` object of callbacks.
-
-    ``outputs`` are the paths that callbacks may write to. At the end of every epoch, a checkpoint is written to its
-    ``directory``, if any.
-    """
+    """One call of ``fit``, and callbacks' ``run``; after epochs it writes checkpoints to the directory of ``outputs``."""
 
     def __init__(self, model: Session, plan: Plan, observer: Observer, outputs: Outputs) -> None:
         self.model, self.optimizer_state, self.observer, self.outputs = model, model.optimizer_state, observer, outputs
@@ -295,10 +291,9 @@ class Trainer:
         return run_directory.belongs(self.model.document(), self.model.adapted)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Restore the state of a checkpoint; the run then ends with the same bits as an uninterrupted one.
+        """Restore a checkpoint; the run then ends with the same bits as an uninterrupted one.
 
-        Raises UsageError: the checkpoint belongs to a saved model. RunError: GS603, the checkpoint does not match this
-        run.
+        Raises UsageError: the checkpoint belongs to a saved model. RunError: GS603, it does not match this run.
         """
         saved, arrays = checkpoint.progress(), checkpoint.arrays
         if saved.totals is None or saved.history is None or saved.callbacks is None:
