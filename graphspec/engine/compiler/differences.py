@@ -301,10 +301,8 @@ class _Comparison:
         def compare(before: HeadDecl, after: HeadDecl) -> list[Change]:
             return changes(_head(before) | _nodes(before, self._names), _head(after))
 
-        found = _paired(old, new, pairs, compare, _told_of)
-        found = [
-            replace(d, change=CHANGED) if d.change == RENAMED else d for d in found
-        ]  # the name is that of its node
+        found = _paired(old, new, pairs, compare, _told_of)  # a head is not renamed: its node is
+        found = [replace(d, change=CHANGED) if d.change == RENAMED else d for d in found]
         return [d for d in found if d.change != CHANGED or d.changes]
 
     def _shapes(self, name: str) -> tuple[str, str] | None:
@@ -315,12 +313,10 @@ class _Comparison:
 
 def _costs(side: Network) -> dict[str, int | None]:
     """Return the numbers of a network; None if they are still to be learnt."""
-    total = None if side.lowered.graph.learnt else cost(side.spec, side.lowered, 1).total()
-    return {
-        "parameters": None if total is None else total.trainable + total.frozen,
-        "trainable": None if total is None else total.trainable,
-        "multiply_adds": None if total is None else total.multiply_adds,
-    }
+    if side.lowered.graph.learnt:
+        return dict.fromkeys(("parameters", "trainable", "multiply_adds"))
+    n = cost(side.spec, side.lowered, 1).total()
+    return {"parameters": n.trainable + n.frozen, "trainable": n.trainable, "multiply_adds": n.multiply_adds}
 
 
 def _shape(lowered: Lowered, name: str) -> str:

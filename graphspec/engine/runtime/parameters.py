@@ -78,7 +78,7 @@ class Parameters:
         return None
 
     def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
-        """Write weights by name, in Keras's layout, or none: KeyError, an unknown name; ValueError, another shape or dtype."""
+        """Write weights by name, in Keras's layout, or none: KeyError, an unknown name; ValueError, a wrong array."""
         arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
         for name, array in arrays.items():
             if array.shape != (shape := self.params[name].shape):
