@@ -258,12 +258,6 @@ class Exchange:
         self._scatter = Pieces(ranks, _GRADIENTS, gradients, list(self._received))
         self._gather = Pieces(ranks, _WEIGHTS, [weights[self._part]] * ranks.size, [weights[part] for part in parts])
 
-    @property
-    def counters_of_others(self) -> list[Array]:
-        """On rank 0, where :meth:`wait` writes the counters of each shard except for the first."""
-        shards = len(self._counted)
-        return [part for counters in self.gathered for part in np.split(counters[:-1], shards)][1:]
-
     def bind(self, rows: int) -> Program:
         """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks."""
         return self.team.member.bind(rows, (self._scatter.start,))
@@ -373,8 +367,9 @@ class RankLeader(Leader):
         ranks.busy = True
         shapes = {name: (array.shape, array.dtype) for name, array in optimizer_state.slots.items()}
         self.exchange = Exchange(ranks, step, running, workers, message, shapes)
-        others, update = self.exchange.counters_of_others, self.exchange.update
-        super().__init__(self.exchange.team, optimizer_state, running, others, update, self._collect)
+        shards, team = len(self.exchange.team.member.counters), self.exchange.team
+        counted = [part for counters in self.exchange.gathered for part in np.split(counters[:-1], shards)]
+        super().__init__(team, optimizer_state, running, counted[1:], self.exchange.update, self._collect)
         self._renew()
         ranks.busy = False
 
