@@ -83,22 +83,19 @@ def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sect
     plot = Plot(across, up, "trial", name, summary, width=680.0)
     sign = -1 if plan.goal == "max" else 1
     steps: list[tuple[float, float]] = []
-    lowest = math.inf
     for trial in sorted(best, key=lambda t: t.number):
-        if sign * (trial.value or 0.0) < lowest:
-            if steps:
-                steps.append((trial.number, steps[-1][1]))
-            lowest = sign * (trial.value or 0.0)
-            steps.append((trial.number, trial.value or 0.0))
+        value, before = trial.value or 0.0, [y for _, y in steps[-1:]]
+        if not before or sign * value < sign * before[0]:
+            steps += [(trial.number, y) for y in (*before, value)]
     steps.append((max(t.number for t in trials), steps[-1][1]))
     plot.line([(x, _clipped(y, up)) for x, y in steps], "b")
     for kind, state in (("soft", "pruned"), ("a", "complete")):
         dots = [t for t in ended if t.state == state]
+        points = [(t.number, _clipped(t.value or 0.0, up)) for t in dots]
         if len(dots) > _ROWS:
-            plot.many([(t.number, _clipped(t.value or 0.0, up)) for t in dots])
+            plot.many(points)
         else:
-            tips = [_tip(t) for t in dots]
-            plot.dots([(t.number, _clipped(t.value or 0.0, up)) for t in dots], tips, kind)
+            plot.dots(points, [_tip(t) for t in dots], kind)
     keys = [("line a", "trials"), ("line b", "the best so far")]
     keys += [("line soft", "pruned: the value at which they ended")] if any(t.state == "pruned" for t in ended) else []
     return Section("history", "Objective", [Figure("The objective of each trial", plot.drawing(), [Legend(keys)])])

@@ -70,9 +70,12 @@ def _causes(evidence: Evidence) -> Iterator[str]:
         return
     for head, labels in evidence.unseen.items():
         few = ", ".join(f"'{label}'" for label in labels[:5]) + (", …" if len(labels) > 5 else "")
+        fix = f"set `stratify: {head}` for the split, or " if evidence.split == "random" else ""
+        if evidence.split == "last":
+            fix = f"if the order of the rows does not matter, split at random, with `stratify: {head}`; else "
         yield (
             f"validation rows have classes of '{head}' that no training row has ({few}), which cannot be learnt: "
-            f"{_fixes(head)[evidence.split]}add training rows"
+            f"{fix}add training rows"
         )
     yield from _unscaled(evidence, losses)
     yield from _one_class(evidence)
@@ -87,15 +90,6 @@ def _causes(evidence: Evidence) -> Iterator[str]:
         names = " and ".join(f"'{name}'" for name in evidence.only_in_training[:2])
         changes = "changes" if len(evidence.only_in_training) == 1 else "change"
         yield f"the loss is above val_loss since {names} {changes} values in training only: this is normal"
-
-
-def _fixes(head: str) -> Mapping[str | None, str]:
-    """Return what to do about unseen classes besides adding rows, by the way in which validation rows are chosen."""
-    return {
-        "random": f"set `stratify: {head}` for the split, or ",
-        "last": f"if the order of the rows does not matter, split at random, with `stratify: {head}`; else ",
-        None: "",
-    }
 
 
 def _unscaled(evidence: Evidence, losses: Sequence[float]) -> Iterator[str]:

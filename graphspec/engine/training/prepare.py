@@ -152,12 +152,8 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
 
 def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     """Return training rows and validation rows as they were read."""
-    validation, arrays, fraction = None, data.validation_data, data.validation_split
-    if arrays is not None:
-        if not isinstance(arrays, list | tuple) or len(arrays) not in (2, 3):
-            raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", arrays)
-        validation = user_arrays(model.needed, *arrays)
-    source = model.spec.data.get("validation")
+    validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
+    source, fraction = model.spec.data.get("validation"), data.validation_split
     stratify, in_order = None, False
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
@@ -175,6 +171,12 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
         train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
     return train, validation
+
+
+def _with_targets(model: Session, rows: Any) -> Dataset:
+    if not isinstance(rows, list | tuple) or len(rows) not in (2, 3):
+        raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", rows)
+    return user_arrays(model.needed, *rows)
 
 
 def _split(rows: Dataset, share: float, seed: int, stratify: str | None, *, in_order: bool) -> tuple[Dataset, Dataset]:
@@ -232,9 +234,7 @@ def held_out_rows(model: Session, given: Any = None) -> tuple[Dataset, str]:
     Raises UsageError: the spec names none, or ``given`` is no ``(x, y[, sample_weight])``. SpecError: GS5, they do not fit.
     """
     if given is not None:
-        if not isinstance(given, list | tuple) or len(given) not in (2, 3):
-            raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", given)
-        return user_arrays(model.needed, *given), "rows given"
+        return _with_targets(model, given), "rows given"
     for part in ("test", "validation"):
         if part in model.spec.data:
             return part_rows(model, part), f"{part} rows"
