@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 from graphspec.base.errors import ShapeError
 from graphspec.engine.compiler.lowered import Lowered, owner_of
@@ -12,9 +11,7 @@ from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.memory_estimate import needs_memory
 from graphspec.graph.ops import operator
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
+from graphspec.language.declarations import Spec
 
 _LENGTHS = (16, 64, 256, 1024, 4096)
 """Candidate sizes for axes that vary. The smallest that the network accepts is assumed."""

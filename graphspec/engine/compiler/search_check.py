@@ -9,20 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, UsageError, did_you_mean
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.heads import log_keys
+from graphspec.language.declarations import Spec
 from graphspec.language.override import replaced
 from graphspec.language.parse import parse_tree
 from graphspec.language.search_space import Range, Search, Setting, probes
 from graphspec.language.tree import Tree, describe, format_names
 from graphspec.vocabulary.callbacks.monitors import direction
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
 
 
 def goal_of(search: Search) -> Literal["max", "min"]:

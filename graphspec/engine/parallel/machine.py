@@ -1,7 +1,4 @@
-"""The workers of one machine: where each is, how they add arrays in shared memory, and each one's part of every step.
-
-For one process without others: :class:`graphspec.graph.kernels.group.LocalGroup`.
-"""
+"""The workers of one machine: where each is, how they add arrays in shared memory, and each one's part of every step."""
 
 from __future__ import annotations
 
@@ -17,23 +14,21 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
 from graphspec.engine.parallel.shards import ShardGroup, Shards, Step, Workers
+from graphspec.engine.runtime.parameters import Partition
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.kernels.context import Group
 from graphspec.graph.optimizers import Rate, Vectors
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Call, Calls
-    from graphspec.engine.runtime.parameters import Partition
-    from graphspec.engine.runtime.program import Program
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.graph.kernels.context import Group
-    from graphspec.graph.optimizers.vectors import Lookup
+from graphspec.graph.optimizers.vectors import Lookup
 
 # Shared memory: named arrays in one block that has no name in the file system and is freed with its last user.
 Shape = Sequence[int]
@@ -252,7 +247,6 @@ class ProcessGroup:
 
     Sums use the two halves of ``scratch`` alternately. So one barrier per sum is enough: before a worker writes to a half
     again, all workers have passed the barrier of the other half, and have finished reading this one.
-
     ``scratch`` is shared, uint8, ``(2, shards, SCRATCH)``, with a whole number of shards per worker. Within an MPI job there
     is one more row, for the sum over all ranks, and the first worker of each rank exchanges the sums with ``between``.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -140,8 +141,6 @@ class Processes:
 def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
-    import signal
-
     try:
         name = signal.Signals(-code).name
     except ValueError:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -32,12 +32,10 @@ from graphspec.engine.parallel.machine import Place, pause
 from graphspec.engine.parallel.processes import Leader, Team
 from graphspec.engine.parallel.shards import Follower, Step, message_of, step_of
 from graphspec.engine.runtime.parameters import OptimizerState, own_slots
+from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.program import Program
-    from graphspec.graph.ir.graph import Array
 
 # The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
 _TESTS = 200  # tests of a request, of a microsecond or so each, before a waiting rank yields its core

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -31,15 +31,13 @@ from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Array, Graph, Segment
 from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
+from graphspec.graph.optimizers import Optimizer
+from graphspec.graph.optimizers.vectors import Lookup
 from graphspec.graph.passes import FOR_PRODUCTS, prepare
 from graphspec.graph.passes.for_program import wide_kernels
 from graphspec.graph.target import Target
+from graphspec.language.declarations import Spec
 from graphspec.language.explain import REGISTRIES
-
-if TYPE_CHECKING:
-    from graphspec.graph.optimizers import Optimizer
-    from graphspec.graph.optimizers.vectors import Lookup
-    from graphspec.language.declarations import Spec
 
 
 class Workers(Protocol):

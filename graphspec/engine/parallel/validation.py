@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,6 @@ from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from graphspec.engine.parallel.machine import Signals
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array

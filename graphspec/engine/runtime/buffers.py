@@ -8,21 +8,19 @@ import sys
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.base.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
 from graphspec.graph.analysis import lookups
+from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Node, Segment, Value
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS
+from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.vectors import Lookup
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.dims import Shape
-    from graphspec.graph.optimizers import Optimizer
 
 _MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap
 _MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations

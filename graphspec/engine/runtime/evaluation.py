@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
@@ -17,8 +18,6 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.engine.runtime.program import Loan, Program, ProgramCache
     from graphspec.engine.runtime.running_metrics import RunningMetrics

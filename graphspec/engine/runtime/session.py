@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
@@ -22,6 +23,7 @@ from graphspec.data.targets import with_class_ids
 from graphspec.data.weights.plan import FilePlan, InitialWeights
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.compiler.training_checks import refuse_memory
@@ -36,12 +38,7 @@ from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.graph.target import Target
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import Spec
+from graphspec.language.declarations import Spec
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +22,7 @@ from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short
 from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.ir.graph import Array
-
-if TYPE_CHECKING:
-    from graphspec.vocabulary.callbacks import CallbackState
+from graphspec.vocabulary.callbacks import CallbackState
 
 FORMAT = 1
 Shapes = Mapping[str, tuple[int, ...]]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import ConfigDict, Field
 
@@ -23,10 +23,8 @@ from graphspec.base.files import write_atomic
 from graphspec.base.text import display_width, number, percent, printable, shorten_middle, terminal_width
 from graphspec.engine.runtime.records import Record, check, read_json
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.vocabulary.callbacks import Callback
 from graphspec.vocabulary.callbacks.base import TIMING
-
-if TYPE_CHECKING:
-    from graphspec.vocabulary.callbacks import Callback
 
 _VAL = "val_"
 _WIDE, _COMPACT = 9, 6  # characters of a value at most
@@ -261,8 +259,7 @@ class Observer:
         """End the training, even after an error."""
 
 
-class Silent(Observer):
-    """An observer that shows nothing."""
+Silent = Observer  # which shows nothing
 
 
 class Lines(Observer):
