@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 
 class Evaluation:
-    """The batches of prepared rows, in their order.
-
-    A batch has the same bits in every process with one BLAS thread.
-    """
+    """The batches of prepared rows, in their order: each has the same bits in every process with one BLAS thread."""
 
     def __init__(
         self,

@@ -431,10 +431,7 @@ def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
 
 
 class Timer:
-    """Measures a training, and writes what it has measured.
-
-    ``alone`` and ``waiting`` are the seconds of steps without other workers, and how long they waited for a core.
-    """
+    """Measures a training: ``alone``, the seconds of steps without other workers, and ``waiting``, those without a core."""
 
     def __init__(self, rows: int, validation_rows: int) -> None:
         self.times = Times(rows=rows, validation_rows=validation_rows)

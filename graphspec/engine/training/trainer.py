@@ -45,11 +45,7 @@ class _ValidationStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """The work of one call of ``fit``.
-
-    ``total``: the number of epochs at the end, counted over all trainings of the model: a resumed or second ``fit``
-    continues the count.
-    """
+    """The work of one call of ``fit``; ``total`` counts the epochs of all trainings of the model, which this one continues."""
 
     objective: Objective  # the graph with the loss to minimise
     loader: BatchLoader  # the batches of an epoch
