@@ -45,7 +45,7 @@ class _ValidationStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """The work of one call of ``fit``; ``total`` counts the epochs of all trainings of the model, which this one continues."""
+    """The work of one call of ``fit``; ``total`` counts epochs over all trainings of the model: this one goes on."""
 
     objective: Objective  # the graph with the loss to minimise
     loader: BatchLoader  # the batches of an epoch
