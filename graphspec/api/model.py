@@ -206,7 +206,7 @@ class Model(Explainable, Shown):
             model.fit(epochs=1, verbose=0)
             model.export("housing.onnx")
         """
-        from graphspec.engine.training.held_out import calibration_rows, held_out_rows
+        from graphspec.engine.training.prepare import calibration_rows, held_out_rows
         from graphspec.export import export
         from graphspec.export.gate import quantization_of
 

@@ -158,7 +158,7 @@ def _refuse_storage(storage: str | None, jobs: int) -> None:
 
 def _run(work: Work, study: Study, jobs: int) -> int:
     """Run the trials; return the number of the signal that has ended them, or 0."""
-    from graphspec.engine.training.interrupt import raised
+    from graphspec.engine.parallel.launch import raised
     from graphspec.search.trials import run_here, run_in_processes
 
     begun: list[int] = []

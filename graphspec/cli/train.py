@@ -19,8 +19,7 @@ from graphspec.cli.options import flag, option, repeated, writes_onnx
 from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
-from graphspec.engine.parallel.launch import STOPS
-from graphspec.engine.training.interrupt import handled
+from graphspec.engine.parallel.launch import STOPS, handled
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -55,7 +54,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.cli.progress import observer_for_stdout, show_preparing
     from graphspec.data.paths import moved
     from graphspec.engine.compiler.training_checks import refuse_untrainable
-    from graphspec.engine.training.interrupt import raised
+    from graphspec.engine.parallel.launch import raised
     from graphspec.engine.training.reporting import Lines, monitored
     from graphspec.engine.training.run_directory import install_adapted, locked, refuse_other_spec, start_run
     from graphspec.vocabulary.callbacks.monitors import Monitor

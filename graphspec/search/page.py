@@ -35,19 +35,14 @@ from graphspec.show.report.build import REPORT
 from graphspec.show.report.charts import Plot
 
 PAGE = "search.html"
-_ROWS = 500
-"""Trials that the page lists, and draws as lines: the best ones."""
+_ROWS = 500  # trials that the page lists, and draws as lines: the best ones
 _LINES = 200
 _AXES = 12
 _WIDE, _HIGH, _TOP, _SIDE = 130.0, 220.0, 56.0, 70.0  # pixels: between two axes, of an axis, around them
 
 
 def write_page(plan: Plan, trials: Sequence[Trial], again: Sequence[str]) -> Path:
-    """Write the page into the folder of the search, and return its path.
-
-    Args:
-        again: the words of the command that trains the best trial again.
-    """
+    """Write the page into the search's folder, with the command that trains the best trial ``again``; return its path."""
     path = plan.folder / PAGE
     write_atomic(path, search_html(plan, trials, again))
     return path
@@ -81,30 +76,26 @@ def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again:
 
 def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
     ended = [t for t in trials if t.value is not None]
-    values = _inner([t.value or 0.0 for t in ended], [t.value or 0.0 for t in best])
-    up = for_values(values)
+    up = for_values(_inner([t.value or 0.0 for t in ended], [t.value or 0.0 for t in best]))
     across = linear([0.0, float(max(t.number for t in trials))])
     name, top = plan.search.metric, best[0]
     summary = f"{name} of {count(len(ended), 'trial')}; the best is {number(top.value or 0.0)}, of trial {top.number}."
     plot = Plot(across, up, "trial", name, summary, width=680.0)
     sign = -1 if plan.goal == "max" else 1
     steps: list[tuple[float, float]] = []
-    lowest = math.inf
     for trial in sorted(best, key=lambda t: t.number):
-        if sign * (trial.value or 0.0) < lowest:
-            if steps:
-                steps.append((trial.number, steps[-1][1]))
-            lowest = sign * (trial.value or 0.0)
-            steps.append((trial.number, trial.value or 0.0))
+        value, before = trial.value or 0.0, [y for _, y in steps[-1:]]
+        if not before or sign * value < sign * before[0]:
+            steps += [(trial.number, y) for y in (*before, value)]
     steps.append((max(t.number for t in trials), steps[-1][1]))
     plot.line([(x, _clipped(y, up)) for x, y in steps], "b")
     for kind, state in (("soft", "pruned"), ("a", "complete")):
         dots = [t for t in ended if t.state == state]
+        points = [(t.number, _clipped(t.value or 0.0, up)) for t in dots]
         if len(dots) > _ROWS:
-            plot.many([(t.number, _clipped(t.value or 0.0, up)) for t in dots])
+            plot.many(points)
         else:
-            tips = [_tip(t) for t in dots]
-            plot.dots([(t.number, _clipped(t.value or 0.0, up)) for t in dots], tips, kind)
+            plot.dots(points, [_tip(t) for t in dots], kind)
     keys = [("line a", "trials"), ("line b", "the best so far")]
     keys += [("line soft", "pruned: the value at which they ended")] if any(t.state == "pruned" for t in ended) else []
     return Section("history", "Objective", [Figure("The objective of each trial", plot.drawing(), [Legend(keys)])])
@@ -128,36 +119,28 @@ def _tip(trial: Trial) -> str:
 
 
 # Settings: parallel coordinates and importance.
-
-
 def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
     spaces = [s for s in plan.search.spaces() if any(s.name in t.params for t in best)]
     weights = importances(plan.search, trials)
     order = {each.name: k for k, each in enumerate(weights)}
-    spaces = [
-        s for s in spaces if s.name in {x.name for x in sorted(spaces, key=lambda x: order.get(x.name, 999))[:_AXES]}
-    ]
+    kept = {s.name for s in sorted(spaces, key=lambda s: order.get(s.name, 999))[:_AXES]}
+    spaces = [s for s in spaces if s.name in kept]
     lead = "Each line is a trial; the best tenth is green. A trial that lacks a setting passes below its axis."
     drawn = Element(wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials"))
     columns = [Column("setting"), Column("importance", "barcell", fixed=True)]
     columns += [Column("share", "number"), Column("trials", "number")]
     rows = [(each.name, Bar(each.share), f"{each.share:.0%}", str(each.trials)) for each in weights]
-    below: list[Block] = [
-        Text(METHOD),
-        Table(columns, rows, "Importance of settings", kind="importance"),
-    ]
+    below: list[Block] = [Text(METHOD), Table(columns, rows, "Importance of settings", kind="importance")]
     if not rows:
         below = [Text(f"The importance of a setting needs {FEWEST} trials that were trained to their end.")]
     return Section("settings", "Settings", [Text(lead), drawn, *below])
 
 
 def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> str:
-    values = [t.value or 0.0 for t in trials]
+    metric, values = plan.search.metric, [t.value or 0.0 for t in trials]
     scale = for_values(_inner(values, values))
     wide_, high = _WIDE * len(spaces) + 2 * _SIDE, _TOP + _HIGH + 40
-    summary = (
-        f"Settings and {plan.search.metric} of the {len(trials)} best trials, as lines across one axis per setting."
-    )
+    summary = f"Settings and {metric} of the {len(trials)} best trials, as lines across one axis per setting."
     size = f'viewBox="0 0 {wide_:.0f} {high:.0f}" style="min-width: {wide_ * 0.8:.0f}px; max-width: {wide_:.0f}px"'
     parts = [f'<svg class="chart" {size} role="img" aria-label="{text(summary)}">']
     parts.append(f'<g transform="translate({_SIDE:.0f} {_TOP:.0f})">')
@@ -212,8 +195,6 @@ def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: b
 
 
 # All trials.
-
-
 def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
     others = [t for t in trials if not t.judged]
     shown = sorted([*best, *others][:_ROWS], key=lambda t: t.number)

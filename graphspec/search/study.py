@@ -39,47 +39,31 @@ State = Literal["running", "complete", "pruned", "failed", "infeasible"]
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial.
-
-    Attributes:
-        number: from 1.
-        params: the sampled number of each range, and the index of each choice, by the names of spaces.
-        sets: what it changes in the spec, as ``--set`` takes it.
-        state: ``infeasible`` if it could not be built, ``failed`` if its training went wrong.
-        value: the objective, of the weights that the run keeps; None without one.
-        values: the objective after each epoch.
-        problem: why it is infeasible or failed.
-        starts, reached: how many processes have begun it since an epoch ended, and how many epochs had ended before.
-    """
+    """A trial; ``params`` are the sampled number of each range, and the index of each choice, by the names of spaces."""
 
     __pydantic_config__ = ConfigDict(extra="ignore")
 
-    number: int
-    params: dict[str, int | float] = field(default_factory=dict)
-    sets: list[str] = field(default_factory=list)
-    state: State = "running"
-    value: float | None = None
-    values: list[float] = field(default_factory=list)
-    problem: str = ""
-    starts: int = 1
-    reached: int = 0
+    number: int  # from 1
+    params: Params = field(default_factory=dict)
+    sets: list[str] = field(default_factory=list)  # what it changes in the spec, as ``--set`` takes it
+    state: State = "running"  # ``infeasible`` if it could not be built, ``failed`` if its training went wrong
+    value: float | None = None  # the objective, of the weights that the run keeps; None without one
+    values: list[float] = field(default_factory=list)  # the objective after each epoch
+    problem: str = ""  # why it is infeasible or failed
+    starts: int = 1  # how many processes have begun it since an epoch ended
+    reached: int = 0  # how many epochs had ended before
 
     @property
     def name(self) -> str:
-        """The name of its run directory."""
         return f"{self.number:04d}"
 
     @property
     def judged(self) -> bool:
-        """Whether it was trained to its end."""
         return self.state == "complete" and self.value is not None
 
     def write(self, folder: Path) -> None:
         """Write the record into its run directory, which is in ``folder``."""
-        record = asdict(self)
-        for key in ("values", "value"):  # JSON has no nan
-            given = record[key]
-            record[key] = [v if isfinite(v) else None for v in given] if isinstance(given, list) else given
+        record = asdict(self) | {"values": [v if isfinite(v) else None for v in self.values]}  # JSON has no nan
         write_atomic(folder / self.name / TRIAL, json.dumps(record, indent=1, ensure_ascii=False))
 
 
@@ -87,11 +71,7 @@ _ADAPTER = TypeAdapter(Trial)
 
 
 def read_trial(directory: Path, metric: str) -> Trial | None:
-    """Return the trial of a run directory; None if it was killed before its record was written.
-
-    Args:
-        metric: the objective; the values of a trial that is running are in its history.
-    """
+    """Return a run directory's trial, with its values of ``metric`` while it runs; None if it has no record yet."""
     try:
         record: dict[str, Any] = json.loads((directory / TRIAL).read_text(encoding="utf-8"))
         record["values"] = [float("nan") if v is None else v for v in record.get("values", [])]
@@ -115,9 +95,6 @@ def ranked(trials: Iterable[Trial], goal: str) -> list[Trial]:
     """Return the trials that were trained to their end, the best first; of equal ones, the earlier first."""
     sign = -1 if goal == "max" else 1
     return sorted((t for t in trials if t.judged), key=lambda t: (sign * (t.value or 0.0), t.number))
-
-
-# Values.
 
 
 def sampled(search: Search, choose: Chooser) -> Params:
@@ -151,8 +128,7 @@ def sets_of(search: Search, params: Mapping[str, int | float]) -> list[str]:
 
 
 STUDY = "study.json"
-MAX_STARTS = 3
-"""A trial is given up when so many processes in a row have died with it before an epoch ended."""
+MAX_STARTS = 3  # a trial is given up when so many processes in a row have died with it before an epoch ended
 JOURNAL = "optuna.journal"
 _TRIES = 5
 _OWNER = ".owner"  # a file with a random word by which a folder knows its trials in a database
@@ -163,25 +139,15 @@ rung of ``hyperband``, one of so many goes on."""
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search does.
+    """What a search does."""
 
-    Attributes:
-        name: the spec's.
-        folder: the folder of the search.
-        search: the section of the spec, with the command's options.
-        goal: ``max`` or ``min``.
-        trials: the number of trials.
-        seed: determines the values of all trials.
-        identity: a hash of everything on which the trials depend.
-    """
-
-    name: str
-    folder: Path
-    search: Search = field(repr=False)
-    goal: str
-    trials: int
-    seed: int
-    identity: str
+    name: str  # the spec's
+    folder: Path  # the folder of the search
+    search: Search = field(repr=False)  # the section of the spec, with the command's options
+    goal: str  # ``max`` or ``min``
+    trials: int  # the number of trials
+    seed: int  # determines the values of all trials
+    identity: str  # a hash of everything on which the trials depend
 
 
 def identity(*parts: object) -> str:
@@ -190,11 +156,7 @@ def identity(*parts: object) -> str:
 
 
 def optuna() -> Any:
-    """Return Optuna, silent.
-
-    Raises:
-        UsageError: it is not installed.
-    """
+    """Return Optuna, silent. Raises UsageError: it is not installed."""
     try:
         import optuna as module
     except ImportError:
@@ -208,14 +170,18 @@ def seed_of(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide Optuna's warnings about experimental arguments, which are no concern of a search's user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 class Study:
-    """The trials of a search, with values from Optuna.
+    """The trials of a search, with values from Optuna, kept in the database ``url``, or in a journal in the folder.
 
-    Args:
-        url: the database of the study; None for a journal in the search's folder.
-
-    Raises:
-        UsageError: Optuna is missing, the database cannot be used, or the folder contains something else than this search.
+    Raises UsageError: Optuna or the database cannot be used, or the folder contains something else than this search.
     """
 
     def __init__(self, plan: Plan, url: str | None = None) -> None:
@@ -225,7 +191,9 @@ class Study:
         make_folder(self.folder)
         with _quiet(), locked(self.folder, wait=True):
             self._check_folder()
-            self.owner = self._owner()
+            if not (path := self.folder / _OWNER).exists():
+                write_atomic(path, secrets.token_hex(8))
+            self.owner = path.read_text(encoding="utf-8")
             self.storage = self._journal() if database is None else database
             self.study = self.optuna.create_study(
                 study_name=f"{plan.name}-{plan.identity[:12]}",
@@ -237,12 +205,10 @@ class Study:
             )
 
     def _check_folder(self) -> None:
-        path = self.folder / STUDY
+        path, known = self.folder / STUDY, None
         if path.exists():
-            try:
+            with suppress(ValueError):
                 known = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
-                known = None
             if not isinstance(known, dict) or known.get("identity") != self.plan.identity:
                 text = f"{self.folder} contains a search of another spec, or with another sampler, objective or seed"
                 raise UsageError(f"{text}: choose another --out, or remove the folder")
@@ -253,12 +219,6 @@ class Study:
         record = {"identity": plan.identity, "metric": plan.search.metric, "goal": plan.goal, "seed": plan.seed}
         write_atomic(path, json.dumps(record | {"sampler": plan.search.sampler, "prune": plan.search.prune}, indent=1))
 
-    def _owner(self) -> str:
-        path = self.folder / _OWNER
-        if not path.exists():
-            write_atomic(path, secrets.token_hex(8))
-        return path.read_text(encoding="utf-8")
-
     def _journal(self) -> Any:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -267,18 +227,17 @@ class Study:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=_lock_of(path)))
 
     def _database(self, url: str) -> Any:
-        conflict = _database_error()
+        from sqlalchemy.exc import DBAPIError
+
         try:
             for _ in range(_TRIES - 1):  # two processes that create the tables at once: the later one finds them
-                with suppress(conflict):
+                with suppress(DBAPIError):
                     return self.optuna.storages.RDBStorage(url)
             return self.optuna.storages.RDBStorage(url)
         except ImportError as error:
             module = getattr(error.__cause__ or error.__context__, "name", None) or "its driver"
-            text = f"--storage: Python has no {module}: install the driver of the database"
-            raise UsageError(
-                f"{text}, such as psycopg for postgresql+psycopg://…, PyMySQL for mysql+pymysql://…"
-            ) from None
+            text = f"--storage: Python has no {module}: install the driver of the database, such as"
+            raise UsageError(f"{text} psycopg for postgresql+psycopg://…, PyMySQL for mysql+pymysql://…") from None
         except Exception as error:
             reason = str(error).strip().split("\n")[0] or type(error).__name__
             raise UsageError(f"--storage: the database cannot be used: {reason}") from None
@@ -292,24 +251,19 @@ class Study:
             return samplers.BruteForceSampler(seed=seed)
         return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
-    # Trials.
-
+    @_quiet()
     def trials(self) -> list[Trial]:
         """Return all trials by number, also those of other folders that share the database."""
-        own = {trial.number: trial for trial in self._own()}
-        if self.url is not None:
-            with _quiet():
-                for frozen in self.study.get_trials(deepcopy=False):
-                    if frozen.number + 1 not in own:
-                        own[frozen.number + 1] = self._foreign(frozen)
-        return [own[number] for number in sorted(own)]
+        found = {trial.number: trial for trial in self._own()}
+        for frozen in () if self.url is None else self.study.get_trials(deepcopy=False):
+            if frozen.number + 1 not in found:
+                found[frozen.number + 1] = self._foreign(frozen)
+        return [found[number] for number in sorted(found)]
 
     def _foreign(self, frozen: Any) -> Trial:
-        params: Params = dict(frozen.params)
-        try:
+        params, sets = dict(frozen.params), list[str]()
+        with suppress(KeyError):  # another process is choosing its values
             sets = sets_of(self.plan.search, params)
-        except KeyError:  # another process is choosing its values
-            sets = []
         return Trial(
             number=frozen.number + 1,
             params=params,
@@ -326,9 +280,8 @@ class Study:
         return [read_trial(self.folder / f"{k:04d}", metric) or Trial(k) for k in self._numbers()]
 
     def _numbers(self) -> list[int]:
-        return sorted(
-            int(p.name) for p in self.folder.iterdir() if p.name.isascii() and p.name.isdecimal() and p.is_dir()
-        )
+        names = [p.name for p in self.folder.iterdir() if p.is_dir()]
+        return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
     @contextmanager
     def claimed(self) -> Iterator[Trial | None]:
@@ -355,34 +308,30 @@ class Study:
         trial.write(self.folder)
         return trial
 
+    @_quiet()
     def _next(self, stack: Any) -> Trial | None:
-        with _quiet():
-            known = self.study.get_trials(deepcopy=False)
-            numbers = {*self._numbers()}
-            for frozen in known:  # a process died between asking and creating the directory
-                mine = self.url is None or frozen.user_attrs.get("owner") == self.owner
-                if not frozen.state.is_finished() and mine and frozen.number + 1 not in numbers:
-                    return self._create(frozen.number + 1, stack)
-            if len(known) >= self.plan.trials:
-                return None
-            self.study.sampler = self._sampler(len(known) + 1)
-            asked = self.study.ask()
-            asked.set_user_attr("owner", self.owner)
+        known, numbers = self.study.get_trials(deepcopy=False), {*self._numbers()}
+        for frozen in known:  # a process died between asking and creating the directory
+            mine = self.url is None or frozen.user_attrs.get("owner") == self.owner
+            if not frozen.state.is_finished() and mine and frozen.number + 1 not in numbers:
+                return self._create(frozen.number + 1, stack)
+        if len(known) >= self.plan.trials:
+            return None
+        self.study.sampler = self._sampler(len(known) + 1)
+        asked = self.study.ask()
+        asked.set_user_attr("owner", self.owner)
         return self._create(asked.number + 1, stack, asked)
 
     def _create(self, number: int, stack: Any, asked: Any = None) -> Trial | None:
         make_folder(self.folder / f"{number:04d}")
-        if not self._lock(Trial(number), stack):
-            return None
-        return self._begin(number, asked)
+        return self._begin(number, asked) if self._lock(Trial(number), stack) else None
 
+    @_quiet()
     def _begin(self, number: int, asked: Any = None) -> Trial:
         if asked is None:
-            with _quiet():
-                self.study.sampler = self._sampler(number)
-                asked = self._handle(number)
-        with _quiet():
-            params = sampled(self.plan.search, _chooser(asked))
+            self.study.sampler = self._sampler(number)
+            asked = self._handle(number)
+        params = sampled(self.plan.search, _chooser(asked))
         trial = Trial(number, params, sets_of(self.plan.search, params))
         trial.write(self.folder)
         return trial
@@ -400,19 +349,18 @@ class Study:
     def _handle(self, number: int) -> Any:
         return self.optuna.trial.Trial(self.study, self._id(number))
 
-    # Values of the objective.
-
+    @_quiet()
     def report(self, trial: Trial, values: Sequence[float]) -> None:
         """Tell Optuna the objective after each epoch, so far as it does not know it."""
         identity = self._id(trial.number)
-        with _quiet():
-            frozen = self.storage.get_trial(identity)
-            if frozen.state.is_finished():  # its process died after that
-                return
-            for epoch in range(len(values)):
-                if epoch + 1 not in frozen.intermediate_values:
-                    self.storage.set_trial_intermediate_value(identity, epoch + 1, values[epoch])
+        frozen = self.storage.get_trial(identity)
+        if frozen.state.is_finished():  # its process died after that
+            return
+        for epoch, value in enumerate(values, 1):
+            if epoch not in frozen.intermediate_values:
+                self.storage.set_trial_intermediate_value(identity, epoch, value)
 
+    @_quiet()
     def prunes(self, trial: Trial, values: Sequence[float], epochs: int) -> bool:
         """Return whether a trial ends after the epoch of its last value, of which there are ``epochs``; none by itself."""
         rule, pruners = self.plan.search.prune, self.optuna.pruners
@@ -425,34 +373,26 @@ class Study:
             pruner = pruners.MedianPruner(_STARTUP, ceil(epochs * _WARM_UP) + 1)
         else:
             pruner = pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=_FACTOR)
-        with _quiet():
-            return bool(pruner.prune(self.study, self.storage.get_trial(self._id(trial.number))))
+        return bool(pruner.prune(self.study, self.storage.get_trial(self._id(trial.number))))
 
+    @_quiet()
     def finish(self, trial: Trial) -> None:
         """Tell Optuna, and record, that a trial has ended. A trial that could not be built violates a constraint."""
         states, identity = self.optuna.trial.TrialState, self._id(trial.number)
         if self.plan.search.prune != "none":
             self.report(trial, trial.values)
-        with _quiet():
-            if not self.storage.get_trial(identity).state.is_finished():
-                self.storage.set_trial_user_attr(identity, "state", trial.state)
-                if trial.problem:
-                    self.storage.set_trial_user_attr(identity, "problem", trial.problem[:500])
-                if trial.state == "infeasible":
-                    self._handle(trial.number).set_constraint("can be built", 1.0)
-                if self.plan.search.sampler == "grid":  # at the last combination it would stop a loop of Optuna's
-                    self.study.sampler = self.optuna.samplers.RandomSampler()
-                told = {"infeasible": states.PRUNED, "pruned": states.PRUNED, "complete": None}
-                value = trial.value if trial.state == "complete" else None
-                self.study.tell(trial.number - 1, value, state=told.get(trial.state, states.FAIL))
+        if not self.storage.get_trial(identity).state.is_finished():
+            self.storage.set_trial_user_attr(identity, "state", trial.state)
+            if trial.problem:
+                self.storage.set_trial_user_attr(identity, "problem", trial.problem[:500])
+            if trial.state == "infeasible":
+                self._handle(trial.number).set_constraint("can be built", 1.0)
+            if self.plan.search.sampler == "grid":  # at the last combination it would stop a loop of Optuna's
+                self.study.sampler = self.optuna.samplers.RandomSampler()
+            told = {"infeasible": states.PRUNED, "pruned": states.PRUNED, "complete": None}
+            value = trial.value if trial.state == "complete" else None
+            self.study.tell(trial.number - 1, value, state=told.get(trial.state, states.FAIL))
         trial.write(self.folder)
-
-
-def _database_error() -> type[Exception]:
-    from sqlalchemy.exc import DBAPIError
-
-    error: type[Exception] = DBAPIError
-    return error
 
 
 def distribution(space: Space) -> Any:
@@ -483,42 +423,26 @@ def _lock_of(path: Path) -> Any:
     from filelock import FileLock
     from optuna.storages.journal import JournalFileOpenLock
 
-    lock = FileLock(f"{path}.lock", thread_local=False, fallback_to_soft=False)
-
     class Lock:
-        def __init__(self) -> None:
-            self.other = JournalFileOpenLock(str(path))
-            self.is_other = False
+        held: Any = FileLock(f"{path}.lock", thread_local=False, fallback_to_soft=False)
 
         def acquire(self) -> bool:
             try:
-                lock.acquire()
+                self.held.acquire()
             except OSError:  # a network drive without locks
-                self.is_other = True
-                return bool(self.other.acquire())
+                self.held = JournalFileOpenLock(str(path))
+                return bool(self.held.acquire())
             return True
 
         def release(self) -> None:
-            if self.is_other:
-                self.other.release()
-            else:
-                lock.release()
+            self.held.release()
 
     return Lock()
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide Optuna's warnings about experimental arguments, which are no concern of a search's user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 # How much each setting matters: how far the values of the best trials differ from those of all.
 
-FEWEST = 10
-"""Trials below which nothing is said about a setting."""
+FEWEST = 10  # trials below which nothing is said about a setting
 METHOD = (
     "By PED-ANOVA of Optuna (Watanabe and others, 2023): how far the values of a setting among the best tenth of the trials "
     "differ from its values in all. All settings together are 100 %. It sees each setting alone, not what two do together."
@@ -538,7 +462,8 @@ def importances(search: Search, trials: Sequence[Trial]) -> list[Importance]:
     """Return the importance of each space that enough trials have, the largest first."""
     judged = [t for t in trials if t.judged]
     having = {s.name: sum(s.name in t.params for t in judged) for s in search.spaces()}
-    names = [name for name, count in having.items() if count >= FEWEST and _varies(name, judged)]
+    varying = {name for name in having if len({t.params[name] for t in judged if name in t.params}) > 1}
+    names = [name for name, count in having.items() if count >= FEWEST and name in varying]
     if not names or len({t.value for t in judged}) < 2:
         return []
     module, spaces = optuna(), {s.name: distribution(s) for s in search.spaces()}
@@ -548,7 +473,3 @@ def importances(search: Search, trials: Sequence[Trial]) -> list[Importance]:
         study.add_trial(module.trial.create_trial(params=trial.params, distributions=known, value=trial.value))
     shares = module.importance.get_param_importances(study, params=names)
     return sorted((Importance(n, share, having[n]) for n, share in shares.items()), key=lambda each: -each.share)
-
-
-def _varies(name: str, trials: Sequence[Trial]) -> bool:
-    return len({t.params[name] for t in trials if name in t.params}) > 1

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError
 from graphspec.base.files import remove_leftovers
-from graphspec.engine.training.interrupt import raised
+from graphspec.engine.parallel.launch import raised
 from graphspec.engine.training.reporting import Silent
 from graphspec.search.study import MAX_STARTS, Plan, Study, Trial
 
@@ -32,30 +32,17 @@ _WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", 
 
 @dataclass(frozen=True)
 class Source:
-    """The spec of a search, and what its command adds.
+    """The spec of a search, and what its command adds."""
 
-    Attributes:
-        spec: the file.
-        sets: the overrides of all trials.
-        data: where the data files lie now.
-        allow: folders in which files of queries may be.
-        cache: the folder for prepared rows.
-        reports: whether runs that are trained to their end get a report.
-    """
-
-    spec: str
-    sets: Sequence[str] = ()
-    data: Path | None = None
-    allow: Sequence[Path] = ()
-    cache: Path | None = None
-    reports: bool = True
+    spec: str  # the file
+    sets: Sequence[str] = ()  # the overrides of all trials
+    data: Path | None = None  # where the data files lie now
+    allow: Sequence[Path] = ()  # folders in which files of queries may be
+    cache: Path | None = None  # the folder for prepared rows
+    reports: bool = True  # whether runs that are trained to their end get a report
 
     def model(self, sets: Sequence[str]) -> Model:
-        """Return the untrained model of a trial, with its rows.
-
-        Raises:
-            SpecError: it cannot be built, or does not fit the data.
-        """
+        """Return a trial's untrained model with its rows. SpecError: it cannot be built, or the data do not fit."""
         from graphspec.api.model import Model
         from graphspec.data.check import refused
         from graphspec.data.paths import moved
@@ -92,11 +79,10 @@ class _Watch(Silent):
 def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
     """Train a trial, or go on with it, and return it with its result. Its run directory is locked.
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the trial can be resumed.
-        UsageError: the data have changed since the trial began.
+    Raises KeyboardInterrupt: Ctrl-C was pressed; the trial can be resumed. UsageError: the data have changed since the
+    trial began.
     """
-    from graphspec.engine.training.run_directory import install_adapted, start_run
+    from graphspec.engine.training.run_directory import check_own, check_resumable, install_adapted, start_run
 
     if trial.starts > MAX_STARTS:
         return replace(trial, state="failed", problem=f"{MAX_STARTS} processes died with it")
@@ -109,7 +95,10 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         watch = _Watch(study, trial)
         trainer = watch.trainer = model.trainer(watch, directory)
         if begun:
-            _resume(model, trainer, directory)
+            check_own(directory)
+            trainer.resume(check_resumable(model, directory))
+            remove_leftovers(directory)
+            trainer.write_derived()
         else:
             trainer.check_outputs()
             start_run(model, directory)
@@ -123,25 +112,11 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         return replace(trial, state="failed", problem="there is too little memory")
     done = _result(trial, trainer, study.plan.search.metric)
     if source.reports and done.state == "complete":
-        _report(model, directory)
+        from graphspec.show.report.build import write_report
+
+        with suppress(Exception):  # the run is complete without its report: `graphspec report` says what goes wrong
+            write_report(model, directory)
     return done
-
-
-def _report(model: Model, directory: Path) -> None:
-    """Write the report of a run. The run is complete without it: `graphspec report` says what goes wrong."""
-    from graphspec.show.report.build import write_report
-
-    with suppress(Exception):
-        write_report(model, directory)
-
-
-def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
-    from graphspec.engine.training.run_directory import check_own, check_resumable
-
-    check_own(directory)
-    trainer.resume(check_resumable(model, directory))
-    remove_leftovers(directory)
-    trainer.write_derived()
 
 
 def _result(trial: Trial, trainer: Trainer, metric: str) -> Trial:
@@ -172,29 +147,19 @@ Show = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Work:
-    """What each process of a search needs.
-
-    Attributes:
-        url: the database of a study, if any.
-        until: the time of the monotonic clock after which no trial begins.
-    """
+    """What each process of a search needs."""
 
     plan: Plan
     source: Source
-    url: str | None = None
-    until: float | None = None
+    url: str | None = None  # the database of a study, if any
+    until: float | None = None  # the time of the monotonic clock after which no trial begins
 
     def study(self) -> Study:
-        """Return the study, with which this process works."""
         return Study(self.plan, self.url)
 
 
 def run_here(work: Work, study: Study, show: Show) -> None:
-    """Run trials in this process until there are none left.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the current trial can be resumed.
-    """
+    """Run trials until none is left. Raises KeyboardInterrupt: Ctrl-C; the current trial can be resumed."""
     while work.until is None or monotonic() < work.until:
         with study.claimed() as trial:
             if trial is None:
@@ -211,15 +176,13 @@ def run_here(work: Work, study: Study, show: Show) -> None:
 def run_in_processes(work: Work, processes: int, show: Show) -> None:
     """Run trials in several processes of one thread each.
 
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their trials can be resumed.
-        GraphspecError: a process failed with it; the others have ended their trials.
+    Raises KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their trials can be resumed.
+    GraphspecError: a process failed with it; the others have ended their trials.
     """
     from multiprocessing import get_context
 
-    context = get_context("spawn")
+    context, failed = get_context("spawn"), list[Exception]()
     ends: dict[Connection, Any] = {}
-    failed: list[Exception] = []
     with _one_thread():
         for _ in range(processes):
             mine, theirs = context.Pipe(duplex=False)
@@ -242,17 +205,21 @@ def run_in_processes(work: Work, processes: int, show: Show) -> None:
                 else:
                     failed.append(message)
     except KeyboardInterrupt:
-        for process in ends.values():
-            _interrupt(process)
+        for process in (process for process in ends.values() if process.is_alive()):
+            if sys.platform == "win32":
+                process.terminate()  # its last checkpoint is from the end of an epoch
+            else:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGINT)
         raise
     finally:
         for process in ends.values():
             process.join()
     if failed:
         raise failed[0]
-    if any(process.exitcode for process in ends.values()):
-        codes = ", ".join(str(process.exitcode) for process in ends.values())
-        raise ChildProcessError(f"a process of the search has died (exit codes {codes}): the same command goes on")
+    if any(codes := [process.exitcode for process in ends.values()]):
+        listed = ", ".join(map(str, codes))
+        raise ChildProcessError(f"a process of the search has died (exit codes {listed}): the same command goes on")
 
 
 def _process(work: Work, end: Connection) -> None:
@@ -275,16 +242,6 @@ def _process(work: Work, end: Connection) -> None:
             end.close()
 
 
-def _interrupt(process: Any) -> None:
-    if not process.is_alive():
-        return
-    if sys.platform == "win32":
-        process.terminate()  # its last checkpoint is from the end of an epoch
-    else:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGINT)
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let processes that are started inside the ``with`` block compute with one thread each."""
@@ -293,8 +250,6 @@ def _one_thread() -> Iterator[None]:
     try:
         yield
     finally:
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
+        for key in ONE_THREAD:
+            os.environ.pop(key, None)
+        os.environ.update({key: value for key, value in before.items() if value is not None})

@@ -17,42 +17,29 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Adapted:
-    """The learnt arguments.
+    """The learnt arguments; of ``heads``: ``labels``, or ``mean`` and ``deviation`` of a standardized target."""
 
-    Attributes:
-        layers: the arguments of each layer, by node.
-        heads: by head: ``labels``, or ``mean`` and ``deviation`` of a standardized target.
-        rows: the number of rows that they were learnt from.
-    """
-
-    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the arguments of each layer, by node
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    rows: int = 0
+    rows: int = 0  # the number of rows that they were learnt from
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as plain values of JSON."""
         layers = {name: dict(state) for name, state in self.layers.items()}
         heads = {name: dict(state) for name, state in self.heads.items()}
         return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads}
 
     @classmethod
     def of_json(cls, record: Any) -> Adapted:
-        """Return the record of plain values, which may come from a file.
-
-        Raises:
-            ValueError: it does not have the form of :meth:`to_json`.
-        """
+        """Return the record of plain values, such as those of a file. Raises ValueError: it has another form."""
         if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             raise ValueError("it is not a record of this version of what a network has learnt")
-        layers, heads, rows = record.get("layers"), record.get("heads"), record.get("rows")
-        for part in (layers, heads):
+        parts: tuple[Any, Any] = record.get("layers"), record.get("heads")
+        for part in parts:
             if not isinstance(part, Mapping) or not all(isinstance(state, Mapping) for state in part.values()):
                 raise ValueError("'layers' and 'heads' must be mappings of mappings")
-        if type(rows) is not int or rows < 0:
+        if type(rows := record.get("rows")) is not int or rows < 0:
             raise ValueError("'rows' must be a number of rows")
-        assert isinstance(layers, Mapping)
-        assert isinstance(heads, Mapping)
-        return cls(layers, heads, rows)
+        return cls(*parts, rows)
 
     def of_files(self) -> Adapted:
         """Return the arrays of constants and the hashes of ONNX files alone, which came from files and give sizes."""
@@ -80,11 +67,7 @@ def standardizes(head: HeadDecl) -> bool:
 
 
 def fill_in(spec: Spec, adapted: Adapted) -> Spec:
-    """Return the spec with the learnt arguments filled in.
-
-    Raises:
-        ValueError: the record does not fit the spec.
-    """
+    """Return the spec with the learnt arguments filled in. Raises ValueError: the record does not fit the spec."""
     nodes = {node.name: node for node in spec.nodes}
     for name, state in adapted.layers.items():
         node = nodes.get(name)
@@ -93,7 +76,9 @@ def fill_in(spec: Spec, adapted: Adapted) -> Spec:
         try:
             nodes[name] = replace(node, layer=node.layer.with_learnt(state))
         except ValueError as error:
-            raise ValueError(f"the arguments of '{name}' do not fit: {_first_line(error)}") from None
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            why = lines[-1] if lines else type(error).__name__
+            raise ValueError(f"the arguments of '{name}' do not fit: {why}") from None
     heads = dict(spec.heads)
     for name, state in adapted.heads.items():
         if name not in heads:
@@ -114,8 +99,3 @@ def _head(head: HeadDecl, state: Mapping[str, Any]) -> HeadDecl:
             raise ValueError(f"the statistics of '{head.name}' must be a mean and a positive deviation")
         head = replace(head, statistics=(float(numbers[0]), float(numbers[1])))
     return head
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

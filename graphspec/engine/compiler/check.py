@@ -28,15 +28,10 @@ class Checked:
 
     @property
     def errors(self) -> list[Diagnostic]:
-        """The diagnostics without the warnings."""
         return [d for d in self.diagnostics if d.is_error]
 
     def require(self) -> tuple[Spec, Lowered]:
-        """Return the spec and its graph.
-
-        Raises:
-            SpecError: a diagnostic is an error; the exception contains all of them.
-        """
+        """Return the spec and its graph. Raises SpecError with all diagnostics: one is an error."""
         if self.errors or self.spec is None or self.lowered is None:
             raise SpecError(self.diagnostics)
         return self.spec, self.lowered
@@ -45,42 +40,24 @@ class Checked:
 @gc_paused()
 @bounded_search()
 def check(
-    source: SpecSource | Spec,
-    sets: Sequence[str] = (),
+    source: SpecSource | Spec,  # a path, a dict, a parsed ``Spec``, or a text, a ``GivenText``
+    sets: Sequence[str] = (),  # overrides such as ``"training.epochs=5"``
     *,
-    allow_outside: bool = False,
-    adapted: Adapted | None = None,
-    allow: Sequence[Path] = (),
-    draws: bool = True,
-    base: Path | None = None,
+    allow_outside: bool = False,  # let callbacks write outside the run directory
+    adapted: Adapted | None = None,  # what was learnt; files of vocabularies and constants are not opened then
+    allow: Sequence[Path] = (),  # folders besides the spec's in which files that a query names may be
+    draws: bool = True,  # whether weights will be drawn; if not, they exist: files of initial values are not opened
+    base: Path | None = None,  # the folder of the spec, if the source does not tell: files of layers are in it or below
 ) -> Checked:
     """Check a spec and collect all diagnostics, sorted by position. A wrong spec does not raise.
 
-    Args:
-        source: a path, a dict, a parsed ``Spec``, or a text, a ``GivenText``.
-        sets: overrides such as ``"training.epochs=5"``.
-        allow_outside: let callbacks write outside the run directory.
-        adapted: what the network has learnt from its training rows; files of vocabularies and constants are not
-            opened then.
-        allow: folders besides the spec's in which files that a query names may be.
-        base: the folder of the spec, if the source does not tell: files that layers name are in it or below.
-        draws: whether the weights will be drawn. If not, they exist, and files of initial values are not opened.
-
-    Raises:
-        UsageError: an override is malformed or leads nowhere.
-        ValueError: ``adapted`` does not fit the spec.
+    Raises UsageError: an override is malformed or leads nowhere. ValueError: ``adapted`` does not fit the spec.
     """
+    from graphspec.engine.compiler import training_checks as checks
     from graphspec.engine.compiler.adapted import fill_in
     from graphspec.engine.compiler.heads import check_callbacks, check_heads
     from graphspec.engine.compiler.lower import link, lower
     from graphspec.engine.compiler.spec_files import read_arrays, read_onnx_files, read_vocabularies
-    from graphspec.engine.compiler.training_checks import (
-        check_groups,
-        check_memory,
-        check_sparse,
-        check_training,
-        check_workers,
-    )
     from graphspec.language.declarations import Spec
     from graphspec.language.parse import parse
 
@@ -100,25 +77,17 @@ def check(
     spec = spec if spec.draws == draws else replace(spec, draws=draws)
     order, linked = link(spec)
     lowered = lower(spec, order)
-    linked = [lowered.with_shapes(d) for d in linked]
-    later = [
-        *linked,
-        *lowered.diagnostics,
-        *check_heads(spec, lowered),
-        *check_training(spec, lowered),
-        *check_sparse(spec, lowered),
-        *check_groups(spec, lowered),
-        *check_workers(spec, lowered),
-    ]
+    later = [*(lowered.with_shapes(d) for d in linked), *lowered.diagnostics, *check_heads(spec, lowered)]
+    for rule in (checks.check_training, checks.check_sparse, checks.check_groups, checks.check_workers):
+        later += rule(spec, lowered)
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
     if spec.draws and spec.weight_files:
         from graphspec.data.weights.plan import plan_weights
 
-        complete = not any(d.is_error for d in found)
-        lowered.initial, unfit = plan_weights(spec, lowered.graph, complete=complete)
+        lowered.initial, unfit = plan_weights(spec, lowered.graph, complete=not any(d.is_error for d in found))
         found += once(unfit)
     if not any(d.is_error for d in found) and not lowered.graph.learnt:
-        found += check_memory(spec, lowered)
+        found += checks.check_memory(spec, lowered)
     return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
 
 from graphspec.base.errors import ShapeError
+from graphspec.engine.compiler.lowered import Lowered, owner_of
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.ir.dims import Shape
-from graphspec.graph.ir.graph import Graph, Param, Value
+from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.memory_estimate import needs_memory
 from graphspec.graph.ops import operator
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import Spec
+from graphspec.language.declarations import Spec
 
 _LENGTHS = (16, 64, 256, 1024, 4096)
 """Candidate sizes for axes that vary. The smallest that the network accepts is assumed."""
@@ -23,43 +19,24 @@ _LENGTHS = (16, 64, 256, 1024, 4096)
 
 @dataclass(slots=True)
 class NodeCost:
-    """The cost of one node of the spec.
+    """The cost of one node of the spec."""
 
-    Attributes:
-        trainable, frozen: number of parameters that the node owns. Moving statistics count as frozen.
-        multiply_adds: in matrix products, convolutions and recurrent layers, for the forward pass of one batch.
-        activations: bytes of the values that the node computes for one batch.
-    """
-
-    trainable: int = 0
+    trainable: int = 0  # trainable, frozen: number of parameters that the node owns. Moving statistics count as frozen
     frozen: int = 0
-    multiply_adds: int = 0
-    activations: int = 0
+    multiply_adds: int = 0  # in matrix products, convolutions and recurrent layers, for the forward pass of one batch
+    activations: int = 0  # bytes of the values that the node computes for one batch
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of a spec.
+    """The cost of a spec."""
 
-    Attributes:
-        nodes: the cost of every node, by name.
-        shapes: the shapes of the inputs, by name.
-        lengths: the assumed sizes of the axes that vary, by axis name.
-    """
-
-    nodes: dict[str, NodeCost]
-    shapes: dict[str, Shape]
-    lengths: dict[str, int]
+    nodes: dict[str, NodeCost]  # the cost of every node, by name
+    shapes: dict[str, Shape]  # the shapes of the inputs, by name
+    lengths: dict[str, int]  # the assumed sizes of the axes that vary, by axis name
 
     def total(self) -> NodeCost:
-        """Return the sum over all nodes."""
-        nodes = self.nodes.values()
-        return NodeCost(
-            sum(n.trainable for n in nodes),
-            sum(n.frozen for n in nodes),
-            sum(n.multiply_adds for n in nodes),
-            sum(n.activations for n in nodes),
-        )
+        return NodeCost(*(sum(getattr(node, f.name) for node in self.nodes.values()) for f in fields(NodeCost)))
 
 
 def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
@@ -67,7 +44,7 @@ def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
     graph = lowered.graph
     nodes = {node.name: NodeCost() for node in spec.nodes}
     for param in graph.params.values():
-        owner = nodes[_owner(param, nodes)]
+        owner = nodes[owner_of(param.name.rpartition("/")[0], nodes)]
         owner.trainable += param.size if param.trainable else 0
         owner.frozen += 0 if param.trainable else param.size
     input_shapes, types, lengths = _assume(graph, batch_size)
@@ -81,27 +58,10 @@ def cost(spec: Spec, lowered: Lowered, batch_size: int) -> Cost:
     return Cost(nodes, input_shapes, lengths)
 
 
-def _owner(param: Param, nodes: Mapping[str, NodeCost]) -> str:
-    """Return the node that owns a weight ``<node>/<role>`` or ``<node>/<part>/<role>``. Node names may contain slashes."""
-    return next(name for name in _parents(param.name) if name in nodes)
-
-
-def _parents(name: str) -> Iterator[str]:
-    """Yield ``a/b`` and ``a`` for ``a/b/c``."""
-    while name:
-        name = name.rpartition("/")[0]
-        yield name
-
-
 def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, Value], dict[str, int]]:
-    """Return the input shapes, all types, and the assumed lengths: the smallest of ``_LENGTHS`` that fits the network.
-
-    Raises:
-        ShapeError: no length fits.
-    """
+    """Return the input shapes, all types, and the smallest of ``_LENGTHS`` that fits. ShapeError: none does."""
     symbols = sorted({d for v in graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)})
     needed = graph.needed(graph.trained_roots())
-    problem: ShapeError | None = None
     for length in _LENGTHS:
         lengths = dict.fromkeys(symbols, length)
         sizes = lengths | {"N": batch_size}
@@ -111,7 +71,7 @@ def _assume(graph: Graph, batch_size: int) -> tuple[dict[str, Shape], dict[str, 
         }
         try:
             return shapes, infer_shapes(graph, needed, shapes, assumed=length), lengths
-        except ShapeError as error:
-            problem = error
-    assert problem is not None
-    raise problem
+        except ShapeError:
+            if length == _LENGTHS[-1]:
+                raise
+    raise AssertionError("there are lengths")

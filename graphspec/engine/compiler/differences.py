@@ -6,12 +6,12 @@ Nodes are compared one by one, after blocks are expanded. A node with another na
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from graphspec.base.config import Config
 from graphspec.engine.compiler.adapted import Adapted
@@ -22,38 +22,26 @@ from graphspec.engine.compiler.spec_files import onnx_layer
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
 
 # The settings of a spec as plain values, with all defaults, so that two of them can be compared key by key.
-TYPE = "type"
-"""The key of an object's class."""
-_ACTIVATION = "activation"
-"""The end of the names of arguments in which none means the linear activation."""
+TYPE = "type"  # the key of an object's class
+_ACTIVATION = "activation"  # the end of the names of arguments in which none means the linear activation
 
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that differs.
+    """A setting that differs."""
 
-    Attributes:
-        key: the dotted path of keys, such as ``optimizer.learning_rate``.
-        old, new: plain values; None where there is no value.
-    """
-
-    key: str
-    old: Any
+    key: str  # the dotted path of keys, such as ``optimizer.learning_rate``
+    old: Any  # old, new: plain values; None where there is no value
     new: Any
 
     def to_json(self) -> dict[str, Any]:
-        """Return the change as JSON."""
         return {"key": self.key, "old": self.old, "new": self.new}
 
 
 class Settings(dict[str, Any]):
-    """All arguments of an object, with its type.
+    """All arguments of an object, with its type."""
 
-    Attributes:
-        told: the arguments that a spec has set to other values than the defaults: a text names only these.
-    """
-
-    told: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()  # arguments that a spec sets to other values than the defaults: a text names only these
 
 
 def plain(value: Any) -> Any:
@@ -168,58 +156,36 @@ class Network:
 
 @dataclass(frozen=True)
 class Difference:
-    """An input, a node or a head that differs.
+    """An input, a node or a head that differs."""
 
-    Attributes:
-        change: ``added``, ``removed``, ``changed`` or ``renamed``.
-        name, old_name: the new name, and the old one; they are equal unless it is renamed.
-        type: the layer; empty for inputs and heads.
-        settings: of an added or removed one, the settings that its spec writes.
-        changes: of a changed one.
-        shape: the old and the new shape, if they differ.
-    """
-
-    change: str
-    name: str
+    change: str  # ``added``, ``removed``, ``changed`` or ``renamed``
+    name: str  # the new name, which is equal to the old one unless it is renamed
     old_name: str
-    type: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    changes: Sequence[Change] = ()
-    shape: tuple[str, str] | None = None
+    type: str = ""  # the layer; empty for inputs and heads
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of an added or removed one, those that its spec writes
+    changes: Sequence[Change] = ()  # of a changed one
+    shape: tuple[str, str] | None = None  # the old and the new shape, if they differ
 
     def to_json(self) -> dict[str, Any]:
-        """Return the difference as JSON."""
-        return {
-            "change": self.change,
-            "name": self.name,
-            "old_name": self.old_name,
-            "type": self.type,
-            "settings": dict(self.settings),
-            "changes": [c.to_json() for c in self.changes],
-            "shape": None if self.shape is None else {"old": self.shape[0], "new": self.shape[1]},
-        }
+        changed = [c.to_json() for c in self.changes]
+        shape = None if self.shape is None else {"old": self.shape[0], "new": self.shape[1]}
+        return {**vars(self), "settings": dict(self.settings), "changes": changed, "shape": shape}
 
 
 @dataclass(frozen=True)
 class NetworkDifferences:
-    """What differs between two networks.
-
-    Attributes:
-        shapes: nodes whose shape alone differs, with the old and the new one.
-        costs: parameters and multiply-adds that differ.
-    """
+    """What differs between two networks."""
 
     inputs: list[Difference]
     nodes: list[Difference]
     heads: list[Difference]
-    shapes: dict[str, tuple[str, str]]
-    costs: list[Change]
+    shapes: dict[str, tuple[str, str]]  # nodes whose shape alone differs, with the old and the new one
+    costs: list[Change]  # parameters and multiply-adds that differ
 
     def __bool__(self) -> bool:
         return any((self.inputs, self.nodes, self.heads, self.shapes, self.costs))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the differences as JSON."""
         parts = {"inputs": self.inputs, "nodes": self.nodes, "heads": self.heads}
         return {
             **{key: [d.to_json() for d in found] for key, found in parts.items()},
@@ -233,20 +199,41 @@ def network_differences(old: Network, new: Network) -> NetworkDifferences:
     return _Comparison(old, new).result()
 
 
+T = TypeVar("T")
+
+
+def _paired(
+    old: Mapping[str, T],
+    new: Mapping[str, T],
+    names: Mapping[str, str],  # the new name of each old one that has a counterpart
+    compare: Callable[[T, T], Sequence[Change]],
+    told: Callable[[T], Mapping[str, Any]],  # the settings of one that was added or removed
+    kind: Callable[[T], str] | None = None,
+) -> list[Difference]:
+    """Return what was removed, changed, renamed and added, in this order."""
+    found, kind = list[Difference](), kind or (lambda _: "")
+    for name, item in old.items():
+        if (other := names.get(name)) is None:
+            found.append(Difference(REMOVED, name, name, kind(item), told(item)))
+        elif (differences := compare(item, new[other])) or name != other:
+            change = CHANGED if name == other else RENAMED
+            found.append(Difference(change, other, name, kind(new[other]), changes=differences))
+    kept = {names[name] for name in old if name in names}
+    return found + [Difference(ADDED, name, name, kind(new[name]), told(new[name])) for name in new if name not in kept]
+
+
 class _Comparison:
     """Compares two networks; ``names`` maps each old input and node to its new name."""
 
     def __init__(self, old: Network, new: Network) -> None:
         self._old, self._new = old, new
         self._names: dict[str, str] = {}
-        self._shapes: dict[str, tuple[str, str]] = {}
 
     def result(self) -> NetworkDifferences:
-        inputs, nodes = self._inputs(), self._nodes()
-        heads = self._heads()
-        said = {d.name for d in nodes}
-        shapes = {name: shapes for name, shapes in self._shapes.items() if name not in said}
-        return NetworkDifferences(inputs, nodes, heads, shapes, self._costs())
+        inputs, nodes, heads = self._inputs(), self._nodes(), self._heads()
+        shapes = {self._names[n.name]: both for n in self._old.spec.nodes if (both := self._shapes(n.name))}
+        nodes = [replace(d, shape=shapes.pop(d.name, None)) for d in nodes]
+        return NetworkDifferences(inputs, nodes, heads, shapes, changes(_costs(self._old), _costs(self._new)))
 
     def _inputs(self) -> list[Difference]:
         old, new = self._old.spec.inputs, self._new.spec.inputs
@@ -255,17 +242,8 @@ class _Comparison:
             free = (n for n in new if n not in old and n not in self._names.values())
             if name not in new and (same := next((n for n in free if _input(declared) == _input(new[n])), None)):
                 self._names[name] = same
-        found = []
-        for name, declared in old.items():
-            other = self._names.get(name)
-            if other is None:
-                found.append(Difference(REMOVED, name, name, settings=_written(_input(declared))))
-                continue
-            differences = changes(_input(declared), _input(new[other]))
-            if differences or name != other:
-                found.append(Difference(RENAMED if name != other else CHANGED, other, name, changes=differences))
-        added = (n for n in new if n not in self._names.values())
-        return found + [Difference(ADDED, n, n, settings=_written(_input(new[n]))) for n in added]
+        compare, told = lambda a, b: changes(_input(a), _input(b)), lambda declared: _written(_input(declared))
+        return _paired(old, new, self._names, compare, told)
 
     def _nodes(self) -> list[Difference]:
         old, new = ({n.name: n for n in side.spec.nodes} for side in (self._old, self._new))
@@ -280,18 +258,7 @@ class _Comparison:
             if same is not None:
                 free.remove(same)
                 self._names[node.name] = same.name
-        found = []
-        for node in old.values():
-            other = self._names.get(node.name)
-            if other is None:
-                found.append(Difference(REMOVED, node.name, node.name, _kind(node), _told(node)))
-                continue
-            shape = self._shape_change(node.name, other)
-            differences = self._changes(node, new[other])
-            if differences or node.name != other:
-                change = RENAMED if node.name != other else CHANGED
-                found.append(Difference(change, other, node.name, _kind(new[other]), {}, differences, shape))
-        return found + [Difference(ADDED, n.name, n.name, _kind(n), _told(n)) for n in free]
+        return _paired(old, new, self._names, self._changes, _told, _kind)
 
     def _changes(self, old: NodeDecl, new: NodeDecl) -> list[Change]:
         a, b = self._signature(old, renamed=True, whole=True), self._signature(new)
@@ -306,9 +273,7 @@ class _Comparison:
     def _signature(self, node: NodeDecl, *, renamed: bool = False, whole: bool = False) -> dict[str, Any] | None:
         """Return all settings of a node, with its inputs; None if an input has no counterpart on the new side.
 
-        Args:
-            renamed: whether the node is of the old side: its inputs get their new names.
-            whole: keep inputs without a counterpart by their old names.
+        The inputs of a node of the old side get their new names (``renamed``); ``whole`` keeps those without a counterpart.
         """
 
         def of(refs: Iterable[Ref | None]) -> list[str] | None:
@@ -332,37 +297,26 @@ class _Comparison:
     def _heads(self) -> list[Difference]:
         old, new = self._old.spec.all_heads, self._new.spec.all_heads
         pairs = {name: target for name in old if (target := self._names.get(name, name)) in new}
-        found = []
-        for name, head in old.items():
-            if name not in pairs:
-                found.append(Difference(REMOVED, name, name, settings=_told_of(head)))
-                continue
-            before = _head(head) | _nodes(head, self._names)
-            differences = changes(before, _head(new[pairs[name]]))
-            if differences:
-                found.append(Difference(CHANGED, pairs[name], name, changes=differences))
-        added = (n for n in new if n not in pairs.values())
-        return found + [Difference(ADDED, n, n, settings=_told_of(new[n])) for n in added]
 
-    def _shape_change(self, old: str, new: str) -> tuple[str, str] | None:
-        shapes = (_shape(self._old.lowered, old), _shape(self._new.lowered, new))
-        if "" in shapes or shapes[0] == shapes[1]:
-            return None
-        self._shapes[new] = shapes
-        return shapes
+        def compare(before: HeadDecl, after: HeadDecl) -> list[Change]:
+            return changes(_head(before) | _nodes(before, self._names), _head(after))
 
-    def _costs(self) -> list[Change]:
-        return changes(_costs(self._old), _costs(self._new))
+        found = _paired(old, new, pairs, compare, _told_of)  # a head is not renamed: its node is
+        found = [replace(d, change=CHANGED) if d.change == RENAMED else d for d in found]
+        return [d for d in found if d.change != CHANGED or d.changes]
+
+    def _shapes(self, name: str) -> tuple[str, str] | None:
+        """Return the shapes of an old node, if its counterpart has another one."""
+        shapes = (_shape(self._old.lowered, name), _shape(self._new.lowered, self._names.get(name, "")))
+        return None if "" in shapes or shapes[0] == shapes[1] else shapes
 
 
 def _costs(side: Network) -> dict[str, int | None]:
     """Return the numbers of a network; None if they are still to be learnt."""
-    total = None if side.lowered.graph.learnt else cost(side.spec, side.lowered, 1).total()
-    return {
-        "parameters": None if total is None else total.trainable + total.frozen,
-        "trainable": None if total is None else total.trainable,
-        "multiply_adds": None if total is None else total.multiply_adds,
-    }
+    if side.lowered.graph.learnt:
+        return dict.fromkeys(("parameters", "trainable", "multiply_adds"))
+    n = cost(side.spec, side.lowered, 1).total()
+    return {"parameters": n.trainable + n.frozen, "trainable": n.trainable, "multiply_adds": n.multiply_adds}
 
 
 def _shape(lowered: Lowered, name: str) -> str:
@@ -374,8 +328,7 @@ def _shape(lowered: Lowered, name: str) -> str:
 def _input(declared: InputDecl) -> dict[str, Any]:
     """Return the settings of an input. Axes that vary count as such, whatever their names."""
     shape = [size if isinstance(size, int) else None for size in declared.shape]
-    rest = {"dtype": declared.dtype, "column": declared.column, "description": declared.description}
-    return {"shape": shape} | rest
+    return {"shape": shape} | {key: getattr(declared, key) for key in ("dtype", "column", "description")}
 
 
 def _nodes(head: HeadDecl, names: Mapping[str, str] | None) -> dict[str, Any]:
@@ -392,9 +345,7 @@ def _head(head: HeadDecl) -> dict[str, Any]:
         "weight": head.weight,
         "metrics": plain(head.metrics),
         "class_weight": plain(head.class_weight),
-        "labels": head.labels,
-        "scale": head.scale,
-        "description": head.description,
+        **{key: getattr(head, key) for key in ("labels", "scale", "description")},
     }
 
 
@@ -493,11 +444,7 @@ def _same_rows(old: Path | None, new: Path | None, *, only_names: bool) -> bool:
 
 
 def learnt_differences(old: Adapted, new: Adapted, names: Mapping[str, str] | None = None) -> list[Change]:
-    """Compare what layers and heads have learnt from the training rows: of two vocabularies, the words that one lacks.
-
-    Args:
-        names: the new names of renamed layers and heads.
-    """
+    """Compare what was learnt: of vocabularies, the words that one lacks. ``names``: of renamed layers and heads."""
     names = names or {}
     found = changes(old.rows, new.rows, "rows")
     for before, after in ((old.layers, new.layers), (old.heads, new.heads)):

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, NodeRef, Problem
+from graphspec.base.errors import Diagnostic, Mark, Problem
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.objective import logged_losses
-from graphspec.graph.ir.dims import ceildiv, mul, show
+from graphspec.graph.ir.dims import Dim, Shape, ceildiv, mul, show
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.declarations import WEIGHT, node_of
+from graphspec.language.declarations import WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.base import Output, check_outputs
-from graphspec.vocabulary.metrics import METRICS, targets_of
+from graphspec.vocabulary.metrics import METRICS, Metric, targets_of
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
     from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.dims import Dim, Shape
-    from graphspec.language.declarations import HeadDecl, Ref, Spec
     from graphspec.language.tree import Tree
     from graphspec.vocabulary.losses import Loss
-    from graphspec.vocabulary.metrics import Metric
+
+
+_wrong_loss = partial(Problem, Code.LOSS_MISMATCH)
+_wrong_classes = partial(Problem, Code.CLASSES_MISMATCH)
+_wrong_value = partial(Problem, Code.VALUE_NOT_ALLOWED)
 
 
 # Heads that compare with an input or a node, not with an array of the data.
@@ -41,25 +43,23 @@ def check_target(loss: Loss, y_pred: Value, target: Value) -> Problem | None:
     """Return GS402 if a loss cannot compare a head with ``target``; the subject of the message is the head."""
     name = type(loss).__name__
     if loss.targets == "none":
-        return Problem(Code.LOSS_MISMATCH, f"has a `target`, but {name} compares with nothing", "remove `target`")
+        return _wrong_loss(f"has a `target`, but {name} compares with nothing", "remove `target`")
     if loss.targets == "labels":
         text = f"has a `target`, but {name} needs label sequences with their lengths, which only data have"
-        return Problem(Code.LOSS_MISMATCH, text, "remove `target`, and store the labels in the data")
+        return _wrong_loss(text, "remove `target`, and store the labels in the data")
     expected = loss.target(y_pred)
     if not expected.is_float and (target.type.is_float or target.type.is_string):
         text = f"compares with {target.dtype} values, but the targets of {name} are integers"
-        return Problem(Code.LOSS_MISMATCH, text, "declare the input with `dtype: int64`, or use a loss of numbers")
+        return _wrong_loss(text, "declare the input with `dtype: int64`, or use a loss of numbers")
     if target.type.is_string:
-        return Problem(
-            Code.LOSS_MISMATCH, "compares with texts, but a loss compares numbers", "use a layer that encodes them"
-        )
+        return _wrong_loss("compares with texts, but a loss compares numbers", "use a layer that encodes them")
     allowed = class_ids(loss, y_pred)
     if allowed is not None and target.range is not None and not target.range.within(allowed):
         text = f"has {int(allowed.high) + 1} classes, but its target has ids from {target.range.low} to {target.range.high}"
-        return Problem(Code.CLASSES_MISMATCH, text, "give the head a unit for each id")
+        return _wrong_classes(text, "give the head a unit for each id")
     if _axes(target, expected) is None:
         text = f"compares with values of shape {show(target.shape)}, but {name} expects {show(expected.shape)}"
-        return Problem(Code.LOSS_MISMATCH, text, "give both the same shape, for example with a Reshape")
+        return _wrong_loss(text, "give both the same shape, for example with a Reshape")
     return None
 
 
@@ -99,24 +99,23 @@ def class_ids(loss: Loss, y_pred: Value) -> Range | None:
 
 
 _SHOWN_CLASSES = 6  # in a message
-
-KeyPath = tuple[str | int, ...]
-"""Keys and indices from a head, or from `training`, to a value below it."""
+KeyPath = tuple[str | int, ...]  # keys and indices from a head, or from `training`, to a value below it
 
 
 def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return GS401 to GS403 and GS405 for every head whose value is known."""
     found: list[Diagnostic] = []
-    for head in spec.heads.values():
-        value = lowered.graph.outputs.get(head.name)
-        if value is None:
+    for head in spec.all_heads.values():
+        if head.name in spec.terms:
+            problems = _term(head, lowered)
+        elif (value := lowered.graph.outputs.get(head.name)) is not None:
+            problems = [*_problems(head, value), *_target(head, value, lowered)]
+        else:
             continue
         nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
-        problems = [*_problems(head, value), *_target(head, value, lowered)]
-        found += [_diagnose(head, *problem, nodes) for problem in problems]
-    for head in spec.terms.values():
-        nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
-        found += [_diagnose(head, *problem, nodes) for problem in _term(head, lowered)]
+        for keys, subject, problem in problems:
+            mark, path = _locate(head.tree, keys, (head.mark, head.tree.path))
+            found.append(Diagnostic.of(subject, problem, mark, path=path, nodes=nodes))
     if not any(d.is_error for d in found):
         found += _one_column(spec, lowered.graph.outputs)
     return found + _stratify(spec, lowered.graph.outputs)
@@ -146,99 +145,80 @@ def _one_column(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
     return found
 
 
-def _diagnose(head: HeadDecl, keys: KeyPath, subject: str, problem: Problem, nodes: tuple[NodeRef, ...]) -> Diagnostic:
-    mark, path = _locate(head.tree, keys, (head.mark, head.tree.path))
-    return Diagnostic.of(subject, problem, mark, path=path, nodes=nodes)
-
-
 def _target(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
     """Return what is wrong with the target of a head that names an input or a node."""
-    name = f"head '{head.name}'"
+
+    def wrong(key: str, text: str, hint: str) -> list[tuple[KeyPath, str, Problem]]:
+        return [((key,), f"head '{head.name}'", _wrong_value(text, hint))]
+
     if head.target is None:
-        if head.target_gradient:
-            problem = Problem(Code.VALUE_NOT_ALLOWED, "has `target_gradient`, but no `target`", "remove it")
-            return [(("target_gradient",), name, problem)]
-        return []
+        text = "has `target_gradient`, but no `target`"
+        return wrong("target_gradient", text, "remove it") if head.target_gradient else []
     if head.loss is None:
-        text = "has a `target`, but no loss that compares with it"
-        return [(("target",), name, Problem(Code.VALUE_NOT_ALLOWED, text, "set a `loss`, or remove `target`"))]
-    for key, given in (("scale", head.scale), ("class_weight", head.class_weight)):
-        if given is not None:
-            text = (
-                f"cannot have `{key}`, which is computed from targets in the data: its target is '{head.target.name}'"
-            )
-            return [((key,), name, Problem(Code.VALUE_NOT_ALLOWED, text, f"remove `{key}`"))]
+        return wrong("target", "has a `target`, but no loss that compares with it", "set a `loss`, or remove `target`")
+    for key in ("scale", "class_weight"):
+        if getattr(head, key) is not None:
+            text = f"cannot have `{key}`, which is computed from targets in the data"
+            return wrong(key, f"{text}: its target is '{head.target.name}'", f"remove `{key}`")
     target = lowered.value(head.target)
-    if target is None or fails(head.loss, value):
+    if target is None or fails(head.loss, value) or (problem := check_target(head.loss, value, target)) is None:
         return []
-    problem_or_none = check_target(head.loss, value, target)
-    return [] if problem_or_none is None else [(("target",), name, problem_or_none)]
+    return [(("target",), f"head '{head.name}'", problem)]
 
 
 def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
-    """Return the problems of a head without an output."""
     name, loss = f"head '{head.name}'", head.loss
     if head.wrong or None in head.layers:
         return []
     if loss is None:
         text = "has several nodes, but no loss that compares them"
-        return [
-            (("layer",), name, Problem(Code.LOSS_MISMATCH, text, "set a loss such as `info_nce`, or name one node"))
-        ]
+        return [(("layer",), name, _wrong_loss(text, "set a loss such as `info_nce`, or name one node"))]
     least, most = loss.nodes
-    given, kind = len(head.layers), type(loss).__name__
-    if not least <= given <= most:
+    if not least <= len(head.layers) <= most:
         return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
     for key in ("metrics", "labels", "class_weight", "scale"):
         if head.tree.get(key) is not None and getattr(head, key):
-            text = f"cannot have `{key}`: with {kind} it is a term of the loss, without an output"
-            return [
-                ((key,), name, Problem(Code.VALUE_NOT_ALLOWED, text, f"remove `{key}`, or add a head without a loss"))
-            ]
-    values = [lowered.graph.loss_inputs.get(node_of(head.name, k)) for k in range(given)]
+            text = f"cannot have `{key}`: with {type(loss).__name__} it is a term of the loss, without an output"
+            return [((key,), name, _wrong_value(text, f"remove `{key}`, or add a head without a loss"))]
+    values = [lowered.graph.loss_inputs.get(node_of(head.name, k)) for k in range(len(head.layers))]
     known = [value for value in values if value is not None]
-    if len(known) < given:
+    if len(known) < len(values):
         return []
     found = loss.check_values(known)
     if not found and known[0].shape[:1] != ("N",):
         text = f"needs one value per row, but the node has shape {show(known[0].shape)}"
-        found = [Problem(Code.LOSS_MISMATCH, text, "name a node with the batch axis")]
+        found = [_wrong_loss(text, "name a node with the batch axis")]
     return [(("loss",), f"{loss.label} of {name}", p) for p in found] or _target(head, known[0], lowered)
 
 
 def _wrong_count(head: HeadDecl, loss: Loss) -> Problem:
-    """Return GS402 for a loss over another number of nodes."""
     least, most = loss.nodes
     kind, given = type(loss).__name__, len(head.layers)
     if most == 1:
         text = f"has {given} nodes, but {kind} compares one node with a target"
         names = [ref.name for ref in head.layers if ref is not None]
         hint = f"write `layer: {names[0]}` and `target: {names[1]}`" if len(names) == 2 else "name one node"
-        return Problem(Code.LOSS_MISMATCH, text, hint)
+        return _wrong_loss(text, hint)
     wanted = f"{least}" if least == most else f"{least} or {most}"
     text = f"has {count(given, 'node')}, but {kind} compares {wanted}"
-    return Problem(Code.LOSS_MISMATCH, text, f"list them: `layer: {getattr(loss, 'names', '[a, b]')}`")
+    return _wrong_loss(text, f"list them: `layer: {getattr(loss, 'names', '[a, b]')}`")
 
 
 def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
     """Return GS405 if `stratify` names a head without one class per row."""
     source = spec.data.get("validation")
-    value = outputs.get(source.stratify or "") if source is not None else None
-    if source is None or value is None:
+    head = None if source is None else spec.heads.get(source.stratify or "")
+    if source is None or head is None or (value := outputs.get(head.name)) is None:
         return []
-    head = spec.heads[source.stratify or ""]
     if value.rank == 2 and (head.loss is None or head.needs_data):
         return []
     at = source.tree.find(("stratify",))[0] or source.tree
     has = f"has shape {show(value.shape)}" if value.rank != 2 else "has no targets in the data"
-    text = f"`stratify` needs one class per row, but head '{source.stratify}' {has}"
-    return [
-        Diagnostic.at(at.mark, Code.CLASSES_MISMATCH, text, path=at.path, hint="leave it out, or name another head")
-    ]
+    text, hint = f"needs one class per row, but head '{head.name}' {has}", "leave it out, or name another head"
+    return [Diagnostic.of("`stratify`", _wrong_classes(text, hint), at.mark, path=at.path)]
 
 
 def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]]:
-    """Return the problems of a head, each with its keys and its subject."""
     name = f"head '{head.name}'"
     if head.scale is not None and (refused := _scale(head, value)) is not None:
         return [(("scale",), name, refused)]
@@ -263,11 +243,11 @@ def _labels(labels: Sequence[str], loss: Loss | None, value: Value, learnt: bool
     axis = value.rank - 1 if loss is None or value.rank < 2 else loss.class_axis(value)
     if axis is None:
         text = f"has labels, which name units, but {type(loss).__name__} compares rows: no unit stands for a class"
-        return [Problem(Code.CLASSES_MISMATCH, text, "remove `labels`, and store the targets as integers")]
+        return [_wrong_classes(text, "remove `labels`, and store the targets as integers")]
     if axis != value.rank - 1:
         text = f"has labels, which name the units of the last axis, but {type(loss).__name__} has the classes on axis {axis}"
         hint = "move them to the last axis with a Permute before the head, and remove the loss's `axis`"
-        return [Problem(Code.CLASSES_MISMATCH, text, hint)]
+        return [_wrong_classes(text, hint)]
     classes = value.shape[-1] if value.rank > 1 else 1
     required = 2 if classes == 1 else classes
     if len(labels) == required:
@@ -276,25 +256,24 @@ def _labels(labels: Sequence[str], loss: Loss | None, value: Value, learnt: bool
         return [_alphabet(labels, required)]
     if learnt:
         return [_learnt(labels, classes)]
-    text = f"has {len(labels)} labels for {required} classes"
-    return [Problem(Code.CLASSES_MISMATCH, text, f"write {required} labels, in the order of the classes")]
+    hint = f"write {required} labels, in the order of the classes"
+    return [_wrong_classes(f"has {len(labels)} labels for {required} classes", hint)]
 
 
 def _alphabet(labels: Sequence[str], classes: object) -> Problem:
     """Return GS405 for labels of CTC, the first of which is the blank."""
     if len(labels) == 0 or labels[0] != "":
         text = f"has {len(labels)} labels for {classes} classes, the first of which is the blank"
-        return Problem(Code.CLASSES_MISMATCH, text, 'begin the labels with "" for the blank, and give each class one')
-    text = f"has {len(labels) - 1} labels and the blank for {classes} classes"
-    hint = f"give it {len(labels)} units: one for the blank, and one for each of {_shown(labels[1:])}"
-    return Problem(Code.CLASSES_MISMATCH, text, hint)
+        return _wrong_classes(text, 'begin the labels with "" for the blank, and give each class one')
+    named = " ".join(labels[1:41]) + (" …" if len(labels) > 41 else "")
+    hint = f"give it {len(labels)} units: one for the blank, and one for each of {named}"
+    return _wrong_classes(f"has {len(labels) - 1} labels and the blank for {classes} classes", hint)
 
 
 def _learnt(labels: Sequence[str], units: object) -> Problem:
     """Return GS405 for labels that come from the training rows: these have more or fewer classes than the head."""
-    shown = ", ".join(f"'{label}'" for label in labels[:_SHOWN_CLASSES]) + (
-        ", …" if len(labels) > _SHOWN_CLASSES else ""
-    )
+    more = ", …" if len(labels) > _SHOWN_CLASSES else ""
+    shown = ", ".join(f"'{label}'" for label in labels[:_SHOWN_CLASSES]) + more
     need = f"{units} units" if units != 1 else "1 unit, for 2 classes"
     text = f"has {need}, but the training rows have {count(len(labels), 'class', 'classes')}: {shown}"
     if isinstance(units, int) and len(labels) < max(units, 2):
@@ -303,27 +282,22 @@ def _learnt(labels: Sequence[str], units: object) -> Problem:
         hint = f"give it {len(labels)} units, softmax and sparse_categorical_crossentropy, or correct the column"
     else:
         hint = f"give it {len(labels)} units, or correct the column if two of them are one class"
-    return Problem(Code.CLASSES_MISMATCH, text, hint)
-
-
-def _shown(labels: Sequence[str]) -> str:
-    """Return labels for a message, at most 40."""
-    return " ".join(labels[:40]) + (" …" if len(labels) > 40 else "")
+    return _wrong_classes(text, hint)
 
 
 def _scale(head: HeadDecl, value: Value) -> Problem | None:
     """Return the problem of a head whose targets cannot be standardised, or None."""
     text = "cannot have `scale`, which is for numbers that are trained"
     if head.loss is None:
-        return Problem(Code.VALUE_NOT_ALLOWED, text, "set a `loss`, or remove `scale`")
+        return _wrong_value(text, "set a `loss`, or remove `scale`")
     loss = type(head.loss).__name__
     if head.loss.fits == "classes" or not head.loss.target(value).is_float or head.labels is not None:
         what = "`labels`" if head.labels is not None else f"the targets of {loss}"
-        return Problem(Code.VALUE_NOT_ALLOWED, f"{text}: {what} are classes", "remove `scale`")
-    if not head.loss.of_differences:
-        text = f"cannot have `scale` with {loss}, which is another loss after a shift of the targets"
-        return Problem(Code.VALUE_NOT_ALLOWED, text, "use mean_squared_error, or remove `scale`")
-    return None
+        return _wrong_value(f"{text}: {what} are classes", "remove `scale`")
+    if head.loss.of_differences:
+        return None
+    text = f"cannot have `scale` with {loss}, which is another loss after a shift of the targets"
+    return _wrong_value(text, "use mean_squared_error, or remove `scale`")
 
 
 def _duplicate_keys(metric: Metric, value: Value, used: set[str]) -> list[Problem]:
@@ -335,8 +309,7 @@ def _duplicate_keys(metric: Metric, value: Value, used: set[str]) -> list[Proble
         return []
     metric_type = next(name for name in METRICS.names() if METRICS.get(name) is type(metric))
     hint = f"give it another name, `{{type: {metric_type}, …, name: …}}`, or remove it"
-    text = f"would be logged as '{duplicate}', but another value has this name"
-    return [Problem(Code.METRIC_MISMATCH, text, hint)]
+    return [Problem(Code.METRIC_MISMATCH, f"would be logged as '{duplicate}', but another value has this name", hint)]
 
 
 def refuse_class_weight(head: HeadDecl, value: Value) -> Problem | None:
@@ -344,8 +317,7 @@ def refuse_class_weight(head: HeadDecl, value: Value) -> Problem | None:
     if head.loss is not None and head.loss.fits == "classes" and value.rank == 2:
         return None
     text = "cannot have class weights, which need a classification loss and one label per row"
-    hint = f"use sample weights: add an array '{head.name}{WEIGHT}' to the data"
-    return Problem(Code.CLASSES_MISMATCH, text, hint)
+    return _wrong_classes(text, f"use sample weights: add an array '{head.name}{WEIGHT}' to the data")
 
 
 def _class_weight(head: HeadDecl, value: Value) -> list[tuple[KeyPath, Problem]]:
@@ -356,14 +328,9 @@ def _class_weight(head: HeadDecl, value: Value) -> list[tuple[KeyPath, Problem]]
     if not isinstance(head.class_weight, dict) or not isinstance(classes, int):
         return []
     hint = f"classes are 0 to {classes - 1}" + (", or a label" if head.labels else "")
-    return [
-        (
-            ("class_weight", str(key)),
-            Problem(Code.CLASSES_MISMATCH, f"has a class weight for an unknown class {key}", hint),
-        )
-        for key in head.class_weight
-        if key >= classes
-    ]
+    unknown = [key for key in head.class_weight if key >= classes]
+    texts = {key: f"has a class weight for an unknown class {key}" for key in unknown}
+    return [(("class_weight", str(key)), _wrong_classes(text, hint)) for key, text in texts.items()]
 
 
 def _locate(tree: Tree, keys: KeyPath, default: tuple[Mark, str]) -> tuple[Mark, str]:
@@ -380,9 +347,8 @@ def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[D
     if tree is None or any(head.wrong or head.name not in outputs for head in spec.heads.values()):
         return []
     keys = log_keys(spec, outputs)
-    rate, _ = tree.find(("optimizer", "learning_rate"))
+    rate, average = (tree.find(("optimizer", key))[0] for key in ("learning_rate", "use_ema"))
     scheduled = rate is not None and isinstance(rate.value, dict)
-    average, _ = tree.find(("optimizer", "use_ema"))
     averaged = average is not None and average.value is True
     declared = tree.get("callbacks")
     found = []
@@ -420,11 +386,7 @@ def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
 
 # Hints for inputs that cannot be merged.
 def merge_hint(refs: Sequence[Ref], lowered: Lowered, axis: int | None) -> str:
-    """Return a hint how to make the shapes of ``refs`` equal.
-
-    Args:
-        axis: the axis of a concatenation, along which sizes may differ; None for a layer that broadcasts.
-    """
+    """Return how to make shapes equal; ``axis``: that of a concatenation, where they may differ; None to broadcast."""
     values = [v for r in refs if (v := lowered.value(r)) is not None]
     if len({v.rank for v in values}) > 1:
         return "give them the same rank first, for example with Flatten or Reshape"
@@ -443,12 +405,8 @@ def merge_hint(refs: Sequence[Ref], lowered: Lowered, axis: int | None) -> str:
     if not differing:
         return "make the shapes equal"
     axes = f"axis {differing[0]}" if len(differing) == 1 else f"axes {' and '.join(map(str, differing))}"
-    return f"make the sizes of {axes} equal, for example with pooling{_resizing(rank)}"
-
-
-def _resizing(rank: int) -> str:
-    """Return layers that enlarge axes of data of this rank."""
-    return f", UpSampling{rank - 2}D or ZeroPadding{rank - 2}D" if 3 <= rank <= 5 else " or padding"
+    enlarging = f", UpSampling{rank - 2}D or ZeroPadding{rank - 2}D" if 3 <= rank <= 5 else " or padding"
+    return f"make the sizes of {axes} equal, for example with pooling{enlarging}"
 
 
 def _padding_hint(refs: Sequence[Ref], lowered: Lowered) -> str | None:
@@ -456,25 +414,21 @@ def _padding_hint(refs: Sequence[Ref], lowered: Lowered) -> str | None:
     wrong: dict[str, str] = {}
     spatial: set[Shape] = set()
     for ref in refs:
-        decl, value = lowered.declared.get(ref.name), lowered.value(ref)
-        layer = getattr(decl, "layer", None)
+        decl: Any = lowered.declared.get(ref.name)
+        layer: Any = getattr(decl, "layer", None)
+        value = lowered.value(ref)
         assert value is not None
-        if getattr(layer, "padding", None) == "valid" and (before := _input_of(decl, lowered)) is not None:
-            strides = getattr(layer, "strides", None) or layer.pool_size  # type: ignore[union-attr]
+        shape = _spatial(layer, value.shape)
+        before = lowered.value(decl.inputs[0]) if layer is not None and len(decl.inputs) == 1 else None
+        if getattr(layer, "padding", None) == "valid" and before is not None:
+            strides = getattr(layer, "strides", None) or layer.pool_size
             size = mul if hasattr(layer, "output_padding") else ceildiv  # a transposed convolution enlarges
             padded = tuple(size(d, s) for d, s in zip(_spatial(layer, before.shape), strides, strict=True))
-            if padded != _spatial(layer, value.shape):
-                line = decl.mark.line  # type: ignore[union-attr]
-                wrong[ref.name] = f"'{ref.name}'" + (f" (line {line})" if line else "")
-            spatial.add(padded)
-        else:
-            spatial.add(_spatial(layer, value.shape))
+            if padded != shape:
+                wrong[ref.name] = f"'{ref.name}'" + (f" (line {decl.mark.line})" if decl.mark.line else "")
+            shape = padded
+        spatial.add(shape)
     return f"set `padding: same` on {' and '.join(wrong.values())}" if wrong and len(spatial) == 1 else None
-
-
-def _input_of(decl: Any, lowered: Lowered) -> Value | None:
-    """Return the input of a layer with a window, or None if it is unknown."""
-    return lowered.value(decl.inputs[0]) if len(decl.inputs) == 1 else None
 
 
 def _spatial(layer: Any, shape: Shape) -> Shape:

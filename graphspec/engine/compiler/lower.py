@@ -14,20 +14,17 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered import Lowered, visible
-from graphspec.graph.analysis import invalid_ids
+from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import operator
-from graphspec.language.declarations import Ref, given_of, node_of, operand_text
-from graphspec.language.tree import format_cycle, format_names
+from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
+from graphspec.language.tree import Tree, format_cycle, format_names
 
 if TYPE_CHECKING:
-    from graphspec.graph.analysis import Demand
     from graphspec.graph.ir.ranges import Range
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
-    from graphspec.language.tree import Tree
     from graphspec.vocabulary.layers.base import Layer
 
 
@@ -49,11 +46,10 @@ def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) 
 # it, too. Beside inputs that have it, a value is repeated for each row, unless the layer broadcasts rows itself.
 Inputs = Sequence["Value | None"]
 Calls = Mapping[str, Sequence["Value"]]
+Outputs = tuple[Value, ...]
 
 
-def lower_layer(
-    layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options: Mapping[str, bool]
-) -> tuple[Value, ...]:
+def lower_layer(layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options: Mapping[str, bool]) -> Outputs:
     """Return the outputs of a layer, some of whose inputs may lack the batch axis."""
     run = partial(_outputs, layer, g, options)
     every = [*(v for v in inputs if v is not None), *(v for values in calls.values() for v in values)]
@@ -92,13 +88,12 @@ def _with_rows(g: Builder, X: Value, size: int | Value | None) -> Value:
 
 
 def _without_rows(g: Builder, Y: Value) -> Value:
-    """Return the only row of a batch."""
     X: Value = g.Squeeze(Y, g.constant([0]))
     return X.with_mask(None if Y.mask is None else _without_rows(g, Y.mask))
 
 
 def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
-    """Lower the nodes in ``order``. The heads become the graph's outputs.
+    """Lower the nodes in ``order``; the heads become the graph's outputs.
 
     If a node fails, it is reported and its output becomes unknown. Nodes that depend on it are skipped silently.
     """
@@ -115,15 +110,18 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
         if node.share is None or node.share in layers:
             result.outputs[node.name] = _lower_node(node, layers, result, folder)
     for head in spec.heads.values():
-        if head.layer is not None and _exists(head.layer, result, f"head '{head.name}'"):
-            value_or_none = result.value(head.layer)
-            if value_or_none is not None and value_or_none.type.is_string:
-                result.diagnostics.append(_text_head(head, head.layer, result))
-            elif value_or_none is not None and not has_rows(value_or_none.shape):
-                result.diagnostics.append(_head_without_rows(head, head.layer, result))
-            elif value_or_none is not None:
-                result.graph.outputs[head.name] = _in_own_unit(head, value_or_none, result.graph)
-                _read_target(head, result.graph.outputs[head.name], result)
+        ref, exists = head.layer, head.layer is not None and _exists(head.layer, result, f"head '{head.name}'")
+        if ref is None or not exists or (output := result.value(ref)) is None:
+            continue
+        if output.type.is_string:
+            result.diagnostics.append(_text_head(head, ref, result))
+        elif not has_rows(output.shape):
+            text = f"head '{head.name}' has no batch axis: there is one for all rows"
+            hint = "name a node with one value per row; Add, Multiply and Concatenate join this one with a batch"
+            result.diagnostics.append(_wrong_head(head, ref, result, Code.WRONG_RANK, text, hint))
+        else:
+            result.graph.outputs[head.name] = _in_own_unit(head, output, result.graph)
+            _read_target(head, result.graph.outputs[head.name], result)
     for term in spec.terms.values():
         _read_term(term, result)
     result.diagnostics += [_not_computable(node, layers, result) for node in not_computable(result.graph)]
@@ -162,20 +160,16 @@ def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
     """Return GS306 for a head of texts."""
     text = f"head '{head.name}' is text, but a head is numbers"
     hint = "a classifier's head is one number per class; `labels` gives the names of the classes"
+    return _wrong_head(head, layer, result, Code.WRONG_DTYPE, text, hint)
+
+
+def _wrong_head(head: HeadDecl, layer: Ref, result: Lowered, code: Code, text: str, hint: str) -> Diagnostic:
     nodes = (result.node_ref(layer),)
-    return Diagnostic.at(head.mark, Code.WRONG_DTYPE, text, path=head.tree.path, hint=hint, nodes=nodes)
+    return Diagnostic.at(head.mark, code, text, path=head.tree.path, hint=hint, nodes=nodes)
 
 
-def _head_without_rows(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
-    """Return GS301 for a head that is the same for all rows."""
-    text = f"head '{head.name}' has no batch axis: there is one for all rows"
-    hint = "name a node with one value per row; Add, Multiply and Concatenate join this one with a batch"
-    nodes = (result.node_ref(layer),)
-    return Diagnostic.at(head.mark, Code.WRONG_RANK, text, path=head.tree.path, hint=hint, nodes=nodes)
-
-
-def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str] | None:
-    """Return message and hint if one of ``refs`` is text and the layer ``subject`` takes numbers."""
+def _texts(refs: Sequence[Ref], result: Lowered) -> tuple[str, str] | None:
+    """Return message and hint if one of ``refs`` is text: the layer takes numbers."""
     texts = [r.name for r in refs if (value := result.value(r)) is not None and value.type.is_string]
     if not texts:
         return None
@@ -183,8 +177,8 @@ def _texts(refs: Sequence[Ref], result: Lowered, subject: str) -> tuple[str, str
 
     known = ((name, LAYERS.get(name)) for name in LAYERS.names() if "." not in name)  # no operators of ONNX
     able = [name for name, cls in known if cls is not None and cls.takes_strings]
-    text = f"{subject} takes numbers, but '{visible(texts[0])}' is text"
-    return text, f"put a layer that takes texts between them: {format_names(able)}"
+    hint = f"put a layer that takes texts between them: {format_names(able)}"
+    return f"takes numbers, but '{visible(texts[0])}' is text", hint
 
 
 def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
@@ -202,55 +196,48 @@ def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
 
 def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
     """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
-    found = []
-    fixed: set[str] | None = None
-    apart: set[str] = set()
-    for node in spec.nodes:
-        if node.share is not None or node.layer is None or not node.layer.learns:
-            continue
-        if fixed is None:
-            fixed, apart = repeatable(result.graph.nodes), by_row(result.graph.nodes)
-        refs = [r for r in node.inputs if r is not None]
-        values = [v for r in refs if (v := result.value(r)) is not None]
+    learners = [node for node in spec.nodes if node.share is None and node.layer is not None and node.layer.learns]
+    if not learners:
+        return []
+    found, fixed, apart = [], repeatable(result.graph.nodes), by_row(result.graph.nodes)
+    for node in learners:
+        values = [v for r in node.inputs if (v := result.value(r)) is not None]
+        sources = {v.node.name for v in values if v.node is not None}
         if values and not any(has_rows(v.shape) for v in values):
-            text = (
-                f"{node.type} '{visible(node.name)}' learns from the training rows, but its input is the same for all"
-            )
-            hint = "give it what it would learn: " + format_names(f"`{key}`" for key in node.layer.learnt_arguments)
-            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
-        elif any(v.node is not None and v.node.name not in fixed for v in values):
-            text = f"{node.type} '{visible(node.name)}' learns from the training rows, before training, but its input "
-            hint = "feed it from inputs, or give it what it would learn: "
-            hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
-            text += "depends on weights or random numbers"
-            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
-        elif any(v.node is not None and v.node.name not in apart for v in values):
-            text = (
-                f"{node.type} '{visible(node.name)}' learns from a part of the training rows at a time, but its input "
-            )
-            hint = "feed it from nodes that work along other axes than 0, or give it what it would learn: "
-            hint += format_names(f"`{key}`" for key in node.layer.learnt_arguments)
-            text += "depends on several rows"
-            found.append(_diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs"))
+            text, hint = "learns from the training rows, but its input is the same for all", ""
+        elif sources - fixed:
+            text = "learns from the training rows, before training, but its input depends on weights or random numbers"
+            hint = "feed it from inputs, or "
+        elif sources - apart:
+            text = "learns from a part of the training rows at a time, but its input depends on several rows"
+            hint = "feed it from nodes that work along other axes than 0, or "
+        else:
+            continue
+        assert node.layer is not None
+        hint += "give it what it would learn: " + format_names(f"`{key}`" for key in node.layer.learnt_arguments)
+        found.append(_no_kernel(node, result, f"{node.type} '{visible(node.name)}' {text}", hint))
     return found
+
+
+def _type(node: NodeDecl, layers: dict[str, NodeDecl]) -> str | None:
+    """Return the type of a node's layer, which may be that of the node whose weights it shares."""
+    return node.type if node.layer is not None else layers[str(node.share)].type
 
 
 def _not_computable(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
     """Return GS309 for an operator that only onnxruntime computes, but that depends on weights or random numbers."""
     decl = layers[node.owner]
-    layer_type = decl.type if decl.layer is not None else layers[str(decl.share)].type
-    refs = [r for r in decl.inputs if r is not None]
-    if layer_type == "Onnx" and node.name not in repeatable(result.graph.nodes):
-        text = f"{layer_type} '{visible(decl.name)}' is frozen: no gradient flows through it, but it follows trained weights"
+    layer_type, fixed = _type(decl, layers), node.name in repeatable(result.graph.nodes)
+    subject = f"{layer_type} '{visible(decl.name)}'"
+    if layer_type == "Onnx" and not fixed:
+        text = f"{subject} is frozen: no gradient flows through it, but it follows trained weights"
         hint = "set `trainable: true`, feed it from inputs, or freeze what is before it with `trainable: false`"
-        return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
-    text = f"{layer_type} '{visible(decl.name)}' is computed once, before training, but it depends on "
-    if node.name in repeatable(result.graph.nodes):
-        text, hint = f"{text}several rows of a batch", "work along other axes than 0 before it"
-    else:
-        text += "weights or random numbers"
+        return _no_kernel(decl, result, text, hint)
+    depends = "several rows of a batch" if fixed else "weights or random numbers"
+    hint = "work along other axes than 0 before it"
+    if not fixed:
         hint = "feed it from inputs, or from layers without weights and random numbers"
-    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
+    return _no_kernel(decl, result, f"{subject} is computed once, before training, but it depends on {depends}", hint)
 
 
 def _in_steps(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
@@ -262,17 +249,15 @@ def _in_steps(node: Node, layers: dict[str, NodeDecl], result: Lowered) -> Diagn
     cost = f", {count:,} multiply-adds per row" if count else ""
     text = f"Onnx '{visible(decl.name)}' follows random numbers or frozen weights: it is computed in every step{cost}"
     hint = "without them it is computed once per row, before training; or augment the rows of the file of data"
-    refs = [r for r in decl.inputs if r is not None]
-    return _diagnose(decl, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs").as_warning()
+    return _no_kernel(decl, result, text, hint).as_warning()
 
 
 def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], result: Lowered) -> Diagnostic:
     """Return GS304 for a lookup of ids that have no row for any data."""
     node, value = layers[lookup.owner], lookup.value
-    layer_type = node.type if node.layer is not None else layers[str(node.share)].type
     source = value.node.owner if value.node is not None else value.name.split("/")[0]
     allowed = ids & lookup.range
-    subject = f"{layer_type} '{visible(node.name)}'"
+    subject = f"{_type(node, layers)} '{visible(node.name)}'"
     text = f"{subject} looks up ids from '{visible(source)}', which range from {ids.low} to {ids.high}; "
     text += "none of them has a row" if allowed.empty else f"only {allowed.low} to {allowed.high} can have a row"
     enough = f"`input_dim: {ids.high + 1}`" if lookup.range.low == 0 else "a larger `input_dim`"
@@ -299,77 +284,68 @@ def _exists(ref: Ref, result: Lowered, user: str) -> bool:
     return False
 
 
-def _lower_node(
-    node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, folder: Path | None
-) -> tuple[Value, ...] | None:
-    """Return the outputs of a node, or None if they are unknown because of an error.
-
-    Args:
-        folder: the folder of files of initial values; None if they are not opened.
-    """
+def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, folder: Path | None) -> Outputs | None:
+    """Return a node's outputs; None if an error hides them. ``folder``: that of initial values; None if not opened."""
     owner = layers[node.share] if node.share is not None else node
-    layer = owner.layer
-    refs = [r for r in node.inputs if r is not None]
-    call_refs = {k: [r for r in v if r is not None] for k, v in node.call.items()}
-    all_refs = refs + [r for v in call_refs.values() for r in v]
-    subject = f"{owner.type} '{visible(node.name)}'"
+    layer, subject = owner.layer, f"{owner.type} '{visible(node.name)}'"
+    refs, all_refs = [r for r in node.inputs if r is not None], reads(node)
     missing = [r for r in all_refs if not _exists(r, result, subject)]
     unknown = None in node.inputs or any(None in refs for refs in node.call.values())
     if layer is None or missing or unknown:
         return None
-    least, most = layer.arity
-    got = len(refs) + len(node.written)
-    if got < least or (most is not None and got > most):
-        count = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-        text = f"{subject} takes {count} input{'s' if count != '1' else ''}, got {got}"
-        hint = None
-        if most == 0:
-            hint = "remove `inputs`"
-        elif got > 1 and most == 1:
-            hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
-        elif got == 1 and layer.pairs_with_itself:
-            name = refs[0].name
-            hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
-        elif got < least:
-            listed = [*map(operand_text, node.operands()), *["…"] * (least - got)]
-            hint = f"list them: `inputs: [{format_names(listed)}]`"
-        else:
-            hint = f"remove {got - (most or 0)} of them"
-        result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_INPUT_COUNT, text, hint, "inputs"))
+
+    def report(code: Code, text: str, hint: str | None, key: str | None) -> Outputs | None:
+        """Report what is wrong; the outputs are unknown then."""
+        result.diagnostics.append(_diagnose(node, result, all_refs, code, f"{subject} {text}", hint, key))
         return None
-    inputs = [result.value(r) for r in refs]
-    calls = {k: [result.value(r) for r in v] for k, v in call_refs.items()}
-    if any(v is None for v in inputs) or any(v is None for vs in calls.values() for v in vs):
+
+    if (wrong := _wrong_count(node, layer, refs)) is not None:
+        return report(Code.WRONG_INPUT_COUNT, *wrong, "inputs")
+    inputs = [v for r in refs if (v := result.value(r)) is not None]
+    calls = {k: [v for r in call if (v := result.value(r)) is not None] for k, call in node.call.items()}
+    if len(inputs) + sum(map(len, calls.values())) < len(all_refs):
         return None
-    if not layer.takes_strings and (found := _texts(all_refs, result, subject)) is not None:
-        result.diagnostics.append(_diagnose(node, result, all_refs, Code.WRONG_DTYPE, *found, "inputs"))
-        return None
-    trainable = owner.trainable and node.trainable
-    g = Builder(result.graph, node.name, owner.name, trainable=trainable, folder=folder)
+    if not layer.takes_strings and (found := _texts(all_refs, result)) is not None:
+        return report(Code.WRONG_DTYPE, *found, "inputs")
+    g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable, folder=folder)
     before = len(result.graph.nodes)
     try:
-        known = [v for v in inputs if v is not None]
-        named = {k: [v for v in vs if v is not None] for k, vs in calls.items()}
         with g:
-            outputs = lower_layer(layer, g, operands(g, layer, node, known), named, node.options)
+            outputs = lower_layer(layer, g, operands(g, layer, node, inputs), calls, node.options)
     except ShapeError as error:
         del result.graph.nodes[before:]
-        problem = error.problem
-        hint = problem.hint
+        problem, hint = error.problem, error.problem.hint
         if hint is None and problem.code == Code.SHAPES_DIFFER:
             hint = merge_hint(refs, result, getattr(layer, "axis", None))
-        hint = hint or _DEFAULT_HINTS.get(problem.code)
         if problem.code == Code.SHARED_SHAPES_DIFFER:
             all_refs.append(Ref(owner.name, 0, owner.mark))
-        text = f"{subject} {problem.message}"
-        result.diagnostics.append(_diagnose(node, result, all_refs, problem.code, text, hint, problem.key))
-        return None
+        return report(problem.code, problem.message, hint or _DEFAULT_HINTS.get(problem.code), problem.key)
     except OverflowError:
         del result.graph.nodes[before:]
-        text, hint = f"{subject} has a size that needs more than 64 bits", "make its sizes smaller"
-        result.diagnostics.append(_diagnose(node, result, all_refs, Code.VALUE_NOT_ALLOWED, text, hint, None))
+        text, hint = "has a size that needs more than 64 bits", "make its sizes smaller"
+        return report(Code.VALUE_NOT_ALLOWED, text, hint, None)
+    return _propagate_mask(node, owner, result, inputs, outputs)
+
+
+def _wrong_count(node: NodeDecl, layer: Layer, refs: Sequence[Ref]) -> tuple[str, str] | None:
+    least, most = layer.arity
+    got = len(refs) + len(node.written)
+    if least <= got and (most is None or got <= most):
         return None
-    return _propagate_mask(node, owner, result, all_refs, known, outputs)
+    count = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+    if most == 0:
+        hint = "remove `inputs`"
+    elif got > 1 and most == 1:
+        hint = f"join {format_names(repr(r.name) for r in refs)} first, for example with Concatenate"
+    elif got == 1 and layer.pairs_with_itself:
+        name = refs[0].name
+        hint = f"list them: `inputs: [{name}, …]`, or `inputs: [{name}, {name}]` for self-attention"
+    elif got < least:
+        listed = [*map(operand_text, node.operands()), *["…"] * (least - got)]
+        hint = f"list them: `inputs: [{format_names(listed)}]`"
+    else:
+        hint = f"remove {got - (most or 0)} of them"
+    return f"takes {count} input{'s' if count != '1' else ''}, got {got}", hint
 
 
 _DEFAULT_HINTS = {
@@ -380,32 +356,34 @@ _DEFAULT_HINTS = {
 
 
 def _propagate_mask(
-    node: NodeDecl,
-    owner: NodeDecl,
-    result: Lowered,
-    refs: Sequence[Ref],
-    inputs: Sequence[Value],
-    outputs: tuple[Value, ...],
+    node: NodeDecl, owner: NodeDecl, result: Lowered, inputs: Sequence[Value], outputs: tuple[Value, ...]
 ) -> tuple[Value, ...]:
     """Return the outputs with their mask, as in Keras: layers that support masking pass it on, others drop it (GS308)."""
     layer = owner.layer
     assert layer is not None
     mask = next((v.mask for v in inputs if v.mask is not None), None)
+
+    def warn(text: str, hint: str, key: str | None) -> None:
+        found = _diagnose(node, result, reads(node), Code.MASK_DROPPED, text, hint, key)
+        result.diagnostics.append(found.as_warning())
+
     if mask is not None and node.call.get("initial_state"):
         text = f"{owner.type} '{node.name}' ignores the mask of its input because `initial_state` is set, as in Keras"
-        hint = "masked steps count as data here; the output keeps the mask"
-        result.diagnostics.append(
-            _diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, "initial_state").as_warning()
-        )
+        warn(text, "masked steps count as data here; the output keeps the mask", "initial_state")
     if mask is None or layer.handles_mask:
         return outputs
     if layer.supports_masking:
         return tuple(v if v.mask is not None else v.with_mask(mask) for v in outputs)
     if mask.rank <= min(v.rank for v in inputs):
         text = f"{owner.type} '{visible(node.name)}' does not support masks: the mask of its input ends here"
-        hint = "masked steps count as data from here on; move the layer after the one that consumes the mask"
-        result.diagnostics.append(_diagnose(node, result, refs, Code.MASK_DROPPED, text, hint, None).as_warning())
+        warn(text, "masked steps count as data from here on; move the layer after the one that consumes the mask", None)
     return tuple(v.with_mask(None) for v in outputs)
+
+
+def _no_kernel(node: NodeDecl, result: Lowered, text: str, hint: str) -> Diagnostic:
+    """Return GS309 at the inputs of a node."""
+    refs = [r for r in node.inputs if r is not None]
+    return _diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
 
 
 def _diagnose(
@@ -414,9 +392,7 @@ def _diagnose(
     """Return a diagnostic at ``key`` of a node that lists the nodes ``refs`` and the block instance."""
     mark, path = locate_key(node, key)
     unique = {(r.name, r.output): r for r in refs}
-    nodes = tuple(result.node_ref(r) for r in unique.values())
-    if (instance := node.instance) is not None:
-        nodes += (instance,)
+    nodes = tuple(result.node_ref(r) for r in unique.values()) + ((node.instance,) if node.instance is not None else ())
     return Diagnostic.at(mark, code, text, path=path, hint=hint, nodes=nodes)
 
 
@@ -431,17 +407,12 @@ def locate_key(node: NodeDecl, key: str | None) -> tuple[Mark, str]:
 
 # Link: order the nodes topologically, and find cycles and unused nodes.
 Edges = dict[str, list[str]]
-
-_MAX_LISTED = 12
-"""At most this many nodes of a cycle are listed in a diagnostic."""
+_MAX_LISTED = 12  # at most this many nodes of a cycle are listed in a diagnostic
 
 
 def reads(node: NodeDecl) -> list[Ref]:
     """Return the resolved references of a node: its inputs, then its call arguments."""
-    refs = list(node.inputs)
-    for value in node.call.values():
-        refs += value
-    return [r for r in refs if r is not None]
+    return [r for refs in (node.inputs, *node.call.values()) for r in refs if r is not None]
 
 
 def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
@@ -452,18 +423,15 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
     """
     declared = {node.name: node for node in spec.nodes}
     position = {name: k for k, name in enumerate(declared)}
-    before = {
-        node.name: [r for r in dict.fromkeys(ref.name for ref in reads(node)) if r in declared] for node in spec.nodes
-    }
+    before = {n.name: [r for r in dict.fromkeys(ref.name for ref in reads(n)) if r in declared] for n in spec.nodes}
     after: Edges = {name: [] for name in declared}
     for name, sources in before.items():
         for source in sources:
             after[source].append(name)
     order = _sort(before, after, position)
     groups = _cyclic_groups(after, set(declared).difference(order)) if len(order) < len(declared) else []
-    diagnostics = []
-    for group in sorted(groups, key=lambda names: min(position[n] for n in names)):
-        diagnostics.append(_cycle(group, after, declared, position))
+    groups.sort(key=lambda names: min(position[n] for n in names))
+    diagnostics = [_cycle(group, after, declared, position) for group in groups]
     diagnostics += _unused_nodes(spec, before, after, declared, set().union(*groups)) + _skipped(spec.nodes)
     return [declared[n] for n in order], diagnostics
 
@@ -504,8 +472,7 @@ def _cyclic_groups(after: Edges, names: set[str]) -> list[set[str]]:
     """Return the strongly connected components of ``names`` that contain a cycle."""
     import networkx as nx  # slow to import, and needed for wrong specs only
 
-    graph = nx.DiGraph((name, reader) for name in names for reader in after[name])
-    found = nx.strongly_connected_components(graph)
+    found = nx.strongly_connected_components(nx.DiGraph((name, reader) for name in names for reader in after[name]))
     return [group for group in found if len(group) > 1 or group <= set(after[next(iter(group))])]
 
 
@@ -525,20 +492,9 @@ def _cycle(group: set[str], edges: Edges, declared: dict[str, NodeDecl], positio
         path.append(before[path[-1]])
     path.reverse()
     first = declared[start]
-    return Diagnostic.at(
-        first.mark,
-        Code.CYCLE,
-        f"'{start}' depends on itself: {format_cycle(path)}",
-        path=first.tree.path,
-        hint=f"give '{start}' another input than '{path[-1]}'",
-        nodes=tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path[:_MAX_LISTED]),
-    )
-
-
-def _uncertain(node: NodeDecl) -> bool:
-    """Return whether an error leaves the inputs of a node, or the meaning of its name, unknown."""
-    unread = None in node.inputs or any(None in refs for refs in node.call.values())
-    return unread or "#" in node.name
+    nodes = tuple(NodeRef(n, declared[n].type or "node", line=declared[n].mark.line) for n in path[:_MAX_LISTED])
+    text, hint = f"'{start}' depends on itself: {format_cycle(path)}", f"give '{start}' another input than '{path[-1]}'"
+    return Diagnostic.at(first.mark, Code.CYCLE, text, path=first.tree.path, hint=hint, nodes=nodes)
 
 
 def _unused_nodes(
@@ -546,14 +502,14 @@ def _unused_nodes(
 ) -> list[Diagnostic]:
     """Return GS204 for nodes on which no head depends: for the last node of a chain, or for the instance of a block."""
     every = spec.all_heads.values()
-    if not every or any(None in head.layers for head in every) or any(map(_uncertain, spec.nodes)):
-        return []  # a wrong reference, already reported, may be meant for any node
+    refs = [refs for node in spec.nodes for refs in (node.inputs, *node.call.values())]
+    uncertain = any(None in read for read in refs) or any("#" in node.name for node in spec.nodes)
+    if not every or any(None in head.layers for head in every) or uncertain:
+        return []  # a wrong reference or name, already reported, may be meant for any node
     heads = [ref.name for h in every for ref in (*h.layers, h.target) if ref is not None and ref.name in declared]
-    alive: set[str] = set()
-    stack = list(heads)
+    alive, stack = set[str](), list(heads)
     while stack:
-        name = stack.pop()
-        if name not in alive:
+        if (name := stack.pop()) not in alive:
             alive.add(name)
             stack.extend(before[name])
     shared = {node.share for node in spec.nodes if node.share is not None and node.name in alive}

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import Diagnostic, NodeRef
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import InputDecl, NodeDecl, Ref
 
 if TYPE_CHECKING:
     from graphspec.data.weights.plan import FilePlan
-    from graphspec.language.declarations import InputDecl, NodeDecl
 
 _SHAPE_ARGUMENTS = ("padding", "strides", "pool_size", "axis", "return_sequences", "target_shape", "data_format")
 
 
 @dataclass
 class Lowered:
-    """A lowered spec.
-
-    Attributes:
-        outputs: the outputs of every node, or None if they are unknown because of an error.
-        declared: the inputs and nodes of the spec, by name.
-        initial: what files of initial weights give; empty if the weights exist already.
-    """
+    """A lowered spec; ``outputs`` of nodes are None if an error hides them; ``initial``: what files of weights give."""
 
     graph: Graph
     outputs: dict[str, tuple[Value, ...] | None] = field(default_factory=dict)
-    declared: dict[str, NodeDecl | InputDecl] = field(default_factory=dict)
+    declared: dict[str, NodeDecl | InputDecl] = field(default_factory=dict)  # the inputs and nodes of the spec, by name
     diagnostics: list[Diagnostic] = field(default_factory=list)
     initial: list[FilePlan] = field(default_factory=list)
 
@@ -63,13 +57,19 @@ class Lowered:
         return replace(diagnostic, nodes=nodes)
 
 
+def owner_of(name: str, nodes: Container[str]) -> str:
+    """Return the node that owns a weight ``<node>/[<part>/]<role>``, or the node ``name``; names may contain slashes."""
+    while name not in nodes and "/" in name:
+        name = name.rpartition("/")[0]
+    return name
+
+
 def visible(name: str) -> str:
     """Return a node's name as the spec writes it, without the ``#2`` that expansion appends to a duplicate name."""
     return re.sub(r"#\d+", "", name)
 
 
 def _format(value: Any) -> str:
-    """Return ``value`` as YAML writes it."""
     if isinstance(value, tuple):
         return str(list(value))
     return str(value).lower() if isinstance(value, bool) else str(value)

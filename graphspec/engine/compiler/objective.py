@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, given_of, nodes_of
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, HeadDecl, Spec, given_of, nodes_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.language.declarations import HeadDecl, Spec
 
 
 def objective_for(network: Network, arrays: Dataset) -> Objective:
@@ -32,32 +31,21 @@ class Network(Protocol):
 
 @dataclass
 class Objective:
-    """A graph with losses.
-
-    Attributes:
-        total: the scalar to minimise.
-        losses: every head's own loss, by head.
-        targets: the values with which heads compare that are computed by the network, by head.
-    """
+    """A graph with losses; ``targets`` are the compared values that the network computes, by head."""
 
     graph: Graph
-    total: Value
-    losses: dict[str, Value] = field(default_factory=dict)
+    total: Value  # the scalar to minimise
+    losses: dict[str, Value] = field(default_factory=dict)  # every head's own loss, by head
     targets: dict[str, Value] = field(default_factory=dict)
 
 
 def add_losses(
-    graph: Graph,
-    spec: Spec,
-    *,
-    weighted: Mapping[str, int] | None = None,
-    lengths: Collection[str] = (),
+    graph: Graph, spec: Spec, *, weighted: Mapping[str, int] | None = None, lengths: Collection[str] = ()
 ) -> Objective:
     """Return a copy of ``graph`` with the targets that the data have, the heads' losses, and the scalar total.
 
-    Args:
-        weighted: the rank of ``<head>_sample_weight``, for heads that have this array.
-        lengths: the names of the available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
+    ``weighted``: the rank of ``<head>_sample_weight``, for heads that have this array. ``lengths``: the names of the
+    available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
     """
     from graphspec.vocabulary.losses import reduce
 
@@ -102,7 +90,6 @@ def _standardized(
 
 
 def _target(graph: Graph, name: str, type_: Type) -> Value:
-    """Add a target to the graph."""
     value = Value(name, type_, "target")
     graph.targets[name] = value
     return value
@@ -135,21 +122,8 @@ def penalties(graph: Graph) -> list[Value]:
 # The fetches of a training or evaluation step, by name: losses, heads with metrics, and the masks of these heads.
 TOTAL = "loss:loss"  # names of heads contain no colon
 """The name of the scalar that training minimises."""
-
-
-def loss_of(head: str) -> str:
-    """Return the name of a head's own loss."""
-    return f"loss:{head}_loss"
-
-
-def mask_of(head: str) -> str:
-    """Return the name of the mask of a head's values."""
-    return f"mask:{head}"
-
-
-def target_of(head: str) -> str:
-    """Return the name of the value with which a head compares, if that is computed by the network."""
-    return f"target:{head}"
+loss_of, mask_of, target_of = "loss:{}_loss".format, "mask:{}".format, "target:{}".format
+"""Names, by head: of its own loss, of its values' mask, and of what it compares with, if the network computes that."""
 
 
 def losses_of(objective: Objective) -> list[str]:

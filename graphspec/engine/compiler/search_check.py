@@ -9,20 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, UsageError, did_you_mean
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.heads import log_keys
+from graphspec.language.declarations import Spec
 from graphspec.language.override import replaced
 from graphspec.language.parse import parse_tree
 from graphspec.language.search_space import Range, Search, Setting, probes
 from graphspec.language.tree import Tree, describe, format_names
 from graphspec.vocabulary.callbacks.monitors import direction
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
 
 
 def goal_of(search: Search) -> Literal["max", "min"]:
@@ -79,11 +77,7 @@ def _setting(spec: Spec, setting: Setting, allow_outside: bool) -> Iterator[Diag
 
 
 def _with(tree: Tree, path: str, value: Tree) -> Tree:
-    """Return a document without ``search``, with ``value`` at ``path``.
-
-    Raises:
-        UsageError: the path leads nowhere.
-    """
+    """Return a document without ``search``, with ``value`` at ``path``. Raises UsageError: the path leads nowhere."""
     rest = {key: child for key, child in tree.value.items() if key != "search"}
     return replaced(Tree(rest, tree.mark, tree.key_marks), path, value, describe(value)).set_paths()
 
@@ -94,11 +88,8 @@ def _wrong_path(setting: Setting, message: str) -> Diagnostic:
     if meant := re.findall(r"--set '?([^\s'=]+)=", hint):
         names = " or ".join(f"'{path}'" for path in meant)
         hint = f"did you mean {names}?"
-    where = f"'{setting.path}' leads nowhere: {text}"
-    path = _path(setting)
-    return Diagnostic.at(
-        setting.mark, Code.UNKNOWN_KEY, where, path=path, hint=hint or "write a path as `--set` takes it"
-    )
+    where, hint = f"'{setting.path}' leads nowhere: {text}", hint or "write a path as `--set` takes it"
+    return Diagnostic.at(setting.mark, Code.UNKNOWN_KEY, where, path=_path(setting), hint=hint)
 
 
 def _of_probe(
@@ -109,6 +100,7 @@ def _of_probe(
         allow = next((source.allow for source in spec.data.values()), ())
         found = [*found, *check(changed, allow_outside=allow_outside, allow=allow).diagnostics]
     inside = {_position(mark): path for mark, path in _marks(value)}
+    places = inside.keys() & {_position(place.mark)} if isinstance(setting.space, Range) else inside.keys()
     seen = set[str]()
     for d in found:
         if not d.is_error or str(d) in seen:
@@ -118,11 +110,7 @@ def _of_probe(
         key = setting.path.rpartition(".")[2]
         if d.code == Code.UNKNOWN_KEY and at == _position(value.mark) and f"'{key}'" in d.message:
             yield replace(Diagnostic.at(setting.mark, d.code, d.message, hint=d.hint), path=_path(setting))
-        elif (
-            d.line is not None
-            and at in inside
-            and (not isinstance(setting.space, Range) or at == _position(place.mark))
-        ):
+        elif d.line is not None and at in places:
             yield replace(d, path=inside[at] or place.path)
         else:
             where = f" (at line {d.line})" if d.line is not None else ""

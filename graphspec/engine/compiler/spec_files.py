@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,25 +24,34 @@ if TYPE_CHECKING:
     from graphspec.vocabulary.onnx_files.reading import OnnxFile
 
 # Read the files that constants name: beside the spec or below its folder.
-LARGEST = 1 << 24
-"""Bytes of all arrays of a spec together: a run and an exported file contain them as text."""
+LARGEST = 1 << 24  # bytes of all arrays of a spec together: a run and an exported file contain them as text
 
 
 def read_arrays(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
-    """Return the spec with the values of its constants' files, and the problems of these files.
-
-    A constant whose file cannot be read becomes unknown.
-    """
-    found: list[Diagnostic] = []
+    """Return the spec with its constants' files read, and problems; a constant that cannot be read becomes unknown."""
+    found, base = list[Diagnostic](), spec.base or Path()
     read: dict[tuple[str, str | None], Array] = {}
-    nodes = [_with_array(node, spec.base or Path(), read, found) for node in spec.nodes]
-    return replace(spec, nodes=nodes), found
+
+    def with_array(node: NodeDecl) -> NodeDecl:
+        layer = _constant(node)
+        if layer is None or layer.file is None:
+            return node
+        try:
+            place = layer.file, layer.key
+            if place not in read:
+                read[place] = _read(base, *place, LARGEST - sum(a.nbytes for a in read.values()))
+            return replace(node, layer=layer.with_array(read[place]))
+        except ProblemError as error:
+            return _unreadable(node, "file", f"the file '{layer.file}'", error.problem, found)
+
+    return replace(spec, nodes=[with_array(node) for node in spec.nodes]), found
 
 
-def arrays_of(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
-    """Return the values of constants that came from files, by node, in the form of what layers learn."""
-    constants = ((node.name, _constant(node)) for node in nodes if node.share is None)
-    return {name: state for name, layer in constants if layer is not None and (state := layer.learnt())}
+def _unreadable(node: NodeDecl, key: str, subject: str, problem: Problem, found: list[Diagnostic]) -> NodeDecl:
+    """Report a file of a layer, which becomes unknown."""
+    tree = node.tree.get(key) or node.tree
+    found.append(Diagnostic.of(f"{subject} of '{node.name}'", problem, tree.mark, path=tree.path))
+    return replace(node, layer=None)
 
 
 def _constant(node: NodeDecl) -> Constant | None:
@@ -50,30 +59,19 @@ def _constant(node: NodeDecl) -> Constant | None:
     return cast("Constant | None", node.layer) if node.type == "Constant" else None
 
 
-def _with_array(
-    node: NodeDecl, base: Path, read: dict[tuple[str, str | None], Array], found: list[Diagnostic]
-) -> NodeDecl:
-    layer = _constant(node)
-    if layer is None or layer.file is None:
-        return node
-    try:
-        known = layer.file, layer.key
-        if known not in read:
-            read[known] = _read(base, layer.file, layer.key, LARGEST - sum(a.nbytes for a in read.values()))
-        return replace(node, layer=layer.with_array(read[known]))
-    except ProblemError as error:
-        tree = node.tree.get("file") or node.tree
-        subject = f"the file '{layer.file}' of '{node.name}'"
-        found.append(Diagnostic.of(subject, error.problem, tree.mark, path=tree.path))
-    return replace(node, layer=None)
+def _states(nodes: Sequence[NodeDecl], layer_of: Callable[[NodeDecl], Any]) -> dict[str, dict[str, Any]]:
+    """Return what is known of the files of some layers, by node, in the form of what layers learn."""
+    layers = ((node.name, layer_of(node)) for node in nodes if node.share is None)
+    return {name: state for name, layer in layers if layer is not None and (state := layer.learnt())}
+
+
+def arrays_of(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
+    """Return the values of constants that came from files, by node, in the form of what layers learn."""
+    return _states(nodes, _constant)
 
 
 def _read(base: Path, name: str, key: str | None, largest: int) -> Array:
-    """Return the array of a file; never more than ``largest`` bytes.
-
-    Raises:
-        ProblemError: the file cannot be read, or is too large; see :func:`graphspec.base.arrays.array_files.find`.
-    """
+    """Return the array of a file of at most ``largest`` bytes. Raises ProblemError: it is larger, or cannot be read."""
     found = find(base, name, key)
     if found.nbytes > largest:
         text = f"would make the arrays of the spec larger than {LARGEST >> 20} MiB"
@@ -111,18 +109,8 @@ def contents(nodes: Sequence[NodeDecl]) -> dict[str, OnnxFile]:
     return {c.sha256: c for layer in layers if layer is not None and (c := layer.content) is not None}
 
 
-def onnx_states(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
-    """Return what is known of the files of layers, by node, in the form of what layers learn."""
-    layers = ((node.name, onnx_layer(node)) for node in nodes if node.share is None)
-    return {name: state for name, layer in layers if layer is not None and (state := layer.learnt())}
-
-
 def write_copies(nodes: Sequence[NodeDecl], directory: Path) -> None:
-    """Write copies of the ONNX files of layers into a run, which needs the originals no more.
-
-    Raises:
-        RunError: GS603, their folder is a link or a file.
-    """
+    """Write copies of the ONNX files into a run, which needs no originals then. GS603 (RunError): no folder."""
     found = contents(nodes)
     folder = directory / ONNX_FILES
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -137,7 +125,7 @@ def write_copies(nodes: Sequence[NodeDecl], directory: Path) -> None:
 
 def refuse_changed(nodes: Sequence[NodeDecl], states: Mapping[str, Mapping[str, Any]], directory: Path) -> None:
     """Raise UsageError if an ONNX file has changed since a run was started; ``states`` are what the run knows of it."""
-    now, before = _hashes(onnx_states(nodes)), _hashes(states)
+    now, before = _hashes(_states(nodes, onnx_layer)), _hashes(states)
     if changed := sorted(name for name, sha256 in now.items() if before.get(name) != sha256):
         copy = directory / copy_name(before.get(changed[0], ""))
         text = f"the ONNX file of '{changed[0]}' has changed since {directory} was started: the run cannot be resumed"
@@ -180,10 +168,7 @@ def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list
             content = read_onnx(base, name)
         except ProblemError as error:
             if record is None and name == layer.file:
-                tree = node.tree.get("file") or node.tree
-                subject = f"the file '{layer.file}' of '{node.name}'"
-                found.append(Diagnostic.of(subject, error.problem, tree.mark, path=tree.path))
-                return replace(node, layer=None)
+                return _unreadable(node, "file", f"the file '{layer.file}'", error.problem, found)
             continue
         if record is None or content.sha256 == record.sha256:
             return replace(node, layer=layer.with_content(replace(content, name=layer.file)))
@@ -192,40 +177,31 @@ def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list
 
 # Read the files that layers name as their vocabulary: one token per line, beside the spec.
 def read_vocabularies(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
-    """Return the spec with the tokens of its vocabulary files, and the problems of these files.
+    """Return the spec with its vocabulary files read, and problems; a layer that cannot be read becomes unknown."""
+    found, base = list[Diagnostic](), spec.base or Path()
 
-    A layer whose file cannot be read becomes unknown.
-    """
-    found: list[Diagnostic] = []
-    nodes = [_with_vocabulary(node, spec.base or Path(), found) for node in spec.nodes]
-    return replace(spec, nodes=nodes), found
+    def with_vocabulary(node: NodeDecl) -> NodeDecl:
+        layer = node.layer
+        if not isinstance(layer, Lookup) or (name := layer.vocabulary_file) is None:
+            return node
+        try:
+            return replace(node, layer=layer.with_vocabulary(read_vocabulary(base / name)))
+        except ProblemError as error:
+            problem = error.problem
+        except ValueError:
+            hint = "write one token per line, and for IntegerLookup an integer"
+            problem = Problem(Code.VALUE_NOT_ALLOWED, "contains tokens that are not allowed", hint)
+        return _unreadable(node, "vocabulary", f"the vocabulary '{name}'", problem, found)
+
+    return replace(spec, nodes=[with_vocabulary(node) for node in spec.nodes]), found
 
 
 def given_by_files(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
     """Return the vocabularies, arrays and hashes that came from files, by node, in the form of what layers learn."""
-    found = arrays_of(nodes) | onnx_states(nodes)
+    found = arrays_of(nodes) | _states(nodes, onnx_layer)
     for node in nodes:
-        named = node.tree.get("vocabulary")
-        layer = node.layer
-        if named is not None and isinstance(named.value, str) and isinstance(layer, Lookup):
-            tokens = getattr(layer, "vocabulary", None)
-            if isinstance(tokens, tuple):
-                found[node.name] = {"vocabulary": list(tokens)}
+        named, tokens = node.tree.get("vocabulary"), getattr(node.layer, "vocabulary", None)
+        is_file = named is not None and isinstance(named.value, str) and isinstance(node.layer, Lookup)
+        if is_file and isinstance(tokens, tuple):
+            found[node.name] = {"vocabulary": list(tokens)}
     return found
-
-
-def _with_vocabulary(node: NodeDecl, base: Path, found: list[Diagnostic]) -> NodeDecl:
-    layer = node.layer
-    if not isinstance(layer, Lookup) or (name := layer.vocabulary_file) is None:
-        return node
-    try:
-        return replace(node, layer=layer.with_vocabulary(read_vocabulary(base / name)))
-    except ProblemError as error:
-        problem = error.problem
-    except ValueError:
-        hint = "write one token per line, and for IntegerLookup an integer"
-        problem = Problem(Code.VALUE_NOT_ALLOWED, "contains tokens that are not allowed", hint)
-    tree = node.tree.get("vocabulary") or node.tree
-    subject = f"the vocabulary '{name}' of '{node.name}'"
-    found.append(Diagnostic.of(subject, problem, tree.mark, path=tree.path))
-    return replace(node, layer=None)

@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
-from graphspec.engine.compiler.lowered import visible
+from graphspec.engine.compiler.lowered import Lowered, owner_of, visible
 from graphspec.graph.analysis import lookups
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
-from graphspec.graph.ir.graph import Graph
+from graphspec.graph.ir.graph import Graph, Node
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
 from graphspec.graph.optimizers.base import unmatched
 from graphspec.graph.row_axes import mixing_node
-from graphspec.language.declarations import Ref
+from graphspec.language.declarations import Ref, Spec
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.graph.ir.graph import Node
     from graphspec.graph.optimizers import Optimizer
-    from graphspec.language.declarations import Spec
     from graphspec.vocabulary.layers.base import Layer
 
 
@@ -35,9 +32,7 @@ if TYPE_CHECKING:
 def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
     """Raise the first of these warnings that prevents training.
 
-    Raises:
-        SpecError: there is nothing to train (GS404).
-        RunError: the network does not fit into memory (GS602).
+    Raises SpecError: there is nothing to train (GS404). RunError: the network does not fit into memory (GS602).
     """
     for diagnostic in found:
         if diagnostic.code == Code.NOTHING_TO_TRAIN:
@@ -47,11 +42,7 @@ def refuse_untrainable(found: Iterable[Diagnostic]) -> None:
 
 
 def refuse_memory(graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None) -> None:
-    """Raise if more memory is required than is free. The arguments are those of :func:`lack_of_memory`.
-
-    Raises:
-        RunError: GS602.
-    """
+    """Raise GS602 (RunError) if more memory is required than is free; arguments as for :func:`lack_of_memory`."""
     if lack := lack_of_memory(graph, required, free, shapes):
         problem, _ = lack
         raise RunError.of("training" if shapes else "a model of these weights", problem)
@@ -74,7 +65,7 @@ def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     if (lack := lack_of_memory(graph, required, available(), shapes)) is None:
         return []
     problem, largest = lack
-    owner = _owner(largest, lowered)
+    owner = owner_of(largest, lowered.declared)
     decl = lowered.declared.get(owner)
     mark, path = (spec.tree.first_key, "") if decl is None else (decl.mark, decl.tree.path)
     nodes = () if decl is None else (lowered.node_ref(Ref(owner, 0, decl.mark)),)
@@ -87,7 +78,7 @@ def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     for name in (p.name for p in lowered.graph.params.values() if p.sparse and p.trainable):
         if (problem := _not_by_rows(spec.training.optimizer, name, lowered)) is None:
             continue
-        decl = lowered.declared.get(_owner(name, lowered))
+        decl = lowered.declared.get(owner_of(name, lowered.declared))
         at = None if decl is None else decl.tree.find(("sparse",))[0] or decl.tree
         mark, path = (spec.tree.first_key, "") if at is None else (at.mark, at.path)
         found.append(Diagnostic.of(f"'{name.rpartition('/')[0]}'", problem, mark, path=path))
@@ -136,11 +127,7 @@ def nothing_to_train(spec: Spec, graph: Graph) -> Problem | None:
 def lack_of_memory(
     graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None
 ) -> tuple[Problem, str] | None:
-    """Return GS602 and the largest weight or node if ``required`` bytes exceed ``free``, else None.
-
-    Args:
-        shapes: the shapes of the inputs in a training batch; None if only the weights are allocated.
-    """
+    """Return GS602 and the largest weight or node if memory lacks; ``shapes`` of inputs: None for the weights alone."""
     if required <= free:
         return None
     text = f"needs about {human(required)} of memory, but {human(free)} are available"
@@ -155,15 +142,7 @@ def lack_of_memory(
     return Problem(Code.NOT_ENOUGH_MEMORY, text, hint), largest
 
 
-def _owner(name: str, lowered: Lowered) -> str:
-    """Return the node that owns a weight, or the node ``name`` itself. Names of nodes and roles may contain slashes."""
-    while name not in lowered.declared and "/" in name:
-        name = name.rpartition("/")[0]
-    return name
-
-
 def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
-    """Return the node whose values need the most memory."""
     from graphspec.graph.analysis import infer_shapes
 
     nodes = graph.needed(graph.trained_roots())
@@ -195,10 +174,7 @@ def check_workers(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
 
 
 def mixing(spec: Spec, graph: Graph) -> Node | None:
-    """Return the first operator that mixes the rows of a batch, or may do so; None if there is none.
-
-    Batch normalization is none of them: workers share its statistics.
-    """
+    """Return the first operator that may mix the rows of a batch. Batch normalization does not: statistics are shared."""
     layers = {node.name: node.layer for node in spec.nodes}
     owners = {node.name: layers[node.name if node.share is None else node.share] for node in spec.nodes}
     return mixing_node(graph, {name for name, layer in owners.items() if _gathers_steps(layer)})

@@ -24,7 +24,6 @@ from graphspec.graph.kernels import compiled
 if TYPE_CHECKING:
     from graphspec.engine.parallel.shards import Step
     from graphspec.graph.ir.graph import Value
-    from graphspec.graph.optimizers import Optimizer
 
 Facts = Mapping[str, str | None]
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -50,7 +49,7 @@ def installation() -> Facts:
     }
 
 
-def program(step: Step, optimizer: Optimizer) -> Facts:
+def program(step: Step) -> Facts:
     """Return what a step computes: the operators of each layer, a hash of their attributes and constants, the weights."""
     graph, operators, hashes = step.objective.graph, dict[str, list[str]](), dict[str, Any]()
     constants: dict[str, str] = {}
@@ -65,18 +64,11 @@ def program(step: Step, optimizer: Optimizer) -> Facts:
         rest = _digest(repr((p.trainable, p.state, p.layout, _plain(p.constraint), p.looked_up, p.sparse)).encode())
         found[f"the weight '{name}'"] = f"{list(p.shape)}, {rest}"
     values = {name: value.name for name, value in fetches(step.network, step.objective).items()}
-    return found | {"the values of a step": _plain(values), "the optimizer": _plain(optimizer)}
+    return found | {"the values of a step": _plain(values), "the optimizer": _plain(step.optimizer)}
 
 
 def compare(first: Facts, other: Facts, who: str, what: str) -> None:
-    """Check that two processes state the same facts.
-
-    Args:
-        who, what: the names of the first process and of the other one.
-
-    Raises:
-        RunError: GS606, they differ; the first difference is shown.
-    """
+    """Check that two processes, of these names, state the same facts. GS606 (RunError): the first difference."""
     wrong = [key for key in {**first, **other} if first.get(key) != other.get(key)]
     if not wrong:
         return

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NoReturn
 
 # Whether a launcher such as ``mpiexec`` or ``srun`` has started this process as one of several; without loading MPI.
 _VARIABLES = (
@@ -17,13 +21,9 @@ _VARIABLES = (
 
 @dataclass(frozen=True)
 class Launch:
-    """The place of this process among those that a launcher has started.
+    """The place of this process among those that a launcher has started."""
 
-    Attributes:
-        command: the launcher.
-    """
-
-    command: str
+    command: str  # the launcher
     rank: int
     size: int
 
@@ -41,9 +41,8 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 
 
 # Signals that stop a training: rank 0 handles them, and the other workers, which may get them too, ignore them.
-STOPS: tuple[int, ...] = tuple(
-    int(getattr(signal, name)) for name in ("SIGTERM", "SIGUSR1", "SIGBREAK") if hasattr(signal, name)
-)
+_NAMES = ("SIGTERM", "SIGUSR1", "SIGBREAK")
+STOPS: tuple[int, ...] = tuple(int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name))
 """Signals besides Ctrl-C that stop ``graphspec train``: batch systems, containers, consoles of Windows send them."""
 
 
@@ -73,3 +72,72 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, *STOPS))
+
+
+# Ctrl-C and the signals of schedulers: a training stops between two steps, when its state is consistent.
+_ONE_REQUEST = 1.0
+
+
+# Seconds within which a program's repeated signals are one request: `timeout` signals its child, then the child's group.
+class Interrupt:
+    """The first signal sets ``signum``, which was 0; a later one interrupts immediately."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.signum = 0
+        self._clock, self._last = clock, 0.0
+
+    @property
+    def requested(self) -> bool:
+        return self.signum != 0
+
+    def handle(self, signum: int, frame: FrameType | None) -> None:
+        now, last = self._clock(), self._last
+        self._last = now
+        if not self.requested:
+            self.signum = signum
+        elif signum == signal.SIGINT or now - last > _ONE_REQUEST:
+            raise KeyboardInterrupt(signum)
+
+    def stop(self) -> NoReturn:
+        """Raise the KeyboardInterrupt of the first signal, which is its argument."""
+        raise KeyboardInterrupt(self.signum or signal.SIGINT)
+
+
+@contextmanager
+def interruptible() -> Iterator[Interrupt]:
+    """Let Ctrl-C set a flag instead of raising, inside the ``with`` block; inside :func:`raised`, other signals, too.
+
+    Elsewhere the other signals belong to the program that trains. A signal that is ignored stays so. Only the main thread
+    can handle signals; in other threads this does nothing.
+    """
+    state = Interrupt()
+    ours = [number for number in STOPS if signal.getsignal(number) is _raise]
+    with handled([signal.SIGINT, *ours], state.handle):
+        yield state
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Let Ctrl-C and the other signals raise KeyboardInterrupt with their number inside the ``with`` block."""
+    with handled((signal.SIGINT, *STOPS), _raise):
+        yield
+
+
+@contextmanager
+def handled(numbers: Iterable[int], handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Handle signals in a ``with`` block, except those that are ignored; outside the main thread, do nothing."""
+    before: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in numbers:
+                if (old := signal.getsignal(number)) not in (None, signal.SIG_IGN):
+                    before[number] = old
+                    signal.signal(number, handler)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _raise(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signum)

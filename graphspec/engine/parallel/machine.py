@@ -1,7 +1,4 @@
-"""The workers of one machine: where each is, how they add arrays in shared memory, and each one's part of every step.
-
-For one process without others: :class:`graphspec.graph.kernels.group.LocalGroup`.
-"""
+"""The workers of one machine: where each is, how they add arrays in shared memory, and each one's part of every step."""
 
 from __future__ import annotations
 
@@ -17,44 +14,33 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
-from graphspec.engine.parallel.shards import ShardGroup, Shards, Workers, add_whole, update_part
-from graphspec.graph.optimizers import Vectors
+from graphspec.engine.parallel.shards import ShardGroup, Shards, Step, Workers
+from graphspec.engine.runtime.parameters import Partition
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.kernels.context import Group
+from graphspec.graph.optimizers import Rate, Vectors
+from graphspec.graph.optimizers.vectors import Lookup
 
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Call, Calls
-    from graphspec.engine.parallel.shards import Step
-    from graphspec.engine.runtime.parameters import Partition
-    from graphspec.engine.runtime.program import Program
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.graph.kernels.context import Group
-    from graphspec.graph.optimizers import Optimizer, Rate
-    from graphspec.graph.optimizers.vectors import Lookup
-
-# Memory that the processes of one machine share, and the signals between them.
 # Shared memory: named arrays in one block that has no name in the file system and is freed with its last user.
 Shape = Sequence[int]
 
 
 @dataclass
 class Memory:
-    """A block of shared memory.
+    """A block of shared memory."""
 
-    Attributes:
-        arrays: views of the block, by name; initially zeros.
-        description: plain JSON with which a child process attaches to the block (:func:`attach`).
-        inherited: file descriptors that the child process must inherit.
-    """
-
-    arrays: dict[str, Array]
-    description: dict[str, Any]
-    inherited: tuple[int, ...]
+    arrays: dict[str, Array]  # views of the block, by name; initially zeros
+    description: dict[str, Any]  # plain JSON with which a child process attaches to the block (:func:`attach`)
+    inherited: tuple[int, ...]  # file descriptors that the child process must inherit
 
     def close(self) -> None:
         """Prevent further processes from attaching; the arrays live as long as they are used."""
@@ -64,11 +50,7 @@ class Memory:
 
 
 def allocate(arrays: Mapping[str, tuple[Shape, Any]]) -> Memory:
-    """Allocate a block with an array of each given shape and dtype; every array starts on a cache line.
-
-    Raises:
-        OSError: there is not enough memory, or the system cannot share it.
-    """
+    """Allocate a block of arrays, each from a cache line on. Raises OSError: there is too little memory to share."""
     layout: dict[str, tuple[int, str, list[int]]] = {}
     size = 0
     for name, (shape, dtype) in arrays.items():
@@ -124,19 +106,6 @@ _STRIDE = CACHE_LINE // 8  # 64-bit words between two counters: each has a cache
 _SPINS = 2000  # reads of a counter, of about 50 ns each, before a waiting worker yields its core
 
 
-class Signals(Protocol):
-    """One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
-
-    def notify(self) -> None:
-        """On rank 0, let all others return from :meth:`wait`; on another rank, notify rank 0."""
-
-    def wait(self) -> None:
-        """On rank 0, wait until all others have called :meth:`notify`; on another rank, wait for rank 0."""
-
-    def barrier(self) -> None:
-        """Return when every worker has called this."""
-
-
 def spins_safely() -> bool:
     """Return whether all processors see writes in program order, which counters without memory fences rely on."""
     return platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
@@ -148,12 +117,7 @@ def counter_words(size: int) -> int:
 
 
 class Spin:
-    """Signals by polling counters in shared memory: 0.3 µs if both sides are ready.
-
-    Args:
-        counters: shared, int64, initially zeros, :func:`counter_words` long.
-        check: called repeatedly in a long wait; raises if a worker has died.
-    """
+    """Signals by polling shared counters, at first zeros: 0.3 µs if both sides are ready. A long wait calls ``check``."""
 
     def __init__(self, counters: np.ndarray[Any, Any], rank: int, size: int, check: Callable[[], None]) -> None:
         self._words, self._check = counters.view(np.uint8).data.cast("q"), check
@@ -164,16 +128,19 @@ class Spin:
         self._notified = self._waited = self._barriers = 0
 
     def notify(self) -> None:
+        """On rank 0, let all others return from :meth:`wait`; on another rank, notify rank 0."""
         self._notified += 1
         self._words[self._notify_index] = self._notified
 
     def wait(self) -> None:
+        """On rank 0, wait until all others have called :meth:`notify`; on another rank, wait for rank 0."""
         self._waited += 1
         for index in self._sources:
             if self._words[index] < self._waited:
                 self._wait(index, self._waited)
 
     def barrier(self) -> None:
+        """Return when every worker has called this."""
         self._barriers = count = self._barriers + 1
         counters = self._words
         counters[self._barrier_index] = count
@@ -188,14 +155,17 @@ class Spin:
                 return
         start = time.perf_counter()
         while counters[index] < value:
-            waited = time.perf_counter() - start
-            if waited < 2e-3:
-                yield_core()
-            elif waited < 0.1:
-                time.sleep(5e-5)
-            else:
-                time.sleep(1e-3)
+            if pause(time.perf_counter() - start):
                 self._check()
+
+
+def pause(waited: float) -> bool:
+    """Let others use the core, the longer the more seconds were waited; return whether that is long already."""
+    if waited < 2e-3:
+        yield_core()
+    else:
+        time.sleep(5e-5 if waited < 0.1 else 1e-3)
+    return waited >= 0.1
 
 
 yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 0))
@@ -204,9 +174,7 @@ yield_core: Callable[[], None] = getattr(os, "sched_yield", partial(time.sleep, 
 class Pipes:
     """Signals by bytes in pipes, for processors that reorder writes: the system calls order all memory accesses.
 
-    Args:
-        reads, writes: on rank 0 the pipes from and to each other worker, on another rank those from and to rank 0.
-        check: called if the other end of a pipe is closed; raises.
+    Rank 0 has pipes from and to each worker. If the other end of one is closed, ``check`` is called, which raises.
     """
 
     def __init__(self, reads: Sequence[int], writes: Sequence[int], rank: int, check: Callable[[], None]) -> None:
@@ -238,16 +206,14 @@ class Pipes:
             time.sleep(1e-2)
 
 
-SCRATCH = 1 << 18
-"""Bytes: larger arrays are summed in pieces of this size."""
+Signals = Spin | Pipes
+"""One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
+SCRATCH = 1 << 18  # bytes: larger arrays are summed in pieces of this size
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker is: which of the workers of one machine, or of one rank of an MPI job; and which rank that is.
-
-    A training without MPI is rank 0 of one.
-    """
+    """Which worker of one machine, or of one rank of an MPI job, this is, and which rank; without MPI, rank 0 of one."""
 
     worker: int = 0
     workers: int = 1
@@ -256,30 +222,24 @@ class Place:
 
     @property
     def index(self) -> int:
-        """The number of this worker among those of all ranks."""
+        """The number of this worker among those of all ranks, which are ``total``."""
         return self.rank * self.workers + self.worker
 
     @property
     def total(self) -> int:
-        """The number of the workers of all ranks."""
         return self.ranks * self.workers
 
     def of_rank(self, shards: int) -> slice:
         """Return which of the shards of a batch the workers of this rank compute."""
-        return _equal(shards, self.rank, self.ranks)
+        return shard_slice(shards, self.rank, self.ranks)
 
     def own(self, shards: int) -> slice:
         """Return which of the shards of a batch this worker computes."""
-        return _equal(shards, self.index, self.total)
+        return shard_slice(shards, self.index, self.total)
 
     def own_of_rank(self, shards: int) -> slice:
         """Return which of the shards of its rank this worker computes, counted from the first of the rank."""
-        return _equal(shards, self.worker, self.workers)
-
-
-def _equal(shards: int, part: int, parts: int) -> slice:
-    each = shards // parts
-    return slice(part * each, (part + 1) * each)
+        return shard_slice(shards, self.worker, self.workers)
 
 
 class ProcessGroup:
@@ -287,23 +247,11 @@ class ProcessGroup:
 
     Sums use the two halves of ``scratch`` alternately. So one barrier per sum is enough: before a worker writes to a half
     again, all workers have passed the barrier of the other half, and have finished reading this one.
-
-    Args:
-        scratch: shared, uint8, ``(2, shards, SCRATCH)``; there is a whole number of shards per worker. Within an MPI job
-            there is one more row, for the sum over all ranks.
-        between: the group of all ranks, for the first worker of each, which exchanges the sums.
-
-    Attributes:
-        rank, size: the number of this worker, and of all, of all ranks.
+    ``scratch`` is shared, uint8, ``(2, shards, SCRATCH)``, with a whole number of shards per worker. Within an MPI job there
+    is one more row, for the sum over all ranks, and the first worker of each rank exchanges the sums with ``between``.
     """
 
-    def __init__(
-        self,
-        signals: Signals,
-        scratch: Array,
-        place: Place,
-        between: Workers | None = None,
-    ) -> None:
+    def __init__(self, signals: Signals, scratch: Array, place: Place, between: Workers | None = None) -> None:
         self.rank, self.size, self.barrier = place.index, place.total, signals.barrier
         self.writes_state, self._in_job, self._between = place.worker == 0, place.ranks > 1, between
         self._scratch, self._turn = scratch, 0
@@ -363,26 +311,19 @@ class ProcessGroup:
 class Member:
     """One worker of a machine: its shards of the batch, their gradients and losses, its part of the update.
 
-    Args:
-        arrays: the shared memory (:func:`layout`).
-        between: the group of the ranks, on the first worker of each. A rank of one worker adds with the others directly.
-
-    Attributes:
-        order: written by rank 0 before each step: epoch, batch, global step.
-        rate: written by rank 0 before each step: the learning rate.
+    Rank 0 writes ``order`` before each step: epoch, batch, global step; and ``rate``, the learning rate.
     """
 
     def __init__(
         self,
         step: Step,
-        optimizer: Optimizer,
-        arrays: Mapping[str, Array],
+        arrays: Mapping[str, Array],  # the shared memory (:func:`layout`)
         signals: Signals,
         place: Place,
         partition: Partition,
-        between: Workers | None = None,
+        between: Workers | None = None,  # of the ranks, for the first worker of each; a lone one adds with it directly
     ) -> None:
-        self._step, self._optimizer, self._place, self._partition = step, optimizer, place, partition
+        self._step, self._place, self._partition = step, place, partition
         self.arrays, self.signals = arrays, signals
         self.gradients, self.counters = list(arrays["gradients"]), list(arrays["counters"])
         self.slots = {name[5:]: array for name, array in arrays.items() if name.startswith("slot/")}
@@ -395,20 +336,18 @@ class Member:
         if count > place.total:
             own, first = place.own(count), place.of_rank(count).start
             groups = [ShardGroup(k, count, writes_state=k == first) for k in range(own.start, own.stop)]
-        lookups = [step.lookups(optimizer) for _ in groups]
+        lookups = [step.lookups() for _ in groups]
         if place.ranks > 1 and (len(groups) > 1 or not self._alone):
-            add_whole(lookups)
+            for lookup in (lookup for of_group in lookups for lookup in of_group):
+                lookup.touched.kept = False  # whole gradients are added in place: then a step clears all their rows
         here = place.own_of_rank(len(self.gradients))
-        counters = self.counters[here]
-        self._shards = Shards(groups, self.gradients[here], group, step.network, counters, lookups)
+        self._shards = Shards(groups, self.gradients[here], group, step.network, self.counters[here], lookups)
         self._matrices = partition.views(arrays, place.worker)
 
     def bind(self, rows: int, send: Call | None = None) -> Program:
         """Bind a program that ends when all workers have their gradients; its losses are summed over all workers.
 
-        Args:
-            send: starts sending the gradient to the other ranks: a rank of one worker does so before the losses are
-                summed, and both take one latency.
+        A rank of one worker sends its gradient by ``send`` before the losses are summed: both take one latency.
         """
         program = self._shards.bind(self._step, rows, self._matrices)
         if self._alone and send is not None:
@@ -421,9 +360,8 @@ class Member:
     ) -> Calls:
         """Return the calls that sum the gradients of this worker's part of the weights, and update it.
 
-        Args:
-            send, receive, collect: on the first worker of a rank of an MPI job, the calls that send the rank's gradients
-                to the others, receive theirs, and collect the weights.
+        ``send``, ``receive``, ``collect``: on the first worker of a rank of an MPI job, the calls that send the rank's
+        gradients to the others, receive theirs, and collect the weights.
         """
         parts, parameters, clock = self._partition.parts, self._step.parameters, self._step.clock
         weights, segments = parameters.vectors["trainable"], parameters.segments["trainable"]
@@ -432,25 +370,28 @@ class Member:
 
             def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
                 part = parts[group.rank], list(self._partition.summed(group.rank))
-                return self._optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
+                return self._step.optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
 
             return self._shards.update(update)
         here = self._place.of_rank(len(parts))
-        part = slice(parts[here.start].start, parts[here.stop - 1].stop)
-        slots = {name: a if "/" in name or self._place.rank else a[part] for name, a in self.slots.items()}
-        own = replace(vectors, slots={}, others=()).part(part, [])
+        whole = slice(parts[here.start].start, parts[here.stop - 1].stop)  # what this rank updates
+        slots = {name: a if "/" in name or self._place.rank else a[whole] for name, a in self.slots.items()}
+        own = replace(vectors, slots={}, others=()).part(whole, [])
         own = replace(own, G=self.arrays["received"][0], others=list(self.arrays["received"][1:]), slots=slots)
-        piece = shard_slice(weights.size, self._place.worker, self._place.workers)
-        wait: Call = (self.signals.barrier,)
-        update_own = update_part(self._shards, self._optimizer, own, part, parts, clock, rate)
+
+        def update_part(group: Group, lookups: Sequence[Lookup]) -> Calls:
+            start, stop = parts[group.rank].start - whole.start, parts[group.rank].stop - whole.start
+            kept = replace(own, lookups=[lookup.within(whole) for lookup in lookups])
+            piece = kept.part(slice(start, stop), [slice(0, stop - start)])
+            return self._step.optimizer.bind(piece, clock, rate, group)
+
+        update_own = self._shards.update(update_part)
+        sends, receives, collects = ([call] if call else [] for call in (send, receive, collect))
         if self._alone:
-            return [*_calls(receive), *update_own, *_calls(collect)]
-        add = sum_into_first([gradient[piece] for gradient in self.gradients])
-        return [*add, wait, *_calls(send, receive), wait, *update_own, wait, *_calls(collect)]
-
-
-def _calls(*calls: Call | None) -> Calls:
-    return [call for call in calls if call is not None]
+            return [*receives, *update_own, *collects]
+        piece = shard_slice(weights.size, self._place.worker, self._place.workers)
+        add, wait = sum_into_first([gradient[piece] for gradient in self.gradients]), (self.signals.barrier,)
+        return [*add, wait, *sends, *receives, wait, *update_own, wait, *collects]
 
 
 def layout(
@@ -461,11 +402,9 @@ def layout(
     place: Place,
 ) -> dict[str, tuple[Any, Any]]:
     """Return the shapes and dtypes of the arrays that the workers of a machine share, by name."""
-    vectors, dtype = step.parameters.vectors, step.parameters.dtype
-    here = place.of_rank(len(partition.parts))
-    shards, parts = here.stop - here.start, partition.parts[here]
-    in_job = place.ranks > 1
-    received = {"received": ((place.ranks, parts[-1].stop - parts[0].start), dtype)} if in_job else {}
+    vectors, dtype, in_job = step.parameters.vectors, step.parameters.dtype, place.ranks > 1
+    parts = partition.parts[place.of_rank(len(partition.parts))]
+    shards, received = len(parts), {"received": ((place.ranks, parts[-1].stop - parts[0].start), dtype)}
     return {
         "signals": ((counter_words(place.workers),), np.int64),
         "order": ((3,), np.int64),
@@ -475,6 +414,6 @@ def layout(
         "gradients": ((shards, vectors["trainable"].size), dtype),
         **{f"weights/{name}": (vector.shape, dtype) for name, vector in vectors.items()},
         **{f"slot/{name}": slot for name, slot in slots.items()},
-        **received,
+        **(received if in_job else {}),
         **partition.layout(dtype),
     }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
+from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.memory import describe_map, free
@@ -21,24 +23,25 @@ from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.agreement import installation, program
 from graphspec.engine.parallel.launch import held_back
-from graphspec.engine.parallel.machine import Member, Pipes, Signals, Spin, allocate, layout, spins_safely
-from graphspec.engine.parallel.validation import PREFIX, Sharing, nbytes
+from graphspec.engine.parallel.machine import Member, Pipes, Place, Spin, allocate, layout, spins_safely
+from graphspec.engine.parallel.shards import Step, Workers, message_of
+from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS
 from graphspec.graph.kernels import compiled
 from graphspec.graph.memory_estimate import activations
 
 if TYPE_CHECKING:
-    from graphspec.engine.parallel.machine import Memory, Place
-    from graphspec.engine.parallel.shards import Step, Workers
+    from graphspec.base.arrays.calls import Calls
+    from graphspec.engine.parallel.machine import Memory, Signals
+    from graphspec.engine.runtime.evaluation import Evaluation
+    from graphspec.engine.runtime.parameters import OptimizerState
+    from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.graph.ir.graph import Array
-    from graphspec.graph.optimizers import Optimizer, Rate
+    from graphspec.graph.optimizers import Rate
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
-_SCATTER_RATIO = 32
-# Bytes of activations per byte of batch rows. From this ratio on, rank 0 gathers the whole batch in less than 1 % of a
-# step.
-_HINT = "`workers: 1` trains in one process"
+_SCATTER_RATIO = 32  # bytes of activations per byte of rows, from which on rank 0 gathers them in 1 % of a step
 
 
 class Processes:
@@ -49,18 +52,14 @@ class Processes:
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size, self._open = size, ExitStack()
         self.started: list[subprocess.Popen[bytes]] = []
         self._errors: list[IO[bytes]] = []
-        self._open = ExitStack()
 
     def start(self, memory: Memory, message: dict[str, Any]) -> Signals:
-        """Start the processes, and return rank 0's signals.
+        """Start the processes, each with a line of JSON on its standard input, and return rank 0's signals.
 
-        Each process gets one line of JSON on its standard input, and ends when that is closed.
-
-        Raises:
-            OSError: a process cannot be started; :meth:`close` ends the others.
+        A process ends when its input is closed. Raises OSError: one cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         environment |= {"PYTHONIOENCODING": "utf-8", compiled.KERNELS: compiled.mode()}
@@ -70,11 +69,10 @@ class Processes:
         if not sys.executable:
             raise OSError("the path of the Python interpreter is not known")
         files = [where["fd"] for where in message["maps"].values() if where["fd"] is not None]
-        use_pipes = not spins_safely()
-        reads, writes = list[int](), list[int]()
+        use_pipes, reads, writes = not spins_safely(), list[int](), list[int]()
         for rank in range(1, self.size):
             pipes = [*os.pipe(), *os.pipe()] if use_pipes else []  # to the worker: read, write; from it: read, write
-            child_fds = [pipes[0], pipes[3]] if use_pipes else []
+            child_fds = pipes[::3]
             errors = self._open.enter_context(TemporaryFile())  # noqa: SIM115
             with held_back():
                 process = subprocess.Popen(
@@ -90,11 +88,9 @@ class Processes:
             self._errors.append(errors)
             for fd in child_fds:
                 os.close(fd)
-            if use_pipes:
-                reads.append(pipes[2])
-                writes.append(pipes[1])
-                self._open.callback(os.close, pipes[2])
-                self._open.callback(os.close, pipes[1])
+            for ends, fd in zip((writes, reads), pipes[1:3], strict=False):
+                ends.append(fd)
+                self._open.callback(os.close, fd)
             line = json.dumps(message | {"rank": rank, "memory": memory.description, "pipes": child_fds})
             assert process.stdin is not None
             try:
@@ -108,42 +104,27 @@ class Processes:
         return Spin(memory.arrays["signals"], 0, self.size, self.check)
 
     def check(self) -> None:
-        """Check that all processes are running.
-
-        Raises:
-            SpecError: GS5, a worker found an error in the data.
-            RunError: GS604, a worker died; GS606, it computes something else.
-        """
+        """Raise if a process has ended: SpecError (GS5: the data), GS606 (it computes something else), GS604 (it died)."""
         for rank, process in enumerate(self.started, 1):
-            if (code := process.poll()) is not None:
-                self._raise_diagnostics(rank)
-                raise RunError(
-                    Code.WORKER_DIED,
-                    f"worker {rank} of {self.size} died: {_exit_reason(code)}{self._error_text(rank)}",
-                    _HINT,
-                )
-
-    def _raise_diagnostics(self, rank: int) -> None:
-        """Raise the diagnostics that a worker has written to its last line, if any."""
-        *_, last = ["", *self._lines(rank)]
-        with suppress(ValueError, TypeError, KeyError):
-            records = json.loads(last)[DIAGNOSTICS]
-            if isinstance(records, dict):
-                raise RunError(**records)
-            raise SpecError(Diagnostic(**record | {"nodes": ()}) for record in records)
-
-    def _error_text(self, rank: int) -> str:
-        return "".join(f"\n  {line}" for line in self._lines(rank)[-5:])
+            if (code := process.poll()) is None:
+                continue
+            lines = self._lines(rank)
+            with suppress(ValueError, TypeError, KeyError, IndexError):
+                records = json.loads(lines[-1])[DIAGNOSTICS]
+                if isinstance(records, dict):
+                    raise RunError(**records)
+                raise SpecError(Diagnostic(**record | {"nodes": ()}) for record in records)
+            text = f"worker {rank} of {self.size} died: {_exit_reason(code)}"
+            text += "".join(f"\n  {line}" for line in lines[-5:])
+            raise RunError(Code.WORKER_DIED, text, "`workers: 1` trains in one process")
 
     def _lines(self, rank: int) -> list[str]:
-        """Return the last lines that a worker has written."""
         file = self._errors[rank - 1]
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - _MAX_ERROR_BYTES, 0))
         return file.read().decode(errors="replace").strip().splitlines()
 
     def close(self) -> None:
-        """End all processes."""
         for process in self.started:
             assert process.stdin is not None
             with suppress(BrokenPipeError):
@@ -160,8 +141,6 @@ class Processes:
 def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
-    import signal
-
     try:
         name = signal.Signals(-code).name
     except ValueError:
@@ -174,36 +153,24 @@ class Team:
 
     The weights are in shared memory from the start to :meth:`close`.
 
-    Args:
-        slots: the optimizer's slots to share, by name, with the shape and dtype of each.
-        message: what the other processes build the network from.
-        place: of this process.
-        between: the group of the ranks.
-        validation: the rows that the processes validate, if they are many.
-
-    Attributes:
-        member: computes this process's shards.
-        sharing: how the processes get the validation rows, if they share them.
-
-    Raises:
-        OSError: processes or shared memory are not available; nothing has changed then.
+    ``member``: computes this process's shards. ``sharing``: how the processes get the validation rows, if they share
+    them. Raises OSError: processes or shared memory are not available; nothing has changed then.
     """
 
     def __init__(
         self,
         step: Step,
-        optimizer: Optimizer,
         running: RunningMetrics,
-        slots: Mapping[str, tuple[Sequence[int], Any]],
-        message: Mapping[str, Any],
+        slots: Mapping[str, tuple[Sequence[int], Any]],  # of the optimizer: the shape and dtype of each
+        message: Mapping[str, Any],  # what the other processes build the network from
         place: Place,
-        between: Workers | None = None,
-        validation: Dataset | None = None,
+        between: Workers | None = None,  # the group of the ranks
+        validation: Dataset | None = None,  # the rows that the processes validate, if they are many
     ) -> None:
         open_closed_streams()  # the children's pipes replace theirs
         self._step, self._loader, self._compared = step, step.loader, place.workers == 1
         self.processes, self._place, alone = Processes(place.workers), place, place.ranks == 1
-        partition = step.divide(optimizer, place.total, shard_kernels=alone)
+        partition = step.divide(step.optimizer, place.total, shard_kernels=alone)
         self._shards = len(partition.parts)
         arrays = layout(step, running, slots, partition, place)
         data = self._loader.dataset.named() if place.workers > 1 else {}
@@ -226,8 +193,8 @@ class Team:
                 for name, array in rows.items():
                     shared[name][...] = array
             self.sharing = self.sharing.copy(memory.arrays)
-            signals = self.processes.start(memory, self._started(message, maps, optimizer))
-            self.member = Member(step, optimizer, memory.arrays, signals, place, partition, between)
+            signals = self.processes.start(memory, {**message, **self._started(maps)})
+            self.member = Member(step, memory.arrays, signals, place, partition, between)
             self._own = dict(step.parameters.vectors)
             for name, vector in self._own.items():
                 memory.arrays[f"weights/{name}"][...] = vector
@@ -239,17 +206,12 @@ class Team:
             memory.close()
 
     def await_workers(self) -> None:
-        """Wait until the other workers have compared their programs with this process's; the first time alone.
-
-        Raises:
-            RunError: GS606, they differ; GS604, a worker has died.
-        """
+        """Wait, once, until the others have compared their programs with ours. GS606: they differ; GS604: one died."""
         if not self._compared:
             self.member.signals.wait()
             self._compared = True
 
     def launch(self, epoch: int, batch: int, rate: Rate) -> None:
-        """Let the other workers start their shards of a step."""
         self.await_workers()
         if self._scattered:
             last = self._place.own(self._shards).stop - 1
@@ -264,13 +226,10 @@ class Team:
         """Wait until the other workers have finished the step: until the next one they do not use shared memory."""
         self.member.signals.wait()
 
-    def _started(self, message: Mapping[str, Any], maps: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
-        """Return the message with what the processes of this machine need besides."""
-        more: dict[str, Any] = {"place": asdict(self._place), "maps": maps, "validation": self.sharing.same}
-        if self._scattered:
-            more |= {"shuffle": False, "total": len(self._loader.dataset)}
-        facts = {**installation(), **program(self._step, optimizer)} if self._place.workers > 1 else {}
-        return {**message, **more, "facts": facts}
+    def _started(self, maps: dict[str, Any]) -> dict[str, Any]:
+        more = {"shuffle": False, "total": len(self._loader.dataset)} if self._scattered else {}
+        facts = {**installation(), **program(self._step)} if self._place.workers > 1 else {}
+        return more | {"place": asdict(self._place), "maps": maps, "validation": self.sharing.same, "facts": facts}
 
     def close(self) -> None:
         """End the other workers, and move the weights back into this process's memory."""
@@ -287,3 +246,86 @@ def _scatters(step: Step) -> bool:
     shapes = loader.shapes(loader.rows(0))
     row_bytes = sum(a[:1].nbytes for a in loader.dataset.feeds().values())
     return activations(step.network.graph, shapes) >= _SCATTER_RATIO * loader.rows(0) * row_bytes
+
+
+# Rank 0 of a group: it starts the others, launches steps, sums what they count, and stops them. How the workers get their
+# orders and add their arrays is the transport's: processes of one machine, which share memory (`LocalLeader`), or ranks of
+# an MPI job (`RankLeader` in ranks.py), each of which is a team of such processes.
+class Leader:
+    """Rank 0 of a group of workers. Until :meth:`close`, the weights and the slots are in the team's memory."""
+
+    def __init__(
+        self,
+        team: Team,
+        state: OptimizerState,
+        running: RunningMetrics,
+        others: Sequence[Array],  # where the metric counters of all other shards are after a step
+        update: Callable[[Rate], Calls],  # returns the calls that update the weights
+        collect: Callable[[], None] | None = None,  # fetches the slots that other machines have updated
+    ) -> None:
+        gradient, slots = state.gradient, state.slots
+        self.team, self.state, self.processes, self.member = team, state, team.processes, team.member
+        self._others = [running.views(counters) for counters in others]
+        self._stack = ExitStack()
+        self._stack.callback(lambda: state.move_back(gradient, slots))
+        self._stack.callback(team.close)
+        try:
+            state.move(team.member.gradients[0], team.member.slots, lambda: update(state.rate), collect)
+            self._stack.enter_context(one_thread())
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def bind(self, rows: int) -> Program:
+        return self.member.bind(rows)
+
+    def launch_step(self, epoch: int, batch: int) -> None:
+        self.team.launch(epoch, batch, self.state.rate)
+
+    def finish_step(self, running: RunningMetrics | None) -> None:
+        """Wait until the other workers have finished the step, and add their metric counters to ``running``."""
+        self.wait()
+        if running is not None:
+            for views in self._others:
+                running.include(views)
+
+    def wait(self) -> None:
+        """Wait for the other workers: until the next step they neither read nor write shared memory."""
+        self.team.wait()
+
+    @property
+    def validates(self) -> bool:
+        return self.team.sharing.batches > 0
+
+    def validate(self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> RunningMetrics:
+        """Evaluate the validation rows with all workers: the bits of this one; ``between`` precedes each batch of it."""
+        self.team.await_workers()
+        self.member.order[0] = VALIDATE
+        batches = Batches(self.member.arrays, 0, self.processes.size)
+        return batches.launch(evaluation, running, self.member.signals, between)
+
+    def check(self) -> None:
+        """Raise GS604 (RunError) if a worker of this machine has died; if a rank dies, the launcher ends the job."""
+        self.processes.check()
+
+    def close(self) -> None:
+        """End the other workers, and move weights and slots back into this process's memory."""
+        self._stack.close()
+
+
+class LocalLeader(Leader):
+    """Rank 0 of ``size`` processes of this machine. OSError: they or shared memory cannot be had; nothing has changed."""
+
+    def __init__(
+        self,
+        step: Step,
+        state: OptimizerState,
+        running: RunningMetrics,
+        document: Mapping[str, Any],  # what :func:`message_of` takes
+        size: int,
+        validation: Dataset | None = None,  # the rows that the workers validate, if they are many
+    ) -> None:
+        slots = {name: (array.shape, array.dtype) for name, array in state.slots.items()}
+        message = message_of(step, document) if size > 1 else {}
+        team = Team(step, running, slots, message, Place(workers=size), validation=validation)
+        super().__init__(team, state, running, team.member.counters[1:], team.member.update)

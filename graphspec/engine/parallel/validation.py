@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,25 +18,19 @@ import numpy as np
 from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.memory import describe_map
 from graphspec.data.batches import Dataset
-from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.compiler.objective import Network, objective_for
 from graphspec.engine.runtime.evaluation import Evaluation
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from graphspec.engine.compiler.objective import Network
     from graphspec.engine.parallel.machine import Signals
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.graph.ir.graph import Array
 
-PREFIX = "validation/"
-"""Begins the names of what is shared for validation."""
-VALIDATE = -1
-"""The epoch of an order that is no training step."""
-MIN_BATCHES = 4
-"""Batches per worker, from which on workers validate: each binds one more program."""
+PREFIX = "validation/"  # begins the names of what is shared for validation
+VALIDATE = -1  # the epoch of an order that is no training step
+MIN_BATCHES = 4  # batches per worker, from which on workers validate: each binds one more program
 ALONE_SECONDS = 0.02
 """The time in which rank 0 validates small sets before it wakes the others: on a busy core one may keep it waiting."""
 _COPIED_SHARE = 0.25  # of the free memory, which copies of rows may take
@@ -44,21 +40,13 @@ _TOTALS_BYTES = 1 << 25  # of the totals of all batches
 
 @dataclass(frozen=True)
 class Sharing:
-    """How workers get the validation rows; empty if rank 0 validates alone.
+    """How workers get the validation rows; empty if rank 0 validates alone."""
 
-    Attributes:
-        copies: the arrays to copy to shared memory, by name.
-        chosen: the indices of the rows to copy; None for all.
-        maps: the rows that each worker maps from a file (:func:`open_map`).
-        same: the names of rows that are also training rows, in shared memory.
-        batches, totals: the number of batches, and of totals of each.
-    """
-
-    copies: Mapping[str, Any] = field(default_factory=dict)
-    chosen: Array | None = None
-    maps: Mapping[str, Any] = field(default_factory=dict)
-    same: tuple[str, ...] = ()
-    batches: int = 0
+    copies: Mapping[str, Any] = field(default_factory=dict)  # the arrays to copy to shared memory, by name
+    chosen: Array | None = None  # the indices of the rows to copy; None for all
+    maps: Mapping[str, Any] = field(default_factory=dict)  # the rows that each worker maps from a file
+    same: tuple[str, ...] = ()  # the names of rows that are also training rows, in shared memory
+    batches: int = 0  # batches, totals: the number of batches, and of totals of each
     totals: int = 0
 
     @classmethod
@@ -67,16 +55,11 @@ class Sharing:
         rows: Dataset | None,
         batch_size: int,
         running: RunningMetrics,
-        shared: Mapping[str, Any],
-        room: int,
+        shared: Mapping[str, Any],  # the training rows that are in shared memory as a whole, by name
+        room: int,  # the bytes of free memory
         size: int,
     ) -> Sharing:
-        """Decide how ``size`` workers get the rows, and whether they validate at all.
-
-        Args:
-            shared: the training rows that are in shared memory as a whole, by name.
-            room: the bytes of free memory.
-        """
+        """Decide how ``size`` workers get the rows, and whether they validate at all."""
         batches = 0 if rows is None else -(-len(rows) // batch_size)
         # Another BLAS may have several threads on rank 0 and one in the workers: their bits would differ.
         if rows is None or batches < MIN_BATCHES * size or size == 1 or openblas() is None or not running.sums_batches:
@@ -94,11 +77,9 @@ class Sharing:
         return sharing if fits else cls()
 
     def copied(self, array: Array) -> tuple[tuple[int, ...], Any]:
-        """Return the shape and the dtype of an array's copy."""
         return (len(array) if self.chosen is None else len(self.chosen), *array.shape[1:]), array.dtype
 
     def layout(self) -> dict[str, tuple[Any, Any]]:
-        """Return the shapes and dtypes of the shared arrays, by name."""
         if not self.batches:
             return {}
         return {
@@ -133,11 +114,7 @@ class Batches:
         self._order = [*every[rank::size], *others]
 
     def compute(
-        self,
-        evaluation: Evaluation,
-        running: RunningMetrics,
-        between: Callable[[], None],
-        seconds: float = math.inf,
+        self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None], seconds: float = math.inf
     ) -> None:
         """Compute the batches that nobody has begun, and store their totals; begin none after so many seconds.
 
@@ -155,16 +132,11 @@ class Batches:
                 running.store(self._totals[batch])
 
     def launch(
-        self,
-        evaluation: Evaluation,
-        running: RunningMetrics,
-        signals: Signals,
-        between: Callable[[], None],
+        self, evaluation: Evaluation, running: RunningMetrics, signals: Signals, between: Callable[[], None]
     ) -> RunningMetrics:
         """On rank 0: compute all batches, and return their totals. If it takes long, the others help: they have their order.
 
-        Args:
-            between: called before each batch of this worker; what it raises ends the evaluation.
+        ``between`` is called before each batch of this worker; what it raises ends the evaluation.
         """
         self._claims.fill(0)
         self._stop[0] = 0
@@ -184,39 +156,27 @@ class Batches:
         return running
 
 
+@dataclass
 class Validator:
-    """Validation on a worker other than rank 0: it builds what it needs at the first order.
+    """Validation on a worker other than rank 0: it builds what it needs at the first order."""
 
-    Args:
-        arrays: shared arrays, and rows mapped from files, by name.
-        same: the names of rows that are also training rows.
-    """
-
-    def __init__(
-        self,
-        arrays: Mapping[str, Array],
-        same: list[str],
-        network: Network,
-        parameters: Parameters,
-        batch_size: int,
-        rank: int,
-        size: int,
-    ) -> None:
-        self._arrays, self._same, self._network, self._parameters = arrays, same, network, parameters
-        self._batch_size, self._rank, self._size = batch_size, rank, size
-        self._parts: tuple[Batches, Evaluation, RunningMetrics] | None = None
+    arrays: Mapping[str, Array]  # shared arrays, and rows mapped from files, by name
+    same: list[str]  # the names of rows that are also training rows
+    network: Network
+    parameters: Parameters
+    batch_size: int
+    rank: int
+    size: int
 
     def run(self) -> None:
-        """Compute batches until none is left, or rank 0 stops."""
-        if self._parts is None:
-            self._parts = self._bind()
         batches, evaluation, running = self._parts
         batches.compute(evaluation, running, lambda: None)
 
-    def _bind(self) -> tuple[Batches, Evaluation, RunningMetrics]:
+    @cached_property
+    def _parts(self) -> tuple[Batches, Evaluation, RunningMetrics]:
         start = f"{PREFIX}rows/"
-        rows = {name.removeprefix(start): a for name, a in self._arrays.items() if name.startswith(start)}
-        data = Dataset.of(rows | {name: self._arrays[f"rows/{name}"] for name in self._same})
-        objective = objective_for(self._network, data)
-        evaluation = Evaluation(self._network, objective, self._parameters, data, self._batch_size, ProgramCache())
-        return Batches(self._arrays, self._rank, self._size), evaluation, RunningMetrics(self._network)
+        rows = {name.removeprefix(start): a for name, a in self.arrays.items() if name.startswith(start)}
+        data = Dataset.of(rows | {name: self.arrays[f"rows/{name}"] for name in self.same})
+        objective = objective_for(self.network, data)
+        evaluation = Evaluation(self.network, objective, self.parameters, data, self.batch_size, ProgramCache())
+        return Batches(self.arrays, self.rank, self.size), evaluation, RunningMetrics(self.network)

@@ -24,7 +24,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.base.arrays.memory import open_map
     from graphspec.engine.parallel.agreement import compare, installation, program
     from graphspec.engine.parallel.machine import Member, Pipes, Place, Signals, Spin, attach
-    from graphspec.engine.parallel.replica import Follower, step_of
+    from graphspec.engine.parallel.shards import Follower, step_of
     from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Validator
     from graphspec.graph.optimizers import Rate
 
@@ -37,16 +37,15 @@ def serve(message: dict[str, Any]) -> NoReturn:
     step = step_of(message, rows)
     network, vectors, clock = step.network, step.parameters.vectors, step.clock
     vectors |= {group: arrays[f"weights/{group}"] for group in vectors}
-    optimizer = network.spec.training.optimizer
-    compare(message["facts"], {**installation(), **program(step, optimizer)}, f"rank {place.rank}", f"worker {rank}")
+    compare(message["facts"], {**installation(), **program(step)}, f"rank {place.rank}", f"worker {rank}")
     signals: Signals
     if message["pipes"]:
         read, write = message["pipes"]
         signals = Pipes([read], [write], rank, _end)
     else:
         signals = Spin(arrays["signals"], rank, size, lambda: None)
-    partition = step.divide(optimizer, place.total, shard_kernels=place.ranks == 1)
-    member, rate = Member(step, optimizer, arrays, signals, place, partition), Rate(optimizer.learning_rate)
+    partition = step.divide(step.optimizer, place.total, shard_kernels=place.ranks == 1)
+    member, rate = Member(step, arrays, signals, place, partition), Rate(step.optimizer.learning_rate)
     follower, order = Follower(step, member.bind, member.update(rate)), member.order
     same, batch_size = message["validation"], message["batch_size"]
     validator = Validator(arrays | maps, same, network, step.parameters, batch_size, rank, size)
@@ -67,19 +66,15 @@ def _end() -> NoReturn:
 
 def _end_with_parent() -> None:
     """End this process when its parent ends: that closes standard input, whose other end the parent owns."""
-
-    def watch() -> None:
-        os.read(0, 1)
-        _end()
-
-    threading.Thread(target=watch, daemon=True).start()
+    os.read(0, 1)
+    _end()
 
 
 def main() -> None:
     """Read the leader's message from standard input, and serve it."""
     ignore()
     message = json.loads(sys.stdin.buffer.readline())
-    _end_with_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
     from graphspec.base.arrays.calls import settings
     from graphspec.base.errors import RunError, SpecError

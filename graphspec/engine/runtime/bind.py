@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from graphspec.base.arrays.blas import computing
-from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import axis_order, root, view_as
 from graphspec.base.arrays.random import Clock, Stream
 from graphspec.base.gc_pause import gc_paused
@@ -26,66 +26,38 @@ from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import each_block
 from graphspec.graph.kernels.compiled import join_two
-from graphspec.graph.kernels.context import Backward, Shard
+from graphspec.graph.kernels.context import Backward, Shard, ShardedKernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.passes import FOR_PROGRAM, prepare
 from graphspec.graph.passes.for_program import shared_buffers
 from graphspec.graph.target import Target
 
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Call
-    from graphspec.graph.kernels.context import ShardedKernel
-
 
 # The context that the binder passes to an operator: memory for one node's arrays and gradients, and the run's settings.
-class Binding(Protocol):
-    """The state that all contexts of one program share: its memory, its gradients, and the values bound so far."""
-
-    seed: int
-    clock: Clock
-    training: bool
-    dtype: np.dtype[Any]
-    shard: Shard
-    ranges: Ranges
-    types: dict[str, Value]
-    pool: Pool
-    saved: Pool
-    scratch: Scratch
-    extra: int
-    """Bytes of arrays outside the two pools and the scratch memory."""
-    arrays: dict[str, Array]
-    gradients: dict[str, Array]
-    touched: Mapping[str, TouchedRows]
-    """By name, the weights whose gradients this program keeps by rows."""
-    differentiated: set[str]
-    """Names of the values whose gradients are computed."""
-    requested: set[str]
-    """Names of the inputs whose gradients the caller requested."""
-    after: Calls
-    has_rows: bool
-    """Whether the batch axis of the graph's inputs has its name."""
-
-    def dtype_of(self, value_type: Type, /) -> np.dtype[Any]: ...
-    def zeros(self, X: Array, /) -> Array: ...
-    def may_overwrite(self, value: Value, node: Node, index: int, /) -> bool: ...
-    def gradient_buffer(self, value: Value, like: Array, /) -> Array: ...
-    def set_gradient(self, name: str, array: Array, /) -> None: ...
-
-
 class NodeContext:
     """The binder's side of :class:`graphspec.graph.ops.base.Context` for one node."""
 
-    def __init__(self, binder: Binding, node: Node, index: int) -> None:
-        self._binder, self._node, self.index = binder, node, index
+    def __init__(self, binder: Binder, node: Node, index: int) -> None:
+        self._binder, self._node, self.index, self.owner = binder, node, index, node.owner
         self.training, self.dtype, self.group = binder.training, binder.dtype, binder.shard.group
         self.rows, self.total, self.outputs = binder.shard.rows, binder.shard.total, len(node.outputs)
         self.alike = binder.has_rows and not any(v is not None and has_rows(v.shape) for v in node.inputs)
-        self.owner = node.owner
         self.pending: Calls = []
 
+    def _output(self, k: int) -> Value:
+        return self._binder.types[self._node.outputs[k].name]
+
+    def _input(self, i: int) -> Value | None:
+        return self._node.inputs[i] if i < len(self._node.inputs) else None
+
+    def _differentiated(self, i: int) -> Value | None:
+        """Return an input whose gradient is computed, else None."""
+        value = self._input(i)
+        return value if value is not None and value.name in self._binder.differentiated else None
+
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
-        value_type = self._binder.types[self._node.outputs[k].name].type
+        value_type = self._output(k).type
         if like is not None and like.ndim == len(value_type.shape):
             order = axis_order(like)
         return self._binder.pool.take(ints(value_type.shape), self._binder.dtype_of(value_type), order)
@@ -108,10 +80,10 @@ class NodeContext:
         return array
 
     def shape(self, k: int = 0) -> tuple[int, ...]:
-        return ints(self._binder.types[self._node.outputs[k].name].shape)
+        return ints(self._output(k).shape)
 
     def known(self, i: int) -> Array | None:
-        value = self._node.inputs[i] if i < len(self._node.inputs) else None
+        value = self._input(i)
         if value is None:
             return None
         if value.data is not None:
@@ -127,50 +99,40 @@ class NodeContext:
         return self._binder.zeros(X)
 
     def wants(self, i: int) -> bool:
-        value = self._node.inputs[i] if i < len(self._node.inputs) else None
-        return value is not None and value.name in self._binder.differentiated
+        return self._differentiated(i) is not None
+
+    def _new_gradient(self, value: Value) -> Array:
+        binder = self._binder
+        return binder.set_gradient(value.name, binder.gradient_buffer(value, binder.arrays[value.name]))
 
     def grad(self, i: int) -> Array | None:
-        if not self.wants(i):
+        value, binder = self._differentiated(i), self._binder
+        if value is None:
             return None
-        value = self._node.inputs[i]
-        assert value is not None
-        binder = self._binder
+        if (total := binder.gradients.get(value.name)) is None:
+            return self._new_gradient(value)
         like = binder.arrays[value.name]
-        if value.name not in binder.gradients:
-            binder.set_gradient(value.name, binder.gradient_buffer(value, like))
-            return binder.gradients[value.name]
         term = binder.scratch.take(like.shape, like.dtype, axis_order(like))
-        total = binder.gradients[value.name]
         self.pending += each_block(np.add, total, term, total)
         return term
 
     def row_grad(self, i: int, ids: Array) -> tuple[Array, Calls] | None:
-        value, binder = self._node.inputs[i], self._binder
-        assert value is not None
-        touched = binder.touched.get(value.name) if self.wants(i) else None
-        if touched is None:
+        value, binder = self._differentiated(i), self._binder
+        if value is None or (touched := binder.touched.get(value.name)) is None:
             return None
-        calls: Calls = []
-        if value.name not in binder.gradients:
-            gradient = binder.gradient_buffer(value, binder.arrays[value.name])
-            binder.set_gradient(value.name, gradient)
-            calls.append((touched.begin, gradient))
-        return binder.gradients[value.name], [*calls, (touched.add, ids)]
+        if (total := binder.gradients.get(value.name)) is not None:
+            return total, [(touched.add, ids)]
+        gradient = self._new_gradient(value)
+        return gradient, [(touched.begin, gradient), (touched.add, ids)]
 
     def give_grad(self, i: int, array: Array) -> None:
-        if not self.wants(i):
+        value, binder = self._differentiated(i), self._binder
+        if value is None:
             return
-        value = self._node.inputs[i]
-        assert value is not None
-        binder = self._binder
-        if value.name in binder.gradients:
-            total = binder.gradients[value.name]
+        if (total := binder.gradients.get(value.name)) is not None:
             self.pending += each_block(np.add, total, array, total)
         elif value.param is not None or value.name in binder.requested:
-            target = binder.gradient_buffer(value, binder.arrays[value.name])
-            binder.set_gradient(value.name, target)
-            self.pending += each_block(np.copyto, target, array)
+            self.pending += each_block(np.copyto, self._new_gradient(value), array)
         else:
             binder.set_gradient(value.name, array)
 
@@ -309,8 +271,9 @@ def _large(call: Call) -> bool:
     return any(isinstance(x, np.ndarray) and x.size >= _LARGE for x in operands)
 
 
+@dataclass
 class Binder:
-    """Builds the arrays and calls of one program, node by node."""
+    """Builds the arrays and calls of one program, node by node; its arguments are those of :func:`build_program`."""
 
     # What it builds, for nodes n0, n1, n2 and a loss:
     #
@@ -326,55 +289,40 @@ class Binder:
     #   scratch    one block for each node in turn: reset between nodes, unless they run block by block (`_chained`)
     #   _pinned    blocks that are never given back: inputs, constants, weights, memory that workers share
 
-    def __init__(
-        self,
-        graph: Graph,
-        parameters: Parameters,
-        target: Target,
-        gradient: Array | None = None,
-        training: bool = False,
-        seed: int = 0,
-        clock: Clock | None = None,
-        touched: Mapping[str, TouchedRows] | None = None,
-    ) -> None:
-        shapes, input_grads = target.shapes, target.input_grads
-        self.graph, self.parameters, self.gradient, self.training = graph, parameters, gradient, training
-        self.seed, self.clock, self.dtype = seed, clock or Clock(), parameters.dtype
-        self.shard = target.shard or Shard.whole(next((int(s[0]) for s in shapes.values() if s), 1))
+    graph: Graph
+    parameters: Parameters
+    target: Target
+    gradient: Array | None = None
+    training: bool = False
+    seed: int = 0
+    clock: Clock = field(default_factory=Clock)
+    may_touch: Mapping[str, TouchedRows] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        graph, self.shapes, roots = self.graph, self.target.shapes, self.graph.roots()
+        self.dtype = self.parameters.dtype
+        self.shard = self.target.shard or Shard.whole(next((int(s[0]) for s in self.shapes.values() if s), 1))
         self._shared = shared_buffers(graph, self.shard) if self.shard.matrices else dict[str, Array]()
-        self.ranges = Ranges(id_ranges(graph))
-        self.fetches, self.loss, self.requested = graph.outputs, graph.loss, set(input_grads)
-        roots = graph.roots()
+        self.ranges, self.requested = Ranges(id_ranges(graph)), set(self.target.input_grads)
         self.nodes = graph.needed(roots)
-        self.shapes = shapes
-        self.types = infer_shapes(graph, self.nodes, shapes)
-        self.has_rows = any(has_rows(v.shape) for v in graph.inputs.values())
+        self.types = infer_shapes(graph, self.nodes, self.shapes)
+        self.has_rows = any(has_rows(v.shape) for v in graph.inputs.values())  # the batch axis of inputs has its name
         results = [v for node in self.nodes for v in node.outputs]
-        sizes = [self._nbytes(self.types[v.name]) for v in (*graph.inputs.values(), *results) if v.name in self.types]
+        values = [self.types[v.name] for v in (*graph.inputs.values(), *results) if v.name in self.types]
+        sizes = [math.prod(ints(v.shape)) * self.dtype_of(v.type).itemsize for v in values]
         largest = max(sizes, default=1)
-        self._touched = touched or {}
-        self.touched: Mapping[str, TouchedRows] = kept_by_rows(self._touched, self.nodes, self.types)
-        self.pool, self.saved, self.scratch = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest)
-        self._chained = False
-        self.arrays: dict[str, Array] = {}
-        self.gradients: dict[str, Array] = {}
-        self.extra = 0
-        self._zeros: dict[Any, Array] = {}
-        self.calls: Calls = []
-        self.after: Calls = []
+        self.touched = kept_by_rows(self.may_touch, self.nodes, self.types)  # weights with gradients by rows
+        self.pool, self.saved, self.scratch, self.extra = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest), 0
+        self.arrays, self.gradients, self._zeros = dict[str, Array](), dict[str, Array](), dict[Any, Array]()
+        self.calls, self.after, self._parts, self._chained = Calls(), Calls(), list[Part](), False
         self.spans: list[tuple[str, str, int, int]] = []
-        self._parts: list[Part] = []
-        self.differentiated = needed_gradients(graph, self.nodes, input_grads)
+        # The names of values whose gradients are computed; those of inputs that the caller wants are `requested`.
+        self.differentiated = needed_gradients(graph, self.nodes, self.target.input_grads)
         self.backward_uses = backward_uses(self.nodes, self.differentiated, roots)
         self.last = last_uses(self.nodes, self.backward_uses)
-        self._root_last: dict[int, int] = {}
+        self._root_last, self._gradient_views = dict[int, int](), dict[int, int]()
         self._candidates: list[list[int]] = [[] for _ in self.nodes]
-        self._pinned: set[int] = set()
-        self._forward: set[int] = set()
-        self._gradient_views: dict[int, int] = {}
-
-    def _nbytes(self, value: Value) -> int:
-        return math.prod(ints(value.shape)) * self.dtype_of(value.type).itemsize
+        self._pinned, self._forward = set[int](), set[int]()
 
     def dtype_of(self, value_type: Type) -> np.dtype[Any]:
         """Return the dtype of a value's arrays: floats have the program's dtype."""
@@ -382,9 +330,9 @@ class Binder:
 
     def zeros(self, X: Array) -> Array:
         """Return zeros with X's shape, dtype and layout; all nodes share them."""
-        key = (X.shape, X.dtype.str, axis_order(X))
+        order = axis_order(X)
+        key = (X.shape, X.dtype.str, order)
         if key not in self._zeros:
-            order = axis_order(X)
             self._zeros[key] = view_as(reserve(X.nbytes), X.shape, X.dtype, order)
         return self._zeros[key]
 
@@ -453,15 +401,17 @@ class Binder:
             self._append("forward", node, calls, OPS[node.op].blockwise)
             if backward is not None and any(v is not None and v.name in self.differentiated for v in node.inputs):
                 backwards.append((node, context, backward))
-            self._release_forward(index)
+            # Two values whose last use is this node may view the same block.
+            for block in dict.fromkeys(b for b in self._candidates[index] if self._root_last.get(b) == index):
+                del self._root_last[block]
+                self.pool.release(block)
         self._interleave()
         backward_start = len(self.calls)
         self._bind_backward(backwards)
         self._interleave()
-        fetches = {n: self._source(v) for n, v in self.fetches.items()}
+        fetches = {n: self._source(v) for n, v in self.graph.outputs.items()}
         nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
-        grads = {n: self.gradients[n] for n in self.requested}
-        dead = self._dead_after_forward()
+        grads, dead = {n: self.gradients[n] for n in self.requested}, self._dead_after_forward()
         return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, dead, self.after)
 
     def _dead_after_forward(self) -> list[Array]:
@@ -471,17 +421,12 @@ class Binder:
         values = [self.arrays[v.name] for node in self.nodes for v in node.outputs]
         return [a for a in values if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
 
-    def _release_forward(self, index: int) -> None:
-        # Two values whose last use is this node may view the same block.
-        for block in dict.fromkeys(b for b in self._candidates[index] if self._root_last.get(b) == index):
-            del self._root_last[block]
-            self.pool.release(block)
-
-    def set_gradient(self, name: str, array: Array) -> None:
-        """Record a gradient; its memory is reused after the last gradient that views it has been consumed."""
+    def set_gradient(self, name: str, array: Array) -> Array:
+        """Record a gradient, and return it; its memory is reused after the last gradient that views it was consumed."""
         self.gradients[name] = array
         block = root(array)
         self._gradient_views[block] = self._gradient_views.get(block, 0) + 1
+        return array
 
     def _consume_gradient(self, name: str) -> None:
         block = root(self.gradients.pop(name))
@@ -490,7 +435,7 @@ class Binder:
             self.pool.release(block)
 
     def _bind_backward(self, backwards: list[tuple[Node, NodeContext, Backward]]) -> None:
-        if self.loss is None:
+        if self.graph.loss is None:
             return
         free_at = self._free_in_backward()
         self._forward = set(free_at) | self._pinned
@@ -498,9 +443,8 @@ class Binder:
         for block, index in free_at.items():
             if index >= 0:
                 due[index].append(block)
-        seed = np.ones((), self.dtype)
-        self.set_gradient(self.loss.name, seed)
-        self.calls += [(rows.touch_all,) for name, rows in self._touched.items() if name not in self.touched]
+        seed = self.set_gradient(self.graph.loss.name, np.ones((), self.dtype))
+        self.calls += [(rows.touch_all,) for name, rows in self.may_touch.items() if name not in self.touched]
         self.calls.append((seed.fill, 1.0))  # in every step, since an operator may overwrite its outputs' gradients
         for node, context, backward in reversed(backwards):
             dYs = [self.gradients.get(v.name) for v in node.outputs]
@@ -529,14 +473,13 @@ class Binder:
 
     def _zero_unreached(self) -> None:
         """Write the zero gradients of weights and inputs that the loss does not depend on, once at bind time."""
-        if self.gradient is not None:
-            for segment in self.parameters.segments["trainable"]:
-                name = segment.param.name
-                if name not in self.gradients:
-                    gradient = self.parameters.view(name, self.gradient)
-                    gradient[...] = 0
-                    if name in self.touched:
-                        self.calls.append((self.touched[name].begin, gradient))
+        for segment in self.parameters.segments["trainable"] if self.gradient is not None else ():
+            name = segment.param.name
+            if name not in self.gradients:
+                gradient = self.parameters.view(name, self.gradient)
+                gradient[...] = 0
+                if name in self.touched:
+                    self.calls.append((self.touched[name].begin, gradient))
         for name in self.requested:
             if name not in self.gradients:
                 self.gradients[name] = np.zeros_like(self.arrays[name])
@@ -572,25 +515,21 @@ def build_program(
     target: Target,
     *,
     gradient: Array | None = None,
-    training: bool = False,
-    seed: int = 0,
+    training: bool = False,  # whether dropout is active and batch statistics are used
+    seed: int = 0,  # seed, clock: determine the random numbers of dropout and noise
     clock: Clock | None = None,
-    touched: Mapping[str, TouchedRows] | None = None,
+    touched: Mapping[str, TouchedRows] | None = None,  # by name, the weights whose gradients may be kept by rows
 ) -> Program:
     """Build a program that computes the outputs of a graph and, if it has a loss, the gradient of every trainable weight.
 
     :meth:`Graph.with_outputs` sets the outputs and the loss of a graph.
 
-    Args:
-        target: the shapes, and the worker's shard of the batch. An input (N, width) may instead receive the column indices
-            of its ones, which its shape shows; see :func:`sparsify_bool_inputs`.
-        gradient: receives the weights' gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
-        training: whether dropout is active and batch statistics are used.
-        seed, clock: determine the random numbers of dropout and noise.
-        touched: by name, the weights whose gradients may be kept by rows.
+    ``target``: the shapes, and the worker's shard of the batch. An input (N, width) may instead receive the column
+    indices of its ones, which its shape shows; see :func:`sparsify_bool_inputs`. ``gradient``: receives the weights'
+    gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
     """
     prepared = prepare(graph, FOR_PROGRAM, target)
-    return Binder(prepared, parameters, target, gradient, training, seed, clock, touched).bind()
+    return Binder(prepared, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()
 
 
 # Run graphs without weights immediately, such as the formulas of metrics.
@@ -610,9 +549,5 @@ class Compute:
             graph = make()
             return build_program(graph, Parameters(graph, np.float64), Target(shapes))
 
-        with self._programs.borrow((*shapes.items(),), bound) as program:
-            for name, array in feeds.items():
-                program.feeds[name][...] = array
-            with computing():
-                program.run()
-            return {name: array.copy() for name, array in program.fetches.items()}
+        with self._programs.borrow((*shapes.items(),), bound) as program, computing():
+            return program.results(feeds, program.run)

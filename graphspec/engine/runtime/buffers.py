@@ -8,29 +8,26 @@ import sys
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.base.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
 from graphspec.graph.analysis import lookups
-from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.ir.dims import Shape
+from graphspec.graph.ir.graph import Node, Segment, Value
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS
+from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.vectors import Lookup
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.dims import Shape
-    from graphspec.graph.ir.graph import Segment
-    from graphspec.graph.optimizers import Optimizer
 
 _MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap
 _MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations
 _MAX_RESERVED = 1 << 28
+
+
 # Bytes of address space reserved at once, unless a buffer is larger: some systems count untouched pages as used.
-
-
 def ints(shape: Shape) -> tuple[int, ...]:
     """Return a shape as integers; it must not have symbolic dimensions."""
     assert all(isinstance(d, int) for d in shape), shape
@@ -56,31 +53,27 @@ def reserve(nbytes: int) -> Array:
 
 
 class _Chunks:
-    """Chunks of reserved address space; on most systems, pages that are never written to use no memory.
-
-    Args:
-        expected: the number of bytes that will probably be enough: the size of a chunk, up to a limit.
-    """
+    """Reserved address space, ``expected`` bytes at a time; on most systems, untouched pages use no memory."""
 
     def __init__(self, expected: int) -> None:
         self.arrays: list[Array] = []
-        self.touched: list[int] = []
+        self._touched: list[int] = []
         self._expected = min(expected, _MAX_RESERVED)
 
     @property
     def nbytes(self) -> int:
         """The number of bytes that have been used at least once."""
-        return sum(self.touched)
+        return sum(self._touched)
 
     def add(self, need: int) -> int:
         """Reserve a chunk of at least ``need`` bytes, and return its index."""
         self.arrays.append(reserve(max(need, self._expected)))
-        self.touched.append(0)
+        self._touched.append(0)
         return len(self.arrays) - 1
 
     def block(self, chunk: int, start: int, stop: int) -> Array:
         """Return a range of a chunk's bytes as an array that is its own :func:`root`."""
-        self.touched[chunk] = max(self.touched[chunk], stop)
+        self._touched[chunk] = max(self._touched[chunk], stop)
         return np.frombuffer(self.arrays[chunk].data[start:stop], np.uint8)
 
 
@@ -89,19 +82,14 @@ def _size(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
     return need + -need % CACHE_LINE
 
 
-class Pool:
+class Pool(_Chunks):
     """Allocates buffers best fit: each from the smallest free range that is large enough. Adjacent free ranges merge."""
 
     def __init__(self, expected: int) -> None:
-        self._chunks = _Chunks(expected)
+        super().__init__(expected)
         self._free: list[tuple[int, int, int]] = []  # (chunk, start, stop), sorted
         self._used: dict[int, tuple[int, int, int]] = {}
         self._blocks: list[Array] = []  # keeps all blocks alive, since Python reuses the `id` of a freed object
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes that buffers have used."""
-        return self._chunks.nbytes
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
         """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
@@ -110,15 +98,15 @@ class Pool:
         sizes = [stop - start for _, start, stop in self._free]
         fits = [k for k, size in enumerate(sizes) if size >= need]
         if not fits:
-            chunk = self._chunks.add(need)
-            self._free.append((chunk, 0, self._chunks.arrays[chunk].size))
+            chunk = self.add(need)
+            self._free.append((chunk, 0, self.arrays[chunk].size))
             index = len(self._free) - 1
         else:
             index = min(fits, key=sizes.__getitem__)
         chunk, start, stop = self._free.pop(index)
         if stop - start > need:
             self._free.insert(index, (chunk, start + need, stop))
-        block = self._chunks.block(chunk, start, start + need)
+        block = self.block(chunk, start, start + need)
         self._used[root(block)] = chunk, start, start + need
         self._blocks.append(block)
         return view_as(block, shape, dtype, order)
@@ -137,17 +125,12 @@ class Pool:
         self._free.insert(index, (chunk, start, stop))
 
 
-class Scratch:
+class Scratch(_Chunks):
     """A stack of temporary buffers: all nodes use the same memory, from its start."""
 
     def __init__(self, expected: int) -> None:
-        self._chunks = _Chunks(expected)
+        super().__init__(expected)
         self._chunk = self._start = 0
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes that buffers have used."""
-        return self._chunks.nbytes
 
     def mark(self) -> tuple[int, int]:
         """Return the position of the next buffer, for :meth:`reset`."""
@@ -158,16 +141,15 @@ class Scratch:
         self._chunk, self._start = mark
 
     def take(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Array:
-        """Allocate a buffer, with its axes in ``order`` in memory (largest stride first)."""
         dtype = np.dtype(dtype)
-        need, chunks = _size(shape, dtype), self._chunks.arrays
+        need, chunks = _size(shape, dtype), self.arrays
         while self._chunk < len(chunks) and self._start + need > chunks[self._chunk].size:
             self._chunk, self._start = self._chunk + 1, 0
         if self._chunk == len(chunks):
-            self._chunks.add(need)
+            self.add(need)
         start = self._start
         self._start += need
-        return view_as(self._chunks.block(self._chunk, start, self._start), shape, dtype, order)
+        return view_as(self.block(self._chunk, start, self._start), shape, dtype, order)
 
 
 # Liveness: the last node that needs each value of a program.
@@ -179,9 +161,6 @@ def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots:
 
     The backward pass visits the nodes in reverse, so this is the lowest index. It is -1 for the ``roots`` (outputs and
     loss), which are read after the program has run.
-
-    Args:
-        differentiated: the names of values whose gradients are computed.
     """
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
@@ -205,10 +184,8 @@ def last_uses(nodes: Sequence[Node], survivors: Collection[str]) -> dict[str, in
 
 
 # The weights of a run whose gradients are kept by rows: those that a step only looks up by ids.
-MIN_ELEMENTS = 1 << 19
-"""Elements of a weight: the passes over a smaller one take little time."""
-ROWS_PER_ID = 4
-"""Rows of a weight per id of a batch: with fewer, most rows are written."""
+MIN_ELEMENTS = 1 << 19  # elements of a weight: the passes over a smaller one take little time
+ROWS_PER_ID = 4  # rows of a weight per id of a batch: with fewer, most rows are written
 
 
 def looked_up(optimizer: Optimizer, segments: Sequence[Segment]) -> Iterator[Segment]:

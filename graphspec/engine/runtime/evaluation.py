@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
@@ -11,40 +12,29 @@ from typing import TYPE_CHECKING
 
 from graphspec.base.arrays.blas import one_thread, openblas
 from graphspec.base.arrays.cores import usable_cores
-from graphspec.data.batches import BatchLoader
-from graphspec.engine.compiler.objective import fetches
+from graphspec.data.batches import BatchLoader, Dataset
+from graphspec.engine.compiler.objective import Network, Objective, fetches
 from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.objective import Network, Objective
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.engine.runtime.program import Loan, Program, ProgramCache
     from graphspec.engine.runtime.running_metrics import RunningMetrics
 
 
 class Evaluation:
-    """The batches of prepared rows, in their order.
-
-    A batch has the same bits in every process with one BLAS thread.
-
-    Args:
-        objective: the graph with losses, for the sample weights and lengths of the rows.
-        counted: the heads that are counted besides the spec's metrics.
-    """
+    """The batches of prepared rows, in their order: each has the same bits in every process with one BLAS thread."""
 
     def __init__(
         self,
         network: Network,
-        objective: Objective,
+        objective: Objective,  # the graph with losses, for the sample weights and lengths of the rows
         parameters: Parameters,
         rows: Dataset,
         batch_size: int,
         programs: ProgramCache,
-        counted: Sequence[str] = (),
+        counted: Sequence[str] = (),  # the heads that are counted besides the spec's metrics
     ) -> None:
         self._graph = objective.graph.with_outputs(fetches(network, objective, counted))
         self._parameters, self._programs, self._counted = parameters, programs, counted
@@ -53,7 +43,6 @@ class Evaluation:
         self.loader.start(0)
 
     def borrow(self, batch: int) -> Loan:
-        """Lend the program for a batch of this size, for a ``with`` block."""
         shapes = self.loader.shapes(self.loader.rows(batch))
         bound = partial(build_program, self._graph, self._parameters, Target(shapes), seed=self._seed)
         return self._programs.borrow(("evaluate", self._counted, *sorted(shapes.items())), bound)
@@ -63,11 +52,9 @@ class Evaluation:
         self.loader.copy(batch, program.feeds)
 
     def add(self, batch: int, program: Program, running: RunningMetrics) -> None:
-        """Add a computed batch to ``running``."""
         running.add(self.loader.rows(batch), program.fetches, program.feeds)
 
     def compute(self, batch: int, running: RunningMetrics) -> None:
-        """Compute a batch, and add it to ``running``."""
         with self.borrow(batch) as program:
             self.load(batch, program)
             program.run_apart()
@@ -77,16 +64,11 @@ class Evaluation:
 # The batches of an evaluation in several threads of this process, with the bits of one thread.
 MIN_BATCHES = 4
 """From so many batches on BLAS has one thread, so that results do not depend on whether threads were worth it."""
-MIN_SECONDS = 1e-3
-"""A quicker batch is mostly Python's own work, of which threads do one thing at a time."""
+MIN_SECONDS = 1e-3  # a quicker batch is mostly Python's own work, of which threads do one thing at a time
 
 
 def add_batches(evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> None:
-    """Compute all batches of an evaluation, and add them to ``running`` in their order.
-
-    Args:
-        between: called before each batch, in any of the threads, by one at a time; what it raises ends the evaluation.
-    """
+    """Add all batches to ``running`` in their order; ``between`` precedes each, one at a time: what it raises ends this."""
     count = evaluation.loader.batches
     if count < MIN_BATCHES or openblas() is None:  # the threads of another BLAS cannot be limited
         _add_in_turn(evaluation, running, between, range(count))

@@ -15,24 +15,21 @@ from graphspec.base.arrays.calls import settings
 from graphspec.base.arrays.memory import free
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.errors import UsageError, did_you_mean
-from graphspec.data.signature import user_inputs
+from graphspec.data.signature import Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.prepared import Prelude
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import Frontier, Leaf, frontier, is_picture, part_of, repeatable
-from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ir.graph import Array, Graph, Type, Value
 from graphspec.graph.target import Target
 from graphspec.vocabulary.layers.text import TextVectorization
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
-    from graphspec.data.signature import Data
     from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.session import Session
-    from graphspec.graph.cuts import Frontier
-    from graphspec.graph.ir.graph import Array, Value
     from graphspec.language.declarations import HeadDecl
     from graphspec.vocabulary.layers.base import Layer
 
@@ -41,14 +38,11 @@ if TYPE_CHECKING:
 # Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", ICML 2017: the attribution of an input x to an
 # answer f is ``(x − b) · ∫ ∂f/∂x`` along the straight line from a baseline b to x. The attributions of a row add
 # up to f(x) − f(b). Everything here is computed in float64 by the runtime's own backward pass.
-TOLERANCE = 0.01
-"""The largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it."""
-MAX_STEPS = 4096
-"""The largest number of gradients of a row."""
+TOLERANCE = 0.01  # the largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it
+MAX_STEPS = 4096  # the largest number of gradients of a row
 SPREAD = 0.02
 """The largest difference between two rules, as a part of the sum of a row's absolute attributions, with ``FINE_STEPS``."""
-FINE_STEPS = 128
-"""The number of gradients after which only the sum law asks for more: of many pixels, some always differ."""
+FINE_STEPS = 128  # gradients after which only the sum law asks for more: of many pixels, some always differ
 _NODES = 16  # of a Gauss-Legendre rule on one part of the path; a row begins with two parts
 _SMALL = 1e-4  # differences below this part of f(x) count as this large
 _SELECTOR = "explained"
@@ -56,18 +50,12 @@ _SELECTOR = "explained"
 
 @dataclass
 class Path:
-    """The attributions of one row.
+    """The attributions of one row."""
 
-    Attributes:
-        value, baseline: f(x) and f(b).
-        leaves: the attributions by leaf, each of the leaf's shape without the batch axis, float64.
-        steps: the number of gradients.
-    """
-
-    value: float
+    value: float  # value, baseline: f(x) and f(b)
     baseline: float
-    leaves: dict[str, Array]
-    steps: int
+    leaves: dict[str, Array]  # the attributions by leaf, each of the leaf's shape without the batch axis, float64
+    steps: int  # the number of gradients
 
     @property
     def gap(self) -> float:
@@ -81,11 +69,7 @@ def _scale(value: float, baseline: float) -> float:
 
 
 def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Value]) -> dict[str, Array]:
-    """Compute values of the whole graph for checked raw inputs, by name: what has no weights under onnxruntime.
-
-    Raises:
-        RunError: GS605, onnxruntime cannot compute them.
-    """
+    """Compute values of the whole graph for checked raw inputs, by name. GS605 (RunError): onnxruntime fails."""
     values = {v.name: v for v in wanted if v.name not in session.whole.inputs}
     known = {v.name: np.asarray(feeds[v.name]) for v in wanted if v.name not in values}
     prelude, rest = session.once(("front", *values), lambda: _front(session.whole, values))
@@ -93,13 +77,10 @@ def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Val
         known |= prelude.run({name: feeds[name] for name in prelude.graph.inputs})
     if rest.outputs:
         given = {name: known[name] if name in known else feeds[name] for name in rest.inputs}
-        shapes = {name: tuple(array.shape) for name, array in given.items()}
-        program = build_program(rest, session.parameters, Target(shapes), seed=session.seed)
-        for name, buffer in program.feeds.items():
-            buffer[...] = given[name]
+        target = Target({name: tuple(array.shape) for name, array in given.items()})
+        program = build_program(rest, session.parameters, target, seed=session.seed)
         with settings():
-            program.run()
-        known |= {name: array.copy() for name, array in program.fetches.items()}
+            known |= program.results(given, program.run)
     return {v.name: known[v.name] for v in wanted}
 
 
@@ -107,41 +88,26 @@ def _front(graph: Graph, values: Mapping[str, Value]) -> tuple[Prelude | None, G
     """Return what onnxruntime computes of some values, and the rest, which may read weights."""
     needed = graph.needed(values.values())
     first = repeatable(needed)
-    crossing = {
-        v.name: v
-        for n in needed
-        for v in n.inputs
-        if n.name not in first and v is not None and v.node is not None and v.node.name in first
-    }
-    crossing |= {name: v for name, v in values.items() if v.node is not None and v.node.name in first}
+    read = {v.name: v for n in needed if n.name not in first for v in n.inputs if v is not None} | dict(values)
+    crossing = {name: v for name, v in read.items() if v.node is not None and v.node.name in first}
     rest = part_of(graph, {name: v for name, v in values.items() if name not in crossing}, crossing)
     return Prelude(part_of(graph, crossing, ())) if crossing else None, rest
 
 
 @dataclass
 class Integrator:
-    """Integrates the gradients of one head of a network for rows of the same shapes.
+    """Integrates the gradients of one head of a network for rows of the same shapes."""
 
-    Args:
-        session: the network; its weights are read once.
-        cut: the cut of its graph at the leaves of the head.
-        head: the head.
-        arrays: leaves and sides by name, for all rows.
-        baselines: a baseline for each leaf, without the batch axis.
-    """
-
-    session: Session
-    cut: Frontier
-    head: str
-    arrays: Mapping[str, Array]
-    baselines: Mapping[str, Array]
+    session: Session  # the network; its weights are read once
+    cut: Frontier  # the cut of its graph at the leaves of the head
+    head: str  # the head
+    arrays: Mapping[str, Array]  # leaves and sides by name, for all rows
+    baselines: Mapping[str, Array]  # a baseline for each leaf, without the batch axis
     _programs: dict[int, Program] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._leaves = [leaf.value.name for leaf in self.cut.leaves]
-        rest = self.cut.rest
-        output = rest.outputs[self.head]
-        graph = rest.copy()
+        output, graph = self.cut.rest.outputs[self.head], self.cut.rest.copy()
         graph.targets[_SELECTOR] = chosen = Value(_SELECTOR, Type("float32", output.shape), "target")
         loss = Builder(graph, "explained").ReduceSum(Builder(graph, "explained.chosen").Mul(output, chosen), keepdims=0)
         self._graph: Graph = graph.with_outputs({self.head: output}, loss)
@@ -153,8 +119,7 @@ class Integrator:
     def _rows_at_once(self) -> int:
         """Return how many points of a path one program computes: as many as fit into a part of the free memory."""
         shapes = {name: (1, *self._point_shape(name)) for name in self._graph.inputs}
-        nodes = self.cut.rest.needed(self.cut.rest.outputs.values())
-        known = infer_shapes(self.cut.rest, nodes, shapes)
+        known = infer_shapes(self.cut.rest, self.cut.rest.needed(self.cut.rest.outputs.values()), shapes)
         sizes = [math.prod(d for d in v.shape if isinstance(d, int)) for v in known.values() if v.kind == "op"]
         per_point = 8 * 3 * (sum(sizes) + 1)
         return int(min(2 * (_NODES + 2), max(1, free() // 4 // per_point)))
@@ -168,41 +133,32 @@ class Integrator:
 
     def _program(self, size: int, shape: tuple[int, ...]) -> Program:
         if size not in self._programs:
-            shapes = {
-                name: (size, *self._point_shape(name)) if self._by_row(name) else tuple(self.arrays[name].shape)
-                for name in self._graph.inputs
-            }
+            shapes = {name: tuple(self.arrays[name].shape) for name in self._graph.inputs}
+            shapes = {name: (size, *s[1:]) if self._by_row(name) else s for name, s in shapes.items()}
             target = Target(shapes | {_SELECTOR: (size, *shape)}, input_grads=self._leaves)
             self._programs[size] = build_program(self._graph, self._parameters, target, seed=self.session.seed)
         return self._programs[size]
 
     def outputs(self) -> Array:
-        """Return the head's values for all rows, in float64."""
-        rest = self.cut.rest
-        shapes = {name: tuple(self.arrays[name].shape) for name in rest.inputs}
-        parts = []
-        rows = len(next(iter(self.arrays.values())))
+        parts, rows = [], len(next(iter(self.arrays.values())))
         for start in range(0, rows, self._size):
-            size = min(self._size, rows - start)
-            at = {n: (size, *s[1:]) if self._by_row(n) else s for n, s in shapes.items()}
-            program = build_program(rest, self._parameters, Target(at), seed=self.session.seed)
-            for name, buffer in program.feeds.items():
-                buffer[...] = self.arrays[name][start : start + size] if self._by_row(name) else self.arrays[name]
+            now = slice(start, min(start + self._size, rows))
+            inputs = {name: self.arrays[name] for name in self.cut.rest.inputs}
+            feeds = {name: array[now] if self._by_row(name) else array for name, array in inputs.items()}
+            target = Target({name: tuple(array.shape) for name, array in feeds.items()})
+            program = build_program(self.cut.rest, self._parameters, target, seed=self.session.seed)
             with settings():
-                program.run()
-            parts.append(program.fetches[self.head].copy())
+                parts.append(program.results(feeds, program.run)[self.head])
         return np.concatenate(parts)
 
     @computing()
     def path(self, row: int, chosen: Array) -> Path:
         """Integrate along the path of one row, with as many steps as are needed, at most ``MAX_STEPS``.
 
-        The path is cut in half where the sum of a part's attributions is farthest from the change of f in it, or, if the
-        sums are right, where a rule with half of the points differs most: there are kinks, such as those of ReLU. A kink may
-        change single attributions and not their sum.
-
-        Args:
-            chosen: the weight of each of the head's values in f, of the head's shape without the batch axis.
+        The path is cut in half where the sum of a part's attributions is farthest from the change of f in it, or, if
+        the sums are right, where a rule with half of the points differs most: there are kinks, such as those of ReLU. A
+        kink may change single attributions and not their sum. ``chosen``: the weight of each of the head's values in f,
+        of the head's shape without the batch axis.
         """
         measure = partial(self._measure, row, chosen)
         parts = measure([(0.0, 0.5), (0.5, 1.0)])
@@ -227,7 +183,6 @@ class Integrator:
         return Path(last, first, total, steps)
 
     def _measure(self, row: int, chosen: Array, spans: Sequence[tuple[float, float]]) -> list[_Part]:
-        """Integrate over some parts of a row's path."""
         points, weights, coarse = _rules()
         each = _NODES + 2
         ts = np.concatenate([np.array([a, *(a + (b - a) * (points + 1) / 2), b]) for a, b in spans])
@@ -235,60 +190,54 @@ class Integrator:
         for k, (a, b) in enumerate(spans):
             inside = slice(k * each + 1, (k + 1) * each - 1)
             ws[:, inside] = (b - a) / 2 * weights, (b - a) / 2 * coarse
-        found, sums = self._gradients(row, chosen, ts, ws, len(spans))
+        values, sums = self._gradients(row, chosen, ts, ws, len(spans))
         parts = []
         for k, (a, b) in enumerate(spans):
             spread = sum(float(np.abs(fine - rough).sum()) for fine, rough in sums[k].values())
             leaves = {name: pair[0] for name, pair in sums[k].items()}
-            parts.append(_Part(a, b, float(found[k * each]), float(found[k * each + each - 1]), leaves, spread))
+            parts.append(_Part(a, b, float(values[k * each]), float(values[k * each + each - 1]), leaves, spread))
         return parts
 
     def _gradients(
         self, row: int, chosen: Array, ts: Array, ws: Array, spans: int
     ) -> tuple[Array, list[dict[str, Array]]]:
         """Return f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span, by both rules."""
-        each = _NODES + 2
-        values = np.empty(len(ts))
+        values, span_of = np.empty(len(ts)), np.arange(len(ts)) // (_NODES + 2)
         sums = [{name: np.zeros((2, *self._point_shape(name))) for name in self._leaves} for _ in range(spans)]
         for start in range(0, len(ts), self._size):
-            size = min(self._size, len(ts) - start)
+            now = slice(start, min(start + self._size, len(ts)))
+            size = now.stop - start
             program = self._program(size, chosen.shape)
-            now = slice(start, start + size)
-            self._fill(program, row, ts[now])
-            program.feeds[_SELECTOR][...] = chosen
             with settings():
-                program.run()
-            values[now] = (program.fetches[self.head] * chosen).reshape(size, -1).sum(axis=1)
+                answers = program.results(self._points(row, ts[now]) | {_SELECTOR: chosen}, program.run)
+            values[now] = (answers[self.head] * chosen).reshape(size, -1).sum(axis=1)
             for k in range(spans):
-                weight = np.where(np.arange(start, start + size) // each == k, ws[:, now], 0.0)
+                weight = np.where(span_of[now] == k, ws[:, now], 0.0)
                 for name in self._leaves:
                     difference = self.arrays[name][row] - self.baselines[name]
                     sums[k][name] += np.tensordot(weight, program.grads[name], 1) * difference
         return values, sums
 
-    def _fill(self, program: Program, row: int, ts: Array) -> None:
-        for name, buffer in program.feeds.items():
-            if name == _SELECTOR:
-                continue
-            if not self._by_row(name):
-                buffer[...] = self.arrays[name]
-            elif name in self.baselines:
-                base = np.asarray(self.baselines[name], np.float64)
-                step = ts.reshape(-1, *[1] * base.ndim)
-                buffer[...] = base + step * (self.arrays[name][row] - base)
-            else:
-                buffer[...] = self.arrays[name][row]
+    def _points(self, row: int, ts: Array) -> dict[str, Array]:
+        found = {}
+        for name in self._graph.inputs:
+            value = self.arrays[name]
+            if self._by_row(name):
+                value = value[row]
+                if name in self.baselines:
+                    base = np.asarray(self.baselines[name], np.float64)
+                    value = base + ts.reshape(-1, *[1] * base.ndim) * (value - base)
+            found[name] = value
+        return found
 
 
 @cache
 def _rules() -> tuple[Array, Array, Array]:
     """Return the points and weights of Gauss-Legendre quadrature, and weights of a rule with every other point."""
     points, weights = np.polynomial.legendre.leggauss(_NODES)
-    some = slice(0, None, 2)
-    right = np.zeros(_NODES // 2)
+    right, coarse = np.zeros(_NODES // 2), np.zeros(_NODES)
     right[0] = 2.0  # the integral of the first Legendre polynomial; those of the others are 0
-    coarse = np.zeros(_NODES)
-    coarse[some] = np.linalg.solve(np.polynomial.legendre.legvander(points[some], len(right) - 1).T, right)
+    coarse[::2] = np.linalg.solve(np.polynomial.legendre.legvander(points[::2], len(right) - 1).T, right)
     return points, weights, coarse
 
 
@@ -310,8 +259,7 @@ class _Part:
         return abs(found - (self.end_value - self.start_value))
 
 
-MAX_ROWS = 256
-"""The largest number of rows of one explanation: the rows that ``predict`` computes at a time."""
+MAX_ROWS = 256  # the largest number of rows of one explanation: the rows that ``predict`` computes at a time
 _HALF = 0.5
 _MEAN_ROWS = 1000  # rows whose mean is a baseline, at most
 UNSEEN = "[unseen]"
@@ -319,23 +267,15 @@ UNSEEN = "[unseen]"
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one raw value contributes to an answer.
+    """What one raw value contributes to an answer."""
 
-    Attributes:
-        input: the name of the input; ``a + b`` for values that several inputs determine together.
-        place: the place in it, such as a feature, a step or a pixel; empty for a column.
-        raw: the raw value: a number, a word, a category; None if there is none to show.
-        value: the attribution.
-    """
-
-    input: str
-    place: str
-    raw: Any
-    value: float
+    input: str  # the name of the input; ``a + b`` for values that several inputs determine together
+    place: str  # the place in it, such as a feature, a step or a pixel; empty for a column
+    raw: Any  # the raw value: a number, a word, a category; None if there is none to show
+    value: float  # the attribution
 
     @property
     def name(self) -> str:
-        """The input and the place."""
         return f"{self.input}[{self.place}]" if self.place else self.input
 
 
@@ -343,23 +283,17 @@ class Contribution:
 class Attributed:
     """The attributions of one input, or of several inputs that act together.
 
-    Attributes:
-        name: the name of the input; ``a + b`` for several.
-        values: the attributions, float64 ``(rows, …)``: one per row, or one per word, feature, step or pixel.
-        raw: the raw values, of the same shape; pictures have their channels as a last axis; None for several inputs.
-        words: whether the raw values are words; those that pad a text or do not occur in it are None.
-        bag: whether the words have no order: they are those of a vocabulary.
-        picture: whether the raw values are pictures.
-        names: names of the elements of the last axis, if they have any, such as the columns of a series.
+    ``values``: the attributions, float64 ``(rows, …)``: one per row, or one per word, feature, step or pixel. ``raw``: the
+    raw values, of the same shape; pictures have their channels as a last axis; None for several inputs.
     """
 
-    name: str
+    name: str  # the name of the input; ``a + b`` for several
     values: Array
     raw: Array | None
-    words: bool = False
-    bag: bool = False
-    picture: bool = False
-    names: tuple[str, ...] = ()
+    words: bool = False  # whether the raw values are words; those that pad a text or do not occur in it are None
+    bag: bool = False  # whether the words have no order: they are those of a vocabulary
+    picture: bool = False  # whether the raw values are pictures
+    names: tuple[str, ...] = ()  # of the elements of the last axis, if they have any, such as the columns of a series
 
     def contributions(self, row: int) -> Iterator[Contribution]:
         """Yield what each raw value of a row contributes; words that pad are left out."""
@@ -388,24 +322,15 @@ def _plain(raw: Any) -> Any:
 
 @dataclass(frozen=True)
 class Attributions:
-    """The attributions of some rows.
+    """The attributions of some rows."""
 
-    Attributes:
-        head: the explained head.
-        explained: for each row, what is explained: the label or number of a class, or empty for a value.
-        values, baselines: f(x) and f(b) of each row.
-        gaps: how far the sum of a row's attributions is from f(x) − f(b), as a part of it.
-        steps: the number of gradients of each row.
-        parts: the attributions by input.
-    """
-
-    head: str
-    explained: list[str]
-    values: Array
+    head: str  # the explained head
+    explained: list[str]  # for each row, what is explained: the label or number of a class, or empty for a value
+    values: Array  # values, baselines: f(x) and f(b) of each row
     baselines: Array
-    gaps: Array
-    steps: Array
-    parts: list[Attributed]
+    gaps: Array  # how far the sum of a row's attributions is from f(x) − f(b), as a part of it
+    steps: Array  # the number of gradients of each row
+    parts: list[Attributed]  # the attributions by input
 
 
 def explain_inputs(
@@ -430,20 +355,16 @@ def explain_rows(
     session: Session,
     feeds: Mapping[str, Array],
     *,
-    head: str | None,
-    label: str | None,
+    head: str | None,  # None if there is one
+    label: str | None,  # the label or number of the class to explain; None for the predicted one of each row
     mean_of: Mapping[str, Array] | None,
 ) -> Attributions:
     """Attribute the answers for checked raw rows to their raw values.
 
-    Args:
-        head: the head; None if there is one.
-        label: the label or number of the class to explain; None for the predicted one of each row.
-        mean_of: rows whose mean is the baseline; None for the neutral one: the mean of standardized numbers, no category,
-            padding, black.
+    The baseline is the mean of the rows ``mean_of``; None for the neutral one: the mean of standardized numbers, no
+    category, padding, black.
 
-    Raises:
-        UsageError: there is no such head or class, the head has no single value, or there are too many rows.
+    Raises UsageError: there is no such head or class, the head has no single value, or there are too many rows.
     """
     session.require_adapted()
     chosen = _head(session, head)
@@ -453,9 +374,8 @@ def explain_rows(
     with session.access.reading():
         cut: Frontier = session.once(("frontier", chosen.name), lambda: frontier(session.whole, chosen.name))
         if not cut.leaves:
-            raise UsageError(
-                f"head '{chosen.name}' has no gradient by any input: nothing in it can be attributed; explain another head"
-            )
+            text = f"head '{chosen.name}' has no gradient by any input: nothing in it can be attributed"
+            raise UsageError(f"{text}; explain another head")
         mapping = _Mapping(session, cut)
         arrays = values_at(session, feeds, [*(leaf.value for leaf in cut.leaves), *cut.sides, *mapping.texts.values()])
         texts = {name: arrays[value.name] for name, value in mapping.texts.items()}
@@ -466,15 +386,11 @@ def explain_rows(
         integrator = Integrator(session, cut, chosen.name, given, baselines)
         selectors, explained, offsets = _selectors(chosen, integrator.outputs(), label)
         paths = [integrator.path(row, selectors[row]) for row in range(rows)]
-    return Attributions(
-        chosen.name,
-        explained,
-        np.array([path.value for path in paths]) + offsets,
-        np.array([path.baseline for path in paths]) + offsets,
-        np.array([path.gap for path in paths]),
-        np.array([path.steps for path in paths]),
-        mapping.parts(feeds, arrays, texts, paths),
+    values, baseline, gaps, steps = (
+        np.array([getattr(path, name) for path in paths]) for name in ("value", "baseline", "gap", "steps")
     )
+    parts = mapping.parts(feeds, arrays, texts, paths)
+    return Attributions(chosen.name, explained, values + offsets, baseline + offsets, gaps, steps, parts)
 
 
 def _head(session: Session, name: str | None) -> HeadDecl:
@@ -487,24 +403,18 @@ def _head(session: Session, name: str | None) -> HeadDecl:
         raise UsageError(f"there is no head '{name}'; " + (hint or f"the heads are {', '.join(heads)}"))
     found = heads[name] if name is not None else next(iter(heads.values()))
     if found.loss is not None and targets_of(found.loss) == "labels":
-        raise UsageError(
-            f"head '{found.name}' writes a text by CTC: its answer is the best path through all steps, no single value with "
-            "a gradient; explain another head"
-        )
+        text = f"head '{found.name}' writes a text by CTC: its answer is the best path through all steps"
+        raise UsageError(f"{text}, no single value with a gradient; explain another head")
     return found
 
 
 def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array, list[str], Array]:
-    """Return the weights of a head's values in f, what each row explains, and a constant to add to f of each row.
-
-    A head of one unit has the probability of its second class; that of the first class is 1 minus it.
-    """
+    """Return the weights of a head's values in f, what each row explains, and what to add to f of each row."""
     rows, shape = len(outputs), outputs.shape[1:]
     weights, offsets = np.zeros((rows, *shape)), np.zeros(rows)
-    units = shape[-1] if shape else 1
-    labels = head.labels
+    units, labels = shape[-1] if shape else 1, head.labels
     classes = labels is not None or (head.loss is not None and targets_of(head.loss) in ("ids", "one_hot"))
-    if units == 1:
+    if units == 1:  # the probability of the second class; that of the first class is 1 minus it
         binary = labels is not None and len(labels) == 2
         if label is not None and not binary:
             raise UsageError(f"head '{head.name}' has one value and no classes: leave the class out")
@@ -520,8 +430,8 @@ def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array
     if label is None and not classes:
         return np.ones_like(weights), ["the sum of its values"] * rows, offsets
     if label is not None:
-        weights[..., _class(head, label, units)] = 1
-        return weights, [_named(head, {_class(head, label, units)})] * rows, offsets
+        weights[..., k := _class(head, label, units)] = 1
+        return weights, [_named(head, {k})] * rows, offsets
     best = outputs.argmax(-1)
     np.put_along_axis(weights, best[..., None], 1, axis=-1)
     return weights, [_named(head, {int(k) for k in np.ravel(best[row])}) for row in range(rows)], offsets
@@ -545,14 +455,12 @@ def _class(head: HeadDecl, label: str, units: int) -> int:
     raise UsageError(f"head '{head.name}' has no class '{label}'; {hint}")
 
 
-def _means(
-    session: Session, cut: Frontier, rows: Mapping[str, Array], neutral: Mapping[str, Array]
-) -> dict[str, Array]:
+def _means(session: Session, cut: Frontier, rows: Mapping[str, Array], base: Mapping[str, Array]) -> dict[str, Array]:
     """Return the means of the leaves over some rows; a leaf with another length than the explained rows stays neutral."""
     first = {name: array[:_MEAN_ROWS] for name, array in rows.items()}
     arrays = values_at(session, first, [leaf.value for leaf in cut.leaves])
     means = {name: array.mean(axis=0, dtype=np.float64) for name, array in arrays.items()}
-    return {name: means[name] if means[name].shape == array.shape else array for name, array in neutral.items()}
+    return {name: means[name] if means[name].shape == array.shape else array for name, array in base.items()}
 
 
 class _Mapping:
@@ -575,13 +483,10 @@ class _Mapping:
         layers = [self.layers.get(n.owner) for n in nodes]
         if any(isinstance(layer, TextVectorization) and layer.ngrams not in (None, 1) for layer in layers):
             return None
-        found = [
-            v for n in nodes for v in n.outputs if v.type.is_string and v.rank == 2 and isinstance(v.shape[1], str)
-        ]
-        return found[-1] if found else None
+        texts = (v for n in reversed(nodes) for v in reversed(n.outputs) if v.type.is_string and v.rank == 2)
+        return next((v for v in texts if isinstance(v.shape[1], str)), None)
 
     def _vectorizer(self, leaf: Leaf) -> TextVectorization | None:
-        """Return the layer that makes a text into a vector with one element per word."""
         layer = self._layer(leaf.value)
         if isinstance(layer, TextVectorization) and layer.output_mode != "int" and len(leaf.sources) == 1:
             return layer
@@ -613,15 +518,12 @@ class _Mapping:
         order = {name: k for k, name in enumerate(self.session.whole.inputs)}
         return sorted(found.values(), key=lambda part: order.get(part.name, len(order)))
 
-    def _part(
-        self, leaf: Leaf, values: Array, feeds: Mapping[str, Array], words: Array | None, at: Array
-    ) -> Attributed:
+    def _part(self, leaf: Leaf, values: Array, rows: Mapping[str, Array], words: Array | None, at: Array) -> Attributed:
         if len(leaf.sources) != 1:
             return Attributed(" + ".join(leaf.sources), _summed(values, 1), None)
         (name,) = leaf.sources
-        raw = np.asarray(feeds[name])
-        layer = self._vectorizer(leaf)
-        if layer is not None and values.ndim == 2:
+        raw = np.asarray(rows[name])
+        if (layer := self._vectorizer(leaf)) is not None and values.ndim == 2:
             tokens = [*(layer.tokens() or ())]
             names = [*[UNSEEN] * (values.shape[1] - len(tokens)), *tokens]
             raw_words = np.full(at.shape, None, object)
@@ -631,7 +533,7 @@ class _Mapping:
             return Attributed(name, _summed(values, 2), _padded_words(words, values.shape[1]), words=True)
         if is_picture(self.session.whole.inputs[name]) and values.shape[:3] == raw.shape[:3]:
             return Attributed(name, _summed(values, 3), raw, picture=True)
-        while raw.ndim > 1 and raw.shape[-1] == 1 and raw.ndim > 2:
+        while raw.ndim > 2 and raw.shape[-1] == 1:
             raw = raw[..., 0]
         if values.shape[: raw.ndim] == raw.shape and raw.size > len(raw):
             return Attributed(name, _summed(values, raw.ndim), raw, names=self._names(name, raw.shape[-1]))
@@ -639,7 +541,6 @@ class _Mapping:
         return Attributed(name, _summed(values, 1), single)
 
     def _names(self, name: str, size: int) -> tuple[str, ...]:
-        """Return the columns of an array that is made from columns of a table."""
         for source in self.session.spec.data.values():
             columns = (source.inputs or {}).get(name)
             if isinstance(columns, list) and len(columns) == size and size > 1:

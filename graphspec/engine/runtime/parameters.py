@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from graphspec.base.arrays.blas import computing
-from graphspec.base.arrays.calls import runner
+from graphspec.base.arrays.calls import Calls, runner
 from graphspec.base.arrays.layout import CACHE_LINE, aligned, shard_slice
 from graphspec.base.arrays.random import Clock, generator
 from graphspec.base.codes import Code
@@ -19,14 +19,9 @@ from graphspec.base.errors import RunError
 from graphspec.engine.runtime.buffers import looked_up, lookups_of
 from graphspec.graph.ir.graph import Array, Graph, Param, Segment
 from graphspec.graph.kernels.context import ShardedKernel
-from graphspec.graph.optimizers import Rate, Vectors
+from graphspec.graph.optimizers import Optimizer, Rate, Vectors
 
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.graph.optimizers import Optimizer
-
-ParamGroup = Literal["trainable", "frozen", "state"]
-"""The name of a vector of parameters."""
+ParamGroup = Literal["trainable", "frozen", "state"]  # the name of a vector of parameters
 ALIGNMENT = CACHE_LINE // 4  # elements: every float32 weight starts on a cache line
 
 
@@ -34,18 +29,14 @@ class Parameters:
     """All parameters of a graph in three vectors: ``trainable``, ``frozen`` and ``state`` (moving statistics).
 
     Within its vector, a weight has the layout of its ``Param.view``, and is padded with zeros to a full cache line. Methods
-    that pass weights by name use Keras's layout.
-
-    Attributes:
-        changes: how often weights were written other than by steps; copies of the weights elsewhere are then out of date.
+    that pass weights by name use Keras's layout. ``changes`` counts how often weights were written other than by steps: then
+    copies of the weights elsewhere are out of date.
     """
 
     def __init__(self, graph: Graph, dtype: Any = np.float32) -> None:
-        self.params = dict(graph.params)
-        self.dtype = np.dtype(dtype)
-        self.changes = 0
+        self.params, self.dtype, self.changes = dict(graph.params), np.dtype(dtype), 0
         self.segments: dict[ParamGroup, list[Segment]] = {"trainable": [], "frozen": [], "state": []}
-        sizes: dict[ParamGroup, int] = {"trainable": 0, "frozen": 0, "state": 0}
+        sizes: dict[ParamGroup, int] = dict.fromkeys(self.segments, 0)
         self._locations: dict[str, tuple[ParamGroup, Segment]] = {}
         for param in self.params.values():
             group = group_of(param)
@@ -53,19 +44,11 @@ class Parameters:
             self.segments[group].append(segment)
             self._locations[param.name] = (group, segment)
             sizes[group] += param.size + (-param.size % ALIGNMENT)
-        self.vectors: dict[ParamGroup, Array] = {}
-        for group, size in sizes.items():
-            vector = aligned(size * self.dtype.itemsize).view(self.dtype)
-            vector[:] = 0
-            self.vectors[group] = vector
+        self.vectors = {group: _filled(size, self.dtype, 0) for group, size in sizes.items()}
 
     def copy(self) -> Parameters:
-        """Return a copy of the parameters with memory of its own."""
         twin = copy(self)
-        twin.vectors = {}
-        for group, vector in self.vectors.items():
-            twin.vectors[group] = aligned(vector.nbytes).view(self.dtype)
-            twin.vectors[group][...] = vector
+        twin.vectors = {group: _filled(v.size, self.dtype, v) for group, v in self.vectors.items()}
         return twin
 
     def view(self, name: str, vector: Array | None = None) -> Array:
@@ -78,24 +61,14 @@ class Parameters:
     def initialize(self, seed: int, given: Container[str] = ()) -> None:
         """Initialize every weight but those that are ``given``; its random numbers depend only on the seed and its name."""
         for name, param in self.params.items():
-            if name in given:
-                continue
-            values = param.initializer(param.shape, generator(seed, "initial", name))
-            self.view(name)[...] = param.layout.pack(values)
+            if name not in given:
+                values = param.initializer(param.shape, generator(seed, "initial", name))
+                self.view(name)[...] = param.layout.pack(values)
 
     def get(self, vector: Array | None = None, group: ParamGroup | None = None) -> dict[str, Array]:
-        """Return copies of the weights by name, in Keras's layout.
-
-        Args:
-            vector: copy from this vector instead, which has the layout of ``group``.
-            group: return only the weights of this group.
-        """
-        names = self._locations if group is None else [s.param.name for s in self.segments[group]]
-        return {n: self._copy_out(n, vector) for n in names}
-
-    def _copy_out(self, name: str, vector: Array | None) -> Array:
-        param = self.params[name]
-        return np.array(param.layout.unpack(self.view(name, vector), param.shape), order="C")
+        """Copy the weights, or those of a group, by name, in Keras's layout; from ``vector``, laid out as the group."""
+        params = self.params.values() if group is None else [s.param for s in self.segments[group]]
+        return {p.name: np.array(p.layout.unpack(self.view(p.name, vector), p.shape), order="C") for p in params}
 
     def not_finite(self) -> str | None:
         """Return the name of the first weight that is not finite, or None. Reads memory twice, and allocates nothing."""
@@ -105,12 +78,7 @@ class Parameters:
         return None
 
     def set(self, values: Mapping[str, Array], vector: Array | None = None) -> None:
-        """Write weights, passed by name in Keras's layout.
-
-        Raises:
-            KeyError: no weight has this name.
-            ValueError: a wrong shape, or values that the parameters' dtype cannot represent; nothing is written then.
-        """
+        """Write weights by name, in Keras's layout, or none: KeyError, an unknown name; ValueError, a wrong array."""
         arrays = {name: _numbers(name, value, self.dtype) for name, value in values.items()}
         for name, array in arrays.items():
             if array.shape != (shape := self.params[name].shape):
@@ -149,42 +117,31 @@ class OptimizerState:
 
     A slot is a vector with the layout of the trainable weights, or an array for one weight: with its layout, or with some
     of its axes. In checkpoints, slots have Keras's layout and the weights' names.
-
-    Attributes:
-        lookups: the weights whose gradients are kept by rows, in the gradient of a process that trains alone.
-        swapped: whether the weights and their moving averages are exchanged (``use_ema``).
-        collect: called before all slots are read; it fetches those that other machines have updated.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Parameters) -> None:
         self.optimizer, self.parameters = optimizer, parameters
         weights, self.segments = parameters.vectors["trainable"], parameters.segments["trainable"]
-        self.gradient = _zeros_like(weights)
+        self.gradient = _filled(weights.size, weights.dtype, 0)
+        self.swapped = False  # whether the weights and their moving averages are exchanged (``use_ema``)
         self.slots = initial_slots(optimizer, weights, self.segments)
-        self.clock = Clock()
-        self.rate = Rate(optimizer.learning_rate)
-        self.lookups = lookups_of(optimizer, self.segments)
+        self.clock, self.rate = Clock(), Rate(optimizer.learning_rate)
+        self.lookups = lookups_of(optimizer, self.segments)  # of the gradient of a process that trains alone
         self.calls = self._bind()
         self.run = runner(self.calls)
-        self.swapped = False
-        self.collect: Callable[[], None] = _nothing
+        self.collect: Callable[[], object] = bool  # before slots are read; here it has none to fetch from elsewhere
 
     def move(
         self,
         gradient: Array,
         slots: Mapping[str, Array],
-        bind: Callable[[], Calls],
-        collect: Callable[[], None] | None = None,
+        bind: Callable[[], Calls],  # returns the calls that then update the weights
+        collect: Callable[[], None] | None = None,  # fetches the slots that these calls update elsewhere
     ) -> None:
-        """Move to other memory: the parameters' current vectors, a gradient, and slots to copy into.
-
-        Args:
-            bind: returns the calls that then update the weights.
-            collect: fetches the slots that these calls update elsewhere.
-        """
+        """Move to other memory: the parameters' current vectors, a gradient, and slots to copy into."""
         for name, values in self.slots.items():
             slots[name][...] = values
-        self.gradient, self.slots, self.collect = gradient, dict(slots), collect or _nothing
+        self.gradient, self.slots, self.collect = gradient, dict(slots), collect or bool
         self.calls = bind()
         self.run = runner(self.calls)
 
@@ -229,92 +186,89 @@ class OptimizerState:
         return {"step": self.clock.step, "learning_rate": self.rate.value, "swapped": self.swapped}
 
     def load_counters(self, counters: Mapping[str, Any]) -> None:
-        """Restore the result of :meth:`counters`."""
         self.clock.step, self.rate.value = counters["step"], counters["learning_rate"]
         self.swapped = counters["swapped"]
 
     def arrays(self) -> dict[str, Array]:
         """Return copies of all slots by name, ``slot/<slot>/<weight>``, in Keras's layout."""
         self.collect()
-        arrays = {
-            f"slot/{slot}/{name}": array
-            for slot in self.optimizer.slots()
-            for name, array in self.parameters.get(self.slots[slot], "trainable").items()
-        }
-        for segment in self.segments:
-            param = segment.param
-            for slot, axes in self.optimizer.own_slots(param).items():
-                values = self.slots[f"{slot}/{param.name}"]
-                if len(axes) == len(param.shape):
-                    values = param.layout.unpack(param.view(values), param.shape)
-                elif axes[-1] == len(param.shape) - 1:
-                    values = param.layout.ordered(values, np.argsort(param.layout.gates))
-                arrays[f"slot/{slot}/{param.name}"] = np.array(values, order="C")
+        arrays: dict[str, Array] = {}
+        for slot in self.optimizer.slots():
+            weights = self.parameters.get(self.slots[slot], "trainable")
+            arrays |= {f"slot/{slot}/{name}": array for name, array in weights.items()}
+        for own in own_slots(self.optimizer, self.segments):
+            values, layout = self.slots[own.name], own.segment.param.layout
+            if own.whole:
+                values = layout.unpack(own.segment.param.view(values), own.shape)
+            elif own.has_last_axis:
+                values = layout.ordered(values, np.argsort(layout.gates))
+            arrays[f"slot/{own.name}"] = np.array(values, order="C")
         return arrays
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of :meth:`arrays`."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for param in (segment.param for segment in self.segments):
-            shapes |= {f"slot/{slot}/{param.name}": param.shape for slot in self.optimizer.slots()}
-            for slot, axes in self.optimizer.own_slots(param).items():
-                shapes[f"slot/{slot}/{param.name}"] = tuple(param.shape[axis] for axis in axes)
-        return shapes
+        params, slots = [segment.param for segment in self.segments], self.optimizer.slots()
+        shapes = {f"slot/{slot}/{param.name}": param.shape for param in params for slot in slots}
+        return shapes | {f"slot/{own.name}": own.shape for own in own_slots(self.optimizer, self.segments)}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Restore the slots from the result of :meth:`arrays`.
-
-        Raises:
-            RunError: GS603 if one is missing or has another shape.
-        """
+        """Restore the slots from the result of :meth:`arrays`. GS603 (RunError): one is missing or has another shape."""
         for name, shape in self.shapes().items():
+            _, slot, weight = name.split("/", 2)
+            wrong = None
             if name not in arrays:
-                _, slot, weight = name.split("/", 2)
-                text = f"the checkpoint lacks the optimizer's '{slot}' for the weight '{weight}'"
-                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
-            if arrays[name].shape != shape:
-                text = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
-                raise RunError(Code.DAMAGED_RUN, text, "start again with --overwrite")
+                wrong = f"the checkpoint lacks the optimizer's '{slot}' for the weight '{weight}'"
+            elif arrays[name].shape != shape:
+                wrong = f"the checkpoint's '{name}' has shape {arrays[name].shape}, not {shape}"
+            if wrong:
+                raise RunError(Code.DAMAGED_RUN, wrong, "start again with --overwrite")
         for slot in self.optimizer.slots():
             values = {s.param.name: arrays[f"slot/{slot}/{s.param.name}"] for s in self.segments}
             self.parameters.set(values, self.slots[slot])
-        for segment in self.segments:
-            param = segment.param
-            for slot, axes in self.optimizer.own_slots(param).items():
-                value, target = arrays[f"slot/{slot}/{param.name}"], self.slots[f"{slot}/{param.name}"]
-                if len(axes) == len(param.shape):
-                    value, target = param.layout.pack(value), param.view(target)
-                elif axes[-1] == len(param.shape) - 1:
-                    value = param.layout.ordered(value)
-                target[...] = value
+        for own in own_slots(self.optimizer, self.segments):
+            value, target, param = arrays[f"slot/{own.name}"], self.slots[own.name], own.segment.param
+            if own.whole:
+                value, target = param.layout.pack(value), param.view(target)
+            elif own.has_last_axis:
+                value = param.layout.ordered(value)
+            target[...] = value
         # The calls know which rows of the old slots were not 0.
         self.calls = self._bind()
         self.run = runner(self.calls)
 
 
-def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
-    """Return the slots before the first step: vectors by name, and slots of one weight as ``<slot>/<weight>``.
+class OwnSlot(NamedTuple):
+    """A slot of one weight, with some of its axes, in Keras's order; with all of them, it is flat and has its layout."""
 
-    A slot with all axes of its weight is flat and has the weight's layout; others have some of its axes, in Keras's order.
-    """
-    slots = {name: _zeros_like(weights) for name in optimizer.slots()}
-    for s in segments:
-        for slot, axes in optimizer.own_slots(s.param).items():
-            all_axes = len(axes) == len(s.param.shape)
-            shape = (s.param.size,) if all_axes else tuple(s.param.shape[axis] for axis in axes)
-            slots[f"{slot}/{s.param.name}"] = np.zeros(shape, weights.dtype)
+    name: str  # <slot>/<weight>
+    segment: Segment
+    shape: tuple[int, ...]  # in checkpoints
+    stored_shape: tuple[int, ...]
+    whole: bool  # whether it has all axes of its weight
+    has_last_axis: bool
+
+
+def own_slots(optimizer: Optimizer, segments: Sequence[Segment]) -> Iterator[OwnSlot]:
+    """Yield the slots of single weights."""
+    for segment in segments:
+        param, rank = segment.param, len(segment.param.shape)
+        for slot, axes in optimizer.own_slots(param).items():
+            shape, whole = tuple(param.shape[axis] for axis in axes), len(axes) == rank
+            stored = (param.size,) if whole else shape
+            yield OwnSlot(f"{slot}/{param.name}", segment, shape, stored, whole, axes[-1:] == (rank - 1,))
+
+
+def initial_slots(optimizer: Optimizer, weights: Array, segments: Sequence[Segment]) -> dict[str, Array]:
+    """Return the slots before the first step: vectors by name, and those of single weights."""
+    slots = {name: _filled(weights.size, weights.dtype, 0) for name in optimizer.slots()}
+    slots |= {own.name: np.zeros(own.stored_shape, weights.dtype) for own in own_slots(optimizer, segments)}
     optimizer.start(weights, slots)
     return slots
 
 
-def _nothing() -> None:
-    """Fetch nothing: all slots are in this process's memory."""
-
-
-def _zeros_like(vector: Array) -> Array:
-    zeros = aligned(vector.nbytes).view(vector.dtype)
-    zeros[...] = 0
-    return zeros
+def _filled(size: int, dtype: np.dtype[Any], values: Array | int) -> Array:
+    vector = aligned(size * dtype.itemsize).view(dtype)
+    vector[...] = values
+    return vector
 
 
 # The partition of updates and wide kernels over the workers, and the memory that they share for it.
@@ -324,24 +278,17 @@ def _zeros_like(vector: Array) -> Array:
 # needs to be summed.
 @dataclass(frozen=True)
 class Partition:
-    """Assigns the elements of the weight vector to the workers that update them.
+    """Assigns the elements of the weight vector to the workers that update them."""
 
-    Attributes:
-        parts: by rank, the worker's slice of the weight vector.
-        matrices: the sharded kernels, by name; a boundary between parts is also a boundary between their rows.
-        batch: the number of rows of the largest batch.
-    """
-
-    parts: Sequence[slice]
+    parts: Sequence[slice]  # by rank, the worker's slice of the weight vector
     matrices: Mapping[str, Segment] = field(default_factory=dict)
-    batch: int = 0
+    batch: int = 0  # the number of rows of the largest batch
 
     def layout(self, dtype: Any) -> dict[str, tuple[Any, Any]]:
-        """Return the shapes and dtypes of the arrays that the workers share for sharded kernels."""
-        arrays = {}
+        arrays: dict[str, tuple[Any, Any]] = {}
         for name, segment in self.matrices.items():
-            for role, width in zip(_SHARED, segment.param.stored_shape * 2, strict=True):
-                arrays[f"{role}/{name}"] = (self.batch, width), dtype
+            widths = zip(_SHARED, segment.param.stored_shape * 2, strict=True)
+            arrays |= {f"{role}/{name}": ((self.batch, width), dtype) for role, width in widths}
         return arrays
 
     def views(self, arrays: Mapping[str, Array], rank: int) -> dict[str, ShardedKernel]:
@@ -354,7 +301,6 @@ class Partition:
         return kernels
 
     def _rows(self, segment: Segment, part: slice) -> slice:
-        """Return the rows of a matrix that belong to a part."""
         columns = segment.param.stored_shape[1]
         start, stop = (min(max(at, segment.start), segment.stop) - segment.start for at in (part.start, part.stop))
         return slice(start // columns, stop // columns)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
@@ -28,7 +28,7 @@ from graphspec.base.errors import RunError
 from graphspec.base.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic
 from graphspec.base.version import __version__
 from graphspec.graph.ir.dims import Dim
-from graphspec.graph.ir.graph import Array, Graph
+from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.graph.onnx_model import model_of, opset_for
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS
@@ -37,7 +37,6 @@ from graphspec.graph.target import Target
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.graph.ir.graph import Value
 
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 NETWORK_ROWS = 64  # of networks: PP-OCRv4's takes half the time that it takes for 256 rows or more
@@ -46,21 +45,14 @@ _CHUNK_BYTES = 1 << 28  # of the values of one run of networks in the prelude
 _HIDDEN = 16  # values inside a network for each one that enters or leaves it
 _LARGEST_INDEX = 1 << 24  # bytes
 _INTEGERS = ("uint8", "int16", "int32")
-
-Progress = Callable[[int, int], None]
-"""Called with the number of prepared rows and of all rows."""
+Progress = Callable[[int, int], None]  # called with the number of prepared rows and of all rows
 
 
 def prepare_rows(prelude: Prelude, data: Dataset, names: list[str], cache: Path | None, progress: Progress) -> Dataset:
     """Return the dataset with the inputs ``names`` of the trained graph: results of the prelude, and inputs as they are.
 
-    Integers are kept in the smallest dtype for their range. All rows are computed, also those that were not chosen.
-
-    Args:
-        cache: the folder of the cache; None to keep the results in memory.
-
-    Raises:
-        RunError: GS605, a row cannot be computed; GS602, there is too little memory or disk space.
+    Integers are kept in the smallest dtype for their range. All rows are computed, also those that were not chosen; without
+    a ``cache``, in memory. RunError: GS605, a row cannot be computed; GS602, there is too little memory or disk space.
     """
     feeds = {name: data.inputs[name] for name in prelude.graph.inputs}
     as_they_are = {name: data.inputs[name] for name in names if name in data.inputs}
@@ -81,16 +73,12 @@ def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
         parts = array.arrays() if isinstance(array, Strings | Pictures) else {"": array}
         for part, values in sorted(parts.items()):
             total.update(f"{name}/{part} {values.dtype.str} {values.shape}".encode())
-            for chunk in _chunks(values):
+            step = max((1 << 24) // max(values[:1].nbytes, 1), 1)
+            for chunk in (values[k : k + step] for k in range(0, len(values), step)):
                 packed = Strings.of(chunk).arrays() if chunk.dtype == object else {"": chunk}  # windows over texts
                 for _, piece in sorted(packed.items()):
                     total.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
     return total.hexdigest()[:40]
-
-
-def _chunks(array: Array) -> Iterator[Array]:
-    step = max((1 << 24) // max(array[:1].nbytes, 1), 1)
-    return (array[k : k + step] for k in range(0, len(array), step))
 
 
 Allocate = Callable[[str, tuple[int, ...], "np.dtype[Any]"], "Array"]
@@ -99,10 +87,8 @@ Allocate = Callable[[str, tuple[int, ...], "np.dtype[Any]"], "Array"]
 def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, progress: Progress) -> dict[str, Array]:
     """Compute all rows, chunk by chunk; results of varying width are padded to the widest."""
     total = len(next(iter(feeds.values())))
-    outputs = prelude.graph.outputs
-    varying = [name for name, v in outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
-    parts: dict[str, list[Array]] = {name: [] for name in varying}
-    found: dict[str, Array] = {}
+    outputs, found = prelude.graph.outputs, dict[str, Array]()
+    parts: dict[str, list[Array]] = {name: [] for name in prelude.varying}
     chunks = list(in_chunks(feeds.values(), total, chunk_rows(prelude, feeds)))
 
     def run(rows: slice | Array) -> dict[str, Array]:
@@ -123,8 +109,8 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
                 found[name][rows] = narrow
             done += rows.stop - rows.start if isinstance(rows, slice) else len(rows)
             progress(done, total)
-    for name in varying:
-        found[name] = _joined(name, parts[name], chunks, prelude.padding[name], allocate)
+    for name, of_chunks in parts.items():
+        found[name] = _joined(name, of_chunks, chunks, prelude.padding[name], allocate)
     return found
 
 
@@ -168,16 +154,17 @@ def _storage(value: Value) -> Any:
 
 
 def _in_memory(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    size = math.prod(shape) * dtype.itemsize
-    if size > (available := free()):
-        text = f"the prepared rows of '{name}' need {human(size)} of memory, only {human(available)} is free"
-        raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use `--cache DIR`: they are then kept in files")
+    _refuse_more(name, math.prod(shape) * dtype.itemsize, free(), "of memory", ": they are then kept in files")
     return np.empty(shape, dtype)
 
 
+def _refuse_more(name: str, size: int, available: int, where: str, remedy: str) -> None:
+    if size > available:
+        text = f"the prepared rows of '{name}' need {human(size)} {where}, only {human(available)} is free"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, text, f"use `--cache DIR`{remedy}")
+
+
 # The cache.
-
-
 def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: Progress) -> dict[str, Array]:
     """Return the entry of the cache, as memory maps; compute it if it does not exist."""
     from filelock import FileLock
@@ -201,8 +188,7 @@ def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: P
             record = {name: {"dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
             write_atomic(folder / "index.json", json.dumps({"arrays": record}))
             del arrays
-    found = _read(entry, prelude, total)
-    if found is None:
+    if (found := _read(entry, prelude, total)) is None:
         raise RunError(Code.DAMAGED_RUN, f"{entry} was altered while it was written", "remove it, and start again")
     return found
 
@@ -212,10 +198,8 @@ def _file(name: str, prelude: Prelude) -> str:
 
 
 def _create(folder: Path, prelude: Prelude, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    size = math.prod(shape) * dtype.itemsize
-    if size > (available := shutil.disk_usage(folder).free):
-        text = f"the prepared rows of '{name}' need {human(size)} in {folder.parent}, only {human(available)} is free"
-        raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use `--cache DIR` with a folder on another disk")
+    size, on_disk = math.prod(shape) * dtype.itemsize, shutil.disk_usage(folder).free
+    _refuse_more(name, size, on_disk, f"in {folder.parent}", " with a folder on another disk")
     with sized_file(folder / _file(name, prelude), size) as file:
         return np.memmap(file, dtype, "r+", shape=shape) if size else np.empty(shape, dtype)
 
@@ -272,10 +256,6 @@ class Prelude:
         return data
 
     @cached_property
-    def _names(self) -> list[str]:
-        return list(self.graph.outputs)
-
-    @cached_property
     def _types(self) -> dict[str, Any]:
         """The dtypes of the inputs, None for texts: integers may be given as numbers."""
         return {name: None if v.dtype == "string" else np.dtype(v.dtype) for name, v in self.graph.inputs.items()}
@@ -284,38 +264,30 @@ class Prelude:
     def _session(self) -> Any:
         return session(self.serialized)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the outputs for one batch, by name. Texts are arrays of ``object``.
+    @cached_property
+    def varying(self) -> list[str]:
+        """The outputs with an axis that varies, such as the number of words."""
+        return [name for name, v in self.graph.outputs.items() if any(isinstance(d, str) for d in v.shape[1:])]
 
-        Raises:
-            RunError: GS605, onnxruntime cannot compute them.
-        """
-        rows = len(next(iter(feeds.values()))) if feeds else 0
-        if rows == 0:  # some of onnxruntime's operators on texts refuse a batch without rows
-            return {name: np.empty(_no_rows(v.shape), v.dtype) for name, v in self.graph.outputs.items()}
-        given = {name: np.asarray(feeds[name], dtype) for name, dtype in self._types.items()}
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the outputs for a batch, by name; texts are arrays of ``object``. GS605 (RunError): onnxruntime fails."""
+        outputs = self.graph.outputs
+        if not feeds or len(next(iter(feeds.values()))) == 0:  # some of onnxruntime's operators on texts refuse no rows
+            shapes = {n: (0, *(d if isinstance(d, int) else 0 for d in v.shape[1:])) for n, v in outputs.items()}
+            return {name: np.empty(shapes[name], v.dtype) for name, v in outputs.items()}
+        converted = {name: np.asarray(feeds[name], dtype) for name, dtype in self._types.items()}
         try:
-            values = self._session.run(self._names, given)
+            return dict(zip(outputs, self._session.run([*outputs], converted), strict=True))
         except Exception as error:
-            text = f"onnxruntime fails to prepare rows: {failure(error)}"
-            raise RunError(Code.PREPARATION_FAILED, text) from error
-        return dict(zip(self._names, values, strict=True))
+            raise RunError(Code.PREPARATION_FAILED, f"onnxruntime fails to prepare rows: {failure(error)}") from error
 
     @cached_property
     def padding(self) -> dict[str, Any]:
-        """The value that pads rows with fewer words, by output with an axis that varies.
-
-        It is found by computing an empty text beside a longer one.
-        """
-        varying = {n: v for n, v in self.graph.outputs.items() if any(isinstance(d, str) for d in v.shape[1:])}
-        if not varying:
+        """What pads rows with fewer words, by output with a varying axis: found by an empty text beside a longer one."""
+        if not self.varying:
             return {}
         found = self.run({name: _probe(v.dtype, v.shape) for name, v in self.graph.inputs.items()})
-        return {name: found[name][0].reshape(-1)[-1] if found[name][0].size else 0 for name in varying}
-
-
-def _no_rows(shape: tuple[Dim, ...]) -> tuple[int, ...]:
-    return (0, *(d if isinstance(d, int) else 0 for d in shape[1:]))
+        return {name: found[name][0].reshape(-1)[-1] if found[name][0].size else 0 for name in self.varying}
 
 
 def _probe(dtype: str, shape: tuple[Dim, ...]) -> Array:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
-from graphspec.base.arrays.calls import apart, runner
+from graphspec.base.arrays.calls import Calls, apart, runner
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
     from graphspec.graph.ir.graph import Array
 
 
@@ -29,28 +28,20 @@ def no_rows(batch: int) -> None:
 class Program:
     """A bound graph: copy a batch into ``feeds``, ``run`` it, read ``fetches``.
 
-    Attributes:
-        calls: the forward calls, then the backward calls.
-        spans: (phase, node, start, stop): the range of calls of each node, for printing and profiling.
-        nbytes: the memory of its buffers.
-        grads: the requested gradients of inputs, by name.
-        backward_start: the index of the first backward call.
-        dead_after_forward: forward arrays that no backward call may read; tests fill them with NaN.
-        after: calls to make after the barrier at which all workers have made theirs: they compute gradients of weights
-            from the rows of all workers.
-        load: copies the batch with this index into ``feeds``.
+    The calls ``after`` are made after the barrier at which all workers have made theirs: they compute gradients of weights
+    from the rows of all workers.
     """
 
     feeds: dict[str, Array]
     fetches: dict[str, Array]
-    calls: Calls
-    spans: list[tuple[str, str, int, int]]
-    nbytes: int
-    grads: dict[str, Array] = field(default_factory=dict)
-    backward_start: int = 0
-    dead_after_forward: list[Array] = field(default_factory=list)
+    calls: Calls  # the forward calls, then the backward calls
+    spans: list[tuple[str, str, int, int]]  # phase, node, start, stop: of each node's calls, for printing and profiling
+    nbytes: int  # the memory of its buffers
+    grads: dict[str, Array] = field(default_factory=dict)  # the requested gradients of inputs, by name
+    backward_start: int = 0  # the index of the first backward call
+    dead_after_forward: list[Array] = field(default_factory=list)  # no backward call reads these; tests fill in NaN
     after: Calls = field(default_factory=list)
-    load: Callable[[int], None] = no_rows
+    load: Callable[[int], None] = no_rows  # copies the batch with this index into ``feeds``
 
     @cached_property
     def run(self) -> Callable[[], None]:
@@ -62,6 +53,13 @@ class Program:
         """Do as :meth:`run`, under the settings that programs need."""
         return apart(self.run)
 
+    def results(self, feeds: Mapping[str, Array], run: Callable[[], None] | None = None) -> dict[str, Array]:
+        """Copy a batch into ``feeds``, ``run`` (:meth:`run_apart`), and return copies of the ``fetches``."""
+        for name, buffer in self.feeds.items():
+            buffer[...] = feeds[name]
+        (run or self.run_apart)()
+        return {name: array.copy() for name, array in self.fetches.items()}
+
     def describe(self) -> str:
         """Return the program as text, with one line per node: phase, node, and the names of its calls."""
         lines = []
@@ -72,19 +70,8 @@ class Program:
 
 
 # Access to a model from several threads: many may read its weights at a time, or one may change them.
-class HasLocks(Protocol):
-    """An object with locks."""
-
-    def reset_locks(self) -> None:
-        """Release the locks of all other threads."""
-
-
-_with_locks: WeakSet[HasLocks] = WeakSet()
-
-
-def reset_locks_in_children(owner: HasLocks) -> None:
-    """Reset the locks of ``owner`` in every forked process, which does not have the threads that acquired them."""
-    _with_locks.add(owner)
+_with_locks: WeakSet[Access | ProgramCache] = WeakSet()
+"""Their locks are reset in every forked process, which does not have the threads that acquired them."""
 
 
 def _after_fork() -> None:
@@ -122,21 +109,16 @@ class Access:
     def __init__(self) -> None:
         self._readers: dict[int, int] = {}  # by thread: the number of its nested `reading` blocks
         self._writer: int | None = None
-        self._writes = 0
-        self._training = self._inconsistent = False
+        self._writes, self._training, self._inconsistent = 0, False, False
         self._new_lock()
-        reset_locks_in_children(self)
+        _with_locks.add(self)
 
     def _new_lock(self) -> None:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
 
     def reading(self) -> Reading:
-        """Prevent other threads from changing the weights inside a ``with`` block.
-
-        Raises:
-            UsageError: another thread is training the model.
-        """
+        """Let no other thread change the weights in a ``with`` block. Raises UsageError: another one is training."""
         return Reading(self)
 
     def _begin_reading(self, me: int) -> None:
@@ -149,10 +131,8 @@ class Access:
 
     def _end_reading(self, me: int) -> None:
         with self._lock:
-            left = self._readers[me] - 1
-            if left:
-                self._readers[me] = left
-            else:
+            self._readers[me] -= 1
+            if not self._readers[me]:
                 del self._readers[me]
                 if self._writer is not None:  # only a writer waits for readers
                     self._changed.notify_all()
@@ -161,12 +141,9 @@ class Access:
     def writing(self, what: Literal["weights", "training", "steps"] = "weights") -> Iterator[None]:
         """Wait for the current readers, then be the only thread that reads or changes weights inside the ``with`` block.
 
-        Args:
-            what: ``training`` contains the ``steps`` of one training, and changes of weights by its callbacks.
-
-        Raises:
-            UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train; or
-                this thread is training it: a callback cannot train.
+        ``what``: ``training`` contains the ``steps`` of one training, and changes of weights by its callbacks. Raises
+        UsageError: another thread is training the model, or this thread is reading it: a prediction cannot train; or
+        this thread is training it: a callback cannot train.
         """
         me = threading.get_ident()
         with self._changed:
@@ -202,17 +179,13 @@ class Access:
 
     def _refuse_training(self) -> None:
         if self._training:
-            raise UsageError(
-                "another thread is training this model: wait until `fit` returns, or make a copy before the training "
-                "(`copy.copy(model)`) and use that"
-            )
+            text = "another thread is training this model: wait until `fit` returns, or make a copy before the training"
+            raise UsageError(f"{text} (`copy.copy(model)`) and use that")
 
     def _refuse_inconsistent(self) -> None:
         if self._inconsistent:
-            raise UsageError(
-                "this process was forked while another thread was changing the model, so its weights are inconsistent: "
-                "fork before that, or send the process a pickle of the model"
-            )
+            text = "this process was forked while another thread was changing the model, so its weights are"
+            raise UsageError(f"{text} inconsistent: fork before that, or send the process a pickle of the model")
 
     def reset_locks(self) -> None:
         """Release the locks of all other threads: only the current thread exists in a forked process."""
@@ -230,11 +203,9 @@ _MAX_IDLE_BYTES = 1 << 30
 class ProgramCache:
     """A cache of programs, since binding takes milliseconds and an epoch has only one batch shape, or two.
 
-    A program computes in its own buffers, so only one thread may use it at a time. Threads that need the same program at
-    the same time each get their own, up to the number of cores: more would use memory without being faster.
-
-    Args:
-        max_bytes: the limit for idle programs; the most recent one is always kept.
+    A program computes in its own buffers, so only one thread may use it at a time. Threads that need the same program
+    at the same time each get their own, up to the number of cores: more would use memory without being faster.
+    ``max_bytes``: the limit for idle programs; the most recent one is always kept.
     """
 
     def __init__(self, max_bytes: int = _MAX_IDLE_BYTES) -> None:
@@ -242,11 +213,11 @@ class ProgramCache:
         self._idle: OrderedDict[Hashable, list[Program]] = OrderedDict()
         self._nbytes = 0
         self.reset_locks()
-        reset_locks_in_children(self)
+        _with_locks.add(self)
 
     def reset_locks(self) -> None:
         """Create new locks, which no thread has acquired."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._freed, self._turns, self._waiting = threading.Condition(self._lock), usable_cores(), 0
 
     def borrow(self, key: Hashable, make: Callable[[], Program]) -> Loan:
@@ -264,48 +235,40 @@ class ProgramCache:
                 finally:
                     self._waiting -= 1
             self._turns -= 1
-            return self._take(key)
+            return self.take(key)
 
     def give_back(self, key: Hashable, program: Program | None) -> None:
         """End a turn; keep the program, if any, as :meth:`put` does."""
         with self._lock:
             self._turns += 1
             if program is not None:
-                self._put(key, program)
+                self.put(key, program)
             if self._waiting:
                 self._freed.notify()
 
     def take(self, key: Hashable) -> Program | None:
         """Remove an idle program from the cache and return it; None if there is none."""
         with self._lock:
-            return self._take(key)
+            if not (programs := self._idle.get(key)):
+                return None
+            program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
+            self._nbytes -= program.nbytes
+            return program
 
     def put(self, key: Hashable, program: Program) -> None:
         """Add an idle program, and evict the least recently used ones beyond the limit."""
         with self._lock:
-            self._put(key, program)
-
-    def _take(self, key: Hashable) -> Program | None:
-        programs = self._idle.get(key)
-        if not programs:
-            return None
-        program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
-        self._nbytes -= program.nbytes
-        return program
-
-    def _put(self, key: Hashable, program: Program) -> None:
-        self._idle.setdefault(key, []).append(program)
-        self._idle.move_to_end(key)
-        self._nbytes += program.nbytes
-        while self._nbytes > self._max_bytes and sum(map(len, self._idle.values())) > 1:
-            oldest, programs = next(iter(self._idle.items()))
-            if programs:
-                self._nbytes -= programs.pop(0).nbytes
-            if not programs:
-                del self._idle[oldest]
+            self._idle.setdefault(key, []).append(program)
+            self._idle.move_to_end(key)
+            self._nbytes += program.nbytes
+            while self._nbytes > self._max_bytes and sum(map(len, self._idle.values())) > 1:
+                oldest, programs = next(iter(self._idle.items()))
+                if programs:
+                    self._nbytes -= programs.pop(0).nbytes
+                if not programs:
+                    del self._idle[oldest]
 
     def nbytes(self) -> int:
-        """Return the number of bytes of the idle programs."""
         return self._nbytes
 
 

@@ -19,7 +19,6 @@ from graphspec.language.tree import MAX_DEPTH
 RESTORE = "restore it, or start again with --overwrite"
 _MAX_FILE_BYTES = 4 * MAX_BYTES  # the indented JSON of a spec is longer than its source
 _MAX_NAME = 80  # characters of a name in a message
-
 R = TypeVar("R", bound="Record")
 Step = Annotated[int, Field(ge=0, lt=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -64,24 +63,16 @@ class Progress(Record):
 
 
 class Header(Record):
-    """The metadata of a run's safetensors file.
-
-    Attributes:
-        sha256: the hash of the arrays.
-        seal: the hash of all other attributes.
-        network, run: hashes of the parts of the spec that the arrays belong to.
-        written_by: the name of the callback that wrote the file, if any.
-        adapted: what the network has learnt before its first step, if it learns.
-    """
+    """The metadata of a run's safetensors file."""
 
     format: int
-    sha256: str
-    seal: str | None = None
-    network: str | None = None
+    sha256: str  # the hash of the arrays
+    seal: str | None = None  # the hash of all other attributes
+    network: str | None = None  # network, run: hashes of the parts of the spec that the arrays belong to
     run: str | None = None
-    written_by: str | None = None
+    written_by: str | None = None  # the name of the callback that wrote the file, if any
     state: dict[str, Any] | None = None
-    adapted: dict[str, Any] | None = None
+    adapted: dict[str, Any] | None = None  # what the network has learnt before its first step, if it learns
 
 
 def damaged(path: Path, why: str, hint: str | None = RESTORE) -> RunError:
@@ -90,11 +81,7 @@ def damaged(path: Path, why: str, hint: str | None = RESTORE) -> RunError:
 
 
 def check(schema: type[R], values: Any, path: Path, hint: str = RESTORE) -> R:
-    """Check ``values``, read from ``path``, against a schema.
-
-    Raises:
-        RunError: GS603 with the first value that does not match the schema.
-    """
+    """Check ``values``, read from ``path``, against a schema; the first that does not match it is GS603 (RunError)."""
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -115,11 +102,7 @@ def short(name: str) -> str:
 
 
 def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
-    """Read a JSON file of a run, which must contain a mapping.
-
-    Raises:
-        RunError: GS603 if it is missing, not a regular file, too large or too deep, or not a JSON mapping.
-    """
+    """Read a mapping from a JSON file. GS603 (RunError): it is missing, not regular, too large or deep, or no mapping."""
     if not path.is_file():
         why = "is not a regular file" if path.exists() else "is missing"
         raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
@@ -134,11 +117,7 @@ def read_json(path: Path, hint: str = RESTORE) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """Parse JSON text that must be a mapping.
-
-    Raises:
-        ValueError: it is not a JSON mapping, is nested too deep, or has a key twice.
-    """
+    """Parse a JSON mapping. Raises ValueError: it is something else, is nested too deep, or has a key twice."""
     try:
         content = json.loads(text, object_pairs_hook=_unique)
     except RecursionError:
@@ -147,14 +126,11 @@ def parse_json(text: str) -> dict[str, Any]:
         raise ValueError("it is not a mapping")
     level: list[Any] = [content]
     for _ in range(MAX_DEPTH):
-        level = [child for value in level for child in _children(value)]
+        parents = [value for value in level if isinstance(value, dict | list)]
+        level = [child for value in parents for child in (value.values() if isinstance(value, dict) else value)]
         if not level:
             return content
     raise ValueError(f"it is deeper than {MAX_DEPTH} levels")
-
-
-def _children(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:

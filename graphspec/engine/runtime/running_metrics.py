@@ -11,25 +11,14 @@ import numpy as np
 from graphspec.engine.compiler.heads import prefix_of
 from graphspec.engine.compiler.objective import Network, logged_losses, mask_of, target_of
 from graphspec.engine.runtime.bind import Compute
-from graphspec.graph.ir.graph import Array
-from graphspec.language.declarations import LENGTH, STEPS
+from graphspec.graph.ir.graph import Array, Value
+from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.vocabulary.losses.base import Loss
-from graphspec.vocabulary.metrics import (
-    ConfusionMatrix,
-    F1Score,
-    MeanAbsoluteError,
-    MetricState,
-    R2Score,
-    RootMeanSquaredError,
-)
-from graphspec.vocabulary.metrics.base import has_logits, targets_of, units
+from graphspec.vocabulary.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score, RootMeanSquaredError
+from graphspec.vocabulary.metrics.base import Direction, Metric, MetricState, has_logits, targets_of, units
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.records import Sums
-    from graphspec.graph.ir.graph import Value
-    from graphspec.language.declarations import HeadDecl
-    from graphspec.vocabulary.metrics import Metric
-    from graphspec.vocabulary.metrics.base import Direction
 
 
 @dataclass(frozen=True)
@@ -54,42 +43,33 @@ class _Entry:
 
 
 class RunningMetrics:
-    """The totals of losses and metrics in one pass over the data.
+    """The totals of losses and metrics in one pass over the data, by Keras's keys.
 
-    Keys are Keras's: ``loss``, then with several heads ``<head>_loss``, then ``accuracy`` or ``<head>_accuracy``; a metric
-    with several values has ``f1_score_0``, ``f1_score_1``, …
-
-    Args:
-        heads: what is counted besides the spec's metrics; it is in no result but :attr:`heads`.
-        tables: whether to count metrics that are tables, too.
+    ``loss``, with several heads ``<head>_loss``, ``accuracy`` or ``<head>_accuracy``; of several values ``f1_score_0``, …
+    What ``heads`` counts is only there; ``tables``: whether to count metrics that are tables.
     """
 
     def __init__(self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True) -> None:
-        self.heads = heads
-        self._losses = logged_losses(model.spec)
+        self.heads, self.rows, self._losses = heads, 0, logged_losses(model.spec)  # the rows so far
         self._sums = dict.fromkeys(self._losses, 0.0)
-        self._rows = 0
         self._metrics: list[_Entry] = []
         for head in model.spec.heads.values():
             value, prefix = model.graph.outputs[head.name], prefix_of(model.spec, head)
             for metric in head.metrics:
                 state = metric.resolve(head.loss, value, head.labels).start(value, Compute())
                 keys = [f"{prefix}{key}" for key in metric.keys(value)]
-                if not (keys or tables):
-                    continue
-                parts = metric.parts(value, head.labels) or []
-                self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
+                if keys or tables:
+                    parts = metric.parts(value, head.labels) or []
+                    self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
 
     def reset(self) -> None:
-        """Start a new pass."""
-        self._sums = dict.fromkeys(self._sums, 0.0)
-        self._rows = 0
+        self._sums, self.rows = dict.fromkeys(self._sums, 0.0), 0
         for entry in self._metrics:
             entry.state.reset()
 
     def add(self, rows: int, fetches: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
         """Add a batch: its losses (scalars, weighted by its number of rows), and the metrics of its heads and targets."""
-        self._rows += rows
+        self.rows += rows
         for key, name in self._losses.items():
             self._sums[key] += float(fetches[name]) * rows
         for entry in self._metrics:
@@ -101,40 +81,27 @@ class RunningMetrics:
             target = fetches.get(target_of(head), targets.get(head))
             state.update(target, fetches[head], fetches.get(mask_of(head)))
 
-    @property
-    def rows(self) -> int:
-        """The rows so far."""
-        return self._rows
-
     def views(self, vector: Array) -> list[Array]:
         """Split a float64 vector of length ``counters`` into views, one for each metric's counters."""
-        views, start = [], 0
-        for entry in self._metrics:
-            stop = start + entry.state.counters.size
-            views.append(vector[start:stop].reshape(entry.state.counters.shape))
-            start = stop
-        return views
+        counters = [entry.state.counters for entry in self._metrics]
+        parts = np.split(vector, np.cumsum([c.size for c in counters])[:-1]) if counters else []
+        return [part.reshape(c.shape) for part, c in zip(parts, counters, strict=True)]
 
     @property
     def counters(self) -> int:
-        """The number of counters of all metrics."""
         return sum(entry.state.counters.size for entry in self._metrics)
 
     def count_in(self, vector: Array) -> None:
-        """Store the counters in ``vector``, for other workers to read."""
         for entry, view in zip(self._metrics, self.views(vector), strict=True):
             entry.state.counters = view
 
     def include(self, views: Sequence[Array]) -> None:
-        """Add the counters (:meth:`views`) of another worker."""
         for entry, counters in zip(self._metrics, views, strict=True):
             entry.state.counters += counters
 
-    # Totals of one batch, for another worker to add.
-
     @property
     def totals(self) -> int:
-        """The number of all totals: the losses, and the counters of all metrics."""
+        """The number of all totals of a batch, for another worker to add: the losses, and the counters of all metrics."""
         return len(self._sums) + self.counters
 
     @property
@@ -143,22 +110,20 @@ class RunningMetrics:
         return all(type(entry.state).update is MetricState.update for entry in self._metrics)
 
     def store(self, vector: Array) -> None:
-        """Write all totals to a float64 vector."""
         vector[: len(self._sums)] = list(self._sums.values())
         for entry, view in zip(self._metrics, self.views(vector[len(self._sums) :]), strict=True):
             view[...] = entry.state.counters
 
     def add_stored(self, rows: int, vector: Array) -> None:
         """Add one batch of ``rows`` rows whose totals another object has stored: the same bits as :meth:`add`."""
-        self._rows += rows
+        self.rows += rows
         for key, value in zip(self._sums, vector[: len(self._sums)].tolist(), strict=True):
             self._sums[key] += value
         self.include(self.views(vector[len(self._sums) :]))
 
     def logs(self, prefix: str = "") -> dict[str, float]:
         """Return the losses and metrics so far, with ``prefix`` before their keys."""
-        rows = max(self._rows, 1)
-        values = {k: v / rows for k, v in self._sums.items()}
+        values = {k: v / max(self.rows, 1) for k, v in self._sums.items()}
         for entry in self._metrics:
             if entry.keys:
                 values |= zip(entry.keys, np.ravel(entry.state.result()).tolist(), strict=True)
@@ -182,7 +147,6 @@ class RunningMetrics:
         return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}
 
     def tables(self) -> list[ResultTable]:
-        """Return the results of the metrics that are tables."""
         tables = []
         for entry in self._metrics:
             if not entry.keys:
@@ -192,22 +156,16 @@ class RunningMetrics:
 
     def state(self) -> dict[str, Any]:
         """Return the totals as plain JSON, with the schema :class:`Sums`; JSON preserves the bits of floats."""
-        return {"sums": self._sums, "rows": self._rows, "metrics": [entry.state.state() for entry in self._metrics]}
+        return {"sums": self._sums, "rows": self.rows, "metrics": [entry.state.state() for entry in self._metrics]}
 
     def load(self, state: Sums) -> None:
-        """Restore the result of :meth:`state`.
-
-        Raises:
-            ValueError: it belongs to other losses or metrics.
-        """
+        """Restore the result of :meth:`state`. Raises ValueError: it belongs to other losses or metrics."""
         if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
             raise ValueError("its totals belong to other losses or metrics")
         for entry, saved in zip(self._metrics, state.metrics, strict=True):
-            if len(saved) not in (0, entry.state.counters.size):
-                raise ValueError(
-                    f"its totals of '{entry.key}' have {len(saved)} values, not {entry.state.counters.size}"
-                )
-        self._sums, self._rows = {key: float(state.sums[key]) for key in self._sums}, state.rows
+            if len(saved) not in (0, size := entry.state.counters.size):
+                raise ValueError(f"its totals of '{entry.key}' have {len(saved)} values, not {size}")
+        self._sums, self.rows = {key: float(state.sums[key]) for key in self._sums}, state.rows
         for entry, saved in zip(self._metrics, state.metrics, strict=True):
             entry.state.load(saved)
 
@@ -220,41 +178,29 @@ _ERRORS = {"mae": MeanAbsoluteError, "rmse": RootMeanSquaredError, "r2": R2Score
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """The answers of a head by class.
+    """The answers of a head by class; counts are int64 ``(classes,)``.
 
-    Attributes:
-        labels: the classes, or the labels of which several may apply to a row.
-        right: the rows (or positions) whose answer rightly has the class, int64 ``(classes,)``.
-        answered: those whose answer has it.
-        true: those that have it.
-        pairs: how often a true class (row) is answered as each class (column), int64 ``(classes, classes)``; None if several
-            classes may apply, or there are many.
+    ``pairs``: how often a true class (row) is answered as each class (column), int64 ``(classes, classes)``; None if
+    several classes may apply, or there are many.
     """
 
     head: str
-    labels: Sequence[str]
-    right: Array
-    answered: Array
-    true: Array
+    labels: Sequence[str]  # the classes, or the labels of which several may apply to a row
+    right: Array  # the rows (or positions) whose answer rightly has the class
+    answered: Array  # those whose answer has it
+    true: Array  # those that have it
     pairs: Array | None = None
 
 
 @dataclass(frozen=True)
 class NumberErrors:
-    """The errors of a head that predicts numbers, in the units of its targets.
-
-    Attributes:
-        mae: the mean of the absolute errors.
-        rmse: the square root of the mean of the squared errors.
-        r2: the coefficient of determination, the mean over the head's units.
-        known: those of the three that are among the metrics of the spec, too.
-    """
+    """The errors of a head that predicts numbers, in the units of its targets."""
 
     head: str
-    mae: float
-    rmse: float
-    r2: float
-    known: frozenset[str] = frozenset()
+    mae: float  # the mean of the absolute errors
+    rmse: float  # the square root of the mean of the squared errors
+    r2: float  # the coefficient of determination, the mean over the head's units
+    known: frozenset[str] = frozenset()  # those of the three that are among the metrics of the spec, too
 
 
 class HeadCounts:
@@ -271,11 +217,9 @@ class HeadCounts:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The heads."""
         return tuple(head.name for head, _ in self._heads)
 
     def states(self) -> list[tuple[str, MetricState]]:
-        """Return the counters, each with the name of its head."""
         return [(head.name, state) for head, states in self._heads for state in states]
 
     def found(self) -> list[ClassCounts | NumberErrors]:
@@ -311,11 +255,8 @@ def _result(head: HeadDecl, states: Sequence[MetricState]) -> ClassCounts | Numb
         known = frozenset(name for name, metric in _ERRORS.items() if any(type(m) is metric for m in head.metrics))
         return NumberErrors(head.name, float(mae), rmse, float(r2), known)
     counts = np.rint(counters).astype(np.int64)
-    pairs = counts if isinstance(states[-1].metric, ConfusionMatrix) else None
-    if pairs is not None:
-        right, answered, true = pairs.diagonal(), pairs.sum(0), pairs.sum(1)
-    else:
-        right, false, missed = counts
-        answered, true = right + false, right + missed
-    labels = head.labels or [str(k) for k in range(len(right))]
-    return ClassCounts(head.name, labels, right, answered, true, pairs)
+    labels = head.labels or [str(k) for k in range(counts.shape[-1])]
+    if isinstance(states[-1].metric, ConfusionMatrix):
+        return ClassCounts(head.name, labels, counts.diagonal(), counts.sum(0), counts.sum(1), counts)
+    right, false, missed = counts
+    return ClassCounts(head.name, labels, right, right + false, right + missed)

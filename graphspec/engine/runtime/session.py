@@ -8,7 +8,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
@@ -19,33 +20,25 @@ from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signat
 from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
 from graphspec.data.targets import with_class_ids
-from graphspec.data.weights.plan import InitialWeights
+from graphspec.data.weights.plan import FilePlan, InitialWeights
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.compiler.training_checks import refuse_memory
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.evaluation import Evaluation, add_batches
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
 from graphspec.engine.runtime.prepared import CACHED_BYTES, Prelude, has_networks, prepare_rows, raw_bytes
-from graphspec.engine.runtime.program import Access, ProgramCache
-from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.program import Access, Program, ProgramCache
+from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.graph.target import Target
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from graphspec.data.weights.plan import FilePlan, InitialWeights
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.engine.compiler.objective import Objective
-    from graphspec.engine.runtime.program import Program
-    from graphspec.engine.runtime.running_metrics import HeadCounts
-    from graphspec.language.declarations import Spec
+from graphspec.language.declarations import Spec
 
 T = TypeVar("T")
 
@@ -57,41 +50,30 @@ class Session:
     depend on what the layers learn.
 
     Attributes:
-        spec: the parsed spec, with everything that was learnt.
         full: the operator graph from raw inputs to heads, with everything that the losses read.
         whole: the part of ``full`` that predicts, which is exported; the same graph if the losses read only the heads.
         graph: the part of ``full`` that is trained and computed by NumPy; the same graph if there is no prelude.
         answering: the part of ``whole`` that NumPy computes, as ``graph`` is of ``full``.
         prelude: the part that onnxruntime computes once per row, before training; None if there is none.
-        adapted: what layers and heads have learnt from the training rows; None if nothing was learnt.
-        initial_weights: what each file of initial weights gives; empty if the weights existed, or all were drawn.
-        cache: the folder for prepared rows; None to keep them in memory.
-        on_rows: receives the progress of passes over rows before training: what is done, and how many rows of all.
-        warnings: the diagnostics that are not errors.
-        allow_outside: whether callbacks of the spec may write outside the run directory.
-        workers: the number of processes of the last training, or of the one to resume; None before that.
-        parts: the data that have been read, by ``train``, ``validation`` and ``test``.
-        sample_rows: a few rows of the last training's inputs, to prove an export; None before that.
     """
 
     def __init__(
-        self,
-        spec: Spec,
-        lowered: Lowered,
-        warnings: Sequence[Diagnostic] = (),
-        adapted: Adapted | None = None,
+        self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = (), adapted: Adapted | None = None
     ) -> None:
-        self._set_up(spec, lowered.graph, warnings)
+        self._set_graph(spec, lowered.graph, warnings)
+        self.cache: Path | None = None  # the folder for prepared rows; None to keep them in memory
+        self.on_rows: Callable[[str, int, int], None] = _show_nothing  # receives the progress of passes over rows
+        self.allow_outside = False  # whether callbacks of the spec may write outside the run directory
+        self.epochs_done, self.access = 0, Access()
+        self.workers: int | None = None  # the processes of the last training, or of the one to resume
+        self.parts: dict[str, Dataset] = {}  # the data that have been read, by ``train``, ``validation`` and ``test``
+        self.sample_rows: dict[str, Array] | None = None  # a few of the last training's inputs, to prove an export
         files = given_by_files(spec.nodes)
-        self.adapted = Adapted(layers=files) if adapted is None and files else adapted
+        self.adapted = Adapted(layers=files) if adapted is None and files else adapted  # None if nothing was learnt
         self._create_weights(lowered.initial)
 
     def _create_weights(self, initial: Sequence[FilePlan]) -> None:
-        """Create the weights, unless their shapes are still to be learnt. Existing ones are 0 until they are set.
-
-        Args:
-            initial: the files from which weights start.
-        """
+        """Create the weights, unless their shapes are still to be learnt; existing ones are 0 until they are set."""
         self.initial_weights: list[InitialWeights] = [plan.report() for plan in initial]
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
@@ -105,18 +87,6 @@ class Session:
                     self.parameters.set({name: values})
                 self.initial_weights[k] = plan.report(plan.contents.sha256())
 
-    def _set_up(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
-        """Set all attributes except the weights and what was learnt."""
-        self._set_graph(spec, graph, warnings)
-        self.cache: Path | None = None
-        self.on_rows: Callable[[str, int, int], None] = _show_nothing
-        self.allow_outside = False
-        self.epochs_done = 0
-        self.workers: int | None = None
-        self.parts: dict[str, Dataset] = {}
-        self.sample_rows: dict[str, Array] | None = None
-        self.access = Access()
-
     def _set_graph(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
         self.spec, self.full, self.warnings = spec, graph, list(warnings)
@@ -125,12 +95,10 @@ class Session:
         self.answering, self._first = self.graph.without_losses(), self.prelude
         if self.whole.inputs.keys() != graph.inputs.keys():
             self.answering, self._first = _parted(self.whole)
-        self.source = spec.tree.mark.file
-        self.seed = spec.training.seed
+        self.source, self.seed = spec.tree.mark.file, spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
         self._optimizer_state: OptimizerState | None = None
-        self._once: dict[Hashable, Any] = {}
-        self.programs = ProgramCache()
+        self._once, self.programs = dict[Hashable, Any](), ProgramCache()
 
     @property
     def learns(self) -> bool:
@@ -140,22 +108,19 @@ class Session:
     def install(self, adapted: Adapted) -> None:
         """Fill in what layers and heads have learnt, and create the weights with their now known shapes.
 
-        Raises:
-            SpecError: the network does not fit what was learnt.
-            ValueError: ``adapted`` does not belong to this spec.
+        Raises SpecError: the network does not fit what was learnt. ValueError: ``adapted`` does not belong to this
+        spec.
         """
         checked = check(self.spec, allow_outside=True, adapted=adapted, draws=self.spec.draws)
-        spec, lowered = checked.require()
+        (spec, lowered), self.adapted = checked.require(), adapted
         self._set_graph(spec, lowered.graph, checked.diagnostics)
-        self.adapted = adapted
         self._create_weights(lowered.initial)
 
     def require_adapted(self) -> None:
         """Raise UsageError if layers must still learn from the training rows."""
         if self.learns:
-            names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3])
-            what = names or "the network"
-            raise UsageError(f"the model has not learnt from training rows yet ({what}): call `fit`, or load a run")
+            names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3]) or "the network"
+            raise UsageError(f"the model has not learnt from training rows yet ({names}): call `fit`, or load a run")
 
     def document(self) -> dict[str, Any]:
         """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""
@@ -165,8 +130,6 @@ class Session:
             named["folder"] = None if source.query is None else source.folder
             document["data"][part] |= {key: os.path.realpath(path) for key, path in named.items() if path is not None}
         return document
-
-    # Data.
 
     @property
     def needed(self) -> DataSignature:
@@ -181,10 +144,8 @@ class Session:
     def part(self, name: str) -> Dataset:
         """Return the ``train``, ``validation`` or ``test`` data of the spec, and read its file if necessary.
 
-        Raises:
-            UsageError: the spec has no file for this part.
-            SpecError: GS5, all problems of the file.
-            RunError: GS602, it does not fit into the free memory.
+        Raises UsageError: the spec has no file for this part. SpecError: GS5, all problems of the file. RunError:
+        GS602, it does not fit into the free memory.
         """
         if name in self.parts:
             return self.parts[name]
@@ -199,19 +160,16 @@ class Session:
     def prepared(self, arrays: Dataset) -> Dataset:
         """Return checked raw rows as the trained graph reads them: after the prelude, with class ids for labels.
 
-        Raises:
-            SpecError: GS511, a target is a class without training rows.
-            RunError: GS605, onnxruntime cannot compute a row; GS602, there is too little memory or disk space.
+        Raises SpecError: GS511, a target is a class without training rows. RunError: GS605, onnxruntime cannot compute
+        a row; GS602, there is too little memory or disk space.
         """
         self.require_adapted()
         arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
         if self.prelude is None:
             return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
-        kept = raw_bytes(arrays) >= CACHED_BYTES or has_networks(self.prelude)
-        cache = self.cache if kept else None
-        return prepare_rows(
-            self.prelude, arrays, list(self.graph.inputs), cache, partial(self.on_rows, "preparing rows")
-        )
+        cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES or has_networks(self.prelude) else None
+        progress = partial(self.on_rows, "preparing rows")
+        return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, progress)
 
     def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the inputs of ``answering`` for one batch of raw inputs."""
@@ -219,8 +177,6 @@ class Session:
             return dict(feeds)
         found = self._first.run(feeds)
         return {name: found[name] if name in found else feeds[name] for name in self.answering.inputs}
-
-    # Computation.
 
     def evaluate_arrays(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> RunningMetrics:
         """Compute losses and metrics over checked raw arrays, in inference mode; ``heads`` counts, too."""
@@ -235,10 +191,7 @@ class Session:
     ) -> RunningMetrics:
         """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
 
-        Many batches are computed by several threads, which changes no bit.
-
-        Args:
-            between: called before each batch; what it raises ends the evaluation.
+        Threads compute many batches, which changes no bit; ``between`` is called before each: what it raises ends this.
         """
         evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
         with self.access.reading():
@@ -247,8 +200,7 @@ class Session:
 
     def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
         """Return the evaluation of prepared arrays, batch by batch."""
-        counted = () if heads is None else heads.names
-        objective = self.objective(arrays)
+        counted, objective = () if heads is None else heads.names, self.objective(arrays)
         return Evaluation(self, objective, self.parameters, arrays, batch_size, self.programs, counted)
 
     def objective(self, arrays: Dataset) -> Objective:
@@ -276,9 +228,8 @@ class Session:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network on one batch in inference mode, and return copies of the heads' outputs.
 
-        Raises:
-            SpecError: GS5, an array cannot be converted to the input's dtype without loss, or has ids out of range. NaN is
-                allowed.
+        Raises SpecError: GS5, an array cannot be converted to the input's dtype without loss, or has ids out of range.
+        NaN is allowed.
         """
         return self._batch(batch_inputs(self.needed_inputs, feeds))
 
@@ -295,10 +246,7 @@ class Session:
 
         key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.answering.inputs])
         with self.access.reading(), self.programs.borrow(key, bound) as program:
-            for name, buffer in program.feeds.items():
-                buffer[...] = feeds[name]
-            program.run_apart()
-            return {head: array.copy() for head, array in program.fetches.items()}
+            return program.results(feeds)
 
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
         """Return the mask of each CTC head for one batch, bool (N, time), None for a head without one."""
@@ -321,8 +269,7 @@ class Session:
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Write some or all weights.
 
-        Raises:
-            UsageError: an unknown name, a wrong shape, or values that are not numbers; nothing is written then.
+        Raises UsageError: an unknown name, a wrong shape, or values that are not numbers; nothing is written then.
         """
         self.require_adapted()
         weights = mapping("weights", weights, "a dict of arrays")
@@ -336,26 +283,21 @@ class Session:
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    # State.
-
     @property
     def optimizer_state(self) -> OptimizerState:
         """The optimizer's state; created at the first access, and kept for later calls of ``fit``."""
         if self._optimizer_state is None:
+            optimizer = self.spec.training.optimizer
             with self.access.writing():
-                self._optimizer_state = self._optimizer_state or OptimizerState(
-                    self.spec.training.optimizer, self.parameters
-                )
+                self._optimizer_state = self._optimizer_state or OptimizerState(optimizer, self.parameters)
         return self._optimizer_state
 
     def nbytes(self) -> int:
         """Return the number of bytes of the weights, the optimizer's state, and the idle programs."""
-        arrays = list(self.parameters.vectors.values())
-        if self._optimizer_state is not None:
-            arrays += [self._optimizer_state.gradient, *self._optimizer_state.slots.values()]
+        arrays, state = list(self.parameters.vectors.values()), self._optimizer_state
+        if state is not None:
+            arrays += [state.gradient, *state.slots.values()]
         return sum(a.nbytes for a in arrays) + self.programs.nbytes()
-
-    # Copies.
 
     def __copy__(self) -> Self:
         """Copy the model with its weights; the copy shares what never changes: spec, graph, data that have been read."""
@@ -364,10 +306,8 @@ class Session:
             vars(twin).update(vars(self))
             twin.parts, twin._once, twin.warnings = dict(self.parts), dict(self._once), list(self.warnings)
             twin.programs, twin.access = ProgramCache(), Access()
-            twin.parameters = self.parameters.copy()
-            twin._optimizer_state = (
-                None if self._optimizer_state is None else self._optimizer_state.copy(twin.parameters)
-            )
+            twin.parameters, state = self.parameters.copy(), self._optimizer_state
+            twin._optimizer_state = None if state is None else state.copy(twin.parameters)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -377,18 +317,15 @@ class Session:
 
 def _parted(graph: Graph) -> tuple[Graph, Prelude | None]:
     """Return the part of a graph that NumPy computes, and what onnxruntime computes before it."""
-    parts = None if graph.learnt else cut(graph)
-    return (_without_texts(graph), None) if parts is None else (parts.rest, Prelude(parts.prelude))
-
-
-def _without_texts(graph: Graph) -> Graph:
-    """Return a graph without a prelude, without the texts: no head depends on them."""
-    if graph.learnt or not any(v.type.is_string for v in graph.inputs.values()):
-        return graph
-    rest = graph.copy()
-    rest.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
-    return rest
+    if graph.learnt:
+        return graph, None
+    if (parts := cut(graph)) is not None:
+        return parts.rest, Prelude(parts.prelude)
+    if any(v.type.is_string for v in graph.inputs.values()):  # no head depends on them
+        graph = graph.copy()
+        graph.inputs = {name: v for name, v in graph.inputs.items() if not v.type.is_string}
+    return graph, None
 
 
 def _show_nothing(stage: str, rows: int, total: int) -> None:
-    """Ignore the progress."""
+    """Ignore the progress: of what, the rows done, and all rows."""

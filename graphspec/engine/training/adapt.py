@@ -26,36 +26,24 @@ from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.runtime.prepared import Prelude, Progress
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, repeatable
-from graphspec.graph.ir.graph import Graph, Value
+from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+    from graphspec.language.declarations import NodeDecl, Spec
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 _NUMBER_ROWS = 65536  # the same for data without texts, at most
 _NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS have more
-
-
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
 
 
-def _ignore(rows: int, total: int) -> None:
-    """Show nothing."""
+def adapt(spec: Spec, data: Dataset, progress: Progress = lambda rows, total: None) -> Adapted:
+    """Return what layers and heads learn from the training rows; ``progress`` gets the rows done in a pass, and all.
 
-
-def adapt(spec: Spec, data: Dataset, progress: Progress = _ignore) -> Adapted:
-    """Return what the layers and heads of a spec learn from ``data``, the training rows.
-
-    Args:
-        progress: called with the number of rows that were read in a pass, and of all rows.
-
-    Raises:
-        SpecError: a layer has nothing to learn from, or the spec does not fit what was learnt.
-        RunError: GS605, onnxruntime cannot compute a row.
+    Raises SpecError: a layer has nothing to learn from, or the spec does not fit it. RunError: GS605, a row fails.
     """
     adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data))
     while True:
@@ -98,7 +86,6 @@ def _next_round(spec: Spec) -> list[NodeDecl]:
 
 
 def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress: Progress) -> dict[str, dict[str, Any]]:
-    """Return what the nodes learn, by name."""
     graph = lowered.graph.copy()
     sources: dict[str, Value] = {}
     for node in nodes:
@@ -135,8 +122,7 @@ def _at(node: NodeDecl, error: ShapeError) -> Diagnostic:
 
 def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
     """Raise GS309 if a node would learn from values that depend on weights or random numbers."""
-    needed = graph.needed(graph.trained_roots())
-    fixed = repeatable(needed)
+    fixed = repeatable(graph.needed(graph.trained_roots()))
     wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
     if wrong or not_computable(graph):
         text = "must learn from its input before training, but the input depends on weights or random numbers"
@@ -145,7 +131,6 @@ def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
 
 
 def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterator[dict[str, Array]]:
-    """Yield the values that nodes learn from, chunk by chunk of the rows."""
     direct = {name: v.name for name, v in sources.items() if v.kind == "input"}
     computed = {name: v for name, v in sources.items() if v.kind != "input"}
     needed = graph.needed(computed.values())
@@ -161,21 +146,15 @@ def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterat
 
 def _chunks(data: Dataset) -> Iterator[Array | slice]:
     """Yield the rows in chunks: their indices, or slices of all rows, which copy nothing."""
-    rows = len(data) if data.chosen is None else data.chosen
-    return in_chunks(data.inputs.values(), rows, _chunk_rows(data))
-
-
-def _chunk_rows(data: Dataset) -> int:
-    """Return the rows of a chunk: many where rows are short, so that NumPy's calls cost little beside their work."""
-    if any(isinstance(a, Strings) for a in data.inputs.values()):
-        return CHUNK_ROWS
-    width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
-    return min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
+    size = CHUNK_ROWS
+    if not any(isinstance(a, Strings) for a in data.inputs.values()):
+        # Many where rows are short, so that NumPy's calls cost little beside their work.
+        width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
+        size = min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
+    return in_chunks(data.inputs.values(), len(data) if data.chosen is None else data.chosen, size)
 
 
 # Heads
-
-
 def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
     """Return the labels of heads whose targets are texts, and the statistics of standardized targets."""
     found: dict[str, dict[str, Any]] = {}
@@ -186,11 +165,11 @@ def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
             learn = learn_alphabet if sequences else learn_labels
             found[head.name] = {"labels": learn(target, data.chosen)}
         elif target is not None and standardizes(head):
-            found[head.name] = _statistics(head, target, data)
+            found[head.name] = _statistics(target, data)
     return found
 
 
-def _statistics(head: HeadDecl, target: Array, data: Dataset) -> dict[str, float]:
+def _statistics(target: Array, data: Dataset) -> dict[str, float]:
     """Return the mean and the deviation of a target; the deviation is 1 if all values are equal."""
     count, mean, squares = 0, 0.0, 0.0
     for rows in _chunks(data):

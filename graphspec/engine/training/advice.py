@@ -29,12 +29,10 @@ _LARGE = 50.0  # standard deviations or offsets of inputs beyond this are not sc
 _ROWS = 1024  # rows whose inputs are looked at
 _PASSES = frozenset(("Concatenate", "Flatten", "Reshape", "Permute", "Dropout", "Masking", "Identity", "Impute"))
 """Layers that hand on the scale of their inputs."""
-_WEIGHTED = frozenset(
-    (
-        *("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"),
-        *("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional"),
-    )
-)
+_WEIGHTED = {
+    *("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"),
+    *("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional"),
+}
 """Layers whose weights are trained well on inputs of about size 1 only."""
 _ONLY_IN_TRAINING = ("Dropout", "SpatialDropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Random")
 
@@ -43,31 +41,20 @@ _ONLY_IN_TRAINING = ("Dropout", "SpatialDropout", "AlphaDropout", "GaussianDropo
 class Evidence:
     """What a training has shown.
 
-    Attributes:
-        history: the values of every epoch, by key.
-        updates: the number of steps of all epochs.
-        momenta: the momentum of each BatchNormalization that is trained, by node.
-        only_in_training: nodes that change values in training only, such as Dropout.
-        unseen: for each head, classes of validation rows that no training row has.
-        split: how the validation rows are chosen: at random, as the last ones, or None, from a file of their own.
-        largest_share: for a spec with one head of classes, the share of the most frequent class in the validation rows,
-            and its label.
-        targets: the mean and the deviation of each numeric target that the spec does not scale, by head.
-        restored: whether the weights of the best epoch have been restored.
-        unscaled: descriptions of inputs with large values, as from :func:`unscaled_inputs`.
-        guessing: for a spec with one head of classes, the cross-entropy of always answering the shares of the classes.
+    For a spec with one head of classes, ``largest_share`` is the share of the most frequent class in the validation rows,
+    and its label, and ``guessing`` the cross-entropy of always answering the shares of the classes.
     """
 
-    history: Mapping[str, Sequence[float]]
-    updates: int = 0
-    momenta: Mapping[str, float] = field(default_factory=dict)
-    only_in_training: Sequence[str] = ()
-    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    split: Literal["random", "last"] | None = "random"
+    history: Mapping[str, Sequence[float]]  # the values of every epoch, by key
+    updates: int = 0  # the number of steps of all epochs
+    momenta: Mapping[str, float] = field(default_factory=dict)  # of each BatchNormalization that is trained, by node
+    only_in_training: Sequence[str] = ()  # nodes that change values in training only, such as Dropout
+    unseen: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by head, classes of validation rows alone
+    split: Literal["random", "last"] | None = "random"  # which rows are the validation rows; None: those of a file
     largest_share: tuple[float, str] | None = None
-    targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    restored: bool = False
-    unscaled: Sequence[str] = ()
+    targets: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # mean and deviation of unscaled numbers
+    restored: bool = False  # whether the weights of the best epoch have been restored
+    unscaled: Sequence[str] = ()  # descriptions of inputs with large values, as from :func:`unscaled_inputs`
     guessing: float | None = None
 
 
@@ -83,14 +70,19 @@ def _causes(evidence: Evidence) -> Iterator[str]:
         return
     for head, labels in evidence.unseen.items():
         few = ", ".join(f"'{label}'" for label in labels[:5]) + (", …" if len(labels) > 5 else "")
+        fix = f"set `stratify: {head}` for the split, or " if evidence.split == "random" else ""
+        if evidence.split == "last":
+            fix = f"if the order of the rows does not matter, split at random, with `stratify: {head}`; else "
         yield (
             f"validation rows have classes of '{head}' that no training row has ({few}), which cannot be learnt: "
-            f"{_fixes(head)[evidence.split]}add training rows"
+            f"{fix}add training rows"
         )
     yield from _unscaled(evidence, losses)
     yield from _one_class(evidence)
     yield from _unscaled_target(evidence)
-    if any(val_loss[-1] > _FAR * loss[-1] > 0 for loss, val_loss in _losses(evidence.history)):
+    history = evidence.history
+    keys = [key for key in history if (key == "loss" or key.endswith("_loss")) and f"{_VAL}{key}" in history]
+    if any(history[f"{_VAL}{key}"][-1] > _FAR * history[key][-1] > 0 for key in keys):
         yield from _lag(evidence)
     yield from _overfitting(evidence, losses, validation)
     before = max(validation[-2:])  # the loss is a mean over an epoch in which the weights improve
@@ -98,22 +90,6 @@ def _causes(evidence: Evidence) -> Iterator[str]:
         names = " and ".join(f"'{name}'" for name in evidence.only_in_training[:2])
         changes = "changes" if len(evidence.only_in_training) == 1 else "change"
         yield f"the loss is above val_loss since {names} {changes} values in training only: this is normal"
-
-
-def _fixes(head: str) -> Mapping[str | None, str]:
-    """Return what to do about unseen classes besides adding rows, by the way in which validation rows are chosen."""
-    return {
-        "random": f"set `stratify: {head}` for the split, or ",
-        "last": f"if the order of the rows does not matter, split at random, with `stratify: {head}`; else ",
-        None: "",
-    }
-
-
-def _losses(history: Mapping[str, Sequence[float]]) -> Iterator[tuple[Sequence[float], Sequence[float]]]:
-    """Yield the training and the validation values of the total loss, and of the loss of each head."""
-    for key, values in history.items():
-        if (key == "loss" or key.endswith("_loss")) and f"{_VAL}{key}" in history:
-            yield values, history[f"{_VAL}{key}"]
 
 
 def _unscaled(evidence: Evidence, losses: Sequence[float]) -> Iterator[str]:
@@ -189,11 +165,7 @@ def evidence_of(spec: Spec) -> tuple[dict[str, float], list[str]]:
 
 
 def unscaled_inputs(spec: Spec, data: Dataset) -> list[str]:
-    """Return descriptions of inputs with large values that go into trained layers as they are, the largest first.
-
-    Args:
-        data: the rows as the trained graph reads them.
-    """
+    """Describe large inputs, as the trained graph reads them, that go unscaled into trained layers; the largest first."""
     found = []
     for name, rows in data.sample(_ROWS).items():
         if not np.issubdtype(rows.dtype, np.number) or not rows.size or name not in spec.inputs:
@@ -225,26 +197,16 @@ _BLOCKS = 64
 
 @dataclass(frozen=True)
 class ClassShares:
-    """How often each class occurs.
+    """How often each class occurs."""
 
-    Attributes:
-        labels: the names of the classes, or their ids.
-        counts: by class, ``(classes,)``.
-        exact: False if only some of the rows were read.
-        positions: the classes of a row, such as one per time step.
-        several: whether several classes may apply to a row; ``counts`` are then those of the rows in ``rows``.
-        rows: the rows, or positions, that were read.
-    """
-
-    labels: Sequence[str]
-    counts: Array
-    exact: bool
-    positions: int = 1
-    several: bool = False
-    rows: int = 0
+    labels: Sequence[str]  # the names of the classes, or their ids
+    counts: Array  # by class, ``(classes,)``
+    exact: bool  # False if only some of the rows were read
+    positions: int = 1  # the classes of a row, such as one per time step
+    several: bool = False  # whether several classes may apply to a row; ``counts`` are then of ``rows`` rows
+    rows: int = 0  # the rows, or positions, that were read
 
     def share(self, k: int) -> float:
-        """Return the share of class ``k``."""
         return float(self.counts[k] / max(self.rows if self.several else self.counts.sum(), 1))
 
     def missing_in(self, other: ClassShares) -> list[str]:
@@ -278,18 +240,11 @@ Summary = ClassShares | Numbers | LabelSequences
 
 
 def summarize(head: HeadDecl, value: Value, data: Dataset) -> Summary | None:
-    """Summarize the targets of a head for the rows of a dataset; None if they are of no such kind.
-
-    At most about a million values are read.
-
-    Args:
-        value: the head's values in the graph.
-    """
+    """Summarize the targets (at most about a million) of a head with these values; None if they are of no such kind."""
     target: Any = data.targets.get(head.name)
     if target is None or head.loss is None or isinstance(target, Strings) or not len(data):
         return None
-    form = head.loss.targets
-    units = value.shape[-1] if value.rank > 1 else 1
+    form, units = head.loss.targets, value.shape[-1] if value.rank > 1 else 1
     if not isinstance(units, int) or form == "groups":
         return None
     if form == "labels":
@@ -314,16 +269,13 @@ def summarize(head: HeadDecl, value: Value, data: Dataset) -> Summary | None:
 
 def _some(target: Array, data: Dataset) -> tuple[Array, bool]:
     """Return the targets of all rows, or of blocks of rows, and whether they are all."""
-    limit = max(_VALUES // max(target[:1].size, 1), _BLOCKS)
-    if len(data) <= limit:
-        return np.asarray(target[:] if data.chosen is None else target[data.chosen]), True
-    return np.concatenate(list(_blocks(target, data, limit // _BLOCKS))), False
-
-
-def _blocks(target: Array, data: Dataset, size: int) -> Iterator[Array]:
-    for start in np.linspace(0, len(data) - size, _BLOCKS).astype(np.int64).tolist():
-        rows = slice(start, start + size)
-        yield np.asarray(target[rows] if data.chosen is None else target[data.chosen[rows]])
+    limit, blocks = max(_VALUES // max(target[:1].size, 1), _BLOCKS), [slice(None)]
+    if not (every := len(data) <= limit):
+        size = limit // _BLOCKS
+        starts = np.linspace(0, len(data) - size, _BLOCKS).astype(np.int64).tolist()
+        blocks = [slice(start, start + size) for start in starts]
+    parts = [np.asarray(target[rows] if data.chosen is None else target[data.chosen[rows]]) for rows in blocks]
+    return parts[0] if every else np.concatenate(parts), every
 
 
 def _labels(head: HeadDecl, classes: int) -> list[str]:
@@ -345,6 +297,5 @@ def _binary(head: HeadDecl, rows: Array, units: int, exact: bool) -> ClassShares
     ones = rows == 1
     if units == 1:
         return _shares(head, ones.reshape(-1).astype(np.int64), 2, exact, ones[0].size)
-    counts = ones.reshape(-1, units).sum(0)
-    size = ones.size // units
+    counts, size = ones.reshape(-1, units).sum(0), ones.size // units
     return ClassShares(_labels(head, units), counts, exact, ones[0].size // units, several=True, rows=size)

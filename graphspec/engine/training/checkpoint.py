@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +22,9 @@ from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short
 from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.ir.graph import Array
-
-if TYPE_CHECKING:
-    from graphspec.vocabulary.callbacks import CallbackState
+from graphspec.vocabulary.callbacks import CallbackState
 
 FORMAT = 1
-
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -35,26 +32,18 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Checkpoint:
     """The state of a run between two steps.
 
-    Attributes:
-        arrays: ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``.
-        state: plain JSON: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks.
-        belongs: hashes of the parts of the spec that it belongs to (``network`` and ``run`` of :class:`Header`).
-        adapted: what the network has learnt before its first step, if it learns.
-        path: the file that the checkpoint was read from.
+    ``state`` is plain JSON: epoch, batch, step, learning rate, totals of the epoch so far, history, callbacks; ``belongs``
+    has the hashes of the parts of the spec that it belongs to (``network`` and ``run`` of :class:`Header`).
     """
 
-    arrays: dict[str, Array]
+    arrays: dict[str, Array]  # ``weight/<name>``, ``slot/<slot>/<name>``, ``callback/<k>/<name>``
     state: dict[str, Any] = field(default_factory=dict)
     belongs: Mapping[str, str] = field(default_factory=dict)
-    adapted: Adapted | None = None
-    path: Path = Path("checkpoint.safetensors")
+    adapted: Adapted | None = None  # what the network has learnt before its first step, if it learns
+    path: Path = Path("checkpoint.safetensors")  # the file that the checkpoint was read from
 
     def progress(self) -> Progress:
-        """Check the state against its schema, and return it.
-
-        Raises:
-            RunError: GS603.
-        """
+        """Check the state against its schema, and return it. Raises RunError: GS603."""
         return check(Progress, self.state, self.path)
 
 
@@ -69,7 +58,7 @@ def digest(arrays: Mapping[str, Array]) -> str:
 
 
 def _seal(text: str) -> str:
-    """Return the sha256 of a header's text without its seal."""
+    """Return the hash of a header's text without its seal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -79,12 +68,9 @@ def _with(text: str, key: str, value: str) -> str:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Array], *, state: str | None = None, **header: Any) -> None:
-    """Write a safetensors file atomically, with ``header`` and checksums in its metadata (:class:`Header`).
+    """Write a safetensors file atomically, with ``header``, the text ``state`` and checksums in its metadata.
 
-    The metadata has one entry, since safetensors writes several entries in no fixed order: equal runs write equal files.
-
-    Args:
-        state: the text of the header's ``state``, as ``json.dumps`` would write it.
+    The metadata has one entry, since safetensors writes several in no fixed order: equal runs write equal files.
     """
     from safetensors.numpy import save
 
@@ -99,12 +85,9 @@ def load_arrays(
 ) -> tuple[dict[str, Array], Header | None]:
     """Read the arrays and the header of a safetensors file; the header is None if graphspec did not write the file.
 
-    Args:
-        shapes: the float32 arrays that the file must contain, checked before anything is read; by default any arrays.
-        optional: further float32 arrays that the file may contain.
-
-    Raises:
-        RunError: GS603 if the file is missing or damaged, or contains other arrays; GS602 if it is larger than the memory.
+    ``shapes``: the float32 arrays that the file must contain, checked before anything is read; by default any arrays.
+    ``optional``: further float32 arrays that the file may contain. Raises RunError: GS603 if the file is missing or
+    damaged, or contains other arrays; GS602 if it is larger than the memory.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -114,40 +97,31 @@ def load_arrays(
         why = "is not a regular file" if path.exists() else "does not exist"
         raise RunError(Code.DAMAGED_RUN, f"{path} {why}", hint)
     if (size := path.stat().st_size) > available():
-        raise RunError(
-            Code.NOT_ENOUGH_MEMORY, f"{path} needs {human(size)} of memory, but there are {human(available())}"
-        )
+        text = f"{path} needs {human(size)} of memory, but there are {human(available())}"
+        raise RunError(Code.NOT_ENOUGH_MEMORY, text)
     try:
         with safe_open(path, framework="numpy") as file:
+            names = file.keys()
             if shapes is not None:
-                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+                slices = {name: file.get_slice(name) for name in names}
                 types = {name: (s.get_dtype(), tuple(s.get_shape())) for name, s in slices.items()}
                 _compare(types, shapes, optional or {})
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            header = _header(dict(file.metadata() or {}))
+            arrays = {name: file.get_tensor(name) for name in names}
+            text_or_none = (file.metadata() or {}).get("graphspec")
+            header = None if text_or_none is None else parse_json(text_or_none)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         # safetensors raises the last two for dtypes that NumPy does not have, such as BF16.
         raise damaged(path, str(error), hint) from None
     if header is None:
         return arrays, None
     checked = check(Header, header, path, hint)
-    if checked.sha256 != digest(arrays) or checked.seal not in (None, _seal(_unsealed(header))):
+    unsealed = json.dumps({key: value for key, value in header.items() if key != "seal"})
+    if checked.sha256 != digest(arrays) or checked.seal not in (None, _seal(unsealed)):
         raise damaged(path, "its content does not match its checksum", hint)
     return arrays, checked
 
 
-def _unsealed(header: Mapping[str, Any]) -> str:
-    return json.dumps({key: value for key, value in header.items() if key != "seal"})
-
-
-def _header(metadata: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return graphspec's header in the metadata, None if there is none; ValueError if it is not a JSON mapping."""
-    text = metadata.get("graphspec")
-    return None if text is None else parse_json(text)
-
-
 def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, optional: Shapes) -> None:
-    """Raise ValueError unless the arrays have the expected names, dtypes and shapes."""
     if missing := shapes.keys() - found.keys():
         raise ValueError(f"it lacks '{short(min(missing))}'")
     for name, (dtype, shape) in found.items():
@@ -159,11 +133,7 @@ def _compare(found: Mapping[str, tuple[str, tuple[int, ...]]], shapes: Shapes, o
 
 
 def save_checkpoint(directory: Path, checkpoint: Checkpoint, history: HistoryText | None = None) -> None:
-    """Write ``checkpoint.safetensors``, and its state for people to read, ``checkpoint.json``.
-
-    Args:
-        history: the state's ``history``, unless ``checkpoint.state`` has it.
-    """
+    """Write a checkpoint, and its state for people to read; ``history``: the state's, unless the state has it."""
     path = directory / "checkpoint.safetensors"
     learnt = {} if checkpoint.adapted is None else {"adapted": checkpoint.adapted.to_json()}
     state = json.dumps(checkpoint.state)
@@ -182,41 +152,26 @@ def write_state(directory: Path, state: Mapping[str, Any], history: HistoryText 
 
 
 def load_checkpoint(directory: Path, shapes: Shapes | None = None, optional: Shapes | None = None) -> Checkpoint:
-    """Read the checkpoint of a run directory; ``shapes`` and ``optional`` as for :func:`load_arrays`.
-
-    Raises:
-        RunError: GS603 if it is missing, truncated, altered, or has a newer format.
-    """
+    """Read a run's checkpoint as :func:`load_arrays` does. GS603 (RunError): missing, damaged, or of a newer format."""
     path = directory / "checkpoint.safetensors"
     arrays, header = load_arrays(path, shapes, optional)
     if header is None or header.format != FORMAT or header.state is None:
         raise RunError(Code.DAMAGED_RUN, f"{path} is not a checkpoint of this version of graphspec", RESTORE)
     belongs = {k: v for k, v in (("network", header.network), ("run", header.run)) if v is not None}
-    return Checkpoint(arrays, header.state, belongs, _adapted(header, path), path)
-
-
-def _adapted(header: Header, path: Path) -> Adapted | None:
     try:
-        return None if header.adapted is None else Adapted.of_json(header.adapted)
+        adapted = None if header.adapted is None else Adapted.of_json(header.adapted)
     except ValueError as error:
         raise damaged(path, str(error)) from None
+    return Checkpoint(arrays, header.state, belongs, adapted, path)
 
 
 def load_callbacks(
     states: Sequence[CallbackState],
     saved: Sequence[Mapping[str, Any]],
-    arrays: Mapping[str, Array],
-    params: Collection[str],
+    arrays: Mapping[str, Array],  # all arrays of the checkpoint
+    params: Collection[str],  # the names of all weights
 ) -> None:
-    """Restore the states of callbacks from those of a checkpoint.
-
-    Args:
-        arrays: all arrays of the checkpoint.
-        params: the names of all weights.
-
-    Raises:
-        ValueError: they do not belong to these callbacks.
-    """
+    """Restore callbacks from a checkpoint. Raises ValueError: it does not belong to these callbacks."""
     if len(saved) != len(states):
         raise ValueError(f"it has the state of {len(saved)} callbacks, not of {len(states)}")
     for k, (state, values) in enumerate(zip(states, saved, strict=True)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.base.arrays.blas import openblas
@@ -16,9 +16,9 @@ from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.text import count
-from graphspec.engine.compiler.objective import TOTAL
+from graphspec.engine.compiler.objective import TOTAL, Objective
 from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing
-from graphspec.engine.parallel.leader import Leader, LocalLeader
+from graphspec.engine.parallel.processes import Leader, LocalLeader
 from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.program import Program, ProgramCache, no_rows
 from graphspec.engine.runtime.running_metrics import RunningMetrics
@@ -26,24 +26,14 @@ from graphspec.graph.kernels.context import LocalGroup
 
 if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset
-    from graphspec.engine.compiler.objective import Objective
     from graphspec.engine.parallel.ranks import Ranks
-    from graphspec.engine.runtime.program import Program
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
 
 
 # The steps of a run, in one process or in several: their programs and workers.
 class TrainingSteps:
-    """Computes the gradient of each batch; the optimizer's state then updates the weights with it.
-
-    Attributes:
-        common: the parts of a step that are the same for all workers.
-        programs: the programs bound so far, by the length of the batch.
-        leader: of the other worker processes, or ranks; None if there are none.
-        ranks: the other ranks of the MPI job; None if the training is not part of one.
-        own_cache: the model's programs for one process, which view its own memory, while there are others.
-    """
+    """Computes the gradient of each batch; the optimizer's state then updates the weights with it."""
 
     def __init__(
         self,
@@ -53,21 +43,20 @@ class TrainingSteps:
         running: RunningMetrics,
         validation: Dataset | None = None,
     ) -> None:
-        self._validation = validation
-        self.model, self._running, self.loader, self.optimizer_state = model, running, loader, model.optimizer_state
-        self.own_cache: ProgramCache | None = None
+        self._validation, self._running, self.loader = validation, running, loader
+        self.model, self.optimizer_state = model, model.optimizer_state
+        self.own_cache: ProgramCache | None = None  # the model's programs for its own memory, while there are others
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
-        self.programs: dict[int, Program] = {}
-        self.leader: Leader | None = None
-        self.ranks: Ranks | None = None
+        self.programs: dict[int, Program] = {}  # those that are bound, by the length of the batch
+        self.leader: Leader | None = None  # of the other worker processes, or ranks, if there are any
+        self.ranks: Ranks | None = None  # the ranks of the MPI job, if the training is part of one
 
     def compute(self, epoch: int, batch: int) -> tuple[int, Program]:
         """Compute the losses and the gradient of a batch; return its length and the program with the losses.
 
         The other workers then also do their part of the update; :meth:`finish` waits for them.
         """
-        rows = self.loader.rows(batch)
-        program = self.programs.get(rows) or self._bind(rows)
+        program = self.programs.get(rows := self.loader.rows(batch)) or self._bind(rows)
         if self.leader is not None:
             self.leader.launch_step(epoch, batch)
         program.load(batch)
@@ -75,16 +64,11 @@ class TrainingSteps:
         return rows, program
 
     def finish(self, running: RunningMetrics | None = None) -> None:
-        """End the step that :meth:`compute` started, and add the other workers' metric counters to ``running``."""
         if self.leader is not None:
             self.leader.finish_step(running)
 
     def validate(self, rows: Dataset, between: Callable[[], None]) -> RunningMetrics:
-        """Evaluate the validation rows: with the other workers if they are many, which changes no bit.
-
-        Args:
-            between: called before each batch of this process; what it raises ends the evaluation.
-        """
+        """Evaluate rows, with the other workers if they are many, which changes no bit; ``between`` precedes each batch."""
         size, leader = self.loader.batch_size, self.leader
         if leader is None or not leader.validates:
             return self.model.evaluate_prepared(rows, size, between=between)
@@ -92,11 +76,8 @@ class TrainingSteps:
             return leader.validate(self.model.evaluation(rows, size), RunningMetrics(self.model), between)
 
     def check(self) -> None:
-        """Raise GS604 (RunError) if a worker has died."""
         if self.leader is not None:
             self.leader.check()
-
-    # One process or several.
 
     @property
     def shards(self) -> int | None:
@@ -104,27 +85,22 @@ class TrainingSteps:
         return self.model.spec.training.shards
 
     def join(self, size: int) -> None:
-        """Use ``size`` processes from now on, until :meth:`leave`; with ``shards``, also for one process.
-
-        Raises:
-            OSError: processes or shared memory are not available; nothing has changed then.
-        """
+        """Use so many processes until :meth:`leave`. OSError: they or shared memory cannot be had; nothing has changed."""
         self._cache_programs()
         state, document = self.optimizer_state, self._document()
-        self.leader = LocalLeader(self.common, state, self._running, document, size, self._validation)
-        self._set_cache_aside()
+        self._follow(LocalLeader(self.common, state, self._running, document, size, self._validation))
 
     def join_ranks(self, ranks: Ranks, workers: int = 1) -> None:
         """Use the ranks of an MPI job, of ``workers`` processes each, from now on, until :meth:`leave`."""
         from graphspec.engine.parallel.ranks import RankLeader
 
         self._cache_programs()
-        self.leader = RankLeader(self.common, self.optimizer_state, self._running, self._document(), ranks, workers)
-        self._set_cache_aside()
+        state, document = self.optimizer_state, self._document()
+        self._follow(RankLeader(self.common, state, self._running, document, ranks, workers))
 
-    def _set_cache_aside(self) -> None:
-        """The model's programs view this process's memory, not the shared one."""
-        self.own_cache, self.model.programs = self.model.programs, ProgramCache()
+    def _follow(self, leader: Leader) -> None:
+        """Set the model's programs aside: they view this process's memory, not the shared one."""
+        self.leader, self.own_cache, self.model.programs = leader, self.model.programs, ProgramCache()
 
     def _document(self) -> dict[str, Any]:
         """Return what another worker must know to build the network."""
@@ -151,11 +127,7 @@ class TrainingSteps:
 
     @contextmanager
     def undone(self, before: Sequence[Array] | None = None) -> Iterator[None]:
-        """Undo the changes of all steps inside the ``with`` block: weights, statistics, slots, and the learning rate.
-
-        Args:
-            before: arrays with the values to restore, in the same order; copies by default.
-        """
+        """Undo all steps inside the ``with`` block: weights, statistics, slots (copies, or ``before``), and the rate."""
         state = self.optimizer_state
         changed = [*self.model.parameters.vectors.values(), *state.slots.values()]
         before, rate = [array.copy() for array in changed] if before is None else before, state.rate.value
@@ -166,15 +138,12 @@ class TrainingSteps:
                 array[...] = values
             state.rate.value = rate
 
-    # Programs.
-
     def _bind(self, rows: int) -> Program:
         if self.leader is None:
             program = self.model.programs.take(self._key(rows))
             if program is None:
-                program = self.common.bind(
-                    rows, self.optimizer_state.gradient, LocalGroup(), lookups=self.optimizer_state.lookups
-                )
+                state = self.optimizer_state
+                program = self.common.bind(rows, state.gradient, LocalGroup(), lookups=state.lookups)
             program.load = self.loader.filler(program.feeds, slice(0, rows))
         else:
             program = self.leader.bind(rows)
@@ -207,18 +176,11 @@ _WARM_UP_STEPS = 2
 _SETTLE_SECONDS = 0.15  # until the threads of OpenBLAS, or the workers, of the other side sleep: they spin for 0.1 s
 _TRIAL_SECONDS, _TRIAL_SHARE = 1.0, 0.02  # of the remaining run: after the longer of both, no further round begins
 _KEPT_BYTES = 1 << 20  # programs of up to this size stay bound while the other side is timed
-_OF_STATE = ("gradient", "slots", "calls", "run", "collect")
 _OTHER_LOAD = 1.25  # steps of an epoch that take longer than in the trial by this factor: the machine has changed
 
 
 class AutoWorkers:
-    """The number of workers of one training.
-
-    Args:
-        alone: prepares the steps for one process, if that takes more than not to start others.
-        join: starts so many workers, or returns False if that is not possible.
-        most: the largest number of workers.
-    """
+    """The number of workers of a training, of which ``join`` starts ``most``, if it can; ``alone`` prepares for one."""
 
     def __init__(self, steps: TrainingSteps, alone: Callable[[], None], join: Callable[[int], bool], most: int) -> None:
         self._steps, self._train_alone, self._join, self._most = steps, alone, join, most
@@ -228,18 +190,14 @@ class AutoWorkers:
         self._base: _Side | None = None
 
     def choose(self, epochs: range) -> int:
-        """Start the faster number of workers, and return it.
-
-        Args:
-            epochs: the remaining epochs.
-        """
+        """Start the faster number of workers, and return it (``epochs``: the remaining epochs)."""
         steps, epoch = self._steps, epochs.start
         if self._most == 1:
             return 1
         self._base = _Side(steps)
         self._train_alone()
         alone = _block(steps, epoch)
-        remaining = _mean(alone) * len(epochs) * steps.loader.batches
+        remaining = fmean(alone) * len(epochs) * steps.loader.batches
         if min(alone) < MIN_STEP_SECONDS or remaining < MIN_RUN_SECONDS:
             return 1
         self._compare(epoch, remaining, alone)
@@ -249,9 +207,7 @@ class AutoWorkers:
     def revise(self, epochs: range, seconds: float) -> int | None:
         """Choose again, once, if the first choice was not clear or steps take longer than then; None if nothing changes.
 
-        Args:
-            epochs: the remaining epochs.
-            seconds: the time of a step of the epoch that has ended.
+        ``epochs``: the remaining epochs. ``seconds``: the time of a step of the epoch that has ended.
         """
         remaining = seconds * len(epochs) * self._steps.loader.batches
         if time.monotonic() - self._since < REVISE_SECONDS or remaining < 3 * REVISE_SECONDS or math.isnan(self._ratio):
@@ -263,38 +219,30 @@ class AutoWorkers:
         return None if self._size == before else self._size
 
     def _compare(self, epoch: int, remaining: float, first: Sequence[float] = ()) -> None:
-        """Time both sides in turn, until the choice is clear, and keep the faster one.
-
-        Args:
-            first: seconds of steps in one process that have just been measured.
-        """
+        """Time both sides in turn, until the choice is clear; keep the faster. ``first``: times of one process."""
         steps, base, now = self._steps, self._base, _Side(self._steps)
         assert base is not None
         base.copy(now)
+        base.install()
         if self._size == 1:
-            alone = now
-            alone.forget()
-            base.install(steps)
+            now.forget()
             steps.programs = {}  # those of this side are not put into the model's cache
             if not self._join(self._most):
-                alone.install(steps)
+                now.install()
                 return
-            group = _Side(steps)
         else:
-            group = now
-            base.install(steps)
             self._train_alone()
-            alone = _Side(steps)
+        alone, group = (now, _Side(steps)) if self._size == 1 else (_Side(steps), now)
         try:
             self._alternate(alone, group, epoch, remaining, first)
         finally:
-            group.install(steps)  # the one that has processes to end
+            group.install()  # the one that has processes to end
         slower, faster = (alone, group) if self._ratio < MAX_TIME_RATIO else (group, alone)
         self._size = self._most if faster is group else 1
-        slower.install(steps)
+        slower.install()
         steps.programs.clear()
         steps.leave()
-        faster.install(steps)
+        faster.install()
 
     def _alternate(self, alone: _Side, group: _Side, epoch: int, remaining: float, first: Sequence[float]) -> None:
         """Time both sides in turn; set the ratio of the steps of the group to those of one process."""
@@ -303,8 +251,8 @@ class AutoWorkers:
         single: Sequence[float] = first or self._timed(alone, group, epoch)
         while True:
             several = self._timed(group, alone, epoch)
-            pairs.append((_mean(single), _mean(several)))
-            least = max(_mean(several) / _mean(single), min(several) / min(single))
+            pairs.append((fmean(single), fmean(several)))
+            least = max(fmean(several) / fmean(single), min(several) / min(single))
             clear = len(pairs) == 1 and least < min(CLEAR_RATIO, MAX_TIME_RATIO)
             if clear or len(pairs) == _ROUNDS or time.monotonic() - begin > budget:
                 break
@@ -314,7 +262,7 @@ class AutoWorkers:
         self._expected = median(pair[faster] for pair in pairs)
 
     def _timed(self, side: _Side, other: _Side, epoch: int) -> list[float]:
-        side.install(self._steps)
+        side.install()
         time.sleep(_SETTLE_SECONDS)
         times = _block(self._steps, epoch, other.arrays)
         side.forget()
@@ -329,40 +277,25 @@ class _Side:
     """
 
     def __init__(self, steps: TrainingSteps) -> None:
-        model, state, blas = steps.model, steps.optimizer_state, openblas()
-        self._steps: dict[str, Any] = {"leader": steps.leader, "programs": steps.programs, "own_cache": steps.own_cache}
-        self._model: dict[str, Any] = {"programs": model.programs}
-        self._parameters: dict[str, Any] = {"vectors": model.parameters.vectors}
-        self._state: dict[str, Any] = {name: getattr(state, name) for name in _OF_STATE}
+        parameters, state, blas = steps.model.parameters, steps.optimizer_state, openblas()
+        owners: dict[Any, Sequence[str]] = {
+            steps: ("leader", "programs", "own_cache"),
+            steps.model: ("programs",),
+            parameters: ("vectors",),
+            state: ("gradient", "slots", "calls", "run", "collect"),
+        }
+        self._values = [(owner, name, getattr(owner, name)) for owner, names in owners.items() for name in names]
         self._threads = None if blas is None else blas.get()
+        self.programs = steps.programs  # those that are bound for this side
+        self.arrays: list[Array] = [*parameters.vectors.values(), *state.slots.values()]  # all that a step changes
 
-    def install(self, steps: TrainingSteps) -> None:
-        """Train on this side from now on."""
-        model = steps.model
-        for owner, values in (
-            (steps, self._steps),
-            (model, self._model),
-            (model.parameters, self._parameters),
-            (steps.optimizer_state, self._state),
-        ):
-            for name, value in values.items():
-                setattr(owner, name, value)
+    def install(self) -> None:
+        for owner, name, value in self._values:
+            setattr(owner, name, value)
         if self._threads is not None and (blas := openblas()) is not None:
             blas.set(self._threads)
 
-    @property
-    def programs(self) -> dict[int, Program]:
-        """The programs that are bound for this side."""
-        programs: dict[int, Program] = self._steps["programs"]
-        return programs
-
-    @property
-    def arrays(self) -> list[Array]:
-        """All that a step changes."""
-        return [*self._parameters["vectors"].values(), *self._state["slots"].values()]
-
     def copy(self, other: _Side) -> None:
-        """Take over the weights and slots of the other side."""
         for array, values in zip(self.arrays, other.arrays, strict=True):
             array[...] = values
 
@@ -373,11 +306,7 @@ class _Side:
 
 
 def _block(steps: TrainingSteps, epoch: int, before: Sequence[Array] | None = None) -> list[float]:
-    """Run some steps, undo them, and return the time of each after the first ones.
-
-    Args:
-        before: arrays with the values to restore; by default copies.
-    """
+    """Run some steps, undo them (as :meth:`TrainingSteps.undone`), and return the time of each after the first ones."""
     times: list[float] = []
     with steps.undone(before):
         steps.loader.start(epoch)
@@ -393,13 +322,8 @@ def _block(steps: TrainingSteps, epoch: int, before: Sequence[Array] | None = No
 
 def _enough(times: Sequence[float]) -> bool:
     done, spent = len(times), sum(times)
-    if done < _BLOCK_STEPS or spent < _BLOCK_SECONDS:
-        return done >= _MIN_BLOCK_STEPS and spent >= _MAX_BLOCK_SECONDS
-    return True
-
-
-def _mean(times: Sequence[float]) -> float:
-    return sum(times) / len(times)
+    many = done >= _BLOCK_STEPS and spent >= _BLOCK_SECONDS
+    return many or (done >= _MIN_BLOCK_STEPS and spent >= _MAX_BLOCK_SECONDS)
 
 
 def refuse_too_few_cores(size: int, directory: Path) -> None:
@@ -410,12 +334,7 @@ def refuse_too_few_cores(size: int, directory: Path) -> None:
 
 
 def refuse_other_ranks(size: int, ranks: int, directory: Path, local: int = 1) -> None:
-    """Raise UsageError if a run to resume was started with another number of ranks: the bits would differ.
-
-    Args:
-        size: the workers of all ranks at the start.
-        local: the workers of each of the ``ranks`` that there are now.
-    """
+    """Raise UsageError if a run of ``size`` workers is resumed by another number: the bits would differ."""
     if size == ranks * local:
         return
     if local > 1:
@@ -429,20 +348,15 @@ def refuse_other_ranks(size: int, ranks: int, directory: Path, local: int = 1) -
 def choose_workers(
     steps: TrainingSteps,
     requested: int | Literal["auto", "mpi"],
-    epochs: range,
+    epochs: range,  # the remaining epochs
     report: Callable[[str], None],
     *,
-    exactly: bool = False,
+    exactly: bool = False,  # use the requested number even if there are fewer cores: another would give other bits
 ) -> tuple[int, AutoWorkers | None]:
     """Start the workers of ``steps``; return their number, and what may revise it. Report if it is not the requested one.
 
-    Args:
-        epochs: the remaining epochs.
-        exactly: use the requested number even if there are fewer cores, since another number would give other bits.
-
-    Raises:
-        UsageError: the ranks of an MPI job cannot divide the shards of the spec equally, or the rows of a batch.
-        RunError: GS602, the memory is too small for the gradients of all shards.
+    Raises UsageError: the ranks of an MPI job cannot divide the shards of the spec equally, or the rows of a batch.
+    RunError: GS602, the memory is too small for the gradients of all shards.
     """
     if steps.ranks is not None:
         local = workers_per_rank(steps.model.spec.training.workers)
@@ -454,27 +368,16 @@ def choose_workers(
             report(f"rank 0 has {local} workers but may use {count(cores, 'core')}: see {remedy}")
         steps.join_ranks(steps.ranks, local)
         return steps.ranks.size * local, None
-    auto = None
-    if requested == "mpi":
-        size = 1
-    elif requested == "auto" and (mixed := mixing(steps.model.spec, steps.model.full)) is not None:
+    auto, size = None, 1 if isinstance(requested, str) else requested
+    if requested == "auto" and (mixed := mixing(steps.model.spec, steps.model.full)) is not None:
         report(f"one worker: {describe(mixed)}")
-        size = 1
     elif requested == "auto":
-        auto = AutoWorkers(
-            steps,
-            partial(_train_alone, steps),
-            partial(_join, steps, report=report),
-            min(_usable(steps), steps.loader.rows(0)),
-        )
+        most = min(_usable(steps), steps.loader.rows(0))
+        auto = AutoWorkers(steps, partial(_train_alone, steps), partial(_join, steps, report=report), most)
         size = auto.choose(epochs)
-    elif exactly:
-        size = requested
-    else:
-        size, cores = requested, _usable(steps)
-        if size > cores:
-            report(f"{cores} of {size} workers: there are no more cores")
-            size = cores
+    elif not exactly and size > (cores := _usable(steps)):
+        report(f"{cores} of {size} workers: there are no more cores")
+        size = cores
     if size > 1 and steps.leader is None and not _join(steps, size, report):
         size = 1
     if steps.leader is None:

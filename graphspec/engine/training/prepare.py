@@ -12,53 +12,39 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.base.arguments import bad_argument, flag, literal, positive_int
+from graphspec.base.arrays.pictures import of_one_size
+from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
-from graphspec.data.batches import (
-    BatchLoader,
-    Dataset,
-    as_indices,
-    class_ids,
-    row_weights,
-    split,
-    split_by_time,
-    split_last,
-)
-from graphspec.data.signature import SAMPLE_ROWS, user_arrays
+from graphspec.data.batches import BatchLoader, as_indices, class_ids, row_weights, split, split_by_time, split_last
+from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
 from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untrainable
 from graphspec.engine.training.adapt import adapt
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Plan, Trainer, given_callbacks, refuse_misspelt_monitors
-from graphspec.language.declarations import WEIGHT
+from graphspec.graph.ir.graph import Array, Graph, numpy_dtype
+from graphspec.language.declarations import WEIGHT, Spec
 from graphspec.vocabulary.callbacks.base import Outputs
 
 if TYPE_CHECKING:
-    from graphspec.data.signature import Data
+    from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.adapted import Adapted
     from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Graph
-    from graphspec.language.declarations import HeadDecl, Spec
 
 
 @dataclass(frozen=True)
 class FitData:
-    """The data that a caller passes to ``fit``, before any checks; without ``x``, the data files of the spec are read.
-
-    Attributes:
-        validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
-        validation_split: the fraction of the rows to use for validation.
-        class_weight: see :meth:`graphspec.api.model.Model.fit`.
-    """
+    """The data that a caller passes to ``fit``, before any checks; without ``x``, the data files of the spec are read."""
 
     x: Data = None
     y: Data = None
     sample_weight: Data = None
-    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None
-    validation_data: tuple[Any, ...] | None = None
-    validation_split: float | None = None
+    class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None  # see :meth:`graphspec.api.model.Model.fit`
+    validation_data: tuple[Any, ...] | None = None  # ``(x, y)`` or ``(x, y, sample_weight)``
+    validation_split: float | None = None  # the fraction of the rows to use for validation
 
 
 @dataclass(frozen=True)
@@ -71,29 +57,17 @@ class FitSettings:
     callbacks: GivenCallbacks | None = None
 
 
-@dataclass
-class _Parts:
-    train: Dataset
-    validation: Dataset | None
-
-
 def prepare_fit(
     model: Session,
-    data: FitData | None = None,
+    data: FitData | None = None,  # data, settings: override the spec
     settings: FitSettings | None = None,
     *,
     observer: Observer,
-    directory: Path | None = None,
+    directory: Path | None = None,  # receives a checkpoint at the end of every epoch; None for no checkpoints
 ) -> Trainer:
     """Check everything that a training needs, and create the trainer; large memory is allocated only after all checks.
 
-    Args:
-        data, settings: override the spec.
-        directory: receives a checkpoint at the end of every epoch; None for no checkpoints.
-
-    Raises:
-        SpecError: GS404, there is nothing to train; GS5, an error in the data.
-        RunError: GS602, not enough memory.
+    Raises SpecError: GS404, there is nothing to train; GS5, an error in the data. RunError: GS602, not enough memory.
     """
     data, settings, training = data or FitData(), settings or FitSettings(), model.spec.training
     epochs = positive_int("epochs", settings.epochs, training.epochs)
@@ -103,18 +77,18 @@ def prepare_fit(
     if settings.callbacks is not None:  # the check of the spec has seen its own
         refuse_misspelt_monitors(callbacks, log_keys(model.spec, model.graph.outputs))
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
-    raw = _parts(model, data)
-    if has_to_learn(model.spec, model.whole, raw.train):
-        model.install(adapt(model.spec, raw.train, partial(model.on_rows, "learning from rows")))
+    raw, of_validation = _parts(model, data)
+    if has_to_learn(model.spec, model.whole, raw):
+        model.install(adapt(model.spec, raw, partial(model.on_rows, "learning from rows")))
         for part, rows in model.parts.items():  # a class without training rows is reported before the training
             with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
-    model.sample_rows = raw.train.sample(SAMPLE_ROWS)
-    parts = _prepared(model, raw)
-    _check_memory(model, parts.train, min(size, len(parts.train)))
-    _apply_class_weights(model, parts.train, data.class_weight)
-    objective = model.objective(parts.train)
-    validation = None if parts.validation is None else as_indices(objective.graph, parts.validation)
-    loader = BatchLoader(as_indices(objective.graph, parts.train), size, shuffle=shuffled, seed=model.seed)
+    model.sample_rows = raw.sample(SAMPLE_ROWS)
+    train, validation = _prepared(model, raw, of_validation)
+    _check_memory(model, train, min(size, len(train)))
+    _apply_class_weights(model, train, data.class_weight)
+    objective = model.objective(train)
+    validation = None if validation is None else as_indices(objective.graph, validation)
+    loader = BatchLoader(as_indices(objective.graph, train), size, shuffle=shuffled, seed=model.seed)
     first = 0 if directory is not None else model.epochs_done
     trusted = settings.callbacks is not None
     outputs = Outputs(directory, trusted=trusted, allow_outside=model.allow_outside, source=model.source)
@@ -124,9 +98,7 @@ def prepare_fit(
 def part_rows(model: Session, part: str) -> Dataset:
     """Return the rows of ``train``, ``validation`` or ``test`` of the spec's data, split as for training.
 
-    Raises:
-        UsageError: the spec has no such data.
-        SpecError: GS5, the data do not fit.
+    Raises UsageError: the spec has no such data. SpecError: GS5, the data do not fit.
     """
     source = model.spec.data.get("validation")
     if part == "test" or source is None or source.has_rows:
@@ -137,15 +109,13 @@ def part_rows(model: Session, part: str) -> Dataset:
 
 def train_and_validation(model: Session) -> tuple[Dataset, Dataset | None]:
     """Return both parts of the spec's data, read once if validation rows are split off; errors as for :func:`part_rows`."""
-    parts = _parts(model, FitData())
-    return parts.train, parts.validation
+    return _parts(model, FitData())
 
 
 def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     """Return what a spec learns from its own data: from the training rows that are not split off for validation.
 
-    Raises:
-        SpecError: a layer has nothing to learn from, or there are too few rows to be split.
+    Raises SpecError: a layer has nothing to learn from, or there are too few rows to be split.
     """
     train, source = parts["train"], spec.data.get("validation")
     if source is not None and source.split is not None:
@@ -156,20 +126,17 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
 def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
     """Return whether layers or heads have something to learn from the training rows."""
     labelled = {name for name, head in spec.heads.items() if head.labels is not None}
-    return bool(graph.learnt) or any(
-        isinstance(t, Strings) and name not in labelled for name, t in train.targets.items()
-    )
+    texts = {name for name, target in train.targets.items() if isinstance(target, Strings)}
+    return bool(graph.learnt) or bool(texts - labelled)
 
 
-def _prepared(model: Session, raw: _Parts) -> _Parts:
+def _prepared(model: Session, raw: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset | None]:
     """Return the rows as the trained graph reads them. Rows that were split from one file are prepared once."""
-    train = model.prepared(raw.train)
+    train = model.prepared(raw)
     train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
-    if raw.validation is None:
-        return _Parts(train, None)
-    if raw.validation.inputs is raw.train.inputs:
-        return _Parts(train, replace(train, weights=dict(raw.validation.weights), chosen=raw.validation.chosen))
-    return _Parts(train, model.prepared(raw.validation))
+    if validation is not None and validation.inputs is raw.inputs:
+        return train, replace(train, weights=dict(validation.weights), chosen=validation.chosen)
+    return train, None if validation is None else model.prepared(validation)
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
@@ -183,13 +150,10 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
     refuse_memory(model.graph, need, usable, shapes)
 
 
-def _parts(model: Session, data: FitData) -> _Parts:
-    validation, arrays, fraction = None, data.validation_data, data.validation_split
-    if arrays is not None:
-        if not isinstance(arrays, list | tuple) or len(arrays) not in (2, 3):
-            raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", arrays)
-        validation = user_arrays(model.needed, *arrays)
-    source = model.spec.data.get("validation")
+def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
+    """Return training rows and validation rows as they were read."""
+    validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
+    source, fraction = model.spec.data.get("validation"), data.validation_split
     stratify, in_order = None, False
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
@@ -206,20 +170,23 @@ def _parts(model: Session, data: FitData) -> _Parts:
         if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise bad_argument("validation_split", "a number between 0 and 1", fraction)
         train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
-    return _Parts(train, validation)
+    return train, validation
 
 
-def _split(
-    rows: Dataset, fraction: float, seed: int, stratify: str | None, *, in_order: bool
-) -> tuple[Dataset, Dataset]:
-    """Return training rows and validation rows."""
+def _with_targets(model: Session, rows: Any) -> Dataset:
+    if not isinstance(rows, list | tuple) or len(rows) not in (2, 3):
+        raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", rows)
+    return user_arrays(model.needed, *rows)
+
+
+def _split(rows: Dataset, share: float, seed: int, stratify: str | None, *, in_order: bool) -> tuple[Dataset, Dataset]:
     if rows.times is not None:
-        train, validation = split_by_time(rows, fraction)
+        train, validation = split_by_time(rows, share)
     elif in_order:
-        train, validation = split_last(len(rows), fraction)
+        train, validation = split_last(len(rows), share)
     else:
         classes = None if stratify is None else class_ids(rows.targets[stratify])
-        train, validation = split(len(rows), fraction, seed, classes)
+        train, validation = split(len(rows), share, seed, classes)
     return rows.select(train), rows.select(validation)
 
 
@@ -238,27 +205,65 @@ def _apply_class_weights(
         by_head = {heads[0].name: class_weight}
     for name, weights in by_head.items():
         if not isinstance(weights, Mapping):
-            weights = literal(
-                "class_weight", weights, "balanced", "a mapping such as `{0: 1.0, 1: 5.0}`, or 'balanced'"
-            )
+            expected = "a mapping such as `{0: 1.0, 1: 5.0}`, or 'balanced'"
+            weights = literal("class_weight", weights, "balanced", expected)
         head = model.spec.heads[name]
         if refused := refuse_class_weight(head, model.graph.outputs[name]):
             raise SpecError([Diagnostic.of(f"head '{name}'", refused)])
         target, chosen = arrays.targets[name], arrays.chosen
         chosen_target = target if chosen is None else target[chosen]
         ignored = getattr(head.loss, "ignore_class", None)
-        rows = row_weights(weights, chosen_target, _classes(model, head), head.labels, ignored)
+        width = model.graph.outputs[name].fixed(-1)
+        rows = row_weights(weights, chosen_target, 2 if width == 1 else width, head.labels, ignored)
         if chosen is not None:
             all_rows = np.ones(len(target), np.float32)
             all_rows[chosen] = rows
             rows = all_rows
-        before = arrays.weights.get(name)
-        if before is None:
-            arrays.weights[name] = rows
-        else:
-            arrays.weights[name] = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
+        if (before := arrays.weights.get(name)) is not None:
+            rows = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
+        arrays.weights[name] = rows
 
 
-def _classes(model: Session, head: HeadDecl) -> int:
-    width = model.graph.outputs[head.name].fixed(-1)
-    return 2 if width == 1 else width
+# The rows that a quantized network is judged on, and those that show the ranges of its activations.
+CALIBRATION_ROWS = 256
+
+
+def held_out_rows(model: Session, given: Any = None) -> tuple[Dataset, str]:
+    """Return checked raw rows with targets, and what they are: those given, else test rows, else validation rows.
+
+    Raises UsageError: the spec names none, or ``given`` is no ``(x, y[, sample_weight])``. SpecError: GS5, they do not fit.
+    """
+    if given is not None:
+        return _with_targets(model, given), "rows given"
+    for part in ("test", "validation"):
+        if part in model.spec.data:
+            return part_rows(model, part), f"{part} rows"
+    raise UsageError(
+        "a quantized network is compared with the float32 one on rows that it was not trained on, and the spec names none: "
+        "add `data.test` or `data.validation` to it, or pass `validation_data` in Python"
+    )
+
+
+def calibration_rows(model: Session, given: Data | str | Path = None) -> Mapping[str, Array]:
+    """Return at most 256 training rows by input, drawn by the seed of the run; those given if the spec names no data.
+
+    Raises UsageError: there are no such rows. SpecError: GS5, the rows do not fit.
+    """
+    source = model.spec.data.get("train")
+    if source is not None and source.has_rows:
+        rows = part_rows(model, "train")
+        arrays, indices = rows.inputs, np.arange(len(rows)) if rows.chosen is None else rows.chosen
+    elif given is not None and not isinstance(given, str | Path):
+        arrays = user_inputs(model.needed_inputs, given)
+        indices = np.arange(len(next(iter(arrays.values()))))
+    else:
+        raise UsageError(
+            "convolutions are quantized with ranges that training rows show, and the spec names no training data: pass "
+            "rows of them, `rows=x`, in Python"
+        )
+    indices = of_one_size(arrays.values(), indices)
+    order = indices[np.sort(generator(model.seed, "calibration").permutation(len(indices))[:CALIBRATION_ROWS])]
+    types = {name: value.type for name, value in model.whole.inputs.items()}
+    found = {name: np.array(arrays[name][order]) for name in types}
+    dtypes = {name: object if t.is_string else numpy_dtype(t.dtype) for name, t in types.items()}
+    return {name: array.astype(dtypes[name]) for name, array in found.items()}

@@ -8,10 +8,10 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import ConfigDict, Field
 
@@ -23,12 +23,8 @@ from graphspec.base.files import write_atomic
 from graphspec.base.text import display_width, number, percent, printable, shorten_middle, terminal_width
 from graphspec.engine.runtime.records import Record, check, read_json
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.vocabulary.callbacks import Callback
 from graphspec.vocabulary.callbacks.base import TIMING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from graphspec.vocabulary.callbacks import Callback
 
 _VAL = "val_"
 _WIDE, _COMPACT = 9, 6  # characters of a value at most
@@ -50,7 +46,7 @@ class Best(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    size: int
+    size: int  # characters of a value
     best: bool
     time: bool = False
     word: bool = True
@@ -77,24 +73,18 @@ class EpochLines:
         epoch  7/40  loss 0.0721  accuracy 0.9744
                 val  loss 0.0640  accuracy 0.9802
 
-    The first epoch decides. Later values take as many digits as have room, so lines below each other look alike.
-
-    Args:
-        epochs: the number of epochs of all.
-        width: the columns of the terminal; None for one line, whatever its length.
+    The first epoch decides. Later values take as many digits as have room, so lines below each other look alike. Without a
+    ``width``, the columns of the terminal, there is one line, whatever its length.
     """
 
     def __init__(self, epochs: int, width: int | None) -> None:
         self._epochs, self._width = epochs, width
         self._widths: dict[str, int] = {}
-        self._layout: _Layout | None = None
-        self._decided = False
+        self._layout: tuple[_Layout | None] | None = None  # what was decided: a layout, or several lines
 
     def lines(self, epoch: int, logs: Mapping[str, float], time: str = "", best: Best | None = None) -> list[str]:
-        """Return the lines of an epoch, which counts from 1."""
-        if not self._decided:
-            self._decided, self._layout = True, self._chosen(logs, has_time=bool(time), best=best)
-        lines = self._one_line(epoch, logs, time, best) if self._layout else self._groups(epoch, logs, best)
+        (layout,) = self._layout = self._layout or (self._chosen(logs, has_time=bool(time), best=best),)
+        lines = self._groups(epoch, logs, best) if layout is None else [self._one_line(epoch, logs, time, best, layout)]
         return [line.rstrip() for line in lines]
 
     def _chosen(self, logs: Mapping[str, float], *, has_time: bool, best: Best | None) -> _Layout | None:
@@ -115,13 +105,10 @@ class EpochLines:
         return f"epoch {start}" if layout is None or layout.word else start
 
     def _best(self, best: Best, size: int) -> str:
-        """Return the cell of the best epoch."""
         epochs = len(str(self._epochs))
         return f"{best.name} {short_number(best.value, size):<{_COMPACT}} at {best.epoch:<{epochs}}"
 
-    def _one_line(self, epoch: int, logs: Mapping[str, float], time: str, best: Best | None) -> list[str]:
-        layout = self._layout
-        assert layout is not None
+    def _one_line(self, epoch: int, logs: Mapping[str, float], time: str, best: Best | None, layout: _Layout) -> str:
         start = self._start(epoch, layout)
         cells = [f"{start}  {time:>7}" if time and layout.time else start]
         values = {key: short_number(value, layout.size) for key, value in logs.items()}
@@ -131,15 +118,14 @@ class EpochLines:
         cells += [f"{key} {value:<{self._widths[key.removeprefix(_VAL)]}}" for key, value in values.items()]
         if best is not None and layout.best:
             cells.append(self._best(best, layout.size))
-        return ["  ".join(cells)]
+        return "  ".join(cells)
 
     def _groups(self, epoch: int, logs: Mapping[str, float], best: Best | None) -> list[str]:
         start = self._start(epoch, None)
         training = [(key, value) for key, value in logs.items() if not key.startswith(_VAL)]
         validation = [(key.removeprefix(_VAL), value) for key, value in logs.items() if key.startswith(_VAL)]
         lines = list(self._wrapped(start, training))
-        if validation:
-            lines += self._wrapped(f"{'val':>{len(start)}}", validation)
+        lines += self._wrapped(f"{'val':>{len(start)}}", validation) if validation else []
         if best is not None and self._fits(longer := f"{lines[-1]}  {self._best(best, _COMPACT)}"):
             lines[-1] = longer
         return lines
@@ -179,22 +165,16 @@ def short_number(value: float, size: int) -> str:
 # Which epochs of a training get a line: all of a short one, about 25 of a long one, and those with an event.
 _LINES = 20  # of a long training, besides its first epochs
 _EVENTS = 20  # that are shown
-
 Monitored = Sequence[tuple[str, bool]]
 """Names of values that decide which epoch is best, the first that is logged; True if larger values are better."""
 BY_LOSS: Monitored = (("val_loss", False),)
 
 
 class EpochLog:
-    """The lines of the epochs of one training, as they end.
+    """The lines of the epochs of one training, as they end; ``first`` epochs were done before, in a resumed training.
 
-    Args:
-        epochs: the number of epochs of all.
-        first: the epochs that were done before, in a resumed training.
-        width: the columns of the terminal; None for one line per epoch, whatever its length.
-        every: an epoch is shown if this divides its number; None for about 25 lines: epochs 1, 2, 5, 10, 20 and so on, then
-            every epoch that a round step divides. The first and the last epoch have a line in any case.
-        monitored: what decides which epoch is the best.
+    An epoch is shown if ``every`` divides its number; None for about 25 lines: epochs 1, 2, 5, 10, 20 and so on, then every
+    epoch that a round step divides. The first and the last epoch have a line in any case.
     """
 
     def __init__(
@@ -210,18 +190,21 @@ class EpochLog:
 
     def epoch(self, epoch: int, logs: Mapping[str, float], time: str = "") -> list[str]:
         """Return the lines to show at the end of an epoch, which counts from 0."""
-        self._compare(epoch, logs)
-        best = self._best if self._step > 1 else None
-        lines, self._pending = self._lines.lines(epoch + 1, logs, time, best), []
-        if self._events or self._is_shown(epoch + 1):
-            lines += [f"  {text}" for text in self._events]
-            self._events = []
-            return lines
-        self._pending = lines
-        return []
+        nth, best = epoch + 1, self._best
+        key, larger = next((pair for pair in self._monitored if pair[0] in logs), ("", False))
+        value = logs.get(key, math.nan)
+        if math.isfinite(value) and (best is None or (value > best.value if larger else value < best.value)):
+            self._best = Best(key, nth, value)
+        lines, self._pending = self._lines.lines(nth, logs, time, self._best if self._step > 1 else None), []
+        regular = nth % self._step == 0 or nth in (self._first + 1, self._epochs)
+        dense = self._begins_dense and nth < self._step and is_round(nth)
+        if not (self._events or regular or dense):
+            lines, self._pending = [], lines
+        lines += [f"  {text}" for text in self._events]
+        self._events = []
+        return lines
 
     def event(self, text: str) -> None:
-        """Show the current epoch, with what has happened in it."""
         self._shown_events += 1
         if self._shown_events <= _EVENTS:
             self._events.append(text)
@@ -230,18 +213,6 @@ class EpochLog:
         """Return the lines of the last epoch unless they have been shown, at the end of the training."""
         lines, self._pending = self._pending, []
         return lines
-
-    def _is_shown(self, epoch: int) -> bool:
-        if epoch % self._step == 0 or epoch in (self._first + 1, self._epochs):
-            return True
-        return self._begins_dense and epoch < self._step and is_round(epoch)
-
-    def _compare(self, epoch: int, logs: Mapping[str, float]) -> None:
-        key, larger = next((pair for pair in self._monitored if pair[0] in logs), ("", False))
-        if key and math.isfinite(value := logs[key]):
-            best = self._best
-            if best is None or (value > best.value if larger else value < best.value):
-                self._best = Best(key, epoch + 1, value)
 
 
 def step_for(epochs: int) -> int:
@@ -261,12 +232,9 @@ def monitored(callbacks: Iterable[Callback]) -> Monitored:
     """Return what decides which epoch is best: what callbacks monitor to keep or stop at the best, else ``val_loss``."""
     from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
 
-    found = [
-        (callback.monitor, callback.larger_is_better())
-        for callback in callbacks
-        if isinstance(callback, EarlyStopping) or (isinstance(callback, ModelCheckpoint) and callback.save_best_only)
-    ]
-    return [*found, *BY_LOSS]
+    monitors = [c for c in callbacks if isinstance(c, EarlyStopping | ModelCheckpoint)]
+    keepers = [c for c in monitors if isinstance(c, EarlyStopping) or c.save_best_only]
+    return [*((c.monitor, c.larger_is_better()) for c in keepers), *BY_LOSS]
 
 
 class Observer:
@@ -291,38 +259,30 @@ class Observer:
         """End the training, even after an error."""
 
 
-class Silent(Observer):
-    """An observer that shows nothing."""
+Silent = Observer  # which shows nothing
 
 
 class Lines(Observer):
-    """An observer that prints lines of epochs.
-
-    Args:
-        every, monitored: see :class:`EpochLog`.
-    """
+    """An observer that prints lines of epochs (``every``, ``monitored``: see :class:`EpochLog`)."""
 
     def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:
         self._every, self._monitored = every, monitored
-        self._log: EpochLog | None = None
+        self._log = EpochLog(0, 0, None)
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._log = EpochLog(epochs, first, terminal_width(sys.stdout), self._every, self._monitored)
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
-        if self._log is not None:
-            self._say_all(self._log.epoch(epoch, logs))
+        self._say_all(self._log.epoch(epoch, logs))
 
     def event(self, text: str) -> None:
-        if self._log is not None:
-            self._log.event(text)
+        self._log.event(text)
 
     def say(self, text: str) -> None:
         print(printable(text), flush=True)
 
     def end(self) -> None:
-        if self._log is not None:
-            self._say_all(self._log.rest())
+        self._say_all(self._log.rest())
 
     def _say_all(self, lines: Sequence[str]) -> None:
         for line in lines:
@@ -351,11 +311,7 @@ class HistoryText:
         self._rows: list[str] = []
 
     def update(self, history: Mapping[str, Sequence[float]]) -> None:
-        """Format the epochs since the last call.
-
-        Args:
-            history: one value per epoch for each loss and metric; epochs may be added, never changed.
-        """
+        """Format the epochs since the last call: one value per loss and metric; epochs may be added, never changed."""
         done = len(self._rows)
         for key, values in history.items():
             self._values.setdefault(key, []).extend(json.dumps(value) for value in values[done:])
@@ -363,16 +319,11 @@ class HistoryText:
         self._rows += [_row(k, *map(repr, row)) for k, row in enumerate(new, done + 1)]
 
     def json(self, before: str = "", after: str = "") -> str:
-        """Return a JSON object: a list of values for each loss and metric.
-
-        Args:
-            before, after: whitespace before each entry, and after the last.
-        """
+        """Return an object of lists of values, with whitespace before each entry, and after the last."""
         entries = [f"{before}{json.dumps(key)}: [{', '.join(values)}]" for key, values in self._values.items()]
         return "{" + ("," if before else ", ").join(entries) + (after if entries else "") + "}"
 
     def csv(self) -> str:
-        """Return a table: one row per epoch, counted from 1."""
         return _row("epoch", *self._values) + "".join(self._rows)
 
 
@@ -402,40 +353,25 @@ class Start(Record):
 
 
 class EpochTime(Record):
-    """The time of one epoch; None where it is unknown.
+    """The time of one epoch; None where it is unknown. ``workers: auto`` may have changed their number before it."""
 
-    Attributes:
-        seconds: of its steps and its validation.
-        steps: of its steps alone.
-        learning_rate: the one of its last step.
-        workers: the number of processes; ``workers: auto`` may have changed it before this epoch.
-    """
-
-    seconds: Seconds | None = None
-    steps: Seconds | None = None
-    learning_rate: float | None = None
+    seconds: Seconds | None = None  # of its steps and its validation
+    steps: Seconds | None = None  # of its steps alone
+    learning_rate: float | None = None  # the one of its last step
     workers: Annotated[int, Field(ge=1)] | None = None
 
 
 class Times(Record):
-    """The content of ``timing.json``.
-
-    Attributes:
-        rows, validation_rows: rows per epoch.
-        starts: when the run began, and each time it was resumed.
-        epochs: one entry per epoch.
-        partial: the seconds of steps of an epoch that was interrupted.
-        restored_epoch: the epoch, from 1, whose weights a callback has restored.
-    """
+    """The content of ``timing.json``; ``starts``: when the run began, and each time it was resumed."""
 
     model_config = ConfigDict(frozen=False)
 
-    rows: Natural = 0
+    rows: Natural = 0  # rows, validation_rows: rows per epoch
     validation_rows: Natural = 0
     starts: list[Start] = Field(default_factory=list, max_length=_MAX_EPOCHS)
-    epochs: list[EpochTime] = Field(default_factory=list, max_length=_MAX_EPOCHS)
-    partial: Seconds = 0.0
-    restored_epoch: Natural | None = None
+    epochs: list[EpochTime] = Field(default_factory=list, max_length=_MAX_EPOCHS)  # one entry per epoch
+    partial: Seconds = 0.0  # the seconds of steps of an epoch that was interrupted
+    restored_epoch: Natural | None = None  # the epoch, from 1, whose weights a callback has restored
 
     @property
     def seconds(self) -> float | None:
@@ -484,28 +420,18 @@ def waited(queue: Path = _QUEUE) -> float:
 
 
 def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
-    """Return a sentence if steps of one process, of so many ``seconds``, were mostly ``waiting`` for a core.
-
-    Args:
-        threads: the number of BLAS threads that the user has set.
-    """
+    """Say that steps of one process, of so many ``seconds``, were mostly ``waiting`` for a core, if so."""
     if waiting < max(_WAITED_SECONDS, _WAITED * seconds):
         return None
-    remedy = "stop other programs, or raise the CPU quota"
-    if threads is not None and threads > 1:
-        remedy = "set OPENBLAS_NUM_THREADS=1, stop other programs"
+    several = threads is not None and threads > 1
+    remedy = (
+        "set OPENBLAS_NUM_THREADS=1, stop other programs" if several else "stop other programs, or raise the CPU quota"
+    )
     return f"slow: no core for {percent(min(waiting / seconds, 1))} of the time: {remedy}"
 
 
 class Timer:
-    """Measures a training, and writes what it has measured.
-
-    Args:
-        rows, validation_rows: rows per epoch.
-
-    Attributes:
-        alone, waiting: the seconds of steps in one process, without other workers, and how long they waited for a core.
-    """
+    """Measures a training: ``alone``, the seconds of steps without other workers, and ``waiting``, those without a core."""
 
     def __init__(self, rows: int, validation_rows: int) -> None:
         self.times = Times(rows=rows, validation_rows=validation_rows)
@@ -513,7 +439,6 @@ class Timer:
         self._steps = self._waited = self.alone = self.waiting = 0.0
 
     def resume(self, directory: Path) -> None:
-        """Continue the measurements of a run."""
         if (found := read_times(directory)) is not None:
             found.rows, found.validation_rows = self.times.rows, self.times.validation_rows
             self.times = found
@@ -529,29 +454,21 @@ class Timer:
         self._since, self._waited = time.monotonic(), waited()
 
     def stepped(self, alone: bool) -> None:
-        """Note that the steps of the epoch have ended; ``alone`` is whether there are no other workers."""
         self._steps = self._passed()
         if alone:
             self.alone, self.waiting = self.alone + self._steps, self.waiting + waited() - self._waited
 
     def ended(self, rate: float, workers: int | None = None) -> None:
-        """Note that the epoch has ended.
-
-        Args:
-            rate: the learning rate of its last step.
-            workers: the number of processes.
-        """
+        """Note that the epoch has ended, with the learning rate of its last step."""
         known, self.times.partial = self.times.partial, 0.0
         seconds, steps = round(self._passed() + known, 6), round(self._steps + known, 6)
         self.times.epochs.append(EpochTime(seconds=seconds, steps=steps, learning_rate=rate, workers=workers))
         self._since, self._waited = time.monotonic(), waited()
 
     def interrupted(self) -> None:
-        """Note that training ends within an epoch."""
         self.times.partial = round(self.times.partial + self._passed(), 6)
 
     def tell(self, say: Callable[[str], None]) -> None:
-        """Say once that steps were slow, if they were."""
         if (text := slow(self.alone, self.waiting, THREADS_SET)) is not None:
             say(text)
 
@@ -562,7 +479,6 @@ class Timer:
         return done % max(done // _OFTEN, 1) == 0
 
     def write(self, directory: Path) -> None:
-        """Write ``timing.json``."""
         write_atomic(directory / TIMING, self.times.model_dump_json(indent=1))
 
     def _passed(self) -> float:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,16 +46,12 @@ _NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTS
 
 @contextmanager
 def locked(directory: Path, report: Callable[[str], None] | None = None, *, wait: bool = False) -> Iterator[None]:
-    """Lock an existing folder inside the ``with`` block.
+    """Lock an existing folder inside the ``with`` block; ``wait`` until it is free, instead of raising.
 
     Child processes do not inherit the lock, and it does not have to be removed after a crash. If the file system does not
     support locks (some network drives), the folder stays unlocked, and ``report`` receives a note for the user.
 
-    Args:
-        wait: wait until the folder is free, instead of raising.
-
-    Raises:
-        UsageError: another training has locked the folder.
+    Raises UsageError: another training has locked the folder.
     """
     from filelock import FileLock, Timeout
 
@@ -80,7 +77,7 @@ def locked(directory: Path, report: Callable[[str], None] | None = None, *, wait
         lock.release()
 
 
-_MAY_CHANGE = ("epochs",)  # keys of `training` that may differ in a resumed run; epochs may only increase
+_MAY_CHANGE = {"epochs"}  # keys of `training` that may differ in a resumed run; epochs may only increase
 _NOT_OF_NETWORK = ("name", "description", "training", "data")
 
 
@@ -90,11 +87,7 @@ def spec_hash(document: Mapping[str, Any]) -> str:
 
 
 def check_own(directory: Path) -> None:
-    """Check that the existing files of a run are regular files, so writing does not change other files or block.
-
-    Raises:
-        RunError: GS603, one is a link, a pipe or a device.
-    """
+    """Check that writing a run changes no other file and does not block. GS603 (RunError): a link, a pipe or a device."""
     for name in RUN_FILES:
         path = directory / name
         if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -110,22 +103,20 @@ def start_run(model: Session, directory: Path) -> None:
     check_own(directory)
     write_copies(model.spec.nodes, directory)
     document = document_for(model.spec, directory)
-    write_atomic(directory / "spec.json", json.dumps(document, indent=1).encode())
+    _write_json(directory / "spec.json", document)
     if model.adapted is not None:
-        write_atomic(directory / ADAPTED, json.dumps(model.adapted.to_json(), indent=1, ensure_ascii=False).encode())
+        _write_json(directory / ADAPTED, model.adapted.to_json(), ensure_ascii=False)
     path, record = directory / "run.json", provenance(model, document, data_hashes(model))
     before = read_json(path) if path.is_file() and not model.spec.draws else {}  # the weights came from files then
-    write_atomic(path, json.dumps(record | in_record(model.initial_weights, before), indent=1).encode())
+    _write_json(path, record | in_record(model.initial_weights, before))
+
+
+def _write_json(path: Path, value: Mapping[str, Any], *, ensure_ascii: bool = True) -> None:
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=ensure_ascii).encode())
 
 
 def read_adapted(directory: Path) -> Adapted | None:
-    """Return what the network of a run has learnt before its first step; None if it learns nothing.
-
-    It comes from ``adapted.json``, else from the checkpoint, which contains the same record.
-
-    Raises:
-        RunError: GS603, a file is damaged.
-    """
+    """Return what a run's network has learnt, by its file or the checkpoint; None if nothing. GS603 (RunError): damaged."""
     path, checkpoint = directory / ADAPTED, directory / "checkpoint.safetensors"
     if path.exists():
         try:
@@ -136,41 +127,31 @@ def read_adapted(directory: Path) -> Adapted | None:
 
 
 def check_run(directory: Path, adapted: Adapted | None, allow: Sequence[Path] = ()) -> Checked:
-    """Check the spec of a run, with what its network has learnt.
-
-    Raises:
-        RunError: GS603, the spec is valid, but what was learnt does not fit it.
-    """
-    spec, path = directory / "spec.json", directory / ADAPTED
+    """Check a run's spec with what its network has learnt. GS603 (RunError): only what was learnt does not fit."""
+    check_it = partial(check_spec, directory / "spec.json", allow_outside=True, allow=allow, draws=False)
     try:
-        # loading runs no callbacks, and draws no weights
-        checked = check_spec(spec, allow_outside=True, allow=allow, adapted=adapted, draws=False)
+        checked = check_it(adapted=adapted)  # loading runs no callbacks, and draws no weights
     except ValueError as error:
-        raise damaged(path, f"it does not fit spec.json beside it ({error})") from None
-    if (
-        adapted is not None
-        and checked.errors
-        and not check_spec(spec, allow_outside=True, allow=allow, draws=False).errors
-    ):
-        text = f"{checked.errors[0].message}"
-        raise damaged(path, f"it does not fit spec.json beside it ({text})")
+        raise _misfit(directory, error) from None
+    if adapted is not None and checked.errors and not check_it().errors:
+        raise _misfit(directory, checked.errors[0].message)
     if adapted is not None and checked.spec is not None:
-        _refuse_incomplete(checked.spec, path)
+        _refuse_incomplete(checked.spec, directory)
     return checked if checked.spec is None else replace(checked, spec=tidied(checked.spec))
 
 
-def _refuse_incomplete(spec: Spec, path: Path) -> None:
+def _misfit(directory: Path, why: object) -> RunError:
+    return damaged(directory / ADAPTED, f"it does not fit spec.json beside it ({why})")
+
+
+def _refuse_incomplete(spec: Spec, directory: Path) -> None:
     """Raise GS603 if layers must still learn, though the network of a run has learnt."""
     if missing := learning_nodes(spec):
-        raise damaged(path, f"it lacks what '{missing[0].name}' has learnt")
+        raise damaged(directory / ADAPTED, f"it lacks what '{missing[0].name}' has learnt")
 
 
 def install_adapted(model: Session, directory: Path) -> None:
-    """Let the model use what the network of a run has learnt, if it learns.
-
-    Raises:
-        RunError: GS603, the record is damaged, or does not belong to the spec.
-    """
+    """Let the model use what a run's network has learnt, if it learns. GS603 (RunError): damaged, or it does not fit."""
     adapted = read_adapted(directory)
     if adapted is None:
         return
@@ -178,8 +159,8 @@ def install_adapted(model: Session, directory: Path) -> None:
     try:
         model.install(adapted)
     except (ValueError, SpecError) as error:
-        raise damaged(directory / ADAPTED, f"it does not fit spec.json beside it ({error})") from None
-    _refuse_incomplete(model.spec, directory / ADAPTED)
+        raise _misfit(directory, error) from None
+    _refuse_incomplete(model.spec, directory)
 
 
 def record_workers(model: Session, directory: Path) -> None:
@@ -187,26 +168,18 @@ def record_workers(model: Session, directory: Path) -> None:
     path = directory / "run.json"
     record = read_json(path) if path.is_file() else {}
     if record and record.get("workers") != model.workers:
-        write_atomic(path, json.dumps(record | {"workers": model.workers}, indent=1).encode())
+        _write_json(path, record | {"workers": model.workers})
 
 
 def record_export(directory: Path, file: Path, proof: str) -> None:
-    """Write to ``run.json`` that the run was exported to a file, until training goes on.
-
-    Args:
-        proof: what the proof of the file says.
-    """
+    """Write to ``run.json`` that the run was exported to a file, with what its proof says, until training goes on."""
     path = directory / "run.json"
-    known = {"file": file.name, "bytes": file.stat().st_size, "proof": proof}
-    write_atomic(path, json.dumps(read_json(path) | {"exported": known}, indent=1).encode())
+    exported = {"file": file.name, "bytes": file.stat().st_size, "proof": proof}
+    _write_json(path, read_json(path) | {"exported": exported})
 
 
 def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of ``run.json``.
-
-    Args:
-        data: the hashes of the data files by part.
-    """
+    """Return the content of ``run.json``; ``data`` are the hashes of the data files by part."""
     from importlib.metadata import version
 
     from graphspec.base.version import __version__
@@ -242,15 +215,13 @@ def belongs(document: Mapping[str, Any], adapted: Adapted | None) -> dict[str, s
 
     Both depend on what the network has learnt before its first step, and not on where the data lie.
     """
-    learnt = {} if adapted is None else {"adapted": adapted.sha256}
+    learnt = _learnt(adapted)
     network = {key: value for key, value in document.items() if key not in _NOT_OF_NETWORK}
     return {"network": spec_hash(network | learnt), "run": spec_hash(_without_epochs(comparable(document)) | learnt)}
 
 
-def _runs(adapted: Adapted | None, *documents: Mapping[str, Any]) -> list[str]:
-    """Return the hashes of a run that its checkpoint may have: version 0.2 included the absolute paths of the data."""
-    learnt = {} if adapted is None else {"adapted": adapted.sha256}
-    return [belongs(documents[0], adapted)["run"], *(spec_hash(_without_epochs(d) | learnt) for d in documents)]
+def _learnt(adapted: Adapted | None) -> dict[str, str]:
+    return {} if adapted is None else {"adapted": adapted.sha256}
 
 
 def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what: str) -> None:
@@ -260,27 +231,19 @@ def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what:
 
 def refuse_other_spec(model: Session, directory: Path) -> None:
     """Raise UsageError if the spec differs from the one of the run in more than ``epochs`` and the places of its data."""
-    before, now = (
-        comparable(_without_epochs(d))
-        for d in (read_json(directory / "spec.json"), document_for(model.spec, directory))
-    )
+    documents = read_json(directory / "spec.json"), document_for(model.spec, directory)
+    before, now = (comparable(_without_epochs(document)) for document in documents)
     if before != now:
         changed = ", ".join(sorted(_differences(before, now))[:5])
-        raise UsageError(
-            f"the spec differs from the one in {directory} ({changed}): resuming allows only more `epochs`"
-        )
+        text = f"the spec differs from the one in {directory} ({changed})"
+        raise UsageError(f"{text}: resuming allows only more `epochs`")
 
 
 def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoint:
-    """Return the checkpoint to resume from, and set ``model.workers`` to the run's number of workers.
+    """Return the checkpoint to resume from by ``ranks`` ranks; set ``model.workers`` to the run's number of workers.
 
-    Args:
-        ranks: the ranks of the MPI job that resumes it.
-
-    Raises:
-        UsageError: the spec or its data differ in more than a larger ``epochs``, or, without ``shards``, there are fewer
-            cores than workers, or another number of ranks; or compiled kernels that change the bits are others.
-        RunError: GS603, the checkpoint is missing or damaged.
+    Raises UsageError: the spec, its data, kernels that change bits or, without ``shards``, ranks or cores are too different.
+    RunError: GS603, the checkpoint is missing or damaged.
     """
     from graphspec.engine.training.choose_workers import refuse_other_ranks, refuse_too_few_cores, workers_per_rank
 
@@ -293,9 +256,8 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     before_data, data = record.data_sha256, data_hashes(model)
     if before_data != data:
         parts = ", ".join(p for p in sorted(before_data.keys() | data.keys()) if before_data.get(p) != data.get(p))
-        raise UsageError(
-            f"the data files have changed since {directory} was started ({parts}): the run cannot be resumed"
-        )
+        text = f"the data files have changed since {directory} was started ({parts})"
+        raise UsageError(f"{text}: the run cannot be resumed")
     compiled.refuse_other_version(record.plan.get("compiled"), directory, model.graph.nodes)
     if model.spec.training.shards is not None:
         pass  # any number of workers gives the same bits
@@ -304,8 +266,11 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     else:
         refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers
-    checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
-    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), _runs(model.adapted, now, before), "run")
+    checkpoint, learnt = _load_checkpoint(model, directory), _learnt(model.adapted)
+    # Version 0.2 included the absolute paths of the data.
+    absolute = [spec_hash(_without_epochs(document) | learnt) for document in (now, before)]
+    expected = [belongs(now, model.adapted)["run"], *absolute]
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), expected, "run")
     return checkpoint
 
 
@@ -317,22 +282,19 @@ def _epochs(document: Mapping[str, Any], path: Path) -> int:
     return epochs
 
 
-def _shapes(model: Session) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays that a checkpoint of the model must contain."""
-    return {f"weight/{n}": p.shape for n, p in model.graph.params.items()} | model.optimizer_state.shapes()
-
-
-def _callback_shapes(model: Session) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays that a checkpoint may also contain: weights that callbacks store."""
-    count = len(model.spec.training.callbacks)
-    return {f"callback/{k}/{n}": p.shape for k in range(count) for n, p in model.graph.params.items()}
+def _load_checkpoint(model: Session, directory: Path) -> Checkpoint:
+    """Return the checkpoint of a model: it must have the weights and slots, and may have weights that callbacks store."""
+    params, count = model.graph.params.items(), len(model.spec.training.callbacks)
+    required = {f"weight/{n}": p.shape for n, p in params} | model.optimizer_state.shapes()
+    optional = {f"callback/{k}/{n}": p.shape for k in range(count) for n, p in params}
+    return load_checkpoint(directory, required, optional)
 
 
 def _without_epochs(document: Mapping[str, Any]) -> dict[str, Any]:
     training = document.get("training")
     if not isinstance(training, dict):
         return dict(document)
-    may_change = (*_MAY_CHANGE, "workers") if training.get("shards") else _MAY_CHANGE
+    may_change = _MAY_CHANGE | ({"workers"} if training.get("shards") else set())
     return {**document, "training": {key: value for key, value in training.items() if key not in may_change}}
 
 
@@ -355,26 +317,13 @@ def write_history(directory: Path, history: HistoryText) -> None:
 def write_weights(
     model: Session, path: Path, network: str | None = None, header: Mapping[str, str] | None = None
 ) -> None:
-    """Write a file with only the weights.
-
-    Args:
-        network: the hash of the network (:func:`belongs`), if it is known already.
-        header: further entries of the file's header.
-    """
-    save_arrays(
-        path, model.weights, network=network or belongs(model.document(), model.adapted)["network"], **(header or {})
-    )
+    """Write the weights alone, with more entries of the header; ``network``: the network's hash, if it is known."""
+    network = network or belongs(model.document(), model.adapted)["network"]
+    save_arrays(path, model.weights, network=network, **(header or {}))
 
 
 def save_model(model: Session, directory: Path, header: Mapping[str, str] | None = None) -> None:
-    """Write the model to a run directory: its spec, its weights, and a checkpoint with the optimizer's state.
-
-    Args:
-        header: further entries of the header of the weights' file.
-
-    Raises:
-        UsageError: a training is writing to the directory.
-    """
+    """Write spec, weights (with more entries of the header), checkpoint. Raises UsageError: a training is writing."""
     make_folder(directory)
     check_own(directory)
     network = belongs(model.document(), model.adapted)["network"]
@@ -382,38 +331,27 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
         write_weights(model, directory / "weights.safetensors", network, header)
         start_run(model, directory)
         arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays()
-        state = {
-            "epoch": model.epochs_done,
-            "batch": 0,
-            "step": model.optimizer_state.clock.step,
-            "learning_rate": model.optimizer_state.rate.value,
-            "stopped": None,
-        }
+        of_optimizer = {"step": model.optimizer_state.clock.step, "learning_rate": model.optimizer_state.rate.value}
+        state = {"epoch": model.epochs_done, "batch": 0, **of_optimizer, "stopped": None}
         save_checkpoint(directory, Checkpoint(arrays, state, {"network": network}, model.adapted))
 
 
 def load_into(model: Session, directory: Path) -> None:
-    """Load the weights of a run directory and, if possible, the optimizer's state for the next ``fit``.
-
-    Raises:
-        RunError: GS603 if the directory is incomplete or damaged.
-    """
+    """Load a run's weights, and, if possible, the optimizer's state for ``fit``. GS603 (RunError): it is damaged."""
     network = belongs(read_json(directory / "spec.json"), model.adapted)["network"]
     _load_weights(model, directory, network)
-    if (directory / "checkpoint.safetensors").exists() and model.graph.params and _trains(model):
-        checkpoint = load_checkpoint(directory, _shapes(model), _callback_shapes(model))
+    trains = any(p.trainable for p in model.graph.params.values())
+    if (directory / "checkpoint.safetensors").exists() and trains:
+        checkpoint, state = _load_checkpoint(model, directory), model.optimizer_state
         _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), [network], "network")
         progress = checkpoint.progress()
-        model.optimizer_state.load(checkpoint.arrays)
-        model.optimizer_state.clock.step, model.optimizer_state.rate.value = (
-            progress.step,
-            progress.learning_rate,
-        )
+        state.load(checkpoint.arrays)
+        state.clock.step, state.rate.value = progress.step, progress.learning_rate
         model.epochs_done = progress.epoch
         if progress.swapped:
             check_averages(model, checkpoint.path)
-            model.optimizer_state.swapped = True
-            model.optimizer_state.finish()
+            state.swapped = True
+            state.finish()
 
 
 def _load_weights(model: Session, directory: Path, network: str) -> None:
@@ -434,21 +372,13 @@ def check_averages(model: Session, path: Path) -> None:
         raise damaged(path, "'swapped' is true, but the optimizer keeps no averages")
 
 
-def _trains(model: Session) -> bool:
-    return any(p.trainable for p in model.graph.params.values())
-
-
 # What a run has written about itself: its history, its best epoch, and its weights beside another run's.
 _MAX_BYTES = 1 << 26
 _MAX_NAMED = 5  # arrays that differ and are named
 
 
 def history_of(directory: Path) -> dict[str, list[float]]:
-    """Return the losses and metrics of every epoch that a run has finished; empty if it has none.
-
-    Raises:
-        RunError: GS603, ``history.csv`` is damaged.
-    """
+    """Return a run's losses and metrics by epoch; empty if it has none. GS603 (RunError): ``history.csv`` is damaged."""
     path = directory / "history.csv"
     if not path.is_file():
         return {}
@@ -476,25 +406,24 @@ def best_epoch(history: Mapping[str, list[float]]) -> int | None:
 def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
     """Compare the weights of two runs: ``{compared, different, names, largest}``; None if a run has none.
 
-    Arrays of different shapes, and arrays that only one run has, are left out: the networks differ there.
-
-    Raises:
-        RunError: GS603, a file is damaged.
+    Arrays that only one has, or in another shape, are left out: the networks differ. GS603 (RunError): a file is damaged.
     """
     import numpy as np
+    from safetensors import SafetensorError, safe_open
 
     paths = [directory / "weights.safetensors" for directory in (old, new)]
     if not all(path.is_file() for path in paths):
         return None
     different, compared, largest = list[str](), 0, 0.0
     with ExitStack() as stack:
-        first, second = (_opened(stack, path) for path in paths)
+        try:
+            first, second = (stack.enter_context(safe_open(path := each, "numpy")) for each in paths)
+        except (SafetensorError, OSError) as error:
+            raise damaged(path, str(error)) from None
         for name in sorted({*first.keys()} & {*second.keys()}):
             a, b = first.get_tensor(name), second.get_tensor(name)
-            if a.shape != b.shape:
-                continue
-            compared += 1
-            if not np.array_equal(a, b, equal_nan=True):
+            compared += a.shape == b.shape
+            if a.shape == b.shape and not np.array_equal(a, b, equal_nan=True):
                 different.append(name)
                 with np.errstate(all="ignore"):
                     distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
@@ -502,34 +431,19 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
     return {"compared": compared, "different": len(different), "names": different[:_MAX_NAMED], "largest": largest}
 
 
-def _opened(stack: ExitStack, path: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return stack.enter_context(safe_open(path, "numpy"))
-    except (SafetensorError, OSError) as error:
-        raise damaged(path, str(error)) from None
-
-
 def result_differences(old: Path, new: Path) -> dict[str, Any]:
-    """Compare the results of two runs: ``{epochs, best, final}``.
+    """Compare two runs: ``{epochs, best, final}``. GS603 (RunError): a history is damaged.
 
-    ``best`` are the best epochs (:func:`best_epoch`) with the compared loss, ``final`` all losses and metrics of the last
-    epochs, each with the difference if both runs have it.
-
-    Raises:
-        RunError: GS603, a history is damaged.
+    ``best``: the best epochs (:func:`best_epoch`); ``final``: the last losses and metrics, with their differences.
     """
     a, b = history_of(old), history_of(new)
     final = []
     for name in dict.fromkeys((*a, *b)):
         x, y = (history.get(name, [None])[-1] for history in (a, b))
         final.append({"key": name, "old": x, "new": y, "difference": None if x is None or y is None else y - x})
-    return {
-        "epochs": {side: len(next(iter(h.values()), [])) for side, h in (("old", a), ("new", b))},
-        "best": {side: _best(h) for side, h in (("old", a), ("new", b))},
-        "final": final,
-    }
+    sides = (("old", a), ("new", b))
+    epochs = {side: len(next(iter(history.values()), [])) for side, history in sides}
+    return {"epochs": epochs, "best": {side: _best(history) for side, history in sides}, "final": final}
 
 
 def _best(history: Mapping[str, list[float]]) -> dict[str, Any] | None:

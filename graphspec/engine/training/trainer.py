@@ -17,21 +17,14 @@ from graphspec.base.config import Config, named
 from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, UsageError
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
+from graphspec.engine.parallel.launch import Interrupt, interruptible
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
+from graphspec.engine.training import run_directory
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
-from graphspec.engine.training.choose_workers import TrainingSteps, choose_workers
-from graphspec.engine.training.interrupt import Interrupt, interruptible
+from graphspec.engine.training.choose_workers import AutoWorkers, TrainingSteps, choose_workers
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
-from graphspec.engine.training.run_directory import (
-    belongs,
-    check_averages,
-    record_workers,
-    save_model,
-    write_history,
-    write_weights,
-)
 from graphspec.graph.ir.graph import Array, Graph
 from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
@@ -41,7 +34,6 @@ from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.choose_workers import AutoWorkers
 
 
 _DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
@@ -53,109 +45,73 @@ class _ValidationStoppedError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """The work of one call of ``fit``.
+    """The work of one call of ``fit``; ``total`` counts epochs over all trainings of the model: this one goes on."""
 
-    Attributes:
-        objective: the graph with the loss to minimise.
-        loader: the batches of an epoch.
-        validation: the data to evaluate after every epoch, if any.
-        total: the number of epochs at the end, counted over all trainings of the model: a resumed or second ``fit``
-            continues the count.
-    """
-
-    objective: Objective
-    loader: BatchLoader
-    validation: Dataset | None
+    objective: Objective  # the graph with the loss to minimise
+    loader: BatchLoader  # the batches of an epoch
+    validation: Dataset | None  # the data to evaluate after every epoch, if any
     callbacks: Sequence[Callback]
     total: int
 
 
 class Trainer:
-    """One call of ``fit``, and the ``run`` object of callbacks.
-
-    Args:
-        outputs: the paths that callbacks may write to. At the end of every epoch, a checkpoint is written to its
-            ``directory``, if any.
-
-    Attributes:
-        last_checkpoint: the epoch and the step of the last checkpoint; None if there is none.
-        resumed: whether the state comes from a checkpoint.
-        reported: monitored names whose absence from the logs has been reported.
-        stopped: the reason why a callback has stopped the training; None if none has.
-    """
+    """One call of ``fit``, and callbacks' ``run``; after epochs it writes checkpoints to the directory of ``outputs``."""
 
     def __init__(self, model: Session, plan: Plan, observer: Observer, outputs: Outputs) -> None:
         self.model, self.optimizer_state, self.observer, self.outputs = model, model.optimizer_state, observer, outputs
         self.objective, self.loader, self.validation = plan.objective, plan.loader, plan.validation
         self.total, self.directory, self.rate = plan.total, outputs.directory, self.optimizer_state.rate
-        self.stopped: str | None = None
+        self.stopped: str | None = None  # the reason why a callback has stopped the training
         self.running, self.tables = RunningMetrics(model), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
-        self.history: dict[str, list[float]] = {}
-        self._history_text = HistoryText()
+        self.history, self._history_text = dict[str, list[float]](), HistoryText()
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running, plan.validation)
         self._auto: AutoWorkers | None = None
-        self.resumed = False
-        self.reported: Collection[str] = ()
-        self.last_checkpoint: tuple[int, int] | None = None
+        self.resumed = False  # whether the state comes from a checkpoint
+        self.reported: Collection[str] = ()  # monitored names whose absence from the logs has been reported
+        self.last_checkpoint: tuple[int, int] | None = None  # its epoch and step
         self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
-
-    # For callbacks.
 
     @property
     def graph(self) -> Graph:
-        """The operator graph of the model."""
         return self.model.graph
 
     def batch_logs(self) -> dict[str, float]:
-        """Return the losses and metrics of the epoch so far."""
         return self.running.logs()
 
     def stop(self, reason: str) -> None:
-        """Stop the training after the current step."""
         self.stopped = reason
 
     def weights(self) -> dict[str, Array]:
-        """Return copies of all weights by name."""
         return self.model.weights
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Write some or all weights."""
         self.model.set_weights(weights)
 
     def save(self, path: Path, weights_only: bool) -> None:
-        """Write the weights to a file, or the model to a folder."""
         if weights_only or path.suffix == ".safetensors":
-            write_weights(self.model, path, self._belongs["network"], SAVED)
+            run_directory.write_weights(self.model, path, self._belongs["network"], SAVED)
         else:
-            save_model(self.model, path, SAVED)
+            run_directory.save_model(self.model, path, SAVED)
 
     def say(self, text: str) -> None:
-        """Show a message to the user."""
         self.observer.say(text)
 
     def event(self, text: str) -> None:
-        """Show, with the epoch that is about to end, what has happened in it."""
         self.observer.event(text)
-
-    # The run.
 
     def check_outputs(self) -> None:
         """Raise GS105 (SpecError) if a callback may not write to one of its outputs, unless the training has ended."""
-        if self.epoch < self.total and self.stopped is None:
-            for state in self.states:
-                state.check_outputs()
+        for state in [] if self.finished else self.states:
+            state.check_outputs()
 
     def run(self) -> None:
         """Train until ``total`` epochs are done, a callback stops the training, or Ctrl-C is pressed.
 
-        In ``graphspec train``, SIGTERM and SIGUSR1 do what Ctrl-C does.
-
-        Raises:
-            RunError: GS601 if a head's loss is not finite; that step does not change the weights. GS604 if a worker died.
-            KeyboardInterrupt: after Ctrl-C; if there is a directory, the checkpoint of the last step has been written. Its
-                argument is the signal's number.
+        In ``graphspec train``, SIGTERM and SIGUSR1 do what Ctrl-C does. Raises RunError: GS601 if a head's loss is not
+        finite; that step does not change the weights. GS604 if a worker died. KeyboardInterrupt: after Ctrl-C; if there
+        is a directory, the checkpoint of the last step has been written. Its argument is the signal's number.
         """
         with self.model.access.writing("steps"):
             self._run()
@@ -165,10 +121,10 @@ class Trainer:
         self.observer.begin(self.total, self.epoch, self.loader.batches)
         try:
             with settings(), interruptible() as interrupt:
-                if self.epoch < self.total and self.stopped is None:
+                if not self.finished:
                     self._choose_workers()
                     self.timer.begin(self.epoch, self.batch)
-                while self.epoch < self.total and self.stopped is None:
+                while not self.finished:
                     self._epoch(interrupt)
                     if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
                         if self.directory is not None:
@@ -198,15 +154,14 @@ class Trainer:
         if self._auto is None or self.finished:
             return
         seconds = self.timer.times.epochs[-1].steps or 0.0
-        size = self._auto.revise(range(self.epoch, self.total), seconds / self.loader.batches)
-        if size is not None:
+        if (size := self._auto.revise(range(self.epoch, self.total), seconds / self.loader.batches)) is not None:
             self.say(f"{count(size, 'process', 'processes')} from epoch {self.epoch + 1} on: steps are faster so")
             self._record_workers(size)
 
     def _record_workers(self, size: int) -> None:
         self.model.workers = size
         if self.directory is not None:
-            record_workers(self.model, self.directory)
+            run_directory.record_workers(self.model, self.directory)
 
     def _epoch(self, interrupt: Interrupt) -> None:
         self.loader.start(self.epoch)
@@ -232,8 +187,8 @@ class Trainer:
             logs |= validation.logs("val_")
             self.tables = validation.tables()
         epoch, rate = self.epoch, self.rate.value  # callbacks may change the rate of the next epoch
-        self.epoch, self.batch = epoch + 1, 0
-        self.model.epochs_done = self.epoch
+        self.epoch = self.model.epochs_done = epoch + 1
+        self.batch = 0
         self.running.reset()
         for state in self.states:
             state.on_epoch_end(epoch, logs)
@@ -241,8 +196,7 @@ class Trainer:
             self.history.setdefault(key, []).append(value)
         self.timer.ended(rate, self.model.workers)
         self.observer.epoch(epoch, logs)
-        if self.directory is not None:
-            self.checkpoint()
+        self.checkpoint()
         self._revise_workers()  # after the checkpoint: a run that is resumed from it uses the recorded number, too
 
     def _validate(self, rows: Dataset, interrupt: Interrupt) -> RunningMetrics:
@@ -271,7 +225,6 @@ class Trainer:
         interrupt.stop()
 
     def step(self) -> None:
-        """Run one step: gradient, update, metrics, callbacks."""
         rows, program = self.steps.compute(self.epoch, self.batch)
         loss = float(program.fetches[TOTAL])
         if not math.isfinite(loss):
@@ -301,8 +254,6 @@ class Trainer:
         if self.stopped is None:
             raise RunError(Code.NOT_FINITE, text, hint)
 
-    # Checkpoints.
-
     def checkpoint(self) -> None:
         """Write a checkpoint between two steps, if there is a directory."""
         if self.directory is None:
@@ -314,8 +265,8 @@ class Trainer:
         checkpoint = Checkpoint(arrays, self._state(), self._belongs, self.model.adapted)
         save_checkpoint(self.directory, checkpoint, self._history_text)
         self.last_checkpoint = (self.epoch, self.batch)
-        write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
-        write_history(self.directory, self._history_text)
+        run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+        run_directory.write_history(self.directory, self._history_text)
         if self.batch or self.timer.due:
             self.timer.write(self.directory)
 
@@ -333,29 +284,26 @@ class Trainer:
 
     @cached_property
     def _belongs(self) -> dict[str, str]:
-        return belongs(self.model.document(), self.model.adapted)
+        return run_directory.belongs(self.model.document(), self.model.adapted)
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Restore the state of a checkpoint; the run then ends with the same bits as an uninterrupted one.
+        """Restore a checkpoint; the run then ends with the same bits as an uninterrupted one.
 
-        Raises:
-            UsageError: the checkpoint belongs to a saved model.
-            RunError: GS603, the checkpoint does not match this run.
+        Raises UsageError: the checkpoint belongs to a saved model. RunError: GS603, it does not match this run.
         """
         saved, arrays = checkpoint.progress(), checkpoint.arrays
         if saved.totals is None or saved.history is None or saved.callbacks is None:
             text = f"{checkpoint.path} belongs to a saved model, not to a run: there is no training to resume"
             raise UsageError(f"{text}; load the model in Python with `graphspec.load`, or train in another folder")
         if saved.swapped:
-            check_averages(self.model, checkpoint.path)
+            run_directory.check_averages(self.model, checkpoint.path)
         try:
             self._check_progress(saved, saved.totals, saved.history)
             self.running.load(saved.totals)
             load_callbacks(self.states, saved.callbacks, arrays, self.model.graph.params)
-        except ValidationError as error:
-            raise damaged(checkpoint.path, explain(error)) from None
         except ValueError as error:
-            raise damaged(checkpoint.path, str(error)) from None
+            why = explain(error) if isinstance(error, ValidationError) else str(error)
+            raise damaged(checkpoint.path, why) from None
         self.optimizer_state.load(arrays)
         self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
         self.optimizer_state.clock.step = saved.step
@@ -371,13 +319,12 @@ class Trainer:
         assert self.directory is not None
         self._history_text.update(self.history)
         write_state(self.directory, self._state(), self._history_text)
-        write_history(self.directory, self._history_text)
+        run_directory.write_history(self.directory, self._history_text)
         if not self.finished:  # the weights of a finished run are about to be written
-            write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
+            run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
 
     @property
     def finished(self) -> bool:
-        """Whether there are no epochs left, or a callback has stopped the training."""
         return self.stopped is not None or self.epoch >= self.total
 
     def _check_progress(self, saved: Progress, running: Sums, history: Mapping[str, Sequence[float]]) -> None:
@@ -391,8 +338,7 @@ class Trainer:
             raise ValueError(f"totals of {running.rows} rows do not match step {saved.batch}")
         keys = list(self.running.logs())
         expected = {*keys, *(key for state in self.states for key in state.adds)}
-        if self.validation is not None:
-            expected |= {f"val_{key}" for key in keys}
+        expected |= {f"val_{key}" for key in keys} if self.validation is not None else set()
         if history.keys() != (expected if saved.epoch else set()):
             raise ValueError("its history has other losses or metrics than this run")
         if any(len(values) != saved.epoch for values in history.values()):
@@ -410,11 +356,7 @@ class _Given(Config):
 
 
 def given_callbacks(value: Any) -> list[Callback]:
-    """Return the callbacks of ``fit(callbacks=value)``: each may be an object, a name, or a mapping with ``type``.
-
-    Raises:
-        UsageError: one of them is something else, or has wrong arguments.
-    """
+    """Return ``fit``'s callbacks: objects, names, or mappings with ``type``. UsageError: another value, or arguments."""
     if isinstance(value, str | Mapping | Callback):
         value = [value]
     if not isinstance(value, list | tuple):
@@ -428,15 +370,12 @@ def _callback(item: Any) -> Callback:
     if isinstance(item, type) and issubclass(item, Callback):
         raise UsageError(f"`callbacks` contains the class {item.__name__}; create the object: `{item.__name__}()`")
     if not isinstance(item, str | Mapping):
-        what = f"`callbacks` contains {_described(item)}, which is no callback"
+        fix, name = f"write {_EXAMPLE}", type(item).__name__
         if "keras" in type(item).__module__:
-            name = type(item).__name__
-            fix = f"use `graphspec.callbacks.{name}`" if CALLBACKS.get(name) else f"write {_EXAMPLE}"
+            fix = f"use `graphspec.callbacks.{name}`" if CALLBACKS.get(name) else fix
         elif callable(item):
             fix = "derive a class from `graphspec.callbacks.Callback` for code of your own (docs/python.md)"
-        else:
-            fix = f"write {_EXAMPLE}"
-        raise UsageError(f"{what}; {fix}")
+        raise UsageError(f"`callbacks` contains {_described(item)}, which is no callback; {fix}")
     problems = Problems()
     tree = tree_from_dict({"callbacks": [item]}, problems)
     found = None if problems.found else validate(_Given, tree, "`fit`", problems)
@@ -465,7 +404,6 @@ def refuse_misspelt_monitors(callbacks: Sequence[Callback], keys: Sequence[str])
 
 
 def _described(value: Any) -> str:
-    """Return what ``value`` is, in words."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if callable(value) and hasattr(value, "__name__"):

@@ -67,7 +67,7 @@ def python(folder: Path, script: str, **variables: str) -> list[str]:
 def facts(spec: Any) -> dict[str, str | None]:
     """What a process states that trains a spec on blobs."""
     trainer = watched(spec, Recorder(), 1)
-    return dict(program(trainer.steps.common, trainer.model.spec.training.optimizer))
+    return dict(program(trainer.steps.common))
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 from commands import graphspec, project
 
 from graphspec.data.batches import BatchLoader
-from graphspec.engine.parallel.leader import Leader
+from graphspec.engine.parallel.processes import Leader
 from graphspec.engine.training import choose_workers, trainer
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL")]
@@ -81,7 +81,7 @@ def patch_to_kill(patch: pytest.MonkeyPatch, moment: str, left: int, worker: int
 
 RANK_0 = """
 import os, sys
-from graphspec.engine.parallel.leader import Leader
+from graphspec.engine.parallel.processes import Leader
 from graphspec.engine.training import choose_workers
 choose_workers.usable_cores = lambda: 2
 left, real = int(sys.argv.pop(1)), Leader.launch_step

@@ -44,7 +44,7 @@ def each_its_own(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             self._order = self._order[: len(range(rank, len(self._claims), size))]
             begun.append(len(self._order))
 
-    monkeypatch.setattr("graphspec.engine.parallel.leader.Batches", Fair)
+    monkeypatch.setattr("graphspec.engine.parallel.processes.Batches", Fair)
     return begun
 
 

@@ -33,7 +33,7 @@ def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
         "cli",
         "data.check",
         "data.files",
-        "engine.parallel.leader",
+        "engine.parallel.processes",
         "engine.training.trainer",
         "engine.runtime.session",
     )

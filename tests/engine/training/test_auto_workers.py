@@ -170,7 +170,8 @@ def test_a_worker_that_dies_in_a_trial_ends_the_run(monkeypatch: pytest.MonkeyPa
     dead = list[Any]()
 
     def timed_until_one_dies(self: Any, side: Any, other: Any, epoch: int) -> list[float]:
-        leader = side._steps["leader"] or other._steps["leader"]
+        leaders = [value for each in (side, other) for _, name, value in each._values if name == "leader"]
+        leader = next(value for value in leaders if value is not None)
         dead[:] = leader.processes.started
         dead[0].kill()
         dead[0].wait()

@@ -10,7 +10,7 @@ import shop
 from commands import SPEC, project
 
 import graphspec as gs
-from graphspec.engine.training.held_out import calibration_rows, held_out_rows
+from graphspec.engine.training.prepare import calibration_rows, held_out_rows
 
 
 def test_test_rows_then_validation_rows(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ import pytest
 from resuming import assert_same_weights
 from watching import Recorder, watched
 
-from graphspec.engine.parallel.launch import STOPS
+from graphspec.engine.parallel.launch import STOPS, Interrupt, handled, interruptible, raised
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-from graphspec.engine.training.interrupt import Interrupt, handled, interruptible, raised
 from specs import blobs, dense_spec
 
 POSIX = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX")
