@@ -17,7 +17,7 @@ from graphspec.engine.compiler.lower import locate_key
 from graphspec.engine.compiler.lowered import visible
 from graphspec.engine.runtime.bind import Binder
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Type, Value
-from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, info
+from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, element_type, info, tensor_of
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
@@ -28,6 +28,7 @@ from graphspec.language.declarations import LABEL
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
+    from graphspec.data.source import DataSignature
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Node
@@ -46,24 +47,20 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
     found = []
     if nbytes > Budget.WEIGHTS:
         text = f"the weights need {nbytes / 2**30:.1f} GiB, an ONNX file has at most 2 GiB"
-        file = spec.tree.mark.file
-        found.append(
-            Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=file, path="layers", hint="make the network smaller")
-        )
+        found.append(_at(spec, "", text, "make the network smaller"))
     written = run_passes(graph, FOR_OPSET, Target(opset=opset))
-    known = constant_values(written)
-    missing = [
-        n
-        for n in written.nodes
-        if n.outputs[0].name not in known
-        and not OPS[n.op].merged
-        and (is_newer(n, opset) or (OPS[n.op].domain == CONTRIB and not contrib))
-    ]
-    seen = {(n.owner, n.op): n for n in missing}
-    found += [_unavailable(spec, n, opset) for n in seen.values()]
+    constant = constant_values(written)
+    missing: dict[tuple[str, str], Node] = {}
     for node in written.nodes:
-        if OPS[node.op].merged and (problem := _not_merged(node.attrs["part"], opset, contrib)) is not None:
-            found.append(_at(spec, node.owner, f"'{visible(node.owner)}' {problem.message}", problem.hint or ""))
+        op = OPS[node.op]
+        if op.merged:
+            if (problem := _not_merged(node.attrs["part"], opset, contrib)) is not None:
+                found.append(_at(spec, node.owner, f"'{visible(node.owner)}' {problem.message}", problem.hint or ""))
+            continue
+        available = not is_newer(node, opset) and (contrib or op.domain != CONTRIB)
+        if not available and node.outputs[0].name not in constant:
+            missing[node.owner, node.op] = node
+    found += [_unavailable(spec, n, opset) for n in missing.values()]
     return sorted(found, key=Diagnostic.sort_key)
 
 
@@ -111,13 +108,9 @@ def _at(spec: Spec, owner: str, text: str, hint: str) -> Diagnostic:
 _HALF = 0.5
 
 
-def _has_one_unit(shape: Sequence[int | str]) -> bool:
-    return shape[-1] == 1
-
-
 def predicted_classes(values: Array) -> Array:
     """Return the predicted class ids, ``(N, …, units)`` → ``(N, …)``."""
-    if _has_one_unit(values.shape):
+    if values.shape[-1] == 1:
         return (values[..., 0] > _HALF).astype(np.int64)
     return np.asarray(values.argmax(-1))
 
@@ -151,12 +144,12 @@ def with_labels(
     Args:
         sequences: CTC heads, each with its mask.
     """
-    found = dict(heads)
+    outputs = dict(heads)
     for head, classes in labels.items():
         letters = head in sequences
         ids = predicted_letters(heads[head], sequences[head]) if letters else predicted_classes(heads[head])
-        found[head + LABEL] = np.array(label_texts(classes, letters=letters))[ids]
-    return found
+        outputs[head + LABEL] = np.array(label_texts(classes, letters=letters))[ids]
+    return outputs
 
 
 def joined(labels: Array, steps: Array | None = None) -> Array:
@@ -169,28 +162,46 @@ def joined(labels: Array, steps: Array | None = None) -> Array:
     return np.array(["".join(row[:count]) for row, count in zip(labels.tolist(), counts, strict=True)], np.str_)
 
 
+class _LabelNodes:
+    """The nodes that compute the labels of a head, and their constants. The class ids are ``<head>/index``."""
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, values: Any, dtype: Any = np.int64) -> str:
+        self.constants.append(tensor_of(f"{self.head}/{name}", np.array(values, dtype)))
+        return f"{self.head}/{name}"
+
+    def emit(self, kind: str, inputs: list[str], output: str, *, own_name: str = "", **attributes: Any) -> str:
+        """Append a node, by default with the name of its output in front."""
+        from onnx import helper
+
+        result = f"{self.head}/{output}"
+        name = own_name or f"{result}/{kind}"
+        self.nodes.append(helper.make_node(kind, inputs, [result], name=name, **attributes))
+        return result
+
+    def of(self, texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        """Return the nodes with the one that looks up ``<head>_label``, and the constants, its texts first."""
+        from onnx import helper
+
+        head, strings = self.head, tensor_of(f"{self.head}/labels", np.array(texts, object))
+        gather = helper.make_node("Gather", [strings.name, f"{head}/index"], [head + LABEL], name=f"{head}/Gather")
+        return [*self.nodes, gather], [strings, *self.constants]
+
+
 def label_nodes(head: str, value: Value, classes: Sequence[str]) -> tuple[list[Any], list[Any]]:
     """Return the nodes that compute ``<head>_label``, and their constants."""
-    import onnx
-    from onnx import helper, numpy_helper
-
-    index = f"{head}/index"
-    constants = []
-    if _has_one_unit(value.shape):
-        half = numpy_helper.from_array(np.float32(_HALF), f"{head}/half")
-        last = numpy_helper.from_array(np.array([-1], np.int64), f"{head}/last")
-        constants = [half, last]
-        nodes = [
-            helper.make_node("Greater", [head, half.name], [f"{head}/positive"], name=f"{head}/Greater"),
-            helper.make_node(
-                "Cast", [f"{head}/positive"], [f"{head}/id"], name=f"{head}/Cast", to=onnx.TensorProto.INT64
-            ),
-            helper.make_node("Squeeze", [f"{head}/id", last.name], [index], name=f"{head}/Squeeze"),
-        ]
+    g = _LabelNodes(head)
+    if value.shape[-1] == 1:
+        above = g.emit("Greater", [head, g.constant("half", _HALF, np.float32)], "positive", own_name=f"{head}/Greater")
+        ids = g.emit("Cast", [above], "id", own_name=f"{head}/Cast", to=element_type("int64"))
+        g.emit("Squeeze", [ids, g.constant("last", [-1])], "index", own_name=f"{head}/Squeeze")
     else:
-        nodes = [helper.make_node("ArgMax", [head], [index], name=f"{head}/ArgMax", axis=-1, keepdims=0)]
-    gather, strings = _texts_of(head, classes, index)
-    return [*nodes, gather], [strings, *constants]
+        g.emit("ArgMax", [head], "index", own_name=f"{head}/ArgMax", axis=-1, keepdims=0)
+    return g.of(classes)
 
 
 def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> tuple[list[Any], list[Any]]:
@@ -199,43 +210,22 @@ def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> 
     Args:
         mask: the name of the head's mask.
     """
-    import onnx
-    from onnx import helper, numpy_helper
-
-    constants: list[Any] = []
-    nodes: list[Any] = []
-
-    def constant(name: str, values: Any) -> str:
-        constants.append(numpy_helper.from_array(np.array(values, np.int64), f"{head}/{name}"))
-        return str(constants[-1].name)
-
-    def emit(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        name = f"{head}/{output}"
-        nodes.append(helper.make_node(kind, inputs, [name], name=f"{name}/{kind}", **attributes))
-        return name
-
-    best = emit("ArgMax", [head], "best", axis=-1, keepdims=0)
+    g = _LabelNodes(head)
+    best = g.emit("ArgMax", [head], "best", axis=-1, keepdims=0)
     # All steps but the last one move one step on, behind a class that does not exist.
-    before = emit("Pad", [best, constant("shift", [0, 1, 0, -1]), constant("no_class", -1)], "before")
-    begins = emit("Not", [emit("Equal", [best, before], "repeated")], "begins")
+    before = g.emit("Pad", [best, g.constant("shift", [0, 1, 0, -1]), g.constant("no_class", -1)], "before")
+    begins = g.emit("Not", [g.emit("Equal", [best, before], "repeated")], "begins")
     if mask is not None:
-        kept = emit("Cast", [mask], "kept", to=onnx.TensorProto.INT64)
-        left = emit("CumSum", [kept, constant("time_axis", 1)], "left", reverse=1)
-        inside = emit("Greater", [left, constant("zero", 0)], "inside")
-        begins = emit("And", [begins, inside], "begins_inside")
-    index = emit("Mul", [best, emit("Cast", [begins], "factor", to=onnx.TensorProto.INT64)], "index")
-    gather, strings = _texts_of(head, label_texts(classes, letters=True), index)
-    return [*nodes, gather], [strings, *constants]
-
-
-def _texts_of(head: str, texts: Sequence[str], index: str) -> tuple[Any, Any]:
-    """Return the node that looks up ``<head>_label``, and its constant."""
-    import onnx
-    from onnx import helper
-
-    encoded = [text.encode() for text in texts]
-    strings = helper.make_tensor(f"{head}/labels", onnx.TensorProto.STRING, [len(encoded)], encoded)
-    return helper.make_node("Gather", [strings.name, index], [head + LABEL], name=f"{head}/Gather"), strings
+        left = g.emit(
+            "CumSum",
+            [g.emit("Cast", [mask], "kept", to=element_type("int64")), g.constant("time_axis", 1)],
+            "left",
+            reverse=1,
+        )
+        inside = g.emit("Greater", [left, g.constant("zero", 0)], "inside")
+        begins = g.emit("And", [begins, inside], "begins_inside")
+    g.emit("Mul", [best, g.emit("Cast", [begins], "factor", to=element_type("int64"))], "index")
+    return g.of(label_texts(classes, letters=True))
 
 
 def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
@@ -274,25 +264,21 @@ def to_model(
     content = content_of(graph, {name: parameters.view(name) for name in used}, opset)
     content.outputs = [output for output in content.outputs if output.name not in masks]
     for head, classes in labels.items():
-        kept = f"{head}/mask"
-        nodes, constants = (
-            letter_nodes(head, classes, kept if kept in masks else None)
-            if head in sequences
-            else label_nodes(head, graph.outputs[head], classes)
-        )
+        if head in sequences:
+            masked = f"{head}/mask" in masks
+            nodes, constants = letter_nodes(head, classes, f"{head}/mask" if masked else None)
+        else:
+            nodes, constants = label_nodes(head, graph.outputs[head], classes)
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))
-    return assemble(graph.name, content, opset, {**metadata, **_of_merged(graph)})
-
-
-def _of_merged(graph: Graph) -> dict[str, str]:
-    """Return what merged files say of themselves, such as a licence: ``<node>/<key>``."""
-    found: dict[str, str] = {}
-    for node in graph.nodes:
-        if OPS[node.op].merged:
-            found |= {f"{node.owner}/{key}": text for key, text in node.attrs["part"].metadata().items()}
-    return found
+    of_merged = {  # what merged files say of themselves, such as a licence
+        f"{node.owner}/{key}": text
+        for node in graph.nodes
+        if OPS[node.op].merged
+        for key, text in node.attrs["part"].metadata().items()
+    }
+    return assemble(graph.name, content, opset, {**metadata, **of_merged})
 
 
 # What an app needs to know of a file: its inputs, what stands for a missing value, its outputs, and an example.
@@ -339,34 +325,38 @@ def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
     train = model.spec.data.get("train")
     mapped = {} if train is None or train.inputs is None else train.inputs
     column = mapped.get(name, model.needed_inputs.columns.get(name, name))
-    missing: Any = None
+    own = {"column": column, "missing": missing_mark(name, value, model.needed_inputs)}
+    return _record(name, value, model.spec.inputs[name].description, own)
+
+
+def missing_mark(name: str, value: Value, needed: DataSignature) -> str | int | None:
+    """Return what stands for a missing value of an input, None if there must be none."""
     if value.type.is_string:
-        missing = ""
-    elif name in model.needed_inputs.gaps:
-        missing = "NaN" if value.type.is_float else MISSING_INTEGER
-    record = {"name": name, "dtype": value.dtype, "shape": list(value.shape), "column": column, "missing": missing}
-    return record | _described(model.spec.inputs[name].description)
-
-
-def _described(description: str) -> dict[str, str]:
-    return {"description": description} if description else {}
+        return ""
+    if name not in needed.gaps:
+        return None
+    return "NaN" if value.type.is_float else MISSING_INTEGER
 
 
 def _output(name: str, value: Value, head: HeadDecl) -> dict[str, Any]:
-    record: dict[str, Any] = {"name": name, "dtype": value.dtype, "shape": list(value.shape)}
-    if head.statistics is not None:  # its values are in the target's own unit
-        record["target"] = dict(zip(("mean", "deviation"), head.statistics, strict=True))
-    return record | _described(head.description)
+    return _record(name, value, head.description, {} if (own := target_unit(head)) is None else {"target": own})
+
+
+def target_unit(head: HeadDecl) -> dict[str, float] | None:
+    """Return mean and deviation of the target, if the values of the head are in the target's own unit."""
+    return None if head.statistics is None else dict(zip(("mean", "deviation"), head.statistics, strict=True))
+
+
+def _record(name: str, value: Value, description: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    described = {"description": description} if description else {}
+    return {"name": name, "dtype": value.dtype, "shape": list(value.shape), **own, **described}
 
 
 def _example(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Any] | None:
     """Return the arrays as nested lists, with null for a missing value; None for a row that is too large to be stored."""
     if not inputs or sum(a.size for a in [*inputs.values(), *outputs.values()]) > _MAX_NUMBERS:
         return None
-    return {
-        "inputs": {name: _plain(array) for name, array in inputs.items()},
-        "outputs": {name: _plain(array) for name, array in outputs.items()},
-    }
+    return {kind: {n: _plain(a) for n, a in row.items()} for kind, row in (("inputs", inputs), ("outputs", outputs))}
 
 
 def _plain(array: Array) -> Any:
@@ -404,31 +394,21 @@ def describe(proto: Any, model: Session, described: Mapping[str, Any]) -> None:
 
 def input_text(model: Session, record: Mapping[str, Any]) -> str:
     """Return what an app must know of an input: meaning, column, ids, and what stands for a missing value."""
-    name, declared = record["name"], model.spec.inputs[record["name"]]
-    parts = [declared.description.rstrip(". ")]
-    columns = record["column"]
-    if isinstance(columns, str) and columns != name:
-        parts.append(f"column {_quoted(columns)}")
-    elif not isinstance(columns, str):
+    name, columns, missing = record["name"], record["column"], record["missing"]
+    parts = [model.spec.inputs[name].description.rstrip(". ")]
+    if not isinstance(columns, str):
         parts.append(f"columns {_list(list(map(_quoted, columns)))}")
-    limits = model.needed_inputs.limits.get(name)
-    if limits is not None:
+    elif columns != name:
+        parts.append(f"column {_quoted(columns)}")
+    if (limits := model.needed_inputs.limits.get(name)) is not None:
         parts.append(f"ids from {limits.low:.0f} to {limits.high:.0f}")
-    if _is_padded(model, name):
+    masking = [node for node in model.spec.nodes if getattr(node.layer, "mask_zero", False)]
+    if any(ref is not None and ref.name == name for node in masking for ref in node.inputs):
         parts.append("id 0 is padding")
-    if record["missing"] is not None:
-        missing = record["missing"]
-        shown = '"" (an empty text)' if missing == "" else missing
-        parts.append(f"{shown} stands for a missing value")
-    return "; ".join(part for part in parts if part)
-
-
-def _is_padded(model: Session, name: str) -> bool:
-    """Return whether a layer that reads the input takes id 0 for padding."""
-    return any(
-        getattr(node.layer, "mask_zero", False) and any(ref is not None and ref.name == name for ref in node.inputs)
-        for node in model.spec.nodes
-    )
+    if missing is not None:
+        mark = missing or '"" (an empty text)'
+        parts.append(f"{mark} stands for a missing value")
+    return "; ".join(filter(None, parts))
 
 
 def output_text(model: Session, head: HeadDecl) -> str:
@@ -449,7 +429,7 @@ def output_text(model: Session, head: HeadDecl) -> str:
     if head.statistics is not None:
         mean, deviation = head.statistics
         parts.append(f"in the unit of the target, whose mean was {mean:.6g} and whose deviation was {deviation:.6g}")
-    return "; ".join(part for part in parts if part)
+    return "; ".join(filter(None, parts))
 
 
 def label_text(model: Session, head: HeadDecl) -> str:

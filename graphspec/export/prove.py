@@ -69,7 +69,7 @@ def keys_of(graph: Graph, name: str) -> Keys | None:
     """Return what the lookups that read the input ``name`` know, None if there are none."""
     reached, words, elements = {name}, False, dict[Any, None]()
     for node in graph.nodes:
-        if not any(v is not None and v.name in reached for v in node.inputs):
+        if not any(v.name in reached for v in node.sources):
             continue
         keys = node.attrs.get("keys_strings") or node.attrs.get("keys_int64s") or ()
         if node.op == "LabelEncoder":  # what it returns are ids, not elements of the input

@@ -34,7 +34,7 @@ def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[
                 needed.add(v.name)
         if OPS[node.op].stops_gradient:
             continue
-        if node.name in on_path and any(v is not None and v.name in needed for v in node.inputs):
+        if node.name in on_path and any(v.name in needed for v in node.sources):
             needed.update(v.name for v in node.outputs if v.type.is_float)
     return needed
 
@@ -43,7 +43,7 @@ def lookups(nodes: Sequence[Node], names: Iterable[str]) -> dict[str, list[Node]
     """Return the nodes that read each of these weights, for the weights of which nodes only read the rows of some ids."""
     readers: dict[str, list[Node]] = {name: [] for name in names}
     for node in nodes:
-        for name in {v.name for v in node.inputs if v is not None}.intersection(readers):
+        for name in {v.name for v in node.sources}.intersection(readers):
             readers[name].append(node)
     return {name: found for name, found in readers.items() if all(_looks_up(node, name) for node in found)}
 
@@ -124,7 +124,7 @@ class Ranges:
         """Return the inputs of a node whose ranges must be computed before."""
         if node is None or not bounded(OPS[node.op]):
             return []
-        return [v for v in node.inputs if v is not None and v.name not in self._known]
+        return [v for v in node.sources if v.name not in self._known]
 
     def _compute(self, value: Value) -> None:
         node = value.node

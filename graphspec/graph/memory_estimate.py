@@ -50,7 +50,7 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
         op = operator(node)
         if needs_memory(op):
             total += sum(Type(v.dtype, sizes[v.name]).nbytes for v in node.outputs)
-        inputs = [v.shape if v.data is not None else sizes.get(v.name, v.shape) for v in node.inputs if v is not None]
+        inputs = [v.shape if v.data is not None else sizes.get(v.name, v.shape) for v in node.sources]
         if (hidden := op.hidden_shape(inputs)) is not None:
             total += Type("float32", hidden).nbytes
     return total

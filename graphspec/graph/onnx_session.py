@@ -17,9 +17,8 @@ def runtime() -> Any:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(
-        _FATAL
-    )  # errors raise exceptions; log lines would quote untrusted files unescaped
+    # Errors raise exceptions; log lines would quote untrusted files unescaped.
+    onnxruntime.set_default_logger_severity(_FATAL)
     return onnxruntime
 
 

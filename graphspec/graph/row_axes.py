@@ -42,64 +42,56 @@ def rule(function: Function) -> Function:
     return function
 
 
+T = TypeVar("T")
+
+
+def _sure(value: T | None, *, apart: bool = True) -> T:
+    """Return a value; raise MixedError if there is none, or if rows are not known to be ``apart``."""
+    if value is None or not apart:
+        raise MixedError
+    return value
+
+
 def where_rows(value: Value) -> int:
     """Return the first axis whose size has the number of rows in it."""
-    for k, d in enumerate(value.shape):
-        if has_rows((d,)):
-            return k
-    raise MixedError
+    return _sure(next((k for k, d in enumerate(value.shape) if has_rows((d,))), None))
 
 
 def _only(given: Sequence[Axis]) -> int:
     """Return the axis of the first input, the only one with rows."""
     first, *others = given
-    if first is None or any(a is not None and a != SIZES for a in others):
-        raise MixedError
-    return first
+    return _sure(first, apart=all(a is None or a == SIZES for a in others))
 
 
 def _shape(node: Node, k: int) -> tuple[Dim, ...]:
-    value = node.inputs[k]
-    if value is None:
-        raise MixedError
-    return value.shape
+    return _sure(node.inputs[k]).shape
 
 
 def _numbers(node: Node, k: int) -> list[Dim] | None:
     """Return the numbers of an input that is known; None if it is absent."""
     value = node.inputs[k] if k < len(node.inputs) else None
-    if value is None:
-        return None
-    if (found := value.known()) is None:
-        raise MixedError
-    return list(found)
+    return None if value is None else list(_sure(value.known()))
 
 
 def _axes(node: Node, k: int) -> list[int] | None:
     """Return the axes that an input lists; None if it is absent."""
-    found = _numbers(node, k)
-    return None if found is None else [int(n) for n in found]
+    numbers = _numbers(node, k)
+    return None if numbers is None else [int(n) for n in numbers]
 
 
 @rule
 def _broadcast(node: Node, given: Sequence[Axis]) -> int:
     """All rows are at the same distance from the end."""
     ends = {len(_shape(node, k)) - a for k, a in enumerate(given) if a is not None and a != SIZES}
-    if len(ends) != 1:
-        raise MixedError
-    return len(node.outputs[0].shape) - ends.pop()
+    return len(node.outputs[0].shape) - _sure(max(ends, default=None), apart=len(ends) == 1)
 
 
 def _same(given: Sequence[Axis]) -> int:
-    if len(set(given) - {SIZES}) != 1 or given[0] is None:
-        raise MixedError
-    return given[0]
+    return _sure(given[0], apart=len(set(given) - {SIZES}) == 1)
 
 
 def _apart(at: int, axes: Collection[int]) -> int:
-    if at in axes:
-        raise MixedError
-    return at
+    return _sure(at, apart=at not in axes)
 
 
 def _padded(node: Node) -> list[int]:
@@ -172,10 +164,8 @@ def reshaped_outer(node: Node, at: int, outer: Dim) -> Dim:
         outer: the elements of that axis in front of each batch.
     """
     shape, after = node.outputs[0].shape, where_rows(node.outputs[0])
-    found = quotient(mul(product(_shape(node, 0)[:at]), outer), product(shape[:after]))
-    if found is None or quotient(shape[after], mul(found, "N")) is None:
-        raise MixedError
-    return found
+    count = quotient(mul(product(_shape(node, 0)[:at]), outer), product(shape[:after]))
+    return _sure(count, apart=count is not None and quotient(shape[after], mul(count, "N")) is not None)
 
 
 @rule
@@ -185,9 +175,7 @@ def _gathered(node: Node, given: Sequence[Axis]) -> int:
     axis = normalize_axis(node.attrs["axis"], rank)
     if data is not None and indices is None:
         return data if _apart(data, [axis]) < axis else data + len(_shape(node, 1)) - 1
-    if indices is None or data is not None:
-        raise MixedError
-    return axis + indices
+    return axis + _sure(indices, apart=data is None)
 
 
 @rule
@@ -201,23 +189,19 @@ def _product_of_matrices(node: Node, given: Sequence[Axis]) -> int:
         return rank - 1
     if ends[1] == inf and left > 1 and ends[0] == 2:
         return rank - (2 if right > 1 else 1)
-    found = {int(end) for end in ends if end != inf}
-    if len(found) != 1 or min(found) < 3:
-        raise MixedError
-    return rank - min(found) + (right == 1 and a is not None) + (left == 1 and b is not None)
+    behind = {int(end) for end in ends if end != inf}
+    end = _sure(min(behind, default=None), apart=len(behind) == 1 and min(behind) >= 3)
+    return rank - end + (right == 1 and a is not None) + (left == 1 and b is not None)
 
 
 @rule
 def _gemm(node: Node, given: Sequence[Axis]) -> int:
     """Rows are the rows of the product, or its columns."""
     a, b, *c = given
-    if (a is None) == (b is None):
-        raise MixedError
     at = int(bool(node.attrs["transA"])) if b is None else 1 - int(bool(node.attrs["transB"]))
-    found = 0 if b is None else 1
-    if (a if b is None else b) != at or (c and c[0] is not None and 2 - len(_shape(node, 2)) + c[0] != found):
-        raise MixedError
-    return found
+    result = 0 if b is None else 1
+    fits = (a is None) != (b is None) and (a if b is None else b) == at
+    return _sure(result, apart=fits and (not c or c[0] is None or 2 - len(_shape(node, 2)) + c[0] == result))
 
 
 _ELLIPSIS = "αβγδεζηθικ"
@@ -235,11 +219,9 @@ def _einsum(node: Node, given: Sequence[Axis]) -> int:
     terms = [letters(term, len(_shape(node, k))) for k, term in enumerate(left.split(","))]
     rows = {term[a] for term, a in zip(terms, given, strict=True) if a is not None}
     right = letters(right, len(node.outputs[0].shape))
-    if not arrow or len(rows) != 1 or (row := rows.pop()) not in right:
-        raise MixedError
-    if any(row in term for term, a in zip(terms, given, strict=True) if a is None):
-        raise MixedError
-    return right.index(row)
+    row = _sure(max(rows, default=None), apart=bool(arrow) and len(rows) == 1)
+    alone = not any(row in term for term, a in zip(terms, given, strict=True) if a is None)
+    return _sure(right.find(row), apart=row in right and alone)
 
 
 @rule
@@ -266,9 +248,9 @@ def _recurrent(node: Node, given: Sequence[Axis]) -> int | tuple[int, ...]:
     at = 0 if node.attrs["layout"] else 1
     X, W, R, B, *others = (*given, None, None)[: max(len(given), 4)]
     allowed = {at, None} if OPS[node.op].exported else {0, at, None}
-    if at != X or (W, R, B) != (None,) * 3 or set(others[:1]) - {0, None} or set(others[1:]) - allowed:
-        raise MixedError
-    return tuple(2 * at if k == 0 else at for k in range(len(node.outputs)))
+    sequences = at == X and (W, R, B) == (None,) * 3
+    apart = sequences and set(others[:1]) <= {0, None} and set(others[1:]) <= allowed
+    return _sure(tuple(2 * at if k == 0 else at for k in range(len(node.outputs))), apart=apart)
 
 
 @rule
@@ -292,9 +274,7 @@ def _in_front(node: Node, given: Sequence[Axis]) -> int:
 @rule
 def _all_in_front(node: Node, given: Sequence[Axis]) -> int:
     """Rows are in front of the first input, and of each other one that has rows."""
-    if given[0] is None or set(given) - {0, None}:
-        raise MixedError
-    return 0
+    return _sure(given[0], apart=set(given) <= {0, None})
 
 
 @rule
@@ -306,10 +286,9 @@ def _ids(node: Node, given: Sequence[Axis]) -> int:
 @rule
 def _by_file(node: Node, given: Sequence[Axis]) -> tuple[int, ...]:
     """A part of an ONNX file keeps rows apart; this has been tried."""
-    for value, at in zip(node.inputs, given, strict=True):
-        if value is not None and at is not None and at != where_rows(value):
-            raise MixedError
-    return tuple(where_rows(v) for v in node.outputs)
+    with_rows = [(v, at) for v, at in zip(node.inputs, given, strict=True) if v is not None and at is not None]
+    apart = all(at == where_rows(value) for value, at in with_rows)
+    return _sure(tuple(where_rows(v) for v in node.outputs), apart=apart)
 
 
 class RowAxes:
@@ -332,16 +311,16 @@ class RowAxes:
         self.mixing: list[Node] = []
         for node in nodes:
             given = [self.axis(v) for v in node.inputs]
+            axes: list[Axis] = [_assumed(v) for v in node.outputs]
             outer: Dim = 1
             try:
-                if node.owner in trusted:
-                    found = self._trusted(node, trusted)
-                else:
-                    found, outer = _after(node, given), self._outer(node, given)
+                if node.owner not in trusted:
+                    axes, outer = _after(node, given), self._outer(node, given)
+                elif any(not _is_of(v, trusted) and not self.in_front(v) for v in node.sources):
+                    raise MixedError
             except MixedError:
                 self.mixing.append(node)
-                found = [_assumed(v) for v in node.outputs]
-            for value, axis in zip(node.outputs, found, strict=True):
+            for value, axis in zip(node.outputs, axes, strict=True):
                 self.axes[value.name] = axis
                 if outer != 1 and axis not in (None, SIZES):
                     self.outer[value.name] = outer
@@ -359,40 +338,32 @@ class RowAxes:
     def _outer(self, node: Node, given: Sequence[Axis]) -> Dim:
         """Return the elements in front of each batch in the axis of the outputs' rows: only a reshape changes them."""
         pairs = zip(node.inputs, given, strict=True)
-        found = {self.outer.get(v.name, 1) for v, axis in pairs if v is not None and axis not in (None, SIZES)}
-        outer = found.pop() if found else 1
-        if found or (outer != 1 and "seed" in node.attrs):  # random numbers are drawn by row, in the order of the rows
+        counts = {self.outer.get(v.name, 1) for v, axis in pairs if v is not None and axis not in (None, SIZES)}
+        outer = counts.pop() if counts else 1
+        if counts or (outer != 1 and "seed" in node.attrs):  # random numbers are drawn by row, in the order of the rows
             raise MixedError
         at = given[0] if given else None
-        reshaped = OPS[node.op].rows == "reshaped" and at is not None and at != SIZES
-        return reshaped_outer(node, at, outer) if reshaped and at is not None else outer
-
-    def _trusted(self, node: Node, trusted: Collection[str]) -> list[Axis]:
-        for value in node.inputs:
-            ours = value is not None and value.node is not None and value.node.owner not in trusted
-            if ours and not self.in_front(value):
-                raise MixedError
-        return [_assumed(v) for v in node.outputs]
+        if OPS[node.op].rows != "reshaped" or at is None or at == SIZES:
+            return outer
+        return reshaped_outer(node, at, outer)
 
 
 def mixing_node(graph: Graph, trusted: Collection[str] = ()) -> Node | None:
     """Return the first node that mixes rows of a batch, or that a head or a loss reads with rows in another axis than 0."""
     roots = graph.trained_roots()
     roots += [v.mask for v in roots if v.mask is not None]
-    found = RowAxes([*graph.needed(roots), *_penalized(graph, roots)], trusted)
-    if found.mixing:
-        return found.mixing[0]
-    for value in roots:
-        if not found.in_front(value) and value.node is not None and value.node.owner not in trusted:
-            return value.node
-    return None
+    nodes = graph.needed(roots)
+    # What only penalties read, without the nodes that compute the penalties, which sum over rows.
+    names, owners = {node.name for node in nodes}, {v.node.owner for v in graph.penalties if v.node is not None}
+    nodes += [n for n in graph.needed(graph.penalties) if n.name not in names and n.owner not in owners]
+    rows = RowAxes(nodes, trusted)
+    late = [v.node for v in roots if not rows.in_front(v) and not _is_of(v, trusted)]
+    return next(iter([*rows.mixing, *late]), None)
 
 
-def _penalized(graph: Graph, roots: Sequence[Value]) -> list[Node]:
-    """Return the nodes that only penalties read, without those that compute the penalties, which sum over rows."""
-    known = {node.name for node in graph.needed(roots)}
-    owners = {v.node.owner for v in graph.penalties if v.node is not None}
-    return [n for n in graph.needed(graph.penalties) if n.name not in known and n.owner not in owners]
+def _is_of(value: Value, owners: Collection[str]) -> bool:
+    """Return whether a value is computed by one of the owners of nodes, or not at all."""
+    return value.node is None or value.node.owner in owners
 
 
 def _assumed(value: Value) -> Axis:
@@ -411,17 +382,15 @@ def _after(node: Node, given: Sequence[Axis]) -> list[Axis]:
     if SIZES in given and given[0] == SIZES and _of_sizes(op, node):
         return [_sizes(v) for v in node.outputs]
     if given[0] is None and set(given) <= {None, SIZES}:  # the same for all rows, though perhaps once for each
-        found = [_assumed(v) for v in node.outputs]
+        result = [_assumed(v) for v in node.outputs]
     else:
-        name = op.rows or ("broadcast" if op.elementwise else None)
-        if name is None:
-            raise MixedError
+        name = _sure(op.rows or ("broadcast" if op.elementwise else None))
         axes = RULES[name](node, [None if a == SIZES else a for a in given])
-        found = list(axes) if isinstance(axes, tuple) else [axes] * len(node.outputs)
-    for value, at in zip(node.outputs, found, strict=True):
+        result = list(axes) if isinstance(axes, tuple) else [axes] * len(node.outputs)
+    for value, at in zip(node.outputs, result, strict=True):
         if any(has_rows((d,)) for k, d in enumerate(value.shape) if k != at):
             raise MixedError  # pairs of rows
-    return found
+    return result
 
 
 def _sizes(value: Value) -> Axis:

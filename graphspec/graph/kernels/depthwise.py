@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -97,8 +98,8 @@ def compiled_pays(X: Array) -> bool:
     return fits and use_fast_kernel(X.shape[1] >= _COMPILED_CHANNELS)
 
 
-class Depthwise:
-    """Correlation of X (N, C, …) with kernels (C, 1, 1, k…), with channels last in memory."""
+class ByTap:
+    """X (N, C, …) with channels last in memory, and its axes but the channels in memory order."""
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
         order = channel_order(X)
@@ -108,15 +109,24 @@ class Depthwise:
         self._X, self._copies = contiguous(ctx, X, order)
         every = {0: Axis(len(X), len(X), 1, 1, 1, 0), **{k + 2: a for k, a in enumerate(axes)}}
         self._axes = [every[k] for k in order[:-1]]
-        self._spatial = [k - 2 for k in order if k > 1]
-        """The spatial axes in memory order."""
+
+    def _taps(self, kernel: Array) -> Array:
+        """Return a view of kernels (1, C, k…) or (C, 1, k…) as (k…, C), with k… in memory order."""
+        return kernel.reshape(-1, *kernel.shape[2:], copy=False).transpose(*(k - 1 for k in self.order if k > 1), 0)
+
+
+class Depthwise(ByTap):
+    """Correlation of X (N, C, …) with kernels (C, 1, 1, k…)."""
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
+        super().__init__(ctx, X, axes)
         self._served = compiled_pays(X)
         self._steps = np.array([a.stride for a in self._axes], np.intc)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
         ordered, channels = Y.transpose(self.order), self._X.shape[-1]
         row = self._axes[-1]
-        weights = self._taps(kernel)
+        weights = self._taps(kernel[:, 0])
         count = weights.size // max(channels, 1)
         contiguous_channels = channels == 1 or ordered.strides[-1] == ordered.itemsize
         served = self._served and count <= _COMPILED_TAPS and contiguous_channels
@@ -134,34 +144,21 @@ class Depthwise:
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         ordered, calls = contiguous(self._ctx, dY, self.order)
         channels = self._X.shape[-1]
-        target = self._taps(dK)
+        target = self._taps(dK[:, 0])
         blocks = [(self._X, ordered[block], self._table(axes)) for block, axes in self._blocks()]
         count, rows, n_sums = target.size // max(channels, 1), self._largest_block(), max(len(blocks), 1)
         result = self._ctx.scratch((count, 1, channels))
         calls += self._copies
         bind = depthwise_gradient if self._served and count <= _COMPILED_TAPS else depthwise_gradient.numpy
-        calls += bind(
-            self._X,
-            result,
-            ordered,
-            self._steps,
-            self._table(self._axes, in_order=True),
-            blocks=blocks,
-            buffers=(
-                self._ctx.scratch((rows * channels,)),
-                self._ctx.constant(np.ones(max(rows, n_sums))),
-                self._ctx.scratch((n_sums, count * channels)),
-            ),
-        )
+        taps, product_buffer = self._table(self._axes, in_order=True), self._ctx.scratch((rows * channels,))
+        ones, parts = self._ctx.constant(np.ones(max(rows, n_sums))), self._ctx.scratch((n_sums, count * channels))
+        buffers = product_buffer, ones, parts
+        calls += bind(self._X, result, ordered, self._steps, taps, blocks=blocks, buffers=buffers)
         return [*calls, (np.copyto, target, result.reshape(target.shape))]
-
-    def _taps(self, kernel: Array) -> Array:
-        """Return a view of kernels (C, 1, 1, k…) as (k…, C), with k… in memory order."""
-        return kernel[:, 0, 0].transpose(*(k + 1 for k in self._spatial), 0)
 
     def _largest_block(self) -> int:
         """Return the number of rows (of C elements) of the largest block."""
-        return max((int(np.prod([a.out for a in axes], dtype=np.int64)) for _, axes in self._blocks()), default=0)
+        return max((prod(a.out for a in axes) for _, axes in self._blocks()), default=0)
 
     def _blocks(self) -> Iterator[tuple[Region, list[Axis]]]:
         """Yield the region of each block of the output, and its axes; the two slowest axes are split."""
@@ -170,7 +167,7 @@ class Depthwise:
             return
         steps = list(sizes)
         for k in (0, 1):
-            inner = int(np.prod(sizes[k + 1 :], dtype=np.int64)) * self._X.shape[-1]
+            inner = prod(sizes[k + 1 :]) * self._X.shape[-1]
             steps[k] = min(sizes[k], max(1, BLOCK_ELEMENTS // max(inner, 1)))
             if steps[k] > 1:
                 break
@@ -187,14 +184,14 @@ class Depthwise:
 
         Those that all outputs use come first, so that the sums begin with a product, unless they are asked for ``in_order``.
         """
-        found = []
+        everywhere, others = list[list[int]](), list[list[int]]()
         for number, taps in enumerate(product(*(range(a.kernel) for a in axes))):
             reads = [a.tap(k) for a, k in zip(axes, taps, strict=True)]
             if all(outs.stop > outs.start for outs, _ in reads):
                 whole = all(outs == slice(0, a.out) for a, (outs, _) in zip(axes, reads, strict=True))
                 tap = [n for outs, inputs in reads for n in (outs.start, outs.stop, inputs.start)]
-                found.append((not whole and not in_order, [number, *tap]))
-        rows = [row for _, row in sorted(found, key=lambda pair: pair[0])]
+                (everywhere if whole or in_order else others).append([number, *tap])
+        rows = everywhere + others
         return np.array(rows, np.intc).reshape(len(rows), 1 + 3 * len(axes))
 
 
@@ -245,20 +242,19 @@ class DepthwiseRows:
         if Y.size == 0:
             return []
         y = Y.transpose(_LOGICAL)
-        if y.strides[2:] != (
-            self._channels * y.itemsize,
-            y.itemsize,
-        ):  # its rows have gaps, as inputs of strided windows
+        if y.strides[2:] != (self._channels * y.itemsize, y.itemsize):  # its rows have gaps: inputs of strided windows
             return self._planes.forward(kernel, Y)
         weights = kernel[:, 0, 0].transpose(1, 2, 0)
         tiled = self._ctx.scratch((*weights.shape[:2], self._columns, self._channels))
         padded, calls = self._padded()
         calls.append((np.copyto, tiled, weights[:, :, None]))
         flat = tiled.reshape(*tiled.shape[:2], -1)
-        for chunk in self._chunks():
+        for start in range(0, len(self._x), self._samples):
+            chunk = slice(start, min(start + self._samples, len(self._x)))
             calls.append(self._load(padded, chunk))
             for first in range(0, self._across.out, self._columns):
-                out = _rows(y[chunk, :, first : first + self._columns])
+                part = y[chunk, :, first : first + self._columns]
+                out = part.reshape(*part.shape[:2], -1, copy=False)
                 windows = self._windows(padded, out.shape[0], first, out.shape[2])
                 calls.append((partial(np.einsum, "nhijx,ijx->nhx", out=out), windows, flat[:, :, : out.shape[2]]))
         return calls
@@ -266,10 +262,6 @@ class DepthwiseRows:
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         """Return the calls that work on whole planes: they are faster."""
         return self._planes.kernel_gradient(dY, dK)
-
-    def _chunks(self) -> Iterator[slice]:
-        for start in range(0, len(self._x), self._samples):
-            yield slice(start, min(start + self._samples, len(self._x)))
 
     def _padded(self) -> tuple[Array, Calls]:
         """Return a buffer for the inputs of a chunk with their padding, and the calls that fill the padding with zeros."""
@@ -304,8 +296,3 @@ def _inside(axis: Axis) -> tuple[int, int]:
     """Return where the inputs start and end in the padded axis."""
     start = min(max(axis.begin, 0), _reach(axis))
     return start, max(start, min(axis.begin + axis.size, _reach(axis)))
-
-
-def _rows(Y: Array) -> Array:
-    """Return a view of (n, h, w, C) as (n, h, w·C)."""
-    return Y.reshape(*Y.shape[:2], -1, copy=False)
