@@ -16,13 +16,12 @@ def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, train
     """Return the bytes of a run: weights, gradients and optimizer slots, then every value and its gradient, in float32.
 
     Args:
-        graph: the graph with its outputs.
         shapes: the shape of every input of a batch.
         slots: the number of state vectors of the optimizer.
         training: False for inference, without gradients and slots.
     """
-    sizes = [(p.size * 4, p.trainable) for p in graph.params.values()]
-    weights, trained = sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
+    weights = sum(p.size * 4 for p in graph.params.values())
+    trained = sum(p.size * 4 for p in graph.params.values() if p.trainable)
     return weights + (trained * (1 + slots) if training else 0) + activations(graph, shapes) * (2 if training else 1)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -99,14 +101,8 @@ def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
     M = X.transpose(order)
     if X.dtype.kind != "f" or X.size == 0 or not M.flags.c_contiguous or len(axes) == X.ndim:
         return [(np.add.reduce, X, tuple(sorted(axes)), Y.dtype, Y)]
-    runs: list[tuple[int, bool]] = []
-    for k in order:
-        if X.shape[k] == 1:
-            continue
-        if runs and runs[-1][1] == (k in axes):
-            runs[-1] = (runs[-1][0] * X.shape[k], runs[-1][1])
-        else:
-            runs.append((X.shape[k], k in axes))
+    groups = groupby((k for k in order if X.shape[k] != 1), key=lambda k: k in axes)
+    runs = [(prod(X.shape[k] for k in group), reduced) for reduced, group in groups]
     target = Y.transpose([kept.index(k) for k in order if k not in axes])
     final = target if target.flags.c_contiguous else ctx.scratch(target.shape, X.dtype)
     calls: Calls = []
@@ -114,10 +110,9 @@ def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
         calls.append((np.copyto, final, M.reshape(final.shape)))
     while any(reduced for _, reduced in runs):
         at = max((k for k, (_, reduced) in enumerate(runs) if reduced), key=lambda k: runs[k][0])
-        before = int(np.prod([n for n, _ in runs[:at]], dtype=np.int64))
-        rows = runs.pop(at)[0]
-        after = int(np.prod([n for n, _ in runs[at:]], dtype=np.int64))
-        S = final if not any(reduced for _, reduced in runs) else ctx.scratch((before * after,), X.dtype)
+        before, after = prod(n for n, _ in runs[:at]), prod(n for n, _ in runs[at + 1 :])
+        rows, _ = runs.pop(at)
+        S = ctx.scratch((before * after,), X.dtype) if any(reduced for _, reduced in runs) else final
         flat = M.reshape(before, rows, after)
         if before == 1:
             calls.append((np.dot, ctx.constant(np.ones(rows), X.dtype), flat[0], S.reshape(after)))
@@ -168,14 +163,14 @@ def reduce_to(ctx: Context, i: int, dY: Array, X: Array, scale: float = 1.0) -> 
 def give_sum(ctx: Context, dY: Array, operands: Sequence[Array], scales: Sequence[float]) -> Calls:
     """Return calls for the gradients of ``Y = Σ scaleᵢ · operandᵢ``: one operand receives dY, the others copies or sums."""
     calls: Calls = []
-    full = [i for i, X in enumerate(operands) if ctx.wants(i) and X.shape == dY.shape]
+    heir = next((i for i, X in enumerate(operands) if ctx.wants(i) and X.shape == dY.shape), None)
     for i, X in enumerate(operands):
-        if ctx.wants(i) and i not in full[:1]:
+        if ctx.wants(i) and i != heir:
             calls += reduce_to(ctx, i, dY, X, scales[i])
-    for i in full[:1]:
-        if scales[i] != 1.0:
-            calls.append((np.multiply, dY, ctx.constant(scales[i]), dY))
-        ctx.give_grad(i, dY)
+    if heir is not None:
+        if scales[heir] != 1.0:
+            calls.append((np.multiply, dY, ctx.constant(scales[heir]), dY))
+        ctx.give_grad(heir, dY)
     return calls
 
 

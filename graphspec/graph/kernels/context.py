@@ -24,10 +24,8 @@ class Group(Protocol):
     """Workers that run the same program, each on its rows of the batch.
 
     ``all_reduce`` sums in rank order, so the result is bit for bit the same for the same number of workers.
-
-    Attributes:
-        writes_state: whether this worker writes moving statistics. If the workers share memory, only rank 0 does; otherwise
-            each has a copy, and writes the same values.
+    ``writes_state``: this worker writes moving statistics. If the workers share memory, only rank 0 does; otherwise each has
+    a copy, and writes the same values.
     """
 
     rank: int
@@ -57,13 +55,9 @@ class LocalGroup:
 
 @dataclass(frozen=True)
 class ShardedKernel:
-    """The shared memory of a sharded kernel (k, n), for the batch of all workers.
+    """The shared memory of a sharded kernel (k, n), for the batch of all workers: (batch, k) and (batch, n).
 
-    Attributes:
-        inputs, input_gradients: (batch, k).
-        outputs, output_gradients: (batch, n).
-        gradient: (k, n), the gradient of the kernel.
-        own: the rows of ``gradient`` that this worker writes; it updates the same rows of the kernel.
+    This worker writes the rows ``own`` of the kernel's ``gradient`` (k, n), and updates the same rows of the kernel.
     """
 
     inputs: Array
@@ -76,13 +70,9 @@ class ShardedKernel:
 
 @dataclass(frozen=True)
 class Shard:
-    """One worker's part of a program.
+    """One worker's part of a program: its ``rows`` of a batch of length ``total`` over all workers.
 
-    Attributes:
-        group: the workers.
-        rows: the worker's slice of the batch.
-        total: the length of the batch over all workers.
-        matrices: the sharded kernels by parameter name, with their shared memory.
+    ``matrices`` are the sharded kernels by parameter name, with their shared memory.
     """
 
     group: Group
@@ -107,19 +97,13 @@ class Context(Protocol):
     """The services for ``bind``. ``runtime/bind.py`` builds one context for each node of a program."""
 
     training: bool
-    dtype: np.dtype[Any]
-    """The floating dtype of this program: float32, or float64 for gradient checks."""
+    dtype: np.dtype[Any]  # the floating dtype of this program: float32, or float64 for gradient checks
     group: Group
-    rows: slice
-    """This worker's slice of the batch."""
-    total: int
-    """The length of the batch over all workers: losses are scaled by it, never by ``len(X)``."""
-    alike: bool
-    """True if no input of this node has a batch axis: all workers compute the same."""
-    outputs: int
-    """The number of outputs of this node."""
-    owner: str
-    """The spec node that this one was lowered from."""
+    rows: slice  # this worker's slice of the batch
+    total: int  # the length of the batch over all workers: losses are scaled by it, never by `len(X)`
+    alike: bool  # no input of this node has a batch axis: all workers compute the same
+    outputs: int  # the number of outputs of this node
+    owner: str  # the spec node that this one was lowered from
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
         """Return the buffer of output ``k``, with the memory order of ``like`` or with axes in ``order`` (slowest first)."""
@@ -219,17 +203,10 @@ def broadcast(*shapes: Shape) -> Shape:
     rank = max(map(len, shapes))
     out: list[Dim] = []
     for axis in range(-rank, 0):
-        size: Dim = 1
-        for shape in shapes:
-            d = shape[axis] if -axis <= len(shape) else 1
-            if d == 1 or d == size:
-                continue
-            if size != 1:
-                raise ShapeError(
-                    Code.SHAPES_DIFFER, f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}"
-                )
-            size = d
-        out.append(size)
+        sizes = {shape[axis] for shape in shapes if -axis <= len(shape)} - {1}
+        if len(sizes) > 1:
+            raise ShapeError(Code.SHAPES_DIFFER, f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}")
+        out.append(sizes.pop() if sizes else 1)
     return tuple(out)
 
 

@@ -40,14 +40,11 @@ _MANY_ROWS = 512  # for at least as many it pays to copy a transposed kernel
 
 @dataclass(frozen=True)
 class Patches:
-    """Matrices of shape (groups, batches, rows, kernel·channels); each row is one window (k…, c).
+    """Matrices of ``shape`` (groups, batches, rows, kernel·channels); each row is one window (k…, c).
 
     The product with a kernel is (groups, batches, rows, out). Batches and rows together are the output's axes without the
-    channels, in ``order``.
-
-    Attributes:
-        calls: those that run before the first chunk.
-        chunks: some rows each: calls, a matrix that is valid from their end to the calls of the next chunk, and its rows.
+    channels, in ``order``. ``calls`` run first. Then each of the ``chunks`` has calls, a matrix that is valid from their
+    end to the calls of the next chunk, and its rows.
     """
 
     shape: tuple[int, int, int, int]
@@ -80,9 +77,8 @@ class Patches:
         ``out`` must be C-contiguous.
         """
         groups, batches, rows, depth = self.shape
-        n = D.shape[-1]
-        size = groups * depth * n
-        tile = min(_SUMMED_ROWS, SMALL // max(depth * n, 1))
+        size = groups * depth * D.shape[-1]
+        tile = min(_SUMMED_ROWS, SMALL // max(depth * D.shape[-1], 1))
         if batches > 1 or tile < _LEAST_SUMMED:
             tile = rows
         step = max(1, min(max(batches, ceil(rows, max(tile, 1))), _PARTIAL_SUMS // max(size, 1)))
@@ -90,21 +86,19 @@ class Patches:
         next_sum, parts = ctx.scratch((size,)), ctx.scratch((step, size))
         ones = ctx.constant(np.ones(step))
         calls: Calls = list(self.calls) if self.chunks else [(total.fill, 0.0)]
-        first = True
+        result = total
         for copies, matrix, span in self.chunks:
             calls += copies
             for M, E in _row_tiles(matrix, D[:, :, span], tile):
                 for start in range(0, len(M), step):
-                    count = min(step, len(M) - start)
-                    result = total if first else next_sum
-                    part = parts[:count] if count > 1 else result[None]
-                    A, B = M[start : start + count].mT, E[start : start + count]
-                    calls.append((np.matmul, A, B, part.reshape(count, groups, depth, n)))
-                    if count > 1:
-                        calls.append((np.dot, ones[:count], part, result))
-                    if not first:
+                    A, B = M[start : start + step].mT, E[start : start + step]
+                    part = parts[: len(A)] if len(A) > 1 else result[None]
+                    calls.append((np.matmul, A, B, part.reshape(len(A), groups, depth, D.shape[-1])))
+                    if len(A) > 1:
+                        calls.append((np.dot, ones[: len(A)], part, result))
+                    if result is next_sum:
                         calls.append((np.add, total, next_sum, total))
-                    first = False
+                    result = next_sum
         return calls
 
 
@@ -120,8 +114,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
         ordered = X.transpose(order)
         if order[-1] == 1 and ordered.flags.c_contiguous:
             matrix = ordered.reshape(1, 1, -1, ordered.shape[-1])
-            n_rows, depth = matrix.shape[2:]
-            return Patches((1, 1, n_rows, depth), order, [], [([], matrix, slice(0, n_rows))])
+            return Patches(matrix.shape, order, [], [([], matrix, slice(0, matrix.shape[2]))])
     batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
@@ -276,6 +269,7 @@ class OneAxis:
         self.order: tuple[int, ...] = (index + 2, *order, 1) if self._copies else self._lines
         self.lines = x.reshape(-1, *x.shape[-2:])
         """X, or its copy, as (lines, inputs, C)."""
+        self._step = ceil(self.axis.kernel, self.axis.stride)  # the distance of two windows that do not overlap
 
     def pays(self, filters: int, *, gradient: bool = False) -> bool:
         """Return whether it is faster than products with patches; by measured thresholds."""
@@ -295,23 +289,17 @@ class OneAxis:
         calls = [*self._copies, *calls]
         for first, end, tap, tap_end in self.axis.segments():
             out, W = y[:, first:end], packed[tap:tap_end].reshape(-1, filters)
-            if tap == tap_end:
-                calls.append((out.fill, 0.0))
-            else:
-                calls += self._products(self._inputs(first, tap), W, out)
-        if copied:
-            ordered = Y.transpose(self._lines)
-            calls.append((np.copyto, ordered, y.reshape(ordered.shape)))
-        return calls
+            calls += self._products(self._inputs(first, tap), W, out) if tap < tap_end else [(out.fill, 0.0)]
+        ordered = Y.transpose(self._lines)
+        return [*calls, (np.copyto, ordered, y.reshape(ordered.shape))] if copied else calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         if dY.size == 0:
             return [(dK.fill, 0.0)]
         channels, filters = self.lines.shape[-1], dY.shape[1]
         dy, copied = self._by_line(dY)
-        calls = list(self._copies)
+        ordered, calls = dY.transpose(self._lines), list(self._copies)
         if copied:
-            ordered = dY.transpose(self._lines)
             calls.append((np.copyto, dy.reshape(ordered.shape), ordered))
         total = self._ctx.scratch((self.axis.kernel, channels * filters))
         calls.append((total.fill, 0.0))
@@ -357,11 +345,10 @@ class OneAxis:
 
     def _products(self, x: Array, W: Array, out: Array) -> Calls:
         """Return calls for the windows from the first column of ``x`` on; W is (taps·C, filters)."""
-        (lines, count, filters), size, stride = out.shape, len(W), self.axis.stride
+        (lines, count, filters), size, stride, step = out.shape, len(W), self.axis.stride, self._step
         (line, column, item), (out_line, out_column, out_item) = x.strides, out.strides
         calls, done = Calls(), 0
         if self._in_lines(count, W.size):
-            step = self._step
             rows = count // step
             done = rows * step
             windows = as_strided(x, (lines, step, rows, size), (line, stride * column, step * stride * column, item))
@@ -371,11 +358,6 @@ class OneAxis:
             windows = self._by_output(x[:, done * stride :], count - done, size)
             calls += _multiply(windows, W, out[:, done:].swapaxes(0, 1))
         return calls
-
-    @property
-    def _step(self) -> int:
-        """The distance of two windows that do not overlap."""
-        return ceil(self.axis.kernel, self.axis.stride)
 
     def _in_lines(self, count: int, size: int) -> bool:
         """Return whether ``count`` windows of a line make matrices that are large enough for a kernel of this size."""

@@ -28,6 +28,8 @@ _COMPILED_TAPS, _COMPILED_RANK = 256, 6  # the most taps and axes of the compile
 _COMPILED_CHANNELS = 8  # from this many channels on they are faster (measured)
 
 Region = tuple[slice, ...]
+Blocks = Sequence[tuple[Array, Array, Array]]
+"""x, dy and their taps, block by block."""
 
 
 @twin()
@@ -68,14 +70,12 @@ def depthwise_gradient(
     taps: Array,
     /,
     *,
-    blocks: Sequence[tuple[Array, Array, Array]],
+    blocks: Blocks,
     buffers: tuple[Array, Array, Array],
 ) -> Calls:
     """Return calls for ``sums[tap] = Σ x[o·step + …] · dy[o]``, with operands as :func:`depthwise`.
 
-    Args:
-        blocks: x, dy and their taps, block by block.
-        buffers: scratch of a block's size, ones for each block and for each row of a block, scratch (blocks, taps·C).
+    ``buffers`` are scratch of a block's size, ones for each block and for each row of a block, scratch (blocks, taps·C).
     """
     channels = sums.shape[-1]
     product, ones, parts = buffers

@@ -9,7 +9,7 @@ step; last it computes the gradients of weights and inputs, again for all steps 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -48,8 +48,7 @@ class CellActivation:
     """A row of the table of activations.
 
     Attributes:
-        formula: returns Y of X, alpha and beta.
-        slope: returns the derivative of Y, alpha and beta.
+        formula: returns Y of X, alpha and beta; ``slope``: the derivative of Y, alpha and beta.
         defaults: of alpha and beta; empty for one that it does not use. ``_REQUIRED``: the defaults of ONNX and onnxruntime
             differ, so the spec must give the value.
         bounded: whether its values are bounded.
@@ -119,17 +118,18 @@ def parse_activations(
     """
     unused = [list(alphas or ()), list(betas or ())]
     parsed = []
-    for given_name in names:
-        name = _CANONICAL.get(given_name.lower(), "")
-        need_value(bool(name), f"does not know the activation '{given_name}'")
+    for written in names:
+        name = _CANONICAL.get(written.lower(), "")
+        need_value(bool(name), f"does not know the activation '{written}'")
         values = [0.0, 0.0]
         for k, default in enumerate(CELL_ACTIVATIONS[name].defaults):
             if default:
                 values[k] = unused[k].pop(0) if unused[k] else default[0]
+        alpha, beta = values
         need_value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need_value(not signed or values[0] > 0, f"needs an alpha above 0 for {name}, got {values[0]}")
-        parsed.append((name, values[0], values[1]))
+        need_value(not signed or alpha > 0, f"needs an alpha above 0 for {name}, got {alpha}")
+        parsed.append((name, alpha, beta))
     need_value(not any(unused), "has more alphas or betas than its activations use")
     return parsed
 
@@ -140,7 +140,7 @@ class Gate:
     def __init__(self, ctx: Context, spec: tuple[str, float, float], size: Sequence[int]) -> None:
         self.name, self.alpha, self.beta = spec
         self._row = CELL_ACTIVATIONS[self.name]
-        self._ctx = SharedScratch(ctx, int(np.prod(size, dtype=np.int64)))
+        self._ctx = SharedScratch(ctx, math.prod(size))
         self.bounded = self._row.bounded
 
     def apply(self, X: Array) -> Calls:
@@ -157,7 +157,7 @@ class SharedScratch:
 
     def __init__(self, ctx: Context, size: int) -> None:
         self._ctx, self._size = ctx, size
-        self._buffers: dict[Any, list[Array]] = {}
+        self._buffers: defaultdict[Any, list[Array]] = defaultdict(list)
         self._used: Counter[Any] = Counter()
 
     def record(self, array: Array, expression: Expression) -> Calls:
@@ -173,22 +173,18 @@ class SharedScratch:
 
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         dtype = np.dtype(self._ctx.dtype if dtype is None else dtype)
-        buffers = self._buffers.setdefault(dtype, [])
-        if self._used[dtype] == len(buffers):
+        buffers, number = self._buffers[dtype], self._used[dtype]
+        if number == len(buffers):
             buffers.append(self._ctx.scratch((max(self._size, 1),), dtype))  # a constant has one even without rows
         self._used[dtype] += 1
-        return buffers[self._used[dtype] - 1][: math.prod(shape)].reshape(shape)
+        return buffers[number][: math.prod(shape)].reshape(shape)
 
 
 # The inputs of one direction of a recurrent operator: arrays, sequence lengths, attributes.
 class Lengths:
-    """Masks computed from ``sequence_lens``.
+    """The lengths ``lens`` (N,), masks computed from them, and the calls that do it.
 
-    Attributes:
-        lens: (N,), the lengths.
-        valid: (T, N), 1 at the steps that belong to the sequence, else 0.
-        started: (N,), 1 for sequences with at least one step, else 0.
-        calls: the calls that compute them.
+    ``valid`` (T, N) is 1 at the steps that belong to the sequence, ``started`` (N,) for sequences with at least one step.
     """
 
     def __init__(self, ctx: Context, lens: Array, T: int) -> None:
@@ -205,42 +201,28 @@ class Lengths:
 
 @dataclass(frozen=True)
 class CellInputs:
-    """The arrays of one direction.
+    """The arrays of one direction."""
 
-    Attributes:
-        X: (T, N, I).
-        W: (gates · H, I).
-        R: (gates · H, H).
-        B: (2 · gates · H,) or None.
-        lengths: the masks of the sequence lengths, or None if all sequences have T steps.
-        initial: (N, H) for each state, or None for zeros.
-        masks: dropout factors of the state (N, gates, H) and of the input (N, gates, I), or None.
-    """
-
-    X: Array
-    W: Array
-    R: Array
-    B: Array | None
-    lengths: Lengths | None
-    initial: Sequence[Array | None]
-    masks: tuple[Array | None, Array | None] = (None, None)
+    X: Array  # (T, N, I)
+    W: Array  # (gates · H, I)
+    R: Array  # (gates · H, H)
+    B: Array | None  # (2 · gates · H,)
+    lengths: Lengths | None  # None if all sequences have T steps
+    initial: Sequence[Array | None]  # (N, H) for each state, or None for zeros
+    masks: tuple[Array | None, Array | None] = (
+        None,
+        None,
+    )  # dropout of the state (N, gates, H), the input (N, gates, I)
 
 
 @dataclass(frozen=True)
 class CellOptions:
-    """The attributes of one direction.
+    """The attributes of one direction."""
 
-    Attributes:
-        reverse: whether the recurrence runs from the last step to the first.
-        functions: the activations, each with its alpha and beta.
-        clip: the bound of the activations' arguments, or None.
-        linear_before_reset: whether a GRU applies its reset gate after the product with the state.
-    """
-
-    reverse: bool
-    functions: Sequence[tuple[str, float, float]]
-    clip: float | None
-    linear_before_reset: bool = False
+    reverse: bool  # whether the recurrence runs from the last step to the first
+    functions: Sequence[tuple[str, float, float]]  # the activations, each with its alpha and beta
+    clip: float | None  # the bound of the activations' arguments
+    linear_before_reset: bool = False  # whether a GRU applies its reset gate after the product with the state
 
 
 # Products over the steps of a recurrence, in blocks of steps that fit the cache.
@@ -252,8 +234,7 @@ class InputGradient:
 
     def __init__(self, ctx: Context, dX: Array, steps: int, masks: Array | None) -> None:
         self.dX, self.masks = dX, masks
-        itemsize = dX.itemsize
-        direct = itemsize in dX.strides[1:] or 1 in dX.shape[1:]
+        direct = dX.itemsize in dX.strides[1:] or 1 in dX.shape[1:]
         self.buffer = None if direct else ctx.scratch((steps, *dX.shape[1:]))
         self.terms = None if masks is None else ctx.scratch((steps, len(masks), dX.shape[2], dX.shape[1]))
 
@@ -300,14 +281,11 @@ class OuterSum:
         for start in range(0, len(A), self._size):
             a, b = A[start : start + self._size], B[start : start + self._size]
             result = self._total if self._first else self._part
-            if len(a) > 1 and self._parts is not None:
-                n, parts = len(a), self._parts[: len(a)]
+            if (n := len(a)) > 1 and self._parts is not None:
+                parts = self._parts[:n]
                 transposed, copies = self._transposed(b)
-                calls += [
-                    *copies,
-                    (np.matmul, a, transposed, parts),
-                    (np.dot, self._ones[:n], parts.reshape(n, -1), result.reshape(-1)),
-                ]
+                calls += [*copies, (np.matmul, a, transposed, parts)]
+                calls.append((np.dot, self._ones[:n], parts.reshape(n, -1), result.reshape(-1)))
             else:
                 (a, first), (b, second) = self._side_by_side(0, a), self._side_by_side(1, b)
                 calls += [*first, *second, *batched(self._scratch, a, b.mT, result)]
@@ -350,30 +328,28 @@ class Direction:
     """
 
     states: ClassVar[int] = 1
-    rows: ClassVar[int]
-    """The number of blocks of H rows in the gradients of a step."""
-    gate_at: ClassVar[tuple[int, ...]]
-    """The gate whose masks each slot uses."""
-    weights: Array
-    """The weights packed for forward: rows [R, b, W] of the slots."""
-    weights_back: Array
-    """The weights packed for backward, without a scale."""
-    masked_gradients: Array
-    """Scratch for the gradients of the masked states."""
-    reused_scratch: ReusedScratch
-    """Scratch for the products of the steps, forward or backward."""
+    rows: ClassVar[int]  # the number of blocks of H rows in the gradients of a step
+    gate_at: ClassVar[tuple[int, ...]]  # the gate whose masks each slot uses
+    weights: Array  # packed for forward: rows [R, b, W] of the slots
+    weights_back: Array  # packed for backward, without a scale
+    masked_gradients: Array  # scratch for the gradients of the masked states
+    reused_scratch: ReusedScratch  # for the products of the steps, forward or backward
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
-        X, R, lengths, initial, reverse = inputs.X, inputs.R, inputs.lengths, inputs.initial, options.reverse
-        self.ctx, self.W, self.R, self.B = ctx, inputs.W, R, inputs.B
-        self.reverse, self.functions, self.clip = reverse, options.functions, options.clip
-        self.X = X[::-1] if reverse else X
-        self.T, self.N, self.I = X.shape
-        self.H = R.shape[1]
-        self.initial, self.lengths = initial, lengths
-        self.valid = None if lengths is None else lengths.valid[::-1] if reverse else lengths.valid
-        self.keeps_initial = reverse and lengths is not None and any(state is not None for state in initial)
-        self.gathers_last = lengths is not None and not reverse  # the last states are those of different steps
+        self.ctx, self.W, self.R, self.B = ctx, inputs.W, inputs.R, inputs.B
+        self.initial, self.lengths, self.functions, self.clip = (
+            inputs.initial,
+            inputs.lengths,
+            options.functions,
+            options.clip,
+        )
+        self.reverse = options.reverse
+        in_order = slice(None, None, -1 if self.reverse else 1)
+        self.X, self.valid = inputs.X[in_order], None if self.lengths is None else self.lengths.valid[in_order]
+        (self.T, self.N, self.I), self.H = self.X.shape, self.R.shape[1]
+        of_lengths = self.lengths is not None
+        self.keeps_initial = self.reverse and of_lengths and any(state is not None for state in self.initial)
+        self.gathers_last = of_lengths and not self.reverse  # the last states are those of different steps
         self.training = any(ctx.wants(i) for i in range(7))
         state_mask, input_mask = inputs.masks
         self.by_gate = state_mask is not None
@@ -464,12 +440,10 @@ class Direction:
         R = self.rows_of(self.weights_back[:, : self.H], first, last)
         if self.state_masks is None:
             return matmul(self.reused_scratch, R.T, D, dh)
-        t, state_masks = self.masked_gradients[: last - first], self.state_masks[first:last]
-        return [
-            (np.matmul, R.mT, D.reshape(last - first, self.H, self.N), t),
-            (np.multiply, t, state_masks, t),
-            (np.add.reduce, t, 0, None, dh),
-        ]
+        n = last - first
+        t = self.masked_gradients[:n]
+        calls: Calls = [(np.matmul, R.mT, D.reshape(n, self.H, self.N), t)]
+        return [*calls, (np.multiply, t, self.state_masks[first:last], t), (np.add.reduce, t, 0, None, dh)]
 
     def outer(self, first: int, last: int, columns: int, steps: int) -> OuterSum:
         """Return the sum for the gradients of some slots' weights."""
@@ -486,17 +460,11 @@ class Direction:
         return Gate(self.ctx, self.functions[k], size)
 
     def pack(self, packed: Array, slot: int, source: int, bias: Array | None, scale: float = 1.0) -> Calls:
-        """Return calls that copy the weights of gate ``source``, times ``scale``, into a slot of ``packed``.
-
-        The columns of ``packed`` are [R, b, W].
-        """
+        """Return calls that copy the weights of gate ``source``, times ``scale``, to a slot of ``packed``, [R, b, W]."""
         H = self.H
         to, rows = packed[slot * H : (slot + 1) * H], slice(source * H, (source + 1) * H)
-        pairs = [
-            (self.R[rows], to[:, :H]),
-            (self.ctx.constant(np.zeros(H)) if bias is None else bias[rows], to[:, H]),
-            (self.W[rows], to[:, H + 1 :]),
-        ]
+        b = self.ctx.constant(np.zeros(H)) if bias is None else bias[rows]
+        pairs = [(self.R[rows], to[:, :H]), (b, to[:, H]), (self.W[rows], to[:, H + 1 :])]
         factor = self.ctx.constant(scale)
         return [(np.copyto, b, a) if scale == 1.0 else (np.multiply, a, factor, b) for a, b in pairs]
 
@@ -631,9 +599,8 @@ class Direction:
                 if (source := sources[0]) is not None:
                     calls.append((np.add, source[s], carry[0], carry[0]))
                 if before_start is not None:
-                    for gradient, (term,) in zip(
-                        self.carried_back(carry, block, s - start), initial_terms, strict=True
-                    ):
+                    gradients = self.carried_back(carry, block, s - start)
+                    for gradient, (term,) in zip(gradients, initial_terms, strict=True):
                         calls += [(np.multiply, gradient, before_start[s], t), (np.add, term, t, term)]
                 if s % _FLUSH_STEPS == 0:
                     calls += self.flush(self.carried_back(carry, block, s - start))
@@ -683,8 +650,6 @@ class Direction:
         total, t = self.ctx.scratch((T + 1, H, N)), self.ctx.scratch((H, N))
         flat = total.reshape(-1)
         indices, calls = self.last_indices(H, 0)
-        calls.append((total.fill, 0.0) if states is None else (total[0].fill, 0.0))
-        if states is not None:
-            calls.append((np.copyto, total[1:], states))
+        calls += [(total.fill, 0.0)] if states is None else [(total[0].fill, 0.0), (np.copyto, total[1:], states)]
         calls += [(flat.take, indices, None, t, "clip"), (np.add, t, last.T, t), (flat.__setitem__, indices, t)]
         return total[1:], [total[0]], calls

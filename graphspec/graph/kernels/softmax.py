@@ -71,8 +71,7 @@ def blocks(N: int, groups: int, elements: int) -> Iterator[Block]:
 
 def part(X: Array, block: Block) -> Array:
     """Return a block of an array (N, groups, …), in which either axis may have size 1 for all."""
-    index = tuple(slice(None) if n == 1 else s for n, s in zip(X.shape[:2], block, strict=True))
-    return X[index]
+    return X[tuple(slice(None) if n == 1 else s for n, s in zip(X.shape[:2], block, strict=True))]
 
 
 def added_to_scores(ctx: Context, mask: Array, groups: int) -> tuple[Array, Calls]:
@@ -97,8 +96,7 @@ def added_to_scores(ctx: Context, mask: Array, groups: int) -> tuple[Array, Call
 
 def largest(ctx: Context, scores: Array, out: Array) -> Calls:
     """Return calls that write the maxima over the keys of scores (n, groups, S, columns) into out, where S is 1."""
-    calls: Calls = []
-    rows = scores
+    calls, rows = Calls(), scores
     while rows.shape[2] > 1:
         half = -(-rows.shape[2] // 2)
         larger = out if half == 1 else ctx.scratch((*rows.shape[:2], half, rows.shape[3]))

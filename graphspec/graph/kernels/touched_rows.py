@@ -37,10 +37,7 @@ class TouchedRows:
 
     def reserve(self, count: int) -> None:
         """Make room for ``count`` ids of one step."""
-        if count > self._noted.size:
-            more = np.zeros(count, np.int64)
-            more[: self._noted.size] = self._noted
-            self._noted = more
+        self._noted = np.pad(self._noted, (0, max(0, count - self._noted.size)))
 
     def begin(self, gradient: Array) -> None:
         """Begin a step: set the rows of the last one to 0 in ``gradient``, (rows, width)."""
@@ -75,10 +72,7 @@ class TouchedRows:
 
     def _mark(self, marks: Array) -> None:
         marks.fill(0)
-        if self.count is None:
-            marks[-1] = 1
-        else:
-            marks[self._noted[: self.count]] = 1
+        marks[-1 if self.count is None else self._noted[: self.count]] = 1
 
     def _read(self, marks: Array) -> None:
         if marks[-1]:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -40,27 +40,20 @@ _LEAST_CHUNK_ROWS = 32  # this needs at least as many rows in a chunk
 _LEAST_COLUMNS = 2048  # a chunk of a weight gradient has at least this many columns for each column of the kernel
 
 
-@dataclass(frozen=True)
-class TileChunk:
-    """Some tiles (pairs of rows of the output) of some samples."""
+class TileChunk(NamedTuple):
+    """Some tiles (pairs of rows of the output) of some samples; ``shape`` are their numbers."""
 
     tiles: slice
     samples: slice
+    shape: tuple[int, int]
+    rows: int  # transformed ones: one for each tile of each sample
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of tiles and samples."""
-        return self.tiles.stop - self.tiles.start, self.samples.stop - self.samples.start
-
-    @property
-    def rows(self) -> int:
-        """The number of transformed rows: one for each tile of each sample."""
-        tiles, samples = self.shape
-        return int(tiles * samples)
+    def of(self, y: Array) -> Array:
+        """Return its rows of the output; with an odd number of rows the last tile has one."""
+        return y[2 * self.tiles.start : 2 * self.tiles.stop, self.samples]
 
 
-@dataclass(frozen=True)
-class RowLayout:
+class RowLayout(NamedTuple):
     """The layout of a row of X: ``lead`` zeros, ``columns`` columns of X after the first ``skip``, then zeros.
 
     A row has ``period`` columns. Beyond them a window reads the zeros at the start of the next row.
@@ -112,7 +105,7 @@ def winograd_input(x: Array, planes: Array, place: Array, /, *, halves: Array) -
         if stop > start:
             source = x[start_row + 2 * start : start_row + 2 * stop : 2]
             calls.append((np.copyto, target[start:stop, :, lead : lead + columns], source))
-        calls += [(part.fill, 0.0) for part in (target[:start], target[stop:]) if part.size]
+        calls += _zeros(target[:start], target[stop:])
     (even, odd), (even_2, odd_2) = (a.reshape(2, -1, copy=False) for a in (halves[:, :-1], halves[:, 1:]))
     flat = planes.reshape(4, -1, copy=False)
     return [
@@ -150,11 +143,10 @@ def winograd_gradient(dy: Array, planes: Array, /, *, flat: Array) -> Calls:
     """
     even, odd = dy[::2], dy[1::2]
     inside = planes[:, :, :, : dy.shape[2]]
-    missing = inside[3, len(odd) :]
     return [
         (np.copyto, inside[0], even),
         (np.copyto, inside[3, : len(odd)], odd),
-        *([(missing.fill, 0.0)] if missing.size else []),
+        *_zeros(inside[3, len(odd) :]),
         (np.add, flat[0], flat[3], flat[1]),
         (np.subtract, flat[0], flat[3], flat[2]),
     ]
@@ -170,9 +162,8 @@ class Winograd:
         self._served = _served(winograd_input, self._x)
         self._down, across = axes
         self._taps, self._out = across.kernel, across.out
-        self._row = RowLayout.of(across)
+        self._row, self._tiles = RowLayout.of(across), ceil(self._down.out, 2)
         self._period = self._row.period
-        self._tiles = ceil(self._down.out, 2)
         row, size = 4 * self._period * X.shape[1], self._taps * X.shape[1]
         # For each chunk the kernel is read once, or its gradient is summed once.
         limit = max(CACHE_ELEMENTS, _LEAST_COLUMNS * size if gradient else 4 * size * filters)
@@ -196,7 +187,7 @@ class Winograd:
             for windows, m in self._matrices(V, M, chunk, _row_limit(U[0].size, _LEAST_ROWS)):
                 calls.append((np.matmul, windows, U.reshape(4, *(1,) * (m.ndim - 3), *U.shape[1:]), m))
             flat, rows = self._products(M, chunk)
-            calls += bind(rows[:, :, :, : self._out], self._region(y, chunk), flat=flat)
+            calls += bind(rows[:, :, :, : self._out], chunk.of(y), flat=flat)
         return calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
@@ -205,7 +196,10 @@ class Winograd:
         dy, filters, channels = dY.transpose(self.order), dY.shape[1], self._x.shape[-1]
         V, D = self._planes(channels), self._planes(filters)
         halves, calls = self._halves(V)
-        calls += self._tails(D[::3])
+        # The columns after those of the output are 0, in every row of products.
+        rows = D.shape[1] // self._step
+        tails = D[::3, : rows * self._step].reshape(2, rows, self._step, filters, copy=False)[:, :, self._out :]
+        calls += _zeros(tails)
         size = self._taps * channels
         chunks = list(self._chunks())
         limit = _row_limit(size * filters, _LEAST_ROWS_BACK, _SUMMED_ROWS)
@@ -242,8 +236,8 @@ class Winograd:
         samples = self._x.shape[1]
         for tile in range(0, self._tiles, self._rows):
             for sample in range(0, samples, self._samples):
-                tiles = slice(tile, min(tile + self._rows, self._tiles))
-                yield TileChunk(tiles, slice(sample, min(sample + self._samples, samples)))
+                n, m = min(self._rows, self._tiles - tile), min(self._samples, samples - sample)
+                yield TileChunk(slice(tile, tile + n), slice(sample, sample + m), (n, m), n * m)
 
     def _planes(self, depth: int) -> Array:
         """Return four planes for the rows of a chunk, with ``depth`` elements per column."""
@@ -253,18 +247,11 @@ class Winograd:
         """Return buffers for the even and the odd rows of a chunk of X, and calls that fill the zeros of them and of V."""
         tail = V[:, self._rows * self._samples * self._period :]
         if self._served:  # the kernel reads X
-            return V[:2, :0], [(tail.fill, 0.0)] if tail.size else []
+            return V[:2, :0], _zeros(tail)
         rows = (self._rows + 1) * self._samples
         halves = self._ctx.scratch((2, rows * self._period, V.shape[-1]))
         view = self._by_row(halves, (rows,))
-        zeros = view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail
-        return halves, [(part.fill, 0.0) for part in zeros if part.size]
-
-    def _tails(self, D: Array) -> Calls:
-        """Return calls that set the columns after those of the output to 0, in every row of products."""
-        rows = D.shape[1] // self._step
-        view = D[:, : rows * self._step].reshape(len(D), rows, self._step, -1, copy=False)[:, :, self._out :]
-        return [(view.fill, 0.0)] if view.size else []
+        return halves, _zeros(view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail)
 
     def _padded_columns(self, rows: int) -> int:
         """Return the number of columns of ``rows`` rows, rounded up to a multiple of the kernel's columns."""
@@ -272,12 +259,8 @@ class Winograd:
 
     def _by_row(self, planes: Array, shape: tuple[int, ...]) -> Array:
         """Return a view of the first rows of planes as (plane, *shape, period, depth)."""
-        columns = int(np.prod(shape)) * self._period
+        columns = prod(shape) * self._period
         return planes[:, :columns].reshape(len(planes), *shape, self._period, planes.shape[-1], copy=False)
-
-    def _region(self, y: Array, chunk: TileChunk) -> Array:
-        """Return the rows of a chunk of the output; with an odd number of rows the last tile has one."""
-        return y[2 * chunk.tiles.start : 2 * chunk.tiles.stop, chunk.samples]
 
     def _matrices(self, V: Array, M: Array, chunk: TileChunk, limit: int) -> Iterator[tuple[Array, Array]]:
         """Yield windows (4, …, rows, k·C) and their rows of M (4, …, rows, depth), of at most ``limit`` rows each."""
@@ -322,23 +305,26 @@ class Winograd:
         row = self._row
         x = self._x[:, chunk.samples, row.skip : row.skip + row.columns]
         place = np.array([2 * chunk.tiles.start - self._down.begin, row.lead], np.intc)
-        planes = self._by_row(V, chunk.shape)
+        planes, (tiles, samples) = self._by_row(V, chunk.shape), chunk.shape
         if self._served:
             return winograd_input(x, planes, place, halves=halves)
-        return winograd_input.numpy(x, planes, place, halves=self._by_row(halves, (chunk.shape[0] + 1, chunk.shape[1])))
+        return winograd_input.numpy(x, planes, place, halves=self._by_row(halves, (tiles + 1, samples)))
 
     def _transform_gradient(self, dy: Array, D: Array, chunk: TileChunk) -> Calls:
         """Return calls that write the gradients of the planes of products."""
         flat, planes = self._products(D, chunk)
         beyond = self._padded_columns(chunk.rows) - chunk.rows * self._period
-        padded, region = D[:, : flat.shape[1] + beyond], self._region(dy, chunk)
+        padded, region = D[:, : flat.shape[1] + beyond], chunk.of(dy)
         if _served(winograd_gradient, dy):
-            zeros = padded[:, flat.shape[1] :]
-            calls = winograd_gradient(region, planes, flat=flat)
+            zeros, calls = padded[:, flat.shape[1] :], winograd_gradient(region, planes, flat=flat)
         else:
-            zeros = padded[::3, flat.shape[1] :]
-            calls = winograd_gradient.numpy(region, planes, flat=padded)
-        return [*([(zeros.fill, 0.0)] if zeros.size else []), *calls]
+            zeros, calls = padded[::3, flat.shape[1] :], winograd_gradient.numpy(region, planes, flat=padded)
+        return _zeros(zeros) + calls
+
+
+def _zeros(*parts: Array) -> Calls:
+    """Return calls that fill the parts that are not empty with zeros."""
+    return [(part.fill, 0.0) for part in parts if part.size]
 
 
 def _served(kernel: Twin[Any], image: Array) -> bool:
@@ -364,7 +350,7 @@ def _row_limit(size: int, least: int, most: int = SMALL) -> int:
 
 def _count(windows: Array) -> int:
     """Return the number of matrices in each plane."""
-    return int(np.prod(windows.shape[1:-2]))
+    return prod(windows.shape[1:-2])
 
 
 def _even_part(count: int, limit: int) -> int:
