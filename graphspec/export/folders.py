@@ -25,12 +25,11 @@ from graphspec.vocabulary.onnx_files.model_file import read_model_file
 
 
 def refuse_foreign(folder: Path, names: Iterable[str], marks: Mapping[str, str], what: str) -> None:
-    """Raise UsageError for a place that must not be replaced: a file, or a folder with files that we do not write.
+    """Raise UsageError for a place that must not be replaced by ``what``: a file, or a folder with files of others.
 
     Args:
         names: the files that we write into the folder, relative to it.
         marks: a text that a file of ours contains, by the file's name. The file must be there.
-        what: what the folder would become: ``an MLflow model``.
     """
     if not folder.exists() and not folder.is_symlink():
         return
@@ -53,10 +52,7 @@ def _contains(path: Path, text: str) -> bool:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
-    """Write a folder with these files. An old one, which :func:`refuse_foreign` allows, is replaced when all are written.
-
-    Args:
-        files: contents by path, relative to the folder.
+    """Write a folder with files by their relative paths. An old one, which is ours, is replaced when all are written.
 
     Raises:
         OSError: something cannot be written. The old folder remains.
@@ -271,11 +267,9 @@ def write_triton(repository: Path, file: Path) -> Path:
 
 
 def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batches: bool = True) -> str:
-    """Return ``config.pbtxt`` for the signature of a file.
+    """Return ``config.pbtxt`` for the signature of a file; with ``batches`` the server joins requests.
 
-    Args:
-        label_files: names of files with labels, by head.
-        batches: let the server join requests.
+    ``label_files`` are the names of files with labels, by head.
     """
     lines = [
         f"{_MARK}; the next export replaces it.",

@@ -38,30 +38,18 @@ _SOME = 64  # rows to look for values beyond float16 in
 
 @dataclass(frozen=True)
 class Quantization:
-    """What is wanted.
-
-    Attributes:
-        rows: returns checked raw rows that the network was not trained on, with targets, and what they are: ``test rows``.
-        calibration: returns training rows by input; called for networks with convolutions.
-    """
+    """What is wanted."""
 
     kind: Kind
     max_loss: float
-    rows: Callable[[], tuple[Dataset, str]]
-    calibration: Callable[[], Mapping[str, Array]]
+    rows: Callable[[], tuple[Dataset, str]]  # checked raw rows to test by, with targets, and what they are: `test rows`
+    calibration: Callable[[], Mapping[str, Array]]  # training rows by input, for networks with convolutions
 
 
 def quantization_of(
-    kind: Any,
-    max_loss: Any,
-    rows: Callable[[], tuple[Dataset, str]],
-    calibration: Callable[[], Mapping[str, Array]],
+    kind: Any, max_loss: Any, rows: Callable[[], tuple[Dataset, str]], calibration: Callable[[], Mapping[str, Array]]
 ) -> Quantization | None:
-    """Return what the arguments of an export want.
-
-    Raises:
-        UsageError: they are wrong.
-    """
+    """Return what the arguments of an export want; raise UsageError if they are wrong."""
     if kind is None and max_loss is not None:
         raise UsageError("a limit (`max_loss`) needs a kind of quantization: add `quantize`, int8 or float16")
     if kind is None:

@@ -305,10 +305,7 @@ _MAX_NAMED = 5  # weights that differ and are named
 
 
 def file_differences(old: Path, new: Path, *, declared: bool = True) -> list[Change]:
-    """Compare two files.
-
-    Args:
-        declared: whether inputs and outputs are compared, too. The specs of files of graphspec say more of them.
+    """Compare two files; ``declared``: inputs and outputs, too, of which the specs of files of graphspec say more.
 
     Raises:
         SpecError: GS703, a file is not an ONNX model, or contradicts itself.

@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
     """Return GS702 for each node that cannot be written at ``opset``, and for more weights than fit into a file.
 
-    Args:
-        contrib: whether onnxruntime's own operators are available.
+    With ``contrib`` there are onnxruntime's own operators.
     """
     nbytes = sum(p.size * 4 for p in graph.params.values())
     found = []
@@ -118,10 +117,7 @@ def predicted_classes(values: Array) -> Array:
 def predicted_letters(values: Array, mask: Array | None = None) -> Array:
     """Return the class ids of a CTC head's steps at which a letter begins, 0 at the others.
 
-    Shapes: ``(N, time, units)`` → ``(N, time)``.
-
-    Args:
-        mask: the head's mask; steps after the last one that it keeps are left out.
+    Shapes: ``(N, time, units)`` → ``(N, time)``. Steps after the last one that the head's mask keeps are left out.
     """
     best = values.argmax(-1)
     begins = np.ones(best.shape, bool)
@@ -139,11 +135,7 @@ def label_texts(classes: Sequence[str], *, letters: bool) -> list[str]:
 def with_labels(
     heads: Mapping[str, Array], labels: Mapping[str, Sequence[str]], sequences: Mapping[str, Array | None]
 ) -> dict[str, Array]:
-    """Return the heads and each ``<head>_label``, equal to the file's outputs.
-
-    Args:
-        sequences: CTC heads, each with its mask.
-    """
+    """Return the heads and each ``<head>_label``, equal to the file's outputs; ``sequences`` are CTC heads with masks."""
     outputs = dict(heads)
     for head, classes in labels.items():
         letters = head in sequences
@@ -153,11 +145,7 @@ def with_labels(
 
 
 def joined(labels: Array, steps: Array | None = None) -> Array:
-    """Return the texts of a CTC head's labels, ``(N, time)`` → ``(N,)``.
-
-    Args:
-        steps: the time steps of each row; by default all.
-    """
+    """Return the texts of a CTC head's labels, ``(N, time)`` → ``(N,)``, by default of all time ``steps`` of each row."""
     counts = [labels.shape[1]] * len(labels) if steps is None else steps.tolist()
     return np.array(["".join(row[:count]) for row, count in zip(labels.tolist(), counts, strict=True)], np.str_)
 
@@ -205,11 +193,7 @@ def label_nodes(head: str, value: Value, classes: Sequence[str]) -> tuple[list[A
 
 
 def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> tuple[list[Any], list[Any]]:
-    """Return the nodes that compute ``<head>_label`` of a CTC head (see :func:`predicted_letters`), and their constants.
-
-    Args:
-        mask: the name of the head's mask.
-    """
+    """Return the nodes that compute ``<head>_label`` of a CTC head (see :func:`predicted_letters`), and their constants."""
     g = _LabelNodes(head)
     best = g.emit("ArgMax", [head], "best", axis=-1, keepdims=0)
     # All steps but the last one move one step on, behind a class that does not exist.
@@ -252,11 +236,7 @@ def to_model(
     metadata: Mapping[str, str],
     opset: int = OPSET,
 ) -> Any:
-    """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; the batch axis is ``N``.
-
-    Args:
-        sequences: CTC heads.
-    """
+    """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; ``sequences`` are CTC heads."""
     outputs = graph.outputs
     masks = {f"{head}/mask": mask for head in labels if head in sequences and (mask := outputs[head].mask) is not None}
     graph = prepare(graph.with_outputs({**outputs, **masks}) if masks else graph, parameters, opset)
@@ -291,11 +271,7 @@ _MAX_NUMBERS = 1 << 14  # elements of an example: a larger one is left out
 
 
 def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, Array]]) -> dict[str, Any]:
-    """Return the signature of an exported model as JSON.
-
-    Args:
-        example: one row of every input, and the file's outputs for it.
-    """
+    """Return the signature of an exported model as JSON; the ``example`` is a row of every input, and the file's outputs."""
     outputs = []
     for name, value in model.whole.outputs.items():
         outputs.append(_output(name, value, model.spec.heads[name]))
@@ -377,12 +353,7 @@ _MAX_LABELS = 40  # labels that a text lists; all are in the metadata
 
 
 def describe(proto: Any, model: Session, described: Mapping[str, Any]) -> None:
-    """Write the ``doc_string`` of a model, its inputs and its outputs.
-
-    Args:
-        proto: an ``onnx.ModelProto``.
-        described: the signature of the file (:func:`signature`).
-    """
+    """Write the ``doc_string`` of a model, its inputs and its outputs, as the :func:`signature` says."""
     proto.doc_string = proto.graph.doc_string = _valid(model.spec.description)
     texts = {record["name"]: input_text(model, record) for record in described["inputs"]}
     for head in model.spec.heads.values():

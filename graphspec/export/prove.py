@@ -96,18 +96,14 @@ def unusual_rows(model: Session, ordinary: Mapping[str, Array]) -> dict[str, Arr
     """Return rows in which texts and numbers are missing or unusual; None if the network takes no texts and no gaps.
 
     Each row has one of the unusual texts in all its inputs of texts; then come rows of texts that the network knows. Every
-    other number that may be missing is missing.
-
-    Args:
-        ordinary: one row of every input.
+    other number that may be missing is missing. All else is as in the first of the ``ordinary`` rows.
     """
     inputs, gaps = model.whole.inputs, model.needed_inputs.gaps
-    texts = [name for name, value in inputs.items() if value.type.is_string]
+    texts = any(value.type.is_string for value in inputs.values())
     if not texts and not gaps:
         return None
     special = len(UNUSUAL_TEXTS) if texts else 1
-    count = special + _KNOWN_ROWS
-    feeds = {name: np.repeat(array[:1], count, axis=0) for name, array in ordinary.items()}
+    feeds = {name: np.repeat(array[:1], special + _KNOWN_ROWS, axis=0) for name, array in ordinary.items()}
     for k, (name, array) in enumerate(feeds.items()):
         if inputs[name].dtype == STRING:
             for row, text in enumerate(UNUSUAL_TEXTS):
@@ -128,19 +124,12 @@ _PARTS = {"test": "the test data", "train": "the training data"}
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows for a proof.
-
-    Attributes:
-        arrays: arrays by input; None to generate them.
-        origin: ``the last fit``, ``the test data``, a file's name; ``random rows`` for generated ones.
-        from_user: the user provided them: they are never replaced.
-        replaces: the reason why these rows replace others.
-    """
+    """Rows for a proof: arrays by input, or None to generate them."""
 
     arrays: Mapping[str, Array] | None = None
-    origin: str = RANDOM
-    from_user: bool = False
-    replaces: str = ""
+    origin: str = RANDOM  # `the last fit`, `the test data`, a file's name
+    from_user: bool = False  # the user provided them: they are never replaced
+    replaces: str = ""  # why these rows replace others
 
 
 def rows_for(model: Session, wanted: Data | str | Path = None) -> Rows:
@@ -368,27 +357,21 @@ _OTHER_ROWS = "use rows on which float32 is accurate: `--rows FILE`, or `export(
 
 @dataclass
 class Proof:
-    """The result of a comparison: the rows that were used, and the differences.
+    """The result of a comparison: the rows that were used, and the largest differences by head.
 
-    Attributes:
-        lengths: the lengths of the variable axes.
-        differences: by head, the largest difference between onnxruntime and the runtime.
-        rows: the origin of the rows; ``generated``: they are random values.
-        rounding: by head that float64 decided, the largest difference between onnxruntime and float64.
-        unusual: the number of rows with missing, unseen and other unusual values.
-        example: the first row, and what onnxruntime returns for it.
-        quantized: what the quantized file loses; None if the proved file itself was written.
+    ``differences`` are those of onnxruntime and the runtime, ``rounding`` those of onnxruntime and float64, where that has
+    decided. The ``example`` is the first row, and what onnxruntime returns for it.
     """
 
     batches: list[int] = field(default_factory=list)
-    lengths: list[dict[str, int]] = field(default_factory=list)
+    lengths: list[dict[str, int]] = field(default_factory=list)  # of the variable axes
     differences: dict[str, float] = field(default_factory=dict)
-    rows: str = RANDOM
+    rows: str = RANDOM  # where they are from
     rounding: dict[str, float] = field(default_factory=dict)
-    unusual: int = 0
+    unusual: int = 0  # the number of rows with missing, unseen and other unusual values
     example: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}), repr=False)
-    generated: bool = False
-    quantized: Verdict | None = None
+    generated: bool = False  # the rows are random values
+    quantized: Verdict | None = None  # what the quantized file loses; None if the proved file itself was written
 
     def to_json(self) -> dict[str, Any]:
         """Return the proof as it is stored in the file's metadata."""
@@ -434,10 +417,7 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
 
     A value is right if it differs from the runtime by at most ``1e-5 + 1e-4·max|b|``, or if, row by row, it differs from
     the runtime in float64 by no more than rounding explains. Non-finite values must be equal in both. Labels must match
-    the values in the file.
-
-    Args:
-        rows: rows for the proof; generated ones by default.
+    the values in the file. By default the rows are generated.
 
     Raises:
         SpecError: GS701 with head, batch size and values if they differ by more; also if onnxruntime refuses the model,
@@ -459,8 +439,8 @@ class _Comparison:
     """Compares one file with the runtime on some rows."""
 
     def __init__(self, model: Session, data: bytes, rows: Rows) -> None:
-        self._model, self._rows, self._proved = model, rows, set[str]()
-        self._session = _load(model, data)
+        self._model, self._rows, self._session = model, rows, _load(model, data)
+        self._proved = set[str]()  # the heads with a conclusive row
         origin = rows.origin + (f" ({rows.replaces})" if rows.replaces else "")
         self._proof = Proof(rows=origin, generated=rows.arrays is None)
 
@@ -500,7 +480,6 @@ class _Comparison:
         return self._proof.rows if self._proof.generated else f"rows of {self._proof.rows}"
 
     def _unproved(self) -> list[str]:
-        """Return the heads without a conclusive row."""
         return [head for head in self._model.whole.outputs if head not in self._proved]
 
     def _compare(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -11,9 +11,10 @@ import logging
 import math
 import tempfile
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,13 +33,7 @@ _PREPARED = "onnx.quant.pre_process", "onnxruntime.quant"  # else onnxruntime ad
 
 
 class Core:
-    """The nodes of a file between the first and the last one with weights.
-
-    Attributes:
-        proto: the whole file.
-        nodes: the nodes of the core, in order.
-        inputs, outputs: the names of the values that enter and leave it.
-    """
+    """The nodes of a file between the first and the last one with weights; ``inputs`` and ``outputs`` enter and leave it."""
 
     def __init__(self, proto: Any) -> None:
         self.proto, graph = proto, proto.graph
@@ -120,8 +115,7 @@ class Core:
         if not wanted:
             return {}
         types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
-        opened = type(self.proto)()
-        opened.CopyFrom(self.proto)
+        opened = deepcopy(self.proto)
         del opened.graph.output[:]
         opened.graph.output.extend(helper.make_tensor_value_info(name, types[name], None) for name in wanted)
         runner = session(opened.SerializeToString())
@@ -130,8 +124,7 @@ class Core:
 
     def replaced_by(self, part: Any) -> Any:
         """Return the whole file with a converted core. It imports the domains that its nodes use, and no others."""
-        new = type(self.proto)()
-        new.CopyFrom(self.proto)
+        new = deepcopy(self.proto)
         nodes = _sorted([*self._others, *part.graph.node], {v.name for v in self.proto.graph.input})
         read = {name for node in nodes for name in node.input}
         kept = [i for i in self.proto.graph.initializer if i.name in self._outside]
@@ -159,20 +152,17 @@ def weights_of(node: Any, initial: Mapping[str, Any]) -> list[str]:
 
 def _sorted(nodes: Sequence[Any], known: set[str]) -> list[Any]:
     """Return nodes in an order in which each follows its inputs: depth first, so that it depends on the nodes alone."""
-    maker = {name: k for k, node in enumerate(nodes) for name in node.output if name}
-    order: list[Any] = []
-    done, stack = set[int](), [(k, False) for k in reversed(range(len(nodes)))]
+    maker = {name: k for k, node in enumerate(nodes) for name in node.output if name and name not in known}
+    order: dict[int, Any] = {}
+    stack = [(k, False) for k in reversed(range(len(nodes)))]
     while stack:
         k, ready = stack.pop()
-        if k in done:
-            continue
         if ready:
-            done.add(k)
-            order.append(nodes[k])
-            continue
-        stack.append((k, True))
-        stack += [(maker[n], False) for n in reversed(nodes[k].input) if n in maker and n not in known]
-    return order
+            order.setdefault(k, nodes[k])
+        elif k not in order:
+            stack.append((k, True))
+            stack += [(maker[n], False) for n in reversed(nodes[k].input) if n in maker]
+    return [*order.values()]
 
 
 # Quantize the core of a file to 8 bits: networks with convolutions statically, others dynamically.
@@ -187,28 +177,19 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was done to a file.
-
-    Attributes:
-        method: in a few words.
-        weights: the number of weights that were converted.
-        calibration_rows: the number of rows that have determined the ranges of activations.
-    """
+    """What was done to a file: the ``method`` in a few words, and the number of weights that were converted."""
 
     method: str
     weights: int
-    calibration_rows: int = 0
+    calibration_rows: int = 0  # they have determined the ranges of activations
 
 
 def to_int8(
     part: Any, folder: Path, core: Core, calibration: Callable[[], Mapping[str, Array]]
 ) -> tuple[Any, Conversion]:
-    """Return a core with weights of 8 bits, and what was done.
+    """Return a core with weights of 8 bits, and what was done, as :func:`quantized`; ``part``, its model, is changed.
 
-    Args:
-        part: the core's model; it is changed.
-        folder: for the files of onnxruntime's tools.
-        calibration: see :func:`graphspec.export.quantize.quantized`.
+    The ``folder`` is for the files of onnxruntime's tools.
     """
     from onnxruntime.quantization import quantize_dynamic
 
@@ -285,10 +266,10 @@ def _store_as_int8(graph: Any) -> int:
     from onnx import helper, numpy_helper
 
     initial = {i.name: i for i in graph.initializer}
-    readers: dict[str, list[tuple[Any, int]]] = {}
+    readers: defaultdict[str, list[tuple[Any, int]]] = defaultdict(list)
     for node in graph.node:
         for k, name in enumerate(node.input):
-            readers.setdefault(name, []).append((node, k))
+            readers[name].append((node, k))
     count, new = 0, []
     for node in list(graph.node):
         recurrent = node.op_type in RECURRENT
@@ -302,25 +283,23 @@ def _store_as_int8(graph: Any) -> int:
             count += array.size
             axis = 1 if recurrent else array.ndim - 1
             others = tuple(k for k in range(array.ndim) if k != axis)
-            scale = np.abs(array).max(others) / np.float32(127)
+            scale = np.abs(array).max(others, keepdims=True) / np.float32(127)
             scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
-            shape = [-1 if k == axis else 1 for k in range(array.ndim)]
-            stored = np.clip(np.rint(array / scale.reshape(shape)), -127, 127).astype(np.int8)
-            graph.initializer.append(numpy_helper.from_array(scale, f"{name}/scale"))
+            stored = np.clip(np.rint(array / scale), -127, 127).astype(np.int8)
+            graph.initializer.append(numpy_helper.from_array(scale.ravel(), f"{name}/scale"))
             initial[name].CopyFrom(numpy_helper.from_array(stored, name))
             if recurrent:
-                new.append(helper.make_node("DequantizeLinear", [name, f"{name}/scale"], [f"{name}/float"], axis=axis))
+                new.append((name, f"{name}/scale", f"{name}/float", axis))
                 for other, k in readers[name]:
                     other.input[k] = f"{name}/float"
                 continue
             for other, _ in readers[name]:  # the ids that are looked up are few: their rows alone become floats
                 output = other.output[0]
                 other.output[0] = f"{output}/int8"
-                rows = [f"{output}/int8", f"{name}/scale"]
-                new.append(helper.make_node("DequantizeLinear", rows, [output], axis=-1))
-    for node in new:
-        node.name = f"{node.output[0]}/DequantizeLinear"
-    graph.node.extend(new)
+                new.append((f"{output}/int8", f"{name}/scale", output, -1))
+    for source, scale_name, output, axis in new:
+        kind, own_name = "DequantizeLinear", f"{output}/DequantizeLinear"
+        graph.node.append(helper.make_node(kind, [source, scale_name], [output], name=own_name, axis=axis))
     return count
 
 
@@ -395,8 +374,7 @@ def _quiet() -> Iterator[None]:
     root.addHandler(handler)
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(before)
@@ -415,17 +393,12 @@ def _to_float16(part: Any) -> tuple[Any, Conversion]:
 # What a quantized file loses: losses and metrics before and after, and both sizes.
 @dataclass(frozen=True)
 class Change:
-    """A loss or metric before and after.
-
-    Attributes:
-        worse: by how much it got worse, negative for better; None if neither direction is.
-        relative: whether ``worse`` is a fraction of the value before.
-    """
+    """A loss or metric before and after."""
 
     before: float
     after: float
-    worse: float | None
-    relative: bool
+    worse: float | None  # by how much it got worse, negative for better; None if neither direction is
+    relative: bool  # whether that is a fraction of the value before
 
     def text(self) -> str:
         """Return the change with a sign, as the table shows it."""
@@ -437,20 +410,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of the gate.
-
-    Attributes:
-        changes: by key, in the order of ``evaluate``.
-        sizes: bytes of the float32 file and of the quantized one.
-    """
+    """The result of the gate."""
 
     kind: Kind
     done: Conversion
     max_loss: float
     origin: str
     count: int
-    changes: Mapping[str, Change] = field(default_factory=dict)
-    sizes: tuple[int, int] = (0, 0)
+    changes: Mapping[str, Change] = field(default_factory=dict)  # by key, in the order of `evaluate`
+    sizes: tuple[int, int] = (0, 0)  # bytes of the float32 file and of the quantized one
 
     def to_json(self) -> dict[str, Any]:
         """Return the record for the file's metadata."""

@@ -40,18 +40,13 @@ _MAX_ADAPTED = 1 << 27  # bytes of vocabularies and statistics
 
 @dataclass(frozen=True)
 class Exported:
-    """An ONNX file that matches its spec.
-
-    Attributes:
-        checked: the checked spec, with its graph and its warnings.
-        outputs: types of the heads and of their labels, by name.
-    """
+    """An ONNX file that matches its spec."""
 
     file: Path
-    checked: Checked
+    checked: Checked  # the spec with its graph and its warnings
     spec: Spec
     graph: Graph
-    outputs: Mapping[str, Type]
+    outputs: Mapping[str, Type]  # of the heads and of their labels
     session: Any
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -181,7 +176,9 @@ def _compare(
         if shape and isinstance(shape[0], int):
             text = f"accepts only {shape[0]} rows" if what == "input" else f"has {shape[0]} rows"
             raise UsageError(f"{subject} {text}, but the batch axis must be free")
-        if not _fits(shape, kind.shape) or (what == "input" and _narrower(shape, kind.shape)):
+        pairs = zip(shape, kind.shape, strict=False)
+        narrower = what == "input" and any(isinstance(a, int) and not isinstance(b, int) for a, b in pairs)
+        if narrower or not _fits(shape, kind.shape):
             raise UsageError(f"{subject} is {_shape_text(shape)}, but must be {_shape_text(kind.shape)}")
 
 
@@ -189,11 +186,6 @@ def _fits(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
     """Return whether the ranks are equal, and all sizes that both fix."""
     pairs = zip(actual, expected, strict=False)
     return len(actual) == len(expected) and all(a == b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
-
-
-def _narrower(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
-    """Return whether an axis is fixed that must be free."""
-    return any(isinstance(a, int) and not isinstance(b, int) for a, b in zip(actual, expected, strict=True))
 
 
 def _shape_text(shape: Sequence[Any]) -> str:
@@ -216,16 +208,11 @@ def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetr
 
 
 def evaluate_answers(
-    found: Exported,
-    spec: Spec,
-    rows: Dataset,
-    answers: Mapping[str, Array],
-    weights: Mapping[str, Array] | None = None,
+    found: Exported, spec: Spec, rows: Dataset, answers: Mapping[str, Array], weights: Mapping[str, Array] | None = None
 ) -> RunningMetrics:
     """Return the losses and metrics of what a file has answered (:func:`answers_of`), as :func:`evaluate_exported`.
 
-    Args:
-        weights: those of the trained network, which compute the masks that depend on weights.
+    The ``weights`` of the trained network compute the masks that depend on weights.
     """
     _, lowered = found.checked.require()
     graph = _of_answers(lowered.graph)

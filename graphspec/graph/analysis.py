@@ -152,10 +152,8 @@ class Demand:
 def demands(graph: Graph, *, exact: bool) -> dict[str, Demand]:
     """Return the ranges that values must have for every lookup of ids to find a row, by name, without unbounded values.
 
-    Args:
-        graph: the graph with its lookups.
-        exact: True for necessary ranges: a value outside makes some id invalid, whatever the other values are. False
-            for sufficient ranges: if all values are inside, all ids are valid.
+    With ``exact`` they are necessary: a value outside makes some id invalid, whatever the other values are. Else they are
+    sufficient: if all values are inside, all ids are valid.
     """
     result: dict[str, Demand] = {}
     if all(node.op != CHECK for node in graph.nodes):

@@ -55,15 +55,6 @@ def _check_sizes(shape: Shape) -> None:
         raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="make its sizes smaller")
 
 
-def _check_float32(array: Array) -> None:
-    """Raise :class:`ShapeError` (GS105) if a constant, computed from numbers of the spec, overflows float32."""
-    if array.dtype != np.float64 or not array.size:
-        return
-    for x in (array.min(), array.max()):
-        if FLOAT32_LIMIT <= abs(x) < np.inf:
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which exceeds float32", hint="scale it")
-
-
 @dataclass
 class Builder(Operators):
     """Appends operators to a graph on behalf of one spec node.
@@ -73,7 +64,6 @@ class Builder(Operators):
     ``with g:`` formulas of values emit into ``g``: ``a * b`` is ``g.Mul(a, b)``.
 
     Args:
-        graph: the graph to extend.
         owner: the spec node whose name prefixes all names.
         weights: the spec node whose weights are used; it differs from ``owner`` for a node with ``share``.
         trainable: False freezes the weights that this builder creates.
@@ -183,7 +173,11 @@ class Builder(Operators):
         array: Array = np.asarray(data)
         if dtype is None:
             dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}.get(array.dtype.kind, STRING)
-        _check_float32(array)
+        for x in (array.min(), array.max()) if array.dtype == np.float64 and array.size else ():
+            if FLOAT32_LIMIT <= abs(x) < np.inf:  # computed from numbers of the spec
+                raise ShapeError(
+                    Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which exceeds float32", hint="scale it"
+                )
         stays = array.ndim > 0 and not any(array.strides)  # a broadcast scalar stays a view
         array = array.astype(numpy_dtype(dtype), copy=not stays)
         array.flags.writeable = False

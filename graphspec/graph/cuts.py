@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from math import prod
+from typing import NamedTuple
 
 from graphspec.graph.ir.dims import Dim, has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
@@ -27,13 +28,11 @@ _NO_ROWS = 1 << 50  # bytes that a value counts that is no row of anything, such
 _ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """A graph in two parts.
 
-    Attributes:
-        prelude: computes the values that cross the cut, its outputs, from inputs of the graph.
-        rest: computes the graph's outputs; its inputs are the values that cross the cut, and inputs of the graph.
+    The ``prelude`` computes the values that cross the cut, its outputs, from inputs of the graph. The ``rest`` computes the
+    graph's outputs; its inputs are the values that cross the cut, and inputs of the graph.
     """
 
     prelude: Graph
@@ -109,11 +108,15 @@ def computed_once(graph: Graph) -> set[str]:
 def not_computable(graph: Graph) -> list[Node]:
     """Return the nodes that only onnxruntime computes although they depend on weights, random numbers or other rows."""
     nodes = graph.needed(_roots(graph))
-    late = [n for n in nodes if not OPS[n.op].has_kernel or any(v.type.is_string for v in n.sources)]
+    late = [n for n in nodes if _by_onnxruntime(n)]
     if not late:
         return []
     early, at_once = by_row(nodes), _trained(nodes) | repeatable(nodes)
     return [n for n in late if n.name not in early and (not _may_wait(n) or n.name in at_once)]
+
+
+def _by_onnxruntime(node: Node) -> bool:
+    return not OPS[node.op].has_kernel or any(v.type.is_string for v in node.sources)
 
 
 def computed_in_steps(graph: Graph) -> list[Node]:
@@ -187,10 +190,8 @@ def _name(value: Value) -> str:
 
 def _bytes(kind: Type) -> int:
     """Return the bytes of one row."""
-    size = _ITEM_BYTES.get(kind.dtype, 8)
-    for d in kind.shape[1:] if kind.shape and kind.shape[0] == "N" else kind.shape:
-        size *= int(d) if isinstance(d, int) else _ASSUMED
-    return size
+    sizes = kind.shape[1:] if kind.shape[:1] == ("N",) else kind.shape
+    return _ITEM_BYTES.get(kind.dtype, 8) * prod(d if isinstance(d, int) else _ASSUMED for d in sizes)
 
 
 def _before_the_cut(
@@ -209,35 +210,30 @@ def _before_the_cut(
     flow = nx.DiGraph()
     start, end = "start", "end"
 
-    def edge(a: Any, b: Any, capacity: int | None = None) -> None:
-        flow.add_edge(a, b, **({} if capacity is None else {"capacity": capacity}))
-
     def add(value: Value) -> None:
-        capacity = _bytes(value.type) if has_rows(value.shape) else _NO_ROWS
         apart = rows.in_front(value) or rows.axis(value) == SIZES
-        stays = value.type.is_string or not apart or value.name in opened
-        edge(("in", value.name), ("out", value.name), None if stays else capacity)
+        stays = value.type.is_string or not apart or value.name in opened  # an edge without a capacity is never cut
+        capacity = {"capacity": _bytes(value.type) if has_rows(value.shape) else _NO_ROWS}
+        flow.add_edge(("in", value.name), ("out", value.name), **({} if stays else capacity))
+
+    def need(values: Iterable[Value]) -> None:
+        flow.add_edges_from((("out", v.name), end) for v in values if v.kind == "input" or _name(v) in fixed)
 
     for value in graph.inputs.values():
         add(value)
-        edge(start, ("in", value.name))
+        flow.add_edge(start, ("in", value.name))
     for node in nodes:
         sources = [v for v in node.sources if v.kind != "constant" and _name(v) not in alike]
         if node.name not in fixed:
-            for v in sources:
-                if v.kind == "input" or _name(v) in fixed:
-                    edge(("out", v.name), end)
+            need(sources)
             continue
         for output in node.outputs:
             add(output)
             if not OPS[node.op].has_kernel or not sources:
-                edge(start, ("in", output.name))
-            for v in sources:
-                edge(("out", v.name), ("in", output.name))
-                edge(("in", output.name), ("in", v.name))
-    for value in _roots(graph):
-        if value.kind == "input" or _name(value) in fixed:
-            edge(("out", value.name), end)
+                flow.add_edge(start, ("in", output.name))
+            flow.add_edges_from((("out", v.name), ("in", output.name)) for v in sources)
+            flow.add_edges_from((("in", output.name), ("in", v.name)) for v in sources)
+    need(_roots(graph))
     if end not in flow:
         return set(fixed)
     try:
@@ -262,12 +258,8 @@ def _copied(node: Node, current: Callable[[Value], Value]) -> Node:
 
 def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -> Cut:
     """Return the prelude of the ``chosen`` nodes, and the rest; both compute what they read of the nodes ``alike``."""
-    first = [n for n in nodes if n.name in chosen | alike]
-    others = [n for n in nodes if n.name not in chosen]
-    inputs: dict[str, Value] = {}
-    crossing: dict[str, Value] = {}
     rest = Graph(graph.name, params=dict(graph.params), values=dict(graph.values), targets=dict(graph.targets))
-    copies: dict[str, Value] = {}
+    inputs, crossing, copies = dict[str, Value](), dict[str, Value](), dict[str, Value]()
 
     def current(value: Value) -> Value:
         if value.kind in ("constant", "param", "target"):
@@ -279,14 +271,16 @@ def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -
         copy = copies[value.name]
         return copy if value.mask is None else copy.with_mask(current(value.mask))
 
-    for node in others:
-        rest.nodes.append(_copied(node, current))
-        copies.update((v.name, v) for v in rest.nodes[-1].outputs)
+    for node in nodes:
+        if node.name not in chosen:
+            rest.nodes.append(_copied(node, current))
+            copies.update((v.name, v) for v in rest.nodes[-1].outputs)
     rest.outputs = {name: current(value) for name, value in graph.outputs.items()}
     rest.loss_inputs = {name: current(value) for name, value in graph.loss_inputs.items()}
     rest.penalties = [current(value) for value in graph.penalties]
     rest.inputs = {name: inputs[name] for name in graph.inputs if name in inputs} | inputs
     rest.nodes = rest.needed(_roots(rest))
+    first = [n for n in nodes if n.name in chosen | alike]
     prelude = Graph(graph.name, nodes=first, outputs=crossing)
     used = {v.name for n in first for v in n.sources if v.kind == "input"}
     prelude.inputs = {name: v for name, v in graph.inputs.items() if name in used}
@@ -307,12 +301,10 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Frontier:
-    """A graph, cut where its differentiable part begins.
+    """A graph, cut at the ``leaves``, the values to differentiate by.
 
-    Attributes:
-        leaves: the values to differentiate by.
-        sides: other values that the differentiable part reads, such as masks; they stay as they are for a row.
-        rest: computes the output from leaves and sides, which are its inputs; none of its weights is trainable.
+    The ``sides`` are other values that the differentiable part reads, such as masks; they stay as they are for a row. The
+    ``rest`` computes the output from leaves and sides, which are its inputs; none of its weights is trainable.
     """
 
     leaves: list[Leaf]
@@ -409,8 +401,7 @@ class _Finder:
         in a batch, may depend on the batch.
         """
         part = part_of(self.graph, {"": self.output}, given)
-        late = [n for n in part.nodes if not OPS[n.op].has_kernel or any(v.type.is_string for v in n.sources)]
-        names = {v.name for node in late for v in node.outputs}
+        names = {v.name for node in part.nodes if _by_onnxruntime(node) for v in node.outputs}
         return {v.name: replace(v, mask=None) for n in self.nodes for v in n.outputs if v.name in names}
 
     def _leaves(self) -> list[Leaf]:

@@ -31,13 +31,10 @@ Formula = Callable[..., Any]
 
 
 class Function:
-    """A function of arrays that expressions may use.
+    """A function of arrays that expressions may use; ``calls`` write it.
 
-    Attributes:
-        calls: the calls that write it.
-        truth: whether its results are bools.
-        in_place: whether it is computed in the memory of its last operand.
-        zeros: whether its zeros are arrays of the operands' size: NumPy's loops over one number may be slow.
+    ``truth``: its results are bools. ``in_place``: it is computed in the memory of its last operand. ``zeros``: its zeros
+    are arrays of the operands' size, since NumPy's loops over one number may be slow.
     """
 
     def __init__(self, calls: Maker, *, truth: bool = False, in_place: bool = False, zeros: bool = False) -> None:
@@ -242,12 +239,9 @@ def record_blocks(ctx: Context, formulas: Callable[..., Sequence[tuple[Array, Ex
 class Recorder:
     """Calls, and which arrays hold what they have computed.
 
-    Attributes:
-        calls: the calls.
-        steps: each function with its operands and its result, which make the calls.
-        reads: how often each part is still read, by its identity.
-        places: the array of each computed part.
-        own: temporaries; those that nobody reads any more are ``free``.
+    The ``steps`` that make the calls are functions with their operands and their result. ``reads`` says how often each part
+    is still read, by its identity, ``places`` which array has it. Of the ``own`` temporaries those are ``free`` that nobody
+    reads any more.
     """
 
     def __init__(self, ctx: Context, results: Sequence[tuple[Array, Expression]]) -> None:
@@ -348,7 +342,7 @@ class Recorder:
     def shape(self, part: Expression) -> tuple[int, ...]:
         """Return the shape of a part."""
         if part.array is not None:
-            return part.array.shape
+            return tuple(part.array.shape)
         return np.broadcast_shapes(*({self.shape(inner) for inner in part.inner()} - {()}))
 
 

@@ -25,23 +25,16 @@ DOMAINS = {ML: 2, CONTRIB: 1}
 
 @dataclass
 class Content:
-    """The content of an ONNX graph, in protobuf messages.
-
-    Attributes:
-        infos: the types of values that ONNX cannot infer.
-        sparse: sparse constants of merged files.
-        domains: the versions of the domains that merged files use.
-        ir_version: the IR version that merged files need at least.
-    """
+    """The content of an ONNX graph, in protobuf messages."""
 
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
     inputs: list[Any] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
-    infos: list[Any] = field(default_factory=list)
-    sparse: list[Any] = field(default_factory=list)
-    domains: dict[str, int] = field(default_factory=dict)
-    ir_version: int = 0
+    infos: list[Any] = field(default_factory=list)  # types of values that ONNX cannot infer
+    sparse: list[Any] = field(default_factory=list)  # constants of merged files
+    domains: dict[str, int] = field(default_factory=dict)  # the versions of those that merged files use
+    ir_version: int = 0  # merged files need at least this one
 
     def merge(self, part: Any) -> None:
         """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.part.Spliced`."""
@@ -64,11 +57,8 @@ def model_of(
     """Return ``graph`` as an ``onnx.ModelProto``, checked by ONNX.
 
     Its inputs, nodes and outputs are written as they are, with the graph's names; nodes without a reader too. The graph has
-    only operators of ``opset`` (the pass ``legalize`` sees to it), and no learnt sizes.
-
-    Args:
-        constants: the arrays of parameters, by name. A graph without parameters needs none.
-        metadata: texts by key.
+    only operators of ``opset`` (the pass ``legalize`` sees to it), and no learnt sizes. ``constants`` are the arrays of its
+    parameters, by name.
 
     Raises:
         onnx.checker.ValidationError: the model is not valid.

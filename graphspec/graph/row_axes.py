@@ -59,8 +59,7 @@ def where_rows(value: Value) -> int:
 
 def _only(given: Sequence[Axis]) -> int:
     """Return the axis of the first input, the only one with rows."""
-    first, *others = given
-    return _sure(first, apart=all(a is None or a == SIZES for a in others))
+    return _sure(given[0], apart=set(given[1:]) <= {None, SIZES})
 
 
 def _shape(node: Node, k: int) -> tuple[Dim, ...]:
@@ -157,15 +156,13 @@ def _reshaped(node: Node, given: Sequence[Axis]) -> int:
 def reshaped_outer(node: Node, at: int, outer: Dim) -> Dim:
     """Return how many elements of the axis of the rows are in front of each batch: the T of (T·N, …).
 
-    The elements of a row stay in their order, so as many are in front of the batch as before.
-
-    Args:
-        at: the axis of the rows before the reshape.
-        outer: the elements of that axis in front of each batch.
+    The elements of a row stay in their order, so as many are in front of the batch as before: ``outer`` in the axis ``at``.
     """
     shape, after = node.outputs[0].shape, where_rows(node.outputs[0])
     count = quotient(mul(product(_shape(node, 0)[:at]), outer), product(shape[:after]))
-    return _sure(count, apart=count is not None and quotient(shape[after], mul(count, "N")) is not None)
+    if count is None or quotient(shape[after], mul(count, "N")) is None:
+        raise MixedError
+    return count
 
 
 @rule
@@ -294,21 +291,15 @@ def _by_file(node: Node, given: Sequence[Axis]) -> tuple[int, ...]:
 class RowAxes:
     """The axes of the rows in the values of a graph.
 
-    Attributes:
-        axes: the axis of the rows of each value that is computed, by name.
-        outer: the elements of that axis in front of each batch, by name, where there are several.
-        mixing: the nodes that mix rows, or may do so, in their order.
+    Args:
+        nodes: in topological order.
+        trusted: the owners of nodes that do with the rows what they should, if they get them in axis 0.
     """
 
     def __init__(self, nodes: Iterable[Node], trusted: Collection[str] = ()) -> None:
-        """Follow the rows through ``nodes``, in topological order.
-
-        Args:
-            trusted: the owners of nodes that do with the rows what they should, if they get them in axis 0.
-        """
-        self.axes: dict[str, Axis] = {}
-        self.outer: dict[str, Dim] = {}
-        self.mixing: list[Node] = []
+        self.axes: dict[str, Axis] = {}  # the axis of the rows of each value that is computed, by name
+        self.outer: dict[str, Dim] = {}  # the elements of that axis in front of each batch, where there are several
+        self.mixing: list[Node] = []  # the nodes that mix rows, or may do so, in their order
         for node in nodes:
             given = [self.axis(v) for v in node.inputs]
             axes: list[Axis] = [_assumed(v) for v in node.outputs]

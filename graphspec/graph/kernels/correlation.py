@@ -181,14 +181,13 @@ def _rows_with_inputs(axis: Axis, height: int) -> slice:
 
 def _borders(copy: Array, first: Axis, others: Sequence[Axis]) -> list[Array]:
     """Return views of the parts of the copy that contain padding."""
-    lead = (slice(None),) * (2 + len(others))
-    rows = _rows_with_inputs(first, copy.shape[len(lead)])
-    parts = [copy[(*lead, slice(0, rows.start))], copy[(*lead, slice(rows.stop, None))]]
+    every = (slice(None),) * len(others)
+    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    parts = [copy[:, :, *every, : rows.start], copy[:, :, *every, rows.stop :]]
     for position, axis in enumerate(others):
         for o, o_end, k, k_end in axis.segments():
-            for taps in (slice(0, k), slice(k_end, None)):
-                between = (slice(None),) * len(others)
-                parts.append(copy[:, :, *between[:position], slice(o, o_end), *between, taps])
+            taps = slice(0, k), slice(k_end, None)
+            parts += [copy[:, :, *every[:position], o:o_end, *every, padded] for padded in taps]
     return parts
 
 
