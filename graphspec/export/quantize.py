@@ -346,9 +346,7 @@ KINDS: tuple[Kind, ...] = ("int8", "float16")
 def quantized(proto: Any, kind: Kind, calibration: Callable[[], Mapping[str, Array]]) -> tuple[Any, Conversion]:
     """Return a converted copy of an ``onnx.ModelProto``, and what was done. Metadata and documentation stay.
 
-    Args:
-        calibration: returns rows by input, for the ranges of the activations; called for networks with convolutions.
-
+    ``calibration`` returns rows by input, for the ranges of the activations; it is called for networks with convolutions.
     ``weights`` is 0 if there is nothing to convert.
     """
     import onnx

@@ -19,9 +19,7 @@ from graphspec.graph.ops import OPS, Op, operator
 def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[str] = ()) -> set[str]:
     """Return the names of the values that need a gradient: they depend on a trainable weight, and the loss depends on them.
 
-    Args:
-        nodes: those of the graph, in topological order.
-        requested: inputs whose gradients are requested.
+    The ``nodes`` are those of the graph in topological order, ``requested`` are inputs.
     """
     if graph.loss is None:
         return set()
@@ -56,8 +54,7 @@ def infer_shapes(
 ) -> dict[str, Value]:
     """Return all values with concrete types for input shapes without symbolic dimensions.
 
-    Args:
-        assumed: the size of an axis that depends on values, such as the number of words of a text; None to keep its name.
+    An axis that depends on values, such as the number of words of a text, keeps its name, or has an ``assumed`` size.
 
     Raises:
         ShapeError: these sizes do not fit a node. The message names it, and the shapes of the inputs.

@@ -63,20 +63,14 @@ class Builder(Operators):
     keywords are attributes. Output types are inferred immediately; invalid inputs raise :class:`ShapeError`. Inside
     ``with g:`` formulas of values emit into ``g``: ``a * b`` is ``g.Mul(a, b)``.
 
-    Args:
-        owner: the spec node whose name prefixes all names.
-        weights: the spec node whose weights are used; it differs from ``owner`` for a node with ``share``.
-        trainable: False freezes the weights that this builder creates.
-        one_row: the layer's inputs are a batch of one row, which stands for values without a batch axis.
-        folder: the folder of files of initial values; None if the weights exist, and the files are not opened.
     """
 
     graph: Graph
-    owner: str
-    weights: str = ""
-    trainable: bool = True
-    one_row: bool = False
-    folder: Path | None = None
+    owner: str  # the spec node whose name prefixes all names
+    weights: str = ""  # the spec node whose weights are used; it differs from `owner` for a node with `share`
+    trainable: bool = True  # False freezes the weights that this builder creates
+    one_row: bool = False  # the layer's inputs are a batch of one row, which stands for values without a batch axis
+    folder: Path | None = None  # of files of initial values; None if the weights exist: the files are not opened then
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)

@@ -453,8 +453,7 @@ class _Finder:
 def part_of(graph: Graph, outputs: Mapping[str, Value], given: Collection[str], *, frozen: bool = False) -> Graph:
     """Return the part of a graph that computes ``outputs`` from the values ``given`` by name, and from raw inputs.
 
-    Args:
-        frozen: make all weights untrainable: a backward pass then computes gradients of inputs alone.
+    All weights can be ``frozen``, untrainable: a backward pass then computes gradients of inputs alone.
     """
     part = Graph(graph.name)
     copies: dict[str, Value] = {}

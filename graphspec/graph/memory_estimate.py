@@ -15,10 +15,7 @@ _ASSUMED = 16  # elements on an axis whose size is unknown before data are read
 def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, training: bool = True) -> int:
     """Return the bytes of a run: weights, gradients and optimizer slots, then every value and its gradient, in float32.
 
-    Args:
-        shapes: the shape of every input of a batch.
-        slots: the number of state vectors of the optimizer.
-        training: False for inference, without gradients and slots.
+    ``shapes`` are those of a batch's inputs. Inference has no gradients and no ``slots``, the optimizer's state vectors.
     """
     weights = sum(p.size * 4 for p in graph.params.values())
     trained = sum(p.size * 4 for p in graph.params.values() if p.trainable)

@@ -25,9 +25,8 @@ def runtime() -> Any:
 def session(model: bytes | Path, threads: int | None = None, *, optimised: bool = True) -> Any:
     """Return an ``onnxruntime.InferenceSession`` on the CPU.
 
-    Args:
-        threads: their number; by default that of BLAS, which is one unless the user has set another (:func:`threads_set`).
-            They do not spin: other programs use the cores, too.
+    By default there are as many threads as of BLAS: one unless the user has set another number (:func:`threads_set`). They
+    do not spin: other programs use the cores, too.
     """
     onnxruntime = runtime()
     options = onnxruntime.SessionOptions()

@@ -102,11 +102,7 @@ def product(sizes: Iterable[Size]) -> Size:
 
 
 class Formulas:
-    """The formulas of one layer: as sizes, and as values that its operators read.
-
-    Args:
-        X: the layer's input. A name is one of its sizes, or else one of a network's input.
-    """
+    """The formulas of a layer: as sizes, and as values that its operators read. A name is a size of X, or of an input."""
 
     def __init__(self, g: Builder, X: Value, key: str) -> None:
         self._g, self._key = g, key

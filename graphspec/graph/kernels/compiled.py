@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 # The choice between fast kernels and simple ones: whichever is faster by default; tests force one or the other.
 KERNELS = "GRAPHSPEC_KERNELS"
 """The environment variable: ``fast`` forces every applicable fast kernel of NumPy, ``reference`` forbids all, NumPy's
-and compiled ones, ``compiled`` forces the compiled ones too (:mod:`graphspec.graph.kernels.compiled`). Workers get the
-:func:`mode` of rank 0."""
+and compiled ones, ``compiled`` forces the compiled ones too. Workers get the :func:`mode` of rank 0."""
 
 
 def _checked(value: str) -> str:

@@ -148,11 +148,8 @@ class MaxTaps:
             of_tap = bits if p in written else as_words(piece)
             if number:
                 after = as_words(pieces[0]) if direct and number == 1 else before
-                calls += [
-                    (np.copyto, bits, along(self._larger[number - 1], axis, outs)),
-                    (np.multiply, bits, before, of_tap),
-                    (np.bitwise_xor, before, of_tap, after),
-                ]
+                calls.append((np.copyto, bits, along(self._larger[number - 1], axis, outs)))
+                calls += [(np.multiply, bits, before, of_tap), (np.bitwise_xor, before, of_tap, after)]
             elif p in written:
                 of_tap = before
             elif not direct:
@@ -274,9 +271,7 @@ def _table(axes: Sequence[tuple[int, Axis]], rank: int, *, complete_first: bool)
 def _reads(a: Axis, *, complete_first: bool) -> list[int]:
     """Return the input that output 0 would read with each tap that any output uses.
 
-    Args:
-        complete_first: begin with those that all outputs use, if there are two, as
-            :func:`~graphspec.graph.ops.pooling.maxima` does.
+    With ``complete_first`` those that all outputs use come first, if there are two: ``graph.ops.pooling.maxima`` does so.
     """
     outputs = {k * a.dilation - a.begin: a.tap(k)[0] for k in range(a.kernel)}
     lacking = {read: outs != slice(0, a.out) for read, outs in outputs.items() if outs.stop > outs.start}

@@ -227,10 +227,7 @@ class CellOptions:
 
 # Products over the steps of a recurrence, in blocks of steps that fit the cache.
 class InputGradient:
-    """``dX[s] = rows[s]ᵀ · W`` for the steps of a block.
-
-    With ``masks`` (slots, I, N) it is the sum of the masked products of the slots from ``first`` on.
-    """
+    """``dX[s] = rows[s]ᵀ · W`` for the steps of a block; with ``masks`` (slots, I, N) summed over slots from ``first``."""
 
     def __init__(self, ctx: Context, dX: Array, steps: int, masks: Array | None) -> None:
         self.dX, self.masks = dX, masks
@@ -243,11 +240,9 @@ class InputGradient:
         if self.masks is not None and self.terms is not None:
             n = len(self.masks) - first
             t, H = self.terms[: stop - start, :n], len(W) // n
-            return [
-                (np.matmul, W.reshape(n, H, W.shape[1]).mT, rows.reshape(len(rows), n, H, rows.shape[2]), t),
-                (np.multiply, t, self.masks[first:], t),
-                (np.add.reduce, t, 1, None, target.mT),
-            ]
+            A, B = W.reshape(n, H, W.shape[1]).mT, rows.reshape(len(rows), n, H, rows.shape[2])
+            product: Calls = [(np.matmul, A, B, t), (np.multiply, t, self.masks[first:], t)]
+            return [*product, (np.add.reduce, t, 1, None, target.mT)]
         if self.buffer is not None:
             t = self.buffer[: stop - start]
             return [(np.matmul, rows.mT, W, t), (np.copyto, target, t)]
@@ -320,11 +315,8 @@ class Direction:
     """One direction, with its steps in the order of the recurrence.
 
     At invalid steps (beyond the end of a sequence) the state is 0. In reverse these steps come first: there the state is
-    the initial state, if there is one, so the recurrence starts at the last valid step.
-
-    With dropout masks for the state, and perhaps for the input, every gate has its own [h; 1; x].
-
-    A *slot* is a block of H rows of the packed weights.
+    the initial state, if there is one, so the recurrence starts at the last valid step. With dropout masks for the state,
+    and perhaps for the input, every gate has its own [h; 1; x]. A *slot* is a block of H rows of the packed weights.
     """
 
     states: ClassVar[int] = 1
@@ -526,12 +518,11 @@ class Direction:
 
     def outputs(self) -> tuple[Array, Calls]:
         """Return Y in time order, (T, N, H): a view of the states if these are 0 at invalid steps, else a masked copy."""
-        Y, calls = self.h[1:], []
+        Y, calls = self.h[1:], Calls()
         if self.keeps_initial and self.valid is not None:
             Y = self.ctx.save_for_backward((self.T, self.H, self.N))
             calls.append((np.multiply, self.h[1:], self.valid[:, None], Y))
-        Y = Y.transpose(0, 2, 1)
-        return Y[::-1] if self.reverse else Y, calls
+        return Y.transpose(0, 2, 1)[:: -1 if self.reverse else 1], calls
 
     def last(self, k: int) -> tuple[Array, Calls]:
         """Return state k after the last valid step, (N, H)."""
@@ -545,11 +536,10 @@ class Direction:
     def last_indices(self, rows: int, row: int) -> tuple[Array, Calls]:
         """Return the indices (H, N) of the last valid states in a flat (T + 1, rows, N); they start at row ``row``."""
         assert self.lengths is not None
-        size, N = rows * self.N, self.N
+        N, constant = self.N, partial(self.ctx.constant, dtype=np.int64)
         grid = (row + np.arange(self.H))[:, None] * N + np.arange(N)
         indices, start = self.ctx.scratch((self.H, N), np.int64), self.ctx.scratch((N,), np.int64)
-        constant = partial(self.ctx.constant, dtype=np.int64)
-        step_starts = (np.multiply, self.lengths.lens, constant(size), start)
+        step_starts = (np.multiply, self.lengths.lens, constant(rows * N), start)
         return indices, [step_starts, (np.add, constant(grid), start, indices)]
 
     def backward(  # noqa: C901 (all options of LSTM, GRU and RNN, in one pass)

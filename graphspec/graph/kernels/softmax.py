@@ -114,12 +114,10 @@ def softmax(
     kept: Array | None = None,
     product: Array | None = None,
 ) -> Calls:
-    """Return calls that replace scores (n, groups, S, columns) by their softmax over the keys.
+    """Return calls that replace scores (n, groups, S, columns) by their softmax over the keys, zeros if all are -∞.
 
-    Args:
-        row_max: (n, groups, 1, columns), gets their maximum over the keys, or the lowest number if all are -∞.
-        masked: whether some scores may be -∞. A query with only such scores gets zeros.
-        kept, product: factors of the softmax, and what gets their product with it.
+    ``row_max`` (n, groups, 1, columns) gets their maximum, or the lowest number if all are -∞, which some may be if
+    ``masked``; ``product`` gets the softmax times the factors ``kept``.
     """
     total, ones = ctx.scratch(row_max.shape), ctx.constant(np.ones((1, scores.shape[2])))
     least = ctx.constant(np.finfo(ctx.dtype).min) if masked else None  # in a row of -inf, exp must return 0, not NaN

@@ -19,8 +19,7 @@ class TouchedRows:
     them to 0 again.
 
     Args:
-        name: the weight's.
-        rows, width: its shape.
+        rows, width: the weight's shape.
         sparse: whether the optimizer updates only these rows, and leaves all others and their slots as they are.
         kept: whether nothing but the programs writes to the gradient; otherwise each step clears all of it.
 

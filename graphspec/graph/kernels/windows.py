@@ -68,17 +68,11 @@ class Axis:
 
 
 class Window(NamedTuple):
-    """The windows along one spatial axis.
-
-    Attributes:
-        stride: the distance of two windows.
-        extent: the number of inputs from a window's first tap to its last.
-        begin: the padding in front.
-    """
+    """The windows along one spatial axis."""
 
     stride: int
-    extent: int
-    begin: int
+    extent: int  # the number of inputs from a window's first tap to its last
+    begin: int  # the padding in front
 
 
 def ceil(a: int, b: int) -> int:
@@ -96,12 +90,11 @@ def per_axis(values: Sequence[int] | None, rank: int, default: int, name: str) -
     return tuple(values)
 
 
+Ints = Sequence[int]
+
+
 def padding(
-    spatial: Sequence[int | None],
-    extents: Sequence[int],
-    strides: Sequence[int],
-    pads: Sequence[int] | None,
-    auto_pad: str,
+    spatial: Sequence[int | None], extents: Ints, strides: Ints, pads: Ints | None, auto_pad: str
 ) -> list[tuple[int, int] | None]:
     """Return the padding at the start and at the end of each axis; None if it depends on an unknown size."""
     need_value(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}")
@@ -124,13 +117,7 @@ def padding(
 
 
 def output_dims(
-    spatial: Shape,
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    pads: Sequence[int] | None,
-    auto_pad: str,
-    ceil_mode: int = 0,
+    spatial: Shape, kernel: Ints, strides: Ints, dilations: Ints, pads: Ints | None, auto_pad: str, ceil_mode: int = 0
 ) -> Shape:
     """Return the output's spatial shape; ``GS303`` if a window does not fit into its padded input.
 
@@ -152,12 +139,10 @@ def output_dims(
                 text += f" with padding {', '.join('+'.join(map(str, p)) for p in padded if p is not None)}"
             hint = "use a smaller window, `padding: same`, or fewer layers that shrink the input"
             raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint)
-        if begin + end - extent == -1 and not ceil_mode:  # the same size as SAME, so the same symbolic dimension
-            out.append(ceildiv(size, stride))
-            continue
         room = add(size, begin + end - extent)
-        if not ceil_mode:
-            out.append(add(floordiv(room, stride), 1))
+        if not ceil_mode:  # without a rest the same size as SAME, so the same symbolic dimension
+            same = begin + end - extent == -1
+            out.append(ceildiv(size, stride) if same else add(floordiv(room, stride), 1))
             continue
         count = add(ceildiv(room, stride), 1)
         if isinstance(count, int) and isinstance(size, int):
@@ -171,13 +156,7 @@ def output_dims(
 
 
 def window_axes(
-    spatial: Sequence[int],
-    out: Sequence[int],
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    pads: Sequence[int] | None,
-    auto_pad: str,
+    spatial: Ints, out: Ints, kernel: Ints, strides: Ints, dilations: Ints, pads: Ints | None, auto_pad: str
 ) -> list[Axis]:
     """Return the spatial axes of a window operator with output shape ``out``."""
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
@@ -188,9 +167,9 @@ def window_axes(
 def windows_along(
     spatial: Shape,
     kernel: Sequence[Dim],
-    strides: Sequence[int] | None,
-    dilations: Sequence[int] | None,
-    pads: Sequence[int] | None,
+    strides: Ints | None,
+    dilations: Ints | None,
+    pads: Ints | None,
     auto_pad: str,
 ) -> list[Window] | None:
     """Return the windows along each spatial axis; None if they depend on a symbolic size."""

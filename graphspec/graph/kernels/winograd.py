@@ -87,23 +87,18 @@ def pays(axes: Sequence[Axis], channels: int, filters: int) -> bool:
 
 @twin()
 def winograd_input(x: Array, planes: Array, place: Array, /, *, halves: Array) -> Calls:
-    """Return calls that write the sums and differences of x's rows; rows and columns outside x are 0.
+    """Return calls that write the sums and differences of x's rows (rows, samples, columns, channels), 0 outside x.
 
-    Args:
-        x: (rows, samples, columns, channels).
-        planes: (4, tiles, samples, columns, channels).
-        place: the row of x at which the first tile starts, and the column of the planes at which x does.
-        halves: scratch for the even and the odd rows, (2, tiles + 1, samples, columns, channels), 0 beside x's columns.
+    ``place`` is the row of x at which the first tile starts, and the column at which x does in the planes (4, tiles,
+    samples, columns, channels). The even and odd ``halves`` (2, tiles + 1, …) are scratch, 0 beside x's columns.
     """
     first, lead = place.tolist()
-    calls: Calls = []
-    tiles, columns = planes.shape[1], x.shape[2]
-    for parity, target in enumerate(halves):
-        start_row = first + parity
-        inside = [k for k in range(tiles + 1) if 0 <= start_row + 2 * k < len(x)] or [0, -1]
+    calls, columns = Calls(), x.shape[2]
+    for row, target in enumerate(halves, first):
+        inside = [k for k in range(len(target)) if 0 <= row + 2 * k < len(x)] or [0, -1]
         start, stop = inside[0], inside[-1] + 1
         if stop > start:
-            source = x[start_row + 2 * start : start_row + 2 * stop : 2]
+            source = x[row + 2 * start : row + 2 * stop : 2]
             calls.append((np.copyto, target[start:stop, :, lead : lead + columns], source))
         calls += _zeros(target[:start], target[stop:])
     (even, odd), (even_2, odd_2) = (a.reshape(2, -1, copy=False) for a in (halves[:, :-1], halves[:, 1:]))
@@ -136,10 +131,9 @@ def winograd_output(planes: Array, y: Array, /, *, flat: Array) -> Calls:
 
 @twin()
 def winograd_gradient(dy: Array, planes: Array, /, *, flat: Array) -> Calls:
-    """Return calls that write the gradients of the planes; the last one is written with opposite sign.
+    """Return calls that write the gradients of the planes, 0 beyond dy's columns; the last one has the opposite sign.
 
-    ``planes`` is as in :func:`winograd_output`, 0 in columns beyond those of dy. The
-    calls also write other columns of ``flat``.
+    ``planes`` is as in :func:`winograd_output`. The calls also write other columns of ``flat``.
     """
     even, odd = dy[::2], dy[1::2]
     inside = planes[:, :, :, : dy.shape[2]]
@@ -212,8 +206,8 @@ class Winograd:
             calls += self._transform(halves, V, chunk) + self._transform_gradient(dy, D, chunk)
             start = 0
             for windows, d in matrices:
-                batch, end = windows.shape[1:-2], start + _count(windows)
-                part = np.moveaxis(parts[start:end].reshape(*batch, 4, size, filters), -3, 0)
+                end = start + _count(windows)
+                part = np.moveaxis(parts[start:end].reshape(*windows.shape[1:-2], 4, size, filters), -3, 0)
                 calls.append((np.matmul, windows.mT, d, part))
                 start = end
             result = total if chunk is chunks[0] else next_sum
