@@ -136,22 +136,13 @@ def _model(described: Mapping[str, Any], table: bool, digest: str, size: int) ->
         "outputs": _json([_cells(e) if table else _tensor_spec(e) for e in described["outputs"]]),
         "params": None,
     }
+    runtime = {"onnx_session_options": None, "onnx_version": onnx.__version__, "providers": ["CPUExecutionProvider"]}
+    env = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+    python = {"env": env, "loader_module": _LOADER, "python_version": "3.11"}
     entry: dict[str, Any] = {
         "flavors": {
-            "onnx": {
-                "code": None,
-                "data": DATA,
-                "onnx_session_options": None,
-                "onnx_version": onnx.__version__,
-                "providers": ["CPUExecutionProvider"],
-            },
-            "python_function": {
-                "code": "code",
-                "data": DATA,
-                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
-                "loader_module": _LOADER,
-                "python_version": "3.11",
-            },
+            "onnx": {"code": None, "data": DATA, **runtime},
+            "python_function": {"code": "code", "data": DATA, **python},
         },
         "model_size_bytes": size,
         "model_uuid": digest,
@@ -166,17 +157,15 @@ def _model(described: Mapping[str, Any], table: bool, digest: str, size: int) ->
 
 def _column(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an input as MLflow's column. Whole numbers that may be missing are ``any``: MLflow has no gaps in ``long``."""
-    kind = _COLUMNS.get(entry["dtype"], "any")
-    if entry["missing"] is not None and kind != "string":
-        kind = "any"
-    return {"type": kind, "name": entry["name"], "required": True}
+    gaps = entry["missing"] is not None and entry["dtype"] != STRING
+    return {"type": "any" if gaps else _COLUMNS.get(entry["dtype"], "any"), "name": entry["name"], "required": True}
 
 
 def _cells(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an output as MLflow's column: one value per row, or a list of them."""
     kind: Any = {"type": _COLUMNS.get(entry["dtype"], "float")}
-    sizes = [] if entry.get("join") else entry["shape"][1:]
-    for _ in [] if sizes == [1] else sizes:
+    single = entry.get("join") or entry["shape"][1:] == [1]
+    for _ in [] if single else entry["shape"][1:]:
         kind = {"type": "array", "items": kind}
     return {**kind, "name": entry["name"], "required": True}
 
@@ -280,23 +269,17 @@ def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batc
     for kind, files in (("input", {}), ("output", label_files)):
         blocks = [_tensor_text(entry, files.get(entry["name"])) for entry in described[f"{kind}s"]]
         lines.append(f"{kind} [\n" + ",\n".join(blocks) + "\n]")
-    if batches:
-        lines.append("dynamic_batching { }")
-    else:
-        lines.append("# No dynamic_batching: the ranges of this int8 network are those of a whole batch,")
-        lines.append("# so that rows of other requests would change an answer.")
+    why = "# No dynamic_batching: the ranges of this int8 network are those of a whole batch,"
+    lines += ["dynamic_batching { }"] if batches else [why, "# so that rows of other requests would change an answer."]
     return "\n".join(lines) + "\n"
 
 
 def _tensor_text(entry: Mapping[str, Any], labels: str | None) -> str:
-    sizes = [size if isinstance(size, int) else -1 for size in entry["shape"][1:]]
+    sizes = [str(size) if isinstance(size, int) else "-1" for size in entry["shape"][1:]]
     fields = [f"name: {_quoted(entry['name'])}", f"data_type: {_TYPES[entry['dtype']]}"]
-    if sizes:
-        fields.append(f"dims: [ {', '.join(map(str, sizes))} ]")
-    else:  # a value per row: Triton wants an axis besides the batch
-        fields += ["dims: [ 1 ]", "reshape { shape: [ ] }"]
-    if labels is not None:
-        fields.append(f"label_filename: {_quoted(labels)}")
+    # Triton wants an axis besides the batch, for a value per row, too.
+    fields += [f"dims: [ {', '.join(sizes)} ]"] if sizes else ["dims: [ 1 ]", "reshape { shape: [ ] }"]
+    fields += [] if labels is None else [f"label_filename: {_quoted(labels)}"]
     return "  {\n" + "\n".join(f"    {field}" for field in fields) + "\n  }"
 
 

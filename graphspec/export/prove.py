@@ -275,10 +275,8 @@ class Rounding:
 
     The error of float32 is measured, not derived: the runtime runs in float32 with a random change of the last bit of
     each weight and each input. Every intermediate result is then rounded differently, and the outputs of a network that
-    is ill-conditioned on these rows scatter. Whole numbers in the inputs stay, since they may be ids or mask values.
-
-    Only what NumPy computes is rounded otherwise. The prelude is the same in the runtime and in the file: onnxruntime
-    computes both.
+    is ill-conditioned on these rows scatter. Whole numbers in the inputs stay, since they may be ids or mask values. Only
+    what NumPy computes is rounded otherwise: the prelude, which onnxruntime computes, is the same in runtime and file.
     """
 
     def __init__(self, model: Session, feeds: Mapping[str, Array]) -> None:

@@ -68,9 +68,8 @@ class Exported:
         expected = (rows, *kind.shape[1:])
         if not isinstance(value, np.ndarray) or not _fits(value.shape, expected):
             shape = value.shape if isinstance(value, np.ndarray) else type(value).__name__
-            raise UsageError(
-                f"{self.file} returns '{name}' as {shape} for {rows} rows, its spec requires {_shape_text(expected)}"
-            )
+            text = f"{self.file} returns '{name}' as {shape} for {rows} rows"
+            raise UsageError(f"{text}, its spec requires {_shape_text(expected)}")
         if kind.dtype != STRING:
             return value
         if max(map(len, value.flat), default=0) > _MAX_LABEL:

@@ -199,11 +199,10 @@ def _before_the_cut(
 ) -> set[str] | None:
     """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
 
-    None if something would have to cross that cannot, such as a head with its rows in another axis than 0.
-
-    Each value is an edge whose capacity is its bytes per row; texts, what has its rows in another axis than 0, and the
-    values ``opened`` cannot cross, and what has no rows only if it must. A node that is computed before the cut has its
-    inputs computed there, too. Values of the nodes ``alike`` are constants.
+    None if something would have to cross that cannot, such as a head with its rows in another axis than 0. Each value is an
+    edge whose capacity is its bytes per row; texts, what has its rows in another axis than 0, and the values ``opened``
+    cannot cross, and what has no rows only if it must. A node that is computed before the cut has its inputs computed
+    there, too. Values of the nodes ``alike`` are constants.
     """
     import networkx as nx
 

@@ -20,8 +20,7 @@ def drop_training(graph: Graph, target: Target) -> Graph:
     """Replace operators that behave differently in training by their inference form.
 
     Dropout and noise are the identity at inference, so their nodes are removed. Random augmentation is replaced by its
-    computation at inference. BatchNormalization uses its moving statistics. Operators that exist only for training
-    become the corresponding ONNX operators.
+    computation at inference. BatchNormalization uses its moving statistics. Operators for training become ONNX's.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Relu(g.Dropout(x, g.constant(0.5)))})
@@ -132,9 +131,7 @@ def fold_constants(graph: Graph, target: Target) -> Graph:
     """Replace nodes that depend only on weights and constants by constants.
 
     Lowering leaves arithmetic on weights in the graph, such as a reshaped bias, because weights change in training. In
-    a file they are fixed, so each result is stored as one constant, and the nodes that computed it are removed.
-
-    ``target.compute`` computes the values.
+    a file they are fixed, so each result, which ``target.compute`` computes, is stored as one constant.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Mul(x, g.Sqrt(g.constant(4.0)))})
@@ -165,9 +162,7 @@ def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
     """Replace each Mul, Div, Add or Sub that returns one of its operands unchanged by that operand.
 
     Layers such as Rescaling and Normalization emit a scale and an offset even if one of them changes nothing. The
-    operand then replaces the node, unless the constant broadcasts it to a larger shape.
-
-    It runs after ``fold_constants``, which creates more constants.
+    operand then replaces the node, unless the constant broadcasts it to a larger shape. ``fold_constants`` runs before.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Add(g.Mul(x, g.constant(1.0)), g.constant(0.5))})
@@ -198,11 +193,9 @@ def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
     """Replace every node by the first node with equal operator, attributes and inputs.
 
     Lowering works layer by layer, so several layers that read one value may each emit the same Transpose, Shape or Cast
-    of it. The first node stays under its own name; the others are removed, and their readers read the first.
-
-    It runs before ``cancel_transposes``, which then has fewer Transposes to move.
-
-    Constants are equal if their bytes are equal. Nodes that draw random numbers stay, since two draws differ.
+    of it. The first node stays under its own name; readers of the others read the first. ``cancel_transposes``, which runs
+    later, then has fewer Transposes to move. Constants are equal if their bytes are equal. Nodes that draw random numbers
+    stay, since two draws differ.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Add(g.Relu(x), g.Relu(x))})
@@ -281,9 +274,8 @@ def cancel_transposes(graph: Graph, target: Target) -> Graph:
 
     Layers are channels-last, ONNX's convolutions and poolings are channels-first, so lowering puts a Transpose before
     and after each of them. This pass defers a Transpose and emits it only before an operator that cannot work on the
-    untransposed operand. A Transpose moves past elementwise operators, Concat and reductions if all their operands have
-    the same deferred permutation; two opposite permutations cancel. Most channels-last networks keep one Transpose, at
-    their input.
+    untransposed operand. A Transpose moves past an operator if all its operands have the same deferred permutation; two
+    opposite permutations cancel. Most channels-last networks keep one Transpose, at their input.
 
     >>> g, x = sketch({"x": ("N", 8, 8, 3)})
     >>> channels_first = g.Relu(g.Transpose(x, perm=(0, 3, 1, 2)))
@@ -328,10 +320,7 @@ def _without_sinks(graph: Graph) -> Graph:
 
 
 def _move_past(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves: _Moves) -> Sequence[Value] | None:
-    """Apply the node to the untransposed inputs and return its output as pending.
-
-    Return None if the permutations of the inputs differ or the Transpose cannot move past the node.
-    """
+    """Apply the node to the untransposed inputs and return its output as pending; None if the Transpose cannot move."""
     tensors = [v for v in inputs if v is not None and v.rank > 0]
     perms = {moves.pending[v.name][1] if v.name in moves.pending else None for v in tensors}
     if len(perms) != 1 or len(node.outputs) != 1 or (perm := perms.pop()) is None:

@@ -89,11 +89,8 @@ def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
 
     A row of a bag-of-words input has few ones among thousands of columns. Training stores such rows as indices
     (``graphspec/data/batches.py``). The graph still describes the wide input, so this pass puts a MultiHot before its
-    readers; ``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors.
-
-    It applies to inputs that are fed with another width than in the spec.
-
-    The input becomes int64: the indices of at most k ones per row, padded with ``width``.
+    readers; ``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors. It applies to inputs that
+    are fed with another width than in the spec. They become int64: indices of at most k ones per row, padded with ``width``.
 
     >>> g, x, W = sketch({"x": ("N", 1000)}, {"W": (1000, 8)})
     >>> graph = g.graph.with_outputs({"y": g.MatMul(x, W)})
@@ -131,12 +128,9 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
 
     Adding a bias and ReLU, with or without a maximum, are monotonic, so they commute with the maximum of a window.
     After a 2×2 pooling there is a quarter of the elements, forward and backward. The pooling must be the only reader of
-    the nodes that move, possibly through Transposes.
-
-    Values and gradients are the same: a window's gradient goes to its first maximum if that is above 0 (and below a Clip's
-    bound), otherwise nowhere.
-    There are two differences by rounding: elements that are equal only after the bias is added are now different, and the
-    gradient of the bias is summed in another order.
+    the nodes that move, possibly through Transposes. Values and gradients are the same: a window's gradient goes to its
+    first maximum if that is above 0 (and below a Clip's bound), otherwise nowhere. Rounding differs: elements that are
+    equal only after the bias is added are now different, and the gradient of the bias is summed in another order.
 
     >>> g, x, W, b = sketch({"x": ("N", 3, 8, 8)}, {"W": (4, 3, 3, 3), "b": (4,)})
     >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Relu(g.Conv(x, W, b)), kernel_shape=(2, 2))})
@@ -217,9 +211,8 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
     A window that does not fit into the end of an axis is never computed: pooling by 2 does not read the last of 11
     rows. The convolution before it computes this row in vain, forward and backward, and perhaps also reads rows that
     nothing else needs. From the outputs backwards, this pass finds how much of each spatial axis is read. It then gives
-    convolutions and poolings negative padding at the end of the axis, so they compute no more than that.
-
-    Values and gradients are the same, but sums may be computed in another order.
+    convolutions and poolings negative padding at the end of the axis, so they compute no more than that. Values and
+    gradients are the same, but sums may be computed in another order.
 
     >>> g, x, W = sketch({"x": ("N", 1, 11, 11)}, {"W": (4, 1, 3, 3)})
     >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
@@ -306,13 +299,11 @@ def _windows(node: Node) -> list[Window] | None:
 
 def _pads(node: Node, windows: list[Window], X: Value, out: Sequence[Any]) -> list[int]:
     """Return the padding for which the windows over X produce the shape ``out``."""
-    pads, ends = node.attrs["pads"], []
+    ends = list((node.attrs["pads"] or (0,) * 2 * len(windows))[len(windows) :])
     for axis, (stride, extent, begin) in enumerate(windows):
         size, count = X.shape[2 + axis], out[2 + axis]
         if isinstance(size, int) and isinstance(count, int):
-            ends.append((count - 1) * stride + extent - size - begin)
-        else:
-            ends.append(pads[len(windows) + axis] if pads is not None else 0)
+            ends[axis] = (count - 1) * stride + extent - size - begin
     return [*(begin for _, _, begin in windows), *ends]
 
 
@@ -363,9 +354,8 @@ def _tiles(pool: Node) -> bool:
     """Return whether a MaxPool's windows have several elements, no overlap, no gaps and no padding."""
     attrs, window = pool.attrs, list(pool.attrs["kernel_shape"])
     unpadded = attrs["auto_pad"] in ("NOTSET", "VALID") and not any(attrs["pads"] or ()) and not attrs["ceil_mode"]
-    if not unpadded or any(d != 1 for d in attrs["dilations"] or ()):
-        return False
-    return math.prod(window) > 1 and window == list(attrs["strides"] or (1,) * len(window))
+    dense = all(d == 1 for d in attrs["dilations"] or ()) and window == list(attrs["strides"] or (1,) * len(window))
+    return unpadded and dense and math.prod(window) > 1
 
 
 def _convolution_before(pool: Node, reads: Mapping[str, int]) -> Node | None:
@@ -419,14 +409,10 @@ def shard_products(graph: Graph, target: Target) -> Graph:
     """Replace products with sharded kernels by ShardedGemm, one worker's part of the product.
 
     Normally every worker computes the gradient of each complete kernel from its rows of the batch, and the gradients
-    are summed after the step. For a wide kernel this sum needs more memory traffic than the batch's activations. So
-    each worker computes some columns of the product for the batch of all workers, and the workers exchange activations
-    instead of gradients.
-
-    It applies to the kernels that ``wide_kernels`` chooses.
-
-    If there are only elementwise functions between two sharded products, the values between them are sharded by columns,
-    too. In the example, ``shard`` is the first of two workers, with 32 of 64 rows.
+    are summed after the step. For a wide kernel (``wide_kernels``) this sum needs more memory traffic than the batch's
+    activations. So each worker computes some columns of the product for the batch of all workers, and the workers exchange
+    activations instead of gradients. If there are only elementwise functions between two sharded products, the values
+    between them are sharded by columns, too. In the example, ``shard`` is the first of two workers, with 32 of 64 rows.
 
     >>> g, x, A, B = sketch({"x": ("N", 512)}, {"A": (512, 1024), "B": (1024, 512)})
     >>> graph = g.graph.with_outputs({"y": g.MatMul(g.Relu(g.MatMul(x, A)), B)})
@@ -467,10 +453,7 @@ def shard_products(graph: Graph, target: Target) -> Graph:
 
 
 def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
-    """Return the shared memory for inputs and gradients of values, by their names.
-
-    They are written directly to it, and the other workers read them there, without a copy.
-    """
+    """Return the shared memory for inputs and gradients of values by name: other workers read them there, without a copy."""
     nodes = graph.needed(graph.roots())
     sharded = {node.name: node for node in nodes if node.op == "ShardedGemm"}
     shared = {name: shard.matrices[_kernel(node)] for name, node in sharded.items()}
@@ -488,9 +471,9 @@ def _kernel(node: Node) -> str:
 
 
 def _ends(nodes: Iterable[Node], begin: Collection[str], reads: Mapping[str, int]) -> dict[str, str]:
-    """Follow chains of elementwise functions, each the only reader of its input, from the outputs of the ``begin`` nodes.
+    """Return ``last value → first node`` by name of chains of elementwise functions from the outputs of ``begin`` nodes on.
 
-    Return ``last value → first node`` of each chain, by name.
+    Each is the only reader of its input.
     """
     ends: dict[str, str] = {}
     for node in nodes:
