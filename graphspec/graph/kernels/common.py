@@ -186,6 +186,11 @@ def give_each(ctx: Context, dY: Array, operands: dict[int, tuple[Array, Callable
     return calls
 
 
+def zeros(*parts: Array) -> Calls:
+    """Return calls that fill the parts that are not empty with zeros."""
+    return [(part.fill, 0.0) for part in parts if part.size]
+
+
 def as_words(X: Array) -> Array:
     """Return a view of X as integers of the same width."""
     return X.view(f"i{X.dtype.itemsize}")

@@ -19,7 +19,7 @@ from graphspec.base.arrays.blas import small_kernels
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import channel_order, contiguous
-from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records
+from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.depthwise import ByTap, Depthwise, DepthwiseRows, compiled_pays
@@ -139,7 +139,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
         calls = _copies(X[start : start + count], copy[:, :count], first, others)
         chunks.append((calls, matrix[:, :, : count * windows], slice(start * windows, (start + count) * windows)))
     order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
-    borders: Calls = [(piece.fill, 0.0) for piece in _borders(copy, first, others) if piece.size]
+    borders = zeros(*_borders(copy, first, others))
     return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)
 
 

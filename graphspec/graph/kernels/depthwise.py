@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import channel_order, contiguous
-from graphspec.graph.kernels.common import BLOCK_ELEMENTS
+from graphspec.graph.kernels.common import BLOCK_ELEMENTS, zeros
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.windows import Axis
@@ -36,14 +36,9 @@ Blocks = Sequence[tuple[Array, Array, Array]]
 def depthwise(x: Array, weights: Array, y: Array, steps: Array, taps: Array, /, *, product: Array) -> Calls:
     """Return calls for ``y[o] = Σ x[o·step + …] · weights[tap]`` over the rows of ``taps``, in their order.
 
-    Args:
-        x: the input (…, C).
-        weights: (taps, columns, C), each tap's vector repeated for columns of the output.
-        y: the output (…, C), or a part of it.
-        steps: the stride of each axis but the last.
-        taps: for each tap its number and, for each axis, the first output that uses it, their end, and the input that the
-            first of them reads.
-        product: scratch of y's size.
+    The input x is (…, C), as is y, the output or a part of it; weights (taps, columns, C) have each tap's vector repeated
+    for columns of the output, and ``steps`` the stride of each axis but the last. A row of ``taps`` has the tap's number
+    and, for each axis, the first output that uses it, their end, and the input that the first of them reads.
     """
     calls: Calls = []
     everywhere = tuple(slice(0, size) for size in y.shape[:-1])
@@ -173,11 +168,8 @@ class Depthwise(ByTap):
                 break
         for starts in product(*(range(0, size, step) for size, step in zip(sizes, steps, strict=True))):
             region = tuple(slice(o, min(o + step, size)) for o, step, size in zip(starts, steps, sizes, strict=True))
-            axes = [
-                replace(a, out=outs.stop - outs.start, begin=a.begin - outs.start * a.stride)
-                for a, outs in zip(self._axes, region, strict=True)
-            ]
-            yield region, axes
+            pairs = zip(self._axes, region, strict=True)
+            yield region, [replace(a, out=s.stop - s.start, begin=a.begin - s.start * a.stride) for a, s in pairs]
 
     def _table(self, axes: Sequence[Axis], *, in_order: bool = False) -> Array:
         """Return the taps of a block of the output that read any input, as :func:`depthwise` needs them.
@@ -198,8 +190,7 @@ class Depthwise(ByTap):
 def _regions(axes: Sequence[int], steps: Sequence[int]) -> tuple[Region, Region]:
     """Return the outputs of a tap and the inputs that they read; ``axes`` are a row of the table without the number."""
     outs, inputs = [], []
-    for k, step in enumerate(steps):
-        start, stop, first = axes[3 * k : 3 * k + 3]
+    for start, stop, first, step in zip(axes[::3], axes[1::3], axes[2::3], steps, strict=True):
         outs.append(slice(start, stop))
         inputs.append(slice(first, first + (stop - start - 1) * step + 1, step))
     return tuple(outs), tuple(inputs)
@@ -215,8 +206,11 @@ _TILED = 1 << 17  # elements of a kernel that is repeated for the columns of a r
 _LEAST_ROW = 256  # elements of a row of outputs
 
 
-class DepthwiseRows:
-    """Correlation of X (N, C, H, W) with kernels (C, 1, 1, k, l); memory is (N, H, W, C) or (H, N, W, C)."""
+class DepthwiseRows(Depthwise):
+    """Correlation of X (N, C, H, W) with kernels (C, 1, 1, k, l); memory is (N, H, W, C) or (H, N, W, C).
+
+    For the kernel's gradient, whole planes are faster.
+    """
 
     @staticmethod
     def fits(X: Array, axes: Sequence[Axis]) -> bool:
@@ -229,10 +223,9 @@ class DepthwiseRows:
         return axes[1].out * X.shape[1] >= _LEAST_ROW and axes[0].kernel * axes[1].kernel > 1
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
-        self._ctx, self._planes = ctx, Depthwise(ctx, X, axes)
-        self._x, self.order = X.transpose(_LOGICAL), self._planes.order
+        super().__init__(ctx, X, axes)
+        self._x, self._channels = X.transpose(_LOGICAL), X.shape[1]
         self._down, self._across = axes
-        self._channels = X.shape[1]
         self._height, self._width = (_reach(axis) for axis in axes)
         taps = self._down.kernel * self._across.kernel
         self._columns = max(1, min(self._across.out, _TILED // max(taps * self._channels, 1)))
@@ -243,7 +236,7 @@ class DepthwiseRows:
             return []
         y = Y.transpose(_LOGICAL)
         if y.strides[2:] != (self._channels * y.itemsize, y.itemsize):  # its rows have gaps: inputs of strided windows
-            return self._planes.forward(kernel, Y)
+            return super().forward(kernel, Y)
         weights = kernel[:, 0, 0].transpose(1, 2, 0)
         tiled = self._ctx.scratch((*weights.shape[:2], self._columns, self._channels))
         padded, calls = self._padded()
@@ -259,17 +252,13 @@ class DepthwiseRows:
                 calls.append((partial(np.einsum, "nhijx,ijx->nhx", out=out), windows, flat[:, :, : out.shape[2]]))
         return calls
 
-    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
-        """Return the calls that work on whole planes: they are faster."""
-        return self._planes.kernel_gradient(dY, dK)
-
     def _padded(self) -> tuple[Array, Calls]:
         """Return a buffer for the inputs of a chunk with their padding, and the calls that fill the padding with zeros."""
         samples = min(self._samples, len(self._x))
         padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
         (top, bottom), (left, right) = (_inside(axis) for axis in (self._down, self._across))
         borders = padded[:, :top], padded[:, bottom:], padded[:, top:bottom, :left], padded[:, top:bottom, right:]
-        return padded, [(part.fill, 0.0) for part in borders if part.size]
+        return padded, zeros(*borders)
 
     def _load(self, padded: Array, chunk: slice) -> tuple[object, ...]:
         """Return a call that copies the inputs of some samples."""

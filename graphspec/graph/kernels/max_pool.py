@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.common import as_words, copy_rows, fold, saved_like, scratch_like
+from graphspec.graph.kernels.common import as_words, copy_rows, fold, saved_like, scratch_like, zeros
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.windows import Axis
@@ -158,10 +158,8 @@ class MaxTaps:
                 calls.append((np.add, piece, of_tap.view(dV.dtype), piece))
                 continue
             written.add(p)
-            for edge in (slice(0, indices.start), slice(indices.stop, None)):
-                outside = along(planes[p], axis, edge)
-                if outside.size:
-                    calls.append((outside.fill, 0.0))
+            edges = slice(0, indices.start), slice(indices.stop, None)
+            calls += zeros(*(along(planes[p], axis, edge) for edge in edges))
         ctx.reset(start)
         return calls + [copy_rows(plane, copy) for copy, plane in copies]
 

@@ -23,7 +23,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.common import CACHE_ELEMENTS
+from graphspec.graph.kernels.common import CACHE_ELEMENTS, zeros
 from graphspec.graph.kernels.compiled import Twin, twin
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.matmul import SMALL
@@ -100,7 +100,7 @@ def winograd_input(x: Array, planes: Array, place: Array, /, *, halves: Array) -
         if stop > start:
             source = x[row + 2 * start : row + 2 * stop : 2]
             calls.append((np.copyto, target[start:stop, :, lead : lead + columns], source))
-        calls += _zeros(target[:start], target[stop:])
+        calls += zeros(target[:start], target[stop:])
     (even, odd), (even_2, odd_2) = (a.reshape(2, -1, copy=False) for a in (halves[:, :-1], halves[:, 1:]))
     flat = planes.reshape(4, -1, copy=False)
     return [
@@ -140,7 +140,7 @@ def winograd_gradient(dy: Array, planes: Array, /, *, flat: Array) -> Calls:
     return [
         (np.copyto, inside[0], even),
         (np.copyto, inside[3, : len(odd)], odd),
-        *_zeros(inside[3, len(odd) :]),
+        *zeros(inside[3, len(odd) :]),
         (np.add, flat[0], flat[3], flat[1]),
         (np.subtract, flat[0], flat[3], flat[2]),
     ]
@@ -174,8 +174,8 @@ class Winograd:
         bind = winograd_output if _served(winograd_output, y) else winograd_output.numpy
         U, calls = self._kernel(kernel)
         V, M = self._planes(self._x.shape[-1]), self._planes(filters)
-        halves, zeros = self._halves(V)
-        calls += zeros
+        halves, fills = self._halves(V)
+        calls += fills
         for chunk in self._chunks():
             calls += self._transform(halves, V, chunk)
             for windows, m in self._matrices(V, M, chunk, _row_limit(U[0].size, _LEAST_ROWS)):
@@ -193,7 +193,7 @@ class Winograd:
         # The columns after those of the output are 0, in every row of products.
         rows = D.shape[1] // self._step
         tails = D[::3, : rows * self._step].reshape(2, rows, self._step, filters, copy=False)[:, :, self._out :]
-        calls += _zeros(tails)
+        calls += zeros(tails)
         size = self._taps * channels
         chunks = list(self._chunks())
         limit = _row_limit(size * filters, _LEAST_ROWS_BACK, _SUMMED_ROWS)
@@ -241,11 +241,11 @@ class Winograd:
         """Return buffers for the even and the odd rows of a chunk of X, and calls that fill the zeros of them and of V."""
         tail = V[:, self._rows * self._samples * self._period :]
         if self._served:  # the kernel reads X
-            return V[:2, :0], _zeros(tail)
+            return V[:2, :0], zeros(tail)
         rows = (self._rows + 1) * self._samples
         halves = self._ctx.scratch((2, rows * self._period, V.shape[-1]))
         view = self._by_row(halves, (rows,))
-        return halves, _zeros(view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail)
+        return halves, zeros(view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail)
 
     def _padded_columns(self, rows: int) -> int:
         """Return the number of columns of ``rows`` rows, rounded up to a multiple of the kernel's columns."""
@@ -307,18 +307,13 @@ class Winograd:
     def _transform_gradient(self, dy: Array, D: Array, chunk: TileChunk) -> Calls:
         """Return calls that write the gradients of the planes of products."""
         flat, planes = self._products(D, chunk)
-        beyond = self._padded_columns(chunk.rows) - chunk.rows * self._period
-        padded, region = D[:, : flat.shape[1] + beyond], chunk.of(dy)
+        columns = self._padded_columns(chunk.rows) - chunk.rows * self._period
+        padded, region = D[:, : flat.shape[1] + columns], chunk.of(dy)
         if _served(winograd_gradient, dy):
-            zeros, calls = padded[:, flat.shape[1] :], winograd_gradient(region, planes, flat=flat)
+            beyond, calls = padded[:, flat.shape[1] :], winograd_gradient(region, planes, flat=flat)
         else:
-            zeros, calls = padded[::3, flat.shape[1] :], winograd_gradient.numpy(region, planes, flat=padded)
-        return _zeros(zeros) + calls
-
-
-def _zeros(*parts: Array) -> Calls:
-    """Return calls that fill the parts that are not empty with zeros."""
-    return [(part.fill, 0.0) for part in parts if part.size]
+            beyond, calls = padded[::3, flat.shape[1] :], winograd_gradient.numpy(region, planes, flat=padded)
+        return zeros(beyond) + calls
 
 
 def _served(kernel: Twin[Any], image: Array) -> bool:
