@@ -26,14 +26,7 @@ from graphspec.graph.ir.graph import STRING
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.declarations import LABEL
 from graphspec.language.read import MAX_BYTES
-from graphspec.vocabulary.onnx_files.model_file import (
-    Declared,
-    ModelFile,
-    Weight,
-    leads_out,
-    read_model_file,
-    unreadable,
-)
+from graphspec.vocabulary.onnx_files.model_file import ModelFile, Weight, leads_out, read_model_file, unreadable
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
@@ -71,8 +64,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "ir_version": file.ir_version,
         "opset": file.opsets.get(""),
         "domains": {domain or "ai.onnx": version for domain, version in file.opsets.items()},
-        "inputs": [_declared(declared, _OF_INPUTS) for declared in file.inputs],
-        "outputs": [_declared(declared, _OF_OUTPUTS) for declared in file.outputs],
+        "inputs": [_tensor(d.name, d.dtype, d.shape, d.doc, dict.fromkeys(_OF_INPUTS), d.kind) for d in file.inputs],
+        "outputs": [_tensor(d.name, d.dtype, d.shape, d.doc, dict.fromkeys(_OF_OUTPUTS), d.kind) for d in file.outputs],
         "symbols": sorted({d for i in (*file.inputs, *file.outputs) for d in i.shape or () if isinstance(d, str)}),
         "example": None,
         "weights": totals((w.dtype, w.elements, w.nbytes) for w in file.weights),
@@ -92,11 +85,6 @@ def inspect_file(path: Path) -> dict[str, Any]:
     if "spec" in file.metadata:
         _add_own(record, file)
     return record
-
-
-def _declared(declared: Declared, others: Sequence[str]) -> dict[str, Any]:
-    shape = None if declared.shape is None else list(declared.shape)
-    return _tensor(declared.name, declared.dtype, shape, declared.doc, dict.fromkeys(others), declared.kind)
 
 
 def _tensor(
@@ -202,7 +190,9 @@ def _add_own(record: dict[str, Any], file: ModelFile) -> None:
     _merge(record["outputs"], network["outputs"])
     if isinstance(signature, dict):
         _merge(record["inputs"], signature.get("inputs"), ("column", "missing"))
-        record["example"] = _example(signature.get("example"))
+        example = signature.get("example")
+        parts = [example.get(key) for key in ("inputs", "outputs")] if isinstance(example, dict) else [None]
+        record["example"] = example if all(isinstance(part, dict) for part in parts) else None
     own, real = ({(i["name"], i["dtype"]) for i in r["inputs"]} for r in (network, record))
     if not real <= own:
         record["problems"].append("its inputs are not those of its spec")
@@ -239,11 +229,6 @@ def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | Non
                 record[key] = other[key]
 
 
-def _example(example: Any) -> dict[str, Any] | None:
-    parts = example if isinstance(example, dict) else {}
-    return parts if all(isinstance(parts.get(key), dict) for key in ("inputs", "outputs")) else None
-
-
 # Networks.
 
 
@@ -272,14 +257,9 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
             outputs.append(_tensor(name + LABEL, STRING, value.shape[:-1], "", {"labels": head.labels, "target": None}))
     costs = None if graph.learnt else cost(spec, lowered, 1)
     total = None if costs is None else costs.total()
-    return {
-        "inputs": inputs,
-        "outputs": outputs,
-        "parameters": None if total is None else total.trainable + total.frozen,
-        "trainable": None if total is None else total.trainable,
-        "multiply_adds": None if total is None else total.multiply_adds,
-        "assumed_lengths": {} if costs is None else costs.lengths,
-    }
+    numbers = (None,) * 3 if total is None else (total.trainable + total.frozen, total.trainable, total.multiply_adds)
+    costs_record = dict(zip(_COSTS, (*numbers, {} if costs is None else costs.lengths), strict=True))
+    return {"inputs": inputs, "outputs": outputs, **costs_record}
 
 
 def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
@@ -310,8 +290,7 @@ def file_differences(old: Path, new: Path, *, declared: bool = True) -> list[Cha
     Raises:
         SpecError: GS703, a file is not an ONNX model, or contradicts itself.
     """
-    a, b = (_settings(inspect_file(path), declared=declared) for path in (old, new))
-    return changes(a, b)
+    return changes(*(_settings(inspect_file(path), declared=declared) for path in (old, new)))
 
 
 def _settings(record: Mapping[str, Any], *, declared: bool) -> dict[str, Any]:

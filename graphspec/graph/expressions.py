@@ -221,10 +221,9 @@ def record_blocks(ctx: Context, formulas: Callable[..., Sequence[tuple[Array, Ex
 
     They are recorded for the first block, and repeated for all blocks of its size. All blocks share their scratch buffers.
     """
-    calls: Calls = []
-    begin = end = ctx.mark()
-    first = arrays
+    calls, first, begin = Calls(), arrays, ctx.mark()
     recorder: Recorder | None = None
+    end = begin
     for block in blocks_of(*arrays):
         if recorder is not None and block[0].shape == first[0].shape:
             ctx.reset(end)
@@ -245,17 +244,14 @@ class Recorder:
     """
 
     def __init__(self, ctx: Context, results: Sequence[tuple[Array, Expression]]) -> None:
-        self.ctx, self.like = ctx, results[-1][0]
-        self.calls: Calls = []
+        self.ctx, self.like, self.calls = ctx, results[-1][0], Calls()
         self.steps: list[tuple[Function, list[Array], Array]] = []
         self.results = {id(expression): array for array, expression in results}
         everything = parts(*(expression for _, expression in results))
         self.leaves = [part for part in everything if part.function is None]
         self.reads = Counter([*self.results, *(id(inner) for part in everything for inner in part.inner())])
-        self.places: dict[int, Array] = {}
-        self.constants: dict[str, Array] = {}
-        self.own: list[Array] = []
-        self.free: list[Array] = []
+        self.places, self.constants = dict[int, Array](), dict[str, Array]()
+        self.own, self.free = list[Array](), list[Array]()
         for array, expression in results:
             if (place := self.place(expression, array)) is not array:
                 self.step(copy, [place], array)

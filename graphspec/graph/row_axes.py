@@ -27,19 +27,12 @@ Axis = int | None
 Rule = Callable[["Node", Sequence[Axis]], "int | tuple[int, ...]"]
 SIZES = -1
 """In place of an axis: sizes, which depend on the number of rows. Only shapes may be made of them."""
-Function = TypeVar("Function", bound=Rule)
 RULES: dict[str, Rule] = {}
 """The rules by their names, which operators have as ``rows``."""
 
 
 class MixedError(Exception):
     """An operator mixes rows, or may do so."""
-
-
-def rule(function: Function) -> Function:
-    """Register a rule under its name, without the underscore (a decorator)."""
-    RULES[function.__name__[1:]] = function
-    return function
 
 
 T = TypeVar("T")
@@ -78,7 +71,6 @@ def _axes(node: Node, k: int) -> list[int] | None:
     return None if numbers is None else [int(n) for n in numbers]
 
 
-@rule
 def _broadcast(node: Node, given: Sequence[Axis]) -> int:
     """All rows are at the same distance from the end."""
     ends = {len(_shape(node, k)) - a for k, a in enumerate(given) if a is not None and a != SIZES}
@@ -126,27 +118,23 @@ ALONG: dict[str, Callable[[Node], Iterable[int]]] = {
 RULES |= {name: partial(_along, axes) for name, axes in ALONG.items()}
 
 
-@rule
 def _along_shared_axis(node: Node, given: Sequence[Axis]) -> int:
     """The attribute ``axis`` is another one; all inputs have the rows at the same place."""
     return _apart(_same(given), [normalize_axis(node.attrs["axis"], len(_shape(node, 0)))])
 
 
-@rule
 def _unsqueezed(node: Node, given: Sequence[Axis]) -> int:
     rank = len(node.outputs[0].shape)
     new = {normalize_axis(k, rank) for k in _axes(node, 1) or []}
     return [k for k in range(rank) if k not in new][_only(given)]
 
 
-@rule
 def _transposed(node: Node, given: Sequence[Axis]) -> int:
     rank = len(_shape(node, 0))
     perm = node.attrs["perm"]
     return (list(range(rank))[::-1] if perm is None else list(perm)).index(_only(given))
 
 
-@rule
 def _reshaped(node: Node, given: Sequence[Axis]) -> int:
     """Rows are in the only axis whose size they are in, or a factor of it; :func:`reshaped_outer` tells which factor."""
     _only(given)
@@ -165,7 +153,6 @@ def reshaped_outer(node: Node, at: int, outer: Dim) -> Dim:
     return count
 
 
-@rule
 def _gathered(node: Node, given: Sequence[Axis]) -> int:
     data, indices = given
     rank = len(_shape(node, 0))
@@ -175,7 +162,6 @@ def _gathered(node: Node, given: Sequence[Axis]) -> int:
     return axis + _sure(indices, apart=data is None)
 
 
-@rule
 def _product_of_matrices(node: Node, given: Sequence[Axis]) -> int:
     """Rows are in an axis of the batches of matrices, in the rows of the first matrix, or in the columns of the second."""
     a, b = given
@@ -191,7 +177,6 @@ def _product_of_matrices(node: Node, given: Sequence[Axis]) -> int:
     return rank - end + (right == 1 and a is not None) + (left == 1 and b is not None)
 
 
-@rule
 def _gemm(node: Node, given: Sequence[Axis]) -> int:
     """Rows are the rows of the product, or its columns."""
     a, b, *c = given
@@ -205,7 +190,6 @@ _ELLIPSIS = "αβγδεζηθικ"
 """The letters for the axes of ``...``, from the last one."""
 
 
-@rule
 def _einsum(node: Node, given: Sequence[Axis]) -> int:
     left, arrow, right = str(node.attrs["equation"]).replace(" ", "").partition("->")
 
@@ -221,7 +205,6 @@ def _einsum(node: Node, given: Sequence[Axis]) -> int:
     return _sure(right.find(row), apart=row in right and alone)
 
 
-@rule
 def _gathered_deeply(node: Node, given: Sequence[Axis]) -> int:
     """``Y[b, q] = X[b, indices[b, q, 0], …]``: rows are in an axis b of both, in q of the indices, or behind in X."""
     data, indices = given
@@ -236,7 +219,6 @@ def _gathered_deeply(node: Node, given: Sequence[Axis]) -> int:
     return len(shape) - 1 + data - shared - count
 
 
-@rule
 def _recurrent(node: Node, given: Sequence[Axis]) -> int | tuple[int, ...]:
     """X is (time, batch, …) and Y (time, directions, batch, …), or both begin with the batch; states are like X.
 
@@ -250,42 +232,42 @@ def _recurrent(node: Node, given: Sequence[Axis]) -> int | tuple[int, ...]:
     return _sure(tuple(2 * at if k == 0 else at for k in range(len(node.outputs))), apart=apart)
 
 
-@rule
 def _one_hot(node: Node, given: Sequence[Axis]) -> int:
     axis = normalize_axis(node.attrs["axis"], len(node.outputs[0].shape))
     return (at := _only(given)) + (axis <= at)
 
 
-@rule
 def _first(node: Node, given: Sequence[Axis]) -> int:
     """The outputs have the rows where the first input has them, the only one with rows."""
     return _only(given)
 
 
-@rule
 def _in_front(node: Node, given: Sequence[Axis]) -> int:
     """Rows are in front of the first input, the only one with rows."""
     return _all_in_front(node, [_only(given)])
 
 
-@rule
 def _all_in_front(node: Node, given: Sequence[Axis]) -> int:
     """Rows are in front of the first input, and of each other one that has rows."""
     return _sure(given[0], apart=set(given) <= {0, None})
 
 
-@rule
 def _ids(node: Node, given: Sequence[Axis]) -> int:
     """The last axis has the ids of one vector."""
     return _apart(_same([a for a in given if a is not None]), [len(_shape(node, 0)) - 1])
 
 
-@rule
 def _by_file(node: Node, given: Sequence[Axis]) -> tuple[int, ...]:
     """A part of an ONNX file keeps rows apart; this has been tried."""
     with_rows = [(v, at) for v, at in zip(node.inputs, given, strict=True) if v is not None and at is not None]
     apart = all(at == where_rows(value) for value, at in with_rows)
     return _sure(tuple(where_rows(v) for v in node.outputs), apart=apart)
+
+
+_OF_SHAPES: tuple[Rule, ...] = (_broadcast, _along_shared_axis, _unsqueezed, _transposed, _reshaped, _gathered)
+_OF_PRODUCTS: tuple[Rule, ...] = (_product_of_matrices, _gemm, _einsum, _gathered_deeply, _recurrent)
+_BY_PLACE: tuple[Rule, ...] = (_one_hot, _first, _in_front, _all_in_front, _ids, _by_file)
+RULES |= {function.__name__[1:]: function for function in (*_OF_SHAPES, *_OF_PRODUCTS, *_BY_PLACE)}
 
 
 class RowAxes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -174,24 +175,10 @@ def need(
         raise ShapeError(code, message, hint=hint, key=key)
 
 
-def need_value(condition: bool, message: str) -> None:
-    """Raise :class:`ShapeError` for a value that is not allowed unless ``condition`` holds."""
-    need(condition, message, code=Code.VALUE_NOT_ALLOWED)
-
-
-def need_dtype(condition: bool, message: str) -> None:
-    """Raise :class:`ShapeError` for a wrong dtype unless ``condition`` holds."""
-    need(condition, message, code=Code.WRONG_DTYPE)
-
-
-def need_sizes(condition: bool, message: str) -> None:
-    """Raise :class:`ShapeError` for sizes that do not fit unless ``condition`` holds."""
-    need(condition, message, code=Code.SIZES_DO_NOT_FIT)
-
-
-def need_shapes(condition: bool, message: str) -> None:
-    """Raise :class:`ShapeError` for shapes that differ unless ``condition`` holds."""
-    need(condition, message, code=Code.SHAPES_DIFFER)
+need_value = partial(need, code=Code.VALUE_NOT_ALLOWED)
+need_dtype = partial(need, code=Code.WRONG_DTYPE)
+need_sizes = partial(need, code=Code.SIZES_DO_NOT_FIT)
+need_shapes = partial(need, code=Code.SHAPES_DIFFER)
 
 
 def broadcast(*shapes: Shape) -> Shape:

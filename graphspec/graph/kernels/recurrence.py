@@ -329,13 +329,8 @@ class Direction:
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
         self.ctx, self.W, self.R, self.B = ctx, inputs.W, inputs.R, inputs.B
-        self.initial, self.lengths, self.functions, self.clip = (
-            inputs.initial,
-            inputs.lengths,
-            options.functions,
-            options.clip,
-        )
-        self.reverse = options.reverse
+        self.initial, self.lengths = inputs.initial, inputs.lengths
+        self.functions, self.clip, self.reverse = options.functions, options.clip, options.reverse
         in_order = slice(None, None, -1 if self.reverse else 1)
         self.X, self.valid = inputs.X[in_order], None if self.lengths is None else self.lengths.valid[in_order]
         (self.T, self.N, self.I), self.H = self.X.shape, self.R.shape[1]
