@@ -135,33 +135,28 @@ def parse_activations(
 
 
 class Gate:
-    """An activation with its alpha and beta, for arrays of up to ``size``, valid in one pass (forward or backward)."""
+    """An activation with its alpha and beta, for arrays of up to ``size``, valid in one pass (forward or backward).
+
+    It is the part of a context that formulas use: constants, and scratch buffers that all share, one after another.
+    """
 
     def __init__(self, ctx: Context, spec: tuple[str, float, float], size: Sequence[int]) -> None:
         self.name, self.alpha, self.beta = spec
         self._row = CELL_ACTIVATIONS[self.name]
-        self._ctx = SharedScratch(ctx, math.prod(size))
         self.bounded = self._row.bounded
-
-    def apply(self, X: Array) -> Calls:
-        """Return calls that replace X by ``Y = f(X)``."""
-        return self._ctx.record(X, self._row.formula(leaf(X), self.alpha, self.beta))
-
-    def slope(self, Y: Array, D: Array) -> Calls:
-        """Return calls for ``D = f'(X)``."""
-        return self._ctx.record(D, self._row.slope(leaf(Y), self.alpha, self.beta))
-
-
-class SharedScratch:
-    """The part of a context that formulas use: constants, and scratch buffers that all of them share, one after another."""
-
-    def __init__(self, ctx: Context, size: int) -> None:
-        self._ctx, self._size = ctx, size
+        self._ctx, self._size = ctx, math.prod(size)
         self._buffers: defaultdict[Any, list[Array]] = defaultdict(list)
         self._used: Counter[Any] = Counter()
 
-    def record(self, array: Array, expression: Expression) -> Calls:
-        """Return the calls that write an expression to an array."""
+    def apply(self, X: Array) -> Calls:
+        """Return calls that replace X by ``Y = f(X)``."""
+        return self._record(X, self._row.formula(leaf(X), self.alpha, self.beta))
+
+    def slope(self, Y: Array, D: Array) -> Calls:
+        """Return calls for ``D = f'(X)``."""
+        return self._record(D, self._row.slope(leaf(Y), self.alpha, self.beta))
+
+    def _record(self, array: Array, expression: Expression) -> Calls:
         self._used.clear()
         return record(cast("Context", self), (array, expression))
 
