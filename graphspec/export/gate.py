@@ -72,9 +72,8 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
         UsageError: there are no rows to judge by, or no losses.
     """
     if not model.spec.trained:
-        raise UsageError(
-            "a quantized network is judged by its losses and metrics, and no head has a loss; give one a loss"
-        )
+        why = "no head has a loss; give one a loss"
+        raise UsageError(f"a quantized network is judged by its losses and metrics, and {why}")
     rows, origin = wanted.rows()
     try:
         new, done = quantized(proto, wanted.kind, wanted.calibration)

@@ -200,12 +200,8 @@ def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> 
     before = g.emit("Pad", [best, g.constant("shift", [0, 1, 0, -1]), g.constant("no_class", -1)], "before")
     begins = g.emit("Not", [g.emit("Equal", [best, before], "repeated")], "begins")
     if mask is not None:
-        left = g.emit(
-            "CumSum",
-            [g.emit("Cast", [mask], "kept", to=element_type("int64")), g.constant("time_axis", 1)],
-            "left",
-            reverse=1,
-        )
+        kept = g.emit("Cast", [mask], "kept", to=element_type("int64"))
+        left = g.emit("CumSum", [kept, g.constant("time_axis", 1)], "left", reverse=1)
         inside = g.emit("Greater", [left, g.constant("zero", 0)], "inside")
         begins = g.emit("And", [begins, inside], "begins_inside")
     g.emit("Mul", [best, g.emit("Cast", [begins], "factor", to=element_type("int64"))], "index")

@@ -169,9 +169,8 @@ class Builder(Operators):
             dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}.get(array.dtype.kind, STRING)
         for x in (array.min(), array.max()) if array.dtype == np.float64 and array.size else ():
             if FLOAT32_LIMIT <= abs(x) < np.inf:  # computed from numbers of the spec
-                raise ShapeError(
-                    Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which exceeds float32", hint="scale it"
-                )
+                text = f"has the number {x:g}, which exceeds float32"
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="scale it")
         stays = array.ndim > 0 and not any(array.strides)  # a broadcast scalar stays a view
         array = array.astype(numpy_dtype(dtype), copy=not stays)
         array.flags.writeable = False

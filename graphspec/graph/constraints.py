@@ -55,10 +55,8 @@ class NormConstraint(Constraint):
         if wrong := [axis for axis in axes if not -rank <= axis < rank]:
             has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
             raise ShapeError(Code.WRONG_RANK, f"has axis {wrong[0]} {weight}", hint=has)
-        text, once = (
-            f"has axis {list(axes)} {weight}, one of them twice",
-            len({axis % rank for axis in axes}) == len(axes),
-        )
+        once = len({axis % rank for axis in axes}) == len(axes)
+        text = f"has axis {list(axes)} {weight}, one of them twice"
         need(once, text, code=Code.VALUE_NOT_ALLOWED, hint="list each axis once")
 
     def _axes(self) -> tuple[int, ...]:

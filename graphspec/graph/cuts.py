@@ -52,9 +52,8 @@ def cut(graph: Graph) -> Cut | None:
     if by_numpy and not opened and len(graph.inputs) < _MANY_INPUTS:
         return None
     # The nodes that depend on constants alone. Each part of the graph computes those that it reads.
-    alike = _followed(
-        nodes, lambda n, own: OPS[n.op].has_kernel and all(v.kind == "constant" or own(v) for v in n.sources)
-    )
+    same = [n for n in nodes if OPS[n.op].has_kernel]
+    alike = _followed(same, lambda n, own: all(v.kind == "constant" or own(v) for v in n.sources))
     rows = RowAxes(nodes)
     others, early = [n for n in nodes if n.name not in alike], by_row(nodes, rows) - alike
     chosen = _before_the_cut(graph, others, early, alike, rows, opened)

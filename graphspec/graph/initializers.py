@@ -133,11 +133,8 @@ class Array(Initializer):
     def _check_shape(self, got: tuple[int, ...], shape: tuple[int, ...]) -> None:
         pairs = zip(got, shape, strict=False)
         fits = len(got) == len(shape) and all(n == d or isinstance(d, LearntSize) for n, d in pairs)
-        text, hint = (
-            f"has shape {show(got)}, but the weight has {show(shape)}",
-            "give one value for each element of the weight",
-        )
-        need(fits, text, code=Code.SIZES_DO_NOT_FIT, hint=hint)
+        text = f"has shape {show(got)}, but the weight has {show(shape)}"
+        need(fits, text, code=Code.SIZES_DO_NOT_FIT, hint="give one value for each element of the weight")
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         if self.file is None:

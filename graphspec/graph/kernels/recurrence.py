@@ -204,10 +204,7 @@ class CellInputs:
     B: Array | None  # (2 · gates · H,)
     lengths: Lengths | None  # None if all sequences have T steps
     initial: Sequence[Array | None]  # (N, H) for each state, or None for zeros
-    masks: tuple[Array | None, Array | None] = (
-        None,
-        None,
-    )  # dropout of the state (N, gates, H), the input (N, gates, I)
+    masks: tuple[Array | None, Array | None] = (None, None)  # dropout: state (N, gates, H), input (N, gates, I)
 
 
 @dataclass(frozen=True)

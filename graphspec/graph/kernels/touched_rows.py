@@ -61,9 +61,8 @@ class TouchedRows:
         """Return calls that set ``ids`` to the ids of all shards of the batch."""
         if group is None or group.size == 1:
             return [(self._share_alone,)]
-        marks = np.zeros(
-            self.rows + 1, np.uint16
-        )  # by row how many shards have looked it up; last, whether any row may be
+        # By row how many shards have looked it up; last, whether any row may be written.
+        marks = np.zeros(self.rows + 1, np.uint16)
         return [(self._mark, marks), (group.all_reduce, marks), (self._read, marks)]
 
     def _share_alone(self) -> None:

@@ -41,9 +41,8 @@ def drop_training(graph: Graph, target: Target) -> Graph:
         attributes = {k: v for k, v in {**node.attrs, **form.attributes}.items() if k not in form.without}
         types = [v.type for v in node.outputs][: form.outputs]
         operands = [inputs[k] for k in form.inputs if k < len(inputs)]
-        return append(
-            state.graph, node.name.replace(node.op, form.op), form.op, operands, attributes, node.owner, types
-        )
+        name = node.name.replace(node.op, form.op)
+        return append(state.graph, name, form.op, operands, attributes, node.owner, types)
 
     return rebuild(graph, visit)
 
@@ -263,9 +262,8 @@ class _Moves:
             base, perm = self.pending[value.name]
             owner, own = value.name.split("/")[0], [value.name]
             name = value.name if "Transpose" in value.name else f"{value.name}/Transpose"
-            (self.emitted[value.name],) = append(
-                state.graph, name, "Transpose", (base,), {"perm": perm}, owner, [value.type], own
-            )
+            attrs, types = {"perm": perm}, [value.type]
+            (self.emitted[value.name],) = append(state.graph, name, "Transpose", (base,), attrs, owner, types, own)
         return self.emitted[value.name]
 
 

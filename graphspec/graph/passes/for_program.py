@@ -445,9 +445,8 @@ def shard_products(graph: Graph, target: Target) -> Graph:
         columns = shard_slice(old.features, group.rank, group.size)
         shape = (rows, old.features) if result == "rows" else (shard.total, columns.stop - columns.start)
         attrs = {"input_partition": source, "output_partition": result, "shape": shape}
-        return append(
-            state.graph, node.name, "ShardedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name]
-        )
+        types, names = [Type(old.dtype, shape)], [old.name]
+        return append(state.graph, node.name, "ShardedGemm", inputs, attrs, node.owner, types, names)
 
     return rebuild(graph, visit)
 
