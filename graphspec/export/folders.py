@@ -54,8 +54,7 @@ def _contains(path: Path, text: str) -> bool:
 def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
     """Write a folder with files by their relative paths. An old one, which is ours, is replaced when all are written.
 
-    Raises:
-        OSError: something cannot be written. The old folder remains.
+    After an OSError it remains.
     """
     target = Path(os.path.realpath(folder))
     # Names of leftovers, see graphspec.base.files.
@@ -98,12 +97,7 @@ def refuse_not_mlflow(folder: Path) -> None:
 
 
 def write_mlflow(folder: Path, file: Path) -> Path:
-    """Write the folder for an exported file, and return it. The same file gives the same bytes.
-
-    Raises:
-        UsageError: the folder has other files.
-        OSError: it cannot be written.
-    """
+    """Write the folder for an exported file, and return it: UsageError if it has others. The same file gives equal bytes."""
     refuse_not_mlflow(folder)
     content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])
@@ -236,9 +230,7 @@ def refuse_not_triton(repository: Path, name: str) -> None:
 def write_triton(repository: Path, file: Path) -> Path:
     """Add an exported file to a model repository, and return the model's folder. The same file gives the same bytes.
 
-    Raises:
-        UsageError: there is another folder of its name.
-        OSError: it cannot be written.
+    Raise UsageError if there is another folder of its name.
     """
     content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])

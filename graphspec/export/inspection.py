@@ -124,8 +124,7 @@ def totals(arrays: Iterable[tuple[str, int | None, int | None]]) -> dict[str, An
 def _external(path: Path, file: ModelFile) -> list[dict[str, Any]]:
     """Return the files that have weights: ``{file, bytes, needed, problem}``; they are not opened.
 
-    Raises:
-        SpecError: GS703, a file is outside the folder of the model.
+    Raise SpecError (GS703) if one is outside the folder of the model.
     """
     needed: dict[str, int] = {}
     for weight in file.weights:
@@ -201,8 +200,7 @@ def _add_own(record: dict[str, Any], file: ModelFile) -> None:
 def contained_spec(path: Path) -> tuple[dict[str, Any], Adapted] | None:
     """Return the spec that a file contains, and what its network has learnt; None for a file of another program.
 
-    Raises:
-        SpecError: GS703, as for :func:`inspect_file`, or the record of what was learnt is damaged.
+    Raise SpecError (GS703) as :func:`inspect_file`, or if the record of what was learnt is damaged.
     """
     file = read_model_file(path)
     if (document := _document(file)) is None:
@@ -285,11 +283,7 @@ _MAX_NAMED = 5  # weights that differ and are named
 
 
 def file_differences(old: Path, new: Path, *, declared: bool = True) -> list[Change]:
-    """Compare two files; ``declared``: inputs and outputs, too, of which the specs of files of graphspec say more.
-
-    Raises:
-        SpecError: GS703, a file is not an ONNX model, or contradicts itself.
-    """
+    """Compare two files (:func:`inspect_file`); ``declared``: inputs and outputs, too, of which our specs say more."""
     return changes(*(_settings(inspect_file(path), declared=declared) for path in (old, new)))
 
 

@@ -49,17 +49,15 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
         found.append(_at(spec, "", text, "make the network smaller"))
     written = run_passes(graph, FOR_OPSET, Target(opset=opset))
     constant = constant_values(written)
-    missing: dict[tuple[str, str], Node] = {}
+    problems: list[tuple[str, Problem]] = []
     for node in written.nodes:
         op = OPS[node.op]
-        if op.merged:
-            if (problem := _not_merged(node.attrs["part"], opset, contrib)) is not None:
-                found.append(_at(spec, node.owner, f"'{visible(node.owner)}' {problem.message}", problem.hint or ""))
-            continue
         available = not is_newer(node, opset) and (contrib or op.domain != CONTRIB)
-        if not available and node.outputs[0].name not in constant:
-            missing[node.owner, node.op] = node
-    found += [_unavailable(spec, n, opset) for n in missing.values()]
+        if op.merged and (problem := _not_merged(node.attrs["part"], opset, contrib)) is not None:
+            problems.append((node.owner, problem))
+        elif not op.merged and not available and node.outputs[0].name not in constant:
+            problems.append((node.owner, _unavailable(node, opset)))
+    found += [_at(spec, owner, f"'{visible(owner)}' {p.message}", p.hint) for owner, p in dict.fromkeys(problems)]
     return sorted(found, key=Diagnostic.sort_key)
 
 
@@ -80,20 +78,19 @@ def _not_merged(part: Any, opset: int, contrib: bool) -> Problem | None:
     return None
 
 
-def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
+def _unavailable(node: Node, opset: int) -> Problem:
     first = since(node.op)
-    text = f"'{visible(node.owner)}' needs the operator {node.op}, which opset {opset} does not have in this form"
-    hint = f"export for opset {first} or later"
+    text, hint = f"which opset {opset} does not have in this form", f"export for opset {first} or later"
     if OPS[node.op].domain == CONTRIB:
-        text = f"'{visible(node.owner)}' needs the operator {node.op}, which only onnxruntime has"
-        hint = "export without `--target onnx`"
+        text, hint = "which only onnxruntime has", "export without `--target onnx`"
     elif first is None:
-        text = f"'{visible(node.owner)}' needs {node.op}, which is not an ONNX operator"
+        text = f"needs {node.op}, which is not an ONNX operator"
         hint = "export only heads that do not depend on this node; for the others use `graphspec predict`"
-    return _at(spec, node.owner, text, hint)
+        return Problem(Code.UNAVAILABLE_OPERATOR, text, hint)
+    return Problem(Code.UNAVAILABLE_OPERATOR, f"needs the operator {node.op}, {text}", hint)
 
 
-def _at(spec: Spec, owner: str, text: str, hint: str) -> Diagnostic:
+def _at(spec: Spec, owner: str, text: str, hint: str | None) -> Diagnostic:
     decl = next((n for n in spec.nodes if n.name == owner), None)
     if decl is None:
         return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)

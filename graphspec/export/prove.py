@@ -133,11 +133,7 @@ class Rows:
 
 
 def rows_for(model: Session, wanted: Data | str | Path = None) -> Rows:
-    """Return the ``wanted`` rows, else the best available: the spec's data may no longer exist.
-
-    Raises:
-        SpecError: GS5 if the wanted rows do not fit the inputs.
-    """
+    """Return the ``wanted`` rows (GS5 if they do not fit), else the best available: the spec's data may no longer exist."""
     if isinstance(wanted, str | Path):
         from graphspec.data.new_rows import read_inputs
 
@@ -415,11 +411,8 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
 
     A value is right if it differs from the runtime by at most ``1e-5 + 1e-4·max|b|``, or if, row by row, it differs from
     the runtime in float64 by no more than rounding explains. Non-finite values must be equal in both. Labels must match
-    the values in the file. By default the rows are generated.
-
-    Raises:
-        SpecError: GS701 with head, batch size and values if they differ by more; also if onnxruntime refuses the model,
-            or if the rows are inconclusive.
+    the values in the file. By default the rows are generated. Raise SpecError (GS701) with head, batch size and values if
+    they differ by more; also if onnxruntime refuses the model, or if the rows are inconclusive.
     """
     rows = rows or Rows()
     try:

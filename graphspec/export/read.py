@@ -50,11 +50,7 @@ class Exported:
     session: Any
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run one batch; return the heads and each ``<head>_label``.
-
-        Raises:
-            UsageError: the file fails, or an output does not have its declared shape.
-        """
+        """Run one batch; return the heads and each ``<head>_label``; UsageError if it fails, or for other shapes."""
         inputs = {i.name: feeds[i.name] for i in self.session.get_inputs()}
         try:
             values = self.session.run(list(self.outputs), inputs)
@@ -198,10 +194,8 @@ _ANSWER = "answer:"  # names of inputs contain no colon
 def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
     """Return the losses and metrics of a file on checked raw rows, and the counts of its heads.
 
-    The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain.
-
-    Raises:
-        UsageError: the file fails to run, or masks of its heads depend on weights.
+    The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain. Raise
+    UsageError if the file fails to run, or masks of its heads depend on weights.
     """
     return evaluate_answers(found, spec, rows, answers_of(found, rows, spec.training.batch_size))
 

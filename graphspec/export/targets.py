@@ -40,8 +40,7 @@ TARGETS = {
 def opset_of(opset: int | None, target: str | None) -> int | None:
     """Return the requested opset, None if neither argument is given; ``target`` is ``onnx``, or such as ``ort-1.20``.
 
-    Raises:
-        UsageError: both are given, or the opset or target is unknown.
+    Raise UsageError if both are given, or one is unknown.
     """
     if opset is not None and target is not None:
         raise UsageError("give either an opset or a target, not both")

@@ -54,10 +54,8 @@ def infer_shapes(
 ) -> dict[str, Value]:
     """Return all values with concrete types for input shapes without symbolic dimensions.
 
-    An axis that depends on values, such as the number of words of a text, keeps its name, or has an ``assumed`` size.
-
-    Raises:
-        ShapeError: these sizes do not fit a node. The message names it, and the shapes of the inputs.
+    An axis that depends on values, such as the number of words of a text, keeps its name, or has an ``assumed`` size. A
+    ShapeError for sizes that do not fit a node names it, and the shapes of the inputs.
     """
     values: dict[str, Value] = {}
 

@@ -208,10 +208,7 @@ def write(ctx: Context, array: Array, formula: Formula, *arrays: Array) -> Calls
 def record(ctx: Context, *results: tuple[Array, Expression]) -> Calls:
     """Return the calls that write expressions to arrays.
 
-    An array may be that of a leaf, which nothing may read after the array is written.
-
-    Raises:
-        ValueError: something reads it.
+    An array may be that of a leaf, which nothing may read after the array is written: else there is a ValueError.
     """
     return Recorder(ctx, results).calls
 

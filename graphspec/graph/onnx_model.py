@@ -59,9 +59,6 @@ def model_of(
     Its inputs, nodes and outputs are written as they are, with the graph's names; nodes without a reader too. The graph has
     only operators of ``opset`` (the pass ``legalize`` sees to it), and no learnt sizes. ``constants`` are the arrays of its
     parameters, by name.
-
-    Raises:
-        onnx.checker.ValidationError: the model is not valid.
     """
     return assemble(graph.name, content_of(graph, constants or {}, opset), opset, metadata or {})
 

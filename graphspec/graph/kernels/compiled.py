@@ -67,8 +67,7 @@ P = ParamSpec("P")
 def load(forced: str) -> Any:
     """Return the package ``graphspec_kernels``; None without it, if it has another ABI, or if NumPy's kernels are forced.
 
-    Raises:
-        UsageError: compiled kernels are forced and cannot be used.
+    Raise UsageError if compiled kernels are forced and cannot be used.
     """
     if forced in ("fast", "reference"):
         return None

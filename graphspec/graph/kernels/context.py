@@ -182,11 +182,7 @@ need_shapes = partial(need, code=Code.SHAPES_DIFFER)
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """Return the broadcast shape by NumPy's rule; two symbolic dimensions must be equal, or one of them 1.
-
-    Raises:
-        ShapeError: ``GS302`` if two sizes differ and neither is 1.
-    """
+    """Return the broadcast shape by NumPy's rule; ``GS302`` if two sizes, which may be symbols, differ and neither is 1."""
     rank = max(map(len, shapes))
     out: list[Dim] = []
     for axis in range(-rank, 0):

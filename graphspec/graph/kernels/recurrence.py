@@ -48,7 +48,7 @@ class CellActivation:
     """A row of the table of activations.
 
     Attributes:
-        formula: returns Y of X, alpha and beta; ``slope``: the derivative of Y, alpha and beta.
+        formula: returns Y of X, alpha and beta (a and b); ``slope``: the derivative of Y, alpha and beta.
         defaults: of alpha and beta; empty for one that it does not use. ``_REQUIRED``: the defaults of ONNX and onnxruntime
             differ, so the spec must give the value.
         bounded: whether its values are bounded.
@@ -61,43 +61,36 @@ class CellActivation:
 
 
 CELL_ACTIVATIONS: dict[str, CellActivation] = {
-    "Sigmoid": CellActivation(  # it needs only one slow call, tanh
-        lambda X, alpha, beta: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, alpha, beta: Y * (1 - Y), bounded=True
-    ),
-    "Tanh": CellActivation(lambda X, alpha, beta: tanh(X), lambda Y, alpha, beta: 1 - square(Y), bounded=True),
-    "Relu": CellActivation(lambda X, alpha, beta: maximum(X, 0), lambda Y, alpha, beta: number(Y > 0)),
+    # A sigmoid needs only one slow call, tanh.
+    "Sigmoid": CellActivation(lambda X, a, b: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, a, b: Y * (1 - Y), bounded=True),
+    "Tanh": CellActivation(lambda X, a, b: tanh(X), lambda Y, a, b: 1 - square(Y), bounded=True),
+    "Relu": CellActivation(lambda X, a, b: maximum(X, 0), lambda Y, a, b: number(Y > 0)),
     "Softsign": CellActivation(
-        lambda X, alpha, beta: X / (absolute(X) + 1), lambda Y, alpha, beta: square(1 - absolute(Y)), bounded=True
+        lambda X, a, b: X / (absolute(X) + 1), lambda Y, a, b: square(1 - absolute(Y)), bounded=True
     ),
-    "Softplus": CellActivation(
-        lambda X, alpha, beta: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, alpha, beta: -expm1(-Y)
-    ),
+    "Softplus": CellActivation(lambda X, a, b: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, a, b: -expm1(-Y)),
     "LeakyRelu": CellActivation(
-        lambda X, alpha, beta: (maximum if alpha <= 1 else minimum)(X, X * alpha),
-        lambda Y, alpha, beta: number(Y > 0) * (1 - alpha) + alpha,
+        lambda X, a, b: (maximum if a <= 1 else minimum)(X, X * a),
+        lambda Y, a, b: number(Y > 0) * (1 - a) + a,
         ((0.01,), ()),
     ),
     "ThresholdedRelu": CellActivation(
-        lambda X, alpha, beta: X * (alpha < X), lambda Y, alpha, beta: number(not_equal(Y, 0)), ((_REQUIRED,), ())
+        lambda X, a, b: X * (a < X), lambda Y, a, b: number(not_equal(Y, 0)), ((_REQUIRED,), ())
     ),
     "Elu": CellActivation(
-        lambda X, alpha, beta: expm1(minimum(X, 0)) * alpha + maximum(X, 0),
-        lambda Y, alpha, beta: minimum(Y, 0) + alpha + number(Y > 0) * (1 - alpha),
+        lambda X, a, b: expm1(minimum(X, 0)) * a + maximum(X, 0),
+        lambda Y, a, b: minimum(Y, 0) + a + number(Y > 0) * (1 - a),
         ((1.0,), ()),
     ),
     "Affine": CellActivation(
-        lambda X, alpha, beta: X * alpha + beta if beta else X * alpha,
-        lambda Y, alpha, beta: number(alpha),
-        ((_REQUIRED,), (_REQUIRED,)),
+        lambda X, a, b: X * a + b if b else X * a, lambda Y, a, b: number(a), ((_REQUIRED,), (_REQUIRED,))
     ),
     "ScaledTanh": CellActivation(
-        lambda X, alpha, beta: tanh(X * beta) * alpha,
-        lambda Y, alpha, beta: square(Y) * (-beta / alpha) + alpha * beta,
-        ((_REQUIRED,), (_REQUIRED,)),
+        lambda X, a, b: tanh(X * b) * a, lambda Y, a, b: square(Y) * (-b / a) + a * b, ((_REQUIRED,), (_REQUIRED,))
     ),
     "HardSigmoid": CellActivation(
-        lambda X, alpha, beta: minimum(maximum(X * alpha + beta, 0), 1),
-        lambda Y, alpha, beta: number(Y > 0) * (Y < 1) * alpha,
+        lambda X, a, b: minimum(maximum(X * a + b, 0), 1),
+        lambda Y, a, b: number(Y > 0) * (Y < 1) * a,
         ((0.2,), (0.5,)),
         bounded=True,
     ),
@@ -111,10 +104,8 @@ def parse_activations(
 ) -> list[tuple[str, float, float]]:
     """Return each activation with its alpha and beta.
 
-    As in onnxruntime, the activations that use an alpha or a beta receive them in the order of the lists.
-
-    Raises:
-        ShapeError: ``GS105`` for an unknown name, missing or surplus values, or a slope that is not positive.
+    As in onnxruntime, the activations that use an alpha or a beta receive them in the order of the lists. Raise ShapeError
+    (``GS105``) for an unknown name, missing or surplus values, or a slope that is not positive.
     """
     unused = [list(alphas or ()), list(betas or ())]
     parsed = []
