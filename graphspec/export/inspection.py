@@ -153,8 +153,6 @@ def cut(text: str) -> str:
 
 
 # Files of graphspec.
-
-
 def _add_own(record: dict[str, Any], file: ModelFile) -> None:
     """Add what the metadata of a file of graphspec say. A record that does not have its form is left out, and said."""
     document = _document(file)
@@ -228,8 +226,6 @@ def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | Non
 
 
 # Networks.
-
-
 def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
     """Return what a spec says of its network: ``{inputs, outputs, parameters, trainable, multiply_adds, …}``.
 

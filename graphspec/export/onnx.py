@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Node
     from graphspec.language.declarations import HeadDecl, Spec
 
+
 # Check whether a spec can be exported, without weights and without onnxruntime.
-
-
 def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
     """Return GS702 for each node that cannot be written at ``opset``, and for more weights than fit into a file.
 

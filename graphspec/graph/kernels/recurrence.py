@@ -332,7 +332,6 @@ class Direction:
         self.copies += copies
 
     # The methods of each cell.
-
     def prepare(self) -> Calls:
         """Return the calls before the first step."""
         raise NotImplementedError
@@ -381,7 +380,6 @@ class Direction:
         return carry
 
     # The methods that all cells share.
-
     def by_slot(self, mask: Array | None, size: int) -> tuple[Array | None, Calls]:
         """Return a mask (N, gates, size) by slot, (slots, size, N), kept for backward, and the calls that copy it."""
         if mask is None:
