@@ -42,10 +42,10 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
     With ``contrib`` there are onnxruntime's own operators.
     """
     nbytes = sum(p.size * 4 for p in graph.params.values())
-    found = []
+    diagnostics = []
     if nbytes > Budget.WEIGHTS:
         text = f"the weights need {nbytes / 2**30:.1f} GiB, an ONNX file has at most 2 GiB"
-        found.append(_at(spec, "", text, "make the network smaller"))
+        diagnostics.append(_at(spec, "", text, "make the network smaller"))
     written = run_passes(graph, FOR_OPSET, Target(opset=opset))
     constant = constant_values(written)
     problems: list[tuple[str, Problem]] = []
@@ -56,8 +56,8 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
             problems.append((node.owner, problem))
         elif not op.merged and not available and node.outputs[0].name not in constant:
             problems.append((node.owner, _unavailable(node, opset)))
-    found += [_at(spec, owner, f"'{visible(owner)}' {p.message}", p.hint) for owner, p in dict.fromkeys(problems)]
-    return sorted(found, key=Diagnostic.sort_key)
+    diagnostics += [_at(spec, owner, f"'{visible(owner)}' {p.message}", p.hint) for owner, p in dict.fromkeys(problems)]
+    return sorted(diagnostics, key=Diagnostic.sort_key)
 
 
 def _not_merged(part: Any, opset: int, contrib: bool) -> Problem | None:

@@ -150,9 +150,9 @@ def weights_of(node: Any, initial: Mapping[str, Any]) -> list[str]:
     return [n for n in names if n in initial and initial[n].data_type == TensorProto.FLOAT and len(initial[n].dims) > 1]
 
 
-def _sorted(nodes: Sequence[Any], known: set[str]) -> list[Any]:
+def _sorted(nodes: Sequence[Any], inputs: set[str]) -> list[Any]:
     """Return nodes in an order in which each follows its inputs: depth first, so that it depends on the nodes alone."""
-    maker = {name: k for k, node in enumerate(nodes) for name in node.output if name and name not in known}
+    maker = {name: k for k, node in enumerate(nodes) for name in node.output if name and name not in inputs}
     order: dict[int, Any] = {}
     stack = [(k, False) for k in reversed(range(len(nodes)))]
     while stack:

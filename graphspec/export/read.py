@@ -90,23 +90,23 @@ def read_exported(file: Path) -> Exported:
     if not file.is_file():
         raise UsageError(f"{file} is not a regular file")
     try:
-        found = declarations(file, "an ONNX file")
+        content = declarations(file, "an ONNX file")
     except ValueError as error:
         raise UsageError(f"{file} {error}") from None
-    document = _document(found, file)
-    if found.foreign is not None:
+    document = _document(content, file)
+    if content.foreign is not None:
         where = "only from their run, `graphspec predict RUN`"
-        raise UsageError(f"{file} has {found.foreign}: graphspec runs such files {where}")
+        raise UsageError(f"{file} has {content.foreign}: graphspec runs such files {where}")
     try:
-        checked = check(document, allow_outside=True, adapted=_adapted(found), draws=False)
+        checked = check(document, allow_outside=True, adapted=_adapted(content), draws=False)
         spec, lowered = checked.require()
     except SpecError as error:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None
     except ValueError as error:
         text = sanitized(str(error), _MAX_MESSAGE)
         raise UsageError(f"{file} contains a wrong record of what the network has learnt: {text}") from None
-    if found.merged is not None and not any(OPS[node.op].merged for node in lowered.graph.nodes):
-        raise UsageError(f"{file} has {found.merged}: graphspec does not write such files for its spec")
+    if content.merged is not None and not any(OPS[node.op].merged for node in lowered.graph.nodes):
+        raise UsageError(f"{file} has {content.merged}: graphspec does not write such files for its spec")
     if lowered.graph.learnt:
         raise UsageError(f"{file} does not contain what the network has learnt from its training rows")
     graph = lowered.graph.without_losses()
@@ -124,20 +124,20 @@ def read_exported(file: Path) -> Exported:
     return Exported(file, checked, spec, graph, {n: t for n, t in expected.items() if n in present}, runner)
 
 
-def _document(found: ModelFile, file: Path) -> dict[str, Any]:
+def _document(content: ModelFile, file: Path) -> dict[str, Any]:
     """Return the spec that the file contains."""
-    text = found.metadata.get("spec", "")
+    text = content.metadata.get("spec", "")
     if (size := len(text)) > MAX_BYTES:
         raise UsageError(f"{file} contains a spec of {size / 2**20:.0f} MiB, a spec has at most {MAX_BYTES // 2**20}")
-    document = found.json("spec")
+    document = content.json("spec")
     if not isinstance(document, dict):
         raise UsageError(f"{file} was not exported by graphspec: it contains no spec, which would describe its inputs")
     return document
 
 
-def _adapted(found: ModelFile) -> Adapted:
+def _adapted(content: ModelFile) -> Adapted:
     """Return what the network has learnt from its training rows; raise ValueError for a wrong record."""
-    text = found.metadata.get("adapted")
+    text = content.metadata.get("adapted")
     if text is None:
         return Adapted()  # the file needs no other file: a vocabulary file that its spec names is not opened
     if len(text) > _MAX_ADAPTED:
@@ -191,29 +191,33 @@ def _shape_text(shape: Sequence[Any]) -> str:
 _ANSWER = "answer:"  # names of inputs contain no colon
 
 
-def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
+def evaluate_exported(exported: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
     """Return the losses and metrics of a file on checked raw rows, and the counts of its heads.
 
     The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain. Raise
     UsageError if the file fails to run, or masks of its heads depend on weights.
     """
-    return evaluate_answers(found, spec, rows, answers_of(found, rows, spec.training.batch_size))
+    return evaluate_answers(exported, spec, rows, answers_of(exported, rows, spec.training.batch_size))
 
 
 def evaluate_answers(
-    found: Exported, spec: Spec, rows: Dataset, answers: Mapping[str, Array], weights: Mapping[str, Array] | None = None
+    exported: Exported,
+    spec: Spec,
+    rows: Dataset,
+    answers: Mapping[str, Array],
+    weights: Mapping[str, Array] | None = None,
 ) -> RunningMetrics:
     """Return the losses and metrics of what a file has answered (:func:`answers_of`), as :func:`evaluate_exported`.
 
     The ``weights`` of the trained network compute the masks that depend on weights.
     """
-    _, lowered = found.checked.require()
+    _, lowered = exported.checked.require()
     graph = _of_answers(lowered.graph)
     if graph.params and weights is None:
         why = "trained layers decide which steps of its heads count"
         if graph.loss_inputs:
             why = "its loss reads values of trained layers that the file does not compute"
-        raise UsageError(f"{found.file} cannot be evaluated: {why}; evaluate its run")
+        raise UsageError(f"{exported.file} cannot be evaluated: {why}; evaluate its run")
     session = Session(spec, replace(lowered, graph=graph))
     if graph.params and weights is not None:
         session.set_weights({name: weights[name] for name in graph.params})
@@ -226,16 +230,16 @@ def has_penalties(graph: Graph) -> bool:
     return bool(penalties(graph.copy()))
 
 
-def answers_of(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
+def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]:
     """Return the heads for the rows of a dataset; rows that are not chosen have zeros."""
-    types = {name: value.type for name, value in found.graph.inputs.items()}
+    types = {name: value.type for name, value in exported.graph.inputs.items()}
     chosen = rows.chosen
     feeds = {name: a if chosen is None else a[chosen] for name, a in rows.inputs.items() if name in types}
 
     def run(batch: dict[str, Array]) -> dict[str, Array]:
         arrays = {n: a[:] if isinstance(a, Strings) else a for n, a in batch.items()}
-        outputs = found.run({n: a if types[n].is_string else a.astype(types[n].dtype) for n, a in arrays.items()})
-        return {name: outputs[name] for name in found.graph.outputs}
+        outputs = exported.run({n: a if types[n].is_string else a.astype(types[n].dtype) for n, a in arrays.items()})
+        return {name: outputs[name] for name in exported.graph.outputs}
 
     computed = in_batches(feeds, size, run)
     if chosen is None:

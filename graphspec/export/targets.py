@@ -85,25 +85,25 @@ _ORT = "ort-"
 _KNOWN = (CONTRIB, ML, "")
 
 
-def runs_on(found: ModelFile) -> dict[str, Any]:
+def runs_on(file: ModelFile) -> dict[str, Any]:
     """Return who can run a file: ``{onnxruntime, packages, targets, domains, texts, notes}``.
 
     ``onnxruntime`` is its first version that can, None if none is known; ``targets`` are those of ``export --target``.
     """
-    opset, domains = found.opsets.get("", 0), dict[str, list[str]]()
-    for domain, name in sorted(found.operators):
+    opset, domains = file.opsets.get("", 0), dict[str, list[str]]()
+    for domain, name in sorted(file.operators):
         if domain:
             domains.setdefault(domain, []).append(name)
-    own = {function.rpartition(".")[::2] for function in found.functions}
+    own = {function.rpartition(".")[::2] for function in file.functions}
     strange = [d for d, names in domains.items() if d not in _KNOWN and any((d, n) not in own for n in names)]
-    able = [name for name, newest in TARGETS.items() if opset <= newest and found.ir_version <= IR_OF_OPSET[newest]]
+    able = [name for name, newest in TARGETS.items() if opset <= newest and file.ir_version <= IR_OF_OPSET[newest]]
     reads = [name for name in able if name != STANDARD]
     targets = [] if strange else [*reads, *(name for name in able if name == STANDARD and CONTRIB not in domains)]
-    inputs = {declared.dtype for declared in found.inputs}
-    texts = "string" in inputs | {declared.dtype for declared in found.outputs}
+    inputs = {declared.dtype for declared in file.inputs}
+    texts = "string" in inputs | {declared.dtype for declared in file.outputs}
     notes = [f"operators of {d} need a library of whoever made them: {', '.join(domains[d])}" for d in strange]
     if not reads:
-        notes.append(f"opset {opset} with IR version {found.ir_version} is newer than graphspec knows of onnxruntime")
+        notes.append(f"opset {opset} with IR version {file.ir_version} is newer than graphspec knows of onnxruntime")
     if 0 < opset < OLDEST_OPSET:
         notes.append(f"opset {opset} is older than onnxruntime promises to run ({OLDEST_OPSET})")
     if CONTRIB in domains:
@@ -115,7 +115,7 @@ def runs_on(found: ModelFile) -> dict[str, Any]:
         notes.append("texts are string tensors, which the CPU computes, whatever else a runtime uses")
     if inputs & {"int64", "uint64"}:
         notes.append("in JavaScript, 64-bit integers are BigInt")
-    if found.has_external_data:
+    if file.has_external_data:
         where = "in other files, which must lie beside it; a web page passes them as `externalData`"
         notes.append(f"the weights are {where}")
     return {
@@ -128,13 +128,13 @@ def runs_on(found: ModelFile) -> dict[str, Any]:
     }
 
 
-def kernels(found: ModelFile) -> dict[str, list[str]]:
+def kernels(file: ModelFile) -> dict[str, list[str]]:
     """Return the operators that graphspec's runtime lacks, and those that it leaves to onnxruntime, as ``domain.Name``."""
     lacks, left = [], []
-    for domain, name in sorted(found.operators):
-        shown = f"{domain}.{name}" if domain else name
+    for domain, name in sorted(file.operators):
+        full_name = f"{domain}.{name}" if domain else name
         if name not in OPS or OPS[name].domain != domain or not OPS[name].exported:
-            lacks.append(shown)
+            lacks.append(full_name)
         elif not OPS[name].has_kernel:
-            left.append(shown)
+            left.append(full_name)
     return {"lacks": lacks, "by_onnxruntime": left}

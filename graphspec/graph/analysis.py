@@ -208,7 +208,7 @@ def _all_found(graph: Graph, inputs: Mapping[str, Range]) -> bool:
     return all(actual.of(n.sources[0]).within(Range(0, n.attrs["size"] - 1)) for n in checks)
 
 
-def _of_inputs(graph: Graph, found: Mapping[str, Demand]) -> dict[str, Range]:
+def _of_inputs(graph: Graph, limits: Mapping[str, Demand]) -> dict[str, Range]:
     """Return the demands on inputs that are narrower than the range of the dtype."""
-    inputs = {d.value.name: d for d in found.values() if d.value.kind == "input"}
+    inputs = {d.value.name: d for d in limits.values() if d.value.kind == "input"}
     return {name: d.range for name, d in inputs.items() if not of_dtype(d.value.dtype).within(d.range)}

@@ -326,7 +326,7 @@ def frontier(graph: Graph, head: str) -> Frontier:
     A number and what is computed from it in jumps, such as its bin, count as two independent variables, each with its own
     attribution. A mask is held as it is for the row, as are all choices that depend on ids and texts.
     """
-    return _Finder(graph, graph.outputs[head]).found(head)
+    return _Finder(graph, graph.outputs[head]).frontier(head)
 
 
 class _Finder:
@@ -344,12 +344,12 @@ class _Finder:
 
     def _sources(self) -> dict[str, frozenset[str]]:
         """Return the raw inputs on whose values each value depends; a shape depends on none."""
-        found = {name: frozenset([name]) for name in self.graph.inputs}
+        sources = {name: frozenset([name]) for name in self.graph.inputs}
         for node in self.nodes:
-            inputs = [found.get(v.name, frozenset()) for v in node.sources if node.op != "Shape"]
+            inputs = [sources.get(v.name, frozenset()) for v in node.sources if node.op != "Shape"]
             joined = frozenset[str]().union(*inputs)
-            found.update((v.name, joined) for v in node.outputs)
-        return found
+            sources.update((v.name, joined) for v in node.outputs)
+        return sources
 
     def _smooth(self) -> tuple[set[str], dict[str, list[str]]]:
         """Return the values on which the head depends through floats alone, and the values computed from each that way.
@@ -377,14 +377,14 @@ class _Finder:
 
     def _of_masks(self) -> set[str]:
         """Return what is computed from the masks of layers alone, such as the number of words."""
-        found = {v.mask.name for n in self.nodes for v in n.sources if v.mask is not None}
+        names = {v.mask.name for n in self.nodes for v in n.sources if v.mask is not None}
         for node in self.nodes:
             read = [v.name for v in node.sources if self.sources.get(v.name)]
-            if read and found.issuperset(read):
-                found.update(v.name for v in node.outputs)
-        return found
+            if read and names.issuperset(read):
+                names.update(v.name for v in node.outputs)
+        return names
 
-    def found(self, head: str) -> Frontier:
+    def frontier(self, head: str) -> Frontier:
         leaves = {leaf.value.name: leaf for leaf in self._leaves()}
         texts = self._from_texts(leaves.keys() | self.held.keys())
         rest = part_of(self.graph, {head: self.output}, {*leaves, *self.held, *texts}, frozen=True)

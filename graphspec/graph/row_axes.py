@@ -50,9 +50,9 @@ def where_rows(value: Value) -> int:
     return _sure(next((k for k, d in enumerate(value.shape) if has_rows((d,))), None))
 
 
-def _only(given: Sequence[Axis]) -> int:
+def _only(places: Sequence[Axis]) -> int:
     """Return the axis of the first input, the only one with rows."""
-    return _sure(given[0], apart=set(given[1:]) <= {None, SIZES})
+    return _sure(places[0], apart=set(places[1:]) <= {None, SIZES})
 
 
 def _shape(node: Node, k: int) -> tuple[Dim, ...]:
@@ -71,14 +71,14 @@ def _axes(node: Node, k: int) -> list[int] | None:
     return None if numbers is None else [int(n) for n in numbers]
 
 
-def _broadcast(node: Node, given: Sequence[Axis]) -> int:
+def _broadcast(node: Node, places: Sequence[Axis]) -> int:
     """All rows are at the same distance from the end."""
-    ends = {len(_shape(node, k)) - a for k, a in enumerate(given) if a is not None and a != SIZES}
+    ends = {len(_shape(node, k)) - a for k, a in enumerate(places) if a is not None and a != SIZES}
     return len(node.outputs[0].shape) - _sure(max(ends, default=None), apart=len(ends) == 1)
 
 
-def _same(given: Sequence[Axis]) -> int:
-    return _sure(given[0], apart=len(set(given) - {SIZES}) == 1)
+def _same(places: Sequence[Axis]) -> int:
+    return _sure(places[0], apart=len(set(places) - {SIZES}) == 1)
 
 
 def _apart(at: int, axes: Collection[int]) -> int:
@@ -93,9 +93,9 @@ def _padded(node: Node) -> list[int]:
     return [k for k, (low, high) in zip(axes, sides, strict=True) if low or high]
 
 
-def _along(axes: Callable[[Node], Iterable[int]], node: Node, given: Sequence[Axis]) -> int:
+def _along(axes: Callable[[Node], Iterable[int]], node: Node, places: Sequence[Axis]) -> int:
     """Only the first input has rows, and the operator works along other ``axes``, which may be dropped."""
-    at, rank = _only(given), len(_shape(node, 0))
+    at, rank = _only(places), len(_shape(node, 0))
     others = {normalize_axis(k, rank) for k in axes(node)}
     dropped = node.op == "Squeeze" or not node.attrs.get("keepdims", 1)
     return _apart(at, others) - (sum(k < at for k in others) if dropped else 0)
@@ -118,26 +118,26 @@ ALONG: dict[str, Callable[[Node], Iterable[int]]] = {
 RULES |= {name: partial(_along, axes) for name, axes in ALONG.items()}
 
 
-def _along_shared_axis(node: Node, given: Sequence[Axis]) -> int:
+def _along_shared_axis(node: Node, places: Sequence[Axis]) -> int:
     """The attribute ``axis`` is another one; all inputs have the rows at the same place."""
-    return _apart(_same(given), [normalize_axis(node.attrs["axis"], len(_shape(node, 0)))])
+    return _apart(_same(places), [normalize_axis(node.attrs["axis"], len(_shape(node, 0)))])
 
 
-def _unsqueezed(node: Node, given: Sequence[Axis]) -> int:
+def _unsqueezed(node: Node, places: Sequence[Axis]) -> int:
     rank = len(node.outputs[0].shape)
     new = {normalize_axis(k, rank) for k in _axes(node, 1) or []}
-    return [k for k in range(rank) if k not in new][_only(given)]
+    return [k for k in range(rank) if k not in new][_only(places)]
 
 
-def _transposed(node: Node, given: Sequence[Axis]) -> int:
+def _transposed(node: Node, places: Sequence[Axis]) -> int:
     rank = len(_shape(node, 0))
     perm = node.attrs["perm"]
-    return (list(range(rank))[::-1] if perm is None else list(perm)).index(_only(given))
+    return (list(range(rank))[::-1] if perm is None else list(perm)).index(_only(places))
 
 
-def _reshaped(node: Node, given: Sequence[Axis]) -> int:
+def _reshaped(node: Node, places: Sequence[Axis]) -> int:
     """Rows are in the only axis whose size they are in, or a factor of it; :func:`reshaped_outer` tells which factor."""
-    _only(given)
+    _only(places)
     return where_rows(node.outputs[0])
 
 
@@ -153,8 +153,8 @@ def reshaped_outer(node: Node, at: int, outer: Dim) -> Dim:
     return count
 
 
-def _gathered(node: Node, given: Sequence[Axis]) -> int:
-    data, indices = given
+def _gathered(node: Node, places: Sequence[Axis]) -> int:
+    data, indices = places
     rank = len(_shape(node, 0))
     axis = normalize_axis(node.attrs["axis"], rank)
     if data is not None and indices is None:
@@ -162,9 +162,9 @@ def _gathered(node: Node, given: Sequence[Axis]) -> int:
     return axis + _sure(indices, apart=data is None)
 
 
-def _product_of_matrices(node: Node, given: Sequence[Axis]) -> int:
+def _product_of_matrices(node: Node, places: Sequence[Axis]) -> int:
     """Rows are in an axis of the batches of matrices, in the rows of the first matrix, or in the columns of the second."""
-    a, b = given
+    a, b = places
     left, right = len(_shape(node, 0)), len(_shape(node, 1))
     ends = (inf if a is None else left - a, inf if b is None else right - b)
     rank = len(node.outputs[0].shape)
@@ -177,9 +177,9 @@ def _product_of_matrices(node: Node, given: Sequence[Axis]) -> int:
     return rank - end + (right == 1 and a is not None) + (left == 1 and b is not None)
 
 
-def _gemm(node: Node, given: Sequence[Axis]) -> int:
+def _gemm(node: Node, places: Sequence[Axis]) -> int:
     """Rows are the rows of the product, or its columns."""
-    a, b, *c = given
+    a, b, *c = places
     at = int(bool(node.attrs["transA"])) if b is None else 1 - int(bool(node.attrs["transB"]))
     result = 0 if b is None else 1
     fits = (a is None) != (b is None) and (a if b is None else b) == at
@@ -190,7 +190,7 @@ _ELLIPSIS = "αβγδεζηθικ"
 """The letters for the axes of ``...``, from the last one."""
 
 
-def _einsum(node: Node, given: Sequence[Axis]) -> int:
+def _einsum(node: Node, places: Sequence[Axis]) -> int:
     left, arrow, right = str(node.attrs["equation"]).replace(" ", "").partition("->")
 
     def letters(term: str, rank: int) -> str:
@@ -198,16 +198,16 @@ def _einsum(node: Node, given: Sequence[Axis]) -> int:
         return term.replace("...", _ELLIPSIS[len(_ELLIPSIS) - rest :] if rest else "")
 
     terms = [letters(term, len(_shape(node, k))) for k, term in enumerate(left.split(","))]
-    rows = {term[a] for term, a in zip(terms, given, strict=True) if a is not None}
+    rows = {term[a] for term, a in zip(terms, places, strict=True) if a is not None}
     right = letters(right, len(node.outputs[0].shape))
     row = _sure(max(rows, default=None), apart=bool(arrow) and len(rows) == 1)
-    alone = not any(row in term for term, a in zip(terms, given, strict=True) if a is None)
+    alone = not any(row in term for term, a in zip(terms, places, strict=True) if a is None)
     return _sure(right.find(row), apart=row in right and alone)
 
 
-def _gathered_deeply(node: Node, given: Sequence[Axis]) -> int:
+def _gathered_deeply(node: Node, places: Sequence[Axis]) -> int:
     """``Y[b, q] = X[b, indices[b, q, 0], …]``: rows are in an axis b of both, in q of the indices, or behind in X."""
-    data, indices = given
+    data, indices = places
     shared, shape = int(node.attrs["batch_dims"]), _shape(node, 1)
     if data is not None and data == indices and data < shared:
         return data
@@ -219,47 +219,47 @@ def _gathered_deeply(node: Node, given: Sequence[Axis]) -> int:
     return len(shape) - 1 + data - shared - count
 
 
-def _recurrent(node: Node, given: Sequence[Axis]) -> int | tuple[int, ...]:
+def _recurrent(node: Node, places: Sequence[Axis]) -> int | tuple[int, ...]:
     """X is (time, batch, …) and Y (time, directions, batch, …), or both begin with the batch; states are like X.
 
     The masks of dropout, behind the states, begin with the batch.
     """
     at = 0 if node.attrs["layout"] else 1
-    X, W, R, B, *others = (*given, None, None)[: max(len(given), 4)]
+    X, W, R, B, *others = (*places, None, None)[: max(len(places), 4)]
     allowed = {at, None} if OPS[node.op].exported else {0, at, None}
     sequences = at == X and (W, R, B) == (None,) * 3
     apart = sequences and set(others[:1]) <= {0, None} and set(others[1:]) <= allowed
     return _sure(tuple(2 * at if k == 0 else at for k in range(len(node.outputs))), apart=apart)
 
 
-def _one_hot(node: Node, given: Sequence[Axis]) -> int:
+def _one_hot(node: Node, places: Sequence[Axis]) -> int:
     axis = normalize_axis(node.attrs["axis"], len(node.outputs[0].shape))
-    return (at := _only(given)) + (axis <= at)
+    return (at := _only(places)) + (axis <= at)
 
 
-def _first(node: Node, given: Sequence[Axis]) -> int:
+def _first(node: Node, places: Sequence[Axis]) -> int:
     """The outputs have the rows where the first input has them, the only one with rows."""
-    return _only(given)
+    return _only(places)
 
 
-def _in_front(node: Node, given: Sequence[Axis]) -> int:
+def _in_front(node: Node, places: Sequence[Axis]) -> int:
     """Rows are in front of the first input, the only one with rows."""
-    return _all_in_front(node, [_only(given)])
+    return _all_in_front(node, [_only(places)])
 
 
-def _all_in_front(node: Node, given: Sequence[Axis]) -> int:
+def _all_in_front(node: Node, places: Sequence[Axis]) -> int:
     """Rows are in front of the first input, and of each other one that has rows."""
-    return _sure(given[0], apart=set(given) <= {0, None})
+    return _sure(places[0], apart=set(places) <= {0, None})
 
 
-def _ids(node: Node, given: Sequence[Axis]) -> int:
+def _ids(node: Node, places: Sequence[Axis]) -> int:
     """The last axis has the ids of one vector."""
-    return _apart(_same([a for a in given if a is not None]), [len(_shape(node, 0)) - 1])
+    return _apart(_same([a for a in places if a is not None]), [len(_shape(node, 0)) - 1])
 
 
-def _by_file(node: Node, given: Sequence[Axis]) -> tuple[int, ...]:
+def _by_file(node: Node, places: Sequence[Axis]) -> tuple[int, ...]:
     """A part of an ONNX file keeps rows apart; this has been tried."""
-    with_rows = [(v, at) for v, at in zip(node.inputs, given, strict=True) if v is not None and at is not None]
+    with_rows = [(v, at) for v, at in zip(node.inputs, places, strict=True) if v is not None and at is not None]
     apart = all(at == where_rows(value) for value, at in with_rows)
     return _sure(tuple(where_rows(v) for v in node.outputs), apart=apart)
 
@@ -283,12 +283,12 @@ class RowAxes:
         self.outer: dict[str, Dim] = {}  # the elements of that axis in front of each batch, where there are several
         self.mixing: list[Node] = []  # the nodes that mix rows, or may do so, in their order
         for node in nodes:
-            given = [self.axis(v) for v in node.inputs]
+            places = [self.axis(v) for v in node.inputs]
             axes: list[Axis] = [_assumed(v) for v in node.outputs]
             outer: Dim = 1
             try:
                 if node.owner not in trusted:
-                    axes, outer = _after(node, given), self._outer(node, given)
+                    axes, outer = _after(node, places), self._outer(node, places)
                 elif any(not _is_of(v, trusted) and not self.in_front(v) for v in node.sources):
                     raise MixedError
             except MixedError:
@@ -308,14 +308,14 @@ class RowAxes:
         """Return whether a value begins with its rows, or has none."""
         return self.axis(value) in (0, None) and (value is None or value.name not in self.outer)
 
-    def _outer(self, node: Node, given: Sequence[Axis]) -> Dim:
+    def _outer(self, node: Node, places: Sequence[Axis]) -> Dim:
         """Return the elements in front of each batch in the axis of the outputs' rows: only a reshape changes them."""
-        pairs = zip(node.inputs, given, strict=True)
+        pairs = zip(node.inputs, places, strict=True)
         counts = {self.outer.get(v.name, 1) for v, axis in pairs if v is not None and axis not in (None, SIZES)}
         outer = counts.pop() if counts else 1
         if counts or (outer != 1 and "seed" in node.attrs):  # random numbers are drawn by row, in the order of the rows
             raise MixedError
-        at = given[0] if given else None
+        at = places[0] if places else None
         if OPS[node.op].rows != "reshaped" or at is None or at == SIZES:
             return outer
         return reshaped_outer(node, at, outer)
@@ -343,22 +343,22 @@ def _assumed(value: Value) -> Axis:
     return where_rows(value) if has_rows(value.shape) else None
 
 
-def _after(node: Node, given: Sequence[Axis]) -> list[Axis]:
+def _after(node: Node, places: Sequence[Axis]) -> list[Axis]:
     """Return the axis of the rows in each output of an operator."""
     if node.op in ("Shape", "Size"):
-        return [_sizes(v) for v in node.outputs] if given[0] is not None else [None]
+        return [_sizes(v) for v in node.outputs] if places[0] is not None else [None]
     op = OPS[node.op]
-    if SIZES in given and not op.takes_sizes:
+    if SIZES in places and not op.takes_sizes:
         if not _of_sizes(op, node) and any(v.dims is None for v in node.outputs):
             raise MixedError
         return [_sizes(v) for v in node.outputs]
-    if SIZES in given and given[0] == SIZES and _of_sizes(op, node):
+    if SIZES in places and places[0] == SIZES and _of_sizes(op, node):
         return [_sizes(v) for v in node.outputs]
-    if given[0] is None and set(given) <= {None, SIZES}:  # the same for all rows, though perhaps once for each
+    if places[0] is None and set(places) <= {None, SIZES}:  # the same for all rows, though perhaps once for each
         result = [_assumed(v) for v in node.outputs]
     else:
         name = _sure(op.rows or ("broadcast" if op.elementwise else None))
-        axes = RULES[name](node, [None if a == SIZES else a for a in given])
+        axes = RULES[name](node, [None if a == SIZES else a for a in places])
         result = list(axes) if isinstance(axes, tuple) else [axes] * len(node.outputs)
     for value, at in zip(node.outputs, result, strict=True):
         if any(has_rows((d,)) for k, d in enumerate(value.shape) if k != at):
