@@ -280,7 +280,8 @@ _MAX_NAMED = 5  # weights that differ and are named
 
 def file_differences(old: Path, new: Path, *, declared: bool = True) -> list[Change]:
     """Compare two files (:func:`inspect_file`); ``declared``: inputs and outputs, too, of which our specs say more."""
-    return changes(*(_settings(inspect_file(path), declared=declared) for path in (old, new)))
+    a, b = (_settings(inspect_file(path), declared=declared) for path in (old, new))
+    return changes(a, b)
 
 
 def _settings(record: Mapping[str, Any], *, declared: bool) -> dict[str, Any]:
