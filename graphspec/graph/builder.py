@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,15 +152,19 @@ class Builder(Operators):
     def _rewritten(self, role: str, value: Value) -> Value:
         return self._rewrites[self._prefix + role](value) if self._prefix + role in self._rewrites else value
 
-    @contextmanager
-    def rewriting(self, functions: dict[str, Callable[[Value], Value]]) -> Iterator[Builder]:
+    def rewriting(self, functions: dict[str, Callable[[Value], Value]]) -> AbstractContextManager[Builder]:
         """Apply a function to each weight with one of these roles that is created inside (spectral normalization)."""
-        before = self._rewrites
-        self._rewrites = before | {self._prefix + role: function for role, function in functions.items()}
+        return self._within("_rewrites", self._rewrites | {self._prefix + role: f for role, f in functions.items()})
+
+    @contextmanager
+    def _within(self, name: str, value: Any) -> Iterator[Builder]:
+        """Have another value of an attribute inside."""
+        before = getattr(self, name)
+        setattr(self, name, value)
         try:
             yield self
         finally:
-            self._rewrites = before
+            setattr(self, name, before)
 
     def constant(self, data: Any, dtype: str | None = None) -> Value:
         """Return a constant; ``dtype`` defaults to int64 for integers, float32 for floats and string for texts."""
@@ -212,15 +216,9 @@ class Builder(Operators):
             with self.part("activity"):
                 self.graph.penalties += [share(regularizer.lower(self, Y)) for Y in outputs]
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[Builder]:
+    def part(self, name: str) -> AbstractContextManager[Builder]:
         """Name weights and operators that are created inside ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""
-        before = self._prefix
-        self._prefix = f"{before}{name}/"
-        try:
-            yield self
-        finally:
-            self._prefix = before
+        return self._within("_prefix", f"{self._prefix}{name}/")
 
     def transpose(self, X: Value, perm: Sequence[int]) -> Value:
         """Return X with permuted axes, or X itself if the permutation is the identity."""

@@ -38,15 +38,16 @@ _SUMMED_ROWS, _LEAST_SUMMED = 256, 48
 _MANY_ROWS = 512  # for at least as many it pays to copy a transposed kernel
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Matrices of ``shape`` (groups, batches, rows, kernel·channels); each row is one window (k…, c).
+@dataclass
+class PatchProducts:
+    """Correlation by products with patches: matrices of ``shape`` (groups, batches, rows, kernel·channels).
 
-    The product with a kernel is (groups, batches, rows, out). Batches and rows together are the output's axes without the
-    channels, in ``order``. ``calls`` run first. Then each of the ``chunks`` has calls, a matrix that is valid from their
-    end to the calls of the next chunk, and its rows.
+    Each row is one window (k…, c). The product with a kernel is (groups, batches, rows, out). Batches and rows together are
+    the output's axes without the channels, in ``order``. ``calls`` run first. Then each of the ``chunks`` has calls, a
+    matrix that is valid from their end to the calls of the next chunk, and its rows.
     """
 
+    ctx: Context
     shape: tuple[int, int, int, int]
     order: tuple[int, ...]
     calls: Calls
@@ -71,7 +72,7 @@ class Patches:
             calls += copies + _multiply_patches(matrix, kernel, out[:, :, rows])
         return calls
 
-    def multiply_transposed(self, ctx: Context, D: Array, out: Array) -> Calls:
+    def multiply_transposed(self, D: Array, out: Array) -> Calls:
         """Return calls that write ``Σ matrixᵀ @ D`` over batches and rows to ``out`` (groups, k…, channels, out).
 
         ``out`` must be C-contiguous.
@@ -83,8 +84,8 @@ class Patches:
             tile = rows
         step = max(1, min(max(batches, ceil(rows, max(tile, 1))), _PARTIAL_SUMS // max(size, 1)))
         total = out.reshape(-1)
-        next_sum, parts = ctx.scratch((size,)), ctx.scratch((step, size))
-        ones = ctx.constant(np.ones(step))
+        next_sum, parts = self.ctx.scratch((size,)), self.ctx.scratch((step, size))
+        ones = self.ctx.constant(np.ones(step))
         calls: Calls = list(self.calls) if self.chunks else [(total.fill, 0.0)]
         result = total
         for copies, matrix, span in self.chunks:
@@ -101,8 +102,36 @@ class Patches:
                     result = next_sum
         return calls
 
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        view = kernel.transpose(0, *range(3, kernel.ndim), 2, 1)
+        shape = (view.shape[0], -1, view.shape[-1])
+        calls: Calls = []
+        try:
+            packed = view.reshape(shape, copy=False)
+        except ValueError:
+            copy = self.ctx.scratch(view.shape)
+            packed, calls = copy.reshape(shape), [(np.copyto, copy, view)]
+        if packed.strides[-1] != packed.itemsize and self.untransposed(packed):
+            packed, calls = contiguous(self.ctx, packed, (0, 1, 2))
+        try:
+            return calls + self.multiply(packed, self.rows(Y))
+        except ValueError:  # Y has another memory order
+            ordered = Y.transpose(self.order)
+            result = self.ctx.scratch(ordered.shape)
+            rows = self.rows(result.transpose(np.argsort(self.order)))
+            return [*calls, *self.multiply(packed, rows), (np.copyto, ordered, result)]
 
-def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> Patches:
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        ordered, calls = contiguous(self.ctx, dY, self.order)
+        rows = self.rows(ordered.transpose(np.argsort(self.order)))
+        target = dK.transpose(0, *range(3, dK.ndim), 2, 1)
+        if target.flags.c_contiguous:
+            return calls + self.multiply_transposed(rows, target)
+        total = self.ctx.scratch(target.shape)
+        return [*calls, *self.multiply_transposed(rows, total), (np.copyto, target, total)]
+
+
+def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> PatchProducts:
     """Return the patches of X (N, C, …): views of X if possible, else copies in scratch.
 
     A chunk has about ``least`` elements, or as many as stay in the cache if these are more.
@@ -114,7 +143,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
         ordered = X.transpose(order)
         if order[-1] == 1 and ordered.flags.c_contiguous:
             matrix = ordered.reshape(1, 1, -1, ordered.shape[-1])
-            return Patches(matrix.shape, order, [], [([], matrix, slice(0, matrix.shape[2]))])
+            return PatchProducts(ctx, matrix.shape, order, [], [([], matrix, slice(0, matrix.shape[2]))])
     batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
@@ -139,8 +168,8 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
         calls = _copies(X[start : start + count], copy[:, :count], first, others)
         chunks.append((calls, matrix[:, :, : count * windows], slice(start * windows, (start + count) * windows)))
     order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
-    borders = zeros(*_borders(copy, first, others))
-    return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)
+    shape = (groups, first.out, batch * windows, matrix.shape[-1])
+    return PatchProducts(ctx, shape, order, zeros(*_borders(copy, first, others)), chunks)
 
 
 def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls:
@@ -478,42 +507,7 @@ def correlation(
             return along
         ctx.reset(start)
     least = 16 * prod(kernel) if gradient else 0  # each chunk adds a sum of the kernel's size
-    return PatchProducts(ctx, patches(ctx, X, axes, groups, least=least))
-
-
-class PatchProducts:
-    """Correlation by matrix products with the patches of X."""
-
-    def __init__(self, ctx: Context, patches: Patches) -> None:
-        self._ctx, self._patches, self.order = ctx, patches, patches.order
-
-    def forward(self, kernel: Array, Y: Array) -> Calls:
-        patches, view = self._patches, kernel.transpose(0, *range(3, kernel.ndim), 2, 1)
-        shape = (view.shape[0], -1, view.shape[-1])
-        calls: Calls = []
-        try:
-            packed = view.reshape(shape, copy=False)
-        except ValueError:
-            copy = self._ctx.scratch(view.shape)
-            packed, calls = copy.reshape(shape), [(np.copyto, copy, view)]
-        if packed.strides[-1] != packed.itemsize and patches.untransposed(packed):
-            packed, calls = contiguous(self._ctx, packed, (0, 1, 2))
-        try:
-            return calls + patches.multiply(packed, patches.rows(Y))
-        except ValueError:  # Y has another memory order
-            ordered = Y.transpose(patches.order)
-            result = self._ctx.scratch(ordered.shape)
-            rows = patches.rows(result.transpose(np.argsort(patches.order)))
-            return [*calls, *patches.multiply(packed, rows), (np.copyto, ordered, result)]
-
-    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
-        ordered, calls = contiguous(self._ctx, dY, self.order)
-        rows = self._patches.rows(ordered.transpose(np.argsort(self.order)))
-        target = dK.transpose(0, *range(3, dK.ndim), 2, 1)
-        if target.flags.c_contiguous:
-            return calls + self._patches.multiply_transposed(self._ctx, rows, target)
-        total = self._ctx.scratch(target.shape)
-        return [*calls, *self._patches.multiply_transposed(self._ctx, rows, total), (np.copyto, target, total)]
+    return patches(ctx, X, axes, groups, least=least)
 
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:

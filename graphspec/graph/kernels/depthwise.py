@@ -227,6 +227,7 @@ class DepthwiseRows(Depthwise):
         self._x, self._channels = X.transpose(_LOGICAL), X.shape[1]
         self._down, self._across = axes
         self._height, self._width = (_reach(axis) for axis in axes)
+        self._inside = [_inside(axis) for axis in axes]
         taps = self._down.kernel * self._across.kernel
         self._columns = max(1, min(self._across.out, _TILED // max(taps * self._channels, 1)))
         self._samples = max(1, _PADDED // max(self._height * self._width * self._channels, 1))
@@ -256,13 +257,13 @@ class DepthwiseRows(Depthwise):
         """Return a buffer for the inputs of a chunk with their padding, and the calls that fill the padding with zeros."""
         samples = min(self._samples, len(self._x))
         padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
-        (top, bottom), (left, right) = (_inside(axis) for axis in (self._down, self._across))
+        (top, bottom), (left, right) = self._inside
         borders = padded[:, :top], padded[:, bottom:], padded[:, top:bottom, :left], padded[:, top:bottom, right:]
         return padded, zeros(*borders)
 
     def _load(self, padded: Array, chunk: slice) -> tuple[object, ...]:
         """Return a call that copies the inputs of some samples."""
-        (top, bottom), (left, right) = (_inside(axis) for axis in (self._down, self._across))
+        (top, bottom), (left, right) = self._inside
         rows = slice(top - self._down.begin, bottom - self._down.begin)
         columns = slice(left - self._across.begin, right - self._across.begin)
         return np.copyto, padded[: chunk.stop - chunk.start, top:bottom, left:right], self._x[chunk, rows, columns]

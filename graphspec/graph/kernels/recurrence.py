@@ -251,34 +251,27 @@ class OuterSum:
         self._ones = ctx.constant(np.ones(size))
         self.total = self._total.reshape(-1, shape[-1])
         self._sides: list[Array] = []
-        self._first = True
+        self._result = self._total
 
     def add(self, A: Array, B: Array) -> Calls:
         """Return calls that add the products of A (steps, …, rows, N) and B (steps, …, columns, N)."""
         calls: Calls = []
         for start in range(0, len(A), self._size):
-            a, b = A[start : start + self._size], B[start : start + self._size]
-            result = self._total if self._first else self._part
+            a, b, result = A[start : start + self._size], B[start : start + self._size], self._result
             if (n := len(a)) > 1 and self._parts is not None:
-                parts = self._parts[:n]
-                transposed, copies = self._transposed(b)
-                calls += [*copies, (np.matmul, a, transposed, parts)]
+                parts, b = self._parts[:n], b.mT
+                if worth_transposing(a.shape[-2], a.shape[-1], b.shape[-1]):
+                    b, view = self._scratch.scratch((self._size, *b.shape[1:]))[:n], b
+                    calls.append((np.copyto, b, view))
+                calls.append((np.matmul, a, b, parts))
                 calls.append((np.dot, self._ones[:n], parts.reshape(n, -1), result.reshape(-1)))
             else:
                 (a, first), (b, second) = self._side_by_side(0, a), self._side_by_side(1, b)
                 calls += [*first, *second, *batched(self._scratch, a, b.mT, result)]
-            if not self._first:
+            if result is self._part:
                 calls.append((np.add, self._total, result, self._total))
-            self._first = False
+            self._result = self._part
         return calls
-
-    def _transposed(self, B: Array) -> tuple[Array, Calls]:
-        """Return B (steps, …, columns, N) as (steps, …, N, columns)."""
-        rows, columns = self._total.shape[-2:]
-        if not worth_transposing(rows, B.shape[-1], columns):
-            return B.mT, []
-        buffer = self._scratch.scratch((self._size, *B.mT.shape[1:]))[: len(B)]
-        return buffer, [(np.copyto, buffer, B.mT)]
 
     def _side_by_side(self, k: int, X: Array) -> tuple[Array, Calls]:
         """Return X (steps, …, rows, N) as (…, rows, steps · N)."""
