@@ -50,8 +50,7 @@ class NormConstraint(Constraint):
     axis: IntOrInts = Field(0, description="The axes of a norm, in Keras's layout: 0 for Dense, [0, 1, 2] for Conv2D.")
 
     def check(self, shape: tuple[int, ...]) -> None:
-        axes, rank = self._axes(), len(shape)
-        weight = f"for a weight of shape {show(shape)}"
+        axes, rank, weight = self._axes(), len(shape), f"for a weight of shape {show(shape)}"
         if wrong := [axis for axis in axes if not -rank <= axis < rank]:
             has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
             raise ShapeError(Code.WRONG_RANK, f"has axis {wrong[0]} {weight}", hint=has)

@@ -433,7 +433,7 @@ class _Finder:
         if any(name not in moved or self.sources[name] != sources for name in smooth):
             return False
         raw = [self.graph.inputs[name] for name in sources]
-        if len(raw) == 1 and (raw[0].rank == 1 or (raw[0].rank == 2 and raw[0].shape[1] == 1)):
+        if len(raw) == 1 and raw[0].shape[1:] in ((), (1,)):
             return True
         shapes = {v.shape for v in node.sources if v.name in smooth}
         return OPS[node.op].elementwise and shapes == {value.shape} and not any(map(is_picture, raw))

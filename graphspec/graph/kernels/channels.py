@@ -206,14 +206,12 @@ class Sums:
 
     def __init__(self, channels: Channels, ctx: Context) -> None:
         self._channels, self._at = channels, 0
+        blocks = -(-channels._tiled_rows // channels._step) + (channels._remainder > 0)
+        shape = (blocks, channels._width) if channels.last else (channels.outer, channels.count)
+        self._parts = ctx.save_for_backward(shape)
         if channels.last:
-            blocks = -(-channels._tiled_rows // channels._step) + (channels._remainder > 0)
-            self._parts = ctx.save_for_backward((blocks, channels.times * channels.count))
             self._parts[...] = 0
-            self._ones = ctx.constant(np.ones(max(channels._step, 1)))
-        else:
-            self._parts = ctx.save_for_backward((channels.outer, channels.count))
-            self._ones = ctx.constant(np.ones(channels.inner))
+        self._ones = ctx.constant(np.ones(channels._step if channels.last else channels.inner))
         self._ones_of_parts = ctx.constant(np.ones(self._parts.size // max(channels.count, 1)))
 
     def add(self, block: Array) -> Calls:

@@ -283,15 +283,9 @@ class Winograd:
         """Return the transformed kernel (4, k·C, filters) and the calls that compute it."""
         top, middle, bottom = kernel[0].transpose(2, 3, 1, 0)  # (k, C, filters)
         U, spare, half = self._ctx.scratch((4, *top.shape)), self._ctx.scratch(top.shape), self._ctx.constant(0.5)
-        calls: Calls = [
-            (np.copyto, U[0], top),
-            (np.copyto, U[3], bottom),
-            (np.multiply, middle, half, spare),
-            (np.add, U[0], U[3], U[1]),
-            (np.multiply, U[1], half, U[1]),
-            (np.subtract, U[1], spare, U[2]),
-            (np.add, U[1], spare, U[1]),
-        ]
+        calls: Calls = [(np.copyto, U[0], top), (np.copyto, U[3], bottom), (np.multiply, middle, half, spare)]
+        calls += [(np.add, U[0], U[3], U[1]), (np.multiply, U[1], half, U[1])]
+        calls += [(np.subtract, U[1], spare, U[2]), (np.add, U[1], spare, U[1])]
         return U.reshape(4, -1, top.shape[-1]), calls
 
     def _transform(self, halves: Array, V: Array, chunk: TileChunk) -> Calls:
