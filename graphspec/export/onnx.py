@@ -388,7 +388,8 @@ def output_text(model: Session, head: HeadDecl) -> str:
             parts.append("probability of class 1; above 0.5 it means class 1, else class 0")
     elif labels is not None or kind in ("ids", "one_hot"):
         what = "probability of each class" if sure and kind in ("ids", "one_hot") else "a value for each class"
-        parts.append(what + ("" if labels is None else f": {_classes(labels)}"))
+        names = [f"{k} is {_quoted(label)}" for k, label in enumerate(labels or ())]
+        parts.append(what if labels is None else f"{what}: {_list(names)}")
     if head.statistics is not None:
         mean, deviation = head.statistics
         parts.append(f"in the unit of the target, whose mean was {mean:.6g} and whose deviation was {deviation:.6g}")
@@ -404,10 +405,6 @@ def label_text(model: Session, head: HeadDecl) -> str:
         no, yes = map(_quoted, labels)
         return f"{yes} if '{head.name}' is above 0.5, else {no}"
     return f"label of the class with the largest value of '{head.name}'"
-
-
-def _classes(labels: Sequence[str]) -> str:
-    return _list([f"{k} is {_quoted(label)}" for k, label in enumerate(labels)])
 
 
 def _list(parts: Sequence[str]) -> str:
