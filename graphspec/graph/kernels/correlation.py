@@ -453,7 +453,10 @@ class OneFilter(ByTap):
 
     def _chunks(self, Y: Array) -> Iterator[tuple[Array, Array]]:
         """Yield parts of X as rows (inputs, C) and the corresponding parts of Y, both without channels in memory order."""
-        size = self._axes[0].size if self.order[0] == 0 else len(self._X)
+        size = self._axes[0].size
+        if self.order[0] != 0:
+            yield self._X.reshape(-1, self._X.shape[-1]), Y
+            return
         for start in range(0, len(self._X), size):
             yield self._X[start : start + size].reshape(-1, self._X.shape[-1]), Y[start : start + size]
 
