@@ -52,13 +52,11 @@ def export(
 
     level = opset_of(opset, target) or opset_for(model.whole)
     version = runtime().__version__
-    if level > newest_opset(version):
-        raise UsageError(
-            f"opset {level} cannot be proved: onnxruntime {version} supports at most {newest_opset(version)}"
-        )
+    if level > (newest := newest_opset(version)):
+        raise UsageError(f"opset {level} cannot be proved: onnxruntime {version} supports at most {newest}")
     model.require_adapted()
-    if found := check_export(model.spec, model.whole, level, contrib=has_contrib(target)):
-        raise SpecError(found)
+    if diagnostics := check_export(model.spec, model.whole, level, contrib=has_contrib(target)):
+        raise SpecError(diagnostics)
     chosen = rows_for(model, rows)
     portable = portable_document(model.spec)
     metadata = {
@@ -70,12 +68,7 @@ def export(
     if model.adapted is not None:
         metadata["adapted"] = json.dumps(model.adapted.to_json())
     proto = to_model(
-        model.whole,
-        model.parameters,
-        labels=model.labels,
-        sequences=model.needed.ctc,
-        metadata=metadata,
-        opset=level,
+        model.whole, model.parameters, labels=model.labels, sequences=model.needed.ctc, metadata=metadata, opset=level
     )
     proof = prove(model, proto.SerializeToString(), chosen)
     described = signature_of(model, proof.example)

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, new_folder, write_atomic
 from graphspec.export.onnx import KEY, NOTE
@@ -23,23 +25,21 @@ from graphspec.vocabulary.onnx_files.model_file import read_model_file
 
 
 def refuse_foreign(folder: Path, names: Iterable[str], marks: Mapping[str, str], what: str) -> None:
-    """Raise UsageError for a place that must not be replaced: a file, or a folder with files that we do not write.
+    """Raise UsageError for a place that must not be replaced by ``what``: a file, or a folder with files of others.
 
     Args:
         names: the files that we write into the folder, relative to it.
         marks: a text that a file of ours contains, by the file's name. The file must be there.
-        what: what the folder would become: ``an MLflow model``.
     """
     if not folder.exists() and not folder.is_symlink():
         return
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; name one for {what}")
-    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
-    found = [name for name in found if "__pycache__" not in name.split("/")]  # of a loader that has run
-    known = set(names)
-    other = [name for name in found if name not in known]
+    present = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+    present = [name for name in present if "__pycache__" not in name.split("/")]  # of a loader that has run
+    other = sorted({*present} - {*names})
     ours = all(_contains(folder / name, text) for name, text in marks.items())
-    if found and (other or not ours):
+    if present and (other or not ours):
         why = f"it has {other[0]}" if other else "graphspec has not written it"
         raise UsageError(f"{folder} is not replaced by {what}: {why}; name a new folder")
 
@@ -52,13 +52,9 @@ def _contains(path: Path, text: str) -> bool:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
-    """Write a folder with these files. An old one, which :func:`refuse_foreign` allows, is replaced when all are written.
+    """Write a folder with files by their relative paths. An old one, which is ours, is replaced when all are written.
 
-    Args:
-        files: contents by path, relative to the folder.
-
-    Raises:
-        OSError: something cannot be written. The old folder remains.
+    After an OSError it remains.
     """
     target = Path(os.path.realpath(folder))
     # Names of leftovers, see graphspec.base.files.
@@ -68,27 +64,17 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
             for name, content in files.items():
                 make_folder((temporary / name).parent)
                 write_atomic(temporary / name, content)
-        _exchange(target, fresh, aside)
+        if target.exists():
+            target.rename(aside)
+        fresh.rename(target)
     except OSError as error:
         error.filename, error.filename2 = str(folder), None
         raise
     finally:
+        if aside.exists() and not target.exists():  # after an error the old folder has its name again
+            aside.rename(target)
         shutil.rmtree(fresh, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _exchange(target: Path, fresh: Path, aside: Path) -> None:
-    """Give the new folder its name; after an error the old folder has it again."""
-    if not target.exists():
-        fresh.rename(target)
-        return
-    target.rename(aside)
-    try:
-        fresh.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 # Write an exported file as a folder that MLflow loads: flavors ``onnx`` and ``python_function``. MLflow is not needed, and
@@ -111,79 +97,52 @@ def refuse_not_mlflow(folder: Path) -> None:
 
 
 def write_mlflow(folder: Path, file: Path) -> Path:
-    """Write the folder for an exported file, and return it. The same file gives the same bytes.
-
-    Raises:
-        UsageError: the folder has other files.
-        OSError: it cannot be written.
-    """
+    """Write the folder for an exported file, and return it: UsageError if it has others. The same file gives equal bytes."""
     refuse_not_mlflow(folder)
     content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])
-    table = _is_table(described)
-    example = described["example"]
+    table = all(entry["shape"][1:] in ([], [1]) for entry in described["inputs"])  # each input is one value per row
+    # The proof of the file, or of the float32 file that it was quantized from.
+    proof = json.loads(metadata[NOTE])["proof_of_float32"] if NOTE in metadata else json.loads(metadata["proof"])
     files: dict[str, bytes | str] = {
         DATA: content,
         _CODE: (Path(__file__).parent / "mlflow_loader.py").read_bytes(),
-        **_requirements(_proof(metadata)),
+        **_requirements(proof),
     }
-    if example is not None:
+    if described["example"] is not None:
         row = _row(described) if table else _arrays(described)
-        files[_EXAMPLE] = json.dumps(row, ensure_ascii=False)
-        files[_REQUEST] = json.dumps({"dataframe_split" if table else "inputs": row}, ensure_ascii=False)
-    entry = _model(described, table, hashlib.sha256(content).hexdigest()[:32], len(content), example is not None)
-    files[MODEL] = write_yaml(entry)
+        files[_EXAMPLE] = _json(row)
+        files[_REQUEST] = _json({"dataframe_split" if table else "inputs": row})
+    files[MODEL] = write_yaml(_model(described, table, hashlib.sha256(content).hexdigest()[:32], len(content)))
     write_folder(folder, files)
     return folder
 
 
-def _proof(metadata: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the proof of the file, or of the float32 file that it was quantized from."""
-    found: Mapping[str, Any] = (
-        json.loads(metadata[NOTE])["proof_of_float32"] if NOTE in metadata else json.loads(metadata["proof"])
-    )
-    return found
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _is_table(described: Mapping[str, Any]) -> bool:
-    """Return whether each input is one value per row."""
-    return all(entry["shape"][1:] in ([], [1]) for entry in described["inputs"])
-
-
-def _model(described: Mapping[str, Any], table: bool, digest: str, size: int, has_example: bool) -> dict[str, Any]:
+def _model(described: Mapping[str, Any], table: bool, digest: str, size: int) -> dict[str, Any]:
     import onnx
 
     schema = {
-        "inputs": json.dumps(
-            [_column(e) if table else _tensor_spec(e) for e in described["inputs"]], ensure_ascii=False
-        ),
-        "outputs": json.dumps(
-            [_cells(e) if table else _tensor_spec(e) for e in described["outputs"]], ensure_ascii=False
-        ),
+        "inputs": _json([_column(e) if table else _tensor_spec(e) for e in described["inputs"]]),
+        "outputs": _json([_cells(e) if table else _tensor_spec(e) for e in described["outputs"]]),
         "params": None,
     }
+    runtime = {"onnx_session_options": None, "onnx_version": onnx.__version__, "providers": ["CPUExecutionProvider"]}
+    env = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+    python = {"env": env, "loader_module": _LOADER, "python_version": "3.11"}
     entry: dict[str, Any] = {
         "flavors": {
-            "onnx": {
-                "code": None,
-                "data": DATA,
-                "onnx_session_options": None,
-                "onnx_version": onnx.__version__,
-                "providers": ["CPUExecutionProvider"],
-            },
-            "python_function": {
-                "code": "code",
-                "data": DATA,
-                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
-                "loader_module": _LOADER,
-                "python_version": "3.11",
-            },
+            "onnx": {"code": None, "data": DATA, **runtime},
+            "python_function": {"code": "code", "data": DATA, **python},
         },
         "model_size_bytes": size,
         "model_uuid": digest,
         "signature": schema,
     }
-    if has_example:
+    if described["example"] is not None:
         info = {"artifact_path": _EXAMPLE, "serving_input_path": _REQUEST}
         kind = {"type": "dataframe", "pandas_orient": "split"} if table else {"type": "ndarray", "format": "tf-serving"}
         entry["saved_input_example_info"] = info | kind
@@ -192,17 +151,15 @@ def _model(described: Mapping[str, Any], table: bool, digest: str, size: int, ha
 
 def _column(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an input as MLflow's column. Whole numbers that may be missing are ``any``: MLflow has no gaps in ``long``."""
-    kind = _COLUMNS.get(entry["dtype"], "any")
-    if entry["missing"] is not None and kind != "string":
-        kind = "any"
-    return {"type": kind, "name": entry["name"], "required": True}
+    gaps = entry["missing"] is not None and entry["dtype"] != STRING
+    return {"type": "any" if gaps else _COLUMNS.get(entry["dtype"], "any"), "name": entry["name"], "required": True}
 
 
 def _cells(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an output as MLflow's column: one value per row, or a list of them."""
     kind: Any = {"type": _COLUMNS.get(entry["dtype"], "float")}
-    sizes = [] if entry.get("join") else entry["shape"][1:]
-    for _ in [] if sizes == [1] else sizes:
+    single = entry.get("join") or entry["shape"][1:] == [1]
+    for _ in [] if single else entry["shape"][1:]:
         kind = {"type": "array", "items": kind}
     return {**kind, "name": entry["name"], "required": True}
 
@@ -228,23 +185,19 @@ def _arrays(described: Mapping[str, Any]) -> dict[str, Any]:
             return [filled(each, missing) for each in value]
         return missing if value is None else value
 
-    rows, whole = described["example"]["inputs"], {e["name"]: e["missing"] for e in described["inputs"]}
-    return {n: filled(v, whole[n]) if isinstance(whole[n], int) else v for n, v in rows.items()}
+    marks = {entry["name"]: entry["missing"] for entry in described["inputs"]}
+    rows = described["example"]["inputs"].items()
+    return {name: filled(v, marks[name]) if isinstance(marks[name], int) else v for name, v in rows}
 
 
 def _requirements(proof: Mapping[str, Any]) -> dict[str, bytes | str]:
     """Return the files that name the packages: the onnxruntime of the proof, and what the loader needs."""
     packages = [_MIN_MLFLOW, "numpy", f"onnxruntime=={proof['onnxruntime']}", "pandas"]
-    inner = {"pip": packages}
-    return {
-        "requirements.txt": "".join(f"{package}\n" for package in packages),
-        "conda.yaml": write_yaml(
-            {"channels": ["conda-forge"], "dependencies": ["python=3.11", "pip", inner], "name": "mlflow-env"}
-        ),
-        "python_env.yaml": write_yaml(
-            {"python": "3.11", "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
-        ),
-    }
+    inner = ["python=3.11", "pip", {"pip": packages}]
+    conda = {"channels": ["conda-forge"], "dependencies": inner, "name": "mlflow-env"}
+    env = {"python": "3.11", "build_dependencies": ["pip"], "dependencies": ["-r requirements.txt"]}
+    texts = "".join(f"{package}\n" for package in packages), write_yaml(conda), write_yaml(env)
+    return dict(zip(_TEXTS, texts, strict=True))
 
 
 # Write an exported file as a model of a Triton repository: ``<name>/1/model.onnx`` and ``<name>/config.pbtxt``, which is
@@ -252,15 +205,9 @@ def _requirements(proof: Mapping[str, Any]) -> dict[str, bytes | str]:
 MAX_BATCH = 64
 _CONFIG, _MODEL = "config.pbtxt", "1/model.onnx"
 _MARK = "# Written by graphspec"
-_TYPES = {
-    STRING: "TYPE_STRING",
-    "float32": "TYPE_FP32",
-    "int64": "TYPE_INT64",
-    "int32": "TYPE_INT32",
-    "uint8": "TYPE_UINT8",
-    "bool": "TYPE_BOOL",
-}
 _V2 = {STRING: "BYTES", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8", "bool": "BOOL"}
+"""The names of dtypes in the V2 protocol."""
+_TYPES = {dtype: f"TYPE_{name}" for dtype, name in _V2.items()} | {STRING: "TYPE_STRING"}
 
 
 def model_name(name: str) -> str:
@@ -283,9 +230,7 @@ def refuse_not_triton(repository: Path, name: str) -> None:
 def write_triton(repository: Path, file: Path) -> Path:
     """Add an exported file to a model repository, and return the model's folder. The same file gives the same bytes.
 
-    Raises:
-        UsageError: there is another folder of its name.
-        OSError: it cannot be written.
+    Raise UsageError if there is another folder of its name.
     """
     content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])
@@ -303,11 +248,9 @@ def write_triton(repository: Path, file: Path) -> Path:
 
 
 def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batches: bool = True) -> str:
-    """Return ``config.pbtxt`` for the signature of a file.
+    """Return ``config.pbtxt`` for the signature of a file; with ``batches`` the server joins requests.
 
-    Args:
-        label_files: names of files with labels, by head.
-        batches: let the server join requests.
+    ``label_files`` are the names of files with labels, by head.
     """
     lines = [
         f"{_MARK}; the next export replaces it.",
@@ -315,41 +258,33 @@ def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batc
         'backend: "onnxruntime"',
         f"max_batch_size: {MAX_BATCH}",
     ]
-    for kind in ("input", "output"):
-        blocks = [
-            _tensor_text(e, label_files.get(e["name"]) if kind == "output" else None) for e in described[f"{kind}s"]
-        ]
+    for kind, files in (("input", {}), ("output", label_files)):
+        blocks = [_tensor_text(entry, files.get(entry["name"])) for entry in described[f"{kind}s"]]
         lines.append(f"{kind} [\n" + ",\n".join(blocks) + "\n]")
-    if batches:
-        lines.append("dynamic_batching { }")
-    else:
-        lines.append("# No dynamic_batching: the ranges of this int8 network are those of a whole batch,")
-        lines.append("# so that rows of other requests would change an answer.")
+    why = "# No dynamic_batching: the ranges of this int8 network are those of a whole batch,"
+    lines += ["dynamic_batching { }"] if batches else [why, "# so that rows of other requests would change an answer."]
     return "\n".join(lines) + "\n"
 
 
 def _tensor_text(entry: Mapping[str, Any], labels: str | None) -> str:
-    sizes = [size if isinstance(size, int) else -1 for size in entry["shape"][1:]]
+    sizes = [str(size) if isinstance(size, int) else "-1" for size in entry["shape"][1:]]
     fields = [f"name: {_quoted(entry['name'])}", f"data_type: {_TYPES[entry['dtype']]}"]
-    if sizes:
-        fields.append(f"dims: [ {', '.join(map(str, sizes))} ]")
-    else:  # a value per row: Triton wants an axis besides the batch
-        fields += ["dims: [ 1 ]", "reshape { shape: [ ] }"]
-    if labels is not None:
-        fields.append(f"label_filename: {_quoted(labels)}")
+    # Triton wants an axis besides the batch, for a value per row, too.
+    fields += [f"dims: [ {', '.join(sizes)} ]"] if sizes else ["dims: [ 1 ]", "reshape { shape: [ ] }"]
+    fields += [] if labels is None else [f"label_filename: {_quoted(labels)}"]
     return "  {\n" + "\n".join(f"    {field}" for field in fields) + "\n  }"
 
 
 def _label_files(described: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Return the name and the content of a file with labels, one in a line, by head: for heads with a value per class."""
     outputs = {entry["name"]: entry for entry in described["outputs"]}
-    found = {}
+    files = {}
     for name, entry in outputs.items():
         labels: Sequence[str] = outputs.get(f"{name}_label", {}).get("labels", ())
         fits = entry["shape"][1:] == [len(labels)] and all(len(text.splitlines()) == 1 for text in labels)
         if labels and fits:
-            found[name] = (f"{model_name(name)}_labels.txt", "".join(f"{text}\n" for text in labels))
-    return found
+            files[name] = (f"{model_name(name)}_labels.txt", "".join(f"{text}\n" for text in labels))
+    return files
 
 
 def _quoted(text: str) -> str:
@@ -367,18 +302,9 @@ def v2_request(described: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     tensors = []
     for entry in described["inputs"]:
-        rows, shape = described["example"]["inputs"][entry["name"]], []
-        while isinstance(rows, list):
-            shape.append(len(rows))
-            rows = rows[0] if rows else None
-        data = _flat(described["example"]["inputs"][entry["name"]])
-        if None in data:
+        array = np.array(described["example"]["inputs"][entry["name"]], object)
+        if None in (data := array.ravel().tolist()):
             return None
-        if len(shape) == 1:
-            shape.append(1)
+        shape = [*array.shape, 1] if array.ndim == 1 else [*array.shape]
         tensors.append({"name": entry["name"], "shape": shape, "datatype": _V2[entry["dtype"]], "data": data})
     return {"inputs": tensors}
-
-
-def _flat(value: Any) -> list[Any]:
-    return [leaf for each in value for leaf in _flat(each)] if isinstance(value, list) else [value]

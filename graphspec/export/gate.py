@@ -38,40 +38,28 @@ _SOME = 64  # rows to look for values beyond float16 in
 
 @dataclass(frozen=True)
 class Quantization:
-    """What is wanted.
-
-    Attributes:
-        rows: returns checked raw rows that the network was not trained on, with targets, and what they are: ``test rows``.
-        calibration: returns training rows by input; called for networks with convolutions.
-    """
+    """What is wanted."""
 
     kind: Kind
     max_loss: float
-    rows: Callable[[], tuple[Dataset, str]]
-    calibration: Callable[[], Mapping[str, Array]]
+    rows: Callable[[], tuple[Dataset, str]]  # checked raw rows to test by, with targets, and what they are: `test rows`
+    calibration: Callable[[], Mapping[str, Array]]  # training rows by input, for networks with convolutions
 
 
 def quantization_of(
-    kind: Any,
-    max_loss: Any,
-    rows: Callable[[], tuple[Dataset, str]],
-    calibration: Callable[[], Mapping[str, Array]],
+    kind: Any, max_loss: Any, rows: Callable[[], tuple[Dataset, str]], calibration: Callable[[], Mapping[str, Array]]
 ) -> Quantization | None:
-    """Return what the arguments of an export want.
-
-    Raises:
-        UsageError: they are wrong.
-    """
+    """Return what the arguments of an export want; raise UsageError if they are wrong."""
+    if kind is None and max_loss is not None:
+        raise UsageError("a limit (`max_loss`) needs a kind of quantization: add `quantize`, int8 or float16")
     if kind is None:
-        if max_loss is not None:
-            raise UsageError("a limit (`max_loss`) needs a kind of quantization: add `quantize`, int8 or float16")
         return None
     if not isinstance(kind, str) or kind not in KINDS:
         raise bad_argument("quantize", "'int8' or 'float16'", kind)
     limit = MAX_LOSS if max_loss is None else max_loss
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit < math.inf:
         raise bad_argument("max_loss", "a number from 0 on, such as 0.01", max_loss)
-    return Quantization("int8" if kind == "int8" else "float16", float(limit), rows, calibration)
+    return Quantization(kind, float(limit), rows, calibration)
 
 
 def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tuple[Any, Verdict]:
@@ -84,9 +72,8 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
         UsageError: there are no rows to judge by, or no losses.
     """
     if not model.spec.trained:
-        raise UsageError(
-            "a quantized network is judged by its losses and metrics, and no head has a loss; give one a loss"
-        )
+        why = "no head has a loss; give one a loss"
+        raise UsageError(f"a quantized network is judged by its losses and metrics, and {why}")
     rows, origin = wanted.rows()
     try:
         new, done = quantized(proto, wanted.kind, wanted.calibration)
@@ -108,14 +95,14 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
         raise _refused(model, text, "export it without `--quantize`; no file was written")
     with tempfile.TemporaryDirectory(prefix="graphspec-") as folder:
         before, _, running = _evaluated(model, Path(folder) / "float32.onnx", proto, rows)
-        after, found, changed = _evaluated(model, Path(folder) / f"{wanted.kind}.onnx", new, rows)
-        example = found.run(proof.example[0])
+        after, file, changed = _evaluated(model, Path(folder) / f"{wanted.kind}.onnx", new, rows)
+        example = file.run(proof.example[0])
     for head, array in before.items():
         if (np.isfinite(array) & ~np.isfinite(after[head])).any():
             text = f"as {wanted.kind} the network returns values of '{head}' that are not finite"
             raise _refused(model, text, _other(wanted.kind))
-    logs, directions = (running.logs(), changed.logs()), running.directions()
-    changes = {key: change(logs[0][key], logs[1][key], direction) for key, direction in directions.items()}
+    logs = running.logs(), changed.logs()
+    changes = {key: change(logs[0][key], logs[1][key], side) for key, side in running.directions().items()}
     verdict = Verdict(wanted.kind, done, wanted.max_loss, origin, len(rows), changes)
     _judge(model, verdict)
     _record(new, verdict, proof, example)
@@ -124,11 +111,9 @@ def gate(model: Session, proto: Any, proof: Proof, wanted: Quantization) -> tupl
 
 def _largest(model: Session, proto: Any, rows: Dataset) -> float:
     """Return the largest absolute value of a float between the first and the last weight, for some of the rows."""
-    types = {name: value.type for name, value in model.whole.inputs.items()}
-    some = rows.sample(_SOME)
-    return Core(proto).largest(
-        {n: some[n].astype(object if t.is_string else numpy_dtype(t.dtype)) for n, t in types.items()}
-    )
+    some, inputs = rows.sample(_SOME), model.whole.inputs
+    dtypes = {name: object if v.type.is_string else numpy_dtype(v.dtype) for name, v in inputs.items()}
+    return Core(proto).largest({name: some[name].astype(dtype) for name, dtype in dtypes.items()})
 
 
 def _judge(model: Session, verdict: Verdict) -> None:
@@ -140,17 +125,14 @@ def _judge(model: Session, verdict: Verdict) -> None:
         elif each.worse is not None and each.worse > verdict.max_loss:
             broken.append(f"'{key}' goes from {each.before:.6g} to {each.after:.6g} ({each.text()})")
     if broken:
+        text = f"as {verdict.kind} the network is worse on {verdict.count} {verdict.origin}"
         limit = f"more than `--max-loss {verdict.max_loss:g}` allows"
-        text = f"as {verdict.kind} the network is worse on {verdict.count} {verdict.origin}, {limit}: " + "; ".join(
-            broken
-        )
-        raise _refused(model, text, _other(verdict.kind))
+        raise _refused(model, f"{text}, {limit}: {'; '.join(broken)}", _other(verdict.kind))
 
 
 def _other(kind: Kind) -> str:
-    if kind == "int8":
-        return "try `--quantize float16`, or allow more with `--max-loss`; no file was written"
-    return "export it without `--quantize`, or allow more with `--max-loss`; no file was written"
+    other = "try `--quantize float16`" if kind == "int8" else "export it without `--quantize`"
+    return f"{other}, or allow more with `--max-loss`; no file was written"
 
 
 def _refused(model: Session, text: str, hint: str) -> SpecError:
@@ -162,16 +144,16 @@ def _evaluated(
 ) -> tuple[dict[str, Array], Exported, RunningMetrics]:
     """Return the heads of a file for some rows, and their losses and metrics: it is read and checked as any other file."""
     write_atomic(path, proto.SerializeToString())
-    found = read_exported(path)
-    answers = answers_of(found, rows, found.spec.training.batch_size)
-    return answers, found, evaluate_answers(found, found.spec, rows, answers, model.weights)
+    file = read_exported(path)
+    answers = answers_of(file, rows, file.spec.training.batch_size)
+    return answers, file, evaluate_answers(file, file.spec, rows, answers, model.weights)
 
 
 def _record(proto: Any, verdict: Verdict, proof: Proof, example: Mapping[str, Array]) -> None:
+    from onnx import helper
+
     texts = {entry.key: entry.value for entry in proto.metadata_props}
     texts[KEY] = json.dumps(with_outputs(json.loads(texts[KEY]), example))
     texts.pop("proof", None)
     texts[NOTE] = json.dumps(verdict.to_json() | {"proof_of_float32": proof.to_json()})
-    del proto.metadata_props[:]
-    for key, value in texts.items():
-        proto.metadata_props.add(key=key, value=value)
+    helper.set_model_props(proto, texts)

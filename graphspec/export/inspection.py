@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,23 +20,17 @@ from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.differences import Change, changes
-from graphspec.export.onnx import KEY, NOTE
+from graphspec.export.onnx import KEY, NOTE, missing_mark, target_unit
 from graphspec.export.targets import kernels, runs_on
-from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import STRING
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.declarations import LABEL
 from graphspec.language.read import MAX_BYTES
-from graphspec.vocabulary.onnx_files.model_file import (
-    Declared,
-    ModelFile,
-    Weight,
-    leads_out,
-    read_model_file,
-    unreadable,
-)
+from graphspec.vocabulary.onnx_files.model_file import ModelFile, Weight, leads_out, read_model_file, unreadable
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.graph.ir.dims import Dim
     from graphspec.language.declarations import Spec
 
 FORMAT = 1
@@ -56,58 +49,55 @@ def inspect_file(path: Path) -> dict[str, Any]:
         SpecError: GS703, it is not an ONNX model, is truncated, contradicts itself, or names weights outside its folder.
         OSError: it does not exist, or cannot be read.
     """
-    found = read_model_file(path)
-    external = _external(path, found)
+    file = read_model_file(path)
+    external = _external(path, file)
+    operators = sorted(file.operators.items(), key=lambda item: (item[0][0], -item[1], item[0]))
     record: dict[str, Any] = {
         "format": FORMAT,
         "kind": "onnx",
         "file": str(path),
-        "bytes": found.nbytes,
-        "name": found.name,
-        "description": found.doc,
-        "producer": {"name": found.producer, "version": found.producer_version, "domain": found.domain},
-        "model_version": found.model_version,
-        "ir_version": found.ir_version,
-        "opset": found.opsets.get("", None),
-        "domains": {domain or "ai.onnx": version for domain, version in found.opsets.items()},
-        "inputs": [_declared(declared, is_input=True) for declared in found.inputs],
-        "outputs": [_declared(declared, is_input=False) for declared in found.outputs],
-        "symbols": sorted({d for i in (*found.inputs, *found.outputs) for d in i.shape or () if isinstance(d, str)}),
+        "bytes": file.nbytes,
+        "name": file.name,
+        "description": file.doc,
+        "producer": {"name": file.producer, "version": file.producer_version, "domain": file.domain},
+        "model_version": file.model_version,
+        "ir_version": file.ir_version,
+        "opset": file.opsets.get(""),
+        "domains": {domain or "ai.onnx": version for domain, version in file.opsets.items()},
+        "inputs": [_tensor(d.name, d.dtype, d.shape, d.doc, dict.fromkeys(_OF_INPUTS), d.kind) for d in file.inputs],
+        "outputs": [_tensor(d.name, d.dtype, d.shape, d.doc, dict.fromkeys(_OF_OUTPUTS), d.kind) for d in file.outputs],
+        "symbols": sorted({d for i in (*file.inputs, *file.outputs) for d in i.shape or () if isinstance(d, str)}),
         "example": None,
-        "weights": totals((w.dtype, w.elements, w.nbytes) for w in found.weights),
+        "weights": totals((w.dtype, w.elements, w.nbytes) for w in file.weights),
         "external_data": external,
         **dict.fromkeys(_COSTS),
-        "operators": [
-            {"domain": domain or "ai.onnx", "name": name, "count": count}
-            for (domain, name), count in sorted(
-                found.operators.items(), key=lambda item: (item[0][0], -item[1], item[0])
-            )
-        ],
-        "functions": found.functions,
-        "subgraphs": found.subgraphs,
-        "runtime": kernels(found),
-        "runs_on": runs_on(found),
+        "operators": [{"domain": d or "ai.onnx", "name": name, "count": count} for (d, name), count in operators],
+        "functions": file.functions,
+        "subgraphs": file.subgraphs,
+        "runtime": kernels(file),
+        "runs_on": runs_on(file),
         "spec": None,
         "proof": None,
         "quantization": None,
-        "metadata": {k: cut(v) for k, v in found.metadata.items() if k not in OWN_KEYS},
+        "metadata": {k: cut(v) for k, v in file.metadata.items() if k not in OWN_KEYS},
         "problems": [f"'{e['file']}' {e['problem']}" for e in external if e["problem"]],
     }
-    if "spec" in found.metadata:
-        _add_own(record, found)
+    if "spec" in file.metadata:
+        _add_own(record, file)
     return record
 
 
-def _declared(declared: Declared, *, is_input: bool) -> dict[str, Any]:
-    shape = None if declared.shape is None else list(declared.shape)
-    return {
-        "name": declared.name,
-        "kind": declared.kind,
-        "dtype": declared.dtype,
-        "shape": shape,
-        "description": declared.doc,
-        **dict.fromkeys(_OF_INPUTS if is_input else _OF_OUTPUTS),
-    }
+def _tensor(
+    name: str,
+    dtype: str,
+    shape: Sequence[Dim | None] | None,
+    description: str,
+    own: Mapping[str, Any],
+    kind: str = "tensor",
+) -> dict[str, Any]:
+    """Return the record of an input or an output: what all have, and its own."""
+    sizes = None if shape is None else [d if d is None or isinstance(d, int) else str(d) for d in shape]
+    return {"name": name, "kind": kind, "dtype": dtype, "shape": sizes, "description": description, **own}
 
 
 def foreign_record(path: Path, kind: str, name: str, **own: Any) -> dict[str, Any]:
@@ -118,42 +108,40 @@ def foreign_record(path: Path, kind: str, name: str, **own: Any) -> dict[str, An
 
 def totals(arrays: Iterable[tuple[str, int | None, int | None]]) -> dict[str, Any]:
     """Return ``{count, elements, bytes, dtypes}`` of arrays, each with its dtype, number of elements and bytes."""
-    nbytes, elements, found = Counter[str](), Counter[str](), 0
+    nbytes, elements, count = Counter[str](), Counter[str](), 0
     for dtype, size, length in arrays:
-        found += 1
+        count += 1
         nbytes[dtype] += length or 0
         elements[dtype] += size or 0
     return {
-        "count": found,
+        "count": count,
         "elements": sum(elements.values()),
         "bytes": sum(nbytes.values()),
         "dtypes": {t: {"elements": elements[t], "bytes": nbytes[t]} for t, _ in nbytes.most_common()},
     }
 
 
-def _external(path: Path, found: ModelFile) -> list[dict[str, Any]]:
+def _external(path: Path, file: ModelFile) -> list[dict[str, Any]]:
     """Return the files that have weights: ``{file, bytes, needed, problem}``; they are not opened.
 
-    Raises:
-        SpecError: GS703, a file is outside the folder of the model.
+    Raise SpecError (GS703) if one is outside the folder of the model.
     """
     needed: dict[str, int] = {}
-    for weight in found.weights:
+    for weight in file.weights:
         if weight.external is None:
             continue
         name, offset, length = weight.external
         if leads_out(name, path.parent, path.parent):
             raise unreadable(path, f"has weights in '{sanitized(name)}', which is outside its folder")
         if length is not None and length < weight.nbytes:
-            shown = sanitized(weight.name)
-            raise unreadable(path, f"has {length:,} bytes for the weight '{shown}', which needs {weight.nbytes:,}")
+            text = f"has {length:,} bytes for the weight '{sanitized(weight.name)}', which needs {weight.nbytes:,}"
+            raise unreadable(path, text)
         needed[name] = max(needed.get(name, 0), offset + (weight.nbytes if length is None else length))
     records = []
     for name, size in needed.items():
         other = path.parent / name
-        have = other.stat().st_size if other.is_file() else None
-        problem = "is missing" if have is None else None
-        if have is not None and have < size:
+        have, problem = None, "is missing" if not other.is_file() else None
+        if problem is None and (have := other.stat().st_size) < size:
             problem = f"has {have:,} bytes, and the model needs {size:,}"
         records.append({"file": name, "bytes": have, "needed": size, "problem": problem})
     return records
@@ -165,27 +153,24 @@ def cut(text: str) -> str:
 
 
 # Files of graphspec.
-
-
-def _add_own(record: dict[str, Any], found: ModelFile) -> None:
+def _add_own(record: dict[str, Any], file: ModelFile) -> None:
     """Add what the metadata of a file of graphspec say. A record that does not have its form is left out, and said."""
-    document = found.json("spec")
-    if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
+    document = _document(file)
+    if document is None:
         record["problems"].append("its spec is not a JSON mapping, or is too large")
         return
     sha256 = hashlib.sha256(json.dumps(document, sort_keys=True).encode(errors="replace")).hexdigest()
-    if sha256 != found.metadata.get("spec_sha256"):
+    if sha256 != file.metadata.get("spec_sha256"):
         record["problems"].append("its spec is not the one whose hash it names")
     record["kind"] = "graphspec"
     record["spec"] = {
         "name": str(document.get("name", "")),
         "sha256": sha256,
-        "graphspec_version": sanitized(found.metadata.get("graphspec_version", "")),
+        "graphspec_version": sanitized(file.metadata.get("graphspec_version", "")),
         "rows_learnt_from": None,
     }
-    proof, signature, learnt = map(found.json, ("proof", KEY, "adapted"))
+    proof, quantization, signature, learnt = map(file.json, ("proof", NOTE, KEY, "adapted"))
     record["proof"] = proof if isinstance(proof, dict) else None
-    quantization = found.json(NOTE)
     record["quantization"] = quantization if isinstance(quantization, dict) else None
     try:
         adapted = Adapted.of_json(learnt) if learnt is not None else Adapted()
@@ -202,7 +187,9 @@ def _add_own(record: dict[str, Any], found: ModelFile) -> None:
     _merge(record["outputs"], network["outputs"])
     if isinstance(signature, dict):
         _merge(record["inputs"], signature.get("inputs"), ("column", "missing"))
-        record["example"] = _example(signature.get("example"))
+        example = signature.get("example")
+        parts = [example.get(key) for key in ("inputs", "outputs")] if isinstance(example, dict) else [None]
+        record["example"] = example if all(isinstance(part, dict) for part in parts) else None
     own, real = ({(i["name"], i["dtype"]) for i in r["inputs"]} for r in (network, record))
     if not real <= own:
         record["problems"].append("its inputs are not those of its spec")
@@ -211,17 +198,20 @@ def _add_own(record: dict[str, Any], found: ModelFile) -> None:
 def contained_spec(path: Path) -> tuple[dict[str, Any], Adapted] | None:
     """Return the spec that a file contains, and what its network has learnt; None for a file of another program.
 
-    Raises:
-        SpecError: GS703, as for :func:`inspect_file`, or the record of what was learnt is damaged.
+    Raise SpecError (GS703) as :func:`inspect_file`, or if the record of what was learnt is damaged.
     """
-    found = read_model_file(path)
-    document, learnt = found.json("spec"), found.json("adapted")
-    if not isinstance(document, dict) or len(found.metadata["spec"]) > MAX_BYTES:
+    file = read_model_file(path)
+    if (document := _document(file)) is None:
         return None
     try:
-        return document, Adapted() if learnt is None else Adapted.of_json(learnt)
+        return document, Adapted() if (learnt := file.json("adapted")) is None else Adapted.of_json(learnt)
     except ValueError as error:
         raise unreadable(path, f"has a wrong record of what the network has learnt: {error}") from None
+
+
+def _document(file: ModelFile) -> dict[str, Any] | None:
+    document = file.json("spec")
+    return document if isinstance(document, dict) and len(file.metadata["spec"]) <= MAX_BYTES else None
 
 
 def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | None = None) -> None:
@@ -235,14 +225,7 @@ def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | Non
                 record[key] = other[key]
 
 
-def _example(example: Any) -> dict[str, Any] | None:
-    parts = example if isinstance(example, dict) else {}
-    return parts if all(isinstance(parts.get(key), dict) for key in ("inputs", "outputs")) else None
-
-
 # Networks.
-
-
 def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
     """Return what a spec says of its network: ``{inputs, outputs, parameters, trainable, multiply_adds, …}``.
 
@@ -252,63 +235,25 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
     inputs = []
     for name, value in graph.without_losses().inputs.items():
         limits = needed.limits.get(name)
-        missing: str | int | None = None
-        if value.type.is_string:
-            missing = ""
-        elif name in needed.gaps:
-            missing = "NaN" if value.type.is_float else MISSING_INTEGER
-        inputs.append(
-            {
-                "name": name,
-                "kind": "tensor",
-                "dtype": value.dtype,
-                "shape": [d if isinstance(d, int) else str(d) for d in value.shape],
-                "description": spec.inputs[name].description,
-                "column": needed.columns.get(name, name),
-                "missing": missing,
-                "ids": None if limits is None else [int(limits.low), int(limits.high)],
-                "known": known_values(spec, name),
-            }
-        )
-    found = None if graph.learnt else cost(spec, lowered, 1)
-    total = None if found is None else found.total()
-    return {
-        "inputs": inputs,
-        "outputs": _outputs(spec, lowered),
-        "parameters": None if total is None else total.trainable + total.frozen,
-        "trainable": None if total is None else total.trainable,
-        "multiply_adds": None if total is None else total.multiply_adds,
-        "assumed_lengths": {} if found is None else found.lengths,
-    }
-
-
-def _outputs(spec: Spec, lowered: Lowered) -> list[dict[str, Any]]:
-    outputs: list[dict[str, Any]] = []
-    for name, value in lowered.graph.outputs.items():
+        own: dict[str, Any] = {
+            "column": needed.columns.get(name, name),
+            "missing": missing_mark(name, value, needed),
+            "ids": None if limits is None else [int(limits.low), int(limits.high)],
+            "known": known_values(spec, name),
+        }
+        inputs.append(_tensor(name, value.dtype, value.shape, spec.inputs[name].description, own))
+    outputs = []
+    for name, value in graph.outputs.items():
         head = spec.heads[name]
-        statistics = None if head.statistics is None else dict(zip(("mean", "deviation"), head.statistics, strict=True))
-        outputs.append(
-            {
-                "name": name,
-                "kind": "tensor",
-                "dtype": value.dtype,
-                "shape": [d if isinstance(d, int) else str(d) for d in value.shape],
-                "description": head.description,
-                "labels": head.labels,
-                "target": statistics,
-            }
-        )
+        own = {"labels": head.labels, "target": target_unit(head)}
+        outputs.append(_tensor(name, value.dtype, value.shape, head.description, own))
         if head.labels is not None:
-            shape = [d if isinstance(d, int) else str(d) for d in value.shape[:-1]]
-            label: dict[str, Any] = {
-                "name": name + LABEL,
-                "kind": "tensor",
-                "dtype": "string",
-                "shape": shape,
-                "description": "",
-            }
-            outputs.append({**label, "labels": head.labels, "target": None})
-    return outputs
+            outputs.append(_tensor(name + LABEL, STRING, value.shape[:-1], "", {"labels": head.labels, "target": None}))
+    costs = None if graph.learnt else cost(spec, lowered, 1)
+    total = None if costs is None else costs.total()
+    numbers = (None,) * 3 if total is None else (total.trainable + total.frozen, total.trainable, total.multiply_adds)
+    costs_record = dict(zip(_COSTS, (*numbers, {} if costs is None else costs.lengths), strict=True))
+    return {"inputs": inputs, "outputs": outputs, **costs_record}
 
 
 def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
@@ -316,16 +261,16 @@ def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
 
     Of a long vocabulary, the first values are listed.
     """
-    reached, found = {name}, dict[Any, None]()
+    reached, values = {name}, dict[Any, None]()
     for node in spec.nodes:  # a record's nodes stand in the order in which they are computed
         if not any(ref is not None and ref.name in reached for ref in node.inputs):
             continue
         vocabulary = getattr(node.layer, "vocabulary", None)
         if isinstance(vocabulary, list | tuple):
-            found.update(dict.fromkeys(vocabulary))
+            values |= dict.fromkeys(vocabulary)
         elif len(node.inputs) == 1 and not node.written:
             reached.add(node.name)
-    return {"count": len(found), "values": list(found)[:_MAX_KNOWN]} if found else None
+    return {"count": len(values), "values": list(values)[:_MAX_KNOWN]} if values else None
 
 
 # What differs between two ONNX files beside their specs: opset, operators, declared values, and the bytes of weights.
@@ -334,14 +279,7 @@ _MAX_NAMED = 5  # weights that differ and are named
 
 
 def file_differences(old: Path, new: Path, *, declared: bool = True) -> list[Change]:
-    """Compare two files.
-
-    Args:
-        declared: whether inputs and outputs are compared, too. The specs of files of graphspec say more of them.
-
-    Raises:
-        SpecError: GS703, a file is not an ONNX model, or contradicts itself.
-    """
+    """Compare two files (:func:`inspect_file`); ``declared``: inputs and outputs, too, of which our specs say more."""
     a, b = (_settings(inspect_file(path), declared=declared) for path in (old, new))
     return changes(a, b)
 
@@ -367,12 +305,10 @@ def _operator(op: Mapping[str, Any]) -> str:
 
 
 def _type_text(value: Mapping[str, Any]) -> str:
-    sizes = (
-        "any shape"
-        if value["shape"] is None
-        else f"({', '.join('?' if d is None else str(d) for d in value['shape'])})"
-    )
-    return f"{value['dtype']} {sizes}" if value["kind"] == "tensor" else str(value["kind"])
+    if value["kind"] != "tensor":
+        return str(value["kind"])
+    sizes = ["?" if d is None else str(d) for d in value["shape"] or ()]
+    return f"{value['dtype']} " + ("any shape" if value["shape"] is None else f"({', '.join(sizes)})")
 
 
 def weight_differences(old: Path, new: Path) -> dict[str, Any]:
@@ -382,15 +318,14 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any]:
     """
     a, b = ({w.name: w for w in read_model_file(path).weights if w.name} for path in (old, new))
     shared = [name for name in a if name in b]
-    with ExitStack() as stack:
-        x, y = (_mapped(stack, path) for path in (old, new))
+    with (
+        old.open("rb") as first,
+        new.open("rb") as second,
+        mmap(first.fileno(), 0, access=ACCESS_READ) as x,
+        mmap(second.fileno(), 0, access=ACCESS_READ) as y,
+    ):
         different = [name for name in shared if not _same(x, a[name], y, b[name])]
     return {"compared": len(shared), "different": len(different), "names": different[:_MAX_NAMED]}
-
-
-def _mapped(stack: ExitStack, path: Path) -> mmap:
-    file = stack.enter_context(path.open("rb"))
-    return stack.enter_context(mmap(file.fileno(), 0, access=ACCESS_READ))
 
 
 def _same(x: mmap, old: Weight, y: mmap, new: Weight) -> bool:

@@ -17,7 +17,7 @@ from graphspec.engine.compiler.lower import locate_key
 from graphspec.engine.compiler.lowered import visible
 from graphspec.engine.runtime.bind import Binder
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Type, Value
-from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, info
+from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, element_type, info, tensor_of
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
@@ -28,43 +28,36 @@ from graphspec.language.declarations import LABEL
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
+    from graphspec.data.source import DataSignature
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Node
     from graphspec.language.declarations import HeadDecl, Spec
 
+
 # Check whether a spec can be exported, without weights and without onnxruntime.
-
-
 def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
     """Return GS702 for each node that cannot be written at ``opset``, and for more weights than fit into a file.
 
-    Args:
-        contrib: whether onnxruntime's own operators are available.
+    With ``contrib`` there are onnxruntime's own operators.
     """
     nbytes = sum(p.size * 4 for p in graph.params.values())
-    found = []
+    diagnostics = []
     if nbytes > Budget.WEIGHTS:
         text = f"the weights need {nbytes / 2**30:.1f} GiB, an ONNX file has at most 2 GiB"
-        file = spec.tree.mark.file
-        found.append(
-            Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=file, path="layers", hint="make the network smaller")
-        )
+        diagnostics.append(_at(spec, "", text, "make the network smaller"))
     written = run_passes(graph, FOR_OPSET, Target(opset=opset))
-    known = constant_values(written)
-    missing = [
-        n
-        for n in written.nodes
-        if n.outputs[0].name not in known
-        and not OPS[n.op].merged
-        and (is_newer(n, opset) or (OPS[n.op].domain == CONTRIB and not contrib))
-    ]
-    seen = {(n.owner, n.op): n for n in missing}
-    found += [_unavailable(spec, n, opset) for n in seen.values()]
+    constant = constant_values(written)
+    problems: list[tuple[str, Problem]] = []
     for node in written.nodes:
-        if OPS[node.op].merged and (problem := _not_merged(node.attrs["part"], opset, contrib)) is not None:
-            found.append(_at(spec, node.owner, f"'{visible(node.owner)}' {problem.message}", problem.hint or ""))
-    return sorted(found, key=Diagnostic.sort_key)
+        op = OPS[node.op]
+        available = not is_newer(node, opset) and (contrib or op.domain != CONTRIB)
+        if op.merged and (problem := _not_merged(node.attrs["part"], opset, contrib)) is not None:
+            problems.append((node.owner, problem))
+        elif not op.merged and not available and node.outputs[0].name not in constant:
+            problems.append((node.owner, _unavailable(node, opset)))
+    diagnostics += [_at(spec, owner, f"'{visible(owner)}' {p.message}", p.hint) for owner, p in dict.fromkeys(problems)]
+    return sorted(diagnostics, key=Diagnostic.sort_key)
 
 
 def _not_merged(part: Any, opset: int, contrib: bool) -> Problem | None:
@@ -84,20 +77,19 @@ def _not_merged(part: Any, opset: int, contrib: bool) -> Problem | None:
     return None
 
 
-def _unavailable(spec: Spec, node: Node, opset: int) -> Diagnostic:
+def _unavailable(node: Node, opset: int) -> Problem:
     first = since(node.op)
-    text = f"'{visible(node.owner)}' needs the operator {node.op}, which opset {opset} does not have in this form"
-    hint = f"export for opset {first} or later"
+    text, hint = f"which opset {opset} does not have in this form", f"export for opset {first} or later"
     if OPS[node.op].domain == CONTRIB:
-        text = f"'{visible(node.owner)}' needs the operator {node.op}, which only onnxruntime has"
-        hint = "export without `--target onnx`"
+        text, hint = "which only onnxruntime has", "export without `--target onnx`"
     elif first is None:
-        text = f"'{visible(node.owner)}' needs {node.op}, which is not an ONNX operator"
+        text = f"needs {node.op}, which is not an ONNX operator"
         hint = "export only heads that do not depend on this node; for the others use `graphspec predict`"
-    return _at(spec, node.owner, text, hint)
+        return Problem(Code.UNAVAILABLE_OPERATOR, text, hint)
+    return Problem(Code.UNAVAILABLE_OPERATOR, f"needs the operator {node.op}, {text}", hint)
 
 
-def _at(spec: Spec, owner: str, text: str, hint: str) -> Diagnostic:
+def _at(spec: Spec, owner: str, text: str, hint: str | None) -> Diagnostic:
     decl = next((n for n in spec.nodes if n.name == owner), None)
     if decl is None:
         return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)
@@ -111,13 +103,9 @@ def _at(spec: Spec, owner: str, text: str, hint: str) -> Diagnostic:
 _HALF = 0.5
 
 
-def _has_one_unit(shape: Sequence[int | str]) -> bool:
-    return shape[-1] == 1
-
-
 def predicted_classes(values: Array) -> Array:
     """Return the predicted class ids, ``(N, …, units)`` → ``(N, …)``."""
-    if _has_one_unit(values.shape):
+    if values.shape[-1] == 1:
         return (values[..., 0] > _HALF).astype(np.int64)
     return np.asarray(values.argmax(-1))
 
@@ -125,10 +113,7 @@ def predicted_classes(values: Array) -> Array:
 def predicted_letters(values: Array, mask: Array | None = None) -> Array:
     """Return the class ids of a CTC head's steps at which a letter begins, 0 at the others.
 
-    Shapes: ``(N, time, units)`` → ``(N, time)``.
-
-    Args:
-        mask: the head's mask; steps after the last one that it keeps are left out.
+    Shapes: ``(N, time, units)`` → ``(N, time)``. Steps after the last one that the head's mask keeps are left out.
     """
     best = values.argmax(-1)
     begins = np.ones(best.shape, bool)
@@ -146,96 +131,77 @@ def label_texts(classes: Sequence[str], *, letters: bool) -> list[str]:
 def with_labels(
     heads: Mapping[str, Array], labels: Mapping[str, Sequence[str]], sequences: Mapping[str, Array | None]
 ) -> dict[str, Array]:
-    """Return the heads and each ``<head>_label``, equal to the file's outputs.
-
-    Args:
-        sequences: CTC heads, each with its mask.
-    """
-    found = dict(heads)
+    """Return the heads and each ``<head>_label``, equal to the file's outputs; ``sequences`` are CTC heads with masks."""
+    outputs = dict(heads)
     for head, classes in labels.items():
         letters = head in sequences
         ids = predicted_letters(heads[head], sequences[head]) if letters else predicted_classes(heads[head])
-        found[head + LABEL] = np.array(label_texts(classes, letters=letters))[ids]
-    return found
+        outputs[head + LABEL] = np.array(label_texts(classes, letters=letters))[ids]
+    return outputs
 
 
 def joined(labels: Array, steps: Array | None = None) -> Array:
-    """Return the texts of a CTC head's labels, ``(N, time)`` → ``(N,)``.
-
-    Args:
-        steps: the time steps of each row; by default all.
-    """
+    """Return the texts of a CTC head's labels, ``(N, time)`` → ``(N,)``, by default of all time ``steps`` of each row."""
     counts = [labels.shape[1]] * len(labels) if steps is None else steps.tolist()
     return np.array(["".join(row[:count]) for row, count in zip(labels.tolist(), counts, strict=True)], np.str_)
 
 
+class _LabelNodes:
+    """The nodes that compute the labels of a head, and their constants. The class ids are ``<head>/index``."""
+
+    def __init__(self, head: str) -> None:
+        self.head = head
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, values: Any, dtype: Any = np.int64) -> str:
+        self.constants.append(tensor_of(f"{self.head}/{name}", np.array(values, dtype)))
+        return f"{self.head}/{name}"
+
+    def emit(self, kind: str, inputs: list[str], output: str, *, own_name: str = "", **attributes: Any) -> str:
+        """Append a node, by default with the name of its output in front."""
+        from onnx import helper
+
+        result = f"{self.head}/{output}"
+        name = own_name or f"{result}/{kind}"
+        self.nodes.append(helper.make_node(kind, inputs, [result], name=name, **attributes))
+        return result
+
+    def of(self, texts: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        """Return the nodes with the one that looks up ``<head>_label``, and the constants, its texts first."""
+        from onnx import helper
+
+        head, strings = self.head, tensor_of(f"{self.head}/labels", np.array(texts, object))
+        gather = helper.make_node("Gather", [strings.name, f"{head}/index"], [head + LABEL], name=f"{head}/Gather")
+        return [*self.nodes, gather], [strings, *self.constants]
+
+
 def label_nodes(head: str, value: Value, classes: Sequence[str]) -> tuple[list[Any], list[Any]]:
     """Return the nodes that compute ``<head>_label``, and their constants."""
-    import onnx
-    from onnx import helper, numpy_helper
-
-    index = f"{head}/index"
-    constants = []
-    if _has_one_unit(value.shape):
-        half = numpy_helper.from_array(np.float32(_HALF), f"{head}/half")
-        last = numpy_helper.from_array(np.array([-1], np.int64), f"{head}/last")
-        constants = [half, last]
-        nodes = [
-            helper.make_node("Greater", [head, half.name], [f"{head}/positive"], name=f"{head}/Greater"),
-            helper.make_node(
-                "Cast", [f"{head}/positive"], [f"{head}/id"], name=f"{head}/Cast", to=onnx.TensorProto.INT64
-            ),
-            helper.make_node("Squeeze", [f"{head}/id", last.name], [index], name=f"{head}/Squeeze"),
-        ]
+    g = _LabelNodes(head)
+    if value.shape[-1] == 1:
+        above = g.emit("Greater", [head, g.constant("half", _HALF, np.float32)], "positive", own_name=f"{head}/Greater")
+        ids = g.emit("Cast", [above], "id", own_name=f"{head}/Cast", to=element_type("int64"))
+        g.emit("Squeeze", [ids, g.constant("last", [-1])], "index", own_name=f"{head}/Squeeze")
     else:
-        nodes = [helper.make_node("ArgMax", [head], [index], name=f"{head}/ArgMax", axis=-1, keepdims=0)]
-    gather, strings = _texts_of(head, classes, index)
-    return [*nodes, gather], [strings, *constants]
+        g.emit("ArgMax", [head], "index", own_name=f"{head}/ArgMax", axis=-1, keepdims=0)
+    return g.of(classes)
 
 
 def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> tuple[list[Any], list[Any]]:
-    """Return the nodes that compute ``<head>_label`` of a CTC head (see :func:`predicted_letters`), and their constants.
-
-    Args:
-        mask: the name of the head's mask.
-    """
-    import onnx
-    from onnx import helper, numpy_helper
-
-    constants: list[Any] = []
-    nodes: list[Any] = []
-
-    def constant(name: str, values: Any) -> str:
-        constants.append(numpy_helper.from_array(np.array(values, np.int64), f"{head}/{name}"))
-        return str(constants[-1].name)
-
-    def emit(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        name = f"{head}/{output}"
-        nodes.append(helper.make_node(kind, inputs, [name], name=f"{name}/{kind}", **attributes))
-        return name
-
-    best = emit("ArgMax", [head], "best", axis=-1, keepdims=0)
+    """Return the nodes that compute ``<head>_label`` of a CTC head (see :func:`predicted_letters`), and their constants."""
+    g = _LabelNodes(head)
+    best = g.emit("ArgMax", [head], "best", axis=-1, keepdims=0)
     # All steps but the last one move one step on, behind a class that does not exist.
-    before = emit("Pad", [best, constant("shift", [0, 1, 0, -1]), constant("no_class", -1)], "before")
-    begins = emit("Not", [emit("Equal", [best, before], "repeated")], "begins")
+    before = g.emit("Pad", [best, g.constant("shift", [0, 1, 0, -1]), g.constant("no_class", -1)], "before")
+    begins = g.emit("Not", [g.emit("Equal", [best, before], "repeated")], "begins")
     if mask is not None:
-        kept = emit("Cast", [mask], "kept", to=onnx.TensorProto.INT64)
-        left = emit("CumSum", [kept, constant("time_axis", 1)], "left", reverse=1)
-        inside = emit("Greater", [left, constant("zero", 0)], "inside")
-        begins = emit("And", [begins, inside], "begins_inside")
-    index = emit("Mul", [best, emit("Cast", [begins], "factor", to=onnx.TensorProto.INT64)], "index")
-    gather, strings = _texts_of(head, label_texts(classes, letters=True), index)
-    return [*nodes, gather], [strings, *constants]
-
-
-def _texts_of(head: str, texts: Sequence[str], index: str) -> tuple[Any, Any]:
-    """Return the node that looks up ``<head>_label``, and its constant."""
-    import onnx
-    from onnx import helper
-
-    encoded = [text.encode() for text in texts]
-    strings = helper.make_tensor(f"{head}/labels", onnx.TensorProto.STRING, [len(encoded)], encoded)
-    return helper.make_node("Gather", [strings.name, index], [head + LABEL], name=f"{head}/Gather"), strings
+        kept = g.emit("Cast", [mask], "kept", to=element_type("int64"))
+        left = g.emit("CumSum", [kept, g.constant("time_axis", 1)], "left", reverse=1)
+        inside = g.emit("Greater", [left, g.constant("zero", 0)], "inside")
+        begins = g.emit("And", [begins, inside], "begins_inside")
+    g.emit("Mul", [best, g.emit("Cast", [begins], "factor", to=element_type("int64"))], "index")
+    return g.of(label_texts(classes, letters=True))
 
 
 def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
@@ -262,11 +228,7 @@ def to_model(
     metadata: Mapping[str, str],
     opset: int = OPSET,
 ) -> Any:
-    """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; the batch axis is ``N``.
-
-    Args:
-        sequences: CTC heads.
-    """
+    """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; ``sequences`` are CTC heads."""
     outputs = graph.outputs
     masks = {f"{head}/mask": mask for head in labels if head in sequences and (mask := outputs[head].mask) is not None}
     graph = prepare(graph.with_outputs({**outputs, **masks}) if masks else graph, parameters, opset)
@@ -274,25 +236,21 @@ def to_model(
     content = content_of(graph, {name: parameters.view(name) for name in used}, opset)
     content.outputs = [output for output in content.outputs if output.name not in masks]
     for head, classes in labels.items():
-        kept = f"{head}/mask"
-        nodes, constants = (
-            letter_nodes(head, classes, kept if kept in masks else None)
-            if head in sequences
-            else label_nodes(head, graph.outputs[head], classes)
-        )
+        if head in sequences:
+            masked = f"{head}/mask" in masks
+            nodes, constants = letter_nodes(head, classes, f"{head}/mask" if masked else None)
+        else:
+            nodes, constants = label_nodes(head, graph.outputs[head], classes)
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))
-    return assemble(graph.name, content, opset, {**metadata, **_of_merged(graph)})
-
-
-def _of_merged(graph: Graph) -> dict[str, str]:
-    """Return what merged files say of themselves, such as a licence: ``<node>/<key>``."""
-    found: dict[str, str] = {}
-    for node in graph.nodes:
-        if OPS[node.op].merged:
-            found |= {f"{node.owner}/{key}": text for key, text in node.attrs["part"].metadata().items()}
-    return found
+    of_merged = {  # what merged files say of themselves, such as a licence
+        f"{node.owner}/{key}": text
+        for node in graph.nodes
+        if OPS[node.op].merged
+        for key, text in node.attrs["part"].metadata().items()
+    }
+    return assemble(graph.name, content, opset, {**metadata, **of_merged})
 
 
 # What an app needs to know of a file: its inputs, what stands for a missing value, its outputs, and an example.
@@ -305,11 +263,7 @@ _MAX_NUMBERS = 1 << 14  # elements of an example: a larger one is left out
 
 
 def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, Array]]) -> dict[str, Any]:
-    """Return the signature of an exported model as JSON.
-
-    Args:
-        example: one row of every input, and the file's outputs for it.
-    """
+    """Return the signature of an exported model as JSON; the ``example`` is a row of every input, and the file's outputs."""
     outputs = []
     for name, value in model.whole.outputs.items():
         outputs.append(_output(name, value, model.spec.heads[name]))
@@ -339,34 +293,38 @@ def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
     train = model.spec.data.get("train")
     mapped = {} if train is None or train.inputs is None else train.inputs
     column = mapped.get(name, model.needed_inputs.columns.get(name, name))
-    missing: Any = None
+    own = {"column": column, "missing": missing_mark(name, value, model.needed_inputs)}
+    return _record(name, value, model.spec.inputs[name].description, own)
+
+
+def missing_mark(name: str, value: Value, needed: DataSignature) -> str | int | None:
+    """Return what stands for a missing value of an input, None if there must be none."""
     if value.type.is_string:
-        missing = ""
-    elif name in model.needed_inputs.gaps:
-        missing = "NaN" if value.type.is_float else MISSING_INTEGER
-    record = {"name": name, "dtype": value.dtype, "shape": list(value.shape), "column": column, "missing": missing}
-    return record | _described(model.spec.inputs[name].description)
-
-
-def _described(description: str) -> dict[str, str]:
-    return {"description": description} if description else {}
+        return ""
+    if name not in needed.gaps:
+        return None
+    return "NaN" if value.type.is_float else MISSING_INTEGER
 
 
 def _output(name: str, value: Value, head: HeadDecl) -> dict[str, Any]:
-    record: dict[str, Any] = {"name": name, "dtype": value.dtype, "shape": list(value.shape)}
-    if head.statistics is not None:  # its values are in the target's own unit
-        record["target"] = dict(zip(("mean", "deviation"), head.statistics, strict=True))
-    return record | _described(head.description)
+    return _record(name, value, head.description, {} if (own := target_unit(head)) is None else {"target": own})
+
+
+def target_unit(head: HeadDecl) -> dict[str, float] | None:
+    """Return mean and deviation of the target, if the values of the head are in the target's own unit."""
+    return None if head.statistics is None else dict(zip(("mean", "deviation"), head.statistics, strict=True))
+
+
+def _record(name: str, value: Value, description: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    described = {"description": description} if description else {}
+    return {"name": name, "dtype": value.dtype, "shape": list(value.shape), **own, **described}
 
 
 def _example(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, Any] | None:
     """Return the arrays as nested lists, with null for a missing value; None for a row that is too large to be stored."""
     if not inputs or sum(a.size for a in [*inputs.values(), *outputs.values()]) > _MAX_NUMBERS:
         return None
-    return {
-        "inputs": {name: _plain(array) for name, array in inputs.items()},
-        "outputs": {name: _plain(array) for name, array in outputs.items()},
-    }
+    return {kind: {n: _plain(a) for n, a in row.items()} for kind, row in (("inputs", inputs), ("outputs", outputs))}
 
 
 def _plain(array: Array) -> Any:
@@ -387,12 +345,7 @@ _MAX_LABELS = 40  # labels that a text lists; all are in the metadata
 
 
 def describe(proto: Any, model: Session, described: Mapping[str, Any]) -> None:
-    """Write the ``doc_string`` of a model, its inputs and its outputs.
-
-    Args:
-        proto: an ``onnx.ModelProto``.
-        described: the signature of the file (:func:`signature`).
-    """
+    """Write the ``doc_string`` of a model, its inputs and its outputs, as the :func:`signature` says."""
     proto.doc_string = proto.graph.doc_string = _valid(model.spec.description)
     texts = {record["name"]: input_text(model, record) for record in described["inputs"]}
     for head in model.spec.heads.values():
@@ -404,31 +357,21 @@ def describe(proto: Any, model: Session, described: Mapping[str, Any]) -> None:
 
 def input_text(model: Session, record: Mapping[str, Any]) -> str:
     """Return what an app must know of an input: meaning, column, ids, and what stands for a missing value."""
-    name, declared = record["name"], model.spec.inputs[record["name"]]
-    parts = [declared.description.rstrip(". ")]
-    columns = record["column"]
-    if isinstance(columns, str) and columns != name:
-        parts.append(f"column {_quoted(columns)}")
-    elif not isinstance(columns, str):
+    name, columns, missing = record["name"], record["column"], record["missing"]
+    parts = [model.spec.inputs[name].description.rstrip(". ")]
+    if not isinstance(columns, str):
         parts.append(f"columns {_list(list(map(_quoted, columns)))}")
-    limits = model.needed_inputs.limits.get(name)
-    if limits is not None:
+    elif columns != name:
+        parts.append(f"column {_quoted(columns)}")
+    if (limits := model.needed_inputs.limits.get(name)) is not None:
         parts.append(f"ids from {limits.low:.0f} to {limits.high:.0f}")
-    if _is_padded(model, name):
+    masking = [node for node in model.spec.nodes if getattr(node.layer, "mask_zero", False)]
+    if any(ref is not None and ref.name == name for node in masking for ref in node.inputs):
         parts.append("id 0 is padding")
-    if record["missing"] is not None:
-        missing = record["missing"]
-        shown = '"" (an empty text)' if missing == "" else missing
-        parts.append(f"{shown} stands for a missing value")
-    return "; ".join(part for part in parts if part)
-
-
-def _is_padded(model: Session, name: str) -> bool:
-    """Return whether a layer that reads the input takes id 0 for padding."""
-    return any(
-        getattr(node.layer, "mask_zero", False) and any(ref is not None and ref.name == name for ref in node.inputs)
-        for node in model.spec.nodes
-    )
+    if missing is not None:
+        mark = missing or '"" (an empty text)'
+        parts.append(f"{mark} stands for a missing value")
+    return "; ".join(filter(None, parts))
 
 
 def output_text(model: Session, head: HeadDecl) -> str:
@@ -445,11 +388,12 @@ def output_text(model: Session, head: HeadDecl) -> str:
             parts.append("probability of class 1; above 0.5 it means class 1, else class 0")
     elif labels is not None or kind in ("ids", "one_hot"):
         what = "probability of each class" if sure and kind in ("ids", "one_hot") else "a value for each class"
-        parts.append(what + ("" if labels is None else f": {_classes(labels)}"))
+        names = [f"{k} is {_quoted(label)}" for k, label in enumerate(labels or ())]
+        parts.append(what if labels is None else f"{what}: {_list(names)}")
     if head.statistics is not None:
         mean, deviation = head.statistics
         parts.append(f"in the unit of the target, whose mean was {mean:.6g} and whose deviation was {deviation:.6g}")
-    return "; ".join(part for part in parts if part)
+    return "; ".join(filter(None, parts))
 
 
 def label_text(model: Session, head: HeadDecl) -> str:
@@ -461,10 +405,6 @@ def label_text(model: Session, head: HeadDecl) -> str:
         no, yes = map(_quoted, labels)
         return f"{yes} if '{head.name}' is above 0.5, else {no}"
     return f"label of the class with the largest value of '{head.name}'"
-
-
-def _classes(labels: Sequence[str]) -> str:
-    return _list([f"{k} is {_quoted(label)}" for k, label in enumerate(labels)])
 
 
 def _list(parts: Sequence[str]) -> str:

@@ -59,60 +59,51 @@ UNUSUAL_TEXTS = (
 
 @dataclass(frozen=True)
 class Keys:
-    """The elements that the lookups of an input know.
+    """The elements that the lookups of an input know; ``words``: they are words of a longer text."""
 
-    Attributes:
-        words: whether they are words of a longer text.
-    """
-
-    known: Sequence[Any]
+    elements: Sequence[Any]
     words: bool = False
 
 
 def keys_of(graph: Graph, name: str) -> Keys | None:
     """Return what the lookups that read the input ``name`` know, None if there are none."""
-    reached, words, found = {name}, False, dict[Any, None]()
+    reached, words, elements = {name}, False, dict[Any, None]()
     for node in graph.nodes:
-        if not any(v is not None and v.name in reached for v in node.inputs):
+        if not any(v.name in reached for v in node.sources):
             continue
         keys = node.attrs.get("keys_strings") or node.attrs.get("keys_int64s") or ()
         if node.op == "LabelEncoder":  # what it returns are ids, not elements of the input
-            found.update(dict.fromkeys(islice(keys, _MAX_KEYS)))
+            elements |= dict.fromkeys(islice(keys, _MAX_KEYS))
         else:
             words = words or node.op == "Tokenizer"
             reached.update(v.name for v in node.outputs)
-    known = [key for key in found if key != ""] or list(found)
-    return Keys(known, words) if known else None
+    return Keys([key for key in elements if key != ""] or list(elements), words) if elements else None
 
 
 def drawn(name: str, keys: Keys, shape: Sequence[int]) -> Array:
     """Return an array of random known elements: texts, single or of several words, or integers."""
     random = generator(0, "proof", name)
-    count = int(np.prod(shape, dtype=np.int64))
-    chosen = random.integers(0, len(keys.known), (count, _MAX_WORDS))
-    if not isinstance(keys.known[0], str):
-        return np.array([keys.known[row[0]] for row in chosen], np.int64).reshape(shape)
+    count = math.prod(shape)
+    chosen = random.integers(0, len(keys.elements), (count, _MAX_WORDS))
+    if not isinstance(keys.elements[0], str):
+        return np.array([keys.elements[row[0]] for row in chosen], np.int64).reshape(shape)
     lengths = random.integers(1, _MAX_WORDS + 1, count) if keys.words else np.ones(count, np.int64)
-    texts = [" ".join(keys.known[k] for k in row[:n]) for row, n in zip(chosen, lengths, strict=True)]
-    return _objects(texts).reshape(shape)
+    texts = [" ".join(keys.elements[k] for k in row[:n]) for row, n in zip(chosen, lengths, strict=True)]
+    return np.array(texts, object).reshape(shape)
 
 
 def unusual_rows(model: Session, ordinary: Mapping[str, Array]) -> dict[str, Array] | None:
     """Return rows in which texts and numbers are missing or unusual; None if the network takes no texts and no gaps.
 
     Each row has one of the unusual texts in all its inputs of texts; then come rows of texts that the network knows. Every
-    other number that may be missing is missing.
-
-    Args:
-        ordinary: one row of every input.
+    other number that may be missing is missing. All else is as in the first of the ``ordinary`` rows.
     """
     inputs, gaps = model.whole.inputs, model.needed_inputs.gaps
-    texts = [name for name, value in inputs.items() if value.type.is_string]
+    texts = any(value.type.is_string for value in inputs.values())
     if not texts and not gaps:
         return None
     special = len(UNUSUAL_TEXTS) if texts else 1
-    count = special + _KNOWN_ROWS
-    feeds = {name: np.repeat(array[:1], count, axis=0) for name, array in ordinary.items()}
+    feeds = {name: np.repeat(array[:1], special + _KNOWN_ROWS, axis=0) for name, array in ordinary.items()}
     for k, (name, array) in enumerate(feeds.items()):
         if inputs[name].dtype == STRING:
             for row, text in enumerate(UNUSUAL_TEXTS):
@@ -120,15 +111,8 @@ def unusual_rows(model: Session, ordinary: Mapping[str, Array]) -> dict[str, Arr
             if (keys := keys_of(model.whole, name)) is not None:
                 array[special:] = drawn(name, keys, array[special:].shape)
         elif name in gaps:
-            array[k % 2 :: 2] = np.nan if array.dtype.kind == "f" else MISSING_INTEGER
-            array[0] = np.nan if array.dtype.kind == "f" else MISSING_INTEGER
+            array[k % 2 :: 2] = array[0] = np.nan if array.dtype.kind == "f" else MISSING_INTEGER
     return feeds
-
-
-def _objects(texts: Sequence[str]) -> Array:
-    array = np.empty(len(texts), object)
-    array[:] = texts
-    return array
 
 
 # The rows for the proof of an export: from the user, else the last training, else the spec's data, else generated.
@@ -140,43 +124,24 @@ _PARTS = {"test": "the test data", "train": "the training data"}
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows for a proof.
-
-    Attributes:
-        arrays: arrays by input; None to generate them.
-        origin: ``the last fit``, ``the test data``, a file's name; ``random rows`` for generated ones.
-        from_user: True if the user provided them: they are never replaced.
-        replaces: the reason why these rows replace others.
-    """
+    """Rows for a proof: arrays by input, or None to generate them."""
 
     arrays: Mapping[str, Array] | None = None
-    origin: str = RANDOM
-    from_user: bool = False
-    replaces: str = ""
-
-    def generated(self, why: str) -> Rows:
-        """Return generated rows that replace these."""
-        return Rows(replaces=f"{self.origin} {why}")
+    origin: str = RANDOM  # `the last fit`, `the test data`, a file's name
+    from_user: bool = False  # the user provided them: they are never replaced
+    replaces: str = ""  # why these rows replace others
 
 
-def rows_for(model: Session, given: Data | str | Path = None) -> Rows:
-    """Return the rows ``given``, else the best available: the spec's data may no longer exist.
-
-    Raises:
-        SpecError: GS5 if the rows given do not fit the inputs.
-    """
-    if isinstance(given, str | Path):
+def rows_for(model: Session, wanted: Data | str | Path = None) -> Rows:
+    """Return the ``wanted`` rows (GS5 if they do not fit), else the best available: the spec's data may no longer exist."""
+    if isinstance(wanted, str | Path):
         from graphspec.data.new_rows import read_inputs
 
-        return Rows(read_inputs(model.spec, model.whole, Path(given), SAMPLE_ROWS), Path(given).name, from_user=True)
-    if given is not None:
-        return Rows(user_inputs(model.needed_inputs, given), "the rows given", from_user=True)
+        return Rows(read_inputs(model.spec, model.whole, Path(wanted), SAMPLE_ROWS), Path(wanted).name, from_user=True)
+    if wanted is not None:
+        return Rows(user_inputs(model.needed_inputs, wanted), "the rows given", from_user=True)
     if model.sample_rows is not None:
         return Rows(model.sample_rows, "the last fit")
-    return _of_data(model)
-
-
-def _of_data(model: Session) -> Rows:
     from graphspec.data.check import load
 
     failed = ""
@@ -197,16 +162,15 @@ def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
     symbols = sorted({d for shape in shapes.values() for d in shape[1:] if isinstance(d, str)})
     if not symbols:
         return [{}]
-    tried = [{s: n + k for k, s in enumerate(symbols)} for n in LENGTHS]
+    attempts = [{s: n + k for k, s in enumerate(symbols)} for n in LENGTHS]
     if rows.arrays is not None:
         own = {d: n for name, a in rows.arrays.items() for d, n in zip(shapes[name], a.shape, strict=True)}
         longest = {s: int(own[s]) for s in symbols}
-        tried = [t for t in tried if all(t[s] <= longest[s] for s in symbols)] + [longest]
-    accepted = [t for t in tried if _accepts(model, t)]
-    step = _divisor(model.whole)
-    if len(accepted) < 2 and step > 1 and rows.arrays is None:
+        attempts = [a for a in attempts if all(a[s] <= longest[s] for s in symbols)] + [longest]
+    accepted = [a for a in attempts if _accepts(model, a)]
+    if len(accepted) < 2 and rows.arrays is None and (step := _divisor(model.whole)) > 1:
         multiples = ({s: step * (n + k) for k, s in enumerate(symbols)} for n in (1, 2, 5))
-        accepted += [t for t in multiples if t not in tried and _accepts(model, t)]
+        accepted += [m for m in multiples if m not in attempts and _accepts(model, m)]
     return accepted[:3]
 
 
@@ -214,7 +178,7 @@ def _divisor(graph: Graph) -> int:
     """Return a common multiple of the numbers that Reshape divides sizes by; 1 if it is large."""
     dims = {d for node in graph.nodes for v in node.outputs for d in v.shape if isinstance(d, str)}
     divided = [divided_exactly(name) for d in dims for name in factors(d)[1]]
-    common = math.lcm(*(found[1] for found in divided if found))
+    common = math.lcm(*(each[1] for each in divided if each))
     return common if common <= _LARGEST else 1
 
 
@@ -238,16 +202,16 @@ def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int])
     feeds = {}
     for name, value in model.whole.inputs.items():
         sizes = _sized(value.shape[1:], lengths)
+        size = places.get(name)
         if rows.arrays is not None:
             array = rows.arrays[name]
             chosen = array[np.linspace(0, len(array) - 1, count).astype(np.int64)]
             feeds[name] = chosen[:, *(slice(0, n) for n in sizes)].astype(numpy_dtype(value.dtype))
-            if (size := places.get(name)) is not None:  # the axis has been cut, too
+            if size is not None:  # the axis has been cut, too
                 feeds[name] = np.minimum(feeds[name], size - 1)
         elif keys := keys_of(model.whole, name):
             feeds[name] = drawn(name, keys, (count, *sizes))
         else:
-            size = places.get(name)
             limits = bounds.get(name) if size is None else (0, size)
             feeds[name] = seeded(name, value.dtype, (count, *sizes), limits)
     return feeds
@@ -255,7 +219,7 @@ def batch_of(model: Session, rows: Rows, count: int, lengths: Mapping[str, int])
 
 def places_of(graph: Graph) -> dict[str, str]:
     """Return ``input → size`` for the inputs that are places on an axis whose size varies, such as edges of graphs."""
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for node in graph.nodes:
         data = node.inputs[0] if node.op == "GatherND" else None
         axis = int(node.attrs.get("batch_dims", 0))
@@ -264,8 +228,8 @@ def places_of(graph: Graph) -> dict[str, str]:
             while ids is not None and ids.node is not None:
                 ids = ids.node.inputs[0]
             if ids is not None and ids.kind == "input":
-                found[ids.name] = size
-    return found
+                places[ids.name] = size
+    return places
 
 
 def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] | None) -> Array:
@@ -287,10 +251,8 @@ def scaled_down(feeds: Mapping[str, Array], factor: float) -> dict[str, Array] |
 
     Texts stay, and arrays of whole numbers, which may be ids or mask values.
     """
-    found = {name: a for name, a in feeds.items() if a.dtype == np.float32 and not is_whole(a).all()}
-    if not found:
-        return None
-    return {name: a * np.float32(factor) if name in found else a for name, a in feeds.items()}
+    floats = {n: a * np.float32(factor) for n, a in feeds.items() if a.dtype == np.float32 and not is_whole(a).all()}
+    return {**feeds, **floats} if floats else None
 
 
 def is_whole(array: Array) -> Array:
@@ -309,18 +271,15 @@ class Rounding:
 
     The error of float32 is measured, not derived: the runtime runs in float32 with a random change of the last bit of
     each weight and each input. Every intermediate result is then rounded differently, and the outputs of a network that
-    is ill-conditioned on these rows scatter. Whole numbers in the inputs stay, since they may be ids or mask values.
-
-    Only what NumPy computes is rounded otherwise. The prelude is the same in the runtime and in the file: onnxruntime
-    computes both.
+    is ill-conditioned on these rows scatter. Whole numbers in the inputs stay, since they may be ids or mask values. Only
+    what NumPy computes is rounded otherwise: the prelude, which onnxruntime computes, is the same in runtime and file.
     """
 
     def __init__(self, model: Session, feeds: Mapping[str, Array]) -> None:
-        feeds = model.through_prelude(feeds)
-        self._model, self._feeds = model, feeds
-        weights = Parameters(model.graph, np.float64)
-        _fill(weights, model.parameters, lambda vector: vector)
-        self.exact = _Runner(model, weights, feeds)(feeds)
+        self._model, self._feeds = model, model.through_prelude(feeds)
+        runner = _Runner(model, self._feeds, np.float64)
+        runner.set_weights(lambda vector: vector)
+        self.exact = runner(self._feeds)
         self._runner: _Runner | None = None
         self._runs = 0
         self._errors = {head: np.zeros(len(r)) for head, r in self.exact.items()}
@@ -334,30 +293,32 @@ class Rounding:
         return FACTOR * self._errors[head]
 
     def _draw(self) -> None:
-        if self._runner is None:
-            self._runner = _Runner(self._model, Parameters(self._model.graph), self._feeds)
+        self._runner = self._runner or _Runner(self._model, self._feeds, np.float32)
         random = generator(0, "rounding", str(self._runs))
-        _fill(self._runner.parameters, self._model.parameters, lambda vector: _changed(vector, random))
-        feeds = {}
-        for name, array in self._feeds.items():
-            is_float = array.dtype == np.float32
-            feeds[name] = np.where(is_whole(array), array, _changed(array, random)) if is_float else array
+        self._runner.set_weights(lambda vector: _changed(vector, random))
+        floats = {n: a for n, a in self._feeds.items() if a.dtype == np.float32}
+        feeds = self._feeds | {n: np.where(is_whole(a), a, _changed(a, random)) for n, a in floats.items()}
         for head, b in self._runner(feeds).items():
             with np.errstate(all="ignore"):
                 error = np.abs(b - self.exact[head])
-            finite = np.isfinite(error)
             self.overflows[head] |= ~np.isfinite(b.astype(np.float64))
-            self._errors[head] = np.maximum(self._errors[head], max_per_row(np.where(finite, error, 0.0)))
+            largest = max_per_row(np.where(np.isfinite(error), error, 0.0))
+            self._errors[head] = np.maximum(self._errors[head], largest)
         self._runs += 1
 
 
 class _Runner:
-    """The graph in inference mode, bound in the precision of ``parameters``."""
+    """The graph in inference mode, bound in one precision."""
 
-    def __init__(self, model: Session, parameters: Parameters, feeds: Mapping[str, Array]) -> None:
-        self.parameters = parameters
+    def __init__(self, model: Session, feeds: Mapping[str, Array], dtype: Any) -> None:
+        self._source, self._parameters = model.parameters, Parameters(model.graph, dtype)
         shapes = {name: feeds[name].shape for name in model.answering.inputs}
-        self._program = build_program(model.answering, parameters, Target(shapes), seed=model.seed)
+        self._program = build_program(model.answering, self._parameters, Target(shapes), seed=model.seed)
+
+    def set_weights(self, change: Callable[[Array], Array]) -> None:
+        """Set the weights to those of the model, with a change."""
+        for group, vector in self._source.vectors.items():
+            self._parameters.vectors[group][...] = change(vector)
 
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         for name, buffer in self._program.feeds.items():
@@ -367,16 +328,9 @@ class _Runner:
         return {head: array.copy() for head, array in self._program.fetches.items()}
 
 
-def _fill(parameters: Parameters, source: Parameters, change: Callable[[Array], Array]) -> None:
-    for group, vector in source.vectors.items():
-        parameters.vectors[group][...] = change(vector)
-
-
 def _changed(array: Array, random: np.random.Generator) -> Array:
     """Return each element one last bit lower, higher, or unchanged."""
-    steps = random.integers(-1, 2, array.shape, np.int8)
-    changed: Array = array * (1 + steps * _LAST_BIT)
-    return changed
+    return np.asarray(array * (1 + random.integers(-1, 2, array.shape, np.int8) * _LAST_BIT))
 
 
 def max_per_row(difference: Array) -> Any:
@@ -387,8 +341,7 @@ def max_per_row(difference: Array) -> Any:
 BATCHES = (1, 2, 5)
 ATOL, RTOL = 1e-5, 1e-4
 SCALES = (2.0**-4, 2.0**-8, 2.0**-16)  # factors for the rows: a network may be less ill-conditioned on smaller values
-# A row is conclusive if rounding explains at most this fraction of its largest value.
-MAX_ROUNDING = 1e-2
+MAX_ROUNDING = 1e-2  # a row is conclusive if rounding explains at most this fraction of its largest value
 WIDTH = 80  # characters of a line of the summary
 _SCALED = ", also scaled down"
 _REPORT = "no file was written; please report this with the spec: the exported graph should equal the trained one"
@@ -398,29 +351,21 @@ _OTHER_ROWS = "use rows on which float32 is accurate: `--rows FILE`, or `export(
 
 @dataclass
 class Proof:
-    """The result of a comparison: the rows that were used, and the differences.
+    """The result of a comparison: the rows that were used, and the largest differences by head.
 
-    Attributes:
-        batches: the batch sizes.
-        lengths: the lengths of the variable axes.
-        differences: by head, the largest difference between onnxruntime and the runtime.
-        rows: the origin of the rows.
-        generated: whether the rows are random values.
-        rounding: by head that float64 decided, the largest difference between onnxruntime and float64.
-        unusual: the number of rows with missing, unseen and other unusual values.
-        example: the first row, and what onnxruntime returns for it.
-        quantized: what the quantized file loses; None if the proved file itself was written.
+    ``differences`` are those of onnxruntime and the runtime, ``rounding`` those of onnxruntime and float64, where that has
+    decided. The ``example`` is the first row, and what onnxruntime returns for it.
     """
 
     batches: list[int] = field(default_factory=list)
-    lengths: list[dict[str, int]] = field(default_factory=list)
+    lengths: list[dict[str, int]] = field(default_factory=list)  # of the variable axes
     differences: dict[str, float] = field(default_factory=dict)
-    rows: str = RANDOM
+    rows: str = RANDOM  # where they are from
     rounding: dict[str, float] = field(default_factory=dict)
-    unusual: int = 0
+    unusual: int = 0  # the number of rows with missing, unseen and other unusual values
     example: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}), repr=False)
-    generated: bool = False
-    quantized: Verdict | None = None
+    generated: bool = False  # the rows are random values
+    quantized: Verdict | None = None  # what the quantized file loses; None if the proved file itself was written
 
     def to_json(self) -> dict[str, Any]:
         """Return the proof as it is stored in the file's metadata."""
@@ -445,9 +390,8 @@ class Proof:
             lines = [equal, f"proved only on {self.rows}"]
         else:
             room = WIDTH - len("proved on rows of ")
-            rows = (
-                self.rows if len(self.rows) <= room else f"…{self.rows[1 - room :]}"
-            )  # the end of a name identifies it better
+            # The end of a name identifies it better.
+            rows = self.rows if len(self.rows) <= room else f"…{self.rows[1 - room :]}"
             lines = [f"{equal}; largest difference: {heads}", f"proved on rows of {rows}"]
         if self.unusual:
             lines.append(f"and on {self.unusual} rows with missing, unseen, very long and other unusual values")
@@ -467,34 +411,27 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
 
     A value is right if it differs from the runtime by at most ``1e-5 + 1e-4·max|b|``, or if, row by row, it differs from
     the runtime in float64 by no more than rounding explains. Non-finite values must be equal in both. Labels must match
-    the values in the file.
-
-    Args:
-        rows: rows for the proof; generated ones by default.
-
-    Raises:
-        SpecError: GS701 with head, batch size and values if they differ by more; also if onnxruntime refuses the model,
-            or if the rows are inconclusive.
+    the values in the file. By default the rows are generated. Raise SpecError (GS701) with head, batch size and values if
+    they differ by more; also if onnxruntime refuses the model, or if the rows are inconclusive.
     """
     rows = rows or Rows()
     try:
         return _Comparison(model, data, rows).proof()
     except SpecError as error:
         # Ids out of range, which only the lookup could detect.
-        foreign = all(d.code == Code.OUT_OF_RANGE for d in error.diagnostics)
-        if not foreign or rows.from_user:
+        if rows.from_user or any(d.code != Code.OUT_OF_RANGE for d in error.diagnostics):
             raise
         if rows.arrays is None:  # the user has never seen these rows
             raise SpecError(replace(d, hint=_OTHER_IDS) for d in error.diagnostics) from None
-        return prove(model, data, rows.generated("have ids out of range"))
+        return prove(model, data, Rows(replaces=f"{rows.origin} have ids out of range"))
 
 
 class _Comparison:
     """Compares one file with the runtime on some rows."""
 
     def __init__(self, model: Session, data: bytes, rows: Rows) -> None:
-        self._model, self._rows, self._proved = model, rows, set[str]()
-        self._session = _load(model, data)
+        self._model, self._rows, self._session = model, rows, _load(model, data)
+        self._proved = set[str]()  # the heads with a conclusive row
         origin = rows.origin + (f" ({rows.replaces})" if rows.replaces else "")
         self._proof = Proof(rows=origin, generated=rows.arrays is None)
 
@@ -523,28 +460,26 @@ class _Comparison:
 
     def _compare_unusual(self, feeds: Mapping[str, Array]) -> None:
         """Compare rows with unusual values, together and one by one: alone, no other row pads a text's words."""
-        found = unusual_rows(self._model, feeds)
-        if found is None:
+        if (rows := unusual_rows(self._model, feeds)) is None:
             return
-        self._compare(found)
-        self._proof.unusual = count = len(next(iter(found.values())))
-        for row in range(count):
-            self._compare({name: array[row : row + 1] for name, array in found.items()})
+        self._compare(rows)
+        self._proof.unusual = count = len(next(iter(rows.values())))
+        for k in range(count):
+            self._compare({name: array[k : k + 1] for name, array in rows.items()})
 
     def _on(self) -> str:
         return self._proof.rows if self._proof.generated else f"rows of {self._proof.rows}"
 
     def _unproved(self) -> list[str]:
-        """Return the heads without a conclusive row."""
         return [head for head in self._model.whole.outputs if head not in self._proved]
 
     def _compare(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compare the answers for one batch, and return onnxruntime's."""
         expected = self._model.run(feeds)
         names = [o.name for o in self._session.get_outputs()]
-        given = {i.name: feeds[i.name] for i in self._session.get_inputs()}
+        inputs = {i.name: feeds[i.name] for i in self._session.get_inputs()}
         try:
-            outputs = dict(zip(names, self._session.run(names, given), strict=True))
+            outputs = dict(zip(names, self._session.run(names, inputs), strict=True))
         except Exception as error:
             raise _refused(self._model, f"onnxruntime fails on {self._on()}: {failure(error)}") from error
         rounding: Rounding | None = None
@@ -554,10 +489,8 @@ class _Comparison:
             if a.shape != b.shape:
                 raise _refused(self._model, f"{where}: onnxruntime returns shape {a.shape}, the runtime {b.shape}")
             difference, both = _difference(a, b)
-            finite = np.isfinite(b)
-            allowed = ATOL + RTOL * float(np.max(np.abs(b), initial=0.0, where=finite))
-            if float(difference.max(initial=0.0)) <= allowed:
-                if not b.size or finite.any():
+            if float(difference.max(initial=0.0)) <= _tolerance(b):
+                if not b.size or np.isfinite(b).any():
                     self._proved.add(head)
             else:
                 rounding = rounding or Rounding(self._model, feeds)
@@ -567,48 +500,37 @@ class _Comparison:
             if head + LABEL in outputs:
                 masks = self._model.step_masks(feeds)
                 ids = predicted_letters(a, masks[head]) if head in masks else predicted_classes(a)
-                self._compare_labels(where, head, outputs[head + LABEL], ids, np.isfinite(a).all(-1))
+                texts = label_texts(self._model.labels[head], letters=head in self._model.needed.ctc)
+                wrong = (outputs[head + LABEL] != np.array(texts, object)[ids]) & np.isfinite(a).all(-1)
+                if wrong.any():
+                    raise _refused(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
         return outputs
 
     def _judge(self, where: str, head: str, answers: tuple[Array, Array], both: Array, rounding: Rounding) -> None:
         """Raise GS701 unless rounding explains, in each row, how far onnxruntime and the runtime are from float64."""
         exact = rounding.exact[head]
-        allowed = ATOL + RTOL * float(np.max(np.abs(exact), initial=0.0, where=np.isfinite(exact)))
         for runs in (RUNS, MAX_RUNS):
-            bound = allowed + rounding.bound(head, runs)
+            bound = _tolerance(exact) + rounding.bound(head, runs)
             errors = [np.where(both, 0.0, _difference(x, exact)[0]) for x in answers]
             errors[1][rounding.overflows[head]] = 0.0  # only for the runtime: a file that does not overflow is right
             wrong = [max_per_row(error) > bound for error in errors]
             if not any(w.any() for w in wrong):
                 break
         else:
-            raise self._differ(where, answers, exact, errors, wrong, bound)
+            error = errors[0] if wrong[0].any() else errors[1]
+            index = np.unravel_index(error.argmax(), error.shape)
+            a, b, r = (float(x[index]) for x in (*answers, exact))
+            text = f"{where}: onnxruntime returns {a:.6g}, the runtime {b:.6g}, float64 {r:.6g}"
+            raise _refused(self._model, f"{text}; rounding explains a difference of {float(bound[index[0]]):.1e}")
         self._proof.rounding[head] = max(float(errors[0].max()), self._proof.rounding.get(head, 0.0))
         sizes = max_per_row(np.where(both | ~np.isfinite(exact), 0.0, np.abs(exact)))
         if (bound <= MAX_ROUNDING * sizes).any():
             self._proved.add(head)
 
-    def _differ(
-        self,
-        where: str,
-        answers: tuple[Array, Array],
-        exact: Array,
-        errors: list[Array],
-        wrong: list[Array],
-        bound: Array,
-    ) -> SpecError:
-        error = errors[0] if wrong[0].any() else errors[1]
-        index = np.unravel_index(error.argmax(), error.shape)
-        a, b, r = (float(x[index]) for x in (*answers, exact))
-        text = f"{where}: onnxruntime returns {a:.6g}, the runtime {b:.6g}, float64 {r:.6g}"
-        return _refused(self._model, f"{text}; rounding explains a difference of {float(bound[index[0]]):.1e}")
 
-    def _compare_labels(self, where: str, head: str, labels: Array, ids: Array, finite: Array) -> None:
-        letters = head in self._model.needed.ctc
-        classes = np.array(label_texts(self._model.labels[head], letters=letters), object)
-        wrong = (labels != classes[ids]) & finite
-        if wrong.any():
-            raise _refused(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
+def _tolerance(values: Array) -> float:
+    """Return how far another float32 program may be from these values."""
+    return ATOL + RTOL * float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values)))
 
 
 def _difference(a: Array, b: Array) -> tuple[Array, Array]:

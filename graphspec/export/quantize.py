@@ -11,8 +11,10 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,9 +26,6 @@ from graphspec.graph.ir.graph import Array
 if TYPE_CHECKING:
     from graphspec.vocabulary.metrics.base import Direction
 
-# The core of an exported file, the part that is quantized: the nodes between the first and the last one with weights.
-# What comes before it (texts, lookups, statistics of raw numbers) and after it (a softmax, the unit of a target, labels)
-# stays as it was.
 RECURRENT = ("LSTM", "GRU", "RNN")
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 _HIDING = -1e8  # masks of attention add or choose values below this one
@@ -34,32 +33,24 @@ _PREPARED = "onnx.quant.pre_process", "onnxruntime.quant"  # else onnxruntime ad
 
 
 class Core:
-    """The nodes of a file between the first and the last one with weights.
-
-    Attributes:
-        proto: the whole file.
-        nodes: the nodes of the core, in order.
-        inputs, outputs: the names of the values that enter and leave it.
-    """
+    """The nodes of a file between the first and the last one with weights; ``inputs`` and ``outputs`` enter and leave it."""
 
     def __init__(self, proto: Any) -> None:
         self.proto, graph = proto, proto.graph
         self._initial = {i.name: i for i in graph.initializer}
         after, before = set[str](), set[str]()
         weighted = {k for k, node in enumerate(graph.node) if weights_of(node, self._initial)}
-        late, early = set[int](), set[int]()
+        late, core = set[int](), set[int]()
         for k, node in enumerate(graph.node):
             if k in weighted or after.intersection(node.input):
                 late.add(k)
                 after.update(node.output)
-        for k in reversed(range(len(graph.node))):
-            node = graph.node[k]
+        for k, node in reversed([*enumerate(graph.node)]):
             if k in weighted or before.intersection(node.output):
-                early.add(k)
                 before.update(node.input)
-        chosen = late & early
-        self.nodes = [graph.node[k] for k in sorted(chosen)]
-        self._others = [node for k, node in enumerate(graph.node) if k not in chosen]
+                core |= {k} & late
+        self.nodes = [graph.node[k] for k in sorted(core)]
+        self._others = [node for k, node in enumerate(graph.node) if k not in core]
         made = {name for node in self.nodes for name in node.output}
         self._outside = {name for node in self._others for name in node.input}
         read = dict.fromkeys(name for node in self.nodes for name in node.input if name)
@@ -72,24 +63,17 @@ class Core:
         from onnx import helper
 
         infos = {v.name: v for v in self._infos()}
-        read = dict.fromkeys(name for node in self.nodes for name in node.input)
-        graph = helper.make_graph(
-            [],
-            "core",
-            [infos[name] for name in self.inputs],
-            [infos[name] for name in self.outputs],
-            value_info=[infos[n] for node in self.nodes for n in node.output if n in infos and n not in self.outputs],
-        )
+        inner = [infos[n] for node in self.nodes for n in node.output if n in infos and n not in self.outputs]
+        ends = ([infos[name] for name in names] for names in (self.inputs, self.outputs))
+        graph = helper.make_graph([], "core", *ends, value_info=inner)
         graph.node.extend(self.nodes)
-        for name in read:
-            if name in self._initial:
-                graph.initializer.append(self._initial[name])
-                if name in self._outside:  # the others keep theirs
-                    graph.initializer[-1].name = f"{name}/core"
-        renamed = {name: f"{name}/core" for name in read if name in self._initial and name in self._outside}
+        read = dict.fromkeys(name for node in self.nodes for name in node.input if name in self._initial)
+        names = {name: f"{name}/core" if name in self._outside else name for name in read}  # the others keep theirs
+        for name, new in names.items():
+            graph.initializer.append(self._initial[name])
+            graph.initializer[-1].name = new
         for node in graph.node:
-            for k, name in enumerate(node.input):
-                node.input[k] = renamed.get(name, name)
+            node.input[:] = [names.get(name, name) for name in node.input]
         opset = [o for o in self.proto.opset_import if o.domain == ""]
         model = helper.make_model(graph, opset_imports=opset, ir_version=self.proto.ir_version)
         model.metadata_props.add(key=_PREPARED[0], value=_PREPARED[1])
@@ -97,9 +81,9 @@ class Core:
 
     def feeds(self, rows: Mapping[str, Array]) -> dict[str, Array]:
         """Return what the other nodes feed the core for some rows, computed by onnxruntime."""
-        given = {v.name for v in self.proto.graph.input}
-        found = {name: rows[name] for name in self.inputs if name in given}
-        return found | self._values([name for name in self.inputs if name not in given], rows)
+        raw = {v.name for v in self.proto.graph.input}
+        computed = self._values([name for name in self.inputs if name not in raw], rows)
+        return {name: rows[name] for name in self.inputs if name in raw} | computed
 
     def largest(self, rows: Mapping[str, Array]) -> float:
         """Return the largest absolute value of a float in the core for some rows, weights included.
@@ -110,18 +94,17 @@ class Core:
 
         types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
         wanted = [n for node in self.nodes for n in node.output if types.get(n) == TensorProto.FLOAT]
-        arrays = [*self._values(wanted, rows).values()]
         read = {name for node in self.nodes for name in node.input}
         initial = [i for name, i in self._initial.items() if name in read and i.data_type == TensorProto.FLOAT]
-        arrays += [numpy_helper.to_array(i) for i in initial]
+        arrays = [*self._values(wanted, rows).values(), *map(numpy_helper.to_array, initial)]
         return max((float(np.max(np.abs(a), initial=0.0, where=a > _HIDING)) for a in arrays), default=0.0)
 
     def _infos(self) -> list[Any]:
         """Return the names and types of all values."""
         import onnx
 
-        found = onnx.shape_inference.infer_shapes(self.proto).graph
-        return [*found.input, *found.output, *found.value_info]
+        graph = onnx.shape_inference.infer_shapes(self.proto).graph
+        return [*graph.input, *graph.output, *graph.value_info]
 
     def _values(self, wanted: Sequence[str], rows: Mapping[str, Array]) -> dict[str, Array]:
         """Return values of the file by name, computed by onnxruntime for some rows."""
@@ -132,8 +115,7 @@ class Core:
         if not wanted:
             return {}
         types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
-        opened = type(self.proto)()
-        opened.CopyFrom(self.proto)
+        opened = deepcopy(self.proto)
         del opened.graph.output[:]
         opened.graph.output.extend(helper.make_tensor_value_info(name, types[name], None) for name in wanted)
         runner = session(opened.SerializeToString())
@@ -142,8 +124,7 @@ class Core:
 
     def replaced_by(self, part: Any) -> Any:
         """Return the whole file with a converted core. It imports the domains that its nodes use, and no others."""
-        new = type(self.proto)()
-        new.CopyFrom(self.proto)
+        new = deepcopy(self.proto)
         nodes = _sorted([*self._others, *part.graph.node], {v.name for v in self.proto.graph.input})
         read = {name for node in nodes for name in node.input}
         kept = [i for i in self.proto.graph.initializer if i.name in self._outside]
@@ -169,22 +150,19 @@ def weights_of(node: Any, initial: Mapping[str, Any]) -> list[str]:
     return [n for n in names if n in initial and initial[n].data_type == TensorProto.FLOAT and len(initial[n].dims) > 1]
 
 
-def _sorted(nodes: Sequence[Any], known: set[str]) -> list[Any]:
+def _sorted(nodes: Sequence[Any], inputs: set[str]) -> list[Any]:
     """Return nodes in an order in which each follows its inputs: depth first, so that it depends on the nodes alone."""
-    maker = {name: k for k, node in enumerate(nodes) for name in node.output if name}
-    order: list[Any] = []
-    done, stack = set[int](), [(k, False) for k in reversed(range(len(nodes)))]
+    maker = {name: k for k, node in enumerate(nodes) for name in node.output if name and name not in inputs}
+    order: dict[int, Any] = {}
+    stack = [(k, False) for k in reversed(range(len(nodes)))]
     while stack:
         k, ready = stack.pop()
-        if k in done:
-            continue
         if ready:
-            done.add(k)
-            order.append(nodes[k])
-            continue
-        stack.append((k, True))
-        stack += [(maker[n], False) for n in reversed(nodes[k].input) if n in maker and n not in known]
-    return order
+            order.setdefault(k, nodes[k])
+        elif k not in order:
+            stack.append((k, True))
+            stack += [(maker[n], False) for n in reversed(nodes[k].input) if n in maker]
+    return [*order.values()]
 
 
 # Quantize the core of a file to 8 bits: networks with convolutions statically, others dynamically.
@@ -199,47 +177,40 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was done to a file.
-
-    Attributes:
-        method: in a few words.
-        weights: the number of weights that were converted.
-        calibration_rows: the number of rows that have determined the ranges of activations.
-    """
+    """What was done to a file: the ``method`` in a few words, and the number of weights that were converted."""
 
     method: str
     weights: int
-    calibration_rows: int = 0
+    calibration_rows: int = 0  # they have determined the ranges of activations
 
 
 def to_int8(
     part: Any, folder: Path, core: Core, calibration: Callable[[], Mapping[str, Array]]
 ) -> tuple[Any, Conversion]:
-    """Return a core with weights of 8 bits, and what was done.
+    """Return a core with weights of 8 bits, and what was done, as :func:`quantized`; ``part``, its model, is changed.
 
-    Args:
-        part: the core's model; it is changed.
-        folder: for the files of onnxruntime's tools.
-        calibration: see :func:`graphspec.export.quantize.quantized`.
+    The ``folder`` is for the files of onnxruntime's tools.
     """
+    from onnxruntime.quantization import quantize_dynamic
+
     _fold_batch_norms(part.graph)
     initial = {i.name: i for i in part.graph.initializer}
-    count, done, calibrated = 0, [], 0
-    if any(node.op_type in CONVOLUTIONS and weights_of(node, initial) for node in part.graph.node):
-        products = [n for n in part.graph.node if n.op_type in (*CONVOLUTIONS, "Gemm", "MatMul")]
-        chosen = [n for n in products if weights_of(n, initial)]
-        left_out = [n.name for n in products if n not in chosen]
+    nodes = [n for n in part.graph.node if n.op_type in (*CONVOLUTIONS, "Gemm", "MatMul")]
+    products = [(node, _elements(node, initial)) for node in nodes]
+    done, calibrated = list[str](), 0
+    if any(node.op_type in CONVOLUTIONS and size for node, size in products):
+        chosen = [(node, size) for node, size in products if size]
         rows = calibration()
-        feeds = core.feeds(rows)
         calibrated = len(next(iter(rows.values())))
-        part = _static(part, folder, left_out, feeds)
+        part = _static(part, folder, [node.name for node, size in products if not size], core.feeds(rows))
         done.append("static, per channel (QDQ)")
-    else:
-        chosen = [n for n in part.graph.node if n.op_type in ("Gemm", "MatMul") and _large(n, initial)]
-        if chosen:
-            part = _dynamic(part, folder, [node.name for node in chosen])
-            done.append("dynamic, per channel")
-    count += sum(_elements(n, initial) for n in chosen)
+    elif chosen := [(node, size) for node, size in products if size >= MIN_ELEMENTS]:
+        names = [node.name for node, _ in chosen]
+        names += [f"{node.name}_MatMul" for node, _ in chosen if node.op_type == "Gemm"]  # its form in the result
+        options = {"op_types_to_quantize": ["MatMul", "Gemm"], "nodes_to_quantize": names}
+        part = _converted(part, folder, quantize_dynamic, **options)
+        done.append("dynamic, per channel")
+    count = sum(size for _, size in chosen)
     if stored := _store_as_int8(part.graph):
         count += stored
         done.append("weights of recurrent layers and embeddings")
@@ -247,68 +218,44 @@ def to_int8(
 
 
 def _elements(node: Any, initial: Mapping[str, Any]) -> int:
-    return sum(int(np.prod(initial[name].dims)) for name in weights_of(node, initial))
+    return sum(math.prod(initial[name].dims) for name in weights_of(node, initial))
 
 
-def _large(node: Any, initial: Mapping[str, Any]) -> bool:
-    return _elements(node, initial) >= MIN_ELEMENTS
-
-
-def _dynamic(part: Any, folder: Path, nodes: list[str]) -> Any:
-    """Quantize products of activations and weights; the ranges of activations are computed as the network runs."""
+def _converted(part: Any, folder: Path, convert: Callable[..., None], *arguments: Any, **options: Any) -> Any:
+    """Return what a tool of onnxruntime makes of a model, with weights of 8 bits, per channel."""
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization import QuantType
 
-    before, after = folder / "core.onnx", folder / "dynamic.onnx"
+    before, after = folder / "core.onnx", folder / "converted.onnx"
     onnx.save(part, before)
-    quantize_dynamic(
-        before,
-        after,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        nodes_to_quantize=_with_products(part, nodes),
-        per_channel=True,
-        reduce_range=True,  # 7 bits: products of 8 bits overflow on processors without VNNI
-        weight_type=QuantType.QInt8,
-    )
+    # 7 bits in use (`reduce_range`): products of 8 bits overflow on processors without VNNI
+    options |= {"per_channel": True, "reduce_range": True, "weight_type": QuantType.QInt8}
+    convert(before, after, *arguments, **options)
     return onnx.load(after)
 
 
-def _with_products(part: Any, nodes: list[str]) -> list[str]:
-    """Return the names of the nodes, and of the MatMuls that onnxruntime writes in place of a Gemm."""
-    kinds = {node.name: node.op_type for node in part.graph.node}
-    return [*nodes, *(f"{name}_MatMul" for name in nodes if kinds[name] == "Gemm")]
-
-
-def _static(part: Any, folder: Path, left_out: list[str], feeds: Mapping[str, Array]) -> Any:
+def _static(part: Any, folder: Path, excluded: list[str], feeds: Mapping[str, Array]) -> Any:
     """Quantize convolutions and what lies between them, with ranges of activations that rows have shown."""
-    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self, batches: Iterable[dict[str, Array]]) -> None:
-            self._batches = iter(batches)
-
-        def get_next(self) -> dict[str, Array] | None:
-            return next(self._batches, None)
 
     count = len(next(iter(feeds.values())))
     batches = ({n: a[k : k + _BATCH] for n, a in feeds.items()} for k in range(0, count, _BATCH))
-    before, after = folder / "core.onnx", folder / "static.onnx"
-    onnx.save(part, before)
-    quantize_static(
-        before,
-        after,
-        Reader(batches),
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, Array] | None:
+            return next(batches, None)
+
+    return _converted(
+        part,
+        folder,
+        quantize_static,
+        Reader(),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=_STATIC,
-        nodes_to_exclude=left_out,
-        per_channel=True,
-        reduce_range=True,
+        nodes_to_exclude=excluded,
         activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
         extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
     )
-    return onnx.load(after)
 
 
 def _store_as_int8(graph: Any) -> int:
@@ -319,47 +266,47 @@ def _store_as_int8(graph: Any) -> int:
     from onnx import helper, numpy_helper
 
     initial = {i.name: i for i in graph.initializer}
-    readers: dict[str, list[tuple[Any, int]]] = {}
+    readers: defaultdict[str, list[tuple[Any, int]]] = defaultdict(list)
     for node in graph.node:
         for k, name in enumerate(node.input):
-            readers.setdefault(name, []).append((node, k))
+            readers[name].append((node, k))
     count, new = 0, []
     for node in list(graph.node):
         recurrent = node.op_type in RECURRENT
-        if not recurrent and node.op_type != "Gather":
+        if not recurrent and (node.op_type != "Gather" or _attribute(node, "axis", 0) != 0):
             continue
         for name in weights_of(node, initial):
             array = numpy_helper.to_array(initial[name])
             shared = any(other.op_type != node.op_type for other, _ in readers[name])
-            if array.size < MIN_ELEMENTS or shared or (not recurrent and _attribute(node, "axis") != 0):
+            if array.size < MIN_ELEMENTS or shared:
                 continue
             count += array.size
             axis = 1 if recurrent else array.ndim - 1
             others = tuple(k for k in range(array.ndim) if k != axis)
-            scale = np.abs(array).max(others) / np.float32(127)
+            scale = np.abs(array).max(others, keepdims=True) / np.float32(127)
             scale = np.where(scale > 0, scale, np.float32(1)).astype(np.float32)
-            shape = [-1 if k == axis else 1 for k in range(array.ndim)]
-            stored = np.clip(np.rint(array / scale.reshape(shape)), -127, 127).astype(np.int8)
-            graph.initializer.append(numpy_helper.from_array(scale, f"{name}/scale"))
+            stored = np.clip(np.rint(array / scale), -127, 127).astype(np.int8)
+            graph.initializer.append(numpy_helper.from_array(scale.ravel(), f"{name}/scale"))
             initial[name].CopyFrom(numpy_helper.from_array(stored, name))
             if recurrent:
-                new.append(helper.make_node("DequantizeLinear", [name, f"{name}/scale"], [f"{name}/float"], axis=axis))
+                new.append((name, f"{name}/scale", f"{name}/float", axis))
                 for other, k in readers[name]:
                     other.input[k] = f"{name}/float"
                 continue
             for other, _ in readers[name]:  # the ids that are looked up are few: their rows alone become floats
                 output = other.output[0]
                 other.output[0] = f"{output}/int8"
-                rows = [f"{output}/int8", f"{name}/scale"]
-                new.append(helper.make_node("DequantizeLinear", rows, [output], axis=-1))
-    for node in new:
-        node.name = f"{node.output[0]}/DequantizeLinear"
-    graph.node.extend(new)
+                new.append((f"{output}/int8", f"{name}/scale", output, -1))
+    for source, scale_name, output, axis in new:
+        kind, own_name = "DequantizeLinear", f"{output}/DequantizeLinear"
+        graph.node.append(helper.make_node(kind, [source, scale_name], [output], name=own_name, axis=axis))
     return count
 
 
-def _attribute(node: Any, name: str) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == name), 0)
+def _attribute(node: Any, name: str, default: Any) -> Any:
+    from onnx import helper
+
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
 def _fold_batch_norms(graph: Any) -> None:
@@ -367,18 +314,14 @@ def _fold_batch_norms(graph: Any) -> None:
     from onnx import numpy_helper
 
     initial = {i.name: i for i in graph.initializer}
-    readers: dict[str, int] = {o.name: 1 for o in graph.output}
-    for node in graph.node:
-        for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
+    readers = Counter([*(o.name for o in graph.output), *(name for node in graph.node for name in node.input)])
     maker = {node.output[0]: node for node in graph.node if node.op_type == "Conv"}
     for node in [n for n in graph.node if n.op_type == "BatchNormalization"]:
         conv = maker.get(node.input[0])
         if conv is None or readers[node.input[0]] > 1 or not {*conv.input[1:], *node.input[1:]} <= initial.keys():
             continue
         gamma, beta, mean, variance = (numpy_helper.to_array(initial[n]).astype(np.float64) for n in node.input[1:5])
-        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
-        factor = gamma / np.sqrt(variance + epsilon)
+        factor = gamma / np.sqrt(variance + _attribute(node, "epsilon", 1e-5))
         kernel = numpy_helper.to_array(initial[conv.input[1]])
         bias = numpy_helper.to_array(initial[conv.input[2]]) if len(conv.input) > 2 else np.zeros(len(factor))
         folded = {
@@ -403,9 +346,7 @@ KINDS: tuple[Kind, ...] = ("int8", "float16")
 def quantized(proto: Any, kind: Kind, calibration: Callable[[], Mapping[str, Array]]) -> tuple[Any, Conversion]:
     """Return a converted copy of an ``onnx.ModelProto``, and what was done. Metadata and documentation stay.
 
-    Args:
-        calibration: returns rows by input, for the ranges of the activations; called for networks with convolutions.
-
+    ``calibration`` returns rows by input, for the ranges of the activations; it is called for networks with convolutions.
     ``weights`` is 0 if there is nothing to convert.
     """
     import onnx
@@ -431,8 +372,7 @@ def _quiet() -> Iterator[None]:
     root.addHandler(handler)
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(before)
@@ -444,24 +384,19 @@ def _to_float16(part: Any) -> tuple[Any, Conversion]:
 
     initial = {i.name: i for i in part.graph.initializer}
     names = {name for node in part.graph.node for name in weights_of(node, initial)}
-    count = sum(int(np.prod(initial[name].dims)) for name in names)
+    count = sum(math.prod(initial[name].dims) for name in names)
     return convert_float_to_float16(part, keep_io_types=True), Conversion("float16 arithmetic", count)
 
 
 # What a quantized file loses: losses and metrics before and after, and both sizes.
 @dataclass(frozen=True)
 class Change:
-    """A loss or metric before and after.
-
-    Attributes:
-        worse: by how much it got worse, negative for better; None if neither direction is.
-        relative: whether ``worse`` is a fraction of the value before.
-    """
+    """A loss or metric before and after."""
 
     before: float
     after: float
-    worse: float | None
-    relative: bool
+    worse: float | None  # by how much it got worse, negative for better; None if neither direction is
+    relative: bool  # whether that is a fraction of the value before
 
     def text(self) -> str:
         """Return the change with a sign, as the table shows it."""
@@ -473,20 +408,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of the gate.
-
-    Attributes:
-        changes: by key, in the order of ``evaluate``.
-        sizes: bytes of the float32 file and of the quantized one.
-    """
+    """The result of the gate."""
 
     kind: Kind
     done: Conversion
     max_loss: float
     origin: str
     count: int
-    changes: Mapping[str, Change] = field(default_factory=dict)
-    sizes: tuple[int, int] = (0, 0)
+    changes: Mapping[str, Change] = field(default_factory=dict)  # by key, in the order of `evaluate`
+    sizes: tuple[int, int] = (0, 0)  # bytes of the float32 file and of the quantized one
 
     def to_json(self) -> dict[str, Any]:
         """Return the record for the file's metadata."""
@@ -503,11 +433,10 @@ class Verdict:
     def table(self) -> list[tuple[str, str, str, str]]:
         """Return rows of a table: name, float32, quantized, change."""
         before, after = self.sizes
-        size = f"{(after - before) / before:+.0%}"
         return [
             ("", "float32", self.kind, "change"),
             *((k, f"{c.before:.6g}", f"{c.after:.6g}", c.text()) for k, c in self.changes.items()),
-            ("file (kB)", f"{before / 1000:.1f}", f"{after / 1000:.1f}", size),
+            ("file (kB)", f"{before / 1000:.1f}", f"{after / 1000:.1f}", f"{(after - before) / before:+.0%}"),
         ]
 
     def __str__(self) -> str:
@@ -526,9 +455,7 @@ class Verdict:
 def change(before: float, after: float, direction: Direction | None) -> Change:
     """Return how a loss or metric has changed."""
     relative = direction != "up" or abs(before) > 1
-    if direction is None:
-        return Change(before, after, None, relative)
     worse = after - before if direction == "down" else before - after
     if relative and worse:
         worse = worse / abs(before) if before else math.copysign(math.inf, worse)
-    return Change(before, after, worse, relative)
+    return Change(before, after, None if direction is None else worse, relative)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,29 +40,20 @@ _MAX_ADAPTED = 1 << 27  # bytes of vocabularies and statistics
 
 @dataclass(frozen=True)
 class Exported:
-    """An ONNX file that matches its spec.
-
-    Attributes:
-        checked: the checked spec, with its graph and its warnings.
-        outputs: types of the heads and of their labels, by name.
-    """
+    """An ONNX file that matches its spec."""
 
     file: Path
-    checked: Checked
+    checked: Checked  # the spec with its graph and its warnings
     spec: Spec
     graph: Graph
-    outputs: Mapping[str, Type]
+    outputs: Mapping[str, Type]  # of the heads and of their labels
     session: Any
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run one batch; return the heads and each ``<head>_label``.
-
-        Raises:
-            UsageError: the file fails, or an output does not have its declared shape.
-        """
-        given = {i.name: feeds[i.name] for i in self.session.get_inputs()}
+        """Run one batch; return the heads and each ``<head>_label``; UsageError if it fails, or for other shapes."""
+        inputs = {i.name: feeds[i.name] for i in self.session.get_inputs()}
         try:
-            values = self.session.run(list(self.outputs), given)
+            values = self.session.run(list(self.outputs), inputs)
         except Exception as error:
             raise UsageError(f"onnxruntime fails to run {self.file}: {failure(error)}") from None
         rows = len(next(iter(feeds.values())))
@@ -73,9 +64,8 @@ class Exported:
         expected = (rows, *kind.shape[1:])
         if not isinstance(value, np.ndarray) or not _fits(value.shape, expected):
             shape = value.shape if isinstance(value, np.ndarray) else type(value).__name__
-            raise UsageError(
-                f"{self.file} returns '{name}' as {shape} for {rows} rows, its spec requires {_shape_text(expected)}"
-            )
+            text = f"{self.file} returns '{name}' as {shape} for {rows} rows"
+            raise UsageError(f"{text}, its spec requires {_shape_text(expected)}")
         if kind.dtype != STRING:
             return value
         if max(map(len, value.flat), default=0) > _MAX_LABEL:
@@ -84,15 +74,10 @@ class Exported:
 
     def refuse_too_large(self, rows: int) -> None:
         """Raise GS602 if the outputs for ``rows`` rows do not fit into memory."""
-        need = sum(
-            4 * rows * math.prod(d for d in kind.shape[1:] if isinstance(d, int)) for kind in self.outputs.values()
-        )
-        if need > (have := free()):
-            raise RunError(
-                Code.NOT_ENOUGH_MEMORY,
-                f"the outputs need {human(need)} of memory, only {human(have)} is free",
-                "use fewer rows",
-            )
+        sizes = (math.prod(d for d in kind.shape[1:] if isinstance(d, int)) for kind in self.outputs.values())
+        if (need := 4 * rows * sum(sizes)) > (have := free()):
+            text = f"the outputs need {human(need)} of memory, only {human(have)} is free"
+            raise RunError(Code.NOT_ENOUGH_MEMORY, text, "use fewer rows")
 
 
 def read_exported(file: Path) -> Exported:
@@ -105,56 +90,54 @@ def read_exported(file: Path) -> Exported:
     if not file.is_file():
         raise UsageError(f"{file} is not a regular file")
     try:
-        found = declarations(file, "an ONNX file")
+        content = declarations(file, "an ONNX file")
     except ValueError as error:
         raise UsageError(f"{file} {error}") from None
-    document = _document(found, file)
-    if found.foreign is not None:
-        text = "graphspec runs such files only from their run, `graphspec predict RUN`"
-        raise UsageError(f"{file} has {found.foreign}: {text}")
+    document = _document(content, file)
+    if content.foreign is not None:
+        where = "only from their run, `graphspec predict RUN`"
+        raise UsageError(f"{file} has {content.foreign}: graphspec runs such files {where}")
     try:
-        checked = check(document, allow_outside=True, adapted=_adapted(found), draws=False)
+        checked = check(document, allow_outside=True, adapted=_adapted(content), draws=False)
         spec, lowered = checked.require()
     except SpecError as error:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None
     except ValueError as error:
         text = sanitized(str(error), _MAX_MESSAGE)
         raise UsageError(f"{file} contains a wrong record of what the network has learnt: {text}") from None
-    if found.merged is not None and not any(OPS[node.op].merged for node in lowered.graph.nodes):
-        raise UsageError(f"{file} has {found.merged}: graphspec does not write such files for its spec")
+    if content.merged is not None and not any(OPS[node.op].merged for node in lowered.graph.nodes):
+        raise UsageError(f"{file} has {content.merged}: graphspec does not write such files for its spec")
     if lowered.graph.learnt:
         raise UsageError(f"{file} does not contain what the network has learnt from its training rows")
     graph = lowered.graph.without_losses()
     heads = {name: value.type for name, value in graph.outputs.items()}
-    label_types = {
-        h.name + LABEL: Type(STRING, heads[h.name].shape[:-1]) for h in spec.heads.values() if h.labels is not None
-    }
+    labelled = [head.name for head in spec.heads.values() if head.labels is not None]
+    expected = heads | {name + LABEL: Type(STRING, heads[name].shape[:-1]) for name in labelled}
     try:
         runner = session(file)
     except Exception as error:
         raise UsageError(f"onnxruntime does not load {file}: {failure(error)}") from None
     inputs = {name: value.type for name, value in graph.inputs.items()}
     _compare(file, "input", runner.get_inputs(), inputs, required=())
-    _compare(file, "output", runner.get_outputs(), heads | label_types, required=heads)
-    given = {o.name for o in runner.get_outputs()}
-    return Exported(file, checked, spec, graph, {n: t for n, t in (heads | label_types).items() if n in given}, runner)
+    _compare(file, "output", runner.get_outputs(), expected, required=heads)
+    present = {o.name for o in runner.get_outputs()}
+    return Exported(file, checked, spec, graph, {n: t for n, t in expected.items() if n in present}, runner)
 
 
-def _document(found: ModelFile, file: Path) -> dict[str, Any]:
+def _document(content: ModelFile, file: Path) -> dict[str, Any]:
     """Return the spec that the file contains."""
-    text = found.metadata.get("spec", "")
-    if len(text) > MAX_BYTES:
-        size = f"{len(text) / 2**20:.0f} MiB, a spec has at most {MAX_BYTES // 2**20}"
-        raise UsageError(f"{file} contains a spec of {size}")
-    document = found.json("spec")
+    text = content.metadata.get("spec", "")
+    if (size := len(text)) > MAX_BYTES:
+        raise UsageError(f"{file} contains a spec of {size / 2**20:.0f} MiB, a spec has at most {MAX_BYTES // 2**20}")
+    document = content.json("spec")
     if not isinstance(document, dict):
         raise UsageError(f"{file} was not exported by graphspec: it contains no spec, which would describe its inputs")
     return document
 
 
-def _adapted(found: ModelFile) -> Adapted:
+def _adapted(content: ModelFile) -> Adapted:
     """Return what the network has learnt from its training rows; raise ValueError for a wrong record."""
-    text = found.metadata.get("adapted")
+    text = content.metadata.get("adapted")
     if text is None:
         return Adapted()  # the file needs no other file: a vocabulary file that its spec names is not opened
     if len(text) > _MAX_ADAPTED:
@@ -167,42 +150,37 @@ def _adapted(found: ModelFile) -> Adapted:
 
 
 def _compare(
-    file: Path, what: str, actual: Sequence[Any], expected: Mapping[str, Type], required: Mapping[str, Type] | tuple[()]
+    file: Path, what: str, actual: Sequence[Any], expected: Mapping[str, Type], required: Collection[str]
 ) -> None:
     """Raise UsageError unless the file's inputs or outputs match the spec by name and type, with a free batch axis."""
     spec = f"{file} does not match the spec that it contains"
     names = [v.name for v in actual]
-    unknown = [n for n in names if n not in expected] if what == "input" else []
-    if unknown or (missing := [n for n in required if n not in names]) or len(set(names)) < len(names):
-        problem = f"{what} '{sanitized(unknown[0])}' is not in the spec" if unknown else None
-        problem = problem or (f"there is no {what} '{missing[0]}'" if missing else f"an {what} occurs twice")
-        raise UsageError(f"{spec}: {problem}")
+    if what == "input" and (unknown := [n for n in names if n not in expected]):
+        raise UsageError(f"{spec}: input '{sanitized(unknown[0])}' is not in the spec")
+    if missing := [n for n in required if n not in names]:
+        raise UsageError(f"{spec}: there is no {what} '{missing[0]}'")
+    if len(set(names)) < len(names):
+        raise UsageError(f"{spec}: an {what} occurs twice")
     for value in actual:
         if value.name not in expected:
             continue  # an additional output, which is never requested
-        kind = expected[value.name]
+        kind, subject, shape = expected[value.name], f"{spec}: {what} '{value.name}'", tuple(value.shape)
         type_text = f"tensor({'float' if kind.dtype == 'float32' else kind.dtype})"
         if value.type != type_text:
-            raise UsageError(f"{spec}: {what} '{value.name}' is {value.type}, but must be {type_text}")
-        shape = tuple(value.shape)
+            raise UsageError(f"{subject} is {value.type}, but must be {type_text}")
         if shape and isinstance(shape[0], int):
             text = f"accepts only {shape[0]} rows" if what == "input" else f"has {shape[0]} rows"
-            raise UsageError(f"{spec}: {what} '{value.name}' {text}, but the batch axis must be free")
-        if not _fits(shape, kind.shape) or (what == "input" and _narrower(shape, kind.shape)):
-            raise UsageError(
-                f"{spec}: {what} '{value.name}' is {_shape_text(shape)}, but must be {_shape_text(kind.shape)}"
-            )
+            raise UsageError(f"{subject} {text}, but the batch axis must be free")
+        pairs = zip(shape, kind.shape, strict=False)
+        narrower = what == "input" and any(isinstance(a, int) and not isinstance(b, int) for a, b in pairs)
+        if narrower or not _fits(shape, kind.shape):
+            raise UsageError(f"{subject} is {_shape_text(shape)}, but must be {_shape_text(kind.shape)}")
 
 
 def _fits(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
     """Return whether the ranks are equal, and all sizes that both fix."""
     pairs = zip(actual, expected, strict=False)
     return len(actual) == len(expected) and all(a == b for a, b in pairs if isinstance(a, int) and isinstance(b, int))
-
-
-def _narrower(actual: Sequence[Any], expected: Sequence[Any]) -> bool:
-    """Return whether an axis is fixed that must be free."""
-    return any(isinstance(a, int) and not isinstance(b, int) for a, b in zip(actual, expected, strict=True))
 
 
 def _shape_text(shape: Sequence[Any]) -> str:
@@ -213,19 +191,17 @@ def _shape_text(shape: Sequence[Any]) -> str:
 _ANSWER = "answer:"  # names of inputs contain no colon
 
 
-def evaluate_exported(found: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
+def evaluate_exported(exported: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
     """Return the losses and metrics of a file on checked raw rows, and the counts of its heads.
 
-    The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain.
-
-    Raises:
-        UsageError: the file fails to run, or masks of its heads depend on weights.
+    The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain. Raise
+    UsageError if the file fails to run, or masks of its heads depend on weights.
     """
-    return evaluate_answers(found, spec, rows, answers_of(found, rows, spec.training.batch_size))
+    return evaluate_answers(exported, spec, rows, answers_of(exported, rows, spec.training.batch_size))
 
 
 def evaluate_answers(
-    found: Exported,
+    exported: Exported,
     spec: Spec,
     rows: Dataset,
     answers: Mapping[str, Array],
@@ -233,23 +209,20 @@ def evaluate_answers(
 ) -> RunningMetrics:
     """Return the losses and metrics of what a file has answered (:func:`answers_of`), as :func:`evaluate_exported`.
 
-    Args:
-        weights: those of the trained network, which compute the masks that depend on weights.
+    The ``weights`` of the trained network compute the masks that depend on weights.
     """
-    _, lowered = found.checked.require()
-    given = {_ANSWER + name: array for name, array in answers.items()}
+    _, lowered = exported.checked.require()
     graph = _of_answers(lowered.graph)
     if graph.params and weights is None:
         why = "trained layers decide which steps of its heads count"
         if graph.loss_inputs:
             why = "its loss reads values of trained layers that the file does not compute"
-        raise UsageError(f"{found.file} cannot be evaluated: {why}; evaluate its run")
+        raise UsageError(f"{exported.file} cannot be evaluated: {why}; evaluate its run")
     session = Session(spec, replace(lowered, graph=graph))
     if graph.params and weights is not None:
         session.set_weights({name: weights[name] for name in graph.params})
-    return session.evaluate_arrays(
-        replace(rows, inputs=rows.inputs | given), spec.training.batch_size, HeadCounts(session)
-    )
+    rows = replace(rows, inputs=rows.inputs | {_ANSWER + name: array for name, array in answers.items()})
+    return session.evaluate_arrays(rows, spec.training.batch_size, HeadCounts(session))
 
 
 def has_penalties(graph: Graph) -> bool:
@@ -257,16 +230,16 @@ def has_penalties(graph: Graph) -> bool:
     return bool(penalties(graph.copy()))
 
 
-def answers_of(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
+def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]:
     """Return the heads for the rows of a dataset; rows that are not chosen have zeros."""
-    types = {name: value.type for name, value in found.graph.inputs.items()}
+    types = {name: value.type for name, value in exported.graph.inputs.items()}
     chosen = rows.chosen
     feeds = {name: a if chosen is None else a[chosen] for name, a in rows.inputs.items() if name in types}
 
     def run(batch: dict[str, Array]) -> dict[str, Array]:
-        given = {n: a[:] if isinstance(a, Strings) else a for n, a in batch.items()}
-        outputs = found.run({n: a if types[n].is_string else a.astype(types[n].dtype) for n, a in given.items()})
-        return {name: outputs[name] for name in found.graph.outputs}
+        arrays = {n: a[:] if isinstance(a, Strings) else a for n, a in batch.items()}
+        outputs = exported.run({n: a if types[n].is_string else a.astype(types[n].dtype) for n, a in arrays.items()})
+        return {name: outputs[name] for name in exported.graph.outputs}
 
     computed = in_batches(feeds, size, run)
     if chosen is None:
@@ -281,14 +254,12 @@ def answers_of(found: Exported, rows: Dataset, size: int) -> dict[str, Array]:
 def _of_answers(graph: Graph) -> Graph:
     """Return a graph whose heads are inputs; what is left of the network computes their masks."""
     heads = {name: Value(_ANSWER + name, value.type, "input", mask=value.mask) for name, value in graph.outputs.items()}
-    masks = [v.mask for v in heads.values() if v.mask is not None]
-    nodes = graph.needed([*masks, *graph.loss_inputs.values()])
-    read = {v.name: v for node in nodes for v in node.inputs if v is not None}
-    read |= {v.name: v for v in (*masks, *graph.loss_inputs.values())}
-    inputs = {name: value for name, value in graph.inputs.items() if name in read}
+    others = [*(v.mask for v in heads.values() if v.mask is not None), *graph.loss_inputs.values()]
+    nodes = graph.needed(others)
+    read = {v.name: v for v in (*(v for node in nodes for v in node.sources), *others)}
+    inputs = {name: value for name, value in graph.inputs.items() if name in read} | {v.name: v for v in heads.values()}
     params = {name: graph.params[name] for name, value in read.items() if value.kind == "param"}
     values = {name: value for name, value in graph.values.items() if name in params}
-    inputs |= {v.name: v for v in heads.values()}
     return Graph(
         graph.name, inputs, params=params, values=values, nodes=nodes, outputs=heads, loss_inputs=graph.loss_inputs
     )

@@ -40,17 +40,16 @@ TARGETS = {
 def opset_of(opset: int | None, target: str | None) -> int | None:
     """Return the requested opset, None if neither argument is given; ``target`` is ``onnx``, or such as ``ort-1.20``.
 
-    Raises:
-        UsageError: both are given, or the opset or target is unknown.
+    Raise UsageError if both are given, or one is unknown.
     """
     if opset is not None and target is not None:
         raise UsageError("give either an opset or a target, not both")
-    if opset is not None and (isinstance(opset, bool) or not isinstance(opset, int)):
-        raise bad_argument("opset", "an integer", opset)
     if target is not None:
         if not isinstance(target, str) or target not in TARGETS:
             raise UsageError(f"unknown target {target!a}; known are {', '.join(TARGETS)}")
         return TARGETS[target]
+    if opset is not None and (isinstance(opset, bool) or not isinstance(opset, int)):
+        raise bad_argument("opset", "an integer", opset)
     if opset is not None and opset not in IR_OF_OPSET:
         raise UsageError(f"opset {opset} is not supported; choose {min(IR_OF_OPSET)} to {max(IR_OF_OPSET)}")
     return opset
@@ -65,12 +64,10 @@ def newest_opset(version: str) -> int:
     """Return the newest opset that a version of onnxruntime (``1.30.1``) is known to support."""
 
     def parts(text: str) -> list[int]:
-        return [int(n) for n in text.split(".")[:2]]
+        return [int(n) for n in text.removeprefix(_ORT).split(".")[:2]]
 
-    known = [
-        k for name, k in TARGETS.items() if name != STANDARD and parts(name.removeprefix("ort-")) <= parts(version)
-    ]
-    return max(known, default=OPSET)
+    supported = [k for name, k in TARGETS.items() if name != STANDARD and parts(name) <= parts(version)]
+    return max(supported, default=OPSET)
 
 
 # Which runtimes can run an ONNX file, by its opset, its IR version, and the makers of its operators.
@@ -88,44 +85,39 @@ _ORT = "ort-"
 _KNOWN = (CONTRIB, ML, "")
 
 
-def runs_on(found: ModelFile) -> dict[str, Any]:
+def runs_on(file: ModelFile) -> dict[str, Any]:
     """Return who can run a file: ``{onnxruntime, packages, targets, domains, texts, notes}``.
 
     ``onnxruntime`` is its first version that can, None if none is known; ``targets`` are those of ``export --target``.
     """
-    opset = found.opsets.get("", 0)
-    domains = {
-        domain: sorted(name for d, name in found.operators if d == domain)
-        for domain in sorted({d for d, _ in found.operators if d})
-    }
-    own = {function.rpartition(".")[::2] for function in found.functions}
+    opset, domains = file.opsets.get("", 0), dict[str, list[str]]()
+    for domain, name in sorted(file.operators):
+        if domain:
+            domains.setdefault(domain, []).append(name)
+    own = {function.rpartition(".")[::2] for function in file.functions}
     strange = [d for d, names in domains.items() if d not in _KNOWN and any((d, n) not in own for n in names)]
-    reads = [name for name in TARGETS if name != STANDARD and _reads(name, opset, found.ir_version)]
-    targets = [] if strange else list(reads)
-    if not strange and CONTRIB not in domains and _reads(STANDARD, opset, found.ir_version):
-        targets.append(STANDARD)
-    inputs = {declared.dtype for declared in found.inputs}
-    texts = "string" in inputs | {declared.dtype for declared in found.outputs}
+    able = [name for name, newest in TARGETS.items() if opset <= newest and file.ir_version <= IR_OF_OPSET[newest]]
+    reads = [name for name in able if name != STANDARD]
+    targets = [] if strange else [*reads, *(name for name in able if name == STANDARD and CONTRIB not in domains)]
+    inputs = {declared.dtype for declared in file.inputs}
+    texts = "string" in inputs | {declared.dtype for declared in file.outputs}
     notes = [f"operators of {d} need a library of whoever made them: {', '.join(domains[d])}" for d in strange]
     if not reads:
-        notes.append(f"opset {opset} with IR version {found.ir_version} is newer than graphspec knows of onnxruntime")
+        notes.append(f"opset {opset} with IR version {file.ir_version} is newer than graphspec knows of onnxruntime")
     if 0 < opset < OLDEST_OPSET:
         notes.append(f"opset {opset} is older than onnxruntime promises to run ({OLDEST_OPSET})")
     if CONTRIB in domains:
-        names = ", ".join(domains[CONTRIB])
-        notes.append(
-            f"{names}: operators of onnxruntime itself ({CONTRIB}), which all its full builds have, and no others"
-        )
+        what = f"operators of onnxruntime itself ({CONTRIB}), which all its full builds have, and no others"
+        notes.append(f"{', '.join(domains[CONTRIB])}: {what}")
     if ML in domains:
         notes.append(f"{', '.join(domains[ML])}: operators of {ML}, which runtimes of neural networks alone may lack")
     if texts:
         notes.append("texts are string tensors, which the CPU computes, whatever else a runtime uses")
     if inputs & {"int64", "uint64"}:
         notes.append("in JavaScript, 64-bit integers are BigInt")
-    if found.has_external_data:
-        notes.append(
-            "the weights are in other files, which must lie beside it; a web page passes them as `externalData`"
-        )
+    if file.has_external_data:
+        where = "in other files, which must lie beside it; a web page passes them as `externalData`"
+        notes.append(f"the weights are {where}")
     return {
         "onnxruntime": reads[0].removeprefix(_ORT) if reads and not strange else None,
         "packages": PACKAGES if reads and not strange else {},
@@ -136,18 +128,13 @@ def runs_on(found: ModelFile) -> dict[str, Any]:
     }
 
 
-def _reads(target: str, opset: int, ir_version: int) -> bool:
-    newest = TARGETS[target]
-    return opset <= newest and ir_version <= IR_OF_OPSET[newest]
-
-
-def kernels(found: ModelFile) -> dict[str, list[str]]:
+def kernels(file: ModelFile) -> dict[str, list[str]]:
     """Return the operators that graphspec's runtime lacks, and those that it leaves to onnxruntime, as ``domain.Name``."""
     lacks, left = [], []
-    for domain, name in sorted(found.operators):
-        shown = f"{domain}.{name}" if domain else name
+    for domain, name in sorted(file.operators):
+        full_name = f"{domain}.{name}" if domain else name
         if name not in OPS or OPS[name].domain != domain or not OPS[name].exported:
-            lacks.append(shown)
+            lacks.append(full_name)
         elif not OPS[name].has_kernel:
-            left.append(shown)
+            left.append(full_name)
     return {"lacks": lacks, "by_onnxruntime": left}

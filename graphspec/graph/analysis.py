@@ -19,22 +19,16 @@ from graphspec.graph.ops import OPS, Op, operator
 def needed_gradients(graph: Graph, nodes: Sequence[Node], requested: Collection[str] = ()) -> set[str]:
     """Return the names of the values that need a gradient: they depend on a trainable weight, and the loss depends on them.
 
-    Args:
-        graph: the graph with its loss.
-        nodes: its nodes in topological order.
-        requested: inputs whose gradients are requested.
+    The ``nodes`` are those of the graph in topological order, ``requested`` are inputs.
     """
     if graph.loss is None:
         return set()
     on_path = {n.name for n in graph.needed([graph.loss])}
     needed = set(requested)
     for node in nodes:
-        for v in node.inputs:
-            if v is not None and v.param is not None and v.param.trainable:
-                needed.add(v.name)
-        if OPS[node.op].stops_gradient:
-            continue
-        if node.name in on_path and any(v is not None and v.name in needed for v in node.inputs):
+        needed.update(v.name for v in node.sources if v.param is not None and v.param.trainable)
+        passes = node.name in on_path and not OPS[node.op].stops_gradient
+        if passes and any(v.name in needed for v in node.sources):
             needed.update(v.name for v in node.outputs if v.type.is_float)
     return needed
 
@@ -43,16 +37,16 @@ def lookups(nodes: Sequence[Node], names: Iterable[str]) -> dict[str, list[Node]
     """Return the nodes that read each of these weights, for the weights of which nodes only read the rows of some ids."""
     readers: dict[str, list[Node]] = {name: [] for name in names}
     for node in nodes:
-        for name in {v.name for v in node.inputs if v is not None}.intersection(readers):
+        for name in {v.name for v in node.sources}.intersection(readers):
             readers[name].append(node)
-    return {name: found for name, found in readers.items() if all(_looks_up(node, name) for node in found)}
+    return {name: those for name, those in readers.items() if all(_looks_up(node, name) for node in those)}
 
 
 def _looks_up(node: Node, name: str) -> bool:
     if not operator(node).looks_up_rows():
         return False
-    weight, ids = node.inputs
-    return weight is not None and weight.name == name and ids is not None and ids.name != name and ids.rank > 0
+    weight, ids = node.sources
+    return weight.name == name and ids.name != name and ids.rank > 0
 
 
 def infer_shapes(
@@ -60,21 +54,18 @@ def infer_shapes(
 ) -> dict[str, Value]:
     """Return all values with concrete types for input shapes without symbolic dimensions.
 
-    Args:
-        assumed: the size of an axis that depends on values, such as the number of words of a text; None to keep its name.
-
-    Raises:
-        ShapeError: these sizes do not fit a node. The message names it, and the shapes of the inputs.
+    An axis that depends on values, such as the number of words of a text, keeps its name, or has an ``assumed`` size. A
+    ShapeError for sizes that do not fit a node names it, and the shapes of the inputs.
     """
-    known: dict[str, Value] = {}
+    values: dict[str, Value] = {}
 
     def lookup(value: Value | None) -> Value | None:
         if value is None or value.kind == "constant":
             return value
-        if value.name not in known:
+        if value.name not in values:
             shape = value.type.shape if value.kind == "param" else tuple(shapes[value.name])
-            known[value.name] = Value(value.name, Type(value.dtype, shape), value.kind)
-        return known[value.name]
+            values[value.name] = Value(value.name, Type(value.dtype, shape), value.kind)
+        return values[value.name]
 
     for node in nodes:
         op = operator(node)
@@ -86,13 +77,12 @@ def infer_shapes(
             text = f"node '{node.owner}' {error.problem.message}, for inputs of shape {sizes}"
             raise error.changed(message=text) from None
         for value, inferred in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
-            if assumed is not None and any(isinstance(d, str) for d in inferred.shape):
-                shape = tuple(assumed if isinstance(d, str) else d for d in inferred.shape)
-                inferred = replace(inferred, shape=shape)
-            known[value.name] = Value(value.name, inferred)
+            if assumed is not None:
+                inferred = replace(inferred, shape=tuple(assumed if isinstance(d, str) else d for d in inferred.shape))
+            values[value.name] = Value(value.name, inferred)
         if node.outputs[0].dims is not None:
-            known[node.outputs[0].name].dims = op.dims(*inputs)
-    return known
+            values[node.outputs[0].name].dims = op.dims(*inputs)
+    return values
 
 
 CHECK = "CheckIds"
@@ -111,20 +101,16 @@ class Ranges:
         stack = [value]
         while stack:
             top = stack[-1]
+            # Ranges of a node's inputs are computed before those of its outputs.
+            before = top.node.sources if top.node is not None and bounded(OPS[top.node.op]) else []
+            missing = [] if top.name in self._known else [v for v in before if v.name not in self._known]
+            if missing:
+                stack += missing
+                continue
             if top.name not in self._known:
-                missing = self._missing(top.node)
-                if missing:
-                    stack += missing
-                    continue
                 self._compute(top)
             stack.pop()
         return self._known[value.name]
-
-    def _missing(self, node: Node | None) -> list[Value]:
-        """Return the inputs of a node whose ranges must be computed before."""
-        if node is None or not bounded(OPS[node.op]):
-            return []
-        return [v for v in node.inputs if v is not None and v.name not in self._known]
 
     def _compute(self, value: Value) -> None:
         node = value.node
@@ -161,29 +147,26 @@ class Demand:
 def demands(graph: Graph, *, exact: bool) -> dict[str, Demand]:
     """Return the ranges that values must have for every lookup of ids to find a row, by name, without unbounded values.
 
-    Args:
-        graph: the graph with its lookups.
-        exact: True for necessary ranges: a value outside makes some id invalid, whatever the other values are. False
-            for sufficient ranges: if all values are inside, all ids are valid.
+    With ``exact`` they are necessary: a value outside makes some id invalid, whatever the other values are. Else they are
+    sufficient: if all values are inside, all ids are valid.
     """
-    found: dict[str, Demand] = {}
+    result: dict[str, Demand] = {}
     if all(node.op != CHECK for node in graph.nodes):
-        return found
-    known = Ranges()
+        return result
+    actual = Ranges()
     for node in reversed(graph.needed([*graph.trained_roots(), *graph.penalties])):
-        of_outputs = [found[v.name] for v in node.outputs if v.name in found]
+        of_outputs = [result[v.name] for v in node.outputs if v.name in result]
         if not of_outputs and node.op != CHECK:
             continue
         out, owner = ANY, node.owner
         for demand in of_outputs:
             out, owner = out & demand.range, demand.owner
-        ranges = [ANY if v is None else known.of(v) for v in node.inputs]
+        ranges = [ANY if v is None else actual.of(v) for v in node.inputs]
         for i, needed in operator(node).demands(node, out, ranges, exact).items():
-            value = node.inputs[i]
-            if value is not None:
+            if (value := node.inputs[i]) is not None:
                 own = Demand(value, needed, node.owner if node.op == CHECK else owner)
-                found[value.name] = own & found[value.name] if value.name in found else own
-    return found
+                result[value.name] = own & result[value.name] if value.name in result else own
+    return result
 
 
 def invalid_ids(graph: Graph) -> Iterator[tuple[Demand, Range]]:
@@ -220,12 +203,12 @@ def input_bounds(graph: Graph) -> dict[str, tuple[int, int]]:
 
 def _all_found(graph: Graph, inputs: Mapping[str, Range]) -> bool:
     """Whether the ranges guarantee that all lookups find a row."""
-    known = Ranges(inputs)
+    actual = Ranges(inputs)
     checks = [n for n in graph.needed(graph.trained_roots()) if n.op == CHECK]
-    return all(known.of(v).within(Range(0, n.attrs["size"] - 1)) for n in checks if (v := n.inputs[0]) is not None)
+    return all(actual.of(n.sources[0]).within(Range(0, n.attrs["size"] - 1)) for n in checks)
 
 
-def _of_inputs(graph: Graph, found: Mapping[str, Demand]) -> dict[str, Range]:
+def _of_inputs(graph: Graph, limits: Mapping[str, Demand]) -> dict[str, Range]:
     """Return the demands on inputs that are narrower than the range of the dtype."""
-    inputs = {d.value.name: d for d in found.values() if d.value.kind == "input"}
+    inputs = {d.value.name: d for d in limits.values() if d.value.kind == "input"}
     return {name: d.range for name, d in inputs.items() if not of_dtype(d.value.dtype).within(d.range)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,25 +44,14 @@ _MAX_AXES = 32  # axes of a tensor
 _MAX_SIZE = 2**62  # size of an axis
 
 
-def _check_sizes(types: Type | tuple[Type, ...]) -> None:
+def _check_sizes(shape: Shape) -> None:
     """Raise :class:`ShapeError` if a tensor has too many axes (GS301) or an axis is too large (GS105)."""
-    for each in types if isinstance(types, tuple) else (types,):
-        if len(each.shape) > _MAX_AXES:
-            text = f"would create a tensor with {len(each.shape)} axes, at most {_MAX_AXES} are supported"
-            raise ShapeError(Code.WRONG_RANK, text, hint="join some of them with Reshape")
-        for d in each.shape:
-            if isinstance(d, int) and d > _MAX_SIZE:
-                text = f"would create a tensor of shape {show(each.shape)}, whose sizes exceed 64 bits"
-                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="make its sizes smaller")
-
-
-def _check_float32(array: Array) -> None:
-    """Raise :class:`ShapeError` (GS105) if a constant, computed from numbers of the spec, overflows float32."""
-    if array.dtype != np.float64 or not array.size:
-        return
-    for x in (array.min(), array.max()):
-        if FLOAT32_LIMIT <= abs(x) < np.inf:
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, f"has the number {x:g}, which exceeds float32", hint="scale it")
+    if len(shape) > _MAX_AXES:
+        text = f"would create a tensor with {len(shape)} axes, at most {_MAX_AXES} are supported"
+        raise ShapeError(Code.WRONG_RANK, text, hint="join some of them with Reshape")
+    if any(isinstance(d, int) and d > _MAX_SIZE for d in shape):
+        text = f"would create a tensor of shape {show(shape)}, whose sizes exceed 64 bits"
+        raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="make its sizes smaller")
 
 
 @dataclass
@@ -73,21 +62,14 @@ class Builder(Operators):
     keywords are attributes. Output types are inferred immediately; invalid inputs raise :class:`ShapeError`. Inside
     ``with g:`` formulas of values emit into ``g``: ``a * b`` is ``g.Mul(a, b)``.
 
-    Args:
-        graph: the graph to extend.
-        owner: the spec node whose name prefixes all names.
-        weights: the spec node whose weights are used; it differs from ``owner`` for a node with ``share``.
-        trainable: False freezes the weights that this builder creates.
-        one_row: the layer's inputs are a batch of one row, which stands for values without a batch axis.
-        folder: the folder of files of initial values; None if the weights exist, and the files are not opened.
     """
 
     graph: Graph
-    owner: str
-    weights: str = ""
-    trainable: bool = True
-    one_row: bool = False
-    folder: Path | None = None
+    owner: str  # the spec node whose name prefixes all names
+    weights: str = ""  # the spec node whose weights are used; it differs from `owner` for a node with `share`
+    trainable: bool = True  # False freezes the weights that this builder creates
+    one_row: bool = False  # the layer's inputs are a batch of one row, which stands for values without a batch axis
+    folder: Path | None = None  # of files of initial values; None if the weights exist: the files are not opened then
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
@@ -104,35 +86,26 @@ class Builder(Operators):
         """Append an operator node. Return its output, or a tuple if the operator has several outputs."""
         op = OPS[name](**attributes)
         if not op.takes_texts and (texts := next((v for v in inputs if v is not None and v.type.is_string), None)):
-            raise ShapeError(
-                Code.WRONG_DTYPE,
-                f"needs numbers, got {texts.type}",
-                hint="convert the texts to ids first, with StringLookup, TextVectorization or Hashing",
-            )
+            hint = "convert the texts to ids first, with StringLookup, TextVectorization or Hashing"
+            raise ShapeError(Code.WRONG_DTYPE, f"needs numbers, got {texts.type}", hint=hint)
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         types = op.infer(*inputs)
-        _check_sizes(types)
-        node = Node(self._unique(f"{self.owner}/{self._prefix}{name}"), name, tuple(inputs), op.attributes, self.owner)
         several = isinstance(types, tuple)
         output_types = cast("tuple[Type, ...]", types if several else (types,))
-        names = [node.name if k == 0 else f"{node.name}:{k}" for k in range(len(output_types))]
-        outputs = zip(names, output_types, strict=True)
-        node.outputs = tuple(Value(n, t, "op", node, k) for k, (n, t) in enumerate(outputs))
-        first = node.outputs[0]
-        if (
-            first.dtype in ("int64", "int32")
-            and first.rank <= 1
-            and all(isinstance(d, int) and d <= _MAX_KNOWN for d in first.shape)
-        ):
-            first.dims = op.dims(*inputs)
-        self.graph.nodes.append(node)
-        return node.outputs if several else first
+        for each in output_types:
+            _check_sizes(each.shape)
+        unique = self._unique(f"{self.owner}/{self._prefix}{name}")
+        outputs = append(self.graph, unique, name, inputs, op.attributes, self.owner, output_types)
+        shape = outputs[0].shape
+        short = len(shape) <= 1 and all(isinstance(d, int) and d <= _MAX_KNOWN for d in shape)
+        if short and outputs[0].dtype in ("int64", "int32"):
+            outputs[0].dims = op.dims(*inputs)
+        return outputs if several else outputs[0]
 
     def learnt(self, role: str) -> LearntSize:
         """Return the size ``<node>.<role>``, which the node learns from data; nodes that share weights share it."""
-        name = f"{self.weights or self.owner}/{self._prefix}{role}".replace("/", ".")
-        sizes = self.graph.learnt
+        name, sizes = self._weight_name(role).replace("/", "."), self.graph.learnt
         return sizes.setdefault(name, LearntSize(stand_in(len(sizes)), name))
 
     def _unique(self, name: str) -> str:
@@ -156,28 +129,16 @@ class Builder(Operators):
         For a node with ``share`` this is the weight of the other node; ``GS307`` if its shape differs.
         """
         name, shape = self._weight_name(role), tuple(shape)
-        if existing := self.graph.params.get(name):
-            if existing.shape != shape:
-                raise ShapeError(
-                    Code.SHARED_SHAPES_DIFFER,
-                    f"shares '{name}' of shape {show(existing.shape)}, but its inputs need shape {show(shape)}",
-                    hint=f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own",
-                )
-            return self._rewritten(role, self.graph.values[name])
-        param = Param(
-            name,
-            shape,
-            initializer,
-            layout or _AS_IN_KERAS,
-            trainable=trainable and self.trainable and not state,
-            state=state,
-            regularizer=regularizer,
-            constraint=constraint,
-        )
-        value = Value(name, Type("float32", param.stored_shape), "param", param=param)
-        self.graph.params[name] = param
-        self.graph.values[name] = value
-        return self._rewritten(role, value)
+        if (existing := self.graph.params.get(name)) is None:
+            moves = trainable and self.trainable and not state
+            param = Param(name, shape, initializer, layout or _AS_IN_KERAS, moves, state, regularizer, constraint)
+            self.graph.params[name] = param
+            self.graph.values[name] = Value(name, Type("float32", param.stored_shape), "param", param=param)
+        elif existing.shape != shape:
+            text = f"shares '{name}' of shape {show(existing.shape)}, but its inputs need shape {show(shape)}"
+            hint = f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own"
+            raise ShapeError(Code.SHARED_SHAPES_DIFFER, text, hint=hint)
+        return self._rewritten(role, self.graph.values[name])
 
     def mark_looked_up(self, role: str, *, sparse: bool) -> None:
         """Note that a step uses only some rows of the weight ``<node>/<role>``; ``sparse``: and updates only these."""
@@ -190,25 +151,31 @@ class Builder(Operators):
     def _rewritten(self, role: str, value: Value) -> Value:
         return self._rewrites[self._prefix + role](value) if self._prefix + role in self._rewrites else value
 
-    @contextmanager
-    def rewriting(self, functions: dict[str, Callable[[Value], Value]]) -> Iterator[Builder]:
+    def rewriting(self, functions: dict[str, Callable[[Value], Value]]) -> AbstractContextManager[Builder]:
         """Apply a function to each weight with one of these roles that is created inside (spectral normalization)."""
-        before = self._rewrites
-        self._rewrites = before | {self._prefix + role: function for role, function in functions.items()}
+        return self._within("_rewrites", self._rewrites | {self._prefix + role: f for role, f in functions.items()})
+
+    @contextmanager
+    def _within(self, name: str, value: Any) -> Iterator[Builder]:
+        """Have another value of an attribute inside."""
+        before = getattr(self, name)
+        setattr(self, name, value)
         try:
             yield self
         finally:
-            self._rewrites = before
+            setattr(self, name, before)
 
     def constant(self, data: Any, dtype: str | None = None) -> Value:
         """Return a constant; ``dtype`` defaults to int64 for integers, float32 for floats and string for texts."""
         array: Array = np.asarray(data)
         if dtype is None:
             dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}.get(array.dtype.kind, STRING)
-        _check_float32(array)
-        array = array.astype(
-            numpy_dtype(dtype), copy=any(array.strides) or not array.ndim
-        )  # a broadcast scalar stays a view
+        for x in (array.min(), array.max()) if array.dtype == np.float64 and array.size else ():
+            if FLOAT32_LIMIT <= abs(x) < np.inf:  # computed from numbers of the spec
+                text = f"has the number {x:g}, which exceeds float32"
+                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="scale it")
+        stays = array.ndim > 0 and not any(array.strides)  # a broadcast scalar stays a view
+        array = array.astype(numpy_dtype(dtype), copy=not stays)
         array.flags.writeable = False
         name = self._unique(f"{self.owner}/{self._prefix}const")
         return Value(name, Type(dtype, array.shape), "constant", data=array)
@@ -248,19 +215,31 @@ class Builder(Operators):
             with self.part("activity"):
                 self.graph.penalties += [share(regularizer.lower(self, Y)) for Y in outputs]
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[Builder]:
+    def part(self, name: str) -> AbstractContextManager[Builder]:
         """Name weights and operators that are created inside ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""
-        before = self._prefix
-        self._prefix = f"{before}{name}/"
-        try:
-            yield self
-        finally:
-            self._prefix = before
+        return self._within("_prefix", f"{self._prefix}{name}/")
 
     def transpose(self, X: Value, perm: Sequence[int]) -> Value:
         """Return X with permuted axes, or X itself if the permutation is the identity."""
         return X if list(perm) == list(range(X.rank)) else self.Transpose(X, perm=tuple(perm))
+
+
+def append(
+    graph: Graph,
+    name: str,
+    op: str,
+    inputs: Sequence[Value | None],
+    attrs: dict[str, Any],
+    owner: str,
+    types: Sequence[Type],
+    names: Sequence[str] | None = None,
+) -> tuple[Value, ...]:
+    """Append an operator to a graph; by default its outputs have its name."""
+    node = Node(name, op, tuple(inputs), attrs, owner)
+    names = names or [name if k == 0 else f"{name}:{k}" for k in range(len(types))]
+    node.outputs = tuple(Value(n, t, "op", node, k) for k, (n, t) in enumerate(zip(names, types, strict=True)))
+    graph.nodes.append(node)
+    return node.outputs
 
 
 Visit = Callable[["Rebuild", Node, tuple[Value | None, ...]], Sequence[Value] | None]
@@ -274,10 +253,7 @@ class Rebuild:
 
     def copy(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
         """Append a copy of the node with other inputs of the same types, and with some attributes changed."""
-        types = [v.type for v in node.outputs]
-        outputs = self.node(
-            node.name, node.op, inputs, node.attrs | attrs, node.owner, types, [v.name for v in node.outputs]
-        )
+        outputs = self._copy(node, inputs, node.attrs | attrs, [v.type for v in node.outputs])
         for new, old in zip(outputs, node.outputs, strict=True):
             new.dims = old.dims
         return outputs
@@ -285,32 +261,17 @@ class Rebuild:
     def copy_inferred(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
         """Append a copy of the node with inputs of other shapes; the types of its outputs are inferred again."""
         types = OPS[node.op](**node.attrs | attrs).infer(*inputs)
-        types = types if isinstance(types, tuple) else (types,)
+        return self._copy(node, inputs, node.attrs | attrs, types if isinstance(types, tuple) else (types,))
+
+    def _copy(
+        self, node: Node, inputs: Sequence[Value | None], attrs: dict[str, Any], types: Sequence[Type]
+    ) -> tuple[Value, ...]:
         names = [v.name for v in node.outputs]
-        return self.node(node.name, node.op, inputs, node.attrs | attrs, node.owner, types, names)
+        return append(self.graph, node.name, node.op, inputs, attrs, node.owner, types, names)
 
     def builder(self, node: Node) -> Builder:
         """Return a builder for the replacement of ``node``. Names begin with the node's name, so they are unique."""
         return Builder(self.graph, node.owner, _prefix=f"{node.name.removeprefix(f'{node.owner}/')}/")
-
-    def node(
-        self,
-        name: str,
-        op: str,
-        inputs: Sequence[Value | None],
-        attrs: dict[str, Any],
-        owner: str,
-        types: Sequence[Any],
-        names: Sequence[str] | None = None,
-    ) -> tuple[Value, ...]:
-        """Append an operator; by default its outputs have its name."""
-        new_node = Node(name, op, tuple(inputs), attrs, owner)
-        names = names or [name if k == 0 else f"{name}:{k}" for k in range(len(types))]
-        new_node.outputs = tuple(
-            Value(n, t, "op", new_node, k) for k, (n, t) in enumerate(zip(names, types, strict=True))
-        )
-        self.graph.nodes.append(new_node)
-        return new_node.outputs
 
 
 def rebuild(graph: Graph, visit: Visit) -> Graph:
@@ -319,19 +280,18 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
     Nodes on which neither an output nor the loss depends are omitted.
     """
     state = Rebuild(graph)
-    replaced: dict[str, Value] = {}
+    replacements: dict[str, Value] = {}
 
     def current(value: Value | None) -> Value | None:
-        return value if value is None else replaced.get(value.name, value)
+        return value if value is None else replacements.get(value.name, value)
 
     for node in graph.needed(graph.roots()):
         inputs = tuple(current(v) for v in node.inputs)
         outputs = visit(state, node, inputs)
         if outputs is None:
             outputs = state.copy(node, inputs)
-        for old, new in zip(node.outputs, outputs, strict=False):
-            replaced[old.name] = new
-    state.graph.outputs = {name: replaced.get(v.name, v) for name, v in graph.outputs.items()}
+        replacements |= {old.name: new for old, new in zip(node.outputs, outputs, strict=False)}
+    state.graph.outputs = {name: replacements.get(v.name, v) for name, v in graph.outputs.items()}
     state.graph.loss = current(graph.loss)
     state.graph.nodes = state.graph.needed(state.graph.roots())
     return state.graph
@@ -339,9 +299,8 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
 
 def readers(graph: Graph) -> Counter[str]:
     """Return the number of readers of each value, by name: nodes, and the graph for an output or the loss."""
-    found = Counter(v.name for node in graph.needed(graph.roots()) for v in node.inputs if v is not None)
-    found.update(v.name for v in graph.roots())
-    return found
+    read = [v for node in graph.needed(graph.roots()) for v in node.sources]
+    return Counter(v.name for v in (*read, *graph.roots()))
 
 
 _MAX_PRINTED = 8  # constants of at most this many elements are printed in full
@@ -361,7 +320,7 @@ def sketch(inputs: Mapping[str, Shape | Type], weights: Mapping[str, tuple[int, 
     for name, spec in inputs.items():
         graph.inputs[name] = Value(name, spec if isinstance(spec, Type) else Type("float32", spec), "input")
     for name, shape in (weights or {}).items():
-        graph.params[name] = param = Param(name, shape, _zeros)
+        graph.params[name] = param = Param(name, shape, lambda shape, random: np.zeros(shape))
         graph.values[name] = Value(name, Type("float32", shape), "param", param=param)
     return Builder(graph, "sketch"), *graph.inputs.values(), *graph.values.values()
 
@@ -372,7 +331,14 @@ def print_graph(graph: Graph, *, shapes: bool = False) -> None:
     Outputs have their own names, other values are numbered. Attributes with their default value are omitted. With
     ``shapes`` every line ends with the shapes of its results.
     """
-    names, extra = _output_names(graph)
+    names: dict[str, str] = {}
+    extra: dict[str, Value] = {}  # outputs that are another name of a named value
+    outputs = graph.outputs if graph.loss is None else graph.outputs | {"loss": graph.loss}
+    for name, value in outputs.items():
+        if value.kind == "op" and value.name not in names:
+            names[value.name] = name
+        else:
+            extra[name] = value
     for node in graph.needed(graph.roots()):
         for value in node.outputs:
             names.setdefault(value.name, f"%{1 + sum(n.startswith('%') for n in names.values())}")
@@ -381,19 +347,6 @@ def print_graph(graph: Graph, *, shapes: bool = False) -> None:
         print(f"{results} = {_call(node, names)}{sizes}")
     for name, value in extra.items():
         print(f"{name} = {_operand(value, names)}")
-
-
-def _output_names(graph: Graph) -> tuple[dict[str, str], dict[str, Value]]:
-    """Return names for the values of outputs and the loss, and the outputs that are another name of a named value."""
-    names: dict[str, str] = {}
-    extra: dict[str, Value] = {}
-    outputs = graph.outputs if graph.loss is None else graph.outputs | {"loss": graph.loss}
-    for name, value in outputs.items():
-        if value.kind == "op" and value.name not in names:
-            names[value.name] = name
-        else:
-            extra[name] = value
-    return names, extra
 
 
 def _call(node: Node, names: Mapping[str, str]) -> str:
@@ -408,7 +361,3 @@ def _operand(value: Value | None, names: Mapping[str, str]) -> str:
     if value.data is None:
         return names.get(value.name, value.name)
     return str(value.data.tolist()) if value.data.size <= _MAX_PRINTED else str(value.type)
-
-
-def _zeros(shape: tuple[int, ...], random: np.random.Generator) -> Array:
-    return np.zeros(shape)

@@ -12,6 +12,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Config, IntOrInts, NonNegative, Rate, Registry, invalid, only_base
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.graph.kernels.context import need
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.calls import Calls
@@ -49,16 +50,13 @@ class NormConstraint(Constraint):
     axis: IntOrInts = Field(0, description="The axes of a norm, in Keras's layout: 0 for Dense, [0, 1, 2] for Conv2D.")
 
     def check(self, shape: tuple[int, ...]) -> None:
-        axes, rank = self._axes(), len(shape)
-        wrong = [axis for axis in axes if not -rank <= axis < rank]
-        text = f"has axis {{}} for a weight of shape {show(shape)}"
-        if wrong:
+        axes, rank, weight = self._axes(), len(shape), f"for a weight of shape {show(shape)}"
+        if wrong := [axis for axis in axes if not -rank <= axis < rank]:
             has = f"its axes are 0 to {rank - 1}" if rank > 1 else "its only axis is 0" if rank else "it has no axes"
-            raise ShapeError(Code.WRONG_RANK, text.format(wrong[0]), hint=has)
-        if len({axis % rank for axis in axes}) < len(axes):
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, f"{text.format(list(axes))}, one of them twice", hint="list each axis once"
-            )
+            raise ShapeError(Code.WRONG_RANK, f"has axis {wrong[0]} {weight}", hint=has)
+        once = len({axis % rank for axis in axes}) == len(axes)
+        text = f"has axis {list(axes)} {weight}, one of them twice"
+        need(once, text, code=Code.VALUE_NOT_ALLOWED, hint="list each axis once")
 
     def _axes(self) -> tuple[int, ...]:
         return self.axis if isinstance(self.axis, tuple) else (self.axis,)
@@ -115,18 +113,14 @@ class MinMaxNorm(NormConstraint):
         return self
 
     def desired(self, norms: Array, t: Array) -> Calls:
-        low, high = np.array(self.min_value, t.dtype), np.array(self.max_value, t.dtype)
-        rate, complement = np.array(self.rate, t.dtype), np.array(1 - self.rate, t.dtype)
+        numbers = (self.min_value, self.max_value, self.rate, 1 - self.rate)
+        low, high, rate, complement = (np.array(x, t.dtype) for x in numbers)
         calls: Calls = [(np.clip, t, low, high, t)]
         if self.rate == 1:
             return calls
         unclipped = np.zeros_like(norms)
-        return [
-            *calls,
-            (np.multiply, t, rate, t),
-            (np.multiply, norms, complement, unclipped),
-            (np.add, t, unclipped, t),
-        ]
+        calls += [(np.multiply, t, rate, t), (np.multiply, norms, complement, unclipped)]
+        return [*calls, (np.add, t, unclipped, t)]
 
 
 __all__ = ["CONSTRAINTS", "Constraint"]

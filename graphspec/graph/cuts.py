@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from math import prod
+from typing import NamedTuple
 
 from graphspec.graph.ir.dims import Dim, has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
@@ -27,13 +28,11 @@ _NO_ROWS = 1 << 50  # bytes that a value counts that is no row of anything, such
 _ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """A graph in two parts.
 
-    Attributes:
-        prelude: computes the values that cross the cut, its outputs, from inputs of the graph.
-        rest: computes the graph's outputs; its inputs are the values that cross the cut, and inputs of the graph.
+    The ``prelude`` computes the values that cross the cut, its outputs, from inputs of the graph. The ``rest`` computes the
+    graph's outputs; its inputs are the values that cross the cut, and inputs of the graph.
     """
 
     prelude: Graph
@@ -52,13 +51,15 @@ def cut(graph: Graph) -> Cut | None:
     opened = set[str]().union(*any_size(graph).values())
     if by_numpy and not opened and len(graph.inputs) < _MANY_INPUTS:
         return None
-    alike = _without_rows(nodes)
+    # The nodes that depend on constants alone. Each part of the graph computes those that it reads.
+    same = [n for n in nodes if OPS[n.op].has_kernel]
+    alike = _followed(same, lambda n, own: all(v.kind == "constant" or own(v) for v in n.sources))
     rows = RowAxes(nodes)
-    fixed = _by_row(nodes, rows)
-    others = [n for n in nodes if n.name not in alike]
-    chosen = _before_the_cut(graph, others, fixed - alike, alike, rows, opened)
+    others, early = [n for n in nodes if n.name not in alike], by_row(nodes, rows) - alike
+    chosen = _before_the_cut(graph, others, early, alike, rows, opened)
     if chosen is None:  # then what can be computed in every step is, and what depends on it
-        chosen = _before_the_cut(graph, others, fixed - alike - _behind_steps(nodes), alike, rows, opened)
+        early -= _followed(nodes, lambda n, own: OPS[n.op].by_step or any(map(own, n.sources)))
+        chosen = _before_the_cut(graph, others, early, alike, rows, opened)
     if not chosen:
         return None
     parts = _split(graph, nodes, chosen, alike)
@@ -75,21 +76,21 @@ def any_size(graph: Graph) -> dict[str, set[str]]:
     pictures = [v for v in several if _is_fixed(v.shape[3]) and not all(map(_is_fixed, v.shape[1:3]))]
     if not pictures:
         return {}
-    nodes, found = graph.needed(_roots(graph)), {}
+    nodes, open_values = graph.needed(_roots(graph)), {}
     fixed, rows = by_row(nodes), RowAxes(nodes)
     for picture in pictures:
         sizes = {d for d in picture.shape[1:] if not _is_fixed(d)}
         shared = any(sizes & {*v.shape} for v in graph.inputs.values() if v is not picture)
         opened, late = {picture.name}, _roots(graph)
         for node in nodes:
-            if any(v is not None and v.name in opened for v in node.inputs):
-                late += [v for v in node.inputs if v is not None and node.name not in fixed]
+            if any(v.name in opened for v in node.sources):
+                late += [] if node.name in fixed else node.sources
                 front = [v for v in node.outputs if rows.axis(v) == 0 and rows.in_front(v)]
                 closed = {v.name for v in front if all(map(_is_fixed, v.shape[1:]))}
                 opened |= {v.name for v in node.outputs} - closed
         if not shared and opened.isdisjoint(v.name for v in late):
-            found[picture.name] = opened
-    return found
+            open_values[picture.name] = opened
+    return open_values
 
 
 def _is_fixed(size: Dim) -> bool:
@@ -98,11 +99,9 @@ def _is_fixed(size: Dim) -> bool:
 
 def computed_once(graph: Graph) -> set[str]:
     """Return the owners of nodes whose values are all computed in the prelude; none without a prelude."""
-    parts = cut(graph)
-    if parts is None:
+    if (parts := cut(graph)) is None:
         return set()
-    trained = {node.owner for node in parts.rest.nodes}
-    return {node.owner for node in parts.prelude.nodes} - trained
+    return {node.owner for node in parts.prelude.nodes} - {node.owner for node in parts.rest.nodes}
 
 
 def not_computable(graph: Graph) -> list[Node]:
@@ -111,42 +110,36 @@ def not_computable(graph: Graph) -> list[Node]:
     late = [n for n in nodes if _by_onnxruntime(n)]
     if not late:
         return []
-    fixed, trained = by_row(nodes), _trained(nodes)
-    once = repeatable(nodes)
-    return [n for n in late if n.name not in fixed and (not _may_wait(n) or n.name in trained | once)]
+    early, at_once = by_row(nodes), _trained(nodes) | repeatable(nodes)
+    return [n for n in late if n.name not in early and (not _may_wait(n) or n.name in at_once)]
+
+
+def _by_onnxruntime(node: Node) -> bool:
+    return not OPS[node.op].has_kernel or any(v.type.is_string for v in node.sources)
 
 
 def computed_in_steps(graph: Graph) -> list[Node]:
     """Return the nodes that onnxruntime computes in every step, since random numbers come before them."""
     nodes = graph.needed(_roots(graph))
     late = [n for n in nodes if OPS[n.op].by_step]
-    if not late:
-        return []
-    wrong, once = {n.name for n in not_computable(graph)}, repeatable(nodes)
-    return [n for n in late if n.name not in once and n.name not in wrong]
+    other = {n.name for n in not_computable(graph)} | repeatable(nodes) if late else set()
+    return [n for n in late if n.name not in other]
 
 
 def _may_wait(node: Node) -> bool:
     """Return whether a node can be computed in every step, too: texts have no buffers."""
-    values = [*node.outputs, *(v for v in node.inputs if v is not None)]
-    return OPS[node.op].by_step and not any(v.type.is_string for v in values)
+    return OPS[node.op].by_step and not any(v.type.is_string for v in (*node.outputs, *node.sources))
 
 
 def _trained(nodes: Iterable[Node]) -> set[str]:
     """Return the names of the nodes that get values of trained weights with a gradient."""
-    moved: set[str] = set()
-    found: set[str] = set()
+    moved, names = set[str](), set[str]()
     for node in nodes:
-        read = [v for v in node.inputs if v is not None]
-        if any(v.name in moved or (v.param is not None and v.param.trainable) for v in read):
-            found.add(node.name)
+        if any(v.name in moved or (v.param is not None and v.param.trainable) for v in node.sources):
+            names.add(node.name)
             if not OPS[node.op].stops_gradient or OPS[node.op].by_step:
                 moved.update(v.name for v in node.outputs if v.type.is_float)
-    return found
-
-
-def _by_onnxruntime(node: Node) -> bool:
-    return not OPS[node.op].has_kernel or any(v is not None and v.type.is_string for v in node.inputs)
+    return names
 
 
 def _roots(graph: Graph) -> list[Value]:
@@ -155,46 +148,39 @@ def _roots(graph: Graph) -> list[Value]:
     return [*roots, *(v.mask for v in roots if v.mask is not None), *graph.penalties]
 
 
+def _followed(nodes: Iterable[Node], belongs: Callable[[Node, Callable[[Value], bool]], bool]) -> set[str]:
+    """Return the names of the nodes that belong; ``belongs`` may ask whether the maker of a value does."""
+    names: set[str] = set()
+    for node in nodes:
+        if belongs(node, lambda value: _name(value) in names):
+            names.add(node.name)
+    return names
+
+
 def repeatable(nodes: Iterable[Node]) -> set[str]:
     """Return the names of the nodes with the same values in every epoch: they depend on no weight and are not random."""
-    found: set[str] = set()
-    for node in nodes:
+
+    def belongs(node: Node, own: Callable[[Value], bool]) -> bool:
         op = OPS[node.op]
         varies = op.identity_in_inference or op.inference is not None or op.varies_in_training
-        sources = [v for v in node.inputs if v is not None]
-        if not varies and all(v.kind in ("input", "constant") or _name(v) in found for v in sources):
-            found.add(node.name)
-    return found
+        return not varies and all(v.kind in ("input", "constant") or own(v) for v in node.sources)
+
+    return _followed(nodes, belongs)
 
 
-def by_row(nodes: Sequence[Node]) -> set[str]:
+def by_row(nodes: Sequence[Node], rows: RowAxes | None = None) -> set[str]:
     """Return the names of the :func:`repeatable` nodes whose values can be computed for a part of the rows at a time.
 
     They do not depend on what mixes rows. What onnxruntime alone computes has the rows in front.
     """
-    return _by_row(nodes, RowAxes(nodes))
+    rows = rows or RowAxes(nodes)
+    apart = repeatable(nodes) - {node.name for node in rows.mixing}
 
-
-def _by_row(nodes: Iterable[Node], rows: RowAxes) -> set[str]:
-    mixing = {node.name for node in rows.mixing}
-    fixed = repeatable(nodes)
-    found: set[str] = set()
-    for node in nodes:
+    def belongs(node: Node, own: Callable[[Value], bool]) -> bool:
         first = OPS[node.op].has_kernel or OPS[node.op].by_step or all(map(rows.in_front, node.outputs))
-        sources = [v for v in node.inputs if v is not None and v.node is not None]
-        apart = node.name in fixed and node.name not in mixing and all(_name(v) in found for v in sources)
-        if apart and first:
-            found.add(node.name)
-    return found
+        return first and node.name in apart and all(v.node is None or own(v) for v in node.sources)
 
-
-def _without_rows(nodes: Iterable[Node]) -> set[str]:
-    """Return the names of the nodes that depend on constants alone. Each part of a graph computes those that it reads."""
-    found: set[str] = set()
-    for node in nodes:
-        if OPS[node.op].has_kernel and all(v is None or v.kind == "constant" or _name(v) in found for v in node.inputs):
-            found.add(node.name)
-    return found
+    return _followed(nodes, belongs)
 
 
 def _name(value: Value) -> str:
@@ -203,19 +189,8 @@ def _name(value: Value) -> str:
 
 def _bytes(kind: Type) -> int:
     """Return the bytes of one row."""
-    size = _ITEM_BYTES.get(kind.dtype, 8)
-    for d in kind.shape[1:] if kind.shape and kind.shape[0] == "N" else kind.shape:
-        size *= int(d) if isinstance(d, int) else _ASSUMED
-    return size
-
-
-def _behind_steps(nodes: Iterable[Node]) -> set[str]:
-    """Return the names of the nodes that can be computed in every step, and of those that depend on them."""
-    found: set[str] = set()
-    for node in nodes:
-        if OPS[node.op].by_step or any(v is not None and _name(v) in found for v in node.inputs):
-            found.add(node.name)
-    return found
+    sizes = kind.shape[1:] if kind.shape[:1] == ("N",) else kind.shape
+    return _ITEM_BYTES.get(kind.dtype, 8) * prod(d if isinstance(d, int) else _ASSUMED for d in sizes)
 
 
 def _before_the_cut(
@@ -223,46 +198,40 @@ def _before_the_cut(
 ) -> set[str] | None:
     """Return the names of the nodes of the prelude, by a minimum cut between the inputs and everything that is trained.
 
-    None if something would have to cross that cannot, such as a head with its rows in another axis than 0.
-
-    Each value is an edge whose capacity is its bytes per row; texts, what has its
-    rows in another axis than 0, and the values ``opened`` cannot cross, and what has no rows only if it must. A
-    node that is computed before the cut has its inputs computed there, too. Values of the nodes ``alike`` are constants.
+    None if something would have to cross that cannot, such as a head with its rows in another axis than 0. Each value is an
+    edge whose capacity is its bytes per row; texts, what has its rows in another axis than 0, and the values ``opened``
+    cannot cross, and what has no rows only if it must. A node that is computed before the cut has its inputs computed
+    there, too. Values of the nodes ``alike`` are constants.
     """
     import networkx as nx
 
     flow = nx.DiGraph()
     start, end = "start", "end"
 
-    def edge(a: Any, b: Any, capacity: int | None = None) -> None:
-        flow.add_edge(a, b, **({} if capacity is None else {"capacity": capacity}))
-
     def add(value: Value) -> None:
-        capacity = _bytes(value.type) if has_rows(value.shape) else _NO_ROWS
         apart = rows.in_front(value) or rows.axis(value) == SIZES
-        stays = value.type.is_string or not apart or value.name in opened
-        edge(("in", value.name), ("out", value.name), None if stays else capacity)
+        stays = value.type.is_string or not apart or value.name in opened  # an edge without a capacity is never cut
+        capacity = {"capacity": _bytes(value.type) if has_rows(value.shape) else _NO_ROWS}
+        flow.add_edge(("in", value.name), ("out", value.name), **({} if stays else capacity))
+
+    def need(values: Iterable[Value]) -> None:
+        flow.add_edges_from((("out", v.name), end) for v in values if v.kind == "input" or _name(v) in fixed)
 
     for value in graph.inputs.values():
         add(value)
-        edge(start, ("in", value.name))
+        flow.add_edge(start, ("in", value.name))
     for node in nodes:
-        sources = [v for v in node.inputs if v is not None and v.kind != "constant" and _name(v) not in alike]
+        sources = [v for v in node.sources if v.kind != "constant" and _name(v) not in alike]
         if node.name not in fixed:
-            for v in sources:
-                if v.kind == "input" or _name(v) in fixed:
-                    edge(("out", v.name), end)
+            need(sources)
             continue
         for output in node.outputs:
             add(output)
             if not OPS[node.op].has_kernel or not sources:
-                edge(start, ("in", output.name))
-            for v in sources:
-                edge(("out", v.name), ("in", output.name))
-                edge(("in", output.name), ("in", v.name))
-    for value in _roots(graph):
-        if value.kind == "input" or _name(value) in fixed:
-            edge(("out", value.name), end)
+                flow.add_edge(start, ("in", output.name))
+            flow.add_edges_from((("out", v.name), ("in", output.name)) for v in sources)
+            flow.add_edges_from((("in", output.name), ("in", v.name)) for v in sources)
+    need(_roots(graph))
     if end not in flow:
         return set(fixed)
     try:
@@ -277,42 +246,41 @@ def _as_input(value: Value) -> Value:
     return Value(value.name, value.type, "input", dims=value.dims, range=value.range)
 
 
-def _copied(node: Node, current: Callable[[Value | None], Value | None]) -> Node:
+def _copied(node: Node, current: Callable[[Value], Value]) -> Node:
     """Return a copy of a node in another graph, whose values for the node's inputs ``current`` returns."""
-    copy = Node(node.name, node.op, tuple(current(v) for v in node.inputs), node.attrs, node.owner)
+    inputs = tuple(None if v is None else current(v) for v in node.inputs)
+    copy = Node(node.name, node.op, inputs, node.attrs, node.owner)
     copy.outputs = tuple(replace(v, node=copy, mask=None) for v in node.outputs)
     return copy
 
 
 def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -> Cut:
     """Return the prelude of the ``chosen`` nodes, and the rest; both compute what they read of the nodes ``alike``."""
-    first = [n for n in nodes if n.name in chosen | alike]
-    others = [n for n in nodes if n.name not in chosen]
-    inputs: dict[str, Value] = {}
-    crossing: dict[str, Value] = {}
     rest = Graph(graph.name, params=dict(graph.params), values=dict(graph.values), targets=dict(graph.targets))
-    known: dict[str, Value] = {}
+    inputs, crossing, copies = dict[str, Value](), dict[str, Value](), dict[str, Value]()
 
-    def current(value: Value | None) -> Value | None:
-        if value is None or value.kind in ("constant", "param", "target"):
+    def current(value: Value) -> Value:
+        if value.kind in ("constant", "param", "target"):
             return value
-        if value.name not in known:  # it crosses the cut, or is an input of the graph
-            known[value.name] = inputs[value.name] = _as_input(value)
+        if value.name not in copies:  # it crosses the cut, or is an input of the graph
+            copies[value.name] = inputs[value.name] = _as_input(value)
             if value.kind == "op":
                 crossing[value.name] = value
-        found = known[value.name]
-        return found if value.mask is None else found.with_mask(current(value.mask))
+        copy = copies[value.name]
+        return copy if value.mask is None else copy.with_mask(current(value.mask))
 
-    for node in others:
-        rest.nodes.append(_copied(node, current))
-        known.update((v.name, v) for v in rest.nodes[-1].outputs)
-    rest.outputs = {name: v for name, value in graph.outputs.items() if (v := current(value)) is not None}
-    rest.loss_inputs = {name: v for name, value in graph.loss_inputs.items() if (v := current(value)) is not None}
-    rest.penalties = [v for value in graph.penalties if (v := current(value)) is not None]
+    for node in nodes:
+        if node.name not in chosen:
+            rest.nodes.append(_copied(node, current))
+            copies.update((v.name, v) for v in rest.nodes[-1].outputs)
+    rest.outputs = {name: current(value) for name, value in graph.outputs.items()}
+    rest.loss_inputs = {name: current(value) for name, value in graph.loss_inputs.items()}
+    rest.penalties = [current(value) for value in graph.penalties]
     rest.inputs = {name: inputs[name] for name in graph.inputs if name in inputs} | inputs
     rest.nodes = rest.needed(_roots(rest))
+    first = [n for n in nodes if n.name in chosen | alike]
     prelude = Graph(graph.name, nodes=first, outputs=crossing)
-    used = {v.name for n in first for v in n.inputs if v is not None and v.kind == "input"}
+    used = {v.name for n in first for v in n.sources if v.kind == "input"}
     prelude.inputs = {name: v for name, v in graph.inputs.items() if name in used}
     prelude.nodes = prelude.needed(crossing.values())
     return Cut(prelude, rest)
@@ -323,11 +291,7 @@ _CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True)
 class Leaf:
-    """A value at which differentiable computation begins.
-
-    Attributes:
-        sources: the names of the raw inputs on which it depends.
-    """
+    """A value at which differentiable computation begins; ``sources`` are the raw inputs on which it depends."""
 
     value: Value
     sources: tuple[str, ...]
@@ -335,12 +299,10 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Frontier:
-    """A graph, cut where its differentiable part begins.
+    """A graph, cut at the ``leaves``, the values to differentiate by.
 
-    Attributes:
-        leaves: the values to differentiate by.
-        sides: other values that the differentiable part reads, such as masks; they stay as they are for a row.
-        rest: computes the output from leaves and sides, which are its inputs; none of its weights is trainable.
+    The ``sides`` are other values that the differentiable part reads, such as masks; they stay as they are for a row. The
+    ``rest`` computes the output from leaves and sides, which are its inputs; none of its weights is trainable.
     """
 
     leaves: list[Leaf]
@@ -364,7 +326,7 @@ def frontier(graph: Graph, head: str) -> Frontier:
     A number and what is computed from it in jumps, such as its bin, count as two independent variables, each with its own
     attribution. A mask is held as it is for the row, as are all choices that depend on ids and texts.
     """
-    return _Finder(graph, graph.outputs[head]).found(head)
+    return _Finder(graph, graph.outputs[head]).frontier(head)
 
 
 class _Finder:
@@ -373,7 +335,7 @@ class _Finder:
         self.nodes = graph.needed([output])
         self.fixed = repeatable(self.nodes)
         self.sources = self._sources()
-        tested = {v.name for n in self.nodes if n.op == "IsNaN" for v in n.inputs if v is not None}
+        tested = {v.name for n in self.nodes if n.op == "IsNaN" for v in n.sources}
         computed = {v.name for n in self.nodes if n.name in self.fixed for v in n.outputs}
         self.gapped = tested & (computed | graph.inputs.keys())
         self.smooth, self.uses = self._smooth()
@@ -382,12 +344,12 @@ class _Finder:
 
     def _sources(self) -> dict[str, frozenset[str]]:
         """Return the raw inputs on whose values each value depends; a shape depends on none."""
-        found = {name: frozenset([name]) for name in self.graph.inputs}
+        sources = {name: frozenset([name]) for name in self.graph.inputs}
         for node in self.nodes:
-            inputs = [found.get(v.name, frozenset()) for v in node.inputs if v is not None and node.op != "Shape"]
+            inputs = [sources.get(v.name, frozenset()) for v in node.sources if node.op != "Shape"]
             joined = frozenset[str]().union(*inputs)
-            found.update((v.name, joined) for v in node.outputs)
-        return found
+            sources.update((v.name, joined) for v in node.outputs)
+        return sources
 
     def _smooth(self) -> tuple[set[str], dict[str, list[str]]]:
         """Return the values on which the head depends through floats alone, and the values computed from each that way.
@@ -399,8 +361,8 @@ class _Finder:
             outputs = [v.name for v in node.outputs if v.name in smooth]
             if not outputs or OPS[node.op].piecewise_constant or OPS[node.op].merged:
                 continue
-            for v in node.inputs:
-                if v is not None and v.type.is_float and self.sources.get(v.name) and v.name not in self.gapped:
+            for v in node.sources:
+                if v.type.is_float and self.sources.get(v.name) and v.name not in self.gapped:
                     smooth.add(v.name)
                     uses.setdefault(v.name, []).extend(outputs)
         return smooth, uses
@@ -410,19 +372,19 @@ class _Finder:
         tested: set[str] = set()
         for node in reversed(self.nodes):
             if node.op != "Shape" and any(not v.type.is_float or v.name in tested for v in node.outputs):
-                tested.update(v.name for v in node.inputs if v is not None and v.type.is_float)
+                tested.update(v.name for v in node.sources if v.type.is_float)
         return tested
 
     def _of_masks(self) -> set[str]:
         """Return what is computed from the masks of layers alone, such as the number of words."""
-        found = {v.mask.name for n in self.nodes for v in n.inputs if v is not None and v.mask is not None}
+        names = {v.mask.name for n in self.nodes for v in n.sources if v.mask is not None}
         for node in self.nodes:
-            read = [v.name for v in node.inputs if v is not None and self.sources.get(v.name)]
-            if read and found.issuperset(read):
-                found.update(v.name for v in node.outputs)
-        return found
+            read = [v.name for v in node.sources if self.sources.get(v.name)]
+            if read and names.issuperset(read):
+                names.update(v.name for v in node.outputs)
+        return names
 
-    def found(self, head: str) -> Frontier:
+    def frontier(self, head: str) -> Frontier:
         leaves = {leaf.value.name: leaf for leaf in self._leaves()}
         texts = self._from_texts(leaves.keys() | self.held.keys())
         rest = part_of(self.graph, {head: self.output}, {*leaves, *self.held, *texts}, frozen=True)
@@ -437,12 +399,7 @@ class _Finder:
         in a batch, may depend on the batch.
         """
         part = part_of(self.graph, {"": self.output}, given)
-        names = {
-            v.name
-            for node in part.nodes
-            for v in node.outputs
-            if not OPS[node.op].has_kernel or any(v is not None and v.type.is_string for v in node.inputs)
-        }
+        names = {v.name for node in part.nodes if _by_onnxruntime(node) for v in node.outputs}
         return {v.name: replace(v, mask=None) for n in self.nodes for v in n.outputs if v.name in names}
 
     def _leaves(self) -> list[Leaf]:
@@ -450,7 +407,7 @@ class _Finder:
         moved = {name: set[str]() for name in values}  # what may be a leaf, and from what each was moved
         above = {name for name in self.smooth if name in self.graph.inputs}  # it or an ancestor is smooth
         for node in self.nodes:
-            read = [v for v in node.inputs if v is not None and self.sources.get(v.name)]
+            read = [v for v in node.sources if self.sources.get(v.name)]
             smooth = [v.name for v in read if v.name in self.smooth]
             inherited = any(v.name in above for v in read)
             for value in node.outputs:
@@ -470,24 +427,23 @@ class _Finder:
 
     def _moves(self, node: Node, value: Value, smooth: list[str], moved: Mapping[str, set[str]]) -> bool:
         """Return whether leaves may move from the inputs of a node to its output."""
-        if node.name not in self.fixed or not smooth or any(name not in moved for name in smooth):
-            return False
         sources = self.sources[value.name]
-        if any(self.sources[name] != sources for name in smooth):
+        if node.name not in self.fixed or not smooth:
+            return False
+        if any(name not in moved or self.sources[name] != sources for name in smooth):
             return False
         raw = [self.graph.inputs[name] for name in sources]
-        if len(raw) == 1 and (raw[0].rank == 1 or (raw[0].rank == 2 and raw[0].shape[1] == 1)):
+        if len(raw) == 1 and raw[0].shape[1:] in ((), (1,)):
             return True
-        shapes = {v.shape for v in node.inputs if v is not None and v.name in smooth}
+        shapes = {v.shape for v in node.sources if v.name in smooth}
         return OPS[node.op].elementwise and shapes == {value.shape} and not any(map(is_picture, raw))
 
     def _whole_or_not(self, moved: dict[str, set[str]]) -> None:
         """Undo moves from a value that something else reads, too: its attribution would have two baselines."""
-        while True:
+        undone = [""]
+        while undone:
             split = {n for n in moved if any(u not in moved for u in self.uses.get(n, ()))}
             undone = [name for name, before in moved.items() if before & split or before - moved.keys()]
-            if not undone:
-                return
             for name in undone:
                 del moved[name]
 
@@ -495,35 +451,33 @@ class _Finder:
 def part_of(graph: Graph, outputs: Mapping[str, Value], given: Collection[str], *, frozen: bool = False) -> Graph:
     """Return the part of a graph that computes ``outputs`` from the values ``given`` by name, and from raw inputs.
 
-    Args:
-        frozen: make all weights untrainable: a backward pass then computes gradients of inputs alone.
+    All weights can be ``frozen``, untrainable: a backward pass then computes gradients of inputs alone.
     """
     part = Graph(graph.name)
-    known: dict[str, Value] = {}
+    copies: dict[str, Value] = {}
     needed: set[str] = set()
     stack = list(outputs.values())
     while stack:
         value = stack.pop()
         if value.name not in given and value.node is not None and value.node.name not in needed:
             needed.add(value.node.name)
-            stack.extend(v for v in value.node.inputs if v is not None)
+            stack += value.node.sources
 
-    def current(value: Value | None) -> Value | None:
-        if value is None or value.kind == "constant":
+    def current(value: Value) -> Value:
+        if value.kind == "constant":
             return value
-        if value.name not in known:
+        if value.name not in copies:
             if value.param is not None:
                 param = replace(value.param, trainable=value.param.trainable and not frozen)
                 part.params[param.name] = param
-                known[value.name] = part.values[param.name] = replace(value, param=param)
+                copies[value.name] = part.values[param.name] = replace(value, param=param)
             else:
-                known[value.name] = part.inputs[value.name] = _as_input(value)
-        return known[value.name]
+                copies[value.name] = part.inputs[value.name] = _as_input(value)
+        return copies[value.name]
 
     for node in graph.nodes:
-        if node.name not in needed:
-            continue
-        part.nodes.append(_copied(node, current))
-        known.update((v.name, v) for v in part.nodes[-1].outputs if v.name not in given)
-    part.outputs = {name: v for name, value in outputs.items() if (v := current(value)) is not None}
+        if node.name in needed:
+            part.nodes.append(_copied(node, current))
+            copies.update((v.name, v) for v in part.nodes[-1].outputs if v.name not in given)
+    part.outputs = {name: current(value) for name, value in outputs.items()}
     return part

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,14 +117,13 @@ def band(g: Builder, T: int | Value, S: int | Value, *, before: int | None = Non
     """The bool matrix (T, S) of the keys j that query i sees: ``i - before ≤ j ≤ i + after``."""
     if isinstance(T, int) and isinstance(S, int):
         offset = np.arange(S) - np.arange(T)[:, None]
-        below = True if before is None else offset >= -before
-        above = True if after is None else offset <= after
+        below, above = before is None or offset >= -before, after is None or offset <= after
         return g.constant(np.broadcast_to(below & above, (T, S)))
     rows, columns = (g.Unsqueeze(_positions(g, n), g.constant([axis])) for n, axis in ((T, 1), (S, 0)))
     apart = columns - rows
     parts = [] if before is None else [apart >= -before]
     parts += [] if after is None else [apart <= after]
-    return parts[0] if len(parts) == 1 else parts[0] & parts[1]
+    return reduce(and_, parts)
 
 
 def _positions(g: Builder, n: int | Value) -> Value:
@@ -142,10 +143,8 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
 
     Numbers are added to the scores: those should be finite, or rows that are -∞ throughout give NaN.
     """
-    if mask is None:
-        return g.Softmax(S, axis=-1)
-    if mask.dtype != "bool":
-        return g.Softmax(S + mask, axis=-1)
+    if mask is None or mask.dtype != "bool":
+        return g.Softmax(S if mask is None else S + mask, axis=-1)
     P = g.Softmax(g.Where(mask, S, g.constant(LOWEST)), axis=-1)
     return g.Where(mask, P, g.constant(0.0))
 

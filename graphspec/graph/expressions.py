@@ -31,13 +31,10 @@ Formula = Callable[..., Any]
 
 
 class Function:
-    """A function of arrays that expressions may use.
+    """A function of arrays that expressions may use; ``calls`` write it.
 
-    Attributes:
-        calls: the calls that write it.
-        truth: whether its results are bools.
-        in_place: whether it is computed in the memory of its last operand.
-        zeros: whether its zeros are arrays of the operands' size: NumPy's loops over one number may be slow.
+    ``truth``: its results are bools. ``in_place``: it is computed in the memory of its last operand. ``zeros``: its zeros
+    are arrays of the operands' size, since NumPy's loops over one number may be slow.
     """
 
     def __init__(self, calls: Maker, *, truth: bool = False, in_place: bool = False, zeros: bool = False) -> None:
@@ -193,14 +190,14 @@ def letters(formula: Formula, names: Sequence[str], attributes: Mapping[str, Any
 
 def parts(*expressions: Expression) -> list[Expression]:
     """Return the expressions and all that they are made of, each once."""
-    found: dict[int, Expression] = {}
+    all_parts: dict[int, Expression] = {}
     waiting = [*expressions]
     while waiting:
         part = waiting.pop()
-        if id(part) not in found:
-            found[id(part)] = part
+        if id(part) not in all_parts:
+            all_parts[id(part)] = part
             waiting += part.inner()
-    return [*found.values()]
+    return [*all_parts.values()]
 
 
 def write(ctx: Context, array: Array, formula: Formula, *arrays: Array) -> Calls:
@@ -211,10 +208,7 @@ def write(ctx: Context, array: Array, formula: Formula, *arrays: Array) -> Calls
 def record(ctx: Context, *results: tuple[Array, Expression]) -> Calls:
     """Return the calls that write expressions to arrays.
 
-    An array may be that of a leaf, which nothing may read after the array is written.
-
-    Raises:
-        ValueError: something reads it.
+    An array may be that of a leaf, which nothing may read after the array is written: else there is a ValueError.
     """
     return Recorder(ctx, results).calls
 
@@ -224,10 +218,9 @@ def record_blocks(ctx: Context, formulas: Callable[..., Sequence[tuple[Array, Ex
 
     They are recorded for the first block, and repeated for all blocks of its size. All blocks share their scratch buffers.
     """
-    calls: Calls = []
-    begin = end = ctx.mark()
-    first = arrays
+    calls, first, begin = Calls(), arrays, ctx.mark()
     recorder: Recorder | None = None
+    end = begin
     for block in blocks_of(*arrays):
         if recorder is not None and block[0].shape == first[0].shape:
             ctx.reset(end)
@@ -242,29 +235,23 @@ def record_blocks(ctx: Context, formulas: Callable[..., Sequence[tuple[Array, Ex
 class Recorder:
     """Calls, and which arrays hold what they have computed.
 
-    Attributes:
-        calls: the calls.
-        steps: each function with its operands and its result, which make the calls.
-        reads: how often each part is still read, by its identity.
-        places: the array of each computed part.
-        own: temporaries; those that nobody reads any more are ``free``.
+    The ``steps`` that make the calls are functions with their operands and their result. ``reads`` says how often each part
+    is still read, by its identity, ``places`` which array has it. Of the ``own`` temporaries those are ``free`` that nobody
+    reads any more.
     """
 
     def __init__(self, ctx: Context, results: Sequence[tuple[Array, Expression]]) -> None:
-        self.ctx, self.like = ctx, results[-1][0]
-        self.calls: Calls = []
+        self.ctx, self.like, self.calls = ctx, results[-1][0], Calls()
         self.steps: list[tuple[Function, list[Array], Array]] = []
         self.results = {id(expression): array for array, expression in results}
         everything = parts(*(expression for _, expression in results))
         self.leaves = [part for part in everything if part.function is None]
         self.reads = Counter([*self.results, *(id(inner) for part in everything for inner in part.inner())])
-        self.places: dict[int, Array] = {}
-        self.constants: dict[str, Array] = {}
-        self.own: list[Array] = []
-        self.free: list[Array] = []
+        self.places, self.constants = dict[int, Array](), dict[str, Array]()
+        self.own, self.free = list[Array](), list[Array]()
         for array, expression in results:
-            if (found := self.place(expression, array)) is not array:
-                self.step(copy, [found], array)
+            if (place := self.place(expression, array)) is not array:
+                self.step(copy, [place], array)
 
     def step(self, function: Function, operands: list[Array], target: Array) -> None:
         """Record the calls of a function."""
@@ -295,17 +282,15 @@ class Recorder:
             target = None
         operands: list[Array] = []
         for k, operand in enumerate(part.operands):
-            operands.append(
-                self.place(operand, target if self.is_free(target, operands, part.operands[k + 1 :]) else None)
-            )
+            free = self.is_free(target, operands, part.operands[k + 1 :])
+            operands.append(self.place(operand, target if free else None))
         if part.function.zeros and shape == self.like.shape:
             zeros = self.ctx.zeros_like(self.like)
             operands = [zeros if x == 0 else a for a, x in zip(operands, part.operands, strict=True)]
         ended = self.read(part)
         if target is None:
-            target = next((a for a in ended if (a.shape, a.dtype) == (shape, dtype)), None)
-        if target is None:
-            target = self.temporary(shape, dtype)
+            reusable = next((a for a in ended if (a.shape, a.dtype) == (shape, dtype)), None)
+            target = self.temporary(shape, dtype) if reusable is None else reusable
         self.free += [a for a in ended if a is not target]
         if part.function.in_place and operands[-1] is not target:
             raise ValueError("the last operand of a function in place must be a temporary, or have the result's memory")
@@ -319,21 +304,16 @@ class Recorder:
         """Return whether an operand may be written to ``target``: no other operand has or reads its memory."""
         if target is None or any(shares(a, target) for a in done):
             return False
-        return not any(
-            shares(self.places.get(id(x), x.array), target)
-            for operand in later
-            if isinstance(operand, Expression)
-            for x in parts(operand)
-        )
+        others = parts(*(operand for operand in later if isinstance(operand, Expression)))
+        return not any(shares(self.places.get(id(x), x.array), target) for x in others)
 
     def read(self, part: Expression) -> list[Array]:
         """Note that a part's operands have been read once more; return the temporaries that this was the last time for."""
         ended: list[Array] = []
-        for inner in part.inner():
-            self.reads[id(inner)] -= 1
-            array = self.places.get(id(inner))
-            if not self.reads[id(inner)] and any(array is a for a in self.own):
-                ended.append(self.places[id(inner)])
+        for key in map(id, part.inner()):
+            self.reads[key] -= 1
+            if not self.reads[key] and any(self.places.get(key) is a for a in self.own):
+                ended.append(self.places[key])
         return ended
 
     def temporary(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -354,9 +334,9 @@ class Recorder:
 
     def shape(self, part: Expression) -> tuple[int, ...]:
         """Return the shape of a part."""
-        found = {self.shape(inner) for inner in part.inner()} - {()}
-        shape: tuple[int, ...] = np.broadcast_shapes(*found) if part.array is None else part.array.shape
-        return shape
+        if part.array is not None:
+            return tuple(part.array.shape)
+        return np.broadcast_shapes(*({self.shape(inner) for inner in part.inner()} - {()}))
 
 
 def shares(a: Array | None, b: Array) -> bool:

@@ -17,6 +17,7 @@ from graphspec.base.config import FROM_LIST, Config, Ints, Positive, Registry, o
 from graphspec.base.errors import ProblemError, ShapeError, UsageError
 from graphspec.base.nested_numbers import Reals, check_given
 from graphspec.graph.ir.dims import LearntSize, show
+from graphspec.graph.kernels.context import need
 
 
 class Initializer(Config):
@@ -41,6 +42,11 @@ class Initializer(Config):
     def one_shape(self) -> bool:
         """True if the values are an array, which fits weights of one shape."""
         return False
+
+
+def _need_form(fits: bool, form: str, shape: tuple[int, ...]) -> None:
+    text = f"needs {form}, but the weight has shape {show(shape)}"
+    need(fits, text, hint="use another initializer here")
 
 
 INITIALIZERS: Registry[Initializer] = Registry("initializer", "he_normal")
@@ -75,10 +81,10 @@ class Constant(Initializer):
 
     def check(self, shape: tuple[int, ...]) -> None:
         got = np.shape(self.value)
-        fits = zip(reversed(got), reversed(shape), strict=False)
-        if len(got) > len(shape) or not all(n in (1, d) or isinstance(d, LearntSize) for n, d in fits):
-            text = f"has values of shape {show(got)} for a weight of shape {show(shape)}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="give values that broadcast to the weight's shape")
+        pairs = zip(reversed(got), reversed(shape), strict=False)
+        fits = len(got) <= len(shape) and all(n in (1, d) or isinstance(d, LearntSize) for n, d in pairs)
+        text = f"has values of shape {show(got)} for a weight of shape {show(shape)}"
+        need(fits, text, code=Code.SIZES_DO_NOT_FIT, hint="give values that broadcast to the weight's shape")
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return np.full(shape, np.asarray(self.value, np.float32), np.float32)
@@ -117,19 +123,18 @@ class Array(Initializer):
             self._check_shape(np.asarray(self.value).shape, shape)
         elif self._folder is not None:
             try:
-                found = find(self._folder, self.file, self.key)
-                self._check_shape(found.shape, shape)
-                refuse_values(found)
+                array = find(self._folder, self.file, self.key)
+                self._check_shape(array.shape, shape)
+                refuse_values(array)
             except ProblemError as error:
-                known = error.problem
-                text = f"names the file '{self.file}', which {known.message}"
-                raise ShapeError(known.code, text, known.hint) from None
+                text = f"names the file '{self.file}', which {error.problem.message}"
+                raise ShapeError(error.problem.code, text, error.problem.hint) from None
 
     def _check_shape(self, got: tuple[int, ...], shape: tuple[int, ...]) -> None:
-        sizes = zip(got, shape, strict=False)
-        if len(got) != len(shape) or not all(n == d or isinstance(d, LearntSize) for n, d in sizes):
-            text = f"has shape {show(got)}, but the weight has {show(shape)}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, "give one value for each element of the weight")
+        pairs = zip(got, shape, strict=False)
+        fits = len(got) == len(shape) and all(n == d or isinstance(d, LearntSize) for n, d in pairs)
+        text = f"has shape {show(got)}, but the weight has {show(shape)}"
+        need(fits, text, code=Code.SIZES_DO_NOT_FIT, hint="give one value for each element of the weight")
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         if self.file is None:
@@ -148,9 +153,7 @@ class Identity(Initializer):
     gain: Annotated[float, Field(description="The value on the diagonal.")] = 1.0
 
     def check(self, shape: tuple[int, ...]) -> None:
-        if len(shape) != 2:
-            text = f"needs a matrix, but the weight has shape {show(shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
+        _need_form(len(shape) == 2, "a matrix", shape)
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         return np.float32(self.gain) * np.eye(*shape, dtype=np.float32)
@@ -328,9 +331,7 @@ class Orthogonal(RandomInitializer):
     gain: Annotated[float, Field(description="Factor of the orthogonal matrix.")] = 1.0
 
     def check(self, shape: tuple[int, ...]) -> None:
-        if len(shape) < 2:
-            text = f"needs a matrix, but the weight has shape {show(shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
+        _need_form(len(shape) >= 2, "a matrix", shape)
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         rows, columns = math.prod(shape[:-1]), shape[-1]
@@ -363,9 +364,8 @@ class STFT(Initializer):
     periodic: Annotated[bool, Field(description="Whether the window continues periodically, or is symmetric.")] = False
 
     def check(self, shape: tuple[int, ...]) -> None:
-        if len(shape) != 3 or shape[1] != 1 or shape[2] < 2:
-            text = f"needs a kernel (samples, 1, frequencies), but the weight has shape {show(shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="use another initializer here")
+        fits = len(shape) == 3 and shape[1] == 1 and shape[2] >= 2
+        _need_form(fits, "a kernel (samples, 1, frequencies)", shape)
         if isinstance(self.window, tuple) and len(self.window) != shape[0]:
             text = f"has a window of {len(self.window)} numbers for {shape[0]} samples"
             raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=f"give a window of {shape[0]} numbers")

@@ -15,14 +15,10 @@ _ASSUMED = 16  # elements on an axis whose size is unknown before data are read
 def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, training: bool = True) -> int:
     """Return the bytes of a run: weights, gradients and optimizer slots, then every value and its gradient, in float32.
 
-    Args:
-        graph: the graph with its outputs.
-        shapes: the shape of every input of a batch.
-        slots: the number of state vectors of the optimizer.
-        training: False for inference, without gradients and slots.
+    ``shapes`` are those of a batch's inputs. Inference has no gradients and no ``slots``, the optimizer's state vectors.
     """
-    sizes = [(p.size * 4, p.trainable) for p in graph.params.values()]
-    weights, trained = sum(size for size, _ in sizes), sum(size for size, trains in sizes if trains)
+    weights = sum(p.size * 4 for p in graph.params.values())
+    trained = sum(p.size * 4 for p in graph.params.values() if p.trainable)
     return weights + (trained * (1 + slots) if training else 0) + activations(graph, shapes) * (2 if training else 1)
 
 
@@ -50,7 +46,7 @@ def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
         op = operator(node)
         if needs_memory(op):
             total += sum(Type(v.dtype, sizes[v.name]).nbytes for v in node.outputs)
-        inputs = [v.shape if v.data is not None else sizes.get(v.name, v.shape) for v in node.inputs if v is not None]
+        inputs = [v.shape if v.data is not None else sizes.get(v.name, v.shape) for v in node.sources]
         if (hidden := op.hidden_shape(inputs)) is not None:
             total += Type("float32", hidden).nbytes
     return total

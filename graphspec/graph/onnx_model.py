@@ -25,23 +25,16 @@ DOMAINS = {ML: 2, CONTRIB: 1}
 
 @dataclass
 class Content:
-    """The content of an ONNX graph, in protobuf messages.
-
-    Attributes:
-        infos: the types of values that ONNX cannot infer.
-        sparse: sparse constants of merged files.
-        domains: the versions of the domains that merged files use.
-        ir_version: the IR version that merged files need at least.
-    """
+    """The content of an ONNX graph, in protobuf messages."""
 
     nodes: list[Any] = field(default_factory=list)
     constants: list[Any] = field(default_factory=list)
     inputs: list[Any] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
-    infos: list[Any] = field(default_factory=list)
-    sparse: list[Any] = field(default_factory=list)
-    domains: dict[str, int] = field(default_factory=dict)
-    ir_version: int = 0
+    infos: list[Any] = field(default_factory=list)  # types of values that ONNX cannot infer
+    sparse: list[Any] = field(default_factory=list)  # constants of merged files
+    domains: dict[str, int] = field(default_factory=dict)  # the versions of those that merged files use
+    ir_version: int = 0  # merged files need at least this one
 
     def merge(self, part: Any) -> None:
         """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.part.Spliced`."""
@@ -64,14 +57,8 @@ def model_of(
     """Return ``graph`` as an ``onnx.ModelProto``, checked by ONNX.
 
     Its inputs, nodes and outputs are written as they are, with the graph's names; nodes without a reader too. The graph has
-    only operators of ``opset`` (the pass ``legalize`` sees to it), and no learnt sizes.
-
-    Args:
-        constants: the arrays of parameters, by name. A graph without parameters needs none.
-        metadata: texts by key.
-
-    Raises:
-        onnx.checker.ValidationError: the model is not valid.
+    only operators of ``opset`` (the pass ``legalize`` sees to it), and no learnt sizes. ``constants`` are the arrays of its
+    parameters, by name.
     """
     return assemble(graph.name, content_of(graph, constants or {}, opset), opset, metadata or {})
 
@@ -80,7 +67,10 @@ def content_of(graph: Graph, constants: Mapping[str, Array], opset: int) -> Cont
     """Return the graph's content; ``constants`` are the arrays of its parameters. A value of an output has its name."""
     from onnx import helper
 
-    names = _tensor_names(graph)
+    names: dict[str, str] = {}  # each value of an output has the name of its first output
+    for output, value in graph.outputs.items():
+        if value.kind == "op":
+            names.setdefault(value.name, output)
     content, written = Content(), set[str]()
 
     def tensor(value: Value | None) -> str:
@@ -94,11 +84,11 @@ def content_of(graph: Graph, constants: Mapping[str, Array], opset: int) -> Cont
         return name
 
     for node in graph.nodes:
-        inputs = [tensor(v) for v in node.inputs]
+        inputs, outputs = [tensor(v) for v in node.inputs], [tensor(v) for v in node.outputs]
         if OPS[node.op].merged:
-            content.merge(node.attrs["part"].spliced(node.name, inputs, [tensor(v) for v in node.outputs], opset))
+            content.merge(node.attrs["part"].spliced(node.name, inputs, outputs, opset))
             continue
-        proto, extra = operator(node, inputs, [tensor(v) for v in node.outputs], opset)
+        proto, extra = operator(node, inputs, outputs, opset)
         content.nodes.append(proto)
         content.constants += extra
         if OPS[node.op].domain == CONTRIB:
@@ -116,19 +106,11 @@ def assemble(name: str, content: Content, opset: int, metadata: Mapping[str, str
     import onnx
     from onnx import helper
 
-    graph = helper.make_graph(
-        content.nodes,
-        name,
-        content.inputs,
-        content.outputs,
-        content.constants,
-        value_info=content.infos,
-        sparse_initializer=content.sparse,
-    )
-    used = {node.domain for node in content.nodes}
-    domains = content.domains | {
-        domain: max(version, content.domains.get(domain, 0)) for domain, version in DOMAINS.items() if domain in used
-    }
+    others = {"value_info": content.infos, "sparse_initializer": content.sparse}
+    ends = (content.inputs, content.outputs)
+    graph = helper.make_graph(content.nodes, name, *ends, content.constants, **others)
+    used, domains = {node.domain for node in content.nodes}, dict(content.domains)
+    domains |= {d: max(version, domains.get(d, 0)) for d, version in DOMAINS.items() if d in used}
     imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in domains.items())]
     ir_version = max(IR_OF_OPSET[opset], content.ir_version)
     model = helper.make_model(graph, opset_imports=imports, ir_version=ir_version, producer_name="graphspec")
@@ -165,15 +147,6 @@ def element_type(dtype: str) -> int:
     return int(helper.np_dtype_to_tensor_dtype(numpy_dtype(dtype)))
 
 
-def _tensor_names(graph: Graph) -> dict[str, str]:
-    """Return the names of the outputs' values: each has the name of its first output."""
-    uses: dict[str, list[str]] = {}
-    for output, value in graph.outputs.items():
-        if value.kind == "op":
-            uses.setdefault(value.name, []).append(output)
-    return {name: outputs[0] for name, outputs in uses.items()}
-
-
 def operator(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> tuple[Any, list[Any]]:
     """Return a ``NodeProto`` in the form of ``opset``, and the constants that it needs.
 
@@ -183,12 +156,12 @@ def operator(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: i
     from onnx import helper
 
     domain = OPS[node.op].domain
-    known, positions = _schema(node.op, domain, opset)
+    declared, positions = _schema(node.op, domain, opset)
     names, constants, attrs = list(inputs), [], {}
     for key, value in node.attrs.items():
         if value is None or (value == () and domain):
             continue
-        if key in known or key not in positions:
+        if key in declared or key not in positions:
             attrs[key] = list(value) if isinstance(value, tuple) else value
             continue
         names += [""] * (positions[key] + 1 - len(names))

@@ -17,18 +17,16 @@ def runtime() -> Any:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(
-        _FATAL
-    )  # errors raise exceptions; log lines would quote untrusted files unescaped
+    # Errors raise exceptions; log lines would quote untrusted files unescaped.
+    onnxruntime.set_default_logger_severity(_FATAL)
     return onnxruntime
 
 
 def session(model: bytes | Path, threads: int | None = None, *, optimised: bool = True) -> Any:
     """Return an ``onnxruntime.InferenceSession`` on the CPU.
 
-    Args:
-        threads: their number; by default that of BLAS, which is one unless the user has set another (:func:`threads_set`).
-            They do not spin: other programs use the cores, too.
+    By default there are as many threads as of BLAS: one unless the user has set another number (:func:`threads_set`). They
+    do not spin: other programs use the cores, too.
     """
     onnxruntime = runtime()
     options = onnxruntime.SessionOptions()

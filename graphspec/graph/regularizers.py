@@ -11,6 +11,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Config, NonNegative, Registry, only_base
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.graph.kernels.context import need
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -82,12 +83,10 @@ class OrthogonalRegularizer(Regularizer):
     mode: Annotated[Literal["rows", "columns"], Field(description="The vectors that should be orthogonal.")] = "rows"
 
     def check(self, shape: tuple[int, ...]) -> None:
-        if len(shape) != 2:
-            text = f"needs a matrix, but the weight has shape {show(shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="use L2 here, or leave it out")
-        if shape[self._axis] < 2:
-            text = f"needs two {self.mode}, but the weight of shape {show(shape)} has one"
-            raise ShapeError(Code.WRONG_RANK, text, hint=f"use `mode: {'columns' if self.mode == 'rows' else 'rows'}`")
+        text = f"needs a matrix, but the weight has shape {show(shape)}"
+        need(len(shape) == 2, text, hint="use L2 here, or leave it out")
+        text = f"needs two {self.mode}, but the weight of shape {show(shape)} has one"
+        need(shape[self._axis] > 1, text, hint=f"use `mode: {'columns' if self.mode == 'rows' else 'rows'}`")
 
     @property
     def _axis(self) -> int:
@@ -95,10 +94,9 @@ class OrthogonalRegularizer(Regularizer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.param is None:
-            text = (
-                "has OrthogonalRegularizer on its output, but it is for weights: it would compare the rows of a batch"
-            )
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="use L1 or L2 here", key="activity_regularizer")
+            why = "it is for weights: it would compare the rows of a batch"
+            text, key = f"has OrthogonalRegularizer on its output, but {why}", "activity_regularizer"
+            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="use L1 or L2 here", key=key)
         shape, layout = X.param.shape, X.param.layout
         if layout.shape:
             X = g.reshape(X, [shape[axis] for axis in layout.perm] or shape)
@@ -106,8 +104,7 @@ class OrthogonalRegularizer(Regularizer):
             X = g.transpose(X, [int(axis) for axis in np.argsort(layout.perm)])
         if self.mode == "columns":
             X = g.transpose(X, (1, 0))
-        n = shape[self._axis]
-        X = g.unit(X, [1])
+        n, X = shape[self._axis], g.unit(X, [1])
         others = g.constant(np.float32(1) - np.eye(n, dtype=np.float32))
         cosines = X @ g.transpose(X, (1, 0)) * others
         return _absolute(g, cosines, self.factor / (n * (n - 1)))

@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticCustomError
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, NonNegative, Positive, PositiveInt, Registry, invalid, only_base
@@ -26,15 +25,11 @@ SCHEDULES: Registry[Schedule] = Registry("schedule", "CosineDecay")
 SCHEDULES.refused["LearningRateSchedule"] = only_base("schedules", "use ExponentialDecay, or a number")
 
 
-def _not_a_rate(hint: str | None = None) -> PydanticCustomError:
-    return invalid("must be a number or a schedule", hint, code=Code.WRONG_TYPE, show_value=True)
-
-
 def _number_or_schedule(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | dict | Schedule):
-        raise _not_a_rate()
-    if isinstance(value, str) and (hint := number_hint(value)) is not None:
-        raise _not_a_rate(hint)
+    hint = number_hint(value) if isinstance(value, str) else None
+    usable = isinstance(value, int | float | str | dict | Schedule) and not isinstance(value, bool)
+    if hint is not None or not usable:
+        raise invalid("must be a number or a schedule", hint, code=Code.WRONG_TYPE, show_value=True)
     return value if isinstance(value, int | float) else SCHEDULES.parse(value)
 
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,34 +89,27 @@ class Size:
         number, names = factors(d)
         size = cls(Fraction(number))
         for name in names:
-            divided = divided_exactly(name)
-            size = size.times(
-                cls.of(divided[0]).times(cls(Fraction(1, divided[1]))) if divided else cls(atoms={name: 1})
-            )
+            if divided := divided_exactly(name):
+                size = size.times(cls.of(divided[0])).times(cls(Fraction(1, divided[1])))
+            else:
+                size = size.times(cls(atoms={name: 1}))
         return size
 
 
 def product(sizes: Iterable[Size]) -> Size:
     """Return the product of all sizes."""
-    total = Size()
-    for size in sizes:
-        total = total.times(size)
-    return total
+    return reduce(Size.times, sizes, Size())
 
 
 class Formulas:
-    """The formulas of one layer: as sizes, and as values that its operators read.
-
-    Args:
-        X: the layer's input. A name is one of its sizes, or else one of a network's input.
-    """
+    """The formulas of a layer: as sizes, and as values that its operators read. A name is a size of X, or of an input."""
 
     def __init__(self, g: Builder, X: Value, key: str) -> None:
         self._g, self._key = g, key
         self._axes: dict[str, tuple[Value, int]] = {}
         for value in (X, *g.graph.inputs.values()):
-            for axis, d in enumerate(value.shape):
-                if axis and isinstance(d, str):
+            for axis, d in enumerate(value.shape[1:], 1):
+                if isinstance(d, str):
                     self._axes.setdefault(d, (value, axis))
         self._atoms: dict[str, Value] = {}
 
@@ -124,7 +118,7 @@ class Formulas:
         if isinstance(tree, ast.Constant):
             return Size(Fraction(int(str(tree.value))))
         if isinstance(tree, ast.Name):
-            return Size.of(self._known(tree.id))
+            return Size.of(self._varying(tree.id))
         assert isinstance(tree, ast.BinOp)
         left, right = self.size(tree.left), self.size(tree.right)
         if isinstance(tree.op, ast.Mult):
@@ -135,9 +129,9 @@ class Formulas:
             return left.times(right, -1)
         return self._sum(left, right, 1 if isinstance(tree.op, ast.Add) else -1)
 
-    def _known(self, name: str) -> str:
+    def _varying(self, name: str) -> str:
         if name not in self._axes:
-            names = [known for known in self._axes if known.isidentifier()]
+            names = [each for each in self._axes if each.isidentifier()]
             listed = f"use one of {', '.join(names)}" if names else "no size varies here: write numbers, or -1"
             raise self._wrong(f"names '{name}', which is no size that varies", did_you_mean(name, names) or listed)
         return name
@@ -154,9 +148,8 @@ class Formulas:
                 raise self._wrong(f"has a size of {Size(number, left.atoms).dim}", "sizes are at least 1")
             return Size(number, left.atoms)
         d = str(add(left.dim, other.dim))
-        if d in self._axes:
-            return Size(atoms={d: 1})
-        self._atoms[d] = self._g.Add(self.value(left), self.value(other))
+        if d not in self._axes:
+            self._atoms[d] = self._g.Add(self.value(left), self.value(other))
         return Size(atoms={d: 1})
 
     def value(self, size: Size) -> Value:
@@ -164,9 +157,7 @@ class Formulas:
         parts = [self._atom(atom) for atom in Counter(size.atoms).elements()]
         if not parts or abs(size.coefficient.numerator) != 1 or size.coefficient < 0:
             parts.append(self._number(size.coefficient.numerator))
-        total = parts[0]
-        for part in parts[1:]:
-            total = self._g.Mul(total, part)
+        total = reduce(self._g.Mul, parts)
         if (k := size.coefficient.denominator) > 1:  # as `divide`
             total = self._g.Add(self._g.Mul(total, self._number(k)), self._number(k * (k - 1)))
             total = self._g.Div(total, self._number(k * k))
@@ -176,13 +167,19 @@ class Formulas:
         return self._g.constant(np.array([number], np.int64))
 
     def _atom(self, atom: str) -> Value:
-        if atom not in self._atoms:
-            if atom in self._axes:
-                size = self._g.size(*self._axes[atom])
-                self._atoms[atom] = self._number(size) if isinstance(size, int) else size
-            else:
-                self._atoms[atom] = self._computed(ast.parse(atom, mode="eval").body if _readable(atom) else None, atom)
-        return self._atoms[atom]
+        if atom in self._atoms:
+            return self._atoms[atom]
+        if atom in self._axes:
+            size = self._g.size(*self._axes[atom])
+            value = self._number(size) if isinstance(size, int) else size
+        else:
+            try:
+                tree = ast.parse(atom, mode="eval").body
+            except SyntaxError:  # names of columns may have other letters
+                tree = None
+            value = self._computed(tree, atom)
+        self._atoms[atom] = value
+        return value
 
     def _computed(self, tree: ast.expr | None, atom: str) -> Value:
         """Return the value of a dimension that no axis has, from those of its names."""
@@ -193,19 +190,9 @@ class Formulas:
         if isinstance(tree, ast.UnaryOp):
             return self._g.Mul(self._computed(tree.operand, atom), self._number(-1))
         if not isinstance(tree, ast.BinOp):
-            raise self._wrong(
-                f"needs the size '{atom}', which no axis has", "write 0 for a size that stays at its place"
-            )
+            hint = "write 0 for a size that stays at its place"
+            raise self._wrong(f"needs the size '{atom}', which no axis has", hint)
         left, right = self._computed(tree.left, atom), self._computed(tree.right, atom)
         operators = {ast.Add: self._g.Add, ast.Sub: self._g.Sub, ast.Mult: self._g.Mul, ast.FloorDiv: self._g.Div}
         result: Value = operators[type(tree.op)](left, right)
         return result
-
-
-def _readable(atom: str) -> bool:
-    """Return whether a dimension consists of words and operators; names of columns may have other letters."""
-    try:
-        ast.parse(atom, mode="eval")
-    except SyntaxError:
-        return False
-    return True

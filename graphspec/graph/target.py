@@ -18,18 +18,13 @@ def _cannot_compute(graph: Graph) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class Target:
-    """The facts about a program or a file that passes and the binder use.
+    """The facts about a program or a file that passes and the binder use."""
 
-    Attributes:
-        shapes: for a program: the actual shape of every input and target that it reads.
-        input_grads: for a program: the inputs whose gradients are also computed (``Program.grads``).
-        shard: for a program: one worker's part of the batch; None for the whole batch.
-        opset: for a file: the version of its operators.
-        compute: for a file: computes the outputs of a graph that depends only on weights and constants.
-    """
-
+    # For a program: the shape of every input and target that it reads, the inputs whose gradients are also computed
+    # (`Program.grads`), and one worker's part of the batch; None for the whole batch.
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     input_grads: Sequence[str] = ()
     shard: Shard | None = None
+    # For a file: the version of its operators, and what computes a graph that depends only on weights and constants.
     opset: int = 17
     compute: Callable[[Graph], dict[str, Array]] = _cannot_compute

@@ -191,6 +191,11 @@ class Node:
     owner: str
     outputs: tuple[Value, ...] = field(default=(), repr=False)
 
+    @property
+    def sources(self) -> list[Value]:
+        """The inputs without absent ones."""
+        return [v for v in self.inputs if v is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -361,7 +366,7 @@ class Graph:
             if node.name in names:
                 continue
             names.add(node.name)
-            stack.extend(v.node for v in node.inputs if v is not None and v.node is not None)
+            stack.extend(v.node for v in node.sources if v.node is not None)
         return [n for n in self.nodes if n.name in names]
 
     def copy(self) -> Graph:

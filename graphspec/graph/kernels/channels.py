@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,7 @@ from graphspec.graph.kernels.common import BLOCK_ELEMENTS, each_block, unsigned
 from graphspec.graph.kernels.compiled import Neighbour, twin, use_fast_kernel
 from graphspec.graph.kernels.context import Context, need, need_float, need_sizes
 
-_MANY_ROWS, _MANY_ELEMENTS = (
-    256,
-    2048,
-)  # spreading a vector is faster for matrices with at least as many rows and elements
+_MANY_ROWS, _MANY_ELEMENTS = 256, 2048  # spreading a vector is faster for matrices with at least as many
 _WIDTH = 1024  # elements in a spread vector
 
 
@@ -63,21 +61,12 @@ def inverse_root(var: Array, epsilon: Array, out: Array) -> Calls:
     return [(np.add, var, epsilon, out), (np.sqrt, out, out), (np.reciprocal, out, out)]
 
 
-@twin(
-    after=(
-        Neighbour("added", np.add, ("y", "added", "y")),
-        Neighbour("added", np.add, ("added", "y", "y")),
-        Neighbour("relu", "relu", ("y", "y")),
-    )
-)
+_ADDED = [Neighbour("added", np.add, operands) for operands in (("y", "added", "y"), ("added", "y", "y"))]
+
+
+@twin(after=(*_ADDED, Neighbour("relu", "relu", ("y", "y"))))
 def scale_shift(
-    x: Array,
-    factors: Array | None,
-    shifts: Array,
-    y: Array,
-    added: Array | None,
-    relu: Array | None,
-    /,
+    x: Array, factors: Array | None, shifts: Array, y: Array, added: Array | None, relu: Array | None, /
 ) -> Calls:
     """Return calls for ``y = x · factors + shifts``, then plus ``added`` and the maximum with 0, if asked for.
 
@@ -93,15 +82,7 @@ def scale_shift(
 
 @twin()
 def norm_gradient(
-    x: Array,
-    dy: Array,
-    slopes: Array,
-    offsets: Array,
-    factors: Array,
-    weights: Array | None,
-    /,
-    *,
-    t: Array,
+    x: Array, dy: Array, slopes: Array, offsets: Array, factors: Array, weights: Array | None, /, *, t: Array
 ) -> Calls:
     """Return calls for ``dy = dy · factors + (x · slopes + offsets) · weights``, for blocks as :func:`scale_shift`."""
     calls: Calls = [(np.multiply, x, slopes, t), (np.add, t, offsets, t)]
@@ -151,10 +132,10 @@ def same_roundings(library: Any, dtype: np.dtype[Any]) -> bool:
     x, dy = np.random.default_rng(0).standard_normal((2, 5, 67)).astype(dtype)
     for sums, rows in ((square_sums, (x,)), (gradient_sums, (x, dy))):
         absent = [None] * (len(sums.operands) - len(rows) - 2)
-        found, expected = np.zeros((2, 2, x.shape[1]), dtype)
-        library.bind(sums.name, *rows, *found, *absent)()
+        actual, expected = np.zeros((2, 2, x.shape[1]), dtype)
+        library.bind(sums.name, *rows, *actual, *absent)()
         runner(sums.numpy(*rows, *expected, *absent))()
-        if found.tobytes() != expected.tobytes():
+        if actual.tobytes() != expected.tobytes():
             return False
     return True
 
@@ -166,21 +147,15 @@ class Channels:
     """
 
     def __init__(self, ctx: Context, shape: Sequence[int], order: Sequence[int]) -> None:
-        self._ctx = ctx
-        self.count = shape[1]
-        position = list(order).index(1)
-        sizes = [shape[k] for k in order]
-        self.outer, self.inner = _product(sizes[:position]), _product(sizes[position + 1 :])
+        self._ctx, self.count = ctx, shape[1]
+        position, sizes = list(order).index(1), [shape[k] for k in order]
+        self.outer, self.inner = prod(sizes[:position]), prod(sizes[position + 1 :])
         self.last = self.inner == 1
         self.rows = self.outer * self.inner
-        if self.last:
-            self.times = max(1, min(_WIDTH // max(self.count, 1), self.outer))
-            self._step = max(1, BLOCK_ELEMENTS // max(self.times * self.count, 1))
-        else:
-            self.times = 1
-            self._step = max(1, BLOCK_ELEMENTS // (self.count * self.inner))
-        self._tiled_rows = self.outer // self.times
-        self._remainder = self.outer - self._tiled_rows * self.times
+        self.times = max(1, min(_WIDTH // max(self.count, 1), self.outer)) if self.last else 1
+        self._width = self.times * self.count * self.inner  # elements of a row of a block
+        self._step = max(1, BLOCK_ELEMENTS // max(self._width, 1))
+        self._tiled_rows, self._remainder = divmod(self.outer, self.times)
 
     def blocks(self, *arrays: Array) -> Iterator[tuple[Array, ...]]:
         """Yield corresponding blocks of the arrays: matrices of complete rows, or (outer, C, inner)."""
@@ -189,7 +164,7 @@ class Channels:
             for start in range(0, self.outer, self._step):
                 yield tuple(a[start : start + self._step] for a in reshaped)
             return
-        width, rows = self.times * self.count, self._tiled_rows
+        width, rows = self._width, self._tiled_rows
         flat = [a.reshape(-1) for a in arrays]
         main = [f[: rows * width].reshape(rows, width) for f in flat]
         for start in range(0, rows, self._step):
@@ -199,9 +174,7 @@ class Channels:
 
     def scratch(self) -> Array:
         """Return a scratch buffer large enough for every block; see :meth:`like`."""
-        if self.last:
-            return self._ctx.scratch((self._step * self.times * self.count,))
-        return self._ctx.scratch((self._step * self.count * self.inner,))
+        return self._ctx.scratch((self._step * self._width,))
 
     def like(self, block: Array, scratch: Array) -> Array:
         """Return the first elements of ``scratch`` in ``block``'s shape."""
@@ -233,14 +206,12 @@ class Sums:
 
     def __init__(self, channels: Channels, ctx: Context) -> None:
         self._channels, self._at = channels, 0
+        blocks = -(-channels._tiled_rows // channels._step) + (channels._remainder > 0)
+        shape = (blocks, channels._width) if channels.last else (channels.outer, channels.count)
+        self._parts = ctx.save_for_backward(shape)
         if channels.last:
-            blocks = -(-channels._tiled_rows // channels._step) + (channels._remainder > 0)
-            self._parts = ctx.save_for_backward((blocks, channels.times * channels.count))
             self._parts[...] = 0
-            self._ones = ctx.constant(np.ones(max(channels._step, 1)))
-        else:
-            self._parts = ctx.save_for_backward((channels.outer, channels.count))
-            self._ones = ctx.constant(np.ones(channels.inner))
+        self._ones = ctx.constant(np.ones(channels._step if channels.last else channels.inner))
         self._ones_of_parts = ctx.constant(np.ones(self._parts.size // max(channels.count, 1)))
 
     def add(self, block: Array) -> Calls:
@@ -258,11 +229,7 @@ class Sums:
         return [*self.add(block), *squares._add_products(block, block)]
 
     def add_products(self, x: Array, dy: Array, gradient: Sums | None, scale: Array | None = None) -> Calls:
-        """Return calls that add the next block of ``x · dy``, and dy to ``gradient``; then multiply dy by ``scale``.
-
-        Args:
-            scale: a spread vector.
-        """
+        """Return calls that add the next block of ``x · dy``, dy to ``gradient``, and multiply dy by a spread ``scale``."""
         scale = None if scale is None else self._channels.over(dy, scale)
         if self._channels.last:
             make = gradient_sums if _round_alike(dy.dtype) else gradient_sums.numpy
@@ -324,7 +291,3 @@ def _each_row(ctx: Context, function: np.ufunc, rows: Array, vector: Array, out:
         over = channels.over(a, tiled)
         calls += scale_shift(a, None, over, c, None, None) if function is np.add else [(function, a, over, c)]
     return calls
-
-
-def _product(sizes: Sequence[Any]) -> int:
-    return int(np.prod(sizes, dtype=np.int64))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,12 +28,11 @@ def blocks_of(*arrays: Array) -> Iterator[tuple[Array, ...]]:
     """Yield corresponding flat blocks of arrays with equal shape and memory order and without gaps, else the arrays."""
     first = arrays[0]
     order = axis_order(first)
-    ordered = [a.transpose(order) for a in arrays if a.shape == first.shape]
-    contiguous = len(ordered) == len(arrays) and all(a.flags.c_contiguous for a in ordered)
-    if first.size <= BLOCK_ELEMENTS or not contiguous:
+    alike = all(a.shape == first.shape and a.transpose(order).flags.c_contiguous for a in arrays)
+    if first.size <= BLOCK_ELEMENTS or not alike:
         yield arrays
         return
-    flat = [a.reshape(-1) for a in ordered]
+    flat = [a.transpose(order).reshape(-1) for a in arrays]
     for start in range(0, first.size, BLOCK_ELEMENTS):
         yield tuple(f[start : start + BLOCK_ELEMENTS] for f in flat)
 
@@ -51,24 +52,19 @@ def each_block(function: Callable[..., object], *operands: Array) -> Calls:
     return [(function, *block) for block in blocks_of(*operands)]
 
 
-_INTS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 _RECORD_ELEMENTS = 32  # rows of at most this many elements are copied as one record each
 copy_cast = partial(np.copyto, casting="unsafe")
 
 
-def scratch_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
-    """Return a scratch buffer with X's shape and memory order, by default with X's dtype."""
-    return _like(ctx.scratch, X, X.dtype if dtype is None else dtype)
+def scratch_like(ctx: Context, X: Array, dtype: Any = None, *, saved: bool = False) -> Array:
+    """Return a scratch buffer with X's shape and memory order, by default with X's dtype; ``saved`` for backward."""
+    order, allocate = axis_order(X), ctx.save_for_backward if saved else ctx.scratch
+    return allocate([X.shape[k] for k in order], X.dtype if dtype is None else dtype).transpose(np.argsort(order))
 
 
 def saved_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
     """Return a buffer as :func:`scratch_like`, but one that keeps its content from forward to backward."""
-    return _like(ctx.save_for_backward, X, X.dtype if dtype is None else dtype)
-
-
-def _like(allocate: Callable[..., Array], X: Array, dtype: Any) -> Array:
-    order = axis_order(X)
-    return allocate([X.shape[k] for k in order], dtype).transpose(np.argsort(order))
+    return scratch_like(ctx, X, dtype, saved=True)
 
 
 def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:
@@ -76,13 +72,12 @@ def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) ->
 
     The buffer has the operands' memory order. ``operands`` are (input index, array), in order of preference.
     """
-    shape = ctx.shape()
-    full = [(i, X) for i, X in operands if X.shape == shape]
+    full = [(i, X) for i, X in operands if X.shape == ctx.shape()]
     for i, X in full:
         if (dtype is None or X.dtype == dtype) and ctx.may_overwrite(i):
             return X
-    ordered = [X for _, X in full if not X.flags.c_contiguous]
-    return ctx.out(like=ordered[0] if ordered and len(ordered) == len(full) else None)
+    ordered = full and not any(X.flags.c_contiguous for _, X in full)
+    return ctx.out(like=full[0][1] if ordered else None)
 
 
 def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
@@ -99,14 +94,8 @@ def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
     M = X.transpose(order)
     if X.dtype.kind != "f" or X.size == 0 or not M.flags.c_contiguous or len(axes) == X.ndim:
         return [(np.add.reduce, X, tuple(sorted(axes)), Y.dtype, Y)]
-    runs: list[tuple[int, bool]] = []
-    for k in order:
-        if X.shape[k] == 1:
-            continue
-        if runs and runs[-1][1] == (k in axes):
-            runs[-1] = (runs[-1][0] * X.shape[k], runs[-1][1])
-        else:
-            runs.append((X.shape[k], k in axes))
+    groups = groupby((k for k in order if X.shape[k] != 1), key=lambda k: k in axes)
+    runs = [(prod(X.shape[k] for k in group), reduced) for reduced, group in groups]
     target = Y.transpose([kept.index(k) for k in order if k not in axes])
     final = target if target.flags.c_contiguous else ctx.scratch(target.shape, X.dtype)
     calls: Calls = []
@@ -114,10 +103,9 @@ def sum_axes(ctx: Context, X: Array, axes: Iterable[int], Y: Array) -> Calls:
         calls.append((np.copyto, final, M.reshape(final.shape)))
     while any(reduced for _, reduced in runs):
         at = max((k for k, (_, reduced) in enumerate(runs) if reduced), key=lambda k: runs[k][0])
-        before = int(np.prod([n for n, _ in runs[:at]], dtype=np.int64))
-        rows = runs.pop(at)[0]
-        after = int(np.prod([n for n, _ in runs[at:]], dtype=np.int64))
-        S = final if not any(reduced for _, reduced in runs) else ctx.scratch((before * after,), X.dtype)
+        before, after = prod(n for n, _ in runs[:at]), prod(n for n, _ in runs[at + 1 :])
+        rows, _ = runs.pop(at)
+        S = ctx.scratch((before * after,), X.dtype) if any(reduced for _, reduced in runs) else final
         flat = M.reshape(before, rows, after)
         if before == 1:
             calls.append((np.dot, ctx.constant(np.ones(rows), X.dtype), flat[0], S.reshape(after)))
@@ -151,31 +139,27 @@ def broadcast_axes(small: Sequence[int], large: Sequence[int]) -> tuple[int, ...
 
 def reduce_to(ctx: Context, i: int, dY: Array, X: Array, scale: float = 1.0) -> Calls:
     """Return calls that write the gradient of input ``i``, broadcast from X's shape to dY's: a sum of ``scale · dY``."""
-    dX = ctx.grad(i)
-    if dX is None:
+    if (dX := ctx.grad(i)) is None:
         return []
     axes = broadcast_axes(X.shape, dY.shape)
-    lead = dY.ndim - X.ndim
     if not axes:
         return [(np.multiply, dY, ctx.constant(scale), dX)] if scale != 1.0 else each_block(np.copyto, dX, dY)
-    kept = [k for k in range(dY.ndim) if k not in axes]
-    calls = sum_axes(ctx, dY, axes, dX.reshape([X.shape[k - lead] for k in kept], copy=False))
-    if scale != 1.0:
-        calls.append((np.multiply, dX, ctx.constant(scale), dX))
-    return calls
+    shape = [n for k, n in enumerate(dY.shape) if k not in axes]
+    calls = sum_axes(ctx, dY, axes, dX.reshape(shape, copy=False))
+    return calls if scale == 1.0 else [*calls, (np.multiply, dX, ctx.constant(scale), dX)]
 
 
 def give_sum(ctx: Context, dY: Array, operands: Sequence[Array], scales: Sequence[float]) -> Calls:
     """Return calls for the gradients of ``Y = Σ scaleᵢ · operandᵢ``: one operand receives dY, the others copies or sums."""
     calls: Calls = []
-    full = [i for i, X in enumerate(operands) if ctx.wants(i) and X.shape == dY.shape]
+    heir = next((i for i, X in enumerate(operands) if ctx.wants(i) and X.shape == dY.shape), None)
     for i, X in enumerate(operands):
-        if ctx.wants(i) and i not in full[:1]:
+        if ctx.wants(i) and i != heir:
             calls += reduce_to(ctx, i, dY, X, scales[i])
-    for i in full[:1]:
-        if scales[i] != 1.0:
-            calls.append((np.multiply, dY, ctx.constant(scales[i]), dY))
-        ctx.give_grad(i, dY)
+    if heir is not None:
+        if scales[heir] != 1.0:
+            calls.append((np.multiply, dY, ctx.constant(scales[heir]), dY))
+        ctx.give_grad(heir, dY)
     return calls
 
 
@@ -202,9 +186,14 @@ def give_each(ctx: Context, dY: Array, operands: dict[int, tuple[Array, Callable
     return calls
 
 
+def zeros(*parts: Array) -> Calls:
+    """Return calls that fill the parts that are not empty with zeros."""
+    return [(part.fill, 0.0) for part in parts if part.size]
+
+
 def as_words(X: Array) -> Array:
     """Return a view of X as integers of the same width."""
-    return X.view(_INTS[X.dtype.itemsize])
+    return X.view(f"i{X.dtype.itemsize}")
 
 
 def as_records(Y: Array, X: Array) -> tuple[Array, Array]:
@@ -244,7 +233,7 @@ def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Arra
 
     Bitwise selection needs a quarter of the time of ``where=`` or of products with a bool array.
     """
-    mask = scratch_like(ctx, condition, _INTS[dtype.itemsize])
+    mask = scratch_like(ctx, condition, np.dtype(f"i{dtype.itemsize}"))
     return mask, [(copy_cast, mask, condition), negate(mask, mask)]
 
 

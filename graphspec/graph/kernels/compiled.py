@@ -29,16 +29,11 @@ if TYPE_CHECKING:
 # The choice between fast kernels and simple ones: whichever is faster by default; tests force one or the other.
 KERNELS = "GRAPHSPEC_KERNELS"
 """The environment variable: ``fast`` forces every applicable fast kernel of NumPy, ``reference`` forbids all, NumPy's
-and compiled ones, ``compiled`` forces the compiled ones too (:mod:`graphspec.graph.kernels.compiled`). Workers get the
-:func:`mode` of rank 0."""
+and compiled ones, ``compiled`` forces the compiled ones too. Workers get the :func:`mode` of rank 0."""
 
 
 def _checked(value: str) -> str:
-    """Return ``value`` if it is known.
-
-    Raises:
-        UsageError: ``value`` is unknown.
-    """
+    """Return ``value``; raise UsageError if it is unknown."""
     if value not in ("", "compiled", "fast", "reference"):
         said = "`plain` is now called `reference`" if value == "plain" else f"got {value!r}"
         raise UsageError(f"{KERNELS} must be reference, fast or compiled, or not be set: {said}")
@@ -72,20 +67,19 @@ P = ParamSpec("P")
 def load(forced: str) -> Any:
     """Return the package ``graphspec_kernels``; None without it, if it has another ABI, or if NumPy's kernels are forced.
 
-    Raises:
-        UsageError: compiled kernels are forced and cannot be used.
+    Raise UsageError if compiled kernels are forced and cannot be used.
     """
     if forced in ("fast", "reference"):
         return None
     try:
-        import graphspec_kernels as found
+        import graphspec_kernels as package
     except ImportError as error:
         fault = f"graphspec-kernels cannot be loaded ({error})"
         missing = error.name == "graphspec_kernels"
     else:
-        if found.ABI == ABI:
-            return found
-        fault, missing = f"graphspec-kernels {found.__version__} has the ABI {found.ABI}, not {ABI}", False
+        if package.ABI == ABI:
+            return package
+        fault, missing = f"graphspec-kernels {package.__version__} has the ABI {package.ABI}, not {ABI}", False
     if forced == "compiled":
         raise UsageError(f"{KERNELS}=compiled: {fault}; {BUILD} builds it")
     if not missing:
@@ -116,9 +110,7 @@ def rounds_otherwise(nodes: Iterable[Node]) -> bool:
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
     """Raise UsageError if a run to resume was started with other kernels, and those of :data:`ROUNDING` change its bits.
 
-    Args:
-        recorded: what :func:`version` was then.
-        nodes: of the graph.
+    ``recorded`` is what :func:`version` was then.
     """
     if recorded != version() and rounds_otherwise(nodes):
         then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
@@ -129,13 +121,10 @@ def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A call beside a compiled one that the kernel can do as well, by an optional operand.
+    """A call beside a compiled one that the kernel can do as well, by an optional ``operand``.
 
-    Attributes:
-        operand: the optional operand.
-        function: what the call calls: a function of NumPy, or the name of a kernel.
-        operands: the names of the call's operands, results last. A kernel of one input has no array for the optional
-            operand: it gets the result, to show that it is asked for.
+    It calls a function of NumPy, or the kernel of that name, with ``operands``, results last. A kernel of one input has no
+    array for the optional operand: it gets the result, to show that it is asked for.
     """
 
     operand: str
@@ -147,12 +136,7 @@ class Twin(Generic[P]):
     """Calls of NumPy, or a call of the kernel of the same name that gives the same bits.
 
     Positional arguments are the kernel's operands, arrays or None; named ones are scratch buffers that only NumPy needs.
-
-    Attributes:
-        name: the kernel.
-        numpy: returns the calls of NumPy.
-        operands: the names of the operands; by default those of the positional parameters.
-        before, after: calls that the kernel takes in, in the order in which it makes them.
+    The calls ``before`` and ``after`` are taken in by the kernel, in the order in which it makes them.
     """
 
     def __init__(
@@ -208,9 +192,7 @@ def join(calls: Calls) -> Calls:
 
 def join_two(first: Call, second: Call) -> Call | None:
     """Return one call that does what two in a row do; None if there is none."""
-    if LIBRARY is None:
-        return None
-    return _taken(second[0], first, "before") or _taken(first[0], second, "after")
+    return None if LIBRARY is None else _taken(second[0], first, "before") or _taken(first[0], second, "after")
 
 
 def of_rows(calls: Calls, ids: Array, count: Array) -> Calls | None:
@@ -220,38 +202,41 @@ def of_rows(calls: Calls, ids: Array, count: Array) -> Calls | None:
     """
     if LIBRARY is None or len(calls) != 1 or not isinstance(calls[0][0], LIBRARY.Call):
         return None
-    kernel = calls[0][0]
-    own, given = TWINS[kernel.__name__], {"ids": ids, "count": count}
-    if not given.keys() <= {*own.operands}:
-        return None
-    bound = own.bound([given.get(name, a) for name, a in zip(own.operands, kernel.operands, strict=True)])
+    own, operands = _of_kernel(calls[0][0])
+    rows = {"ids": ids, "count": count}
+    bound = own.bound([*(operands | rows).values()]) if rows.keys() <= operands.keys() else None
     return None if bound is None else [(bound,)]
+
+
+def _of_kernel(kernel: Any) -> tuple[Twin[Any], dict[str, Any]]:
+    """Return the twin of a bound kernel, and the operands by name."""
+    own = TWINS[kernel.__name__]
+    return own, dict(zip(own.operands, kernel.operands, strict=True))
 
 
 def _taken(kernel: Any, call: Call, side: str) -> Call | None:
     """Return ``kernel`` with ``call`` taken in on one side."""
     if not isinstance(kernel, LIBRARY.Call):
         return None
-    own = TWINS[kernel.__name__]
-    bound = dict(zip(own.operands, kernel.operands, strict=True))
+    own, bound = _of_kernel(kernel)
     rules: tuple[Neighbour, ...] = getattr(own, side)
     done = [k for k, rule in enumerate(rules) if bound[rule.operand] is not None]
     free = rules[: min(done, default=len(rules))] if side == "before" else rules[max(done, default=-1) + 1 :]
     for rule in free:
-        found = _operands(call, rule.function)
-        if found is None or len(found) != len(rule.operands):
+        arrays = _operands(call, rule.function)
+        if arrays is None or len(arrays) != len(rule.operands):
             continue
-        pairs = list(zip(rule.operands, found, strict=True))
-        if all(name == rule.operand or _same(a, bound[name]) for name, a in pairs):
-            result = bound[rule.operands[-1]]
-            extra = dict(pairs).get(rule.operand, result)
-            if extra.size == result.size:
-                if not extra.flags.c_contiguous:
-                    continue
-                extra = extra.reshape(result.shape)
-            joined = own.bound([extra if name == rule.operand else a for name, a in bound.items()])
-            if joined is not None:
-                return (joined,)
+        pairs = dict(zip(rule.operands, arrays, strict=True))
+        if not all(name == rule.operand or _same(a, bound[name]) for name, a in pairs.items()):
+            continue
+        result = bound[rule.operands[-1]]
+        extra = pairs.get(rule.operand, result)
+        if extra.size == result.size:
+            if not extra.flags.c_contiguous:
+                continue
+            extra = extra.reshape(result.shape)
+        if (joined := own.bound([*(bound | {rule.operand: extra}).values()])) is not None:
+            return (joined,)
     return None
 
 
@@ -259,26 +244,20 @@ def _operands(call: Call, function: np.ufunc | str) -> list[Array] | None:
     """Return the arrays of a call of ``function``, results last; None if it calls something else."""
     f: Any
     f, *operands = call
-    named: dict[str, Any] = {}
     if isinstance(function, str):
         if not isinstance(f, LIBRARY.Call) or f.__name__ != function:
             return None
         operands = list(f.operands)
     else:
-        if isinstance(f, partial):
-            f, operands, named = f.func, [*f.args, *operands], dict(f.keywords)
-        if "out" in named:
-            operands.append(named.pop("out"))
-        if f is not function or named:
+        if isinstance(f, partial) and f.keywords.keys() <= {"out"}:
+            f, operands = f.func, [*f.args, *operands, *f.keywords.values()]
+        if f is not function:
             return None
-    return _in_order(operands) if all(isinstance(x, np.ndarray) for x in operands) else None
-
-
-def _in_order(operands: list[Array]) -> list[Array]:
-    """Return the operands with their axes in the order of the result's memory, which makes it contiguous if it can be."""
-    result = operands[-1]
-    order = axis_order(result)
-    return [x.transpose(order) if x.shape == result.shape else x for x in operands]
+    if not all(isinstance(x, np.ndarray) for x in operands):
+        return None
+    # In the order of the result's memory, which makes it contiguous if it can be.
+    shape, order = operands[-1].shape, axis_order(operands[-1])
+    return [x.transpose(order) if x.shape == shape else x for x in operands]
 
 
 def _same(a: Array, b: Array | None) -> bool:

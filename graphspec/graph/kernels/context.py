@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,10 +25,8 @@ class Group(Protocol):
     """Workers that run the same program, each on its rows of the batch.
 
     ``all_reduce`` sums in rank order, so the result is bit for bit the same for the same number of workers.
-
-    Attributes:
-        writes_state: whether this worker writes moving statistics. If the workers share memory, only rank 0 does; otherwise
-            each has a copy, and writes the same values.
+    ``writes_state``: this worker writes moving statistics. If the workers share memory, only rank 0 does; otherwise each has
+    a copy, and writes the same values.
     """
 
     rank: int
@@ -57,13 +56,9 @@ class LocalGroup:
 
 @dataclass(frozen=True)
 class ShardedKernel:
-    """The shared memory of a sharded kernel (k, n), for the batch of all workers.
+    """The shared memory of a sharded kernel (k, n), for the batch of all workers: (batch, k) and (batch, n).
 
-    Attributes:
-        inputs, input_gradients: (batch, k).
-        outputs, output_gradients: (batch, n).
-        gradient: (k, n), the gradient of the kernel.
-        own: the rows of ``gradient`` that this worker writes; it updates the same rows of the kernel.
+    This worker writes the rows ``own`` of the kernel's ``gradient`` (k, n), and updates the same rows of the kernel.
     """
 
     inputs: Array
@@ -76,13 +71,9 @@ class ShardedKernel:
 
 @dataclass(frozen=True)
 class Shard:
-    """One worker's part of a program.
+    """One worker's part of a program: its ``rows`` of a batch of length ``total`` over all workers.
 
-    Attributes:
-        group: the workers.
-        rows: the worker's slice of the batch.
-        total: the length of the batch over all workers.
-        matrices: the sharded kernels by parameter name, with their shared memory.
+    ``matrices`` are the sharded kernels by parameter name, with their shared memory.
     """
 
     group: Group
@@ -107,19 +98,13 @@ class Context(Protocol):
     """The services for ``bind``. ``runtime/bind.py`` builds one context for each node of a program."""
 
     training: bool
-    dtype: np.dtype[Any]
-    """The floating dtype of this program: float32, or float64 for gradient checks."""
+    dtype: np.dtype[Any]  # the floating dtype of this program: float32, or float64 for gradient checks
     group: Group
-    rows: slice
-    """This worker's slice of the batch."""
-    total: int
-    """The length of the batch over all workers: losses are scaled by it, never by ``len(X)``."""
-    alike: bool
-    """True if no input of this node has a batch axis: all workers compute the same."""
-    outputs: int
-    """The number of outputs of this node."""
-    owner: str
-    """The spec node that this one was lowered from."""
+    rows: slice  # this worker's slice of the batch
+    total: int  # the length of the batch over all workers: losses are scaled by it, never by `len(X)`
+    alike: bool  # no input of this node has a batch axis: all workers compute the same
+    outputs: int  # the number of outputs of this node
+    owner: str  # the spec node that this one was lowered from
 
     def out(self, k: int = 0, *, like: Array | None = None, order: Sequence[int] | None = None) -> Array:
         """Return the buffer of output ``k``, with the memory order of ``like`` or with axes in ``order`` (slowest first)."""
@@ -190,51 +175,22 @@ def need(
         raise ShapeError(code, message, hint=hint, key=key)
 
 
-def need_value(condition: bool, message: str, *, hint: str | None = None, key: str | None = None) -> None:
-    """Raise :class:`ShapeError` for a value that is not allowed unless ``condition`` holds."""
-    need(condition, message, code=Code.VALUE_NOT_ALLOWED, hint=hint, key=key)
-
-
-def need_fixed(condition: bool, message: str) -> None:
-    """Raise :class:`ShapeError` for what must be known when building unless ``condition`` holds."""
-    need(condition, message, code=Code.SIZE_NOT_FIXED)
-
-
-def need_dtype(condition: bool, message: str) -> None:
-    """Raise :class:`ShapeError` for a wrong dtype unless ``condition`` holds."""
-    need(condition, message, code=Code.WRONG_DTYPE)
-
-
-def need_sizes(condition: bool, message: str, *, hint: str | None = None, key: str | None = None) -> None:
-    """Raise :class:`ShapeError` for sizes that do not fit unless ``condition`` holds."""
-    need(condition, message, code=Code.SIZES_DO_NOT_FIT, hint=hint, key=key)
-
-
-def need_shapes(condition: bool, message: str) -> None:
-    """Raise :class:`ShapeError` for shapes that differ unless ``condition`` holds."""
-    need(condition, message, code=Code.SHAPES_DIFFER)
+need_value = partial(need, code=Code.VALUE_NOT_ALLOWED)
+need_dtype = partial(need, code=Code.WRONG_DTYPE)
+need_fixed = partial(need, code=Code.SIZE_NOT_FIXED)
+need_sizes = partial(need, code=Code.SIZES_DO_NOT_FIT)
+need_shapes = partial(need, code=Code.SHAPES_DIFFER)
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """Return the broadcast shape by NumPy's rule; two symbolic dimensions must be equal, or one of them 1.
-
-    Raises:
-        ShapeError: ``GS302`` if two sizes differ and neither is 1.
-    """
+    """Return the broadcast shape by NumPy's rule; ``GS302`` if two sizes, which may be symbols, differ and neither is 1."""
     rank = max(map(len, shapes))
     out: list[Dim] = []
     for axis in range(-rank, 0):
-        size: Dim = 1
-        for shape in shapes:
-            d = shape[axis] if -axis <= len(shape) else 1
-            if d == 1 or d == size:
-                continue
-            if size != 1:
-                raise ShapeError(
-                    Code.SHAPES_DIFFER, f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}"
-                )
-            size = d
-        out.append(size)
+        sizes = {shape[axis] for shape in shapes if -axis <= len(shape)} - {1}
+        if len(sizes) > 1:
+            raise ShapeError(Code.SHAPES_DIFFER, f"cannot broadcast {' and '.join(map(show, shapes))} on axis {axis}")
+        out.append(sizes.pop() if sizes else 1)
     return tuple(out)
 
 

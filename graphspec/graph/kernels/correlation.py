@@ -19,10 +19,10 @@ from graphspec.base.arrays.blas import small_kernels
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import channel_order, contiguous
-from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records
+from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Context
-from graphspec.graph.kernels.depthwise import Depthwise, DepthwiseRows, compiled_pays
+from graphspec.graph.kernels.depthwise import ByTap, Depthwise, DepthwiseRows, compiled_pays
 from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, worth_transposing
 from graphspec.graph.kernels.windows import Axis, ceil
 from graphspec.graph.kernels.winograd import Winograd, fits, pays
@@ -38,28 +38,20 @@ _SUMMED_ROWS, _LEAST_SUMMED = 256, 48
 _MANY_ROWS = 512  # for at least as many it pays to copy a transposed kernel
 
 
-@dataclass(frozen=True)
-class RowChunk:
-    """Some rows of the patches; ``matrix`` is valid from the end of ``calls`` to the calls of the next chunk."""
+@dataclass
+class PatchProducts:
+    """Correlation by products with patches: matrices of ``shape`` (groups, batches, rows, kernel·channels).
 
-    calls: Calls
-    matrix: Array
-    rows: slice
-
-
-@dataclass(frozen=True)
-class Patches:
-    """Matrices of shape (groups, batches, rows, kernel·channels); each row is one window (k…, c).
-
-    The product with a kernel is (groups, batches, rows, out). Batches and rows together are the output's axes without the
-    channels, in ``order``.
+    Each row is one window (k…, c). The product with a kernel is (groups, batches, rows, out). Batches and rows together are
+    the output's axes without the channels, in ``order``. ``calls`` run first. Then each of the ``chunks`` has calls, a
+    matrix that is valid from their end to the calls of the next chunk, and its rows.
     """
 
+    ctx: Context
     shape: tuple[int, int, int, int]
     order: tuple[int, ...]
     calls: Calls
-    """The calls that run before those of the first chunk."""
-    chunks: list[RowChunk]
+    chunks: list[tuple[Calls, Array, slice]]
 
     def rows(self, Y: Array) -> Array:
         """Return an array (N, O, …), C-contiguous in ``order``, as (groups, batches, rows, out)."""
@@ -76,45 +68,70 @@ class Patches:
     def multiply(self, kernel: Array, out: Array) -> Calls:
         """Return calls that write the product with ``kernel`` (groups, kernel·channels, out)."""
         calls = list(self.calls)
-        for chunk in self.chunks:
-            calls += chunk.calls + _multiply_patches(chunk.matrix, kernel, out[:, :, chunk.rows])
+        for copies, matrix, rows in self.chunks:
+            calls += copies + _multiply_patches(matrix, kernel, out[:, :, rows])
         return calls
 
-    def multiply_transposed(self, ctx: Context, D: Array, out: Array) -> Calls:
+    def multiply_transposed(self, D: Array, out: Array) -> Calls:
         """Return calls that write ``Σ matrixᵀ @ D`` over batches and rows to ``out`` (groups, k…, channels, out).
 
         ``out`` must be C-contiguous.
         """
         groups, batches, rows, depth = self.shape
-        n = D.shape[-1]
-        size = groups * depth * n
-        tile = min(_SUMMED_ROWS, SMALL // max(depth * n, 1))
+        size = groups * depth * D.shape[-1]
+        tile = min(_SUMMED_ROWS, SMALL // max(depth * D.shape[-1], 1))
         if batches > 1 or tile < _LEAST_SUMMED:
             tile = rows
         step = max(1, min(max(batches, ceil(rows, max(tile, 1))), _PARTIAL_SUMS // max(size, 1)))
         total = out.reshape(-1)
-        next_sum, parts = ctx.scratch((size,)), ctx.scratch((step, size))
-        ones = ctx.constant(np.ones(step))
+        next_sum, parts = self.ctx.scratch((size,)), self.ctx.scratch((step, size))
+        ones = self.ctx.constant(np.ones(step))
         calls: Calls = list(self.calls) if self.chunks else [(total.fill, 0.0)]
-        first = True
-        for chunk in self.chunks:
-            calls += chunk.calls
-            for M, E in _row_tiles(chunk.matrix, D[:, :, chunk.rows], tile):
+        result = total
+        for copies, matrix, span in self.chunks:
+            calls += copies
+            for M, E in _row_tiles(matrix, D[:, :, span], tile):
                 for start in range(0, len(M), step):
-                    count = min(step, len(M) - start)
-                    result = total if first else next_sum
-                    part = parts[:count] if count > 1 else result[None]
-                    A, B = M[start : start + count].mT, E[start : start + count]
-                    calls.append((np.matmul, A, B, part.reshape(count, groups, depth, n)))
-                    if count > 1:
-                        calls.append((np.dot, ones[:count], part, result))
-                    if not first:
+                    A, B = M[start : start + step].mT, E[start : start + step]
+                    part = parts[: len(A)] if len(A) > 1 else result[None]
+                    calls.append((np.matmul, A, B, part.reshape(len(A), groups, depth, D.shape[-1])))
+                    if len(A) > 1:
+                        calls.append((np.dot, ones[: len(A)], part, result))
+                    if result is next_sum:
                         calls.append((np.add, total, next_sum, total))
-                    first = False
+                    result = next_sum
         return calls
 
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        view = kernel.transpose(0, *range(3, kernel.ndim), 2, 1)
+        shape = (view.shape[0], -1, view.shape[-1])
+        calls: Calls = []
+        try:
+            packed = view.reshape(shape, copy=False)
+        except ValueError:
+            copy = self.ctx.scratch(view.shape)
+            packed, calls = copy.reshape(shape), [(np.copyto, copy, view)]
+        if packed.strides[-1] != packed.itemsize and self.untransposed(packed):
+            packed, calls = contiguous(self.ctx, packed, (0, 1, 2))
+        try:
+            return calls + self.multiply(packed, self.rows(Y))
+        except ValueError:  # Y has another memory order
+            ordered = Y.transpose(self.order)
+            result = self.ctx.scratch(ordered.shape)
+            rows = self.rows(result.transpose(np.argsort(self.order)))
+            return [*calls, *self.multiply(packed, rows), (np.copyto, ordered, result)]
 
-def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> Patches:
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        ordered, calls = contiguous(self.ctx, dY, self.order)
+        rows = self.rows(ordered.transpose(np.argsort(self.order)))
+        target = dK.transpose(0, *range(3, dK.ndim), 2, 1)
+        if target.flags.c_contiguous:
+            return calls + self.multiply_transposed(rows, target)
+        total = self.ctx.scratch(target.shape)
+        return [*calls, *self.multiply_transposed(rows, total), (np.copyto, target, total)]
+
+
+def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> PatchProducts:
     """Return the patches of X (N, C, …): views of X if possible, else copies in scratch.
 
     A chunk has about ``least`` elements, or as many as stay in the cache if these are more.
@@ -126,18 +143,17 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
         ordered = X.transpose(order)
         if order[-1] == 1 and ordered.flags.c_contiguous:
             matrix = ordered.reshape(1, 1, -1, ordered.shape[-1])
-            n_rows, depth = matrix.shape[2:]
-            return Patches((1, 1, n_rows, depth), order, [], [RowChunk([], matrix, slice(0, n_rows))])
+            return PatchProducts(ctx, matrix.shape, order, [], [([], matrix, slice(0, matrix.shape[2]))])
     batch, channels, rank = X.shape[0], X.shape[1] // groups, len(axes)
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
     others = axes[1:] if overlapped else axes
     height = (first.out - 1) * first.stride + first.kernel
     outs, kernels = [a.out for a in others], [a.kernel for a in others]
-    windows, row = _product(outs), _product(kernels) * channels
+    windows, row = prod(outs), prod(kernels) * channels
 
     limit = max(1, min(batch, max(CACHE_ELEMENTS, least) // (groups * windows * height * row)))
-    step = next((n for n in range(limit, limit // 2, -1) if batch % n == 0), limit)
+    step = _equal_part(batch, limit)
     copy = ctx.scratch((groups, step, *outs, height, *kernels, channels))
     item = copy.itemsize
     matrix = as_strided(
@@ -150,11 +166,10 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
     for start in range(0, batch, step):
         count = min(step, batch - start)
         calls = _copies(X[start : start + count], copy[:, :count], first, others)
-        rows = slice(start * windows, (start + count) * windows)
-        chunks.append(RowChunk(calls, matrix[:, :, : count * windows], rows))
+        chunks.append((calls, matrix[:, :, : count * windows], slice(start * windows, (start + count) * windows)))
     order = (2, 0, *range(3, rank + 2), 1) if overlapped else (0, *range(2, rank + 2), 1)
-    borders: Calls = [(piece.fill, 0.0) for piece in _borders(copy, first, others) if piece.size]
-    return Patches((groups, first.out, batch * windows, matrix.shape[-1]), order, borders, chunks)
+    shape = (groups, first.out, batch * windows, matrix.shape[-1])
+    return PatchProducts(ctx, shape, order, zeros(*_borders(copy, first, others)), chunks)
 
 
 def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls:
@@ -166,6 +181,8 @@ def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls
     overlapped, channels = len(spatial) > len(others), copy.shape[-1]
     down = spatial.pop(0) if overlapped else 0
     rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    outer = [a.stride * s for a, s in zip(others, spatial, strict=True)]
+    inner = [a.dilation * s for a, s in zip(others, spatial, strict=True)]
     calls: Calls = []
     for runs in product(*(a.segments() for a in others)):
         outs: list[Any] = [slice(o, o_end) for o, o_end, _, _ in runs]
@@ -177,25 +194,12 @@ def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls
         if overlapped:
             start.insert(0, rows.start - first.begin)
         source = X[(slice(None), slice(None), *(slice(s, None) for s in start))]
-        strides = (
-            channels * C,
-            N,
-            *(a.stride * s for a, s in zip(others, spatial, strict=True)),
-            down,
-            *(a.dilation * s for a, s in zip(others, spatial, strict=True)),
-            C,
-        )
-        calls.append((np.copyto, *_merge_rows(target, as_strided(source, target.shape, strides, writeable=False))))
+        source = as_strided(source, target.shape, (channels * C, N, *outer, down, *inner, C), writeable=False)
+        with suppress(ValueError):  # the last two axes may not be contiguous: else they are one, short ones a record
+            shape = (*target.shape[:-2], -1)
+            target, source = as_records(target.reshape(shape, copy=False), source.reshape(shape, copy=False))
+        calls.append((np.copyto, target, source))
     return calls
-
-
-def _merge_rows(target: Array, source: Array) -> tuple[Array, Array]:
-    """Return the arrays of a copy with the last two axes merged if they are contiguous, as records if they are short."""
-    shape = (*target.shape[:-2], target.shape[-2] * target.shape[-1])
-    try:
-        return as_records(target.reshape(shape, copy=False), source.reshape(shape, copy=False))
-    except ValueError:
-        return target, source
 
 
 def _rows_with_inputs(axis: Axis, height: int) -> slice:
@@ -206,35 +210,40 @@ def _rows_with_inputs(axis: Axis, height: int) -> slice:
 
 def _borders(copy: Array, first: Axis, others: Sequence[Axis]) -> list[Array]:
     """Return views of the parts of the copy that contain padding."""
-    lead = (slice(None),) * (2 + len(others))
-    rows = _rows_with_inputs(first, copy.shape[len(lead)])
-    parts = [copy[(*lead, slice(0, rows.start))], copy[(*lead, slice(rows.stop, None))]]
+    every = (slice(None),) * len(others)
+    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    parts = [copy[:, :, *every, : rows.start], copy[:, :, *every, rows.stop :]]
     for position, axis in enumerate(others):
         for o, o_end, k, k_end in axis.segments():
-            for taps in (slice(0, k), slice(k_end, None)):
-                indices: list[Any] = [slice(None)] * copy.ndim
-                indices[2 + position], indices[3 + len(others) + position] = slice(o, o_end), taps
-                parts.append(copy[tuple(indices)])
+            taps = slice(0, k), slice(k_end, None)
+            parts += [copy[:, :, *every[:position], o:o_end, *every, padded] for padded in taps]
     return parts
 
 
 def _multiply_patches(A: Array, B: Array, out: Array) -> Calls:
-    """Return calls for ``out = A @ B`` of A (g, b, m, k) and B (g, k, n).
+    """Return calls for ``out = A @ B`` of A (g, b, m, k) and B (g, k, n)."""
+    if A.shape[3] == 1 and A.shape[:2] == (1, 1) and all(X.flags.c_contiguous for X in (A, B, out)) and out.size:
+        return [single_call(A[0, 0], B[0], out[0, 0])]  # np.matmul has no BLAS for it
+    return _multiply(A, B[:, None], out) if out.size else []
+
+
+def _multiply(A: Array, B: Array, out: Array) -> Calls:
+    """Return calls for ``out = A @ B`` of A (…, m, k) and B (…, k, n).
 
     Rows are split into tiles, each small enough for OpenBLAS's kernels that do not pack.
     """
-    if A.shape[3] == 1 and A.shape[:2] == (1, 1) and all(X.flags.c_contiguous for X in (A, B, out)) and out.size:
-        return [single_call(A[0, 0], B[0], out[0, 0])]  # np.matmul has no BLAS for it
-    B = B[:, None]
-    m, limit = A.shape[2], SMALL // max(1, B.shape[-1] * A.shape[3])
-    if limit < 16 or m <= limit:
-        return [(np.matmul, A, B, out)] if out.size else []
-    tile = next((c for c in range(limit, limit // 2, -1) if m % c == 0), limit)
+    m, limit = A.shape[-2], SMALL // max(1, B.shape[-2] * B.shape[-1])
+    if limit < _LEAST_TILE or m <= limit:
+        return [(np.matmul, A, B, out)]
+    tile = _equal_part(m, limit)
     tail = m // tile * tile
-    calls: Calls = [(np.matmul, _tiles(A[:, :, :tail], tile), B[:, None], _tiles(out[:, :, :tail], tile))]
-    if tail < m:
-        calls.append((np.matmul, A[:, :, tail:], B, out[:, :, tail:]))
-    return calls
+    calls: Calls = [(np.matmul, _tiles(A[..., :tail, :], tile), B[..., None, :, :], _tiles(out[..., :tail, :], tile))]
+    return calls if tail == m else [*calls, (np.matmul, A[..., tail:, :], B, out[..., tail:, :])]
+
+
+def _equal_part(count: int, limit: int) -> int:
+    """Return the largest part up to ``limit`` of which ``count`` has a whole number, if it is more than half of it."""
+    return next((part for part in range(limit, limit // 2, -1) if count % part == 0), limit)
 
 
 def _row_tiles(A: Array, D: Array, tile: int) -> Iterator[tuple[Array, Array]]:
@@ -242,8 +251,10 @@ def _row_tiles(A: Array, D: Array, tile: int) -> Iterator[tuple[Array, Array]]:
     m = A.shape[2]
     tail = m // tile * tile if tile < m else 0
     if tail:
-        X, Y = (_tiles(M[:, :, :tail], tile)[:, 0].swapaxes(0, 1) for M in (A, D))
-        yield X, Y
+        yield (
+            _tiles(A[:, :, :tail], tile)[:, 0].swapaxes(0, 1),
+            _tiles(D[:, :, :tail], tile)[:, 0].swapaxes(0, 1),
+        )
     if tail < m:
         yield A[:, :, tail:].swapaxes(0, 1), D[:, :, tail:].swapaxes(0, 1)
 
@@ -252,10 +263,6 @@ def _tiles(X: Array, rows: int) -> Array:
     """Return a view of X (…, m, n) as (…, tiles, rows, n)."""
     *lead, row, column = X.strides
     return as_strided(X, (*X.shape[:-2], X.shape[-2] // rows, rows, X.shape[-1]), (*lead, rows * row, row, column))
-
-
-def _product(sizes: Sequence[int]) -> int:
-    return int(np.prod(sizes, dtype=np.int64))
 
 
 # Correlation along one axis by products with views of X: it is copied only if that axis is not the fastest.
@@ -275,10 +282,9 @@ _MOST_OUTPUTS = 64  # and at most as many of them: their rows are far apart in m
 
 def long_axis(axes: Sequence[Axis]) -> int | None:
     """Return the index of the only axis with windows of several inputs, next to each other; None if there is none."""
-    found = [k for k, axis in enumerate(axes) if not axis.trivial]
-    if len(found) != 1 or axes[found[0]].kernel == 1 or axes[found[0]].dilation != 1:
-        return None
-    return found[0]
+    long = [k for k, axis in enumerate(axes) if not axis.trivial]
+    single = len(long) == 1 and axes[long[0]].kernel > 1 and axes[long[0]].dilation == 1
+    return long[0] if single else None
 
 
 class OneAxis:
@@ -291,6 +297,7 @@ class OneAxis:
         self.order: tuple[int, ...] = (index + 2, *order, 1) if self._copies else self._lines
         self.lines = x.reshape(-1, *x.shape[-2:])
         """X, or its copy, as (lines, inputs, C)."""
+        self._step = ceil(self.axis.kernel, self.axis.stride)  # the distance of two windows that do not overlap
 
     def pays(self, filters: int, *, gradient: bool = False) -> bool:
         """Return whether it is faster than products with patches; by measured thresholds."""
@@ -310,23 +317,17 @@ class OneAxis:
         calls = [*self._copies, *calls]
         for first, end, tap, tap_end in self.axis.segments():
             out, W = y[:, first:end], packed[tap:tap_end].reshape(-1, filters)
-            if tap == tap_end:
-                calls.append((out.fill, 0.0))
-            else:
-                calls += self._products(self._inputs(first, tap), W, out)
-        if copied:
-            ordered = Y.transpose(self._lines)
-            calls.append((np.copyto, ordered, y.reshape(ordered.shape)))
-        return calls
+            calls += self._products(self._inputs(first, tap), W, out) if tap < tap_end else [(out.fill, 0.0)]
+        ordered = Y.transpose(self._lines)
+        return [*calls, (np.copyto, ordered, y.reshape(ordered.shape))] if copied else calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         if dY.size == 0:
             return [(dK.fill, 0.0)]
         channels, filters = self.lines.shape[-1], dY.shape[1]
         dy, copied = self._by_line(dY)
-        calls = list(self._copies)
+        ordered, calls = dY.transpose(self._lines), list(self._copies)
         if copied:
-            ordered = dY.transpose(self._lines)
             calls.append((np.copyto, dy.reshape(ordered.shape), ordered))
         total = self._ctx.scratch((self.axis.kernel, channels * filters))
         calls.append((total.fill, 0.0))
@@ -343,11 +344,8 @@ class OneAxis:
         count, size = dy.shape[1], total.size
         step = min(count, max(1, _PARTIAL_SUMS // size))
         next_sum, parts = self._ctx.scratch(total.shape), self._ctx.scratch((step, *total.shape))
-        ones, windows, d = (
-            self._ctx.constant(np.ones(step)),
-            self._by_output(x, count, len(total)).mT,
-            dy.swapaxes(0, 1),
-        )
+        ones = self._ctx.constant(np.ones(step))
+        windows, d = self._by_output(x, count, len(total)).mT, dy.swapaxes(0, 1)
         calls: Calls = []
         for start in range(0, count, step):
             n = min(step, count - start)
@@ -375,11 +373,10 @@ class OneAxis:
 
     def _products(self, x: Array, W: Array, out: Array) -> Calls:
         """Return calls for the windows from the first column of ``x`` on; W is (taps·C, filters)."""
-        (lines, count, filters), size, stride = out.shape, len(W), self.axis.stride
+        (lines, count, filters), size, stride, step = out.shape, len(W), self.axis.stride, self._step
         (line, column, item), (out_line, out_column, out_item) = x.strides, out.strides
         calls, done = Calls(), 0
         if self._in_lines(count, W.size):
-            step = self._step
             rows = count // step
             done = rows * step
             windows = as_strided(x, (lines, step, rows, size), (line, stride * column, step * stride * column, item))
@@ -390,25 +387,9 @@ class OneAxis:
             calls += _multiply(windows, W, out[:, done:].swapaxes(0, 1))
         return calls
 
-    @property
-    def _step(self) -> int:
-        """The distance of two windows that do not overlap."""
-        return ceil(self.axis.kernel, self.axis.stride)
-
     def _in_lines(self, count: int, size: int) -> bool:
         """Return whether ``count`` windows of a line make matrices that are large enough for a kernel of this size."""
         return size * _LEAST_TILE <= SMALL and count >= _LEAST_WINDOWS * self._step
-
-
-def _multiply(A: Array, B: Array, out: Array) -> Calls:
-    """Return calls for ``out = A @ B`` of A (…, m, k) and B (k, n); rows are split into tiles that BLAS does not pack."""
-    m, limit = A.shape[-2], SMALL // B.size
-    if limit < _LEAST_TILE or m <= limit:
-        return [(np.matmul, A, B, out)]
-    tile = next((c for c in range(limit, limit // 2, -1) if m % c == 0), limit)
-    tail = m // tile * tile
-    calls: Calls = [(np.matmul, _tiles(A[..., :tail, :], tile), B, _tiles(out[..., :tail, :], tile))]
-    return calls if tail == m else [*calls, (np.matmul, A[..., tail:, :], B, out[..., tail:, :])]
 
 
 # Correlation with a single filter: one product gives all taps' terms of all inputs, which are added where they belong.
@@ -420,8 +401,8 @@ _LEAST_CHANNELS, _LEAST_CHANNELS_BACK = 16, 8
 _MOST_TAPS = 1.5  # for each channel: the terms take at most that much more memory than X
 
 
-class OneFilter:
-    """Correlation of X (N, C, …) with a kernel (1, 1, C, k…), with channels last in memory."""
+class OneFilter(ByTap):
+    """Correlation of X (N, C, …) with a kernel (1, 1, C, k…)."""
 
     @staticmethod
     def fits(X: Array, kernel: Sequence[int], axes: Sequence[Axis]) -> bool:
@@ -437,22 +418,15 @@ class OneFilter:
         return channels >= least and prod(kernel[3:]) <= _MOST_TAPS * channels
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
-        order = channel_order(X)
-        if order[-1] != 1:
-            order = (0, *range(2, X.ndim), 1)
-        self._ctx, self.order = ctx, order
-        self._X, self._copies = contiguous(ctx, X, order)
-        step, least = len(X), prod(X.shape[2:]) * prod(a.kernel for a in axes)
-        if order[0] == 0:  # samples whose terms stay in the cache
-            step = next(n for n in range(max(1, min(step, CACHE_ELEMENTS // least)), 0, -1) if step % n == 0)
-        self._step = step
-        every = {0: Axis(step, step, 1, 1, 1, 0), **{k + 2: a for k, a in enumerate(axes)}}
-        self._axes = [every[k] for k in order[:-1]]
-        self._spatial = [k - 2 for k in order if k > 1]
-        """The spatial axes in memory order."""
+        super().__init__(ctx, X, axes)
+        if self.order[0] == 0:  # samples whose terms stay in the cache
+            least = prod(X.shape[2:]) * prod(a.kernel for a in axes)
+            limit = max(1, min(len(X), CACHE_ELEMENTS // least))
+            step = next(n for n in range(limit, 0, -1) if len(X) % n == 0)
+            self._axes[0] = Axis(step, step, 1, 1, 1, 0)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
-        taps, y = self._taps(kernel), Y.transpose(self.order)[..., 0]
+        taps, y = self._taps(kernel[:, 0]), Y.transpose(self.order)[..., 0]
         weights = self._ctx.scratch(taps.shape)
         terms = self._ctx.scratch((*taps.shape[:-1], *(a.size for a in self._axes)))
         count, source = prod(taps.shape[:-1]), ReusedScratch(self._ctx)
@@ -463,10 +437,10 @@ class OneFilter:
         return calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
-        target, dy = self._taps(dK), dY.transpose(self.order)[..., 0]
+        target, dy = self._taps(dK[:, 0]), dY.transpose(self.order)[..., 0]
         count, source = prod(target.shape[:-1]), ReusedScratch(self._ctx)
         terms = self._ctx.scratch((count, *(a.size for a in self._axes)))
-        total, part = self._ctx.scratch((count, self._X.shape[-1])), self._ctx.scratch((count, self._X.shape[-1]))
+        total, part = (self._ctx.scratch((count, self._X.shape[-1])) for _ in range(2))
         calls: Calls = [*self._copies, (terms.fill, 0.0)]
         result = total
         for x, outputs in self._chunks(dy):
@@ -476,11 +450,6 @@ class OneFilter:
                 calls.append((np.add, total, part, total))
             result = part
         return [*calls, (np.copyto, target, total.reshape(target.shape))]
-
-    def _taps(self, kernel: Array) -> Array:
-        """Return a view of a kernel (1, 1, C, k…) as (k…, C), with k… in memory order."""
-        taps: Array = kernel[0, 0]
-        return taps.transpose(*(k + 1 for k in self._spatial), 0)
 
     def _chunks(self, Y: Array) -> Iterator[tuple[Array, Array]]:
         """Yield parts of X as rows (inputs, C) and the corresponding parts of Y, both without channels in memory order."""
@@ -540,48 +509,8 @@ def correlation(
         if use_fast_kernel(along.pays(outs, gradient=gradient)):
             return along
         ctx.reset(start)
-    least = 16 * int(np.prod(kernel, dtype=np.int64)) if gradient else 0  # each chunk adds a sum of the kernel's size
-    return PatchProducts(ctx, patches(ctx, X, axes, groups, least=least))
-
-
-class PatchProducts:
-    """Correlation by matrix products with the patches of X."""
-
-    def __init__(self, ctx: Context, patches: Patches) -> None:
-        self._ctx, self._patches, self.order = ctx, patches, patches.order
-
-    def forward(self, kernel: Array, Y: Array) -> Calls:
-        patches = self._patches
-        packed, calls = _pack(self._ctx, kernel, (0, *range(3, kernel.ndim), 2, 1))
-        if packed.strides[-1] != packed.itemsize and patches.untransposed(packed):
-            packed, calls = contiguous(self._ctx, packed, (0, 1, 2))
-        try:
-            return calls + patches.multiply(packed, patches.rows(Y))
-        except ValueError:  # Y has another memory order
-            ordered = Y.transpose(patches.order)
-            result = self._ctx.scratch(ordered.shape)
-            rows = patches.rows(result.transpose(np.argsort(patches.order)))
-            return [*calls, *patches.multiply(packed, rows), (np.copyto, ordered, result)]
-
-    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
-        ordered, calls = contiguous(self._ctx, dY, self.order)
-        rows = self._patches.rows(ordered.transpose(np.argsort(self.order)))
-        target = dK.transpose(0, *range(3, dK.ndim), 2, 1)
-        if target.flags.c_contiguous:
-            return calls + self._patches.multiply_transposed(self._ctx, rows, target)
-        total = self._ctx.scratch(target.shape)
-        return [*calls, *self._patches.multiply_transposed(self._ctx, rows, total), (np.copyto, target, total)]
-
-
-def _pack(ctx: Context, kernel: Array, order: Sequence[int]) -> tuple[Array, Calls]:
-    """Return a kernel with axes in ``order`` as (g, …, n) matrices: a view if possible, else a copy in scratch."""
-    view = kernel.transpose(order)
-    shape = (view.shape[0], -1, view.shape[-1])
-    try:
-        return view.reshape(shape, copy=False), []
-    except ValueError:
-        copy = ctx.scratch(view.shape)
-        return copy.reshape(shape), [(np.copyto, copy, view)]
+    least = 16 * prod(kernel) if gradient else 0  # each chunk adds a sum of the kernel's size
+    return patches(ctx, X, axes, groups, least=least)
 
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
@@ -591,15 +520,13 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
     """
     phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
-    complete = all(len(found) == a.stride for found, a in zip(phases, axes, strict=True))
+    complete = all(len(met) == a.stride for met, a in zip(phases, axes, strict=True))
     calls: Calls = [] if complete else [(dX.fill, 0.0)]
     for parts in product(*phases):
-        target = dX[(slice(None), slice(None), *(inputs for inputs, _, _ in parts))]
-        if target.size == 0:
-            continue
-        inner = [axis for _, axis, _ in parts]
-        flipped = swapped[(slice(None), slice(None), slice(None), *(taps for _, _, taps in parts))]
-        calls += correlation(ctx, dY, flipped.shape, inner).forward(flipped, target)
+        inputs, inner, taps = zip(*parts, strict=True)
+        target, flipped = dX[:, :, *inputs], swapped[:, :, :, *taps]
+        if target.size:
+            calls += correlation(ctx, dY, flipped.shape, inner).forward(flipped, target)
     return calls
 
 

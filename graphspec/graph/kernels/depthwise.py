@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -17,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import channel_order, contiguous
-from graphspec.graph.kernels.common import BLOCK_ELEMENTS
+from graphspec.graph.kernels.common import BLOCK_ELEMENTS, zeros
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.windows import Axis
@@ -27,20 +28,17 @@ _COMPILED_TAPS, _COMPILED_RANK = 256, 6  # the most taps and axes of the compile
 _COMPILED_CHANNELS = 8  # from this many channels on they are faster (measured)
 
 Region = tuple[slice, ...]
+Blocks = Sequence[tuple[Array, Array, Array]]
+"""x, dy and their taps, block by block."""
 
 
 @twin()
 def depthwise(x: Array, weights: Array, y: Array, steps: Array, taps: Array, /, *, product: Array) -> Calls:
     """Return calls for ``y[o] = Σ x[o·step + …] · weights[tap]`` over the rows of ``taps``, in their order.
 
-    Args:
-        x: the input (…, C).
-        weights: (taps, columns, C), each tap's vector repeated for columns of the output.
-        y: the output (…, C), or a part of it.
-        steps: the stride of each axis but the last.
-        taps: for each tap its number and, for each axis, the first output that uses it, their end, and the input that the
-            first of them reads.
-        product: scratch of y's size.
+    The input x is (…, C), as is y, the output or a part of it; weights (taps, columns, C) have each tap's vector repeated
+    for columns of the output, and ``steps`` the stride of each axis but the last. A row of ``taps`` has the tap's number
+    and, for each axis, the first output that uses it, their end, and the input that the first of them reads.
     """
     calls: Calls = []
     everywhere = tuple(slice(0, size) for size in y.shape[:-1])
@@ -67,14 +65,12 @@ def depthwise_gradient(
     taps: Array,
     /,
     *,
-    blocks: Sequence[tuple[Array, Array, Array]],
+    blocks: Blocks,
     buffers: tuple[Array, Array, Array],
 ) -> Calls:
     """Return calls for ``sums[tap] = Σ x[o·step + …] · dy[o]``, with operands as :func:`depthwise`.
 
-    Args:
-        blocks: x, dy and their taps, block by block.
-        buffers: scratch of a block's size, ones for each block and for each row of a block, scratch (blocks, taps·C).
+    ``buffers`` are scratch of a block's size, ones for each block and for each row of a block, scratch (blocks, taps·C).
     """
     channels = sums.shape[-1]
     product, ones, parts = buffers
@@ -97,8 +93,8 @@ def compiled_pays(X: Array) -> bool:
     return fits and use_fast_kernel(X.shape[1] >= _COMPILED_CHANNELS)
 
 
-class Depthwise:
-    """Correlation of X (N, C, …) with kernels (C, 1, 1, k…), with channels last in memory."""
+class ByTap:
+    """X (N, C, …) with channels last in memory, and its axes but the channels in memory order."""
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
         order = channel_order(X)
@@ -108,15 +104,24 @@ class Depthwise:
         self._X, self._copies = contiguous(ctx, X, order)
         every = {0: Axis(len(X), len(X), 1, 1, 1, 0), **{k + 2: a for k, a in enumerate(axes)}}
         self._axes = [every[k] for k in order[:-1]]
-        self._spatial = [k - 2 for k in order if k > 1]
-        """The spatial axes in memory order."""
+
+    def _taps(self, kernel: Array) -> Array:
+        """Return a view of kernels (1, C, k…) or (C, 1, k…) as (k…, C), with k… in memory order."""
+        return kernel.reshape(-1, *kernel.shape[2:], copy=False).transpose(*(k - 1 for k in self.order if k > 1), 0)
+
+
+class Depthwise(ByTap):
+    """Correlation of X (N, C, …) with kernels (C, 1, 1, k…)."""
+
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
+        super().__init__(ctx, X, axes)
         self._served = compiled_pays(X)
         self._steps = np.array([a.stride for a in self._axes], np.intc)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
         ordered, channels = Y.transpose(self.order), self._X.shape[-1]
         row = self._axes[-1]
-        weights = self._taps(kernel)
+        weights = self._taps(kernel[:, 0])
         count = weights.size // max(channels, 1)
         contiguous_channels = channels == 1 or ordered.strides[-1] == ordered.itemsize
         served = self._served and count <= _COMPILED_TAPS and contiguous_channels
@@ -134,34 +139,21 @@ class Depthwise:
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         ordered, calls = contiguous(self._ctx, dY, self.order)
         channels = self._X.shape[-1]
-        target = self._taps(dK)
+        target = self._taps(dK[:, 0])
         blocks = [(self._X, ordered[block], self._table(axes)) for block, axes in self._blocks()]
         count, rows, n_sums = target.size // max(channels, 1), self._largest_block(), max(len(blocks), 1)
         result = self._ctx.scratch((count, 1, channels))
         calls += self._copies
         bind = depthwise_gradient if self._served and count <= _COMPILED_TAPS else depthwise_gradient.numpy
-        calls += bind(
-            self._X,
-            result,
-            ordered,
-            self._steps,
-            self._table(self._axes, in_order=True),
-            blocks=blocks,
-            buffers=(
-                self._ctx.scratch((rows * channels,)),
-                self._ctx.constant(np.ones(max(rows, n_sums))),
-                self._ctx.scratch((n_sums, count * channels)),
-            ),
-        )
+        taps, product_buffer = self._table(self._axes, in_order=True), self._ctx.scratch((rows * channels,))
+        ones, parts = self._ctx.constant(np.ones(max(rows, n_sums))), self._ctx.scratch((n_sums, count * channels))
+        buffers = product_buffer, ones, parts
+        calls += bind(self._X, result, ordered, self._steps, taps, blocks=blocks, buffers=buffers)
         return [*calls, (np.copyto, target, result.reshape(target.shape))]
-
-    def _taps(self, kernel: Array) -> Array:
-        """Return a view of kernels (C, 1, 1, k…) as (k…, C), with k… in memory order."""
-        return kernel[:, 0, 0].transpose(*(k + 1 for k in self._spatial), 0)
 
     def _largest_block(self) -> int:
         """Return the number of rows (of C elements) of the largest block."""
-        return max((int(np.prod([a.out for a in axes], dtype=np.int64)) for _, axes in self._blocks()), default=0)
+        return max((prod(a.out for a in axes) for _, axes in self._blocks()), default=0)
 
     def _blocks(self) -> Iterator[tuple[Region, list[Axis]]]:
         """Yield the region of each block of the output, and its axes; the two slowest axes are split."""
@@ -170,39 +162,35 @@ class Depthwise:
             return
         steps = list(sizes)
         for k in (0, 1):
-            inner = int(np.prod(sizes[k + 1 :], dtype=np.int64)) * self._X.shape[-1]
+            inner = prod(sizes[k + 1 :]) * self._X.shape[-1]
             steps[k] = min(sizes[k], max(1, BLOCK_ELEMENTS // max(inner, 1)))
             if steps[k] > 1:
                 break
         for starts in product(*(range(0, size, step) for size, step in zip(sizes, steps, strict=True))):
             region = tuple(slice(o, min(o + step, size)) for o, step, size in zip(starts, steps, sizes, strict=True))
-            axes = [
-                replace(a, out=outs.stop - outs.start, begin=a.begin - outs.start * a.stride)
-                for a, outs in zip(self._axes, region, strict=True)
-            ]
-            yield region, axes
+            pairs = zip(self._axes, region, strict=True)
+            yield region, [replace(a, out=s.stop - s.start, begin=a.begin - s.start * a.stride) for a, s in pairs]
 
     def _table(self, axes: Sequence[Axis], *, in_order: bool = False) -> Array:
         """Return the taps of a block of the output that read any input, as :func:`depthwise` needs them.
 
         Those that all outputs use come first, so that the sums begin with a product, unless they are asked for ``in_order``.
         """
-        found = []
+        everywhere, others = list[list[int]](), list[list[int]]()
         for number, taps in enumerate(product(*(range(a.kernel) for a in axes))):
             reads = [a.tap(k) for a, k in zip(axes, taps, strict=True)]
             if all(outs.stop > outs.start for outs, _ in reads):
                 whole = all(outs == slice(0, a.out) for a, (outs, _) in zip(axes, reads, strict=True))
                 tap = [n for outs, inputs in reads for n in (outs.start, outs.stop, inputs.start)]
-                found.append((not whole and not in_order, [number, *tap]))
-        rows = [row for _, row in sorted(found, key=lambda pair: pair[0])]
+                (everywhere if whole or in_order else others).append([number, *tap])
+        rows = everywhere + others
         return np.array(rows, np.intc).reshape(len(rows), 1 + 3 * len(axes))
 
 
 def _regions(axes: Sequence[int], steps: Sequence[int]) -> tuple[Region, Region]:
     """Return the outputs of a tap and the inputs that they read; ``axes`` are a row of the table without the number."""
     outs, inputs = [], []
-    for k, step in enumerate(steps):
-        start, stop, first = axes[3 * k : 3 * k + 3]
+    for start, stop, first, step in zip(axes[::3], axes[1::3], axes[2::3], steps, strict=True):
         outs.append(slice(start, stop))
         inputs.append(slice(first, first + (stop - start - 1) * step + 1, step))
     return tuple(outs), tuple(inputs)
@@ -218,8 +206,11 @@ _TILED = 1 << 17  # elements of a kernel that is repeated for the columns of a r
 _LEAST_ROW = 256  # elements of a row of outputs
 
 
-class DepthwiseRows:
-    """Correlation of X (N, C, H, W) with kernels (C, 1, 1, k, l); memory is (N, H, W, C) or (H, N, W, C)."""
+class DepthwiseRows(Depthwise):
+    """Correlation of X (N, C, H, W) with kernels (C, 1, 1, k, l); memory is (N, H, W, C) or (H, N, W, C).
+
+    For the kernel's gradient, whole planes are faster.
+    """
 
     @staticmethod
     def fits(X: Array, axes: Sequence[Axis]) -> bool:
@@ -232,11 +223,11 @@ class DepthwiseRows:
         return axes[1].out * X.shape[1] >= _LEAST_ROW and axes[0].kernel * axes[1].kernel > 1
 
     def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
-        self._ctx, self._planes = ctx, Depthwise(ctx, X, axes)
-        self._x, self.order = X.transpose(_LOGICAL), self._planes.order
+        super().__init__(ctx, X, axes)
+        self._x, self._channels = X.transpose(_LOGICAL), X.shape[1]
         self._down, self._across = axes
-        self._channels = X.shape[1]
         self._height, self._width = (_reach(axis) for axis in axes)
+        self._inside = [_inside(axis) for axis in axes]
         taps = self._down.kernel * self._across.kernel
         self._columns = max(1, min(self._across.out, _TILED // max(taps * self._channels, 1)))
         self._samples = max(1, _PADDED // max(self._height * self._width * self._channels, 1))
@@ -245,43 +236,34 @@ class DepthwiseRows:
         if Y.size == 0:
             return []
         y = Y.transpose(_LOGICAL)
-        if y.strides[2:] != (
-            self._channels * y.itemsize,
-            y.itemsize,
-        ):  # its rows have gaps, as inputs of strided windows
-            return self._planes.forward(kernel, Y)
+        if y.strides[2:] != (self._channels * y.itemsize, y.itemsize):  # its rows have gaps: inputs of strided windows
+            return super().forward(kernel, Y)
         weights = kernel[:, 0, 0].transpose(1, 2, 0)
         tiled = self._ctx.scratch((*weights.shape[:2], self._columns, self._channels))
         padded, calls = self._padded()
         calls.append((np.copyto, tiled, weights[:, :, None]))
         flat = tiled.reshape(*tiled.shape[:2], -1)
-        for chunk in self._chunks():
+        for start in range(0, len(self._x), self._samples):
+            chunk = slice(start, min(start + self._samples, len(self._x)))
             calls.append(self._load(padded, chunk))
             for first in range(0, self._across.out, self._columns):
-                out = _rows(y[chunk, :, first : first + self._columns])
+                part = y[chunk, :, first : first + self._columns]
+                out = part.reshape(*part.shape[:2], -1, copy=False)
                 windows = self._windows(padded, out.shape[0], first, out.shape[2])
                 calls.append((partial(np.einsum, "nhijx,ijx->nhx", out=out), windows, flat[:, :, : out.shape[2]]))
         return calls
-
-    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
-        """Return the calls that work on whole planes: they are faster."""
-        return self._planes.kernel_gradient(dY, dK)
-
-    def _chunks(self) -> Iterator[slice]:
-        for start in range(0, len(self._x), self._samples):
-            yield slice(start, min(start + self._samples, len(self._x)))
 
     def _padded(self) -> tuple[Array, Calls]:
         """Return a buffer for the inputs of a chunk with their padding, and the calls that fill the padding with zeros."""
         samples = min(self._samples, len(self._x))
         padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
-        (top, bottom), (left, right) = (_inside(axis) for axis in (self._down, self._across))
+        (top, bottom), (left, right) = self._inside
         borders = padded[:, :top], padded[:, bottom:], padded[:, top:bottom, :left], padded[:, top:bottom, right:]
-        return padded, [(part.fill, 0.0) for part in borders if part.size]
+        return padded, zeros(*borders)
 
     def _load(self, padded: Array, chunk: slice) -> tuple[object, ...]:
         """Return a call that copies the inputs of some samples."""
-        (top, bottom), (left, right) = (_inside(axis) for axis in (self._down, self._across))
+        (top, bottom), (left, right) = self._inside
         rows = slice(top - self._down.begin, bottom - self._down.begin)
         columns = slice(left - self._across.begin, right - self._across.begin)
         return np.copyto, padded[: chunk.stop - chunk.start, top:bottom, left:right], self._x[chunk, rows, columns]
@@ -304,8 +286,3 @@ def _inside(axis: Axis) -> tuple[int, int]:
     """Return where the inputs start and end in the padded axis."""
     start = min(max(axis.begin, 0), _reach(axis))
     return start, max(start, min(axis.begin + axis.size, _reach(axis)))
-
-
-def _rows(Y: Array) -> Array:
-    """Return a view of (n, h, w, C) as (n, h, w·C)."""
-    return Y.reshape(*Y.shape[:2], -1, copy=False)

@@ -50,12 +50,7 @@ class ReusedScratch:
 
 
 class Tiling(NamedTuple):
-    """A product as a grid of tiles.
-
-    Attributes:
-        rows, columns: the shape of a tile of the result.
-        parts: the number of equal parts of k; their products are added.
-    """
+    """A product as a grid of tiles of ``rows`` and ``columns`` of the result; products of equal ``parts`` of k are added."""
 
     rows: int
     columns: int
@@ -143,11 +138,10 @@ def matmul(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     if _by_column(out):
         a, b, out = b.T, a.T, out.T
     (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
-    calls = [*first, *second]
     if out.flags.c_contiguous or _by_column(out.T):
-        return [*calls, *_tiled(ctx, a, b, out)]
+        return [*first, *second, *_tiled(ctx, a, b, out)]
     t = ctx.scratch(out.shape, out.dtype)
-    return [*calls, *_tiled(ctx, a, b, t), (np.copyto, out, t)]
+    return [*first, *second, *_tiled(ctx, a, b, t), (np.copyto, out, t)]
 
 
 def _by_column(X: Array) -> bool:
@@ -163,10 +157,10 @@ def _tiled(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     rows, columns, parts = tile
     A = a.reshape(m // rows, rows, parts, k // parts, copy=False).transpose(2, 0, 1, 3)[:, :, None]
     B = b.reshape(parts, k // parts, n // columns, columns, copy=False).transpose(0, 2, 1, 3)[:, None]
+    terms = out[None] if parts == 1 else ctx.scratch((parts, m, n), out.dtype)
+    grids = terms.reshape(parts, m // rows, rows, n // columns, columns, copy=False).swapaxes(2, 3)
     if parts == 1:
-        return [(np.matmul, A[0], B[0], _grid(out, rows, columns))]
-    terms = ctx.scratch((parts, m, n), out.dtype)
-    grids = terms.reshape(parts, m // rows, rows, n // columns, columns).swapaxes(2, 3)
+        return [(np.matmul, A[0], B[0], grids[0])]
     ones = ctx.constant(np.ones(parts), out.dtype)
     if out.flags.c_contiguous:
         return [(np.matmul, A, B, grids), (np.dot, ones, terms.reshape(parts, -1), out.reshape(-1))]
@@ -180,11 +174,6 @@ def _use_tiles() -> bool:
 def worth_transposing(m: int, k: int, n: int) -> bool:
     """Whether to copy a transposed second operand, because only then OpenBLAS treats the product as small."""
     return m * n > _SMALL_RESULT and m * k * n <= SMALL and _use_tiles()
-
-
-def _grid(out: Array, rows: int, columns: int) -> Array:
-    m, n = out.shape
-    return out.reshape(m // rows, rows, n // columns, columns, copy=False).swapaxes(1, 2)
 
 
 def single_call(a: Array, b: Array, out: Array) -> Call:
@@ -202,14 +191,15 @@ def single_call(a: Array, b: Array, out: Array) -> Call:
 def batched(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     """Return calls for ``out = a @ b`` with broadcast leading axes."""
     (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
+    calls = [*first, *second]
     if all(n == 1 for n in out.shape[:-2]):
-        return [*first, *second, *matmul(ctx, matrix(a), matrix(b), matrix(out))]
+        return calls + matmul(ctx, matrix(a), matrix(b), matrix(out))
     if out.strides[-1] == out.itemsize or out.shape[-1] == 1:
-        return [*first, *second, (np.matmul, a, b, out)]
+        return [*calls, (np.matmul, a, b, out)]
     if out.strides[-2] == out.itemsize:
-        return [*first, *second, (np.matmul, b.mT, a.mT, out.mT)]
+        return [*calls, (np.matmul, b.mT, a.mT, out.mT)]
     t = ctx.scratch(out.shape, out.dtype)
-    return [*first, *second, (np.matmul, a, b, t), (np.copyto, out, t)]
+    return [*calls, (np.matmul, a, b, t), (np.copyto, out, t)]
 
 
 def matrix(X: Array) -> Array:

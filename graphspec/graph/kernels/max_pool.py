@@ -10,7 +10,7 @@ import numpy as np
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.common import as_words, copy_rows, fold, saved_like, scratch_like
+from graphspec.graph.kernels.common import as_words, copy_rows, fold, saved_like, scratch_like, zeros
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.windows import Axis
@@ -28,14 +28,8 @@ class Taps:
     """The taps of windows along one axis: the outputs that use each tap, and the inputs that it reads for them.
 
     A plane is every stride-th input, from one phase on; a tap reads a contiguous range of one plane. Taps that no output
-    uses are omitted. All attributes are lists with one entry per tap.
-
-    Attributes:
-        outputs: the outputs that use the tap.
-        planes: the phase of the plane that it reads.
-        ranges: the range of that plane.
-        new: the outputs for which it is the first tap.
-        joined: the other outputs, which an earlier tap has already reached.
+    uses are omitted. Attributes are lists with one entry per tap: the ``outputs`` that use it, the phase of the plane that
+    it reads and the range there, the ``new`` outputs, whose first tap it is, and the others, ``joined`` to an earlier tap.
     """
 
     def __init__(self, axis: int, a: Axis) -> None:
@@ -78,10 +72,10 @@ class Taps:
     def reduce(
         self, pieces: Sequence[Array], V: Array, empty: float, join: Callable[[int, Array, Array, slice], Calls]
     ) -> Calls:
-        """Return calls that reduce the taps' ``pieces`` into V.
+        """Return calls that reduce the taps' ``pieces`` into V. An output without a tap is ``empty``.
 
         The first tap of an output is copied. For the others, ``join(number, so_far, tap, outputs)`` returns the calls that
-        combine the value so far with the tap and write V at ``outputs``. An output without a tap is ``empty``.
+        combine the value so far with the tap and write V at ``outputs``.
         """
         calls: Calls = [] if self.complete else [(V.fill, empty)]
         for number, (piece, joined, new) in enumerate(zip(pieces, self.joined, self.new, strict=True)):
@@ -154,11 +148,8 @@ class MaxTaps:
             of_tap = bits if p in written else as_words(piece)
             if number:
                 after = as_words(pieces[0]) if direct and number == 1 else before
-                calls += [
-                    (np.copyto, bits, along(self._larger[number - 1], axis, outs)),
-                    (np.multiply, bits, before, of_tap),
-                    (np.bitwise_xor, before, of_tap, after),
-                ]
+                calls.append((np.copyto, bits, along(self._larger[number - 1], axis, outs)))
+                calls += [(np.multiply, bits, before, of_tap), (np.bitwise_xor, before, of_tap, after)]
             elif p in written:
                 of_tap = before
             elif not direct:
@@ -167,10 +158,8 @@ class MaxTaps:
                 calls.append((np.add, piece, of_tap.view(dV.dtype), piece))
                 continue
             written.add(p)
-            for edge in (slice(0, indices.start), slice(indices.stop, None)):
-                outside = along(planes[p], axis, edge)
-                if outside.size:
-                    calls.append((outside.fill, 0.0))
+            edges = slice(0, indices.start), slice(indices.stop, None)
+            calls += zeros(*(along(planes[p], axis, edge) for edge in edges))
         ctx.reset(start)
         return calls + [copy_rows(plane, copy) for copy, plane in copies]
 
@@ -205,12 +194,8 @@ class OnePass:
 
     Args:
         axes: from the outermost tap to the innermost.
-        by_axis: returns NumPy's calls.
+        by_axis: returns NumPy's calls, if the kernel has not ``served``.
         differentiated: whether there will be a gradient; taps are then combined in row-major order.
-
-    Attributes:
-        calls: write Y, and save what the gradient needs.
-        served: whether the kernel makes them.
     """
 
     def __init__(
@@ -223,7 +208,9 @@ class OnePass:
         *,
         differentiated: bool,
     ) -> None:
-        self.served = _fits(X, Y, axes) and use_fast_kernel(_is_faster(X, Y))
+        by_channel = _of_channels(X, Y)
+        faster = X.shape[1] >= _CHANNELS if by_channel else Y.shape[-1] >= _ROW
+        self.served = _fits(X, Y, axes, by_channel=by_channel) and use_fast_kernel(bool(faster))
         if not self.served:
             self.calls = by_axis()
             return
@@ -239,17 +226,18 @@ class OnePass:
             return by_axis()
         assert self._largest is not None
         calls: Calls = []
-        if _other_order(dY, self._largest):
+        places = zip(dY.shape, dY.strides, self._largest.strides, strict=True)
+        if any(n > 1 and a != b * dY.itemsize for n, a, b in places):  # elements of one index lie in different places
             copy = scratch_like(ctx, self._largest, dY.dtype)
             calls, dY = [(np.copyto, copy, dY)], copy
         operands = _five(self._largest), _five(dY), _five(dX), self._windows
         return calls + max_pool_gradient(*operands, by_axis=by_axis)
 
 
-def _fits(X: Array, Y: Array, axes: Sequence[tuple[int, Axis]]) -> bool:
+def _fits(X: Array, Y: Array, axes: Sequence[tuple[int, Axis]], *, by_channel: bool) -> bool:
     """Return whether the compiled kernels serve these windows: channels or rows of outputs must be contiguous."""
     rows = Y.shape[-1] == 1 or Y.strides[-1] == Y.itemsize
-    if not max_pool.compiled or not (rows or _of_channels(X, Y)):
+    if not max_pool.compiled or not (rows or by_channel):
         return False
     counts = [len(Taps(k, a).outputs) for k, a in axes]
     small = min(counts) > 0 and max(counts) <= _TAPS and prod(counts) <= _NUMBERS
@@ -259,17 +247,6 @@ def _fits(X: Array, Y: Array, axes: Sequence[tuple[int, Axis]]) -> bool:
 def _of_channels(X: Array, Y: Array) -> bool:
     """Return whether the kernels process rows of all channels, which must be contiguous."""
     return bool(X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize)
-
-
-def _is_faster(X: Array, Y: Array) -> bool:
-    return bool(X.shape[1] >= _CHANNELS if _of_channels(X, Y) else Y.shape[-1] >= _ROW)
-
-
-def _other_order(X: Array, Y: Array) -> bool:
-    """Return whether the elements of two arrays of one shape lie in different places."""
-    return any(
-        n > 1 and a * Y.itemsize != b * X.itemsize for n, a, b in zip(X.shape, X.strides, Y.strides, strict=True)
-    )
 
 
 def _five(X: Array) -> Array:
@@ -292,14 +269,9 @@ def _table(axes: Sequence[tuple[int, Axis]], rank: int, *, complete_first: bool)
 def _reads(a: Axis, *, complete_first: bool) -> list[int]:
     """Return the input that output 0 would read with each tap that any output uses.
 
-    Args:
-        complete_first: begin with those that all outputs use, if there are two, as
-            :func:`~graphspec.graph.ops.pooling.maxima` does.
+    With ``complete_first`` those that all outputs use come first, if there are two: ``graph.ops.pooling.maxima`` does so.
     """
-    taps = [
-        (k * a.dilation - a.begin, outs) for k in range(a.kernel) for outs, _ in (a.tap(k),) if outs.stop > outs.start
-    ]
-    complete = [outs for _, outs in taps if outs == slice(0, a.out)]
-    if complete_first and len(complete) > 1:
-        taps.sort(key=lambda tap: tap[1] != slice(0, a.out))
-    return [read for read, _ in taps]
+    outputs = {k * a.dilation - a.begin: a.tap(k)[0] for k in range(a.kernel)}
+    lacking = {read: outs != slice(0, a.out) for read, outs in outputs.items() if outs.stop > outs.start}
+    complete_first = complete_first and list(lacking.values()).count(False) > 1
+    return sorted(lacking, key=lambda read: complete_first and lacking[read])

@@ -9,7 +9,7 @@ step; last it computes the gradients of weights and inputs, again for all steps 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -48,8 +48,7 @@ class CellActivation:
     """A row of the table of activations.
 
     Attributes:
-        formula: returns Y of X, alpha and beta.
-        slope: returns the derivative of Y, alpha and beta.
+        formula: returns Y of X, alpha and beta (a and b); ``slope``: the derivative of Y, alpha and beta.
         defaults: of alpha and beta; empty for one that it does not use. ``_REQUIRED``: the defaults of ONNX and onnxruntime
             differ, so the spec must give the value.
         bounded: whether its values are bounded.
@@ -62,43 +61,36 @@ class CellActivation:
 
 
 CELL_ACTIVATIONS: dict[str, CellActivation] = {
-    "Sigmoid": CellActivation(  # it needs only one slow call, tanh
-        lambda X, alpha, beta: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, alpha, beta: Y * (1 - Y), bounded=True
-    ),
-    "Tanh": CellActivation(lambda X, alpha, beta: tanh(X), lambda Y, alpha, beta: 1 - square(Y), bounded=True),
-    "Relu": CellActivation(lambda X, alpha, beta: maximum(X, 0), lambda Y, alpha, beta: number(Y > 0)),
+    # A sigmoid needs only one slow call, tanh.
+    "Sigmoid": CellActivation(lambda X, a, b: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, a, b: Y * (1 - Y), bounded=True),
+    "Tanh": CellActivation(lambda X, a, b: tanh(X), lambda Y, a, b: 1 - square(Y), bounded=True),
+    "Relu": CellActivation(lambda X, a, b: maximum(X, 0), lambda Y, a, b: number(Y > 0)),
     "Softsign": CellActivation(
-        lambda X, alpha, beta: X / (absolute(X) + 1), lambda Y, alpha, beta: square(1 - absolute(Y)), bounded=True
+        lambda X, a, b: X / (absolute(X) + 1), lambda Y, a, b: square(1 - absolute(Y)), bounded=True
     ),
-    "Softplus": CellActivation(
-        lambda X, alpha, beta: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, alpha, beta: -expm1(-Y)
-    ),
+    "Softplus": CellActivation(lambda X, a, b: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, a, b: -expm1(-Y)),
     "LeakyRelu": CellActivation(
-        lambda X, alpha, beta: (maximum if alpha <= 1 else minimum)(X, X * alpha),
-        lambda Y, alpha, beta: number(Y > 0) * (1 - alpha) + alpha,
+        lambda X, a, b: (maximum if a <= 1 else minimum)(X, X * a),
+        lambda Y, a, b: number(Y > 0) * (1 - a) + a,
         ((0.01,), ()),
     ),
     "ThresholdedRelu": CellActivation(
-        lambda X, alpha, beta: X * (alpha < X), lambda Y, alpha, beta: number(not_equal(Y, 0)), ((_REQUIRED,), ())
+        lambda X, a, b: X * (a < X), lambda Y, a, b: number(not_equal(Y, 0)), ((_REQUIRED,), ())
     ),
     "Elu": CellActivation(
-        lambda X, alpha, beta: expm1(minimum(X, 0)) * alpha + maximum(X, 0),
-        lambda Y, alpha, beta: minimum(Y, 0) + alpha + number(Y > 0) * (1 - alpha),
+        lambda X, a, b: expm1(minimum(X, 0)) * a + maximum(X, 0),
+        lambda Y, a, b: minimum(Y, 0) + a + number(Y > 0) * (1 - a),
         ((1.0,), ()),
     ),
     "Affine": CellActivation(
-        lambda X, alpha, beta: X * alpha + beta if beta else X * alpha,
-        lambda Y, alpha, beta: number(alpha),
-        ((_REQUIRED,), (_REQUIRED,)),
+        lambda X, a, b: X * a + b if b else X * a, lambda Y, a, b: number(a), ((_REQUIRED,), (_REQUIRED,))
     ),
     "ScaledTanh": CellActivation(
-        lambda X, alpha, beta: tanh(X * beta) * alpha,
-        lambda Y, alpha, beta: square(Y) * (-beta / alpha) + alpha * beta,
-        ((_REQUIRED,), (_REQUIRED,)),
+        lambda X, a, b: tanh(X * b) * a, lambda Y, a, b: square(Y) * (-b / a) + a * b, ((_REQUIRED,), (_REQUIRED,))
     ),
     "HardSigmoid": CellActivation(
-        lambda X, alpha, beta: minimum(maximum(X * alpha + beta, 0), 1),
-        lambda Y, alpha, beta: number(Y > 0) * (Y < 1) * alpha,
+        lambda X, a, b: minimum(maximum(X * a + b, 0), 1),
+        lambda Y, a, b: number(Y > 0) * (Y < 1) * a,
         ((0.2,), (0.5,)),
         bounded=True,
     ),
@@ -112,56 +104,50 @@ def parse_activations(
 ) -> list[tuple[str, float, float]]:
     """Return each activation with its alpha and beta.
 
-    As in onnxruntime, the activations that use an alpha or a beta receive them in the order of the lists.
-
-    Raises:
-        ShapeError: ``GS105`` for an unknown name, missing or surplus values, or a slope that is not positive.
+    As in onnxruntime, the activations that use an alpha or a beta receive them in the order of the lists. Raise ShapeError
+    (``GS105``) for an unknown name, missing or surplus values, or a slope that is not positive.
     """
     unused = [list(alphas or ()), list(betas or ())]
     parsed = []
-    for given_name in names:
-        name = _CANONICAL.get(given_name.lower(), "")
-        need_value(bool(name), f"does not know the activation '{given_name}'")
+    for written in names:
+        name = _CANONICAL.get(written.lower(), "")
+        need_value(bool(name), f"does not know the activation '{written}'")
         values = [0.0, 0.0]
         for k, default in enumerate(CELL_ACTIVATIONS[name].defaults):
             if default:
                 values[k] = unused[k].pop(0) if unused[k] else default[0]
+        alpha, beta = values
         need_value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need_value(not signed or values[0] > 0, f"needs an alpha above 0 for {name}, got {values[0]}")
-        parsed.append((name, values[0], values[1]))
+        need_value(not signed or alpha > 0, f"needs an alpha above 0 for {name}, got {alpha}")
+        parsed.append((name, alpha, beta))
     need_value(not any(unused), "has more alphas or betas than its activations use")
     return parsed
 
 
 class Gate:
-    """An activation with its alpha and beta, for arrays of up to ``size``, valid in one pass (forward or backward)."""
+    """An activation with its alpha and beta, for arrays of up to ``size``, valid in one pass (forward or backward).
+
+    It is the part of a context that formulas use: constants, and scratch buffers that all share, one after another.
+    """
 
     def __init__(self, ctx: Context, spec: tuple[str, float, float], size: Sequence[int]) -> None:
         self.name, self.alpha, self.beta = spec
         self._row = CELL_ACTIVATIONS[self.name]
-        self._ctx = SharedScratch(ctx, int(np.prod(size, dtype=np.int64)))
         self.bounded = self._row.bounded
+        self._ctx, self._size = ctx, math.prod(size)
+        self._buffers: defaultdict[Any, list[Array]] = defaultdict(list)
+        self._used: Counter[Any] = Counter()
 
     def apply(self, X: Array) -> Calls:
         """Return calls that replace X by ``Y = f(X)``."""
-        return self._ctx.record(X, self._row.formula(leaf(X), self.alpha, self.beta))
+        return self._record(X, self._row.formula(leaf(X), self.alpha, self.beta))
 
     def slope(self, Y: Array, D: Array) -> Calls:
         """Return calls for ``D = f'(X)``."""
-        return self._ctx.record(D, self._row.slope(leaf(Y), self.alpha, self.beta))
+        return self._record(D, self._row.slope(leaf(Y), self.alpha, self.beta))
 
-
-class SharedScratch:
-    """The part of a context that formulas use: constants, and scratch buffers that all of them share, one after another."""
-
-    def __init__(self, ctx: Context, size: int) -> None:
-        self._ctx, self._size = ctx, size
-        self._buffers: dict[Any, list[Array]] = {}
-        self._used: Counter[Any] = Counter()
-
-    def record(self, array: Array, expression: Expression) -> Calls:
-        """Return the calls that write an expression to an array."""
+    def _record(self, array: Array, expression: Expression) -> Calls:
         self._used.clear()
         return record(cast("Context", self), (array, expression))
 
@@ -173,22 +159,18 @@ class SharedScratch:
 
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         dtype = np.dtype(self._ctx.dtype if dtype is None else dtype)
-        buffers = self._buffers.setdefault(dtype, [])
-        if self._used[dtype] == len(buffers):
+        buffers, number = self._buffers[dtype], self._used[dtype]
+        if number == len(buffers):
             buffers.append(self._ctx.scratch((max(self._size, 1),), dtype))  # a constant has one even without rows
         self._used[dtype] += 1
-        return buffers[self._used[dtype] - 1][: math.prod(shape)].reshape(shape)
+        return buffers[number][: math.prod(shape)].reshape(shape)
 
 
 # The inputs of one direction of a recurrent operator: arrays, sequence lengths, attributes.
 class Lengths:
-    """Masks computed from ``sequence_lens``.
+    """The lengths ``lens`` (N,), masks computed from them, and the calls that do it.
 
-    Attributes:
-        lens: (N,), the lengths.
-        valid: (T, N), 1 at the steps that belong to the sequence, else 0.
-        started: (N,), 1 for sequences with at least one step, else 0.
-        calls: the calls that compute them.
+    ``valid`` (T, N) is 1 at the steps that belong to the sequence, ``started`` (N,) for sequences with at least one step.
     """
 
     def __init__(self, ctx: Context, lens: Array, T: int) -> None:
@@ -205,55 +187,34 @@ class Lengths:
 
 @dataclass(frozen=True)
 class CellInputs:
-    """The arrays of one direction.
+    """The arrays of one direction."""
 
-    Attributes:
-        X: (T, N, I).
-        W: (gates · H, I).
-        R: (gates · H, H).
-        B: (2 · gates · H,) or None.
-        lengths: the masks of the sequence lengths, or None if all sequences have T steps.
-        initial: (N, H) for each state, or None for zeros.
-        masks: dropout factors of the state (N, gates, H) and of the input (N, gates, I), or None.
-    """
-
-    X: Array
-    W: Array
-    R: Array
-    B: Array | None
-    lengths: Lengths | None
-    initial: Sequence[Array | None]
-    masks: tuple[Array | None, Array | None] = (None, None)
+    X: Array  # (T, N, I)
+    W: Array  # (gates · H, I)
+    R: Array  # (gates · H, H)
+    B: Array | None  # (2 · gates · H,)
+    lengths: Lengths | None  # None if all sequences have T steps
+    initial: Sequence[Array | None]  # (N, H) for each state, or None for zeros
+    masks: tuple[Array | None, Array | None] = (None, None)  # dropout: state (N, gates, H), input (N, gates, I)
 
 
 @dataclass(frozen=True)
 class CellOptions:
-    """The attributes of one direction.
+    """The attributes of one direction."""
 
-    Attributes:
-        reverse: whether the recurrence runs from the last step to the first.
-        functions: the activations, each with its alpha and beta.
-        clip: the bound of the activations' arguments, or None.
-        linear_before_reset: whether a GRU applies its reset gate after the product with the state.
-    """
-
-    reverse: bool
-    functions: Sequence[tuple[str, float, float]]
-    clip: float | None
-    linear_before_reset: bool = False
+    reverse: bool  # whether the recurrence runs from the last step to the first
+    functions: Sequence[tuple[str, float, float]]  # the activations, each with its alpha and beta
+    clip: float | None  # the bound of the activations' arguments
+    linear_before_reset: bool = False  # whether a GRU applies its reset gate after the product with the state
 
 
 # Products over the steps of a recurrence, in blocks of steps that fit the cache.
 class InputGradient:
-    """``dX[s] = rows[s]ᵀ · W`` for the steps of a block.
-
-    With ``masks`` (slots, I, N) it is the sum of the masked products of the slots from ``first`` on.
-    """
+    """``dX[s] = rows[s]ᵀ · W`` for the steps of a block; with ``masks`` (slots, I, N) summed over slots from ``first``."""
 
     def __init__(self, ctx: Context, dX: Array, steps: int, masks: Array | None) -> None:
         self.dX, self.masks = dX, masks
-        itemsize = dX.itemsize
-        direct = itemsize in dX.strides[1:] or 1 in dX.shape[1:]
+        direct = dX.itemsize in dX.strides[1:] or 1 in dX.shape[1:]
         self.buffer = None if direct else ctx.scratch((steps, *dX.shape[1:]))
         self.terms = None if masks is None else ctx.scratch((steps, len(masks), dX.shape[2], dX.shape[1]))
 
@@ -262,11 +223,9 @@ class InputGradient:
         if self.masks is not None and self.terms is not None:
             n = len(self.masks) - first
             t, H = self.terms[: stop - start, :n], len(W) // n
-            return [
-                (np.matmul, W.reshape(n, H, W.shape[1]).mT, rows.reshape(len(rows), n, H, rows.shape[2]), t),
-                (np.multiply, t, self.masks[first:], t),
-                (np.add.reduce, t, 1, None, target.mT),
-            ]
+            A, B = W.reshape(n, H, W.shape[1]).mT, rows.reshape(len(rows), n, H, rows.shape[2])
+            product: Calls = [(np.matmul, A, B, t), (np.multiply, t, self.masks[first:], t)]
+            return [*product, (np.add.reduce, t, 1, None, target.mT)]
         if self.buffer is not None:
             t = self.buffer[: stop - start]
             return [(np.matmul, rows.mT, W, t), (np.copyto, target, t)]
@@ -292,37 +251,27 @@ class OuterSum:
         self._ones = ctx.constant(np.ones(size))
         self.total = self._total.reshape(-1, shape[-1])
         self._sides: list[Array] = []
-        self._first = True
+        self._result = self._total
 
     def add(self, A: Array, B: Array) -> Calls:
         """Return calls that add the products of A (steps, …, rows, N) and B (steps, …, columns, N)."""
         calls: Calls = []
         for start in range(0, len(A), self._size):
-            a, b = A[start : start + self._size], B[start : start + self._size]
-            result = self._total if self._first else self._part
-            if len(a) > 1 and self._parts is not None:
-                n, parts = len(a), self._parts[: len(a)]
-                transposed, copies = self._transposed(b)
-                calls += [
-                    *copies,
-                    (np.matmul, a, transposed, parts),
-                    (np.dot, self._ones[:n], parts.reshape(n, -1), result.reshape(-1)),
-                ]
+            a, b, result = A[start : start + self._size], B[start : start + self._size], self._result
+            if (n := len(a)) > 1 and self._parts is not None:
+                parts, b = self._parts[:n], b.mT
+                if worth_transposing(a.shape[-2], a.shape[-1], b.shape[-1]):
+                    b, view = self._scratch.scratch((self._size, *b.shape[1:]))[:n], b
+                    calls.append((np.copyto, b, view))
+                calls.append((np.matmul, a, b, parts))
+                calls.append((np.dot, self._ones[:n], parts.reshape(n, -1), result.reshape(-1)))
             else:
                 (a, first), (b, second) = self._side_by_side(0, a), self._side_by_side(1, b)
                 calls += [*first, *second, *batched(self._scratch, a, b.mT, result)]
-            if not self._first:
+            if result is self._part:
                 calls.append((np.add, self._total, result, self._total))
-            self._first = False
+            self._result = self._part
         return calls
-
-    def _transposed(self, B: Array) -> tuple[Array, Calls]:
-        """Return B (steps, …, columns, N) as (steps, …, N, columns)."""
-        rows, columns = self._total.shape[-2:]
-        if not worth_transposing(rows, B.shape[-1], columns):
-            return B.mT, []
-        buffer = self._scratch.scratch((self._size, *B.mT.shape[1:]))[: len(B)]
-        return buffer, [(np.copyto, buffer, B.mT)]
 
     def _side_by_side(self, k: int, X: Array) -> tuple[Array, Calls]:
         """Return X (steps, …, rows, N) as (…, rows, steps · N)."""
@@ -342,38 +291,28 @@ class Direction:
     """One direction, with its steps in the order of the recurrence.
 
     At invalid steps (beyond the end of a sequence) the state is 0. In reverse these steps come first: there the state is
-    the initial state, if there is one, so the recurrence starts at the last valid step.
-
-    With dropout masks for the state, and perhaps for the input, every gate has its own [h; 1; x].
-
-    A *slot* is a block of H rows of the packed weights.
+    the initial state, if there is one, so the recurrence starts at the last valid step. With dropout masks for the state,
+    and perhaps for the input, every gate has its own [h; 1; x]. A *slot* is a block of H rows of the packed weights.
     """
 
     states: ClassVar[int] = 1
-    rows: ClassVar[int]
-    """The number of blocks of H rows in the gradients of a step."""
-    gate_at: ClassVar[tuple[int, ...]]
-    """The gate whose masks each slot uses."""
-    weights: Array
-    """The weights packed for forward: rows [R, b, W] of the slots."""
-    weights_back: Array
-    """The weights packed for backward, without a scale."""
-    masked_gradients: Array
-    """Scratch for the gradients of the masked states."""
-    reused_scratch: ReusedScratch
-    """Scratch for the products of the steps, forward or backward."""
+    rows: ClassVar[int]  # the number of blocks of H rows in the gradients of a step
+    gate_at: ClassVar[tuple[int, ...]]  # the gate whose masks each slot uses
+    weights: Array  # packed for forward: rows [R, b, W] of the slots
+    weights_back: Array  # packed for backward, without a scale
+    masked_gradients: Array  # scratch for the gradients of the masked states
+    reused_scratch: ReusedScratch  # for the products of the steps, forward or backward
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
-        X, R, lengths, initial, reverse = inputs.X, inputs.R, inputs.lengths, inputs.initial, options.reverse
-        self.ctx, self.W, self.R, self.B = ctx, inputs.W, R, inputs.B
-        self.reverse, self.functions, self.clip = reverse, options.functions, options.clip
-        self.X = X[::-1] if reverse else X
-        self.T, self.N, self.I = X.shape
-        self.H = R.shape[1]
-        self.initial, self.lengths = initial, lengths
-        self.valid = None if lengths is None else lengths.valid[::-1] if reverse else lengths.valid
-        self.keeps_initial = reverse and lengths is not None and any(state is not None for state in initial)
-        self.gathers_last = lengths is not None and not reverse  # the last states are those of different steps
+        self.ctx, self.W, self.R, self.B = ctx, inputs.W, inputs.R, inputs.B
+        self.initial, self.lengths = inputs.initial, inputs.lengths
+        self.functions, self.clip, self.reverse = options.functions, options.clip, options.reverse
+        in_order = slice(None, None, -1 if self.reverse else 1)
+        self.X, self.valid = inputs.X[in_order], None if self.lengths is None else self.lengths.valid[in_order]
+        (self.T, self.N, self.I), self.H = self.X.shape, self.R.shape[1]
+        of_lengths = self.lengths is not None
+        self.keeps_initial = self.reverse and of_lengths and any(state is not None for state in self.initial)
+        self.gathers_last = of_lengths and not self.reverse  # the last states are those of different steps
         self.training = any(ctx.wants(i) for i in range(7))
         state_mask, input_mask = inputs.masks
         self.by_gate = state_mask is not None
@@ -386,7 +325,6 @@ class Direction:
         self.copies += copies
 
     # The methods of each cell.
-
     def prepare(self) -> Calls:
         """Return the calls before the first step."""
         raise NotImplementedError
@@ -435,7 +373,6 @@ class Direction:
         return carry
 
     # The methods that all cells share.
-
     def by_slot(self, mask: Array | None, size: int) -> tuple[Array | None, Calls]:
         """Return a mask (N, gates, size) by slot, (slots, size, N), kept for backward, and the calls that copy it."""
         if mask is None:
@@ -464,12 +401,10 @@ class Direction:
         R = self.rows_of(self.weights_back[:, : self.H], first, last)
         if self.state_masks is None:
             return matmul(self.reused_scratch, R.T, D, dh)
-        t, state_masks = self.masked_gradients[: last - first], self.state_masks[first:last]
-        return [
-            (np.matmul, R.mT, D.reshape(last - first, self.H, self.N), t),
-            (np.multiply, t, state_masks, t),
-            (np.add.reduce, t, 0, None, dh),
-        ]
+        n = last - first
+        t = self.masked_gradients[:n]
+        calls: Calls = [(np.matmul, R.mT, D.reshape(n, self.H, self.N), t)]
+        return [*calls, (np.multiply, t, self.state_masks[first:last], t), (np.add.reduce, t, 0, None, dh)]
 
     def outer(self, first: int, last: int, columns: int, steps: int) -> OuterSum:
         """Return the sum for the gradients of some slots' weights."""
@@ -486,17 +421,11 @@ class Direction:
         return Gate(self.ctx, self.functions[k], size)
 
     def pack(self, packed: Array, slot: int, source: int, bias: Array | None, scale: float = 1.0) -> Calls:
-        """Return calls that copy the weights of gate ``source``, times ``scale``, into a slot of ``packed``.
-
-        The columns of ``packed`` are [R, b, W].
-        """
+        """Return calls that copy the weights of gate ``source``, times ``scale``, to a slot of ``packed``, [R, b, W]."""
         H = self.H
         to, rows = packed[slot * H : (slot + 1) * H], slice(source * H, (source + 1) * H)
-        pairs = [
-            (self.R[rows], to[:, :H]),
-            (self.ctx.constant(np.zeros(H)) if bias is None else bias[rows], to[:, H]),
-            (self.W[rows], to[:, H + 1 :]),
-        ]
+        b = self.ctx.constant(np.zeros(H)) if bias is None else bias[rows]
+        pairs = [(self.R[rows], to[:, :H]), (b, to[:, H]), (self.W[rows], to[:, H + 1 :])]
         factor = self.ctx.constant(scale)
         return [(np.copyto, b, a) if scale == 1.0 else (np.multiply, a, factor, b) for a, b in pairs]
 
@@ -558,12 +487,11 @@ class Direction:
 
     def outputs(self) -> tuple[Array, Calls]:
         """Return Y in time order, (T, N, H): a view of the states if these are 0 at invalid steps, else a masked copy."""
-        Y, calls = self.h[1:], []
+        Y, calls = self.h[1:], Calls()
         if self.keeps_initial and self.valid is not None:
             Y = self.ctx.save_for_backward((self.T, self.H, self.N))
             calls.append((np.multiply, self.h[1:], self.valid[:, None], Y))
-        Y = Y.transpose(0, 2, 1)
-        return Y[::-1] if self.reverse else Y, calls
+        return Y.transpose(0, 2, 1)[:: -1 if self.reverse else 1], calls
 
     def last(self, k: int) -> tuple[Array, Calls]:
         """Return state k after the last valid step, (N, H)."""
@@ -577,11 +505,10 @@ class Direction:
     def last_indices(self, rows: int, row: int) -> tuple[Array, Calls]:
         """Return the indices (H, N) of the last valid states in a flat (T + 1, rows, N); they start at row ``row``."""
         assert self.lengths is not None
-        size, N = rows * self.N, self.N
+        N, constant = self.N, partial(self.ctx.constant, dtype=np.int64)
         grid = (row + np.arange(self.H))[:, None] * N + np.arange(N)
         indices, start = self.ctx.scratch((self.H, N), np.int64), self.ctx.scratch((N,), np.int64)
-        constant = partial(self.ctx.constant, dtype=np.int64)
-        step_starts = (np.multiply, self.lengths.lens, constant(size), start)
+        step_starts = (np.multiply, self.lengths.lens, constant(rows * N), start)
         return indices, [step_starts, (np.add, constant(grid), start, indices)]
 
     def backward(  # noqa: C901 (all options of LSTM, GRU and RNN, in one pass)
@@ -631,9 +558,8 @@ class Direction:
                 if (source := sources[0]) is not None:
                     calls.append((np.add, source[s], carry[0], carry[0]))
                 if before_start is not None:
-                    for gradient, (term,) in zip(
-                        self.carried_back(carry, block, s - start), initial_terms, strict=True
-                    ):
+                    gradients = self.carried_back(carry, block, s - start)
+                    for gradient, (term,) in zip(gradients, initial_terms, strict=True):
                         calls += [(np.multiply, gradient, before_start[s], t), (np.add, term, t, term)]
                 if s % _FLUSH_STEPS == 0:
                     calls += self.flush(self.carried_back(carry, block, s - start))
@@ -683,8 +609,6 @@ class Direction:
         total, t = self.ctx.scratch((T + 1, H, N)), self.ctx.scratch((H, N))
         flat = total.reshape(-1)
         indices, calls = self.last_indices(H, 0)
-        calls.append((total.fill, 0.0) if states is None else (total[0].fill, 0.0))
-        if states is not None:
-            calls.append((np.copyto, total[1:], states))
+        calls += [(total.fill, 0.0)] if states is None else [(total[0].fill, 0.0), (np.copyto, total[1:], states)]
         calls += [(flat.take, indices, None, t, "clip"), (np.add, t, last.T, t), (flat.__setitem__, indices, t)]
         return total[1:], [total[0]], calls

@@ -71,8 +71,7 @@ def blocks(N: int, groups: int, elements: int) -> Iterator[Block]:
 
 def part(X: Array, block: Block) -> Array:
     """Return a block of an array (N, groups, …), in which either axis may have size 1 for all."""
-    index = tuple(slice(None) if n == 1 else s for n, s in zip(X.shape[:2], block, strict=True))
-    return X[index]
+    return X[tuple(slice(None) if n == 1 else s for n, s in zip(X.shape[:2], block, strict=True))]
 
 
 def added_to_scores(ctx: Context, mask: Array, groups: int) -> tuple[Array, Calls]:
@@ -97,8 +96,7 @@ def added_to_scores(ctx: Context, mask: Array, groups: int) -> tuple[Array, Call
 
 def largest(ctx: Context, scores: Array, out: Array) -> Calls:
     """Return calls that write the maxima over the keys of scores (n, groups, S, columns) into out, where S is 1."""
-    calls: Calls = []
-    rows = scores
+    calls, rows = Calls(), scores
     while rows.shape[2] > 1:
         half = -(-rows.shape[2] // 2)
         larger = out if half == 1 else ctx.scratch((*rows.shape[:2], half, rows.shape[3]))
@@ -116,12 +114,10 @@ def softmax(
     kept: Array | None = None,
     product: Array | None = None,
 ) -> Calls:
-    """Return calls that replace scores (n, groups, S, columns) by their softmax over the keys.
+    """Return calls that replace scores (n, groups, S, columns) by their softmax over the keys, zeros if all are -∞.
 
-    Args:
-        row_max: (n, groups, 1, columns), gets their maximum over the keys, or the lowest number if all are -∞.
-        masked: whether some scores may be -∞. A query with only such scores gets zeros.
-        kept, product: factors of the softmax, and what gets their product with it.
+    ``row_max`` (n, groups, 1, columns) gets their maximum, or the lowest number if all are -∞, which some may be if
+    ``masked``; ``product`` gets the softmax times the factors ``kept``.
     """
     total, ones = ctx.scratch(row_max.shape), ctx.constant(np.ones((1, scores.shape[2])))
     least = ctx.constant(np.finfo(ctx.dtype).min) if masked else None  # in a row of -inf, exp must return 0, not NaN

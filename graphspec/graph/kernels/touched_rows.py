@@ -19,8 +19,7 @@ class TouchedRows:
     them to 0 again.
 
     Args:
-        name: the weight's.
-        rows, width: its shape.
+        rows, width: the weight's shape.
         sparse: whether the optimizer updates only these rows, and leaves all others and their slots as they are.
         kept: whether nothing but the programs writes to the gradient; otherwise each step clears all of it.
 
@@ -37,10 +36,7 @@ class TouchedRows:
 
     def reserve(self, count: int) -> None:
         """Make room for ``count`` ids of one step."""
-        if count > self._noted.size:
-            more = np.zeros(count, np.int64)
-            more[: self._noted.size] = self._noted
-            self._noted = more
+        self._noted = np.pad(self._noted, (0, max(0, count - self._noted.size)))
 
     def begin(self, gradient: Array) -> None:
         """Begin a step: set the rows of the last one to 0 in ``gradient``, (rows, width)."""
@@ -65,9 +61,8 @@ class TouchedRows:
         """Return calls that set ``ids`` to the ids of all shards of the batch."""
         if group is None or group.size == 1:
             return [(self._share_alone,)]
-        marks = np.zeros(
-            self.rows + 1, np.uint16
-        )  # by row how many shards have looked it up; last, whether any row may be
+        # By row how many shards have looked it up; last, whether any row may be written.
+        marks = np.zeros(self.rows + 1, np.uint16)
         return [(self._mark, marks), (group.all_reduce, marks), (self._read, marks)]
 
     def _share_alone(self) -> None:
@@ -75,10 +70,7 @@ class TouchedRows:
 
     def _mark(self, marks: Array) -> None:
         marks.fill(0)
-        if self.count is None:
-            marks[-1] = 1
-        else:
-            marks[self._noted[: self.count]] = 1
+        marks[-1 if self.count is None else self._noted[: self.count]] = 1
 
     def _read(self, marks: Array) -> None:
         if marks[-1]:

@@ -68,17 +68,11 @@ class Axis:
 
 
 class Window(NamedTuple):
-    """The windows along one spatial axis.
-
-    Attributes:
-        stride: the distance of two windows.
-        extent: the number of inputs from a window's first tap to its last.
-        begin: the padding in front.
-    """
+    """The windows along one spatial axis."""
 
     stride: int
-    extent: int
-    begin: int
+    extent: int  # the number of inputs from a window's first tap to its last
+    begin: int  # the padding in front
 
 
 def ceil(a: int, b: int) -> int:
@@ -90,19 +84,17 @@ def per_axis(values: Sequence[int] | None, rank: int, default: int, name: str) -
     """Return an attribute's value for each spatial axis; ``GS301`` for a wrong length, ``GS105`` for values below 1."""
     if values is None:
         return (default,) * rank
-    need(len(values) == rank, f"has {name} {list(values)} for {rank} spatial axes", key=name)
-    need(
-        min(values) >= 1, f"has {name} {list(values)}, which must be at least 1", code=Code.VALUE_NOT_ALLOWED, key=name
-    )
+    subject = f"has {name} {list(values)}"
+    need(len(values) == rank, f"{subject} for {rank} spatial axes", key=name)
+    need(min(values) >= 1, f"{subject}, which must be at least 1", code=Code.VALUE_NOT_ALLOWED, key=name)
     return tuple(values)
 
 
+Ints = Sequence[int]
+
+
 def padding(
-    spatial: Sequence[int | None],
-    extents: Sequence[int],
-    strides: Sequence[int],
-    pads: Sequence[int] | None,
-    auto_pad: str,
+    spatial: Sequence[int | None], extents: Ints, strides: Ints, pads: Ints | None, auto_pad: str
 ) -> list[tuple[int, int] | None]:
     """Return the padding at the start and at the end of each axis; None if it depends on an unknown size."""
     need_value(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}")
@@ -125,21 +117,15 @@ def padding(
 
 
 def output_dims(
-    spatial: Shape,
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    pads: Sequence[int] | None,
-    auto_pad: str,
-    ceil_mode: int = 0,
+    spatial: Shape, kernel: Ints, strides: Ints, dilations: Ints, pads: Ints | None, auto_pad: str, ceil_mode: int = 0
 ) -> Shape:
     """Return the output's spatial shape; ``GS303`` if a window does not fit into its padded input.
 
     With ``ceil_mode`` a last window may reach beyond the end if it starts in the input or in the padding in front.
     """
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    known = [d if isinstance(d, int) else None for d in spatial]
-    padded = padding(known, extents, strides, pads, auto_pad)
+    fixed = [d if isinstance(d, int) else None for d in spatial]
+    padded = padding(fixed, extents, strides, pads, auto_pad)
     out: list[Dim] = []
     for size, extent, stride, pad in zip(spatial, extents, strides, padded, strict=True):
         if auto_pad.startswith("SAME"):
@@ -148,62 +134,42 @@ def output_dims(
         assert pad is not None
         begin, end = pad
         if isinstance(size, int) and size + begin + end < extent:
-            raise _too_large(spatial, extents, padded)
-        if begin + end - extent == -1 and not ceil_mode:  # the same size as SAME, so the same symbolic dimension
-            out.append(ceildiv(size, stride))
-            continue
+            text = f"has a window {'×'.join(map(str, extents))}, larger than its input {'×'.join(map(str, spatial))}"
+            if any(p not in (None, (0, 0)) for p in padded):
+                text += f" with padding {', '.join('+'.join(map(str, p)) for p in padded if p is not None)}"
+            hint = "use a smaller window, `padding: same`, or fewer layers that shrink the input"
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint)
         room = add(size, begin + end - extent)
-        if not ceil_mode:
-            out.append(add(floordiv(room, stride), 1))
+        if not ceil_mode:  # without a rest the same size as SAME, so the same symbolic dimension
+            same = begin + end - extent == -1
+            out.append(ceildiv(size, stride) if same else add(floordiv(room, stride), 1))
             continue
         count = add(ceildiv(room, stride), 1)
         if isinstance(count, int) and isinstance(size, int):
             count -= (count - 1) * stride >= size + begin
         else:
-            need(
-                end + stride <= extent,
-                f"has ceil_mode with stride {stride} over an axis that varies ('{size}')",
-                code=Code.SIZE_NOT_FIXED,
-                hint="set that axis to a number in `inputs`",
-            )
+            text = f"has ceil_mode with stride {stride} over an axis that varies ('{size}')"
+            hint = "set that axis to a number in `inputs`"
+            need(end + stride <= extent, text, code=Code.SIZE_NOT_FIXED, hint=hint)
         out.append(count)
     return tuple(out)
 
 
-def _too_large(spatial: Shape, extents: Sequence[int], padded: Sequence[tuple[int, int] | None]) -> ShapeError:
-    text = f"has a window {'×'.join(map(str, extents))}, larger than its input {'×'.join(map(str, spatial))}"
-    if any(p not in (None, (0, 0)) for p in padded):
-        text += f" with padding {', '.join('+'.join(map(str, p)) for p in padded if p is not None)}"
-    return ShapeError(
-        Code.WINDOW_TOO_LARGE, text, hint="use a smaller window, `padding: same`, or fewer layers that shrink the input"
-    )
-
-
 def window_axes(
-    spatial: Sequence[int],
-    out: Sequence[int],
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    pads: Sequence[int] | None,
-    auto_pad: str,
+    spatial: Ints, out: Ints, kernel: Ints, strides: Ints, dilations: Ints, pads: Ints | None, auto_pad: str
 ) -> list[Axis]:
     """Return the spatial axes of a window operator with output shape ``out``."""
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    padded = padding(spatial, extents, strides, pads, auto_pad)
-    return [
-        Axis(size, o, k, s, d, pad[0])
-        for size, o, k, s, d, pad in zip(spatial, out, kernel, strides, dilations, padded, strict=True)
-        if pad is not None
-    ]
+    begins = [pad[0] for pad in padding(spatial, extents, strides, pads, auto_pad) if pad is not None]
+    return list(map(Axis, spatial, out, kernel, strides, dilations, begins))
 
 
 def windows_along(
     spatial: Shape,
     kernel: Sequence[Dim],
-    strides: Sequence[int] | None,
-    dilations: Sequence[int] | None,
-    pads: Sequence[int] | None,
+    strides: Ints | None,
+    dilations: Ints | None,
+    pads: Ints | None,
     auto_pad: str,
 ) -> list[Window] | None:
     """Return the windows along each spatial axis; None if they depend on a symbolic size."""
@@ -212,6 +178,6 @@ def windows_along(
     if len(sizes) != len(spatial):
         return None
     extents = [(k - 1) * d + 1 for k, d in zip(sizes, steps[1], strict=True)]
-    known = [d if isinstance(d, int) else None for d in spatial]
-    begins = [p[0] for p in padding(known, extents, steps[0], pads, auto_pad) if p is not None]
+    fixed = [d if isinstance(d, int) else None for d in spatial]
+    begins = [p[0] for p in padding(fixed, extents, steps[0], pads, auto_pad) if p is not None]
     return list(map(Window, steps[0], extents, begins)) if len(begins) == len(spatial) else None

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.common import CACHE_ELEMENTS
+from graphspec.graph.kernels.common import CACHE_ELEMENTS, zeros
 from graphspec.graph.kernels.compiled import Twin, twin
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.matmul import SMALL
@@ -40,27 +40,20 @@ _LEAST_CHUNK_ROWS = 32  # this needs at least as many rows in a chunk
 _LEAST_COLUMNS = 2048  # a chunk of a weight gradient has at least this many columns for each column of the kernel
 
 
-@dataclass(frozen=True)
-class TileChunk:
-    """Some tiles (pairs of rows of the output) of some samples."""
+class TileChunk(NamedTuple):
+    """Some tiles (pairs of rows of the output) of some samples; ``shape`` are their numbers."""
 
     tiles: slice
     samples: slice
+    shape: tuple[int, int]
+    rows: int  # transformed ones: one for each tile of each sample
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of tiles and samples."""
-        return self.tiles.stop - self.tiles.start, self.samples.stop - self.samples.start
-
-    @property
-    def rows(self) -> int:
-        """The number of transformed rows: one for each tile of each sample."""
-        tiles, samples = self.shape
-        return int(tiles * samples)
+    def of(self, y: Array) -> Array:
+        """Return its rows of the output; with an odd number of rows the last tile has one."""
+        return y[2 * self.tiles.start : 2 * self.tiles.stop, self.samples]
 
 
-@dataclass(frozen=True)
-class RowLayout:
+class RowLayout(NamedTuple):
     """The layout of a row of X: ``lead`` zeros, ``columns`` columns of X after the first ``skip``, then zeros.
 
     A row has ``period`` columns. Beyond them a window reads the zeros at the start of the next row.
@@ -94,25 +87,20 @@ def pays(axes: Sequence[Axis], channels: int, filters: int) -> bool:
 
 @twin()
 def winograd_input(x: Array, planes: Array, place: Array, /, *, halves: Array) -> Calls:
-    """Return calls that write the sums and differences of x's rows; rows and columns outside x are 0.
+    """Return calls that write the sums and differences of x's rows (rows, samples, columns, channels), 0 outside x.
 
-    Args:
-        x: (rows, samples, columns, channels).
-        planes: (4, tiles, samples, columns, channels).
-        place: the row of x at which the first tile starts, and the column of the planes at which x does.
-        halves: scratch for the even and the odd rows, (2, tiles + 1, samples, columns, channels), 0 beside x's columns.
+    ``place`` is the row of x at which the first tile starts, and the column at which x does in the planes (4, tiles,
+    samples, columns, channels). The even and odd ``halves`` (2, tiles + 1, …) are scratch, 0 beside x's columns.
     """
     first, lead = place.tolist()
-    calls: Calls = []
-    tiles, columns = planes.shape[1], x.shape[2]
-    for parity, target in enumerate(halves):
-        start_row = first + parity
-        inside = [k for k in range(tiles + 1) if 0 <= start_row + 2 * k < len(x)] or [0, -1]
+    calls, columns = Calls(), x.shape[2]
+    for row, target in enumerate(halves, first):
+        inside = [k for k in range(len(target)) if 0 <= row + 2 * k < len(x)] or [0, -1]
         start, stop = inside[0], inside[-1] + 1
         if stop > start:
-            source = x[start_row + 2 * start : start_row + 2 * stop : 2]
+            source = x[row + 2 * start : row + 2 * stop : 2]
             calls.append((np.copyto, target[start:stop, :, lead : lead + columns], source))
-        calls += [(part.fill, 0.0) for part in (target[:start], target[stop:]) if part.size]
+        calls += zeros(target[:start], target[stop:])
     (even, odd), (even_2, odd_2) = (a.reshape(2, -1, copy=False) for a in (halves[:, :-1], halves[:, 1:]))
     flat = planes.reshape(4, -1, copy=False)
     return [
@@ -143,18 +131,16 @@ def winograd_output(planes: Array, y: Array, /, *, flat: Array) -> Calls:
 
 @twin()
 def winograd_gradient(dy: Array, planes: Array, /, *, flat: Array) -> Calls:
-    """Return calls that write the gradients of the planes; the last one is written with opposite sign.
+    """Return calls that write the gradients of the planes, 0 beyond dy's columns; the last one has the opposite sign.
 
-    ``planes`` is as in :func:`winograd_output`, 0 in columns beyond those of dy. The
-    calls also write other columns of ``flat``.
+    ``planes`` is as in :func:`winograd_output`. The calls also write other columns of ``flat``.
     """
     even, odd = dy[::2], dy[1::2]
     inside = planes[:, :, :, : dy.shape[2]]
-    missing = inside[3, len(odd) :]
     return [
         (np.copyto, inside[0], even),
         (np.copyto, inside[3, : len(odd)], odd),
-        *([(missing.fill, 0.0)] if missing.size else []),
+        *zeros(inside[3, len(odd) :]),
         (np.add, flat[0], flat[3], flat[1]),
         (np.subtract, flat[0], flat[3], flat[2]),
     ]
@@ -170,9 +156,8 @@ class Winograd:
         self._served = _served(winograd_input, self._x)
         self._down, across = axes
         self._taps, self._out = across.kernel, across.out
-        self._row = RowLayout.of(across)
+        self._row, self._tiles = RowLayout.of(across), ceil(self._down.out, 2)
         self._period = self._row.period
-        self._tiles = ceil(self._down.out, 2)
         row, size = 4 * self._period * X.shape[1], self._taps * X.shape[1]
         # For each chunk the kernel is read once, or its gradient is summed once.
         limit = max(CACHE_ELEMENTS, _LEAST_COLUMNS * size if gradient else 4 * size * filters)
@@ -189,14 +174,14 @@ class Winograd:
         bind = winograd_output if _served(winograd_output, y) else winograd_output.numpy
         U, calls = self._kernel(kernel)
         V, M = self._planes(self._x.shape[-1]), self._planes(filters)
-        halves, zeros = self._halves(V)
-        calls += zeros
+        halves, fills = self._halves(V)
+        calls += fills
         for chunk in self._chunks():
             calls += self._transform(halves, V, chunk)
             for windows, m in self._matrices(V, M, chunk, _row_limit(U[0].size, _LEAST_ROWS)):
                 calls.append((np.matmul, windows, U.reshape(4, *(1,) * (m.ndim - 3), *U.shape[1:]), m))
             flat, rows = self._products(M, chunk)
-            calls += bind(rows[:, :, :, : self._out], self._region(y, chunk), flat=flat)
+            calls += bind(rows[:, :, :, : self._out], chunk.of(y), flat=flat)
         return calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
@@ -205,7 +190,10 @@ class Winograd:
         dy, filters, channels = dY.transpose(self.order), dY.shape[1], self._x.shape[-1]
         V, D = self._planes(channels), self._planes(filters)
         halves, calls = self._halves(V)
-        calls += self._tails(D[::3])
+        # The columns after those of the output are 0, in every row of products.
+        rows = D.shape[1] // self._step
+        tails = D[::3, : rows * self._step].reshape(2, rows, self._step, filters, copy=False)[:, :, self._out :]
+        calls += zeros(tails)
         size = self._taps * channels
         chunks = list(self._chunks())
         limit = _row_limit(size * filters, _LEAST_ROWS_BACK, _SUMMED_ROWS)
@@ -218,8 +206,8 @@ class Winograd:
             calls += self._transform(halves, V, chunk) + self._transform_gradient(dy, D, chunk)
             start = 0
             for windows, d in matrices:
-                batch, end = windows.shape[1:-2], start + _count(windows)
-                part = np.moveaxis(parts[start:end].reshape(*batch, 4, size, filters), -3, 0)
+                end = start + _count(windows)
+                part = np.moveaxis(parts[start:end].reshape(*windows.shape[1:-2], 4, size, filters), -3, 0)
                 calls.append((np.matmul, windows.mT, d, part))
                 start = end
             result = total if chunk is chunks[0] else next_sum
@@ -242,8 +230,8 @@ class Winograd:
         samples = self._x.shape[1]
         for tile in range(0, self._tiles, self._rows):
             for sample in range(0, samples, self._samples):
-                tiles = slice(tile, min(tile + self._rows, self._tiles))
-                yield TileChunk(tiles, slice(sample, min(sample + self._samples, samples)))
+                n, m = min(self._rows, self._tiles - tile), min(self._samples, samples - sample)
+                yield TileChunk(slice(tile, tile + n), slice(sample, sample + m), (n, m), n * m)
 
     def _planes(self, depth: int) -> Array:
         """Return four planes for the rows of a chunk, with ``depth`` elements per column."""
@@ -253,18 +241,11 @@ class Winograd:
         """Return buffers for the even and the odd rows of a chunk of X, and calls that fill the zeros of them and of V."""
         tail = V[:, self._rows * self._samples * self._period :]
         if self._served:  # the kernel reads X
-            return V[:2, :0], [(tail.fill, 0.0)] if tail.size else []
+            return V[:2, :0], zeros(tail)
         rows = (self._rows + 1) * self._samples
         halves = self._ctx.scratch((2, rows * self._period, V.shape[-1]))
         view = self._by_row(halves, (rows,))
-        zeros = view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail
-        return halves, [(part.fill, 0.0) for part in zeros if part.size]
-
-    def _tails(self, D: Array) -> Calls:
-        """Return calls that set the columns after those of the output to 0, in every row of products."""
-        rows = D.shape[1] // self._step
-        view = D[:, : rows * self._step].reshape(len(D), rows, self._step, -1, copy=False)[:, :, self._out :]
-        return [(view.fill, 0.0)] if view.size else []
+        return halves, zeros(view[:, :, : self._row.lead], view[:, :, self._row.lead + self._row.columns :], tail)
 
     def _padded_columns(self, rows: int) -> int:
         """Return the number of columns of ``rows`` rows, rounded up to a multiple of the kernel's columns."""
@@ -272,12 +253,8 @@ class Winograd:
 
     def _by_row(self, planes: Array, shape: tuple[int, ...]) -> Array:
         """Return a view of the first rows of planes as (plane, *shape, period, depth)."""
-        columns = int(np.prod(shape)) * self._period
+        columns = prod(shape) * self._period
         return planes[:, :columns].reshape(len(planes), *shape, self._period, planes.shape[-1], copy=False)
-
-    def _region(self, y: Array, chunk: TileChunk) -> Array:
-        """Return the rows of a chunk of the output; with an odd number of rows the last tile has one."""
-        return y[2 * chunk.tiles.start : 2 * chunk.tiles.stop, chunk.samples]
 
     def _matrices(self, V: Array, M: Array, chunk: TileChunk, limit: int) -> Iterator[tuple[Array, Array]]:
         """Yield windows (4, …, rows, k·C) and their rows of M (4, …, rows, depth), of at most ``limit`` rows each."""
@@ -306,15 +283,9 @@ class Winograd:
         """Return the transformed kernel (4, k·C, filters) and the calls that compute it."""
         top, middle, bottom = kernel[0].transpose(2, 3, 1, 0)  # (k, C, filters)
         U, spare, half = self._ctx.scratch((4, *top.shape)), self._ctx.scratch(top.shape), self._ctx.constant(0.5)
-        calls: Calls = [
-            (np.copyto, U[0], top),
-            (np.copyto, U[3], bottom),
-            (np.multiply, middle, half, spare),
-            (np.add, U[0], U[3], U[1]),
-            (np.multiply, U[1], half, U[1]),
-            (np.subtract, U[1], spare, U[2]),
-            (np.add, U[1], spare, U[1]),
-        ]
+        calls: Calls = [(np.copyto, U[0], top), (np.copyto, U[3], bottom), (np.multiply, middle, half, spare)]
+        calls += [(np.add, U[0], U[3], U[1]), (np.multiply, U[1], half, U[1])]
+        calls += [(np.subtract, U[1], spare, U[2]), (np.add, U[1], spare, U[1])]
         return U.reshape(4, -1, top.shape[-1]), calls
 
     def _transform(self, halves: Array, V: Array, chunk: TileChunk) -> Calls:
@@ -322,23 +293,21 @@ class Winograd:
         row = self._row
         x = self._x[:, chunk.samples, row.skip : row.skip + row.columns]
         place = np.array([2 * chunk.tiles.start - self._down.begin, row.lead], np.intc)
-        planes = self._by_row(V, chunk.shape)
+        planes, (tiles, samples) = self._by_row(V, chunk.shape), chunk.shape
         if self._served:
             return winograd_input(x, planes, place, halves=halves)
-        return winograd_input.numpy(x, planes, place, halves=self._by_row(halves, (chunk.shape[0] + 1, chunk.shape[1])))
+        return winograd_input.numpy(x, planes, place, halves=self._by_row(halves, (tiles + 1, samples)))
 
     def _transform_gradient(self, dy: Array, D: Array, chunk: TileChunk) -> Calls:
         """Return calls that write the gradients of the planes of products."""
         flat, planes = self._products(D, chunk)
-        beyond = self._padded_columns(chunk.rows) - chunk.rows * self._period
-        padded, region = D[:, : flat.shape[1] + beyond], self._region(dy, chunk)
+        columns = self._padded_columns(chunk.rows) - chunk.rows * self._period
+        padded, region = D[:, : flat.shape[1] + columns], chunk.of(dy)
         if _served(winograd_gradient, dy):
-            zeros = padded[:, flat.shape[1] :]
-            calls = winograd_gradient(region, planes, flat=flat)
+            beyond, calls = padded[:, flat.shape[1] :], winograd_gradient(region, planes, flat=flat)
         else:
-            zeros = padded[::3, flat.shape[1] :]
-            calls = winograd_gradient.numpy(region, planes, flat=padded)
-        return [*([(zeros.fill, 0.0)] if zeros.size else []), *calls]
+            beyond, calls = padded[::3, flat.shape[1] :], winograd_gradient.numpy(region, planes, flat=padded)
+        return zeros(beyond) + calls
 
 
 def _served(kernel: Twin[Any], image: Array) -> bool:
@@ -364,7 +333,7 @@ def _row_limit(size: int, least: int, most: int = SMALL) -> int:
 
 def _count(windows: Array) -> int:
     """Return the number of matrices in each plane."""
-    return int(np.prod(windows.shape[1:-2]))
+    return prod(windows.shape[1:-2])
 
 
 def _even_part(count: int, limit: int) -> int:

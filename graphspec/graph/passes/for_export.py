@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import Any
 
-from graphspec.graph.builder import Rebuild, rebuild
+from graphspec.graph.builder import Rebuild, append, rebuild
 from graphspec.graph.decompositions import DECOMPOSITIONS
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import OPS, operator
@@ -20,8 +20,7 @@ def drop_training(graph: Graph, target: Target) -> Graph:
     """Replace operators that behave differently in training by their inference form.
 
     Dropout and noise are the identity at inference, so their nodes are removed. Random augmentation is replaced by its
-    computation at inference. BatchNormalization uses its moving statistics. Operators that exist only for training
-    become the corresponding ONNX operators.
+    computation at inference. BatchNormalization uses its moving statistics. Operators for training become ONNX's.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Relu(g.Dropout(x, g.constant(0.5)))})
@@ -33,22 +32,17 @@ def drop_training(graph: Graph, target: Target) -> Graph:
     """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if OPS[node.op].identity_in_inference:
-            assert inputs[0] is not None
-            return (inputs[0],)
-        if (
-            node.op == "Mul"
-            and inputs[0] is not None
-            and inputs[0].type == node.outputs[0].type
-            and _is_ones(inputs[1])
-        ):
-            return (inputs[0],)
-        if (form := OPS[node.op].inference) is not None:
-            attributes = {k: v for k, v in {**node.attrs, **form.attributes}.items() if k not in form.without}
-            types = [v.type for v in node.outputs][: form.outputs]
-            kept = [inputs[k] for k in form.inputs if k < len(inputs)]
-            return state.node(node.name.replace(node.op, form.op), form.op, kept, attributes, node.owner, types)
-        return None
+        X = inputs[0] if inputs else None
+        ones = node.op == "Mul" and X is not None and X.type == node.outputs[0].type and _is_ones(inputs[1])
+        if X is not None and (ones or OPS[node.op].identity_in_inference):
+            return (X,)
+        if (form := OPS[node.op].inference) is None:
+            return None
+        attributes = {k: v for k, v in {**node.attrs, **form.attributes}.items() if k not in form.without}
+        types = [v.type for v in node.outputs][: form.outputs]
+        operands = [inputs[k] for k in form.inputs if k < len(inputs)]
+        name = node.name.replace(node.op, form.op)
+        return append(state.graph, name, form.op, operands, attributes, node.owner, types)
 
     return rebuild(graph, visit)
 
@@ -119,28 +113,24 @@ def legalize(graph: Graph, target: Target) -> Graph:
 
 def constant_values(graph: Graph) -> set[str]:
     """Return the names of the values that depend only on weights and constants, and that NumPy can compute."""
-    known: set[str] = set()
+    constant: set[str] = set()
     for node in graph.nodes:
-        if not computable(node):
-            continue
-        if node.inputs and all(v is None or v.kind in ("param", "constant") or v.name in known for v in node.inputs):
-            known.update(v.name for v in node.outputs)
-    return known
+        fixed = node.inputs and all(v.kind in ("param", "constant") or v.name in constant for v in node.sources)
+        if fixed and computable(node):
+            constant.update(v.name for v in node.outputs)
+    return constant
 
 
 def computable(node: Node) -> bool:
     """Return whether NumPy can compute the node: texts, and some operators on numbers, are for onnxruntime alone."""
-    values = [*node.outputs, *(v for v in node.inputs if v is not None)]
-    return OPS[node.op].has_kernel and not any(v.type.is_string for v in values)
+    return OPS[node.op].has_kernel and not any(v.type.is_string for v in (*node.outputs, *node.sources))
 
 
 def fold_constants(graph: Graph, target: Target) -> Graph:
     """Replace nodes that depend only on weights and constants by constants.
 
     Lowering leaves arithmetic on weights in the graph, such as a reshaped bias, because weights change in training. In
-    a file they are fixed, so each result is stored as one constant, and the nodes that computed it are removed.
-
-    ``target.compute`` computes the values.
+    a file they are fixed, so each result, which ``target.compute`` computes, is stored as one constant.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Mul(x, g.Sqrt(g.constant(4.0)))})
@@ -151,21 +141,18 @@ def fold_constants(graph: Graph, target: Target) -> Graph:
     >>> print_graph(fold_constants(graph, target))
     y = Mul(x, 2.0)
     """
-    known = constant_values(graph)
-    if not known:
+    constant = constant_values(graph)
+    if not constant:
         return graph
-    used = [
-        v for n in graph.nodes for v in n.inputs if v is not None and v.name in known and n.outputs[0].name not in known
-    ]
-    used += [v for v in graph.outputs.values() if v.name in known]
-    computed = target.compute(graph.with_outputs({v.name: v for v in used}))
+    read = [v for n in graph.nodes if n.outputs[0].name not in constant for v in n.sources]
+    read += graph.outputs.values()
+    arrays = target.compute(graph.with_outputs({v.name: v for v in read if v.name in constant}))
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.outputs[0].name not in known:
+        if node.outputs[0].name not in constant:
             return None
-        return [
-            Value(v.name, v.type, "constant", data=computed[v.name]) if v.name in computed else v for v in node.outputs
-        ]
+        stored = [Value(v.name, v.type, "constant", data=arrays.get(v.name)) for v in node.outputs]
+        return [v if new.data is None else new for new, v in zip(stored, node.outputs, strict=True)]
 
     return rebuild(graph, visit)
 
@@ -174,9 +161,7 @@ def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
     """Replace each Mul, Div, Add or Sub that returns one of its operands unchanged by that operand.
 
     Layers such as Rescaling and Normalization emit a scale and an offset even if one of them changes nothing. The
-    operand then replaces the node, unless the constant broadcasts it to a larger shape.
-
-    It runs after ``fold_constants``, which creates more constants.
+    operand then replaces the node, unless the constant broadcasts it to a larger shape. ``fold_constants`` runs before.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Add(g.Mul(x, g.constant(1.0)), g.constant(0.5))})
@@ -191,13 +176,13 @@ def remove_identity_arithmetic(graph: Graph, target: Target) -> Graph:
         op = OPS[node.op]
         if op.neutral is None:
             return None
-        X, other = inputs
-        assert X is not None
-        assert other is not None
-        for kept, constant in ((X, other), (other, X)) if op.commutes else ((X, other),):
-            same = kept.type == node.outputs[0].type  # otherwise the constant broadcasts the operand
+        pairs = [inputs, inputs[::-1]] if op.commutes else [inputs]
+        for operand, constant in pairs:
+            assert operand is not None
+            assert constant is not None
+            same = operand.type == node.outputs[0].type  # otherwise the constant broadcasts the operand
             if same and constant.data is not None and bool((constant.data == op.neutral).all()):
-                return (kept,)
+                return (operand,)
         return None
 
     return rebuild(graph, visit)
@@ -207,11 +192,9 @@ def merge_equal_nodes(graph: Graph, target: Target) -> Graph:
     """Replace every node by the first node with equal operator, attributes and inputs.
 
     Lowering works layer by layer, so several layers that read one value may each emit the same Transpose, Shape or Cast
-    of it. The first node stays under its own name; the others are removed, and their readers read the first.
-
-    It runs before ``cancel_transposes``, which then has fewer Transposes to move.
-
-    Constants are equal if their bytes are equal. Nodes that draw random numbers stay, since two draws differ.
+    of it. The first node stays under its own name; readers of the others read the first. ``cancel_transposes``, which runs
+    later, then has fewer Transposes to move. Constants are equal if their bytes are equal. Nodes that draw random numbers
+    stay, since two draws differ.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> graph = g.graph.with_outputs({"y": g.Add(g.Relu(x), g.Relu(x))})
@@ -277,11 +260,10 @@ class _Moves:
             return value
         if value.name not in self.emitted:
             base, perm = self.pending[value.name]
-            owner = value.name.split("/")[0]
+            owner, own = value.name.split("/")[0], [value.name]
             name = value.name if "Transpose" in value.name else f"{value.name}/Transpose"
-            self.emitted[value.name] = state.node(
-                name, "Transpose", (base,), {"perm": perm}, owner, [value.type], [value.name]
-            )[0]
+            attrs, types = {"perm": perm}, [value.type]
+            (self.emitted[value.name],) = append(state.graph, name, "Transpose", (base,), attrs, owner, types, own)
         return self.emitted[value.name]
 
 
@@ -290,9 +272,8 @@ def cancel_transposes(graph: Graph, target: Target) -> Graph:
 
     Layers are channels-last, ONNX's convolutions and poolings are channels-first, so lowering puts a Transpose before
     and after each of them. This pass defers a Transpose and emits it only before an operator that cannot work on the
-    untransposed operand. A Transpose moves past elementwise operators, Concat and reductions if all their operands have
-    the same deferred permutation; two opposite permutations cancel. Most channels-last networks keep one Transpose, at
-    their input.
+    untransposed operand. A Transpose moves past an operator if all its operands have the same deferred permutation; two
+    opposite permutations cancel. Most channels-last networks keep one Transpose, at their input.
 
     >>> g, x = sketch({"x": ("N", 8, 8, 3)})
     >>> channels_first = g.Relu(g.Transpose(x, perm=(0, 3, 1, 2)))
@@ -330,30 +311,20 @@ def _with_sinks(graph: Graph) -> Graph:
 
 def _without_sinks(graph: Graph) -> Graph:
     """Return the graph without the nodes that :func:`_with_sinks` added."""
-    for name, value in graph.outputs.items():
-        assert value.node is not None
-        source = value.node.inputs[0]
-        assert source is not None
-        graph.outputs[name] = source
+    sinks = {name: value.node for name, value in graph.outputs.items() if value.node is not None}
+    graph.outputs = {name: sink.sources[0] for name, sink in sinks.items()}
     graph.nodes = graph.needed(graph.outputs.values())
     return graph
 
 
 def _move_past(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves: _Moves) -> Sequence[Value] | None:
-    """Apply the node to the untransposed inputs and return its output as pending.
-
-    Return None if the permutations of the inputs differ or the Transpose cannot move past the node.
-    """
+    """Apply the node to the untransposed inputs and return its output as pending; None if the Transpose cannot move."""
     tensors = [v for v in inputs if v is not None and v.rank > 0]
-    pending = [moves.pending[v.name] for v in tensors if v.name in moves.pending]
-    if not pending or len(node.outputs) != 1:
-        return None
-    perm = pending[0][1]
-    if any(p != perm for _, p in pending) or len(pending) != len(tensors):
+    perms = {moves.pending[v.name][1] if v.name in moves.pending else None for v in tensors}
+    if len(perms) != 1 or len(node.outputs) != 1 or (perm := perms.pop()) is None:
         return None
     bases = [v if v is None or v.name not in moves.pending else moves.pending[v.name][0] for v in inputs]
-    attrs = dict(node.attrs)
-    out_perm = perm
+    attrs, out_perm = dict(node.attrs), perm
     if {"axes", "keepdims"} <= attrs.keys():  # a reduction over axes that are an attribute
         if attrs["axes"] is None:
             return None
@@ -366,8 +337,7 @@ def _move_past(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], mov
         attrs["axis"] = perm[attrs["axis"] % len(perm)]
     elif not OPS[node.op].elementwise or len({v.rank for v in tensors}) > 1:
         return None
-    shape = node.outputs[0].shape
-    base_shape = tuple(shape[out_perm.index(k)] for k in range(len(out_perm)))
-    out_type = Type(node.outputs[0].dtype, base_shape)
-    moved = state.node(f"{node.name}", node.op, bases, attrs, node.owner, [out_type], [f"{node.outputs[0].name}^T"])
-    return (moves.defer(node.outputs[0], moved[0], out_perm),)
+    (old,) = node.outputs
+    out_type = Type(old.dtype, tuple(old.shape[out_perm.index(k)] for k in range(len(out_perm))))
+    (new,) = append(state.graph, node.name, node.op, bases, attrs, node.owner, [out_type], [f"{old.name}^T"])
+    return (moves.defer(old, new, out_perm),)

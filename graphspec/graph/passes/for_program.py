@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.arrays.layout import CACHE_LINE, shard_slice
 from graphspec.graph.analysis import needed_gradients
-from graphspec.graph.builder import Rebuild, readers, rebuild
+from graphspec.graph.builder import Rebuild, append, readers, rebuild
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.windows import Window
@@ -62,10 +61,9 @@ def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
         multi_hot = X.node
         if multi_hot is None or multi_hot.op != "MultiHot" or len(multi_hot.inputs) > 1:
             return None
-        (ids,), depth = multi_hot.inputs, multi_hot.attrs["depth"]
-        assert ids is not None
+        (ids,) = multi_hot.sources
         k = ids.shape[-1]
-        if not use_fast_kernel(not isinstance(k, int) or MIN_WIDTH_PER_ID * k <= depth):
+        if not use_fast_kernel(not isinstance(k, int) or MIN_WIDTH_PER_ID * k <= multi_hot.attrs["depth"]):
             return None
         g = state.builder(node)
         Y = g.GatherSum(ids, W, count=multi_hot.attrs["count"])
@@ -76,12 +74,10 @@ def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
 
 def only_multiplied(graph: Graph) -> dict[str, int]:
     """Return the inputs ``(N, width)`` that only matmuls read, with their widths."""
-    multiplied: set[str] = set()
-    other = {v.name for v in graph.outputs.values()}
+    multiplied, other = set[str](), {v.name for v in graph.outputs.values()}
     for node in graph.nodes:
-        names = [v.name for v in node.inputs if v is not None and v.name in graph.inputs]
-        first = node.inputs[0] if node.inputs else None
-        if names and first is not None and first.name == names[0] and multiplies(node):
+        names = [v.name for v in node.sources]
+        if multiplies(node):
             multiplied.add(names.pop(0))
         other.update(names)
     wide = {n: v.shape[1] for n, v in graph.inputs.items() if v.rank == 2 and v.type.is_float}
@@ -93,11 +89,8 @@ def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
 
     A row of a bag-of-words input has few ones among thousands of columns. Training stores such rows as indices
     (``graphspec/data/batches.py``). The graph still describes the wide input, so this pass puts a MultiHot before its
-    readers; ``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors.
-
-    It applies to inputs that are fed with another width than in the spec.
-
-    The input becomes int64: the indices of at most k ones per row, padded with ``width``.
+    readers; ``multi_hot_matmul_to_gather_sum`` then removes the MultiHot and the wide vectors. It applies to inputs that
+    are fed with another width than in the spec. They become int64: indices of at most k ones per row, padded with ``width``.
 
     >>> g, x, W = sketch({"x": ("N", 1000)}, {"W": (1000, 8)})
     >>> graph = g.graph.with_outputs({"y": g.MatMul(x, W)})
@@ -107,42 +100,27 @@ def sparsify_bool_inputs(graph: Graph, target: Target) -> Graph:
     %1 = MultiHot(x, depth=1000, count=1)
     y = MatMul(%1, W)
     """
-    shapes = target.shapes
-    sparse = {
-        n: (Value(n, Type("int64", (v.shape[0], shapes[n][1])), "input"), width)
-        for n, v in graph.inputs.items()
-        if v.rank == 2
-        and v.type.is_float
-        and n in shapes
-        and shapes[n][1] != (width := v.shape[1])
-        and isinstance(width, int)
-    }
+    sparse: dict[str, Value] = {}
+    for name, v in graph.inputs.items():
+        if v.rank == 2 and v.type.is_float and name in target.shapes:
+            width, count = v.shape[1], target.shapes[name][1]
+            if isinstance(width, int) and count != width:
+                sparse[name] = Value(name, Type("int64", (v.shape[0], count)), "input")
     if not sparse:
         return graph
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if not any(v is not None and v.name in sparse for v in inputs):
             return None
-        g = state.builder(node)
-
-        def multi_hot(value: Value) -> Value:
-            indices, width = sparse[value.name]
-            vectors: Value = g.MultiHot(indices, depth=width, count=1)
-            return vectors
-
-        return state.copy(node, [multi_hot(v) if v is not None and v.name in sparse else v for v in inputs])
+        g, operands = state.builder(node), list(inputs)
+        for k, v in enumerate(inputs):
+            if v is not None and v.name in sparse:
+                operands[k] = g.MultiHot(sparse[v.name], depth=v.fixed(1), count=1)
+        return state.copy(node, operands)
 
     result = rebuild(graph, visit)
-    result.inputs |= {n: indices for n, (indices, _) in sparse.items()}
+    result.inputs |= sparse
     return result
-
-
-@dataclass(frozen=True)
-class _Movable:
-    """The operations that can move below a MaxPool: a Relu or Clip, and the bias of the convolution before it."""
-
-    relu: Node | None
-    conv: Node | None
 
 
 def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
@@ -150,12 +128,9 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
 
     Adding a bias and ReLU, with or without a maximum, are monotonic, so they commute with the maximum of a window.
     After a 2×2 pooling there is a quarter of the elements, forward and backward. The pooling must be the only reader of
-    the nodes that move, possibly through Transposes.
-
-    Values and gradients are the same: a window's gradient goes to its first maximum if that is above 0 (and below a Clip's
-    bound), otherwise nowhere.
-    There are two differences by rounding: elements that are equal only after the bias is added are now different, and the
-    gradient of the bias is summed in another order.
+    the nodes that move, possibly through Transposes. Values and gradients are the same: a window's gradient goes to its
+    first maximum if that is above 0 (and below a Clip's bound), otherwise nowhere. Rounding differs: elements that are
+    equal only after the bias is added are now different, and the gradient of the bias is summed in another order.
 
     >>> g, x, W, b = sketch({"x": ("N", 3, 8, 8)}, {"W": (4, 3, 3, 3), "b": (4,)})
     >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Relu(g.Conv(x, W, b)), kernel_shape=(2, 2))})
@@ -171,11 +146,10 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
     y = Relu(%4)
     """
     reads = readers(graph)
-    found = {node.name: moved for node in graph.needed(graph.roots()) if (moved := _movable(node, reads)) is not None}
-    if not found:
+    moved = {node.name: _movable(node, reads) for node in graph.needed(graph.roots()) if node.op == "MaxPool"}
+    relus, convs = ({node.name for pair in moved.values() if (node := pair[k]) is not None} for k in (0, 1))
+    if not relus and not convs:
         return graph
-    relus = {moved.relu.name for moved in found.values() if moved.relu is not None}
-    convs = {moved.conv.name for moved in found.values() if moved.conv is not None}
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
         if node.name in relus:
@@ -183,44 +157,48 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
             return None if X is None else (X,)
         if node.name in convs:
             return state.copy(node, inputs[:2])
-        if node.name not in found:
+        relu, conv = moved.get(node.name, (None, None))
+        if relu is None and conv is None:
             return None
-        moved, g = found[node.name], state.builder(node)
-        (Y,) = state.copy(node, inputs)
-        if moved.conv is not None:
-            Y = g.Add(Y, g.Unsqueeze(moved.conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
-        if moved.relu is not None:
-            Y = g.emit(moved.relu.op, (Y, *moved.relu.inputs[1:]), moved.relu.attrs)
+        g, (Y,) = state.builder(node), state.copy(node, inputs)
+        if conv is not None:
+            Y = g.Add(Y, g.Unsqueeze(conv.inputs[2], g.constant(list(range(1, Y.rank - 1)))))
+        if relu is not None:
+            Y = g.emit(relu.op, (Y, *relu.inputs[1:]), relu.attrs)
         return (Y,)
 
     return rebuild(graph, visit)
 
 
-def _movable(node: Node, reads: Mapping[str, int]) -> _Movable | None:
-    """Return the operations that can move below the node.
+def _movable(pool: Node, reads: Mapping[str, int]) -> tuple[Node | None, Node | None]:
+    """Return the Relu or Clip that can move below a MaxPool, and the convolution before it whose bias can.
 
-    Return None if the node is not a MaxPool, or if a window could contain only padding.
+    There are none if a window could contain only padding.
     """
-    if node.op != "MaxPool" or node.attrs["ceil_mode"] or any(d != 1 for d in node.attrs["dilations"] or ()):
-        return None
-    value, relu, channel = node.inputs[0], None, 1
+    if pool.attrs["ceil_mode"] or any(d != 1 for d in pool.attrs["dilations"] or ()):
+        return None, None
+    value, relu, channel = pool.inputs[0], None, 1
     while value is not None and value.node is not None and reads[value.name] == 1:
         source = value.node
         if source.op == "Conv" and channel == 1 and len(source.inputs) > 2:
             bias = source.inputs[2]
-            if bias is not None and bias.kind == "param" and use_fast_kernel(True):
-                return _Movable(relu, source)
-            break
+            movable = bias is not None and bias.kind == "param" and use_fast_kernel(True)
+            return relu, source if movable else None
         if source.op in ("Relu", "Clip") and relu is None:
             if any(bound is not None and bound.kind != "constant" for bound in source.inputs[1:]):
                 break
             relu = source
         elif source.op == "Transpose":
-            channel = (source.attrs["perm"] or list(range(value.rank))[::-1])[channel]
+            channel = _perm(source)[channel]
         else:
             break
         value = source.inputs[0]
-    return None if relu is None else _Movable(relu, None)
+    return relu, None
+
+
+def _perm(transpose: Node) -> Sequence[int]:
+    """Return the permutation of a Transpose; by default it reverses the axes."""
+    return transpose.attrs["perm"] or list(range(transpose.outputs[0].rank))[::-1]
 
 
 Need = tuple[int | None, ...]
@@ -233,9 +211,8 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
     A window that does not fit into the end of an axis is never computed: pooling by 2 does not read the last of 11
     rows. The convolution before it computes this row in vain, forward and backward, and perhaps also reads rows that
     nothing else needs. From the outputs backwards, this pass finds how much of each spatial axis is read. It then gives
-    convolutions and poolings negative padding at the end of the axis, so they compute no more than that.
-
-    Values and gradients are the same, but sums may be computed in another order.
+    convolutions and poolings negative padding at the end of the axis, so they compute no more than that. Values and
+    gradients are the same, but sums may be computed in another order.
 
     >>> g, x, W = sketch({"x": ("N", 1, 11, 11)}, {"W": (4, 1, 3, 3)})
     >>> graph = g.graph.with_outputs({"y": g.MaxPool(g.Conv(x, W), kernel_shape=(2, 2), strides=(2, 2))})
@@ -250,7 +227,8 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
     if not use_fast_kernel(True) or not any(_windows(node) is not None for node in nodes):
         return graph
     needs = _needs(nodes, graph.roots())
-    cropped = {node.name for node in nodes if _windows(node) is not None and _is_partial(needs, node.outputs[0])}
+    shapes = {n.name: _needed_shape(n, needs[n.outputs[0].name]) for n in nodes if _windows(n) is not None}
+    cropped = {node.name for node in nodes if node.name in shapes and shapes[node.name] != [*node.outputs[0].shape]}
     if not cropped:
         return graph
 
@@ -261,8 +239,8 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
         X, windows = inputs[0], _windows(node)
         if windows is None or X is None:
             return state.copy_inferred(node, inputs)
-        out = _needed_shape(node, needs[node.outputs[0].name])
-        return state.copy_inferred(node, inputs, auto_pad="NOTSET", pads=_pads(node, windows, X, out))
+        pads = _pads(node, windows, X, shapes[node.name])
+        return state.copy_inferred(node, inputs, auto_pad="NOTSET", pads=pads)
 
     return rebuild(graph, visit)
 
@@ -272,47 +250,29 @@ def _needed_shape(node: Node, need: Need) -> list[Any]:
     return [d if n is None else n for d, n in zip(node.outputs[0].shape, need, strict=True)]
 
 
-def _is_partial(needs: Mapping[str, Need], value: Value) -> bool:
-    """Return whether only a part of the value is read."""
-    return any(n is not None and n != d for n, d in zip(needs[value.name], value.shape, strict=True))
-
-
 def _needs(nodes: Sequence[Node], roots: Sequence[Value]) -> dict[str, Need]:
     """Return the needed part of each value, by the value's name."""
-    needs: dict[str, Need] = {}
-
-    def read(value: Value | None, need: Need) -> None:
-        if value is not None:
-            before = needs.get(value.name, need)
-            needs[value.name] = tuple(
-                None if a is None or b is None else max(a, b) for a, b in zip(before, need, strict=True)
-            )
-
-    for value in roots:
-        read(value, _all(value))
+    needs: dict[str, Need] = {value.name: (None,) * value.rank for value in roots}
     for node in reversed(nodes):
         for k, X in enumerate(node.inputs):
             if X is not None:
-                read(X, _reads(node, k, needs[node.outputs[0].name]) if len(node.outputs) == 1 else _all(X))
+                several = len(node.outputs) > 1
+                need = (None,) * X.rank if several else _reads(node, k, X, needs[node.outputs[0].name])
+                pairs = zip(needs.get(X.name, need), need, strict=True)
+                needs[X.name] = tuple(None if a is None or b is None else max(a, b) for a, b in pairs)
     return needs
 
 
-def _all(value: Value) -> Need:
-    return (None,) * value.rank
-
-
-def _reads(node: Node, k: int, out: Need) -> Need:
-    """Return the part of input ``k`` that a node reads to compute the needed part ``out`` of its output."""
-    value = node.inputs[k]
-    assert value is not None
+def _reads(node: Node, k: int, value: Value, out: Need) -> Need:
+    """Return the part of ``value``, input ``k``, that a node reads to compute the needed part ``out`` of its output."""
     if k == 0 and (windows := _windows(node)) is not None:
         return _read_by_windows(value, _needed_shape(node, out)[2:], windows)
     if node.op == "Transpose":
-        perm = node.attrs["perm"] or list(range(value.rank))[::-1]
+        perm = _perm(node)
         return tuple(out[perm.index(axis)] for axis in range(value.rank))
     if OPS[node.op].elementwise and value.shape == node.outputs[0].shape and _others_broadcast(node, k, out):
         return out
-    return _all(value)
+    return (None,) * value.rank
 
 
 def _others_broadcast(node: Node, k: int, out: Need) -> bool:
@@ -326,11 +286,8 @@ def _read_by_windows(value: Value, counts: Sequence[Any], windows: list[Window])
     """Return the number of elements that ``counts`` windows read of each spatial axis; None if all or unknown."""
     lengths: list[int | None] = []
     for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, windows, strict=True):
-        if not isinstance(size, int) or not isinstance(count, int):
-            lengths.append(None)
-            continue
-        end = (count - 1) * stride + extent - begin
-        lengths.append(end if 0 < end < size else None)
+        end = (count - 1) * stride + extent - begin if isinstance(count, int) else 0
+        lengths.append(end if isinstance(size, int) and 0 < end < size else None)
     return (None, None, *lengths)
 
 
@@ -342,13 +299,11 @@ def _windows(node: Node) -> list[Window] | None:
 
 def _pads(node: Node, windows: list[Window], X: Value, out: Sequence[Any]) -> list[int]:
     """Return the padding for which the windows over X produce the shape ``out``."""
-    pads, ends = node.attrs["pads"], []
+    ends = list((node.attrs["pads"] or (0,) * 2 * len(windows))[len(windows) :])
     for axis, (stride, extent, begin) in enumerate(windows):
         size, count = X.shape[2 + axis], out[2 + axis]
         if isinstance(size, int) and isinstance(count, int):
-            ends.append((count - 1) * stride + extent - size - begin)
-        else:
-            ends.append(pads[len(windows) + axis] if pads is not None else 0)
+            ends[axis] = (count - 1) * stride + extent - size - begin
     return [*(begin for _, _, begin in windows), *ends]
 
 
@@ -379,20 +334,18 @@ def fuse_conv_max_pool(graph: Graph, target: Target) -> Graph:
     reads = readers(graph)
     differentiated = needed_gradients(graph, graph.nodes, target.input_grads)
     convs = {node.name: conv for node in pools if (conv := _convolution_before(node, reads)) is not None}
-    found = {name: conv for name, conv in convs.items() if _fits(conv, differentiated)}
-    if not found:
+    convs = {name: conv for name, conv in convs.items() if _fits(conv, differentiated)}
+    if not convs:
         return graph
-    names = {conv.name for conv in found.values()}
-    conv_inputs: dict[str, tuple[Value | None, ...]] = {}
+    operands: dict[str, tuple[Value | None, ...]] = {}
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.name in names:
-            conv_inputs[node.name] = inputs[:2]
-        if node.name not in found:
+        if node.op == "Conv":
+            operands[node.name] = inputs[:2]
+        if (conv := convs.get(node.name)) is None:
             return None
-        conv = found[node.name]
         attrs = {key: conv.attrs[key] for key in ("auto_pad", "dilations", "pads", "strides")}
-        return (state.builder(node).ConvPool(*conv_inputs[conv.name], window=node.attrs["kernel_shape"], **attrs),)
+        return (state.builder(node).ConvPool(*operands[conv.name], window=node.attrs["kernel_shape"], **attrs),)
 
     return rebuild(graph, visit)
 
@@ -401,9 +354,8 @@ def _tiles(pool: Node) -> bool:
     """Return whether a MaxPool's windows have several elements, no overlap, no gaps and no padding."""
     attrs, window = pool.attrs, list(pool.attrs["kernel_shape"])
     unpadded = attrs["auto_pad"] in ("NOTSET", "VALID") and not any(attrs["pads"] or ()) and not attrs["ceil_mode"]
-    if not unpadded or any(d != 1 for d in attrs["dilations"] or ()):
-        return False
-    return math.prod(window) > 1 and window == list(attrs["strides"] or (1,) * len(window))
+    dense = all(d == 1 for d in attrs["dilations"] or ()) and window == list(attrs["strides"] or (1,) * len(window))
+    return unpadded and dense and math.prod(window) > 1
 
 
 def _convolution_before(pool: Node, reads: Mapping[str, int]) -> Node | None:
@@ -417,8 +369,7 @@ def _convolution_before(pool: Node, reads: Mapping[str, int]) -> Node | None:
             return node if order == sorted(order) else None
         if node.op != "Transpose":
             return None
-        perm = node.attrs["perm"] or list(range(value.rank))[::-1]
-        order, value = [perm[k] for k in order], node.inputs[0]
+        order, value = [_perm(node)[k] for k in order], node.inputs[0]
     return None
 
 
@@ -441,33 +392,27 @@ _LINE_ELEMENTS = CACHE_LINE // 4
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
     """Return the trainable kernels that are large enough for sharding and that only one product of the batch reads."""
-    reads, found = readers(graph), set()
+    reads, kernels = readers(graph), set()
     for node in filter(multiplies, graph.needed(graph.roots())):
-        A, B, C = (*node.inputs, None)[:3]
-        assert A is not None
-        assert B is not None
-        only_reader = reads[B.name] == 1 and A.shape[:-1] == ("N",) and (C is None or C.rank == 1)
+        A, B, *C = node.sources
+        only_reader = reads[B.name] == 1 and A.shape[:-1] == ("N",) and (not C or C[0].rank == 1)
         if B.param is None or not B.param.trainable or not only_reader:
             continue
         k, n = B.param.stored_shape
         pays = n % (workers * _LINE_ELEMENTS) == 0 and k * n >= max(_MIN_KERNEL, _MIN_RATIO * batch * (k + n))
         if min(k, n) >= workers and use_fast_kernel(pays):
-            found.add(B.name)
-    return found
+            kernels.add(B.name)
+    return kernels
 
 
 def shard_products(graph: Graph, target: Target) -> Graph:
     """Replace products with sharded kernels by ShardedGemm, one worker's part of the product.
 
     Normally every worker computes the gradient of each complete kernel from its rows of the batch, and the gradients
-    are summed after the step. For a wide kernel this sum needs more memory traffic than the batch's activations. So
-    each worker computes some columns of the product for the batch of all workers, and the workers exchange activations
-    instead of gradients.
-
-    It applies to the kernels that ``wide_kernels`` chooses.
-
-    If there are only elementwise functions between two sharded products, the values between them are sharded by columns,
-    too. In the example, ``shard`` is the first of two workers, with 32 of 64 rows.
+    are summed after the step. For a wide kernel (``wide_kernels``) this sum needs more memory traffic than the batch's
+    activations. So each worker computes some columns of the product for the batch of all workers, and the workers exchange
+    activations instead of gradients. If there are only elementwise functions between two sharded products, the values
+    between them are sharded by columns, too. In the example, ``shard`` is the first of two workers, with 32 of 64 rows.
 
     >>> g, x, A, B = sketch({"x": ("N", 512)}, {"A": (512, 1024), "B": (1024, 512)})
     >>> graph = g.graph.with_outputs({"y": g.MatMul(g.Relu(g.MatMul(x, A)), B)})
@@ -484,10 +429,9 @@ def shard_products(graph: Graph, target: Target) -> Graph:
     shard = target.shard
     if shard is None or not shard.matrices:
         return graph
-    group, kernels, total = shard.group, shard.matrices, shard.total
-    rows = shard.rows.stop - shard.rows.start
+    group, rows = shard.group, shard.rows.stop - shard.rows.start
     nodes = graph.needed(graph.roots())
-    sharded = {node.name: node for node in nodes if multiplies(node) and _kernel(node) in kernels}
+    sharded = {node.name: node for node in nodes if multiplies(node) and _kernel(node) in shard.matrices}
     operands, reads = {node.inputs[0].name for node in sharded.values() if node.inputs[0]}, readers(graph)
     joined = {v: name for v, name in _ends(nodes, sharded, reads).items() if v in operands and reads[v] == 1}
 
@@ -499,29 +443,26 @@ def shard_products(graph: Graph, target: Target) -> Graph:
         source = "columns" if X.name in joined else "rows"
         result = "columns" if node.name in joined.values() else "rows"
         columns = shard_slice(old.features, group.rank, group.size)
-        shape = (rows, old.features) if result == "rows" else (total, columns.stop - columns.start)
+        shape = (rows, old.features) if result == "rows" else (shard.total, columns.stop - columns.start)
         attrs = {"input_partition": source, "output_partition": result, "shape": shape}
-        return state.node(node.name, "ShardedGemm", inputs, attrs, node.owner, [Type(old.dtype, shape)], [old.name])
+        types, names = [Type(old.dtype, shape)], [old.name]
+        return append(state.graph, node.name, "ShardedGemm", inputs, attrs, node.owner, types, names)
 
     return rebuild(graph, visit)
 
 
 def shared_buffers(graph: Graph, shard: Shard) -> dict[str, Array]:
-    """Return the shared memory for inputs and gradients of values, by their names.
-
-    They are written directly to it, and the other workers read them there, without a copy.
-    """
-    matrices, rows = shard.matrices, shard.rows
-    nodes, found = graph.needed(graph.roots()), dict[str, Array]()
-    sharded = {node.name: matrices[_kernel(node)] for node in nodes if node.op == "ShardedGemm"}
-    for node in nodes:
-        X = node.inputs[0] if node.name in sharded else None
-        if X is not None and X.kind == "input":
-            found[X.name] = sharded[node.name].inputs[rows]
-    broadcast_rows = [node.name for node in nodes if node.name in sharded and node.attrs["output_partition"] == "rows"]
-    for value, name in _ends(nodes, broadcast_rows, readers(graph)).items():
-        found[value] = sharded[name].output_gradients[rows]
-    return found
+    """Return the shared memory for inputs and gradients of values by name: other workers read them there, without a copy."""
+    nodes = graph.needed(graph.roots())
+    sharded = {node.name: node for node in nodes if node.op == "ShardedGemm"}
+    shared = {name: shard.matrices[_kernel(node)] for name, node in sharded.items()}
+    firsts = {name: X for name, node in sharded.items() if (X := node.inputs[0]) is not None and X.kind == "input"}
+    by_rows = [name for name, node in sharded.items() if node.attrs["output_partition"] == "rows"]
+    ends = _ends(nodes, by_rows, readers(graph))
+    return {
+        **{X.name: shared[name].inputs[shard.rows] for name, X in firsts.items()},
+        **{value: shared[name].output_gradients[shard.rows] for value, name in ends.items()},
+    }
 
 
 def _kernel(node: Node) -> str:
@@ -529,9 +470,9 @@ def _kernel(node: Node) -> str:
 
 
 def _ends(nodes: Iterable[Node], begin: Collection[str], reads: Mapping[str, int]) -> dict[str, str]:
-    """Follow chains of elementwise functions, each the only reader of its input, from the outputs of the ``begin`` nodes.
+    """Return ``last value → first node`` by name of chains of elementwise functions from the outputs of ``begin`` nodes on.
 
-    Return ``last value → first node`` of each chain, by name.
+    Each is the only reader of its input.
     """
     ends: dict[str, str] = {}
     for node in nodes:

@@ -35,7 +35,7 @@ def convolutions(draw: st.DrawFn) -> Convolution:
     spatial, kernel, dilations, begins, ends = [], [], [], [], []
     for _ in range(draw(st.integers(1, 3))):
         taps, dilation, begin, end = (draw(st.integers(low, 3)) for low in (1, 1, 0, 0))
-        spatial.append(draw(st.integers(max(1, (taps - 1) * dilation + 1 - begin - end), 6)))
+        spatial.append(draw(st.integers(max(1, (taps - 1) * dilation + 1 - begin - end), 7)))
         kernel.append(taps)
         dilations.append(dilation)
         begins.append(begin)
