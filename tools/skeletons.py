@@ -93,7 +93,7 @@ def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Pat
         _GOLDEN % "cases_$family.py (or the one with its family's cases)",
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py layers_$family",
         _NOT_KERAS,
-        "graphspec/vocabulary/layers/keras_names.py: remove $Name if it is there",
+        "graphspec/vocabulary/layers/keras_names.json: remove $Name if it is there",
         "docs/make_vocabulary.py: a new file of layers goes into PAGES, to the page that shows it",
         *_VOCABULARY,
         _CHANGELOG,

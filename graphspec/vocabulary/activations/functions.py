@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field, create_model
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Axes, NonNegative, Positive
 from graphspec.base.errors import ShapeError
+from graphspec.vocabulary import wrong_size
 from graphspec.vocabulary.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
 
 if TYPE_CHECKING:
@@ -330,6 +330,6 @@ class Glu(Activation):
         axis, n = fixed_axis(X, self.axis)
         if n % 2:
             text = f"divides axis {self.axis} into halves with glu, but its size is {n}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="activation", hint=f"make the size even, such as {n + 1}")
+            raise wrong_size(text, f"make the size even, such as {n + 1}", key="activation")
         value, gate = g.Split(X, g.constant([n // 2, n // 2]), axis=axis)
         return value * g.Sigmoid(gate)

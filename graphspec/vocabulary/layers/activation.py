@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import activations
+from graphspec.vocabulary import activations, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import functions
 from graphspec.vocabulary.layers.base import (
     LAYERS,
@@ -116,13 +114,13 @@ class PReLU(Layer):
         for axis in shared:
             if not 0 < axis < X.rank:
                 text = f"needs shared_axes from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
-                raise ShapeError(Code.WRONG_RANK, text, key="shared_axes", hint="axes count from 0, the batch")
+                raise wrong_rank(text, "axes count from 0, the batch", key="shared_axes")
         shape: list[int] = []
         for axis, size in enumerate(X.shape[1:], 1):
             if axis not in shared and not isinstance(size, int):
                 text = f"needs a fixed size on axis {axis}, with one slope per index, but {show(X.shape)} varies"
                 hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, key="shared_axes", hint=hint)
+                raise not_fixed(text, hint, key="shared_axes")
             shape.append(1 if axis in shared else X.fixed(axis))
         return g.PRelu(as_float(g, X), self.weight(g, "alpha", shape))
 

@@ -17,6 +17,7 @@ from graphspec.graph.initializers import GlorotUniform, Ones
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
+from graphspec.vocabulary import shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     Constraint,
@@ -59,9 +60,9 @@ def sources(query: Value, value: Value, key: Value | None, g: Builder) -> tuple[
     shapes = ", ".join(f"{name} {show(X.shape)}" for name, X in named.items())
     hint = "list them in this order: `inputs: [query, value, key]`"
     if len({X.rank for X in named.values()}) > 1:
-        raise ShapeError(Code.WRONG_RANK, f"needs inputs of equal rank, got {shapes}", hint=hint)
+        raise wrong_rank(f"needs inputs of equal rank, got {shapes}", hint)
     if key is not None and key.shape[:-1] != value.shape[:-1]:
-        raise ShapeError(Code.SHAPES_DIFFER, f"needs one key per value, got {shapes}", hint=hint)
+        raise shapes_differ(f"needs one key per value, got {shapes}", hint)
     return as_float(g, query), as_float(g, value), as_float(g, value if key is None else key)
 
 
@@ -72,7 +73,7 @@ def one(calls: dict[str, Sequence[Value]], name: str) -> Value | None:
         return None
     if len(nodes) != 1:
         text = f"expects one node in `{name}`, got {len(nodes)}"
-        raise ShapeError(Code.WRONG_INPUT_COUNT, text, key=name, hint="name one node")
+        raise ShapeError(Code.WRONG_INPUT_COUNT, text, "name one node", key=name)
     return nodes[0]
 
 
@@ -83,7 +84,7 @@ def mask_of(g: Builder, X: Value, explicit: Value | None, name: str) -> Value | 
         return None
     if not 2 <= mask.rank < X.rank or mask.shape != X.shape[: mask.rank]:
         text = f"needs a mask of shape {show(X.shape[:-1])} in `{name}`, got {show(mask.shape)}"
-        raise ShapeError(Code.SHAPES_DIFFER, text, key=name, hint="use one bool per step")
+        raise shapes_differ(text, "use one bool per step", key=name)
     return cast_to(g, mask, "bool")
 
 
@@ -129,17 +130,15 @@ class ScoredAttention(Layer):
     ) -> Value | tuple[Value, ...]:
         masks = calls.get("mask", ())
         if len(masks) not in (0, 2, 3):
-            hint = "write `mask: [query_mask, value_mask]`"
-            raise ShapeError(
-                Code.WRONG_INPUT_COUNT, f"expects two nodes in `mask`, got {len(masks)}", key="mask", hint=hint
-            )
+            text = f"expects two nodes in `mask`, got {len(masks)}"
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, "write `mask: [query_mask, value_mask]`", key="mask")
         Q, V, K = sources(query, value, key, g)
         if Q.shape[:-2] != V.shape[:-2]:
             text = f"has different axes before time: query {show(Q.shape)}, value {show(V.shape)}"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint="only time and features, the last two axes, may differ")
+            raise shapes_differ(text, "only time and features, the last two axes, may differ")
         if Q.features != K.features:
             text = f"needs queries and keys of equal size, got {Q.features} and {K.features}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="project one of them with Dense first")
+            raise wrong_size(text, "project one of them with Dense first")
         keep = mask_of(g, query, masks[0] if masks else None, "mask")
         Y, W = self.attend(g, Q, V, K, self._bias(g, Q, value, masks[1] if masks else None))
         if keep is not None:
@@ -154,7 +153,7 @@ class ScoredAttention(Layer):
         if (mask := mask_of(g, value, explicit, "mask")) is not None:
             if mask.rank < Q.rank - 1:
                 text = f"needs a mask of shape {show(value.shape[:-1])} for its value, got {show(mask.shape)}"
-                raise ShapeError(Code.SHAPES_DIFFER, text, key="mask")
+                raise shapes_differ(text, key="mask")
             parts.append(g.Unsqueeze(mask, g.constant([Q.rank - 2])))
         if self.use_causal_mask:
             parts.append(band(g, g.size(Q, -2), g.size(value, -2), after=0))
@@ -290,8 +289,7 @@ class ProjectedAttention(Layer):
         others = [k for k in range(Q.rank - 1) if k not in time]
         if any(Q.shape[k] != V.shape[k] for k in others):
             text = f"has different axes besides time: query {show(Q.shape)}, value {show(V.shape)}"
-            hint = "make them equal, or attend over them too: `attention_axes: null` for all"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint)
+            raise shapes_differ(text, "make them equal, or attend over them too: `attention_axes: null` for all")
         (H, G), (size, width) = self.heads(), self.head_sizes()
         q, k, v = (
             self._project(g, role, X, (X.features,), (heads, n))
@@ -383,9 +381,7 @@ class ProjectedAttention(Layer):
             name = "use_causal_mask" if self.use_causal_mask else "sliding_window"
             if time != (1,):
                 text = f"has `{name}`, which needs one time axis, axis 1, got {list(time)}"
-                raise ShapeError(
-                    Code.WRONG_RANK, text, key=name, hint=f"set `attention_axes: 1`, or leave `{name}` out"
-                )
+                raise wrong_rank(text, f"set `attention_axes: 1`, or leave `{name}` out", key=name)
             before = None if self.sliding_window is None else self.sliding_window - 1
             after = 0 if self.use_causal_mask else before
             masks.append(band(g, g.size(query, 1), g.size(value, 1), before=before, after=after))
@@ -410,7 +406,7 @@ class ProjectedAttention(Layer):
         if not fits:
             text = f"needs an `attention_mask` of shape {show((full[0], *pairs))}, got {show(mask.shape)}"
             hint = f"use one bool per query and key, for all heads, or per head: {show(full)}"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="attention_mask")
+            raise shapes_differ(text, hint, key="attention_mask")
         mask = cast_to(g, mask, "bool")
         if len(full) > mask.rank:
             mask = g.Unsqueeze(mask, g.constant(list(range(lead, lead + len(full) - mask.rank))))
@@ -485,12 +481,7 @@ class MultiHeadAttention(ProjectedAttention):
         if len(set(axes)) < len(axes) or any(k in (0, n - 1) for k in axes):
             actual = list(self.attention_axes)
             text = f"needs attention_axes from 1 to {n - 2}, each once, for {show(query.shape)}, got {actual}"
-            raise ShapeError(
-                Code.WRONG_RANK,
-                text,
-                key="attention_axes",
-                hint="leave out the batch (0) and the features (the last axis)",
-            )
+            raise wrong_rank(text, "leave out the batch (0) and the features (the last axis)", key="attention_axes")
         return axes
 
 
@@ -522,11 +513,11 @@ class GroupQueryAttention(ProjectedAttention):
             H, G = self.heads()
             text = f"has {H} query heads, not divisible by {G} key and value heads"
             hint = "choose a `num_key_value_heads` that divides `num_query_heads`"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="num_key_value_heads")
+            raise wrong_size(text, hint, key="num_key_value_heads")
         for name, X in (("query", query), ("value", value)):
             hint = "join axes with Reshape, or use MultiHeadAttention, which has `attention_axes`"
             need_rank(X, 3, 3, f"(batch, time, features) as its {name}", hint if X.rank > 3 else TIME_HINT)
         if query.features != value.features:
             text = f"needs a query and a value of equal size, got {query.features} and {value.features}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="project one of them with Dense first")
+            raise wrong_size(text, "project one of them with Dense first")
         return super().lower(g, query, value, key, **calls)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, only
 from graphspec.base.errors import ShapeError
 from graphspec.graph.constraints import CONSTRAINTS
@@ -16,6 +15,7 @@ from graphspec.graph.constraints import Constraint as ConstraintConfig
 from graphspec.graph.initializers import INITIALIZERS, Initializer
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import REGULARIZERS, Regularizer
+from graphspec.vocabulary import not_fixed, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 
 if TYPE_CHECKING:
@@ -231,8 +231,8 @@ def weak_dtype(value: Number, others: Sequence[str]) -> str:
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
     """Return the numbers ``X`` cast to ``dtype``; ``X`` itself if it has that dtype. Texts are refused (GS306)."""
     if X.type.is_string:
-        hint = "convert the texts to ids first, with StringLookup, TextVectorization or Hashing"
-        raise ShapeError(Code.WRONG_DTYPE, f"needs numbers, got {X.type}", hint=hint)
+        text = f"needs numbers, got {X.type}"
+        raise wrong_dtype(text, "convert the texts to ids first, with StringLookup, TextVectorization or Hashing")
     return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 
 
@@ -245,7 +245,7 @@ def need_rank(X: Value, minimum: int, maximum: int | None, axes: str, hint: str 
     """Raise GS301 unless the rank is within bounds; ``axes`` names the axes: ``"(batch, time, features)"``."""
     if X.rank < minimum or (maximum is not None and X.rank > maximum):
         rank = f"rank-{minimum}" if minimum == maximum else f"at least rank-{minimum}"
-        raise ShapeError(Code.WRONG_RANK, f"needs {rank} data {axes}, got {show(X.shape)}", hint=hint)
+        raise wrong_rank(f"needs {rank} data {axes}, got {show(X.shape)}", hint)
 
 
 def number_of_ids(ids: Value, key: str) -> int:
@@ -263,5 +263,5 @@ def number_of_ids(ids: Value, key: str) -> int:
         hint = (
             f"set `{key}`, or feed it ids of StringLookup, IntegerLookup, TextVectorization, Hashing or Discretization"
         )
-        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)
+        raise not_fixed(text, hint, key=key)
     return found.high + 1  # type: ignore[return-value]

@@ -15,6 +15,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.dims import names_in, show
 from graphspec.graph.ir.graph import Array, Layout
+from graphspec.vocabulary import not_fixed, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 from graphspec.vocabulary.layers.base import (
     CELLS,
@@ -59,12 +60,10 @@ def need_steps(X: Value, reason: str, hint: str, key: str | None) -> None:
     steps = X.shape[1]
     if not isinstance(steps, int):
         text = f"is unrolled step by step, because {reason}, but the number of steps varies ('{steps}')"
-        raise ShapeError(
-            Code.SIZE_NOT_FIXED, text, hint=f"give {names_in(steps)} a number in `inputs`, or {hint}", key=key
-        )
+        raise not_fixed(text, f"give {names_in(steps)} a number in `inputs`, or {hint}", key=key)
     if steps > MAX_STEPS:
         text = f"would be unrolled for {steps:,} steps, at most {MAX_STEPS:,}, because {reason}"
-        raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint=f"use fewer steps, or {hint}", key=key)
+        raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, f"use fewer steps, or {hint}", key=key)
 
 
 def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace) -> tuple[Value | None, list[Value]]:
@@ -212,7 +211,7 @@ def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
     """Raise GS304 unless an initial state has ``shape``."""
     if state.shape != shape:
         text = f"needs initial states of shape {show(shape)}, got {show(state.shape)}"
-        raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="initial_state")
+        raise wrong_size(text, hint, key="initial_state")
 
 
 class Gated(Weighted):

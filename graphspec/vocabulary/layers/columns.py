@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range, of_dtype
+from graphspec.vocabulary import wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
 from graphspec.vocabulary.layers.base import LAYERS, Layer, NoEffect, as_float, cast_to
 from graphspec.vocabulary.layers.indexed import Sparse, encode
@@ -35,8 +35,7 @@ def _statistics(value: Any) -> Any:
     if isinstance(value, list | tuple):
         parts = [_statistics(v) for v in value]
         if not parts or len({np.shape(p) for p in parts}) > 1:
-            text = "must be a number, or lists of numbers of equal length"
-            raise invalid(text, show_value=True)
+            raise invalid("must be a number, or lists of numbers of equal length", show_value=True)
         return tuple(parts)
     if value is None:
         return None
@@ -57,8 +56,8 @@ def _both(layer: Layer, first: str, second: str) -> bool:
     """Return whether two arguments are set; one alone is an error."""
     missing = [key for key in (first, second) if getattr(layer, key) is None]
     if len(missing) == 1:
-        hint = "set both, or none: then they are learnt from the training rows"
-        raise invalid(f"needs `{missing[0]}`", hint, code=Code.MISSING_KEY)
+        text = f"needs `{missing[0]}`"
+        raise invalid(text, "set both, or none: then they are learnt from the training rows", code=Code.MISSING_KEY)
     return not missing
 
 
@@ -97,8 +96,8 @@ class Normalization(Layer):
             text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
             raise invalid(text, "use as many variances as means, with the same nesting", key="variance")
         if variance.min() < 0:
-            hint = "use the mean of the squared distances to the mean"
-            raise invalid("must be at least 0", hint, key="variance", show_value=True)
+            text = "must be at least 0"
+            raise invalid(text, "use the mean of the squared distances to the mean", key="variance", show_value=True)
         return self
 
     @property
@@ -138,12 +137,12 @@ def spread(X: Value, axes: Sequence[int], values: Any, key: str) -> np.ndarray[A
     array = np.asarray(values, np.float64)
     if array.ndim > len(axes):
         text = f"has a `{key}` with {array.ndim} axes, but `axis` names {len(axes)}"
-        raise ShapeError(Code.WRONG_RANK, text, hint="use one number, or one level of nested lists per axis", key=key)
+        raise wrong_rank(text, "use one number, or one level of nested lists per axis", key=key)
     shape = [1] * X.rank
     for size, axis in zip(array.shape[::-1], axes[::-1], strict=False):
         if size not in (1, X.fixed(axis)):
             text = f"has {size} values in `{key}` for axis {axis} of {show(X.shape)}, which has size {X.shape[axis]}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per index of the axis", key=key)
+            raise wrong_size(text, "use one value, or one per index of the axis", key=key)
         shape[axis] = size
     return array.reshape(shape)
 

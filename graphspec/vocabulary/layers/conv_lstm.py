@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
+from graphspec.vocabulary import not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
 from graphspec.vocabulary.layers.base import LAYERS, as_float
 from graphspec.vocabulary.layers.cells import (
@@ -50,12 +49,11 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters):
                 hint = last_output(g, X) or "add a time axis, for example with Reshape"
             elif 1 <= X.rank - 3 <= 3:
                 hint = f"use ConvLSTM{X.rank - 3}D for data with {X.rank - 3} spatial axes"
-            raise ShapeError(Code.WRONG_RANK, f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint=hint)
+            raise wrong_rank(f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint)
         for axis in range(2, X.rank):
             if not isinstance(X.shape[axis], int):
                 text = f"needs fixed sizes for all axes of {axes} except batch and time, got {show(X.shape)}"
-                hint = "its states need fixed sizes: give numbers in `inputs`"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint)
+                raise not_fixed(text, "its states need fixed sizes: give numbers in `inputs`")
         self.strides_or_dilation()
 
     def unrolled(self) -> Reason | None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Natural, PositiveInt, one_or_each
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Layout
+from graphspec.vocabulary import not_allowed, wrong_size
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     ActivationField,
@@ -70,7 +69,7 @@ class Window(Layer):
         """Raise GS105 if both are above 1, which Keras refuses."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             text = "has both strides and a dilation_rate above 1, which exclude each other"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set one of them to 1", key="dilation_rate")
+            raise not_allowed(text, "set one of them to 1", key="dilation_rate")
 
 
 class Convolution(Window):
@@ -121,8 +120,7 @@ class Conv(FilterBank):
         for what, count in ((f"{channels} input channels", channels), (f"{self.filters} filters", self.filters)):
             if count % self.groups:
                 hint = f"use a number that divides {channels} and {self.filters}, such as {gcd(channels, self.filters)}"
-                text = f"has {what}, not divisible into {self.groups} groups"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
+                raise wrong_size(f"has {what}, not divisible into {self.groups} groups", hint, key="groups")
         self.strides_or_dilation()
         attributes = self.window(X)
         kernel = self.kernel(g, (channels // self.groups, self.filters))
@@ -186,7 +184,7 @@ class ConvTranspose(FilterBank):
                 if padding >= stride:
                     text = f"has an output_padding of {padding}, but it must be below the stride {stride}"
                     hint = f"use at most {[s - 1 for s in self.strides]}, or leave `output_padding` out"
-                    raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="output_padding")
+                    raise not_allowed(text, hint, key="output_padding")
         begins, ends, added = zip(*(self._padding(k) for k in range(self.rank)), strict=True)
         Y = g.ConvTranspose(
             X,

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
-from graphspec.base.errors import ShapeError
+from graphspec.vocabulary import wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     NEUTRAL,
@@ -98,15 +97,15 @@ class Embedding(Layer):
     @model_validator(mode="after")
     def _no_penalty(self) -> Embedding:
         if self.sparse and self.embeddings_regularizer is not None:
-            hint = "a penalty changes all rows in every step: leave one of them out"
-            raise invalid("cannot be combined with `embeddings_regularizer`", hint, key="sparse")
+            text = "cannot be combined with `embeddings_regularizer`"
+            raise invalid(text, "a penalty changes all rows in every step: leave one of them out", key="sparse")
         return self
 
     def lower(self, g: Builder, ids: Value) -> Value:
         if ids.dtype in ("float32", "bool"):
             is_input = ids.kind == "input"
             hint = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=hint)
+            raise wrong_dtype(f"needs integer ids, got {ids.dtype}", hint)
         size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
         table = self.weight(g, "embeddings", (size, self.output_dim))
@@ -163,8 +162,7 @@ class ReversibleEmbedding(Layer):
         X = as_float(g, X)
         if X.features != self.output_dim:
             text = f"needs vectors of {self.output_dim} numbers for the way back to ids, got {X.features}"
-            hint = "a Dense before it gives them that size"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="reverse")
+            raise wrong_size(text, "a Dense before it gives them that size", key="reverse")
         if self.tie_weights:
             kernel = g.transpose(self.weight(g, "embeddings", (self.input_dim, self.output_dim)), (1, 0))
         else:
@@ -228,7 +226,7 @@ class Rescaling(Layer):
             values = np.asarray(getattr(self, key), np.float64)
             if values.ndim and (X.rank < 2 or values.size not in (1, X.features)):
                 text = f"has {values.size} values in `{key}` for {X.shape[-1]} features"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per feature", key=key)
+                raise wrong_size(text, "use one value, or one per feature", key=key)
             if key == "scale" or np.any(values):
                 Y = g.emit(op, (Y, g.constant(values)), {})
         return Y

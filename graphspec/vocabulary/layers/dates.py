@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
+from graphspec.vocabulary import wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
 
 if TYPE_CHECKING:
@@ -207,13 +206,10 @@ class DateParts(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not X.type.is_string:
-            text, hint = f"needs texts, got {X.type}", "set `dtype: string` for the input"
-            raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
+            raise wrong_dtype(f"needs texts, got {X.type}", "set `dtype: string` for the input")
         if X.rank != 2 or X.shape[1] != 1:
-            hint = "give every column of dates a layer of its own"
-            raise ShapeError(
-                Code.SIZES_DO_NOT_FIT, f"needs one text per row (batch, 1), got {show(X.shape)}", hint=hint
-            )
+            text = f"needs one text per row (batch, 1), got {show(X.shape)}"
+            raise wrong_size(text, "give every column of dates a layer of its own")
         whole = rf"\A{pattern_of(self.format)}\z"
         matches = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="", tokenexp=whole)
         found = g.LabelEncoder(matches, keys_strings=("",), values_int64s=(0,), default_int64=1)

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.ranges import of_dtype
+from graphspec.vocabulary import not_allowed
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
 from graphspec.vocabulary.layers.spatial import (
@@ -113,12 +113,7 @@ class Resizing(Layer):
         limits = of_dtype(dtype)
         if not self.fill_value.is_integer() or not limits.low <= self.fill_value <= limits.high:
             text = f"fills {dtype} images, which cannot contain {self.fill_value:g}"
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED,
-                text,
-                hint=f"use an integer from {limits.low} to {limits.high}",
-                key="fill_value",
-            )
+            raise not_allowed(text, f"use an integer from {limits.low} to {limits.high}", key="fill_value")
         return int(self.fill_value)
 
     def _pads(self, size: tuple[int, int]) -> tuple[int, int] | None:
@@ -169,12 +164,10 @@ def _factor(minimum: float, maximum: float, *, open_below: bool = False, unit: s
         pair = [value, value] if _is_number(value) else value
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
             hint = f"such as {maximum / 5:g}, or [{minimum / 10:g}, {maximum / 5:g}]"
-            text = "must be a number or a list of two, [low, high]"
-            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
+            raise invalid("must be a number or a list of two, [low, high]", hint, code=Code.WRONG_TYPE, show_value=True)
         for number in pair:
             if not minimum <= number <= maximum or (open_below and number == minimum):
-                hint = f"use a number, or [low, high], {between}{unit}"
-                raise invalid(f"must be {between}, got {number:g}", hint)
+                raise invalid(f"must be {between}, got {number:g}", f"use a number, or [low, high], {between}{unit}")
         if pair[0] > pair[1]:
             low, high = (f"{number:g}" for number in pair)
             raise invalid(f"must have its lower bound first, got {low} above {high}", f"write [{high}, {low}]")

@@ -14,6 +14,7 @@ from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, in
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
+from graphspec.vocabulary import not_allowed, shapes_differ
 from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids
 
 if TYPE_CHECKING:
@@ -75,11 +76,11 @@ class CategoryEncoding(Layer):
         if count_weights:
             if self.output_mode != "count":
                 text = f"supports `count_weights` only with `output_mode: count`, not {self.output_mode}"
-                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set `output_mode: count`", key="count_weights")
+                raise not_allowed(text, "set `output_mode: count`", key="count_weights")
             if len(count_weights) != 1 or count_weights[0].shape != ids.shape:
                 shapes = " and ".join(show(v.shape) for v in count_weights)
                 text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {shapes}"
-                raise ShapeError(Code.SHAPES_DIFFER, text, hint="use one weight per id", key="count_weights")
+                raise shapes_differ(text, "use one weight per id", key="count_weights")
             weights = as_float(g, count_weights[0])
         depth = number_of_ids(ids, "num_tokens") if self.num_tokens is None else self.num_tokens
         if ids.type.is_float:  # NaN and values beyond int64 would become arbitrary ids
@@ -190,9 +191,8 @@ class Lookup(Layer):
         mask, _, _ = self._special()
         given, tokens = self._given(), self.tokens()
         if self.pad_to_max_tokens and self.max_tokens is None:
-            raise invalid(
-                "needs `max_tokens` for `pad_to_max_tokens`", "such as `max_tokens: 1000`", code=Code.MISSING_KEY
-            )
+            text = "needs `max_tokens` for `pad_to_max_tokens`"
+            raise invalid(text, "such as `max_tokens: 1000`", code=Code.MISSING_KEY)
         if self.max_tokens is not None and self.max_tokens <= self._first:
             text = f"must be larger than {self._first}, the number of ids for missing and unseen tokens"
             raise invalid(text, key="max_tokens", show_value=True)
@@ -211,8 +211,8 @@ class Lookup(Layer):
         if twice := [token for token, n in counts.items() if n > 1]:
             raise invalid(f"contains {twice[0]!r} twice", "list every token once", key="vocabulary")
         if mask is not None and mask in counts:
-            hint = "leave the mask token out, or write all special tokens first"
-            raise invalid(f"contains the mask token {mask!r} at a wrong place", hint, key="vocabulary")
+            text = f"contains the mask token {mask!r} at a wrong place"
+            raise invalid(text, "leave the mask token out, or write all special tokens first", key="vocabulary")
         if self.max_tokens is not None and self._first + len(tokens) > self.max_tokens:
             text = f"needs {self._first + len(tokens)} ids, more than the {self.max_tokens} of `max_tokens`"
             raise invalid(text, "raise `max_tokens`, or list fewer tokens", key="vocabulary")
@@ -246,7 +246,7 @@ class Lookup(Layer):
         """Raise GS501 if the file of the vocabulary has not been read."""
         if (name := self.vocabulary_file) is not None:
             text = f"has a vocabulary in '{name}', which has not been read"
-            raise ShapeError(Code.UNREADABLE_FILE, text, hint="list the tokens in `vocabulary`", key="vocabulary")
+            raise ShapeError(Code.UNREADABLE_FILE, text, "list the tokens in `vocabulary`", key="vocabulary")
 
     def _encoded(self, g: Builder, ids: Value) -> Value:
         """Emit ids in the form of ``output_mode``."""

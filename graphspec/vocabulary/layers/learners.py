@@ -55,7 +55,7 @@ def as_numbers(batch: Array) -> Array:
 def _need_finite(finite: Any) -> None:
     """Raise :class:`ShapeError` (GS505) unless all are true."""
     if not np.all(finite):
-        raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", hint="clip or remove them")
+        raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", "clip or remove them")
 
 
 def _need_numbers(counts: Array) -> None:
@@ -64,8 +64,8 @@ def _need_numbers(counts: Array) -> None:
     if len(without):
         index = ", ".join(map(str, without[0]))
         where = "" if counts.size == 1 else f" at index {index} of the axes that it learns for"
-        hint = "leave the column out, or set the layer's arguments in the spec"
-        raise ShapeError(Code.MISSING_VALUE, f"has no number to learn from{where}", hint=hint)
+        text = f"has no number to learn from{where}"
+        raise ShapeError(Code.MISSING_VALUE, text, "leave the column out, or set the layer's arguments in the spec")
 
 
 class Moments:
@@ -157,7 +157,7 @@ class Moments:
         """
         _need_finite(not self._infinite)
         if self._missing and not self._skip_missing:
-            raise ShapeError(Code.MISSING_VALUE, "has NaN among the numbers to learn from", hint="put Impute before it")
+            raise ShapeError(Code.MISSING_VALUE, "has NaN among the numbers to learn from", "put Impute before it")
         _need_numbers(self._counts.reshape(self._sizes))
         mean, variance = self._arguments
         found = {mean: self._means.reshape(self._sizes).tolist()}

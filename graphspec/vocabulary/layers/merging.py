@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
 from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float, cast_to, need_rank
 
@@ -174,12 +173,11 @@ class Concatenate(Layer):
         axis = feature_axis(inputs[0], self.axis, key="axis")
         for X, Y in pairwise(inputs):
             if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
-                raise ShapeError(Code.SHAPES_DIFFER, f"joins shapes that differ outside axis {self.axis}")
+                raise shapes_differ(f"joins shapes that differ outside axis {self.axis}")
         dtypes = {X.dtype for X in inputs}
         if len(dtypes) > 1:
-            text = f"joins different dtypes: {', '.join(sorted(dtypes))}"
             hint = "convert the integers first: to floats with Rescaling, or to vectors with Embedding"
-            raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
+            raise wrong_dtype(f"joins different dtypes: {', '.join(sorted(dtypes))}", hint)
         Y = g.Concat(*inputs, axis=axis)
         return Y.with_mask(_joined_mask(g, inputs, axis))
 
@@ -224,7 +222,7 @@ class Dot(Layer):
             text = (
                 f"multiplies axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
             )
-            raise ShapeError(Code.SHAPES_DIFFER, text, key="axes")
+            raise shapes_differ(text, key="axes")
         A, B = as_float(g, A), as_float(g, B)
         if self.normalize:
             A, B = g.unit(A, [a]), g.unit(B, [b])
@@ -250,13 +248,13 @@ Column = Annotated[
 def _indices(g: Builder, ids: Value, column: int | None) -> Value:
     """Return int64 indices; only one column of the last axis if ``column`` is set."""
     if ids.dtype in ("float32", "bool"):
-        raise ShapeError(Code.WRONG_DTYPE, f"needs integer indices, got {ids.dtype}", hint="feed it integers")
+        raise wrong_dtype(f"needs integer indices, got {ids.dtype}", "feed it integers")
     ids = cast_to(g, ids, "int64").with_mask(ids.mask)
     if column is None:
         return ids
     if ids.rank < 3 or column >= ids.features:
         text = f"cannot read column {column} of indices {show(ids.shape)}"
-        raise ShapeError(Code.WRONG_RANK, text, hint="count columns of the last axis from 0", key="column")
+        raise wrong_rank(text, "count columns of the last axis from 0", key="column")
     return g.Gather(ids, g.constant(column), axis=ids.rank - 1).with_mask(ids.mask)
 
 
@@ -308,11 +306,11 @@ class Segments(Layer):
                 "needs `num_segments` or a third input" if not like else "cannot have `num_segments` and a third input"
             )
             hint = "the third input is the nodes: their number is that of segments"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="num_segments")
+            raise not_allowed(text, hint, key="num_segments")
         ids = _indices(g, ids, self.column)
         if ids.rank != 2 or ids.shape != values.shape[:2]:
             text = f"has indices {show(ids.shape)} for values {show(values.shape)}"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint="give each value one index, or name a `column`")
+            raise shapes_differ(text, "give each value one index, or name a `column`")
         count: int | Value = self.num_segments or g.size(like[0], 1)
         numbers = (
             g.constant(range(count))

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid, only
-from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import not_allowed, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axes
 from graphspec.vocabulary.layers.base import (
     LAYERS,
@@ -94,9 +93,7 @@ class BatchNormalization(Affine):
         axis = _axis(X, self.axis)
         mask = X.mask
         if mask is not None and mask.rank >= X.rank:
-            raise ShapeError(
-                Code.WRONG_RANK, f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}"
-            )
+            raise wrong_rank(f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}")
         X = as_float(g, X)
         shape = (X.fixed(axis),)
         gamma, beta = self.gamma(g, shape), self.beta(g, shape)
@@ -191,8 +188,7 @@ class GroupNormalization(Affine):
         if channels % groups:
             text = f"has {channels} channels in {show(X.shape)}, not divisible into {groups} groups"
             nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
-            hint = f"use a number that divides {channels}, such as `groups: {nearest}`"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
+            raise wrong_size(text, f"use a number that divides {channels}, such as `groups: {nearest}`", key="groups")
         order = _channels_first(X, axis)
         vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))
         Y = g.GroupNormalization(g.transpose(X, order), *vectors, num_groups=groups, epsilon=self.epsilon)
@@ -299,9 +295,7 @@ class SpectralNormalization(Layer):
                 Y = self.layer.lower(g, X)
         if not found:
             text = f"cannot wrap {kind}, which has no kernel or embeddings of its own"
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer such as Dense, Conv2D or Embedding", key="layer"
-            )
+            raise not_allowed(text, "wrap a layer such as Dense, Conv2D or Embedding", key="layer")
         assert not isinstance(Y, tuple)
         g.penalize(getattr(self.layer, "activity_regularizer", None), Y)
         return Y

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import one_or_each
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import names_in
+from graphspec.vocabulary import not_allowed, not_fixed
 from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
 from graphspec.vocabulary.layers.spatial import (
     DataFormat,
@@ -203,11 +202,11 @@ class AdaptivePooling(Layer):
             if not isinstance(d, int):
                 text = f"needs fixed sizes for {axes_of(self.rank, self.data_format)}, but '{d}' varies"
                 hint = f"give {names_in(d)} a number in `inputs`, or use global pooling, which accepts any size"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="output_size")
+                raise not_fixed(text, hint, key="output_size")
             pairs.append(pair := even(d, out))
             if pair is None and d * out > _MAX_WEIGHTS:
                 text = f"needs {out} unequal windows over a size of {d}, which is too many"
-                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=f"use a number that divides {d}", key="output_size")
+                raise not_allowed(text, f"use a number that divides {d}", key="output_size")
         if all(pair is not None for pair in pairs):
             sizes, steps = zip(*(pair for pair in pairs if pair is not None), strict=True)
             Y = g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps})

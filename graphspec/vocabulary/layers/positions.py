@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import has_rows, show
+from graphspec.vocabulary import not_allowed, not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     NEUTRAL,
@@ -67,15 +66,13 @@ class PositionEmbedding(Layer):
         X, length = as_float(g, X), g.size(X, -2)
         if self.sequence_length is None and not isinstance(length, int):
             text = f"needs `sequence_length`: the length of its input {show(X.shape)} varies"
-            hint = "set it to the length of the longest sequence"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="sequence_length")
+            raise not_fixed(text, "set it to the length of the longest sequence", key="sequence_length")
         count = self.sequence_length or X.fixed(-2)
         table = self.weight(g, "embeddings", (count, X.features), initializer=self.initializer)
         if isinstance(length, int):
             if length > count:
                 text = f"has {count} positions for sequences of length {length}"
-                hint = f"set `sequence_length: {length}`"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="sequence_length")
+                raise wrong_size(text, f"set `sequence_length: {length}`", key="sequence_length")
             if length < count:
                 table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
         else:
@@ -186,11 +183,11 @@ class RotaryEmbedding(Layer):
         X = as_float(g, X)
         time, at = self._axis(X, "sequence_axis"), self._axis(X, "feature_axis")
         if time == at:
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, "needs two different axes", key="feature_axis")
+            raise not_allowed("needs two different axes", key="feature_axis")
         features, length = X.fixed(at), g.size(X, time)
         if features % 2:
             text = f"needs an even number of features, got {features}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="pairs of features are turned", key="feature_axis")
+            raise wrong_size(text, "pairs of features are turned", key="feature_axis")
         rates = self.max_wavelength ** (-np.arange(0, features, 2) / features)
         if isinstance(length, int):
             angles = np.arange(length)[:, None] / self.scaling_factor * rates
@@ -208,7 +205,7 @@ class RotaryEmbedding(Layer):
         axis: int = getattr(self, key)
         if not -X.rank <= axis < X.rank or axis % X.rank == 0:
             text = f"cannot use axis {axis} of data {show(X.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint=f"use 1 to {X.rank - 1}, not the batch", key=key)
+            raise wrong_rank(text, f"use 1 to {X.rank - 1}, not the batch", key=key)
         return axis % X.rank
 
     def _placed(self, g: Builder, turn: Value, rank: int, time: int, at: int) -> Value:
@@ -300,9 +297,7 @@ class RelativePositionBias(Layer):
             if length != height * width:
                 shown = length if isinstance(length, int) else "a length that varies"
                 text = f"needs {height * width} steps for a window of {height} · {width}, got {shown}"
-                raise ShapeError(
-                    Code.SIZES_DO_NOT_FIT, text, hint="one step per pixel of the window", key="window_size"
-                )
+                raise wrong_size(text, "one step per pixel of the window", key="window_size")
         y, x = (k.reshape(-1) for k in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
         rows, columns = y[:, None] - y + height - 1, x[:, None] - x + width - 1
         return g.constant(rows * (2 * width - 1) + columns)

@@ -13,6 +13,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Neutral, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import not_allowed, shapes_differ, wrong_rank
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     NEUTRAL,
@@ -61,9 +62,7 @@ class Steps:
     def __init__(self, g: Builder, mask: Value) -> None:
         if mask.rank != 2:  # the mask of an image, passed through TimeDistributed
             text = f"needs a mask with one value per step, (batch, time), got {show(mask.shape)}"
-            raise ShapeError(
-                Code.SHAPES_DIFFER, text, hint="add Masking after the layers that compute one vector per step"
-            )
+            raise shapes_differ(text, "add Masking after the layers that compute one vector per step")
         self.g, self.mask = g, mask
         self.lengths: Value = g.ReduceSum(cast_to(g, mask, "int32"), g.constant([1]), keepdims=0)
         self.batch, self.time = g.ints([g.size(mask, 0)]), g.ints([g.size(mask, 1)])
@@ -158,7 +157,7 @@ class Recurrent(Cell):
             hint = "convert the ids to vectors first, with Embedding"
             if X.type.is_float:
                 hint = last_output(g, X) or "add a feature axis: a Reshape with `target_shape: [-1, 1]`"
-        raise ShapeError(Code.WRONG_RANK, f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint=hint)
+        raise wrong_rank(f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint)
 
     def state_count(self) -> int:
         """Return the number of states of all cells."""
@@ -177,7 +176,7 @@ class Recurrent(Cell):
             text = f"expects {count} initial state{'s' * (count > 1)}, got {len(initial)}"
             hint = "use one per state: h and c of an LSTM, h of a GRU or a SimpleRNN"
             hint += ", with the states of the lowest cell first" if len(self.parts()) > 1 else ""
-            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="initial_state")
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint, key="initial_state")
         parts = self.parts()
         for _, cell in parts:
             if (reason := cell.unrolled()) is not None:
@@ -266,9 +265,8 @@ class RNN(Recurrent):
 # Wrappers of other layers: Bidirectional and TimeDistributed.
 def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
-        hint = "use TimeDistributed for layers that are applied to every step"
         text = f"must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {type(layer).__name__}"
-        raise invalid(text, hint, key="type")
+        raise invalid(text, "use TimeDistributed for layers that are applied to every step", key="type")
     return layer
 
 
@@ -303,7 +301,7 @@ class Bidirectional(Layer):
         if initial_state and len(initial_state) != count:
             text = f"expects {count} initial states, got {len(initial_state)}"
             hint = "name the states of the forward layer first"
-            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="initial_state")
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint, key="initial_state")
         sequences = forward.return_sequences
         with g.part("forward"):
             Y, states = forward.run(g, X, initial_state[:half], zero_masked=sequences)
@@ -325,8 +323,7 @@ class Bidirectional(Layer):
             return (g.Concat(Y, Z, axis=-1),)
         if Y.shape != Z.shape:
             text = f"needs outputs of equal shape to merge, got {show(Y.shape)} forward and {show(Z.shape)} backward"
-            hint = "give both layers as many units, or use `merge_mode: concat`"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="merge_mode")
+            raise shapes_differ(text, "give both layers as many units, or use `merge_mode: concat`", key="merge_mode")
         if self.merge_mode == "mul":
             return (Y * Z,)
         total = Y + Z
@@ -341,12 +338,11 @@ class Bidirectional(Layer):
         key = "layer" if self.backward_layer is None else "backward_layer"
         if forward.go_backwards == backward.go_backwards:
             text = "needs one forward layer and one backward layer"
-            hint = "set `go_backwards` to true only on `backward_layer`"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key=key)
+            raise not_allowed(text, "set `go_backwards` to true only on `backward_layer`", key=key)
         for name in ("return_sequences", "return_state"):
             if getattr(forward, name) != getattr(backward, name):
                 hint = f"write `{name}: {str(getattr(forward, name)).lower()}` on `backward_layer`, as on `layer`"
-                raise ShapeError(Code.VALUE_NOT_ALLOWED, f"needs the same `{name}` on both layers", hint=hint, key=key)
+                raise not_allowed(f"needs the same `{name}` on both layers", hint, key=key)
         return forward, backward
 
 
@@ -371,10 +367,10 @@ class TimeDistributed(Layer):
         if least > 1 or most == 0:
             takes = f"needs {least} or more inputs" if least > 1 else "takes no input"
             text = f"cannot wrap {type(self.layer).__name__}, which {takes}"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer with one input", key="layer")
+            raise not_allowed(text, "wrap a layer with one input", key="layer")
         if self.layer.learns:
             text = f"cannot wrap {type(self.layer).__name__}, which would have to learn from the training rows"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set what it would learn in the spec", key="layer")
+            raise not_allowed(text, "set what it would learn in the spec", key="layer")
         Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
         return Y.with_mask(X.mask)
 
@@ -392,9 +388,8 @@ class TimeDistributed(Layer):
         steps = X.fixed(1)
         if steps > MAX_STEPS:
             text = f"would be unrolled for {steps:,} steps, each a separate batch in training, at most {MAX_STEPS:,}"
-            raise ShapeError(
-                Code.DOCUMENT_TOO_LARGE, text, hint="freeze it with `trainable: false`, or use fewer steps", key="layer"
-            )
+            hint = "freeze it with `trainable: false`, or use fewer steps"
+            raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint, key="layer")
         outputs = []
         for t in range(steps):
             at = g.constant(t)
@@ -415,5 +410,5 @@ class TimeDistributed(Layer):
             hint = "leave TimeDistributed out, which removes the time axis, or give the steps more axes"
             raise error.changed(message=text, hint=hint if error.problem.key is None else error.problem.hint) from None
         if isinstance(Y, tuple):
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, "cannot wrap a layer with several outputs", key="layer")
+            raise not_allowed("cannot wrap a layer with several outputs", key="layer")
         return Y

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
+from graphspec.vocabulary import shapes_differ, wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
 
@@ -57,8 +56,7 @@ def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[i
     if not fits:
         sizes = ", ".join("null" if n is None else str(n) for n in noise_shape)
         text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{sizes}]"
-        hint = f"use one entry per axis, {X.rank} with the batch: 1 or null"
-        raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="noise_shape")
+        raise wrong_rank(text, f"use one entry per axis, {X.rank} with the batch: 1 or null", key="noise_shape")
     return tuple(k for k, n in enumerate(noise_shape) if n == 1)
 
 
@@ -219,8 +217,7 @@ class Sampling(Layer):
         for value in (log_variance, noise):
             if value is not None and value.shape != mean.shape:
                 text = f"needs inputs of one shape, got {show(mean.shape)} and {show(value.shape)}"
-                hint = "compute mean and log variance with layers of the same number of units"
-                raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint)
+                raise shapes_differ(text, "compute mean and log variance with layers of the same number of units")
         mean, log_variance = as_float(g, mean), as_float(g, log_variance)
         if noise is None:
             return g.Sample(mean, log_variance, seed=self.seed)
@@ -296,8 +293,8 @@ class GumbelSoftmax(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not -X.rank < self.axis < X.rank or self.axis == 0:
-            text, hint = f"has no axis {self.axis} in {show(X.shape)}", f"use an axis from 1 to {X.rank - 1}, or -1"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="axis")
+            text = f"has no axis {self.axis} in {show(X.shape)}"
+            raise wrong_rank(text, f"use an axis from 1 to {X.rank - 1}, or -1", key="axis")
         axis, choices = self.axis % X.rank, X.fixed(self.axis)
         noisy = g.GumbelNoise(as_float(g, X), seed=self.seed)
         soft = g.Softmax(noisy * (1 / self.temperature), axis=axis)

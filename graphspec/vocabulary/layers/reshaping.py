@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from pydantic import AfterValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Ints, PositiveInt, Size2, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Shape, show, show_dim
 from graphspec.graph.ir.dims import product as count
 from graphspec.graph.size_formulas import Formulas, Size, parse, product
+from graphspec.vocabulary import not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import LAYERS, Layer, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, need_spatial
 
@@ -99,15 +99,14 @@ class Reshape(Layer):
             return formulas.size(parse(d))
         if d == 0 and k >= len(shape):
             text = f"has a 0 for axis {k + 1}, which {show(shape)} does not have"
-            raise ShapeError(Code.WRONG_RANK, text, hint="write the size itself", key="target_shape")
+            raise wrong_rank(text, "write the size itself", key="target_shape")
         return None if d == -1 else Size.of(shape[k] if d == 0 else d)
 
     def _misfit(self, shape: Shape, total: Size, known: Size) -> ShapeError:
         target = f"({', '.join(map(str, self.target_shape))}{',' if len(self.target_shape) == 1 else ''})"
         if total.atoms and not known.atoms and -1 not in self.target_shape:
             text = f"cannot reshape {show(shape)}, which varies, to the fixed {target}"
-            hint = "use -1 for the size that varies, or its name"
-            return ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="target_shape")
+            return not_fixed(text, "use -1 for the size that varies, or its name", key="target_shape")
         what = (
             f"{show_dim(known.dim)} elements" if -1 not in self.target_shape else f"a multiple of {show_dim(known.dim)}"
         )
@@ -115,7 +114,7 @@ class Reshape(Layer):
             f"cannot reshape {show(shape)}, which has {show_dim(total.dim)} elements, to {target}, which needs {what}"
         )
         hint = f"set one size to -1, or choose sizes whose product is {show_dim(total.dim)}"
-        return ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="target_shape")
+        return wrong_size(text, hint, key="target_shape")
 
 
 def _permutation(dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -140,8 +139,7 @@ class Permute(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         if X.rank != len(self.dims) + 1:
             text = f"needs rank-{len(self.dims) + 1} data for dims {list(self.dims)}, got {show(X.shape)}"
-            hint = f"list the axes 1 to {X.rank - 1} in the new order"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="dims")
+            raise wrong_rank(text, f"list the axes 1 to {X.rank - 1} in the new order", key="dims")
         return g.transpose(X, (0, *self.dims))
 
 
@@ -178,7 +176,7 @@ class Tiles(Layer):
         sizes = X.fixed(1), X.fixed(2)
         if sizes[0] % height or sizes[1] % width:
             text = f"cannot divide images of {sizes[0]} · {sizes[1]} pixels into tiles of {height} · {width}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="crop or resize them first", key=key)
+            raise wrong_size(text, "crop or resize them first", key=key)
         rows, columns = sizes[0] // height, sizes[1] // width
         split = g.reshape(X, (0, rows, height, columns, width, X.features))
         return g.transpose(split, (0, 1, 3, 2, 4, 5))
@@ -236,8 +234,7 @@ class DepthToSpace(Tiles):
         X, b = self.image(g, X), self.block_size
         if X.features % (b * b):
             text = f"cannot make blocks of {b} · {b} pixels from {X.features} channels"
-            hint = f"give it a multiple of {b * b} channels"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="block_size")
+            raise wrong_size(text, f"give it a multiple of {b * b} channels", key="block_size")
         channels = X.features // (b * b)
         height, width = g.size(X, 1), g.size(X, 2)
         split = g.transpose(g.reshape(X, (0, height, width, b, b, channels)), (0, 1, 3, 2, 4, 5))

@@ -13,6 +13,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Size2, one_or_each
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import not_fixed
 from graphspec.vocabulary.layers.base import LAYERS, Layer
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_first, from_channels_first, need_spatial
 
@@ -127,7 +128,7 @@ def need_fixed(X: Value, data_format: str | None, reason: str, *, key: str, hint
     for name, d in zip(("height", "width"), X.shape[first : first + 2], strict=True):
         if not isinstance(d, int):
             text = f"needs a fixed {name} for {reason}, but its input {show(X.shape)} varies there ('{d}')"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint or f"give '{d}' a number in `inputs`", key=key)
+            raise not_fixed(text, hint or f"give '{d}' a number in `inputs`", key=key)
 
 
 # Zero padding and cropping of sequences, images and volumes; and layers that enlarge by integer factors.
@@ -181,8 +182,7 @@ def pad_or_crop(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_f
         (before, after), d = borders[axis - first], X.shape[axis]
         if isinstance(d, int) and before + after >= d:
             text = f"crops {before} + {after} of {d} on axis {axis} of {show(X.shape)}: nothing is left"
-            hint = f"use two values with a sum below {d}"
-            raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint, key="cropping")
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, f"use two values with a sum below {d}", key="cropping")
     starts = [borders[axis - first][0] for axis in axes]
     ends = [-after if (after := borders[axis - first][1]) else np.iinfo(np.int64).max for axis in axes]
     return g.Slice(X, g.constant(starts), g.constant(ends), g.constant(axes))

@@ -15,6 +15,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
+from graphspec.vocabulary import wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
 
@@ -198,9 +199,8 @@ class MelSpectrogram(Layer):
         if self.length > self.fft_length:
             raise invalid(f"has sequence_length {self.length} above its fft_length {self.fft_length}", "lower it")
         if isinstance(self.window, tuple) and len(self.window) != self.length:
-            raise invalid(
-                f"has a window of {len(self.window)} numbers for frames of {self.length}", "give one a sample"
-            )
+            text = f"has a window of {len(self.window)} numbers for frames of {self.length}"
+            raise invalid(text, "give one a sample")
         if self.min_freq >= self.highest:
             raise invalid(f"has min_freq {self.min_freq:g} and max_freq {self.highest:g}", "lower `min_freq`")
         return self
@@ -217,8 +217,8 @@ class MelSpectrogram(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.rank != 2:
-            hint = "a signal is (batch, samples): drop the axis of channels, such as by Reshape"
-            raise ShapeError(Code.WRONG_RANK, f"needs signals (batch, samples), got {show(X.shape)}", hint=hint)
+            text = f"needs signals (batch, samples), got {show(X.shape)}"
+            raise wrong_rank(text, "a signal is (batch, samples): drop the axis of channels, such as by Reshape")
         bins = self.fft_length // 2 + 1
         weights = mel_matrix(bins, self.num_mel_bins, self.sampling_rate, self.min_freq, self.highest)
         heard = np.flatnonzero(weights.any(axis=1))  # other frequencies need not be computed
@@ -239,9 +239,8 @@ class MelSpectrogram(Layer):
         turns = np.outer(frequencies, np.arange(self.length)) / self.fft_length
         waves = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)]).reshape(-1, 1, self.length)
         if isinstance(padded.shape[2], int) and padded.shape[2] < self.length:
-            raise ShapeError(
-                Code.WINDOW_TOO_LARGE, f"needs {self.length} samples, got {padded.shape[2]}", key="sequence_length"
-            )
+            text = f"needs {self.length} samples, got {padded.shape[2]}"
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, key="sequence_length")
         parts = g.Conv(padded, g.constant(waves * curve), kernel_shape=(self.length,), strides=(self.sequence_stride,))
         count = len(frequencies)
         squares = parts * parts

@@ -15,6 +15,7 @@ from pydantic import Field, create_model
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
+from graphspec.vocabulary import not_fixed, wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def need_spatial(X: Value, rank: int, data_format: str | None) -> None:
     """Raise GS301 unless ``X`` has a batch, ``rank`` spatial axes and channels."""
     if X.rank != rank + 2:
         text = f"needs rank-{rank + 2} data {axes_of(rank, data_format)}, got {show(X.shape)}"
-        raise ShapeError(Code.WRONG_RANK, text, hint=rank_hint(X, rank, data_format))
+        raise wrong_rank(text, rank_hint(X, rank, data_format))
 
 
 def channels_first(g: Builder, X: Value, rank: int, data_format: str | None) -> Value:
@@ -157,8 +158,7 @@ def window(
             if isinstance(d, int) and extent > d:
                 details = f" ({key} {size[k]}, dilation_rate {dilations[k]})" if dilations and dilations[k] > 1 else ""
                 text = f"has a window of {extent}{details} along the {name}, but its input has size {d} there"
-                hint = f"set `padding: same`, or a smaller `{key}`"
-                raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint, key=key)
+                raise ShapeError(Code.WINDOW_TOO_LARGE, text, f"set `padding: same`, or a smaller `{key}`", key=key)
         return {}
     before, after = [], []
     for name, extent, stride, d in zip(_AXES[len(size)], extents, strides, spatial, strict=True):
@@ -186,5 +186,4 @@ def need_auto_pad(
         condition, hint = "with strides and a dilation_rate above 1", "set one of them to 1"
     if refused:
         text = f"cannot pad along the {name}, with the varying size '{d}', by `padding: same` {condition}"
-        hint = f"{hint}, set `padding: valid`, or give {names_in(str(d))} a number in `inputs`"
-        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)
+        raise not_fixed(text, f"{hint}, set `padding: valid`, or give {names_in(str(d))} a number in `inputs`", key=key)

@@ -18,6 +18,7 @@ from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import Fans, Initializer
 from graphspec.graph.ir.dims import Dim, show
+from graphspec.vocabulary import not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     ActivationField,
@@ -219,8 +220,7 @@ class EinsumDense(Layer):
         elided = X.rank - len(x)
         if elided < 0 or (elided and not left and not parts.get("right")):
             text = f"has an equation with {len(x)} input axes, '{x}', got {show(X.shape)}"
-            hint = f"write one letter per axis: {X.rank}, with the batch"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="equation")
+            raise wrong_rank(text, f"write one letter per axis: {X.rank}, with the batch", key="equation")
         input_sizes = dict(zip(x, X.shape[elided if left else 0 :], strict=False))
         output_sizes = self._output_sizes(X, y, elided, left)
         for c in x:
@@ -228,9 +228,7 @@ class EinsumDense(Layer):
                 text = (
                     f"has {output_sizes[c]} in `output_shape` for axis '{c}', but {input_sizes[c]} in {show(X.shape)}"
                 )
-                raise ShapeError(
-                    Code.SIZES_DO_NOT_FIT, text, hint="write null for the input's size", key="output_shape"
-                )
+                raise wrong_size(text, hint="write null for the input's size", key="output_shape")
         shape = tuple(self._kernel_size(c, input_sizes, output_sizes) for c in w)
         inputs = tuple(k for k, c in enumerate(w) if c not in y)
         outputs = tuple(k for k, c in enumerate(w) if c in y)
@@ -253,34 +251,30 @@ class EinsumDense(Layer):
             sizes = f"{needed} size{'' if needed == 1 else 's'}"
             text = f"needs {sizes} in `output_shape`, one per letter of '{y}', got {len(declared)}"
             hint = "leave out the batch and the axes of '...'; write null for a size of the input"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="output_shape")
+            raise wrong_rank(text, hint, key="output_shape")
         return dict(zip(y, full[elided if left else 0 :], strict=False))
 
     def _kernel_size(self, c: str, input_sizes: dict[str, Dim], output_sizes: dict[str, Dim | None]) -> int:
         size = output_sizes[c] if c in output_sizes else input_sizes[c]
         if size is None:
             text = f"has null in `output_shape` for axis '{c}', which is also an axis of the kernel"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="write its size", key="output_shape")
+            raise not_allowed(text, "write its size", key="output_shape")
         if not isinstance(size, int):
             text = f"has axis '{c}' in its kernel, but its size '{size}' varies"
-            raise ShapeError(
-                Code.SIZE_NOT_FIXED, text, hint="remove it from the kernel, or give it a number", key="equation"
-            )
+            raise not_fixed(text, "remove it from the kernel, or give it a number", key="equation")
         return size
 
     def _bias_shape(self, axes: str, y: str, sizes: dict[str, Dim], elided: int) -> list[int]:
         """Return the bias's shape, from the first of ``axes`` to the last axis; 1 along axes that are not in ``axes``."""
         if not axes or (unknown := [c for c in axes if c not in y]):
             text = f"has the bias axis '{unknown[0]}'" if axes else "has no letters in `bias_axes`"
-            hint = f"use letters of the output '{y}', or null for no bias"
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, f"{text}, but the output has the axes '{y}'", hint=hint, key="bias_axes"
-            )
+            text = f"{text}, but the output has the axes '{y}'"
+            raise not_allowed(text, f"use letters of the output '{y}', or null for no bias", key="bias_axes")
         shape = [sizes[c] if c in axes else 1 for c in y[min(y.index(c) for c in axes) :]] + [1] * elided
         for c, d in zip(y[len(y) + elided - len(shape) :], shape, strict=False):
             if not isinstance(d, int):
                 text = f"has the bias axis '{c}', but its size '{d}' varies"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="remove it from `bias_axes`", key="bias_axes")
+                raise not_fixed(text, "remove it from `bias_axes`", key="bias_axes")
         return [int(d) for d in shape]
 
 
@@ -306,19 +300,17 @@ class DotInteraction(Layer):
         for X in inputs:
             if X.rank not in (2, 3):
                 text = f"takes vectors (batch, features) or (batch, vectors, features), got {show(X.shape)}"
-                raise ShapeError(Code.WRONG_RANK, text, hint="put Flatten or Reshape before it")
+                raise wrong_rank(text, "put Flatten or Reshape before it")
         if len({X.shape[-1] for X in inputs}) > 1:
             text = f"multiplies vectors of one size, got {', '.join(show(X.shape) for X in inputs)}"
-            raise ShapeError(
-                Code.SHAPES_DIFFER, text, hint="project them to the same number of units with Dense layers"
-            )
+            raise shapes_differ(text, "project them to the same number of units with Dense layers")
         several = [as_float(g, X) for X in inputs]
         rows = [X if X.rank == 3 else g.Unsqueeze(X, g.constant([1])) for X in several]
         vectors = g.Concat(*rows, axis=1) if len(rows) > 1 else rows[0]
         count = vectors.fixed(1)
         chosen = np.tril(np.ones((count, count), np.float32), 0 if self.self_interaction else -1).reshape(-1)
         if not chosen.any() and not self.skip_gather:
-            raise ShapeError(Code.SHAPES_DIFFER, "needs two vectors", hint="list more `inputs`")
+            raise shapes_differ("needs two vectors", "list more `inputs`")
         products = g.reshape(g.MatMul(vectors, g.transpose(vectors, (0, 2, 1))), (0, count * count))
         if self.skip_gather:
             return g.Mul(products, g.constant(chosen)).with_mask(None)

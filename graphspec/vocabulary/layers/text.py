@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup
 from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
@@ -133,14 +132,13 @@ class TextVectorization(Lookup):
     def learning_input(self, g: Builder, X: Value) -> Value:
         """Emit the tokens, padded with ``""``."""
         if not X.type.is_string:
-            hint = "declare the input with `dtype: string`"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs texts, got {X.type}", hint=hint)
+            raise wrong_dtype(f"needs texts, got {X.type}", "declare the input with `dtype: string`")
         if self.split is not None and X.rank != 1 and not (X.rank == 2 and X.shape[1] == 1):
             text = f"needs texts of the shape (batch,) or (batch, 1), got {show(X.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="set `split: null` if the texts are tokens")
+            raise wrong_rank(text, "set `split: null` if the texts are tokens")
         if self.split is None and (X.rank > 2 or (X.rank == 2 and not isinstance(X.shape[1], int))):
             text = f"needs texts of the shape (batch,) or (batch, tokens), got {show(X.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="use one axis of tokens, of a fixed size")
+            raise wrong_rank(text, "use one axis of tokens, of a fixed size")
         texts = X
         if X.rank == 2 and (self._lowers or self.split is not None):
             texts = g.Reshape(X, g.constant([-1]))
@@ -181,7 +179,7 @@ class TextVectorization(Lookup):
         """Emit ``length`` ids per row."""
         if ids.rank != 2:
             text = f"needs texts of the shape (batch, tokens) for `output_sequence_length`, got {show(ids.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="remove it", key="output_sequence_length")
+            raise wrong_rank(text, "remove it", key="output_sequence_length")
         padded = g.Pad(ids, g.constant([0, 0, 0, length]))
         return g.Slice(padded, g.constant([0]), g.constant([length]), g.constant([1]))
 

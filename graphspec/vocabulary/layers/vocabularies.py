@@ -19,6 +19,7 @@ from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range
+from graphspec.vocabulary import shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode
 
@@ -114,7 +115,7 @@ class VocabularyLearner:
             often = "" if self.least == 1 else f" that occurs at least {self.least} times"
             text = f"cannot learn a vocabulary: there is no token{often} in the training rows"
             hint = "remove it, set its `vocabulary`, or lower its `min_count`" if self.least > 1 else None
-            raise ShapeError(Code.TOO_FEW_ROWS, text, hint=hint or "remove it, or set its `vocabulary`")
+            raise ShapeError(Code.TOO_FEW_ROWS, text, hint or "remove it, or set its `vocabulary`")
         vocabulary = [token for _, token in sorted(found, reverse=True)[: self.limit]]
         if self._documents is None:
             return {"vocabulary": vocabulary}
@@ -228,9 +229,7 @@ Salt = Annotated[
 def _murmur(g: Builder, X: Value, salt: int | tuple[int, int] | None) -> Value:
     """Emit the MurmurHash3 of texts, or of integers written as texts, as int64 numbers from 0 to 2³² − 1."""
     if X.dtype in ("float32", "bool"):
-        raise ShapeError(
-            Code.WRONG_DTYPE, f"needs texts or integers, got {X.type}", hint="use Discretization for numbers"
-        )
+        raise wrong_dtype(f"needs texts or integers, got {X.type}", "use Discretization for numbers")
     first, second = salt if isinstance(salt, tuple) else (salt or 0, salt or 0)
     seed = (first + _GOLDEN * (second - first)) % _WORD
     texts = X if X.type.is_string else g.Cast(cast_to(g, X, "int64"), to="string")
@@ -278,7 +277,7 @@ class Hashing(Layer):
         """Emit 0 for the mask and 1 for everything else."""
         if X.type.is_string != isinstance(self.mask_value, str):
             text = f"has the `mask_value` {self.mask_value!r}, but its input is {X.type}"
-            raise ShapeError(Code.WRONG_DTYPE, text, hint="write a value of the input's type", key="mask_value")
+            raise wrong_dtype(text, "write a value of the input's type", key="mask_value")
         keys = "keys_strings" if X.type.is_string else "keys_int64s"
         source = X if X.type.is_string else cast_to(g, X, "int64")
         found: Value = g.emit(
@@ -312,10 +311,10 @@ class HashedCrossing(Layer):
         for X in inputs:
             if X.rank not in (1, 2) or (X.rank == 2 and X.shape[1] != 1):
                 text = f"needs inputs of the shape (batch,) or (batch, 1), got {show(X.shape)}"
-                raise ShapeError(Code.WRONG_RANK, text, hint="cross single columns")
+                raise wrong_rank(text, "cross single columns")
             if X.shape != first.shape:
                 text = f"needs inputs of one shape, got {show(first.shape)} and {show(X.shape)}"
-                raise ShapeError(Code.SHAPES_DIFFER, text, hint="give all inputs the shape [1]")
+                raise shapes_differ(text, "give all inputs the shape [1]")
         mixed = _murmur(g, first, None)
         for X in inputs[1:]:
             mixed = mixed * g.constant(_FACTOR) + _murmur(g, X, None)
@@ -371,8 +370,7 @@ class Categories(Lookup):
             text = "must be at least 1, since the exported graph cannot stop at an unseen token"
             raise invalid(text, "leave it out", key="num_oov_indices")
         if self._missing() and self._special()[0] is None:
-            text = "needs `mask_token` for `missing_tokens`"
-            raise invalid(text, "missing tokens get its id", code=Code.MISSING_KEY)
+            raise invalid("needs `mask_token` for `missing_tokens`", "missing tokens get its id", code=Code.MISSING_KEY)
         return self
 
     def _missing(self) -> tuple[Any, ...]:
@@ -457,8 +455,8 @@ class StringLookup(Categories):
     @model_validator(mode="after")
     def _foldable(self) -> Self:
         if self.fold_case and self.num_oov_indices > 1:
-            hint = "several ids for unseen texts need the texts as they are"
-            raise invalid("cannot be used with several `num_oov_indices`", hint, key="fold_case")
+            text = "cannot be used with several `num_oov_indices`"
+            raise invalid(text, "several ids for unseen texts need the texts as they are", key="fold_case")
         return self
 
     def _spelt(self, token: str) -> Sequence[str]:
@@ -474,8 +472,8 @@ class StringLookup(Categories):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not X.type.is_string:
-            hint = "use IntegerLookup for integers, or declare the input with `dtype: string`"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs texts, got {X.type}", hint=hint)
+            text = f"needs texts, got {X.type}"
+            raise wrong_dtype(text, "use IntegerLookup for integers, or declare the input with `dtype: string`")
         texts = X
         if self.fold_case:  # StringNormalizer takes a vector
             texts = g.StringNormalizer(g.Reshape(X, g.constant([-1])), case_change_action="LOWER", locale="C")
@@ -494,10 +492,8 @@ def _integers(value: Any) -> Any:
         try:
             found.append(int(line))
         except ValueError:
-            hint = "write one integer per line"
-            raise invalid(
-                f"contains {line!r} at place {number}, which is no integer", hint, code=Code.WRONG_TYPE
-            ) from None
+            text = f"contains {line!r} at place {number}, which is no integer"
+            raise invalid(text, "write one integer per line", code=Code.WRONG_TYPE) from None
     return tuple(found)
 
 
@@ -552,7 +548,7 @@ class IntegerLookup(Categories):
     def lower(self, g: Builder, X: Value) -> Value:
         if X.type.is_string or X.dtype in ("float32", "bool"):
             hint = "use StringLookup for texts" if X.type.is_string else "feed it integers: `dtype: int64`"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs integers, got {X.type}", hint=hint)
+            raise wrong_dtype(f"needs integers, got {X.type}", hint)
         numbers = cast_to(g, X, "int64")
         ids = self._ids(g, numbers, lambda: g.Mod(numbers, g.constant(self.num_oov_indices)), "keys_int64s")
         return self._encoded(g, ids)

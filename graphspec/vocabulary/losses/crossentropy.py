@@ -83,8 +83,8 @@ class Binary(Probabilistic):
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
         if op.activation != "softmax":
             return []
-        hint = f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`"
-        return warn("treats every unit independently, but softmax makes the units compete", hint)
+        text = "treats every unit independently, but softmax makes the units compete"
+        return warn(text, f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         y_true = smooth(y_true, self.label_smoothing, 0.5)
