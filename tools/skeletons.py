@@ -52,17 +52,14 @@ _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (C
 LAYER = Kind(
     folder="vocabulary/layers",
     table="$Name",
-    imports=("from pydantic import Field", "from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float"),
+    imports=("from pydantic import Field", "from graphspec.vocabulary.layers.base import Layer, as_float"),
     for_types=_BUILDER,
     body='''
-@LAYERS.add("$Name")
-class $Name(Layer):
+class $Name(Layer, supports_masking=True):
     """``x · scale`` as float32.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     scale: float = Field(default=1.0, description="Factor.")
 

@@ -120,6 +120,12 @@ class Config(BaseModel, metaclass=Called):
     neutral: ClassVar[Mapping[str, Neutral]] = {}
     """Keys that are accepted without effect if their value is neutral. A field of the same name takes precedence."""
 
+    def __init_subclass__(cls, **attributes: Any) -> None:
+        """Take the keywords of a class statement as attributes: ``class Sum(Layer, supports_masking=True)``."""
+        super().__init_subclass__()
+        for name, value in attributes.items():
+            setattr(cls, name, value)
+
     @model_validator(mode="before")
     @classmethod
     def _drop_neutral(cls, arguments: Any) -> Any:
@@ -224,11 +230,13 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T] | None:
         """Return the class of this name, or None. Imports its module and makes the class if necessary."""
         if name not in self._classes and name in self._modules:
-            import_module(self._modules[name])
+            module = import_module(self._modules[name])
             if name in self._rows:
                 names, make = self._rows[name]
                 cls = self._classes.setdefault(names[0], make())  # the first one, if two threads make it
                 self._classes |= dict.fromkeys(names, cls)
+            elif name not in self._classes and isinstance(cls := vars(module).get(name), type):
+                self._classes[name] = cls  # the table is all that a class without a decorator needs
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
             if (made := import_module(maker).make(name)) is None:
                 return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, create_model
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 Formula = Callable[["Builder", "Value"], "Value"]
 
 
-class Plain(Activation):
+class Plain(Activation, formula=None, fixed={}):
     """Base of the activations without arguments: an operator with fixed attributes, or a formula."""
-
-    formula: ClassVar[Formula | None] = None
-    fixed: ClassVar[Mapping[str, float]] = {}
 
     def attributes(self) -> dict[str, Any]:
         return dict(self.fixed)
@@ -135,10 +132,8 @@ class Relu(Activation):
 
 
 @ACTIVATIONS.add("leaky_relu")
-class LeakyRelu(Activation):
+class LeakyRelu(Activation, op="LeakyRelu"):
     """``x`` above 0, ``negative_slope · x`` below (Maas et al., ICML workshop 2013)."""
-
-    op = "LeakyRelu"
 
     negative_slope: Annotated[NonNegative, Field(description="Slope below 0.")] = 0.2
 
@@ -147,19 +142,15 @@ class LeakyRelu(Activation):
 
 
 @ACTIVATIONS.add("elu")
-class Elu(Activation):
+class Elu(Activation, op="Elu"):
     """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., ICLR 2016)."""
-
-    op = "Elu"
 
     alpha: Annotated[NonNegative, Field(description="The limit for small x is −alpha.")] = 1.0
 
 
 @ACTIVATIONS.add("celu")
-class Celu(Activation):
+class Celu(Activation, op="Celu"):
     """``x`` above 0, ``alpha · (exp(x / alpha) − 1)`` below: smooth for any alpha (Barron, arXiv 2017)."""
-
-    op = "Celu"
 
     alpha: Annotated[Positive, Field(description="The limit for small x is −alpha.")] = 1.0
 
@@ -181,10 +172,8 @@ class Threshold(Activation):
 
 
 @ACTIVATIONS.add("hard_shrink")
-class HardShrink(Activation):
+class HardShrink(Activation, op="Shrink"):
     """``x`` if ``|x| > threshold``, else 0."""
-
-    op = "Shrink"
 
     threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
 
@@ -193,10 +182,8 @@ class HardShrink(Activation):
 
 
 @ACTIVATIONS.add("soft_shrink")
-class SoftShrink(Activation):
+class SoftShrink(Activation, op="Shrink"):
     """``x − threshold`` above ``threshold``, ``x + threshold`` below ``−threshold``, else 0."""
-
-    op = "Shrink"
 
     threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
 
@@ -205,10 +192,8 @@ class SoftShrink(Activation):
 
 
 @ACTIVATIONS.add("gelu")
-class Gelu(Activation):
+class Gelu(Activation, op="Gelu"):
     """``x · Φ(x)`` with the normal distribution's Φ, exact or by tanh (Hendrycks and Gimpel, arXiv 2016)."""
-
-    op = "Gelu"
 
     approximate: Annotated[bool, Field(description="Use the tanh approximation.")] = False
 
@@ -274,20 +259,16 @@ class OverAxes(Activation):
 
 
 @ACTIVATIONS.add("softmax")
-class Softmax(OverAxes):
+class Softmax(OverAxes, op="Softmax"):
     """``eˣ / Σ eˣ`` over ``axis``; the output has the shape of x."""
-
-    op = "Softmax"
 
     def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
         return e / total
 
 
 @ACTIVATIONS.add("log_softmax")
-class LogSoftmax(OverAxes):
+class LogSoftmax(OverAxes, op="LogSoftmax"):
     """``x − log Σ eˣ`` over ``axis``; the output has the shape of x."""
-
-    op = "LogSoftmax"
 
     def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
         return Z - g.Log(total)

@@ -315,7 +315,8 @@ class CallbackState:
     adds: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any = None, run: Any = None) -> None:
-        self.config, self.run = config, run
+        self.config = config
+        self.run: Run = run
 
     def check_outputs(self) -> None:
         """Check the output files, before the first step of a new or resumed run; nothing is written yet.

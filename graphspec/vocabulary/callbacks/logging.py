@@ -19,7 +19,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.base.files import create, make_folder, write_at
 from graphspec.vocabulary.callbacks.base import (
-    CALLBACKS,
     Callback,
     CallbackState,
     FileName,
@@ -65,11 +64,9 @@ class _CSVLogger(CallbackState):
         self.size = write_at(path, start, text.getvalue().encode())
 
 
-@CALLBACKS.add()
-class CSVLogger(Callback):
+class CSVLogger(Callback, run_state=_CSVLogger):
     """Write the logs of every epoch to a CSV file: ``epoch`` (from 0), then the logged values, sorted by name."""
 
-    run_state = _CSVLogger
     filename: FileName = Field(description="The file.")
     separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
     append: bool = Field(False, description="Whether to append to an existing file.")
@@ -106,11 +103,9 @@ class _TerminateOnNaN(CallbackState):
             self.run.stop(f"the loss is {loss}")
 
 
-@CALLBACKS.add()
-class TerminateOnNaN(Callback):
+class TerminateOnNaN(Callback, run_state=_TerminateOnNaN):
     """Stop when the loss is NaN or infinite. With ``raise_error`` the run fails with GS601, as without this callback."""
 
-    run_state = _TerminateOnNaN
     raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
 
 
@@ -187,15 +182,13 @@ class _TensorBoard(CallbackState):
             self.train.histograms(self.run.weights(), epoch)
 
 
-@CALLBACKS.add()
-class TensorBoard(Callback):
+class TensorBoard(Callback, run_state=_TensorBoard):
     """Write event files for TensorBoard: training into ``log_dir/train``, validation into ``log_dir/validation``.
 
     The names of scalars are ``epoch_<name>``, by epoch from 0; with ``update_freq`` also ``batch_<name>``, by step from
     1; ``evaluation_<name>_vs_iterations``, by the number of updates. Histograms are named ``<weight>/histogram``.
     """
 
-    run_state = _TensorBoard
     log_dir: FileName = Field("logs", description="The folder of the event files.")
     histogram_freq: NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
     write_graph: bool = Field(True, description="Whether to write the operator graph.")
@@ -299,18 +292,14 @@ def _record(data: bytes) -> bytes:
 
 
 # Callbacks of Keras without effect here, since every run does the same; and callbacks that are refused.
-class Always(Callback):
+class Always(Callback, run_state=CallbackState):
     """Base of the callbacks that are accepted without effect: every run does the same."""
 
-    run_state = CallbackState
 
-
-@CALLBACKS.add()
 class History(Always):
     """Without effect: every run has a history, which ``fit`` returns and ``history.csv`` contains."""
 
 
-@CALLBACKS.add()
 class ProgbarLogger(Always):
     """Without effect: the command line shows progress; ``fit`` does with ``verbose``."""
 
@@ -327,14 +316,12 @@ class Refused(Callback):
         raise invalid(f"is refused: {reason}", hint)
 
 
-@CALLBACKS.add()
 class BackupAndRestore(Refused):
     """Refused: a run directory contains a checkpoint of the last epoch's end; ``--resume`` continues from it."""
 
     reason = ("every run writes a checkpoint at the end of every epoch", "resume with `graphspec train --resume`")
 
 
-@CALLBACKS.add()
 class LambdaCallback(Refused):
     """Refused: a spec contains no code."""
 
@@ -344,14 +331,12 @@ class LambdaCallback(Refused):
     )
 
 
-@CALLBACKS.add()
 class RemoteMonitor(Refused):
     """Refused: a run sends nothing over the network."""
 
     reason = ("a run sends nothing over the network", "use CSVLogger, which writes the logs to a file")
 
 
-@CALLBACKS.add()
 class OrbaxCheckpoint(Refused):
     """Refused: checkpoints are safetensors files."""
 

@@ -18,7 +18,6 @@ from graphspec.base.files import make_folder
 from graphspec.base.text import count
 from graphspec.graph.schedules import SCHEDULES, Schedule
 from graphspec.vocabulary.callbacks.base import (
-    CALLBACKS,
     SCHEDULED,
     Callback,
     CallbackState,
@@ -179,11 +178,9 @@ class _EarlyStopping(_MonitorState):
         self.best_weights = dict(arrays)
 
 
-@CALLBACKS.add()
-class EarlyStopping(Monitor):
+class EarlyStopping(Monitor, run_state=_EarlyStopping):
     """Stop when a logged value has not improved by more than ``min_delta`` for ``patience`` epochs."""
 
-    run_state = _EarlyStopping
     min_delta: float = Field(0.0, description="A change must be larger than this to count as an improvement.")
     patience: NonNegativeInt = Field(
         0, description="The number of epochs without improvement before the callback acts."
@@ -271,15 +268,13 @@ class _ModelCheckpoint(_MonitorState):
             raise refused(self.config, _named(str(missing.args[0]), list(values))) from None
 
 
-@CALLBACKS.add()
-class ModelCheckpoint(Monitor):
+class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
     """Save the model at the end of every epoch, or of every ``save_freq`` batches, or only when it is the best so far.
 
     ``filepath`` may contain ``{epoch:02d}`` and any logged value, such as ``{val_loss:.2f}``. A name that ends in
     ``.safetensors`` is a file of weights, any other name is a run directory.
     """
 
-    run_state = _ModelCheckpoint
     filepath: FileName = Field(description="A folder, or a .safetensors file; may contain {epoch} and logged values.")
     save_best_only: bool = Field(False, description="Whether only improvements are saved.")
     save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
@@ -347,11 +342,9 @@ class _ReduceLROnPlateau(_MonitorState):
                     self.run.event(f"learning rate reduced to {self.run.rate.value:g}")
 
 
-@CALLBACKS.add()
-class ReduceLROnPlateau(Monitor):
+class ReduceLROnPlateau(Monitor, run_state=_ReduceLROnPlateau):
     """Multiply the learning rate by ``factor`` when a logged value has not improved for ``patience`` epochs."""
 
-    run_state = _ReduceLROnPlateau
     factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
     patience: int = Field(10, ge=0, description="The number of epochs without improvement before the callback acts.")
     min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
@@ -378,14 +371,12 @@ class _LearningRateScheduler(_Telling):
         logs["learning_rate"] = self.run.rate.value
 
 
-@CALLBACKS.add()
-class LearningRateScheduler(Callback):
+class LearningRateScheduler(Callback, run_state=_LearningRateScheduler):
     """Set the learning rate at the start of every epoch to ``schedule`` at the epoch's index, from 0.
 
     The schedule's ``decay_steps``, ``boundaries`` and so on are therefore numbers of epochs.
     """
 
-    run_state = _LearningRateScheduler
     schedule: named(SCHEDULES, Schedule) = Field(description="A schedule; its steps are epochs.")  # type: ignore[valid-type]
     verbose: int = Field(0, description="1 to print every change.")
 
@@ -423,15 +414,13 @@ class _SwapEMAWeights(CallbackState):
             self._set_swapped(False)
 
 
-@CALLBACKS.add()
-class SwapEMAWeights(Callback):
+class SwapEMAWeights(Callback, run_state=_SwapEMAWeights):
     """Validate with the moving averages of the weights; the optimizer needs ``use_ema``.
 
     With ``swap_on_epoch`` the averages also replace the weights from the end of an epoch to the start of the next one:
     later callbacks save the averages, and the weights in the run directory are the averages.
     """
 
-    run_state = _SwapEMAWeights
     swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, not the weights.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:

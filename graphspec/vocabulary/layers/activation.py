@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -11,29 +11,23 @@ from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import activations, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import functions
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     ActivationField,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
+    Value,
     as_float,
     default_initializer,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-@LAYERS.add("Activation")
-class Activation(Layer):
+class Activation(Layer, supports_masking=True):
     """``activation(x)``, mostly element by element.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     activation: ActivationField = Field(description="The activation.")
     activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
@@ -42,18 +36,16 @@ class Activation(Layer):
         return g.activate(self.activation, as_float(g, X))
 
 
-class Function(Layer):
+class Function(Layer, supports_masking=True):
     """Base of the layers whose arguments are the arguments of an activation."""
 
-    supports_masking = True
     function: ClassVar[type[activations.Activation]]
 
     def lower(self, g: Builder, X: Value) -> Value:
         return self.function(**dict(self)).lower(g, as_float(g, X))
 
 
-@LAYERS.add("ReLU")
-class ReLU(Function):
+class ReLU(Function, function=functions.Relu):
     """``max(x, 0)``, optionally with a maximum, a slope below the threshold, and a threshold other than 0.
 
     ``x`` if ``x > threshold``, else ``negative_slope · (x - threshold)``; then at most ``max_value``.
@@ -61,46 +53,35 @@ class ReLU(Function):
     Shapes: (batch, …) → the same.
     """
 
-    function = functions.Relu
-
     max_value: Annotated[NonNegative | None, Field(description="The largest output; null for no limit.")] = None
     negative_slope: Annotated[NonNegative, Field(description="The slope below the threshold.")] = 0.0
     threshold: Annotated[NonNegative, Field(description="Inputs up to this value count as 0.")] = 0.0
 
 
-@LAYERS.add("LeakyReLU")
-class LeakyReLU(Function):
+class LeakyReLU(Function, function=functions.LeakyRelu):
     """``x`` if ``x ≥ 0``, else ``negative_slope · x``.
 
     Shapes: (batch, …) → the same.
     """
 
-    function = functions.LeakyRelu
-
     negative_slope: Annotated[NonNegative, Field(description="The slope below 0.")] = 0.3
 
 
-@LAYERS.add("ELU")
-class ELU(Function):
+class ELU(Function, function=functions.Elu):
     """``x`` if ``x > 0``, else ``alpha · (eˣ − 1)``.
 
     Shapes: (batch, …) → the same. Clevert et al., *Exponential Linear Units*, ICLR 2016.
     """
 
-    function = functions.Elu
-
     alpha: Annotated[NonNegative, Field(description="The output approaches −alpha for small x.")] = 1.0
 
 
-@LAYERS.add("PReLU")
-class PReLU(Layer):
+class PReLU(Layer, supports_masking=True):
     """``x`` if ``x ≥ 0``, else ``alpha · x``, with one trained alpha per feature.
 
     Shapes: (batch, …) → the same; ``alpha`` has the shape of a row, with size 1 along ``shared_axes``.
     He et al., *Delving Deep into Rectifiers*, ICCV 2015.
     """
-
-    supports_masking = True
 
     alpha_initializer: InitializerField = default_initializer("Zeros")
     alpha_regularizer: RegularizerField = Field(default=None, description="Penalty on the slopes.")
@@ -125,14 +106,11 @@ class PReLU(Layer):
         return g.PRelu(as_float(g, X), self.weight(g, "alpha", shape))
 
 
-@LAYERS.add("Softmax")
-class Softmax(Layer):
+class Softmax(Layer, supports_masking=True):
     """``eˣ / Σ eˣ`` over ``axis``. With a mask of the input's shape, masked elements do not count and become 0.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     axis: Annotated[Axes, Field(description="The axis or axes along which the outputs sum to 1.")] = -1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -19,13 +19,14 @@ from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
 from graphspec.vocabulary import shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     NoEffect,
     RegularizerField,
     Seed,
+    Value,
     as_float,
     cast_to,
     default_initializer,
@@ -33,10 +34,6 @@ from graphspec.vocabulary.layers.base import (
 )
 from graphspec.vocabulary.layers.regularization import DropRate, drop
 from graphspec.vocabulary.layers.tensors import oriented
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Attention with dot-product or additive scores: queries from one sequence, keys and values from another.
 FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends only to keys 0 … i.")]
@@ -96,16 +93,13 @@ def for_each_pair(g: Builder, bias: Value, query: Value, key: Value) -> Value:
     return g.Expand(bias, g.ints([*[1] * (bias.rank - 2), *sizes]))
 
 
-class ScoredAttention(Layer):
+class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INPUTS_ELSEWHERE):
     """Base: ``softmax(scores) · value``, with one score per pair of query and key.
 
     Scores of steps that the value's mask hides get −1e9 added. The result is 0 at masked queries, and has the query's
     mask.
     """
 
-    arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    pairs_with_itself: ClassVar[bool] = True
-    elsewhere: ClassVar[Mapping[str, str]] = INPUTS_ELSEWHERE
     handles_mask = True
     call_arguments: ClassVar[tuple[str, ...]] = ("mask",)
 
@@ -166,7 +160,6 @@ def _sums(g: Builder, query: Value, key: Value) -> Value:
     return g.Add(g.Unsqueeze(query, g.constant([n - 1])), g.Unsqueeze(key, g.constant([n - 2])))
 
 
-@LAYERS.add("Attention")
 class Attention(ScoredAttention):
     """``softmax(query · keyᵀ) · value``; with ``score_mode: concat`` the scores are ``weight · Σ tanh(query + key)``.
 
@@ -205,7 +198,6 @@ class Attention(ScoredAttention):
         return g.Attention(query, key, value, bias, scale=1.0, q_num_heads=1, kv_num_heads=1), None
 
 
-@LAYERS.add("AdditiveAttention")
 class AdditiveAttention(ScoredAttention):
     """``softmax(Σ scale · tanh(query + key)) · value``, with one trained scale per feature.
 
@@ -230,7 +222,7 @@ class AdditiveAttention(ScoredAttention):
 _HIDDEN = -0.7 * 3.38953e38
 
 
-class ProjectedAttention(Layer):
+class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
     """Base: ``softmax(query · keyᵀ / √size) · value`` of projections in every head, projected to the output.
 
     The masks of query, value and key, `attention_mask` and the causal order exclude pairs of query and key. If all keys
@@ -238,8 +230,6 @@ class ProjectedAttention(Layer):
     axes it is 0, as in Keras. The output has the query's mask.
     """
 
-    arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    pairs_with_itself: ClassVar[bool] = True
     elsewhere: ClassVar[Mapping[str, str]] = INPUTS_ELSEWHERE | {"mask": "did you mean 'attention_mask'?"}
     handles_mask = True
     penalizes_itself = True
@@ -441,8 +431,7 @@ Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(_as_tuple), Field(min
 Axes = Annotated[tuple[int, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
-@LAYERS.add("MultiHeadAttention")
-class MultiHeadAttention(ProjectedAttention):
+class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_dim"}):
     """Scaled dot-product attention in ``num_heads`` heads, each with its own projections.
 
     Inputs: query, value and key; without a key the value is the key.
@@ -451,8 +440,6 @@ class MultiHeadAttention(ProjectedAttention):
     ``output_shape`` instead of features; with ``return_attention_scores`` also (batch, heads, queries, keys).
     Vaswani et al., *Attention Is All You Need*, NIPS 2017.
     """
-
-    same_by_default: ClassVar[Mapping[str, str]] = {"value_dim": "key_dim"}
 
     num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
     key_dim: Annotated[PositiveInt, Field(description="The size of queries and keys in each head.")]
@@ -485,7 +472,6 @@ class MultiHeadAttention(ProjectedAttention):
         return axes
 
 
-@LAYERS.add("GroupQueryAttention")
 class GroupQueryAttention(ProjectedAttention):
     """Scaled dot-product attention in which several query heads share one key and value head.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -20,19 +20,17 @@ from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 from graphspec.vocabulary.layers.base import (
     CELLS,
     ActivationField,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
     Seed,
+    Value,
     as_float,
     default_initializer,
 )
 from graphspec.vocabulary.layers.regularization import DropRate, drop
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Recurrences without an ONNX operator, unrolled step by step with ordinary operators.
 MAX_STEPS = 2_000  # steps that a layer is unrolled for
@@ -384,28 +382,22 @@ class UnitCell(Weighted, Units):
         return unroll(g, Z, states, lambda x, h: self.step(g, x, h, products, state_bias), pace)
 
 
-@CELLS.add("SimpleRNNCell")
-class SimpleRNNCell(UnitCell):
+class SimpleRNNCell(UnitCell, op="RNN", gates=(0,)):
     """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
 
     Shapes of a step: x (batch, features), state h (batch, units) → h.
     """
 
-    op, gates = "RNN", (0,)
-
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
         return [self.activated(g, Z + products[0](states[0]))]
 
 
-@CELLS.add("GRUCell")
-class GRUCell(Gated, UnitCell):
+class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
     """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
 
     Shapes of a step: x (batch, features), state h (batch, units) → h.
     Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
-
-    op, gates = "GRU", (0, 1, 2)
 
     reset_after: bool = Field(default=True, description="Whether r is applied after the recurrent product, not before.")
 
@@ -449,15 +441,12 @@ class GRUCell(Gated, UnitCell):
         return [candidate + z * (h - candidate)]
 
 
-@CELLS.add("LSTMCell")
-class LSTMCell(Remembering, UnitCell):
+class LSTMCell(Remembering, UnitCell, op="LSTM", gates=(0, 3, 1, 2), states=2):
     """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
 
     Shapes of a step: x (batch, features), states h and c (batch, units) → h, c.
     Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation, 1997.
     """
-
-    op, gates, states = "LSTM", (0, 3, 1, 2), 2
 
     def cell_activations(self) -> dict[str, Activation | None]:
         return {
@@ -486,7 +475,6 @@ Stack = Annotated[
 """A list of cells."""
 
 
-@CELLS.add("StackedRNNCells")
 class StackedRNNCells(Cell):
     """Stacked cells: the input of each cell is the output of the cell below."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -17,13 +17,9 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.vocabulary import wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import LAYERS, Layer, NoEffect, as_float, cast_to
+from graphspec.vocabulary.layers.base import Builder, Layer, NoEffect, Value, as_float, cast_to
 from graphspec.vocabulary.layers.indexed import Sparse, encode
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Scales of numbers: Normalization, MinMaxScaling, Log1p.
 _HUGE = 1e30  # a deviation
@@ -61,8 +57,7 @@ def _both(layer: Layer, first: str, second: str) -> bool:
     return not missing
 
 
-@LAYERS.add("Normalization")
-class Normalization(Layer):
+class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "variance")):
     """``(x − mean) / max(√variance, 1e-7)``; ``invert`` reverses this.
 
     Without ``mean`` and ``variance`` they are learnt from the training rows: exact means and population variances in
@@ -73,8 +68,6 @@ class Normalization(Layer):
     Shapes: (batch, …) → the same. The statistics have one value per index of ``axis``, or one value for all.
     """
 
-    supports_masking = True
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("mean", "variance")
     in_float64 = frozenset(("variance",))
 
     axis: Annotated[
@@ -152,8 +145,7 @@ def last_axis(X: Value) -> list[int]:
     return [X.rank - 1] if X.rank > 1 else []
 
 
-@LAYERS.add("MinMaxScaling")
-class MinMaxScaling(Layer):
+class MinMaxScaling(Layer, supports_masking=True, learnt_arguments=("minimum", "maximum")):
     """``(x − minimum) / (maximum − minimum)``: numbers from 0 to 1, as by scikit-learn's MinMaxScaler.
 
     Without ``minimum`` and ``maximum`` they are learnt from the training rows, for each index of the last axis; other
@@ -161,9 +153,6 @@ class MinMaxScaling(Layer):
 
     Shapes: (batch, …) → the same. The bounds have one value per index of the last axis, or one value for all.
     """
-
-    supports_masking = True
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("minimum", "maximum")
 
     minimum: Annotated[
         FloatOrFloats | None, Field(description="The number that becomes 0: one, or a list for the last axis.")
@@ -202,8 +191,7 @@ class MinMaxScaling(Layer):
         return (as_float(g, X) - low) / np.where(width == 0, 1.0, width)
 
 
-@LAYERS.add("Log1p")
-class Log1p(Layer):
+class Log1p(Layer, supports_masking=True):
     """``sign(x) · ln(1 + |x|)``: numbers of very different sizes, such as prices and counts, come close to each other.
 
     The gradient at 0 is 0.
@@ -211,16 +199,13 @@ class Log1p(Layer):
     Shapes: (batch, …) → the same.
     """
 
-    supports_masking = True
-
     def lower(self, g: Builder, X: Value) -> Value:
         X = as_float(g, X)
         return g.Sign(X) * g.Log(abs(X) + 1.0)
 
 
 # Missing numbers: Impute.
-@LAYERS.add("Impute")
-class Impute(Layer):
+class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=("fill_value",)):
     """The input with a number in each place where one is missing, as by scikit-learn's SimpleImputer.
 
     Missing is NaN, in int64 the smallest integer, and each number of ``missing_values``; data files may also have its
@@ -230,10 +215,6 @@ class Impute(Layer):
     Shapes: (batch, …) → the same, as float32. With ``indicator`` output 1, of the same shape, is 1 where a number was
         missing, else 0.
     """
-
-    supports_masking = True
-    takes_missing = True
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("fill_value",)
 
     strategy: Annotated[
         Literal["median", "mean", "zero", "constant"],
@@ -316,8 +297,7 @@ def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
     return value
 
 
-@LAYERS.add("Discretization")
-class Discretization(Layer):
+class Discretization(Layer, learnt_arguments=("bin_boundaries",)):
     """The bin of each number: the number of ``bin_boundaries`` ≤ x, as int32 or encoded like CategoryEncoding.
 
     With ``num_bins`` the boundaries are learnt from the training rows: exact quantiles of all numbers of the input, such as
@@ -326,8 +306,6 @@ class Discretization(Layer):
 
     Shapes: ``int`` (batch, …) → the same; other modes as for CategoryEncoding, with one more bin than boundaries.
     """
-
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
 
     bin_boundaries: Annotated[
         Annotated[tuple[float, ...], AfterValidator(_sorted)] | None,

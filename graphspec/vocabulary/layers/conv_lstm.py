@@ -10,7 +10,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.base import LAYERS, as_float
+from graphspec.vocabulary.layers.base import LAYERS, Builder, Value, as_float
 from graphspec.vocabulary.layers.cells import (
     Pace,
     Reason,
@@ -27,19 +27,13 @@ from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
 from graphspec.vocabulary.layers.spatial import axes_of, by_rank, from_channels_first, window
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-class ConvLSTM(Recurrent, Remembering, Window, Filters):
+class ConvLSTM(Recurrent, Remembering, Window, Filters, states=2):
     """Base: an LSTM with convolutions instead of matrix products (Shi et al., 2015).
 
     The convolution of the input uses the layer's strides, padding and dilation; the convolution of the state uses
     strides of 1 and the padding ``same``. The steps are unrolled, which requires a fixed number of steps.
     """
-
-    states = 2
 
     def need_input(self, g: Builder, X: Value) -> None:
         axes = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, ")

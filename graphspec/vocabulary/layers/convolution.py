@@ -15,10 +15,12 @@ from graphspec.vocabulary import not_allowed, wrong_size
 from graphspec.vocabulary.layers.base import (
     LAYERS,
     ActivationField,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
+    Value,
     default_initializer,
 )
 from graphspec.vocabulary.layers.spatial import (
@@ -29,10 +31,6 @@ from graphspec.vocabulary.layers.spatial import (
     of_window,
     window,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 _SIDES = "valid: none; same: the output size is input size / strides."
 Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]

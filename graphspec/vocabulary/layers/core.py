@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -11,13 +11,14 @@ from pydantic import Field, model_validator
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
 from graphspec.vocabulary import wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
     ActivationField,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
+    Value,
     as_float,
     cast_to,
     default_initializer,
@@ -25,19 +26,12 @@ from graphspec.vocabulary.layers.base import (
     number_of_ids,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-@LAYERS.add("Dense")
-class Dense(Layer):
+class Dense(Layer, supports_masking=True):
     """An affine map of the last axis: ``activation(x @ kernel + bias)``.
 
     Shapes: (batch, …, features) → (batch, …, units).
     """
-
-    supports_masking = True
 
     units: Annotated[PositiveInt, Field(description="The size of the output's last axis.")]
     activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
@@ -63,8 +57,7 @@ class Dense(Layer):
         return g.activate(self.activation, Y)
 
 
-@LAYERS.add("Embedding")
-class Embedding(Layer):
+class Embedding(Layer, handles_mask=True):
     """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
 
     With ``sparse``, which Keras lacks, a step changes the rows of its ids alone, and their moments: by Adam as PyTorch's
@@ -77,7 +70,6 @@ class Embedding(Layer):
     Shapes: integers (batch, …) → (batch, …, output_dim).
     """
 
-    handles_mask = True
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
 
     input_dim: Annotated[
@@ -117,8 +109,7 @@ class Embedding(Layer):
 Tied = Annotated[bool, Field(description="Whether the way back has the same weights, transposed.")]
 
 
-@LAYERS.add("ReversibleEmbedding")
-class ReversibleEmbedding(Layer):
+class ReversibleEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
     """An Embedding that also maps vectors back to one number per id: ``x @ embeddingsᵀ``.
 
     The way back is another node, with `share` and `reverse: true`. Without ``tie_weights`` it has weights of its own,
@@ -128,8 +119,6 @@ class ReversibleEmbedding(Layer):
     Press and Wolf, *Using the Output Embedding to Improve Language Models*, 2016.
     """
 
-    handles_mask = True
-    call_options: ClassVar[tuple[str, ...]] = ("reverse",)
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
         "reverse_dtype": Neutral((None, "float32"), "training and export are in float32")
     }
@@ -175,27 +164,21 @@ class ReversibleEmbedding(Layer):
         return Y.with_mask(None)
 
 
-@LAYERS.add("Identity")
-class Identity(Layer):
+class Identity(Layer, supports_masking=True):
     """The unchanged input, under another name.
 
     Shapes: (batch, …) → the same.
     """
 
-    supports_masking = True
-
     def lower(self, g: Builder, X: Value) -> Value:
         return X
 
 
-@LAYERS.add("Masking")
-class Masking(Layer):
+class Masking(Layer, handles_mask=True):
     """The input with a mask: steps whose features all equal ``mask_value`` are masked and set to 0.
 
     Shapes: (batch, time, features) → the same.
     """
-
-    handles_mask = True
 
     mask_value: float = Field(default=0.0, description="The value of all features of a masked step.")
 
@@ -208,14 +191,11 @@ class Masking(Layer):
         return g.Mul(X, keep).with_mask(mask)
 
 
-@LAYERS.add("Rescaling")
-class Rescaling(Layer):
+class Rescaling(Layer, supports_masking=True):
     """``x · scale + offset`` as float32; a list has one value per feature of the last axis.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     scale: Annotated[FloatOrFloats, Field(description="The factor, such as 0.00392156862745098 for bytes.")]
     offset: Annotated[FloatOrFloats, Field(description="The value that is added after scaling.")] = 0.0

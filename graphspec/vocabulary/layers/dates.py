@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from math import pi
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
@@ -16,11 +16,7 @@ from graphspec.base.config import FROM_LIST, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import wrong_dtype, wrong_size
-from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary.layers.base import Builder, Layer, Value, cast_to
 
 Part = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]
 
@@ -154,8 +150,7 @@ def check_format(form: str | None) -> str | None:
     return form
 
 
-@LAYERS.add("DateParts")
-class DateParts(Layer):
+class DateParts(Layer, takes_strings=True):
     """The parts of a date: the year, the month, the day of the week …, as numbers. NaN where there is no date.
 
     Without ``format`` texts are of ISO 8601: ``2024-12-31``, or with a time such as ``2024-12-31T23:59``,
@@ -174,8 +169,6 @@ class DateParts(Layer):
 
     Shapes: texts (batch, 1) → (batch, numbers).
     """
-
-    takes_strings = True
 
     format: Annotated[
         Annotated[str, AfterValidator(check_format)] | None,

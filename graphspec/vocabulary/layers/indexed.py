@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
@@ -15,11 +15,16 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import not_allowed, shapes_differ
-from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary.layers.base import (
+    NEUTRAL,
+    Builder,
+    Layer,
+    Value,
+    as_float,
+    cast_to,
+    need_rank,
+    number_of_ids,
+)
 
 # Preprocessing of ids: CategoryEncoding, and the encoding that other layers share.
 Sparse = Annotated[
@@ -48,8 +53,7 @@ def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | No
     return g.MultiHot(g.transpose(ids, order), id_weights, depth=depth, count=int(mode == "count"))
 
 
-@LAYERS.add("CategoryEncoding")
-class CategoryEncoding(Layer):
+class CategoryEncoding(Layer, call_arguments=("count_weights",)):
     """Ids 0 … num_tokens − 1 as vectors; without ``num_tokens``, all ids that the layer before makes.
 
     ``one_hot``: a vector per id. ``multi_hot``: one vector for all ids on axis 1, with ones at these ids. ``count``:
@@ -59,8 +63,6 @@ class CategoryEncoding(Layer):
     Shapes: (batch, ids) → (batch, num_tokens); one_hot (batch, …) → (batch, …, num_tokens), without a last axis of size
         1.
     """
-
-    call_arguments = ("count_weights",)
 
     num_tokens: Annotated[
         PositiveInt | None,
@@ -104,14 +106,13 @@ Weights = Annotated[
 ]
 
 
-class Lookup(Layer):
+class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     """The base of layers with a vocabulary.
 
     Ids: the mask token, if there is one and ids are not encoded, is 0; then come the ids of unseen tokens, then the
     vocabulary's. In an encoding, the mask token is not counted.
     """
 
-    learnt_arguments = ("vocabulary", "idf_weights")
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
         "vocabulary_size": ANY_VALUE,
         "has_input_vocabulary": ANY_VALUE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 from pydantic import Field
 
@@ -13,24 +13,16 @@ from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float, cast_to, need_rank
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary.layers.base import Builder, Layer, Value, as_float, cast_to, need_rank
 
 
-class Merge(Layer):
+class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broadcasts_rows=True):
     """Base: an elementwise operator over two or more inputs, which broadcast.
 
     An input of lower rank gets new axes after the batch. The output has a mask only if every input has one; a step is
     masked if it is masked in every input.
     """
 
-    arity: ClassVar[tuple[int, int | None]] = (2, None)
-    handles_mask = True
-    takes_numbers = True
-    broadcasts_rows = True
     op: ClassVar[str] = ""
     """The operator; it takes two inputs at a time, from left to right."""
 
@@ -65,27 +57,20 @@ def _over_features(g: Builder, mask: Value, X: Value) -> Value:
     return g.Unsqueeze(mask, g.constant(axes)) if axes else mask
 
 
-@LAYERS.add("Add")
-class Add(Merge):
+class Add(Merge, op="Add"):
     """The sum of the inputs. Integers wrap around on overflow, as in Keras.
 
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    op = "Add"
 
-
-@LAYERS.add("Subtract")
-class Subtract(Merge):
+class Subtract(Merge, arity=(2, 2), op="Sub"):
     """The first input minus the second. Integers wrap around on overflow, as in Keras.
 
     Shapes: two inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    arity, op = (2, 2), "Sub"
 
-
-@LAYERS.add("Multiply")
 class Multiply(Merge):
     """The product of the inputs. Masked elements count as 1; the product is 0 where every input is masked.
 
@@ -104,7 +89,6 @@ class Multiply(Merge):
         return g.Where(reduce(g.Or, cast("list[Value]", masks)), Y, g.constant(0.0))
 
 
-@LAYERS.add("Average")
 class Average(Merge):
     """The mean of the inputs, always float32; integers are added in 64 bits.
 
@@ -133,28 +117,21 @@ class Extremum(Merge):
         return Y
 
 
-@LAYERS.add("Maximum")
-class Maximum(Extremum):
+class Maximum(Extremum, op="Max"):
     """The largest of the inputs, element by element.
 
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    op = "Max"
 
-
-@LAYERS.add("Minimum")
-class Minimum(Extremum):
+class Minimum(Extremum, op="Min"):
     """The smallest of the inputs, element by element.
 
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    op = "Min"
 
-
-@LAYERS.add("Concatenate")
-class Concatenate(Layer):
+class Concatenate(Layer, arity=(2, None), handles_mask=True):
     """The inputs, concatenated along ``axis``; all other axes must have equal sizes.
 
     The output has a mask if an input has one; an input without a mask counts as unmasked. If ``axis`` is a feature
@@ -162,9 +139,6 @@ class Concatenate(Layer):
 
     Shapes: (batch, …, a, …), (batch, …, b, …), … → (batch, …, a + b + …, …).
     """
-
-    arity = (2, None)
-    handles_mask = True
 
     axis: Annotated[int, Field(description="The axis along which the inputs are concatenated, not the batch.")] = -1
 
@@ -202,15 +176,11 @@ def _unmasked(g: Builder, X: Value, rank: int) -> Value:
 Axes = Annotated[int | tuple[int, int], FROM_LIST]
 
 
-@LAYERS.add("Dot")
-class Dot(Layer):
+class Dot(Layer, arity=(2, 2), handles_mask=True):
     """The dot product of two inputs over one axis of each, separately for every row of the batch.
 
     Shapes: (batch, …, k, …), (batch, …, k, …) → (batch, *axes of the first without k, *axes of the second without k).
     """
-
-    arity = (2, 2)
-    handles_mask = True
 
     axes: Annotated[Axes, Field(description="The axis of both inputs, or one per input; not the batch, axis 0.")]
     normalize: Annotated[bool, Field(description="Whether vectors are first scaled to length 1 (cosine).")] = False
@@ -258,17 +228,13 @@ def _indices(g: Builder, ids: Value, column: int | None) -> Value:
     return g.Gather(ids, g.constant(column), axis=ids.rank - 1).with_mask(ids.mask)
 
 
-@LAYERS.add("GatherNodes")
-class GatherNodes(Layer):
+class GatherNodes(Layer, arity=(2, 2), handles_mask=True):
     """The vectors of the nodes with the given indices, within each sample: ``y[b, e] = nodes[b, indices[b, e]]``.
 
     Indices count from 0 and must exist; padding may name any node. The output has the mask of the indices.
 
     Shapes: nodes (batch, nodes, …), indices (batch, edges) → (batch, edges, …).
     """
-
-    arity = (2, 2)
-    handles_mask = True
 
     column: Column = None
 
@@ -283,15 +249,12 @@ class GatherNodes(Layer):
         return Y.with_mask(mask if mask is None or mask.rank <= ids.rank else None)
 
 
-class Segments(Layer):
+class Segments(Layer, arity=(2, 3), handles_mask=True):
     """Base: values that belong to segments, such as messages to nodes, joined within each sample.
 
     The number of segments is ``num_segments``, or the size of axis 1 of a third input, such as the nodes. Masked values
     count for nothing, and neither do values whose index is not that of a segment; an empty segment is 0.
     """
-
-    arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    handles_mask = True
 
     num_segments: Annotated[
         PositiveInt | None, Field(description="The number of segments; null for that of the third input.")
@@ -330,7 +293,6 @@ class Segments(Layer):
         raise NotImplementedError
 
 
-@LAYERS.add("SegmentSum")
 class SegmentSum(Segments):
     """The sum of the values of each segment: ``y[b, s] = Σ values[b, e]`` over all e with ``indices[b, e] = s``.
 
@@ -341,7 +303,6 @@ class SegmentSum(Segments):
         return g.MatMul(as_float(g, belongs), values)
 
 
-@LAYERS.add("SegmentMean")
 class SegmentMean(Segments):
     """The mean of the values of each segment, see SegmentSum.
 
@@ -354,7 +315,6 @@ class SegmentMean(Segments):
         return weights @ values / count
 
 
-@LAYERS.add("SegmentMax")
 class SegmentMax(Segments):
     """The largest of the values of each segment, feature by feature, see SegmentSum.
 

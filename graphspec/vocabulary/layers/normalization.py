@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -14,23 +14,20 @@ from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import not_allowed, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axes
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     LayerField,
     NoEffect,
     RegularizerField,
+    Value,
     as_float,
     cast_to,
     default_initializer,
     need_rank,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Normalization layers: batch, layer, group, RMS and unit normalization.
 Renorm = Annotated[
@@ -42,10 +39,8 @@ Epsilon = Annotated[Positive, Field(description="The constant that is added to t
 _MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
 
 
-class Affine(Layer):
+class Affine(Layer, supports_masking=True):
     """Base: the normalized values are multiplied by gamma, then beta is added."""
-
-    supports_masking = True
 
     epsilon: Epsilon = 1e-3
     center: Annotated[bool, Field(description="Whether beta is added.")] = True
@@ -66,7 +61,6 @@ class Affine(Layer):
         return self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
 
 
-@LAYERS.add("BatchNormalization")
 class BatchNormalization(Affine):
     """``gamma · (x − mean) / √(variance + epsilon) + beta`` per channel.
 
@@ -137,7 +131,6 @@ def _inverse(order: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(k) for k in np.argsort(order))
 
 
-@LAYERS.add("LayerNormalization")
 class LayerNormalization(Affine):
     """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over ``axis``, per row.
 
@@ -166,7 +159,6 @@ def _groups(value: int) -> int:
     return value
 
 
-@LAYERS.add("GroupNormalization")
 class GroupNormalization(Affine):
     """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over each group of channels, per row.
 
@@ -195,7 +187,6 @@ class GroupNormalization(Affine):
         return g.transpose(Y, _inverse(order))
 
 
-@LAYERS.add("RMSNormalization")
 class RMSNormalization(Layer):
     """``scale · x / √(mean(x²) + epsilon)``, the mean over ``axis``, per row.
 
@@ -217,14 +208,11 @@ class RMSNormalization(Layer):
         return g.transpose(Y, _inverse(order))
 
 
-@LAYERS.add("UnitNormalization")
-class UnitNormalization(Layer):
+class UnitNormalization(Layer, supports_masking=True):
     """``x / ‖x‖₂`` over ``axis``; zero vectors stay zero.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     axis: Annotated[Axes, Field(description="The axis or axes whose elements are divided by their norm.")] = -1
 
@@ -236,14 +224,11 @@ class UnitNormalization(Layer):
         return g.unit(X, axes, _MIN_NORM)
 
 
-@LAYERS.add("LayerScale")
-class LayerScale(Layer):
+class LayerScale(Layer, supports_masking=True):
     """``x · gamma``, one trained factor per feature, small at first: at the end of a residual branch, before Add.
 
     Shapes: (batch, …, features) → the same. Touvron et al., *Going Deeper with Image Transformers*, ICCV 2021.
     """
-
-    supports_masking = True
 
     init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
     gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
@@ -256,7 +241,6 @@ class LayerScale(Layer):
 
 
 # SpectralNormalization.
-@LAYERS.add("SpectralNormalization")
 class SpectralNormalization(Layer):
     """A layer with its kernel divided by the kernel's largest singular value, at every training step.
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from graphspec.base.config import one_or_each
 from graphspec.graph.ir.dims import names_in
 from graphspec.vocabulary import not_allowed, not_fixed
-from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
+from graphspec.vocabulary.layers.base import LAYERS, Builder, Layer, Value, cast_to
 from graphspec.vocabulary.layers.spatial import (
     DataFormat,
     axes_of,
@@ -22,10 +22,6 @@ from graphspec.vocabulary.layers.spatial import (
     of_window,
     window,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 Padding = Annotated[
     Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
@@ -52,16 +48,12 @@ class Pooling(Layer):
         return from_channels_first(g, Y, self.data_format)
 
 
-class MaxPooling(Pooling):
+class MaxPooling(Pooling, op="MaxPool"):
     """Base: the largest value of each window."""
 
-    op = "MaxPool"
 
-
-class AveragePooling(Pooling):
+class AveragePooling(Pooling, op="AveragePool"):
     """Base: the mean of each window, without padding."""
-
-    op = "AveragePool"
 
 
 _STRIDES = "The step of the window; null for its size."
@@ -116,16 +108,12 @@ class GlobalPooling(Layer):
         return Y
 
 
-class GlobalMaxPooling(GlobalPooling):
+class GlobalMaxPooling(GlobalPooling, op="ReduceMax"):
     """Base: the largest value of each channel."""
 
-    op = "ReduceMax"
 
-
-class GlobalAveragePooling(GlobalPooling):
+class GlobalAveragePooling(GlobalPooling, op="ReduceMean"):
     """Base: the mean of each channel."""
-
-    op = "ReduceMean"
 
 
 _OF_CHANNELS = "(batch, {axes}, channels) → (batch, channels)."
@@ -148,14 +136,11 @@ by_rank(
 
 
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
-class GlobalAveragePooling1D(GlobalAveragePooling):
+class GlobalAveragePooling1D(GlobalAveragePooling, rank=1, handles_mask=True):
     """The mean over all unmasked steps; 0 for a row without unmasked steps.
 
     Shapes: (batch, steps, channels) → (batch, channels).
     """
-
-    rank = 1
-    handles_mask = True
 
     def lower(self, g: Builder, X: Value) -> Value:
         return super().lower(g, X).with_mask(None)
@@ -221,10 +206,8 @@ class AdaptivePooling(Layer):
         raise NotImplementedError
 
 
-class AdaptiveAveragePooling(AdaptivePooling):
+class AdaptiveAveragePooling(AdaptivePooling, op="AveragePool"):
     """Base: the means of ``output_size`` windows."""
-
-    op = "AveragePool"
 
     def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
         averaging = np.zeros((int(X.shape[axis]), len(spans)))
@@ -235,10 +218,8 @@ class AdaptiveAveragePooling(AdaptivePooling):
         return g.transpose(g.MatMul(g.transpose(X, swap), g.constant(averaging)), swap)
 
 
-class AdaptiveMaxPooling(AdaptivePooling):
+class AdaptiveMaxPooling(AdaptivePooling, op="MaxPool"):
     """Base: the largest values of ``output_size`` windows."""
-
-    op = "MaxPool"
 
     def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
         longest = max(map(len, spans))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,21 +12,19 @@ from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Siz
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.vocabulary import not_allowed, not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
+    Array,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
+    Value,
     as_float,
     default_initializer,
     need_rank,
 )
 from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
 
 _SEQUENCE = "(batch, time, features)"
 _VECTORS = "feed it vectors, such as the output of an Embedding"
@@ -41,8 +39,7 @@ def positions(g: Builder, length: Value) -> Value:
     return g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
 
 
-@LAYERS.add("PositionEmbedding")
-class PositionEmbedding(Layer):
+class PositionEmbedding(Layer, supports_masking=True):
     """One trained vector per position: rows 0, 1, 2, … of ``embeddings``, the same for every sample.
 
     Only the shape of the input counts, unless ``add``: the output is the positions, as in KerasHub, and Add adds them to the
@@ -52,7 +49,6 @@ class PositionEmbedding(Layer):
     Shapes: (batch, …, time, features) → the same.
     """
 
-    supports_masking = True
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"hierarchical_alpha": ANY_VALUE}  # for longer sequences only
 
     sequence_length: Annotated[
@@ -78,12 +74,10 @@ class PositionEmbedding(Layer):
         else:
             steps = g.CheckIds(positions(g, length), size=count, argument="sequence_length")
             table = g.Gather(table, steps, axis=0)
-        Y: Value = X + table if self.add else g.Expand(table, g.Shape(X))
-        return Y
+        return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
-@LAYERS.add("TokenAndPositionEmbedding")
-class TokenAndPositionEmbedding(Layer):
+class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
     """One trained vector per id plus one per position, as in KerasHub.
 
     Its weights are ``token_embedding/embeddings`` and ``position_embedding/embeddings``. A node with `share` and
@@ -91,9 +85,6 @@ class TokenAndPositionEmbedding(Layer):
 
     Shapes: integers (batch, time) → (batch, time, embedding_dim).
     """
-
-    handles_mask = True
-    call_options: ClassVar[tuple[str, ...]] = ("reverse",)
 
     vocabulary_size: Annotated[PositiveInt, Field(description="The number of ids.")]
     sequence_length: Annotated[PositiveInt, Field(description="The length of the longest sequence.")]
@@ -121,8 +112,7 @@ class TokenAndPositionEmbedding(Layer):
             return place.lower(g, Y).with_mask(Y.mask)
 
 
-@LAYERS.add("SinePositionEncoding")
-class SinePositionEncoding(Layer):
+class SinePositionEncoding(Layer, supports_masking=True):
     """Sines and cosines of the position, the same for every sample, as in KerasHub.
 
     Feature i at position p is ``sin(p · w^(−2⌊i/2⌋/features))`` for even i, and the cosine for odd i, with the wavelength
@@ -130,8 +120,6 @@ class SinePositionEncoding(Layer):
 
     Shapes: (batch, …, time, features) → the same. Vaswani et al., *Attention Is All You Need*, NIPS 2017.
     """
-
-    supports_masking = True
 
     max_wavelength: Wavelength = 10000.0
     add: Adds = False
@@ -147,8 +135,7 @@ class SinePositionEncoding(Layer):
         else:
             angle = g.Mul(_column(g, length), g.constant(rates, "float32"))
             table = g.Where(g.constant(even), g.Sin(angle), g.Cos(angle))
-        Y: Value = X + table if self.add else g.Expand(table, g.Shape(X))
-        return Y
+        return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
 def _column(g: Builder, length: Value, factor: float = 1.0) -> Value:
@@ -157,8 +144,7 @@ def _column(g: Builder, length: Value, factor: float = 1.0) -> Value:
     return steps if factor == 1.0 else g.Mul(steps, g.constant(factor, "float32"))
 
 
-@LAYERS.add("RotaryEmbedding")
-class RotaryEmbedding(Layer):
+class RotaryEmbedding(Layer, supports_masking=True):
     """Pairs of features, turned by an angle that grows with the position, as in KerasHub: for queries and keys.
 
     Feature k of the first half and its partner in the second half, (a, b), become ``(a cos φ − b sin φ, b cos φ + a sin φ)``
@@ -167,7 +153,6 @@ class RotaryEmbedding(Layer):
     Shapes: (batch, time, …, features) → the same. Su et al., *RoFormer*, 2021.
     """
 
-    supports_masking = True
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | dict.fromkeys(
         ("low_freq_factor", "high_freq_factor", "old_context_len"),
         Neutral((None,), "the scaling of Llama 3.1 is not available", "use `scaling_factor`"),
@@ -198,8 +183,7 @@ class RotaryEmbedding(Layer):
         cos, sin = (self._placed(g, turn, X.rank, time, at) for turn in turns)
         half = features // 2
         a, b = g.Split(X, g.constant([half, half]), axis=at)
-        Y: Value = g.Concat(a * cos - b * sin, b * cos + a * sin, axis=at)
-        return Y
+        return g.Concat(a * cos - b * sin, b * cos + a * sin, axis=at)
 
     def _axis(self, X: Value, key: str) -> int:
         axis: int = getattr(self, key)
@@ -213,19 +197,15 @@ class RotaryEmbedding(Layer):
         if time > at:
             turn = g.transpose(turn, (1, 0))
         axes = [k for k in range(rank) if k not in (time, at)]
-        placed: Value = g.Unsqueeze(turn, g.constant(axes))
-        return placed
+        return g.Unsqueeze(turn, g.constant(axes))
 
 
-@LAYERS.add("ClassToken")
-class ClassToken(Layer):
+class ClassToken(Layer, handles_mask=True):
     """A trained vector in front of every sequence, which gathers what a classifier reads. It is never masked.
 
     Shapes: (batch, time, features) → (batch, time + 1, features).
     Dosovitskiy et al., *An Image Is Worth 16x16 Words*, ICLR 2021.
     """
-
-    handles_mask = True
 
     initializer: InitializerField = default_initializer("zeros")
     regularizer: RegularizerField = Field(default=None, description="Penalty on the vector.")
@@ -246,8 +226,7 @@ class ClassToken(Layer):
 _SWIN: dict[str, Any] = {"type": "TruncatedNormal", "stddev": 0.02}
 
 
-@LAYERS.add("RelativePositionBias")
-class RelativePositionBias(Layer):
+class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_as_they_are=True):
     """A trained number for each head and each distance of two steps: Add it to the scores of attention, before Softmax.
 
     Only the lengths of the inputs count: queries, and keys if they have another length. Distances are put into buckets, as
@@ -260,10 +239,6 @@ class RelativePositionBias(Layer):
     Shapes: (batch, queries, …), (batch, keys, …) → (num_heads, queries, keys), without a batch axis.
     Raffel et al., *Exploring the Limits of Transfer Learning*, 2020; Liu et al., *Swin Transformer*, ICCV 2021.
     """
-
-    arity = (1, 2)
-    handles_mask = True
-    takes_values_as_they_are = True
 
     num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
     window_size: Annotated[
@@ -311,8 +286,7 @@ class RelativePositionBias(Layer):
         q, k = (g.constant(np.arange(n)) if isinstance(n, int) else positions(g, n) for n in (queries, keys))
         distance = g.Unsqueeze(k, g.constant([0])) - g.Unsqueeze(q, g.constant([1]))
         shifted = g.Clip(distance, g.constant(-limit), g.constant(limit)) + limit
-        found: Value = g.Gather(g.constant(buckets), shifted, axis=0)
-        return found
+        return g.Gather(g.constant(buckets), shifted, axis=0)
 
     def buckets(self, distance: Array) -> Array:
         """Return the bucket of each distance, key − query: T5's formula, in float32 as there."""

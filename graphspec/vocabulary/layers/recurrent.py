@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -15,13 +15,14 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import not_allowed, shapes_differ, wrong_rank
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
+    Builder,
     Layer,
     LayerField,
     NoEffect,
     RegularizerField,
     Stateful,
+    Value,
     as_float,
     cast_to,
     need_rank,
@@ -38,10 +39,6 @@ from graphspec.vocabulary.layers.cells import (
     need_steps,
     stacked,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 
 # The steps of a sequence: reversed, or only the unmasked ones.
@@ -116,7 +113,7 @@ ReturnSequences = Annotated[
 ]
 
 
-class Recurrent(Cell):
+class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
     """Base of the recurrent layers. A layer with a single cell inherits from that cell, too.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``; with
@@ -126,9 +123,6 @@ class Recurrent(Cell):
     ``zero_output_for_mask``. With ``initial_state`` masked steps count like others, but the output keeps the mask.
     """
 
-    handles_mask = True
-    gathers_steps = True
-    call_arguments = ("initial_state",)
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {  # written by Keras 2
         "time_major": Neutral((False,), "time is the axis after the batch", "add a Permute before the layer"),
         "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
@@ -218,7 +212,6 @@ def last_output(g: Builder, X: Value) -> str | None:
     return None
 
 
-@LAYERS.add("SimpleRNN")
 class SimpleRNN(Recurrent, SimpleRNNCell):
     """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
 
@@ -226,7 +219,6 @@ class SimpleRNN(Recurrent, SimpleRNNCell):
     """
 
 
-@LAYERS.add("GRU")
 class GRU(Recurrent, GRUCell):
     """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
 
@@ -237,7 +229,6 @@ class GRU(Recurrent, GRUCell):
     use_cudnn: NoEffect = "auto"
 
 
-@LAYERS.add("LSTM")
 class LSTM(Recurrent, LSTMCell):
     """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
 
@@ -248,7 +239,6 @@ class LSTM(Recurrent, LSTMCell):
     use_cudnn: NoEffect = "auto"
 
 
-@LAYERS.add("RNN")
 class RNN(Recurrent):
     """A recurrent layer over a cell, or over stacked cells.
 
@@ -273,8 +263,7 @@ def _recurrent(layer: Layer) -> Layer:
 RecurrentField = Annotated[LayerField, AfterValidator(_recurrent)]
 
 
-@LAYERS.add("Bidirectional")
-class Bidirectional(Layer):
+class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",)):
     """A recurrent layer and a copy that processes the steps backwards, merged.
 
     Shapes: as for the layer, with twice as many units for ``merge_mode: concat``. The outputs are the merged output
@@ -282,9 +271,6 @@ class Bidirectional(Layer):
     with ``merge_mode: null``), then with ``return_state`` the states of the forward layer and of the backward layer.
     Schuster and Paliwal, *Bidirectional Recurrent Neural Networks*, 1997.
     """
-
-    handles_mask = True
-    call_arguments = ("initial_state",)
 
     layer: Annotated[RecurrentField, Field(description="The forward layer.")]
     merge_mode: Annotated[
@@ -346,14 +332,11 @@ class Bidirectional(Layer):
         return forward, backward
 
 
-@LAYERS.add("TimeDistributed")
-class TimeDistributed(Layer):
+class TimeDistributed(Layer, handles_mask=True):
     """A layer that is applied to every step separately; the batch and the steps become one batch.
 
     Shapes: (batch, time, …) → (batch, time, the layer's output without the batch).
     """
-
-    handles_mask = True
 
     layer: Annotated[LayerField, Field(description="The layer that is applied to every step.")]
 

@@ -14,12 +14,8 @@ from graphspec.base.config import Size2, one_or_each
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import not_fixed
-from graphspec.vocabulary.layers.base import LAYERS, Layer
+from graphspec.vocabulary.layers.base import LAYERS, Array, Builder, Layer, Value
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_first, from_channels_first, need_spatial
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
 
 # Resampling of images as in Keras on TensorFlow and JAX: half-pixel centres, cubic kernel with a = -½. Keras's PyTorch
 # backend differs (asymmetric ``nearest``, a = -¾, no Lanczos). Separable interpolation between fixed sizes is a matrix
@@ -276,7 +272,6 @@ by_rank(
 )
 
 
-@LAYERS.add("UpSampling2D")
 class UpSampling2D(Layer):
     """An image enlarged by integer factors.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -16,12 +16,8 @@ from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import wrong_rank
-from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
+from graphspec.vocabulary.layers.base import Builder, Layer, Value, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 EPSILON = 1e-7
 """Keras's ``epsilon``, below which powers and magnitudes count as this."""
@@ -43,7 +39,6 @@ def arctan2(g: Builder, y: Value, x: Value) -> Value:
     return g.Where(steep, up - angle, angle + turned)
 
 
-@LAYERS.add("STFTSpectrogram")
 class STFTSpectrogram(Layer):
     """The spectrum of each frame of a signal, by a convolution whose kernels begin as a windowed Fourier transform.
 
@@ -159,7 +154,6 @@ def mel_matrix(bins: int, bands: int, rate: float, low: float, high: float) -> A
     return np.pad(np.maximum(triangles, 0.0), ((1, 0), (0, 0)))
 
 
-@LAYERS.add("MelSpectrogram")
 class MelSpectrogram(Layer):
     """The power of a signal in bands of the mel scale, frame by frame, in decibels. It has no weights.
 

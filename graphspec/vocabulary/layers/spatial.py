@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
@@ -16,11 +16,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
 from graphspec.vocabulary import not_fixed, wrong_rank
-from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary.layers.base import LAYERS, Builder, Layer, Value, as_float
 
 DataFormat = Annotated[
     Literal["channels_last", "channels_first"] | None,
@@ -42,7 +38,6 @@ def by_rank(
     """Register the layers of one idea that differ by their number of spatial axes: one of each rank.
 
     Args:
-        base: the class of all of them.
         names: the name of the layers, with ``{}`` for the rank (``Conv{}D``), then their other names.
         sentences: the first sentence of the docstring, for all ranks or of each. ``{data}`` stands for ``images``,
             ``{over}`` for ``over images`` or ``along time``.
@@ -59,20 +54,18 @@ def by_rank(
             "out": ", ".join(f"{axis}′" for axis in axes),
             "star": "*" * (rank > 1),
         }
-        sentence, shape = (
-            (text if isinstance(text, str) else text[k]).format_map(words) for text in (sentences, shapes)
-        )
-        each = names.format(*[rank] * names.count("{}")).split()
-        LAYERS.row(each, partial(_of_rank, each[0], base, rank, f"{sentence}\n\nShapes: {shape}", fields))
+        texts = (text if isinstance(text, str) else text[k] for text in (sentences, shapes))
+        each = names.replace("{}", str(rank)).split()
+        text = "\n\nShapes: ".join(texts).format_map(words)
+        LAYERS.row(each, partial(_of_rank, each[0], base, rank, text, fields))
 
 
 def _of_rank(
     name: str, base: type[Layer], rank: int, text: str, fields: Mapping[str, Callable[[int], tuple[Any, Any]]]
 ) -> type[Layer]:
     own: dict[str, Any] = {key: field(rank) for key, field in fields.items()}
-    made = create_model(name, __base__=base, __module__=base.__module__, __doc__=text, **own)
-    made.rank = rank  # type: ignore[attr-defined]
-    return made
+    head: dict[str, Any] = {"__base__": base, "__module__": base.__module__, "__cls_kwargs__": {"rank": rank}}
+    return create_model(name, __doc__=text, **head, **own)
 
 
 def of_rank(names: str, rank: int) -> Any:
@@ -125,6 +118,16 @@ def rank_hint(X: Value, rank: int, data_format: str | None) -> str:
     if rank == 1 and X.rank == 4:
         return "for images use the layer's 2D form"
     return "wrap the layer in TimeDistributed, or join axes with Reshape"
+
+
+def channels_last(g: Builder, X: Value, data_format: str | None) -> Value:
+    """Return images with the channels last."""
+    return g.transpose(X, (0, 2, 3, 1)) if data_format == "channels_first" else X
+
+
+def from_channels_last(g: Builder, Y: Value, data_format: str | None) -> Value:
+    """Return the channels-last images ``Y`` in the order of ``data_format``."""
+    return g.transpose(Y, (0, 3, 1, 2)) if data_format == "channels_first" else Y
 
 
 def from_channels_first(g: Builder, Y: Value, data_format: str | None) -> Value:

@@ -6,7 +6,7 @@ import base64
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
@@ -20,29 +20,24 @@ from graphspec.graph.initializers import Fans, Initializer
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.vocabulary import not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     ActivationField,
+    Array,
+    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
+    Value,
     as_float,
     default_initializer,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
-
 
 # Parameter and Constant: tensors that depend on no input, and thus have no batch axis.
-class Tensor(Layer):
+class Tensor(Layer, arity=(0, 0)):
     """Base: a tensor that depends on no input."""
 
-    arity: ClassVar[tuple[int, int | None]] = (0, 0)
 
-
-@LAYERS.add("Parameter")
 class Parameter(Tensor):
     """A trained tensor of any shape. It depends on no input, and has no batch axis.
 
@@ -65,7 +60,6 @@ class Parameter(Tensor):
         return self.weight(g, "value", self.shape, prefix="")
 
 
-@LAYERS.add("Constant")
 class Constant(Tensor):
     """A tensor of fixed values, which the spec contains or names a file for. It has no batch axis.
 
@@ -184,7 +178,6 @@ def oriented(start: Initializer, inputs: tuple[int, ...], outputs: tuple[int, ..
     return start
 
 
-@LAYERS.add("EinsumDense")
 class EinsumDense(Layer):
     """``activation(einsum(equation, x, kernel) + bias)``.
 
@@ -278,8 +271,7 @@ class EinsumDense(Layer):
         return [int(d) for d in shape]
 
 
-@LAYERS.add("DotInteraction")
-class DotInteraction(Layer):
+class DotInteraction(Layer, arity=(1, None)):
     """The dot products of all pairs of vectors: ``x[b, i] · x[b, j]`` for j < i, in the order of i, then j.
 
     As in KerasRS, whose inputs are vectors; here an input may also have several vectors for each row.
@@ -288,8 +280,6 @@ class DotInteraction(Layer):
         k · (k − 1) / 2 pairs, k more with ``self_interaction``, and k² numbers with ``skip_gather``.
     Naumov et al., *Deep Learning Recommendation Model for Personalization and Recommendation Systems*, 2019.
     """
-
-    arity: ClassVar[tuple[int, int | None]] = (1, None)
 
     self_interaction: Annotated[bool, Field(description="Whether a vector's product with itself counts, too.")] = False
     skip_gather: Annotated[

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import wrong_dtype, wrong_rank
-from graphspec.vocabulary.layers.base import LAYERS
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup
 from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
 
@@ -35,8 +34,7 @@ _PAD, _OTHER = 0, 1  # the codes of padding and of tokens that are in no entry
 Standardize = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]
 
 
-@LAYERS.add("TextVectorization")
-class TextVectorization(Lookup):
+class TextVectorization(Lookup, takes_strings=True):
     """Texts as the ids of their tokens, by a vocabulary that is given or learnt, or as a vector with an element per token.
 
     A token is what stands between white space (of ASCII, as in Keras), without the punctuation before and after it.
@@ -52,8 +50,6 @@ class TextVectorization(Lookup):
     Shapes: int: texts (batch,) or (batch, 1) → (batch, tokens), or (batch, output_sequence_length); multi_hot, count,
         tf_idf: → (batch, ids). With ``split: null``, texts (batch, k) are k tokens.
     """
-
-    takes_strings = True
 
     standardize: Annotated[
         Standardize | None,

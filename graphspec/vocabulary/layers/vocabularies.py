@@ -20,14 +20,12 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import shapes_differ, wrong_dtype, wrong_rank
-from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
+from graphspec.vocabulary.layers.base import Array, Builder, Layer, Value, cast_to
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
     from graphspec.vocabulary.layers.learners import Learner
 
 # Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.
@@ -241,8 +239,7 @@ def hashed(g: Builder, X: Value, bins: int, salt: int | tuple[int, int] | None =
     return g.Mod(_murmur(g, X, salt), g.constant(bins))
 
 
-@LAYERS.add("Hashing")
-class Hashing(Layer):
+class Hashing(Layer, takes_strings=True):
     """The bin of each text or integer, without a vocabulary: ``MurmurHash3(x, seed) mod num_bins``.
 
     The 32-bit hash is that of the text's UTF-8 bytes; an integer is hashed as its decimal text. The seed is ``salt``; of two
@@ -251,8 +248,6 @@ class Hashing(Layer):
 
     Shapes: int: (batch, …) → the same, int64; other modes as for CategoryEncoding.
     """
-
-    takes_strings = True
 
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
     mask_value: Annotated[
@@ -286,8 +281,7 @@ class Hashing(Layer):
         return found
 
 
-@LAYERS.add("HashedCrossing")
-class HashedCrossing(Layer):
+class HashedCrossing(Layer, takes_strings=True, takes_missing=True, arity=(2, None)):
     """The bin of each combination of texts or integers, such as of a town and a trade.
 
     ``h = MurmurHash3(x₀)``, then ``h = (1000003 · h + MurmurHash3(xₖ)) mod 2³²`` for each further input; the bin is
@@ -295,10 +289,6 @@ class HashedCrossing(Layer):
 
     Shapes: int: several (batch,) or (batch, 1) → the same, int64; one_hot: → (batch, num_bins).
     """
-
-    takes_strings = True
-    takes_missing = True
-    arity = (2, None)
 
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
     output_mode: Annotated[
@@ -418,8 +408,7 @@ class Categories(Lookup):
         )
 
 
-@LAYERS.add("StringLookup")
-class StringLookup(Categories):
+class StringLookup(Categories, takes_strings=True):
     """Texts as ids, by a vocabulary that is given or learnt: the most frequent text first, of equal ones the larger first.
 
     Ids without ``mask_token``: 0 for unseen texts, then the vocabulary. With it: 0 for the mask token and
@@ -431,7 +420,6 @@ class StringLookup(Categories):
         multi_hot, count, tf_idf: (batch, tokens) → (batch, ids).
     """
 
-    takes_strings = True
     mask_token: Annotated[str | None, Field(description="The text that stands for a missing value; null for none.")] = (
         None
     )
@@ -497,7 +485,6 @@ def _integers(value: Any) -> Any:
     return tuple(found)
 
 
-@LAYERS.add("IntegerLookup")
 class IntegerLookup(Categories):
     """Integers as ids, by a vocabulary that is given or learnt: the most frequent first, of equal ones the larger first.
 
