@@ -61,12 +61,7 @@ def source_of(source: Any) -> Any:
 
 @bounded_search()
 def check_further(
-    checked: Checked,
-    *,
-    data: bool = False,
-    opset: int | None = None,
-    contrib: bool = True,
-    allow_outside: bool = False,
+    checked: Checked, *, data: bool = False, opset: int | None = None, contrib: bool = True, allow_outside: bool = False
 ) -> list[Diagnostic]:
     """Return the diagnostics of a spec. If none is an error, check its ``search``, and its data and export if asked to.
 

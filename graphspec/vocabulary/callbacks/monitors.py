@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, invalid, named
@@ -121,7 +121,7 @@ class _MonitorState(_Telling):
 
     def __init__(self, config: Any, run: Run, *, compares: bool = True) -> None:
         super().__init__(config, run)
-        self._larger = compares and config.larger_is_better()
+        self._larger: bool = compares and config.larger_is_better()
 
     def current(self, logs: Logs) -> float | None:
         """Return the monitored value. Without it return None, and warn once unless a check of the spec has warned."""
@@ -135,7 +135,7 @@ class _MonitorState(_Telling):
         """Return True if ``value`` is better than ``reference`` by more than ``min_delta``."""
         if reference is None:
             return True
-        delta = abs(getattr(self.config, "min_delta", 0.0))
+        delta: float = abs(getattr(self.config, "min_delta", 0.0))
         return value - delta > reference if self._larger else value + delta < reference
 
 
@@ -298,12 +298,10 @@ class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
             raise invalid(text, f"write for example `{filepath.rpartition('.')[0]}.safetensors`", show_value=True)
         return filepath
 
-    @model_validator(mode="after")
-    def _suffix(self) -> ModelCheckpoint:
+    def check_arguments(self) -> None:
         if self.save_weights_only and not self.filepath.endswith(".safetensors"):
             hint = f"write `{self.filepath}.safetensors`, or leave `save_weights_only` out"
             raise invalid("must end in .safetensors if save_weights_only is set", hint, key="filepath", show_value=True)
-        return self
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         monitored = super().check(keys) if self.save_best_only else []

@@ -46,11 +46,7 @@ INPUTS_ELSEWHERE = dict.fromkeys(("query", "value", "key"), "name them in this o
 
 
 def sources(query: Value, value: Value, key: Value | None, g: Builder) -> tuple[Value, Value, Value]:
-    """Return query, value and key as float32; without a key the value is the key.
-
-    Raises:
-        ShapeError: the ranks, or the numbers of keys and values, do not fit.
-    """
+    """Return query, value and key as float32; without a key the value is the key."""
     named = {"query": query, "value": value} | ({} if key is None else {"key": key})
     for name, X in named.items():
         need_rank(X, 3, None, f"(batch, …, time, features) as its {name}", TIME_HINT)
@@ -89,8 +85,7 @@ def for_each_pair(g: Builder, bias: Value, query: Value, key: Value) -> Value:
     """Return ``bias`` with one row per query and one column per key, as onnxruntime's Attention requires."""
     if bias.shape[-2:] == (query.shape[1], key.shape[1]):
         return bias
-    sizes = [g.size(query, 1), g.size(key, 1)]
-    return g.Expand(bias, g.ints([*[1] * (bias.rank - 2), *sizes]))
+    return g.Expand(bias, g.ints([*[1] * (bias.rank - 2), g.size(query, 1), g.size(key, 1)]))
 
 
 class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INPUTS_ELSEWHERE):
@@ -170,7 +165,7 @@ class Attention(ScoredAttention):
     Luong et al., *Effective Approaches to Attention-based Neural Machine Translation*, EMNLP 2015.
     """
 
-    use_scale: bool = Field(default=False, description="Whether the scores are multiplied by a trained scalar.")
+    use_scale: bool = Field(False, description="Whether the scores are multiplied by a trained scalar.")
     score_mode: Literal["dot", "concat"] = Field(
         default="dot", description="dot: query · key; concat: the sum of tanh(query + key)."
     )
@@ -193,8 +188,7 @@ class Attention(ScoredAttention):
         if self.use_scale:
             query = g.Mul(query, self.weight(g, "scale", (), initializer=Ones()))
         if bias is not None:
-            bias = g.Unsqueeze(bias, g.constant([1])) if bias.rank == 3 else bias
-            bias = for_each_pair(g, bias, query, key)
+            bias = for_each_pair(g, g.Unsqueeze(bias, g.constant([1])) if bias.rank == 3 else bias, query, key)
         return g.Attention(query, key, value, bias, scale=1.0, q_num_heads=1, kv_num_heads=1), None
 
 
@@ -208,7 +202,7 @@ class AdditiveAttention(ScoredAttention):
     Bahdanau et al., *Neural Machine Translation by Jointly Learning to Align and Translate*, ICLR 2015.
     """
 
-    use_scale: bool = Field(default=True, description="Whether the features have trained weights; otherwise 1.")
+    use_scale: bool = Field(True, description="Whether the features have trained weights; otherwise 1.")
 
     def scores(self, g: Builder, query: Value, key: Value) -> Value:
         hidden = g.Tanh(_sums(g, query, key))
@@ -236,21 +230,21 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
     call_arguments: ClassVar[tuple[str, ...]] = ("attention_mask", "value_mask", "key_mask")
 
     dropout: DROPPED = 0.0
-    use_bias: bool = Field(default=True, description="Whether the projections have a bias.")
+    use_bias: bool = Field(True, description="Whether the projections have a bias.")
     sliding_window: PositiveInt | None = Field(
         default=None, description="A query attends only to keys at a smaller distance than this; null for all."
     )
     flash_attention: NoEffect = None
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on every kernel.")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on every bias.")
+    kernel_regularizer: RegularizerField = Field(None, description="Penalty on every kernel.")
+    bias_regularizer: RegularizerField = Field(None, description="Penalty on every bias.")
     activity_regularizer: RegularizerField = Field(
         default=None, description="Penalty on the output of every projection."
     )
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
-    use_gate: bool = Field(default=False, description="Whether the heads' results are multiplied by a sigmoid gate.")
+    use_gate: bool = Field(False, description="Whether the heads' results are multiplied by a sigmoid gate.")
     seed: Seed = None
     use_causal_mask: FLAG_CAUSAL = False
     return_attention_scores: FLAG_SCORES = False
@@ -318,14 +312,12 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         scale = 1 / math.sqrt(self.head_sizes()[0])
         if len(visible) == 1 and visible[0].rank == 2 and self.use_causal_mask and not self.sliding_window:
             return self._attend(g, (*qkv, None), is_causal=1, scale=scale, **heads)
-        if self.dropout:
-            seen = for_each_pair(g, reduce(g.And, visible), qkv[0], qkv[1]) if visible else None
-            return self._attend(g, (*qkv, seen), scale=scale, **heads)
-        bias = None
+        bias: Value | None = None
         if visible:
-            added = g.Where(reduce(g.And, visible), g.constant(0.0), g.constant(_HIDDEN))
+            seen: Value = reduce(g.And, visible)
+            added = seen if self.dropout else g.Where(seen, g.constant(0.0), g.constant(_HIDDEN))
             bias = for_each_pair(g, added, qkv[0], qkv[1])
-        return g.Attention(*qkv, bias, scale=scale, **heads)
+        return self._attend(g, (*qkv, bias), scale=scale, **heads)
 
     def _attend(self, g: Builder, inputs: tuple[Value | None, ...], **attributes: Any) -> Value:
         dropped = {"ratio": self.dropout, "seed": self.seed} if self.dropout else {}
@@ -384,11 +376,11 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         others = [k for k in range(1, query.rank - 1) if k not in time]
         pairs = (*(query.shape[k] for k in time), *(value.shape[k] for k in time))
         full = (query.shape[0], *(query.shape[k] for k in others), self.heads()[0], *pairs)
-        lead = mask.rank - len(pairs)
-        fits = 1 <= lead <= len(full) - len(pairs)
+        lead, start = mask.rank - len(pairs), len(full) - len(pairs)
+        fits = 1 <= lead <= start
         if fits:
             shape = (*mask.shape[:lead], *[1] * (len(full) - mask.rank), *mask.shape[lead:])
-            tail = shape[len(full) - len(pairs) :]
+            tail = shape[start:]
             try:
                 fits = broadcast(shape, full) == full and (len(time) == 1 or tail == pairs)
             except ShapeError:
@@ -400,7 +392,6 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         mask = cast_to(g, mask, "bool")
         if len(full) > mask.rank:
             mask = g.Unsqueeze(mask, g.constant(list(range(lead, lead + len(full) - mask.rank))))
-        start = len(full) - len(pairs)
         return _join_axes(g, _join_axes(g, mask, start, len(time)), start + 1, len(time))
 
 
@@ -446,7 +437,7 @@ class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_
     value_dim: PositiveInt | None = Field(
         default=None, description="The size of values in each head; null for `key_dim`."
     )
-    output_shape: Sizes | None = Field(default=None, description="The output's features; null for the query's.")
+    output_shape: Sizes | None = Field(None, description="The output's features; null for the query's.")
     attention_axes: Axes | None = Field(
         default=None, description="The axes that are attended over; null for all except the batch and the features."
     )
@@ -495,8 +486,8 @@ class GroupQueryAttention(ProjectedAttention):
     def lower(
         self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
     ) -> Value | tuple[Value, ...]:
-        if self.num_query_heads % self.num_key_value_heads:
-            H, G = self.heads()
+        H, G = self.heads()
+        if H % G:
             text = f"has {H} query heads, not divisible by {G} key and value heads"
             hint = "choose a `num_key_value_heads` that divides `num_query_heads`"
             raise wrong_size(text, hint, key="num_key_value_heads")

@@ -63,7 +63,7 @@ Seed = Annotated[int | None, Field(description="The seed of this layer's random 
 
 def default_initializer(name: str) -> Any:
     """Return the default of an initializer field. It is a name: the JSON Schema can show it."""
-    return Field(default=name, validate_default=True, description="The initial values of the weight.")
+    return Field(name, validate_default=True, description="The initial values of the weight.")
 
 
 NEUTRAL = {
@@ -153,8 +153,8 @@ class Layer(Config):
 
     @property
     def learns(self) -> bool:
-        """True if the layer must learn from the training rows before it can be used."""
-        return False
+        """True if the layer must first learn from the training rows what the spec does not set."""
+        return any(getattr(self, argument) is None for argument in self.learnt_arguments[:1])
 
     def learning_input(self, g: Builder, X: Value) -> Value:
         """Emit the values that the layer learns from; by default they are its input."""
@@ -165,11 +165,7 @@ class Layer(Config):
         raise NotImplementedError
 
     def with_learnt(self, state: Mapping[str, Any]) -> Self:
-        """Return the layer with the arguments that it has learnt, which may come from a file.
-
-        Raises:
-            ValueError: an argument is unknown or not valid.
-        """
+        """Return the layer with the arguments that it has learnt, which may come from a file; ValueError if one is wrong."""
         if unknown := sorted(state.keys() - set(self.learnt_arguments)):
             raise ValueError(f"{type(self).__name__} does not learn {', '.join(unknown)}")
         written = {name: getattr(self, name) for name in self.model_fields_set}
@@ -200,18 +196,16 @@ class Layer(Config):
             prefix: the prefix of the arguments, if it is not the role's name; "" for arguments without one.
         """
         prefix = f"{role.removesuffix('_kernel')}_" if prefix is None else f"{prefix}_" * bool(prefix)
-        given: Initializer = initializer or getattr(self, f"{prefix}initializer")
-        initializer = given.located(g.folder)
-        penalty = getattr(self, f"{prefix}regularizer", None)
-        constraint = getattr(self, f"{prefix}constraint", None)
-        for argument, value in (("initializer", initializer), ("regularizer", penalty), ("constraint", constraint)):
+        start: Initializer = (initializer or getattr(self, f"{prefix}initializer")).located(g.folder)
+        penalty, constraint = (getattr(self, f"{prefix}{what}", None) for what in ("regularizer", "constraint"))
+        for argument, value in (("initializer", start), ("regularizer", penalty), ("constraint", constraint)):
             try:
                 if value is not None:
                     value.check(tuple(shape))
             except ShapeError as error:
                 text = f"has the {argument} {type(value).__name__}, which {error.problem.message}"
                 raise error.changed(message=text, key=f"{prefix}{argument}") from None
-        return g.param(role, shape, initializer, layout=layout, regularizer=penalty, constraint=constraint, state=state)
+        return g.param(role, shape, start, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
 LAYERS: Registry[Layer] = Registry("layer", "Dense")
@@ -253,17 +247,16 @@ def need_rank(X: Value, minimum: int, maximum: int | None, axes: str, hint: str 
 def number_of_ids(ids: Value, key: str) -> int:
     """Return how many ids there are from 0 to the largest that ``ids`` may contain: a learnt size if it is to be learnt.
 
-    Raises:
-        ShapeError: GS305, there is no limit. The message says that the argument ``key`` sets the number.
+    Without a limit, GS305 says that the argument ``key`` sets the number.
     """
     from graphspec.graph.analysis import Ranges
     from graphspec.graph.ir.ranges import of_dtype
 
-    found = ids.range or Ranges({}).of(ids)
-    if not found.finite or of_dtype(ids.dtype).within(found):
+    possible = ids.range or Ranges({}).of(ids)
+    if not possible.finite or of_dtype(ids.dtype).within(possible):
         text = f"needs `{key}`: its input, {ids.type}, is not known to be limited"
         hint = (
             f"set `{key}`, or feed it ids of StringLookup, IntegerLookup, TextVectorization, Hashing or Discretization"
         )
         raise not_fixed(text, hint, key=key)
-    return found.high + 1  # type: ignore[return-value]
+    return possible.high + 1  # type: ignore[return-value]

@@ -70,16 +70,14 @@ def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace
     The outputs are None if ``pace.sequences`` is false.
     """
     time, first = X.fixed(0), g.constant([0])
-    lengths = pace.lengths
 
     def pieces(V: Value) -> list[Value]:
         return [g.Squeeze(piece, first) for piece in g.Split(V, g.constant([1] * time), axis=0)]
 
-    counts: list[Value | None] = [None] * time
-    if lengths is not None:
+    counts: Sequence[Value | None] = [None] * time
+    if (lengths := pace.lengths) is not None:
         indices = g.constant(np.arange(time)[:, None], lengths.dtype)
-        axes = g.constant(list(range(2, states[0].rank + 1)))
-        counts = list(pieces(g.Unsqueeze(indices < lengths, axes)))
+        counts = pieces(g.Unsqueeze(indices < lengths, g.constant(list(range(2, states[0].rank + 1)))))
     inputs, current = pieces(X), list(states)
     outputs: dict[int, Value] = {}
     for t in reversed(range(time)) if pace.reverse else range(time):
@@ -184,13 +182,13 @@ class Weighted(Cell):
     activation: ActivationField = Field(
         default="tanh", validate_default=True, description="The activation of candidate and output; null for none."
     )
-    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    use_bias: bool = Field(True, description="Whether a bias is added.")
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     recurrent_initializer: InitializerField = default_initializer("orthogonal")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    recurrent_regularizer: RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    kernel_regularizer: RegularizerField = Field(None, description="Penalty on the kernel.")
+    recurrent_regularizer: RegularizerField = Field(None, description="Penalty on the recurrent kernel.")
+    bias_regularizer: RegularizerField = Field(None, description="Penalty on the bias.")
     kernel_constraint: Constraint = None
     recurrent_constraint: Constraint = None
     bias_constraint: Constraint = None
@@ -217,7 +215,7 @@ class Gated(Weighted):
 
     recurrent_activation: Annotated[
         ActivationField, Field(description="The activation of the gates; null for none.")
-    ] = Field(default="sigmoid", validate_default=True)
+    ] = Field("sigmoid", validate_default=True)
 
     def opened(self, g: Builder, X: Value) -> Value:
         """Emit ``recurrent_activation(X)``."""
@@ -240,7 +238,7 @@ class ForgetBias(Initializer):
 class Remembering(Gated):
     """Base: a cell with the gates of an LSTM, in the order i, f, candidate c̃, o."""
 
-    unit_forget_bias: bool = Field(default=True, description="Whether the forget gate's bias starts at 1.")
+    unit_forget_bias: bool = Field(True, description="Whether the forget gate's bias starts at 1.")
 
     def weight(self, g: Builder, role: str, shape: Sequence[int], **options: Any) -> Value:
         if role == "bias" and self.unit_forget_bias:
@@ -276,6 +274,11 @@ class UnitCell(Weighted, Units):
     gates: ClassVar[tuple[int, ...]]
     """The indices of Keras's gates in ONNX's order."""
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The order of the gates for a layout, which has none for a single gate."""
+        return self.gates if len(self.gates) > 1 else ()
+
     def cell_activations(self) -> dict[str, Activation | None]:
         """Return the activations in ONNX's order, by argument name."""
         return {"activation": self.activation}
@@ -295,8 +298,7 @@ class UnitCell(Weighted, Units):
     def onnx_bias(self, g: Builder) -> Value:
         """Emit ONNX's bias: one for the input and one for the state; Keras trains only the first."""
         size = len(self.gates) * self.units
-        gates = self.gates if len(self.gates) > 1 else ()
-        trained = self.weight(g, "bias", (size,), layout=Layout(gates=gates, shape=(1, size)))
+        trained = self.weight(g, "bias", (size,), layout=Layout(gates=self.order, shape=(1, size)))
         return g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1)
 
     def biases(self, g: Builder) -> tuple[Value, Value | None]:
@@ -318,20 +320,16 @@ class UnitCell(Weighted, Units):
         return run(g, X, [as_float(g, state) for state in initial], pace)
 
     def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
-        features, units, one = X.features, self.units, g.constant([0])
-        size = len(self.gates) * units
-        gates = self.gates if len(self.gates) > 1 else ()
-        kernel = self.weight(
-            g, "kernel", (features, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, features))
-        )
-        recurrent = self.weight(
-            g, "recurrent_kernel", (units, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, units))
+        size, one = len(self.gates) * self.units, g.constant([0])
+        kernel, recurrent = (
+            self.weight(g, role, (n, size), layout=Layout(gates=self.order, perm=(1, 0), shape=(1, size, n)))
+            for role, n in (("kernel", X.features), ("recurrent_kernel", self.units))
         )
         bias = self.onnx_bias(g) if self.use_bias else None
         masks = self._masks(g, X)
         X = X if masks[1:] else drop_features(g, X, self.dropout, self.seed)
-        before: list[Value | None] = [g.Unsqueeze(state, one) for state in initial]
-        before = before or ([None] * self.states if masks else [])
+        before: Sequence[Value | None] = [g.Unsqueeze(state, one) for state in initial]
+        before = before or [None] * self.states * bool(masks)
         inputs = [X, kernel, recurrent, bias, pace.lengths, *before, *masks]
         Y, *states = g.emit(f"Dropout{self.op}" if masks else self.op, inputs, self._attributes(pace.reverse))
         return g.Squeeze(Y, g.constant([1])) if pace.sequences else None, [g.Squeeze(state, one) for state in states]
@@ -346,24 +344,15 @@ class UnitCell(Weighted, Units):
         return [dropout_mask(g, [g.size(X, 1), len(self.gates), size], rate, self.seed) for rate, size in rates]
 
     def _attributes(self, reverse: bool) -> dict[str, Any]:
-        names: list[str] = []
-        alphas: list[float] = []
-        betas: list[float] = []
-        for activation in self.cell_activations().values():
-            known = in_operator(activation)
-            assert known is not None
-            name, parameters = known
-            names.append(name)
-            alphas += parameters[:1]
-            betas += parameters[1:]
-        attributes: dict[str, Any] = {"hidden_size": self.units, "activations": tuple(names)}
-        if alphas:
-            attributes["activation_alpha"] = tuple(alphas)
-        if betas:
-            attributes["activation_beta"] = tuple(betas)
-        if reverse:
-            attributes["direction"] = "reverse"
-        return attributes | self.cell_attributes()
+        named = [found for a in self.cell_activations().values() if (found := in_operator(a)) is not None]
+        attributes = {
+            "hidden_size": self.units,
+            "activations": tuple(name for name, _ in named),
+            "activation_alpha": tuple(alpha for _, parameters in named for alpha in parameters[:1]),
+            "activation_beta": tuple(beta for _, parameters in named for beta in parameters[1:]),
+            "direction": "reverse" if reverse else "",
+        }
+        return {key: value for key, value in attributes.items() if value} | self.cell_attributes()
 
     def _unrolled_steps(
         self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace
@@ -399,7 +388,7 @@ class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
     Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
 
-    reset_after: bool = Field(default=True, description="Whether r is applied after the recurrent product, not before.")
+    reset_after: bool = Field(True, description="Whether r is applied after the recurrent product, not before.")
 
     def cell_activations(self) -> dict[str, Activation | None]:
         return {"recurrent_activation": self.recurrent_activation, "activation": self.activation}

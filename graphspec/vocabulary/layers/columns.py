@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, invalid
@@ -70,20 +70,16 @@ class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "var
 
     in_float64 = frozenset(("variance",))
 
-    axis: Annotated[
-        IntOrInts | None,
-        Field(description="The axis or axes with separate statistics per index; null for one value for all."),
-    ] = -1
-    mean: Annotated[Statistics, Field(description="The mean: a number, or a list for `axis` (nested for several).")] = (
-        None
+    axis: IntOrInts | None = Field(
+        -1, description="The axis or axes with separate statistics per index; null for one value for all."
     )
+    mean: Statistics = Field(None, description="The mean: a number, or a list for `axis` (nested for several).")
     variance: Annotated[Statistics, Field(description="The variance, with the mean's shape.")] = None
     invert: Annotated[bool, Field(description="Whether normalized values are converted back.")] = False
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if not _both(self, "mean", "variance"):
-            return self
+            return
         mean, variance = np.asarray(self.mean), np.asarray(self.variance)
         if mean.shape != variance.shape:
             text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
@@ -91,15 +87,8 @@ class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "var
         if variance.min() < 0:
             text = "must be at least 0"
             raise invalid(text, "use the mean of the squared distances to the mean", key="variance", show_value=True)
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """True if mean and variance are to be learnt."""
-        return self.mean is None
 
     def learner(self, X: Value) -> Moments:
-        """Return the learner of mean and variance, with a level of lists for each axis in ``axis``."""
         axes = self._axes(X)
         return Moments(axes, [X.fixed(axis) for axis in axes], constant=1.0)
 
@@ -157,29 +146,19 @@ class MinMaxScaling(Layer, supports_masking=True, learnt_arguments=("minimum", "
     minimum: Annotated[
         FloatOrFloats | None, Field(description="The number that becomes 0: one, or a list for the last axis.")
     ] = None
-    maximum: Annotated[
-        FloatOrFloats | None, Field(description="The number that becomes 1, with the minimum's shape.")
-    ] = None
+    maximum: FloatOrFloats | None = Field(None, description="The number that becomes 1, with the minimum's shape.")
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if not _both(self, "minimum", "maximum"):
-            return self
+            return
         low, high = np.asarray(self.minimum), np.asarray(self.maximum)
         if low.shape != high.shape:
             text = f"must have the shape of `minimum`, {list(low.shape)}, got {list(high.shape)}"
             raise invalid(text, "use as many maxima as minima", key="maximum")
         if np.any(low > high):
             raise invalid("must be at least `minimum`", "exchange them", key="maximum", show_value=True)
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """True if minimum and maximum are to be learnt."""
-        return self.minimum is None
 
     def learner(self, X: Value) -> Extremes:
-        """Return the learner of minimum and maximum."""
         return Extremes(X.features if last_axis(X) else None)
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -216,32 +195,25 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
         missing, else 0.
     """
 
-    strategy: Annotated[
-        Literal["median", "mean", "zero", "constant"],
-        Field(description="What stands for a missing number: the median, the mean, 0, or `fill_value`."),
-    ] = "median"
-    fill_value: Annotated[
-        FloatOrFloats | None,
-        Field(description="The number of `constant`; median and mean, which are else learnt: one, or a list."),
-    ] = None
-    missing_values: Annotated[
-        tuple[float | int | str, ...],
-        FROM_LIST,
-        Field(description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."),
-    ] = ()
+    strategy: Literal["median", "mean", "zero", "constant"] = Field(
+        "median", description="What stands for a missing number: the median, the mean, 0, or `fill_value`."
+    )
+    fill_value: FloatOrFloats | None = Field(
+        None, description="The number of `constant`; median and mean, which are else learnt: one, or a list."
+    )
+    missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = Field(
+        (), description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."
+    )
     indicator: Annotated[bool, Field(description="Whether output 1 says where numbers are missing.")] = False
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if self.strategy == "constant" and self.fill_value is None:
             raise invalid("needs `fill_value`", "such as `fill_value: -1.0`", code=Code.MISSING_KEY)
         if self.strategy == "zero" and self.fill_value is not None:
             raise invalid("must not be set with `strategy: zero`", "use `strategy: constant`", key="fill_value")
-        return self
 
     @property
     def learns(self) -> bool:
-        """True if the median or the mean is to be learnt."""
         return self.strategy in ("median", "mean") and self.fill_value is None
 
     @property
@@ -265,7 +237,6 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
         return g.Where(self._missing(g, X, numbers), g.constant(float("nan")), numbers)
 
     def learner(self, X: Value) -> Learner:
-        """Return the learner of the median or the mean."""
         axes = last_axis(X)
         sizes = [X.fixed(axis) for axis in axes]
         if self.strategy == "mean":
@@ -307,39 +278,27 @@ class Discretization(Layer, learnt_arguments=("bin_boundaries",)):
     Shapes: ``int`` (batch, …) → the same; other modes as for CategoryEncoding, with one more bin than boundaries.
     """
 
-    bin_boundaries: Annotated[
-        Annotated[tuple[float, ...], AfterValidator(_sorted)] | None,
-        FROM_LIST,
-        Field(description="The lower boundaries of bins 1, 2, …, in ascending order."),
-    ] = None
-    num_bins: Annotated[
-        Annotated[int, Field(ge=2, le=_MOST_BINS)] | None,
-        Field(description="The number of bins, whose boundaries are learnt: about as many training rows in each."),
-    ] = None
+    bin_boundaries: Annotated[Annotated[tuple[float, ...], AfterValidator(_sorted)] | None, FROM_LIST] = Field(
+        None, description="The lower boundaries of bins 1, 2, …, in ascending order."
+    )
+    num_bins: Annotated[int, Field(ge=2, le=_MOST_BINS)] | None = Field(
+        None, description="The number of bins, whose boundaries are learnt: about as many training rows in each."
+    )
     epsilon: NoEffect = 0.01
-    output_mode: Annotated[
-        Literal["int", "one_hot", "multi_hot", "count"],
-        Field(description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."),
-    ] = "int"
+    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = Field(
+        "int", description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."
+    )
     sparse: Sparse = False
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if self.bin_boundaries is None and self.num_bins is None:
             hint = "such as `num_bins: 10`, or `bin_boundaries: [0.0, 1.0]`: bins below 0, from 0 to 1, and above"
             raise invalid("needs `num_bins` or `bin_boundaries`", hint, code=Code.MISSING_KEY)
         if self.bin_boundaries is not None and self.num_bins is not None:
             text = "must not be set with `bin_boundaries`, which make the bins"
             raise invalid(text, "leave one of them out", key="num_bins")
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """True if the boundaries are to be learnt."""
-        return self.bin_boundaries is None
 
     def learner(self, X: Value) -> Quantiles:
-        """Return the learner of the boundaries between ``num_bins`` bins."""
         bins = self.num_bins or 1
         return Quantiles([k / bins for k in range(1, bins)], "bin_boundaries")
 

@@ -36,18 +36,17 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters, states=2):
     """
 
     def need_input(self, g: Builder, X: Value) -> None:
-        axes = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, ")
-        if X.rank != self.rank + 3:
+        axes, spatial = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, "), X.rank - 3
+        if spatial != self.rank:
             hint = f"bring it to {axes} first, for example with Reshape"
-            if X.rank == self.rank + 2:
+            if spatial == self.rank - 1:
                 hint = last_output(g, X) or "add a time axis, for example with Reshape"
-            elif 1 <= X.rank - 3 <= 3:
-                hint = f"use ConvLSTM{X.rank - 3}D for data with {X.rank - 3} spatial axes"
+            elif 1 <= spatial <= 3:
+                hint = f"use ConvLSTM{spatial}D for data with {spatial} spatial axes"
             raise wrong_rank(f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint)
-        for axis in range(2, X.rank):
-            if not isinstance(X.shape[axis], int):
-                text = f"needs fixed sizes for all axes of {axes} except batch and time, got {show(X.shape)}"
-                raise not_fixed(text, "its states need fixed sizes: give numbers in `inputs`")
+        if not all(isinstance(d, int) for d in X.shape[2:]):
+            text = f"needs fixed sizes for all axes of {axes} except batch and time, got {show(X.shape)}"
+            raise not_fixed(text, "its states need fixed sizes: give numbers in `inputs`")
         self.strides_or_dilation()
 
     def unrolled(self) -> Reason | None:

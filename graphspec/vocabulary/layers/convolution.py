@@ -56,12 +56,11 @@ class Window(Layer):
     def window(self, X: Value) -> dict[str, Any]:
         """Return the attributes of the window over the channels-first ``X``."""
         pads = window(X, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
-        return {
-            "kernel_shape": self.kernel_size,
-            "strides": self.strides,
-            "dilations": self.dilation_rate,
-            **pads,
-        }
+        return self.attributes() | pads
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of the window, without padding."""
+        return {"kernel_shape": self.kernel_size, "strides": self.strides, "dilations": self.dilation_rate}
 
     def strides_or_dilation(self) -> None:
         """Raise GS105 if both are above 1, which Keras refuses."""
@@ -73,11 +72,11 @@ class Window(Layer):
 class Convolution(Window):
     """Base: a window, a bias and an activation."""
 
-    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    activation: ActivationField = Field(None, description="The activation of the result; null for none.")
+    use_bias: bool = Field(True, description="Whether a bias is added.")
     bias_initializer: InitializerField = default_initializer("zeros")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    bias_regularizer: RegularizerField = Field(None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
     bias_constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -99,7 +98,7 @@ class FilterBank(Convolution, Filters):
     """Base: a convolution in which every filter sees all channels (of its group)."""
 
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    kernel_regularizer: RegularizerField = Field(None, description="Penalty on the kernel.")
     kernel_constraint: Constraint = None
 
     def kernel(self, g: Builder, last: tuple[int, int]) -> Value:
@@ -122,8 +121,7 @@ class Conv(FilterBank):
         self.strides_or_dilation()
         attributes = self.window(X)
         kernel = self.kernel(g, (channels // self.groups, self.filters))
-        Y: Value = g.emit("Conv", (X, kernel, self.bias(g, self.filters)), {"group": self.groups, **attributes})
-        return Y
+        return g.Conv(X, kernel, self.bias(g, self.filters), group=self.groups, **attributes)
 
 
 class DepthwiseConv(Convolution):
@@ -131,7 +129,7 @@ class DepthwiseConv(Convolution):
 
     depth_multiplier: Annotated[PositiveInt, Field(description="The number of output channels per input channel.")] = 1
     depthwise_initializer: InitializerField = default_initializer("glorot_uniform")
-    depthwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
+    depthwise_regularizer: RegularizerField = Field(None, description="Penalty on the depthwise kernel.")
     depthwise_constraint: Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
@@ -144,15 +142,14 @@ class DepthwiseConv(Convolution):
         layout = Layout(perm=(rank, rank + 1, *range(rank)), shape=(outputs, 1, *self.kernel_size))
         shape = (*self.kernel_size, channels, self.depth_multiplier)
         kernel = self.weight(g, role, shape, layout=layout, prefix="depthwise")
-        Y: Value = g.emit("Conv", (X, kernel, bias), {"group": channels, **attributes})
-        return Y
+        return g.Conv(X, kernel, bias, group=channels, **attributes)
 
 
 class SeparableConv(DepthwiseConv, Filters):
     """Base: a depthwise convolution, then a pointwise one (kernel size 1) that mixes the channels."""
 
     pointwise_initializer: InitializerField = default_initializer("glorot_uniform")
-    pointwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
+    pointwise_regularizer: RegularizerField = Field(None, description="Penalty on the pointwise kernel.")
     pointwise_constraint: Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
@@ -169,7 +166,7 @@ _PADDING = "Added to the size of the output, below the strides; null to derive i
 class ConvTranspose(FilterBank):
     """Base: the gradient of a convolution with respect to its input, of any spatial rank, then bias and activation."""
 
-    output_padding: tuple[int, ...] | None = Field(default=None, description=_PADDING)
+    output_padding: tuple[int, ...] | None = Field(None, description=_PADDING)
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         return self.transposed(g, X, self.kernel(g, (self.filters, channels)), self.bias(g, self.filters))
@@ -183,18 +180,9 @@ class ConvTranspose(FilterBank):
                     text = f"has an output_padding of {padding}, but it must be below the stride {stride}"
                     hint = f"use at most {[s - 1 for s in self.strides]}, or leave `output_padding` out"
                     raise not_allowed(text, hint, key="output_padding")
-        begins, ends, added = zip(*(self._padding(k) for k in range(self.rank)), strict=True)
-        Y = g.ConvTranspose(
-            X,
-            kernel,
-            bias,
-            kernel_shape=self.kernel_size,
-            strides=self.strides,
-            dilations=self.dilation_rate,
-            pads=(*begins, *ends),
-            output_padding=added,
-        )
-        return Y
+        begins, ends, added = zip(*map(self._padding, range(self.rank)), strict=True)
+        attributes = self.attributes() | {"pads": (*begins, *ends), "output_padding": added}
+        return g.ConvTranspose(X, kernel, bias, **attributes)
 
     def _padding(self, axis: int) -> tuple[int, int, int]:
         """Return ONNX's padding at the start, padding at the end, and output padding of an axis.
@@ -218,10 +206,7 @@ def _steps(description: str) -> Callable[[int], tuple[Any, Any]]:
 
 
 WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {
-    "kernel_size": lambda rank: (
-        Annotated[one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")],
-        ...,
-    ),
+    "kernel_size": lambda rank: (one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")),
     "strides": _steps("The step of the window."),
     "dilation_rate": _steps("The distance between the window's elements."),
 }
@@ -235,23 +220,14 @@ def _padding(rank: int) -> tuple[Any, Any]:
     return Annotated[kind, Field(description=text)], "valid"
 
 
-by_rank(
-    Conv,
-    "Conv{}D Convolution{}D",
-    "Convolution {over}: ``activation(kernel ⋆ x + bias)``.",
-    _FILTERED,
-    padding=_padding,
-    **WINDOW,
-)
+_SUM = "Convolution {over}: ``activation(kernel ⋆ x + bias)``."
+by_rank(Conv, "Conv{}D Convolution{}D", _SUM, _FILTERED, padding=_padding, **WINDOW)
 by_rank(
     ConvTranspose,
     "Conv{}DTranspose Convolution{}DTranspose",
     "Transposed convolution {over}, which upsamples by the strides.",
     f"{_FILTERED}\nDumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.",
-    output_padding=lambda rank: (
-        Annotated[one_or_each(rank, Natural) | None, Field(description=_PADDING)],
-        None,
-    ),
+    output_padding=lambda rank: (one_or_each(rank, Natural) | None, Field(None, description=_PADDING)),
     **WINDOW,
 )
 by_rank(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid
@@ -59,12 +59,10 @@ class Resizing(Layer):
     antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False
     data_format: DataFormat = None
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Resizing:
+    def check_arguments(self) -> None:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             text = "sets both `pad_to_aspect_ratio` and `crop_to_aspect_ratio`, which exclude each other"
             raise invalid(text, "set one of them to false")
-        return self
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_spatial(X, 2, self.data_format)
@@ -217,10 +215,9 @@ class RandomFlip(Layer):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    mode: Annotated[
-        Literal["horizontal", "vertical", "horizontal_and_vertical"],
-        Field(description="Left and right, top and bottom, or both."),
-    ] = "horizontal_and_vertical"
+    mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = Field(
+        "horizontal_and_vertical", description="Left and right, top and bottom, or both."
+    )
     seed: Seed = None
     data_format: DataFormat = None
 
@@ -334,9 +331,7 @@ class RandomContrast(Recolor):
     """
 
     factor: Annotated[
-        Range,
-        *_factor(0, 1),
-        Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."),
+        Range, *_factor(0, 1), Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f.")
     ]
 
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, invalid, only
@@ -15,16 +15,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import not_allowed, shapes_differ
-from graphspec.vocabulary.layers.base import (
-    NEUTRAL,
-    Builder,
-    Layer,
-    Value,
-    as_float,
-    cast_to,
-    need_rank,
-    number_of_ids,
-)
+from graphspec.vocabulary.layers.base import NEUTRAL, Builder, Layer, Value, as_float, cast_to, need_rank, number_of_ids
 
 # Preprocessing of ids: CategoryEncoding, and the encoding that other layers share.
 Sparse = Annotated[
@@ -33,6 +24,13 @@ Sparse = Annotated[
     Field(description="Refused: exported graphs have no sparse tensors."),
 ]
 Counts = Literal["one_hot", "multi_hot", "count"]
+
+
+def mapped(g: Builder, X: Value, table: Mapping[Any, int], default: int) -> Value:
+    """Emit the number of each text or integer in a table; a table of integers may be empty."""
+    table = table or {-1: default}
+    keys = {"keys_strings" if X.type.is_string else "keys_int64s": tuple(table)}
+    return g.LabelEncoder(X, **keys, values_int64s=tuple(table.values()), default_int64=default)
 
 
 def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | None = None) -> Value:
@@ -64,10 +62,9 @@ class CategoryEncoding(Layer, call_arguments=("count_weights",)):
         1.
     """
 
-    num_tokens: Annotated[
-        PositiveInt | None,
-        Field(description="The number of ids: the largest id plus 1; null: as many as the layer before makes."),
-    ] = None
+    num_tokens: PositiveInt | None = Field(
+        None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
+    )
     output_mode: Annotated[
         Counts, Field(description="one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences.")
     ] = "multi_hot"
@@ -93,9 +90,7 @@ class CategoryEncoding(Layer, call_arguments=("count_weights",)):
 
 # The base of layers with a vocabulary.
 Encoding = Annotated[
-    str,
-    AfterValidator(only("utf-8", "texts in files and graphs are UTF-8")),
-    Field(description="Only utf-8."),
+    str, AfterValidator(only("utf-8", "texts in files and graphs are UTF-8")), Field(description="Only utf-8.")
 ]
 Weights = Annotated[
     Annotated[tuple[float, ...], Field(min_length=1)] | None,
@@ -118,24 +113,19 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
         "has_input_vocabulary": ANY_VALUE,
     }
 
-    max_tokens: Annotated[
-        Annotated[int, Field(ge=2)] | None,
-        Field(description="The largest number of ids, with those of unseen and missing tokens; null for no limit."),
-    ] = None
+    max_tokens: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="The largest number of ids, with those of unseen and missing tokens; null for no limit."
+    )
     idf_weights: Weights = None
     pad_to_max_tokens: Annotated[
         bool, Field(description="Whether the layer counts `max_tokens` ids even if the vocabulary is smaller.")
     ] = False
     sparse: Sparse = False
 
-    def _given(self) -> Sequence[Any] | str | None:
-        """Return the argument `vocabulary`: its tokens, the name of a file, or None."""
-        found: Sequence[Any] | str | None = getattr(self, "vocabulary", None)
-        return found
-
-    @property
-    def _mode(self) -> str:
-        return str(getattr(self, "output_mode", "int"))
+    if TYPE_CHECKING:  # fields of the subclasses, which have them in Keras's order
+        vocabulary: Any
+        """The tokens, the name of a file with them, or None."""
+        output_mode: Any
 
     def _special(self) -> tuple[Any, int, Any]:
         """Return the mask token or None, the number of ids for unseen tokens, and the token that stands for them."""
@@ -144,7 +134,7 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     @property
     def _unseen(self) -> int:
         """The first id of unseen tokens."""
-        return int(self._mode == "int" and self._special()[0] is not None)
+        return int(self.output_mode == "int" and self._special()[0] is not None)
 
     @property
     def _first(self) -> int:
@@ -154,58 +144,45 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     @property
     def _mask_id(self) -> int:
         """The id of the mask token; in encodings one that is not counted."""
-        return 0 if self._mode == "int" else -1
+        return 0 if self.output_mode == "int" else -1
 
     @property
     def vocabulary_file(self) -> str | None:
         """The name of the file with the vocabulary; None if there is none."""
-        given = self._given()
-        return given if isinstance(given, str) else None
+        return self.vocabulary if isinstance(self.vocabulary, str) else None
 
     def with_vocabulary(self, lines: Sequence[str]) -> Self:
-        """Return the layer with the tokens from the lines of its file.
-
-        Raises:
-            ValueError: the tokens are not valid.
-        """
+        """Return the layer with the tokens from the lines of its file; raise ValueError if they are not valid."""
         written = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self).model_validate(written | {"vocabulary": tuple(lines)})
 
-    @property
-    def learns(self) -> bool:
-        """True unless the spec sets ``vocabulary``."""
-        return self._given() is None
-
     def tokens(self) -> tuple[Any, ...] | None:
         """Return the vocabulary without mask token and unseen token, which may stand before it; None if it is not known."""
-        given = self._given()
-        if given is None or isinstance(given, str):
+        if self.vocabulary is None or isinstance(self.vocabulary, str):
             return None
-        return tuple(given[self._first :] if self._has_special(given) else given)
+        return tuple(self.vocabulary[self._first :] if self._has_special() else self.vocabulary)
 
-    def _has_special(self, given: Sequence[Any]) -> bool:
+    def _has_special(self) -> bool:
         mask, count, unseen = self._special()
-        return list(given[: self._first]) == [mask] * self._unseen + [unseen] * count
+        return list(self.vocabulary[: self._first]) == [mask] * self._unseen + [unseen] * count
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        mask, _, _ = self._special()
-        given, tokens = self._given(), self.tokens()
+    def check_arguments(self) -> None:
+        mask, tokens = self._special()[0], self.tokens()
         if self.pad_to_max_tokens and self.max_tokens is None:
             text = "needs `max_tokens` for `pad_to_max_tokens`"
             raise invalid(text, "such as `max_tokens: 1000`", code=Code.MISSING_KEY)
         if self.max_tokens is not None and self.max_tokens <= self._first:
             text = f"must be larger than {self._first}, the number of ids for missing and unseen tokens"
             raise invalid(text, key="max_tokens", show_value=True)
-        if self.idf_weights is not None and self._mode != "tf_idf":
-            text = f"must not be set for `output_mode: {self._mode}`"
+        if self.idf_weights is not None and self.output_mode != "tf_idf":
+            text = f"must not be set for `output_mode: {self.output_mode}`"
             raise invalid(text, "remove it, or set `output_mode: tf_idf`", key="idf_weights")
-        if self._mode == "tf_idf" and (given is None) != (self.idf_weights is None):
-            missing = "vocabulary" if given is None else "idf_weights"
+        if self.output_mode == "tf_idf" and (self.vocabulary is None) != (self.idf_weights is None):
+            missing = "vocabulary" if self.vocabulary is None else "idf_weights"
             text = f"needs `{missing}` for `output_mode: tf_idf`, or neither vocabulary nor weights"
             raise invalid(text, "without both, they are learnt from the training rows", code=Code.MISSING_KEY)
-        if given is None or tokens is None:
-            return self
+        if tokens is None:
+            return
         if not tokens:
             raise invalid("must contain at least one token", "leave it out to learn it", key="vocabulary")
         counts = Counter(tokens)
@@ -217,10 +194,9 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
         if self.max_tokens is not None and self._first + len(tokens) > self.max_tokens:
             text = f"needs {self._first + len(tokens)} ids, more than the {self.max_tokens} of `max_tokens`"
             raise invalid(text, "raise `max_tokens`, or list fewer tokens", key="vocabulary")
-        if self.idf_weights is not None and len(self.idf_weights) != len(given):
-            text = f"must have one weight per entry of `vocabulary`, {len(given)}, got {len(self.idf_weights)}"
+        if self.idf_weights is not None and (count := len(self.vocabulary)) != len(self.idf_weights):
+            text = f"must have one weight per entry of `vocabulary`, {count}, got {len(self.idf_weights)}"
             raise invalid(text, key="idf_weights")
-        return self
 
     def _depth(self, g: Builder) -> int:
         """Return the number of ids."""
@@ -252,23 +228,21 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     def _encoded(self, g: Builder, ids: Value) -> Value:
         """Emit ids in the form of ``output_mode``."""
         depth = self._depth(g)
-        if self._mode == "int":
+        if self.output_mode == "int":
             ids.range = Range(0, depth - 1)
             return ids
-        if self._mode != "tf_idf":
-            return encode(g, ids, depth, self._mode)  # type: ignore[arg-type]
-        counts = encode(g, ids, depth, "count")
-        return g.Mul(counts, g.constant(self._weights(depth)))
+        if self.output_mode != "tf_idf":
+            return encode(g, ids, depth, self.output_mode)
+        return g.Mul(encode(g, ids, depth, "count"), g.constant(self._weights(depth)))
 
     def _weights(self, depth: int) -> np.ndarray[Any, Any]:
         """Return the weights of all ids: the mean for unseen tokens, unless they have one, and 0 for ids without a token."""
-        given = self._given()
-        if self.idf_weights is None or given is None or isinstance(given, str):
+        if self.idf_weights is None or self.tokens() is None:
             return np.zeros(1, np.float32)
         weights = np.zeros(depth, np.float32)
-        first = 0 if self._has_special(given) else self._first
+        first = 0 if self._has_special() else self._first
         weights[:first] = np.mean(np.asarray(self.idf_weights, np.float32))
-        weights[first : first + len(given)] = self.idf_weights
+        weights[first : first + len(self.vocabulary)] = self.idf_weights
         return weights
 
     def _limit(self) -> int | None:

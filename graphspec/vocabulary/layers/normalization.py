@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -47,8 +47,8 @@ class Affine(Layer, supports_masking=True):
     scale: Annotated[bool, Field(description="Whether the result is multiplied by gamma.")] = True
     beta_initializer: InitializerField = default_initializer("zeros")
     gamma_initializer: InitializerField = default_initializer("ones")
-    beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
-    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
+    beta_regularizer: RegularizerField = Field(None, description="Penalty on beta.")
+    gamma_regularizer: RegularizerField = Field(None, description="Penalty on gamma.")
     beta_constraint: Constraint = None
     gamma_constraint: Constraint = None
 
@@ -84,8 +84,7 @@ class BatchNormalization(Affine):
         return True
 
     def lower(self, g: Builder, X: Value) -> Value:
-        axis = _axis(X, self.axis)
-        mask = X.mask
+        (axis,), mask = _axes(X, self.axis), X.mask
         if mask is not None and mask.rank >= X.rank:
             raise wrong_rank(f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}")
         X = as_float(g, X)
@@ -94,24 +93,18 @@ class BatchNormalization(Affine):
         mean = self.weight(g, "moving_mean", shape, state=True)
         variance = self.weight(g, "moving_variance", shape, state=True)
         order = _channels_first(X, axis)
-        attributes: dict[str, Any] = {"epsilon": self.epsilon, "momentum": self.momentum}
-        inputs: list[Value] = [g.transpose(X, order), gamma, beta, mean, variance]
+        weights, decay = (gamma, beta, mean, variance), {"epsilon": self.epsilon, "momentum": self.momentum}
+        first = g.transpose(X, order)
         if mask is not None and g.trainable:
             keep = g.Unsqueeze(cast_to(g, mask, "float32"), g.constant(list(range(mask.rank, X.rank))))
-            inputs.insert(1, g.transpose(keep, order))
-            Y = g.emit("MaskedBatchNormalization", inputs, attributes)
+            Y = g.MaskedBatchNormalization(first, g.transpose(keep, order), *weights, **decay)
         else:
-            Y = g.emit("BatchNormalization", inputs, attributes | {"training_mode": int(g.trainable)})
+            Y = g.emit("BatchNormalization", (first, *weights), decay | {"training_mode": int(g.trainable)})
         return g.transpose(Y, _inverse(order))
 
 
-def _axis(X: Value, axis: int) -> int:
-    """Return a non-negative axis other than the batch; raise GS301 if it does not exist."""
-    return _axes(X, axis)[0]
-
-
 def _axes(X: Value, axes: int | tuple[int, ...]) -> list[int]:
-    """Return non-negative axes other than the batch, in order."""
+    """Return non-negative axes other than the batch, in order; raise GS301 if one does not exist."""
     need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
     return feature_axes(X, axes, key="axis")
 
@@ -165,15 +158,13 @@ class GroupNormalization(Affine):
     Shapes: (batch, …) → the same. Wu and He, *Group Normalization*, ECCV 2018.
     """
 
-    groups: Annotated[
-        int,
-        AfterValidator(_groups),
-        Field(description="The number of groups; -1 for one per channel: instance normalization."),
-    ] = 32
+    groups: Annotated[int, AfterValidator(_groups)] = Field(
+        32, description="The number of groups; -1 for one per channel: instance normalization."
+    )
     axis: Annotated[int, Field(description="The axis of the channels.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        axis = _axis(X, self.axis)
+        (axis,) = _axes(X, self.axis)
         X = as_float(g, X)
         channels = X.fixed(axis)
         groups = channels if self.groups == -1 else self.groups
@@ -231,7 +222,7 @@ class LayerScale(Layer, supports_masking=True):
     """
 
     init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
-    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
+    gamma_regularizer: RegularizerField = Field(None, description="Penalty on gamma.")
     gamma_constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -56,35 +56,19 @@ class AveragePooling(Pooling, op="AveragePool"):
     """Base: the mean of each window, without padding."""
 
 
-_STRIDES = "The step of the window; null for its size."
-
-
 def _strides(rank: int) -> tuple[Any, Any]:
-    return one_or_each(rank) | None, Field(default=None, description=_STRIDES)
+    return one_or_each(rank) | None, Field(None, description="The step of the window; null for its size.")
 
 
-def _pool_size(rank: int) -> tuple[Any, Any]:
-    return one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")
+def _pool_size(default: Callable[[int], Any]) -> Callable[[int], tuple[Any, Any]]:
+    return lambda rank: (one_or_each(rank), Field(default(rank), description=f"The {of_window(rank)} of the window."))
 
 
-def _pool_size_of_two(rank: int) -> tuple[Any, Any]:
-    return one_or_each(rank), Field(default=(2,) * rank, description=f"The {of_window(rank)} of the window.")
+_MEAN = "The mean of each window. Padding does not count."
+_REQUIRED, _TWO = _pool_size(lambda rank: ...), _pool_size(lambda rank: (2,) * rank)
 
-
-by_rank(
-    MaxPooling,
-    "MaxPooling{}D MaxPool{}D",
-    "The largest value of each window.",
-    pool_size=_pool_size_of_two,
-    strides=_strides,
-)
-by_rank(
-    AveragePooling,
-    "AveragePooling{}D AvgPool{}D",
-    "The mean of each window. Padding does not count.",
-    pool_size=_pool_size,
-    strides=_strides,
-)
+by_rank(MaxPooling, "MaxPooling{}D MaxPool{}D", "The largest value of each window.", pool_size=_TWO, strides=_strides)
+by_rank(AveragePooling, "AveragePooling{}D AvgPool{}D", _MEAN, pool_size=_REQUIRED, strides=_strides)
 
 
 class GlobalPooling(Layer):
@@ -118,21 +102,11 @@ class GlobalAveragePooling(GlobalPooling, op="ReduceMean"):
 
 _OF_CHANNELS = "(batch, {axes}, channels) → (batch, channels)."
 
-by_rank(GlobalMaxPooling, "GlobalMaxPooling{}D GlobalMaxPool{}D", "The largest value over time.", _OF_CHANNELS, (1,))
-by_rank(
-    GlobalMaxPooling,
-    "GlobalMaxPooling{}D GlobalMaxPool{}D",
-    "The largest value of each channel.",
-    _OF_CHANNELS,
-    (2, 3),
-)
-by_rank(
-    GlobalAveragePooling,
-    "GlobalAveragePooling{}D GlobalAvgPool{}D",
-    "The mean of each channel.",
-    _OF_CHANNELS,
-    (2, 3),
-)
+_LARGEST, _MEANS = "GlobalMaxPooling{}D GlobalMaxPool{}D", "GlobalAveragePooling{}D GlobalAvgPool{}D"
+
+by_rank(GlobalMaxPooling, _LARGEST, "The largest value over time.", _OF_CHANNELS, (1,))
+by_rank(GlobalMaxPooling, _LARGEST, "The largest value of each channel.", _OF_CHANNELS, (2, 3))
+by_rank(GlobalAveragePooling, _MEANS, "The mean of each channel.", _OF_CHANNELS, (2, 3))
 
 
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
@@ -192,7 +166,7 @@ class AdaptivePooling(Layer):
             if pair is None and d * out > _MAX_WEIGHTS:
                 text = f"needs {out} unequal windows over a size of {d}, which is too many"
                 raise not_allowed(text, f"use a number that divides {d}", key="output_size")
-        if all(pair is not None for pair in pairs):
+        if None not in pairs:
             sizes, steps = zip(*(pair for pair in pairs if pair is not None), strict=True)
             Y = g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps})
         else:
@@ -235,20 +209,12 @@ def _output_size(rank: int) -> tuple[Any, Any]:
 
 _RESIZED = "(batch, {axes}, channels) → (batch, {star}output_size, channels)."
 
-by_rank(
-    AdaptiveAveragePooling,
-    "AdaptiveAveragePooling{}D",
-    "The mean of each of ``output_size`` windows.",
-    _RESIZED,
-    output_size=_output_size,
-)
-by_rank(
-    AdaptiveMaxPooling,
-    "AdaptiveMaxPooling{}D",
-    "The largest value of each of ``output_size`` windows.",
-    _RESIZED,
-    output_size=_output_size,
-)
+for _base, _name, _value in (
+    (AdaptiveAveragePooling, "AdaptiveAveragePooling{}D", "mean"),
+    (AdaptiveMaxPooling, "AdaptiveMaxPooling{}D", "largest value"),
+):
+    _text = f"The {_value} of each of ``output_size`` windows."
+    by_rank(_base, _name, _text, _RESIZED, output_size=_output_size)
 
 if not TYPE_CHECKING:
     __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

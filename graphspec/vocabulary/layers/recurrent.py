@@ -128,13 +128,13 @@ class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("in
         "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
     }
 
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
     return_sequences: ReturnSequences = False
-    return_state: bool = Field(default=False, description="Whether the last states are additional outputs.")
-    go_backwards: bool = Field(default=False, description="Whether the steps are processed from last to first.")
+    return_state: bool = Field(False, description="Whether the last states are additional outputs.")
+    go_backwards: bool = Field(False, description="Whether the steps are processed from last to first.")
     stateful: Stateful = False
     unroll: NoEffect = False
-    zero_output_for_mask: bool = Field(default=False, description="Whether the output at masked steps is 0.")
+    zero_output_for_mask: bool = Field(False, description="Whether the output at masked steps is 0.")
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)
@@ -165,13 +165,12 @@ class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("in
         change the state of any cell; therefore one cell after the other can process all unmasked steps.
         """
         self.need_input(g, X)
-        initial = list(initial_state)
+        initial, parts = list(initial_state), self.parts()
         if initial and len(initial) != (count := self.state_count()):
             text = f"expects {count} initial state{'s' * (count > 1)}, got {len(initial)}"
             hint = "use one per state: h and c of an LSTM, h of a GRU or a SimpleRNN"
-            hint += ", with the states of the lowest cell first" if len(self.parts()) > 1 else ""
+            hint += ", with the states of the lowest cell first" if len(parts) > 1 else ""
             raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint, key="initial_state")
-        parts = self.parts()
         for _, cell in parts:
             if (reason := cell.unrolled()) is not None:
                 need_steps(X, *reason)
@@ -181,12 +180,9 @@ class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("in
         Y: Value | None = g.transpose(X, (1, 0, *range(2, X.rank))) if steps is None else steps.collect(X)
         states: list[Value] = []
         last: list[Value] = []
-        for k, (name, cell) in enumerate(parts):
-            pace = Pace(
-                lengths=None if steps is None else steps.lengths,
-                reverse=self.go_backwards,
-                sequences=self.return_sequences or k + 1 < len(parts),
-            )
+        lengths = None if steps is None else steps.lengths
+        for k, (name, cell) in enumerate(parts, 1):
+            pace = Pace(lengths, self.go_backwards, sequences=self.return_sequences or k < len(parts))
             assert Y is not None
             before = initial[len(states) : len(states) + cell.states]
             with g.part(name) if name else nullcontext():
@@ -273,13 +269,10 @@ class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",))
     """
 
     layer: Annotated[RecurrentField, Field(description="The forward layer.")]
-    merge_mode: Annotated[
-        Literal["concat", "sum", "mul", "ave"] | None,
-        Field(description="How both outputs are merged; null for two separate outputs."),
-    ] = "concat"
-    backward_layer: Annotated[
-        RecurrentField | None, Field(description="The backward layer; null for a copy of `layer`.")
-    ] = None
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = Field(
+        "concat", description="How both outputs are merged; null for two separate outputs."
+    )
+    backward_layer: RecurrentField | None = Field(None, description="The backward layer; null for a copy of `layer`.")
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
         forward, backward = self._pair()
@@ -317,17 +310,15 @@ class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",))
 
     def _pair(self) -> tuple[Recurrent, Recurrent]:
         """Return both layers; raise GS105 unless they have the same outputs and opposite directions."""
-        forward = cast(Recurrent, self.layer)
-        backward = cast("Recurrent | None", self.backward_layer)
-        if backward is None:
-            backward = forward.model_copy(update={"go_backwards": True})
-        key = "layer" if self.backward_layer is None else "backward_layer"
+        forward, backward = cast(Recurrent, self.layer), cast("Recurrent | None", self.backward_layer)
+        key = "layer" if backward is None else "backward_layer"
+        backward = backward or forward.model_copy(update={"go_backwards": True})
         if forward.go_backwards == backward.go_backwards:
             text = "needs one forward layer and one backward layer"
             raise not_allowed(text, "set `go_backwards` to true only on `backward_layer`", key=key)
         for name in ("return_sequences", "return_state"):
-            if getattr(forward, name) != getattr(backward, name):
-                hint = f"write `{name}: {str(getattr(forward, name)).lower()}` on `backward_layer`, as on `layer`"
+            if (wanted := getattr(forward, name)) != getattr(backward, name):
+                hint = f"write `{name}: {str(wanted).lower()}` on `backward_layer`, as on `layer`"
                 raise not_allowed(f"needs the same `{name}` on both layers", hint, key=key)
         return forward, backward
 
@@ -347,12 +338,12 @@ class TimeDistributed(Layer, handles_mask=True):
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 3, None, "(batch, time, …)", hint="without a time axis the layer needs no wrapper")
         least, most = self.layer.arity
+        refused = f"cannot wrap {type(self.layer).__name__}, which"
         if least > 1 or most == 0:
             takes = f"needs {least} or more inputs" if least > 1 else "takes no input"
-            text = f"cannot wrap {type(self.layer).__name__}, which {takes}"
-            raise not_allowed(text, "wrap a layer with one input", key="layer")
+            raise not_allowed(f"{refused} {takes}", "wrap a layer with one input", key="layer")
         if self.layer.learns:
-            text = f"cannot wrap {type(self.layer).__name__}, which would have to learn from the training rows"
+            text = f"{refused} would have to learn from the training rows"
             raise not_allowed(text, "set what it would learn in the spec", key="layer")
         Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
         return Y.with_mask(X.mask)
@@ -361,8 +352,7 @@ class TimeDistributed(Layer, handles_mask=True):
         batch, time, *sizes = (g.size(X, axis) for axis in range(X.rank))
         mask = X.mask
         if mask is not None:
-            mask_sizes = sizes[: mask.rank - 2]
-            mask = g.reshape(mask, (-1, *mask_sizes)) if mask_sizes else None
+            mask = g.reshape(mask, (-1, *sizes[: mask.rank - 2])) if mask.rank > 2 else None
         Y = self._apply(g, g.reshape(X, (-1, *sizes)).with_mask(mask))
         return g.reshape(Y, (batch, time, *(g.size(Y, axis) for axis in range(1, Y.rank))))
 

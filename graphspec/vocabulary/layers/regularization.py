@@ -7,7 +7,7 @@ from functools import partial
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, invalid
 from graphspec.graph.ir.dims import show
@@ -47,8 +47,7 @@ def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[i
     """Return the axes that share one random value; raise GS301 if ``noise_shape`` does not broadcast to X."""
     if noise_shape is None:
         return ()
-    fits = len(noise_shape) == X.rank and all(n in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True))
-    if not fits:
+    if len(noise_shape) != X.rank or any(n not in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True)):
         sizes = ", ".join("null" if n is None else str(n) for n in noise_shape)
         text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{sizes}]"
         raise wrong_rank(text, f"use one entry per axis, {X.rank} with the batch: 1 or null", key="noise_shape")
@@ -193,8 +192,7 @@ class Sampling(Layer, arity=(2, 3), supports_masking=True):
         mean, log_variance = as_float(g, mean), as_float(g, log_variance)
         if noise is None:
             return g.Sample(mean, log_variance, seed=self.seed)
-        spread = g.Exp(log_variance * 0.5)
-        return mean + spread * as_float(g, noise)
+        return mean + g.Exp(log_variance * 0.5) * as_float(g, noise)
 
 
 def filled(g: Builder, X: Value, number: float) -> Value:
@@ -227,11 +225,9 @@ class RandomUniform(Layer, supports_masking=True):
     maxval: Annotated[float, Field(allow_inf_nan=False, description="The upper bound of the values.")] = 1.0
     seed: Seed = None
 
-    @model_validator(mode="after")
-    def _check(self) -> RandomUniform:
+    def check_arguments(self) -> None:
         if self.maxval < self.minval:
             raise invalid(f"has a maxval of {self.maxval:g} below its minval of {self.minval:g}", "exchange them")
-        return self
 
     def lower(self, g: Builder, X: Value) -> Value:
         Y = filled(g, X, (self.minval + self.maxval) / 2)

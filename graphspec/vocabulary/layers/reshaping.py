@@ -54,15 +54,10 @@ class Reshape(Layer):
     Shapes: (batch, …) → (batch, \*target_shape).
     """
 
-    target_shape: Annotated[
-        tuple[int | str, ...],
-        FROM_LIST,
-        AfterValidator(_sizes),
-        Field(
-            description="The sizes without the batch: numbers, formulas of sizes that vary, 0 for the input's size at that "
-            "place; one may be -1 for the remaining size."
-        ),
-    ]
+    target_shape: Annotated[tuple[int | str, ...], FROM_LIST, AfterValidator(_sizes)] = Field(
+        description="The sizes without the batch: numbers, formulas of sizes that vary, 0 for the input's size at that "
+        "place; one may be -1 for the remaining size."
+    )
 
     def lower(self, g: Builder, X: Value) -> Value:
         shape = X.shape[1:]
@@ -118,11 +113,9 @@ class Permute(Layer):
     Shapes: (batch, …) → (batch, the sizes in the order of ``dims``).
     """
 
-    dims: Annotated[
-        Ints,
-        AfterValidator(_permutation),
-        Field(description="The order of the axes, counted from 1, without the batch."),
-    ]
+    dims: Annotated[Ints, AfterValidator(_permutation)] = Field(
+        description="The order of the axes, counted from 1, without the batch."
+    )
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.rank != len(self.dims) + 1:

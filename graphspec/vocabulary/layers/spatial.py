@@ -64,8 +64,8 @@ def _of_rank(
     name: str, base: type[Layer], rank: int, text: str, fields: Mapping[str, Callable[[int], tuple[Any, Any]]]
 ) -> type[Layer]:
     own: dict[str, Any] = {key: field(rank) for key, field in fields.items()}
-    head: dict[str, Any] = {"__base__": base, "__module__": base.__module__, "__cls_kwargs__": {"rank": rank}}
-    return create_model(name, __doc__=text, **head, **own)
+    options: dict[str, Any] = {"__module__": base.__module__, "__doc__": text, "__cls_kwargs__": {"rank": rank}}
+    return create_model(name, __base__=base, **options, **own)
 
 
 def of_rank(names: str, rank: int) -> Any:

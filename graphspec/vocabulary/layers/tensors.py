@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from graphspec.base.arrays.array_files import KINDS, MAX_AXES, Dtype, converted
 from graphspec.base.codes import Code
@@ -53,7 +53,7 @@ class Parameter(Tensor):
         Field(description="The shape, without a batch axis: `[4, 8]`, or `[]` for one number.", max_length=MAX_AXES),
     ]
     initializer: InitializerField = default_initializer("glorot_uniform")
-    regularizer: RegularizerField = Field(default=None, description="Penalty on the tensor.")
+    regularizer: RegularizerField = Field(None, description="Penalty on the tensor.")
     constraint: Constraint = None
 
     def lower(self, g: Builder) -> Value:
@@ -75,28 +75,20 @@ class Constant(Tensor):
         str | None, Field(description="A file .npy, .npz or .safetensors beside the spec, in place of `value`.")
     ] = None
     key: Annotated[str | None, Field(description="The name of the array in a file that has several.")] = None
-    dtype: Annotated[
-        Dtype | None, Field(description="The dtype; null for that of the values: float32, int64 or bool.")
-    ] = None
+    dtype: Dtype | None = Field(None, description="The dtype; null for that of the values: float32, int64 or bool.")
 
     _array: tuple[Dtype, tuple[int, ...], bytes] | None = PrivateAttr(default=None)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def check_arguments(self) -> None:
         check_given(self.value, self.file, self.key, "value: [1.0, 2.0]")
         if self.value is not None:
             try:
                 converted(np.asarray(self.value), self.dtype)
             except ProblemError as error:
                 raise invalid(error.problem.message, error.problem.hint, key="value") from None
-        return self
 
     def with_array(self, array: Array) -> Self:
-        """Return the constant with the values of its file.
-
-        Raises:
-            ProblemError: they are not finite numbers of the dtype.
-        """
+        """Return the constant with the values of its file; ProblemError unless they are finite numbers of the dtype."""
         values = np.ascontiguousarray(converted(array, self.dtype))
         changed = self.model_copy()
         changed._array = KINDS[values.dtype.kind], array.shape, values.tobytes()
@@ -110,10 +102,10 @@ class Constant(Tensor):
         return {"array": {"dtype": dtype, "shape": list(shape), "base64": base64.b64encode(data).decode("ascii")}}
 
     def with_learnt(self, state: Mapping[str, Any]) -> Self:
-        found = state.get("array")
-        if self.file is None or state.keys() != {"array"} or not isinstance(found, Mapping):
+        array = state.get("array")
+        if self.file is None or state.keys() != {"array"} or not isinstance(array, Mapping):
             raise ValueError("a Constant has the array of its file")
-        dtype, shape, data = found.get("dtype"), found.get("shape"), found.get("base64")
+        dtype, shape, data = (array.get(key) for key in ("dtype", "shape", "base64"))
         if dtype not in KINDS.values() or not isinstance(shape, list) or not isinstance(data, str):
             raise ValueError("an array has 'dtype', 'shape' and 'base64'")
         if not all(type(n) is int and n >= 0 for n in shape):
@@ -184,24 +176,19 @@ class EinsumDense(Layer):
     Shapes: defined by the equation; ``...`` stands for axes that remain unchanged.
     """
 
-    equation: Annotated[
-        str,
-        AfterValidator(_equation),
-        Field(description="The letters of the axes of input, kernel and output: `abc,cd->abd`."),
-    ]
-    output_shape: Annotated[
-        OutputShape,
-        Field(
-            description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
-        ),
-    ]
-    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    bias_axes: str | None = Field(default=None, description="The letters of the bias's axes; null for no bias.")
+    equation: Annotated[str, AfterValidator(_equation)] = Field(
+        description="The letters of the axes of input, kernel and output: `abc,cd->abd`."
+    )
+    output_shape: OutputShape = Field(
+        description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
+    )
+    activation: ActivationField = Field(None, description="The activation of the result; null for none.")
+    bias_axes: str | None = Field(None, description="The letters of the bias's axes; null for no bias.")
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    kernel_regularizer: RegularizerField = Field(None, description="Penalty on the kernel.")
+    bias_regularizer: RegularizerField = Field(None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
 

@@ -130,9 +130,7 @@ class CategoricalHinge(Loss, label="categorical_hinge", targets="one_hot"):
 class Overlap(OfProbabilities, suitable_activation="`activation: sigmoid` or `activation: softmax`"):
     """Base: one minus an overlap index. Without ``axis`` there is one index for the whole batch."""
 
-    axis: Annotated[Axes | None, Field(description="The axes that are summed over; null for all, with the batch.")] = (
-        None
-    )
+    axis: Axes | None = Field(None, description="The axes that are summed over; null for all, with the batch.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         axes = as_tuple(self.axis)

@@ -173,9 +173,7 @@ class InfoNCE(OfNodes, label="info_nce"):
     Source: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020 (NT-Xent).
     """
 
-    temperature: Annotated[
-        Positive, Field(description="It divides the cosines: less weighs the closest rows more.")
-    ] = 0.1
+    temperature: Positive = Field(0.1, description="It divides the cosines: less weighs the closest rows more.")
 
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         a, b = (g.LpNormalization(X, axis=1, p=2) for X in values)
