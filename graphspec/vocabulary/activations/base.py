@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from graphspec.base.config import Config, Registry, as_tuple
+from graphspec.graph.builder import Builder as Builder
 from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Array as Array
+from graphspec.graph.ir.graph import Value as Value
 from graphspec.vocabulary import wrong_rank
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 
 class Activation(Config):

@@ -24,6 +24,7 @@ from graphspec.vocabulary.layers.base import (
     InitializerField,
     Layer,
     NoEffect,
+    Outputs,
     RegularizerField,
     Seed,
     Value,
@@ -34,6 +35,11 @@ from graphspec.vocabulary.layers.base import (
 )
 from graphspec.vocabulary.layers.regularization import DropRate, drop
 from graphspec.vocabulary.layers.tensors import oriented
+
+Projected = tuple[Value, Value, Value]
+"""Query, key and value."""
+Attended = tuple[Value, Value | None]
+"""The result and the attention weights."""
 
 # Attention with dot-product or additive scores: queries from one sequence, keys and values from another.
 FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends only to keys 0 … i.")]
@@ -107,16 +113,12 @@ class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INP
         """Emit the scores, (batch, …, queries, keys)."""
         raise NotImplementedError
 
-    def attend(
-        self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None
-    ) -> tuple[Value, Value | None]:
+    def attend(self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None) -> Attended:
         """Emit the result and the weights; the weights are None if one operator computes the result."""
         W = drop(g, weights(g, self.scores(g, query, key), bias), self.dropout, self.seed)
         return g.MatMul(W, value), W
 
-    def lower(
-        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
-    ) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
         masks = calls.get("mask", ())
         if len(masks) not in (0, 2, 3):
             text = f"expects two nodes in `mask`, got {len(masks)}"
@@ -179,9 +181,7 @@ class Attention(ScoredAttention):
         hidden = g.Tanh(sums if scale is None else g.Mul(sums, scale))
         return g.Mul(g.ReduceSum(hidden, g.constant([hidden.rank - 1]), keepdims=0), weight)
 
-    def attend(
-        self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None
-    ) -> tuple[Value, Value | None]:
+    def attend(self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None) -> Attended:
         fusible = self.score_mode == "dot" and query.rank == 3 and not self.dropout
         if not fusible or self.return_attention_scores:
             return super().attend(g, query, value, key, bias)
@@ -265,9 +265,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         """Return the sizes of the output's last axes."""
         return (query.features,)
 
-    def lower(
-        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
-    ) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
         Q, V, K = sources(query, value, key, g)
         time = self.time_axes(Q)
         others = [k for k in range(Q.rank - 1) if k not in time]
@@ -306,7 +304,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
             g.penalize(self.activity_regularizer, Y)
         return Y
 
-    def _fused(self, g: Builder, qkv: tuple[Value, Value, Value], visible: list[Value]) -> Value:
+    def _fused(self, g: Builder, qkv: Projected, visible: list[Value]) -> Value:
         """Emit one Attention operator; all values are (batch, time, heads · size)."""
         heads = dict(zip(("q_num_heads", "kv_num_heads"), self.heads(), strict=True))
         scale = 1 / math.sqrt(self.head_sizes()[0])
@@ -324,9 +322,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         Y: Value = g.emit("DropoutAttention" if dropped else "Attention", inputs, attributes | dropped)
         return Y
 
-    def _composed(
-        self, g: Builder, qkv: tuple[Value, Value, Value], time: tuple[int, ...], visible: list[Value]
-    ) -> tuple[Value, Value]:
+    def _composed(self, g: Builder, qkv: Projected, time: tuple[int, ...], visible: list[Value]) -> Attended:
         """Emit the result, and the weights (batch, others, heads, queries, keys) with separate time axes."""
         (H, G), n = self.heads(), qkv[0].rank
         others = [k for k in range(1, n - 1) if k not in time]
@@ -483,9 +479,7 @@ class GroupQueryAttention(ProjectedAttention):
     def head_sizes(self) -> tuple[int, int]:
         return self.head_dim, self.head_dim
 
-    def lower(
-        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
-    ) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
         H, G = self.heads()
         if H % G:
             text = f"has {H} query heads, not divisible by {G} key and value heads"

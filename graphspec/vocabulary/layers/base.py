@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Layout
     from graphspec.vocabulary.layers.learners import Learner
 
-T = TypeVar("T")
+Outputs = Value | tuple[Value, ...]
+"""What a layer returns: its output, or several."""
 Number = int | float | list[int] | list[float] | list[int | float]
 """A number, or a list of numbers, in place of an input."""
 
@@ -52,11 +53,15 @@ Constraint = Annotated[
     Field(description="The constraint on the weight, applied after every step."),
 ]
 """A constraint by name or mapping, or null."""
-Stateful = Annotated[
-    bool,
-    AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot store")),
-    Field(description="Refused: the exported graph stores nothing between batches."),
-]
+
+
+def refused(reason: str, description: str, allowed: Any = False, hint: str = "leave it out") -> tuple[Any, ...]:
+    """Return the validator and the description of an argument of Keras that accepts one value only."""
+    return AfterValidator(only(allowed, reason, hint)), Field(description=description)
+
+
+_KEPT = "a stateful layer depends on earlier batches, which the exported graph cannot store"
+Stateful = Annotated[bool, *refused(_KEPT, "Refused: the exported graph stores nothing between batches.")]
 NoEffect = Annotated[Any, Field(description="Accepted for compatibility; has no effect.")]
 Seed = Annotated[int | None, Field(description="The seed of this layer's random numbers.")]
 
@@ -127,15 +132,14 @@ class Layer(Config):
     """Arguments whose default, null, stands for the value of another argument."""
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
-    def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Outputs:
         """Emit operators for ``inputs`` (values) and return the output, or a tuple of outputs.
 
         Args:
             calls: the ``call_arguments`` that the node sets, a list of values each.
 
         Raises:
-            ShapeError: the inputs or arguments cannot work. The caller adds the node, its position in the file and the
-                shapes of its inputs.
+            ShapeError: the inputs or arguments cannot work. The caller adds the node, its position and its inputs' shapes.
         """
         raise NotImplementedError
 
@@ -235,6 +239,11 @@ def cast_to(g: Builder, X: Value, dtype: str) -> Value:
 def as_float(g: Builder, X: Value) -> Value:
     """Return integers and bools as float32, as Keras promotes them."""
     return cast_to(g, X, "float32")
+
+
+def positions(g: Builder, length: Value) -> Value:
+    """Emit 0, 1, 2, … (length,) as int64 for a size of shape (1,)."""
+    return g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
 
 
 def need_rank(X: Value, minimum: int, maximum: int | None, axes: str, hint: str | None = None) -> None:

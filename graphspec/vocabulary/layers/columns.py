@@ -17,7 +17,7 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.vocabulary import wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import Builder, Layer, NoEffect, Value, as_float, cast_to
+from graphspec.vocabulary.layers.base import Builder, Layer, NoEffect, Outputs, Value, as_float, cast_to
 from graphspec.vocabulary.layers.indexed import Sparse, encode
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 
@@ -243,7 +243,7 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
             return Moments(axes, sizes, mean="fill_value", variance=None, skip_missing=True)
         return Quantiles(0.5, "fill_value", columns=sizes[0] if sizes else None)
 
-    def lower(self, g: Builder, X: Value) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, X: Value) -> Outputs:
         axes = last_axis(X)
         if self.learns:
             g.learnt("statistics")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING
 
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.base import LAYERS, Builder, Value, as_float
+from graphspec.vocabulary.layers.base import Builder, Value, as_float
 from graphspec.vocabulary.layers.cells import (
     Pace,
     Reason,
@@ -136,6 +134,3 @@ by_rank(
     ),
     **WINDOW,
 )
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

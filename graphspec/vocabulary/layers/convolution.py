@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import gcd
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,7 +12,6 @@ from graphspec.base.config import Natural, PositiveInt, one_or_each
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import not_allowed, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     ActivationField,
     Builder,
     Constraint,
@@ -252,6 +250,3 @@ by_rank(
     (1, 2),
     **WINDOW,
 )
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -15,14 +15,21 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import not_allowed, shapes_differ
-from graphspec.vocabulary.layers.base import NEUTRAL, Builder, Layer, Value, as_float, cast_to, need_rank, number_of_ids
+from graphspec.vocabulary.layers.base import (
+    NEUTRAL,
+    Builder,
+    Layer,
+    Value,
+    as_float,
+    cast_to,
+    need_rank,
+    number_of_ids,
+    refused,
+)
 
 # Preprocessing of ids: CategoryEncoding, and the encoding that other layers share.
-Sparse = Annotated[
-    bool,
-    AfterValidator(only(False, "sparse tensors are not available: exported graphs have none")),
-    Field(description="Refused: exported graphs have no sparse tensors."),
-]
+_NONE = "sparse tensors are not available: exported graphs have none"
+Sparse = Annotated[bool, *refused(_NONE, "Refused: exported graphs have no sparse tensors.")]
 Counts = Literal["one_hot", "multi_hot", "count"]
 
 

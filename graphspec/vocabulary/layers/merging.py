@@ -13,7 +13,7 @@ from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import Builder, Layer, Value, as_float, cast_to, need_rank
+from graphspec.vocabulary.layers.base import Builder, Layer, Value, as_float, cast_to, need_rank, positions
 
 
 class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broadcasts_rows=True):
@@ -275,11 +275,7 @@ class Segments(Layer, arity=(2, 3), handles_mask=True):
             text = f"has indices {show(ids.shape)} for values {show(values.shape)}"
             raise shapes_differ(text, "give each value one index, or name a `column`")
         count: int | Value = self.num_segments or g.size(like[0], 1)
-        numbers = (
-            g.constant(range(count))
-            if isinstance(count, int)
-            else g.Range(g.constant(0), g.Squeeze(count, g.constant([0])), g.constant(1))
-        )
+        numbers = g.constant(range(count)) if isinstance(count, int) else positions(g, count)
         belongs = g.Equal(g.Unsqueeze(ids, g.constant([1])), g.Unsqueeze(numbers, g.constant([0, 2])))
         for mask in (values.mask, ids.mask):
             if mask is not None and mask.rank == 2:

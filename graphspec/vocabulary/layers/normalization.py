@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid, only
+from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import not_allowed, wrong_rank, wrong_size
@@ -27,14 +27,12 @@ from graphspec.vocabulary.layers.base import (
     cast_to,
     default_initializer,
     need_rank,
+    refused,
 )
 
 # Normalization layers: batch, layer, group, RMS and unit normalization.
-Renorm = Annotated[
-    bool,
-    AfterValidator(only(False, "batch renormalization is not available")),
-    Field(description="Refused: batch renormalization is not available."),
-]
+_RENORM = "batch renormalization is not available"
+Renorm = Annotated[bool, *refused(_RENORM, f"Refused: {_RENORM}.")]
 Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
 _MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
 
@@ -61,7 +59,7 @@ class Affine(Layer, supports_masking=True):
         return self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
 
 
-class BatchNormalization(Affine):
+class BatchNormalization(Affine, mixes_rows=True):
     """``gamma · (x − mean) / √(variance + epsilon) + beta`` per channel.
 
     In training, mean and variance are computed over the batch, without masked elements. Outside training, and with
@@ -78,10 +76,6 @@ class BatchNormalization(Affine):
     renorm_clipping: NoEffect = None
     renorm_momentum: NoEffect = 0.99
     synchronized: NoEffect = False
-
-    @property
-    def mixes_rows(self) -> bool:
-        return True
 
     def lower(self, g: Builder, X: Value) -> Value:
         (axis,), mask = _axes(X, self.axis), X.mask

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -215,6 +214,3 @@ for _base, _name, _value in (
 ):
     _text = f"The {_value} of each of ``output_size`` windows."
     by_rank(_base, _name, _text, _RESIZED, output_size=_output_size)
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -23,6 +23,7 @@ from graphspec.vocabulary.layers.base import (
     as_float,
     default_initializer,
     need_rank,
+    positions,
 )
 from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
 
@@ -32,11 +33,6 @@ Wavelength = Annotated[Positive, Field(description="The longest wavelength, in p
 Adds = Annotated[
     bool, Field(description="Whether the output is input plus positions; in KerasHub it is the positions.")
 ]
-
-
-def positions(g: Builder, length: Value) -> Value:
-    """Emit 0, 1, 2, … (length,) as int64 for a size of shape (1,)."""
-    return g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
 
 
 class PositionEmbedding(Layer, supports_masking=True):

@@ -20,6 +20,7 @@ from graphspec.vocabulary.layers.base import (
     Layer,
     LayerField,
     NoEffect,
+    Outputs,
     RegularizerField,
     Stateful,
     Value,
@@ -136,7 +137,7 @@ class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("in
     unroll: NoEffect = False
     zero_output_for_mask: bool = Field(False, description="Whether the output at masked steps is 0.")
 
-    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Outputs:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)
         if self.return_sequences:
             Y = (flip_time(g, Y) if self.go_backwards else Y).with_mask(X.mask)
@@ -274,7 +275,7 @@ class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",))
     )
     backward_layer: RecurrentField | None = Field(None, description="The backward layer; null for a copy of `layer`.")
 
-    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Outputs:
         forward, backward = self._pair()
         half, count = forward.state_count(), forward.state_count() + backward.state_count()
         if initial_state and len(initial_state) != count:

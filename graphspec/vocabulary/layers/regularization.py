@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from math import sqrt
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -291,7 +290,3 @@ class StochasticDepth(Layer, supports_masking=True):
 
     def lower(self, g: Builder, X: Value) -> Value:
         return drop(g, as_float(g, X), self.rate, self.seed, range(1, X.rank))
-
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

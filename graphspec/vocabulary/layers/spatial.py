@@ -6,6 +6,7 @@ are views at run time, and a pass cancels them between neighbours in the exporte
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -58,6 +59,8 @@ def by_rank(
         each = names.replace("{}", str(rank)).split()
         text = "\n\nShapes: ".join(texts).format_map(words)
         LAYERS.row(each, partial(_of_rank, each[0], base, rank, text, fields))
+    # The layers of each rank are unpickled as attributes of their module.
+    vars(sys.modules[base.__module__])["__getattr__"] = partial(LAYERS.attribute, base.__module__)
 
 
 def _of_rank(

@@ -20,7 +20,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import shapes_differ, wrong_dtype, wrong_rank
-from graphspec.vocabulary.layers.base import Array, Builder, Layer, Value, cast_to
+from graphspec.vocabulary.layers.base import Array, Builder, Layer, Value, cast_to, refused
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
 
 if TYPE_CHECKING:
@@ -307,11 +307,8 @@ def _in_bins(g: Builder, bins: Value, count: int, mode: Literal["int"] | Counts)
 # Ids of texts and integers by a vocabulary: StringLookup, IntegerLookup.
 _UNSEEN = -2  # marks what a table lacks, beside ids and -1
 
-NoInverse = Annotated[
-    bool,
-    AfterValidator(only(False, "ids are not turned back into tokens", "set `labels` of a head to write class names")),
-    Field(description="Refused: ids are not turned back into tokens."),
-]
+_INVERSE, _LABELS = "ids are not turned back into tokens", "set `labels` of a head to write class names"
+NoInverse = Annotated[bool, *refused(_INVERSE, f"Refused: {_INVERSE}.", hint=_LABELS)]
 
 
 class Categories(Lookup):

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Rate, Registry, invalid
 from graphspec.base.errors import Problem
+from graphspec.graph.builder import Builder as Builder
 from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Array as Array
 from graphspec.graph.ir.graph import Type
+from graphspec.graph.ir.graph import Value as Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import OPS, Op
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
 
 Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "none"]
 """The form of the targets.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
@@ -13,8 +13,10 @@ from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary.losses.base import (
     EPSILON,
     LOSSES,
+    Builder,
     Loss,
     OfProbabilities,
+    Value,
     axis_of,
     check_classes,
     gives_probabilities,
@@ -25,10 +27,6 @@ from graphspec.vocabulary.losses.base import (
     total,
     warn,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 
 # Connectionist temporal classification.

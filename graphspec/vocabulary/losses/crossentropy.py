@@ -14,10 +14,12 @@ from graphspec.vocabulary.losses.base import (
     EPSILON,
     LOSSES,
     Axis,
+    Builder,
     FromLogits,
     Loss,
     OfProbabilities,
     Smoothing,
+    Value,
     axis_of,
     check_axis,
     check_classes,
@@ -35,8 +37,6 @@ from graphspec.vocabulary.losses.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
     from graphspec.graph.ops import Op
 
 # Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.

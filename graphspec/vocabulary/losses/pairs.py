@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,11 +12,17 @@ from graphspec.base.config import NonNegative, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
-from graphspec.vocabulary.losses.base import LOSSES, Loss, other_activation, producer, refuse, total, warn
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary.losses.base import (
+    LOSSES,
+    Builder,
+    Loss,
+    Value,
+    other_activation,
+    producer,
+    refuse,
+    total,
+    warn,
+)
 
 
 # Circle loss: it compares the rows of a batch with each other.

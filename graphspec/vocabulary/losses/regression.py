@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,11 +11,19 @@ from graphspec.base.config import FROM_LIST, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
-from graphspec.vocabulary.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
+from graphspec.vocabulary.losses.base import (
+    EPSILON,
+    LOSSES,
+    Array,
+    Builder,
+    Loss,
+    Value,
+    check_axis,
+    mean,
+    producer,
+    refuse,
+    warn,
+)
 
 
 # Losses of heads that predict numbers: errors, logarithms, counts, directions.
