@@ -4,6 +4,9 @@ from functools import partial
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
+from graphspec.graph.builder import Builder as Builder
+from graphspec.graph.ir.graph import Array as Array
+from graphspec.graph.ir.graph import Value as Value
 
 # The errors of lowering, by kind: each takes the message, the hint, and the `key` whose value is wrong.
 wrong_rank = partial(ShapeError, Code.WRONG_RANK)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from graphspec.base.config import Config, Registry, as_tuple
-from graphspec.graph.builder import Builder as Builder
 from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array as Array
-from graphspec.graph.ir.graph import Value as Value
-from graphspec.vocabulary import wrong_rank
+from graphspec.vocabulary import Builder, Value, wrong_rank
 
 
 class Activation(Config):

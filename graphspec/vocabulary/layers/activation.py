@@ -8,16 +8,14 @@ from pydantic import Field
 
 from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import activations, not_fixed, wrong_rank
+from graphspec.vocabulary import Builder, Value, activations, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import functions
 from graphspec.vocabulary.layers.base import (
     ActivationField,
-    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
-    Value,
     as_float,
     default_initializer,
 )

@@ -17,9 +17,8 @@ from graphspec.graph.initializers import GlorotUniform, Ones
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
-from graphspec.vocabulary import shapes_differ, wrong_rank, wrong_size
+from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
-    Builder,
     Constraint,
     InitializerField,
     Layer,
@@ -27,7 +26,6 @@ from graphspec.vocabulary.layers.base import (
     Outputs,
     RegularizerField,
     Seed,
-    Value,
     as_float,
     cast_to,
     default_initializer,

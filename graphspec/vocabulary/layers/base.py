@@ -10,15 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, only
 from graphspec.base.errors import ShapeError
-from graphspec.graph.builder import Builder as Builder
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.constraints import Constraint as ConstraintConfig
 from graphspec.graph.initializers import INITIALIZERS, Initializer
 from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array as Array
-from graphspec.graph.ir.graph import Value as Value
 from graphspec.graph.regularizers import REGULARIZERS, Regularizer
-from graphspec.vocabulary import not_fixed, wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 
 if TYPE_CHECKING:

@@ -15,18 +15,16 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.dims import names_in, show
 from graphspec.graph.ir.graph import Array, Layout
-from graphspec.vocabulary import not_fixed, wrong_size
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 from graphspec.vocabulary.layers.base import (
     CELLS,
     ActivationField,
-    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
     Seed,
-    Value,
     as_float,
     default_initializer,
 )

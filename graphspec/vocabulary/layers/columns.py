@@ -15,9 +15,9 @@ from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple,
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range, of_dtype
-from graphspec.vocabulary import wrong_rank, wrong_size
+from graphspec.vocabulary import Builder, Value, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import Builder, Layer, NoEffect, Outputs, Value, as_float, cast_to
+from graphspec.vocabulary.layers.base import Layer, NoEffect, Outputs, as_float, cast_to
 from graphspec.vocabulary.layers.indexed import Sparse, encode
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 

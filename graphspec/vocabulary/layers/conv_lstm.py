@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
-from graphspec.vocabulary import not_fixed, wrong_rank
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.base import Builder, Value, as_float
+from graphspec.vocabulary.layers.base import as_float
 from graphspec.vocabulary.layers.cells import (
     Pace,
     Reason,

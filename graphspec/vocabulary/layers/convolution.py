@@ -10,15 +10,13 @@ from pydantic import Field
 
 from graphspec.base.config import Natural, PositiveInt, one_or_each
 from graphspec.graph.ir.graph import Layout
-from graphspec.vocabulary import not_allowed, wrong_size
+from graphspec.vocabulary import Builder, Value, not_allowed, wrong_size
 from graphspec.vocabulary.layers.base import (
     ActivationField,
-    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
-    Value,
     default_initializer,
 )
 from graphspec.vocabulary.layers.spatial import (

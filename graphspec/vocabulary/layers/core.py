@@ -9,16 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
-from graphspec.vocabulary import wrong_dtype, wrong_size
+from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.base import (
     NEUTRAL,
     ActivationField,
-    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
-    Value,
     as_float,
     cast_to,
     default_initializer,

@@ -15,8 +15,8 @@ from pydantic import AfterValidator, Field
 from graphspec.base.config import FROM_LIST, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary import wrong_dtype, wrong_size
-from graphspec.vocabulary.layers.base import Builder, Layer, Value, cast_to
+from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
+from graphspec.vocabulary.layers.base import Layer, cast_to
 from graphspec.vocabulary.layers.indexed import mapped
 
 Part = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]

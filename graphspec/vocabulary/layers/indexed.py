@@ -14,18 +14,8 @@ from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, in
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary import not_allowed, shapes_differ
-from graphspec.vocabulary.layers.base import (
-    NEUTRAL,
-    Builder,
-    Layer,
-    Value,
-    as_float,
-    cast_to,
-    need_rank,
-    number_of_ids,
-    refused,
-)
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ
+from graphspec.vocabulary.layers.base import NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids, refused
 
 # Preprocessing of ids: CategoryEncoding, and the encoding that other layers share.
 _NONE = "sparse tensors are not available: exported graphs have none"

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import not_allowed, shapes_differ, wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import Builder, Layer, Value, as_float, cast_to, need_rank, positions
+from graphspec.vocabulary.layers.base import Layer, as_float, cast_to, need_rank, positions
 
 
 class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broadcasts_rows=True):

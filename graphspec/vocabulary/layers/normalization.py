@@ -11,18 +11,16 @@ from pydantic import AfterValidator, Field
 from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import not_allowed, wrong_rank, wrong_size
+from graphspec.vocabulary import Builder, Value, not_allowed, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axes
 from graphspec.vocabulary.layers.base import (
     NEUTRAL,
-    Builder,
     Constraint,
     InitializerField,
     Layer,
     LayerField,
     NoEffect,
     RegularizerField,
-    Value,
     as_float,
     cast_to,
     default_initializer,

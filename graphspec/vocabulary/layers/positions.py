@@ -10,16 +10,13 @@ from pydantic import Field
 
 from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2
 from graphspec.graph.ir.dims import has_rows, show
-from graphspec.vocabulary import not_allowed, not_fixed, wrong_rank, wrong_size
+from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
     NEUTRAL,
-    Array,
-    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
-    Value,
     as_float,
     default_initializer,
     need_rank,

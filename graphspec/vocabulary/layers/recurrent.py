@@ -13,17 +13,15 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Neutral, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import not_allowed, shapes_differ, wrong_rank
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
 from graphspec.vocabulary.layers.base import (
     NEUTRAL,
-    Builder,
     Layer,
     LayerField,
     NoEffect,
     Outputs,
     RegularizerField,
     Stateful,
-    Value,
     as_float,
     cast_to,
     need_rank,

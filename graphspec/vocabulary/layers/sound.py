@@ -15,8 +15,8 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
-from graphspec.vocabulary import wrong_rank
-from graphspec.vocabulary.layers.base import Builder, Layer, Value, as_float
+from graphspec.vocabulary import Builder, Value, wrong_rank
+from graphspec.vocabulary.layers.base import Layer, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
 
 EPSILON = 1e-7

@@ -16,8 +16,8 @@ from pydantic import Field, create_model
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
-from graphspec.vocabulary import not_fixed, wrong_rank
-from graphspec.vocabulary.layers.base import LAYERS, Builder, Layer, Value, as_float
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
+from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
 
 DataFormat = Annotated[
     Literal["channels_last", "channels_first"] | None,

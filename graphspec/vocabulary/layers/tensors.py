@@ -18,16 +18,13 @@ from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import Fans, Initializer
 from graphspec.graph.ir.dims import Dim, show
-from graphspec.vocabulary import not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
+from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
     ActivationField,
-    Array,
-    Builder,
     Constraint,
     InitializerField,
     Layer,
     RegularizerField,
-    Value,
     as_float,
     default_initializer,
 )

@@ -19,8 +19,8 @@ from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary import shapes_differ, wrong_dtype, wrong_rank
-from graphspec.vocabulary.layers.base import Array, Builder, Layer, Value, cast_to, refused
+from graphspec.vocabulary import Array, Builder, Value, shapes_differ, wrong_dtype, wrong_rank
+from graphspec.vocabulary.layers.base import Layer, cast_to, refused
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
 
 if TYPE_CHECKING:

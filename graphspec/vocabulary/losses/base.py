@@ -10,13 +10,11 @@ from pydantic import BeforeValidator, Field
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Rate, Registry, invalid
 from graphspec.base.errors import Problem
-from graphspec.graph.builder import Builder as Builder
 from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array as Array
 from graphspec.graph.ir.graph import Type
-from graphspec.graph.ir.graph import Value as Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import OPS, Op
+from graphspec.vocabulary import Array, Builder, Value
 
 Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "none"]
 """The form of the targets.

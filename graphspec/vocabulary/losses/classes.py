@@ -10,13 +10,12 @@ from graphspec.base.config import Axes, as_tuple
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses.base import (
     EPSILON,
     LOSSES,
-    Builder,
     Loss,
     OfProbabilities,
-    Value,
     axis_of,
     check_classes,
     gives_probabilities,

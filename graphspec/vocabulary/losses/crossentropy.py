@@ -10,16 +10,15 @@ from pydantic import Field
 from graphspec.base.config import FloatOrFloats, NonNegative, Rate
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses.base import (
     EPSILON,
     LOSSES,
     Axis,
-    Builder,
     FromLogits,
     Loss,
     OfProbabilities,
     Smoothing,
-    Value,
     axis_of,
     check_axis,
     check_classes,

@@ -12,17 +12,8 @@ from graphspec.base.config import NonNegative, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
-from graphspec.vocabulary.losses.base import (
-    LOSSES,
-    Builder,
-    Loss,
-    Value,
-    other_activation,
-    producer,
-    refuse,
-    total,
-    warn,
-)
+from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary.losses.base import LOSSES, Loss, other_activation, producer, refuse, total, warn
 
 
 # Circle loss: it compares the rows of a batch with each other.

@@ -11,19 +11,8 @@ from graphspec.base.config import FROM_LIST, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
-from graphspec.vocabulary.losses.base import (
-    EPSILON,
-    LOSSES,
-    Array,
-    Builder,
-    Loss,
-    Value,
-    check_axis,
-    mean,
-    producer,
-    refuse,
-    warn,
-)
+from graphspec.vocabulary import Array, Builder, Value
+from graphspec.vocabulary.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
 
 # Losses of heads that predict numbers: errors, logarithms, counts, directions.
