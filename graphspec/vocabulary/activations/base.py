@@ -43,14 +43,10 @@ def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation")
 
 
 def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None = None) -> int:
-    """Return ``axis`` counted from the front.
+    """Return ``axis`` counted from the front; raise GS301 if X does not have it, or if it is the batch.
 
     Args:
-        key: the key of the node that the error points to.
         hint: the fix if X has only the batch axis.
-
-    Raises:
-        ShapeError: ``GS301`` if X does not have the axis, or if it is the batch.
     """
     if X.rank < 2:
         raise wrong_rank(f"needs an axis besides the batch, got {show(X.shape)}", hint, key=key)

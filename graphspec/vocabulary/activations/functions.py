@@ -193,11 +193,7 @@ class Squareplus(Activation):
 
 
 def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
-    """Return the axis counted from the front, and its size.
-
-    Raises:
-        ShapeError: ``GS305`` if the size is symbolic.
-    """
+    """Return the axis counted from the front, and its size; raise GS305 if that is symbolic."""
     at = feature_axis(X, axis)
     try:
         return at, X.fixed(at)

@@ -121,10 +121,7 @@ def is_called(output: Output, parts: Sequence[str]) -> bool:
 def check_outputs(outputs: list[Output], before: list[tuple[str, Output]], *, allow_outside: bool) -> list[Problem]:
     """Return GS105 for a name that a spec's callback may not write, or that another one writes.
 
-    The subject of the message is the callback.
-
-    Args:
-        before: the outputs of the callbacks above it, each with the callback's name.
+    The subject of the message is the callback. ``before`` has the outputs of those above it, with their names.
     """
     for output in outputs:
         shown = _FIELD.sub(lambda field: f"{{{field.group()[1:-1]}}}", output.name)
@@ -171,13 +168,9 @@ class Outputs:
         self._seen: set[Path] = set()
 
     def claim(self, name: str, owner: object, is_own: Callable[[Path], bool]) -> Path:
-        """Return the path of ``name`` and reserve it for ``owner``.
+        """Return the path of ``name`` and reserve it for ``owner``; raise GS105 if the spec's callbacks may not write there.
 
-        Args:
-            is_own: whether this kind of callback wrote an existing file or folder; only then it may be replaced.
-
-        Raises:
-            SpecError: GS105, if the spec's callbacks may not write there.
+        An existing file or folder may be replaced only if ``is_own`` says that this kind of callback wrote it.
         """
         base = self.directory or Path()
         path = base / name

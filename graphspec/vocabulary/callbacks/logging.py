@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Graph
 
 
-# Callbacks that write a table or stop a run: CSVLogger, TerminateOnNaN.
 class _CSVLogger(CallbackState):
     saved = saves(keys=list[str] | None, size=NonNegativeInt | None)
     keys: list[str] | None = None

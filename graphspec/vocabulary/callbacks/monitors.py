@@ -36,7 +36,6 @@ from graphspec.vocabulary.metrics import METRICS
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
-# Callbacks that monitor a logged value: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau.
 _MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
 
 
@@ -357,7 +356,6 @@ class ReduceLROnPlateau(Monitor, run_state=_ReduceLROnPlateau):
         return super().start(run)
 
 
-# Callbacks that change the learning rate or the weights: LearningRateScheduler, SwapEMAWeights.
 class _LearningRateScheduler(_Telling):
     adds = ("learning_rate",)
 

@@ -28,7 +28,7 @@ class Activation(Layer, supports_masking=True):
     """
 
     activation: ActivationField = Field(description="The activation.")
-    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         return g.activate(self.activation, as_float(g, X))
@@ -82,7 +82,7 @@ class PReLU(Layer, supports_masking=True):
     """
 
     alpha_initializer: InitializerField = default_initializer("Zeros")
-    alpha_regularizer: RegularizerField = Field(None, description="Penalty on the slopes.")
+    alpha_regularizer: RegularizerField = Field(default=None, description="Penalty on the slopes.")
     alpha_constraint: Constraint = None
     shared_axes: Annotated[
         IntOrInts | None, Field(description="Axes along which one slope is shared, such as [1, 2] for images.")

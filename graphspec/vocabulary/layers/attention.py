@@ -165,7 +165,7 @@ class Attention(ScoredAttention):
     Luong et al., *Effective Approaches to Attention-based Neural Machine Translation*, EMNLP 2015.
     """
 
-    use_scale: bool = Field(False, description="Whether the scores are multiplied by a trained scalar.")
+    use_scale: bool = Field(default=False, description="Whether the scores are multiplied by a trained scalar.")
     score_mode: Literal["dot", "concat"] = Field(
         default="dot", description="dot: query · key; concat: the sum of tanh(query + key)."
     )
@@ -200,7 +200,7 @@ class AdditiveAttention(ScoredAttention):
     Bahdanau et al., *Neural Machine Translation by Jointly Learning to Align and Translate*, ICLR 2015.
     """
 
-    use_scale: bool = Field(True, description="Whether the features have trained weights; otherwise 1.")
+    use_scale: bool = Field(default=True, description="Whether the features have trained weights; otherwise 1.")
 
     def scores(self, g: Builder, query: Value, key: Value) -> Value:
         hidden = g.Tanh(_sums(g, query, key))
@@ -228,21 +228,21 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
     call_arguments: ClassVar[tuple[str, ...]] = ("attention_mask", "value_mask", "key_mask")
 
     dropout: DROPPED = 0.0
-    use_bias: bool = Field(True, description="Whether the projections have a bias.")
+    use_bias: bool = Field(default=True, description="Whether the projections have a bias.")
     sliding_window: PositiveInt | None = Field(
         default=None, description="A query attends only to keys at a smaller distance than this; null for all."
     )
     flash_attention: NoEffect = None
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(None, description="Penalty on every kernel.")
-    bias_regularizer: RegularizerField = Field(None, description="Penalty on every bias.")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on every kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on every bias.")
     activity_regularizer: RegularizerField = Field(
         default=None, description="Penalty on the output of every projection."
     )
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
-    use_gate: bool = Field(False, description="Whether the heads' results are multiplied by a sigmoid gate.")
+    use_gate: bool = Field(default=False, description="Whether the heads' results are multiplied by a sigmoid gate.")
     seed: Seed = None
     use_causal_mask: FLAG_CAUSAL = False
     return_attention_scores: FLAG_SCORES = False
@@ -431,7 +431,7 @@ class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_
     value_dim: PositiveInt | None = Field(
         default=None, description="The size of values in each head; null for `key_dim`."
     )
-    output_shape: Sizes | None = Field(None, description="The output's features; null for the query's.")
+    output_shape: Sizes | None = Field(default=None, description="The output's features; null for the query's.")
     attention_axes: Axes | None = Field(
         default=None, description="The axes that are attended over; null for all except the batch and the features."
     )

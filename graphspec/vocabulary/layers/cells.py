@@ -159,13 +159,9 @@ class Cell(Layer):
         raise NotImplementedError
 
     def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
-        """Emit all steps of ``X`` (time, batch, …).
+        """Emit all steps of ``X`` (time, batch, …), beginning with the states ``initial``; empty for zeros.
 
-        Args:
-            initial: the initial states; empty for zeros.
-
-        Returns:
-            The outputs (None if ``pace.sequences`` is false and they are not needed) and the last states.
+        Return the outputs (None if ``pace.sequences`` is false and they are not needed) and the last states.
         """
         raise NotImplementedError
 
@@ -180,13 +176,13 @@ class Weighted(Cell):
     activation: ActivationField = Field(
         default="tanh", validate_default=True, description="The activation of candidate and output; null for none."
     )
-    use_bias: bool = Field(True, description="Whether a bias is added.")
+    use_bias: bool = Field(default=True, description="Whether a bias is added.")
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     recurrent_initializer: InitializerField = default_initializer("orthogonal")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(None, description="Penalty on the kernel.")
-    recurrent_regularizer: RegularizerField = Field(None, description="Penalty on the recurrent kernel.")
-    bias_regularizer: RegularizerField = Field(None, description="Penalty on the bias.")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    recurrent_regularizer: RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
     kernel_constraint: Constraint = None
     recurrent_constraint: Constraint = None
     bias_constraint: Constraint = None
@@ -213,7 +209,7 @@ class Gated(Weighted):
 
     recurrent_activation: Annotated[
         ActivationField, Field(description="The activation of the gates; null for none.")
-    ] = Field("sigmoid", validate_default=True)
+    ] = Field(default="sigmoid", validate_default=True)
 
     def opened(self, g: Builder, X: Value) -> Value:
         """Emit ``recurrent_activation(X)``."""
@@ -236,7 +232,7 @@ class ForgetBias(Initializer):
 class Remembering(Gated):
     """Base: a cell with the gates of an LSTM, in the order i, f, candidate c̃, o."""
 
-    unit_forget_bias: bool = Field(True, description="Whether the forget gate's bias starts at 1.")
+    unit_forget_bias: bool = Field(default=True, description="Whether the forget gate's bias starts at 1.")
 
     def weight(self, g: Builder, role: str, shape: Sequence[int], **options: Any) -> Value:
         if role == "bias" and self.unit_forget_bias:
@@ -386,7 +382,7 @@ class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
     Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
 
-    reset_after: bool = Field(True, description="Whether r is applied after the recurrent product, not before.")
+    reset_after: bool = Field(default=True, description="Whether r is applied after the recurrent product, not before.")
 
     def cell_activations(self) -> dict[str, Activation | None]:
         return {"recurrent_activation": self.recurrent_activation, "activation": self.activation}

@@ -21,7 +21,6 @@ from graphspec.vocabulary.layers.base import Layer, NoEffect, Outputs, as_float,
 from graphspec.vocabulary.layers.indexed import Sparse, encode
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 
-# Scales of numbers: Normalization, MinMaxScaling, Log1p.
 _HUGE = 1e30  # a deviation
 _MIN_DEVIATION = 1e-7  # as in Keras: Normalization divides by at least this standard deviation
 
@@ -71,9 +70,9 @@ class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "var
     in_float64 = frozenset(("variance",))
 
     axis: IntOrInts | None = Field(
-        -1, description="The axis or axes with separate statistics per index; null for one value for all."
+        default=-1, description="The axis or axes with separate statistics per index; null for one value for all."
     )
-    mean: Statistics = Field(None, description="The mean: a number, or a list for `axis` (nested for several).")
+    mean: Statistics = Field(default=None, description="The mean: a number, or a list for `axis` (nested for several).")
     variance: Annotated[Statistics, Field(description="The variance, with the mean's shape.")] = None
     invert: Annotated[bool, Field(description="Whether normalized values are converted back.")] = False
 
@@ -183,7 +182,6 @@ class Log1p(Layer, supports_masking=True):
         return g.Sign(X) * g.Log(abs(X) + 1.0)
 
 
-# Missing numbers: Impute.
 class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=("fill_value",)):
     """The input with a number in each place where one is missing, as by scikit-learn's SimpleImputer.
 
@@ -196,13 +194,13 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
     """
 
     strategy: Literal["median", "mean", "zero", "constant"] = Field(
-        "median", description="What stands for a missing number: the median, the mean, 0, or `fill_value`."
+        default="median", description="What stands for a missing number: the median, the mean, 0, or `fill_value`."
     )
     fill_value: FloatOrFloats | None = Field(
-        None, description="The number of `constant`; median and mean, which are else learnt: one, or a list."
+        default=None, description="The number of `constant`; median and mean, which are else learnt: one, or a list."
     )
     missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = Field(
-        (), description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."
+        default=(), description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."
     )
     indicator: Annotated[bool, Field(description="Whether output 1 says where numbers are missing.")] = False
 
@@ -256,7 +254,6 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
         return (filled, cast_to(g, missing, "float32")) if self.indicator else filled
 
 
-# Bins of numbers: Discretization.
 _MOST_BINS = 1 << 16  # every number is compared with each boundary
 
 
@@ -279,14 +276,14 @@ class Discretization(Layer, learnt_arguments=("bin_boundaries",)):
     """
 
     bin_boundaries: Annotated[Annotated[tuple[float, ...], AfterValidator(_sorted)] | None, FROM_LIST] = Field(
-        None, description="The lower boundaries of bins 1, 2, …, in ascending order."
+        default=None, description="The lower boundaries of bins 1, 2, …, in ascending order."
     )
     num_bins: Annotated[int, Field(ge=2, le=_MOST_BINS)] | None = Field(
         None, description="The number of bins, whose boundaries are learnt: about as many training rows in each."
     )
     epsilon: NoEffect = 0.01
     output_mode: Literal["int", "one_hot", "multi_hot", "count"] = Field(
-        "int", description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."
+        default="int", description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."
     )
     sparse: Sparse = False
 

@@ -68,11 +68,11 @@ class Window(Layer):
 class Convolution(Window):
     """Base: a window, a bias and an activation."""
 
-    activation: ActivationField = Field(None, description="The activation of the result; null for none.")
-    use_bias: bool = Field(True, description="Whether a bias is added.")
+    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    use_bias: bool = Field(default=True, description="Whether a bias is added.")
     bias_initializer: InitializerField = default_initializer("zeros")
-    bias_regularizer: RegularizerField = Field(None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
     bias_constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -94,7 +94,7 @@ class FilterBank(Convolution, Filters):
     """Base: a convolution in which every filter sees all channels (of its group)."""
 
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
-    kernel_regularizer: RegularizerField = Field(None, description="Penalty on the kernel.")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
     kernel_constraint: Constraint = None
 
     def kernel(self, g: Builder, last: tuple[int, int]) -> Value:
@@ -125,7 +125,7 @@ class DepthwiseConv(Convolution):
 
     depth_multiplier: Annotated[PositiveInt, Field(description="The number of output channels per input channel.")] = 1
     depthwise_initializer: InitializerField = default_initializer("glorot_uniform")
-    depthwise_regularizer: RegularizerField = Field(None, description="Penalty on the depthwise kernel.")
+    depthwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
     depthwise_constraint: Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
@@ -145,7 +145,7 @@ class SeparableConv(DepthwiseConv, Filters):
     """Base: a depthwise convolution, then a pointwise one (kernel size 1) that mixes the channels."""
 
     pointwise_initializer: InitializerField = default_initializer("glorot_uniform")
-    pointwise_regularizer: RegularizerField = Field(None, description="Penalty on the pointwise kernel.")
+    pointwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
     pointwise_constraint: Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
@@ -162,7 +162,7 @@ _PADDING = "Added to the size of the output, below the strides; null to derive i
 class ConvTranspose(FilterBank):
     """Base: the gradient of a convolution with respect to its input, of any spatial rank, then bias and activation."""
 
-    output_padding: tuple[int, ...] | None = Field(None, description=_PADDING)
+    output_padding: tuple[int, ...] | None = Field(default=None, description=_PADDING)
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         return self.transposed(g, X, self.kernel(g, (self.filters, channels)), self.bias(g, self.filters))

@@ -32,13 +32,13 @@ class Dense(Layer, supports_masking=True):
     """
 
     units: Annotated[PositiveInt, Field(description="The size of the output's last axis.")]
-    activation: ActivationField = Field(None, description="The activation of the result; null for none.")
-    use_bias: bool = Field(True, description="Whether a bias is added.")
+    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    use_bias: bool = Field(default=True, description="Whether a bias is added.")
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(None, description="Penalty on the kernel.")
-    bias_regularizer: RegularizerField = Field(None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
 
@@ -71,13 +71,13 @@ class Embedding(Layer, handles_mask=True):
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
 
     input_dim: PositiveInt | None = Field(
-        None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
+        default=None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
     )
     output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
     embeddings_initializer: InitializerField = default_initializer("uniform")
-    embeddings_regularizer: RegularizerField = Field(None, description="Penalty on the embeddings.")
+    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
     embeddings_constraint: Constraint = None
-    mask_zero: bool = Field(False, description="Whether id 0 is padding that later layers skip.")
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
     sparse: bool = Field(
         default=False,
         description="Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras.",
@@ -122,9 +122,9 @@ class ReversibleEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
     output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
     tie_weights: Tied = True
     embeddings_initializer: InitializerField = default_initializer("uniform")
-    embeddings_regularizer: RegularizerField = Field(None, description="Penalty on the embeddings.")
+    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
     embeddings_constraint: Constraint = None
-    mask_zero: bool = Field(False, description="Whether id 0 is padding that later layers skip.")
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
     logit_soft_cap: Annotated[
         Positive | None, Field(description="The largest absolute value of the way back; null for any.")
     ] = None
@@ -168,7 +168,7 @@ class Masking(Layer, handles_mask=True):
     Shapes: (batch, time, features) → the same.
     """
 
-    mask_value: float = Field(0.0, description="The value of all features of a masked step.")
+    mask_value: float = Field(default=0.0, description="The value of all features of a masked step.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")

@@ -158,10 +158,10 @@ class DateParts(Layer, takes_strings=True):
     """
 
     format: Annotated[str, AfterValidator(check_format)] | None = Field(
-        None, description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."
+        default=None, description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."
     )
     parts: Annotated[tuple[Part, ...], FROM_LIST] = Field(
-        ("year", "month", "day", "weekday"),
+        default=("year", "month", "day", "weekday"),
         description="The parts, in the order of the output; weekday 0 is Monday, `days` counts from 1970-01-01.",
     )
     cyclic: Annotated[bool, Field(description="Whether parts that start again are a sine and a cosine.")] = True

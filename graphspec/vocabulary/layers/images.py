@@ -25,7 +25,6 @@ from graphspec.vocabulary.layers.spatial import (
     to_channels_first,
 )
 
-# Layers that change the size of images: Resizing, CenterCrop.
 Height = Annotated[PositiveInt, Field(description="The height of the output.")]
 Width = Annotated[PositiveInt, Field(description="The width of the output.")]
 
@@ -216,7 +215,7 @@ class RandomFlip(Layer):
     """
 
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = Field(
-        "horizontal_and_vertical", description="Left and right, top and bottom, or both."
+        default="horizontal_and_vertical", description="Left and right, top and bottom, or both."
     )
     seed: Seed = None
     data_format: DataFormat = None
@@ -296,7 +295,7 @@ class RandomZoom(Warp):
     height_factor: Zoom = Field(
         description="Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."
     )
-    width_factor: Zoom | None = Field(None, description="The same for the width; null keeps the aspect ratio.")
+    width_factor: Zoom | None = Field(default=None, description="The same for the width; null keeps the aspect ratio.")
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
         factors = [factor for factor in (self.height_factor, self.width_factor) if factor is not None]

@@ -7,17 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, invalid, only
+from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ
 from graphspec.vocabulary.layers.base import NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids, refused
 
-# Preprocessing of ids: CategoryEncoding, and the encoding that other layers share.
 _NONE = "sparse tensors are not available: exported graphs have none"
 Sparse = Annotated[bool, *refused(_NONE, "Refused: exported graphs have no sparse tensors.")]
 Counts = Literal["one_hot", "multi_hot", "count"]
@@ -31,12 +30,9 @@ def mapped(g: Builder, X: Value, table: Mapping[Any, int], default: int) -> Valu
 
 
 def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | None = None) -> Value:
-    """Emit ids as vectors of size ``depth``: one vector per id, or one for all ids on axis 1.
+    """Emit ids as vectors of size ``depth``: one vector per id, or one for all ids on axis 1, perhaps with a weight per id.
 
     Ids out of range do not count.
-
-    Args:
-        weights: one weight per id, of the ids' shape.
     """
     if mode == "one_hot":
         if ids.rank < 2 or ids.shape[-1] != 1:
@@ -60,7 +56,7 @@ class CategoryEncoding(Layer, call_arguments=("count_weights",)):
     """
 
     num_tokens: PositiveInt | None = Field(
-        None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
+        default=None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
     )
     output_mode: Annotated[
         Counts, Field(description="one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences.")
@@ -85,10 +81,7 @@ class CategoryEncoding(Layer, call_arguments=("count_weights",)):
         return encode(g, cast_to(g, ids, "int64"), depth, self.output_mode, weights)
 
 
-# The base of layers with a vocabulary.
-Encoding = Annotated[
-    str, AfterValidator(only("utf-8", "texts in files and graphs are UTF-8")), Field(description="Only utf-8.")
-]
+Encoding = Annotated[str, *refused("texts in files and graphs are UTF-8", "Only utf-8.", "utf-8")]
 Weights = Annotated[
     Annotated[tuple[float, ...], Field(min_length=1)] | None,
     FROM_LIST,

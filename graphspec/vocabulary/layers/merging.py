@@ -53,8 +53,7 @@ def _with_rank(g: Builder, X: Value, rank: int) -> Value:
 
 def _over_features(g: Builder, mask: Value, X: Value) -> Value:
     """Return the mask with trailing axes of size 1, up to the rank of ``X``."""
-    axes = list(range(mask.rank, X.rank))
-    return g.Unsqueeze(mask, g.constant(axes)) if axes else mask
+    return g.Unsqueeze(mask, g.constant(list(range(mask.rank, X.rank)))) if mask.rank < X.rank else mask
 
 
 class Add(Merge, op="Add"):

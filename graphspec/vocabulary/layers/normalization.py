@@ -28,7 +28,6 @@ from graphspec.vocabulary.layers.base import (
     refused,
 )
 
-# Normalization layers: batch, layer, group, RMS and unit normalization.
 _RENORM = "batch renormalization is not available"
 Renorm = Annotated[bool, *refused(_RENORM, f"Refused: {_RENORM}.")]
 Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
@@ -43,8 +42,8 @@ class Affine(Layer, supports_masking=True):
     scale: Annotated[bool, Field(description="Whether the result is multiplied by gamma.")] = True
     beta_initializer: InitializerField = default_initializer("zeros")
     gamma_initializer: InitializerField = default_initializer("ones")
-    beta_regularizer: RegularizerField = Field(None, description="Penalty on beta.")
-    gamma_regularizer: RegularizerField = Field(None, description="Penalty on gamma.")
+    beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
+    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
     beta_constraint: Constraint = None
     gamma_constraint: Constraint = None
 
@@ -151,7 +150,7 @@ class GroupNormalization(Affine):
     """
 
     groups: Annotated[int, AfterValidator(_groups)] = Field(
-        32, description="The number of groups; -1 for one per channel: instance normalization."
+        default=32, description="The number of groups; -1 for one per channel: instance normalization."
     )
     axis: Annotated[int, Field(description="The axis of the channels.")] = -1
 
@@ -214,7 +213,7 @@ class LayerScale(Layer, supports_masking=True):
     """
 
     init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
-    gamma_regularizer: RegularizerField = Field(None, description="Penalty on gamma.")
+    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
     gamma_constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -223,7 +222,6 @@ class LayerScale(Layer, supports_masking=True):
         return g.Mul(as_float(g, X), self.weight(g, "gamma", (X.features,), initializer=start))
 
 
-# SpectralNormalization.
 class SpectralNormalization(Layer):
     """A layer with its kernel divided by the kernel's largest singular value, at every training step.
 

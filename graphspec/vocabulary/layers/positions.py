@@ -84,7 +84,7 @@ class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse
     embedding_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
     tie_weights: Tied = True
     embeddings_initializer: InitializerField = default_initializer("uniform")
-    mask_zero: bool = Field(False, description="Whether id 0 is padding that later layers skip.")
+    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
 
     def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
         tokens = ReversibleEmbedding(
@@ -201,7 +201,7 @@ class ClassToken(Layer, handles_mask=True):
     """
 
     initializer: InitializerField = default_initializer("zeros")
-    regularizer: RegularizerField = Field(None, description="Penalty on the vector.")
+    regularizer: RegularizerField = Field(default=None, description="Penalty on the vector.")
     constraint: Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -237,11 +237,11 @@ class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_
     window_size: Size2 | None = Field(None, description="Height and width of Swin's window; null for T5's buckets.")
     num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
     max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
-    bidirectional: bool = Field(True, description="Whether keys after the query have buckets of their own.")
+    bidirectional: bool = Field(default=True, description="Whether keys after the query have buckets of their own.")
     initializer: InitializerField = Field(
         default=_SWIN, validate_default=True, description="The initial values of the weight."
     )
-    regularizer: RegularizerField = Field(None, description="Penalty on the table.")
+    regularizer: RegularizerField = Field(default=None, description="Penalty on the table.")
     constraint: Constraint = None
 
     def lower(self, g: Builder, *inputs: Value) -> Value:

@@ -40,7 +40,6 @@ from graphspec.vocabulary.layers.cells import (
 )
 
 
-# The steps of a sequence: reversed, or only the unmasked ones.
 def flip_time(g: Builder, X: Value) -> Value:
     """Emit ``X`` (batch, time, …) in reverse order of the steps."""
     start, end, axis, step = (g.constant([k]) for k in (-1, np.iinfo(np.int64).min + 1, 1, -1))
@@ -105,7 +104,6 @@ class Steps:
         return g.Where(g.Unsqueeze(condition, axes), Y, g.constant(0.0))
 
 
-# Recurrent layers: SimpleRNN, GRU, LSTM, and RNN over any cell.
 States = tuple["Value", ...]
 ReturnSequences = Annotated[
     bool, Field(description="Whether the outputs of all steps are returned, not only the last one.")
@@ -127,13 +125,13 @@ class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("in
         "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
     }
 
-    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
     return_sequences: ReturnSequences = False
-    return_state: bool = Field(False, description="Whether the last states are additional outputs.")
-    go_backwards: bool = Field(False, description="Whether the steps are processed from last to first.")
+    return_state: bool = Field(default=False, description="Whether the last states are additional outputs.")
+    go_backwards: bool = Field(default=False, description="Whether the steps are processed from last to first.")
     stateful: Stateful = False
     unroll: NoEffect = False
-    zero_output_for_mask: bool = Field(False, description="Whether the output at masked steps is 0.")
+    zero_output_for_mask: bool = Field(default=False, description="Whether the output at masked steps is 0.")
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Outputs:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)
@@ -247,7 +245,6 @@ class RNN(Recurrent):
         return self.cell.parts() if isinstance(self.cell, Cell) else stacked(self.cell)
 
 
-# Wrappers of other layers: Bidirectional and TimeDistributed.
 def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
         text = f"must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {type(layer).__name__}"
@@ -269,7 +266,7 @@ class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",))
 
     layer: Annotated[RecurrentField, Field(description="The forward layer.")]
     merge_mode: Literal["concat", "sum", "mul", "ave"] | None = Field(
-        "concat", description="How both outputs are merged; null for two separate outputs."
+        default="concat", description="How both outputs are merged; null for two separate outputs."
     )
     backward_layer: RecurrentField | None = Field(None, description="The backward layer; null for a copy of `layer`.")
 

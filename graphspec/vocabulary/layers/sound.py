@@ -50,16 +50,16 @@ class STFTSpectrogram(Layer):
     """
 
     mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = Field(
-        "log",
+        default="log",
         description="What of a frequency: the magnitude or its logarithm, the density of power, a part, the angle, or "
         "both parts.",
     )
     frame_length: Annotated[PositiveInt, Field(description="The samples of a frame.")] = 256
     frame_step: PositiveInt | None = Field(
-        None, description="The samples from one frame to the next, at most `frame_length`; null: half of it."
+        default=None, description="The samples from one frame to the next, at most `frame_length`; null: half of it."
     )
     fft_length: PositiveInt | None = Field(
-        None, description="The length of the transform, at least `frame_length`; null: the next power of two."
+        default=None, description="The length of the transform, at least `frame_length`; null: the next power of two."
     )
     window: Window = "hann"
     periodic: Annotated[bool, Field(description="Whether the window continues periodically, or is symmetric.")] = False
@@ -69,7 +69,7 @@ class STFTSpectrogram(Layer):
     padding: Annotated[
         Literal["valid", "same"], Field(description="valid: none; same: one frame every `frame_step` samples.")
     ] = "valid"
-    expand_dims: bool = Field(False, description="Whether frequencies get an axis of their own, as in images.")
+    expand_dims: bool = Field(default=False, description="Whether frequencies get an axis of their own, as in images.")
     data_format: DataFormat = None
 
     def check_arguments(self) -> None:
@@ -167,7 +167,7 @@ class MelSpectrogram(Layer):
     ] = None
     power_to_db: Annotated[bool, Field(description="Whether the result is in decibels.")] = True
     top_db: float = Field(80.0, description="Decibels below the loudest value of a signal; softer ones are raised.")
-    mag_exp: Positive = Field(2.0, description="The exponent of the magnitude: 1 for itself, 2 for the power.")
+    mag_exp: Positive = Field(default=2.0, description="The exponent of the magnitude: 1 for itself, 2 for the power.")
     min_power: Annotated[Positive, Field(description="The least power; smaller ones are raised.")] = 1e-10
     ref_power: Annotated[float, Field(description="The power at 0 decibels.")] = 1.0
 

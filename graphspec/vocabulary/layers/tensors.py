@@ -50,7 +50,7 @@ class Parameter(Tensor):
         Field(description="The shape, without a batch axis: `[4, 8]`, or `[]` for one number.", max_length=MAX_AXES),
     ]
     initializer: InitializerField = default_initializer("glorot_uniform")
-    regularizer: RegularizerField = Field(None, description="Penalty on the tensor.")
+    regularizer: RegularizerField = Field(default=None, description="Penalty on the tensor.")
     constraint: Constraint = None
 
     def lower(self, g: Builder) -> Value:
@@ -179,13 +179,13 @@ class EinsumDense(Layer):
     output_shape: OutputShape = Field(
         description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
     )
-    activation: ActivationField = Field(None, description="The activation of the result; null for none.")
-    bias_axes: str | None = Field(None, description="The letters of the bias's axes; null for no bias.")
+    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    bias_axes: str | None = Field(default=None, description="The letters of the bias's axes; null for no bias.")
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(None, description="Penalty on the kernel.")
-    bias_regularizer: RegularizerField = Field(None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output.")
+    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
 

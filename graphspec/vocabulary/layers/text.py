@@ -56,7 +56,7 @@ class TextVectorization(Lookup, takes_strings=True):
         Field(description="What is done to texts first: lower case, punctuation removed, both, or null for nothing."),
     ] = "lower_and_strip_punctuation"
     split: Literal["whitespace", "character"] | None = Field(
-        "whitespace", description="What tokens are: words, characters, or null for whole texts."
+        default="whitespace", description="What tokens are: words, characters, or null for whole texts."
     )
     ngrams: Annotated[
         Annotated[int, Field(ge=1, le=16)]
@@ -77,10 +77,10 @@ class TextVectorization(Lookup, takes_strings=True):
         PositiveInt | None, Field(description="The number of ids, by cutting or padding at the end; null: as needed.")
     ] = None
     vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
-        None, description="The tokens, or the name of a file beside the spec with one per line; null: learnt."
+        default=None, description="The tokens, or the name of a file beside the spec with one per line; null: learnt."
     )
     ragged: Annotated[bool, AfterValidator(only(False, "arrays have rows of one length"))] = Field(
-        False, description="Refused: arrays have rows of one length."
+        default=False, description="Refused: arrays have rows of one length."
     )
     encoding: Encoding = "utf-8"
 

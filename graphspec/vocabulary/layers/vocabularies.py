@@ -6,6 +6,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,13 +35,14 @@ _SPELLINGS = 16  # of one token
 _LETTERS = range(0x80, 0x20000)  # all letters beyond ASCII that have a case
 
 
+@dataclass(kw_only=True)
 class VocabularyLearner:
     """Learns a vocabulary: the most frequent tokens first, of equally frequent ones the larger token first, as in Keras.
 
     It counts exactly, in memory for every different token. Batches are tokens, ``(rows, …)``; ``""`` pads rows of
     different lengths if ``fold`` is given.
 
-    Args:
+    Attributes:
         excluded: tokens that are no entries, such as those that stand for a missing value.
         least: how often a token must occur.
         limit: the largest number of entries; None for no limit.
@@ -49,20 +51,17 @@ class VocabularyLearner:
         ngrams: the numbers of successive tokens that an entry is made of, joined by a space.
     """
 
-    def __init__(
-        self,
-        *,
-        excluded: Collection[Any] = (),
-        least: int = 1,
-        limit: int | None = None,
-        documents: bool = False,
-        fold: Callable[[str], str] | None = None,
-        ngrams: Sequence[int] = (1,),
-    ) -> None:
-        self.excluded, self.least, self.limit, self.fold, self.ngrams = excluded, least, limit, fold, ngrams
+    excluded: Collection[Any] = ()
+    least: int = 1
+    limit: int | None = None
+    documents: bool = False
+    fold: Callable[[str], str] | None = None
+    ngrams: Sequence[int] = (1,)
+
+    def __post_init__(self) -> None:
         self.rows = 0
         self._counts: Counter[Any] = Counter()
-        self._documents: Counter[Any] | None = Counter() if documents else None
+        self._documents: Counter[Any] | None = Counter() if self.documents else None
         self._canonical: dict[Any, Any] = {"": ""}
 
     def add(self, batch: Array) -> None:
@@ -162,9 +161,6 @@ def _checked(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-# Cases.
-
-
 def lower(text: str) -> str:
     """Return ``text`` in lower case, character by character, by Unicode's simple mapping: ``İ`` becomes ``i``."""
     return text.lower() if text.isascii() else "".join(c.lower()[0] for c in text)
@@ -245,7 +241,7 @@ class Hashing(Layer, takes_strings=True):
     ] = None
     salt: Salt = None
     output_mode: Literal["int", "one_hot", "multi_hot", "count"] = Field(
-        "int", description="int: the bin; one_hot, multi_hot, count: vectors with one element per bin."
+        default="int", description="int: the bin; one_hot, multi_hot, count: vectors with one element per bin."
     )
     sparse: Sparse = False
 
@@ -320,7 +316,7 @@ class Categories(Lookup):
         missing_tokens: Any
 
     num_oov_indices: Annotated[int, Field(ge=0, le=1 << 20)] = Field(
-        1, description="The number of ids for unseen tokens; with several, a hash selects one."
+        default=1, description="The number of ids for unseen tokens; with several, a hash selects one."
     )
     invert: NoInverse = False
     output_mode: Annotated[
@@ -386,7 +382,7 @@ class StringLookup(Categories, takes_strings=True):
         multi_hot, count, tf_idf: (batch, tokens) → (batch, ids).
     """
 
-    mask_token: str | None = Field(None, description="The text that stands for a missing value; null for none.")
+    mask_token: str | None = Field(default=None, description="The text that stands for a missing value; null for none.")
     oov_token: Annotated[
         str | None, Field(description="The text that stands for unseen texts in `vocabulary`; it is not learnt.")
     ] = "[UNK]"
@@ -461,13 +457,13 @@ class IntegerLookup(Categories):
         Annotated[tuple[Int64, ...], Field(min_length=1)] | str | None, BeforeValidator(_integers), FROM_LIST
     ] = Field(None, description="The integers, or the name of a file beside the spec with one per line; null: learnt.")
     vocabulary_dtype: Literal["int64", "int32"] = Field(
-        "int64", description="Accepted for compatibility; has no effect: integers are looked up as int64."
+        default="int64", description="Accepted for compatibility; has no effect: integers are looked up as int64."
     )
     oov_method: Annotated[
         str, AfterValidator(only("floormod", "unseen integers are distributed by their remainder"))
-    ] = Field("floormod", description="Only floormod: the remainder.")
+    ] = Field(default="floormod", description="Only floormod: the remainder.")
     salt: Annotated[None, BeforeValidator(only(None, "unseen integers are not hashed"))] = Field(
-        None, description="Refused: unseen integers are not hashed."
+        default=None, description="Refused: unseen integers are not hashed."
     )
     missing_tokens: Annotated[
         tuple[Int64, ...], FROM_LIST, Field(description="Integers that count as missing, such as `[-1, 999]`.")

@@ -28,7 +28,6 @@ from graphspec.vocabulary.losses.base import (
 )
 
 
-# Connectionist temporal classification.
 @LOSSES.add("ctc", "CTC")
 class CTC(Loss, label="ctc", targets="labels", uses_mask=False):
     """Connectionist temporal classification: ``-log p(labels)``, summed over all alignments of labels and time steps.
@@ -127,7 +126,7 @@ class CategoricalHinge(Loss, label="categorical_hinge", targets="one_hot"):
 class Overlap(OfProbabilities, suitable_activation="`activation: sigmoid` or `activation: softmax`"):
     """Base: one minus an overlap index. Without ``axis`` there is one index for the whole batch."""
 
-    axis: Axes | None = Field(None, description="The axes that are summed over; null for all, with the batch.")
+    axis: Axes | None = Field(default=None, description="The axes that are summed over; null for all, with the batch.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         axes = as_tuple(self.axis)

@@ -255,7 +255,7 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
     in the targets.
     """
 
-    ignore_class: int | None = Field(None, description="The class of targets that do not count; null for none.")
+    ignore_class: int | None = Field(default=None, description="The class of targets that do not count; null for none.")
 
     def target(self, y_pred: Value) -> Type:
         axis = self.axis % y_pred.rank

@@ -16,7 +16,6 @@ from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses.base import LOSSES, Loss, other_activation, producer, refuse, total, warn
 
 
-# Circle loss: it compares the rows of a batch with each other.
 @LOSSES.add("circle", "Circle")
 class Circle(Loss, label="circle", targets="groups", uses_mask=False):
     """Circle loss: it pulls rows of one class together and pushes rows of different classes apart.
@@ -170,7 +169,7 @@ class InfoNCE(OfNodes, label="info_nce"):
     Source: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020 (NT-Xent).
     """
 
-    temperature: Positive = Field(0.1, description="It divides the cosines: less weighs the closest rows more.")
+    temperature: Positive = Field(default=0.1, description="It divides the cosines: less weighs the closest rows more.")
 
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         a, b = (g.LpNormalization(X, axis=1, p=2) for X in values)

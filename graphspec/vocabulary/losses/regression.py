@@ -15,7 +15,6 @@ from graphspec.vocabulary import Array, Builder, Value
 from graphspec.vocabulary.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
 
-# Losses of heads that predict numbers: errors, logarithms, counts, directions.
 @LOSSES.add("mean_squared_error", "MeanSquaredError", "mse", "MSE")
 class MeanSquaredError(Loss, label="mean_squared_error", fits="numbers", of_differences=True):
     """Mean of ``(y_pred - y_true)²`` over the last axis.
@@ -137,7 +136,6 @@ class CosineSimilarity(Loss, label="cosine_similarity", fits="numbers"):
         return g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0))
 
 
-# The loss of quantiles: what a value stays below with a given probability.
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
