@@ -35,7 +35,7 @@ class Kind:
     tuples: tuple[str, dict[str, str]] = field(default=("", {}))
 
 
-_BUILDER = ("from graphspec.graph.builder import Builder", "from graphspec.graph.ir.graph import Value")
+_BUILDER = "from graphspec.vocabulary import Builder, Value"
 _WRITE = "$file: say in its docstring what it computes (shapes, formula, source), then write that"
 _VOCABULARY = (
     "make the schema for editors and the pages of the vocabulary again:",
@@ -52,8 +52,8 @@ _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (C
 LAYER = Kind(
     folder="vocabulary/layers",
     table="$Name",
-    imports=("from pydantic import Field", "from graphspec.vocabulary.layers.base import Layer, as_float"),
-    for_types=_BUILDER,
+    imports=("from pydantic import Field", _BUILDER, "from graphspec.vocabulary.layers.base import Layer, as_float"),
+    for_types=(),
     body='''
 class $Name(Layer, supports_masking=True):
     """``x · scale`` as float32.
@@ -137,8 +137,8 @@ EXPORTED = (
 LOSS = Kind(
     folder="vocabulary/losses",
     table="$name $Name",
-    imports=("from graphspec.vocabulary.losses.base import LOSSES, Loss, mean",),
-    for_types=_BUILDER,
+    imports=(_BUILDER, "from graphspec.vocabulary.losses.base import LOSSES, Loss, mean"),
+    for_types=(),
     body='''
 @LOSSES.add("$name", "$Name")
 class $Name(Loss):
