@@ -393,8 +393,7 @@ def _join_axes(g: Builder, X: Value, start: int, count: int) -> Value:
     """Return X with ``count`` axes from ``start`` on joined to one."""
     if count == 1:
         return X
-    sizes = [g.size(X, k) for k in range(start + count, X.rank)]
-    return g.reshape(X, (*[0] * start, -1, *sizes))
+    return g.reshape(X, (*[0] * start, -1, *[g.size(X, k) for k in range(start + count, X.rank)]))
 
 
 def _over_time(g: Builder, mask: Value, X: Value, time: tuple[int, ...]) -> Value:

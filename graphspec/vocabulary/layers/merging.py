@@ -151,8 +151,7 @@ class Concatenate(Layer, arity=(2, None), handles_mask=True):
         if len(dtypes) > 1:
             hint = "convert the integers first: to floats with Rescaling, or to vectors with Embedding"
             raise wrong_dtype(f"joins different dtypes: {', '.join(sorted(dtypes))}", hint)
-        Y = g.Concat(*inputs, axis=axis)
-        return Y.with_mask(_joined_mask(g, inputs, axis))
+        return g.Concat(*inputs, axis=axis).with_mask(_joined_mask(g, inputs, axis))
 
 
 def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None:

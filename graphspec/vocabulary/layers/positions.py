@@ -189,8 +189,7 @@ class RotaryEmbedding(Layer, supports_masking=True):
         """Return (time, features / 2) with axes of size 1, so that it broadcasts to data of ``rank``."""
         if time > at:
             turn = g.transpose(turn, (1, 0))
-        axes = [k for k in range(rank) if k not in (time, at)]
-        return g.Unsqueeze(turn, g.constant(axes))
+        return g.Unsqueeze(turn, g.constant([k for k in range(rank) if k not in (time, at)]))
 
 
 class ClassToken(Layer, handles_mask=True):

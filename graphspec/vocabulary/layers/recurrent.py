@@ -68,8 +68,7 @@ class Steps:
         """Emit ``X`` (batch, time, …) as (time, batch, …), with the unmasked steps first."""
         g = self.g
         _, order = g.TopK(cast_to(g, self.mask, "float32"), self.time, axis=1)
-        indices = g.transpose(order + self.row * self.time, (1, 0))
-        return self._gather(X, indices)
+        return self._gather(X, g.transpose(order + self.row * self.time, (1, 0)))
 
     def distribute(self, Y: Value, *, reverse: bool, zero_masked: bool) -> Value:
         """Emit the outputs ``Y`` (time, batch, …) of the collected steps as (batch, time, …), at their original steps.
@@ -89,8 +88,7 @@ class Steps:
 
     def zero_where_masked(self, Y: Value, *, step: int) -> Value:
         """Emit ``Y`` (batch, …), set to 0 in rows with the step ``step`` (0 or -1) masked."""
-        last = self.g.Gather(self.mask, self.g.constant(step), axis=1)
-        return self._where(last, Y)
+        return self._where(self.g.Gather(self.mask, self.g.constant(step), axis=1), Y)
 
     def _gather(self, X: Value, indices: Value) -> Value:
         """Emit rows of ``X``, with its first two axes joined to one."""

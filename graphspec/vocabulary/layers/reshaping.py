@@ -155,8 +155,7 @@ class Tiles(Layer):
             text = f"cannot divide images of {sizes[0]} · {sizes[1]} pixels into tiles of {height} · {width}"
             raise wrong_size(text, "crop or resize them first", key=key)
         rows, columns = sizes[0] // height, sizes[1] // width
-        split = g.reshape(X, (0, rows, height, columns, width, X.features))
-        return g.transpose(split, (0, 1, 3, 2, 4, 5))
+        return g.transpose(g.reshape(X, (0, rows, height, columns, width, X.features)), (0, 1, 3, 2, 4, 5))
 
 
 class Patches(Tiles):

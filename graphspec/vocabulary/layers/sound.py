@@ -225,5 +225,4 @@ class MelSpectrogram(Layer):
         scale = 10 / math.log(10)
         zero = scale * math.log(max(abs(self.ref_power), self.min_power))
         level = g.Log(g.Clip(Y, g.constant(self.min_power))) * scale - zero
-        loudest = g.ReduceMax(level, axes=(1, 2), keepdims=1)
-        return g.Max(level, loudest - self.top_db)
+        return g.Max(level, g.ReduceMax(level, axes=(1, 2), keepdims=1) - self.top_db)
