@@ -35,7 +35,7 @@ class Kind:
     tuples: tuple[str, dict[str, str]] = field(default=("", {}))
 
 
-_BUILDER = ("from graphspec.graph.builder import Builder", "from graphspec.graph.ir.graph import Value")
+_BUILDER = "from graphspec.vocabulary import Builder, Value"
 _WRITE = "$file: say in its docstring what it computes (shapes, formula, source), then write that"
 _VOCABULARY = (
     "make the schema for editors and the list of names again:",
@@ -52,17 +52,14 @@ _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (C
 LAYER = Kind(
     folder="vocabulary/layers",
     table="$Name",
-    imports=("from pydantic import Field", "from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float"),
-    for_types=_BUILDER,
+    imports=("from pydantic import Field", _BUILDER, "from graphspec.vocabulary.layers.base import Layer, as_float"),
+    for_types=(),
     body='''
-@LAYERS.add("$Name")
-class $Name(Layer):
+class $Name(Layer, supports_masking=True):
     """``x · scale`` as float32.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     scale: float = Field(default=1.0, description="Factor.")
 
@@ -93,7 +90,7 @@ def test_values_of_$name(arguments: dict[str, Any], factor: float, tmp_path: Pat
         _GOLDEN % "cases_$family.py (or the one with its family's cases)",
         "$$ KERAS_BACKEND=torch python tests/golden/make_keras.py layers_$family",
         _NOT_KERAS,
-        "graphspec/vocabulary/layers/keras_names.py: remove $Name if it is there",
+        "graphspec/vocabulary/layers/keras_names.json: remove $Name if it is there",
         "tools/reference.py: a new file of layers goes into PAGES, to the page that shows it",
         *_VOCABULARY,
         _CHANGELOG,
@@ -140,8 +137,8 @@ EXPORTED = (
 LOSS = Kind(
     folder="vocabulary/losses",
     table="$name $Name",
-    imports=("from graphspec.vocabulary.losses.base import LOSSES, Loss, mean",),
-    for_types=_BUILDER,
+    imports=(_BUILDER, "from graphspec.vocabulary.losses.base import LOSSES, Loss, mean"),
+    for_types=(),
     body='''
 @LOSSES.add("$name", "$Name")
 class $Name(Loss):

@@ -56,8 +56,7 @@ class Explanation:
     """
 
     def __init__(self, found: Attributions, name: str = "network") -> None:
-        self.name = name
-        self.head, self.explained = found.head, found.explained
+        self.name, self.head, self.explained = name, found.head, found.explained
         self.values, self.baselines = found.values, found.baselines
         self.gaps, self.steps = found.gaps, found.steps
         self.parts: list[Attributed] = found.parts
@@ -72,8 +71,7 @@ class Explanation:
 
     def contributions(self, row: int) -> list[Contribution]:
         """Return all contributions to the answer for a row, the largest first."""
-        found = [c for part in self.parts for c in part.contributions(row)]
-        return sorted(found, key=lambda c: -abs(c.value))
+        return sorted((c for part in self.parts for c in part.contributions(row)), key=lambda c: -abs(c.value))
 
     def top(self, row: int, most: int = 10) -> list[Contribution]:
         """Return the largest contributions to the answer for a row."""
@@ -87,18 +85,18 @@ class Explanation:
     @property
     def warnings(self) -> list[str]:
         """The rows whose attributions do not add up, as sentences."""
-        found = []
-        for row, gap in enumerate(self.gaps):
+        sentences = []
+        for row, gap in enumerate(self.gaps, 1):
             if not math.isfinite(gap):
-                found.append(
-                    f"row {row + 1}: the answer or the baseline's is not a number, so nothing can be attributed"
+                sentences.append(
+                    f"row {row}: the answer or the baseline's is not a number, so nothing can be attributed"
                 )
             elif gap > TOLERANCE:
-                steps = count(int(self.steps[row]), "gradient")
+                steps = count(int(self.steps[row - 1]), "gradient")
                 advice = "do not rely on them" if gap > _FAR else "read them as a tendency"
-                gap_text = f"the sum of the attributions is {percent(float(gap))} off the difference"
-                found.append(f"row {row + 1}: {gap_text}, after {steps}; {advice}, or try another baseline")
-        return found
+                off = f"the sum of the attributions is {percent(float(gap))} off the difference"
+                sentences.append(f"row {row}: {off}, after {steps}; {advice}, or try another baseline")
+        return sentences
 
     def encode(self, suffix: str) -> str:
         """Return the content of a file with one of the suffixes ``FORMATS``."""
@@ -117,8 +115,7 @@ class Explanation:
             UsageError: the name has another suffix.
         """
         file = path_of("path", path)
-        suffix = file.suffix.lower()
-        if suffix not in FORMATS:
+        if (suffix := file.suffix.lower()) not in FORMATS:
             raise UsageError(f"'{file}' must end in {', '.join(FORMATS)}")
         write_atomic(file, self.encode(suffix))
         return file

@@ -298,14 +298,7 @@ class Model(Explainable, Shown):
 
 
 _PICKLED_ATTRIBUTES = (
-    "source",
-    "allow_outside",
-    "epochs_done",
-    "workers",
-    "sample_rows",
-    "cache",
-    "history",
-    "initial_weights",
+    *("source", "allow_outside", "epochs_done", "workers", "sample_rows", "cache", "history", "initial_weights"),
     "_fitted",
 )
 """Attributes that a pickle stores beside the document, the weights and the optimizer's state."""
@@ -351,11 +344,7 @@ def compile(  # noqa: A001
 
 
 def _model_of(checked: Checked, allow_outside: bool, adapted: Adapted | None = None) -> Model:
-    """Build the model of a checked spec.
-
-    Raises:
-        SpecError: the spec is wrong.
-    """
+    """Build the model of a checked spec; raise SpecError if it is wrong."""
     spec, lowered = checked.require()
     model = Model(spec, lowered, checked.diagnostics, adapted)
     model.allow_outside = allow_outside

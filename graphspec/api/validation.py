@@ -61,53 +61,42 @@ def source_of(source: Any) -> Any:
 
 @bounded_search()
 def check_further(
-    checked: Checked,
-    *,
-    data: bool = False,
-    opset: int | None = None,
-    contrib: bool = True,
-    allow_outside: bool = False,
+    checked: Checked, *, data: bool = False, opset: int | None = None, contrib: bool = True, allow_outside: bool = False
 ) -> list[Diagnostic]:
     """Return the diagnostics of a spec. If none is an error, check its ``search``, and its data and export if asked to.
 
     Args:
-        data: check the data files, too.
-        opset: check the export for this ONNX opset, too.
-        contrib: whether the runtime to export for has onnxruntime's own operators.
+        opset, contrib: check the export, too, for this opset, and a runtime that may have onnxruntime's own operators.
         allow_outside: let callbacks of a search's trials write outside their run directories.
     """
     if checked.errors or checked.spec is None or checked.lowered is None:
         return checked.diagnostics
-    found = [*checked.diagnostics, *check_search(checked, allow_outside=allow_outside)]
+    problems = [*checked.diagnostics, *check_search(checked, allow_outside=allow_outside)]
     if data:
-        found += _check_data(checked.spec, checked.lowered)
+        problems += _check_data(checked.spec, checked.lowered)
     if opset is not None:
         from graphspec.export.onnx import check_export
 
-        found += check_export(checked.spec, checked.lowered.graph, opset, contrib=contrib)
-    return sorted(once(found), key=Diagnostic.sort_key)
+        problems += check_export(checked.spec, checked.lowered.graph, opset, contrib=contrib)
+    return sorted(once(problems), key=Diagnostic.sort_key)
 
 
 def _check_data(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return the problems of the data files, and those that appear once layers have learnt from the training rows."""
     from graphspec.data.signature import load_all
 
-    parts, found = load_all(spec, lowered.graph)
-    if any(d.is_error for d in found) or "train" not in parts:
-        return found
+    parts, problems = load_all(spec, lowered.graph)
+    if any(d.is_error for d in problems) or "train" not in parts:
+        return problems
     try:
         _check_learnt(spec, lowered, parts)
     except SpecError as error:
-        found += error.diagnostics
-    return found
+        problems += error.diagnostics
+    return problems
 
 
 def _check_learnt(spec: Spec, lowered: Lowered, parts: Mapping[str, Dataset]) -> None:
-    """Let layers and heads learn from the training rows, and check the network and the labels again.
-
-    Raises:
-        SpecError: the network does not fit what was learnt, or a class has no training row.
-    """
+    """Let layers and heads learn from the training rows; raise SpecError unless network and labels fit what was learnt."""
     from graphspec.data.signature import data_signature
     from graphspec.data.targets import with_class_ids
     from graphspec.engine.training.prepare import adapted_to, has_to_learn

@@ -31,6 +31,11 @@ def with_article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
 
 
+def class_name(name: str) -> str:
+    """Return how the class of a name is called in Python: ``LeakyRelu`` for ``leaky_relu``."""
+    return "".join(part[0].upper() + part[1:] for part in name.split("_"))
+
+
 def invalid(
     message: str,
     hint: str | None = None,
@@ -117,6 +122,12 @@ class Config(BaseModel, metaclass=Called):
     neutral: ClassVar[Mapping[str, Neutral]] = {}
     """Keys that are accepted without effect if their value is neutral. A field of the same name takes precedence."""
 
+    def __init_subclass__(cls, **attributes: Any) -> None:
+        """Take the keywords of a class statement as attributes: ``class Sum(Layer, supports_masking=True)``."""
+        super().__init_subclass__()
+        for name, value in attributes.items():
+            setattr(cls, name, value)
+
     @model_validator(mode="before")
     @classmethod
     def _drop_neutral(cls, arguments: Any) -> Any:
@@ -134,6 +145,10 @@ class Config(BaseModel, metaclass=Called):
                 key = type(self).model_fields[name].alias or name
                 hint = f"{wrong:g} is larger than 3.4e38, the largest number of float32"
                 raise invalid("must fit float32", hint, key=key, show_value=True)
+        self.check_arguments()
+
+    def check_arguments(self) -> None:
+        """Raise :func:`invalid` if arguments, each of which is right, do not fit together."""
 
 
 _FEW = 15  # classes that a hint lists
@@ -209,11 +224,13 @@ class Registry(Generic[T]):
     def get(self, name: str) -> type[T] | None:
         """Return the class of this name, or None. Imports its module and makes the class if necessary."""
         if name not in self._classes and name in self._modules:
-            import_module(self._modules[name])
+            module = import_module(self._modules[name])
             if name in self._rows:
                 names, make = self._rows[name]
                 cls = self._classes.setdefault(names[0], make())  # the first one, if two threads make it
                 self._classes |= dict.fromkeys(names, cls)
+            elif name not in self._classes and isinstance(found := vars(module).get(class_name(name)), type):
+                self._classes[name] = found  # the table is all that a class without a decorator needs
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
             if (made := import_module(maker).make(name)) is None:
                 return None
@@ -223,7 +240,7 @@ class Registry(Generic[T]):
     def public(self) -> list[str]:
         """Return the names by which Python imports the classes: their class names, in order. Imports no module."""
         own = [name for name in self._modules if name[0].isupper()]
-        return own or ["".join(part[0].upper() + part[1:] for part in name.split("_")) for name in self._modules]
+        return own or list(map(class_name, self._modules))
 
     def attribute(self, package: str, name: str) -> type[T]:
         """Return the class that ``from package import name`` imports. A name that Keras has gets the reason."""

@@ -12,7 +12,7 @@ ACTIVATIONS.found_in(
             sigmoid hard_sigmoid sparse_sigmoid log_sigmoid tanh tanh_shrink softsign
             gelu silu swish hard_silu hard_swish mish exponential softplus sparse_plus squareplus
             softmax log_softmax sparsemax glu
-        """,
+        """
     },
 )
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry, as_tuple
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary import Builder, Value, wrong_rank
 
 
 class Activation(Config):
@@ -43,23 +38,19 @@ def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation")
     positive = [feature_axis(X, axis, key) for axis in as_tuple(axes)]
     if len(set(positive)) < len(positive):
         text = f"has an axis of {show(X.shape)} twice in {list(as_tuple(axes))}"
-        raise ShapeError(Code.WRONG_RANK, text, key=key, hint="negative axes count from the end: -1 is the last")
+        raise wrong_rank(text, "negative axes count from the end: -1 is the last", key=key)
     return sorted(positive)
 
 
 def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None = None) -> int:
-    """Return ``axis`` counted from the front.
+    """Return ``axis`` counted from the front; raise GS301 if X does not have it, or if it is the batch.
 
     Args:
-        key: the key of the node that the error points to.
         hint: the fix if X has only the batch axis.
-
-    Raises:
-        ShapeError: ``GS301`` if X does not have the axis, or if it is the batch.
     """
     if X.rank < 2:
-        raise ShapeError(Code.WRONG_RANK, f"needs an axis besides the batch, got {show(X.shape)}", key=key, hint=hint)
+        raise wrong_rank(f"needs an axis besides the batch, got {show(X.shape)}", hint, key=key)
     if not -X.rank <= axis < X.rank or axis % X.rank == 0:
         text = f"needs an axis from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
-        raise ShapeError(Code.WRONG_RANK, text, key=key, hint="axis 0 is the batch; -1 is the last")
+        raise wrong_rank(text, "axis 0 is the batch; -1 is the last", key=key)
     return axis % X.rank

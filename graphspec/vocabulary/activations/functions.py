@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field, create_model
 
-from graphspec.base.codes import Code
-from graphspec.base.config import Axes, NonNegative, Positive
+from graphspec.base.config import Axes, NonNegative, Positive, class_name
 from graphspec.base.errors import ShapeError
+from graphspec.vocabulary import Builder, Value, wrong_size
 from graphspec.vocabulary.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
-
 
 Formula = Callable[["Builder", "Value"], "Value"]
 
@@ -32,12 +27,14 @@ class Plain(Activation):
         return dict(self.fixed)
 
     def lower(self, g: Builder, X: Value) -> Value:
-        formula = type(self).formula
-        return super().lower(g, X) if formula is None else formula(g, X)
+        return super().lower(g, X) if (formula := type(self).formula) is None else formula(g, X)
+
+
+_HALF, _SIXTH = {"alpha": 0.5, "beta": 0.5}, {"alpha": 1 / 6, "beta": 0.5}
 
 
 def _sparse_plus(g: Builder, X: Value) -> Value:
-    half = g.HardSigmoid(X, alpha=0.5, beta=0.5)
+    half = g.HardSigmoid(X, **_HALF)
     return g.Where(X < 1.0, half * half, X)
 
 
@@ -46,24 +43,9 @@ PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
     ("selu", "``γ · elu(x)`` with α = 1.6732…, γ = 1.0507… (Klambauer et al., NeurIPS 2017).", "Selu", {}),
     ("hard_tanh", "``min(max(x, −1), 1)``.", lambda g, X: g.Clip(X, g.constant(-1.0), g.constant(1.0)), {}),
     ("sigmoid", "``1 / (1 + e⁻ˣ)``.", "Sigmoid", {}),
-    (
-        "hard_sigmoid",
-        "``min(max(x / 6 + 1/2, 0), 1)``: a piecewise linear sigmoid.",
-        "HardSigmoid",
-        {"alpha": 1 / 6, "beta": 0.5},
-    ),
-    (
-        "sparse_sigmoid",
-        "``min(max((x + 1) / 2, 0), 1)`` (Martins and Astudillo, ICML 2016).",
-        "HardSigmoid",
-        {"alpha": 0.5, "beta": 0.5},
-    ),
-    (
-        "log_sigmoid",
-        "``log(sigmoid(x))``, computed as ``−softplus(−x)``.",
-        lambda g, X: -g.Softplus(-X),
-        {},
-    ),
+    ("hard_sigmoid", "``min(max(x / 6 + 1/2, 0), 1)``: a piecewise linear sigmoid.", "HardSigmoid", _SIXTH),
+    ("sparse_sigmoid", "``min(max((x + 1) / 2, 0), 1)`` (Martins and Astudillo, ICML 2016).", "HardSigmoid", _HALF),
+    ("log_sigmoid", "``log(sigmoid(x))``, computed as ``−softplus(−x)``.", lambda g, X: -g.Softplus(-X), {}),
     ("tanh", "``tanh(x)``, the hyperbolic tangent.", "Tanh", {}),
     ("tanh_shrink", "``x − tanh(x)``.", lambda g, X: X - g.Tanh(X), {}),
     ("softsign", "``x / (1 + |x|)``.", "Softsign", {}),
@@ -78,13 +60,8 @@ PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
 
 
 def _plain(name: str, text: str, formula: str | Formula, fixed: Mapping[str, float]) -> type[Plain]:
-    title = "".join(part.capitalize() for part in name.split("_"))
-    cls = create_model(title, __base__=Plain, __module__=__name__, __doc__=text)
-    if isinstance(formula, str):
-        cls.op, cls.fixed = formula, fixed
-    else:
-        cls.formula = staticmethod(formula)
-    return cls
+    own = {"op": formula, "fixed": fixed} if isinstance(formula, str) else {"formula": staticmethod(formula)}
+    return create_model(class_name(name), __base__=Plain, __module__=__name__, __doc__=text, __cls_kwargs__=own)
 
 
 for _names, _text, _formula, _fixed in PLAIN:
@@ -93,7 +70,6 @@ if not TYPE_CHECKING:
     __getattr__ = partial(ACTIVATIONS.attribute, __name__)  # to unpickle the classes of rows
 
 
-@ACTIVATIONS.add("linear")
 class Linear(Activation):
     """``x``: the identity."""
 
@@ -104,7 +80,6 @@ class Linear(Activation):
         return "Affine", (1.0, 0.0)
 
 
-@ACTIVATIONS.add("relu")
 class Relu(Activation):
     """``max(x, 0)``; in general ``negative_slope · (x − threshold)`` up to ``threshold``, and at most ``max_value``."""
 
@@ -134,11 +109,8 @@ class Relu(Activation):
         return ("LeakyRelu", (self.negative_slope,)) if self.negative_slope else ("Relu", ())
 
 
-@ACTIVATIONS.add("leaky_relu")
-class LeakyRelu(Activation):
+class LeakyRelu(Activation, op="LeakyRelu"):
     """``x`` above 0, ``negative_slope · x`` below (Maas et al., ICML workshop 2013)."""
-
-    op = "LeakyRelu"
 
     negative_slope: Annotated[NonNegative, Field(description="Slope below 0.")] = 0.2
 
@@ -146,25 +118,18 @@ class LeakyRelu(Activation):
         return {"alpha": self.negative_slope}
 
 
-@ACTIVATIONS.add("elu")
-class Elu(Activation):
+class Elu(Activation, op="Elu"):
     """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., ICLR 2016)."""
-
-    op = "Elu"
 
     alpha: Annotated[NonNegative, Field(description="The limit for small x is −alpha.")] = 1.0
 
 
-@ACTIVATIONS.add("celu")
-class Celu(Activation):
+class Celu(Activation, op="Celu"):
     """``x`` above 0, ``alpha · (exp(x / alpha) − 1)`` below: smooth for any alpha (Barron, arXiv 2017)."""
-
-    op = "Celu"
 
     alpha: Annotated[Positive, Field(description="The limit for small x is −alpha.")] = 1.0
 
 
-@ACTIVATIONS.add("threshold")
 class Threshold(Activation):
     """``x`` above ``threshold``, else ``default_value``."""
 
@@ -180,11 +145,8 @@ class Threshold(Activation):
         return None if self.default_value else ("ThresholdedRelu", (self.threshold,))
 
 
-@ACTIVATIONS.add("hard_shrink")
-class HardShrink(Activation):
+class HardShrink(Activation, op="Shrink"):
     """``x`` if ``|x| > threshold``, else 0."""
-
-    op = "Shrink"
 
     threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
 
@@ -192,11 +154,8 @@ class HardShrink(Activation):
         return {"lambd": self.threshold}
 
 
-@ACTIVATIONS.add("soft_shrink")
-class SoftShrink(Activation):
+class SoftShrink(Activation, op="Shrink"):
     """``x − threshold`` above ``threshold``, ``x + threshold`` below ``−threshold``, else 0."""
-
-    op = "Shrink"
 
     threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
 
@@ -204,11 +163,8 @@ class SoftShrink(Activation):
         return {"bias": self.threshold, "lambd": self.threshold}
 
 
-@ACTIVATIONS.add("gelu")
-class Gelu(Activation):
+class Gelu(Activation, op="Gelu"):
     """``x · Φ(x)`` with the normal distribution's Φ, exact or by tanh (Hendrycks and Gimpel, arXiv 2016)."""
-
-    op = "Gelu"
 
     approximate: Annotated[bool, Field(description="Use the tanh approximation.")] = False
 
@@ -219,7 +175,6 @@ class Gelu(Activation):
 _LARGE = 1e18  # float32 can represent its square, and adding b to the square does not change it
 
 
-@ACTIVATIONS.add("squareplus")
 class Squareplus(Activation):
     """``(x + √(x² + b)) / 2`` (Barron, arXiv 2021)."""
 
@@ -238,11 +193,7 @@ class Squareplus(Activation):
 
 
 def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
-    """Return the axis counted from the front, and its size.
-
-    Raises:
-        ShapeError: ``GS305`` if the size is symbolic.
-    """
+    """Return the axis counted from the front, and its size; raise GS305 if that is symbolic."""
     at = feature_axis(X, axis)
     try:
         return at, X.fixed(at)
@@ -273,27 +224,20 @@ class OverAxes(Activation):
         raise NotImplementedError
 
 
-@ACTIVATIONS.add("softmax")
-class Softmax(OverAxes):
+class Softmax(OverAxes, op="Softmax"):
     """``eˣ / Σ eˣ`` over ``axis``; the output has the shape of x."""
-
-    op = "Softmax"
 
     def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
         return e / total
 
 
-@ACTIVATIONS.add("log_softmax")
-class LogSoftmax(OverAxes):
+class LogSoftmax(OverAxes, op="LogSoftmax"):
     """``x − log Σ eˣ`` over ``axis``; the output has the shape of x."""
-
-    op = "LogSoftmax"
 
     def normalize(self, g: Builder, Z: Value, e: Value, total: Value) -> Value:
         return Z - g.Log(total)
 
 
-@ACTIVATIONS.add("sparsemax")
 class Sparsemax(Activation):
     """``max(x − τ, 0)``, where τ makes the sum along ``axis`` 1; the output has the shape of x.
 
@@ -317,7 +261,6 @@ class Sparsemax(Activation):
         return g.Clip(Z - (total - 1.0) / size, g.constant(0.0), g.constant(1.0))
 
 
-@ACTIVATIONS.add("glu")
 class Glu(Activation):
     """``a · sigmoid(b)`` for the two halves a and b of x along ``axis``; the output has half the size there.
 
@@ -330,6 +273,6 @@ class Glu(Activation):
         axis, n = fixed_axis(X, self.axis)
         if n % 2:
             text = f"divides axis {self.axis} into halves with glu, but its size is {n}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, key="activation", hint=f"make the size even, such as {n + 1}")
+            raise wrong_size(text, f"make the size even, such as {n + 1}", key="activation")
         value, gate = g.Split(X, g.constant([n // 2, n // 2]), axis=axis)
         return value * g.Sigmoid(gate)

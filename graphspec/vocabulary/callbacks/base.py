@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, create_model
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry, invalid
@@ -69,9 +69,8 @@ def wrong_name(name: str, *, allow_outside: bool = False) -> Wrong | None:
     """Return the fault of a file name in a spec, as interpreted by any operating system; None if there is none."""
     if wrong := unusable_name(name):
         return wrong
-    parts = split_name(name)
+    parts, windows = split_name(name), PureWindowsPath(name)
     if not allow_outside:
-        windows = PureWindowsPath(name)
         if name.startswith("/") or name[1:2] == ":" or windows.drive or windows.root:
             return "is an absolute path, outside the run directory", _INSIDE
         if ".." in parts:
@@ -122,23 +121,18 @@ def is_called(output: Output, parts: Sequence[str]) -> bool:
 def check_outputs(outputs: list[Output], before: list[tuple[str, Output]], *, allow_outside: bool) -> list[Problem]:
     """Return GS105 for a name that a spec's callback may not write, or that another one writes.
 
-    The subject of the message is the callback.
-
-    Args:
-        before: the outputs of the callbacks above it, each with the callback's name.
+    The subject of the message is the callback. ``before`` has the outputs of those above it, with their names.
     """
-    found: list[Problem] = []
     for output in outputs:
         shown = _FIELD.sub(lambda field: f"{{{field.group()[1:-1]}}}", output.name)
         if wrong := wrong_name(_FIELD.sub("0", output.name), allow_outside=allow_outside):
-            text, hint = f"writes '{shown}', which {wrong[0]}", wrong[1]
+            fault, hint = wrong
         elif other := next((name for name, one in before if collide(one, output)), None):
-            text = f"writes '{shown}', which {other} above also writes, or may write"
-            hint = "use a different name for every callback"
+            fault, hint = f"{other} above also writes, or may write", "use a different name for every callback"
         else:
             continue
-        found.append(Problem(Code.VALUE_NOT_ALLOWED, text, hint, output.key))
-    return found[:1]
+        return [Problem(Code.VALUE_NOT_ALLOWED, f"writes '{shown}', which {fault}", hint, output.key)]
+    return []
 
 
 _FIELD = re.compile("\0[^\0]*\0")
@@ -168,19 +162,15 @@ class Outputs:
     def __init__(
         self, directory: Path | None, *, trusted: bool = False, allow_outside: bool = False, source: str = "<dict>"
     ) -> None:
-        self.directory, self._trusted, self._outside = directory, trusted, allow_outside
-        self._source = source
+        self.directory, self._source = directory, source
+        self._trusted, self._outside = trusted, allow_outside
         self._owners: dict[Path, object] = {}
         self._seen: set[Path] = set()
 
     def claim(self, name: str, owner: object, is_own: Callable[[Path], bool]) -> Path:
-        """Return the path of ``name`` and reserve it for ``owner``.
+        """Return the path of ``name`` and reserve it for ``owner``; raise GS105 if the spec's callbacks may not write there.
 
-        Args:
-            is_own: whether this kind of callback wrote an existing file or folder; only then it may be replaced.
-
-        Raises:
-            SpecError: GS105, if the spec's callbacks may not write there.
+        An existing file or folder may be replaced only if ``is_own`` says that this kind of callback wrote it.
         """
         base = self.directory or Path()
         path = base / name
@@ -191,8 +181,7 @@ class Outputs:
         real = Path(os.path.realpath(path))
         if not self._outside and not real.is_relative_to(os.path.realpath(base)):
             raise self._error(f"'{path}' leads to {real}, outside the run directory, by a symbolic link", _INSIDE)
-        known = self._owners.setdefault(real, owner)
-        if known is not owner:
+        if self._owners.setdefault(real, owner) is not owner:
             raise self._error(f"two callbacks write '{path}'", "use a different name for each")
         if path not in self._seen:
             self._refuse_foreign(path, owner, is_own)
@@ -202,13 +191,13 @@ class Outputs:
     def _refuse_foreign(self, path: Path, owner: object, is_own: Callable[[Path], bool]) -> None:
         """Raise GS105 if another program wrote the existing file or folder."""
         try:
-            found = path.stat()
+            status = path.stat()
         except FileNotFoundError:
             return
-        if stat.S_ISDIR(found.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             foreign = any(p.name != LOCK for p in path.iterdir()) and not is_own(path)
-        elif stat.S_ISREG(found.st_mode):
-            foreign = found.st_size > 0 and not is_own(path)
+        elif stat.S_ISREG(status.st_mode):
+            foreign = status.st_size > 0 and not is_own(path)
         else:
             foreign = not self._outside
         if foreign:
@@ -297,6 +286,12 @@ class Saved(Config):
     model_config = ConfigDict(allow_inf_nan=True)
 
 
+def saves(**attributes: Any) -> type[Saved]:
+    """Return the :class:`Saved` of attributes of these types."""
+    fields: dict[str, Any] = {name: (kind, ...) for name, kind in attributes.items()}
+    return create_model("Saved", __base__=Saved, **fields)
+
+
 class CallbackState:
     """The state of a callback during a run.
 
@@ -311,6 +306,10 @@ class CallbackState:
     saved: ClassVar[type[Saved]] = Saved
     keeps_weights: ClassVar[bool] = False
     adds: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: Any = None, run: Any = None) -> None:
+        self.config = config
+        self.run: Run = run
 
     def check_outputs(self) -> None:
         """Check the output files, before the first step of a new or resumed run; nothing is written yet.
@@ -361,13 +360,18 @@ class CallbackState:
 class Callback(Config):
     """Base of the callbacks."""
 
+    run_state: ClassVar[type[CallbackState] | None] = None
+    """The class of the state that :meth:`start` returns."""
+
     def start(self, run: Run) -> CallbackState:
         """Return the state of the callback for ``run``, before it begins.
 
         Raises:
             SpecError: GS105, if an argument does not fit the run.
         """
-        raise NotImplementedError
+        if self.run_state is None:
+            raise NotImplementedError
+        return self.run_state(self, run)
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         """Return GS105 for what does not fit the run. The subject of the messages is the callback.

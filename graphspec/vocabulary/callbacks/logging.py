@@ -19,7 +19,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.base.files import create, make_folder, write_at
 from graphspec.vocabulary.callbacks.base import (
-    CALLBACKS,
     Callback,
     CallbackState,
     FileName,
@@ -27,63 +26,18 @@ from graphspec.vocabulary.callbacks.base import (
     NonNegativeInt,
     Output,
     Run,
-    Saved,
+    saves,
 )
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Graph
 
 
-# Callbacks that write a table or stop a run: CSVLogger, TerminateOnNaN.
-@CALLBACKS.add()
-class CSVLogger(Callback):
-    """Write the logs of every epoch to a CSV file: ``epoch`` (from 0), then the logged values, sorted by name."""
-
-    filename: FileName = Field(description="The file.")
-    separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
-    append: bool = Field(False, description="Whether to append to an existing file.")
-
-    @field_validator("separator")
-    @classmethod
-    def _separates(cls, separator: str) -> str:
-        if separator == '"' or not (separator.isprintable() or separator == "\t"):
-            hint = "use for example `;`"
-            raise invalid("must be a visible character or a tab, and not a quotation mark", hint, show_value=True)
-        return separator
-
-    def start(self, run: Run) -> CallbackState:
-        return _CSVLogger(self, run)
-
-    def outputs(self) -> list[Output]:
-        return [Output("filename", self.filename, is_own=self.is_table)]
-
-    def is_table(self, path: Path) -> bool:
-        """Return True if the first line of a file is the header of such a table, or the part that a killed run wrote."""
-        with path.open("rb") as file:
-            line = file.readline(1 << 20)
-        start = f"epoch{self.separator}".encode()
-        if not line.endswith(b"\n"):
-            return line.startswith(start) or start.startswith(line)
-        try:
-            names = next(csv.reader([line.decode(errors="replace")], delimiter=self.separator), [])
-        except csv.Error:
-            return False
-        return names[:1] == ["epoch"] and "loss" in names and any(name.startswith("val_") for name in names)
-
-
-class _CSVLoggerSaved(Saved):
-    keys: list[str] | None
-    size: NonNegativeInt | None
-
-
 class _CSVLogger(CallbackState):
-    saved = _CSVLoggerSaved
-
-    def __init__(self, config: CSVLogger, run: Run) -> None:
-        self.config, self.run = config, run
-        self.keys: list[str] | None = None
-        self.size: int | None = None
-        """The bytes written; later bytes in the file belong to epochs that a resumed run repeats."""
+    saved = saves(keys=list[str] | None, size=NonNegativeInt | None)
+    keys: list[str] | None = None
+    size: int | None = None
+    """The bytes written; later bytes in the file belong to epochs that a resumed run repeats."""
 
     def check_outputs(self) -> None:
         self._path()
@@ -109,29 +63,125 @@ class _CSVLogger(CallbackState):
         self.size = write_at(path, start, text.getvalue().encode())
 
 
-@CALLBACKS.add()
-class TerminateOnNaN(Callback):
-    """Stop when the loss is NaN or infinite. With ``raise_error`` the run fails with GS601, as without this callback."""
+class CSVLogger(Callback, run_state=_CSVLogger):
+    """Write the logs of every epoch to a CSV file: ``epoch`` (from 0), then the logged values, sorted by name."""
 
-    raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
+    filename: FileName = Field(description="The file.")
+    separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
+    append: bool = Field(False, description="Whether to append to an existing file.")
 
-    def start(self, run: Run) -> CallbackState:
-        return _TerminateOnNaN(self, run)
+    @field_validator("separator")
+    @classmethod
+    def _separates(cls, separator: str) -> str:
+        if separator == '"' or not (separator.isprintable() or separator == "\t"):
+            text = "must be a visible character or a tab, and not a quotation mark"
+            raise invalid(text, "use for example `;`", show_value=True)
+        return separator
+
+    def outputs(self) -> list[Output]:
+        return [Output("filename", self.filename, is_own=self.is_table)]
+
+    def is_table(self, path: Path) -> bool:
+        """Return True if the first line of a file is the header of such a table, or the part that a killed run wrote."""
+        with path.open("rb") as file:
+            line = file.readline(1 << 20)
+        start = f"epoch{self.separator}".encode()
+        if not line.endswith(b"\n"):
+            return line.startswith(start) or start.startswith(line)
+        try:
+            names = next(csv.reader([line.decode(errors="replace")], delimiter=self.separator), [])
+        except csv.Error:
+            return False
+        return names[:1] == ["epoch"] and "loss" in names and any(name.startswith("val_") for name in names)
 
 
 class _TerminateOnNaN(CallbackState):
-    def __init__(self, config: TerminateOnNaN, run: Run) -> None:
-        self.config, self.run = config, run
-
     def on_batch_end(self, step: int, loss: float) -> None:
         if not math.isfinite(loss) and not self.config.raise_error:
             self.run.say(f"Batch {step}: invalid loss {loss}, terminating training")
             self.run.stop(f"the loss is {loss}")
 
 
+class TerminateOnNaN(Callback, run_state=_TerminateOnNaN):
+    """Stop when the loss is NaN or infinite. With ``raise_error`` the run fails with GS601, as without this callback."""
+
+    raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
+
+
 # The callback TensorBoard: event files with the logs, with Keras's names.
-@CALLBACKS.add()
-class TensorBoard(Callback):
+_PARTS = ("train", "validation")
+
+
+def _is_events(path: Path) -> bool:
+    return path.name.startswith("events.out.tfevents.")
+
+
+_File = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^events\.out\.tfevents\.[^/\\]+$")] | None, NonNegativeInt], FROM_LIST
+]
+"""The name of an event file and its size. The name must not be a path, since the file is written to."""
+
+
+class _TensorBoard(CallbackState):
+    saved = saves(files=Annotated[tuple[_File, _File], FROM_LIST])
+
+    def __init__(self, config: TensorBoard, run: Run) -> None:
+        super().__init__(config, run)
+        self.train, self.validation = self.events = [_Events(self, f"{config.log_dir}/{part}") for part in _PARTS]
+        frequency = config.update_freq
+        self.every = frequency if isinstance(frequency, int) else int(frequency == "batch")
+        self.on_epoch_begin(0)
+
+    @property
+    def step(self) -> int:
+        """The number of steps that have been done."""
+        return int(self.run.optimizer_state.clock.step)
+
+    @property
+    def files(self) -> tuple[tuple[str | None, int], ...]:
+        return tuple((events.name, events.size) for events in self.events)
+
+    @files.setter
+    def files(self, saved: tuple[tuple[str | None, int], ...]) -> None:
+        for events, (name, size) in zip(self.events, saved, strict=True):
+            events.name, events.size = name, size
+
+    def check_outputs(self) -> None:
+        for events in self.events:
+            events.folder()
+
+    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        super().load_state_dict(values, arrays)
+        self.on_epoch_begin(0)
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        self.began = self.last = (time.monotonic(), self.step)
+
+    def on_batch_end(self, step: int, loss: float) -> None:
+        if not self.every or self.step % self.every or not math.isfinite(loss):
+            return
+        scalars = {f"batch_{name}": value for name, value in self.run.batch_logs().items()}
+        if self.config.write_steps_per_second:
+            scalars["batch_steps_per_second"], self.last = _speed(self.last, self.step)
+        self.train.scalars(scalars, self.step)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        if epoch == 0 and self.config.write_graph:
+            self.train.graph(self.run.graph)
+        logs = {"learning_rate": self.run.rate.value} | logs
+        if self.config.write_steps_per_second:
+            logs["steps_per_second"], _ = _speed(self.began, self.step)
+        self.train.scalars({f"epoch_{k}": v for k, v in logs.items() if not k.startswith("val_")}, epoch)
+        validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
+        if validation:
+            updates = self.step // (self.run.optimizer_state.optimizer.gradient_accumulation_steps or 1)
+            self.validation.scalars({f"evaluation_{k}_vs_iterations": v for k, v in validation.items()}, updates)
+            self.validation.scalars({f"epoch_{k}": v for k, v in validation.items()}, epoch)
+        if self.config.histogram_freq and epoch % self.config.histogram_freq == 0:
+            self.train.histograms(self.run.weights(), epoch)
+
+
+class TensorBoard(Callback, run_state=_TensorBoard):
     """Write event files for TensorBoard: training into ``log_dir/train``, validation into ``log_dir/validation``.
 
     The names of scalars are ``epoch_<name>``, by epoch from 0; with ``update_freq`` also ``batch_<name>``, by step from
@@ -156,83 +206,8 @@ class TensorBoard(Callback):
     ] = Field(0, description="Refused: read the embeddings from the weights.")
     embeddings_metadata: None = Field(None, description="Only null: embeddings are not written.")
 
-    def start(self, run: Run) -> CallbackState:
-        return _TensorBoard(self, run)
-
     def outputs(self) -> list[Output]:
-        parts = ("train", "validation")
-        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True, is_own=_is_events) for part in parts]
-
-
-def _is_events(path: Path) -> bool:
-    return path.name.startswith("events.out.tfevents.")
-
-
-_File = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^events\.out\.tfevents\.[^/\\]+$")] | None, NonNegativeInt], FROM_LIST
-]
-"""The name of an event file and its size. The name must not be a path, since the file is written to."""
-
-
-class _TensorBoardSaved(Saved):
-    files: Annotated[tuple[_File, _File], FROM_LIST]
-
-
-class _TensorBoard(CallbackState):
-    saved = _TensorBoardSaved
-
-    def __init__(self, config: TensorBoard, run: Run) -> None:
-        self.config, self.run = config, run
-        self.train, self.validation = (_Events(self, f"{config.log_dir}/{part}") for part in ("train", "validation"))
-        frequency = config.update_freq
-        self.every = frequency if isinstance(frequency, int) else int(frequency == "batch")
-        self.began = self.last = (time.monotonic(), run.optimizer_state.clock.step)
-
-    @property
-    def files(self) -> tuple[tuple[str | None, int], ...]:
-        return tuple((events.name, events.size) for events in (self.train, self.validation))
-
-    @files.setter
-    def files(self, saved: tuple[tuple[str | None, int], ...]) -> None:
-        for events, (name, size) in zip((self.train, self.validation), saved, strict=True):
-            events.name, events.size = name, size
-
-    def check_outputs(self) -> None:
-        for events in (self.train, self.validation):
-            events.folder()
-
-    def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        super().load_state_dict(values, arrays)
-        self.began = self.last = (time.monotonic(), self.run.optimizer_state.clock.step)
-
-    def on_epoch_begin(self, epoch: int) -> None:
-        self.began = self.last = (time.monotonic(), self.run.optimizer_state.clock.step)
-
-    def on_batch_end(self, step: int, loss: float) -> None:
-        done = self.run.optimizer_state.clock.step
-        if not self.every or done % self.every or not math.isfinite(loss):
-            return
-        scalars = {f"batch_{name}": value for name, value in self.run.batch_logs().items()}
-        if self.config.write_steps_per_second:
-            scalars["batch_steps_per_second"], self.last = _speed(self.last, done)
-        self.train.scalars(scalars, done)
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        if epoch == 0 and self.config.write_graph:
-            self.train.graph(self.run.graph)
-        logs = {"learning_rate": self.run.rate.value} | logs
-        if self.config.write_steps_per_second:
-            logs["steps_per_second"], _ = _speed(self.began, self.run.optimizer_state.clock.step)
-        self.train.scalars({f"epoch_{k}": v for k, v in logs.items() if not k.startswith("val_")}, epoch)
-        validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
-        if validation:
-            updates = self.run.optimizer_state.clock.step // (
-                self.run.optimizer_state.optimizer.gradient_accumulation_steps or 1
-            )
-            self.validation.scalars({f"evaluation_{k}_vs_iterations": v for k, v in validation.items()}, updates)
-            self.validation.scalars({f"epoch_{k}": v for k, v in validation.items()}, epoch)
-        if self.config.histogram_freq and epoch % self.config.histogram_freq == 0:
-            self.train.histograms(self.run.weights(), epoch)
+        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True, is_own=_is_events) for part in _PARTS]
 
 
 def _speed(since: tuple[float, int], step: int) -> tuple[float, tuple[float, int]]:
@@ -244,10 +219,11 @@ def _speed(since: tuple[float, int], step: int) -> tuple[float, tuple[float, int
 class _Events:
     """One event file, created with the first event. A resumed run first truncates it to the size in the checkpoint."""
 
+    name: str | None = None
+    size = 0
+
     def __init__(self, state: _TensorBoard, folder: str) -> None:
         self._state, self._folder = state, folder
-        self.name: str | None = None
-        self.size = 0
 
     def folder(self) -> Path:
         """Return the folder, reserved for this callback."""
@@ -276,8 +252,7 @@ class _Events:
         leaves = {v.name: v for node in graph.nodes for v in node.inputs if v is not None and v.node is None}
         nodes = [NodeDef(name=name, op=value.kind) for name, value in leaves.items()]
         for node in graph.nodes:
-            inputs = [v.name for v in node.inputs if v is not None]
-            nodes.append(NodeDef(name=node.name, op=node.op, input=inputs))
+            nodes.append(NodeDef(name=node.name, op=node.op, input=[v.name for v in node.inputs if v is not None]))
         self._write(graph_def=GraphDef(node=nodes).SerializeToString())
 
     def _write(self, **content: Any) -> None:
@@ -316,19 +291,14 @@ def _record(data: bytes) -> bytes:
 
 
 # Callbacks of Keras without effect here, since every run does the same; and callbacks that are refused.
-class Always(Callback):
+class Always(Callback, run_state=CallbackState):
     """Base of the callbacks that are accepted without effect: every run does the same."""
 
-    def start(self, run: Run) -> CallbackState:
-        return CallbackState()
 
-
-@CALLBACKS.add()
 class History(Always):
     """Without effect: every run has a history, which ``fit`` returns and ``history.csv`` contains."""
 
 
-@CALLBACKS.add()
 class ProgbarLogger(Always):
     """Without effect: the command line shows progress; ``fit`` does with ``verbose``."""
 
@@ -337,7 +307,6 @@ class Refused(Callback):
     """Base of the callbacks that are refused (GS105), with the reason and an alternative."""
 
     reason: ClassVar[tuple[str, str]]
-    """The reason and the hint."""
 
     @model_validator(mode="before")
     @classmethod
@@ -346,14 +315,12 @@ class Refused(Callback):
         raise invalid(f"is refused: {reason}", hint)
 
 
-@CALLBACKS.add()
 class BackupAndRestore(Refused):
     """Refused: a run directory contains a checkpoint of the last epoch's end; ``--resume`` continues from it."""
 
     reason = ("every run writes a checkpoint at the end of every epoch", "resume with `graphspec train --resume`")
 
 
-@CALLBACKS.add()
 class LambdaCallback(Refused):
     """Refused: a spec contains no code."""
 
@@ -363,14 +330,12 @@ class LambdaCallback(Refused):
     )
 
 
-@CALLBACKS.add()
 class RemoteMonitor(Refused):
     """Refused: a run sends nothing over the network."""
 
     reason = ("a run sends nothing over the network", "use CSVLogger, which writes the logs to a file")
 
 
-@CALLBACKS.add()
 class OrbaxCheckpoint(Refused):
     """Refused: checkpoints are safetensors files."""
 

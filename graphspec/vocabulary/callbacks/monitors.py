@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, invalid, named
@@ -17,7 +18,6 @@ from graphspec.base.files import make_folder
 from graphspec.base.text import count
 from graphspec.graph.schedules import SCHEDULES, Schedule
 from graphspec.vocabulary.callbacks.base import (
-    CALLBACKS,
     SCHEDULED,
     Callback,
     CallbackState,
@@ -26,17 +26,16 @@ from graphspec.vocabulary.callbacks.base import (
     NonNegativeInt,
     Output,
     Run,
-    Saved,
     is_saved_model,
     refuse_schedule,
     refused,
+    saves,
 )
 from graphspec.vocabulary.metrics import METRICS
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
-# Callbacks that monitor a logged value: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau.
 _MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
 
 
@@ -53,8 +52,10 @@ def direction(monitor: str) -> Literal["min", "max"] | None:
     return None
 
 
-def _not_logged(what: str) -> str:
-    return f"{what}, which this run does not log"
+def _not_logged(what: str, name: str, keys: Sequence[str], argument: str) -> Problem:
+    """Return GS105 for an ``argument`` with a ``name`` that is not in the logs, which have ``keys``."""
+    text, hint = f"{what}, which this run does not log", _log_hint(name, keys)
+    return Problem(Code.VALUE_NOT_ALLOWED, text, hint, argument)
 
 
 def _log_hint(name: str, keys: Sequence[str]) -> str:
@@ -81,11 +82,11 @@ class Monitor(Callback):
     )
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        undecided = self._mode() is None
+        decided = self._mode() is not None
         if self.monitor in keys:
-            return [self._undecided()] if undecided else []
-        text, hint = _not_logged(f"monitors '{self.monitor}'"), _log_hint(self.monitor, keys)
-        return [Problem(Code.VALUE_NOT_ALLOWED, text, hint, "monitor", "error" if undecided else "warning")]
+            return [] if decided else [self._undecided()]
+        problem = _not_logged(f"monitors '{self.monitor}'", self.monitor, keys, "monitor")
+        return [replace(problem, severity="warning") if decided else problem]
 
     def _mode(self) -> Literal["min", "max"] | None:
         return direction(self.monitor) if self.mode == "auto" else self.mode
@@ -96,69 +97,52 @@ class Monitor(Callback):
 
     def larger_is_better(self) -> bool:
         """Return True if larger values are better; raise GS105 if that is unknown."""
-        mode = self._mode()
-        if mode is None:
+        if (mode := self._mode()) is None:
             raise refused(self, self._undecided())
         return mode == "max"
 
 
-class _MonitorState(CallbackState):
-    """Base of the states: the best value so far."""
+class _Telling(CallbackState):
+    """Base of the states of callbacks with ``verbose``."""
 
-    def __init__(
-        self, config: Monitor, run: Run, best: float | None, min_delta: float, *, monitors: bool = True
-    ) -> None:
-        self.run, self.monitor, self.best = run, config.monitor, best
-        self._larger, self._min_delta = monitors and config.larger_is_better(), abs(min_delta)
-        self._warned = False
+    def tell(self, text: str) -> None:
+        """Print a line if the callback is ``verbose``."""
+        if self.config.verbose > 0:
+            self.run.say(text)
+
+
+class _MonitorState(_Telling):
+    """Base of the states of monitors: the best value so far, and for how many epochs it has been that."""
+
+    best: float | None = None
+    wait = 0
+    _warned = False
+
+    def __init__(self, config: Any, run: Run, *, compares: bool = True) -> None:
+        super().__init__(config, run)
+        self._larger: bool = compares and config.larger_is_better()
 
     def current(self, logs: Logs) -> float | None:
         """Return the monitored value. Without it return None, and warn once unless a check of the spec has warned."""
-        value = logs.get(self.monitor)
-        if value is None and not self._warned and self.monitor not in self.run.reported:
+        name = self.config.monitor
+        if name not in logs and not self._warned and name not in self.run.reported:
             self._warned = True
-            self.run.say(f"warning: '{self.monitor}' is not logged; the logs contain {', '.join(logs)}")
-        return value
+            self.run.say(f"warning: '{name}' is not logged; the logs contain {', '.join(logs)}")
+        return logs.get(name)
 
     def improves(self, value: float, reference: float | None) -> bool:
         """Return True if ``value`` is better than ``reference`` by more than ``min_delta``."""
         if reference is None:
             return True
-        return value - self._min_delta > reference if self._larger else value + self._min_delta < reference
-
-
-@CALLBACKS.add()
-class EarlyStopping(Monitor):
-    """Stop when a logged value has not improved by more than ``min_delta`` for ``patience`` epochs."""
-
-    min_delta: float = Field(0.0, description="A change must be larger than this to count as an improvement.")
-    patience: NonNegativeInt = Field(
-        0, description="The number of epochs without improvement before the callback acts."
-    )
-    baseline: float | None = Field(None, description="Training stops unless the value is better than this.")
-    restore_best_weights: bool = Field(False, description="Whether to restore the best weights at the end.")
-    start_from_epoch: NonNegativeInt = Field(0, description="The number of epochs before monitoring starts.")
-
-    def start(self, run: Run) -> CallbackState:
-        return _EarlyStopping(self, run)
-
-
-class _EarlyStoppingSaved(Saved):
-    best: float | None
-    wait: Natural
-    best_epoch: Natural
-    stopped_epoch: Natural
+        delta: float = abs(getattr(self.config, "min_delta", 0.0))
+        return value - delta > reference if self._larger else value + delta < reference
 
 
 class _EarlyStopping(_MonitorState):
-    saved = _EarlyStoppingSaved
+    saved = saves(best=float | None, wait=Natural, best_epoch=Natural, stopped_epoch=Natural)
     keeps_weights = True
-
-    def __init__(self, config: EarlyStopping, run: Run) -> None:
-        super().__init__(config, run, None, config.min_delta)
-        self.config = config
-        self.wait = self.best_epoch = self.stopped_epoch = 0
-        self.best_weights: dict[str, Array] = {}
+    best_epoch = stopped_epoch = 0
+    best_weights: Mapping[str, Array] = {}
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         config, current = self.config, self.current(logs)
@@ -178,77 +162,31 @@ class _EarlyStopping(_MonitorState):
             self.run.stop(f"{config.monitor} has not improved for {count(self.wait, 'epoch')}")
 
     def on_train_end(self) -> None:
-        if self.stopped_epoch > 0 and self.config.verbose > 0:
-            self.run.say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.stopped_epoch > 0:
+            self.tell(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights:
-            if self.config.verbose > 0:
-                self.run.say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+            self.tell(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.run.set_weights(self.best_weights)
             self.restored_epoch = self.best_epoch
 
     def arrays(self) -> dict[str, Array]:
-        return self.best_weights
+        return dict(self.best_weights)
 
     def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         super().load_state_dict(values, arrays)
         self.best_weights = dict(arrays)
 
 
-@CALLBACKS.add()
-class ModelCheckpoint(Monitor):
-    """Save the model at the end of every epoch, or of every ``save_freq`` batches, or only when it is the best so far.
+class EarlyStopping(Monitor, run_state=_EarlyStopping):
+    """Stop when a logged value has not improved by more than ``min_delta`` for ``patience`` epochs."""
 
-    ``filepath`` may contain ``{epoch:02d}`` and any logged value, such as ``{val_loss:.2f}``. A name that ends in
-    ``.safetensors`` is a file of weights, any other name is a run directory.
-    """
-
-    filepath: FileName = Field(description="A folder, or a .safetensors file; may contain {epoch} and logged values.")
-    save_best_only: bool = Field(False, description="Whether only improvements are saved.")
-    save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
-    save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
-    initial_value_threshold: float | None = Field(None, description="The initial best value.")
-
-    @field_validator("filepath")
-    @classmethod
-    def _format(cls, filepath: str) -> str:
-        try:
-            for name, form in _fields(filepath):
-                if not name.isidentifier():
-                    raise ValueError("only names are allowed in braces")
-                if not _FORM.fullmatch(form):
-                    raise ValueError(f"'{name}' has a format other than `02d`, `.3f` or similar")
-            filepath.format(**(dict.fromkeys(_names(filepath), 0.5) | {"epoch": 1, "batch": 1}))
-        except (ValueError, LookupError) as error:
-            text, hint = f"cannot be formatted: {error}", "write for example `{epoch:02d}.safetensors`"
-            raise invalid(text, hint) from None
-        if filepath.endswith((".h5", ".hdf5", ".keras")):
-            text = "must end in .safetensors, for the weights, or name a folder"
-            raise invalid(text, f"write for example `{filepath.rpartition('.')[0]}.safetensors`", show_value=True)
-        return filepath
-
-    @model_validator(mode="after")
-    def _suffix(self) -> ModelCheckpoint:
-        if self.save_weights_only and not self.filepath.endswith(".safetensors"):
-            text = "must end in .safetensors if save_weights_only is set"
-            hint = f"write `{self.filepath}.safetensors`, or leave `save_weights_only` out"
-            raise invalid(text, hint, key="filepath", show_value=True)
-        return self
-
-    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        problems = super().check(keys) if self.save_best_only else []
-        for name in _names(self.filepath):
-            if name not in ("epoch", "batch", *keys):
-                text, hint = _not_logged(f"names '{name}' in `filepath`"), _log_hint(name, ["epoch", "batch", *keys])
-                problems.append(Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath"))
-        return problems
-
-    def start(self, run: Run) -> CallbackState:
-        return _ModelCheckpoint(self, run)
-
-    def outputs(self) -> list[Output]:
-        parts = string.Formatter().parse(self.filepath)
-        name = "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts)
-        return [Output("filepath", name, is_own=is_saved_model)]
+    min_delta: float = Field(0.0, description="A change must be larger than this to count as an improvement.")
+    patience: NonNegativeInt = Field(
+        0, description="The number of epochs without improvement before the callback acts."
+    )
+    baseline: float | None = Field(None, description="Training stops unless the value is better than this.")
+    restore_best_weights: bool = Field(False, description="Whether to restore the best weights at the end.")
+    start_from_epoch: NonNegativeInt = Field(0, description="The number of epochs before monitoring starts.")
 
 
 _FORM = re.compile(r"(?:[\w ]?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(?:\.\d{1,2})?[bdeEfFgGoxX%]?", re.ASCII)
@@ -266,18 +204,18 @@ def _names(text: str) -> list[str]:
     return [name for name, _ in _fields(text)]
 
 
-class _ModelCheckpointSaved(Saved):
-    best: float | None
-    batches: Natural
+def _named(name: str, keys: Sequence[str]) -> Problem:
+    return _not_logged(f"names '{name}' in `filepath`", name, keys, "filepath")
 
 
 class _ModelCheckpoint(_MonitorState):
-    saved = _ModelCheckpointSaved
+    saved = saves(best=float | None, batches=Natural)
+    batches = 0
+    _resumed = False
 
     def __init__(self, config: ModelCheckpoint, run: Run) -> None:
-        super().__init__(config, run, config.initial_value_threshold, 0.0, monitors=config.save_best_only)
-        self.config, self.batches = config, 0
-        self._resumed = False
+        super().__init__(config, run, compares=config.save_best_only)
+        self.best = config.initial_value_threshold
 
     def load_state_dict(self, values: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         super().load_state_dict(values, arrays)
@@ -307,7 +245,7 @@ class _ModelCheckpoint(_MonitorState):
         path = self._path(epoch, logs, step)
         make_folder(path.parent)
         self.run.save(path, self.config.save_weights_only or path.suffix == ".safetensors")
-        self._say(f"Epoch {epoch + 1}: saved the model to {path}")
+        self.tell(f"Epoch {epoch + 1}: saved the model to {path}")
 
     def _is_best(self, epoch: int, logs: Logs) -> bool:
         current = self.current(logs)
@@ -315,9 +253,9 @@ class _ModelCheckpoint(_MonitorState):
             return True  # as in Keras: too many checkpoints are better than none
         best = "none" if self.best is None else f"{self.best:.5f}"
         if not self.improves(current, self.best):
-            self._say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {best}")
+            self.tell(f"Epoch {epoch + 1}: {self.config.monitor} did not improve from {best}")
             return False
-        self._say(f"Epoch {epoch + 1}: {self.monitor} improved from {best} to {current:.5f}")
+        self.tell(f"Epoch {epoch + 1}: {self.config.monitor} improved from {best} to {current:.5f}")
         self.best = current
         return True
 
@@ -326,50 +264,59 @@ class _ModelCheckpoint(_MonitorState):
         try:
             return self._claim(self.config.filepath.format(**values))
         except KeyError as missing:
-            name = str(missing.args[0])
-            text, hint = _not_logged(f"names '{name}' in `filepath`"), _log_hint(name, list(values))
-            raise refused(self.config, Problem(Code.VALUE_NOT_ALLOWED, text, hint, "filepath")) from None
-
-    def _say(self, text: str) -> None:
-        if self.config.verbose > 0:
-            self.run.say(text)
+            raise refused(self.config, _named(str(missing.args[0]), list(values))) from None
 
 
-@CALLBACKS.add()
-class ReduceLROnPlateau(Monitor):
-    """Multiply the learning rate by ``factor`` when a logged value has not improved for ``patience`` epochs."""
+class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
+    """Save the model at the end of every epoch, or of every ``save_freq`` batches, or only when it is the best so far.
 
-    factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
-    patience: int = Field(10, ge=0, description="The number of epochs without improvement before the callback acts.")
-    min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
-    cooldown: NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
-    min_lr: NonNegative = Field(0.0, description="The smallest learning rate.")
+    ``filepath`` may contain ``{epoch:02d}`` and any logged value, such as ``{val_loss:.2f}``. A name that ends in
+    ``.safetensors`` is a file of weights, any other name is a run directory.
+    """
+
+    filepath: FileName = Field(description="A folder, or a .safetensors file; may contain {epoch} and logged values.")
+    save_best_only: bool = Field(False, description="Whether only improvements are saved.")
+    save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
+    save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
+    initial_value_threshold: float | None = Field(None, description="The initial best value.")
+
+    @field_validator("filepath")
+    @classmethod
+    def _format(cls, filepath: str) -> str:
+        try:
+            for name, form in _fields(filepath):
+                if not name.isidentifier():
+                    raise ValueError("only names are allowed in braces")
+                if not _FORM.fullmatch(form):
+                    raise ValueError(f"'{name}' has a format other than `02d`, `.3f` or similar")
+            filepath.format(**(dict.fromkeys(_names(filepath), 0.5) | {"epoch": 1, "batch": 1}))
+        except (ValueError, LookupError) as error:
+            raise invalid(f"cannot be formatted: {error}", "write for example `{epoch:02d}.safetensors`") from None
+        if filepath.endswith((".h5", ".hdf5", ".keras")):
+            text = "must end in .safetensors, for the weights, or name a folder"
+            raise invalid(text, f"write for example `{filepath.rpartition('.')[0]}.safetensors`", show_value=True)
+        return filepath
+
+    def check_arguments(self) -> None:
+        if self.save_weights_only and not self.filepath.endswith(".safetensors"):
+            hint = f"write `{self.filepath}.safetensors`, or leave `save_weights_only` out"
+            raise invalid("must end in .safetensors if save_weights_only is set", hint, key="filepath", show_value=True)
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        problems = super().check(keys)
-        if scheduled:
-            problems.append(SCHEDULED)
-        return problems
+        monitored = super().check(keys) if self.save_best_only else []
+        available = ["epoch", "batch", *keys]
+        return monitored + [_named(name, available) for name in _names(self.filepath) if name not in available]
 
-    def start(self, run: Run) -> CallbackState:
-        refuse_schedule(self, run)
-        return _ReduceLROnPlateau(self, run)
-
-
-class _ReduceLROnPlateauSaved(Saved):
-    best: float | None
-    wait: Natural
-    cooldown: Natural
+    def outputs(self) -> list[Output]:
+        parts = string.Formatter().parse(self.filepath)
+        name = "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts)
+        return [Output("filepath", name, is_own=is_saved_model)]
 
 
 class _ReduceLROnPlateau(_MonitorState):
-    saved = _ReduceLROnPlateauSaved
+    saved = saves(best=float | None, wait=Natural, cooldown=Natural)
     adds = ("learning_rate",)
-
-    def __init__(self, config: ReduceLROnPlateau, run: Run) -> None:
-        super().__init__(config, run, None, config.min_delta)
-        self.config = config
-        self.wait = self.cooldown = 0
+    cooldown = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         logs["learning_rate"] = rate = self.run.rate.value
@@ -392,9 +339,35 @@ class _ReduceLROnPlateau(_MonitorState):
                     self.run.event(f"learning rate reduced to {self.run.rate.value:g}")
 
 
-# Callbacks that change the learning rate or the weights: LearningRateScheduler, SwapEMAWeights.
-@CALLBACKS.add()
-class LearningRateScheduler(Callback):
+class ReduceLROnPlateau(Monitor, run_state=_ReduceLROnPlateau):
+    """Multiply the learning rate by ``factor`` when a logged value has not improved for ``patience`` epochs."""
+
+    factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
+    patience: int = Field(10, ge=0, description="The number of epochs without improvement before the callback acts.")
+    min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
+    cooldown: NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
+    min_lr: NonNegative = Field(0.0, description="The smallest learning rate.")
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        return super().check(keys) + [SCHEDULED] * scheduled
+
+    def start(self, run: Run) -> CallbackState:
+        refuse_schedule(self, run)
+        return super().start(run)
+
+
+class _LearningRateScheduler(_Telling):
+    adds = ("learning_rate",)
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        self.run.rate.value = rate = self.config.schedule(epoch)
+        self.tell(f"Epoch {epoch + 1}: learning rate {rate:g}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        logs["learning_rate"] = self.run.rate.value
+
+
+class LearningRateScheduler(Callback, run_state=_LearningRateScheduler):
     """Set the learning rate at the start of every epoch to ``schedule`` at the epoch's index, from 0.
 
     The schedule's ``decay_steps``, ``boundaries`` and so on are therefore numbers of epochs.
@@ -404,60 +377,19 @@ class LearningRateScheduler(Callback):
     verbose: int = Field(0, description="1 to print every change.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        return [SCHEDULED] if scheduled else []
+        return [SCHEDULED] * scheduled
 
     def start(self, run: Run) -> CallbackState:
         refuse_schedule(self, run)
-        return _LearningRateScheduler(self, run)
+        return super().start(run)
 
 
-class _LearningRateScheduler(CallbackState):
-    adds = ("learning_rate",)
-
-    def __init__(self, config: LearningRateScheduler, run: Run) -> None:
-        self.config, self.run = config, run
-
-    def on_epoch_begin(self, epoch: int) -> None:
-        self.run.rate.value = rate = self.config.schedule(epoch)
-        if self.config.verbose > 0:
-            self.run.say(f"Epoch {epoch + 1}: learning rate {rate:g}")
-
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        logs["learning_rate"] = self.run.rate.value
-
-
-_NO_AVERAGES = Problem(
-    Code.VALUE_NOT_ALLOWED,
-    "needs moving averages of the weights",
-    "set `use_ema: true` in the optimizer",
-    key="type",
-)
-
-
-@CALLBACKS.add()
-class SwapEMAWeights(Callback):
-    """Validate with the moving averages of the weights; the optimizer needs ``use_ema``.
-
-    With ``swap_on_epoch`` the averages also replace the weights from the end of an epoch to the start of the next one:
-    later callbacks save the averages, and the weights in the run directory are the averages.
-    """
-
-    swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, not the weights.")
-
-    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        return [] if averaged else [_NO_AVERAGES]
-
-    def start(self, run: Run) -> CallbackState:
-        if not run.optimizer_state.optimizer.use_ema:
-            raise refused(self, _NO_AVERAGES)
-        return _SwapEMAWeights(self, run)
+_HINT = "set `use_ema: true` in the optimizer"
+_NO_AVERAGES = Problem(Code.VALUE_NOT_ALLOWED, "needs moving averages of the weights", _HINT, key="type")
 
 
 class _SwapEMAWeights(CallbackState):
     """Holds no state: the optimizer records whether weights and averages are swapped."""
-
-    def __init__(self, config: SwapEMAWeights, run: Run) -> None:
-        self.config, self.run = config, run
 
     def _set_swapped(self, swapped: bool) -> None:
         if self.run.optimizer_state.swapped != swapped:
@@ -476,3 +408,21 @@ class _SwapEMAWeights(CallbackState):
     def on_epoch_begin(self, epoch: int) -> None:
         if self.config.swap_on_epoch:
             self._set_swapped(False)
+
+
+class SwapEMAWeights(Callback, run_state=_SwapEMAWeights):
+    """Validate with the moving averages of the weights; the optimizer needs ``use_ema``.
+
+    With ``swap_on_epoch`` the averages also replace the weights from the end of an epoch to the start of the next one:
+    later callbacks save the averages, and the weights in the run directory are the averages.
+    """
+
+    swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, not the weights.")
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        return [] if averaged else [_NO_AVERAGES]
+
+    def start(self, run: Run) -> CallbackState:
+        if not run.optimizer_state.optimizer.use_ema:
+            raise refused(self, _NO_AVERAGES)
+        return super().start(run)

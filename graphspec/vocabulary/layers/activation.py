@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import activations
+from graphspec.vocabulary import Builder, Value, activations, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import functions
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     ActivationField,
     Constraint,
     InitializerField,
@@ -23,19 +20,12 @@ from graphspec.vocabulary.layers.base import (
     default_initializer,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-@LAYERS.add("Activation")
-class Activation(Layer):
+class Activation(Layer, supports_masking=True):
     """``activation(x)``, mostly element by element.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     activation: ActivationField = Field(description="The activation.")
     activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
@@ -44,18 +34,16 @@ class Activation(Layer):
         return g.activate(self.activation, as_float(g, X))
 
 
-class Function(Layer):
+class Function(Layer, supports_masking=True):
     """Base of the layers whose arguments are the arguments of an activation."""
 
-    supports_masking = True
     function: ClassVar[type[activations.Activation]]
 
     def lower(self, g: Builder, X: Value) -> Value:
         return self.function(**dict(self)).lower(g, as_float(g, X))
 
 
-@LAYERS.add("ReLU")
-class ReLU(Function):
+class ReLU(Function, function=functions.Relu):
     """``max(x, 0)``, optionally with a maximum, a slope below the threshold, and a threshold other than 0.
 
     ``x`` if ``x > threshold``, else ``negative_slope · (x - threshold)``; then at most ``max_value``.
@@ -63,46 +51,35 @@ class ReLU(Function):
     Shapes: (batch, …) → the same.
     """
 
-    function = functions.Relu
-
     max_value: Annotated[NonNegative | None, Field(description="The largest output; null for no limit.")] = None
     negative_slope: Annotated[NonNegative, Field(description="The slope below the threshold.")] = 0.0
     threshold: Annotated[NonNegative, Field(description="Inputs up to this value count as 0.")] = 0.0
 
 
-@LAYERS.add("LeakyReLU")
-class LeakyReLU(Function):
+class LeakyReLU(Function, function=functions.LeakyRelu):
     """``x`` if ``x ≥ 0``, else ``negative_slope · x``.
 
     Shapes: (batch, …) → the same.
     """
 
-    function = functions.LeakyRelu
-
     negative_slope: Annotated[NonNegative, Field(description="The slope below 0.")] = 0.3
 
 
-@LAYERS.add("ELU")
-class ELU(Function):
+class ELU(Function, function=functions.Elu):
     """``x`` if ``x > 0``, else ``alpha · (eˣ − 1)``.
 
     Shapes: (batch, …) → the same. Clevert et al., *Exponential Linear Units*, ICLR 2016.
     """
 
-    function = functions.Elu
-
     alpha: Annotated[NonNegative, Field(description="The output approaches −alpha for small x.")] = 1.0
 
 
-@LAYERS.add("PReLU")
-class PReLU(Layer):
+class PReLU(Layer, supports_masking=True):
     """``x`` if ``x ≥ 0``, else ``alpha · x``, with one trained alpha per feature.
 
     Shapes: (batch, …) → the same; ``alpha`` has the shape of a row, with size 1 along ``shared_axes``.
     He et al., *Delving Deep into Rectifiers*, ICCV 2015.
     """
-
-    supports_masking = True
 
     alpha_initializer: InitializerField = default_initializer("Zeros")
     alpha_regularizer: RegularizerField = Field(default=None, description="Penalty on the slopes.")
@@ -116,25 +93,22 @@ class PReLU(Layer):
         for axis in shared:
             if not 0 < axis < X.rank:
                 text = f"needs shared_axes from 1 to {X.rank - 1}, got {axis} for {show(X.shape)}"
-                raise ShapeError(Code.WRONG_RANK, text, key="shared_axes", hint="axes count from 0, the batch")
+                raise wrong_rank(text, "axes count from 0, the batch", key="shared_axes")
         shape: list[int] = []
         for axis, size in enumerate(X.shape[1:], 1):
             if axis not in shared and not isinstance(size, int):
                 text = f"needs a fixed size on axis {axis}, with one slope per index, but {show(X.shape)} varies"
                 hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, key="shared_axes", hint=hint)
+                raise not_fixed(text, hint, key="shared_axes")
             shape.append(1 if axis in shared else X.fixed(axis))
         return g.PRelu(as_float(g, X), self.weight(g, "alpha", shape))
 
 
-@LAYERS.add("Softmax")
-class Softmax(Layer):
+class Softmax(Layer, supports_masking=True):
     """``eˣ / Σ eˣ`` over ``axis``. With a mask of the input's shape, masked elements do not count and become 0.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     axis: Annotated[Axes, Field(description="The axis or axes along which the outputs sum to 1.")] = -1
 

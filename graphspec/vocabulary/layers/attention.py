@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -17,12 +17,13 @@ from graphspec.graph.initializers import GlorotUniform, Ones
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
+from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     Constraint,
     InitializerField,
     Layer,
     NoEffect,
+    Outputs,
     RegularizerField,
     Seed,
     as_float,
@@ -33,9 +34,10 @@ from graphspec.vocabulary.layers.base import (
 from graphspec.vocabulary.layers.regularization import DropRate, drop
 from graphspec.vocabulary.layers.tensors import oriented
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+Projected = tuple[Value, Value, Value]
+"""Query, key and value."""
+Attended = tuple[Value, Value | None]
+"""The result and the attention weights."""
 
 # Attention with dot-product or additive scores: queries from one sequence, keys and values from another.
 FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends only to keys 0 … i.")]
@@ -48,20 +50,16 @@ INPUTS_ELSEWHERE = dict.fromkeys(("query", "value", "key"), "name them in this o
 
 
 def sources(query: Value, value: Value, key: Value | None, g: Builder) -> tuple[Value, Value, Value]:
-    """Return query, value and key as float32; without a key the value is the key.
-
-    Raises:
-        ShapeError: the ranks, or the numbers of keys and values, do not fit.
-    """
+    """Return query, value and key as float32; without a key the value is the key."""
     named = {"query": query, "value": value} | ({} if key is None else {"key": key})
     for name, X in named.items():
         need_rank(X, 3, None, f"(batch, …, time, features) as its {name}", TIME_HINT)
     shapes = ", ".join(f"{name} {show(X.shape)}" for name, X in named.items())
     hint = "list them in this order: `inputs: [query, value, key]`"
     if len({X.rank for X in named.values()}) > 1:
-        raise ShapeError(Code.WRONG_RANK, f"needs inputs of equal rank, got {shapes}", hint=hint)
+        raise wrong_rank(f"needs inputs of equal rank, got {shapes}", hint)
     if key is not None and key.shape[:-1] != value.shape[:-1]:
-        raise ShapeError(Code.SHAPES_DIFFER, f"needs one key per value, got {shapes}", hint=hint)
+        raise shapes_differ(f"needs one key per value, got {shapes}", hint)
     return as_float(g, query), as_float(g, value), as_float(g, value if key is None else key)
 
 
@@ -72,7 +70,7 @@ def one(calls: dict[str, Sequence[Value]], name: str) -> Value | None:
         return None
     if len(nodes) != 1:
         text = f"expects one node in `{name}`, got {len(nodes)}"
-        raise ShapeError(Code.WRONG_INPUT_COUNT, text, key=name, hint="name one node")
+        raise ShapeError(Code.WRONG_INPUT_COUNT, text, "name one node", key=name)
     return nodes[0]
 
 
@@ -83,7 +81,7 @@ def mask_of(g: Builder, X: Value, explicit: Value | None, name: str) -> Value | 
         return None
     if not 2 <= mask.rank < X.rank or mask.shape != X.shape[: mask.rank]:
         text = f"needs a mask of shape {show(X.shape[:-1])} in `{name}`, got {show(mask.shape)}"
-        raise ShapeError(Code.SHAPES_DIFFER, text, key=name, hint="use one bool per step")
+        raise shapes_differ(text, "use one bool per step", key=name)
     return cast_to(g, mask, "bool")
 
 
@@ -91,20 +89,16 @@ def for_each_pair(g: Builder, bias: Value, query: Value, key: Value) -> Value:
     """Return ``bias`` with one row per query and one column per key, as onnxruntime's Attention requires."""
     if bias.shape[-2:] == (query.shape[1], key.shape[1]):
         return bias
-    sizes = [g.size(query, 1), g.size(key, 1)]
-    return g.Expand(bias, g.ints([*[1] * (bias.rank - 2), *sizes]))
+    return g.Expand(bias, g.ints([*[1] * (bias.rank - 2), g.size(query, 1), g.size(key, 1)]))
 
 
-class ScoredAttention(Layer):
+class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INPUTS_ELSEWHERE):
     """Base: ``softmax(scores) · value``, with one score per pair of query and key.
 
     Scores of steps that the value's mask hides get −1e9 added. The result is 0 at masked queries, and has the query's
     mask.
     """
 
-    arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    pairs_with_itself: ClassVar[bool] = True
-    elsewhere: ClassVar[Mapping[str, str]] = INPUTS_ELSEWHERE
     handles_mask = True
     call_arguments: ClassVar[tuple[str, ...]] = ("mask",)
 
@@ -117,29 +111,23 @@ class ScoredAttention(Layer):
         """Emit the scores, (batch, …, queries, keys)."""
         raise NotImplementedError
 
-    def attend(
-        self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None
-    ) -> tuple[Value, Value | None]:
+    def attend(self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None) -> Attended:
         """Emit the result and the weights; the weights are None if one operator computes the result."""
         W = drop(g, weights(g, self.scores(g, query, key), bias), self.dropout, self.seed)
         return g.MatMul(W, value), W
 
-    def lower(
-        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
-    ) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
         masks = calls.get("mask", ())
         if len(masks) not in (0, 2, 3):
-            hint = "write `mask: [query_mask, value_mask]`"
-            raise ShapeError(
-                Code.WRONG_INPUT_COUNT, f"expects two nodes in `mask`, got {len(masks)}", key="mask", hint=hint
-            )
+            text = f"expects two nodes in `mask`, got {len(masks)}"
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, "write `mask: [query_mask, value_mask]`", key="mask")
         Q, V, K = sources(query, value, key, g)
         if Q.shape[:-2] != V.shape[:-2]:
             text = f"has different axes before time: query {show(Q.shape)}, value {show(V.shape)}"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint="only time and features, the last two axes, may differ")
+            raise shapes_differ(text, "only time and features, the last two axes, may differ")
         if Q.features != K.features:
             text = f"needs queries and keys of equal size, got {Q.features} and {K.features}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="project one of them with Dense first")
+            raise wrong_size(text, "project one of them with Dense first")
         keep = mask_of(g, query, masks[0] if masks else None, "mask")
         Y, W = self.attend(g, Q, V, K, self._bias(g, Q, value, masks[1] if masks else None))
         if keep is not None:
@@ -154,7 +142,7 @@ class ScoredAttention(Layer):
         if (mask := mask_of(g, value, explicit, "mask")) is not None:
             if mask.rank < Q.rank - 1:
                 text = f"needs a mask of shape {show(value.shape[:-1])} for its value, got {show(mask.shape)}"
-                raise ShapeError(Code.SHAPES_DIFFER, text, key="mask")
+                raise shapes_differ(text, key="mask")
             parts.append(g.Unsqueeze(mask, g.constant([Q.rank - 2])))
         if self.use_causal_mask:
             parts.append(band(g, g.size(Q, -2), g.size(value, -2), after=0))
@@ -167,7 +155,6 @@ def _sums(g: Builder, query: Value, key: Value) -> Value:
     return g.Add(g.Unsqueeze(query, g.constant([n - 1])), g.Unsqueeze(key, g.constant([n - 2])))
 
 
-@LAYERS.add("Attention")
 class Attention(ScoredAttention):
     """``softmax(query · keyᵀ) · value``; with ``score_mode: concat`` the scores are ``weight · Σ tanh(query + key)``.
 
@@ -192,21 +179,17 @@ class Attention(ScoredAttention):
         hidden = g.Tanh(sums if scale is None else g.Mul(sums, scale))
         return g.Mul(g.ReduceSum(hidden, g.constant([hidden.rank - 1]), keepdims=0), weight)
 
-    def attend(
-        self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None
-    ) -> tuple[Value, Value | None]:
+    def attend(self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None) -> Attended:
         fusible = self.score_mode == "dot" and query.rank == 3 and not self.dropout
         if not fusible or self.return_attention_scores:
             return super().attend(g, query, value, key, bias)
         if self.use_scale:
             query = g.Mul(query, self.weight(g, "scale", (), initializer=Ones()))
         if bias is not None:
-            bias = g.Unsqueeze(bias, g.constant([1])) if bias.rank == 3 else bias
-            bias = for_each_pair(g, bias, query, key)
+            bias = for_each_pair(g, g.Unsqueeze(bias, g.constant([1])) if bias.rank == 3 else bias, query, key)
         return g.Attention(query, key, value, bias, scale=1.0, q_num_heads=1, kv_num_heads=1), None
 
 
-@LAYERS.add("AdditiveAttention")
 class AdditiveAttention(ScoredAttention):
     """``softmax(Σ scale · tanh(query + key)) · value``, with one trained scale per feature.
 
@@ -231,7 +214,7 @@ class AdditiveAttention(ScoredAttention):
 _HIDDEN = -0.7 * 3.38953e38
 
 
-class ProjectedAttention(Layer):
+class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
     """Base: ``softmax(query · keyᵀ / √size) · value`` of projections in every head, projected to the output.
 
     The masks of query, value and key, `attention_mask` and the causal order exclude pairs of query and key. If all keys
@@ -239,8 +222,6 @@ class ProjectedAttention(Layer):
     axes it is 0, as in Keras. The output has the query's mask.
     """
 
-    arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    pairs_with_itself: ClassVar[bool] = True
     elsewhere: ClassVar[Mapping[str, str]] = INPUTS_ELSEWHERE | {"mask": "did you mean 'attention_mask'?"}
     handles_mask = True
     penalizes_itself = True
@@ -282,16 +263,13 @@ class ProjectedAttention(Layer):
         """Return the sizes of the output's last axes."""
         return (query.features,)
 
-    def lower(
-        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
-    ) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
         Q, V, K = sources(query, value, key, g)
         time = self.time_axes(Q)
         others = [k for k in range(Q.rank - 1) if k not in time]
         if any(Q.shape[k] != V.shape[k] for k in others):
             text = f"has different axes besides time: query {show(Q.shape)}, value {show(V.shape)}"
-            hint = "make them equal, or attend over them too: `attention_axes: null` for all"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint)
+            raise shapes_differ(text, "make them equal, or attend over them too: `attention_axes: null` for all")
         (H, G), (size, width) = self.heads(), self.head_sizes()
         q, k, v = (
             self._project(g, role, X, (X.features,), (heads, n))
@@ -324,29 +302,25 @@ class ProjectedAttention(Layer):
             g.penalize(self.activity_regularizer, Y)
         return Y
 
-    def _fused(self, g: Builder, qkv: tuple[Value, Value, Value], visible: list[Value]) -> Value:
+    def _fused(self, g: Builder, qkv: Projected, visible: list[Value]) -> Value:
         """Emit one Attention operator; all values are (batch, time, heads · size)."""
         heads = dict(zip(("q_num_heads", "kv_num_heads"), self.heads(), strict=True))
         scale = 1 / math.sqrt(self.head_sizes()[0])
         if len(visible) == 1 and visible[0].rank == 2 and self.use_causal_mask and not self.sliding_window:
             return self._attend(g, (*qkv, None), is_causal=1, scale=scale, **heads)
-        if self.dropout:
-            seen = for_each_pair(g, reduce(g.And, visible), qkv[0], qkv[1]) if visible else None
-            return self._attend(g, (*qkv, seen), scale=scale, **heads)
-        bias = None
+        bias: Value | None = None
         if visible:
-            added = g.Where(reduce(g.And, visible), g.constant(0.0), g.constant(_HIDDEN))
+            seen: Value = reduce(g.And, visible)
+            added = seen if self.dropout else g.Where(seen, g.constant(0.0), g.constant(_HIDDEN))
             bias = for_each_pair(g, added, qkv[0], qkv[1])
-        return g.Attention(*qkv, bias, scale=scale, **heads)
+        return self._attend(g, (*qkv, bias), scale=scale, **heads)
 
     def _attend(self, g: Builder, inputs: tuple[Value | None, ...], **attributes: Any) -> Value:
         dropped = {"ratio": self.dropout, "seed": self.seed} if self.dropout else {}
         Y: Value = g.emit("DropoutAttention" if dropped else "Attention", inputs, attributes | dropped)
         return Y
 
-    def _composed(
-        self, g: Builder, qkv: tuple[Value, Value, Value], time: tuple[int, ...], visible: list[Value]
-    ) -> tuple[Value, Value]:
+    def _composed(self, g: Builder, qkv: Projected, time: tuple[int, ...], visible: list[Value]) -> Attended:
         """Emit the result, and the weights (batch, others, heads, queries, keys) with separate time axes."""
         (H, G), n = self.heads(), qkv[0].rank
         others = [k for k in range(1, n - 1) if k not in time]
@@ -383,9 +357,7 @@ class ProjectedAttention(Layer):
             name = "use_causal_mask" if self.use_causal_mask else "sliding_window"
             if time != (1,):
                 text = f"has `{name}`, which needs one time axis, axis 1, got {list(time)}"
-                raise ShapeError(
-                    Code.WRONG_RANK, text, key=name, hint=f"set `attention_axes: 1`, or leave `{name}` out"
-                )
+                raise wrong_rank(text, f"set `attention_axes: 1`, or leave `{name}` out", key=name)
             before = None if self.sliding_window is None else self.sliding_window - 1
             after = 0 if self.use_causal_mask else before
             masks.append(band(g, g.size(query, 1), g.size(value, 1), before=before, after=after))
@@ -398,11 +370,11 @@ class ProjectedAttention(Layer):
         others = [k for k in range(1, query.rank - 1) if k not in time]
         pairs = (*(query.shape[k] for k in time), *(value.shape[k] for k in time))
         full = (query.shape[0], *(query.shape[k] for k in others), self.heads()[0], *pairs)
-        lead = mask.rank - len(pairs)
-        fits = 1 <= lead <= len(full) - len(pairs)
+        lead, start = mask.rank - len(pairs), len(full) - len(pairs)
+        fits = 1 <= lead <= start
         if fits:
             shape = (*mask.shape[:lead], *[1] * (len(full) - mask.rank), *mask.shape[lead:])
-            tail = shape[len(full) - len(pairs) :]
+            tail = shape[start:]
             try:
                 fits = broadcast(shape, full) == full and (len(time) == 1 or tail == pairs)
             except ShapeError:
@@ -410,11 +382,10 @@ class ProjectedAttention(Layer):
         if not fits:
             text = f"needs an `attention_mask` of shape {show((full[0], *pairs))}, got {show(mask.shape)}"
             hint = f"use one bool per query and key, for all heads, or per head: {show(full)}"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="attention_mask")
+            raise shapes_differ(text, hint, key="attention_mask")
         mask = cast_to(g, mask, "bool")
         if len(full) > mask.rank:
             mask = g.Unsqueeze(mask, g.constant(list(range(lead, lead + len(full) - mask.rank))))
-        start = len(full) - len(pairs)
         return _join_axes(g, _join_axes(g, mask, start, len(time)), start + 1, len(time))
 
 
@@ -422,8 +393,7 @@ def _join_axes(g: Builder, X: Value, start: int, count: int) -> Value:
     """Return X with ``count`` axes from ``start`` on joined to one."""
     if count == 1:
         return X
-    sizes = [g.size(X, k) for k in range(start + count, X.rank)]
-    return g.reshape(X, (*[0] * start, -1, *sizes))
+    return g.reshape(X, (*[0] * start, -1, *[g.size(X, k) for k in range(start + count, X.rank)]))
 
 
 def _over_time(g: Builder, mask: Value, X: Value, time: tuple[int, ...]) -> Value:
@@ -445,8 +415,7 @@ Sizes = Annotated[tuple[PositiveInt, ...], BeforeValidator(_as_tuple), Field(min
 Axes = Annotated[tuple[int, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
-@LAYERS.add("MultiHeadAttention")
-class MultiHeadAttention(ProjectedAttention):
+class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_dim"}):
     """Scaled dot-product attention in ``num_heads`` heads, each with its own projections.
 
     Inputs: query, value and key; without a key the value is the key.
@@ -455,8 +424,6 @@ class MultiHeadAttention(ProjectedAttention):
     ``output_shape`` instead of features; with ``return_attention_scores`` also (batch, heads, queries, keys).
     Vaswani et al., *Attention Is All You Need*, NIPS 2017.
     """
-
-    same_by_default: ClassVar[Mapping[str, str]] = {"value_dim": "key_dim"}
 
     num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
     key_dim: Annotated[PositiveInt, Field(description="The size of queries and keys in each head.")]
@@ -485,16 +452,10 @@ class MultiHeadAttention(ProjectedAttention):
         if len(set(axes)) < len(axes) or any(k in (0, n - 1) for k in axes):
             actual = list(self.attention_axes)
             text = f"needs attention_axes from 1 to {n - 2}, each once, for {show(query.shape)}, got {actual}"
-            raise ShapeError(
-                Code.WRONG_RANK,
-                text,
-                key="attention_axes",
-                hint="leave out the batch (0) and the features (the last axis)",
-            )
+            raise wrong_rank(text, "leave out the batch (0) and the features (the last axis)", key="attention_axes")
         return axes
 
 
-@LAYERS.add("GroupQueryAttention")
 class GroupQueryAttention(ProjectedAttention):
     """Scaled dot-product attention in which several query heads share one key and value head.
 
@@ -515,18 +476,16 @@ class GroupQueryAttention(ProjectedAttention):
     def head_sizes(self) -> tuple[int, int]:
         return self.head_dim, self.head_dim
 
-    def lower(
-        self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any
-    ) -> Value | tuple[Value, ...]:
-        if self.num_query_heads % self.num_key_value_heads:
-            H, G = self.heads()
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
+        H, G = self.heads()
+        if H % G:
             text = f"has {H} query heads, not divisible by {G} key and value heads"
             hint = "choose a `num_key_value_heads` that divides `num_query_heads`"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="num_key_value_heads")
+            raise wrong_size(text, hint, key="num_key_value_heads")
         for name, X in (("query", query), ("value", value)):
             hint = "join axes with Reshape, or use MultiHeadAttention, which has `attention_axes`"
             need_rank(X, 3, 3, f"(batch, time, features) as its {name}", hint if X.rank > 3 else TIME_HINT)
         if query.features != value.features:
             text = f"needs a query and a value of equal size, got {query.features} and {value.features}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="project one of them with Dense first")
+            raise wrong_size(text, "project one of them with Dense first")
         return super().lower(g, query, value, key, **calls)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, only
 from graphspec.base.errors import ShapeError
 from graphspec.graph.constraints import CONSTRAINTS
@@ -16,14 +15,15 @@ from graphspec.graph.constraints import Constraint as ConstraintConfig
 from graphspec.graph.initializers import INITIALIZERS, Initializer
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import REGULARIZERS, Regularizer
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 
 if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Layout, Value
+    from graphspec.graph.ir.graph import Layout
     from graphspec.vocabulary.layers.learners import Learner
 
-T = TypeVar("T")
+Outputs = Value | tuple[Value, ...]
+"""What a layer returns: its output, or several."""
 Number = int | float | list[int] | list[float] | list[int | float]
 """A number, or a list of numbers, in place of an input."""
 
@@ -50,18 +50,22 @@ Constraint = Annotated[
     Field(description="The constraint on the weight, applied after every step."),
 ]
 """A constraint by name or mapping, or null."""
-Stateful = Annotated[
-    bool,
-    AfterValidator(only(False, "a stateful layer depends on earlier batches, which the exported graph cannot store")),
-    Field(description="Refused: the exported graph stores nothing between batches."),
-]
+
+
+def refused(reason: str, description: str, allowed: Any = False, hint: str = "leave it out") -> tuple[Any, ...]:
+    """Return the validator and the description of an argument of Keras that accepts one value only."""
+    return AfterValidator(only(allowed, reason, hint)), Field(description=description)
+
+
+_KEPT = "a stateful layer depends on earlier batches, which the exported graph cannot store"
+Stateful = Annotated[bool, *refused(_KEPT, "Refused: the exported graph stores nothing between batches.")]
 NoEffect = Annotated[Any, Field(description="Accepted for compatibility; has no effect.")]
 Seed = Annotated[int | None, Field(description="The seed of this layer's random numbers.")]
 
 
 def default_initializer(name: str) -> Any:
     """Return the default of an initializer field. It is a name: the JSON Schema can show it."""
-    return Field(default=name, validate_default=True, description="The initial values of the weight.")
+    return Field(name, validate_default=True, description="The initial values of the weight.")
 
 
 NEUTRAL = {
@@ -125,15 +129,14 @@ class Layer(Config):
     """Arguments whose default, null, stands for the value of another argument."""
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL
 
-    def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, *inputs: Any, **calls: Any) -> Outputs:
         """Emit operators for ``inputs`` (values) and return the output, or a tuple of outputs.
 
         Args:
             calls: the ``call_arguments`` that the node sets, a list of values each.
 
         Raises:
-            ShapeError: the inputs or arguments cannot work. The caller adds the node, its position in the file and the
-                shapes of its inputs.
+            ShapeError: the inputs or arguments cannot work. The caller adds the node, its position and its inputs' shapes.
         """
         raise NotImplementedError
 
@@ -151,8 +154,8 @@ class Layer(Config):
 
     @property
     def learns(self) -> bool:
-        """True if the layer must learn from the training rows before it can be used."""
-        return False
+        """True if the layer must first learn from the training rows what the spec does not set."""
+        return any(getattr(self, argument) is None for argument in self.learnt_arguments[:1])
 
     def learning_input(self, g: Builder, X: Value) -> Value:
         """Emit the values that the layer learns from; by default they are its input."""
@@ -163,11 +166,7 @@ class Layer(Config):
         raise NotImplementedError
 
     def with_learnt(self, state: Mapping[str, Any]) -> Self:
-        """Return the layer with the arguments that it has learnt, which may come from a file.
-
-        Raises:
-            ValueError: an argument is unknown or not valid.
-        """
+        """Return the layer with the arguments that it has learnt, which may come from a file; ValueError if one is wrong."""
         if unknown := sorted(state.keys() - set(self.learnt_arguments)):
             raise ValueError(f"{type(self).__name__} does not learn {', '.join(unknown)}")
         written = {name: getattr(self, name) for name in self.model_fields_set}
@@ -198,18 +197,16 @@ class Layer(Config):
             prefix: the prefix of the arguments, if it is not the role's name; "" for arguments without one.
         """
         prefix = f"{role.removesuffix('_kernel')}_" if prefix is None else f"{prefix}_" * bool(prefix)
-        given: Initializer = initializer or getattr(self, f"{prefix}initializer")
-        initializer = given.located(g.folder)
-        penalty = getattr(self, f"{prefix}regularizer", None)
-        constraint = getattr(self, f"{prefix}constraint", None)
-        for argument, value in (("initializer", initializer), ("regularizer", penalty), ("constraint", constraint)):
+        start: Initializer = (initializer or getattr(self, f"{prefix}initializer")).located(g.folder)
+        penalty, constraint = (getattr(self, f"{prefix}{what}", None) for what in ("regularizer", "constraint"))
+        for argument, value in (("initializer", start), ("regularizer", penalty), ("constraint", constraint)):
             try:
                 if value is not None:
                     value.check(tuple(shape))
             except ShapeError as error:
                 text = f"has the {argument} {type(value).__name__}, which {error.problem.message}"
                 raise error.changed(message=text, key=f"{prefix}{argument}") from None
-        return g.param(role, shape, initializer, layout=layout, regularizer=penalty, constraint=constraint, state=state)
+        return g.param(role, shape, start, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
 LAYERS: Registry[Layer] = Registry("layer", "Dense")
@@ -231,8 +228,8 @@ def weak_dtype(value: Number, others: Sequence[str]) -> str:
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:
     """Return the numbers ``X`` cast to ``dtype``; ``X`` itself if it has that dtype. Texts are refused (GS306)."""
     if X.type.is_string:
-        hint = "convert the texts to ids first, with StringLookup, TextVectorization or Hashing"
-        raise ShapeError(Code.WRONG_DTYPE, f"needs numbers, got {X.type}", hint=hint)
+        text = f"needs numbers, got {X.type}"
+        raise wrong_dtype(text, "convert the texts to ids first, with StringLookup, TextVectorization or Hashing")
     return X if X.dtype == dtype else g.Cast(X, to=dtype).with_mask(X.mask)
 
 
@@ -241,27 +238,31 @@ def as_float(g: Builder, X: Value) -> Value:
     return cast_to(g, X, "float32")
 
 
+def positions(g: Builder, length: Value) -> Value:
+    """Emit 0, 1, 2, … (length,) as int64 for a size of shape (1,)."""
+    return g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
+
+
 def need_rank(X: Value, minimum: int, maximum: int | None, axes: str, hint: str | None = None) -> None:
     """Raise GS301 unless the rank is within bounds; ``axes`` names the axes: ``"(batch, time, features)"``."""
     if X.rank < minimum or (maximum is not None and X.rank > maximum):
         rank = f"rank-{minimum}" if minimum == maximum else f"at least rank-{minimum}"
-        raise ShapeError(Code.WRONG_RANK, f"needs {rank} data {axes}, got {show(X.shape)}", hint=hint)
+        raise wrong_rank(f"needs {rank} data {axes}, got {show(X.shape)}", hint)
 
 
 def number_of_ids(ids: Value, key: str) -> int:
     """Return how many ids there are from 0 to the largest that ``ids`` may contain: a learnt size if it is to be learnt.
 
-    Raises:
-        ShapeError: GS305, there is no limit. The message says that the argument ``key`` sets the number.
+    Without a limit, GS305 says that the argument ``key`` sets the number.
     """
     from graphspec.graph.analysis import Ranges
     from graphspec.graph.ir.ranges import of_dtype
 
-    found = ids.range or Ranges({}).of(ids)
-    if not found.finite or of_dtype(ids.dtype).within(found):
+    possible = ids.range or Ranges({}).of(ids)
+    if not possible.finite or of_dtype(ids.dtype).within(possible):
         text = f"needs `{key}`: its input, {ids.type}, is not known to be limited"
         hint = (
             f"set `{key}`, or feed it ids of StringLookup, IntegerLookup, TextVectorization, Hashing or Discretization"
         )
-        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)
-    return found.high + 1  # type: ignore[return-value]
+        raise not_fixed(text, hint, key=key)
+    return possible.high + 1  # type: ignore[return-value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -15,6 +15,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.dims import names_in, show
 from graphspec.graph.ir.graph import Array, Layout
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 from graphspec.vocabulary.layers.base import (
     CELLS,
@@ -28,10 +29,6 @@ from graphspec.vocabulary.layers.base import (
     default_initializer,
 )
 from graphspec.vocabulary.layers.regularization import DropRate, drop
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Recurrences without an ONNX operator, unrolled step by step with ordinary operators.
 MAX_STEPS = 2_000  # steps that a layer is unrolled for
@@ -59,12 +56,10 @@ def need_steps(X: Value, reason: str, hint: str, key: str | None) -> None:
     steps = X.shape[1]
     if not isinstance(steps, int):
         text = f"is unrolled step by step, because {reason}, but the number of steps varies ('{steps}')"
-        raise ShapeError(
-            Code.SIZE_NOT_FIXED, text, hint=f"give {names_in(steps)} a number in `inputs`, or {hint}", key=key
-        )
+        raise not_fixed(text, f"give {names_in(steps)} a number in `inputs`, or {hint}", key=key)
     if steps > MAX_STEPS:
         text = f"would be unrolled for {steps:,} steps, at most {MAX_STEPS:,}, because {reason}"
-        raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint=f"use fewer steps, or {hint}", key=key)
+        raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, f"use fewer steps, or {hint}", key=key)
 
 
 def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace) -> tuple[Value | None, list[Value]]:
@@ -73,16 +68,14 @@ def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace
     The outputs are None if ``pace.sequences`` is false.
     """
     time, first = X.fixed(0), g.constant([0])
-    lengths = pace.lengths
 
     def pieces(V: Value) -> list[Value]:
         return [g.Squeeze(piece, first) for piece in g.Split(V, g.constant([1] * time), axis=0)]
 
-    counts: list[Value | None] = [None] * time
-    if lengths is not None:
+    counts: Sequence[Value | None] = [None] * time
+    if (lengths := pace.lengths) is not None:
         indices = g.constant(np.arange(time)[:, None], lengths.dtype)
-        axes = g.constant(list(range(2, states[0].rank + 1)))
-        counts = list(pieces(g.Unsqueeze(indices < lengths, axes)))
+        counts = pieces(g.Unsqueeze(indices < lengths, g.constant(list(range(2, states[0].rank + 1)))))
     inputs, current = pieces(X), list(states)
     outputs: dict[int, Value] = {}
     for t in reversed(range(time)) if pace.reverse else range(time):
@@ -166,13 +159,9 @@ class Cell(Layer):
         raise NotImplementedError
 
     def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
-        """Emit all steps of ``X`` (time, batch, …).
+        """Emit all steps of ``X`` (time, batch, …), beginning with the states ``initial``; empty for zeros.
 
-        Args:
-            initial: the initial states; empty for zeros.
-
-        Returns:
-            The outputs (None if ``pace.sequences`` is false and they are not needed) and the last states.
+        Return the outputs (None if ``pace.sequences`` is false and they are not needed) and the last states.
         """
         raise NotImplementedError
 
@@ -212,7 +201,7 @@ def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
     """Raise GS304 unless an initial state has ``shape``."""
     if state.shape != shape:
         text = f"needs initial states of shape {show(shape)}, got {show(state.shape)}"
-        raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="initial_state")
+        raise wrong_size(text, hint, key="initial_state")
 
 
 class Gated(Weighted):
@@ -279,6 +268,11 @@ class UnitCell(Weighted, Units):
     gates: ClassVar[tuple[int, ...]]
     """The indices of Keras's gates in ONNX's order."""
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The order of the gates for a layout, which has none for a single gate."""
+        return self.gates if len(self.gates) > 1 else ()
+
     def cell_activations(self) -> dict[str, Activation | None]:
         """Return the activations in ONNX's order, by argument name."""
         return {"activation": self.activation}
@@ -298,8 +292,7 @@ class UnitCell(Weighted, Units):
     def onnx_bias(self, g: Builder) -> Value:
         """Emit ONNX's bias: one for the input and one for the state; Keras trains only the first."""
         size = len(self.gates) * self.units
-        gates = self.gates if len(self.gates) > 1 else ()
-        trained = self.weight(g, "bias", (size,), layout=Layout(gates=gates, shape=(1, size)))
+        trained = self.weight(g, "bias", (size,), layout=Layout(gates=self.order, shape=(1, size)))
         return g.Concat(trained, g.constant(np.broadcast_to(np.float32(0), (1, size))), axis=1)
 
     def biases(self, g: Builder) -> tuple[Value, Value | None]:
@@ -321,20 +314,16 @@ class UnitCell(Weighted, Units):
         return run(g, X, [as_float(g, state) for state in initial], pace)
 
     def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
-        features, units, one = X.features, self.units, g.constant([0])
-        size = len(self.gates) * units
-        gates = self.gates if len(self.gates) > 1 else ()
-        kernel = self.weight(
-            g, "kernel", (features, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, features))
-        )
-        recurrent = self.weight(
-            g, "recurrent_kernel", (units, size), layout=Layout(gates=gates, perm=(1, 0), shape=(1, size, units))
+        size, one = len(self.gates) * self.units, g.constant([0])
+        kernel, recurrent = (
+            self.weight(g, role, (n, size), layout=Layout(gates=self.order, perm=(1, 0), shape=(1, size, n)))
+            for role, n in (("kernel", X.features), ("recurrent_kernel", self.units))
         )
         bias = self.onnx_bias(g) if self.use_bias else None
         masks = self._masks(g, X)
         X = X if masks[1:] else drop_features(g, X, self.dropout, self.seed)
-        before: list[Value | None] = [g.Unsqueeze(state, one) for state in initial]
-        before = before or ([None] * self.states if masks else [])
+        before: Sequence[Value | None] = [g.Unsqueeze(state, one) for state in initial]
+        before = before or [None] * self.states * bool(masks)
         inputs = [X, kernel, recurrent, bias, pace.lengths, *before, *masks]
         Y, *states = g.emit(f"Dropout{self.op}" if masks else self.op, inputs, self._attributes(pace.reverse))
         return g.Squeeze(Y, g.constant([1])) if pace.sequences else None, [g.Squeeze(state, one) for state in states]
@@ -349,24 +338,15 @@ class UnitCell(Weighted, Units):
         return [dropout_mask(g, [g.size(X, 1), len(self.gates), size], rate, self.seed) for rate, size in rates]
 
     def _attributes(self, reverse: bool) -> dict[str, Any]:
-        names: list[str] = []
-        alphas: list[float] = []
-        betas: list[float] = []
-        for activation in self.cell_activations().values():
-            known = in_operator(activation)
-            assert known is not None
-            name, parameters = known
-            names.append(name)
-            alphas += parameters[:1]
-            betas += parameters[1:]
-        attributes: dict[str, Any] = {"hidden_size": self.units, "activations": tuple(names)}
-        if alphas:
-            attributes["activation_alpha"] = tuple(alphas)
-        if betas:
-            attributes["activation_beta"] = tuple(betas)
-        if reverse:
-            attributes["direction"] = "reverse"
-        return attributes | self.cell_attributes()
+        named = [found for a in self.cell_activations().values() if (found := in_operator(a)) is not None]
+        attributes = {
+            "hidden_size": self.units,
+            "activations": tuple(name for name, _ in named),
+            "activation_alpha": tuple(alpha for _, parameters in named for alpha in parameters[:1]),
+            "activation_beta": tuple(beta for _, parameters in named for beta in parameters[1:]),
+            "direction": "reverse" if reverse else "",
+        }
+        return {key: value for key, value in attributes.items() if value} | self.cell_attributes()
 
     def _unrolled_steps(
         self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace
@@ -385,28 +365,22 @@ class UnitCell(Weighted, Units):
         return unroll(g, Z, states, lambda x, h: self.step(g, x, h, products, state_bias), pace)
 
 
-@CELLS.add("SimpleRNNCell")
-class SimpleRNNCell(UnitCell):
+class SimpleRNNCell(UnitCell, op="RNN", gates=(0,)):
     """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
 
     Shapes of a step: x (batch, features), state h (batch, units) → h.
     """
 
-    op, gates = "RNN", (0,)
-
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
         return [self.activated(g, Z + products[0](states[0]))]
 
 
-@CELLS.add("GRUCell")
-class GRUCell(Gated, UnitCell):
+class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
     """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
 
     Shapes of a step: x (batch, features), state h (batch, units) → h.
     Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
-
-    op, gates = "GRU", (0, 1, 2)
 
     reset_after: bool = Field(default=True, description="Whether r is applied after the recurrent product, not before.")
 
@@ -450,15 +424,12 @@ class GRUCell(Gated, UnitCell):
         return [candidate + z * (h - candidate)]
 
 
-@CELLS.add("LSTMCell")
-class LSTMCell(Remembering, UnitCell):
+class LSTMCell(Remembering, UnitCell, op="LSTM", gates=(0, 3, 1, 2), states=2):
     """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
 
     Shapes of a step: x (batch, features), states h and c (batch, units) → h, c.
     Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation, 1997.
     """
-
-    op, gates, states = "LSTM", (0, 3, 1, 2), 2
 
     def cell_activations(self) -> dict[str, Activation | None]:
         return {
@@ -487,7 +458,6 @@ Stack = Annotated[
 """A list of cells."""
 
 
-@CELLS.add("StackedRNNCells")
 class StackedRNNCells(Cell):
     """Stacked cells: the input of each cell is the output of the cell below."""
 

@@ -5,27 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range, of_dtype
+from graphspec.vocabulary import Builder, Value, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import LAYERS, Layer, NoEffect, as_float, cast_to
+from graphspec.vocabulary.layers.base import Layer, NoEffect, Outputs, as_float, cast_to
 from graphspec.vocabulary.layers.indexed import Sparse, encode
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
-
-# Scales of numbers: Normalization, MinMaxScaling, Log1p.
 _HUGE = 1e30  # a deviation
 _MIN_DEVIATION = 1e-7  # as in Keras: Normalization divides by at least this standard deviation
 
@@ -35,8 +30,7 @@ def _statistics(value: Any) -> Any:
     if isinstance(value, list | tuple):
         parts = [_statistics(v) for v in value]
         if not parts or len({np.shape(p) for p in parts}) > 1:
-            text = "must be a number, or lists of numbers of equal length"
-            raise invalid(text, show_value=True)
+            raise invalid("must be a number, or lists of numbers of equal length", show_value=True)
         return tuple(parts)
     if value is None:
         return None
@@ -57,13 +51,12 @@ def _both(layer: Layer, first: str, second: str) -> bool:
     """Return whether two arguments are set; one alone is an error."""
     missing = [key for key in (first, second) if getattr(layer, key) is None]
     if len(missing) == 1:
-        hint = "set both, or none: then they are learnt from the training rows"
-        raise invalid(f"needs `{missing[0]}`", hint, code=Code.MISSING_KEY)
+        text = f"needs `{missing[0]}`"
+        raise invalid(text, "set both, or none: then they are learnt from the training rows", code=Code.MISSING_KEY)
     return not missing
 
 
-@LAYERS.add("Normalization")
-class Normalization(Layer):
+class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "variance")):
     """``(x − mean) / max(√variance, 1e-7)``; ``invert`` reverses this.
 
     Without ``mean`` and ``variance`` they are learnt from the training rows: exact means and population variances in
@@ -74,40 +67,27 @@ class Normalization(Layer):
     Shapes: (batch, …) → the same. The statistics have one value per index of ``axis``, or one value for all.
     """
 
-    supports_masking = True
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("mean", "variance")
     in_float64 = frozenset(("variance",))
 
-    axis: Annotated[
-        IntOrInts | None,
-        Field(description="The axis or axes with separate statistics per index; null for one value for all."),
-    ] = -1
-    mean: Annotated[Statistics, Field(description="The mean: a number, or a list for `axis` (nested for several).")] = (
-        None
+    axis: IntOrInts | None = Field(
+        default=-1, description="The axis or axes with separate statistics per index; null for one value for all."
     )
+    mean: Statistics = Field(default=None, description="The mean: a number, or a list for `axis` (nested for several).")
     variance: Annotated[Statistics, Field(description="The variance, with the mean's shape.")] = None
     invert: Annotated[bool, Field(description="Whether normalized values are converted back.")] = False
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if not _both(self, "mean", "variance"):
-            return self
+            return
         mean, variance = np.asarray(self.mean), np.asarray(self.variance)
         if mean.shape != variance.shape:
             text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
             raise invalid(text, "use as many variances as means, with the same nesting", key="variance")
         if variance.min() < 0:
-            hint = "use the mean of the squared distances to the mean"
-            raise invalid("must be at least 0", hint, key="variance", show_value=True)
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """True if mean and variance are to be learnt."""
-        return self.mean is None
+            text = "must be at least 0"
+            raise invalid(text, "use the mean of the squared distances to the mean", key="variance", show_value=True)
 
     def learner(self, X: Value) -> Moments:
-        """Return the learner of mean and variance, with a level of lists for each axis in ``axis``."""
         axes = self._axes(X)
         return Moments(axes, [X.fixed(axis) for axis in axes], constant=1.0)
 
@@ -138,12 +118,12 @@ def spread(X: Value, axes: Sequence[int], values: Any, key: str) -> np.ndarray[A
     array = np.asarray(values, np.float64)
     if array.ndim > len(axes):
         text = f"has a `{key}` with {array.ndim} axes, but `axis` names {len(axes)}"
-        raise ShapeError(Code.WRONG_RANK, text, hint="use one number, or one level of nested lists per axis", key=key)
+        raise wrong_rank(text, "use one number, or one level of nested lists per axis", key=key)
     shape = [1] * X.rank
     for size, axis in zip(array.shape[::-1], axes[::-1], strict=False):
         if size not in (1, X.fixed(axis)):
             text = f"has {size} values in `{key}` for axis {axis} of {show(X.shape)}, which has size {X.shape[axis]}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per index of the axis", key=key)
+            raise wrong_size(text, "use one value, or one per index of the axis", key=key)
         shape[axis] = size
     return array.reshape(shape)
 
@@ -153,8 +133,7 @@ def last_axis(X: Value) -> list[int]:
     return [X.rank - 1] if X.rank > 1 else []
 
 
-@LAYERS.add("MinMaxScaling")
-class MinMaxScaling(Layer):
+class MinMaxScaling(Layer, supports_masking=True, learnt_arguments=("minimum", "maximum")):
     """``(x − minimum) / (maximum − minimum)``: numbers from 0 to 1, as by scikit-learn's MinMaxScaler.
 
     Without ``minimum`` and ``maximum`` they are learnt from the training rows, for each index of the last axis; other
@@ -163,35 +142,22 @@ class MinMaxScaling(Layer):
     Shapes: (batch, …) → the same. The bounds have one value per index of the last axis, or one value for all.
     """
 
-    supports_masking = True
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("minimum", "maximum")
-
     minimum: Annotated[
         FloatOrFloats | None, Field(description="The number that becomes 0: one, or a list for the last axis.")
     ] = None
-    maximum: Annotated[
-        FloatOrFloats | None, Field(description="The number that becomes 1, with the minimum's shape.")
-    ] = None
+    maximum: FloatOrFloats | None = Field(None, description="The number that becomes 1, with the minimum's shape.")
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if not _both(self, "minimum", "maximum"):
-            return self
+            return
         low, high = np.asarray(self.minimum), np.asarray(self.maximum)
         if low.shape != high.shape:
             text = f"must have the shape of `minimum`, {list(low.shape)}, got {list(high.shape)}"
             raise invalid(text, "use as many maxima as minima", key="maximum")
         if np.any(low > high):
             raise invalid("must be at least `minimum`", "exchange them", key="maximum", show_value=True)
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """True if minimum and maximum are to be learnt."""
-        return self.minimum is None
 
     def learner(self, X: Value) -> Extremes:
-        """Return the learner of minimum and maximum."""
         return Extremes(X.features if last_axis(X) else None)
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -203,8 +169,7 @@ class MinMaxScaling(Layer):
         return (as_float(g, X) - low) / np.where(width == 0, 1.0, width)
 
 
-@LAYERS.add("Log1p")
-class Log1p(Layer):
+class Log1p(Layer, supports_masking=True):
     """``sign(x) · ln(1 + |x|)``: numbers of very different sizes, such as prices and counts, come close to each other.
 
     The gradient at 0 is 0.
@@ -212,16 +177,12 @@ class Log1p(Layer):
     Shapes: (batch, …) → the same.
     """
 
-    supports_masking = True
-
     def lower(self, g: Builder, X: Value) -> Value:
         X = as_float(g, X)
         return g.Sign(X) * g.Log(abs(X) + 1.0)
 
 
-# Missing numbers: Impute.
-@LAYERS.add("Impute")
-class Impute(Layer):
+class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=("fill_value",)):
     """The input with a number in each place where one is missing, as by scikit-learn's SimpleImputer.
 
     Missing is NaN, in int64 the smallest integer, and each number of ``missing_values``; data files may also have its
@@ -232,36 +193,25 @@ class Impute(Layer):
         missing, else 0.
     """
 
-    supports_masking = True
-    takes_missing = True
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("fill_value",)
-
-    strategy: Annotated[
-        Literal["median", "mean", "zero", "constant"],
-        Field(description="What stands for a missing number: the median, the mean, 0, or `fill_value`."),
-    ] = "median"
-    fill_value: Annotated[
-        FloatOrFloats | None,
-        Field(description="The number of `constant`; median and mean, which are else learnt: one, or a list."),
-    ] = None
-    missing_values: Annotated[
-        tuple[float | int | str, ...],
-        FROM_LIST,
-        Field(description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."),
-    ] = ()
+    strategy: Literal["median", "mean", "zero", "constant"] = Field(
+        default="median", description="What stands for a missing number: the median, the mean, 0, or `fill_value`."
+    )
+    fill_value: FloatOrFloats | None = Field(
+        default=None, description="The number of `constant`; median and mean, which are else learnt: one, or a list."
+    )
+    missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = Field(
+        default=(), description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."
+    )
     indicator: Annotated[bool, Field(description="Whether output 1 says where numbers are missing.")] = False
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if self.strategy == "constant" and self.fill_value is None:
             raise invalid("needs `fill_value`", "such as `fill_value: -1.0`", code=Code.MISSING_KEY)
         if self.strategy == "zero" and self.fill_value is not None:
             raise invalid("must not be set with `strategy: zero`", "use `strategy: constant`", key="fill_value")
-        return self
 
     @property
     def learns(self) -> bool:
-        """True if the median or the mean is to be learnt."""
         return self.strategy in ("median", "mean") and self.fill_value is None
 
     @property
@@ -285,14 +235,13 @@ class Impute(Layer):
         return g.Where(self._missing(g, X, numbers), g.constant(float("nan")), numbers)
 
     def learner(self, X: Value) -> Learner:
-        """Return the learner of the median or the mean."""
         axes = last_axis(X)
         sizes = [X.fixed(axis) for axis in axes]
         if self.strategy == "mean":
             return Moments(axes, sizes, mean="fill_value", variance=None, skip_missing=True)
         return Quantiles(0.5, "fill_value", columns=sizes[0] if sizes else None)
 
-    def lower(self, g: Builder, X: Value) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, X: Value) -> Outputs:
         axes = last_axis(X)
         if self.learns:
             g.learnt("statistics")
@@ -305,7 +254,6 @@ class Impute(Layer):
         return (filled, cast_to(g, missing, "float32")) if self.indicator else filled
 
 
-# Bins of numbers: Discretization.
 _MOST_BINS = 1 << 16  # every number is compared with each boundary
 
 
@@ -317,8 +265,7 @@ def _sorted(value: tuple[float, ...]) -> tuple[float, ...]:
     return value
 
 
-@LAYERS.add("Discretization")
-class Discretization(Layer):
+class Discretization(Layer, learnt_arguments=("bin_boundaries",)):
     """The bin of each number: the number of ``bin_boundaries`` ≤ x, as int32 or encoded like CategoryEncoding.
 
     With ``num_bins`` the boundaries are learnt from the training rows: exact quantiles of all numbers of the input, such as
@@ -328,41 +275,27 @@ class Discretization(Layer):
     Shapes: ``int`` (batch, …) → the same; other modes as for CategoryEncoding, with one more bin than boundaries.
     """
 
-    learnt_arguments: ClassVar[tuple[str, ...]] = ("bin_boundaries",)
-
-    bin_boundaries: Annotated[
-        Annotated[tuple[float, ...], AfterValidator(_sorted)] | None,
-        FROM_LIST,
-        Field(description="The lower boundaries of bins 1, 2, …, in ascending order."),
-    ] = None
-    num_bins: Annotated[
-        Annotated[int, Field(ge=2, le=_MOST_BINS)] | None,
-        Field(description="The number of bins, whose boundaries are learnt: about as many training rows in each."),
-    ] = None
+    bin_boundaries: Annotated[Annotated[tuple[float, ...], AfterValidator(_sorted)] | None, FROM_LIST] = Field(
+        default=None, description="The lower boundaries of bins 1, 2, …, in ascending order."
+    )
+    num_bins: Annotated[int, Field(ge=2, le=_MOST_BINS)] | None = Field(
+        None, description="The number of bins, whose boundaries are learnt: about as many training rows in each."
+    )
     epsilon: NoEffect = 0.01
-    output_mode: Annotated[
-        Literal["int", "one_hot", "multi_hot", "count"],
-        Field(description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."),
-    ] = "int"
+    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = Field(
+        default="int", description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."
+    )
     sparse: Sparse = False
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if self.bin_boundaries is None and self.num_bins is None:
             hint = "such as `num_bins: 10`, or `bin_boundaries: [0.0, 1.0]`: bins below 0, from 0 to 1, and above"
             raise invalid("needs `num_bins` or `bin_boundaries`", hint, code=Code.MISSING_KEY)
         if self.bin_boundaries is not None and self.num_bins is not None:
             text = "must not be set with `bin_boundaries`, which make the bins"
             raise invalid(text, "leave one of them out", key="num_bins")
-        return self
-
-    @property
-    def learns(self) -> bool:
-        """True if the boundaries are to be learnt."""
-        return self.bin_boundaries is None
 
     def learner(self, X: Value) -> Quantiles:
-        """Return the learner of the boundaries between ``num_bins`` bins."""
         bins = self.num_bins or 1
         return Quantiles([k / bins for k in range(1, bins)], "bin_boundaries")
 

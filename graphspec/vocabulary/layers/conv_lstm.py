@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.base import LAYERS, as_float
+from graphspec.vocabulary.layers.base import as_float
 from graphspec.vocabulary.layers.cells import (
     Pace,
     Reason,
@@ -28,34 +25,26 @@ from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
 from graphspec.vocabulary.layers.spatial import axes_of, by_rank, from_channels_first, window
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-class ConvLSTM(Recurrent, Remembering, Window, Filters):
+class ConvLSTM(Recurrent, Remembering, Window, Filters, states=2):
     """Base: an LSTM with convolutions instead of matrix products (Shi et al., 2015).
 
     The convolution of the input uses the layer's strides, padding and dilation; the convolution of the state uses
     strides of 1 and the padding ``same``. The steps are unrolled, which requires a fixed number of steps.
     """
 
-    states = 2
-
     def need_input(self, g: Builder, X: Value) -> None:
-        axes = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, ")
-        if X.rank != self.rank + 3:
+        axes, spatial = axes_of(self.rank, self.data_format).replace("batch, ", "batch, time, "), X.rank - 3
+        if spatial != self.rank:
             hint = f"bring it to {axes} first, for example with Reshape"
-            if X.rank == self.rank + 2:
+            if spatial == self.rank - 1:
                 hint = last_output(g, X) or "add a time axis, for example with Reshape"
-            elif 1 <= X.rank - 3 <= 3:
-                hint = f"use ConvLSTM{X.rank - 3}D for data with {X.rank - 3} spatial axes"
-            raise ShapeError(Code.WRONG_RANK, f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint=hint)
-        for axis in range(2, X.rank):
-            if not isinstance(X.shape[axis], int):
-                text = f"needs fixed sizes for all axes of {axes} except batch and time, got {show(X.shape)}"
-                hint = "its states need fixed sizes: give numbers in `inputs`"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint)
+            elif 1 <= spatial <= 3:
+                hint = f"use ConvLSTM{spatial}D for data with {spatial} spatial axes"
+            raise wrong_rank(f"needs rank-{self.rank + 3} data {axes}, got {show(X.shape)}", hint)
+        if not all(isinstance(d, int) for d in X.shape[2:]):
+            text = f"needs fixed sizes for all axes of {axes} except batch and time, got {show(X.shape)}"
+            raise not_fixed(text, "its states need fixed sizes: give numbers in `inputs`")
         self.strides_or_dilation()
 
     def unrolled(self) -> Reason | None:
@@ -145,6 +134,3 @@ by_rank(
     ),
     **WINDOW,
 )
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from math import gcd
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Natural, PositiveInt, one_or_each
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import Layout
+from graphspec.vocabulary import Builder, Value, not_allowed, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     ActivationField,
     Constraint,
     InitializerField,
@@ -30,10 +27,6 @@ from graphspec.vocabulary.layers.spatial import (
     of_window,
     window,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 _SIDES = "valid: none; same: the output size is input size / strides."
 Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]
@@ -59,18 +52,17 @@ class Window(Layer):
     def window(self, X: Value) -> dict[str, Any]:
         """Return the attributes of the window over the channels-first ``X``."""
         pads = window(X, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
-        return {
-            "kernel_shape": self.kernel_size,
-            "strides": self.strides,
-            "dilations": self.dilation_rate,
-            **pads,
-        }
+        return self.attributes() | pads
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of the window, without padding."""
+        return {"kernel_shape": self.kernel_size, "strides": self.strides, "dilations": self.dilation_rate}
 
     def strides_or_dilation(self) -> None:
         """Raise GS105 if both are above 1, which Keras refuses."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             text = "has both strides and a dilation_rate above 1, which exclude each other"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set one of them to 1", key="dilation_rate")
+            raise not_allowed(text, "set one of them to 1", key="dilation_rate")
 
 
 class Convolution(Window):
@@ -121,13 +113,11 @@ class Conv(FilterBank):
         for what, count in ((f"{channels} input channels", channels), (f"{self.filters} filters", self.filters)):
             if count % self.groups:
                 hint = f"use a number that divides {channels} and {self.filters}, such as {gcd(channels, self.filters)}"
-                text = f"has {what}, not divisible into {self.groups} groups"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
+                raise wrong_size(f"has {what}, not divisible into {self.groups} groups", hint, key="groups")
         self.strides_or_dilation()
         attributes = self.window(X)
         kernel = self.kernel(g, (channels // self.groups, self.filters))
-        Y: Value = g.emit("Conv", (X, kernel, self.bias(g, self.filters)), {"group": self.groups, **attributes})
-        return Y
+        return g.Conv(X, kernel, self.bias(g, self.filters), group=self.groups, **attributes)
 
 
 class DepthwiseConv(Convolution):
@@ -148,8 +138,7 @@ class DepthwiseConv(Convolution):
         layout = Layout(perm=(rank, rank + 1, *range(rank)), shape=(outputs, 1, *self.kernel_size))
         shape = (*self.kernel_size, channels, self.depth_multiplier)
         kernel = self.weight(g, role, shape, layout=layout, prefix="depthwise")
-        Y: Value = g.emit("Conv", (X, kernel, bias), {"group": channels, **attributes})
-        return Y
+        return g.Conv(X, kernel, bias, group=channels, **attributes)
 
 
 class SeparableConv(DepthwiseConv, Filters):
@@ -186,19 +175,10 @@ class ConvTranspose(FilterBank):
                 if padding >= stride:
                     text = f"has an output_padding of {padding}, but it must be below the stride {stride}"
                     hint = f"use at most {[s - 1 for s in self.strides]}, or leave `output_padding` out"
-                    raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="output_padding")
-        begins, ends, added = zip(*(self._padding(k) for k in range(self.rank)), strict=True)
-        Y = g.ConvTranspose(
-            X,
-            kernel,
-            bias,
-            kernel_shape=self.kernel_size,
-            strides=self.strides,
-            dilations=self.dilation_rate,
-            pads=(*begins, *ends),
-            output_padding=added,
-        )
-        return Y
+                    raise not_allowed(text, hint, key="output_padding")
+        begins, ends, added = zip(*map(self._padding, range(self.rank)), strict=True)
+        attributes = self.attributes() | {"pads": (*begins, *ends), "output_padding": added}
+        return g.ConvTranspose(X, kernel, bias, **attributes)
 
     def _padding(self, axis: int) -> tuple[int, int, int]:
         """Return ONNX's padding at the start, padding at the end, and output padding of an axis.
@@ -222,10 +202,7 @@ def _steps(description: str) -> Callable[[int], tuple[Any, Any]]:
 
 
 WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {
-    "kernel_size": lambda rank: (
-        Annotated[one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")],
-        ...,
-    ),
+    "kernel_size": lambda rank: (one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")),
     "strides": _steps("The step of the window."),
     "dilation_rate": _steps("The distance between the window's elements."),
 }
@@ -239,23 +216,14 @@ def _padding(rank: int) -> tuple[Any, Any]:
     return Annotated[kind, Field(description=text)], "valid"
 
 
-by_rank(
-    Conv,
-    "Conv{}D Convolution{}D",
-    "Convolution {over}: ``activation(kernel ⋆ x + bias)``.",
-    _FILTERED,
-    padding=_padding,
-    **WINDOW,
-)
+_SUM = "Convolution {over}: ``activation(kernel ⋆ x + bias)``."
+by_rank(Conv, "Conv{}D Convolution{}D", _SUM, _FILTERED, padding=_padding, **WINDOW)
 by_rank(
     ConvTranspose,
     "Conv{}DTranspose Convolution{}DTranspose",
     "Transposed convolution {over}, which upsamples by the strides.",
     f"{_FILTERED}\nDumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.",
-    output_padding=lambda rank: (
-        Annotated[one_or_each(rank, Natural) | None, Field(description=_PADDING)],
-        None,
-    ),
+    output_padding=lambda rank: (one_or_each(rank, Natural) | None, Field(None, description=_PADDING)),
     **WINDOW,
 )
 by_rank(
@@ -280,6 +248,3 @@ by_rank(
     (1, 2),
     **WINDOW,
 )
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

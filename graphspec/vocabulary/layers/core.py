@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
-from graphspec.base.errors import ShapeError
+from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
     ActivationField,
     Constraint,
@@ -26,19 +24,12 @@ from graphspec.vocabulary.layers.base import (
     number_of_ids,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-@LAYERS.add("Dense")
-class Dense(Layer):
+class Dense(Layer, supports_masking=True):
     """An affine map of the last axis: ``activation(x @ kernel + bias)``.
 
     Shapes: (batch, …, features) → (batch, …, units).
     """
-
-    supports_masking = True
 
     units: Annotated[PositiveInt, Field(description="The size of the output's last axis.")]
     activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
@@ -64,8 +55,7 @@ class Dense(Layer):
         return g.activate(self.activation, Y)
 
 
-@LAYERS.add("Embedding")
-class Embedding(Layer):
+class Embedding(Layer, handles_mask=True):
     """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
 
     With ``sparse``, which Keras lacks, a step changes the rows of its ids alone, and their moments: by Adam as PyTorch's
@@ -78,13 +68,11 @@ class Embedding(Layer):
     Shapes: integers (batch, …) → (batch, …, output_dim).
     """
 
-    handles_mask = True
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
 
-    input_dim: Annotated[
-        PositiveInt | None,
-        Field(description="The number of ids: the largest id plus 1; null: as many as the layer before makes."),
-    ] = None
+    input_dim: PositiveInt | None = Field(
+        default=None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
+    )
     output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
     embeddings_initializer: InitializerField = default_initializer("uniform")
     embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
@@ -95,18 +83,16 @@ class Embedding(Layer):
         description="Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras.",
     )
 
-    @model_validator(mode="after")
-    def _no_penalty(self) -> Embedding:
+    def check_arguments(self) -> None:
         if self.sparse and self.embeddings_regularizer is not None:
-            hint = "a penalty changes all rows in every step: leave one of them out"
-            raise invalid("cannot be combined with `embeddings_regularizer`", hint, key="sparse")
-        return self
+            text = "cannot be combined with `embeddings_regularizer`"
+            raise invalid(text, "a penalty changes all rows in every step: leave one of them out", key="sparse")
 
     def lower(self, g: Builder, ids: Value) -> Value:
         if ids.dtype in ("float32", "bool"):
             is_input = ids.kind == "input"
             hint = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs integer ids, got {ids.dtype}", hint=hint)
+            raise wrong_dtype(f"needs integer ids, got {ids.dtype}", hint)
         size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
         table = self.weight(g, "embeddings", (size, self.output_dim))
@@ -118,8 +104,7 @@ class Embedding(Layer):
 Tied = Annotated[bool, Field(description="Whether the way back has the same weights, transposed.")]
 
 
-@LAYERS.add("ReversibleEmbedding")
-class ReversibleEmbedding(Layer):
+class ReversibleEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
     """An Embedding that also maps vectors back to one number per id: ``x @ embeddingsᵀ``.
 
     The way back is another node, with `share` and `reverse: true`. Without ``tie_weights`` it has weights of its own,
@@ -129,8 +114,6 @@ class ReversibleEmbedding(Layer):
     Press and Wolf, *Using the Output Embedding to Improve Language Models*, 2016.
     """
 
-    handles_mask = True
-    call_options: ClassVar[tuple[str, ...]] = ("reverse",)
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
         "reverse_dtype": Neutral((None, "float32"), "training and export are in float32")
     }
@@ -149,22 +132,14 @@ class ReversibleEmbedding(Layer):
     def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
         if reverse:
             return self._back(g, X)
-        return Embedding(
-            input_dim=self.input_dim,
-            output_dim=self.output_dim,
-            embeddings_initializer=self.embeddings_initializer,
-            embeddings_regularizer=self.embeddings_regularizer,
-            embeddings_constraint=self.embeddings_constraint,
-            mask_zero=self.mask_zero,
-        ).lower(g, X)
+        return Embedding(**{key: value for key, value in self if key in Embedding.model_fields}).lower(g, X)
 
     def _back(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, None, "(batch, …, features)")
         X = as_float(g, X)
         if X.features != self.output_dim:
             text = f"needs vectors of {self.output_dim} numbers for the way back to ids, got {X.features}"
-            hint = "a Dense before it gives them that size"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="reverse")
+            raise wrong_size(text, "a Dense before it gives them that size", key="reverse")
         if self.tie_weights:
             kernel = g.transpose(self.weight(g, "embeddings", (self.input_dim, self.output_dim)), (1, 0))
         else:
@@ -177,27 +152,21 @@ class ReversibleEmbedding(Layer):
         return Y.with_mask(None)
 
 
-@LAYERS.add("Identity")
-class Identity(Layer):
+class Identity(Layer, supports_masking=True):
     """The unchanged input, under another name.
 
     Shapes: (batch, …) → the same.
     """
 
-    supports_masking = True
-
     def lower(self, g: Builder, X: Value) -> Value:
         return X
 
 
-@LAYERS.add("Masking")
-class Masking(Layer):
+class Masking(Layer, handles_mask=True):
     """The input with a mask: steps whose features all equal ``mask_value`` are masked and set to 0.
 
     Shapes: (batch, time, features) → the same.
     """
-
-    handles_mask = True
 
     mask_value: float = Field(default=0.0, description="The value of all features of a masked step.")
 
@@ -210,14 +179,11 @@ class Masking(Layer):
         return g.Mul(X, keep).with_mask(mask)
 
 
-@LAYERS.add("Rescaling")
-class Rescaling(Layer):
+class Rescaling(Layer, supports_masking=True):
     """``x · scale + offset`` as float32; a list has one value per feature of the last axis.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     scale: Annotated[FloatOrFloats, Field(description="The factor, such as 0.00392156862745098 for bytes.")]
     offset: Annotated[FloatOrFloats, Field(description="The value that is added after scaling.")] = 0.0
@@ -228,7 +194,7 @@ class Rescaling(Layer):
             values = np.asarray(getattr(self, key), np.float64)
             if values.ndim and (X.rank < 2 or values.size not in (1, X.features)):
                 text = f"has {values.size} values in `{key}` for {X.shape[-1]} features"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="use one value, or one per feature", key=key)
+                raise wrong_size(text, "use one value, or one per feature", key=key)
             if key == "scale" or np.any(values):
                 Y = g.emit(op, (Y, g.constant(values)), {})
         return Y

@@ -7,31 +7,24 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from math import pi
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
+from graphspec.vocabulary.layers.base import Layer, cast_to
+from graphspec.vocabulary.layers.indexed import mapped
 
 Part = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]
 
 _ISO = "%Y-%m-%d"
 _ISO_TIME = r"[T ]%H:%M(?::%S(?:[.,][0-9]+)?)?(?:Z|[+-]%H(?::?%M)?)?"
 _NAMES = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%H": "hour", "%M": "minute", "%S": "second"}
-_NEEDED: Mapping[str, tuple[str, ...]] = {
-    "weekday": ("year", "month", "day"),
-    "days": ("year", "month", "day"),
-}
+_NEEDED: Mapping[str, tuple[str, ...]] = {"weekday": ("year", "month", "day"), "days": ("year", "month", "day")}
 """The fields of a text that a part is computed from, if it is not the field of its own name."""
 _CYCLES = {"month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60)}
 """The first value and the number of values of the parts that start again."""
@@ -61,14 +54,7 @@ _CALENDAR: tuple[Mapping[str, str], ...] = (
 
 
 def is_date(text: str, form: str | None = None) -> bool:
-    """Return whether :class:`DateParts` can read ``text``: whether the whole text is a date of ``form``.
-
-    Args:
-        form: the layer's ``format``.
-
-    Raises:
-        ValueError: the layer does not have this format.
-    """
+    """Return whether :class:`DateParts` reads the whole ``text`` in the format ``form``; ValueError if it lacks that."""
     return _compiled(form).fullmatch(text) is not None
 
 
@@ -113,13 +99,9 @@ def _pieces(form: str) -> Iterator[str]:
 
 
 def _escaped(piece: str) -> str:
-    return (
-        piece
-        if re.fullmatch("%[A-Za-z]", piece)
-        else f"[{piece[-1]}]"
-        if piece[-1] not in r"\]^["
-        else f"\\{piece[-1]}"
-    )
+    if re.fullmatch("%[A-Za-z]", piece):
+        return piece
+    return f"\\{piece[-1]}" if piece[-1] in r"\]^[" else f"[{piece[-1]}]"
 
 
 def _fields(form: str | None) -> list[str]:
@@ -155,8 +137,7 @@ def check_format(form: str | None) -> str | None:
     return form
 
 
-@LAYERS.add("DateParts")
-class DateParts(Layer):
+class DateParts(Layer, takes_strings=True):
     """The parts of a date: the year, the month, the day of the week …, as numbers. NaN where there is no date.
 
     Without ``format`` texts are of ISO 8601: ``2024-12-31``, or with a time such as ``2024-12-31T23:59``,
@@ -176,23 +157,16 @@ class DateParts(Layer):
     Shapes: texts (batch, 1) → (batch, numbers).
     """
 
-    takes_strings = True
-
-    format: Annotated[
-        Annotated[str, AfterValidator(check_format)] | None,
-        Field(description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."),
-    ] = None
-    parts: Annotated[
-        tuple[Part, ...],
-        FROM_LIST,
-        Field(
-            description="The parts, in the order of the output; weekday 0 is Monday, `days` counts from 1970-01-01.",
-        ),
-    ] = ("year", "month", "day", "weekday")
+    format: Annotated[str, AfterValidator(check_format)] | None = Field(
+        default=None, description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."
+    )
+    parts: Annotated[tuple[Part, ...], FROM_LIST] = Field(
+        default=("year", "month", "day", "weekday"),
+        description="The parts, in the order of the output; weekday 0 is Monday, `days` counts from 1970-01-01.",
+    )
     cyclic: Annotated[bool, Field(description="Whether parts that start again are a sine and a cosine.")] = True
 
-    @model_validator(mode="after")
-    def _given(self) -> Self:
+    def check_arguments(self) -> None:
         if not self.parts:
             raise invalid("must name at least one part", "such as `[year, month]`", key="parts", show_value=True)
         if repeated := next((part for part in self.parts if self.parts.count(part) > 1), None):
@@ -203,21 +177,17 @@ class DateParts(Layer):
                 if name not in known:
                     text = f"must not have '{part}', since `format` has no {name}"
                     raise invalid(text, f"leave it out, or add the {name} to `format`", key="parts")
-        return self
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not X.type.is_string:
-            text, hint = f"needs texts, got {X.type}", "set `dtype: string` for the input"
-            raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
+            raise wrong_dtype(f"needs texts, got {X.type}", "set `dtype: string` for the input")
         if X.rank != 2 or X.shape[1] != 1:
-            hint = "give every column of dates a layer of its own"
-            raise ShapeError(
-                Code.SIZES_DO_NOT_FIT, f"needs one text per row (batch, 1), got {show(X.shape)}", hint=hint
-            )
+            text = f"needs one text per row (batch, 1), got {show(X.shape)}"
+            raise wrong_size(text, "give every column of dates a layer of its own")
         whole = rf"\A{pattern_of(self.format)}\z"
         matches = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="", tokenexp=whole)
-        found = g.LabelEncoder(matches, keys_strings=("",), values_int64s=(0,), default_int64=1)
-        valid = g.Equal(g.ReduceSum(found, g.constant([2]), keepdims=0), g.constant(1))
+        whole_texts = mapped(g, matches, {"": 0}, 1)
+        valid = g.Equal(g.ReduceSum(whole_texts, g.constant([2]), keepdims=0), g.constant(1))
         epoch = "".join(_EPOCH.get(piece, piece[-1]) for piece in _pieces(self.format or _ISO))
         fields = self._read(g, g.Where(valid, X, g.constant(epoch)))  # other texts may have numbers without end
         numbers = g.Concat(*(self._number(g, part, fields) for part in self.parts), axis=1)

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.ranges import of_dtype
-from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, cast_to
+from graphspec.vocabulary import Array, Builder, Value, not_allowed
+from graphspec.vocabulary.layers.base import Layer, Seed, as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
 from graphspec.vocabulary.layers.spatial import (
     DataFormat,
     channels_first,
+    channels_last,
     from_channels_first,
+    from_channels_last,
     need_spatial,
     to_channels_first,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
-
-# Layers that change the size of images: Resizing, CenterCrop.
 Height = Annotated[PositiveInt, Field(description="The height of the output.")]
 Width = Annotated[PositiveInt, Field(description="The width of the output.")]
 
@@ -38,7 +35,6 @@ halves again, and go to the even integer, as in Keras.
 """
 
 
-@LAYERS.add("Resizing")
 class Resizing(Layer):
     """Images resampled to one size, as in Keras on TensorFlow and JAX (half-pixel centres).
 
@@ -62,38 +58,29 @@ class Resizing(Layer):
     antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False
     data_format: DataFormat = None
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Resizing:
+    def check_arguments(self) -> None:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             text = "sets both `pad_to_aspect_ratio` and `crop_to_aspect_ratio`, which exclude each other"
             raise invalid(text, "set one of them to false")
-        return self
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_spatial(X, 2, self.data_format)
-        ratio = self.crop_to_aspect_ratio or self.pad_to_aspect_ratio
-        if ratio or self.antialias or self.interpolation != "bilinear":
-            reason, key = (
-                (
-                    "keeping the aspect ratio",
-                    "crop_to_aspect_ratio" if self.crop_to_aspect_ratio else "pad_to_aspect_ratio",
-                )
-                if ratio
-                else ("`antialias`", "antialias")
-                if self.antialias
-                else (f"`{self.interpolation}`", "interpolation")
-            )
-            hint = "give it a number in `inputs`; only `bilinear` without other options accepts varying sizes"
-            need_fixed(X, self.data_format, reason, key=key, hint=hint)
+        for key, is_set, reason in (
+            ("crop_to_aspect_ratio", self.crop_to_aspect_ratio, "keeping the aspect ratio"),
+            ("pad_to_aspect_ratio", self.pad_to_aspect_ratio, "keeping the aspect ratio"),
+            ("antialias", self.antialias, "`antialias`"),
+            ("interpolation", self.interpolation != "bilinear", f"`{self.interpolation}`"),
+        ):
+            if is_set:
+                hint = "give it a number in `inputs`; only `bilinear` without other options accepts varying sizes"
+                need_fixed(X, self.data_format, reason, key=key, hint=hint)
         size = self.height, self.width
         copied = self.interpolation == "nearest" and X.dtype not in ("float32", "bool")
         Y = to_channels_first(g, X if copied else as_float(g, X), 2, self.data_format)
-        if ratio:
-            old = Y.fixed(2), Y.fixed(3)
-            if self.crop_to_aspect_ratio:
-                Y = crop_spatial(g, Y, *window(old, size))
-            elif pads := self._pads(old):
-                Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self._filling(Y.dtype), Y.dtype))
+        if self.crop_to_aspect_ratio:
+            Y = crop_spatial(g, Y, *window((Y.fixed(2), Y.fixed(3)), size))
+        elif self.pad_to_aspect_ratio and (pads := self._pads((Y.fixed(2), Y.fixed(3)))):
+            Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self._filling(Y.dtype), Y.dtype))
         Y = from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
         if copied or X.dtype in ("float32", "bool"):
             return Y
@@ -113,12 +100,7 @@ class Resizing(Layer):
         limits = of_dtype(dtype)
         if not self.fill_value.is_integer() or not limits.low <= self.fill_value <= limits.high:
             text = f"fills {dtype} images, which cannot contain {self.fill_value:g}"
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED,
-                text,
-                hint=f"use an integer from {limits.low} to {limits.high}",
-                key="fill_value",
-            )
+            raise not_allowed(text, f"use an integer from {limits.low} to {limits.high}", key="fill_value")
         return int(self.fill_value)
 
     def _pads(self, size: tuple[int, int]) -> tuple[int, int] | None:
@@ -128,7 +110,6 @@ class Resizing(Layer):
         return pads if any(pads) else None
 
 
-@LAYERS.add("CenterCrop")
 class CenterCrop(Layer):
     """The centre of an image. From a smaller image, the largest window with the output's aspect ratio, resampled bilinearly.
 
@@ -144,8 +125,9 @@ class CenterCrop(Layer):
         need_fixed(X, self.data_format, "centred cropping", key="height")
         Y, size = channels_first(g, X, 2, self.data_format), (self.height, self.width)
         old = Y.fixed(2), Y.fixed(3)
-        if all(d >= n for d, n in zip(old, size, strict=True)):
-            Y = crop_spatial(g, Y, *(((d - n) // 2, n) for d, n in zip(old, size, strict=True)))
+        spare = [d - n for d, n in zip(old, size, strict=True)]
+        if min(spare) >= 0:
+            Y = crop_spatial(g, Y, (spare[0] // 2, self.height), (spare[1] // 2, self.width))
         else:
             Y = resized(g, crop_spatial(g, Y, *window(old, size)), size)
         return from_channels_first(g, Y, self.data_format)
@@ -157,30 +139,28 @@ Range = tuple[float, float]
 _PAIR = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _factor(minimum: float, maximum: float, *, open_below: bool = False, unit: str = "") -> Any:
     """Return the validator and schema of bounds [low, high], or of a number f: [-f, f], or [0, f] if ``minimum`` is 0."""
     between = f"above {minimum:g} and at most {maximum:g}" if open_below else f"from {minimum:g} to {maximum:g}"
 
     def spread(value: Any) -> Any:
-        pair = [value, value] if _is_number(value) else value
-        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(_is_number, pair)):
+        pair = value if isinstance(value, list | tuple) else [value, value]
+        if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int | float) for n in pair):
             hint = f"such as {maximum / 5:g}, or [{minimum / 10:g}, {maximum / 5:g}]"
-            text = "must be a number or a list of two, [low, high]"
-            raise invalid(text, hint, code=Code.WRONG_TYPE, show_value=True)
+            raise invalid("must be a number or a list of two, [low, high]", hint, code=Code.WRONG_TYPE, show_value=True)
         for number in pair:
             if not minimum <= number <= maximum or (open_below and number == minimum):
-                hint = f"use a number, or [low, high], {between}{unit}"
-                raise invalid(f"must be {between}, got {number:g}", hint)
+                raise invalid(f"must be {between}, got {number:g}", f"use a number, or [low, high], {between}{unit}")
         if pair[0] > pair[1]:
             low, high = (f"{number:g}" for number in pair)
             raise invalid(f"must have its lower bound first, got {low} above {high}", f"write [{high}, {low}]")
-        return (max(-abs(value), minimum), abs(value)) if _is_number(value) else tuple(pair)
+        return tuple(pair) if pair is value else (max(-abs(value), minimum), abs(value))
 
     return BeforeValidator(spread), WithJsonSchema({"anyOf": [{"type": "number"}, _PAIR]})
+
+
+Share = Annotated[Range, *_factor(-1, 1)]
+Zoom = Annotated[Range, *_factor(-1, 1, open_below=True)]
 
 
 def _rising(pair: Range) -> Range:
@@ -204,7 +184,6 @@ FillMode = Annotated[
 Lookup = Annotated[
     Literal["nearest", "bilinear"], Field(description="The nearest pixel, or a mean of the four nearest.")
 ]
-FillValue = Annotated[float, Field(description="The value beyond the border with `fill_mode: constant`.")]
 
 
 def images(g: Builder, X: Value, data_format: str | None) -> Value:
@@ -216,10 +195,8 @@ def images(g: Builder, X: Value, data_format: str | None) -> Value:
 def drawn(g: Builder, X: Value, ranges: Sequence[Range], seed: int | None) -> list[Value]:
     """Emit one random column (batch, 1) per range, uniform between its bounds."""
     low, high = zip(*ranges, strict=True)
-    U = g.RowUniform(X, low=low, high=high, seed=seed)
-    if len(ranges) == 1:
-        return [U]
-    return [g.Slice(U, g.constant([k]), g.constant([k + 1]), g.constant([1])) for k in range(len(ranges))]
+    U, count = g.RowUniform(X, low=low, high=high, seed=seed), len(ranges)
+    return [U if count == 1 else g.Slice(U, *(g.constant([n]) for n in (k, k + 1, 1))) for k in range(count)]
 
 
 def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: str | None, **attributes: Any) -> Value:
@@ -227,22 +204,19 @@ def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: 
     column = next(column for column in columns if not isinstance(column, float))
     zero = g.Mul(column, g.constant(0.0))
     filled = [g.Add(zero, g.constant(c)) if isinstance(c, float) else c for c in columns]
-    order = (0, 2, 3, 1) if data_format == "channels_first" else (0, 1, 2, 3)
-    back = (0, 3, 1, 2) if data_format == "channels_first" else (0, 1, 2, 3)
-    return g.transpose(g.AffineWarp(g.transpose(X, order), g.Concat(*filled, axis=1), **attributes), back)
+    Y = g.AffineWarp(channels_last(g, X, data_format), g.Concat(*filled, axis=1), **attributes)
+    return from_channels_last(g, Y, data_format)
 
 
-@LAYERS.add("RandomFlip")
 class RandomFlip(Layer):
     """In training, mirror half of the images. With both directions an image is mirrored in both or in none, as in Keras.
 
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    mode: Annotated[
-        Literal["horizontal", "vertical", "horizontal_and_vertical"],
-        Field(description="Left and right, top and bottom, or both."),
-    ] = "horizontal_and_vertical"
+    mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = Field(
+        default="horizontal_and_vertical", description="Left and right, top and bottom, or both."
+    )
     seed: Seed = None
     data_format: DataFormat = None
 
@@ -261,7 +235,7 @@ class Warp(Layer):
     fill_mode: FillMode = "reflect"
     interpolation: Lookup = "bilinear"
     seed: Seed = None
-    fill_value: FillValue = 0.0
+    fill_value: Annotated[float, Field(description="The value beyond the border with `fill_mode: constant`.")] = 0.0
     data_format: DataFormat = None
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
@@ -274,7 +248,6 @@ class Warp(Layer):
         return warped(g, X, self.columns(g, X), self.data_format, **attributes)
 
 
-@LAYERS.add("RandomRotation")
 class RandomRotation(Warp):
     """In training, rotate each image around its centre by a random angle.
 
@@ -294,23 +267,18 @@ class RandomRotation(Warp):
         return [cos, g.Neg(sin), 0.0, sin, cos, 0.0]
 
 
-@LAYERS.add("RandomTranslation")
 class RandomTranslation(Warp):
     """In training, shift each image by a random distance.
 
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    height_factor: Annotated[
-        Range,
-        *_factor(-1, 1),
-        Field(description="Bounds of the shift as a fraction of the height, f or [low, high]; above 0 is down."),
-    ]
-    width_factor: Annotated[
-        Range,
-        *_factor(-1, 1),
-        Field(description="Bounds of the shift as a fraction of the width, f or [low, high]; above 0 is to the right."),
-    ]
+    height_factor: Share = Field(
+        description="Bounds of the shift as a fraction of the height, f or [low, high]; above 0 is down."
+    )
+    width_factor: Share = Field(
+        description="Bounds of the shift as a fraction of the width, f or [low, high]; above 0 is to the right."
+    )
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
         ranges = [(-low, -high) for low, high in (self.height_factor, self.width_factor)]
@@ -318,27 +286,21 @@ class RandomTranslation(Warp):
         return [1.0, 0.0, across, 0.0, 1.0, down]
 
 
-@LAYERS.add("RandomZoom")
 class RandomZoom(Warp):
     """In training, zoom each image around its centre by a random factor.
 
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    height_factor: Annotated[
-        Range,
-        *_factor(-1, 1, open_below=True),
-        Field(description="Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."),
-    ]
-    width_factor: Annotated[
-        Annotated[Range, *_factor(-1, 1, open_below=True)] | None,
-        Field(description="The same for the width; null keeps the aspect ratio."),
-    ] = None
+    height_factor: Zoom = Field(
+        description="Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."
+    )
+    width_factor: Zoom | None = Field(default=None, description="The same for the width; null keeps the aspect ratio.")
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
-        factors = [self.height_factor] if self.width_factor is None else [self.height_factor, self.width_factor]
-        down, *across = drawn(g, X, [(1 + low, 1 + high) for low, high in factors], self.seed)
-        return [across[0] if across else down, 0.0, 0.0, 0.0, down, 0.0]
+        factors = [factor for factor in (self.height_factor, self.width_factor) if factor is not None]
+        columns = drawn(g, X, [(1 + low, 1 + high) for low, high in factors], self.seed)
+        return [columns[-1], 0.0, 0.0, 0.0, columns[0], 0.0]
 
 
 class Recolor(Layer):
@@ -359,7 +321,6 @@ class Recolor(Layer):
         return g.Recolor(X, *self.factor_and_offset(g, X), low=low, high=high, axes=axes)
 
 
-@LAYERS.add("RandomContrast")
 class RandomContrast(Recolor):
     """In training, multiply the distances of each image's pixels to the mean of their channel by a random factor.
 
@@ -369,34 +330,26 @@ class RandomContrast(Recolor):
     """
 
     factor: Annotated[
-        Range,
-        *_factor(0, 1),
-        Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."),
+        Range, *_factor(0, 1), Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f.")
     ]
 
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         return drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)[0], None
 
 
-@LAYERS.add("RandomBrightness")
 class RandomBrightness(Recolor):
     """In training, add a random value to each image.
 
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    factor: Annotated[
-        Range,
-        *_factor(-1, 1),
-        Field(description="Bounds of the added value as a fraction of the value range, f or [low, high]."),
-    ]
+    factor: Share = Field(description="Bounds of the added value as a fraction of the value range, f or [low, high].")
 
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         span = self.value_range[1] - self.value_range[0]
         return None, drawn(g, X, [(self.factor[0] * span, self.factor[1] * span)], self.seed)[0]
 
 
-@LAYERS.add("RandomCrop")
 class RandomCrop(Layer):
     """In training, crop a random window, the same one for the whole batch, as in Keras.
 

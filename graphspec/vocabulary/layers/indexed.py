@@ -7,35 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, invalid, only
+from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ
+from graphspec.vocabulary.layers.base import NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids, refused
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
-
-# Preprocessing of ids: CategoryEncoding, and the encoding that other layers share.
-Sparse = Annotated[
-    bool,
-    AfterValidator(only(False, "sparse tensors are not available: exported graphs have none")),
-    Field(description="Refused: exported graphs have no sparse tensors."),
-]
+_NONE = "sparse tensors are not available: exported graphs have none"
+Sparse = Annotated[bool, *refused(_NONE, "Refused: exported graphs have no sparse tensors.")]
 Counts = Literal["one_hot", "multi_hot", "count"]
 
 
+def mapped(g: Builder, X: Value, table: Mapping[Any, int], default: int) -> Value:
+    """Emit the number of each text or integer in a table; a table of integers may be empty."""
+    table = table or {-1: default}
+    keys = {"keys_strings" if X.type.is_string else "keys_int64s": tuple(table)}
+    return g.LabelEncoder(X, **keys, values_int64s=tuple(table.values()), default_int64=default)
+
+
 def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | None = None) -> Value:
-    """Emit ids as vectors of size ``depth``: one vector per id, or one for all ids on axis 1.
+    """Emit ids as vectors of size ``depth``: one vector per id, or one for all ids on axis 1, perhaps with a weight per id.
 
     Ids out of range do not count.
-
-    Args:
-        weights: one weight per id, of the ids' shape.
     """
     if mode == "one_hot":
         if ids.rank < 2 or ids.shape[-1] != 1:
@@ -47,8 +44,7 @@ def encode(g: Builder, ids: Value, depth: int, mode: Counts, weights: Value | No
     return g.MultiHot(g.transpose(ids, order), id_weights, depth=depth, count=int(mode == "count"))
 
 
-@LAYERS.add("CategoryEncoding")
-class CategoryEncoding(Layer):
+class CategoryEncoding(Layer, call_arguments=("count_weights",)):
     """Ids 0 … num_tokens − 1 as vectors; without ``num_tokens``, all ids that the layer before makes.
 
     ``one_hot``: a vector per id. ``multi_hot``: one vector for all ids on axis 1, with ones at these ids. ``count``:
@@ -59,12 +55,9 @@ class CategoryEncoding(Layer):
         1.
     """
 
-    call_arguments = ("count_weights",)
-
-    num_tokens: Annotated[
-        PositiveInt | None,
-        Field(description="The number of ids: the largest id plus 1; null: as many as the layer before makes."),
-    ] = None
+    num_tokens: PositiveInt | None = Field(
+        default=None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
+    )
     output_mode: Annotated[
         Counts, Field(description="one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences.")
     ] = "multi_hot"
@@ -75,11 +68,11 @@ class CategoryEncoding(Layer):
         if count_weights:
             if self.output_mode != "count":
                 text = f"supports `count_weights` only with `output_mode: count`, not {self.output_mode}"
-                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set `output_mode: count`", key="count_weights")
+                raise not_allowed(text, "set `output_mode: count`", key="count_weights")
             if len(count_weights) != 1 or count_weights[0].shape != ids.shape:
                 shapes = " and ".join(show(v.shape) for v in count_weights)
                 text = f"needs one node of the ids' shape {show(ids.shape)} as `count_weights`, got {shapes}"
-                raise ShapeError(Code.SHAPES_DIFFER, text, hint="use one weight per id", key="count_weights")
+                raise shapes_differ(text, "use one weight per id", key="count_weights")
             weights = as_float(g, count_weights[0])
         depth = number_of_ids(ids, "num_tokens") if self.num_tokens is None else self.num_tokens
         if ids.type.is_float:  # NaN and values beyond int64 would become arbitrary ids
@@ -88,12 +81,7 @@ class CategoryEncoding(Layer):
         return encode(g, cast_to(g, ids, "int64"), depth, self.output_mode, weights)
 
 
-# The base of layers with a vocabulary.
-Encoding = Annotated[
-    str,
-    AfterValidator(only("utf-8", "texts in files and graphs are UTF-8")),
-    Field(description="Only utf-8."),
-]
+Encoding = Annotated[str, *refused("texts in files and graphs are UTF-8", "Only utf-8.", "utf-8")]
 Weights = Annotated[
     Annotated[tuple[float, ...], Field(min_length=1)] | None,
     FROM_LIST,
@@ -103,37 +91,31 @@ Weights = Annotated[
 ]
 
 
-class Lookup(Layer):
+class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     """The base of layers with a vocabulary.
 
     Ids: the mask token, if there is one and ids are not encoded, is 0; then come the ids of unseen tokens, then the
     vocabulary's. In an encoding, the mask token is not counted.
     """
 
-    learnt_arguments = ("vocabulary", "idf_weights")
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
         "vocabulary_size": ANY_VALUE,
         "has_input_vocabulary": ANY_VALUE,
     }
 
-    max_tokens: Annotated[
-        Annotated[int, Field(ge=2)] | None,
-        Field(description="The largest number of ids, with those of unseen and missing tokens; null for no limit."),
-    ] = None
+    max_tokens: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="The largest number of ids, with those of unseen and missing tokens; null for no limit."
+    )
     idf_weights: Weights = None
     pad_to_max_tokens: Annotated[
         bool, Field(description="Whether the layer counts `max_tokens` ids even if the vocabulary is smaller.")
     ] = False
     sparse: Sparse = False
 
-    def _given(self) -> Sequence[Any] | str | None:
-        """Return the argument `vocabulary`: its tokens, the name of a file, or None."""
-        found: Sequence[Any] | str | None = getattr(self, "vocabulary", None)
-        return found
-
-    @property
-    def _mode(self) -> str:
-        return str(getattr(self, "output_mode", "int"))
+    if TYPE_CHECKING:  # fields of the subclasses, which have them in Keras's order
+        vocabulary: Any
+        """The tokens, the name of a file with them, or None."""
+        output_mode: Any
 
     def _special(self) -> tuple[Any, int, Any]:
         """Return the mask token or None, the number of ids for unseen tokens, and the token that stands for them."""
@@ -142,7 +124,7 @@ class Lookup(Layer):
     @property
     def _unseen(self) -> int:
         """The first id of unseen tokens."""
-        return int(self._mode == "int" and self._special()[0] is not None)
+        return int(self.output_mode == "int" and self._special()[0] is not None)
 
     @property
     def _first(self) -> int:
@@ -152,74 +134,59 @@ class Lookup(Layer):
     @property
     def _mask_id(self) -> int:
         """The id of the mask token; in encodings one that is not counted."""
-        return 0 if self._mode == "int" else -1
+        return 0 if self.output_mode == "int" else -1
 
     @property
     def vocabulary_file(self) -> str | None:
         """The name of the file with the vocabulary; None if there is none."""
-        given = self._given()
-        return given if isinstance(given, str) else None
+        return self.vocabulary if isinstance(self.vocabulary, str) else None
 
     def with_vocabulary(self, lines: Sequence[str]) -> Self:
-        """Return the layer with the tokens from the lines of its file.
-
-        Raises:
-            ValueError: the tokens are not valid.
-        """
+        """Return the layer with the tokens from the lines of its file; raise ValueError if they are not valid."""
         written = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self).model_validate(written | {"vocabulary": tuple(lines)})
 
-    @property
-    def learns(self) -> bool:
-        """True unless the spec sets ``vocabulary``."""
-        return self._given() is None
-
     def tokens(self) -> tuple[Any, ...] | None:
         """Return the vocabulary without mask token and unseen token, which may stand before it; None if it is not known."""
-        given = self._given()
-        if given is None or isinstance(given, str):
+        if self.vocabulary is None or isinstance(self.vocabulary, str):
             return None
-        return tuple(given[self._first :] if self._has_special(given) else given)
+        return tuple(self.vocabulary[self._first :] if self._has_special() else self.vocabulary)
 
-    def _has_special(self, given: Sequence[Any]) -> bool:
+    def _has_special(self) -> bool:
         mask, count, unseen = self._special()
-        return list(given[: self._first]) == [mask] * self._unseen + [unseen] * count
+        return list(self.vocabulary[: self._first]) == [mask] * self._unseen + [unseen] * count
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        mask, _, _ = self._special()
-        given, tokens = self._given(), self.tokens()
+    def check_arguments(self) -> None:
+        mask, tokens = self._special()[0], self.tokens()
         if self.pad_to_max_tokens and self.max_tokens is None:
-            raise invalid(
-                "needs `max_tokens` for `pad_to_max_tokens`", "such as `max_tokens: 1000`", code=Code.MISSING_KEY
-            )
+            text = "needs `max_tokens` for `pad_to_max_tokens`"
+            raise invalid(text, "such as `max_tokens: 1000`", code=Code.MISSING_KEY)
         if self.max_tokens is not None and self.max_tokens <= self._first:
             text = f"must be larger than {self._first}, the number of ids for missing and unseen tokens"
             raise invalid(text, key="max_tokens", show_value=True)
-        if self.idf_weights is not None and self._mode != "tf_idf":
-            text = f"must not be set for `output_mode: {self._mode}`"
+        if self.idf_weights is not None and self.output_mode != "tf_idf":
+            text = f"must not be set for `output_mode: {self.output_mode}`"
             raise invalid(text, "remove it, or set `output_mode: tf_idf`", key="idf_weights")
-        if self._mode == "tf_idf" and (given is None) != (self.idf_weights is None):
-            missing = "vocabulary" if given is None else "idf_weights"
+        if self.output_mode == "tf_idf" and (self.vocabulary is None) != (self.idf_weights is None):
+            missing = "vocabulary" if self.vocabulary is None else "idf_weights"
             text = f"needs `{missing}` for `output_mode: tf_idf`, or neither vocabulary nor weights"
             raise invalid(text, "without both, they are learnt from the training rows", code=Code.MISSING_KEY)
-        if given is None or tokens is None:
-            return self
+        if tokens is None:
+            return
         if not tokens:
             raise invalid("must contain at least one token", "leave it out to learn it", key="vocabulary")
         counts = Counter(tokens)
         if twice := [token for token, n in counts.items() if n > 1]:
             raise invalid(f"contains {twice[0]!r} twice", "list every token once", key="vocabulary")
         if mask is not None and mask in counts:
-            hint = "leave the mask token out, or write all special tokens first"
-            raise invalid(f"contains the mask token {mask!r} at a wrong place", hint, key="vocabulary")
+            text = f"contains the mask token {mask!r} at a wrong place"
+            raise invalid(text, "leave the mask token out, or write all special tokens first", key="vocabulary")
         if self.max_tokens is not None and self._first + len(tokens) > self.max_tokens:
             text = f"needs {self._first + len(tokens)} ids, more than the {self.max_tokens} of `max_tokens`"
             raise invalid(text, "raise `max_tokens`, or list fewer tokens", key="vocabulary")
-        if self.idf_weights is not None and len(self.idf_weights) != len(given):
-            text = f"must have one weight per entry of `vocabulary`, {len(given)}, got {len(self.idf_weights)}"
+        if self.idf_weights is not None and (count := len(self.vocabulary)) != len(self.idf_weights):
+            text = f"must have one weight per entry of `vocabulary`, {count}, got {len(self.idf_weights)}"
             raise invalid(text, key="idf_weights")
-        return self
 
     def _depth(self, g: Builder) -> int:
         """Return the number of ids."""
@@ -246,28 +213,26 @@ class Lookup(Layer):
         """Raise GS501 if the file of the vocabulary has not been read."""
         if (name := self.vocabulary_file) is not None:
             text = f"has a vocabulary in '{name}', which has not been read"
-            raise ShapeError(Code.UNREADABLE_FILE, text, hint="list the tokens in `vocabulary`", key="vocabulary")
+            raise ShapeError(Code.UNREADABLE_FILE, text, "list the tokens in `vocabulary`", key="vocabulary")
 
     def _encoded(self, g: Builder, ids: Value) -> Value:
         """Emit ids in the form of ``output_mode``."""
         depth = self._depth(g)
-        if self._mode == "int":
+        if self.output_mode == "int":
             ids.range = Range(0, depth - 1)
             return ids
-        if self._mode != "tf_idf":
-            return encode(g, ids, depth, self._mode)  # type: ignore[arg-type]
-        counts = encode(g, ids, depth, "count")
-        return g.Mul(counts, g.constant(self._weights(depth)))
+        if self.output_mode != "tf_idf":
+            return encode(g, ids, depth, self.output_mode)
+        return g.Mul(encode(g, ids, depth, "count"), g.constant(self._weights(depth)))
 
     def _weights(self, depth: int) -> np.ndarray[Any, Any]:
         """Return the weights of all ids: the mean for unseen tokens, unless they have one, and 0 for ids without a token."""
-        given = self._given()
-        if self.idf_weights is None or given is None or isinstance(given, str):
+        if self.idf_weights is None or self.tokens() is None:
             return np.zeros(1, np.float32)
         weights = np.zeros(depth, np.float32)
-        first = 0 if self._has_special(given) else self._first
+        first = 0 if self._has_special() else self._first
         weights[:first] = np.mean(np.asarray(self.idf_weights, np.float32))
-        weights[first : first + len(given)] = self.idf_weights
+        weights[first : first + len(self.vocabulary)] = self.idf_weights
         return weights
 
     def _limit(self) -> int | None:

@@ -39,8 +39,7 @@ class Learner(Protocol):
         """Return what was learnt: arguments of the layer, of numbers, texts and lists (it is stored as JSON).
 
         Raises:
-            ShapeError: the layer cannot learn from these rows, such as ``GS505`` for a column without a number. The caller
-                adds the node.
+            ShapeError: the layer cannot learn from these rows: GS505 for a column without a number, or for infinite ones.
         """
 
 
@@ -55,7 +54,7 @@ def as_numbers(batch: Array) -> Array:
 def _need_finite(finite: Any) -> None:
     """Raise :class:`ShapeError` (GS505) unless all are true."""
     if not np.all(finite):
-        raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", hint="clip or remove them")
+        raise ShapeError(Code.MISSING_VALUE, "has infinite numbers to learn from", "clip or remove them")
 
 
 def _need_numbers(counts: Array) -> None:
@@ -64,8 +63,8 @@ def _need_numbers(counts: Array) -> None:
     if len(without):
         index = ", ".join(map(str, without[0]))
         where = "" if counts.size == 1 else f" at index {index} of the axes that it learns for"
-        hint = "leave the column out, or set the layer's arguments in the spec"
-        raise ShapeError(Code.MISSING_VALUE, f"has no number to learn from{where}", hint=hint)
+        text = f"has no number to learn from{where}"
+        raise ShapeError(Code.MISSING_VALUE, text, "leave the column out, or set the layer's arguments in the spec")
 
 
 class Moments:
@@ -94,10 +93,8 @@ class Moments:
         skip_missing: bool = False,
         constant: float = 0.0,
     ) -> None:
-        self._constant = constant
-        self._axes, self._sizes = tuple(axes), tuple(sizes)
-        self._arguments = mean, variance
-        self._skip_missing = skip_missing
+        self._axes, self._sizes, self._arguments = tuple(axes), tuple(sizes), (mean, variance)
+        self._skip_missing, self._constant = skip_missing, constant
         self._missing = self._infinite = False
         columns = math.prod(sizes)
         self._block = max(_BLOCK // columns, 1)
@@ -108,7 +105,6 @@ class Moments:
         self._squares: Array = np.zeros(columns)
 
     def add(self, batch: Array) -> None:
-        """Take in some rows."""
         others = [axis for axis in range(batch.ndim) if axis not in self._axes]
         numbers = as_numbers(batch).transpose(*others, *self._axes).reshape(-1, len(self._counts))
         if not np.isfinite(numbers).all():
@@ -143,29 +139,24 @@ class Moments:
         self._counts += counts
 
     def end_pass(self) -> bool:
-        """Finish the only pass."""
         if self._waiting_rows:
             self._merge(np.concatenate(self._waiting))
         self._waiting, self._waiting_rows = [], 0
         return True
 
     def state(self) -> dict[str, Any]:
-        """Return the means and variances, nested lists with a level for each axis; numbers without axes.
-
-        Raises:
-            ShapeError: ``GS505`` for a column without a number, for infinite numbers, and for NaN unless it is skipped.
-        """
+        """Return the means and variances, nested lists with a level for each axis; numbers without axes."""
         _need_finite(not self._infinite)
         if self._missing and not self._skip_missing:
-            raise ShapeError(Code.MISSING_VALUE, "has NaN among the numbers to learn from", hint="put Impute before it")
+            raise ShapeError(Code.MISSING_VALUE, "has NaN among the numbers to learn from", "put Impute before it")
         _need_numbers(self._counts.reshape(self._sizes))
         mean, variance = self._arguments
-        found = {mean: self._means.reshape(self._sizes).tolist()}
+        learnt = {mean: self._means.reshape(self._sizes).tolist()}
         if variance is not None:
             variances = self._squares / self._counts
             variances[variances <= (_RESOLUTION * self._means) ** 2] = self._constant
-            found[variance] = variances.reshape(self._sizes).tolist()
-        return found
+            learnt[variance] = variances.reshape(self._sizes).tolist()
+        return learnt
 
 
 class Extremes:
@@ -173,39 +164,29 @@ class Extremes:
 
     Args:
         columns: the size of the last axis; None for one result of all numbers.
-        minimum: the layer's argument for the least number.
-        maximum: the argument for the largest.
+        minimum, maximum: the layer's arguments for both.
     """
 
     def __init__(self, columns: int | None, *, minimum: str = "minimum", maximum: str = "maximum") -> None:
-        self._shape = () if columns is None else (columns,)
-        self._names = minimum, maximum
+        self._shape, self._names = () if columns is None else (columns,), (minimum, maximum)
         self._low: Array = np.full(math.prod(self._shape), np.nan, np.float32)
         self._high = self._low.copy()
 
     def add(self, batch: Array) -> None:
-        """Take in some rows."""
         rows = as_numbers(batch).reshape(-1, len(self._low)) + np.float32(0.0)  # no -0.0
         if len(rows):
             self._low = np.fmin(self._low, np.fmin.reduce(rows, 0))
             self._high = np.fmax(self._high, np.fmax.reduce(rows, 0))
 
     def end_pass(self) -> bool:
-        """Finish the only pass."""
         return True
 
     def state(self) -> dict[str, Any]:
-        """Return lists with a number for each column; numbers without columns.
-
-        Raises:
-            ShapeError: ``GS505`` for a column without a number, and for infinite numbers.
-        """
+        """Return lists with a number for each column; numbers without columns."""
         _need_numbers(~np.isnan(self._low).reshape(self._shape))
         _need_finite(np.isfinite([self._low, self._high]))
-        return {
-            name: _shortest(array, self._shape)
-            for name, array in zip(self._names, (self._low, self._high), strict=True)
-        }
+        learnt = zip(self._names, (self._low, self._high), strict=True)
+        return {name: _shortest(numbers, self._shape) for name, numbers in learnt}
 
 
 class Quantiles:
@@ -223,10 +204,9 @@ class Quantiles:
     """
 
     def __init__(self, probabilities: float | Sequence[float], argument: str, *, columns: int | None = None) -> None:
+        self._argument, self._columns = argument, 1 if columns is None else columns
         self._probabilities = np.atleast_1d(np.asarray(probabilities, np.float64))
         self._shape = (*(() if columns is None else (columns,)), *np.shape(probabilities))
-        self._argument = argument
-        self._columns = 1 if columns is None else columns
         self._depth = 0  # bits of the keys that are known
         self._numbers: Array = np.zeros(self._columns, np.int64)
         self._fractions: Array = np.zeros((self._columns, 0))
@@ -242,7 +222,6 @@ class Quantiles:
         self._counts: Array = np.zeros((len(groups), 1 << self._bits), np.int64)
 
     def add(self, batch: Array) -> None:
-        """Take in some rows."""
         rows = as_numbers(batch).reshape(-1, self._columns)
         if self._columns == 1 and len(self._groups) <= _FEW:
             self._add_column(rows.reshape(-1))
@@ -262,17 +241,13 @@ class Quantiles:
         rest = np.uint32(_KEY - self._depth - self._bits)
         for place, group in enumerate(self._groups):
             if self._depth == 0:
-                chosen = numbers
-                if (missing := np.isnan(chosen)).any():
-                    chosen = chosen[~missing]
-                keys = _keys_of(chosen)
+                missing = np.isnan(numbers)
+                keys = _keys_of(numbers[~missing] if missing.any() else numbers)
             else:
                 first, last = _range_of(int(group), _KEY - self._depth)
                 keys = _keys_of(numbers[(numbers >= first) & (numbers <= last)])
                 keys = keys[keys >> np.uint32(_KEY - self._depth) == group]  # 0 and -0 have one key and two places
-            digits = keys >> rest
-            if self._depth:
-                digits &= np.uint32((1 << self._bits) - 1)
+            digits = keys >> rest & np.uint32((1 << self._bits) - 1)
             if len(digits) * 8 > len(self._counts[place]):
                 self._counts[place] += np.bincount(digits, minlength=1 << self._bits)
             else:
@@ -308,11 +283,7 @@ class Quantiles:
         self._keys = np.broadcast_to(np.arange(self._columns)[:, None], ranks.shape).reshape(-1).copy()
 
     def state(self) -> dict[str, Any]:
-        """Return the quantiles, with the axes of columns and probabilities, if there are any.
-
-        Raises:
-            ShapeError: ``GS505`` for a column without a number, and for quantiles that are infinite.
-        """
+        """Return the quantiles, with the axes of columns and probabilities, if there are any."""
         _need_numbers(self._numbers)
         low, high = _numbers_of(self._keys & 0xFFFFFFFF).reshape(2, *self._fractions.shape).astype(np.float64)
         _need_finite(np.isfinite([low, high]))

@@ -5,33 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+from typing import Annotated, ClassVar, cast
 
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float, cast_to, need_rank
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary.layers.base import Layer, as_float, cast_to, need_rank, positions
 
 
-class Merge(Layer):
+class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broadcasts_rows=True):
     """Base: an elementwise operator over two or more inputs, which broadcast.
 
     An input of lower rank gets new axes after the batch. The output has a mask only if every input has one; a step is
     masked if it is masked in every input.
     """
 
-    arity: ClassVar[tuple[int, int | None]] = (2, None)
-    handles_mask = True
-    takes_numbers = True
-    broadcasts_rows = True
     op: ClassVar[str] = ""
     """The operator; it takes two inputs at a time, from left to right."""
 
@@ -62,31 +53,23 @@ def _with_rank(g: Builder, X: Value, rank: int) -> Value:
 
 def _over_features(g: Builder, mask: Value, X: Value) -> Value:
     """Return the mask with trailing axes of size 1, up to the rank of ``X``."""
-    axes = list(range(mask.rank, X.rank))
-    return g.Unsqueeze(mask, g.constant(axes)) if axes else mask
+    return g.Unsqueeze(mask, g.constant(list(range(mask.rank, X.rank)))) if mask.rank < X.rank else mask
 
 
-@LAYERS.add("Add")
-class Add(Merge):
+class Add(Merge, op="Add"):
     """The sum of the inputs. Integers wrap around on overflow, as in Keras.
 
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    op = "Add"
 
-
-@LAYERS.add("Subtract")
-class Subtract(Merge):
+class Subtract(Merge, arity=(2, 2), op="Sub"):
     """The first input minus the second. Integers wrap around on overflow, as in Keras.
 
     Shapes: two inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    arity, op = (2, 2), "Sub"
 
-
-@LAYERS.add("Multiply")
 class Multiply(Merge):
     """The product of the inputs. Masked elements count as 1; the product is 0 where every input is masked.
 
@@ -105,7 +88,6 @@ class Multiply(Merge):
         return g.Where(reduce(g.Or, cast("list[Value]", masks)), Y, g.constant(0.0))
 
 
-@LAYERS.add("Average")
 class Average(Merge):
     """The mean of the inputs, always float32; integers are added in 64 bits.
 
@@ -134,28 +116,21 @@ class Extremum(Merge):
         return Y
 
 
-@LAYERS.add("Maximum")
-class Maximum(Extremum):
+class Maximum(Extremum, op="Max"):
     """The largest of the inputs, element by element.
 
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    op = "Max"
 
-
-@LAYERS.add("Minimum")
-class Minimum(Extremum):
+class Minimum(Extremum, op="Min"):
     """The smallest of the inputs, element by element.
 
     Shapes: two or more inputs (batch, …) that broadcast → their broadcast shape.
     """
 
-    op = "Min"
 
-
-@LAYERS.add("Concatenate")
-class Concatenate(Layer):
+class Concatenate(Layer, arity=(2, None), handles_mask=True):
     """The inputs, concatenated along ``axis``; all other axes must have equal sizes.
 
     The output has a mask if an input has one; an input without a mask counts as unmasked. If ``axis`` is a feature
@@ -164,9 +139,6 @@ class Concatenate(Layer):
     Shapes: (batch, …, a, …), (batch, …, b, …), … → (batch, …, a + b + …, …).
     """
 
-    arity = (2, None)
-    handles_mask = True
-
     axis: Annotated[int, Field(description="The axis along which the inputs are concatenated, not the batch.")] = -1
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
@@ -174,14 +146,12 @@ class Concatenate(Layer):
         axis = feature_axis(inputs[0], self.axis, key="axis")
         for X, Y in pairwise(inputs):
             if X.rank != Y.rank or any(X.shape[k] != Y.shape[k] for k in range(rank) if k != axis):
-                raise ShapeError(Code.SHAPES_DIFFER, f"joins shapes that differ outside axis {self.axis}")
+                raise shapes_differ(f"joins shapes that differ outside axis {self.axis}")
         dtypes = {X.dtype for X in inputs}
         if len(dtypes) > 1:
-            text = f"joins different dtypes: {', '.join(sorted(dtypes))}"
             hint = "convert the integers first: to floats with Rescaling, or to vectors with Embedding"
-            raise ShapeError(Code.WRONG_DTYPE, text, hint=hint)
-        Y = g.Concat(*inputs, axis=axis)
-        return Y.with_mask(_joined_mask(g, inputs, axis))
+            raise wrong_dtype(f"joins different dtypes: {', '.join(sorted(dtypes))}", hint)
+        return g.Concat(*inputs, axis=axis).with_mask(_joined_mask(g, inputs, axis))
 
 
 def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None:
@@ -204,15 +174,11 @@ def _unmasked(g: Builder, X: Value, rank: int) -> Value:
 Axes = Annotated[int | tuple[int, int], FROM_LIST]
 
 
-@LAYERS.add("Dot")
-class Dot(Layer):
+class Dot(Layer, arity=(2, 2), handles_mask=True):
     """The dot product of two inputs over one axis of each, separately for every row of the batch.
 
     Shapes: (batch, …, k, …), (batch, …, k, …) → (batch, *axes of the first without k, *axes of the second without k).
     """
-
-    arity = (2, 2)
-    handles_mask = True
 
     axes: Annotated[Axes, Field(description="The axis of both inputs, or one per input; not the batch, axis 0.")]
     normalize: Annotated[bool, Field(description="Whether vectors are first scaled to length 1 (cosine).")] = False
@@ -224,7 +190,7 @@ class Dot(Layer):
             text = (
                 f"multiplies axes of different sizes: {A.shape[a]} of {show(A.shape)}, {B.shape[b]} of {show(B.shape)}"
             )
-            raise ShapeError(Code.SHAPES_DIFFER, text, key="axes")
+            raise shapes_differ(text, key="axes")
         A, B = as_float(g, A), as_float(g, B)
         if self.normalize:
             A, B = g.unit(A, [a]), g.unit(B, [b])
@@ -250,27 +216,23 @@ Column = Annotated[
 def _indices(g: Builder, ids: Value, column: int | None) -> Value:
     """Return int64 indices; only one column of the last axis if ``column`` is set."""
     if ids.dtype in ("float32", "bool"):
-        raise ShapeError(Code.WRONG_DTYPE, f"needs integer indices, got {ids.dtype}", hint="feed it integers")
+        raise wrong_dtype(f"needs integer indices, got {ids.dtype}", "feed it integers")
     ids = cast_to(g, ids, "int64").with_mask(ids.mask)
     if column is None:
         return ids
     if ids.rank < 3 or column >= ids.features:
         text = f"cannot read column {column} of indices {show(ids.shape)}"
-        raise ShapeError(Code.WRONG_RANK, text, hint="count columns of the last axis from 0", key="column")
+        raise wrong_rank(text, "count columns of the last axis from 0", key="column")
     return g.Gather(ids, g.constant(column), axis=ids.rank - 1).with_mask(ids.mask)
 
 
-@LAYERS.add("GatherNodes")
-class GatherNodes(Layer):
+class GatherNodes(Layer, arity=(2, 2), handles_mask=True):
     """The vectors of the nodes with the given indices, within each sample: ``y[b, e] = nodes[b, indices[b, e]]``.
 
     Indices count from 0 and must exist; padding may name any node. The output has the mask of the indices.
 
     Shapes: nodes (batch, nodes, …), indices (batch, edges) → (batch, edges, …).
     """
-
-    arity = (2, 2)
-    handles_mask = True
 
     column: Column = None
 
@@ -285,15 +247,12 @@ class GatherNodes(Layer):
         return Y.with_mask(mask if mask is None or mask.rank <= ids.rank else None)
 
 
-class Segments(Layer):
+class Segments(Layer, arity=(2, 3), handles_mask=True):
     """Base: values that belong to segments, such as messages to nodes, joined within each sample.
 
     The number of segments is ``num_segments``, or the size of axis 1 of a third input, such as the nodes. Masked values
     count for nothing, and neither do values whose index is not that of a segment; an empty segment is 0.
     """
-
-    arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    handles_mask = True
 
     num_segments: Annotated[
         PositiveInt | None, Field(description="The number of segments; null for that of the third input.")
@@ -308,17 +267,13 @@ class Segments(Layer):
                 "needs `num_segments` or a third input" if not like else "cannot have `num_segments` and a third input"
             )
             hint = "the third input is the nodes: their number is that of segments"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key="num_segments")
+            raise not_allowed(text, hint, key="num_segments")
         ids = _indices(g, ids, self.column)
         if ids.rank != 2 or ids.shape != values.shape[:2]:
             text = f"has indices {show(ids.shape)} for values {show(values.shape)}"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint="give each value one index, or name a `column`")
+            raise shapes_differ(text, "give each value one index, or name a `column`")
         count: int | Value = self.num_segments or g.size(like[0], 1)
-        numbers = (
-            g.constant(range(count))
-            if isinstance(count, int)
-            else g.Range(g.constant(0), g.Squeeze(count, g.constant([0])), g.constant(1))
-        )
+        numbers = g.constant(range(count)) if isinstance(count, int) else positions(g, count)
         belongs = g.Equal(g.Unsqueeze(ids, g.constant([1])), g.Unsqueeze(numbers, g.constant([0, 2])))
         for mask in (values.mask, ids.mask):
             if mask is not None and mask.rank == 2:
@@ -332,7 +287,6 @@ class Segments(Layer):
         raise NotImplementedError
 
 
-@LAYERS.add("SegmentSum")
 class SegmentSum(Segments):
     """The sum of the values of each segment: ``y[b, s] = Σ values[b, e]`` over all e with ``indices[b, e] = s``.
 
@@ -343,7 +297,6 @@ class SegmentSum(Segments):
         return g.MatMul(as_float(g, belongs), values)
 
 
-@LAYERS.add("SegmentMean")
 class SegmentMean(Segments):
     """The mean of the values of each segment, see SegmentSum.
 
@@ -356,7 +309,6 @@ class SegmentMean(Segments):
         return weights @ values / count
 
 
-@LAYERS.add("SegmentMax")
 class SegmentMax(Segments):
     """The largest of the values of each segment, feature by feature, see SegmentSum.
 

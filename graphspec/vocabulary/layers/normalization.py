@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from graphspec.base.codes import Code
-from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid, only
-from graphspec.base.errors import ShapeError
+from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import Builder, Value, not_allowed, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axes
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
     Constraint,
     InitializerField,
@@ -27,26 +25,17 @@ from graphspec.vocabulary.layers.base import (
     cast_to,
     default_initializer,
     need_rank,
+    refused,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
-
-# Normalization layers: batch, layer, group, RMS and unit normalization.
-Renorm = Annotated[
-    bool,
-    AfterValidator(only(False, "batch renormalization is not available")),
-    Field(description="Refused: batch renormalization is not available."),
-]
+_RENORM = "batch renormalization is not available"
+Renorm = Annotated[bool, *refused(_RENORM, f"Refused: {_RENORM}.")]
 Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
 _MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
 
 
-class Affine(Layer):
+class Affine(Layer, supports_masking=True):
     """Base: the normalized values are multiplied by gamma, then beta is added."""
-
-    supports_masking = True
 
     epsilon: Epsilon = 1e-3
     center: Annotated[bool, Field(description="Whether beta is added.")] = True
@@ -67,8 +56,7 @@ class Affine(Layer):
         return self.weight(g, "beta", shape) if self.center else g.constant(np.broadcast_to(np.float32(0), shape))
 
 
-@LAYERS.add("BatchNormalization")
-class BatchNormalization(Affine):
+class BatchNormalization(Affine, mixes_rows=True):
     """``gamma · (x − mean) / √(variance + epsilon) + beta`` per channel.
 
     In training, mean and variance are computed over the batch, without masked elements. Outside training, and with
@@ -86,41 +74,28 @@ class BatchNormalization(Affine):
     renorm_momentum: NoEffect = 0.99
     synchronized: NoEffect = False
 
-    @property
-    def mixes_rows(self) -> bool:
-        return True
-
     def lower(self, g: Builder, X: Value) -> Value:
-        axis = _axis(X, self.axis)
-        mask = X.mask
+        (axis,), mask = _axes(X, self.axis), X.mask
         if mask is not None and mask.rank >= X.rank:
-            raise ShapeError(
-                Code.WRONG_RANK, f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}"
-            )
+            raise wrong_rank(f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}")
         X = as_float(g, X)
         shape = (X.fixed(axis),)
         gamma, beta = self.gamma(g, shape), self.beta(g, shape)
         mean = self.weight(g, "moving_mean", shape, state=True)
         variance = self.weight(g, "moving_variance", shape, state=True)
         order = _channels_first(X, axis)
-        attributes: dict[str, Any] = {"epsilon": self.epsilon, "momentum": self.momentum}
-        inputs: list[Value] = [g.transpose(X, order), gamma, beta, mean, variance]
+        weights, decay = (gamma, beta, mean, variance), {"epsilon": self.epsilon, "momentum": self.momentum}
+        first = g.transpose(X, order)
         if mask is not None and g.trainable:
             keep = g.Unsqueeze(cast_to(g, mask, "float32"), g.constant(list(range(mask.rank, X.rank))))
-            inputs.insert(1, g.transpose(keep, order))
-            Y = g.emit("MaskedBatchNormalization", inputs, attributes)
+            Y = g.MaskedBatchNormalization(first, g.transpose(keep, order), *weights, **decay)
         else:
-            Y = g.emit("BatchNormalization", inputs, attributes | {"training_mode": int(g.trainable)})
+            Y = g.emit("BatchNormalization", (first, *weights), decay | {"training_mode": int(g.trainable)})
         return g.transpose(Y, _inverse(order))
 
 
-def _axis(X: Value, axis: int) -> int:
-    """Return a non-negative axis other than the batch; raise GS301 if it does not exist."""
-    return _axes(X, axis)[0]
-
-
 def _axes(X: Value, axes: int | tuple[int, ...]) -> list[int]:
-    """Return non-negative axes other than the batch, in order."""
+    """Return non-negative axes other than the batch, in order; raise GS301 if one does not exist."""
     need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
     return feature_axes(X, axes, key="axis")
 
@@ -140,7 +115,6 @@ def _inverse(order: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(k) for k in np.argsort(order))
 
 
-@LAYERS.add("LayerNormalization")
 class LayerNormalization(Affine):
     """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over ``axis``, per row.
 
@@ -169,37 +143,32 @@ def _groups(value: int) -> int:
     return value
 
 
-@LAYERS.add("GroupNormalization")
 class GroupNormalization(Affine):
     """``gamma · (x − mean) / √(variance + epsilon) + beta``; mean and variance over each group of channels, per row.
 
     Shapes: (batch, …) → the same. Wu and He, *Group Normalization*, ECCV 2018.
     """
 
-    groups: Annotated[
-        int,
-        AfterValidator(_groups),
-        Field(description="The number of groups; -1 for one per channel: instance normalization."),
-    ] = 32
+    groups: Annotated[int, AfterValidator(_groups)] = Field(
+        default=32, description="The number of groups; -1 for one per channel: instance normalization."
+    )
     axis: Annotated[int, Field(description="The axis of the channels.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        axis = _axis(X, self.axis)
+        (axis,) = _axes(X, self.axis)
         X = as_float(g, X)
         channels = X.fixed(axis)
         groups = channels if self.groups == -1 else self.groups
         if channels % groups:
             text = f"has {channels} channels in {show(X.shape)}, not divisible into {groups} groups"
             nearest = max(n for n in range(1, min(groups, channels) + 1) if channels % n == 0)
-            hint = f"use a number that divides {channels}, such as `groups: {nearest}`"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="groups")
+            raise wrong_size(text, f"use a number that divides {channels}, such as `groups: {nearest}`", key="groups")
         order = _channels_first(X, axis)
         vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))
         Y = g.GroupNormalization(g.transpose(X, order), *vectors, num_groups=groups, epsilon=self.epsilon)
         return g.transpose(Y, _inverse(order))
 
 
-@LAYERS.add("RMSNormalization")
 class RMSNormalization(Layer):
     """``scale · x / √(mean(x²) + epsilon)``, the mean over ``axis``, per row.
 
@@ -221,14 +190,11 @@ class RMSNormalization(Layer):
         return g.transpose(Y, _inverse(order))
 
 
-@LAYERS.add("UnitNormalization")
-class UnitNormalization(Layer):
+class UnitNormalization(Layer, supports_masking=True):
     """``x / ‖x‖₂`` over ``axis``; zero vectors stay zero.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     axis: Annotated[Axes, Field(description="The axis or axes whose elements are divided by their norm.")] = -1
 
@@ -240,14 +206,11 @@ class UnitNormalization(Layer):
         return g.unit(X, axes, _MIN_NORM)
 
 
-@LAYERS.add("LayerScale")
-class LayerScale(Layer):
+class LayerScale(Layer, supports_masking=True):
     """``x · gamma``, one trained factor per feature, small at first: at the end of a residual branch, before Add.
 
     Shapes: (batch, …, features) → the same. Touvron et al., *Going Deeper with Image Transformers*, ICCV 2021.
     """
-
-    supports_masking = True
 
     init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
     gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
@@ -259,8 +222,6 @@ class LayerScale(Layer):
         return g.Mul(as_float(g, X), self.weight(g, "gamma", (X.features,), initializer=start))
 
 
-# SpectralNormalization.
-@LAYERS.add("SpectralNormalization")
 class SpectralNormalization(Layer):
     """A layer with its kernel divided by the kernel's largest singular value, at every training step.
 
@@ -299,9 +260,7 @@ class SpectralNormalization(Layer):
                 Y = self.layer.lower(g, X)
         if not found:
             text = f"cannot wrap {kind}, which has no kernel or embeddings of its own"
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer such as Dense, Conv2D or Embedding", key="layer"
-            )
+            raise not_allowed(text, "wrap a layer such as Dense, Conv2D or Embedding", key="layer")
         assert not isinstance(Y, tuple)
         g.penalize(getattr(self.layer, "activity_regularizer", None), Y)
         return Y

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import one_or_each
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import names_in
+from graphspec.vocabulary import Builder, Value, not_allowed, not_fixed
 from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
 from graphspec.vocabulary.layers.spatial import (
     DataFormat,
@@ -23,10 +21,6 @@ from graphspec.vocabulary.layers.spatial import (
     of_window,
     window,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 Padding = Annotated[
     Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
@@ -53,47 +47,27 @@ class Pooling(Layer):
         return from_channels_first(g, Y, self.data_format)
 
 
-class MaxPooling(Pooling):
+class MaxPooling(Pooling, op="MaxPool"):
     """Base: the largest value of each window."""
 
-    op = "MaxPool"
 
-
-class AveragePooling(Pooling):
+class AveragePooling(Pooling, op="AveragePool"):
     """Base: the mean of each window, without padding."""
-
-    op = "AveragePool"
-
-
-_STRIDES = "The step of the window; null for its size."
 
 
 def _strides(rank: int) -> tuple[Any, Any]:
-    return one_or_each(rank) | None, Field(default=None, description=_STRIDES)
+    return one_or_each(rank) | None, Field(None, description="The step of the window; null for its size.")
 
 
-def _pool_size(rank: int) -> tuple[Any, Any]:
-    return one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")
+def _pool_size(default: Callable[[int], Any]) -> Callable[[int], tuple[Any, Any]]:
+    return lambda rank: (one_or_each(rank), Field(default(rank), description=f"The {of_window(rank)} of the window."))
 
 
-def _pool_size_of_two(rank: int) -> tuple[Any, Any]:
-    return one_or_each(rank), Field(default=(2,) * rank, description=f"The {of_window(rank)} of the window.")
+_MEAN = "The mean of each window. Padding does not count."
+_REQUIRED, _TWO = _pool_size(lambda rank: ...), _pool_size(lambda rank: (2,) * rank)
 
-
-by_rank(
-    MaxPooling,
-    "MaxPooling{}D MaxPool{}D",
-    "The largest value of each window.",
-    pool_size=_pool_size_of_two,
-    strides=_strides,
-)
-by_rank(
-    AveragePooling,
-    "AveragePooling{}D AvgPool{}D",
-    "The mean of each window. Padding does not count.",
-    pool_size=_pool_size,
-    strides=_strides,
-)
+by_rank(MaxPooling, "MaxPooling{}D MaxPool{}D", "The largest value of each window.", pool_size=_TWO, strides=_strides)
+by_rank(AveragePooling, "AveragePooling{}D AvgPool{}D", _MEAN, pool_size=_REQUIRED, strides=_strides)
 
 
 class GlobalPooling(Layer):
@@ -117,46 +91,29 @@ class GlobalPooling(Layer):
         return Y
 
 
-class GlobalMaxPooling(GlobalPooling):
+class GlobalMaxPooling(GlobalPooling, op="ReduceMax"):
     """Base: the largest value of each channel."""
 
-    op = "ReduceMax"
 
-
-class GlobalAveragePooling(GlobalPooling):
+class GlobalAveragePooling(GlobalPooling, op="ReduceMean"):
     """Base: the mean of each channel."""
-
-    op = "ReduceMean"
 
 
 _OF_CHANNELS = "(batch, {axes}, channels) → (batch, channels)."
 
-by_rank(GlobalMaxPooling, "GlobalMaxPooling{}D GlobalMaxPool{}D", "The largest value over time.", _OF_CHANNELS, (1,))
-by_rank(
-    GlobalMaxPooling,
-    "GlobalMaxPooling{}D GlobalMaxPool{}D",
-    "The largest value of each channel.",
-    _OF_CHANNELS,
-    (2, 3),
-)
-by_rank(
-    GlobalAveragePooling,
-    "GlobalAveragePooling{}D GlobalAvgPool{}D",
-    "The mean of each channel.",
-    _OF_CHANNELS,
-    (2, 3),
-)
+_LARGEST, _MEANS = "GlobalMaxPooling{}D GlobalMaxPool{}D", "GlobalAveragePooling{}D GlobalAvgPool{}D"
+
+by_rank(GlobalMaxPooling, _LARGEST, "The largest value over time.", _OF_CHANNELS, (1,))
+by_rank(GlobalMaxPooling, _LARGEST, "The largest value of each channel.", _OF_CHANNELS, (2, 3))
+by_rank(GlobalAveragePooling, _MEANS, "The mean of each channel.", _OF_CHANNELS, (2, 3))
 
 
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
-class GlobalAveragePooling1D(GlobalAveragePooling):
+class GlobalAveragePooling1D(GlobalAveragePooling, rank=1, handles_mask=True):
     """The mean over all unmasked steps; 0 for a row without unmasked steps.
 
     Shapes: (batch, steps, channels) → (batch, channels).
     """
-
-    rank = 1
-    handles_mask = True
 
     def lower(self, g: Builder, X: Value) -> Value:
         return super().lower(g, X).with_mask(None)
@@ -203,12 +160,12 @@ class AdaptivePooling(Layer):
             if not isinstance(d, int):
                 text = f"needs fixed sizes for {axes_of(self.rank, self.data_format)}, but '{d}' varies"
                 hint = f"give {names_in(d)} a number in `inputs`, or use global pooling, which accepts any size"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="output_size")
+                raise not_fixed(text, hint, key="output_size")
             pairs.append(pair := even(d, out))
             if pair is None and d * out > _MAX_WEIGHTS:
                 text = f"needs {out} unequal windows over a size of {d}, which is too many"
-                raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=f"use a number that divides {d}", key="output_size")
-        if all(pair is not None for pair in pairs):
+                raise not_allowed(text, f"use a number that divides {d}", key="output_size")
+        if None not in pairs:
             sizes, steps = zip(*(pair for pair in pairs if pair is not None), strict=True)
             Y = g.emit(self.op, (X,), {"kernel_shape": sizes, "strides": steps})
         else:
@@ -222,10 +179,8 @@ class AdaptivePooling(Layer):
         raise NotImplementedError
 
 
-class AdaptiveAveragePooling(AdaptivePooling):
+class AdaptiveAveragePooling(AdaptivePooling, op="AveragePool"):
     """Base: the means of ``output_size`` windows."""
-
-    op = "AveragePool"
 
     def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
         averaging = np.zeros((int(X.shape[axis]), len(spans)))
@@ -236,10 +191,8 @@ class AdaptiveAveragePooling(AdaptivePooling):
         return g.transpose(g.MatMul(g.transpose(X, swap), g.constant(averaging)), swap)
 
 
-class AdaptiveMaxPooling(AdaptivePooling):
+class AdaptiveMaxPooling(AdaptivePooling, op="MaxPool"):
     """Base: the largest values of ``output_size`` windows."""
-
-    op = "MaxPool"
 
     def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
         longest = max(map(len, spans))
@@ -255,20 +208,9 @@ def _output_size(rank: int) -> tuple[Any, Any]:
 
 _RESIZED = "(batch, {axes}, channels) → (batch, {star}output_size, channels)."
 
-by_rank(
-    AdaptiveAveragePooling,
-    "AdaptiveAveragePooling{}D",
-    "The mean of each of ``output_size`` windows.",
-    _RESIZED,
-    output_size=_output_size,
-)
-by_rank(
-    AdaptiveMaxPooling,
-    "AdaptiveMaxPooling{}D",
-    "The largest value of each of ``output_size`` windows.",
-    _RESIZED,
-    output_size=_output_size,
-)
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank
+for _base, _name, _value in (
+    (AdaptiveAveragePooling, "AdaptiveAveragePooling{}D", "mean"),
+    (AdaptiveMaxPooling, "AdaptiveMaxPooling{}D", "largest value"),
+):
+    _text = f"The {_value} of each of ``output_size`` windows."
+    by_rank(_base, _name, _text, _RESIZED, output_size=_output_size)

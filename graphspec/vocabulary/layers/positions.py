@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import has_rows, show
+from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
     Constraint,
     InitializerField,
@@ -22,12 +20,9 @@ from graphspec.vocabulary.layers.base import (
     as_float,
     default_initializer,
     need_rank,
+    positions,
 )
 from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
 
 _SEQUENCE = "(batch, time, features)"
 _VECTORS = "feed it vectors, such as the output of an Embedding"
@@ -37,13 +32,7 @@ Adds = Annotated[
 ]
 
 
-def positions(g: Builder, length: Value) -> Value:
-    """Emit 0, 1, 2, … (length,) as int64 for a size of shape (1,)."""
-    return g.Range(g.constant(0), g.Squeeze(length, g.constant([0])), g.constant(1))
-
-
-@LAYERS.add("PositionEmbedding")
-class PositionEmbedding(Layer):
+class PositionEmbedding(Layer, supports_masking=True):
     """One trained vector per position: rows 0, 1, 2, … of ``embeddings``, the same for every sample.
 
     Only the shape of the input counts, unless ``add``: the output is the positions, as in KerasHub, and Add adds them to the
@@ -53,7 +42,6 @@ class PositionEmbedding(Layer):
     Shapes: (batch, …, time, features) → the same.
     """
 
-    supports_masking = True
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"hierarchical_alpha": ANY_VALUE}  # for longer sequences only
 
     sequence_length: Annotated[
@@ -67,26 +55,22 @@ class PositionEmbedding(Layer):
         X, length = as_float(g, X), g.size(X, -2)
         if self.sequence_length is None and not isinstance(length, int):
             text = f"needs `sequence_length`: the length of its input {show(X.shape)} varies"
-            hint = "set it to the length of the longest sequence"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="sequence_length")
+            raise not_fixed(text, "set it to the length of the longest sequence", key="sequence_length")
         count = self.sequence_length or X.fixed(-2)
         table = self.weight(g, "embeddings", (count, X.features), initializer=self.initializer)
         if isinstance(length, int):
             if length > count:
                 text = f"has {count} positions for sequences of length {length}"
-                hint = f"set `sequence_length: {length}`"
-                raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="sequence_length")
+                raise wrong_size(text, f"set `sequence_length: {length}`", key="sequence_length")
             if length < count:
                 table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
         else:
             steps = g.CheckIds(positions(g, length), size=count, argument="sequence_length")
             table = g.Gather(table, steps, axis=0)
-        Y: Value = X + table if self.add else g.Expand(table, g.Shape(X))
-        return Y
+        return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
-@LAYERS.add("TokenAndPositionEmbedding")
-class TokenAndPositionEmbedding(Layer):
+class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
     """One trained vector per id plus one per position, as in KerasHub.
 
     Its weights are ``token_embedding/embeddings`` and ``position_embedding/embeddings``. A node with `share` and
@@ -94,9 +78,6 @@ class TokenAndPositionEmbedding(Layer):
 
     Shapes: integers (batch, time) → (batch, time, embedding_dim).
     """
-
-    handles_mask = True
-    call_options: ClassVar[tuple[str, ...]] = ("reverse",)
 
     vocabulary_size: Annotated[PositiveInt, Field(description="The number of ids.")]
     sequence_length: Annotated[PositiveInt, Field(description="The length of the longest sequence.")]
@@ -124,8 +105,7 @@ class TokenAndPositionEmbedding(Layer):
             return place.lower(g, Y).with_mask(Y.mask)
 
 
-@LAYERS.add("SinePositionEncoding")
-class SinePositionEncoding(Layer):
+class SinePositionEncoding(Layer, supports_masking=True):
     """Sines and cosines of the position, the same for every sample, as in KerasHub.
 
     Feature i at position p is ``sin(p · w^(−2⌊i/2⌋/features))`` for even i, and the cosine for odd i, with the wavelength
@@ -133,8 +113,6 @@ class SinePositionEncoding(Layer):
 
     Shapes: (batch, …, time, features) → the same. Vaswani et al., *Attention Is All You Need*, NIPS 2017.
     """
-
-    supports_masking = True
 
     max_wavelength: Wavelength = 10000.0
     add: Adds = False
@@ -150,8 +128,7 @@ class SinePositionEncoding(Layer):
         else:
             angle = g.Mul(_column(g, length), g.constant(rates, "float32"))
             table = g.Where(g.constant(even), g.Sin(angle), g.Cos(angle))
-        Y: Value = X + table if self.add else g.Expand(table, g.Shape(X))
-        return Y
+        return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
 def _column(g: Builder, length: Value, factor: float = 1.0) -> Value:
@@ -160,8 +137,7 @@ def _column(g: Builder, length: Value, factor: float = 1.0) -> Value:
     return steps if factor == 1.0 else g.Mul(steps, g.constant(factor, "float32"))
 
 
-@LAYERS.add("RotaryEmbedding")
-class RotaryEmbedding(Layer):
+class RotaryEmbedding(Layer, supports_masking=True):
     """Pairs of features, turned by an angle that grows with the position, as in KerasHub: for queries and keys.
 
     Feature k of the first half and its partner in the second half, (a, b), become ``(a cos φ − b sin φ, b cos φ + a sin φ)``
@@ -170,7 +146,6 @@ class RotaryEmbedding(Layer):
     Shapes: (batch, time, …, features) → the same. Su et al., *RoFormer*, 2021.
     """
 
-    supports_masking = True
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | dict.fromkeys(
         ("low_freq_factor", "high_freq_factor", "old_context_len"),
         Neutral((None,), "the scaling of Llama 3.1 is not available", "use `scaling_factor`"),
@@ -186,11 +161,11 @@ class RotaryEmbedding(Layer):
         X = as_float(g, X)
         time, at = self._axis(X, "sequence_axis"), self._axis(X, "feature_axis")
         if time == at:
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, "needs two different axes", key="feature_axis")
+            raise not_allowed("needs two different axes", key="feature_axis")
         features, length = X.fixed(at), g.size(X, time)
         if features % 2:
             text = f"needs an even number of features, got {features}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="pairs of features are turned", key="feature_axis")
+            raise wrong_size(text, "pairs of features are turned", key="feature_axis")
         rates = self.max_wavelength ** (-np.arange(0, features, 2) / features)
         if isinstance(length, int):
             angles = np.arange(length)[:, None] / self.scaling_factor * rates
@@ -201,34 +176,28 @@ class RotaryEmbedding(Layer):
         cos, sin = (self._placed(g, turn, X.rank, time, at) for turn in turns)
         half = features // 2
         a, b = g.Split(X, g.constant([half, half]), axis=at)
-        Y: Value = g.Concat(a * cos - b * sin, b * cos + a * sin, axis=at)
-        return Y
+        return g.Concat(a * cos - b * sin, b * cos + a * sin, axis=at)
 
     def _axis(self, X: Value, key: str) -> int:
         axis: int = getattr(self, key)
         if not -X.rank <= axis < X.rank or axis % X.rank == 0:
             text = f"cannot use axis {axis} of data {show(X.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint=f"use 1 to {X.rank - 1}, not the batch", key=key)
+            raise wrong_rank(text, f"use 1 to {X.rank - 1}, not the batch", key=key)
         return axis % X.rank
 
     def _placed(self, g: Builder, turn: Value, rank: int, time: int, at: int) -> Value:
         """Return (time, features / 2) with axes of size 1, so that it broadcasts to data of ``rank``."""
         if time > at:
             turn = g.transpose(turn, (1, 0))
-        axes = [k for k in range(rank) if k not in (time, at)]
-        placed: Value = g.Unsqueeze(turn, g.constant(axes))
-        return placed
+        return g.Unsqueeze(turn, g.constant([k for k in range(rank) if k not in (time, at)]))
 
 
-@LAYERS.add("ClassToken")
-class ClassToken(Layer):
+class ClassToken(Layer, handles_mask=True):
     """A trained vector in front of every sequence, which gathers what a classifier reads. It is never masked.
 
     Shapes: (batch, time, features) → (batch, time + 1, features).
     Dosovitskiy et al., *An Image Is Worth 16x16 Words*, ICLR 2021.
     """
-
-    handles_mask = True
 
     initializer: InitializerField = default_initializer("zeros")
     regularizer: RegularizerField = Field(default=None, description="Penalty on the vector.")
@@ -249,8 +218,7 @@ class ClassToken(Layer):
 _SWIN: dict[str, Any] = {"type": "TruncatedNormal", "stddev": 0.02}
 
 
-@LAYERS.add("RelativePositionBias")
-class RelativePositionBias(Layer):
+class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_as_they_are=True):
     """A trained number for each head and each distance of two steps: Add it to the scores of attention, before Softmax.
 
     Only the lengths of the inputs count: queries, and keys if they have another length. Distances are put into buckets, as
@@ -264,14 +232,8 @@ class RelativePositionBias(Layer):
     Raffel et al., *Exploring the Limits of Transfer Learning*, 2020; Liu et al., *Swin Transformer*, ICCV 2021.
     """
 
-    arity = (1, 2)
-    handles_mask = True
-    takes_values_as_they_are = True
-
     num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
-    window_size: Annotated[
-        Size2 | None, Field(description="Height and width of Swin's window; null for T5's buckets.")
-    ] = None
+    window_size: Size2 | None = Field(None, description="Height and width of Swin's window; null for T5's buckets.")
     num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
     max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
     bidirectional: bool = Field(default=True, description="Whether keys after the query have buckets of their own.")
@@ -289,7 +251,7 @@ class RelativePositionBias(Layer):
         queries, keys = lengths[0], lengths[-1]
         index = self._in_window(g, lengths) if self.window_size is not None else self._in_buckets(g, queries, keys)
         height, width = self.window_size or (1, 1)
-        rows = (2 * height - 1) * (2 * width - 1) if self.window_size is not None else self.num_buckets
+        rows = self.num_buckets if self.window_size is None else (2 * height - 1) * (2 * width - 1)
         table = self.weight(g, "embeddings", (rows, self.num_heads), prefix="")
         return g.transpose(g.Gather(table, index, axis=0), (2, 0, 1))
 
@@ -300,9 +262,7 @@ class RelativePositionBias(Layer):
             if length != height * width:
                 shown = length if isinstance(length, int) else "a length that varies"
                 text = f"needs {height * width} steps for a window of {height} · {width}, got {shown}"
-                raise ShapeError(
-                    Code.SIZES_DO_NOT_FIT, text, hint="one step per pixel of the window", key="window_size"
-                )
+                raise wrong_size(text, "one step per pixel of the window", key="window_size")
         y, x = (k.reshape(-1) for k in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
         rows, columns = y[:, None] - y + height - 1, x[:, None] - x + width - 1
         return g.constant(rows * (2 * width - 1) + columns)
@@ -316,8 +276,7 @@ class RelativePositionBias(Layer):
         q, k = (g.constant(np.arange(n)) if isinstance(n, int) else positions(g, n) for n in (queries, keys))
         distance = g.Unsqueeze(k, g.constant([0])) - g.Unsqueeze(q, g.constant([1]))
         shifted = g.Clip(distance, g.constant(-limit), g.constant(limit)) + limit
-        found: Value = g.Gather(g.constant(buckets), shifted, axis=0)
-        return found
+        return g.Gather(g.constant(buckets), shifted, axis=0)
 
     def buckets(self, distance: Array) -> Array:
         """Return the bucket of each distance, key − query: T5's formula, in float32 as there."""

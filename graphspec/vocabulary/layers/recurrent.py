@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
 from pydantic import AfterValidator, Field
@@ -13,12 +13,13 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Neutral, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     NEUTRAL,
     Layer,
     LayerField,
     NoEffect,
+    Outputs,
     RegularizerField,
     Stateful,
     as_float,
@@ -38,12 +39,7 @@ from graphspec.vocabulary.layers.cells import (
     stacked,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-# The steps of a sequence: reversed, or only the unmasked ones.
 def flip_time(g: Builder, X: Value) -> Value:
     """Emit ``X`` (batch, time, …) in reverse order of the steps."""
     start, end, axis, step = (g.constant([k]) for k in (-1, np.iinfo(np.int64).min + 1, 1, -1))
@@ -61,9 +57,7 @@ class Steps:
     def __init__(self, g: Builder, mask: Value) -> None:
         if mask.rank != 2:  # the mask of an image, passed through TimeDistributed
             text = f"needs a mask with one value per step, (batch, time), got {show(mask.shape)}"
-            raise ShapeError(
-                Code.SHAPES_DIFFER, text, hint="add Masking after the layers that compute one vector per step"
-            )
+            raise shapes_differ(text, "add Masking after the layers that compute one vector per step")
         self.g, self.mask = g, mask
         self.lengths: Value = g.ReduceSum(cast_to(g, mask, "int32"), g.constant([1]), keepdims=0)
         self.batch, self.time = g.ints([g.size(mask, 0)]), g.ints([g.size(mask, 1)])
@@ -74,8 +68,7 @@ class Steps:
         """Emit ``X`` (batch, time, …) as (time, batch, …), with the unmasked steps first."""
         g = self.g
         _, order = g.TopK(cast_to(g, self.mask, "float32"), self.time, axis=1)
-        indices = g.transpose(order + self.row * self.time, (1, 0))
-        return self._gather(X, indices)
+        return self._gather(X, g.transpose(order + self.row * self.time, (1, 0)))
 
     def distribute(self, Y: Value, *, reverse: bool, zero_masked: bool) -> Value:
         """Emit the outputs ``Y`` (time, batch, …) of the collected steps as (batch, time, …), at their original steps.
@@ -95,8 +88,7 @@ class Steps:
 
     def zero_where_masked(self, Y: Value, *, step: int) -> Value:
         """Emit ``Y`` (batch, …), set to 0 in rows with the step ``step`` (0 or -1) masked."""
-        last = self.g.Gather(self.mask, self.g.constant(step), axis=1)
-        return self._where(last, Y)
+        return self._where(self.g.Gather(self.mask, self.g.constant(step), axis=1), Y)
 
     def _gather(self, X: Value, indices: Value) -> Value:
         """Emit rows of ``X``, with its first two axes joined to one."""
@@ -110,14 +102,13 @@ class Steps:
         return g.Where(g.Unsqueeze(condition, axes), Y, g.constant(0.0))
 
 
-# Recurrent layers: SimpleRNN, GRU, LSTM, and RNN over any cell.
 States = tuple["Value", ...]
 ReturnSequences = Annotated[
     bool, Field(description="Whether the outputs of all steps are returned, not only the last one.")
 ]
 
 
-class Recurrent(Cell):
+class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
     """Base of the recurrent layers. A layer with a single cell inherits from that cell, too.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``; with
@@ -127,9 +118,6 @@ class Recurrent(Cell):
     ``zero_output_for_mask``. With ``initial_state`` masked steps count like others, but the output keeps the mask.
     """
 
-    handles_mask = True
-    gathers_steps = True
-    call_arguments = ("initial_state",)
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {  # written by Keras 2
         "time_major": Neutral((False,), "time is the axis after the batch", "add a Permute before the layer"),
         "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
@@ -143,7 +131,7 @@ class Recurrent(Cell):
     unroll: NoEffect = False
     zero_output_for_mask: bool = Field(default=False, description="Whether the output at masked steps is 0.")
 
-    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Outputs:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)
         if self.return_sequences:
             Y = (flip_time(g, Y) if self.go_backwards else Y).with_mask(X.mask)
@@ -158,7 +146,7 @@ class Recurrent(Cell):
             hint = "convert the ids to vectors first, with Embedding"
             if X.type.is_float:
                 hint = last_output(g, X) or "add a feature axis: a Reshape with `target_shape: [-1, 1]`"
-        raise ShapeError(Code.WRONG_RANK, f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint=hint)
+        raise wrong_rank(f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint)
 
     def state_count(self) -> int:
         """Return the number of states of all cells."""
@@ -172,13 +160,12 @@ class Recurrent(Cell):
         change the state of any cell; therefore one cell after the other can process all unmasked steps.
         """
         self.need_input(g, X)
-        initial = list(initial_state)
+        initial, parts = list(initial_state), self.parts()
         if initial and len(initial) != (count := self.state_count()):
             text = f"expects {count} initial state{'s' * (count > 1)}, got {len(initial)}"
             hint = "use one per state: h and c of an LSTM, h of a GRU or a SimpleRNN"
-            hint += ", with the states of the lowest cell first" if len(self.parts()) > 1 else ""
-            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="initial_state")
-        parts = self.parts()
+            hint += ", with the states of the lowest cell first" if len(parts) > 1 else ""
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint, key="initial_state")
         for _, cell in parts:
             if (reason := cell.unrolled()) is not None:
                 need_steps(X, *reason)
@@ -188,12 +175,9 @@ class Recurrent(Cell):
         Y: Value | None = g.transpose(X, (1, 0, *range(2, X.rank))) if steps is None else steps.collect(X)
         states: list[Value] = []
         last: list[Value] = []
-        for k, (name, cell) in enumerate(parts):
-            pace = Pace(
-                lengths=None if steps is None else steps.lengths,
-                reverse=self.go_backwards,
-                sequences=self.return_sequences or k + 1 < len(parts),
-            )
+        lengths = None if steps is None else steps.lengths
+        for k, (name, cell) in enumerate(parts, 1):
+            pace = Pace(lengths, self.go_backwards, sequences=self.return_sequences or k < len(parts))
             assert Y is not None
             before = initial[len(states) : len(states) + cell.states]
             with g.part(name) if name else nullcontext():
@@ -219,7 +203,6 @@ def last_output(g: Builder, X: Value) -> str | None:
     return None
 
 
-@LAYERS.add("SimpleRNN")
 class SimpleRNN(Recurrent, SimpleRNNCell):
     """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
 
@@ -227,7 +210,6 @@ class SimpleRNN(Recurrent, SimpleRNNCell):
     """
 
 
-@LAYERS.add("GRU")
 class GRU(Recurrent, GRUCell):
     """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
 
@@ -238,7 +220,6 @@ class GRU(Recurrent, GRUCell):
     use_cudnn: NoEffect = "auto"
 
 
-@LAYERS.add("LSTM")
 class LSTM(Recurrent, LSTMCell):
     """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
 
@@ -249,7 +230,6 @@ class LSTM(Recurrent, LSTMCell):
     use_cudnn: NoEffect = "auto"
 
 
-@LAYERS.add("RNN")
 class RNN(Recurrent):
     """A recurrent layer over a cell, or over stacked cells.
 
@@ -263,20 +243,17 @@ class RNN(Recurrent):
         return self.cell.parts() if isinstance(self.cell, Cell) else stacked(self.cell)
 
 
-# Wrappers of other layers: Bidirectional and TimeDistributed.
 def _recurrent(layer: Layer) -> Layer:
     if not isinstance(layer, Recurrent):
-        hint = "use TimeDistributed for layers that are applied to every step"
         text = f"must be a recurrent layer (LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D, …), not {type(layer).__name__}"
-        raise invalid(text, hint, key="type")
+        raise invalid(text, "use TimeDistributed for layers that are applied to every step", key="type")
     return layer
 
 
 RecurrentField = Annotated[LayerField, AfterValidator(_recurrent)]
 
 
-@LAYERS.add("Bidirectional")
-class Bidirectional(Layer):
+class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",)):
     """A recurrent layer and a copy that processes the steps backwards, merged.
 
     Shapes: as for the layer, with twice as many units for ``merge_mode: concat``. The outputs are the merged output
@@ -285,25 +262,19 @@ class Bidirectional(Layer):
     Schuster and Paliwal, *Bidirectional Recurrent Neural Networks*, 1997.
     """
 
-    handles_mask = True
-    call_arguments = ("initial_state",)
-
     layer: Annotated[RecurrentField, Field(description="The forward layer.")]
-    merge_mode: Annotated[
-        Literal["concat", "sum", "mul", "ave"] | None,
-        Field(description="How both outputs are merged; null for two separate outputs."),
-    ] = "concat"
-    backward_layer: Annotated[
-        RecurrentField | None, Field(description="The backward layer; null for a copy of `layer`.")
-    ] = None
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = Field(
+        default="concat", description="How both outputs are merged; null for two separate outputs."
+    )
+    backward_layer: RecurrentField | None = Field(None, description="The backward layer; null for a copy of `layer`.")
 
-    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Value | tuple[Value, ...]:
+    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Outputs:
         forward, backward = self._pair()
         half, count = forward.state_count(), forward.state_count() + backward.state_count()
         if initial_state and len(initial_state) != count:
             text = f"expects {count} initial states, got {len(initial_state)}"
             hint = "name the states of the forward layer first"
-            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=hint, key="initial_state")
+            raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint, key="initial_state")
         sequences = forward.return_sequences
         with g.part("forward"):
             Y, states = forward.run(g, X, initial_state[:half], zero_masked=sequences)
@@ -325,8 +296,7 @@ class Bidirectional(Layer):
             return (g.Concat(Y, Z, axis=-1),)
         if Y.shape != Z.shape:
             text = f"needs outputs of equal shape to merge, got {show(Y.shape)} forward and {show(Z.shape)} backward"
-            hint = "give both layers as many units, or use `merge_mode: concat`"
-            raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint, key="merge_mode")
+            raise shapes_differ(text, "give both layers as many units, or use `merge_mode: concat`", key="merge_mode")
         if self.merge_mode == "mul":
             return (Y * Z,)
         total = Y + Z
@@ -334,30 +304,24 @@ class Bidirectional(Layer):
 
     def _pair(self) -> tuple[Recurrent, Recurrent]:
         """Return both layers; raise GS105 unless they have the same outputs and opposite directions."""
-        forward = cast(Recurrent, self.layer)
-        backward = cast("Recurrent | None", self.backward_layer)
-        if backward is None:
-            backward = forward.model_copy(update={"go_backwards": True})
-        key = "layer" if self.backward_layer is None else "backward_layer"
+        forward, backward = cast(Recurrent, self.layer), cast("Recurrent | None", self.backward_layer)
+        key = "layer" if backward is None else "backward_layer"
+        backward = backward or forward.model_copy(update={"go_backwards": True})
         if forward.go_backwards == backward.go_backwards:
             text = "needs one forward layer and one backward layer"
-            hint = "set `go_backwards` to true only on `backward_layer`"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint=hint, key=key)
+            raise not_allowed(text, "set `go_backwards` to true only on `backward_layer`", key=key)
         for name in ("return_sequences", "return_state"):
-            if getattr(forward, name) != getattr(backward, name):
-                hint = f"write `{name}: {str(getattr(forward, name)).lower()}` on `backward_layer`, as on `layer`"
-                raise ShapeError(Code.VALUE_NOT_ALLOWED, f"needs the same `{name}` on both layers", hint=hint, key=key)
+            if (wanted := getattr(forward, name)) != getattr(backward, name):
+                hint = f"write `{name}: {str(wanted).lower()}` on `backward_layer`, as on `layer`"
+                raise not_allowed(f"needs the same `{name}` on both layers", hint, key=key)
         return forward, backward
 
 
-@LAYERS.add("TimeDistributed")
-class TimeDistributed(Layer):
+class TimeDistributed(Layer, handles_mask=True):
     """A layer that is applied to every step separately; the batch and the steps become one batch.
 
     Shapes: (batch, time, …) → (batch, time, the layer's output without the batch).
     """
-
-    handles_mask = True
 
     layer: Annotated[LayerField, Field(description="The layer that is applied to every step.")]
 
@@ -368,13 +332,13 @@ class TimeDistributed(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 3, None, "(batch, time, …)", hint="without a time axis the layer needs no wrapper")
         least, most = self.layer.arity
+        refused = f"cannot wrap {type(self.layer).__name__}, which"
         if least > 1 or most == 0:
             takes = f"needs {least} or more inputs" if least > 1 else "takes no input"
-            text = f"cannot wrap {type(self.layer).__name__}, which {takes}"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="wrap a layer with one input", key="layer")
+            raise not_allowed(f"{refused} {takes}", "wrap a layer with one input", key="layer")
         if self.layer.learns:
-            text = f"cannot wrap {type(self.layer).__name__}, which would have to learn from the training rows"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="set what it would learn in the spec", key="layer")
+            text = f"{refused} would have to learn from the training rows"
+            raise not_allowed(text, "set what it would learn in the spec", key="layer")
         Y = self._unrolled(g, X) if self.layer.mixes_rows and g.trainable else self._folded(g, X)
         return Y.with_mask(X.mask)
 
@@ -382,8 +346,7 @@ class TimeDistributed(Layer):
         batch, time, *sizes = (g.size(X, axis) for axis in range(X.rank))
         mask = X.mask
         if mask is not None:
-            mask_sizes = sizes[: mask.rank - 2]
-            mask = g.reshape(mask, (-1, *mask_sizes)) if mask_sizes else None
+            mask = g.reshape(mask, (-1, *sizes[: mask.rank - 2])) if mask.rank > 2 else None
         Y = self._apply(g, g.reshape(X, (-1, *sizes)).with_mask(mask))
         return g.reshape(Y, (batch, time, *(g.size(Y, axis) for axis in range(1, Y.rank))))
 
@@ -392,9 +355,8 @@ class TimeDistributed(Layer):
         steps = X.fixed(1)
         if steps > MAX_STEPS:
             text = f"would be unrolled for {steps:,} steps, each a separate batch in training, at most {MAX_STEPS:,}"
-            raise ShapeError(
-                Code.DOCUMENT_TOO_LARGE, text, hint="freeze it with `trainable: false`, or use fewer steps", key="layer"
-            )
+            hint = "freeze it with `trainable: false`, or use fewer steps"
+            raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint, key="layer")
         outputs = []
         for t in range(steps):
             at = g.constant(t)
@@ -415,5 +377,5 @@ class TimeDistributed(Layer):
             hint = "leave TimeDistributed out, which removes the time axis, or give the steps more axes"
             raise error.changed(message=text, hint=hint if error.problem.key is None else error.problem.hint) from None
         if isinstance(Y, tuple):
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, "cannot wrap a layer with several outputs", key="layer")
+            raise not_allowed("cannot wrap a layer with several outputs", key="layer")
         return Y

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from math import sqrt
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, invalid
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
+from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
-
 
 DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]
 """The fraction that is dropped, below 1."""
@@ -53,23 +46,18 @@ def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[i
     """Return the axes that share one random value; raise GS301 if ``noise_shape`` does not broadcast to X."""
     if noise_shape is None:
         return ()
-    fits = len(noise_shape) == X.rank and all(n in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True))
-    if not fits:
+    if len(noise_shape) != X.rank or any(n not in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True)):
         sizes = ", ".join("null" if n is None else str(n) for n in noise_shape)
         text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{sizes}]"
-        hint = f"use one entry per axis, {X.rank} with the batch: 1 or null"
-        raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="noise_shape")
+        raise wrong_rank(text, f"use one entry per axis, {X.rank} with the batch: 1 or null", key="noise_shape")
     return tuple(k for k, n in enumerate(noise_shape) if n == 1)
 
 
-@LAYERS.add("Dropout")
-class Dropout(Layer):
+class Dropout(Layer, supports_masking=True):
     """In training, set random elements to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
 
     Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
     """
-
-    supports_masking = True
 
     rate: Dropped
     noise_shape: NoiseShape = None
@@ -79,16 +67,13 @@ class Dropout(Layer):
         return drop(g, as_float(g, X), self.rate, self.seed, shared_axes(X, self.noise_shape))
 
 
-@LAYERS.add("AlphaDropout")
-class AlphaDropout(Layer):
+class AlphaDropout(Layer, supports_masking=True):
     """In training, set random elements to SELU's negative limit, then rescale; otherwise the identity.
 
     An affine map keeps mean and variance.
 
     Shapes: (batch, …) → the same. Klambauer et al., *Self-Normalizing Neural Networks*, NIPS 2017.
     """
-
-    supports_masking = True
 
     rate: Dropped
     noise_shape: NoiseShape = None
@@ -100,14 +85,11 @@ class AlphaDropout(Layer):
         return X if self.rate == 0.0 else g.AlphaDropout(X, rate=self.rate, shared=shared, seed=self.seed)
 
 
-@LAYERS.add("GaussianDropout")
-class GaussianDropout(Layer):
+class GaussianDropout(Layer, supports_masking=True):
     """In training, multiply by Gaussian noise of mean 1 and variance rate / (1 − rate); otherwise the identity.
 
     Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
     """
-
-    supports_masking = True
 
     rate: Annotated[DropRate, Field(description="The noise has the variance rate / (1 − rate), as Dropout's.")]
     seed: Seed = None
@@ -118,14 +100,11 @@ class GaussianDropout(Layer):
         return X if self.rate == 0.0 else g.GaussianDropout(X, deviation=deviation, seed=self.seed)
 
 
-@LAYERS.add("GaussianNoise")
-class GaussianNoise(Layer):
+class GaussianNoise(Layer, supports_masking=True):
     """In training, add Gaussian noise of mean 0 and standard deviation ``stddev``; otherwise the identity.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     stddev: Annotated[Rate, Field(description="The noise's standard deviation.")]
     seed: Seed = None
@@ -135,10 +114,9 @@ class GaussianNoise(Layer):
         return X if self.stddev == 0.0 else g.GaussianNoise(X, deviation=self.stddev, seed=self.seed)
 
 
-class SpatialDropout(Layer):
+class SpatialDropout(Layer, supports_masking=True):
     """Base: dropout of entire feature maps."""
 
-    supports_masking = True
     rank: ClassVar[int]
 
     rate: Annotated[DropRate, Field(description="The fraction of feature maps that are dropped.")]
@@ -151,15 +129,12 @@ class SpatialDropout(Layer):
         return drop(g, as_float(g, X), self.rate, self.seed, range(start, start + self.rank))
 
 
-@LAYERS.add("SpatialDropout1D")
-class SpatialDropout1D(Layer):
+class SpatialDropout1D(Layer, supports_masking=True):
     """Dropout of entire features: a feature is dropped at all steps of a sequence.
 
     Shapes: (batch, time, features) → the same.
     Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
     """
-
-    supports_masking = True
 
     rate: Annotated[DropRate, Field(description="The fraction of features that are dropped.")]
     seed: Seed = None
@@ -180,14 +155,11 @@ by_rank(
 )
 
 
-@LAYERS.add("ActivityRegularization")
-class ActivityRegularization(Layer):
+class ActivityRegularization(Layer, supports_masking=True):
     """The identity, with a penalty: ``l1 · Σ |x| + l2 · Σ x²``, averaged over the batch, is added to the loss.
 
     Shapes: (batch, …) → the same.
     """
-
-    supports_masking = True
 
     l1: Annotated[NonNegative, Field(description="The factor of the sum of absolute values.")] = 0.0
     l2: Annotated[NonNegative, Field(description="The factor of the sum of squares.")] = 0.0
@@ -200,8 +172,7 @@ class ActivityRegularization(Layer):
         return as_float(g, X)
 
 
-@LAYERS.add("Sampling")
-class Sampling(Layer):
+class Sampling(Layer, arity=(2, 3), supports_masking=True):
     """In training ``mean + exp(log_variance / 2) · ε`` with ε from N(0, 1); otherwise the mean.
 
     With a third input, that is ε, always: the values are then random wherever the caller's noise is.
@@ -210,22 +181,17 @@ class Sampling(Layer):
     Kingma and Welling, *Auto-Encoding Variational Bayes*, ICLR 2014.
     """
 
-    arity: ClassVar[tuple[int, int | None]] = (2, 3)
-    supports_masking = True
-
     seed: Seed = None
 
     def lower(self, g: Builder, mean: Value, log_variance: Value, noise: Value | None = None) -> Value:
         for value in (log_variance, noise):
             if value is not None and value.shape != mean.shape:
                 text = f"needs inputs of one shape, got {show(mean.shape)} and {show(value.shape)}"
-                hint = "compute mean and log variance with layers of the same number of units"
-                raise ShapeError(Code.SHAPES_DIFFER, text, hint=hint)
+                raise shapes_differ(text, "compute mean and log variance with layers of the same number of units")
         mean, log_variance = as_float(g, mean), as_float(g, log_variance)
         if noise is None:
             return g.Sample(mean, log_variance, seed=self.seed)
-        spread = g.Exp(log_variance * 0.5)
-        return mean + spread * as_float(g, noise)
+        return mean + g.Exp(log_variance * 0.5) * as_float(g, noise)
 
 
 def filled(g: Builder, X: Value, number: float) -> Value:
@@ -233,14 +199,11 @@ def filled(g: Builder, X: Value, number: float) -> Value:
     return g.Expand(g.constant(number, "float32"), g.Shape(X))
 
 
-@LAYERS.add("RandomNormal")
-class RandomNormal(Layer):
+class RandomNormal(Layer, supports_masking=True):
     """Normally distributed random values in the shape of its input; outside training their mean.
 
     Shapes: (batch, …) → the same. The input's values do not matter.
     """
-
-    supports_masking = True
 
     mean: Annotated[float, Field(allow_inf_nan=False, description="The mean of the values.")] = 0.0
     stddev: Annotated[NonNegative, Field(description="The standard deviation of the values.")] = 1.0
@@ -251,24 +214,19 @@ class RandomNormal(Layer):
         return Y if self.stddev == 0.0 else g.GaussianNoise(Y, deviation=self.stddev, seed=self.seed)
 
 
-@LAYERS.add("RandomUniform")
-class RandomUniform(Layer):
+class RandomUniform(Layer, supports_masking=True):
     """Uniformly distributed random values in the shape of its input; outside training the middle of their range.
 
     Shapes: (batch, …) → the same. The input's values do not matter.
     """
 
-    supports_masking = True
-
     minval: Annotated[float, Field(allow_inf_nan=False, description="The lower bound of the values.")] = 0.0
     maxval: Annotated[float, Field(allow_inf_nan=False, description="The upper bound of the values.")] = 1.0
     seed: Seed = None
 
-    @model_validator(mode="after")
-    def _check(self) -> RandomUniform:
+    def check_arguments(self) -> None:
         if self.maxval < self.minval:
             raise invalid(f"has a maxval of {self.maxval:g} below its minval of {self.minval:g}", "exchange them")
-        return self
 
     def lower(self, g: Builder, X: Value) -> Value:
         Y = filled(g, X, (self.minval + self.maxval) / 2)
@@ -276,8 +234,7 @@ class RandomUniform(Layer):
         return g.UniformNoise(Y, width=width, seed=self.seed) if width else Y
 
 
-@LAYERS.add("GumbelSoftmax")
-class GumbelSoftmax(Layer):
+class GumbelSoftmax(Layer, supports_masking=True):
     """``softmax((x + γ) / temperature)``, with noise γ of the Gumbel distribution in training and 0 otherwise.
 
     The lower the temperature, the closer the values are to a one-hot choice that is random with the probabilities
@@ -287,8 +244,6 @@ class GumbelSoftmax(Layer):
     ICLR 2017; Maddison, Mnih and Teh, *The Concrete Distribution*, ICLR 2017.
     """
 
-    supports_masking = True
-
     temperature: Annotated[Positive, Field(description="It divides the logits.")] = 1.0
     hard: Annotated[bool, Field(description="Whether the values are one-hot.")] = False
     axis: Annotated[int, Field(description="The axis of the choices.")] = -1
@@ -296,8 +251,8 @@ class GumbelSoftmax(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not -X.rank < self.axis < X.rank or self.axis == 0:
-            text, hint = f"has no axis {self.axis} in {show(X.shape)}", f"use an axis from 1 to {X.rank - 1}, or -1"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="axis")
+            text = f"has no axis {self.axis} in {show(X.shape)}"
+            raise wrong_rank(text, f"use an axis from 1 to {X.rank - 1}, or -1", key="axis")
         axis, choices = self.axis % X.rank, X.fixed(self.axis)
         noisy = g.GumbelNoise(as_float(g, X), seed=self.seed)
         soft = g.Softmax(noisy * (1 / self.temperature), axis=axis)
@@ -308,8 +263,7 @@ class GumbelSoftmax(Layer):
         return g.StraightThrough(one_hot, soft)
 
 
-@LAYERS.add("StopGradient")
-class StopGradient(Layer):
+class StopGradient(Layer, supports_masking=True):
     """The identity, through which no gradient flows: what its input depends on is not trained by what reads it.
 
     It is ``keras.ops.stop_gradient``. Exported files do not contain it.
@@ -317,14 +271,12 @@ class StopGradient(Layer):
     Shapes: (batch, …) → the same.
     """
 
-    supports_masking = True
-
     def lower(self, g: Builder, X: Value) -> Value:
         return g.StopGradient(X)
 
 
 @LAYERS.add("StochasticDepth", "DropPath")
-class StochasticDepth(Layer):
+class StochasticDepth(Layer, supports_masking=True):
     """In training, set all of a random sample to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
 
     It stands at the end of a residual branch, before Add: for some samples the branch is then left out. As torchvision's
@@ -333,14 +285,8 @@ class StochasticDepth(Layer):
     Shapes: (batch, …) → the same. Huang et al., *Deep Networks with Stochastic Depth*, ECCV 2016.
     """
 
-    supports_masking = True
-
     rate: Annotated[DropRate, Field(description="The fraction of samples for which the input becomes 0.")] = 0.5
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
         return drop(g, as_float(g, X), self.rate, self.seed, range(1, X.rank))
-
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Ints, PositiveInt, Size2, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Shape, show, show_dim
 from graphspec.graph.ir.dims import product as count
 from graphspec.graph.size_formulas import Formulas, Size, parse, product
-from graphspec.vocabulary.layers.base import LAYERS, Layer, need_rank
-from graphspec.vocabulary.layers.spatial import DataFormat, need_spatial
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank, wrong_size
+from graphspec.vocabulary.layers.base import Layer, need_rank
+from graphspec.vocabulary.layers.spatial import DataFormat, channels_last, from_channels_last, need_spatial
 
 
-@LAYERS.add("Flatten")
 class Flatten(Layer):
     """All axes after the batch joined to one.
 
@@ -36,9 +31,8 @@ class Flatten(Layer):
             X = g.transpose(X, (0, *range(2, X.rank), 1))
         if X.rank == 2:
             return X
-        fixed = all(isinstance(d, int) for d in X.shape[1:])
-        size = math.prod(cast("tuple[int, ...]", X.shape[1:])) if fixed else -1
-        return g.reshape(X, (0, size))  # 0 keeps the batch
+        sizes = [d for d in X.shape[1:] if isinstance(d, int)]
+        return g.reshape(X, (0, math.prod(sizes) if len(sizes) == X.rank - 1 else -1))  # 0 keeps the batch
 
 
 def _sizes(shape: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -51,7 +45,6 @@ def _sizes(shape: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return shape
 
 
-@LAYERS.add("Reshape")
 class Reshape(Layer):
     r"""The same values in another shape.
 
@@ -61,30 +54,25 @@ class Reshape(Layer):
     Shapes: (batch, …) → (batch, \*target_shape).
     """
 
-    target_shape: Annotated[
-        tuple[int | str, ...],
-        FROM_LIST,
-        AfterValidator(_sizes),
-        Field(
-            description="The sizes without the batch: numbers, formulas of sizes that vary, 0 for the input's size at that "
-            "place; one may be -1 for the remaining size."
-        ),
-    ]
+    target_shape: Annotated[tuple[int | str, ...], FROM_LIST, AfterValidator(_sizes)] = Field(
+        description="The sizes without the batch: numbers, formulas of sizes that vary, 0 for the input's size at that "
+        "place; one may be -1 for the remaining size."
+    )
 
     def lower(self, g: Builder, X: Value) -> Value:
         shape = X.shape[1:]
         formulas = Formulas(g, X, "target_shape")
         sizes = [self._size(formulas, shape, k) for k in range(len(self.target_shape))]
-        total, known = product(map(Size.of, shape)), product(size for size in sizes if size is not None)
-        rest = total.times(known, -1)
+        total, fixed = product(map(Size.of, shape)), product(size for size in sizes if size is not None)
+        rest = total.times(fixed, -1)
         if rest != Size() if None not in sizes else not rest.divides or not (rest.atoms or rest.is_integer):
-            raise self._misfit(shape, total, known)
-        found = [rest if size is None else size for size in sizes]
+            raise self._misfit(shape, total, fixed)
+        target = [rest if size is None else size for size in sizes]
         dims = [
             0 if d == 0 else formulas.value(size) if size.atoms else int(size.coefficient)
-            for d, size in zip(self.target_shape, found, strict=True)
+            for d, size in zip(self.target_shape, target, strict=True)
         ]
-        if count(shape) == count(tuple(size.dim for size in found)):
+        if count(shape) == count(tuple(size.dim for size in target)):
             return g.reshape(X, (0, *dims))
         # Divisions are rounded up. If one has a remainder, there are fewer elements than wanted, and Reshape fails.
         dims = [g.size(X, k + 1) if d == 0 else d for k, d in enumerate(dims)]
@@ -99,23 +87,18 @@ class Reshape(Layer):
             return formulas.size(parse(d))
         if d == 0 and k >= len(shape):
             text = f"has a 0 for axis {k + 1}, which {show(shape)} does not have"
-            raise ShapeError(Code.WRONG_RANK, text, hint="write the size itself", key="target_shape")
+            raise wrong_rank(text, "write the size itself", key="target_shape")
         return None if d == -1 else Size.of(shape[k] if d == 0 else d)
 
-    def _misfit(self, shape: Shape, total: Size, known: Size) -> ShapeError:
+    def _misfit(self, shape: Shape, total: Size, fixed: Size) -> ShapeError:
         target = f"({', '.join(map(str, self.target_shape))}{',' if len(self.target_shape) == 1 else ''})"
-        if total.atoms and not known.atoms and -1 not in self.target_shape:
+        if total.atoms and not fixed.atoms and -1 not in self.target_shape:
             text = f"cannot reshape {show(shape)}, which varies, to the fixed {target}"
-            hint = "use -1 for the size that varies, or its name"
-            return ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key="target_shape")
-        what = (
-            f"{show_dim(known.dim)} elements" if -1 not in self.target_shape else f"a multiple of {show_dim(known.dim)}"
-        )
-        text = (
-            f"cannot reshape {show(shape)}, which has {show_dim(total.dim)} elements, to {target}, which needs {what}"
-        )
-        hint = f"set one size to -1, or choose sizes whose product is {show_dim(total.dim)}"
-        return ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="target_shape")
+            return not_fixed(text, "use -1 for the size that varies, or its name", key="target_shape")
+        elements, size = show_dim(total.dim), show_dim(fixed.dim)
+        what = f"a multiple of {size}" if -1 in self.target_shape else f"{size} elements"
+        text = f"cannot reshape {show(shape)}, which has {elements} elements, to {target}, which needs {what}"
+        return wrong_size(text, f"set one size to -1, or choose sizes whose product is {elements}", key="target_shape")
 
 
 def _permutation(dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -124,28 +107,23 @@ def _permutation(dims: tuple[int, ...]) -> tuple[int, ...]:
     return dims
 
 
-@LAYERS.add("Permute")
 class Permute(Layer):
     """The axes in another order: axis k of the output is axis ``dims[k-1]`` of the input.
 
     Shapes: (batch, …) → (batch, the sizes in the order of ``dims``).
     """
 
-    dims: Annotated[
-        Ints,
-        AfterValidator(_permutation),
-        Field(description="The order of the axes, counted from 1, without the batch."),
-    ]
+    dims: Annotated[Ints, AfterValidator(_permutation)] = Field(
+        description="The order of the axes, counted from 1, without the batch."
+    )
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.rank != len(self.dims) + 1:
             text = f"needs rank-{len(self.dims) + 1} data for dims {list(self.dims)}, got {show(X.shape)}"
-            hint = f"list the axes 1 to {X.rank - 1} in the new order"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="dims")
+            raise wrong_rank(text, f"list the axes 1 to {X.rank - 1} in the new order", key="dims")
         return g.transpose(X, (0, *self.dims))
 
 
-@LAYERS.add("RepeatVector")
 class RepeatVector(Layer):
     """A vector, repeated n times along a new time axis.
 
@@ -167,24 +145,19 @@ class Tiles(Layer):
     def image(self, g: Builder, X: Value) -> Value:
         """Return images with the channels last."""
         need_spatial(X, 2, self.data_format)
-        return g.transpose(X, (0, 2, 3, 1)) if self.data_format == "channels_first" else X
-
-    def result(self, g: Builder, Y: Value) -> Value:
-        """Return images with the channels where they were."""
-        return g.transpose(Y, (0, 3, 1, 2)) if self.data_format == "channels_first" else Y
+        return channels_last(g, X, self.data_format)
 
     def tiled(self, g: Builder, X: Value, height: int, width: int, key: str) -> Value:
-        """Return (batch, rows, columns, height, width, channels) from images (batch, …, …, channels)."""
+        """Return (batch, rows, columns, height, width, channels) from images in the order of ``data_format``."""
+        X = self.image(g, X)
         sizes = X.fixed(1), X.fixed(2)
         if sizes[0] % height or sizes[1] % width:
             text = f"cannot divide images of {sizes[0]} · {sizes[1]} pixels into tiles of {height} · {width}"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint="crop or resize them first", key=key)
+            raise wrong_size(text, "crop or resize them first", key=key)
         rows, columns = sizes[0] // height, sizes[1] // width
-        split = g.reshape(X, (0, rows, height, columns, width, X.features))
-        return g.transpose(split, (0, 1, 3, 2, 4, 5))
+        return g.transpose(g.reshape(X, (0, rows, height, columns, width, X.features)), (0, 1, 3, 2, 4, 5))
 
 
-@LAYERS.add("Patches")
 class Patches(Tiles):
     """Images cut into patches that do not overlap, row by row: each is a vector of its pixels.
 
@@ -198,14 +171,13 @@ class Patches(Tiles):
 
     def lower(self, g: Builder, X: Value) -> Value:
         height, width = self.patch_size
-        Y = self.tiled(g, self.image(g, X), height, width, "patch_size")
+        Y = self.tiled(g, X, height, width, "patch_size")
         return g.reshape(Y, (0, Y.fixed(1) * Y.fixed(2), height * width * Y.features))
 
 
 BlockSize = Annotated[int, Field(ge=1, le=1 << 15, description="Height and width of a block of pixels.")]
 
 
-@LAYERS.add("SpaceToDepth")
 class SpaceToDepth(Tiles):
     """Blocks of pixels become channels, as in TensorFlow: in a block by rows, then columns, then channels.
 
@@ -216,11 +188,10 @@ class SpaceToDepth(Tiles):
 
     def lower(self, g: Builder, X: Value) -> Value:
         b = self.block_size
-        Y = self.tiled(g, self.image(g, X), b, b, "block_size")
-        return self.result(g, g.reshape(Y, (0, Y.fixed(1), Y.fixed(2), b * b * Y.features)))
+        Y = self.tiled(g, X, b, b, "block_size")
+        return from_channels_last(g, g.reshape(Y, (0, Y.fixed(1), Y.fixed(2), b * b * Y.features)), self.data_format)
 
 
-@LAYERS.add("DepthToSpace")
 class DepthToSpace(Tiles):
     """Channels become blocks of pixels: the reverse of SpaceToDepth, as in TensorFlow. Also called pixel shuffle.
 
@@ -236,10 +207,9 @@ class DepthToSpace(Tiles):
         X, b = self.image(g, X), self.block_size
         if X.features % (b * b):
             text = f"cannot make blocks of {b} · {b} pixels from {X.features} channels"
-            hint = f"give it a multiple of {b * b} channels"
-            raise ShapeError(Code.SIZES_DO_NOT_FIT, text, hint=hint, key="block_size")
+            raise wrong_size(text, f"give it a multiple of {b * b} channels", key="block_size")
         channels = X.features // (b * b)
         height, width = g.size(X, 1), g.size(X, 2)
         split = g.transpose(g.reshape(X, (0, height, width, b, b, channels)), (0, 1, 3, 2, 4, 5))
         sizes = [n * b if isinstance(n, int) else g.Mul(n, g.constant([b])) for n in (height, width)]
-        return self.result(g, g.reshape(split, (0, *sizes, channels)))
+        return from_channels_last(g, g.reshape(split, (0, *sizes, channels)), self.data_format)

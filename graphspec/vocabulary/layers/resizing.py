@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -13,12 +12,9 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Size2, one_or_each
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary.layers.base import LAYERS, Layer
+from graphspec.vocabulary import Array, Builder, Value, not_fixed
+from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_first, from_channels_first, need_spatial
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
 
 # Resampling of images as in Keras on TensorFlow and JAX: half-pixel centres, cubic kernel with a = -½. Keras's PyTorch
 # backend differs (asymmetric ``nearest``, a = -¾, no Lanczos). Separable interpolation between fixed sizes is a matrix
@@ -27,10 +23,6 @@ Interpolation = Annotated[
     Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"],
     Field(description="The nearest pixel, or a mean of the pixels around it, weighted by a kernel."),
 ]
-
-
-def _triangle(x: Array) -> Array:
-    return cast("Array", np.maximum(1 - x, 0))
 
 
 def _cubic(x: Array) -> Array:
@@ -44,7 +36,7 @@ def _lanczos(radius: int) -> Callable[[Array], Array]:
 
 
 KERNELS: dict[str, Callable[[Array], Array]] = {
-    "bilinear": _triangle,
+    "bilinear": lambda x: np.maximum(1 - x, 0),
     "bicubic": _cubic,
     "lanczos3": _lanczos(3),
     "lanczos5": _lanczos(5),
@@ -98,12 +90,8 @@ def resized(
 
 def repeated(g: Builder, X: Value, times: Sequence[int]) -> Value:
     """Emit the channels-first ``X`` with each element repeated along the spatial axes; their sizes may vary."""
-    attributes: dict[str, Any] = {
-        "mode": "nearest",
-        "coordinate_transformation_mode": "asymmetric",
-        "nearest_mode": "floor",
-    }
-    return g.Resize(X, None, g.constant([1.0, 1.0, *times], "float32"), **attributes)
+    mode: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return g.Resize(X, None, g.constant([1.0, 1.0, *times], "float32"), **mode)
 
 
 def window(size: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -127,7 +115,7 @@ def need_fixed(X: Value, data_format: str | None, reason: str, *, key: str, hint
     for name, d in zip(("height", "width"), X.shape[first : first + 2], strict=True):
         if not isinstance(d, int):
             text = f"needs a fixed {name} for {reason}, but its input {show(X.shape)} varies there ('{d}')"
-            raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint or f"give '{d}' a number in `inputs`", key=key)
+            raise not_fixed(text, hint or f"give '{d}' a number in `inputs`", key=key)
 
 
 # Zero padding and cropping of sequences, images and volumes; and layers that enlarge by integer factors.
@@ -181,8 +169,7 @@ def pad_or_crop(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_f
         (before, after), d = borders[axis - first], X.shape[axis]
         if isinstance(d, int) and before + after >= d:
             text = f"crops {before} + {after} of {d} on axis {axis} of {show(X.shape)}: nothing is left"
-            hint = f"use two values with a sum below {d}"
-            raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint, key="cropping")
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, f"use two values with a sum below {d}", key="cropping")
     starts = [borders[axis - first][0] for axis in axes]
     ends = [-after if (after := borders[axis - first][1]) else np.iinfo(np.int64).max for axis in axes]
     return g.Slice(X, g.constant(starts), g.constant(ends), g.constant(axes))
@@ -211,6 +198,9 @@ by_rank(
 )
 
 
+_FORMAT: dict[str, Callable[[int], tuple[Any, Any]]] = {"data_format": lambda rank: (DataFormat, None)}
+
+
 class Cropping(Layer):
     """Base: data without their borders."""
 
@@ -220,14 +210,8 @@ class Cropping(Layer):
         return pad_or_crop(g, X, self.cropping, getattr(self, "data_format", None), -1)
 
 
-by_rank(
-    Cropping,
-    "Cropping{}D",
-    "A sequence without its first and last steps.",
-    "(batch, steps, features) → (batch, steps - left - right, features).",
-    (1,),
-    cropping=_borders,
-)
+_SHORTER = "(batch, steps, features) → (batch, steps - left - right, features)."
+by_rank(Cropping, "Cropping{}D", "A sequence without its first and last steps.", _SHORTER, (1,), cropping=_borders)
 by_rank(
     Cropping,
     "Cropping{}D",
@@ -238,14 +222,13 @@ by_rank(
     ),
     (2, 3),
     cropping=lambda rank: _borders(rank, rank - 2),
-    data_format=lambda rank: (DataFormat, None),
+    **_FORMAT,
 )
 
 
 def enlarged(g: Builder, X: Value, size: Sequence[int], data_format: str | None) -> Value:
     """Emit ``X`` with each element repeated along the spatial axes."""
-    X = channels_first(g, X, len(size), data_format)
-    return from_channels_first(g, repeated(g, X, size), data_format)
+    return from_channels_first(g, repeated(g, channels_first(g, X, len(size), data_format), size), data_format)
 
 
 class UpSampling(Layer):
@@ -257,26 +240,17 @@ class UpSampling(Layer):
         return enlarged(g, X, self.size, getattr(self, "data_format", None))
 
 
-by_rank(
-    UpSampling,
-    "UpSampling{}D",
-    "A sequence with each step repeated.",
-    "(batch, steps, features) → (batch, steps·size, features).",
-    (1,),
-    size=lambda rank: (Annotated[one_or_each(1), Field(description="The number of repetitions.")], (2,)),
-)
-by_rank(
-    UpSampling,
-    "UpSampling{}D",
-    "A volume with each element repeated.",
-    "(batch, d1, d2, d3, channels) → (batch, d1·size[0], d2·size[1], d3·size[2], channels).",
-    (3,),
-    size=lambda rank: (Annotated[one_or_each(3), Field(description="The factors of the three axes.")], (2, 2, 2)),
-    data_format=lambda rank: (DataFormat, None),
-)
+def _size(rank: int) -> tuple[Any, Any]:
+    text = "The number of repetitions." if rank == 1 else "The factors of the three axes."
+    return one_or_each(rank), Field((2,) * rank, description=text)
 
 
-@LAYERS.add("UpSampling2D")
+_STEPS = "(batch, steps, features) → (batch, steps·size, features)."
+_VOLUME = "(batch, d1, d2, d3, channels) → (batch, d1·size[0], d2·size[1], d3·size[2], channels)."
+by_rank(UpSampling, "UpSampling{}D", "A sequence with each step repeated.", _STEPS, (1,), size=_size)
+by_rank(UpSampling, "UpSampling{}D", "A volume with each element repeated.", _VOLUME, (3,), size=_size, **_FORMAT)
+
+
 class UpSampling2D(Layer):
     """An image enlarged by integer factors.
 
@@ -301,7 +275,3 @@ class UpSampling2D(Layer):
         else:
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)
         return from_channels_first(g, Y, self.data_format)
-
-
-if not TYPE_CHECKING:
-    __getattr__ = partial(LAYERS.attribute, __name__)  # to unpickle the layers of each rank

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from graphspec.base.arrays.layout import Array, spectral_window
 from graphspec.base.codes import Code
@@ -15,12 +15,9 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
-from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
+from graphspec.vocabulary import Builder, Value, wrong_rank
+from graphspec.vocabulary.layers.base import Layer, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 EPSILON = 1e-7
 """Keras's ``epsilon``, below which powers and magnitudes count as this."""
@@ -42,7 +39,6 @@ def arctan2(g: Builder, y: Value, x: Value) -> Value:
     return g.Where(steep, up - angle, angle + turned)
 
 
-@LAYERS.add("STFTSpectrogram")
 class STFTSpectrogram(Layer):
     """The spectrum of each frame of a signal, by a convolution whose kernels begin as a windowed Fourier transform.
 
@@ -53,55 +49,42 @@ class STFTSpectrogram(Layer):
     ``expand_dims``; with channels_first (batch, channels · F, frames), or (batch, channels, frames, F).
     """
 
-    mode: Annotated[
-        Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"],
-        Field(
-            description="What of a frequency: the magnitude or its logarithm, the density of power, a part, the angle, or "
-            "both parts."
-        ),
-    ] = "log"
+    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = Field(
+        default="log",
+        description="What of a frequency: the magnitude or its logarithm, the density of power, a part, the angle, or "
+        "both parts.",
+    )
     frame_length: Annotated[PositiveInt, Field(description="The samples of a frame.")] = 256
-    frame_step: Annotated[
-        PositiveInt | None,
-        Field(description="The samples from one frame to the next, at most `frame_length`; null: half of it."),
-    ] = None
-    fft_length: Annotated[
-        PositiveInt | None,
-        Field(description="The length of the transform, at least `frame_length`; null: the next power of two."),
-    ] = None
+    frame_step: PositiveInt | None = Field(
+        default=None, description="The samples from one frame to the next, at most `frame_length`; null: half of it."
+    )
+    fft_length: PositiveInt | None = Field(
+        default=None, description="The length of the transform, at least `frame_length`; null: the next power of two."
+    )
     window: Window = "hann"
     periodic: Annotated[bool, Field(description="Whether the window continues periodically, or is symmetric.")] = False
-    scaling: Annotated[
-        Literal["density", "spectrum"] | None,
-        Field(description="density: the window's squares have sum 1; spectrum: its elements; null: it stays."),
-    ] = "density"
+    scaling: Literal["density", "spectrum"] | None = Field(
+        "density", description="density: the window's squares have sum 1; spectrum: its elements; null: it stays."
+    )
     padding: Annotated[
         Literal["valid", "same"], Field(description="valid: none; same: one frame every `frame_step` samples.")
     ] = "valid"
-    expand_dims: Annotated[bool, Field(description="Whether frequencies get an axis of their own, as in images.")] = (
-        False
-    )
+    expand_dims: bool = Field(default=False, description="Whether frequencies get an axis of their own, as in images.")
     data_format: DataFormat = None
 
-    @model_validator(mode="after")
-    def _fits(self) -> STFTSpectrogram:
+    def check_arguments(self) -> None:
         if self.frame_step is not None and self.frame_step > self.frame_length:
             raise invalid(f"has frame_step {self.frame_step} above its frame_length {self.frame_length}", "lower it")
         if self.fft_length is not None and self.fft_length < self.frame_length:
             raise invalid(f"has fft_length {self.fft_length} below its frame_length {self.frame_length}", "raise it")
         if self.frame_length < 2 and self.frame_step is None:
             raise invalid("has frames of one sample and no frame_step", "set `frame_step: 1`")
-        return self
 
     def lower(self, g: Builder, X: Value) -> Value:
         first = channels_first(g, X, 1, self.data_format)
-        planes = g.Unsqueeze(
-            first, g.constant([1])
-        )  # (batch, 1, channels, samples): all channels have the same kernels
-        if self.mode == "real":
-            return self.arranged(g, self.part(g, planes, "real"))
-        if self.mode == "imag":
-            return self.arranged(g, self.part(g, planes, "imag"))
+        planes = g.Unsqueeze(first, g.constant([1]))  # (batch, 1, channels, samples): one kernel for all channels
+        if self.mode in ("real", "imag"):
+            return self.arranged(g, self.part(g, planes, self.mode))
         real, imag = self.part(g, planes, "real"), self.part(g, planes, "imag")
         if self.mode == "stft":
             return self.arranged(g, g.Concat(real, imag, axis=1))
@@ -158,7 +141,6 @@ def mel_matrix(bins: int, bands: int, rate: float, low: float, high: float) -> A
     return np.pad(np.maximum(triangles, 0.0), ((1, 0), (0, 0)))
 
 
-@LAYERS.add("MelSpectrogram")
 class MelSpectrogram(Layer):
     """The power of a signal in bands of the mel scale, frame by frame, in decibels. It has no weights.
 
@@ -184,26 +166,19 @@ class MelSpectrogram(Layer):
         Positive | None, Field(description="The highest frequency of the bands, Hz; null: half the sampling rate.")
     ] = None
     power_to_db: Annotated[bool, Field(description="Whether the result is in decibels.")] = True
-    top_db: Annotated[
-        float, Field(description="Decibels below the loudest value of a signal; softer ones are raised.")
-    ] = 80.0
-    mag_exp: Annotated[Positive, Field(description="The exponent of the magnitude: 1 for itself, 2 for the power.")] = (
-        2.0
-    )
+    top_db: float = Field(80.0, description="Decibels below the loudest value of a signal; softer ones are raised.")
+    mag_exp: Positive = Field(default=2.0, description="The exponent of the magnitude: 1 for itself, 2 for the power.")
     min_power: Annotated[Positive, Field(description="The least power; smaller ones are raised.")] = 1e-10
     ref_power: Annotated[float, Field(description="The power at 0 decibels.")] = 1.0
 
-    @model_validator(mode="after")
-    def _fits(self) -> MelSpectrogram:
+    def check_arguments(self) -> None:
         if self.length > self.fft_length:
             raise invalid(f"has sequence_length {self.length} above its fft_length {self.fft_length}", "lower it")
         if isinstance(self.window, tuple) and len(self.window) != self.length:
-            raise invalid(
-                f"has a window of {len(self.window)} numbers for frames of {self.length}", "give one a sample"
-            )
+            text = f"has a window of {len(self.window)} numbers for frames of {self.length}"
+            raise invalid(text, "give one a sample")
         if self.min_freq >= self.highest:
             raise invalid(f"has min_freq {self.min_freq:g} and max_freq {self.highest:g}", "lower `min_freq`")
-        return self
 
     @property
     def length(self) -> int:
@@ -217,8 +192,8 @@ class MelSpectrogram(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.rank != 2:
-            hint = "a signal is (batch, samples): drop the axis of channels, such as by Reshape"
-            raise ShapeError(Code.WRONG_RANK, f"needs signals (batch, samples), got {show(X.shape)}", hint=hint)
+            text = f"needs signals (batch, samples), got {show(X.shape)}"
+            raise wrong_rank(text, "a signal is (batch, samples): drop the axis of channels, such as by Reshape")
         bins = self.fft_length // 2 + 1
         weights = mel_matrix(bins, self.num_mel_bins, self.sampling_rate, self.min_freq, self.highest)
         heard = np.flatnonzero(weights.any(axis=1))  # other frequencies need not be computed
@@ -239,13 +214,10 @@ class MelSpectrogram(Layer):
         turns = np.outer(frequencies, np.arange(self.length)) / self.fft_length
         waves = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)]).reshape(-1, 1, self.length)
         if isinstance(padded.shape[2], int) and padded.shape[2] < self.length:
-            raise ShapeError(
-                Code.WINDOW_TOO_LARGE, f"needs {self.length} samples, got {padded.shape[2]}", key="sequence_length"
-            )
+            text = f"needs {self.length} samples, got {padded.shape[2]}"
+            raise ShapeError(Code.WINDOW_TOO_LARGE, text, key="sequence_length")
         parts = g.Conv(padded, g.constant(waves * curve), kernel_shape=(self.length,), strides=(self.sequence_stride,))
-        count = len(frequencies)
-        squares = parts * parts
-        real, imag = g.Split(squares, g.constant([count, count]), axis=1)
+        real, imag = g.Split(parts * parts, g.constant([len(frequencies)] * 2), axis=1)
         return real + imag
 
     def decibels(self, g: Builder, Y: Value) -> Value:
@@ -253,5 +225,4 @@ class MelSpectrogram(Layer):
         scale = 10 / math.log(10)
         zero = scale * math.log(max(abs(self.ref_power), self.min_power))
         level = g.Log(g.Clip(Y, g.constant(self.min_power))) * scale - zero
-        loudest = g.ReduceMax(level, axes=(1, 2), keepdims=1)
-        return g.Max(level, loudest - self.top_db)
+        return g.Max(level, g.ReduceMax(level, axes=(1, 2), keepdims=1) - self.top_db)

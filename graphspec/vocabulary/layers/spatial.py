@@ -6,20 +6,18 @@ are views at run time, and a pass cancels them between neighbours in the exporte
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
+from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 DataFormat = Annotated[
     Literal["channels_last", "channels_first"] | None,
@@ -41,7 +39,6 @@ def by_rank(
     """Register the layers of one idea that differ by their number of spatial axes: one of each rank.
 
     Args:
-        base: the class of all of them.
         names: the name of the layers, with ``{}`` for the rank (``Conv{}D``), then their other names.
         sentences: the first sentence of the docstring, for all ranks or of each. ``{data}`` stands for ``images``,
             ``{over}`` for ``over images`` or ``along time``.
@@ -58,20 +55,20 @@ def by_rank(
             "out": ", ".join(f"{axis}′" for axis in axes),
             "star": "*" * (rank > 1),
         }
-        sentence, shape = (
-            (text if isinstance(text, str) else text[k]).format_map(words) for text in (sentences, shapes)
-        )
-        each = names.format(*[rank] * names.count("{}")).split()
-        LAYERS.row(each, partial(_of_rank, each[0], base, rank, f"{sentence}\n\nShapes: {shape}", fields))
+        texts = (text if isinstance(text, str) else text[k] for text in (sentences, shapes))
+        each = names.replace("{}", str(rank)).split()
+        text = "\n\nShapes: ".join(texts).format_map(words)
+        LAYERS.row(each, partial(_of_rank, each[0], base, rank, text, fields))
+    # The layers of each rank are unpickled as attributes of their module.
+    vars(sys.modules[base.__module__])["__getattr__"] = partial(LAYERS.attribute, base.__module__)
 
 
 def _of_rank(
     name: str, base: type[Layer], rank: int, text: str, fields: Mapping[str, Callable[[int], tuple[Any, Any]]]
 ) -> type[Layer]:
     own: dict[str, Any] = {key: field(rank) for key, field in fields.items()}
-    made = create_model(name, __base__=base, __module__=base.__module__, __doc__=text, **own)
-    made.rank = rank  # type: ignore[attr-defined]
-    return made
+    options: dict[str, Any] = {"__module__": base.__module__, "__doc__": text, "__cls_kwargs__": {"rank": rank}}
+    return create_model(name, __base__=base, **options, **own)
 
 
 def of_rank(names: str, rank: int) -> Any:
@@ -96,7 +93,7 @@ def need_spatial(X: Value, rank: int, data_format: str | None) -> None:
     """Raise GS301 unless ``X`` has a batch, ``rank`` spatial axes and channels."""
     if X.rank != rank + 2:
         text = f"needs rank-{rank + 2} data {axes_of(rank, data_format)}, got {show(X.shape)}"
-        raise ShapeError(Code.WRONG_RANK, text, hint=rank_hint(X, rank, data_format))
+        raise wrong_rank(text, rank_hint(X, rank, data_format))
 
 
 def channels_first(g: Builder, X: Value, rank: int, data_format: str | None) -> Value:
@@ -124,6 +121,16 @@ def rank_hint(X: Value, rank: int, data_format: str | None) -> str:
     if rank == 1 and X.rank == 4:
         return "for images use the layer's 2D form"
     return "wrap the layer in TimeDistributed, or join axes with Reshape"
+
+
+def channels_last(g: Builder, X: Value, data_format: str | None) -> Value:
+    """Return images with the channels last."""
+    return g.transpose(X, (0, 2, 3, 1)) if data_format == "channels_first" else X
+
+
+def from_channels_last(g: Builder, Y: Value, data_format: str | None) -> Value:
+    """Return the channels-last images ``Y`` in the order of ``data_format``."""
+    return g.transpose(Y, (0, 3, 1, 2)) if data_format == "channels_first" else Y
 
 
 def from_channels_first(g: Builder, Y: Value, data_format: str | None) -> Value:
@@ -157,8 +164,7 @@ def window(
             if isinstance(d, int) and extent > d:
                 details = f" ({key} {size[k]}, dilation_rate {dilations[k]})" if dilations and dilations[k] > 1 else ""
                 text = f"has a window of {extent}{details} along the {name}, but its input has size {d} there"
-                hint = f"set `padding: same`, or a smaller `{key}`"
-                raise ShapeError(Code.WINDOW_TOO_LARGE, text, hint=hint, key=key)
+                raise ShapeError(Code.WINDOW_TOO_LARGE, text, f"set `padding: same`, or a smaller `{key}`", key=key)
         return {}
     before, after = [], []
     for name, extent, stride, d in zip(_AXES[len(size)], extents, strides, spatial, strict=True):
@@ -186,5 +192,4 @@ def need_auto_pad(
         condition, hint = "with strides and a dilation_rate above 1", "set one of them to 1"
     if refused:
         text = f"cannot pad along the {name}, with the varying size '{d}', by `padding: same` {condition}"
-        hint = f"{hint}, set `padding: valid`, or give {names_in(str(d))} a number in `inputs`"
-        raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=hint, key=key)
+        raise not_fixed(text, f"{hint}, set `padding: valid`, or give {names_in(str(d))} a number in `inputs`", key=key)

@@ -6,10 +6,10 @@ import base64
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from graphspec.base.arrays.array_files import KINDS, MAX_AXES, Dtype, converted
 from graphspec.base.codes import Code
@@ -18,8 +18,8 @@ from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import Fans, Initializer
 from graphspec.graph.ir.dims import Dim, show
+from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.base import (
-    LAYERS,
     ActivationField,
     Constraint,
     InitializerField,
@@ -29,19 +29,12 @@ from graphspec.vocabulary.layers.base import (
     default_initializer,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
-
 
 # Parameter and Constant: tensors that depend on no input, and thus have no batch axis.
-class Tensor(Layer):
+class Tensor(Layer, arity=(0, 0)):
     """Base: a tensor that depends on no input."""
 
-    arity: ClassVar[tuple[int, int | None]] = (0, 0)
 
-
-@LAYERS.add("Parameter")
 class Parameter(Tensor):
     """A trained tensor of any shape. It depends on no input, and has no batch axis.
 
@@ -64,7 +57,6 @@ class Parameter(Tensor):
         return self.weight(g, "value", self.shape, prefix="")
 
 
-@LAYERS.add("Constant")
 class Constant(Tensor):
     """A tensor of fixed values, which the spec contains or names a file for. It has no batch axis.
 
@@ -80,28 +72,20 @@ class Constant(Tensor):
         str | None, Field(description="A file .npy, .npz or .safetensors beside the spec, in place of `value`.")
     ] = None
     key: Annotated[str | None, Field(description="The name of the array in a file that has several.")] = None
-    dtype: Annotated[
-        Dtype | None, Field(description="The dtype; null for that of the values: float32, int64 or bool.")
-    ] = None
+    dtype: Dtype | None = Field(None, description="The dtype; null for that of the values: float32, int64 or bool.")
 
     _array: tuple[Dtype, tuple[int, ...], bytes] | None = PrivateAttr(default=None)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def check_arguments(self) -> None:
         check_given(self.value, self.file, self.key, "value: [1.0, 2.0]")
         if self.value is not None:
             try:
                 converted(np.asarray(self.value), self.dtype)
             except ProblemError as error:
                 raise invalid(error.problem.message, error.problem.hint, key="value") from None
-        return self
 
     def with_array(self, array: Array) -> Self:
-        """Return the constant with the values of its file.
-
-        Raises:
-            ProblemError: they are not finite numbers of the dtype.
-        """
+        """Return the constant with the values of its file; ProblemError unless they are finite numbers of the dtype."""
         values = np.ascontiguousarray(converted(array, self.dtype))
         changed = self.model_copy()
         changed._array = KINDS[values.dtype.kind], array.shape, values.tobytes()
@@ -115,10 +99,10 @@ class Constant(Tensor):
         return {"array": {"dtype": dtype, "shape": list(shape), "base64": base64.b64encode(data).decode("ascii")}}
 
     def with_learnt(self, state: Mapping[str, Any]) -> Self:
-        found = state.get("array")
-        if self.file is None or state.keys() != {"array"} or not isinstance(found, Mapping):
+        array = state.get("array")
+        if self.file is None or state.keys() != {"array"} or not isinstance(array, Mapping):
             raise ValueError("a Constant has the array of its file")
-        dtype, shape, data = found.get("dtype"), found.get("shape"), found.get("base64")
+        dtype, shape, data = (array.get(key) for key in ("dtype", "shape", "base64"))
         if dtype not in KINDS.values() or not isinstance(shape, list) or not isinstance(data, str):
             raise ValueError("an array has 'dtype', 'shape' and 'base64'")
         if not all(type(n) is int and n >= 0 for n in shape):
@@ -183,24 +167,18 @@ def oriented(start: Initializer, inputs: tuple[int, ...], outputs: tuple[int, ..
     return start
 
 
-@LAYERS.add("EinsumDense")
 class EinsumDense(Layer):
     """``activation(einsum(equation, x, kernel) + bias)``.
 
     Shapes: defined by the equation; ``...`` stands for axes that remain unchanged.
     """
 
-    equation: Annotated[
-        str,
-        AfterValidator(_equation),
-        Field(description="The letters of the axes of input, kernel and output: `abc,cd->abd`."),
-    ]
-    output_shape: Annotated[
-        OutputShape,
-        Field(
-            description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
-        ),
-    ]
+    equation: Annotated[str, AfterValidator(_equation)] = Field(
+        description="The letters of the axes of input, kernel and output: `abc,cd->abd`."
+    )
+    output_shape: OutputShape = Field(
+        description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
+    )
     activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
     bias_axes: str | None = Field(default=None, description="The letters of the bias's axes; null for no bias.")
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
@@ -219,8 +197,7 @@ class EinsumDense(Layer):
         elided = X.rank - len(x)
         if elided < 0 or (elided and not left and not parts.get("right")):
             text = f"has an equation with {len(x)} input axes, '{x}', got {show(X.shape)}"
-            hint = f"write one letter per axis: {X.rank}, with the batch"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="equation")
+            raise wrong_rank(text, f"write one letter per axis: {X.rank}, with the batch", key="equation")
         input_sizes = dict(zip(x, X.shape[elided if left else 0 :], strict=False))
         output_sizes = self._output_sizes(X, y, elided, left)
         for c in x:
@@ -228,9 +205,7 @@ class EinsumDense(Layer):
                 text = (
                     f"has {output_sizes[c]} in `output_shape` for axis '{c}', but {input_sizes[c]} in {show(X.shape)}"
                 )
-                raise ShapeError(
-                    Code.SIZES_DO_NOT_FIT, text, hint="write null for the input's size", key="output_shape"
-                )
+                raise wrong_size(text, hint="write null for the input's size", key="output_shape")
         shape = tuple(self._kernel_size(c, input_sizes, output_sizes) for c in w)
         inputs = tuple(k for k, c in enumerate(w) if c not in y)
         outputs = tuple(k for k, c in enumerate(w) if c in y)
@@ -253,39 +228,34 @@ class EinsumDense(Layer):
             sizes = f"{needed} size{'' if needed == 1 else 's'}"
             text = f"needs {sizes} in `output_shape`, one per letter of '{y}', got {len(declared)}"
             hint = "leave out the batch and the axes of '...'; write null for a size of the input"
-            raise ShapeError(Code.WRONG_RANK, text, hint=hint, key="output_shape")
+            raise wrong_rank(text, hint, key="output_shape")
         return dict(zip(y, full[elided if left else 0 :], strict=False))
 
     def _kernel_size(self, c: str, input_sizes: dict[str, Dim], output_sizes: dict[str, Dim | None]) -> int:
         size = output_sizes[c] if c in output_sizes else input_sizes[c]
         if size is None:
             text = f"has null in `output_shape` for axis '{c}', which is also an axis of the kernel"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="write its size", key="output_shape")
+            raise not_allowed(text, "write its size", key="output_shape")
         if not isinstance(size, int):
             text = f"has axis '{c}' in its kernel, but its size '{size}' varies"
-            raise ShapeError(
-                Code.SIZE_NOT_FIXED, text, hint="remove it from the kernel, or give it a number", key="equation"
-            )
+            raise not_fixed(text, "remove it from the kernel, or give it a number", key="equation")
         return size
 
     def _bias_shape(self, axes: str, y: str, sizes: dict[str, Dim], elided: int) -> list[int]:
         """Return the bias's shape, from the first of ``axes`` to the last axis; 1 along axes that are not in ``axes``."""
         if not axes or (unknown := [c for c in axes if c not in y]):
             text = f"has the bias axis '{unknown[0]}'" if axes else "has no letters in `bias_axes`"
-            hint = f"use letters of the output '{y}', or null for no bias"
-            raise ShapeError(
-                Code.VALUE_NOT_ALLOWED, f"{text}, but the output has the axes '{y}'", hint=hint, key="bias_axes"
-            )
+            text = f"{text}, but the output has the axes '{y}'"
+            raise not_allowed(text, f"use letters of the output '{y}', or null for no bias", key="bias_axes")
         shape = [sizes[c] if c in axes else 1 for c in y[min(y.index(c) for c in axes) :]] + [1] * elided
         for c, d in zip(y[len(y) + elided - len(shape) :], shape, strict=False):
             if not isinstance(d, int):
                 text = f"has the bias axis '{c}', but its size '{d}' varies"
-                raise ShapeError(Code.SIZE_NOT_FIXED, text, hint="remove it from `bias_axes`", key="bias_axes")
+                raise not_fixed(text, "remove it from `bias_axes`", key="bias_axes")
         return [int(d) for d in shape]
 
 
-@LAYERS.add("DotInteraction")
-class DotInteraction(Layer):
+class DotInteraction(Layer, arity=(1, None)):
     """The dot products of all pairs of vectors: ``x[b, i] · x[b, j]`` for j < i, in the order of i, then j.
 
     As in KerasRS, whose inputs are vectors; here an input may also have several vectors for each row.
@@ -294,8 +264,6 @@ class DotInteraction(Layer):
         k · (k − 1) / 2 pairs, k more with ``self_interaction``, and k² numbers with ``skip_gather``.
     Naumov et al., *Deep Learning Recommendation Model for Personalization and Recommendation Systems*, 2019.
     """
-
-    arity: ClassVar[tuple[int, int | None]] = (1, None)
 
     self_interaction: Annotated[bool, Field(description="Whether a vector's product with itself counts, too.")] = False
     skip_gather: Annotated[
@@ -306,19 +274,17 @@ class DotInteraction(Layer):
         for X in inputs:
             if X.rank not in (2, 3):
                 text = f"takes vectors (batch, features) or (batch, vectors, features), got {show(X.shape)}"
-                raise ShapeError(Code.WRONG_RANK, text, hint="put Flatten or Reshape before it")
+                raise wrong_rank(text, "put Flatten or Reshape before it")
         if len({X.shape[-1] for X in inputs}) > 1:
             text = f"multiplies vectors of one size, got {', '.join(show(X.shape) for X in inputs)}"
-            raise ShapeError(
-                Code.SHAPES_DIFFER, text, hint="project them to the same number of units with Dense layers"
-            )
+            raise shapes_differ(text, "project them to the same number of units with Dense layers")
         several = [as_float(g, X) for X in inputs]
         rows = [X if X.rank == 3 else g.Unsqueeze(X, g.constant([1])) for X in several]
         vectors = g.Concat(*rows, axis=1) if len(rows) > 1 else rows[0]
         count = vectors.fixed(1)
         chosen = np.tril(np.ones((count, count), np.float32), 0 if self.self_interaction else -1).reshape(-1)
         if not chosen.any() and not self.skip_gather:
-            raise ShapeError(Code.SHAPES_DIFFER, "needs two vectors", hint="list more `inputs`")
+            raise shapes_differ("needs two vectors", "list more `inputs`")
         products = g.reshape(g.MatMul(vectors, g.transpose(vectors, (0, 2, 1))), (0, count * count))
         if self.skip_gather:
             return g.Mul(products, g.constant(chosen)).with_mask(None)

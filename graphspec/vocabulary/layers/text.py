@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary.layers.base import LAYERS
-from graphspec.vocabulary.layers.indexed import Encoding, Lookup
+from graphspec.vocabulary import wrong_dtype, wrong_rank
+from graphspec.vocabulary.layers.indexed import Encoding, Lookup, mapped
 from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
 
 if TYPE_CHECKING:
@@ -36,8 +34,7 @@ _PAD, _OTHER = 0, 1  # the codes of padding and of tokens that are in no entry
 Standardize = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]
 
 
-@LAYERS.add("TextVectorization")
-class TextVectorization(Lookup):
+class TextVectorization(Lookup, takes_strings=True):
     """Texts as the ids of their tokens, by a vocabulary that is given or learnt, or as a vector with an element per token.
 
     A token is what stands between white space (of ASCII, as in Keras), without the punctuation before and after it.
@@ -54,16 +51,13 @@ class TextVectorization(Lookup):
         tf_idf: → (batch, ids). With ``split: null``, texts (batch, k) are k tokens.
     """
 
-    takes_strings = True
-
     standardize: Annotated[
         Standardize | None,
         Field(description="What is done to texts first: lower case, punctuation removed, both, or null for nothing."),
     ] = "lower_and_strip_punctuation"
-    split: Annotated[
-        Literal["whitespace", "character"] | None,
-        Field(description="What tokens are: words, characters, or null for whole texts."),
-    ] = "whitespace"
+    split: Literal["whitespace", "character"] | None = Field(
+        default="whitespace", description="What tokens are: words, characters, or null for whole texts."
+    )
     ngrams: Annotated[
         Annotated[int, Field(ge=1, le=16)]
         | Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1)]
@@ -82,20 +76,16 @@ class TextVectorization(Lookup):
     output_sequence_length: Annotated[
         PositiveInt | None, Field(description="The number of ids, by cutting or padding at the end; null: as needed.")
     ] = None
-    vocabulary: Annotated[
-        Annotated[tuple[str, ...], Field(min_length=1)] | str | None,
-        FROM_LIST,
-        Field(description="The tokens, or the name of a file beside the spec with one per line; null: learnt."),
-    ] = None
-    ragged: Annotated[
-        bool,
-        AfterValidator(only(False, "arrays have rows of one length")),
-        Field(description="Refused: arrays have rows of one length."),
-    ] = False
+    vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
+        default=None, description="The tokens, or the name of a file beside the spec with one per line; null: learnt."
+    )
+    ragged: Annotated[bool, AfterValidator(only(False, "arrays have rows of one length"))] = Field(
+        default=False, description="Refused: arrays have rows of one length."
+    )
     encoding: Encoding = "utf-8"
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def check_arguments(self) -> None:
+        super().check_arguments()
         if self.split is None and self._strips:
             text = "must be lower or null for `split: null`, since punctuation is removed while texts are split"
             raise invalid(text, "set `standardize: lower`", key="standardize")
@@ -106,7 +96,6 @@ class TextVectorization(Lookup):
         if self.output_sequence_length is not None and self.output_mode != "int":
             text = f"must be null for `output_mode: {self.output_mode}`, since vectors have no order"
             raise invalid(text, "remove it", key="output_sequence_length")
-        return self
 
     def _special(self) -> tuple[str, int, str]:
         return "", 1, "[UNK]"
@@ -122,9 +111,7 @@ class TextVectorization(Lookup):
     @property
     def _widths(self) -> tuple[int, ...]:
         """The numbers of tokens of n-grams."""
-        if isinstance(self.ngrams, tuple):
-            return self.ngrams
-        return tuple(range(1, (self.ngrams or 1) + 1))
+        return self.ngrams if isinstance(self.ngrams, tuple) else tuple(range(1, (self.ngrams or 1) + 1))
 
     def _spelt(self, token: str) -> Sequence[str]:
         """Return the forms in which the graph meets a token: its capitals beyond ASCII may have become small or not."""
@@ -133,14 +120,13 @@ class TextVectorization(Lookup):
     def learning_input(self, g: Builder, X: Value) -> Value:
         """Emit the tokens, padded with ``""``."""
         if not X.type.is_string:
-            hint = "declare the input with `dtype: string`"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs texts, got {X.type}", hint=hint)
+            raise wrong_dtype(f"needs texts, got {X.type}", "declare the input with `dtype: string`")
         if self.split is not None and X.rank != 1 and not (X.rank == 2 and X.shape[1] == 1):
             text = f"needs texts of the shape (batch,) or (batch, 1), got {show(X.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="set `split: null` if the texts are tokens")
+            raise wrong_rank(text, "set `split: null` if the texts are tokens")
         if self.split is None and (X.rank > 2 or (X.rank == 2 and not isinstance(X.shape[1], int))):
             text = f"needs texts of the shape (batch,) or (batch, tokens), got {show(X.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="use one axis of tokens, of a fixed size")
+            raise wrong_rank(text, "use one axis of tokens, of a fixed size")
         texts = X
         if X.rank == 2 and (self._lowers or self.split is not None):
             texts = g.Reshape(X, g.constant([-1]))
@@ -152,19 +138,18 @@ class TextVectorization(Lookup):
         return texts if texts.rank == X.rank else g.Reshape(texts, g.constant([-1, X.fixed(1)]))
 
     def learner(self, X: Value) -> Learner:
-        """Return the learner of the vocabulary."""
         mask, _, unseen = self._special()
         return VocabularyLearner(
             excluded={mask, unseen},
             limit=self._limit(),
-            documents=self._mode == "tf_idf",
+            documents=self.output_mode == "tf_idf",
             fold=lower if self._lowers else str,
             ngrams=self._widths,
         )
 
     def lower(self, g: Builder, X: Value) -> Value:
         tokens = self.learning_input(g, X)
-        if self.split is None and self._mode != "int" and tokens.rank == 1:
+        if self.split is None and self.output_mode != "int" and tokens.rank == 1:
             tokens = g.Unsqueeze(tokens, g.constant([1]))
         ids = self._of_ngrams(g, tokens) if self._widths != (1,) else self._of_tokens(g, tokens)
         if self.output_sequence_length is not None:
@@ -173,15 +158,13 @@ class TextVectorization(Lookup):
 
     def _of_tokens(self, g: Builder, tokens: Value) -> Value:
         """Emit the id of each token."""
-        table = self._table(g, self._spelt) | {"": self._mask_id}
-        keys, values = tuple(table), tuple(table.values())
-        return g.LabelEncoder(tokens, keys_strings=keys, values_int64s=values, default_int64=self._unseen)
+        return mapped(g, tokens, self._table(g, self._spelt) | {"": self._mask_id}, self._unseen)
 
     def _cut(self, g: Builder, ids: Value, length: int) -> Value:
         """Emit ``length`` ids per row."""
         if ids.rank != 2:
             text = f"needs texts of the shape (batch, tokens) for `output_sequence_length`, got {show(ids.shape)}"
-            raise ShapeError(Code.WRONG_RANK, text, hint="remove it", key="output_sequence_length")
+            raise wrong_rank(text, "remove it", key="output_sequence_length")
         padded = g.Pad(ids, g.constant([0, 0, 0, length]))
         return g.Slice(padded, g.constant([0]), g.constant([length]), g.constant([1]))
 
@@ -200,7 +183,7 @@ class TextVectorization(Lookup):
         for token, code in codes.items():
             for spelling in self._spelt(token):
                 spelt.setdefault(spelling, code)
-        last = _mapped(g, tokens, spelt, "keys_strings", _OTHER)
+        last = mapped(g, tokens, spelt, _OTHER)
         return self._joined(g, [self._ids_of(g, *step) for step in self._steps(g, last, runs, codes)])
 
     def _canonical(self) -> Callable[[str], str]:
@@ -232,28 +215,20 @@ class TextVectorization(Lookup):
                 last = g.Slice(last, g.constant([1]), g.constant([2**62]), g.constant([1]))
                 before = g.Slice(state, g.constant([0]), g.constant([-1]), g.constant([1]))
                 keys = g.Add(g.Mul(before, g.constant(base)), last)
-                state, states = _mapped(g, keys, table, "keys_int64s", _OTHER), numbered
+                state, states = mapped(g, keys, table, _OTHER), numbered
             found[width] = state, last, {states[run]: number for run, number in runs.items() if len(run) == width}
         return (found[width] for width in self._widths)
 
     def _ids_of(self, g: Builder, state: Value, last: Value, table: dict[int, int]) -> Value:
         """Emit the ids of runs; a run whose last token is padding is padding."""
-        ids = _mapped(g, state, table, "keys_int64s", self._unseen)
+        ids = mapped(g, state, table, self._unseen)
         return g.Where(g.Equal(last, g.constant(_PAD)), g.constant(self._mask_id), ids)
 
     def _joined(self, g: Builder, ids: Sequence[Value]) -> Value:
         """Emit the ids of all widths in one row; in order, with the padding moved to the end, where they are the output."""
         joined: Value = ids[0] if len(ids) == 1 else g.Concat(*ids, axis=1)
-        if len(ids) == 1 or self._mode != "int":
+        if len(ids) == 1 or self.output_mode != "int":
             return joined
         counts = g.Cast(g.Not(g.Equal(joined, g.constant(0))), to="int64")
         places = g.CumSum(counts, g.constant(1), exclusive=1)
         return g.ScatterElements(g.Sub(joined, joined), places, joined, axis=1, reduction="add")
-
-
-def _mapped(g: Builder, X: Value, table: dict[Any, int], keys: str, default: int) -> Value:
-    """Emit a number for each element of X; a table of integers may be empty."""
-    table = table or {-1: default}
-    values = {keys: tuple(table), "values_int64s": tuple(table.values()), "default_int64": default}
-    found: Value = g.emit("LabelEncoder", (X,), values)
-    return found

@@ -6,12 +6,13 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, product
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
@@ -19,14 +20,13 @@ from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
-from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode
+from graphspec.vocabulary import Array, Builder, Value, shapes_differ, wrong_dtype, wrong_rank
+from graphspec.vocabulary.layers.base import Layer, cast_to, refused
+from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
     from graphspec.vocabulary.layers.learners import Learner
 
 # Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.
@@ -35,13 +35,14 @@ _SPELLINGS = 16  # of one token
 _LETTERS = range(0x80, 0x20000)  # all letters beyond ASCII that have a case
 
 
+@dataclass(kw_only=True)
 class VocabularyLearner:
     """Learns a vocabulary: the most frequent tokens first, of equally frequent ones the larger token first, as in Keras.
 
     It counts exactly, in memory for every different token. Batches are tokens, ``(rows, …)``; ``""`` pads rows of
     different lengths if ``fold`` is given.
 
-    Args:
+    Attributes:
         excluded: tokens that are no entries, such as those that stand for a missing value.
         least: how often a token must occur.
         limit: the largest number of entries; None for no limit.
@@ -50,24 +51,20 @@ class VocabularyLearner:
         ngrams: the numbers of successive tokens that an entry is made of, joined by a space.
     """
 
-    def __init__(
-        self,
-        *,
-        excluded: Collection[Any] = (),
-        least: int = 1,
-        limit: int | None = None,
-        documents: bool = False,
-        fold: Callable[[str], str] | None = None,
-        ngrams: Sequence[int] = (1,),
-    ) -> None:
-        self.excluded, self.least, self.limit, self.fold, self.ngrams = excluded, least, limit, fold, ngrams
+    excluded: Collection[Any] = ()
+    least: int = 1
+    limit: int | None = None
+    documents: bool = False
+    fold: Callable[[str], str] | None = None
+    ngrams: Sequence[int] = (1,)
+
+    def __post_init__(self) -> None:
         self.rows = 0
         self._counts: Counter[Any] = Counter()
-        self._documents: Counter[Any] | None = Counter() if documents else None
+        self._documents: Counter[Any] | None = Counter() if self.documents else None
         self._canonical: dict[Any, Any] = {"": ""}
 
     def add(self, batch: Array) -> None:
-        """Take in the tokens of some rows."""
         self.rows += len(batch)
         tokens = batch.reshape(-1).tolist()
         if self._documents is None and self.ngrams == (1,):
@@ -77,7 +74,7 @@ class VocabularyLearner:
             known, fold = self._canonical, self.fold
             known.update((token, fold(token)) for token in set(tokens).difference(known))
             tokens = list(map(known.__getitem__, tokens))
-        width = len(tokens) // len(batch) if len(batch) else 0
+        width = len(tokens) // max(len(batch), 1)
         rows = [tokens[k : k + width] for k in range(0, len(tokens), width)] if width else []
         if self.ngrams != (1,):
             rows = [self._entries(row) for row in rows]
@@ -94,28 +91,22 @@ class VocabularyLearner:
         return [" ".join(part) for n in self.ngrams for part in zip(*(tokens[k:] for k in range(n)), strict=False)]
 
     def end_pass(self) -> bool:
-        """One pass is enough."""
         return True
 
     def state(self) -> dict[str, Any]:
-        """Return ``vocabulary``, and ``idf_weights`` if they are learnt.
-
-        Raises:
-            ShapeError: there is no entry.
-        """
         counts = self._counts
         if self.fold is not None and self._documents is None and self.ngrams == (1,):
             counts = Counter()
             for token, count in self._counts.items():
                 if token:
                     counts[self.fold(token)] += count
-        found = [(n, token) for token, n in counts.items() if n >= self.least and token not in self.excluded]
-        if not found:
+        entries = [(n, token) for token, n in counts.items() if n >= self.least and token not in self.excluded]
+        if not entries:
             often = "" if self.least == 1 else f" that occurs at least {self.least} times"
             text = f"cannot learn a vocabulary: there is no token{often} in the training rows"
             hint = "remove it, set its `vocabulary`, or lower its `min_count`" if self.least > 1 else None
-            raise ShapeError(Code.TOO_FEW_ROWS, text, hint=hint or "remove it, or set its `vocabulary`")
-        vocabulary = [token for _, token in sorted(found, reverse=True)[: self.limit]]
+            raise ShapeError(Code.TOO_FEW_ROWS, text, hint or "remove it, or set its `vocabulary`")
+        vocabulary = [token for _, token in sorted(entries, reverse=True)[: self.limit]]
         if self._documents is None:
             return {"vocabulary": vocabulary}
         weights = [math.log(1 + self.rows / (1 + self._documents[token])) for token in vocabulary]
@@ -170,9 +161,6 @@ def _checked(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-# Cases.
-
-
 def lower(text: str) -> str:
     """Return ``text`` in lower case, character by character, by Unicode's simple mapping: ``İ`` becomes ``i``."""
     return text.lower() if text.isascii() else "".join(c.lower()[0] for c in text)
@@ -181,12 +169,11 @@ def lower(text: str) -> str:
 @cache
 def _capitals() -> dict[str, tuple[str, ...]]:
     """Return the other characters beyond ASCII with the same :func:`lower`, by that character."""
-    found: dict[str, list[str]] = {}
-    for code in _LETTERS:
-        small = lower(chr(code)) if not 0xD800 <= code < 0xE000 else chr(code)
-        if small != chr(code):
-            found.setdefault(small, []).append(chr(code))
-    return {small: tuple(capitals) for small, capitals in found.items()}
+    capitals: dict[str, tuple[str, ...]] = {}
+    for letter in map(chr, _LETTERS):
+        if (small := lower(letter)) != letter:
+            capitals[small] = (*capitals.get(small, ()), letter)
+    return capitals
 
 
 def spellings(token: str) -> list[str]:
@@ -219,18 +206,14 @@ _WORD = 1 << 32
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Salt = Annotated[
-    int | tuple[int, int] | None,
-    FROM_LIST,
-    Field(description="The seed of the hash: an integer, or two; null for 0."),
+    int | tuple[int, int] | None, FROM_LIST, Field(description="The seed of the hash: an integer, or two; null for 0.")
 ]
 
 
 def _murmur(g: Builder, X: Value, salt: int | tuple[int, int] | None) -> Value:
     """Emit the MurmurHash3 of texts, or of integers written as texts, as int64 numbers from 0 to 2³² − 1."""
     if X.dtype in ("float32", "bool"):
-        raise ShapeError(
-            Code.WRONG_DTYPE, f"needs texts or integers, got {X.type}", hint="use Discretization for numbers"
-        )
+        raise wrong_dtype(f"needs texts or integers, got {X.type}", "use Discretization for numbers")
     first, second = salt if isinstance(salt, tuple) else (salt or 0, salt or 0)
     seed = (first + _GOLDEN * (second - first)) % _WORD
     texts = X if X.type.is_string else g.Cast(cast_to(g, X, "int64"), to="string")
@@ -242,8 +225,7 @@ def hashed(g: Builder, X: Value, bins: int, salt: int | tuple[int, int] | None =
     return g.Mod(_murmur(g, X, salt), g.constant(bins))
 
 
-@LAYERS.add("Hashing")
-class Hashing(Layer):
+class Hashing(Layer, takes_strings=True):
     """The bin of each text or integer, without a vocabulary: ``MurmurHash3(x, seed) mod num_bins``.
 
     The 32-bit hash is that of the text's UTF-8 bytes; an integer is hashed as its decimal text. The seed is ``salt``; of two
@@ -253,17 +235,14 @@ class Hashing(Layer):
     Shapes: int: (batch, …) → the same, int64; other modes as for CategoryEncoding.
     """
 
-    takes_strings = True
-
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
     mask_value: Annotated[
         str | Int64 | None, Field(description="The text or integer that has bin 0 for itself; null for none.")
     ] = None
     salt: Salt = None
-    output_mode: Annotated[
-        Literal["int", "one_hot", "multi_hot", "count"],
-        Field(description="int: the bin; one_hot, multi_hot, count: vectors with one element per bin."),
-    ] = "int"
+    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = Field(
+        default="int", description="int: the bin; one_hot, multi_hot, count: vectors with one element per bin."
+    )
     sparse: Sparse = False
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -278,17 +257,11 @@ class Hashing(Layer):
         """Emit 0 for the mask and 1 for everything else."""
         if X.type.is_string != isinstance(self.mask_value, str):
             text = f"has the `mask_value` {self.mask_value!r}, but its input is {X.type}"
-            raise ShapeError(Code.WRONG_DTYPE, text, hint="write a value of the input's type", key="mask_value")
-        keys = "keys_strings" if X.type.is_string else "keys_int64s"
-        source = X if X.type.is_string else cast_to(g, X, "int64")
-        found: Value = g.emit(
-            "LabelEncoder", (source,), {keys: (self.mask_value,), "values_int64s": (0,), "default_int64": 1}
-        )
-        return found
+            raise wrong_dtype(text, "write a value of the input's type", key="mask_value")
+        return mapped(g, X if X.type.is_string else cast_to(g, X, "int64"), {self.mask_value: 0}, 1)
 
 
-@LAYERS.add("HashedCrossing")
-class HashedCrossing(Layer):
+class HashedCrossing(Layer, takes_strings=True, takes_missing=True, arity=(2, None)):
     """The bin of each combination of texts or integers, such as of a town and a trade.
 
     ``h = MurmurHash3(x₀)``, then ``h = (1000003 · h + MurmurHash3(xₖ)) mod 2³²`` for each further input; the bin is
@@ -296,10 +269,6 @@ class HashedCrossing(Layer):
 
     Shapes: int: several (batch,) or (batch, 1) → the same, int64; one_hot: → (batch, num_bins).
     """
-
-    takes_strings = True
-    takes_missing = True
-    arity = (2, None)
 
     num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
     output_mode: Annotated[
@@ -312,10 +281,10 @@ class HashedCrossing(Layer):
         for X in inputs:
             if X.rank not in (1, 2) or (X.rank == 2 and X.shape[1] != 1):
                 text = f"needs inputs of the shape (batch,) or (batch, 1), got {show(X.shape)}"
-                raise ShapeError(Code.WRONG_RANK, text, hint="cross single columns")
+                raise wrong_rank(text, "cross single columns")
             if X.shape != first.shape:
                 text = f"needs inputs of one shape, got {show(first.shape)} and {show(X.shape)}"
-                raise ShapeError(Code.SHAPES_DIFFER, text, hint="give all inputs the shape [1]")
+                raise shapes_differ(text, "give all inputs the shape [1]")
         mixed = _murmur(g, first, None)
         for X in inputs[1:]:
             mixed = mixed * g.constant(_FACTOR) + _murmur(g, X, None)
@@ -334,20 +303,21 @@ def _in_bins(g: Builder, bins: Value, count: int, mode: Literal["int"] | Counts)
 # Ids of texts and integers by a vocabulary: StringLookup, IntegerLookup.
 _UNSEEN = -2  # marks what a table lacks, beside ids and -1
 
-NoInverse = Annotated[
-    bool,
-    AfterValidator(only(False, "ids are not turned back into tokens", "set `labels` of a head to write class names")),
-    Field(description="Refused: ids are not turned back into tokens."),
-]
+_INVERSE, _LABELS = "ids are not turned back into tokens", "set `labels` of a head to write class names"
+NoInverse = Annotated[bool, *refused(_INVERSE, f"Refused: {_INVERSE}.", hint=_LABELS)]
 
 
 class Categories(Lookup):
     """The base of StringLookup and IntegerLookup."""
 
-    num_oov_indices: Annotated[
-        Annotated[int, Field(ge=0, le=1 << 20)],
-        Field(description="The number of ids for unseen tokens; with several, a hash selects one."),
-    ] = 1
+    if TYPE_CHECKING:
+        mask_token: Any
+        oov_token: Any
+        missing_tokens: Any
+
+    num_oov_indices: Annotated[int, Field(ge=0, le=1 << 20)] = Field(
+        default=1, description="The number of ids for unseen tokens; with several, a hash selects one."
+    )
     invert: NoInverse = False
     output_mode: Annotated[
         Literal["int", "one_hot", "multi_hot", "count", "tf_idf"],
@@ -358,70 +328,49 @@ class Categories(Lookup):
             )
         ),
     ] = "int"
-    min_count: Annotated[
-        PositiveInt,
-        Field(
-            description="How often a token must occur in the training rows to be learnt; rarer ones count as unseen."
-        ),
-    ] = 1
+    min_count: PositiveInt = Field(
+        1, description="How often a token must occur in the training rows to be learnt; rarer ones count as unseen."
+    )
 
-    @model_validator(mode="after")
-    def _some_unseen(self) -> Self:
+    def check_arguments(self) -> None:
+        super().check_arguments()
         if self.num_oov_indices == 0:
             text = "must be at least 1, since the exported graph cannot stop at an unseen token"
             raise invalid(text, "leave it out", key="num_oov_indices")
-        if self._missing() and self._special()[0] is None:
-            text = "needs `mask_token` for `missing_tokens`"
-            raise invalid(text, "missing tokens get its id", code=Code.MISSING_KEY)
-        return self
-
-    def _missing(self) -> tuple[Any, ...]:
-        found: tuple[Any, ...] = getattr(self, "missing_tokens", ())
-        return found
+        if self.missing_tokens and self.mask_token is None:
+            raise invalid("needs `mask_token` for `missing_tokens`", "missing tokens get its id", code=Code.MISSING_KEY)
 
     def _special(self) -> tuple[Any, int, Any]:
-        return getattr(self, "mask_token", None), self.num_oov_indices, getattr(self, "oov_token", None)
+        return self.mask_token, self.num_oov_indices, self.oov_token
 
     def _masked(self) -> tuple[Any, ...]:
         """Return the tokens that count as missing."""
-        mask = self._special()[0]
-        return () if mask is None else tuple(dict.fromkeys((mask, *self._missing())))
+        return () if self.mask_token is None else tuple(dict.fromkeys((self.mask_token, *self.missing_tokens)))
 
     def _spelt(self, token: Any) -> Sequence[Any]:
         """Return the forms in which the graph meets a token."""
         return (token,)
 
-    def _ids(self, g: Builder, X: Value, hashed: Callable[[], Value], keys: str) -> Value:
+    def _ids(self, g: Builder, X: Value, hashed: Callable[[], Value]) -> Value:
         """Emit the id of each token; ``hashed`` emits the ids of unseen tokens, from 0, if there are several."""
         masked = [spelling for token in self._masked() for spelling in self._spelt(token)]
         table = self._table(g, self._spelt) | dict.fromkeys(masked, self._mask_id)
-        several = self.num_oov_indices > 1
-        ids: Value = g.emit(
-            "LabelEncoder",
-            (X,),
-            {
-                keys: tuple(table),
-                "values_int64s": tuple(table.values()),
-                "default_int64": _UNSEEN if several else self._unseen,
-            },
-        )
-        if not several:
-            return ids
+        if self.num_oov_indices == 1:
+            return mapped(g, X, table, self._unseen)
+        ids = mapped(g, X, table, _UNSEEN)
         unseen = g.Add(hashed(), g.constant(self._unseen))
         return g.Where(g.Equal(ids, g.constant(_UNSEEN)), unseen, ids)
 
     def learner(self, X: Value) -> Learner:
-        """Return the learner of the vocabulary."""
         return VocabularyLearner(
-            excluded={*self._masked(), self._special()[2]},
+            excluded={*self._masked(), self.oov_token},
             least=self.min_count,
             limit=self._limit(),
-            documents=self._mode == "tf_idf",
+            documents=self.output_mode == "tf_idf",
         )
 
 
-@LAYERS.add("StringLookup")
-class StringLookup(Categories):
+class StringLookup(Categories, takes_strings=True):
     """Texts as ids, by a vocabulary that is given or learnt: the most frequent text first, of equal ones the larger first.
 
     Ids without ``mask_token``: 0 for unseen texts, then the vocabulary. With it: 0 for the mask token and
@@ -433,18 +382,13 @@ class StringLookup(Categories):
         multi_hot, count, tf_idf: (batch, tokens) → (batch, ids).
     """
 
-    takes_strings = True
-    mask_token: Annotated[str | None, Field(description="The text that stands for a missing value; null for none.")] = (
-        None
-    )
+    mask_token: str | None = Field(default=None, description="The text that stands for a missing value; null for none.")
     oov_token: Annotated[
         str | None, Field(description="The text that stands for unseen texts in `vocabulary`; it is not learnt.")
     ] = "[UNK]"
-    vocabulary: Annotated[
-        Annotated[tuple[str, ...], Field(min_length=1)] | str | None,
-        FROM_LIST,
-        Field(description="The texts, or the name of a file beside the spec with one text per line; null: learnt."),
-    ] = None
+    vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
+        None, description="The texts, or the name of a file beside the spec with one text per line; null: learnt."
+    )
     encoding: Encoding = "utf-8"
     salt: Salt = None
     missing_tokens: Annotated[
@@ -454,19 +398,17 @@ class StringLookup(Categories):
         bool, Field(description="Whether texts that differ in case only have one id, as in TextVectorization.")
     ] = False
 
-    @model_validator(mode="after")
-    def _foldable(self) -> Self:
+    def check_arguments(self) -> None:
+        super().check_arguments()
         if self.fold_case and self.num_oov_indices > 1:
-            hint = "several ids for unseen texts need the texts as they are"
-            raise invalid("cannot be used with several `num_oov_indices`", hint, key="fold_case")
-        return self
+            text = "cannot be used with several `num_oov_indices`"
+            raise invalid(text, "several ids for unseen texts need the texts as they are", key="fold_case")
 
     def _spelt(self, token: str) -> Sequence[str]:
         """Return the forms in which the graph meets a token: its capitals beyond ASCII may have become small or not."""
         return spellings(lower(token)) if self.fold_case else (token,)
 
     def learner(self, X: Value) -> Learner:
-        """Return the learner of the vocabulary."""
         learner = super().learner(X)
         if self.fold_case and isinstance(learner, VocabularyLearner):
             learner.fold, learner.excluded = lower, set(map(lower, filter(None, learner.excluded)))
@@ -474,34 +416,30 @@ class StringLookup(Categories):
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not X.type.is_string:
-            hint = "use IntegerLookup for integers, or declare the input with `dtype: string`"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs texts, got {X.type}", hint=hint)
-        texts = X
+            text = f"needs texts, got {X.type}"
+            raise wrong_dtype(text, "use IntegerLookup for integers, or declare the input with `dtype: string`")
         if self.fold_case:  # StringNormalizer takes a vector
             texts = g.StringNormalizer(g.Reshape(X, g.constant([-1])), case_change_action="LOWER", locale="C")
-        ids = self._ids(g, texts, lambda: hashed(g, X, self.num_oov_indices, self.salt), "keys_strings")
-        if self.fold_case:
-            ids = g.Reshape(ids, g.Shape(X))
-        return self._encoded(g, ids)
+        else:
+            texts = X
+        ids = self._ids(g, texts, lambda: hashed(g, X, self.num_oov_indices, self.salt))
+        return self._encoded(g, g.Reshape(ids, g.Shape(X)) if self.fold_case else ids)
 
 
 def _integers(value: Any) -> Any:
     """Return lines of a file as integers; other values as they are."""
     if not isinstance(value, tuple) or not any(isinstance(v, str) for v in value):
         return value
-    found = []
+    integers = []
     for number, line in enumerate(value, 1):
         try:
-            found.append(int(line))
+            integers.append(int(line))
         except ValueError:
-            hint = "write one integer per line"
-            raise invalid(
-                f"contains {line!r} at place {number}, which is no integer", hint, code=Code.WRONG_TYPE
-            ) from None
-    return tuple(found)
+            text = f"contains {line!r} at place {number}, which is no integer"
+            raise invalid(text, "write one integer per line", code=Code.WRONG_TYPE) from None
+    return tuple(integers)
 
 
-@LAYERS.add("IntegerLookup")
 class IntegerLookup(Categories):
     """Integers as ids, by a vocabulary that is given or learnt: the most frequent first, of equal ones the larger first.
 
@@ -511,32 +449,22 @@ class IntegerLookup(Categories):
     Shapes: as for StringLookup, with integers (batch, …).
     """
 
-    mask_token: Annotated[
-        Int64 | None, Field(description="The integer that stands for a missing value; null: none.")
-    ] = None
+    mask_token: Int64 | None = Field(None, description="The integer that stands for a missing value; null: none.")
     oov_token: Annotated[
         Int64 | None, Field(description="The integer that stands for unseen ones in `vocabulary`; it is not learnt.")
     ] = -1
     vocabulary: Annotated[
-        Annotated[tuple[Int64, ...], Field(min_length=1)] | str | None,
-        BeforeValidator(_integers),
-        FROM_LIST,
-        Field(description="The integers, or the name of a file beside the spec with one per line; null: learnt."),
-    ] = None
-    vocabulary_dtype: Annotated[
-        Literal["int64", "int32"],
-        Field(description="Accepted for compatibility; has no effect: integers are looked up as int64."),
-    ] = "int64"
+        Annotated[tuple[Int64, ...], Field(min_length=1)] | str | None, BeforeValidator(_integers), FROM_LIST
+    ] = Field(None, description="The integers, or the name of a file beside the spec with one per line; null: learnt.")
+    vocabulary_dtype: Literal["int64", "int32"] = Field(
+        default="int64", description="Accepted for compatibility; has no effect: integers are looked up as int64."
+    )
     oov_method: Annotated[
-        str,
-        AfterValidator(only("floormod", "unseen integers are distributed by their remainder")),
-        Field(description="Only floormod: the remainder."),
-    ] = "floormod"
-    salt: Annotated[
-        None,
-        BeforeValidator(only(None, "unseen integers are not hashed")),
-        Field(description="Refused: unseen integers are not hashed."),
-    ] = None
+        str, AfterValidator(only("floormod", "unseen integers are distributed by their remainder"))
+    ] = Field(default="floormod", description="Only floormod: the remainder.")
+    salt: Annotated[None, BeforeValidator(only(None, "unseen integers are not hashed"))] = Field(
+        default=None, description="Refused: unseen integers are not hashed."
+    )
     missing_tokens: Annotated[
         tuple[Int64, ...], FROM_LIST, Field(description="Integers that count as missing, such as `[-1, 999]`.")
     ] = ()
@@ -552,11 +480,10 @@ class IntegerLookup(Categories):
     def lower(self, g: Builder, X: Value) -> Value:
         if X.type.is_string or X.dtype in ("float32", "bool"):
             hint = "use StringLookup for texts" if X.type.is_string else "feed it integers: `dtype: int64`"
-            raise ShapeError(Code.WRONG_DTYPE, f"needs integers, got {X.type}", hint=hint)
+            raise wrong_dtype(f"needs integers, got {X.type}", hint)
         numbers = cast_to(g, X, "int64")
-        ids = self._ids(g, numbers, lambda: g.Mod(numbers, g.constant(self.num_oov_indices)), "keys_int64s")
+        ids = self._ids(g, numbers, lambda: g.Mod(numbers, g.constant(self.num_oov_indices)))
         return self._encoded(g, ids)
 
     def learning_input(self, g: Builder, X: Value) -> Value:
-        """Emit the integers as int64."""
         return cast_to(g, X, "int64")

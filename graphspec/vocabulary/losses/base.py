@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -14,10 +14,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import OPS, Op
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
+from graphspec.vocabulary import Array, Builder, Value
 
 Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "none"]
 """The form of the targets.
@@ -116,11 +113,8 @@ class Loss(Config):
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         """Emit one value per sample (and time step): the mean over the last axis, or the sum over the classes.
 
-        Args:
-            lengths: ``input_length`` and ``label_length`` for ``ctc``, if the data contain them.
-
-        Returns:
-            The values. If they have a mask, masked values do not count.
+        If the values have a mask, masked ones do not count. ``lengths`` are ``input_length`` and ``label_length`` for
+        ``ctc``, if the data contain them.
         """
         raise NotImplementedError
 
@@ -150,11 +144,8 @@ def reduce(
     """Emit the scalar loss: the sum of ``values · weight``, or its mean over the unmasked values.
 
     The divisor of the mean is the number of unmasked values; weights do not change it. A scalar for the whole batch is
-    its own sum and mean; weights multiply it row by row, and it has no mask.
-
-    Args:
-        weight: float32, the leading axes of ``values``.
-        mask: bool, the leading axes of ``values``; False hides a value.
+    its own sum and mean; weights multiply it row by row, and it has no mask. ``weight``, float32, and ``mask``, bool,
+    have the leading axes of ``values``.
     """
     if values.rank == 0:
         if weight is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from graphspec.base.config import Axes, as_tuple
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses.base import (
     EPSILON,
     LOSSES,
@@ -26,14 +27,9 @@ from graphspec.vocabulary.losses.base import (
     warn,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
-
-# Connectionist temporal classification.
 @LOSSES.add("ctc", "CTC")
-class CTC(Loss):
+class CTC(Loss, label="ctc", targets="labels", uses_mask=False):
     """Connectionist temporal classification: ``-log p(labels)``, summed over all alignments of labels and time steps.
 
     The head outputs logits; if it ends in a softmax, the loss uses the logits before it. Class 0 is the blank.
@@ -45,8 +41,6 @@ class CTC(Loss):
     Source: Graves et al., *Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent
     Neural Networks*, ICML 2006.
     """
-
-    label, targets, uses_mask = "ctc", "labels", False
 
     def target(self, y_pred: Value) -> Type:
         return Type("int64", (y_pred.shape[0], "labels"))
@@ -90,26 +84,22 @@ class Margin(Loss):
 
 
 @LOSSES.add("hinge", "Hinge")
-class Hinge(Margin):
+class Hinge(Margin, label="hinge"):
     """Mean of ``max(1 - y · y_pred, 0)`` over the last axis.
 
     Shapes: head (N, …, units), targets of the same shape, -1 (or 0) and 1 → (N, …).
     """
-
-    label = "hinge"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         return mean(g, self.shortfall(g, y_true, y_pred))
 
 
 @LOSSES.add("squared_hinge", "SquaredHinge")
-class SquaredHinge(Margin):
+class SquaredHinge(Margin, label="squared_hinge"):
     """Mean of ``max(1 - y · y_pred, 0)²`` over the last axis.
 
     Shapes: head (N, …, units), targets of the same shape, -1 (or 0) and 1 → (N, …).
     """
-
-    label = "squared_hinge"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         shortfall = self.shortfall(g, y_true, y_pred)
@@ -117,13 +107,11 @@ class SquaredHinge(Margin):
 
 
 @LOSSES.add("categorical_hinge", "CategoricalHinge")
-class CategoricalHinge(Loss):
+class CategoricalHinge(Loss, label="categorical_hinge", targets="one_hot"):
     """``max(1 + max((1 - y) · y_pred) - Σ y · y_pred, 0)`` over the classes, the last axis.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot → (N, …).
     """
-
-    label, targets = "categorical_hinge", "one_hot"
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or check_classes(-1, y_pred)
@@ -135,13 +123,10 @@ class CategoricalHinge(Loss):
 
 
 # Losses of overlapping regions, computed over the whole batch unless ``axis`` is set.
-class Overlap(OfProbabilities):
+class Overlap(OfProbabilities, suitable_activation="`activation: sigmoid` or `activation: softmax`"):
     """Base: one minus an overlap index. Without ``axis`` there is one index for the whole batch."""
 
-    suitable_activation = "`activation: sigmoid` or `activation: softmax`"
-    axis: Annotated[Axes | None, Field(description="The axes that are summed over; null for all, with the batch.")] = (
-        None
-    )
+    axis: Axes | None = Field(default=None, description="The axes that are summed over; null for all, with the batch.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         axes = as_tuple(self.axis)
@@ -172,7 +157,7 @@ class Overlap(OfProbabilities):
 
 
 @LOSSES.add("dice", "Dice")
-class Dice(Overlap):
+class Dice(Overlap, label="dice"):
     """Dice loss: ``1 - 2 Σ y · p / (Σ y + Σ p + 1e-7)``, summed over ``axis``.
 
     Shapes: head (N, …), targets of the same shape, from 0 to 1 → a scalar for the whole batch; if ``axis`` does not
@@ -182,15 +167,13 @@ class Dice(Overlap):
     2016.
     """
 
-    label = "dice"
-
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         overlap = self.sum(g, y_true * y_pred) * 2.0
         return self.index(g, overlap, self.sum(g, y_true) + self.sum(g, y_pred))
 
 
 @LOSSES.add("tversky", "Tversky")
-class Tversky(Overlap):
+class Tversky(Overlap, label="tversky"):
     """Tversky loss: ``1 - Σ y·p / (Σ y·p + alpha Σ y·(1 - p) + beta Σ (1 - y)·p + 1e-7)``, summed over ``axis``.
 
     As in Keras's code, and other than in its documentation, ``alpha`` weights false negatives and ``beta`` false
@@ -203,7 +186,6 @@ class Tversky(Overlap):
     2017.
     """
 
-    label = "tversky"
     alpha: Annotated[float, Field(description="The weight of false negatives.")] = 0.5
     beta: Annotated[float, Field(description="The weight of false positives.")] = 0.5
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from graphspec.base.config import FloatOrFloats, NonNegative, Rate
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses.base import (
     EPSILON,
     LOSSES,
@@ -35,8 +36,6 @@ from graphspec.vocabulary.losses.base import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
     from graphspec.graph.ops import Op
 
 # Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.
@@ -69,11 +68,9 @@ class Probabilistic(Loss):
         return check_probabilities(y_pred, hint)
 
 
-class Binary(Probabilistic):
+class Binary(Probabilistic, activation="sigmoid", fits="classes", binary=True, probability_targets=True):
     """Base of the cross-entropies in which every unit is an independent class."""
 
-    activation = "sigmoid"
-    fits, binary, probability_targets = "classes", True, True
     label_smoothing: Smoothing = 0.0
     axis: Annotated[int, Field(description="The axis that is averaged over.")] = -1
 
@@ -83,8 +80,8 @@ class Binary(Probabilistic):
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
         if op.activation != "softmax":
             return []
-        hint = f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`"
-        return warn("treats every unit independently, but softmax makes the units compete", hint)
+        text = "treats every unit independently, but softmax makes the units compete"
+        return warn(text, f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         y_true = smooth(y_true, self.label_smoothing, 0.5)
@@ -105,7 +102,7 @@ class Binary(Probabilistic):
 
 
 @LOSSES.add("binary_crossentropy", "BinaryCrossentropy", "BCE", "bce")
-class BinaryCrossentropy(Binary):
+class BinaryCrossentropy(Binary, label="binary_crossentropy"):
     """Mean of ``-(y log p + (1 - y) log(1 - p))`` over ``axis``; every unit is an independent class.
 
     Label smoothing s replaces y by ``y (1 - s) + s / 2``.
@@ -114,11 +111,9 @@ class BinaryCrossentropy(Binary):
     removed.
     """
 
-    label = "binary_crossentropy"
-
 
 @LOSSES.add("binary_focal_crossentropy", "BinaryFocalCrossentropy")
-class BinaryFocalCrossentropy(Binary):
+class BinaryFocalCrossentropy(Binary, label="binary_focal_crossentropy"):
     """Binary focal loss: mean of ``-(1 - q)^gamma · log q`` over ``axis``, q the probability of the unit's target.
 
     For a target y between 0 and 1 the factor is ``(y (1 - p) + (1 - y) p)^gamma``, times the binary cross-entropy.
@@ -130,7 +125,6 @@ class BinaryFocalCrossentropy(Binary):
     Source: Lin et al., *Focal Loss for Dense Object Detection*, ICCV 2017.
     """
 
-    label = "binary_focal_crossentropy"
     apply_class_balancing: Annotated[bool, Field(description="Whether ones and zeros are weighted by `alpha`.")] = False
     alpha: Annotated[Rate, Field(description="The weight of ones; zeros have the weight 1 - alpha.")] = 0.25
     gamma: Gamma = 2.0
@@ -150,10 +144,9 @@ def focal_factor(g: Builder, error: Value, gamma: float) -> Value:
     return g.Max(error, g.constant(EPSILON)) ** gamma
 
 
-class Categorical(Probabilistic):
+class Categorical(Probabilistic, activation="softmax", fits="classes"):
     """Base of the cross-entropies over exclusive classes along ``axis``."""
 
-    activation, fits = "softmax", "classes"
     axis: Axis = -1
 
     def class_axis(self, y_pred: Value) -> int | None:
@@ -252,7 +245,7 @@ class CategoricalFocalCrossentropy(Categorical):
 
 
 @LOSSES.add("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
-class SparseCategoricalCrossentropy(Categorical):
+class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_crossentropy", targets="ids"):
     """``-log p[y]``: the cross-entropy of the target's class along ``axis``.
 
     Probabilities are first divided by their sum. Targets equal to ``ignore_class`` are masked: they count neither in
@@ -262,10 +255,7 @@ class SparseCategoricalCrossentropy(Categorical):
     in the targets.
     """
 
-    label, targets = "sparse_categorical_crossentropy", "ids"
-    ignore_class: Annotated[int | None, Field(description="The class of targets that do not count; null for none.")] = (
-        None
-    )
+    ignore_class: int | None = Field(default=None, description="The class of targets that do not count; null for none.")
 
     def target(self, y_pred: Value) -> Type:
         axis = self.axis % y_pred.rank
@@ -311,15 +301,13 @@ class CategoricalGeneralizedCrossEntropy(OfProbabilities):
 
 
 @LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")
-class KLDivergence(OfProbabilities):
+class KLDivergence(OfProbabilities, label="kl_divergence"):
     """Kullback–Leibler divergence ``Σ y log(y / p)`` over the last axis; y and p are clipped to 1e-7 … 1.
 
     Shapes: head (N, …, classes), targets of the same shape, distributions → (N, …).
 
     Source: Kullback and Leibler, *On Information and Sufficiency*, 1951.
     """
-
-    label = "kl_divergence"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         y_true, y_pred = (g.Clip(X, g.constant(EPSILON), g.constant(1.0)) for X in (y_true, y_pred))

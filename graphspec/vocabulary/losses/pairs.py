@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,16 +12,12 @@ from graphspec.base.config import NonNegative, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
-from graphspec.vocabulary.losses.base import LOSSES, Loss, Targets, other_activation, producer, refuse, total, warn
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary.losses.base import LOSSES, Loss, other_activation, producer, refuse, total, warn
 
 
-# Circle loss: it compares the rows of a batch with each other.
 @LOSSES.add("circle", "Circle")
-class Circle(Loss):
+class Circle(Loss, label="circle", targets="groups", uses_mask=False):
     """Circle loss: it pulls rows of one class together and pushes rows of different classes apart.
 
     ``softplus(P + Q)`` for every row x, with the distances ``d = max(1 - x · r, 0)`` from x to the rows r of the whole
@@ -34,7 +30,6 @@ class Circle(Loss):
     Source: Sun et al., *Circle Loss: A Unified Perspective of Pair Similarity Optimization*, CVPR 2020.
     """
 
-    label, targets, uses_mask = "circle", "groups", False
     gamma: Annotated[Positive, Field(description="The scale γ: larger values focus on the hardest pairs.")] = 80.0
     margin: Annotated[float, Field(description="The margin m.")] = 0.4
     remove_diagonal: Annotated[bool, Field(description="Whether a row is excluded from its own partners.")] = True
@@ -70,11 +65,9 @@ Distance = Annotated[
 _EPSILON = 1e-6  # as in PyTorch: it is added to differences, so that the length has a derivative at 0
 
 
-class OfNodes(Loss):
+class OfNodes(Loss, targets="none", nodes=(2, 2), has_output=False, uses_mask=False):
     """Base of the losses that compare nodes with each other, row by row: vectors (N, features)."""
 
-    targets: ClassVar[Targets] = "none"
-    nodes, has_output, uses_mask = (2, 2), False, False
     names: ClassVar[str] = "[a, b]"
     """What `layer` lists, in messages."""
 
@@ -110,20 +103,18 @@ def between(g: Builder, a: Value, b: Value, kind: str) -> Value:
 
 
 @LOSSES.add("cosine", "Cosine")
-class Cosine(OfNodes):
+class Cosine(OfNodes, label="cosine"):
     """``1 − cos(a, b)``: it turns the vectors of two nodes in one direction. A vector of zeros has the cosine 0.
 
     Shapes: nodes ``[a, b]``, each (N, features) → (N,). There are no targets.
     """
-
-    label = "cosine"
 
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         return between(g, values[0], values[1], "cosine")
 
 
 @LOSSES.add("contrastive", "Contrastive")
-class Contrastive(OfNodes):
+class Contrastive(OfNodes, label="contrastive", targets="like", probability_targets=True):
     """``½ y d² + ½ (1 − y) max(margin − d, 0)²``: it pulls pairs together, and pushes others ``margin`` apart.
 
     The target y of a row is 1 if its vectors belong together, else 0; d is their distance.
@@ -134,7 +125,6 @@ class Contrastive(OfNodes):
     targets are 0 for pairs that belong together.
     """
 
-    label, targets, probability_targets = "contrastive", "like", True
     margin: Annotated[NonNegative, Field(description="The distance from which vectors are far enough apart.")] = 1.0
     distance: Distance = "euclidean"
 
@@ -150,7 +140,7 @@ class Contrastive(OfNodes):
 
 
 @LOSSES.add("triplet", "Triplet")
-class Triplet(OfNodes):
+class Triplet(OfNodes, label="triplet", nodes=(3, 3), names="[anchor, positive, negative]"):
     """``max(d(anchor, positive) − d(anchor, negative) + margin, 0)``: the positive is to be closer than the negative.
 
     Shapes: nodes ``[anchor, positive, negative]``, each (N, features) → (N,). There are no targets.
@@ -158,7 +148,6 @@ class Triplet(OfNodes):
     Source: Schroff, Kalenichenko and Philbin, *FaceNet*, CVPR 2015; distances as in PyTorch's ``TripletMarginLoss``.
     """
 
-    label, nodes, names = "triplet", (3, 3), "[anchor, positive, negative]"
     margin: Annotated[NonNegative, Field(description="How much closer the positive is to be.")] = 1.0
     distance: Distance = "euclidean"
 
@@ -169,7 +158,7 @@ class Triplet(OfNodes):
 
 
 @LOSSES.add("info_nce", "InfoNCE", "nt_xent")
-class InfoNCE(OfNodes):
+class InfoNCE(OfNodes, label="info_nce"):
     """The cross-entropy of finding a row's other view among all rows of the batch, by cosines divided by ``temperature``.
 
     For the views ``a`` and ``b`` of row i: the mean of ``−log softmax`` at b[i] for a[i] over all rows of b and the other
@@ -180,10 +169,7 @@ class InfoNCE(OfNodes):
     Source: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020 (NT-Xent).
     """
 
-    label = "info_nce"
-    temperature: Annotated[
-        Positive, Field(description="It divides the cosines: less weighs the closest rows more.")
-    ] = 0.1
+    temperature: Positive = Field(default=0.1, description="It divides the cosines: less weighs the closest rows more.")
 
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         a, b = (g.LpNormalization(X, axis=1, p=2) for X in values)
@@ -191,7 +177,7 @@ class InfoNCE(OfNodes):
 
 
 @LOSSES.add("clip", "CLIP")
-class CLIP(OfNodes):
+class CLIP(OfNodes, label="clip", nodes=(2, 3), names="[a, b] or [a, b, log_scale]"):
     """The symmetric cross-entropy of two towers: each row of one is to find its row of the other in the whole batch.
 
     For row i: the mean of ``−log softmax`` at b[i] over all rows of b, and at a[i] over all rows of a. The logits are
@@ -203,7 +189,6 @@ class CLIP(OfNodes):
     Source: Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, ICML 2021.
     """
 
-    label, nodes, names = "clip", (2, 3), "[a, b] or [a, b, log_scale]"
     temperature: Annotated[Positive, Field(description="It divides the cosines, if no node gives a scale.")] = 0.07
 
     def _vectors(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,22 +11,16 @@ from graphspec.base.config import FROM_LIST, Positive
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
+from graphspec.vocabulary import Array, Builder, Value
 from graphspec.vocabulary.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Array, Value
 
-
-# Losses of heads that predict numbers: errors, logarithms, counts, directions.
 @LOSSES.add("mean_squared_error", "MeanSquaredError", "mse", "MSE")
-class MeanSquaredError(Loss):
+class MeanSquaredError(Loss, label="mean_squared_error", fits="numbers", of_differences=True):
     """Mean of ``(y_pred - y_true)²`` over the last axis.
 
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
-
-    label, fits, of_differences = "mean_squared_error", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         if y_pred.rank == 1:
@@ -35,20 +29,18 @@ class MeanSquaredError(Loss):
 
 
 @LOSSES.add("mean_absolute_error", "MeanAbsoluteError", "mae", "MAE")
-class MeanAbsoluteError(Loss):
+class MeanAbsoluteError(Loss, label="mean_absolute_error", fits="numbers", of_differences=True):
     """Mean of ``|y_pred - y_true|`` over the last axis.
 
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
-
-    label, fits, of_differences = "mean_absolute_error", "numbers", True
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         return mean(g, abs(y_pred - y_true))
 
 
 @LOSSES.add("huber", "Huber", "huber_loss")
-class Huber(Loss):
+class Huber(Loss, label="huber", fits="numbers", of_differences=True):
     """Mean over the last axis of ``e² / 2`` if ``|e| ≤ delta``, else ``delta · (|e| - delta / 2)``; ``e = y_pred - y_true``.
 
     Shapes: head (N, …, units), targets of the same shape → (N, …).
@@ -56,7 +48,6 @@ class Huber(Loss):
     Source: Huber, *Robust Estimation of a Location Parameter*, 1964.
     """
 
-    label, fits, of_differences = "huber", "numbers", True
     delta: Annotated[Positive, Field(description="The error at which the loss changes from quadratic to linear.")] = 1.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
@@ -66,7 +57,7 @@ class Huber(Loss):
 
 
 @LOSSES.add("log_cosh", "LogCosh", "logcosh")
-class LogCosh(Loss):
+class LogCosh(Loss, label="log_cosh", fits="numbers", of_differences=True):
     """Mean of ``log cosh e`` over the last axis, ``e = y_pred - y_true``.
 
     About ``e² / 2`` for small errors and ``|e| - log 2`` for large ones.
@@ -74,21 +65,17 @@ class LogCosh(Loss):
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
 
-    label, fits, of_differences = "log_cosh", "numbers", True
-
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         error = abs(y_pred - y_true)
         return mean(g, error + g.Softplus(error * -2.0) - math.log(2.0))  # which does not overflow
 
 
 @LOSSES.add("mean_absolute_percentage_error", "MeanAbsolutePercentageError", "mape", "MAPE")
-class MeanAbsolutePercentageError(Loss):
+class MeanAbsolutePercentageError(Loss, label="mean_absolute_percentage_error", fits="numbers"):
     """Mean of ``100 · |y_true - y_pred| / max(|y_true|, 1e-7)`` over the last axis.
 
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
-
-    label, fits = "mean_absolute_percentage_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         size = g.Max(abs(y_true), g.constant(EPSILON))
@@ -96,13 +83,11 @@ class MeanAbsolutePercentageError(Loss):
 
 
 @LOSSES.add("mean_squared_logarithmic_error", "MeanSquaredLogarithmicError", "msle", "MSLE")
-class MeanSquaredLogarithmicError(Loss):
+class MeanSquaredLogarithmicError(Loss, label="mean_squared_logarithmic_error", fits="numbers"):
     """Mean of ``(log(1 + y_true) - log(1 + y_pred))²`` over the last axis; both are at least 1e-7.
 
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
-
-    label, fits = "mean_squared_logarithmic_error", "numbers"
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         predicted, true = (g.Log(g.Max(X, g.constant(EPSILON)) + 1.0) for X in (y_pred, y_true))
@@ -111,15 +96,13 @@ class MeanSquaredLogarithmicError(Loss):
 
 
 @LOSSES.add("poisson", "Poisson")
-class Poisson(Loss):
+class Poisson(Loss, label="poisson", fits="numbers"):
     """Mean of ``y_pred - y_true · log(y_pred + 1e-7)`` over the last axis.
 
     The negative log-likelihood of counts ``y_true`` under the Poisson rates ``y_pred``, up to a constant.
 
     Shapes: head (N, …, units), targets of the same shape → (N, …).
     """
-
-    label, fits = "poisson", "numbers"
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = producer(y_pred)
@@ -133,13 +116,12 @@ class Poisson(Loss):
 
 
 @LOSSES.add("cosine_similarity", "CosineSimilarity")
-class CosineSimilarity(Loss):
+class CosineSimilarity(Loss, label="cosine_similarity", fits="numbers"):
     """``-Σ y_true · y_pred`` over ``axis``, both divided by their L2 norms: -1 for equal directions, 1 for opposite ones.
 
     Shapes: head (N, …, units), targets of the same shape → the shape without ``axis``.
     """
 
-    label, fits = "cosine_similarity", "numbers"
     axis: Annotated[int, Field(description="The axis of the vectors.")] = -1
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -154,12 +136,11 @@ class CosineSimilarity(Loss):
         return g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0))
 
 
-# The loss of quantiles: what a value stays below with a given probability.
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 @LOSSES.add("quantile", "Quantile", "pinball", "Pinball")
-class Quantile(Loss):
+class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differences=True):
     """Mean over the quantiles q of ``max(q · e, (q - 1) · e)``, ``e = y_true - y_pred``: the pinball loss.
 
     The head has a unit for each quantile, and the target one value. A unit with q = 0.9 is to be above nine of ten
@@ -170,7 +151,6 @@ class Quantile(Loss):
     Source: Koenker and Bassett, *Regression Quantiles*, 1978.
     """
 
-    label, targets, fits, of_differences = "quantile", "one", "numbers", True
     quantiles: Annotated[
         tuple[Share, ...], FROM_LIST, Field(min_length=1, description="The probability of each unit, between 0 and 1.")
     ] = (0.1, 0.5, 0.9)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @LOSSES.add("value", "Value")
-class Value(Loss):
+class Value(Loss, label="value", targets="none", has_output=False):
     """The node's own values: their mean is minimised. There are no targets.
 
     It is for terms that a network computes itself, such as the divergence of a variational autoencoder, an energy or a
@@ -22,8 +22,6 @@ class Value(Loss):
 
     Shapes: node (N, …), float32 → (N, …).
     """
-
-    label, targets, has_output = "value", "none", False
 
     def check(self, y_pred: Tensor) -> list[Problem]:
         if y_pred.type.is_float and y_pred.rank > 0:

@@ -1,1 +1,1 @@
-"""Operations of ``keras.ops`` and operators of ONNX as layers. ``layers/keras_names.py`` has their names."""
+"""Operations of ``keras.ops`` and operators of ONNX as layers. ``layers/keras_names.json`` has their names."""
