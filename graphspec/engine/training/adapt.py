@@ -49,10 +49,11 @@ def adapt(spec: Spec, data: Dataset, progress: Progress = lambda rows, total: No
     while True:
         resolved, lowered = check(spec, allow_outside=True, adapted=adapted, draws=False).require()
         nodes = _next_round(resolved)
-        if not nodes:
+        if nodes:
+            adapted = replace(adapted, layers={**adapted.layers, **_learn(nodes, lowered, data, progress)})
+        if len(nodes) == len(learning_nodes(resolved)):  # no node waits for another one
             _refuse_too_large(resolved, adapted)
             return adapted
-        adapted = replace(adapted, layers={**adapted.layers, **_learn(nodes, lowered, data, progress)})
 
 
 def _refuse_too_large(spec: Spec, adapted: Adapted) -> None:
