@@ -77,12 +77,9 @@ def only(allowed: Any, reason: str, hint: str = "leave it out") -> Only:
 class Neutral(NamedTuple):
     """A key of Keras's configurations that is not an argument here, and the values that are accepted without effect."""
 
-    values: tuple[Any, ...] = ()
-    """The accepted values; an empty tuple accepts every value."""
-    reason: str = ""
-    """The reason for refusing other values."""
-    hint: str | Callable[[Mapping[str, Any]], str] | None = None
-    """How to replace another value; a function gets the arguments of the object."""
+    values: tuple[Any, ...] = ()  # the accepted values; an empty tuple accepts every value
+    reason: str = ""  # the reason for refusing other values
+    hint: str | Callable[[Mapping[str, Any]], str] | None = None  # how to replace one; a function gets the arguments
 
     def accepts(self, value: Any) -> bool:
         """Return whether ``value`` is accepted. True and false do not equal 1 and 0."""
@@ -152,8 +149,7 @@ class Config(BaseModel, metaclass=Called):
 
 
 _FEW = 15  # classes that a hint lists
-_FEW_NAMES = 60
-"""Names that a registry of a few classes may have; classes of larger ones are not imported to be listed."""
+_FEW_NAMES = 60  # names that a registry of a few classes may have; classes of larger ones are not imported to be listed
 
 
 class Registry(Generic[T]):
@@ -382,8 +378,7 @@ Ints = Annotated[tuple[int, ...], FROM_LIST]  # a list of integers
 IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]  # one integer, or a list of integers (axes)
 Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]  # one axis, or several
 FloatOrFloats = Annotated[float | tuple[float, ...], FROM_LIST]  # one number, or a list of numbers
-Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]
-"""One integer for both spatial axes, or one for each."""
+Size2 = Annotated[tuple[PositiveInt, PositiveInt], _one_or_each(2)]  # one integer for both spatial axes, or for each
 Natural = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 
 

@@ -31,8 +31,7 @@ def suffix_of(path: Path) -> str:
     return path.with_suffix("").suffix.lower() + last if last == ".gz" else last
 
 
-LOCK = ".graphspec.lock"
-"""The lock file of a run directory. A killed process leaves it behind; only its lock counts, not its existence."""
+LOCK = ".graphspec.lock"  # of a run directory. A killed process leaves it behind: its lock counts, not its existence
 CACHE = ".graphspec-cache"  # the folder beside run directories that keeps prepared rows
 _LEFTOVER = re.compile(r"\.(graphspec-[0-9a-f]{12}|.+\.\d+)\.tmp")  # version 0.2 wrote .<name>.<process>.tmp
 _RAW = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -216,9 +215,6 @@ def why_not_writable(path: Path) -> str | None:
     if not folder.is_dir():
         return f"there is no folder {folder if path.is_symlink() else path.parent}"
     return None if os.access(folder, os.W_OK | os.X_OK) else f"no file may be written into the folder {folder}"
-
-
-# Helpers
 
 
 def _status(path: Path) -> os.stat_result | None:

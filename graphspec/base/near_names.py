@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_SEARCH = 20_000_000
-"""Pairs of characters that all searches of one check may compare, about two seconds. Mistakes after that get no hint."""
+_SEARCH = 20_000_000  # pairs of characters that all searches of one check may compare, about two seconds
 _LONGEST_NAME = 100  # characters of a name that a search compares; longer names are skipped
 _budget: ContextVar[list[int] | None] = ContextVar("_budget", default=None)
 

@@ -65,12 +65,11 @@ def _reals(value: Any) -> Any:
     return as_float(nested(value))
 
 
-Reals = Annotated[
+Reals = Annotated[  # a number, or nested lists of numbers
     float | tuple[Any, ...],
     BeforeValidator(_reals),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {}}]}),
 ]
-"""A number, or nested lists of numbers."""
 
 
 def check_given(value: Any, file: str | None, key: str | None, example: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from graphspec.base import document
 from graphspec.base.document import Bar, Block, Cell, Column, Inline, Row, Spark, Table, plain
-from graphspec.base.text import Scale, display_width, printable, shorten_end, shorten_middle, sparkline, wrapped
+from graphspec.base.text import Scale, display_width, paragraph, printable, shorten_end, shorten_middle, sparkline
 
 _BARS = (4, 30)  # columns of the longest bar
 _SPARKS = (8, 20)  # columns of values over time
@@ -39,12 +39,6 @@ def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
                 for _, title, inner in parts:
                     yield title
                     yield from lines_of(inner, width)
-
-
-def paragraph(text: str, width: int | None, indent: int = 2, start: str = "") -> list[str]:
-    """Return the lines of a text that follows ``start``; all but the first are indented."""
-    first, *rest = wrapped(text, width, indent=indent, start=display_width(start))
-    return [(start + first).rstrip(), *rest]
 
 
 def table_lines(table: Table, width: int | None) -> list[str]:

@@ -8,7 +8,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 _BLOCK = 2**16  # characters that `line_of` searches at a time
 _BREAK = re.compile("\r\n|\r|\n")
@@ -131,6 +131,12 @@ def _units(text: str, width: int) -> Iterator[tuple[str, str]]:
         place = match.end()
 
 
+def paragraph(text: str, width: int | None, indent: int = 2, start: str = "") -> list[str]:
+    """Return the lines of a text that follows ``start``; all but the first are indented."""
+    first, *rest = wrapped(text, width, indent=indent, start=display_width(start))
+    return [(start + first).rstrip(), *rest]
+
+
 def shorten_middle(text: str, width: int) -> str:
     """Return ``text``, with its middle replaced by ``…`` if it takes more than ``width`` columns."""
     if display_width(text) <= width or width < 1:
@@ -193,19 +199,6 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return ``1 error``, ``2 errors``, ``12,345 parameters``; ``plural`` if it is not the noun with an s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def columns(rows: Iterable[Iterable[Any]], right: Iterable[int] = (), gap: int = 2) -> list[str]:
-    """Return rows of cells as aligned lines, ``gap`` spaces apart; the columns in ``right`` are right-aligned."""
-    table = [[str(cell) for cell in row] for row in rows]
-    right_aligned = set(right)
-    widths = [max(map(display_width, column)) for column in zip(*table, strict=True)]
-
-    def padded(k: int, cell: str) -> str:
-        space = " " * (widths[k] - display_width(cell))
-        return space + cell if k in right_aligned else cell + space
-
-    return [(" " * gap).join(padded(k, cell) for k, cell in enumerate(row)).rstrip() for row in table]
 
 
 # Sparklines: a series of values as one short word of blocks, such as ``█▅▃▂▁▁``.

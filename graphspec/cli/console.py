@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import functools
+import json
 import os
 import sys
 import threading
@@ -15,9 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
-from graphspec.base.text import columns as columns
-from graphspec.base.text import count as count
-from graphspec.base.text import printable, terminal_width, wrapped
+from graphspec.base.text import paragraph, printable, terminal_width, wrapped
 from graphspec.cli.stopping import signal_of, stopped_by
 
 if TYPE_CHECKING:
@@ -90,8 +89,6 @@ def out_blocks(blocks: Iterable[Block]) -> None:
 
 def write_json(record: Any) -> None:
     """Write a record for programs to stdout."""
-    import json
-
     write_data(json.dumps(record, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n")
 
 
@@ -155,9 +152,7 @@ def complain(message: str, hint: str | None = None) -> None:
     width = terminal_width(sys.stderr)
     lines = [line for part in message.split("\n") for line in wrapped(part, width, indent=4)]
     if hint:
-        start = "  = help: "
-        first, *rest = wrapped(hint, width, indent=len(start), start=len(start))
-        lines += [start + first, *rest]
+        lines += paragraph(hint, width, 10, "  = help: ")
     err("\n".join(lines))
 
 
@@ -182,8 +177,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic], stream: TextIO | None =
     _note_codes(target, (str(d.code) for d in shown))
 
 
-_explainable: dict[str, None] = {}
-"""The codes that this command has shown on a terminal."""
+_explainable: dict[str, None] = {}  # the codes that this command has shown on a terminal
 _MAX_NAMED = 3  # codes that the line about explanations names
 
 
@@ -288,8 +282,7 @@ def _failed(error: OSError) -> int:
 
 def _complain(error: GraphspecError) -> None:
     if isinstance(error, RunError):
-        text = str(error).partition(": ")[2].removesuffix(f" (help: {error.hint})")
-        complain(f"error[{error.code}]: {text}", error.hint)
+        complain(f"error[{error.code}]: {error.message}", error.hint)
         _note_codes(sys.stderr, [str(error.code)])
     else:
         complain(f"error: {error}")

@@ -18,8 +18,8 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import UsageError
 from graphspec.base.files import TABLES, create
 from graphspec.base.libraries import missing_library
-from graphspec.base.text import shell
-from graphspec.cli.console import complain, count, out, out_wrapped, saying
+from graphspec.base.text import count, shell
+from graphspec.cli.console import complain, out, out_wrapped, saying
 from graphspec.cli.options import argument, flag, option
 from graphspec.cli.schema import place
 

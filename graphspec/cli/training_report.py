@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from graphspec.base.arrays.memory import human, peak
 from graphspec.base.text import (
     can_show,
+    count,
     display_width,
     duration,
     number,
@@ -18,7 +19,7 @@ from graphspec.base.text import (
     shorten_middle,
     terminal_width,
 )
-from graphspec.cli.console import complain, count, out, out_wrapped
+from graphspec.cli.console import complain, out, out_wrapped
 from graphspec.cli.results import curve_lines
 from graphspec.data.targets import small_classes
 from graphspec.engine.training import advice as hints

@@ -13,10 +13,11 @@ from urllib.parse import quote
 import typer
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import NOWHERE, SET, Diagnostic
+from graphspec.base.errors import NOWHERE, SET, Diagnostic, render_json
 from graphspec.base.gc_pause import gc_paused
+from graphspec.base.text import count
 from graphspec.base.version import __version__
-from graphspec.cli.console import count, out_wrapped, print_diagnostics, write_data
+from graphspec.cli.console import out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.graph.ir.dims import LearntSize
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 # Diagnostics in the formats of other programs: GitHub's workflow commands, and SARIF 2.1.0. Sources: "Workflow
 # commands for GitHub Actions" (`::error file=…,line=…::text`), and OASIS, "Static Analysis Results Interchange Format
 # (SARIF) Version 2.1.0".
-NO_FILES = (NOWHERE.file, SET)
-"""Where values come from that are in no file: a dict, and ``--set``."""
+NO_FILES = (NOWHERE.file, SET)  # where values come from that are in no file: a dict, and ``--set``
 
 
 def render_github(diagnostics: Iterable[Diagnostic]) -> str:
@@ -100,8 +100,7 @@ def _text(diagnostic: Diagnostic) -> str:
     return "\n".join([diagnostic.message, *at, *(node.describe() for node in diagnostic.nodes), *hint])
 
 
-Format = StrEnum("Format", ["text", "json", "github", "sarif"])
-"""How diagnostics are printed."""
+Format = StrEnum("Format", ["text", "json", "github", "sarif"])  # how diagnostics are printed
 
 
 @gc_paused()
@@ -161,16 +160,12 @@ def _verdict(checked: Checked, found: list[Diagnostic]) -> str:
 
 
 def _for_programs(found: list[Diagnostic], output: Format) -> bytes:
-    from graphspec.base.errors import render_json
-
     renderers = {Format.json: render_json, Format.github: render_github, Format.sarif: render_sarif}
     text = renderers[output](found)
     text += "\n" if text else ""
     try:
         return text.encode()
     except UnicodeEncodeError:  # a file name that is not UTF-8: escapes preserve every character
-        import json
-
         if output is Format.github:
             return text.encode(errors="backslashreplace")
         return json.dumps(json.loads(text), indent=2).encode() + b"\n"

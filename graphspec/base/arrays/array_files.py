@@ -167,11 +167,10 @@ def _refuse_values(array: ArrayFile, _: tuple[int, int]) -> None:
     converted(array.read(), "float32")
 
 
-_DAMAGED = (
+_DAMAGED = (  # what zipfile and NumPy raise for a file that is damaged
     *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError),
     *(ValueError, TypeError, KeyError, ArithmeticError, SyntaxError, TokenError, MemoryError),
 )
-"""What zipfile and NumPy raise for a file that is damaged."""
 
 
 @contextmanager

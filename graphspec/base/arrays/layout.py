@@ -56,7 +56,7 @@ def shard_slice(total: int, rank: int, size: int) -> slice:
 
 
 # The windows of a spectrum: weights of the samples of a frame.
-COSINES = {
+COSINES = {  # the weights of the cosines of 0, 1, 2, … periods that a window is the sum of
     "hann": (0.5, 0.5),
     "hamming": (0.54, 0.46),
     "blackman": (0.42, 0.5, 0.08),
@@ -65,7 +65,6 @@ COSINES = {
     "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
     "boxcar": (1.0,),
 }
-"""The weights of the cosines of 0, 1, 2, … periods that a window is the sum of."""
 
 
 def spectral_window(window: str | tuple[float, ...] | None, length: int, periodic: bool) -> Array:

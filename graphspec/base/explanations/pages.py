@@ -15,9 +15,9 @@ from importlib.resources import files
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, NodeRef, Severity, did_you_mean, render
-from graphspec.base.text import wrapped
+from graphspec.base.text import paragraph, wrapped
 
-GROUPS = {
+GROUPS = {  # the kinds of codes, by their beginning
     "GS1": "the document",
     "GS2": "the graph",
     "GS3": "shapes",
@@ -27,7 +27,6 @@ GROUPS = {
     "GS7": "export",
     "GS8": "files of other programs",
 }
-"""The kinds of codes, by their beginning."""
 _SECTION = re.compile(r"^## (GS\d{3})\n(.*?)(?=^## |\Z)", re.M | re.S)
 _BLOCK = re.compile(r"^```(\w+) (\w+)(?: (\S+))?\n(.*?)^```\n?", re.M | re.S)
 _HEAD = re.compile(r"(?:(\S+?)(?::(\d+):(\d+))?: )?(error|warning)\[(GS\d{3})\]: (.*)")
@@ -86,9 +85,7 @@ class Explanation:
             return render([answer], colour=colour, sources=sources, width=width, spell=spell)
         lines = wrapped(self.answer.splitlines()[0], width, indent=4)
         if answer.hint:
-            start = "  = help: "
-            first, *rest = wrapped(answer.hint, width, indent=len(start), start=len(start))
-            lines += [start + first, *rest]
+            lines += paragraph(answer.hint, width, 10, "  = help: ")
         return "\n".join(lines)
 
 
