@@ -6,9 +6,8 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from inspect import cleandoc
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -38,27 +37,6 @@ from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 
 # The text of ``--help``: plain lines that fit the terminal, without the types that typer adds to names.
-SHORT = {
-    "init": "Write a new spec.",
-    "import": "Write the spec of a Keras file.",
-    "data": "Show what the data files of a spec hold.",
-    "validate": "Check specs, and report every problem.",
-    "explain": "Explain a code, such as GS302.",
-    "summary": "Print shapes, parameters and memory.",
-    "plot": "Draw the graph: SVG or Mermaid.",
-    "train": "Train a spec on its data.",
-    "search": "Search settings: a run for each trial.",
-    "evaluate": "Print losses and metrics on test data.",
-    "report": "Write an HTML page about runs.",
-    "predict": "Predict for new rows.",
-    "export": "Write an ONNX file, proved equal.",
-    "card": "Write a model card.",
-    "inspect": "Show what an ONNX file or a run is.",
-    "diff": "Show what differs, by meaning.",
-    "schema": "Print the JSON Schema for editors.",
-    "lsp": "Serve an editor (language server).",
-}
-"""One line for a command in the list of commands; others have the first paragraph of their help."""
 _LONGEST = 30  # characters of an option with its choices
 
 
@@ -93,33 +71,19 @@ def _plain(name: str, text: str, *, is_argument: bool) -> tuple[str, str]:
     return name, re.sub(r"\s*\[x>=(\d+)\]$", r" At least \1.", text)
 
 
-def write_commands(formatter: Any, commands: Iterable[tuple[str, Any]]) -> None:
-    """Write the list of commands."""
-    rows = []
-    for name, command in commands:
-        if not command.hidden:
-            first = cleandoc(command.help or "").partition("\n\n")[0]
-            rows.append((name, SHORT.get(name) or " ".join(first.split())))
-    if rows:
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
-
-
 # Errors of a command line in our words: what is wrong, and the option or command that was meant.
 @cache
-def synonyms() -> dict[str, dict[str, str]]:
+def tables() -> dict[str, dict[str, str]]:
     """Return what others call commands, kinds of problems, keys of a spec and options, with the meaning, by word.
 
-    Of a word that ``synonyms.json`` has twice, the last meaning counts. ``elsewhere`` is what does here for what others have
-    commands for; ``{0}`` in a key of a spec is the option.
+    Of a word that ``words.json`` has twice, the last meaning counts. ``elsewhere`` is what does here for what others have
+    commands for; ``{0}`` in a key of a spec is the option. ``help`` is the line about a command in the list of all.
     """
     from importlib.resources import files
     from json import loads
 
-    tables = loads(files("graphspec.cli").joinpath("synonyms.json").read_text(encoding="utf-8"))
-    return {
-        title: {word: meaning for meaning, words in table.items() for word in words} for title, table in tables.items()
-    }
+    raw = loads(files("graphspec.cli").joinpath("words.json").read_text(encoding="utf-8")).items()
+    return {title: {word: meaning for meaning, words in table.items() for word in words} for title, table in raw}
 
 
 def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
@@ -134,18 +98,19 @@ def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
         return f"{command} has no option {error.option_name}", hint
     if (unknown := re.fullmatch(r"No such command '([^']*)'.*", text, re.DOTALL)) is not None:
         commands = [] if context is None else list(context.command.commands)
-        meant = synonyms()["commands"].get(unknown[1].lower())
+        meant = tables()["commands"].get(unknown[1].lower())
         close = f"did you mean '{meant}'?" if meant is not None else did_you_mean(unknown[1], commands)
-        hint = synonyms()["elsewhere"].get(unknown[1].lower()) or close or f"the commands are {', '.join(commands)}"
+        hint = tables()["elsewhere"].get(unknown[1].lower()) or close or f"the commands are {', '.join(commands)}"
         return f"there is no command '{unknown[1]}'", hint
+    form = "" if context is None else f"{context.get_usage().removeprefix('Usage: ')}; {default} explains it"
     if kind == "MissingParameter" and error.param is not None:
-        return f"{command} needs {_parameter(error.param)}", f"{_usage(context)}; {default} explains it"
+        return f"{command} needs {_parameter(error.param)}", form
     if kind == "BadParameter" and error.param is not None:
         return _bad_value(error, default)
     if (extra := re.match(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", text)) is not None:
         if command == "init" and extra[1].lower().endswith(TABLES):
             return f"init does not take '{extra[1]}'", f"write `--from {shell(extra[1])} --target COLUMN`"
-        return f"{command} does not take '{extra[1]}'", f"{_usage(context)}; {default} explains it"
+        return f"{command} does not take '{extra[1]}'", form
     if (option := re.match(r"Option '(.*)' requires an argument", text)) is not None:
         return f"{option[1]} needs a value", f"write `{option[1]} VALUE`"
     if (option := re.match(r"Option '(.*)' does not take a value", text)) is not None:
@@ -154,16 +119,15 @@ def usage_error(error: Any, words: Sequence[str]) -> tuple[str, str | None]:
 
 
 def _option_hint(error: Any, words: Sequence[str]) -> str | None:
-    """Return a hint for an unknown option."""
     known = [] if error.ctx is None else [option for param in error.ctx.command.params for option in param.opts]
     name = error.option_name.lstrip("-").replace("_", "-")
     value = _value_of(error.option_name, words)
-    options = synonyms()["options"].get(name, "").split(", ")  # the first that the command has is meant
+    options = tables()["options"].get(name, "").split(", ")  # the first that the command has is meant
     meant = next((option for option in options if option.partition(" ")[0] in (*known, "--help")), None)
     if meant is not None:
         takes_value = value is not None and meant in ("--out", "--output", "--export", "--set", "--from", "--target")
         return f"write `{meant} {shell(value)}`" if takes_value and value is not None else f"write `{meant}`"
-    if (form := synonyms()["settings"].get(name.lower())) is not None:
+    if (form := tables()["settings"].get(name.lower())) is not None:
         key = form.format(name.replace("-", "_"))
         if "--set" in known:
             return f"write `--set {shell(f'{key}=' + ('VALUE' if value is None else value))}`"
@@ -205,18 +169,12 @@ def _bad_value(error: Any, default: str | None) -> tuple[str, str | None]:
         text = f"{name} is one of {', '.join(choices)}, not '{choice[1]}'"
         if name == "--kind":
             default = "`graphspec init --list` explains them"
-            if (kind := synonyms()["kinds"].get(choice[1].lower())) is not None:
+            if (kind := tables()["kinds"].get(choice[1].lower())) is not None:
                 return text, f"write `--kind {kind}`"
         return text, did_you_mean(choice[1], choices) or default
-    for article, noun in (("an", "integer"), ("a", "number")):
-        if f"valid {noun}" in text:
-            return f"{name} must be {article} {noun}", default
+    if (noun := re.search("valid (integer|number)", text)) is not None:
+        return f"{name} must be {'an' if noun[1] == 'integer' else 'a'} {noun[1]}", default
     return f"{name}: {text}", default
-
-
-def _usage(context: Any) -> str:
-    """Return the form of a command."""
-    return str(context.get_usage()).removeprefix("Usage: ").replace("{", "").replace("}", "")
 
 
 COMMANDS = (
@@ -234,7 +192,8 @@ class Commands(TyperGroup):
         sys.exit(attempt(lambda: self._status(*args, **options | {"standalone_mode": False})))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        write_commands(formatter, ((name, self.commands[name]) for name in self.list_commands(ctx)))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, tables()["help"][name]) for name in self.list_commands(ctx)])
 
     def _status(self, *args: Any, **options: Any) -> int | None:
         given = args[0] if args else options.get("args")

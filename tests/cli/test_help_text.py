@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from commands import graphspec
 
-from graphspec.cli.app import COMMANDS, SHORT
+from graphspec.cli.app import COMMANDS, tables
 
 
 @pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
@@ -31,4 +31,4 @@ def test_long_choices_are_in_the_text() -> None:
 def test_the_list_of_commands_fits_a_screen() -> None:
     """Each command has one line, and all fit below the text and the options."""
     assert len(graphspec("--help").stdout.splitlines()) <= 16 + len(COMMANDS)  # 3 are about completion
-    assert {command.__name__ for command in COMMANDS} >= set(SHORT)
+    assert {command.__name__ for command in COMMANDS} >= set(tables()["help"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import graphspec
 
-from graphspec.cli.app import COMMANDS, synonyms
+from graphspec.cli.app import COMMANDS, tables
 
 
 @pytest.mark.parametrize(
@@ -73,5 +73,5 @@ def test_answer(words: str, answer: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_every_command_that_is_meant_exists() -> None:
     names = {command.__name__ for command in COMMANDS}
-    assert not {meant.split()[0] for meant in synonyms()["commands"].values() if not meant.startswith("--")} - names
-    assert not names & set(synonyms()["commands"])
+    assert not {meant.split()[0] for meant in tables()["commands"].values() if not meant.startswith("--")} - names
+    assert not names & set(tables()["commands"])
