@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+import typer
+
 from graphspec.base.codes import Code
 from graphspec.base.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
 from graphspec.base.text import paragraph, printable, terminal_width, wrapped
@@ -26,13 +28,11 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
-BROKEN_PIPE = 141
-INTERNAL = 70
-# Exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE.
+BROKEN_PIPE, INTERNAL = 141, 70  # exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE
 SLOW = 2.0  # seconds
 
+# errors of the machine, not of the caller: a full disk, a limit, a failing device
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-# Errors of the machine, not of the caller: a full disk, a limit, a failing device.
 
 _ASCII = {"│": "|", "─": "-", "━": "=", "×": "x", "±": "+-", "…": "...", "–": "-", "—": "-", "≤": "<=", "≥": ">="}
 _ASCII |= {"·": "*", "→": "->", "�": "?", "█": "#", "░": "-"}
@@ -222,8 +222,6 @@ def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        import typer
-
         _explainable.clear()
         status = attempt(lambda: command(*args, **kwargs))
         _point_to_explanations()
@@ -253,7 +251,11 @@ def attempt(action: Callable[[], int | None]) -> int:
         err(stopped_by(number))
         return 128 + number
     except OSError as error:
-        return _failed(error)
+        if error.errno == errno.EPIPE:
+            return BROKEN_PIPE
+        name = f"{error.filename}: " if error.filename is not None else ""
+        complain(f"error: {name}{error.strerror or error}")
+        return RunError.status if error.errno in _MACHINE else UsageError.status
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and f"{error.name}".startswith("graphspec."):
             text = f"error: this installation has no `{error.name}`, which this needs"
@@ -263,21 +265,17 @@ def attempt(action: Callable[[], int | None]) -> int:
             hint = "use a smaller `batch_size` or smaller layers, or allow the process more memory"
             _complain(RunError(Code.NOT_ENOUGH_MEMORY, f"out of memory: {error}".rstrip(": "), hint))
             return RunError.status
-        return _internal(error)
+        complain(f"internal error, please report: {type(error).__name__}: {error}")
+        if os.environ.get("GRAPHSPEC_DEBUG") == "1":
+            err("".join(traceback.format_exception(error)).rstrip())
+        else:
+            err("  = help: GRAPHSPEC_DEBUG=1 shows where it happened")
+        return INTERNAL
     finally:
         try:
             sys.stdout.flush()
         except OSError:  # already reported, or less important than what was
             _discard(sys.stdout)
-
-
-def _failed(error: OSError) -> int:
-    """Report a file or stream error; the status depends on whether the machine or the caller caused it."""
-    if error.errno == errno.EPIPE:
-        return BROKEN_PIPE
-    name = f"{error.filename}: " if error.filename is not None else ""
-    complain(f"error: {name}{error.strerror or error}")
-    return RunError.status if error.errno in _MACHINE else UsageError.status
 
 
 def _complain(error: GraphspecError) -> None:
@@ -286,13 +284,3 @@ def _complain(error: GraphspecError) -> None:
         _note_codes(sys.stderr, [str(error.code)])
     else:
         complain(f"error: {error}")
-
-
-def _internal(error: Exception) -> int:
-    """Report a bug of graphspec."""
-    complain(f"internal error, please report: {type(error).__name__}: {error}")
-    if os.environ.get("GRAPHSPEC_DEBUG") == "1":
-        err("".join(traceback.format_exception(error)).rstrip())
-    else:
-        err("  = help: GRAPHSPEC_DEBUG=1 shows where it happened")
-    return INTERNAL

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +35,7 @@ def data(
     else:
         found = _of_spec(spec, rows, place, sets or ())
     if as_json:
-        write_data(_json(found))
+        write_data((json.dumps([_plain(asdict(part)) for part in found]) + "\n").encode())
     else:
         from graphspec.cli.data_text import closing, separated
 
@@ -76,17 +79,10 @@ def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[st
         return overviews(declaration, data_signature(declaration, lowered.graph), rows)
 
 
-def _json(found: Sequence[Overview]) -> bytes:
-    """Return the parts as a JSON document."""
-    import json
-    from dataclasses import asdict
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, float):
-            return value if value == value and abs(value) != float("inf") else None
-        if isinstance(value, dict):
-            return {str(key): plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-    document = [plain(asdict(part)) for part in found]
-    return (json.dumps(document) + "\n").encode()
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: null for a number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

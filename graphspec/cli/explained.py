@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from graphspec.engine.runtime.explanations import Attributed
     from graphspec.graph.ir.graph import Array
 
-ROWS = 10
-"""Rows that are explained by default."""
+ROWS = 10  # rows that are explained by default
 _TOP = 10
 _WIDTH = 80  # columns for a file or a pipe
 _NAME, _RAW = 30, 16  # columns at most

@@ -15,8 +15,7 @@ import typer
 from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target, option
 
-Kind = StrEnum("Kind", ["int8", "float16"])
-"""The numbers of a quantized file."""
+Kind = StrEnum("Kind", ["int8", "float16"])  # the numbers of a quantized file
 
 
 def _folder(meaning: str) -> Any:

@@ -110,8 +110,7 @@ def _is_time(column: ColumnProfile) -> bool:
     return column.kind == "date" or (months and bool(column.frequent))
 
 
-_FEW = 500
-"""Pictures or texts below which an epoch has few steps, and a tenth of them says little."""
+_FEW = 500  # pictures or texts below which an epoch has few steps, and a tenth of them says little
 _FOR_FEW = {
     "batch_size: 64": "batch_size: 16",
     "epochs: 30 ": "epochs: 100",

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from graphspec.data.files import Files
     from graphspec.data.suggest import Suggestion, Task
 
-TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")
-"""The kinds of problems for which a table is enough."""
+TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")  # the kinds of problems for which a table is enough
 
 
 class Kind(StrEnum):

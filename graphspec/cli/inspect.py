@@ -10,7 +10,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.text import shell, terminal_width
 from graphspec.cli.console import out, write_json
 from graphspec.cli.options import argument, flag
-from graphspec.cli.targets import is_run, is_spec, refuse_other
+from graphspec.cli.targets import checked_target, is_run, is_spec, refuse_other
 
 _WANTED = "name an ONNX file, a model of Keras, a file of weights or a run directory"
 
@@ -54,7 +54,6 @@ def inspect(
 
 def _run_record(directory: Path) -> dict[str, Any]:
     """Return the record of a run; its files are listed, and its arrays are not read."""
-    from graphspec.cli.targets import checked_target
     from graphspec.engine.runtime.records import read_json
     from graphspec.engine.training.run_directory import history_of, read_adapted
     from graphspec.export.inspection import FORMAT, network_record

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from graphspec.base.files import why_not_writable
+
 
 def option(metavar: str | None, text: str, *names: str, **more: Any) -> Any:
     """Return an option that takes a value; ``text`` is its help, and says what it is by default."""
@@ -32,8 +34,6 @@ def output_file(text: str) -> Any:
 
 def writable(path: Path | None) -> Path | None:
     """Refuse an output path that cannot be written, before any work is done."""
-    from graphspec.base.files import why_not_writable
-
     try:
         why = None if path is None else why_not_writable(path)
     except OSError as error:
@@ -51,14 +51,11 @@ def writes_onnx(path: Path | None) -> Path | None:
     return writable(path)
 
 
-_OTHER_FORMATS = frozenset(
-    (
-        *(".tflite", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pth", ".pt2", ".ckpt", ".pkl", ".pickle", ".joblib"),
-        *(".safetensors", ".mlmodel", ".mlpackage", ".pmml", ".npz", ".npy", ".csv", ".json", ".yaml", ".yml"),
-        *(".txt", ".zip"),
-    )
+_OTHER_FORMATS = (  # suffixes of other formats for models, and of data and specs
+    *(".tflite", ".h5", ".hdf5", ".keras", ".pb", ".pt", ".pth", ".pt2", ".ckpt", ".pkl", ".pickle", ".joblib"),
+    *(".safetensors", ".mlmodel", ".mlpackage", ".pmml", ".npz", ".npy", ".csv", ".json", ".yaml", ".yml"),
+    *(".txt", ".zip"),
 )
-"""Suffixes of other formats for models, and of data and specs."""
 
 
 def every(text: str | None) -> str | None:
@@ -94,10 +91,7 @@ def repeated(options: Mapping[str, object], allow: Sequence[Path], sets: Sequenc
     return [word for name, value in pairs for word in ([name] if value is True else [name, str(value)])]
 
 
-Part = StrEnum("Part", ["test", "validation", "train"])
-"""The rows to judge by."""
-
-
+Part = StrEnum("Part", ["test", "validation", "train"])  # the rows to judge by
 SpecFile = Annotated[Path, argument("SPEC", "The spec, a YAML or JSON file.")]
 AnyTarget = Annotated[Path, argument("SPEC|RUN|ONNX", "A spec, a run directory or an ONNX file.")]
 DataPlace = Annotated[

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from graphspec.base.errors import UsageError
-from graphspec.base.files import DATA_SUFFIXES
+from graphspec.base.files import DATA_SUFFIXES, written_in_parts
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Answering, argument, flag, option, output_file
-from graphspec.cli.targets import is_spec, refuse_other, spec_for_run
+from graphspec.cli.targets import is_spec, refuse_other, spec_for_run, started
 
 if TYPE_CHECKING:
     from graphspec.data.new_rows import NewRows
@@ -144,7 +144,6 @@ def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
 
 def _run(run: Path) -> _Network:
     from graphspec.api.model import load
-    from graphspec.cli.targets import started
     from graphspec.export.onnx import with_labels
     from graphspec.language.declarations import LABEL
 
@@ -241,8 +240,6 @@ def _joined(answers: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:
 
 def _write(answers: Iterable[dict[str, Array]], output: Path | None, encode: Callable[..., bytes]) -> int:
     """Write answers as they come, and return the number of rows; a file appears at the end, if nothing fails."""
-    from graphspec.base.files import written_in_parts
-
     rows, answers = 0, iter(answers)
     first = next(answers)  # an error of the first rows, or of a whole file, comes before anything is opened
     context: Any = nullcontext(write_data) if output is None else written_in_parts(output)

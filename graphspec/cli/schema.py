@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from graphspec.base.errors import UsageError
+from graphspec.base.files import write_atomic
 from graphspec.cli.console import out, write_data
 from graphspec.cli.options import option, output_file
 
@@ -24,8 +26,6 @@ def schema(
     spec: Annotated[Path | None, option("SPEC", "Write it beside this spec, and name it there.", "--for")] = None,
 ) -> None:
     """Print the JSON Schema of specs, with which an editor completes and checks them."""
-    from graphspec.base.files import write_atomic
-
     if spec is not None and output is not None:
         raise UsageError("--for writes the schema beside the spec: leave out --output")
     if spec is not None:
@@ -41,8 +41,6 @@ def place(spec: Path) -> str:
 
     A missing schema is written beside the spec. So is this version's, if another version has written the one there.
     """
-    from graphspec.base.files import write_atomic
-
     folder = spec.parent.resolve()
     for above in (folder, *folder.parents):
         if (above / "schemas" / FILE).is_file():
@@ -55,8 +53,6 @@ def place(spec: Path) -> str:
 
 def _name_in(spec: Path) -> None:
     """Place the schema for a spec, and add the line that names it, or correct a line that names no file."""
-    from graphspec.base.files import write_atomic
-
     if spec.suffix not in (".yaml", ".yml"):
         raise UsageError(f"{spec}: only a YAML file has a line that names its schema; write the schema with --output")
     if not spec.is_file():
@@ -103,8 +99,6 @@ def stored_schema() -> str:
 
 def schema_text() -> str:
     """Return the schema as JSON text: small, for editors, with one line per definition, for comparisons."""
-    import json
-
     from graphspec.language.schema import schema
 
     def line(value: object) -> str:

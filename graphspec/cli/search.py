@@ -34,10 +34,7 @@ _STATES = ("complete", "pruned", "infeasible", "failed", "running")
 _BEST = 10
 _LONG = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(e-?\d+)?(?![\w.])")  # numbers to round
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-Sampler = StrEnum("Sampler", ["tpe", "random", "grid"])
-"""How the values of trials are chosen."""
+Sampler = StrEnum("Sampler", ["tpe", "random", "grid"])  # how the values of trials are chosen
 
 
 def seconds(text: str | None) -> str | None:

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
 ONNX = ".onnx"
 _SPECS = (".yaml", ".yml", ".json")
-_MODELS = {
+_MODELS = {  # files that people have beside a model, and what they are
     **dict.fromkeys((".h5", ".hdf5", ".keras"), "a file of Keras"),
     **dict.fromkeys((".pt", ".pth", ".ckpt"), "a file of PyTorch"),
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), "a pickle, which graphspec never opens"),
     **dict.fromkeys((".tflite", ".pb"), "a file of TensorFlow"),
     ".safetensors": "a file of weights",
 }
-"""Files that people have beside a model, and what they are."""
 _WANTED = "name a spec, a run directory or an ONNX file"
 
 
