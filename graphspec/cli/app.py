@@ -1,4 +1,4 @@
-"""The command line: one typer command per file, under the file's name."""
+"""The command line: typer commands, each in the file of its name or of the one beside it that does the like."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ from graphspec.cli.diff import diff
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
 from graphspec.cli.export import export
-from graphspec.cli.import_ import import_
-from graphspec.cli.init import init
+from graphspec.cli.init import import_, init
 from graphspec.cli.inspect import inspect
-from graphspec.cli.lsp import lsp
 from graphspec.cli.options import flag, with_alone
-from graphspec.cli.plot import plot
 from graphspec.cli.predict import predict
 from graphspec.cli.report import card, report
-from graphspec.cli.schema import schema
+from graphspec.cli.schema import lsp, schema
 from graphspec.cli.search import search
-from graphspec.cli.summary import summary
+from graphspec.cli.summary import plot, summary
 from graphspec.cli.train import train
 from graphspec.cli.validate import validate
 

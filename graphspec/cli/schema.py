@@ -1,4 +1,4 @@
-"""``graphspec schema``: print the JSON Schema of specs, for editors, or place it where a spec names it."""
+"""For editors: ``graphspec schema``, the JSON Schema of specs, and ``graphspec lsp``, a language server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 from graphspec.base.errors import UsageError
 from graphspec.base.files import write_atomic
+from graphspec.base.libraries import missing_library
 from graphspec.cli.console import out, write_data
-from graphspec.cli.options import option, output_file
+from graphspec.cli.options import flag, option, output_file
 
 FILE = "graphspec.schema.json"
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
@@ -110,3 +111,21 @@ def schema_text() -> str:
     made = schema()
     parts = {key: lines(value) if key in ("properties", "$defs") else line(value) for key, value in made.items()}
     return "{\n" + ",\n".join(f"{line(key)}: {text}" for key, text in parts.items()) + "\n}\n"
+
+
+def lsp(
+    data: Annotated[bool, flag("--data", "Check the data files too, when a spec is opened and saved.")] = False,
+    stdio: Annotated[bool, flag("--stdio", "Accepted; there is no other way.", hidden=True)] = False,
+) -> int:
+    """Serve an editor: problems, fixes, shapes, completions, by the Language Server Protocol over stdin and stdout.
+
+    An editor starts it. It needs pygls.
+    """
+    try:
+        from graphspec.editor.server import serve
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol", "cattrs", "attrs"):
+            raise
+        hint = missing_library("pygls")
+        raise UsageError(f"the language server needs pygls, which is not installed; {hint}") from None
+    return serve(data=data)

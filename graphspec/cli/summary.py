@@ -1,17 +1,17 @@
-"""``graphspec summary``: print a spec's nodes with shapes, parameters, memory and multiply-adds."""
+"""``graphspec summary`` and ``graphspec plot``: the network of a spec as a table, and as a drawing."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
+from graphspec.base.errors import UsageError
+from graphspec.base.files import write_atomic
 from graphspec.base.text import terminal_width
-from graphspec.cli.console import out, print_diagnostics
-from graphspec.cli.options import AnyTarget, Sets, flag, option
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
+from graphspec.cli.console import out, print_diagnostics, write_data
+from graphspec.cli.options import AnyTarget, Sets, flag, option, output_file
+from graphspec.cli.targets import checked_target
 
 
 def summary(
@@ -23,7 +23,8 @@ def summary(
     sets: Sets = None,
 ) -> None:
     """Print every node with its output shape, parameters, memory per batch, and multiply-adds per row."""
-    from graphspec.cli.targets import checked_target
+    from graphspec.base.document import Column, Table
+    from graphspec.base.terminal import table_lines
     from graphspec.show.drawing.summary import summary_lines
 
     checked = checked_target(spec, sets or ())
@@ -32,17 +33,39 @@ def summary(
     rows, width = batch_size or declaration.training.batch_size, terminal_width(sys.stdout)
     for line in summary_lines(declaration, lowered, rows, width=width, expand=expand):
         out(line)
-    for line in _initial(lowered, width):
-        out(line)
-
-
-def _initial(lowered: Lowered, width: int | None) -> Iterator[str]:
-    """Yield a table for each file of initial weights: what each weight starts from, and what is left over."""
-    from graphspec.base.document import Column, Table
-    from graphspec.base.terminal import table_lines
-
     for plan in lowered.initial:
-        known = plan.report()
-        rows = list(known.rows())
-        yield from ("", str(known))
-        yield from table_lines(Table([Column(cut="middle"), Column(cut="end", least=8)], rows, indent=2), width)
+        known = plan.report()  # what each weight of a file starts from, and what is left over
+        table = Table([Column(cut="middle"), Column(cut="end", least=8)], list(known.rows()), indent=2)
+        for line in ("", str(known), *table_lines(table, width)):
+            out(line)
+
+
+_MERMAID = (".mmd", ".mermaid", ".md")
+
+
+def plot(
+    spec: AnyTarget,
+    output: Annotated[
+        Path | None, output_file("An .svg file, or .mmd or .md for Mermaid text; by default Mermaid text is printed.")
+    ] = None,
+    expand: Annotated[bool, flag("--expand", "Draw every node of every block, not each block once.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has its own panel."""
+    from graphspec.engine.compiler.cost import cost
+    from graphspec.show.drawing.outline import outline
+    from graphspec.show.drawing.svg import mermaid, svg
+
+    if output is not None and output.suffix.lower() not in (".svg", *_MERMAID):
+        raise UsageError(f"'{output}' is neither .svg nor Mermaid text (.mmd, .md)")
+    checked = checked_target(spec, sets or ())
+    declaration, lowered = checked.require()
+    print_diagnostics(checked.diagnostics, sys.stderr)
+    panels = outline(declaration, lowered, cost(declaration, lowered, 1), expand=expand)
+    if output is None:
+        write_data(mermaid(panels).encode())
+        return
+    ending = output.suffix.lower()
+    text = svg(panels) if ending == ".svg" else mermaid(panels)
+    write_atomic(output, f"```mermaid\n{text}```\n" if ending == ".md" else text)
+    out(f"wrote {output}")
