@@ -15,7 +15,7 @@ from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell, terminal_width
 from graphspec.cli.console import complain, out, out_blocks, out_wrapped
 from graphspec.cli.options import Allow, Answering, Part, option
-from graphspec.cli.targets import is_spec, naming_data, refuse_other, started
+from graphspec.cli.targets import is_spec, model_of, naming_data, refuse_other
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -43,12 +43,11 @@ def evaluate(
 
 
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
-    from graphspec.api.model import load
     from graphspec.cli.results import print_verdicts
     from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
 
-    model = started(run, "evaluate", allow) if is_spec(run) else load(run, allow=allow)
+    model = model_of(run, "evaluate", allow)
     if data is None:
         _refuse_missing(model.spec, run, part)
     else:

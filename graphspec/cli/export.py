@@ -10,16 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from graphspec.base.errors import UsageError
 from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target, option
+from graphspec.cli.targets import is_onnx, model_of, refuse_other
 
 Kind = StrEnum("Kind", ["int8", "float16"])  # the numbers of a quantized file
-
-
-def _folder(meaning: str) -> Any:
-    return typer.Option(metavar="DIR", help=meaning, show_default=False)
 
 
 def export(  # noqa: PLR0913 (one for each option)
@@ -38,9 +34,9 @@ def export(  # noqa: PLR0913 (one for each option)
     max_loss: Annotated[
         float | None, option("X", "How much worse a loss or metric of it may be; 0.01 by default.")
     ] = None,
-    mlflow: Annotated[Path | None, _folder("A folder for MLflow, with model and signature.")] = None,
+    mlflow: Annotated[Path | None, option("DIR", "A folder for MLflow, with model and signature.")] = None,
     triton: Annotated[
-        Path | None, _folder("A model repository of the Triton server, to which the model is added.")
+        Path | None, option("DIR", "A model repository of the Triton server, to which the model is added.")
     ] = None,
     data: DataPlace = None,
     allow: Allow = None,
@@ -49,20 +45,13 @@ def export(  # noqa: PLR0913 (one for each option)
 
     Writes the file only if onnxruntime's outputs match; otherwise the status is 1.
     """
-    from graphspec.api.model import load
-    from graphspec.base.errors import UsageError
-    from graphspec.cli.targets import is_onnx, is_spec, refuse_other, started
-    from graphspec.data.paths import moved
-
     wanted = "name a run directory"
     refuse_other(run, wanted)
     if is_onnx(run):
         raise UsageError(f"{run} is an ONNX file already; {wanted}")
     if output is None and mlflow is None and triton is None:
         raise UsageError("name what to write: a file with `-o`, or a folder with `--mlflow` or `--triton`")
-    model = started(run, "export", allow or ()) if is_spec(run) else load(run, allow=allow or ())
-    if data is not None:
-        model.spec = moved(model.spec, data)
+    model = model_of(run, "export", allow or (), data)
     folders = _writers(mlflow, triton, model.spec.name)
     with _file(output) as file:
         proof = model.export(

@@ -134,28 +134,14 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if len(classes) > max(len(files.paths) // 2, 2):
         why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
         raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")
-    old, head, units = {
-        "images": (
-            "{images: data/train, labels: folder}         # or {file: data/train.npz} with arrays `image` and `kind`",
-            "kind",
-            10,
-        ),
-        "texts": (
-            "{file: data/train.csv}     # columns `text` and `opinion`; or folders: {texts: data/train, labels: folder}",
-            "opinion",
-            2,
-        ),
-    }[kind]
-    text = _replaced(template, old, f"{{{kind}: {literal(file)}, labels: folder}}")
-    layer = f"name: {head}, type: Dense, units: "
-    text = _replaced(text, f"{layer}{units},", f"{layer}{len(classes)},").partition("  # test: ")[0]
+    text = template.replace("opinion", "kind").partition("  # test: ")[0]  # folders are of any kind, not of opinions
+    text = re.sub(r"(?<=name: kind, type: Dense, units: )\d+", f"{len(classes)}", text)
+    text = re.sub(r"(?m)(?<=^  train: ).*", lambda _: f"{{{kind}: {literal(file)}, labels: folder}}", text)
     if path.name != "test" and (path.parent / "test").is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
         text += f"  test: {{{kind}: {literal(test)}, labels: folder}}\n"
     for old, new in (_FOR_FEW if len(files.paths) < _FEW else {}).items():
         text = _replaced(text, old, new)
-    if kind == "texts":
-        text = text.replace(head, "kind")  # folders are of any kind, not of opinions
     sizes = sizes_text(dict(profile_files(files).sizes)) if kind == "images" else ""
     found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f", in pixels: {sizes}" if sizes else "")
     return Filled(text, found, tuple(filter(None, [small_classes(classes, noun)])))

@@ -16,7 +16,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import DATA_SUFFIXES, written_in_parts
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Answering, argument, flag, option, output_file
-from graphspec.cli.targets import is_spec, refuse_other, spec_for_run, started
+from graphspec.cli.targets import is_spec, model_of, refuse_other, spec_for_run
 
 if TYPE_CHECKING:
     from graphspec.data.new_rows import NewRows
@@ -143,11 +143,10 @@ def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
 
 
 def _run(run: Path) -> _Network:
-    from graphspec.api.model import load
     from graphspec.export.onnx import with_labels
     from graphspec.language.declarations import LABEL
 
-    model = started(run, "predict") if is_spec(run) else load(run)
+    model = model_of(run, "predict")
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
 
     def run_batch(feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -10,12 +10,9 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import why_not_writable, write_atomic
 from graphspec.cli.console import complain, out_wrapped, write_data
 from graphspec.cli.options import Allow, DataPlace, Part, argument, option, output_file
-from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, refuse_other, spec_for_run
+from graphspec.cli.targets import is_onnx, is_run, is_spec, model_of, naming_data, refuse_other, spec_for_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from graphspec.api.model import Model
     from graphspec.show.report.build import Written
 
 _WANTED = "name a run directory"
@@ -45,7 +42,7 @@ def report(
     if len(runs) > MOST:
         raise UsageError(f"{len(runs)} runs are too many for one page; name at most {MOST}")
     wanted = None if part is None else part.value
-    loaded = partial(load_run, data=data, allow=allow or ())
+    loaded = partial(model_of, command="report", allow=allow or (), data=data)
     if len(runs) == 1:
         with naming_data(data):
             written = write_report(loaded(runs[0]), runs[0], output, wanted)
@@ -90,17 +87,6 @@ def _refuse_foreign(path: Path) -> None:
                 raise UsageError(f"{path} exists, and no report is in it; name another file with -o")
 
 
-def load_run(run: Path, data: Path | None, allow: Sequence[Path]) -> Model:
-    """Return the model of a run whose data may lie elsewhere now."""
-    from graphspec.api.model import load
-    from graphspec.data.paths import moved
-
-    model = load(run, allow=allow)
-    if data is not None:
-        model.spec = moved(model.spec, data)
-    return model
-
-
 # ``graphspec card``: a model card of a run, in Markdown.
 def card(
     run: Annotated[Path, argument("RUN", "A run directory, as `train` writes it.")],
@@ -122,7 +108,7 @@ def card(
     refuse_no_run(run)
     if output is not None and output.is_file() and MARK not in output.read_text(encoding="utf-8", errors="replace"):
         raise UsageError(f"{output} exists, and no card is in it; name another file with -o")
-    model = load_run(run, data, allow or ())
+    model = model_of(run, "card", allow or (), data)
     with naming_data(data):
         found = find(model, run)
     text = card_of(found, file or f"{model.spec.name}.onnx", licence)

@@ -20,7 +20,7 @@ from graphspec.base.text import count, number, printable, shell, shorten_end, te
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, repeated, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
-from graphspec.cli.targets import naming_data
+from graphspec.cli.targets import model_of, naming_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -230,12 +230,11 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
 
 def _export(work: Work, run: Path, onnx: Path) -> None:
     """Export the run of the best trial, as `graphspec export` does."""
-    from graphspec.cli.report import load_run
     from graphspec.engine.training.run_directory import record_export
 
     if not run.is_dir():
         raise UsageError(f"the best trial was trained in another folder: export {run.name} there")
     with naming_data(work.source.data):
-        proof = f"{load_run(run, work.source.data, work.source.allow).export(onnx)}"
+        proof = f"{model_of(run, 'search', work.source.allow, work.source.data).export(onnx)}"
     record_export(run, onnx, proof)
     out_wrapped(f"{onnx}: {proof}")

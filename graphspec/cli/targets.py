@@ -143,6 +143,17 @@ def naming_data(data: Path | None) -> Iterator[None]:
         raise SpecError([replace(d, hint=hint) if is_missing else d for d, is_missing in found]) from None
 
 
+def model_of(target: Path, command: str, allow: Sequence[Path] = (), data: Path | None = None) -> Model:
+    """Return the model of a run, or of a spec with weights to start from, whose data may lie elsewhere now."""
+    from graphspec.api.model import load
+    from graphspec.data.paths import moved
+
+    model = started(target, command, allow) if is_spec(target) else load(target, allow=allow)
+    if data is not None:
+        model.spec = moved(model.spec, data)
+    return model
+
+
 # A spec in place of a run: its network starts from files of weights, and need not be trained.
 def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
     """Return the model of a spec with the weights that it starts from; what it learns from rows, it learns."""

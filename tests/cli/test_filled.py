@@ -139,13 +139,14 @@ def test_a_folder_of_pictures(source: str) -> None:
     assert (training.batch_size, training.epochs, validation.split) == (16, 100, 0.25)  # of a few pictures
 
 
-def test_a_folder_of_many_texts_is_trained_as_the_template_says(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["mails", "opinions"])  # a name of the template in that of the folder stays
+def test_a_folder_of_many_texts_is_trained_as_the_template_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filled, "_FEW", 4)
     for k in range(4):
-        kind = Path("mails", ("ham", "spam")[k % 2])
+        kind = Path(name, ("ham", "spam")[k % 2])
         kind.mkdir(parents=True, exist_ok=True)
         (kind / f"{k}.txt").write_text(("see you", "buy now")[k % 2])
-    spec = _init("--from", "mails")
+    spec = _init("--from", name)
     training, validation = spec.training, spec.data["validation"]
     assert (training.batch_size, training.epochs, validation.split) == (64, 30, 0.1)
 
