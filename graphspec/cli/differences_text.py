@@ -73,15 +73,19 @@ def _value(value: Any) -> str:
 
 def _entries(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield inputs, nodes or heads that differ; those with the same differences share a line."""
-    same: dict[str, list[str]] = {}
-    for entry in found:
-        names = entry["name"] if entry["name"] == entry["old_name"] else f"{entry['old_name']} → {entry['name']}"
-        same.setdefault(_entry(entry), []).append(names)
-    for text, names in same.items():
+    for text, names in _shared((_entry(e), " → ".join(dict.fromkeys((e["old_name"], e["name"])))) for e in found):
         mark, _, rest = text.partition("|")
-        shown = ", ".join(names[:_MAX_NAMES])
+        yield f"{mark} {names}{rest}"
+
+
+def _shared(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield each text with the names that share it, a few of many."""
+    same: dict[str, list[str]] = {}
+    for text, name in pairs:
+        same.setdefault(text, []).append(name)
+    for text, names in same.items():
         more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
-        yield f"{mark} {shown}{more}{rest}"
+        yield text, ", ".join(names[:_MAX_NAMES]) + more
 
 
 def _entry(entry: Mapping[str, Any]) -> str:
@@ -101,15 +105,10 @@ def _entry(entry: Mapping[str, Any]) -> str:
 
 
 def _shapes(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    same: dict[str, list[str]] = {}
-    for entry in found:
-        same.setdefault(f"{entry['old']} → {entry['new']}", []).append(entry["name"])
-    for k, (text, names) in enumerate(same.items()):
-        if k == _MAX_SHAPES:
-            yield f"… and {len(same) - k:,} more; --json lists all"
-            return
-        more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
-        yield f"{', '.join(names[:_MAX_NAMES])}{more}  {text}"
+    shared = list(_shared((f"{entry['old']} → {entry['new']}", entry["name"]) for entry in found))
+    yield from (f"{names}  {text}" for text, names in shared[:_MAX_SHAPES])
+    if len(shared) > _MAX_SHAPES:
+        yield f"… and {len(shared) - _MAX_SHAPES:,} more; --json lists all"
 
 
 def _results(results: Mapping[str, Any]) -> Table:

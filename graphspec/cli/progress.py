@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from graphspec.base.arrays.memory import human, peak
@@ -22,14 +22,13 @@ from graphspec.base.text import (
     wrapped,
 )
 from graphspec.cli.console import flush, out_wrapped
-from graphspec.engine.training.reporting import BY_LOSS, EpochLog, Lines, Monitored, Observer
+from graphspec.engine.training.reporting import BY_LOSS, Lines, Monitored
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from graphspec.engine.runtime.running_metrics import RunningMetrics
     from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.reporting import Observer
 
 # Seconds between redraws: each one computes the metrics, which must not slow down small networks.
 _REDRAW_INTERVAL = 0.1
@@ -39,7 +38,7 @@ _SPARKLINE = 12  # columns
 _FEWEST = 3  # epochs that make a sparkline
 
 
-def observer_for_stdout(every: int | None = None, monitored: Monitored = BY_LOSS) -> Observer:
+def observer_for_stdout(every: int | None = None, monitored: Monitored = BY_LOSS) -> Lines:
     """Return the observer that suits stdout; more: :class:`graphspec.engine.training.reporting.EpochLog`."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         return Bar(every, monitored)
@@ -54,23 +53,22 @@ class PrintedLines(Lines):
         flush()
 
 
-class Bar(Observer):
+class Bar(Lines):
     """One bar for all epochs with the remaining time, speed, losses and metrics; lines of epochs stay above it."""
 
     def __init__(self, every: int | None = None, monitored: Monitored = BY_LOSS) -> None:
-        self._every, self._monitored = every, monitored
+        super().__init__(every, monitored)
         self._epochs = self._steps = 0
         self._drawn = self._began = 0.0
         self._width = terminal_width(sys.stdout)
         self._progress = _bar(stage=False)
         self._speed = Speed()
-        self._log: EpochLog | None = None
         self._losses: list[float] = []
         self._has_blocks = can_show(sys.stdout)
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
-        self._log = EpochLog(epochs, first, self._width, self._every, self._monitored)
+        super().begin(epochs, first, steps)
         self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, text="")
         self._progress.start()
         self._began = time.monotonic()
@@ -87,8 +85,7 @@ class Bar(Observer):
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()
-        if self._log is not None:
-            self._say_all(self._log.epoch(epoch, logs, duration(now - self._began)))
+        self._say_all(self._log.epoch(epoch, logs, duration(now - self._began)))
         self._began = now
         self._losses.append(logs.get("loss", math.nan))
         if epoch + 1 < self._epochs and self._due():
@@ -125,26 +122,19 @@ class Bar(Observer):
         if (memory := peak()) is not None:
             yield f"{human(memory)} at most"
 
-    def event(self, text: str) -> None:
-        if self._log is not None:
-            self._log.event(text)
-
     def say(self, text: str) -> None:
         shown = "\n".join(wrapped(printable(text), self._width, indent=2))
         self._progress.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
-    def _say_all(self, lines: Sequence[str]) -> None:
-        for line in lines:
-            self.say(line)
-
     def end(self) -> None:
         self._progress.stop()
-        if self._log is not None:
-            self._say_all(self._log.rest())
+        super().end()
 
 
-class Remaining:
-    """Estimates the remaining time from the mean time of a step so far."""
+class Speed:
+    """Estimates the remaining time from the mean time of a step so far, and the rows per second."""
+
+    rows_per_step: float = 0.0
 
     def begin(self, now: float, done: int, total: int) -> None:
         """Start at ``now`` seconds with ``done`` of ``total`` steps."""
@@ -162,12 +152,6 @@ class Remaining:
             return f"{minutes} min left"
         return f"{left / 3600:.1f} h left" if left < 10 * 3600 else f"{left / 3600:,.0f} h left"
 
-
-class Speed(Remaining):
-    """Rows per second, too."""
-
-    rows_per_step: float = 0.0
-
     def rate(self, now: float, done: int) -> float | None:
         """Return the training rows per second, over validation and checkpoints, too; None if that is unknown."""
         steps, seconds = done - self._first, now - self._began
@@ -175,11 +159,7 @@ class Speed(Remaining):
 
 
 def _bar(*, stage: bool) -> Progress:
-    """Return a bar that is redrawn only on request: no thread runs beside the work.
-
-    Args:
-        stage: whether it is one on stderr, of a stage with a name.
-    """
+    """Return a bar that is redrawn only on request, without a thread: one of a ``stage`` has a name, and is on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
@@ -210,7 +190,7 @@ class PreparingBar:
 
     def __init__(self) -> None:
         self._began = 0.0
-        self._remaining = Remaining()
+        self._remaining = Speed()
         self._progress: Progress | None = None
 
     def update(self, stage: str, rows: int, total: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from graphspec.base.arrays.memory import human, peak
 from graphspec.base.text import (
@@ -21,16 +21,14 @@ from graphspec.base.text import (
 )
 from graphspec.cli.console import complain, out, out_wrapped
 from graphspec.cli.results import curve_lines
+from graphspec.data.batches import Dataset, Times
 from graphspec.data.targets import small_classes
+from graphspec.engine.runtime.session import Session
 from graphspec.engine.training import advice as hints
 from graphspec.engine.training.reporting import monitored
+from graphspec.engine.training.trainer import Trainer
 from graphspec.graph.ir.dims import LearntSize
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset, Times
-    from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.trainer import Trainer
-    from graphspec.language.declarations import DataSource, HeadDecl, Spec
+from graphspec.language.declarations import DataSource, HeadDecl, Spec
 
 _HEADS = 3  # heads that are described
 _PIPED = 100  # columns of a line in a file or a pipe

@@ -9,21 +9,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import isfinite
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from graphspec.api.model import Model
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError
 from graphspec.base.files import remove_leftovers
+from graphspec.data.check import refused
+from graphspec.data.paths import moved
+from graphspec.data.signature import load_all
+from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.training_checks import refuse_untrainable
 from graphspec.engine.parallel.launch import raised
 from graphspec.engine.training.reporting import Silent
+from graphspec.engine.training.run_directory import check_own, check_resumable, install_adapted, start_run
+from graphspec.engine.training.trainer import Trainer
 from graphspec.search.study import MAX_STARTS, Plan, Study, Trial
-
-if TYPE_CHECKING:
-    from graphspec.api.model import Model
-    from graphspec.engine.training.trainer import Trainer
 
 # Train one trial in its run directory.
 PRUNED = "the search pruned the trial"
@@ -43,13 +48,6 @@ class Source:
 
     def model(self, sets: Sequence[str]) -> Model:
         """Return a trial's untrained model with its rows. SpecError: it cannot be built, or the data do not fit."""
-        from graphspec.api.model import Model
-        from graphspec.data.check import refused
-        from graphspec.data.paths import moved
-        from graphspec.data.signature import load_all
-        from graphspec.engine.compiler.check import check
-        from graphspec.engine.compiler.training_checks import refuse_untrainable
-
         checked = check(self.spec, [*self.sets, *sets], allow=self.allow)
         spec, lowered = checked.require()
         refuse_untrainable(checked.diagnostics)
@@ -82,8 +80,6 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
     Raises KeyboardInterrupt: Ctrl-C was pressed; the trial can be resumed. UsageError: the data have changed since the
     trial began.
     """
-    from graphspec.engine.training.run_directory import check_own, check_resumable, install_adapted, start_run
-
     if trial.starts > MAX_STARTS:
         return replace(trial, state="failed", problem=f"{MAX_STARTS} processes died with it")
     try:
@@ -179,8 +175,6 @@ def run_in_processes(work: Work, processes: int, show: Show) -> None:
     Raises KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their trials can be resumed.
     GraphspecError: a process failed with it; the others have ended their trials.
     """
-    from multiprocessing import get_context
-
     context, failed = get_context("spawn"), list[Exception]()
     ends: dict[Connection, Any] = {}
     with _one_thread():

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from graphspec.cli import progress
-from graphspec.cli.progress import Bar, Remaining, Speed
+from graphspec.cli.progress import Bar, Speed
 
 
 class Running:
@@ -32,13 +32,13 @@ class Running:
     ],
 )
 def test_the_remaining_time_has_a_unit(seconds: float, shown: str) -> None:
-    remaining = Remaining()
+    remaining = Speed()
     remaining.begin(100.0, 0, 20)
     assert remaining.left(100.0 + seconds, 10) == shown
 
 
 def test_a_resumed_run_estimates_from_its_own_steps() -> None:
-    remaining = Remaining()
+    remaining = Speed()
     remaining.begin(0.0, 90, 100)
     assert remaining.left(5.0, 90) == "", "nothing is known yet"
     assert remaining.left(10.0, 95) == "10 s left"
