@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.document import Block, Column, Spark, Table, Text
-from graphspec.base.terminal import does_fit, lines_of, paragraph, table_lines
-from graphspec.base.text import count, number, scale_of
+from graphspec.base.terminal import does_fit, lines_of, table_lines
+from graphspec.base.text import count, number, paragraph, scale_of
 from graphspec.cli.console import complain, out_wrapped
 from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors
 
