@@ -112,8 +112,11 @@ def written_in_parts(path: Path) -> Iterator[Callable[[bytes | memoryview], None
             raise PermissionError(EACCES, os.strerror(EACCES))
         with _created(_temporary(target.parent), 0o666 if before is None else 0o600, target) as descriptor:
             yield partial(_write_all, descriptor)
-            if before is not None:
-                _copy_owner_and_mode(descriptor, before)
+            if before is not None:  # its owner and permissions, as far as the system allows
+                with suppress(OSError, AttributeError):  # Windows lacks both functions
+                    os.fchown(descriptor, before.st_uid, before.st_gid)
+                with suppress(OSError, AttributeError):
+                    os.fchmod(descriptor, before.st_mode & 0o777)
 
 
 def create(path: Path, text: str) -> None:
@@ -277,11 +280,3 @@ def _special(path: Path, mode: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def _copy_owner_and_mode(descriptor: int, before: os.stat_result) -> None:
-    """Give the new file the owner and the permissions of the old one, as far as the system allows."""
-    with suppress(OSError, AttributeError):  # Windows lacks both functions
-        os.fchown(descriptor, before.st_uid, before.st_gid)
-    with suppress(OSError, AttributeError):
-        os.fchmod(descriptor, before.st_mode & 0o777)

@@ -12,7 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO
 
 import typer
 
@@ -22,12 +22,9 @@ from graphspec.base.text import paragraph, printable, terminal_width, wrapped
 from graphspec.cli.stopping import signal_of, stopped_by
 
 if TYPE_CHECKING:
-    from typing import ParamSpec
-
     from graphspec.base.document import Block
 
-    P = ParamSpec("P")
-
+P = ParamSpec("P")
 BROKEN_PIPE, INTERNAL = 141, 70  # exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE
 SLOW = 2.0  # seconds
 

@@ -22,7 +22,7 @@ def explain(
     codes: Annotated[list[str] | None, argument("CODE", "Codes, such as GS302; by default all are listed.")] = None,
 ) -> None:
     """Explain diagnostic codes: what they mean, a wrong spec with its answer, and the right spec."""
-    from graphspec.base.explanations.pages import explanation, find
+    from graphspec.base.explanations.pages import explanation, find, near
 
     if not codes:
         _print_list()
@@ -30,7 +30,9 @@ def explain(
     found = [(text, find(text)) for text in codes]
     for text, code in found:
         if code is None:
-            raise _unknown(text)
+            close = [f"{each} ({each.summary})" for each in near(text)]
+            meant = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise UsageError(f"there is no code '{text}'; `graphspec explain` lists all codes{meant}")
     for k, code in enumerate(dict.fromkeys(code for _, code in found if code is not None)):
         if k:
             out("")
@@ -49,14 +51,6 @@ def _print_list() -> None:
                 out(f"  {code}  {code.summary}")
     out("")
     out_wrapped("`graphspec explain GS302` explains a code, with a wrong and a right example")
-
-
-def _unknown(text: str) -> UsageError:
-    from graphspec.base.explanations.pages import near
-
-    close = [f"{code} ({code.summary})" for code in near(text)]
-    meant = f"; did you mean {' or '.join(close)}?" if close else ""
-    return UsageError(f"there is no code '{text}'; `graphspec explain` lists all codes{meant}")
 
 
 def _lines(explained: Explanation) -> Iterator[str]:

@@ -43,16 +43,10 @@ class Kind(StrEnum):
     two_heads = "two-heads"
 
 
-def describe_kinds() -> list[str]:
-    """Return one line per kind of problem: its name, and the description in its template."""
-    width = max(map(len, Kind))
-    return [f"{kind.value:<{width}}  {_description(_template(kind))}" for kind in Kind]
-
-
 def _list(requested: bool) -> None:
     if requested:
-        for line in describe_kinds():
-            out(line)
+        for kind in Kind:
+            out(f"{kind.value:<{max(map(len, Kind))}}  {_description(_template(kind))}")
         raise typer.Exit
 
 
@@ -138,7 +132,6 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
 
 
 def _from_series(path: Path, source: Path, target: str | None) -> None:
-    """Write a spec that forecasts a column of a table."""
     from graphspec.cli.filled import series
     from graphspec.data.profile import profile
 
@@ -162,7 +155,6 @@ def _description(template: str) -> str:
 
 
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
-    """Write a spec whose columns, network and training fit a table."""
     from graphspec.cli.filled import spec_text
     from graphspec.engine.compiler.check import check
 

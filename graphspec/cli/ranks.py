@@ -8,20 +8,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from graphspec.base.errors import GraphspecError, SpecError, UsageError
 from graphspec.cli.console import attempt, complain, err
 from graphspec.engine.parallel.launch import Launch, launch_of
 
 if TYPE_CHECKING:
-    from typing import ParamSpec
-
     from graphspec.engine.parallel.ranks import Ranks
     from graphspec.language.declarations import Spec
 
-    P = ParamSpec("P")
-
+P = ParamSpec("P")
 _joined: list[Ranks] = []
 """The connection to the other ranks, if this process is one of several: a process belongs to one MPI job."""
 

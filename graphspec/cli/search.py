@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from graphspec.search.trials import Work
 
 _TRIALS = 20
-_STATES = ("complete", "pruned", "infeasible", "failed", "running")
 _BEST = 10
 _LONG = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(e-?\d+)?(?![\w.])")  # numbers to round
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
@@ -203,14 +201,13 @@ def short(text: str) -> str:
 
 def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Sequence[str]) -> int | None:
     from graphspec.search.page import write_page
-    from graphspec.search.study import ranked
+    from graphspec.search.study import ranked, states_of
 
     plan, trials = work.plan, study.trials()
     best = ranked(trials, plan.goal)
     width = terminal_width(sys.stdout)
-    ended: Counter[str] = Counter(trial.state for trial in trials)
-    states = [f"{ended[state]} {state}" for state in _STATES if ended[state]]
-    out_wrapped(f"{count(len(trials), 'trial')}: {', '.join(states)}")
+    states = ", ".join(f"{n} {state}" for state, n in states_of(trials))
+    out_wrapped(f"{count(len(trials), 'trial')}: {states}")
     if not best:
         complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")
         return 3 if trials else None

@@ -28,7 +28,7 @@ from graphspec.base.document import (
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, shell, shorten_end
 from graphspec.language.search_space import Choice, Space
-from graphspec.search.study import FEWEST, METHOD, Plan, Trial, importances, ranked
+from graphspec.search.study import FEWEST, METHOD, Plan, Trial, importances, ranked, states_of
 from graphspec.show.drawing.curves import Scale, for_values, linear, logarithmic
 from graphspec.show.html import Opening, page, text, wide
 from graphspec.show.report.build import REPORT
@@ -63,8 +63,7 @@ def search_html(plan: Plan, trials: Sequence[Trial], again: Sequence[str]) -> st
 
 
 def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again: Sequence[str]) -> Section:
-    states = [(s, sum(t.state == s for t in trials)) for s in ("complete", "pruned", "infeasible", "failed", "running")]
-    shown = [(state, str(n)) for state, n in states if n]
+    shown = [(state, str(n)) for state, n in states_of(trials)]
     if not best:
         return Section("best", "Best trial", [Text("No trial was trained to its end."), Facts(shown)])
     top = best[0]

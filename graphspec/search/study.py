@@ -14,12 +14,13 @@ import hashlib
 import json
 import secrets
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil, isfinite, prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -34,7 +35,7 @@ from graphspec.language.write import flow
 # What is known of a trial: its values as ``--set`` takes them, and ``trial.json`` in its run directory.
 Params = dict[str, int | float]
 TRIAL = "trial.json"
-State = Literal["running", "complete", "pruned", "failed", "infeasible"]
+State = Literal["complete", "pruned", "infeasible", "failed", "running"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ def ranked(trials: Iterable[Trial], goal: str) -> list[Trial]:
     """Return the trials that were trained to their end, the best first; of equal ones, the earlier first."""
     sign = -1 if goal == "max" else 1
     return sorted((t for t in trials if t.judged), key=lambda t: (sign * (t.value or 0.0), t.number))
+
+
+def states_of(trials: Iterable[Trial]) -> list[tuple[str, int]]:
+    """Return how many trials are in each state in which there are any."""
+    found = Counter(trial.state for trial in trials)
+    return [(state, found[state]) for state in get_args(State) if found[state]]
 
 
 def sampled(search: Search, choose: Chooser) -> Params:
