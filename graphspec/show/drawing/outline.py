@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["input", "layer", "shared", "block", "head"]
 
-_ARGUMENTS = {
+_ARGUMENTS = {  # the arguments that a box shows if the spec gives them, with their format
     "filters": "{} filter{s}",
     "units": "{} unit{s}",
     "equation": "{}",
@@ -42,7 +42,6 @@ _ARGUMENTS = {
     "axis": "axis {}",
     "merge_mode": "{}",
 }
-"""The arguments that a box shows if the spec gives them, with their format."""
 
 
 @dataclass

@@ -219,12 +219,11 @@ def route(chain: Sequence[Place]) -> list[tuple[float, float]]:
 
 LINE, PAD, MARGIN, TITLE = 17.0, 10.0, 28.0, 62.0  # pixels
 COLOURS = {"input": ("#ffffff", "#334155"), "head": ("#1e293b", "#1e293b"), "block": ("#f1f5f9", "#475569")}
-FAMILIES = (
+FAMILIES = (  # the fill and the stroke of layers by family; above, those of boxes by kind
     *(("#dbeafe", "#2563eb"), ("#dcfce7", "#16a34a"), ("#fef9c3", "#ca8a04"), ("#fce7f3", "#db2777")),
     *(("#ede9fe", "#7c3aed"), ("#ffedd5", "#ea580c"), ("#cffafe", "#0891b2"), ("#fee2e2", "#dc2626")),
     *(("#ecfccb", "#65a30d"), ("#e2e8f0", "#64748b")),
 )
-"""The fill and the stroke of boxes by kind, and of layers by family."""
 _TIP = '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
 STYLE = """text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; font-size: 12px; fill: #334155 }
 .title { font-size: 13px; font-weight: 600; fill: #0f172a }

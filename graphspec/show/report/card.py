@@ -117,13 +117,12 @@ def _text(value: str) -> str:
     return re.sub("[`\x7f]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-MARK = "<!-- graphspec card -->"
-"""A line of every card: a file without it is not replaced."""
+MARK = "<!-- graphspec card -->"  # a line of every card: a file without it is not replaced
 _SIGNATURE = ("name", "type", "shape", "meaning")
 _INPUTS = 40  # inputs that the table lists
 _CLASSES = 50  # of a head, above which they are not listed
 _FEW = 30  # rows of a class, below which its share of right answers says little
-_METRICS = {
+_METRICS = {  # our names of metrics, by their names in the registry of model repositories
     "accuracy": ("accuracy", "binary_accuracy", "sparse_categorical_accuracy", "categorical_accuracy"),
     "precision": ("precision",),
     "recall": ("recall",),
@@ -133,7 +132,6 @@ _METRICS = {
     "mse": ("mse", "mean_squared_error"),
     "r_squared": ("r2_score",),
 }
-"""Our names of metrics, by their names in the registry of model repositories."""
 
 
 def card(found: Findings, file: str, licence: str | None = None) -> str:

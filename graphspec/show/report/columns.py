@@ -36,11 +36,9 @@ if TYPE_CHECKING:
 
 # How far a sample has drifted from another: the population stability index over bins, and what chance alone gives.
 BINS = 10
-MODERATE, LARGE = 0.1, 0.25
-"""The index from which on a drift counts as moderate, and as large."""
+MODERATE, LARGE = 0.1, 0.25  # the index from which on a drift counts as moderate, and as large
 _Z = 2.326  # of the normal distribution: 1 % of samples without any drift are above
-MAX_CATEGORIES = 50
-"""Categories with a bin of their own, the most frequent ones; the others share one."""
+MAX_CATEGORIES = 50  # categories with a bin of their own, the most frequent ones; the others share one
 
 
 def stability(before: Array, after: Array) -> float:
@@ -107,8 +105,7 @@ def drift_word(index: float, chance: float) -> str:
 
 # What the fields of the rows hold: kinds, missing and different values, distributions, and their drift between parts.
 Kind = Literal["number", "category", "text", "date", "ids", "picture"]
-TOP = 6
-"""Categories that are listed."""
+TOP = 6  # categories that are listed
 _ORDERED = 24  # numbered categories that are listed by their numbers
 _BINS = 20  # of a histogram
 _PICTURES = 2000  # pictures that are looked at

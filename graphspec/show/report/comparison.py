@@ -364,8 +364,7 @@ def _by_run(
     return Table([corner, *(run.name for run in runs)], cells, caption, label=label, kind="by-run")
 
 
-MOST = 20
-"""Runs on one page."""
+MOST = 20  # runs on one page
 
 
 def write_comparison(

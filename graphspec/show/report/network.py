@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from graphspec.show.report.findings import Findings
 
 # What the nodes of a trained network do: costs, norms of activations, dead units, norms of weights and gradients.
-ROWS = 256
-"""Rows whose activations are looked at."""
+ROWS = 256  # rows whose activations are looked at
 _MAX_BYTES = 1 << 28  # of activations
 _MAX_WORK = 2 * 10**10  # multiply-adds
 VANISHING = 1e-3
@@ -259,8 +258,7 @@ def _box(
     yield "</g>"
 
 
-DRAWN = 400
-"""Nodes, up to which a network is drawn; of a larger one, the table has as many, the most expensive ones."""
+DRAWN = 400  # nodes, up to which a network is drawn; of a larger one, the table has as many, the most expensive ones
 _ROOM, _TABLE = 118_000, 100_000  # characters of the drawing and the table, and of the table alone
 _PROBLEMS = 6  # that are listed
 _ARGUMENTS = 120  # characters of a node's arguments

@@ -121,8 +121,7 @@ def boxes(predicted: Array, differences: Array, groups: int = 10) -> list[Box]:
 
 # Whether probabilities can be believed: of the rows called 80 % sure, 80 % should be right.
 BINS = 15
-FEW = 20
-"""Rows below which the share of a bin says little: with 20 rows, its standard error is up to 11 points."""
+FEW = 20  # rows below which the share of a bin says little: with 20 rows, its standard error is up to 11 points
 
 
 class Bin(NamedTuple):
