@@ -156,7 +156,9 @@ def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> doc.Block
     def cell(k: int, c: int, n: int) -> doc.Cell:
         return doc.Cell(str(n), kind="right" if k == c else "", style=f"--s:{shares[k][c]:.2f}" if n else "")
 
-    rows = [(names[k], *(cell(k, c, n) for c, n in enumerate(row))) for k, row in enumerate(counts.tolist())]
+    rows: list[list[str | doc.Cell]] = [
+        [names[k], *(cell(k, c, n) for c, n in enumerate(row))] for k, row in enumerate(counts.tolist())
+    ]
     columns = [doc.Column("true ↓ predicted →"), *(doc.Column(doc.Span(name)) for name in names)]
     kind = "matrix upwards" if len(counts) >= _NARROW else "matrix"
     control = (

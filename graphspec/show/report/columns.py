@@ -24,6 +24,7 @@ from graphspec.engine.training.run_directory import data_hashes
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report.charts import histogram
+from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.rows import MAX_ROWS, Field, fields, repeated, shown_part, some_rows, source_name
 from graphspec.show.report.worst import as_picture, compact, plain
 from graphspec.vocabulary.layers.dates import DateParts, moment
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import NodeDecl, Spec
-    from graphspec.show.report.findings import Findings
 
 # How far a sample has drifted from another: the population stability index over bins, and what chance alone gives.
 BINS = 10
@@ -360,8 +360,7 @@ def columns(found: Findings) -> Section | None:
 
 def _parts(found: Findings, parts: Parts) -> Table:
     """Return a table of the parts: rows, and where they come from."""
-    hashes = found.record.get("data_sha256")
-    before: Mapping[str, Any] = hashes if isinstance(hashes, dict) else {}
+    before = mapping_in(found.record, "data_sha256")
     now = data_hashes(found.model) if before else {}
     rows: list[tuple[Inline, ...]] = []
     for part in dict.fromkeys([*parts.rows, *parts.problems]):
