@@ -297,7 +297,7 @@ def escape(text: str) -> str:
 
 def arrange(panels: Sequence[Panel]) -> list[list[tuple[Panel, Placement]]]:
     """Return columns of panels: the network is the first; blocks fill the next columns up to its height."""
-    first, *others = [(p, layered({k: size(b) for k, b in p.boxes.items()}, p.arrows)) for p in panels]
+    first, *others = [(p, layered({k: size(b) for k, b in p.boxes.items()}, list(p.arrows))) for p in panels]
     columns, filled = [[first]], 0.0
     limit = max(first[1].height, 700.0)
     for item in others:

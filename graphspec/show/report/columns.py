@@ -22,6 +22,7 @@ from graphspec.engine.training.advice import ClassShares, LabelSequences, Summar
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.run_directory import data_hashes
 from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.language.parse import PARTS
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report.charts import histogram
 from graphspec.show.report.findings import Findings, mapping_in
@@ -310,9 +311,6 @@ _FIELDS = 80
 _WITH_TIPS = 24  # fields, up to which every bin of a histogram tells its share
 _CLASSES = 30
 _NAME = 60  # characters of a name or a value
-
-
-PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
