@@ -19,8 +19,7 @@ from graphspec.base.text import printable
 from graphspec.base.version import __version__
 from graphspec.show.drawing.svg import escape
 
-GENERATOR = '<meta name="generator" content="graphspec">'
-"""The mark by which a report is known as one."""
+GENERATOR = '<meta name="generator" content="graphspec">'  # the mark by which a report is known as one
 _TAGS = ("code", "b", "strong", "mark")
 
 

@@ -22,12 +22,9 @@ if TYPE_CHECKING:
 
 WIDTH, MARGIN, LINE, PICTURE, BAR = 760.0, 20.0, 22.0, 224.0, 212.0  # pixels
 NAME, RAW = 250.0, 170.0  # pixels of the columns of a table
-TOP = 10
-"""Contributions that are drawn as bars; the others are one more bar."""
-MAX_DRAWN = 50
-"""Rows of a drawing; files of tables have all of them."""
-MAX_WORDS = 600
-"""Words of a text that are drawn."""
+TOP = 10  # contributions that are drawn as bars; the others are one more bar
+MAX_DRAWN = 50  # rows of a drawing; files of tables have all of them
+MAX_WORDS = 600  # words of a text that are drawn
 FOR, AGAINST = (37, 99, 235), (234, 88, 12)  # blue, orange
 STYLE = """.gs-why text { font: 13px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #334155 }
 .gs-why .gs-title { font-size: 17px; font-weight: 700; fill: #0f172a }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["input", "layer", "shared", "block", "head"]
 
-_ARGUMENTS = {
+_ARGUMENTS = {  # the arguments that a box shows if the spec gives them, with their format
     "filters": "{} filter{s}",
     "units": "{} unit{s}",
     "equation": "{}",
@@ -42,7 +42,6 @@ _ARGUMENTS = {
     "axis": "axis {}",
     "merge_mode": "{}",
 }
-"""The arguments that a box shows if the spec gives them, with their format."""
 
 
 @dataclass
@@ -58,22 +57,17 @@ class Box:
 
 @dataclass
 class Panel:
-    """A separate part of the drawing: the network or a block; ``linked`` are the pairs of boxes with an arrow."""
+    """A separate part of the drawing: the network or a block; ``arrows`` are pairs of boxes, each once."""
 
     title: str
     about: str = ""
     boxes: dict[str, Box] = field(default_factory=dict)
-    linked: dict[tuple[str, str], None] = field(default_factory=dict)
-
-    @property
-    def arrows(self) -> list[tuple[str, str]]:
-        """The linked pairs of boxes, without duplicates."""
-        return list(self.linked)
+    arrows: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def link(self, a: str, b: str) -> None:
         """Add an arrow from ``a`` to ``b``."""
         if a != b:
-            self.linked[a, b] = None
+            self.arrows[a, b] = None
 
 
 @dataclass
@@ -108,8 +102,7 @@ class _Outline:
         top = Panel(self.spec.name, f"{self.spec.description.rstrip('. ')}.{about}".lstrip(". "))
         for name, declared in self.spec.inputs.items():
             top.boxes[name] = Box("input", name, [f"{show(('N', *declared.shape))} {declared.dtype}"])
-        variables = self.spec.tree.get("vars")
-        outermost = Instance("", params=dict(variables.plain() or {}) if variables is not None else {})
+        outermost = Instance("", params=_mapping(self.spec.tree.get("vars")))
         waiting = deque(self._fill(top, outermost, self.spec.nodes))
         for head in self.spec.all_heads.values():
             if head.layer is not None:
@@ -163,8 +156,7 @@ class _Outline:
 
     def _names(self, at: Instance) -> dict[str, tuple[str, Tree | None]]:
         """Return the box (one for all copies of a `repeat`) and the entry of each concrete name in a scope."""
-        tree = self._declared(at.block) if at.path else self.spec.tree
-        layers = None if tree is None else tree.get("layers")
+        layers = self._declared(at.block, "layers") if at.path else self.spec.tree.get("layers")
         found: dict[str, tuple[str, Tree | None]] = {}
         copies: dict[str, dict[str, None]] = {}
         for node in self.below[at.path]:
@@ -187,9 +179,7 @@ class _Outline:
         nodes = self.below[at.path]
         own = {n.name for n in nodes}
         panel = Panel(f"block {at.block}", self._parameters(at))
-        declared = self._declared(at.block)
-        inputs = None if declared is None else declared.get("inputs")
-        words = _listed(inputs)
+        words = _listed(self._declared(at.block, "inputs"))
         outside: dict[str, Ref] = {}
         for ref in (ref for n in nodes for ref in _refs(n) if ref.name not in own):
             outside.setdefault(ref.name, ref)
@@ -198,8 +188,7 @@ class _Outline:
             value = self.lowered.value(ref)
             panel.boxes[name] = Box("input", title, [show(value.shape)] if value is not None else [])
         inner = self._fill(panel, at, nodes)
-        outputs = None if declared is None else declared.get("outputs")
-        ends = [name.partition(":")[0] for name in _listed(outputs)]
+        ends = [name.partition(":")[0] for name in _listed(self._declared(at.block, "outputs"))]
         for k, name in enumerate(ends):
             key = f"output {k}"
             panel.boxes[key] = Box("head", "output" if len(ends) == 1 else key)
@@ -209,23 +198,19 @@ class _Outline:
     def _instance(self, path: str, entry: Tree | None, around: Instance) -> Instance:
         name = None if entry is None else entry.get("block")
         written = None if entry is None else entry.get("params")
-        given = {k: _resolved(v, around.params) for k, v in (written.plain() or {}).items()} if written else {}
+        given = {k: _resolved(v, around.params) for k, v in _mapping(written).items()}
         block = None if name is None else str(name.value)
-        declared = self._declared(block)
-        defaults = None if declared is None else declared.get("params")
-        params = around.params | (dict(defaults.plain() or {}) if defaults is not None else {}) | given
-        return Instance(path, block, params, given)
+        return Instance(path, block, around.params | _mapping(self._declared(block, "params")) | given, given)
 
-    def _declared(self, block: str | None) -> Tree | None:
+    def _declared(self, block: str | None, key: str) -> Tree | None:
+        """Return what a block declares under a key."""
         blocks = self.spec.tree.get("blocks")
-        return None if blocks is None or block is None else blocks.get(block)
+        declared = None if blocks is None or block is None else blocks.get(block)
+        return None if declared is None else declared.get(key)
 
     def _parameters(self, at: Instance) -> str:
         """Return ``filters 64, wide 256, as in 'stage2'``."""
-        declared = self._declared(at.block)
-        own = None if declared is None else declared.get("params")
-        names = list(own.plain() or {}) if own is not None else []
-        words = _words({name: at.params[name] for name in names})
+        words = _words({name: at.params[name] for name in _mapping(self._declared(at.block, "params"))})
         return f"{words + ', ' if words else ''}as in '{at.path}'"
 
     def _block_box(self, name: str, copies: int, instance: Instance, members: list[NodeDecl]) -> Box:
@@ -253,10 +238,8 @@ class _Outline:
     def _when(self, members: Sequence[NodeDecl]) -> str:
         """Return a line about nodes that are computed once per row; an empty text if there are none."""
         once = sum(m.name in self.once for m in members)
-        if not once:
-            return ""
         some = "" if once == len(members) else f"{once} of {len(members)} nodes "
-        return f"{some}computed once, before training"
+        return f"{some}computed once, before training" if once else ""
 
     def _shape(self, last: NodeDecl, members: Iterable[NodeDecl]) -> str:
         """Return ``(N, 28, 28, 64) · 1,792 parameters``."""
@@ -273,6 +256,10 @@ def _listed(names: Tree | None) -> list[str]:
     if names is None:
         return []
     return [str(item.value) for item in names.value] if isinstance(names.value, list) else [str(names.value)]
+
+
+def _mapping(tree: Tree | None) -> dict[str, Any]:
+    return {} if tree is None else dict(tree.plain() or {})
 
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
@@ -316,9 +303,10 @@ def _each(value: Any) -> tuple[Any, ...]:
 def _head(head: HeadDecl) -> Box:
     loss = f"loss {type(head.loss).__name__}" if head.loss is not None else "no loss"
     metrics = ", ".join(metric.key for metric in head.metrics)
-    lines = [loss + (f" · weight {head.weight:g}" if head.weight != 1 else "")]
-    if head.target is not None:
-        lines.append(f"compared with {head.target.name}")
-    if head.only_trained:
-        lines.append("for training only")
-    return Box("head", head.name, [*lines, f"metrics {metrics}"] if metrics else lines)
+    lines = [
+        loss + (f" · weight {head.weight:g}" if head.weight != 1 else ""),
+        f"compared with {head.target.name}" if head.target is not None else "",
+        "for training only" if head.only_trained else "",
+        f"metrics {metrics}" if metrics else "",
+    ]
+    return Box("head", head.name, list(filter(None, lines)))

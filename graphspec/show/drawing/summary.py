@@ -54,25 +54,14 @@ def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
         own = costs.nodes[node.name]
         shapes = " ".join(_shape(v.shape) for v in lowered.outputs[node.name] or ())
         size = own.trainable + own.frozen
-        found.append(
-            Row(
-                node.name,
-                node.type or "",
-                shapes,
-                node.name in once,
-                size if size else None,
-                node.share or "",
-                _known(own.activations, node.name not in open_sizes),
-                _known(
-                    own.multiply_adds // rows,
-                    not isinstance(size, LearntSize)
-                    and not open_sizes & {ref.name for ref in node.inputs if ref is not None},
-                ),
-                ", ".join(
-                    map(operand_text, [*node.operands(), *(r for group in node.call.values() for r in group if r)])
-                ),
-            )
+        memory = _known(own.activations, node.name not in open_sizes)
+        learnt = isinstance(size, LearntSize) or open_sizes & {ref.name for ref in node.inputs if ref is not None}
+        products = _known(own.multiply_adds // rows, not learnt)
+        inputs = ", ".join(
+            map(operand_text, [*node.operands(), *(r for refs in node.call.values() for r in refs if r)])
         )
+        kind, shared = node.type or "", node.share or ""
+        found.append(Row(node.name, kind, shapes, node.name in once, size or None, shared, memory, products, inputs))
     return found
 
 
@@ -89,17 +78,11 @@ def _shape(shape: Sequence[Any]) -> str:
 def fold_records(rows: Sequence[Row], spec: Spec) -> list[Row]:
     """Return the rows with each record as one row: its columns, what is made of them, and what joins them."""
     records = _records(spec)
-    folded: dict[str, list[Row]] = {name: [] for name in records}
-    kept: list[Row | str] = []
-    for row in rows:
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for k, row in enumerate(rows):
         record = _record_of(row, records)
-        if record is None:
-            kept.append(row)
-        else:
-            if not folded[record]:
-                kept.append(record)
-            folded[record].append(row)
-    return [row if isinstance(row, Row) else _folded(row, records[row], folded[row]) for row in kept]
+        groups.setdefault((record, 0 if record else k), []).append(row)
+    return [_folded(name, records[name], own) if name else own[0] for (name, _), own in groups.items()]
 
 
 def _records(spec: Spec) -> dict[str, list[str]]:
@@ -113,11 +96,11 @@ def _records(spec: Spec) -> dict[str, list[str]]:
     }
 
 
-def _record_of(row: Row, records: Mapping[str, Sequence[str]]) -> str | None:
+def _record_of(row: Row, records: Mapping[str, Sequence[str]]) -> str:
     for name, names in records.items():
         if row.name == name or row.name.startswith(f"{name}/") or (row.kind == "input" and row.name in names):
             return name
-    return None
+    return ""
 
 
 def _folded(name: str, names: Sequence[str], rows: Sequence[Row]) -> Row:
@@ -183,11 +166,10 @@ def summary_lines(
         yield from _wrapped(f"head {head.name}: {_head(head)}", width)
     for line in _footer(spec, lowered, costs, rows, once):
         yield from _wrapped(line, width)
-    more = [f"{option} prints every node of a record"] if len(folded) < len(table) else []
+    if len(folded) < len(table):
+        yield from _wrapped(f"{option} prints every node of a record", width)
     if left_out:
-        more.append(f"left out in a narrow terminal: {', '.join(left_out)}")
-    for line in more:
-        yield from _wrapped(line, width)
+        yield from _wrapped(f"left out in a narrow terminal: {', '.join(left_out)}", width)
 
 
 def _wrapped(text: str, width: int | None) -> list[str]:
@@ -196,20 +178,16 @@ def _wrapped(text: str, width: int | None) -> list[str]:
 
 def _head(head: HeadDecl) -> str:
     """Return ``of topic, loss …, metrics …``."""
-    parts = []
-    names = [f"{ref.name}:{ref.output}" if ref.output else ref.name for ref in head.layers if ref is not None]
-    if names != [head.name]:
-        parts.append(f"of {' and '.join(names)}")
-    if head.target is not None:
-        parts.append(f"compared with {head.target.name}" + (f":{head.target.output}" if head.target.output else ""))
-    parts.append(f"loss {type(head.loss).__name__}" if head.loss is not None else "no loss")
-    if head.weight != 1:
-        parts.append(f"weight {head.weight:g}")
-    if head.metrics:
-        parts.append("metrics " + ", ".join(metric.key for metric in head.metrics))
-    if head.only_trained:
-        parts.append("for training only")
-    return ", ".join(parts)
+    names = [operand_text(ref) for ref in head.layers if ref is not None]
+    parts = [
+        f"of {' and '.join(names)}" if names != [head.name] else "",
+        f"compared with {operand_text(head.target)}" if head.target is not None else "",
+        f"loss {type(head.loss).__name__}" if head.loss is not None else "no loss",
+        f"weight {head.weight:g}" if head.weight != 1 else "",
+        "metrics " + ", ".join(metric.key for metric in head.metrics) if head.metrics else "",
+        "for training only" if head.only_trained else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[str]:

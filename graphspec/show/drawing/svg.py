@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape as escape_markup
 
 from graphspec.show.drawing.outline import Box, Panel
@@ -34,10 +34,10 @@ class Place:
 class Placement:
     """The layout: places by box, the points of every arrow, and the total size."""
 
-    places: dict[str, Place] = field(default_factory=dict)
-    arrows: list[list[tuple[float, float]]] = field(default_factory=list)
-    width: float = 0.0
-    height: float = 0.0
+    places: dict[str, Place]
+    arrows: list[list[tuple[float, float]]]
+    width: float
+    height: float
 
 
 def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str, str]]) -> Placement:
@@ -48,7 +48,6 @@ def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str
     links = {(a, b) for chain in chains for a, b in itertools.pairwise(chain)}
     rows = order(places, links)
     position(rows, places, links)
-    layout = Placement({key: places[key] for key in sizes})
     left = min((p.x - p.width / 2 for p in places.values()), default=0.0)
     y = 0.0
     for row in rows:
@@ -57,10 +56,9 @@ def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str
             places[key].x -= left
             places[key].y = y + tallest / 2
         y += tallest + GAP_Y
-    layout.arrows = [route([places[key] for key in chain]) for chain in chains]
-    layout.width = max((p.x + p.width / 2 for p in places.values()), default=0.0)
-    layout.height = max(y - GAP_Y, 0.0)
-    return layout
+    routes = [route([places[key] for key in chain]) for chain in chains]
+    width = max((p.x + p.width / 2 for p in places.values()), default=0.0)
+    return Placement({key: places[key] for key in sizes}, routes, width, max(y - GAP_Y, 0.0))
 
 
 def rank(keys: Sequence[str], arrows: Iterable[tuple[str, str]]) -> dict[str, int]:
@@ -212,19 +210,17 @@ def apart(targets: Sequence[float], weights: Sequence[float], widths: Sequence[f
 def route(chain: Sequence[Place]) -> list[tuple[float, float]]:
     """Return the points from the lower edge of the first box through the bends to the upper edge of the last."""
     first, *bends, last = chain
-    points = [(first.x, first.y + first.height / 2)]
-    points += [(p.x, p.y) for p in bends]
-    return [*points, (last.x, last.y - last.height / 2)]
+    ends = (first.x, first.y + first.height / 2), (last.x, last.y - last.height / 2)
+    return [ends[0], *((p.x, p.y) for p in bends), ends[1]]
 
 
 LINE, PAD, MARGIN, TITLE = 17.0, 10.0, 28.0, 62.0  # pixels
 COLOURS = {"input": ("#ffffff", "#334155"), "head": ("#1e293b", "#1e293b"), "block": ("#f1f5f9", "#475569")}
-FAMILIES = (
+FAMILIES = (  # the fill and the stroke of layers by family; above, those of boxes by kind
     *(("#dbeafe", "#2563eb"), ("#dcfce7", "#16a34a"), ("#fef9c3", "#ca8a04"), ("#fce7f3", "#db2777")),
     *(("#ede9fe", "#7c3aed"), ("#ffedd5", "#ea580c"), ("#cffafe", "#0891b2"), ("#fee2e2", "#dc2626")),
     *(("#ecfccb", "#65a30d"), ("#e2e8f0", "#64748b")),
 )
-"""The fill and the stroke of boxes by kind, and of layers by family."""
 _TIP = '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
 STYLE = """text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; font-size: 12px; fill: #334155 }
 .title { font-size: 13px; font-weight: 600; fill: #0f172a }
@@ -235,21 +231,11 @@ STYLE = """text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-ser
 
 def svg(panels: Sequence[Panel]) -> str:
     """Return the panels side by side, the network first, as one SVG document."""
-    colours = {name: FAMILIES[k % len(FAMILIES)] for k, name in enumerate(families(panels))}
-    parts: list[str] = []
-    x, height = MARGIN, 0.0
-    for column in arrange(panels):
-        y, widest = MARGIN, 0.0
-        for panel, layout in column:
-            width = max(layout.width, *(text_width(line) * 1.25 for line in wrapped(panel)), 180.0)
-            parts += draw(panel, layout, x, y, width, colours)
-            y += TITLE + LINE * len(wrapped(panel)[1:]) + layout.height + MARGIN * 1.6
-            widest = max(widest, width)
-        x += widest + MARGIN * 2
-        height = max(height, y)
+    colours = dict(zip(families(panels), itertools.cycle(FAMILIES), strict=False))
+    parts, width, height = drawn(panels, lambda box, place: draw_box(box, place, colours), escape, "tip", titled=True)
     parts += legend(colours, height)
     height += LINE + MARGIN
-    width = max(x - MARGIN, MARGIN * 2 + sum(text_width(name) + 44 for name in colours))
+    width = max(width, MARGIN * 2 + sum(text_width(name) + 44 for name in colours))
     box = f'width="{width:.0f}" height="{height:.0f}"'
     frame = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {box} viewBox="0 0 {width:.0f} {height:.0f}" role="img">',
@@ -259,6 +245,41 @@ def svg(panels: Sequence[Panel]) -> str:
         f'<rect {box} fill="#ffffff"/>',
     ]
     return "\n".join([*frame, *parts, "</svg>", ""])
+
+
+def drawn(
+    panels: Sequence[Panel],
+    draw: Callable[[Box, Place], Iterable[str]],
+    write: Callable[[str], str],
+    tip: str,
+    *,
+    titled: bool,
+) -> tuple[list[str], float, float]:
+    """Return the elements of panels side by side, with arrows of a ``tip`` and escaped texts, and the size of them all.
+
+    The first panel, the network, has no heading unless it is ``titled``: a page has one of its own, and less room.
+    """
+    parts: list[str] = []
+    x, height = MARGIN, 0.0
+    for column in arrange(panels):
+        y, widest = MARGIN if titled else 4.0, 0.0
+        for panel, layout in column:
+            lines = wrapped(panel) if titled or panel is not panels[0] else []
+            width = max(layout.width, *(text_width(line) * 1.25 for line in lines), 180.0 if titled else 120.0)
+            top = y + (TITLE + LINE * max(len(lines) - 2, 0) if lines else 8.0)
+            for k, line in enumerate(lines):
+                kind, base = (' class="heading"', y + 16) if k == 0 else ("", y + 36 + LINE * (k - 1))
+                parts.append(f'<text{kind} x="{x:.0f}" y="{base:.0f}">{write(line)}</text>')
+            parts.append(f'<g transform="translate({x + (width - layout.width) / 2:.1f} {top:.1f})">')
+            parts += [f'<path class="arrow" d="{curve(p)}" marker-end="url(#{tip})"/>' for p in layout.arrows]
+            for key, box in panel.boxes.items():
+                parts += draw(box, layout.places[key])
+            parts.append("</g>")
+            y = top + layout.height + (MARGIN * 1.6 + LINE * (len(lines) > 1) if titled else MARGIN)
+            widest = max(widest, width)
+        x += widest + MARGIN * 2
+        height = max(height, y)
+    return parts, x - MARGIN, height
 
 
 def families(panels: Sequence[Panel]) -> list[str]:
@@ -274,15 +295,12 @@ def escape(text: str) -> str:
     return escape_markup(_NO_XML.sub("", text))
 
 
-Drawn = tuple[Panel, Placement]
-
-
-def arrange(panels: Sequence[Panel]) -> list[list[Drawn]]:
+def arrange(panels: Sequence[Panel]) -> list[list[tuple[Panel, Placement]]]:
     """Return columns of panels: the network is the first; blocks fill the next columns up to its height."""
-    drawn = [(panel, layered({k: size(b) for k, b in panel.boxes.items()}, panel.arrows)) for panel in panels]
-    columns, filled = [[drawn[0]]], 0.0
-    limit = max(drawn[0][1].height, 700.0)
-    for item in drawn[1:]:
+    first, *others = [(p, layered({k: size(b) for k, b in p.boxes.items()}, list(p.arrows))) for p in panels]
+    columns, filled = [[first]], 0.0
+    limit = max(first[1].height, 700.0)
+    for item in others:
         needed = item[1].height + TITLE + MARGIN * 2
         if len(columns) == 1 or filled + needed > limit:
             columns.append([])
@@ -324,28 +342,6 @@ def wrapped(panel: Panel, limit: int = 76) -> list[str]:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return [panel.title, *filter(None, lines)]
-
-
-def draw(
-    panel: Panel, layout: Placement, x: float, y: float, width: float, colours: dict[str, tuple[str, str]]
-) -> Iterator[str]:
-    """Yield the SVG elements of a panel at (x, y)."""
-    lines = wrapped(panel)
-    yield from heading(lines, x, y, escape)
-    left, top = x + (width - layout.width) / 2, y + TITLE + LINE * max(len(lines) - 2, 0)
-    yield f'<g transform="translate({left:.1f} {top:.1f})">'
-    for points in layout.arrows:
-        yield f'<path class="arrow" d="{curve(points)}" marker-end="url(#tip)"/>'
-    for key, box in panel.boxes.items():
-        yield from draw_box(box, layout.places[key], colours)
-    yield "</g>"
-
-
-def heading(lines: Sequence[str], x: float, y: float, write: Callable[[str], str]) -> Iterator[str]:
-    """Yield the title of a panel and what is said about it, written with escapes."""
-    for k, line in enumerate(lines):
-        kind, base = (' class="heading"', y + 16) if k == 0 else ("", y + 36 + LINE * (k - 1))
-        yield f'<text{kind} x="{x:.0f}" y="{base:.0f}">{write(line)}</text>'
 
 
 def corner(box: Box, place: Place) -> float:
@@ -404,19 +400,14 @@ def mermaid(panels: Sequence[Panel]) -> str:
         names = {key: f"n{next(number)}" for key in panel.boxes}
         if several:
             lines.append(f"    subgraph {names[next(iter(names))]}_[{quoted(panel.title)}]")
-        lines += [f"{'        ' if several else '    '}{line}" for line in body(panel, names)]
+        indent = "        " if several else "    "
+        for key, box in panel.boxes.items():
+            opening, closing = _FORMS[box.kind]
+            lines.append(f"{indent}{names[key]}{opening}{quoted(box.title, *box.lines)}{closing}")
+        lines += [f"{indent}{names[a]} --> {names[b]}" for a, b in panel.arrows]
         if several:
             lines.append("    end")
     return "\n".join([*lines, ""])
-
-
-def body(panel: Panel, names: dict[str, str]) -> Iterator[str]:
-    """Yield the lines of a panel: its boxes, then its arrows."""
-    for key, box in panel.boxes.items():
-        opening, closing = _FORMS[box.kind]
-        yield f"{names[key]}{opening}{quoted(box.title, *box.lines)}{closing}"
-    for a, b in panel.arrows:
-        yield f"{names[a]} --> {names[b]}"
 
 
 def quoted(*lines: str) -> str:

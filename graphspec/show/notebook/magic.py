@@ -13,8 +13,7 @@ from typing import Any, NoReturn, Protocol
 from graphspec.base.errors import GivenText, GraphspecError, SpecError, UsageError
 from graphspec.base.files import write_atomic
 
-_CELL = "cell"
-"""The name of a cell in messages."""
+_CELL = "cell"  # the name of a cell in messages
 _USAGE = "%%graphspec [NAME] [--set KEY.PATH=VALUE …] [--fit] [--save FILE [--overwrite]]"
 
 

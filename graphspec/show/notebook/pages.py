@@ -21,12 +21,9 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.dims import Shape
     from graphspec.language.declarations import Spec
 
-MAX_ROWS = 60
-"""The largest number of metrics in a table."""
-_OPEN_ROWS = 12
-"""The largest number of metrics in a table that is not folded."""
-MAX_DRAWING = 4_000_000
-"""Characters of the largest drawing that a page contains: notebooks store it in their file."""
+MAX_ROWS = 60  # the largest number of metrics in a table
+_OPEN_ROWS = 12  # the largest number of metrics in a table that is not folded
+MAX_DRAWING = 4_000_000  # characters of the largest drawing that a page contains: notebooks store it in their file
 
 
 def picture(svg: str) -> str:
@@ -63,8 +60,7 @@ def details(title: str, content: str) -> str:
 
 
 # What Python and notebooks show of a model.
-_NODES = 400
-"""Nodes of the largest network that a notebook draws."""
+_NODES = 400  # nodes of the largest network that a notebook draws
 
 
 def described(model: Session) -> str:

@@ -27,6 +27,7 @@ from graphspec.base.document import (
 from graphspec.base.text import count, duration, number, shell, shorten_end
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.write import write_yaml
+from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.rows import file_name, run_name
 from graphspec.show.report.verdicts import FEWEST, RESAMPLES, lines
@@ -34,9 +35,7 @@ from graphspec.show.report.worst import plain
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.reporting import Times
     from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
-    from graphspec.show.report.findings import Findings
     from graphspec.show.report.scored import Scored
     from graphspec.show.report.verdicts import Interval
 
@@ -155,7 +154,8 @@ def headline(found: Findings) -> Section | None:
 
 def about(found: Findings) -> str:
     """Return the line above the title: the kind of task and the day of the training."""
-    day = f" · trained on {day_of(found.times)}" if found.times is not None and found.times.starts else ""
+    starts = [] if found.times is None else found.times.starts
+    day = f" · trained on {moment(starts[0].at).partition(',')[0]}" if starts else ""
     return f"{kind(found.model)}{day}"
 
 
@@ -290,11 +290,6 @@ def moment(at: str) -> str:
     return f"{found.day} {found:%B %Y, %H:%M} {found.tzname() or ''}".strip()
 
 
-def day_of(times: Times) -> str:
-    """Return the day on which a run was started."""
-    return moment(times.starts[0].at).partition(",")[0]
-
-
 # Where a run comes from: its spec, what was learnt from rows, versions, hashes, and the commands that repeat and use it.
 _SPEC = 20_000  # characters of the spec that are shown
 _LEARNT = 60  # layers whose learnt arguments are shown
@@ -318,8 +313,8 @@ def _repeat(found: Findings) -> list[Block]:
         words = ["mpiexec", "-n", f"{workers}", *words]
     elif isinstance(workers, int) and workers > 1 and spec.training.workers != workers:
         words += ["--set", f"training.workers={workers}"]
-    packages = found.record.get("packages")
-    numpy = f" and NumPy {packages['numpy']}" if isinstance(packages, Mapping) and "numpy" in packages else ""
+    packages = mapping_in(found.record, "packages")
+    numpy = f" and NumPy {packages['numpy']}" if "numpy" in packages else ""
     version = found.record.get("graphspec")
     needs = f"graphspec {version}{numpy}" if version else "the same versions of graphspec and NumPy"
     kernels = _kernels(found.record)
@@ -362,9 +357,8 @@ def _learnt(model: Session) -> list[Block]:
     if adapted is None:
         return []
     states = [*adapted.layers.items(), *((f"head {name}", state) for name, state in adapted.heads.items())]
-    rows = [
-        (shorten_end(name, 60), key, _values(value)) for name, state in states[:_LEARNT] for key, value in state.items()
-    ]
+    learnt = [(shorten_end(name, 60), *each) for name, state in states[:_LEARNT] for each in state.items()]
+    rows = [(name, key, _values(value)) for name, key, value in learnt]
     if not rows:
         return []
     more = len(states) - _LEARNT
@@ -399,8 +393,7 @@ def _versions(found: Findings) -> list[Block]:
     record = found.record
 
     def several(key: str, name: str = "{}") -> dict[str, Any]:
-        values = record.get(key)
-        return {name.format(k): str(v) for k, v in values.items()} if isinstance(values, Mapping) else {}
+        return {name.format(k): str(v) for k, v in mapping_in(record, key).items()}
 
     facts: dict[str, Any] = {
         "graphspec": record.get("graphspec"),
@@ -426,6 +419,4 @@ def _versions(found: Findings) -> list[Block]:
 
 
 def _kernels(record: Mapping[str, Any], which: str = "kernels") -> str:
-    plan = record.get("plan")
-    found = plan.get(which) if isinstance(plan, Mapping) else None
-    return str(found) if found else ""
+    return str(mapping_in(record, "plan").get(which) or "")

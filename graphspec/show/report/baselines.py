@@ -37,18 +37,14 @@ _HOUR, _DAY, _WEEK = (MICROSECONDS[unit] for unit in ("h", "d", "w"))
 _CALENDAR = (Every(1, "month"), Every(3, "month"), Every(1, "y"))
 
 
-class Season(NamedTuple):
-    """A period after which a series may repeat itself, in steps, and the words for the value one period before."""
-
-    name: str
-    steps: int
-
-
 class Grid(NamedTuple):
-    """The place of each row on the even grid of its times, ``(rows,)``, and the seasons of its step."""
+    """The place of each row on the even grid of its times, ``(rows,)``, and the seasons of its step.
+
+    A season is a period after which a series may repeat itself, in steps, by the words for the value one period before.
+    """
 
     places: Array
-    seasons: tuple[Season, ...]
+    seasons: dict[str, int]
 
 
 def grid_of(series: Series) -> Grid | None:
@@ -63,19 +59,19 @@ def grid_of(series: Series) -> Grid | None:
     return None
 
 
-def _seasons(every: Every) -> tuple[Season, ...]:
+def _seasons(every: Every) -> dict[str, int]:
     """Return the seasons of an even step: those that are whole numbers of steps, at least two."""
     if every.months in (1, 3):
-        return (Season(f"the same {'month' if every.months == 1 else 'quarter'} one year before", 12 // every.months),)
+        return {f"the same {'month' if every.months == 1 else 'quarter'} one year before": 12 // every.months}
     if every.months:
-        return ()
+        return {}
     step = every.size
     if step == _WEEK:
-        return (Season("the same week one year before", 52),)
+        return {"the same week one year before": 52}
     what = "hour" if step == _HOUR else "day" if step == _DAY else "time" if step < _DAY else "week"
     periods = (("day", _DAY), ("week", _WEEK)) if step < _DAY else (("week", _WEEK), ("year", 365 * _DAY))
-    found = (Season(f"the same {what} one {name} before", size // step) for name, size in periods if size % step == 0)
-    return tuple(season for season in found if season.steps > 1)
+    whole = [(name, size // step) for name, size in periods if size % step == 0]
+    return {f"the same {what} one {name} before": steps for name, steps in whole if steps > 1}
 
 
 def before(values: Array, groups: Array, grid: Grid | None, last: Array, rows: Array) -> dict[str, Array]:
@@ -92,13 +88,13 @@ def before(values: Array, groups: Array, grid: Grid | None, last: Array, rows: A
     size = int(grid.places.max()) + 1
     keys = groups * size + grid.places  # sorted, as the rows are
     ahead = grid.places[rows] - grid.places[last][:, None]
-    for season in grid.seasons:
-        wanted = grid.places[rows] - season.steps * -(-ahead // season.steps)
+    for name, steps in grid.seasons.items():
+        wanted = grid.places[rows] - steps * -(-ahead // steps)
         at = np.minimum(np.searchsorted(keys, groups[rows] * size + wanted), len(keys) - 1)
         hit = (grid.places[at] == wanted) & (groups[at] == groups[rows])
         answers = np.where(hit[..., None], values[at], np.nan)
         if np.isfinite(answers).any():
-            found[season.name] = answers
+            found[name] = answers
     return found
 
 

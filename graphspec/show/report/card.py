@@ -18,13 +18,13 @@ from graphspec.base.text import count, printable, shell
 from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.declarations import LABEL
 from graphspec.show.report.about import between, facts_of, kind_of, sentence
+from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.kinds import flatten
 from graphspec.show.report.verdicts import lines
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
-    from graphspec.show.report.findings import Findings
     from graphspec.show.report.scored import Scored
 
 # How to call an exported file: a program in Python and one in JavaScript, with one record of the data.
@@ -117,13 +117,12 @@ def _text(value: str) -> str:
     return re.sub("[`\x7f]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-MARK = "<!-- graphspec card -->"
-"""A line of every card: a file without it is not replaced."""
+MARK = "<!-- graphspec card -->"  # a line of every card: a file without it is not replaced
 _SIGNATURE = ("name", "type", "shape", "meaning")
 _INPUTS = 40  # inputs that the table lists
 _CLASSES = 50  # of a head, above which they are not listed
 _FEW = 30  # rows of a class, below which its share of right answers says little
-_METRICS = {
+_METRICS = {  # our names of metrics, by their names in the registry of model repositories
     "accuracy": ("accuracy", "binary_accuracy", "sparse_categorical_accuracy", "categorical_accuracy"),
     "precision": ("precision",),
     "recall": ("recall",),
@@ -133,7 +132,6 @@ _METRICS = {
     "mse": ("mse", "mean_squared_error"),
     "r_squared": ("r2_score",),
 }
-"""Our names of metrics, by their names in the registry of model repositories."""
 
 
 def card(found: Findings, file: str, licence: str | None = None) -> str:
@@ -173,9 +171,8 @@ def pipeline_tag(model: Session) -> str | None:
         return "image-to-text" if pictures else None
     if pictures:
         return None if numbers else "image-classification"
-    texts = [i for i in inputs if i.dtype == "string"]
     tokens = [i for i in inputs if i.dtype in ("int32", "int64") and len(i.shape) == 1 and i.shape[0] != 1]
-    if (len(inputs) == 1 and texts) or (len(inputs) == 1 and tokens):
+    if len(inputs) == 1 and (tokens or inputs[0].dtype == "string"):
         return "text-classification"
     return "tabular-regression" if numbers else "tabular-classification"
 
@@ -186,18 +183,15 @@ def _front_matter(found: Findings, licence: str | None) -> str:
     if licence:
         lines.append(f"license: {json.dumps(licence)}")
     lines.append("library_name: onnx")
-    tag = pipeline_tag(model)
-    if tag is not None:
+    if tag := pipeline_tag(model):
         lines.append(f"pipeline_tag: {tag}")
     lines += ["tags:", "- onnx", "- graphspec"]
     if judged is not None and (known := dict(_known(judged))):
+        name_of_model = json.dumps(_line(model.spec.name))
         lines += ["metrics:", *(f"- {name}" for name in dict.fromkeys(known.values()))]
-        lines += ["model-index:", f"- name: {json.dumps(_line(model.spec.name))}", "  results:", "  - task:"]
+        lines += ["model-index:", f"- name: {name_of_model}", "  results:", "  - task:"]
         lines += [f"      type: {tag or 'other'}", "    dataset:"]
-        lines += [
-            f"      name: {json.dumps(_data(model, judged.part))}",
-            f"      type: {json.dumps(_line(model.spec.name))}",
-        ]
+        lines += [f"      name: {json.dumps(_data(model, judged.part))}", f"      type: {name_of_model}"]
         lines += [f"      split: {judged.part}", "    metrics:"]
         for key, name in known.items():
             value = judged.results[key]
@@ -302,14 +296,11 @@ def _limits(found: Findings) -> Iterator[str]:
 def _training(found: Findings) -> str:
     record = found.record
     rows = [[name, value] for name, value in facts_of(found)]
-    packages = record.get("packages")
     versions = [f"graphspec {record.get('graphspec', '')}".strip(), f"Python {record.get('python', '')}".strip()]
-    if isinstance(packages, dict):
-        versions += [f"{name} {version}" for name, version in packages.items()]
+    versions += [f"{name} {version}" for name, version in mapping_in(record, "packages").items()]
     rows.append(["Versions", ", ".join(versions)])
-    hashes = record.get("data_sha256")
-    if isinstance(hashes, dict):
-        rows += [[f"sha256 of the {part} data", _code(value)] for part, value in hashes.items()]
+    hashes = mapping_in(record, "data_sha256")
+    rows += [[f"sha256 of the {part} data", _code(value)] for part, value in hashes.items()]
     if isinstance(record.get("spec_sha256"), str):
         rows.append(["sha256 of the spec", _code(record["spec_sha256"])])
     return f"## Training\n\n{_table(['', ''], rows)}"

@@ -153,8 +153,7 @@ def halves(
 
 
 # Drawings of the size of a line of text: series, and histograms of one or two samples.
-POINTS = 120
-"""Points of a line; of longer series, as many, spread evenly."""
+POINTS = 120  # points of a line; of longer series, as many, spread evenly
 _HIGH = 100  # the height of a drawing in its own units
 _WIDE = 10  # the width of a bin
 

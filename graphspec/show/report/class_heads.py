@@ -31,8 +31,8 @@ _KINDS = (
     ("Precision and recall", "Recall", "Precision", "AP"),
 )
 
-Areas = list[tuple[measures.Curve | None, measures.Curve | None]]
-"""For each class the ROC curve and the curve of precision and recall, None where it is not defined."""
+Both = tuple[measures.Curve | None, measures.Curve | None]  # ROC, and precision over recall; None where not defined
+Areas = list[Both]  # those of each class
 
 
 def sample(flat: Flat) -> tuple[Flat, list[doc.Text]]:
@@ -57,7 +57,7 @@ def means(found: Areas) -> list[float]:
     return [float(np.mean(each)) if each else float("nan") for each in both]
 
 
-def area_cells(pair: tuple[measures.Curve | None, measures.Curve | None]) -> list[str]:
+def area_cells(pair: Both) -> list[str]:
     """Return the areas of a class as cells of a table."""
     return [doc.UNDEFINED if curve is None else share(curve.area) for curve in pair]
 
@@ -77,9 +77,8 @@ def curve_charts(found: Areas, labels: Sequence[str], what: str) -> list[doc.Blo
         if len(labels) <= MOST_CURVES:
             for k, curve in curves.items():
                 plot.line(curve.points(), f"k{k}", tip=f"{labels[k]}: {area} {share(curve.area)}")
-            below: doc.Block = doc.Legend(
-                [(f"line k{k}", f"{labels[k]}, {area} {share(c.area)}") for k, c in curves.items()]
-            )
+            shown = [(f"line k{k}", f"{labels[k]}, {area} {share(c.area)}") for k, c in curves.items()]
+            below: doc.Block = doc.Legend(shown)
         else:
             plot.line(measures.macro(list(curves.values())).points(), "a", tip=f"mean: {area} {share(mean)}")
             below = doc.Text(f"Mean of {len(curves):,} curves: {area} {share(mean)}; {low}.", "note")
@@ -94,30 +93,24 @@ def score_table(
     chosen, caption = np.arange(len(flat.labels)), captions[0]
     if len(chosen) > _ROWS:
         chosen, caption = np.sort(np.argsort(-scores.support, kind="stable")[:_ROWS]), captions[1]
-    rows = [
-        (
-            flat.labels[k],
-            f"{int(scores.support[k]):,}",
-            f"{int(scores.called[k]):,}",
-            *map(share, (scores.precision[k], scores.recall[k], scores.f1[k])),
-            *area_cells(curves[k]),
-        )
-        for k in chosen.tolist()
-    ]
+    rows = []
+    for k in chosen.tolist():
+        sizes = (f"{int(each[k]):,}" for each in (scores.support, scores.called))
+        shares = (share(each[k]) for each in (scores.precision, scores.recall, scores.f1))
+        rows.append((flat.labels[k], *sizes, *shares, *area_cells(curves[k])))
     columns = (what, f"{flat.noun.capitalize()}s", "Predicted", "Precision", "Recall", "F1", "ROC AUC", "AP")
     return table(caption, columns, rows)
 
 
 # Whether the probabilities of a head can be believed: a reliability diagram.
-Wording = tuple[str, str]
-"""What a reliability diagram shows: what the probabilities are of, and what the share of positions is that are so."""
-TOP: Wording = ("the predicted class", "Share predicted right")
+TOP = ("the predicted class", "Share predicted right")
 
 
-def reliability_chart(probabilities: Array, right: Array, words: Wording, noun: str) -> doc.Figure:
+def reliability_chart(probabilities: Array, right: Array, words: tuple[str, str], noun: str) -> doc.Figure:
     """Return the chart of how often something is so against its probability, with the expected calibration error.
 
-    There is at least one position, which is called ``noun``.
+    There is at least one position, which is called ``noun``. The words are what the probabilities are of, and what the
+    share of positions is that are so.
     """
     of, name_of_share = words
     bins = measures.reliability(probabilities, right)
@@ -172,9 +165,8 @@ def matrix_table(counts: Array, labels: Sequence[str], anchor: str) -> doc.Block
         f'<p class="controls js-only"><button type="button" data-shares="{anchor}-matrix" aria-pressed="false">'
         "Shares of each row</button></p>"
     )
-    return doc.Group(
-        "", [doc.Table(columns, rows, "Confusion matrix", kind=kind, id=f"{anchor}-matrix"), doc.Element(control)]
-    )
+    matrix = doc.Table(columns, rows, "Confusion matrix", kind=kind, id=f"{anchor}-matrix")
+    return doc.Group("", [matrix, doc.Element(control)])
 
 
 # A head that answers one of several classes.
@@ -301,9 +293,7 @@ def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
     return np.unique([*even, *(float(f"{value:.4g}") for value in dense.tolist()), default]) + 0.0  # no -0
 
 
-def _binary_values(
-    flat: Flat, counts: tuple[int, int, int, int], curves: tuple[measures.Curve | None, measures.Curve | None]
-) -> doc.Facts:
+def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: Both) -> doc.Facts:
     """Return the values of the whole head at its default threshold."""
     tp, fp, fn, tn = counts
     n, positive = tp + fp + fn + tn, tp + fn
@@ -327,9 +317,8 @@ def _notes(head: HeadAnswers, flat: Flat, default: float) -> list[str]:
     """Return what the values above are, and where the metrics of the spec are others by definition."""
     yes, no = flat.labels[1], flat.labels[0]
     of = "probability" if flat.probabilities else "score"
-    notes = [
-        f"'{yes}' is predicted where its {of} is above {default:g}, else '{no}'; precision, recall and F1 are of '{yes}'"
-    ]
+    where = f"where its {of} is above {default:g}, else '{no}'"
+    notes = [f"'{yes}' is predicted {where}; precision, recall and F1 are of '{yes}'"]
     if flat.true.all() or not flat.true.any():
         alone = flat.labels[int(flat.true.all())]
         notes.append(f"Only '{alone}' occurs in these {flat.noun}s: the areas below curves are not defined")
@@ -404,9 +393,6 @@ def _histogram(flat: Flat, default: float) -> doc.Figure:
 
 
 # A head of several units, each of which answers whether its label applies.
-_LABEL = ("a label", "Share to which it applies")
-
-
 def labels_head(flat: Flat) -> list[doc.Block]:
     """Return the scores of each label at the default threshold, the curves, and the pooled reliability."""
     limit = 0.5 if flat.probabilities else 0.0
@@ -414,8 +400,7 @@ def labels_head(flat: Flat) -> list[doc.Block]:
     scores = measures.class_scores((called & flat.true).sum(0).astype(np.float64), flat.true.sum(0), called.sum(0))
     fewer, part = sample(flat)
     curves = areas(fewer.true, fewer.scores)
-    tp = float((called & flat.true).sum())
-    both = float(called.sum() + flat.true.sum())
+    tp, both = float((called & flat.true).sum()), float(called.sum() + flat.true.sum())
     area, precision = means(curves)
     values = {
         "Accuracy of all values": float((called == flat.true).mean()),
@@ -428,7 +413,8 @@ def labels_head(flat: Flat) -> list[doc.Block]:
     charts = curve_charts(curves, flat.labels, "each label by itself")
     if flat.probabilities:
         all_of = flat.scores.reshape(-1).clip(0, 1)
-        charts.append(reliability_chart(all_of, flat.true.reshape(-1), _LABEL, "value"))
+        words = ("a label", "Share to which it applies")
+        charts.append(reliability_chart(all_of, flat.true.reshape(-1), words, "value"))
     captions = "Each label", f"Each label: the {_ROWS} most frequent of {len(flat.labels):,}"
     each = score_table(flat, scores, curves, "Label", captions)
     of = "probability" if flat.probabilities else "score"

@@ -22,8 +22,10 @@ from graphspec.engine.training.advice import ClassShares, LabelSequences, Summar
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.run_directory import data_hashes
 from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.language.parse import PARTS
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report.charts import histogram
+from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.rows import MAX_ROWS, Field, fields, repeated, shown_part, some_rows, source_name
 from graphspec.show.report.worst import as_picture, compact, plain
 from graphspec.vocabulary.layers.dates import DateParts, moment
@@ -32,15 +34,12 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import NodeDecl, Spec
-    from graphspec.show.report.findings import Findings
 
 # How far a sample has drifted from another: the population stability index over bins, and what chance alone gives.
 BINS = 10
-MODERATE, LARGE = 0.1, 0.25
-"""The index from which on a drift counts as moderate, and as large."""
+MODERATE, LARGE = 0.1, 0.25  # the index from which on a drift counts as moderate, and as large
 _Z = 2.326  # of the normal distribution: 1 % of samples without any drift are above
-MAX_CATEGORIES = 50
-"""Categories with a bin of their own, the most frequent ones; the others share one."""
+MAX_CATEGORIES = 50  # categories with a bin of their own, the most frequent ones; the others share one
 
 
 def stability(before: Array, after: Array) -> float:
@@ -107,8 +106,7 @@ def drift_word(index: float, chance: float) -> str:
 
 # What the fields of the rows hold: kinds, missing and different values, distributions, and their drift between parts.
 Kind = Literal["number", "category", "text", "date", "ids", "picture"]
-TOP = 6
-"""Categories that are listed."""
+TOP = 6  # categories that are listed
 _ORDERED = 24  # numbered categories that are listed by their numbers
 _BINS = 20  # of a histogram
 _PICTURES = 2000  # pictures that are looked at
@@ -315,9 +313,6 @@ _CLASSES = 30
 _NAME = 60  # characters of a name or a value
 
 
-PARTS = ("train", "validation", "test")
-
-
 @dataclass(frozen=True)
 class Parts:
     """The checked raw rows by part, judged rows that are no part last; and why other parts cannot be read."""
@@ -363,8 +358,7 @@ def columns(found: Findings) -> Section | None:
 
 def _parts(found: Findings, parts: Parts) -> Table:
     """Return a table of the parts: rows, and where they come from."""
-    hashes = found.record.get("data_sha256")
-    before: Mapping[str, Any] = hashes if isinstance(hashes, dict) else {}
+    before = mapping_in(found.record, "data_sha256")
     now = data_hashes(found.model) if before else {}
     rows: list[tuple[Inline, ...]] = []
     for part in dict.fromkeys([*parts.rows, *parts.problems]):

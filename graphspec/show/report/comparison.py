@@ -20,14 +20,13 @@ from graphspec.language.parse import parse
 from graphspec.show.html import Opening, page, text
 from graphspec.show.report.about import between, exported, kind, listed, moment
 from graphspec.show.report.curves import LOG_SWITCH, Line, Panel, charts_of
-from graphspec.show.report.findings import find
+from graphspec.show.report.findings import Findings, find, mapping_in
 from graphspec.vocabulary.callbacks.monitors import direction
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.reporting import Times
     from graphspec.language.declarations import Spec
-    from graphspec.show.report.findings import Findings
     from graphspec.show.report.verdicts import Interval
 
 # The keys in which specs of several runs differ: all keys with their defaults, as paths such as ``training.epochs``.
@@ -68,7 +67,7 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
     for part, keys in document.items() if isinstance(document, dict) else ():
         for key, value in keys.items() if isinstance(keys, dict) else ():
             if key not in _PLACES:
-                flat |= dict(_leaves(f"data.{part}.{key}", value))
+                flat |= _leaves(f"data.{part}.{key}", value)
     for part, digest in (hashes or {}).items():
         flat[f"data.{part} (content)"] = f"sha256 {str(digest)[:12]}…"
     return flat
@@ -84,9 +83,7 @@ def differences(specs: Sequence[Flat]) -> dict[str, list[str | None]]:
     for key in dict.fromkeys(key for spec in specs for key in spec):
         values = [spec.get(key) for spec in specs]
         first, _, rest = key.partition(".")
-        layer = (
-            f"{first}.{rest.partition('.')[0]}" if first == "layers" else ""
-        )  # the key of the layer to which it belongs
+        layer = f"{first}.{rest.partition('.')[0]}" if first == "layers" else ""  # the layer to which it belongs
         if layer in missing or all(value == values[0] for value in values):
             continue
         if layer and any(layer not in spec for spec in specs):
@@ -107,12 +104,10 @@ def _of(place: str, config: Config | None) -> Flat:
     return flat
 
 
-def _leaves(place: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(f"{place}.{key}", inner)
-    else:
-        yield place, _value(value)
+def _leaves(place: str, value: Any) -> Flat:
+    if not isinstance(value, Mapping):
+        return {place: _value(value)}
+    return {leaf: text for key, inner in value.items() for leaf, text in _leaves(f"{place}.{key}", inner).items()}
 
 
 def _value(value: Any) -> str:
@@ -165,8 +160,7 @@ class Compared:
 def compared(found: Findings, name: str) -> Compared:
     """Return what is kept of a run."""
     spec, judged = found.model.spec, found.judged
-    hashes = found.record.get("data_sha256")
-    hashes = {str(k): str(v) for k, v in hashes.items()} if isinstance(hashes, dict) else {}
+    hashes = {part: str(digest) for part, digest in mapping_in(found.record, "data_sha256").items()}
     part, total = ("", 0) if judged is None else (judged.part, judged.total)
     heads = [(h.name, type(h.loss).__name__, found.model.graph.outputs[h.name].shape[1:]) for h in spec.heads.values()]
     validation = spec.data.get("validation")
@@ -329,11 +323,6 @@ def differing(runs: Sequence[Compared]) -> Section:
 
 def origins_of(runs: Sequence[Compared]) -> Section:
     """Return when and with which versions the runs were trained."""
-
-    def package(run: Compared, name: str) -> Any:
-        packages = run.record.get("packages")
-        return packages.get(name) if isinstance(packages, dict) else None
-
     facts: dict[str, Callable[[Compared], Any]] = {
         "trained": lambda r: moment(r.times.starts[0].at) if r.times and r.times.starts else None,
         "resumed": lambda r: len(r.times.starts) - 1 if r.times and r.times.starts else None,
@@ -345,8 +334,8 @@ def origins_of(runs: Sequence[Compared]) -> Section:
         "workers": lambda r: r.record.get("workers"),
         "graphspec": lambda r: r.record.get("graphspec"),
         "Python": lambda r: r.record.get("python"),
-        "NumPy": lambda r: package(r, "numpy"),
-        "onnxruntime": lambda r: package(r, "onnxruntime"),
+        "NumPy": lambda r: mapping_in(r.record, "packages").get("numpy"),
+        "onnxruntime": lambda r: mapping_in(r.record, "packages").get("onnxruntime"),
         "platform": lambda r: r.record.get("platform"),
         "spec sha256": lambda r: str(r.record.get("spec_sha256") or "")[:12] or None,
     }
@@ -364,8 +353,7 @@ def _by_run(
     return Table([corner, *(run.name for run in runs)], cells, caption, label=label, kind="by-run")
 
 
-MOST = 20
-"""Runs on one page."""
+MOST = 20  # runs on one page
 
 
 def write_comparison(

@@ -24,10 +24,9 @@ _ALL_POINTS = 6000  # of all lines of a page: a page stays small
 _FEWEST_POINTS = 40
 
 
-LOG_SWITCH = Element(
+LOG_SWITCH = Element(  # the button for logarithmic scales
     '<div class="controls js-only"><button type="button" data-switch="log" aria-pressed="false">Log scale</button></div>'
 )
-"""The button for logarithmic scales."""
 
 
 class Line(NamedTuple):

@@ -140,6 +140,12 @@ def read_history(path: Path) -> dict[str, list[float]]:
         return {}
 
 
+def mapping_in(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return a mapping of ``run.json``, such as ``packages``; an empty one if it has none."""
+    found = record.get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def _known(path: Path) -> dict[str, Any]:
     """Return a file of a run that nothing depends on; nothing if there is none, or if it is damaged."""
     try:
@@ -157,7 +163,7 @@ def _split(model: Session, part: str) -> bool:
 def _has_changed(found: Findings, part: str) -> bool:
     """Return whether the data files of a part are not those of the training."""
     source_part = "train" if _split(found.model, part) else part
-    hashes, source = found.record.get("data_sha256"), found.model.spec.data.get(source_part)
-    before = hashes.get(source_part) if isinstance(hashes, dict) else None
+    source = found.model.spec.data.get(source_part)
+    before = mapping_in(found.record, "data_sha256").get(source_part)
     files = files_of(source) if source is not None and before is not None else []
     return bool(files) and hash_of(files) != before

@@ -21,7 +21,7 @@ from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
 from graphspec.show.report.number_heads import is_series, numbers_head, series
 from graphspec.show.report.rows import evenly, places
-from graphspec.show.report.scores import align, roc
+from graphspec.show.report.scores import align, both_curves
 from graphspec.show.report.verdicts import rule_scores
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
 
@@ -46,8 +46,7 @@ def readings(head: HeadAnswers) -> tuple[list[list[int]], list[list[int]], Array
     targets = head.targets
     assert targets is not None
     labels = targets.reshape(len(targets), -1).astype(np.int64)
-    steps, lengths = head.lengths.get("input_length"), head.lengths.get("length")
-    answers = head.answers
+    answers, steps, lengths = head.answers, head.lengths.get("input_length"), head.lengths.get("length")
     if steps is None:
         steps = np.full(len(answers), answers.shape[1]) if head.mask is None else np.count_nonzero(head.mask, axis=1)
     counts = np.count_nonzero(labels, axis=1) if lengths is None else lengths.reshape(-1).astype(np.int64)
@@ -61,8 +60,7 @@ def sequences_head(head: HeadAnswers, name_of: Callable[[int], str]) -> list[doc
     """Return the edits of the readings, the worst of them, and the labels that are confused."""
     true, read, distances = readings(head)
     names = labels_of(head, head.answers.shape[-1])
-    total = sum(map(len, true))
-    wrong = np.flatnonzero(distances)
+    total, wrong = sum(map(len, true)), np.flatnonzero(distances)
     facts = [("Rows read without a mistake", share(1 - len(wrong) / len(distances)))]
     facts.append(("Edits per label", amount(float(distances.sum()) / total) if total else "not defined"))
     facts += [("Edits per row", amount(float(distances.mean()))), ("Labels per row", amount(total / len(true)))]
@@ -193,7 +191,7 @@ def groups_head(head: HeadAnswers) -> list[doc.Block]:
     np.fill_diagonal(same, False)
     paired = same.any(1)
     above = np.triu_indices(len(points), 1)
-    curve = roc(same[above], alike[above])
+    curve, _ = both_curves(same[above], alike[above])
     values = [
         ("Rows", f"{len(points):,}"),
         ("Groups", f"{len(np.unique(groups)):,}"),
@@ -241,13 +239,8 @@ def _histogram(alike: Array, same: Array) -> doc.Figure:
 _ROWS = 5
 _ROOM = 2_400  # characters of a picture
 _SMALLEST = 8  # pixels of a side, from which on the values of a row are taken for a picture
-_COLOURS = np.array(
-    [
-        (30, 41, 59), (37, 99, 235), (234, 88, 12), (22, 163, 74), (219, 39, 119), (202, 138, 4), (13, 148, 136),
-        (124, 58, 237), (148, 163, 184), (220, 38, 38), (132, 204, 22), (8, 145, 178),
-    ],
-    np.uint8,
-)  # fmt: skip
+_HEX = "1e293b 2563eb ea580c 16a34a db2777 ca8a04 0d9488 7c3aed 94a3b8 dc2626 84cc16 0891b2"
+_COLOURS = np.frombuffer(bytes.fromhex(_HEX), np.uint8).reshape(-1, 3)  # of classes
 
 
 def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Callable[[int], str]) -> list[doc.Block]:
@@ -277,8 +270,8 @@ def _colours(flat: Flat) -> list[doc.Block]:
     if flat.kind != "classes":
         return []
     shown: list[doc.Inline] = ["Colours of the classes: "]
-    for k, label in enumerate(flat.labels[: len(_COLOURS)]):
-        colour = ",".join(map(str, _COLOURS[k % len(_COLOURS)].tolist()))
+    for colours, label in zip(_COLOURS.tolist(), flat.labels, strict=False):
+        colour = ",".join(map(str, colours))
         shown += [doc.Drawing(f'<span style="background: rgb({colour})"></span>'), label]
     return [doc.Text(tuple(shown), "note colours")]
 

@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from graphspec.show.report.findings import Findings
 
 # The importance of each field: how much worse the network answers if the field's values are permuted among the rows.
-ROWS = 2000
-"""Rows that are looked at, spread evenly over the judged ones."""
-REPEATS = 3
-"""Permutations of each field."""
-MAX_WORK = 4 * 10**9
-"""Multiply-adds that are spent, in all; rows are left out until it is enough."""
+ROWS = 2000  # rows that are looked at, spread evenly over the judged ones
+REPEATS = 3  # permutations of each field
+MAX_WORK = 4 * 10**9  # multiply-adds that are spent, in all; rows are left out until it is enough
 _FEWEST = 100  # rows, below which the answer would be chance
 _MAX_FIELDS = 400
 _LEAST = 20_000  # multiply-adds that take as long as all the rest for a row of a tiny network
@@ -145,8 +142,7 @@ def _results(model: Session, rows: Dataset) -> dict[str, float]:
 
 
 # Which inputs matter: what becomes of the loss if the values of a field are permuted among the rows.
-SHOWN = 60
-"""Fields that are shown, the most important ones."""
+SHOWN = 60  # fields that are shown, the most important ones
 
 
 def importance(found: Findings) -> Section | None:

@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from graphspec.show.report.findings import Findings
 
 # What the nodes of a trained network do: costs, norms of activations, dead units, norms of weights and gradients.
-ROWS = 256
-"""Rows whose activations are looked at."""
+ROWS = 256  # rows whose activations are looked at
 _MAX_BYTES = 1 << 28  # of activations
 _MAX_WORK = 2 * 10**10  # multiply-adds
 VANISHING = 1e-3
@@ -102,20 +101,17 @@ def network_facts(model: Session, raw: Dataset | None) -> NetworkFacts:
     """Look at a trained network; norms of activations and gradients need checked raw rows."""
     spec, lowered = lowered_again(model)
     costs = cost(spec, lowered, 1)
-    total, why_not, count = costs.total(), "", 0
     if raw is None or not len(raw):
         why_not = "Without rows, there are no norms of activations and gradients."
-    else:
-        count = min(ROWS, len(raw), _MAX_BYTES // max(total.activations, 1), _MAX_WORK // max(total.multiply_adds, 1))
-        why_not = "" if count else "The network is too large to compute norms for this page."
-    if raw is None or why_not:
         return NetworkFacts(spec, lowered, costs, {}, 0, why_not)
+    total = costs.total()
+    count = min(ROWS, len(raw), _MAX_BYTES // max(total.activations, 1), _MAX_WORK // max(total.multiply_adds, 1))
+    if not count:
+        return NetworkFacts(spec, lowered, costs, {}, 0, "The network is too large to compute norms for this page.")
     rows = prepared_in_memory(model, taken(raw, evenly(len(raw), count)))
-    activations = _activations(model, lowered, rows)
-    norms = _norms(model, spec, rows)
-    nodes = {
-        node.name: NodeFacts(activations.get(node.name), *norms.get(node.name, (None, None))) for node in spec.nodes
-    }
+    activations, norms = _activations(model, lowered, rows), _norms(model, spec, rows)
+    names = [node.name for node in spec.nodes]
+    nodes = {name: NodeFacts(activations.get(name), *norms.get(name, (None, None))) for name in names}
     return NetworkFacts(spec, lowered, costs, nodes, len(rows))
 
 
@@ -159,8 +155,7 @@ def gradients(model: Session, rows: Dataset) -> dict[str, Array]:
     The weights and the statistics of the model stay as they are.
     """
     objective = model.objective(rows)
-    indexed = as_indices(objective.graph, rows)
-    loader = BatchLoader(indexed, len(rows), shuffle=False, seed=model.seed)
+    loader = BatchLoader(as_indices(objective.graph, rows), len(rows), shuffle=False, seed=model.seed)
     with model.access.reading():
         parameters = model.parameters.copy()  # a step in training mode changes moving statistics
     gradient = np.zeros_like(parameters.vectors["trainable"])
@@ -198,27 +193,12 @@ def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mappin
 
     A box of nodes that have ``numbers`` is a button whose ``data-nodes`` has these.
     """
-    families = {name: k % len(svg.FAMILIES) for k, name in enumerate(svg.families(panels))}
-    parts: list[str] = []
-    x, height = svg.MARGIN, 0.0
-    for column in svg.arrange(panels):
-        y, widest = 4.0, 0.0
-        for panel, layout in column:
-            lines = svg.wrapped(panel) if panel is not panels[0] else []  # the page has the title of the network
-            width = max(layout.width, *(svg.text_width(line) * 1.25 for line in lines), 120.0)
-            top = y + (svg.TITLE + svg.LINE * max(len(lines) - 2, 0) if lines else 8.0)
-            parts += svg.heading(lines, x, y, text)
-            parts.append(f'<g transform="translate({x + (width - layout.width) / 2:.1f} {top:.1f})">')
-            parts += [f'<path class="arrow" d="{svg.curve(p)}" marker-end="url(#network-tip)"/>' for p in layout.arrows]
-            for key, box in panel.boxes.items():
-                family = f" family-{families[box.family]}" if box.family else ""
-                parts += _box(box, layout.places[key], family, numbers, flagged)
-            parts.append("</g>")
-            y = top + layout.height + svg.MARGIN
-            widest = max(widest, width)
-        x += widest + svg.MARGIN * 2
-        height = max(height, y)
-    width = x - svg.MARGIN
+    families = {name: f" family-{k % len(svg.FAMILIES)}" for k, name in enumerate(svg.families(panels))}
+
+    def draw(box: Box, place: svg.Place) -> Iterator[str]:
+        return _box(box, place, families.get(box.family, ""), numbers, flagged)
+
+    parts, width, height = svg.drawn(panels, draw, text, "network-tip", titled=False)
     return (
         f'<svg class="network" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
         'role="group" aria-label="The network: boxes from inputs to heads"><defs><marker id="network-tip" '
@@ -229,10 +209,8 @@ def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mappin
 
 def legend(panels: Sequence[Panel]) -> str:
     """Return the families of the layers with their colours."""
-    swatches = [
-        f'<li><span class="swatch family-{k % len(svg.FAMILIES)}"></span>{text(name)}</li>'
-        for k, name in enumerate(svg.families(panels))
-    ]
+    families = enumerate(map(text, svg.families(panels)))
+    swatches = [f'<li><span class="swatch family-{k % len(svg.FAMILIES)}"></span>{name}</li>' for k, name in families]
     return f'<ul class="legend">{"".join(swatches)}</ul>' if len(swatches) > 1 else ""
 
 
@@ -247,9 +225,8 @@ def _box(
     kinds = f"box {box.kind}{family}{' flagged' if problem else ''}"
     yield f'<g class="{kinds}"{button}{named} transform="translate({place.x:.0f} {place.y:.0f})">'
     size_of = f'width="{place.width:.0f}" height="{place.height:.0f}"'
-    if box.kind == "block":
-        for shift in (6, 3):
-            yield f'<rect class="behind" x="{left + shift:.0f}" y="{top + shift:.0f}" {size_of} rx="5"/>'
+    for shift in (6, 3) if box.kind == "block" else ():
+        yield f'<rect class="behind" x="{left + shift:.0f}" y="{top + shift:.0f}" {size_of} rx="5"/>'
     yield f'<rect x="{left:.0f}" y="{top:.0f}" {size_of} rx="{svg.corner(box, place):.0f}"/>'
     for k, line in enumerate([box.title, *box.lines]):
         name = ' class="title"' if k == 0 else ""
@@ -259,8 +236,7 @@ def _box(
     yield "</g>"
 
 
-DRAWN = 400
-"""Nodes, up to which a network is drawn; of a larger one, the table has as many, the most expensive ones."""
+DRAWN = 400  # nodes, up to which a network is drawn; of a larger one, the table has as many, the most expensive ones
 _ROOM, _TABLE = 118_000, 100_000  # characters of the drawing and the table, and of the table alone
 _PROBLEMS = 6  # that are listed
 _ARGUMENTS = 120  # characters of a node's arguments
@@ -271,12 +247,11 @@ _COLUMNS += [Column(name, "number") for name in ("Dead units", "Gradient / weigh
 
 def network(found: Findings) -> Section:
     """Return the drawing of the network and the table of its nodes."""
-    known = network_facts(found.model, None if found.judged is None else found.judged.raw)
-    part = "" if found.judged is None else shown_part(found.judged.part)
+    raw, part = (None, "") if found.judged is None else (found.judged.raw, shown_part(found.judged.part))
+    known = network_facts(found.model, raw)
     nodes = list(known.spec.nodes)
     flagged = _problems(known)
-    numbers = {node.name: k for k, node in enumerate(nodes)}
-    small = {*known.small_gradients()}
+    numbers, small = {node.name: k for k, node in enumerate(nodes)}, {*known.small_gradients()}
     lines = {node.name: _row(known, node, numbers[node.name], flagged, node.name in small) for node in nodes}
     shown = _with_room(known, lines)
     left_out = len(nodes) - len(shown)
@@ -284,9 +259,8 @@ def network(found: Findings) -> Section:
     rows = [lines[node.name] for node in nodes if node.name in shown]
     table = Table(_COLUMNS, rows, caption, label="Layers", sort=True, id="nodes", frame="nodes")
     picture = "" if left_out else _picture(known, numbers, flagged)
-    picture = picture if len(picture) + len(html_of([table])) <= _ROOM else ""
     body: list[Block] = [Element(picture), Folded("All layers as a table", [table])]
-    if not picture:
+    if not picture or len(picture) + len(html_of([table])) > _ROOM:
         command = Span(shell("graphspec", "plot", run_name(found.directory), "-o", "network.svg"), "code")
         body = [Text(("It is too large to be drawn here: ", command, " draws it."), "note"), table]
     return Section("network", "Network", [*_about(known, part), *_notes(known, flagged), *body])
@@ -303,10 +277,10 @@ def _with_room(known: NetworkFacts, lines: dict[str, Row]) -> set[str]:
 def _picture(known: NetworkFacts, numbers: dict[str, int], flagged: dict[str, str]) -> str:
     """Return the drawing beside a place for the details of a node."""
     panels = outline(known.spec, known.lowered, known.costs)
-    drawn = drawing(panels, numbers, flagged)
     return (
         f'{legend(panels)}<div class="network-view" data-network>'
-        f'<div class="canvas" tabindex="0" role="region" aria-label="Drawing of the network">{drawn}</div>'
+        f'<div class="canvas" tabindex="0" role="region" aria-label="Drawing of the network">'
+        f"{drawing(panels, numbers, flagged)}</div>"
         '<div class="node-details js-only" aria-live="polite"><p class="muted">Choose a box to see its shapes, costs and '
         "norms.</p></div></div>"
     )

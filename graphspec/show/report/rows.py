@@ -46,8 +46,7 @@ def taken(data: Dataset, rows: Array) -> Dataset:
 
 
 # The fields of a row, as its readers know them: columns of a record, features of an array, whole pictures and texts.
-MAX_FEATURES = 100
-"""Features of an array that are fields of their own; one with more is one field."""
+MAX_FEATURES = 100  # features of an array that are fields of their own; one with more is one field
 _FEWEST_PIXELS = 16
 
 
@@ -159,8 +158,7 @@ def source_name(spec: Spec, part: str) -> Inline:
 
 
 # The parts of a run's data as checked raw rows: those that can still be read.
-MAX_ROWS = 50_000
-"""Rows that are looked at; of more, as many, spread evenly."""
+MAX_ROWS = 50_000  # rows that are looked at; of more, as many, spread evenly
 _MAX_BYTES = 1 << 26  # of an input that are looked at
 _BLOCK = 4096  # rows that are compared at a time
 

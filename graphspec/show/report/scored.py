@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Value
     from graphspec.language.declarations import HeadDecl
 
-MAX_ROWS = 20_000
-"""Rows whose answers are kept; of more, as many, spread evenly."""
+MAX_ROWS = 20_000  # rows whose answers are kept; of more, as many, spread evenly
 _LOSS = "each:"  # names of heads contain no colon
 
 

@@ -106,23 +106,18 @@ class Box(NamedTuple):
     p95: float
 
 
-def boxes(predicted: Array, differences: Array, groups: int = 10) -> list[Box]:
-    """Return the spread of the errors by predicted value: groups of equal size in rising order, ties in one group."""
-    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, groups + 1)))
+def boxes(predicted: Array, differences: Array) -> list[Box]:
+    """Return the spread of the errors by predicted value: ten groups of equal size in rising order, ties in one group."""
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, 11)))
     numbers = np.searchsorted(edges[1:-1], predicted, side="left") if len(edges) > 2 else np.zeros(len(predicted), int)
-    found = []
-    for k in np.unique(numbers).tolist():
-        own, off = predicted[numbers == k], differences[numbers == k]
-        found.append(
-            Box(float(own.min()), float(own.max()), len(own), *np.quantile(off, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
-        )
-    return found
+    quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
+    found = [(predicted[numbers == k], differences[numbers == k]) for k in np.unique(numbers).tolist()]
+    return [Box(float(x.min()), float(x.max()), len(x), *np.quantile(off, quantiles).tolist()) for x, off in found]
 
 
 # Whether probabilities can be believed: of the rows called 80 % sure, 80 % should be right.
 BINS = 15
-FEW = 20
-"""Rows below which the share of a bin says little: with 20 rows, its standard error is up to 11 points."""
+FEW = 20  # rows below which the share of a bin says little: with 20 rows, its standard error is up to 11 points
 
 
 class Bin(NamedTuple):
@@ -173,11 +168,10 @@ class Curve:
     def points(self, most: int = 80) -> list[tuple[float, float]]:
         """Return about ``most`` of its points, evenly spaced along the curve, with both ends."""
         way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(self.x)) + np.abs(np.diff(self.y)))])
+        chosen = np.arange(len(way))
         if len(way) > most:
-            wanted = np.linspace(0, way[-1], most)
-            chosen = np.unique(np.concatenate([[0], np.searchsorted(way, wanted).clip(max=len(way) - 1)]))
-        else:
-            chosen = np.arange(len(way))
+            wanted = np.searchsorted(way, np.linspace(0, way[-1], most)).clip(max=len(way) - 1)
+            chosen = np.unique(np.concatenate([[0], wanted]))
         return list(zip(self.x[chosen].tolist(), self.y[chosen].tolist(), strict=True))
 
 
@@ -188,7 +182,11 @@ def both_curves(positive: Array, scores: Array) -> tuple[Curve | None, Curve | N
     precisions at all thresholds, each weighted by the rise of the recall. It begins with the precision of its first
     threshold. Scores are finite, and larger for rows that are likelier positive.
     """
-    tp, fp = _counts(positive, scores)
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)) if len(order) else np.zeros(0, np.int64)
+    # true and false positives: first at no row, then at each different score from the largest down
+    tp = np.concatenate([[0], np.cumsum(positive[order])[ends]]).astype(np.float64)
+    fp = np.concatenate([[0], ends + 1]) - tp
     if not tp[-1] or not fp[-1]:
         return None, None
     rate, recall, precision = fp / fp[-1], tp / tp[-1], tp / np.maximum(tp + fp, 1)
@@ -197,19 +195,9 @@ def both_curves(positive: Array, scores: Array) -> tuple[Curve | None, Curve | N
     return Curve(rate, recall, area), Curve(recall, precision, float(np.sum(np.diff(recall) * precision[1:])))
 
 
-def roc(positive: Array, scores: Array) -> Curve | None:
-    """Return the first of :func:`both_curves`."""
-    return both_curves(positive, scores)[0]
-
-
-def precision_recall(positive: Array, scores: Array) -> Curve | None:
-    """Return the second of :func:`both_curves`."""
-    return both_curves(positive, scores)[1]
-
-
-def macro(curves: Sequence[Curve], steps: int = 80) -> Curve:
+def macro(curves: Sequence[Curve]) -> Curve:
     """Return the mean of curves, at least one, over the same axis, and the mean of their areas."""
-    x = np.linspace(0, 1, steps)
+    x = np.linspace(0, 1, 80)
     y = np.mean([np.interp(x, c.x, c.y) for c in curves], axis=0)
     return Curve(x, y, float(np.mean([c.area for c in curves])))
 
@@ -230,15 +218,6 @@ def at_thresholds(positive: Array, scores: Array, thresholds: Array) -> Counts:
     return Counts(len(yes) - fn, len(no) - tn, fn, tn)
 
 
-def _counts(positive: Array, scores: Array) -> tuple[Array, Array]:
-    """Return true and false positives, first at no row, then at each different score from the largest down."""
-    order = np.argsort(-scores, kind="stable")
-    sorted_scores, hits = scores[order], positive[order]
-    ends = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True)) if len(order) else np.zeros(0, np.int64)
-    tp = np.concatenate([[0], np.cumsum(hits)[ends]]).astype(np.float64)
-    return tp, np.concatenate([[0], ends + 1]) - tp
-
-
 # How a sequence was read: the edits between what is true and what was read.
 class Edit(NamedTuple):
     """One step of an alignment; the element that is missing on one side is None."""
@@ -250,15 +229,14 @@ class Edit(NamedTuple):
 
 def align(true: Sequence[int], read: Sequence[int]) -> list[Edit]:
     """Return a shortest list of edits from ``true`` to ``read``; at ties another element comes before a missed one."""
-    rows, columns = len(true), len(read)
-    table = [list(range(columns + 1))]
+    table = [list(range(len(read) + 1))]
     for i, element in enumerate(true, 1):
         above, row = table[-1], [i]
         for j, other in enumerate(read, 1):
             row.append(min(above[j - 1] + (element != other), above[j] + 1, row[j - 1] + 1))
         table.append(row)
     edits: list[Edit] = []
-    i, j = rows, columns
+    i, j = len(true), len(read)
     while i or j:
         here = table[i][j]
         if i and j and here == table[i - 1][j - 1] + (true[i - 1] != read[j - 1]):

@@ -134,8 +134,7 @@ def deal(scored: Scored, rng: np.random.Generator) -> Array:
     return group
 
 
-Samples = dict[str, tuple[float, "Array"]]
-"""By key: the value over the kept rows, and those of the resamples."""
+Samples = dict[str, tuple[float, "Array"]]  # by key: the value over the kept rows, and those of the resamples
 
 
 def _losses(model: Session, scored: Scored, group: Array, drawn: Array) -> Samples:
@@ -379,8 +378,7 @@ def _share(value: float) -> str:
 
 
 # Fields that alone give away the target, among the training rows of a network.
-_GIVEN_ROWS = 20_000
-"""Training rows that are looked at, spread evenly; of wide tables, fewer."""
+_GIVEN_ROWS = 20_000  # training rows that are looked at, spread evenly; of wide tables, fewer
 _GIVEN_VALUES = 4_000_000
 _FIELDS = 1000
 # Texts that are looked at, and spaces in one, from which on it is what is read, not a column that tells the answer.

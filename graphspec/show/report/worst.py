@@ -310,8 +310,7 @@ def _numbers(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verd
 
 
 # The rows with the largest losses, with their raw records: where the network is wrong, and how sure it is of it.
-ROWS = 20
-"""Rows of each head that are shown."""
+ROWS = 20  # rows of each head that are shown
 _ROOM = 100_000  # characters of the section
 _COUNTED = " (counted from 1)"  # ends the words for a row whose line is unknown
 _COLUMNS = 40  # of a table of rows

@@ -9,7 +9,7 @@ from findings import html_from
 from graphspec.show.report import class_heads as one_against_rest
 from graphspec.show.report.class_heads import area_cells, areas, classes_head, curve_charts, means, sample
 from graphspec.show.report.kinds import Flat
-from graphspec.show.report.scores import roc
+from graphspec.show.report.scores import both_curves
 
 RNG = np.random.default_rng(0)
 TRUE, SCORES = RNG.integers(0, 3, 50), RNG.random((50, 4))
@@ -18,7 +18,7 @@ LABELS = ["ape", "bee", "cat", "dog"]
 
 def test_a_class_has_the_area_of_its_own_scores() -> None:
     found = areas(TRUE, SCORES)
-    own = roc(TRUE == 1, SCORES[:, 1])
+    own = both_curves(TRUE == 1, SCORES[:, 1])[0]
     assert own is not None
     assert found[1][0] is not None
     assert found[1][0].area == own.area
