@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias
@@ -142,6 +142,13 @@ def is_flag(tree: Tree | None, what: str, problems: Problems, otherwise: str) ->
     if tree is not None and not tree.unknown and not isinstance(tree.value, bool):
         wrong_type(tree, f"{what} must be true or false", problems, type_hint(tree, "true or false") or otherwise)
     return tree is not None and not tree.unknown and isinstance(tree.value, bool)
+
+
+def each(convert: Callable[[Any], Any], value: Any) -> Any:
+    """Return a plain list or mapping with its values converted; a scalar as it is."""
+    if isinstance(value, dict):
+        return {key: convert(child) for key, child in value.items()}
+    return type(value)(map(convert, value)) if isinstance(value, list | tuple) else value
 
 
 def scalar_problem(value: Any) -> str | None:

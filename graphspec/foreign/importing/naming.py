@@ -22,6 +22,7 @@ from graphspec.foreign.importing.structure import (
     words,
 )
 from graphspec.language.names import snake_case
+from graphspec.language.tree import each
 from graphspec.vocabulary.layers import LAYERS
 
 _STEMS = {
@@ -324,9 +325,7 @@ class Emitter:
 
 def _plain(value: Any) -> Any:
     """Return an argument with parameters by their names."""
-    if isinstance(value, list):
-        return list(map(_plain, value))
-    return "${" + value.name + "}" if isinstance(value, Param) else value
+    return "${" + value.name + "}" if isinstance(value, Param) else each(_plain, value)
 
 
 def _in_order(step: Step) -> dict[str, Any]:

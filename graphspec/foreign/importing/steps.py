@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.config import Config, Registry
 from graphspec.language.names import snake_case
+from graphspec.language.tree import each
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.base import Layer, NoEffect
@@ -39,7 +40,7 @@ class Shortener:
             return dict(arguments)
         key = json.dumps([kind, arguments], default=str)
         if key not in self.known:
-            self.known[key] = shorten(cls, {name: _rounded(value) for name, value in arguments.items()})
+            self.known[key] = shorten(cls, _rounded(dict(arguments)))
         return dict(self.known[key])
 
 
@@ -118,14 +119,10 @@ def _equality(make: Callable[[Any], Any], given: Any) -> Callable[[Any], bool] |
 
 def _rounded(value: Any) -> Any:
     """Return a value without the last digits of numbers that arithmetic left there: 0.07500000000000001 is 0.075."""
-    if isinstance(value, list):
-        return list(map(_rounded, value))
-    if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, float):
         short = float(f"{value:.15g}")
         return short if len(repr(short)) + _NOISE < len(repr(value)) else value
-    return value
+    return each(_rounded, value)
 
 
 def _means_default(cls: type[Config], key: str, arguments: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from graphspec.foreign.importing.steps import REPEAT, Found, Param, Part, Scope, Source, Step, default
 from graphspec.language.names import snake_case
+from graphspec.language.tree import each
 from graphspec.language.write import WIDTH
 from graphspec.vocabulary.layers import LAYERS
 
@@ -519,9 +520,7 @@ def _differing(values: Sequence[Any]) -> int | None:
 
 
 def _resolved(value: Any) -> Any:
-    if isinstance(value, list):
-        return list(map(_resolved, value))
-    return _resolved(value.default) if isinstance(value, Param) else value
+    return _resolved(value.default) if isinstance(value, Param) else each(_resolved, value)
 
 
 def _has_weights(step: Step) -> bool:

@@ -23,6 +23,7 @@ from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.declarations import LABEL, SUFFIXES
 from graphspec.language.names import snake_case
 from graphspec.language.sections import KEYS
+from graphspec.language.tree import each
 from graphspec.language.write import flow
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
@@ -139,14 +140,10 @@ def _head(head: Mapping[str, Any]) -> dict[str, Any]:
 
 def rounded(value: Any) -> Any:
     """Return a value with numbers of float32 in their shortest form: Keras keeps 0.001 as 0.0010000000474974513."""
-    if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return list(map(rounded, value))
     if isinstance(value, float) and np.isfinite(value) and float(np.float32(value)) == value:
         short = float(str(np.float32(value)))
         return short if len(repr(short)) < len(repr(value)) else value
-    return value
+    return each(rounded, value)
 
 
 def _variables(layers: list[Any], blocks: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:

@@ -143,9 +143,9 @@ class Scope:
             self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
         elif layer.class_name == "TimeDistributed" and is_model(layer.config.get("layer")):
             self._convert_model(layer, k, call, layer.config["layer"], timed=True)
-        elif layer.class_name in layers.SPECIAL and is_own and LAYERS.get(layer.class_name) is None:
-            *others, last = layers.SPECIAL[layer.class_name](layer, [self.text(ref) for ref in call.refs()], self.names)
-            self.entries += others
+        elif layer.class_name == layers.SCALED_SUM and is_own and LAYERS.get(layer.class_name) is None:
+            product, last = layers.scaled_sum(layer, [self.text(ref) for ref in call.refs()], self.names)
+            self.entries.append(product)
             self._add(layer, k, last)
         else:
             self._convert_layer(layer, k, call)
@@ -282,16 +282,12 @@ def _matched(model: ModelDef, call: Call) -> list[Ref]:
     return list(refs_in(list(call.args) if len(call.args) > 1 else first))
 
 
-def _has_free_statistics(config: dict[str, Any]) -> bool:
+def _has_free_statistics(config: dict[str, Any], kind: Any = "") -> bool:
     if config.get("trainable") is False:
         return False
-    for item in config.get("layers", []):
-        inner = item.get("config") if isinstance(item, dict) else None
-        if isinstance(inner, dict):
-            is_free = item.get("class_name") == "BatchNormalization" and inner.get("trainable") is not False
-            if is_free or _has_free_statistics(inner):
-                return True
-    return False
+    inner = [one for one in config.get("layers", []) if isinstance(one, dict) and isinstance(one.get("config"), dict)]
+    is_free = kind == "BatchNormalization"
+    return is_free or any(_has_free_statistics(one["config"], one.get("class_name")) for one in inner)
 
 
 def _one_or_list(inputs: Sequence[Any]) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphspec.foreign.keras_files.containers import Problems
+from graphspec.language.tree import each
 
 # The configuration of a model as layers, calls and references, whichever version of Keras wrote it.
 MODELS = ("Sequential", "Functional", "Model")  # classes of Keras whose configuration contains their layers
@@ -211,11 +212,7 @@ def _count_from_zero(model: ModelDef) -> None:
 def _shifted(value: Any, names: set[str]) -> Any:
     if isinstance(value, Ref):
         return replace(value, call=value.call - 1) if value.layer in names and value.call else value
-    if isinstance(value, dict):
-        return {key: _shifted(item, names) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_shifted(item, names) for item in value)
-    return value
+    return each(lambda item: _shifted(item, names), value)
 
 
 def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
@@ -251,9 +248,7 @@ def _old_value(value: Any) -> Any:
     found = _as_ref(value) if isinstance(value, list) and len(value) in (3, 4) else None
     if found is not None:
         return found
-    if isinstance(value, list):
-        return [_old_value(item) for item in value]
-    return _value(value)
+    return each(_old_value, value) if isinstance(value, list) else _value(value)
 
 
 def _as_ref(entry: Any) -> Ref | None:
@@ -270,29 +265,23 @@ def _is_count(value: Any) -> bool:
 
 def _value(value: Any) -> Any:
     """Return an argument of a call with references in place of Keras's tensors."""
-    if isinstance(value, list):
-        return [_value(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("class_name") == "__keras_tensor__" and isinstance(config := value.get("config"), dict):
+    if not isinstance(value, dict) or "class_name" not in value:
+        return each(_value, value)
+    if value["class_name"] == "__keras_tensor__" and isinstance(config := value.get("config"), dict):
         found = _as_ref(config.get("keras_history"))
         if found is not None:
             shape, dtype = config.get("shape"), config.get("dtype")
             sizes = tuple(n if _is_count(n) else None for n in shape) if isinstance(shape, list) else None
-            return Ref(found.layer, found.call, found.output, sizes, dtype if isinstance(dtype, str) else None)
-    if "class_name" in value:
-        return value
-    return {key: _value(item) for key, item in value.items()}
+            return replace(found, shape=sizes, dtype=dtype if isinstance(dtype, str) else None)
+    return value
 
 
 def _structure(value: Any, place: str, problems: Problems) -> Any:
     """Return ``input_layers`` or ``output_layers`` with references."""
     if (found := _as_ref(value)) is not None:
         return found
-    if isinstance(value, list):
-        return [_structure(item, place, problems) for item in value]
-    if isinstance(value, dict):
-        return {key: _structure(item, place, problems) for key, item in value.items()}
+    if isinstance(value, list | dict):
+        return each(lambda item: _structure(item, place, problems), value)
     raise problems.invalid(place, f"{place} is not readable: {str(value)[:80]}")
 
 

@@ -26,22 +26,17 @@ def key_text(key: Any) -> str | None:
 
 
 def _part(part: Any) -> str | None:
-    if part is None:
-        return "None"
-    if _is_integer(part):
+    if part is None or _is_integer(part):
         return str(part)
-    if not isinstance(part, dict):
-        return None
-    if part.get("class_name") == "__ellipsis__":
-        return "..."
-    config = part.get("config")
-    if part.get("class_name") != "__slice__" or not isinstance(config, dict):
-        return None
-    ends = [config.get(name) for name in ("start", "stop", "step")]
-    if not all(end is None or _is_integer(end) for end in ends):
-        return None
-    start, stop, step = ("" if end is None else str(end) for end in ends)
-    return f"{start}:{stop}" + (f":{step}" if step else "")
+    match part:
+        case {"class_name": "__ellipsis__"}:
+            return "..."
+        case {"class_name": "__slice__", "config": dict() as config}:
+            ends = [config.get(name) for name in ("start", "stop", "step")]
+            if all(end is None or _is_integer(end) for end in ends):
+                start, stop, step = ("" if end is None else str(end) for end in ends)
+                return f"{start}:{stop}" + (f":{step}" if step else "")
+    return None
 
 
 def _is_integer(value: Any) -> bool:
