@@ -25,31 +25,14 @@ from graphspec.language.names import snake_case
 from graphspec.language.tree import each
 from graphspec.vocabulary.layers import LAYERS
 
-_STEMS = {
-    **{f"{kind}Normalization": "norm" for kind in ("Batch", "Layer", "Group", "RMS", "Unit")},
-    "DepthwiseConv": "depthwise",
-    "SeparableConv": "separable",
-    "ConvTranspose": "up",
-    "Conv": "conv",
-    "Convolution": "conv",
-    "MaxPooling": "pool",
-    "AveragePooling": "pool",
-    "GlobalAveragePooling": "mean",
-    "GlobalMaxPooling": "largest",
-    "ZeroPadding": "pad",
-    "Cropping": "crop",
-    "UpSampling": "up",
-    "Add": "sum",
-    "Concatenate": "joined",
-    "Multiply": "product",
-    "Subtract": "difference",
-    "ReLU": "relu",
-    "MultiHeadAttention": "attend",
-    "Dropout": "dropped",
-    "SpatialDropout": "dropped",
-    "Flatten": "flat",
-    "Embedding": "embed",
-}
+_STEM_WORDS = """
+BatchNormalization norm, LayerNormalization norm, GroupNormalization norm, RMSNormalization norm, UnitNormalization norm,
+DepthwiseConv depthwise, SeparableConv separable, ConvTranspose up, Conv conv, Convolution conv, UpSampling up,
+MaxPooling pool, AveragePooling pool, GlobalAveragePooling mean, GlobalMaxPooling largest, ZeroPadding pad, Cropping crop,
+Add sum, Concatenate joined, Multiply product, Subtract difference, ReLU relu, MultiHeadAttention attend,
+Dropout dropped, SpatialDropout dropped, Flatten flat, Embedding embed
+"""
+_STEMS = dict(pair.split() for pair in _STEM_WORDS.split(","))
 """What people call a node of a type; others have the type in snake case."""
 _MERGES = {"Add": ("residual", "projected"), "Concatenate": ("grown", "mixed"), "Multiply": ("gated", "gated")}
 """What a block is called that ends in a layer: with its own input among those of the layer, and without."""

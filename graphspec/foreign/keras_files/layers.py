@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,10 +31,8 @@ class Names:
     def new(self, wanted: str) -> str:
         """Return a name like ``wanted`` that is valid and free."""
         base = valid(wanted)
-        name, k = base, 1
-        while name in self.taken:
-            k += 1
-            name = f"{base[: MAX_NAME - 8]}_{k}"
+        numbered = (f"{base[: MAX_NAME - 8]}_{k}" for k in itertools.count(2))
+        name = next(name for name in itertools.chain([base], numbered) if name not in self.taken)
         self.taken.add(name)
         return name
 

@@ -15,6 +15,11 @@ from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.operations.base import Operation
 
 
+def _pairs(text: str) -> dict[str, str]:
+    """Return the table of a text: ``a b, c d``."""
+    return dict(pair.split() for pair in text.split(","))
+
+
 # The key of a slice, ``x[:, 0]``, as the text that a spec has.
 def key_text(key: Any) -> str | None:
     """Return the text between the brackets, such as ``":, 0"``; None if a part is no number, slice, ``...`` or None."""
@@ -203,15 +208,10 @@ def _tensors(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-_NAMES = {
-    "BatchNorm": "batch_normalization",
-    "LayerNorm": "layer_normalization",
-    "RMSNorm": "rms_normalization",
-    "CDist": "cdist",
-    "IsIn": "isin",
-    "SearchSorted": "searchsorted",
-    "GetItem": "get_item",
-}
+_NAMES = _pairs("""
+    BatchNorm batch_normalization, LayerNorm layer_normalization, RMSNorm rms_normalization,
+    CDist cdist, IsIn isin, SearchSorted searchsorted, GetItem get_item
+""")
 _PARAMETERS = {
     "isclose": ("x1", "x2", "rtol", "atol"),
     "digitize": ("x", "bins"),
@@ -325,45 +325,26 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
 
 # Functions of TensorFlow that a model of Keras 2 calls, as calls of ``keras.ops``: ``tf.math.truediv`` → ``divide``.
 CLASSES = ("TFOpLambda", "SlicingOpLambda")
-_BINARY = {
-    "__operators__.add": "Add",
-    **{f"math.{name}": name.title() for name in ("add", "subtract", "multiply", "maximum", "minimum")},
-    **{f"math.{name}": name.title() for name in ("greater", "less", "equal")},
-    "math.truediv": "TrueDivide",
-    "math.divide": "TrueDivide",
-    "math.pow": "Power",
-    "math.floormod": "Mod",
-    "math.not_equal": "NotEqual",
-    "linalg.matmul": "Matmul",
-}
-_OF_MATH = (
-    *("square", "sqrt", "rsqrt", "exp", "log", "abs", "negative", "sin", "cos"),
-    *("sigmoid", "tanh", "round", "floor", "ceil", "sign", "log1p", "softplus"),
-)
-_OF_NN = ("relu", "relu6", "softmax", "sigmoid", "silu", "elu", "selu", "softplus", "tanh", "gelu")
+_BINARY = _pairs("""
+    __operators__.add Add, math.add Add, math.subtract Subtract, math.multiply Multiply, math.maximum Maximum,
+    math.minimum Minimum, math.greater Greater, math.less Less, math.equal Equal, math.not_equal NotEqual,
+    math.truediv TrueDivide, math.divide TrueDivide, math.pow Power, math.floormod Mod, linalg.matmul Matmul
+""")
+_OF_MATH = "square sqrt rsqrt exp log abs negative sin cos sigmoid tanh round floor ceil sign log1p softplus argmax"
+_OF_NN = "relu relu6 softmax sigmoid silu elu selu softplus tanh gelu"
 _UNARY = {
-    **{f"math.{name}": name.title() for name in _OF_MATH},
-    **{f"nn.{name}": name.title() for name in _OF_NN},
-    "nn.swish": "Silu",
-    "nn.leaky_relu": "LeakyRelu",
-    **{f"math.reduce_{name}": name.title() for name in ("mean", "sum", "max", "min")},
-    "math.argmax": "Argmax",
-    "math.l2_normalize": "Normalize",
-    "expand_dims": "ExpandDims",
-    "one_hot": "OneHot",
+    **{f"math.{name}": name.title() for name in _OF_MATH.split()},
+    **{f"nn.{name}": name.title() for name in _OF_NN.split()},
     **{name: name.title() for name in ("reshape", "transpose", "squeeze", "cast", "stack", "tile")},
-    "concat": "Concatenate",
-    "clip_by_value": "Clip",
-}
-_RENAMED = {
-    "perm": "axes",
-    "shape": "newshape",
-    "depth": "num_classes",
-    "alpha": "negative_slope",
-    "multiples": "repeats",
-    "clip_value_min": "x_min",
-    "clip_value_max": "x_max",
-}
+} | _pairs("""
+    nn.swish Silu, nn.leaky_relu LeakyRelu, math.l2_normalize Normalize, expand_dims ExpandDims, one_hot OneHot,
+    math.reduce_mean Mean, math.reduce_sum Sum, math.reduce_max Max, math.reduce_min Min,
+    concat Concatenate, clip_by_value Clip
+""")
+_RENAMED = _pairs("""
+    perm axes, shape newshape, depth num_classes, alpha negative_slope, multiples repeats,
+    clip_value_min x_min, clip_value_max x_max
+""")
 _TENSORS = ("x", "y", "a", "b", "input_tensor", "tensor", "values", "features", "logits", "input", "t", "indices")
 _IDLE = ("name", "validate_indices", "output_type")
 
