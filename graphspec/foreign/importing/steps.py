@@ -62,22 +62,17 @@ def shorten(cls: type[Config], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments that give an equal object of ``cls``; as they are if they are not valid."""
     short = dict(arguments)
     fields = {field.alias or name: field for name, field in cls.model_fields.items()}
-    make = partial(_make, cls)
     for key in arguments:
-        same = _equality(make, short)
+        same = _equality(cls.model_validate, short)
         if same is None:
             return dict(arguments)
         rest = {k: v for k, v in short.items() if k != key}
         without_effect = key in fields and fields[key].description == _IGNORED
-        if same(rest) or (without_effect and _equality(make, rest)) or _means_default(cls, key, short):
+        if same(rest) or (without_effect and _equality(cls.model_validate, rest)) or _means_default(cls, key, short):
             short = rest
         else:
             short[key] = _shortest(short[key], partial(_with, short, key, same))
     return short
-
-
-def _make(cls: type[Config], arguments: Mapping[str, Any]) -> Config:
-    return cls.model_validate(dict(arguments))
 
 
 def _with(arguments: Mapping[str, Any], key: str, accepts: Callable[[Any], bool], value: Any) -> bool:
@@ -133,14 +128,10 @@ def _means_default(cls: type[Config], key: str, arguments: Mapping[str, Any]) ->
     if key == "data_format":
         return bool(arguments[key] == "channels_last")
     if issubclass(cls, Layer) and (other := cls.same_by_default.get(key)) is not None:
-        made = cls.model_validate(dict(arguments))
+        made = cls.model_validate(arguments)
         return bool(getattr(made, key) == getattr(made, other))
-    return "activation" in key and ACTIVATIONS.get(_name_of(arguments[key])) is ACTIVATIONS.get("linear")
-
-
-def _name_of(value: Any) -> str:
-    found = value.get("type") if isinstance(value, Mapping) else value
-    return found if isinstance(found, str) else ""
+    named = arguments[key].get("type") if isinstance(arguments[key], Mapping) else arguments[key]
+    return "activation" in key and isinstance(named, str) and ACTIVATIONS.get(named) is ACTIVATIONS.get("linear")
 
 
 def _shortest(value: Any, accepts: Callable[[Any], bool]) -> Any:
