@@ -127,9 +127,9 @@ def child_path(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def wrong_type(tree: Tree, message: str, problems: Problems, hint: str | None = None) -> None:
-    """Report a value that has another type (GS104). ``message`` says which it must have."""
-    problems.value(tree, Code.WRONG_TYPE, f"{message}, not {describe(tree)}", hint=hint)
+def wrong_type(tree: Tree, message: str, problems: Problems, hint: str | None = None, expected: str = "") -> None:
+    """Report a value that has another type (GS104) than ``message`` says; the fix for ``expected`` comes before ``hint``."""
+    problems.value(tree, Code.WRONG_TYPE, f"{message}, not {describe(tree)}", hint=type_hint(tree, expected) or hint)
 
 
 def not_allowed(tree: Tree, message: str, problems: Problems, hint: str | None = None) -> None:
@@ -140,7 +140,7 @@ def not_allowed(tree: Tree, message: str, problems: Problems, hint: str | None =
 def is_flag(tree: Tree | None, what: str, problems: Problems, otherwise: str) -> bool:
     """Return whether a value is true or false. Report one that is neither, with a hint."""
     if tree is not None and not tree.unknown and not isinstance(tree.value, bool):
-        wrong_type(tree, f"{what} must be true or false", problems, type_hint(tree, "true or false") or otherwise)
+        wrong_type(tree, f"{what} must be true or false", problems, otherwise, "true or false")
     return tree is not None and not tree.unknown and isinstance(tree.value, bool)
 
 

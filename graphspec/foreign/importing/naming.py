@@ -10,17 +10,8 @@ from string import ascii_lowercase
 from types import MappingProxyType
 from typing import Any
 
-from graphspec.foreign.importing.steps import REPEAT, Found, Param, Scope, Source, Step
-from graphspec.foreign.importing.structure import (
-    common,
-    entry_name,
-    follows,
-    is_automatic,
-    leaves,
-    named,
-    text_of,
-    words,
-)
+from graphspec.foreign.importing.steps import ENTRIES, REPEAT, Found, Param, Scope, Source, Step
+from graphspec.foreign.importing.structure import common, follows, is_automatic, leaves, named, text_of, words
 from graphspec.language.names import snake_case
 from graphspec.language.tree import each
 from graphspec.vocabulary.layers import LAYERS
@@ -130,7 +121,7 @@ def _what_it_does(block: Found) -> str:
 
 def name_inside(block: Found) -> dict[Step, str]:
     """Return the names of the steps of a block: what the names of its instances have behind their common words."""
-    names = Names(entry_name(k) for k in range(block.entries))
+    names = Names(ENTRIES[: block.entries])
     counts = Counter(map(stem, block.steps))
     found: dict[Step, str] = {}
     for k, step in sorted(enumerate(block.steps), key=lambda item: REPEAT in item[1].arguments):
@@ -210,7 +201,7 @@ class Emitter:
         for block in blocks:
             self.names |= name_inside(block)
         for block in blocks:
-            name_params(block, self.names, named, (entry_name(k) for k in range(block.entries)))
+            name_params(block, self.names, named, ENTRIES[: block.entries])
 
     def scope(self, scope: Scope, reserved: Iterable[str]) -> list[dict[str, Any]]:
         """Return the entries of a scope. Names of single nodes stay; instances get names that are free."""
@@ -236,7 +227,7 @@ class Emitter:
 
     def block(self, block: Found) -> dict[str, Any]:
         """Return a block that was found."""
-        inputs = [entry_name(k) for k in range(block.entries)]
+        inputs = [*ENTRIES[: block.entries]]
         runs = _equal_runs(block.steps)
         names = Names((*inputs, *(self.names[run[0]] for run in runs if len(run) == 1)))
         for run in runs:

@@ -23,25 +23,20 @@ from graphspec.vocabulary.metrics.base import Metric
 
 # Arguments of layers and other objects as a person writes them: without defaults, in their shortest form.
 T = TypeVar("T", bound=Config)
+Known = dict[str, dict[str, Any]]  # arguments that were shortened before: equal ones are looked at once
 _NOISE = 5  # digits
 _IGNORED = NoEffect.__metadata__[0].description  # the description of arguments of Keras that have no effect here
 
 
-class Shortener:
-    """Shortens arguments of layers; equal ones are looked at once."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, dict[str, Any]] = {}
-
-    def layer(self, kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a layer: those that are no defaults, each in its shortest form."""
-        cls = LAYERS.get(kind)
-        if cls is None:
-            return dict(arguments)
-        key = json.dumps([kind, arguments], default=str)
-        if key not in self.known:
-            self.known[key] = shorten(cls, _rounded(dict(arguments)))
-        return dict(self.known[key])
+def shorten_layer(kind: str, arguments: dict[str, Any], known: Known) -> dict[str, Any]:
+    """Return the arguments of a layer: those that are no defaults, each in its shortest form. ``known`` is filled."""
+    cls = LAYERS.get(kind)
+    if cls is None:
+        return dict(arguments)
+    key = json.dumps([kind, arguments], default=str)
+    if key not in known:
+        known[key] = shorten(cls, _rounded(arguments))
+    return dict(known[key])
 
 
 @cache
@@ -169,6 +164,7 @@ def _forms(value: Any) -> Iterator[Any]:
 _NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
 _TRUNK, _OF_SEQUENCES = 6, 3
 REPEAT = "repeat"  # the argument of a run: how many copies it has
+ENTRIES = ("x", "y")  # the names of the inputs of a block that is found
 
 
 @dataclass(eq=False, slots=True)
@@ -257,7 +253,7 @@ def read_scope(
     entries: Iterable[Mapping[str, Any]],
     inputs: Iterable[str],
     outputs: Iterable[str],
-    shortener: Shortener,
+    known: Known,
     ranks: Mapping[str, int],
 ) -> Scope:
     """Read the entries of ``layers``, of which ``outputs`` are read from outside. ``ranks`` are known numbers of axes."""
@@ -265,7 +261,7 @@ def read_scope(
     names = tuple(by_name)
     steps: list[Step] = []
     for entry in entries:
-        step = _step(entry, shortener, ranks.get(entry.get("name", "")))
+        step = _step(entry, known, ranks.get(entry.get("name", "")))
         if step.name in by_name:
             raise UnreadableError(step.name)
         by_name[step.name] = step
@@ -282,7 +278,7 @@ def read_scope(
     return Scope(names, ordered(steps, ends), ends)
 
 
-def _step(entry: Mapping[str, Any], shortener: Shortener, rank: int | None) -> Step:
+def _step(entry: Mapping[str, Any], known: Known, rank: int | None) -> Step:
     word = next((word for word in ("share", "block", "type") if word in entry), None)
     if word is None or not isinstance(entry.get("name"), str) or REPEAT in entry:
         raise UnreadableError(str(entry.get("name")))
@@ -298,7 +294,7 @@ def _step(entry: Mapping[str, Any], shortener: Shortener, rank: int | None) -> S
     written = {"inputs": entry.get("inputs", [])} | {key: given.pop(key) for key in calls if key in given}
     sources = {key: list(value) if isinstance(value, list) else [value] for key, value in written.items()}
     options = {key: given.pop(key) for key in flags if key in given}
-    arguments = shortener.layer(kind, given) if word == "type" else {**given, **entry.get("params", {})}
+    arguments = shorten_layer(kind, given, known) if word == "type" else {**given, **entry.get("params", {})}
     if entry.get("weights") is not None:
         arguments["weights"] = entry["weights"]
     return Step(word, kind, entry["name"], {**arguments, **options}, sources, entry.get("trainable") is False)

@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.foreign.importing.naming import Emitter, Names
-from graphspec.foreign.importing.steps import (
-    REPEAT,
-    Scope,
-    Shortener,
-    Step,
-    UnreadableError,
-    read_scope,
-    shorten_object,
-)
+from graphspec.foreign.importing.steps import REPEAT, Known, Scope, Step, UnreadableError, read_scope, shorten_object
 from graphspec.foreign.importing.structure import Structure, text_of
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.declarations import LABEL, SUFFIXES
@@ -74,17 +66,17 @@ def tidy(data: Mapping[str, Any], *, structure: bool = True, ranks: Mapping[str,
 def _layers(
     data: Mapping[str, Any], structure: bool, ranks: Mapping[str, int]
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]], dict[str, str]]:
-    shortener = Shortener()
+    known: Known = {}
     heads = {name: head.get("layer", name) for name, head in data["outputs"].items()}
     targets = [head["target"] for head in data["outputs"].values() if isinstance(head.get("target"), str)]
     ends = [end for layer in (*heads.values(), *targets) for end in _list(layer)]
-    top = read_scope(data["layers"], data["inputs"], ends, shortener, ranks)
+    top = read_scope(data["layers"], data["inputs"], ends, known, ranks)
     for source in top.outputs:
         if isinstance(source.of, Step):
             source.of.fixed = True
     given: dict[str, Scope] = {}
     for name, block in data.get("blocks", {}).items():
-        given[name] = read_scope(block["layers"], _list(block["inputs"]), _list(block["outputs"]), shortener, {})
+        given[name] = read_scope(block["layers"], _list(block["inputs"]), _list(block["outputs"]), known, {})
     found = Structure([top, *given.values()])
     if structure:
         found.find()
