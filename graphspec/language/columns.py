@@ -607,6 +607,7 @@ def _grown(value: Any, at: Tree) -> Tree:
 
 # Declare the inputs of the document and the nodes of its records.
 MAX_PARTS = 10_000  # the largest number of columns and crosses of a spec
+Declared = dict[str, tuple[Tree, Mark]]  # inputs by name, each with its position
 
 
 def declare_inputs(top: Scope, inputs: Tree, problems: Problems) -> Tree:
@@ -614,7 +615,7 @@ def declare_inputs(top: Scope, inputs: Tree, problems: Problems) -> Tree:
     if not isinstance(inputs.value, dict):
         top.incomplete = True
         return inputs
-    declared: dict[str, tuple[Tree, Mark]] = {}
+    declared: Declared = {}
     count = 0
     for name, tree in inputs.value.items():
         at = (inputs.key_marks.get(name, tree.mark), inputs.child_path(name))
@@ -637,9 +638,7 @@ def declare_inputs(top: Scope, inputs: Tree, problems: Problems) -> Tree:
     return Tree(children, inputs.mark, marks, inputs.path, unknown=inputs.unknown or top.incomplete)
 
 
-def _declare_record(
-    top: Scope, name: str, tree: Tree, at: Position, problems: Problems
-) -> dict[str, tuple[Tree, Mark]]:
+def _declare_record(top: Scope, name: str, tree: Tree, at: Position, problems: Problems) -> Declared:
     """Declare the columns and the nodes of a record. Return the inputs that it adds, with their positions."""
     parts, incomplete = _parts(name, tree, problems)
     top.incomplete = top.incomplete or incomplete

@@ -13,19 +13,8 @@ from graphspec.base.errors import Diagnostic
 from graphspec.foreign.keras_files import layers, operations
 from graphspec.foreign.keras_files.containers import Problems
 from graphspec.foreign.keras_files.layers import Names, Notes
-from graphspec.foreign.keras_files.model_config import (
-    MODELS,
-    Call,
-    LayerDef,
-    ModelDef,
-    Owner,
-    Ref,
-    is_model,
-    read_model,
-    refs_in,
-    simple_class,
-)
-from graphspec.foreign.keras_files.saved import Saved, add_state, opened, taken
+from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef, Ref, read_model, refs_in, simple_class
+from graphspec.foreign.keras_files.saved import Owner, Saved, add_state, opened, taken
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
@@ -141,7 +130,7 @@ class Scope:
             self._add(layer, k, entry)
         elif layer.is_model:
             self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
-        elif layer.class_name == "TimeDistributed" and is_model(layer.config.get("layer")):
+        elif layer.is_timed_model:
             self._convert_model(layer, k, call, layer.config["layer"], timed=True)
         elif layer.class_name == layers.SCALED_SUM and is_own and LAYERS.get(layer.class_name) is None:
             product, last = layers.scaled_sum(layer, [self.text(ref) for ref in call.refs()], self.names)
@@ -422,7 +411,7 @@ def convert(path: str | Path) -> Imported:
 
 def _converted(saved: Saved, notes: Notes) -> Imported:
     problems, raw = notes.problems, saved.config
-    _check_class(raw, saved.place, problems)
+    layers.check_class(raw, saved.place, problems)
     model = read_model(raw, saved.place, problems)
     masked, is_taken_off = operations.masks_of(raw)
     document = Document(notes, masked)
@@ -449,7 +438,7 @@ def _converted(saved: Saved, notes: Notes) -> Imported:
     for entry in scope.entries if not model.trainable else ():
         if "share" not in entry:
             entry["trainable"] = False
-    add_state(scope.owners, scope.entries, document.blocks, saved, notes)
+    add_state(scope.owners, data, saved, notes)
     problems.check()
     add_training(data, saved.training, list(heads), [key for key, _ in heads.values()], notes)
     lowered = _checked(data, document, notes)
@@ -459,19 +448,6 @@ def _converted(saved: Saved, notes: Notes) -> Imported:
     if saved.weights is None:
         notes.say("the file has no weights: they start from their initial values")
     return Imported(data, weights, notes.said)
-
-
-def _check_class(raw: Any, place: str, problems: Problems) -> None:
-    """Note that the model is of a class of its own. Its layers are read if the file has them."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("class_name"), str):
-        return
-    name = raw["class_name"]
-    if simple_class(name) in MODELS and layers.is_kerass_object(raw):
-        return
-    hint = "save `keras.Model(model.inputs, model.outputs)`, which has the same layers without the class"
-    problems.unsupported(place, f"the model is of the class {name}, which is code", hint)
-    if not isinstance(raw.get("config"), dict) or "layers" not in raw["config"]:
-        problems.check()
 
 
 def _heads(model: ModelDef, scope: Scope) -> dict[str, tuple[str, Ref]]:

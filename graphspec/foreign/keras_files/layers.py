@@ -84,6 +84,17 @@ def is_kerass_object(value: Mapping[str, Any]) -> bool:
     return is_kerass_own(str(value.get("module") or ""), str(value.get("registered_name") or ""))
 
 
+def check_class(raw: Any, place: str, problems: Problems) -> None:
+    """Note that a model is of a class of its own. Its layers are read if the file has them."""
+    name = raw.get("class_name") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or (simple_class(name) in MODELS and is_kerass_object(raw)):
+        return
+    hint = "save `keras.Model(model.inputs, model.outputs)`, which has the same layers without the class"
+    problems.unsupported(place, f"the model is of the class {name}, which is code", hint)
+    if not isinstance(raw.get("config"), dict) or "layers" not in raw["config"]:
+        problems.check()
+
+
 def is_object(value: Any) -> bool:
     """Return whether a value is a serialized object."""
     return isinstance(value, dict) and isinstance(value.get("class_name"), str) and "config" in value

@@ -65,6 +65,14 @@ class LayerDef:
         return self.class_name in MODELS and isinstance(self.config.get("layers"), list)
 
     @property
+    def is_timed_model(self) -> bool:
+        """Whether this is a TimeDistributed around a model whose layers are known."""
+        match self.config.get("layer"):
+            case {"class_name": name, "config": list() | {"layers": list()}}:
+                return self.class_name == "TimeDistributed" and name in MODELS
+        return False
+
+    @property
     def is_input(self) -> bool:
         """Whether this is an input of its model."""
         return self.class_name == "InputLayer"
@@ -90,16 +98,6 @@ class ModelDef:
     is_sequential: bool = False
 
 
-@dataclass
-class Owner:
-    """A layer of the file whose weights a node of the spec has, with its position in its model and in those around it."""
-
-    layer: LayerDef
-    node: str
-    path: tuple[int, ...]
-    models: tuple[ModelDef, ...]
-
-
 def refs_in(value: Any) -> Iterator[Ref]:
     """Yield the references in lists and dicts; those of a dict in the order of its keys, as Keras flattens it."""
     if isinstance(value, Ref):
@@ -115,14 +113,6 @@ def refs_in(value: Any) -> Iterator[Ref]:
 def simple_class(name: Any) -> str:
     """Return the class without the package of a registered name: ``Custom>Gate`` → ``Gate``."""
     return str(name).rpartition(">")[2]
-
-
-def is_model(value: Any) -> bool:
-    """Return whether a value is the configuration of a model whose layers are known."""
-    if not isinstance(value, dict) or value.get("class_name") not in MODELS:
-        return False
-    config = value.get("config")
-    return isinstance(config, list) or (isinstance(config, dict) and isinstance(config.get("layers"), list))
 
 
 MAX_LAYERS = 20_000

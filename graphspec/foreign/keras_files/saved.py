@@ -20,12 +20,22 @@ from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.foreign.keras_files.containers import MAGIC, Archive, Hdf5, Problems, parse_json
 from graphspec.foreign.keras_files.layers import Notes
-from graphspec.foreign.keras_files.model_config import ModelDef, Owner, simple_class
+from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, simple_class
 from graphspec.language.names import snake_case
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
     from graphspec.graph.ir.graph import Param
+
+
+@dataclass
+class Owner:
+    """A layer of the file whose weights a node of the spec has, with its position in its model and in those around it."""
+
+    layer: LayerDef
+    node: str
+    path: tuple[int, ...]
+    models: tuple[ModelDef, ...]
 
 
 @dataclass
@@ -45,9 +55,7 @@ class Stored:
 _SAME_ROLE = {"depthwise_kernel": "kernel", "u": "vector_u", "sn_u": "vector_u", "running_mean": "moving_mean"}
 
 
-def taken(
-    owners: Sequence[Owner], params: Mapping[str, Param], source: Weights, problems: Problems
-) -> dict[str, Array]:
+def taken(owners: list[Owner], params: Mapping[str, Param], source: Weights, problems: Problems) -> dict[str, Array]:
     """Return the weights of all nodes. Missing ones, others, and those of another shape are problems (GS801)."""
     by_node: dict[str, dict[str, Param]] = {owner.node: {} for owner in owners}
     for name, param in params.items():
@@ -69,9 +77,7 @@ def taken(
     return found
 
 
-def _matched(
-    owner: Owner, wanted: Mapping[str, Param], arrays: Sequence[Stored], problems: Problems
-) -> dict[str, Stored]:
+def _matched(owner: Owner, wanted: dict[str, Param], arrays: list[Stored], problems: Problems) -> dict[str, Stored]:
     """Return the array of each role: by its name if the file has names, else by its order within its part."""
     if len(arrays) != len(wanted):
         have = "no weights" if not arrays else count(len(arrays), "weight")
@@ -383,12 +389,10 @@ _LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization")
 _MAX_STATISTICS = 1_000_000
 
 
-def add_state(
-    owners: Sequence[Owner], entries: Sequence[dict[str, Any]], blocks: dict[str, Any], saved: Saved, notes: Notes
-) -> None:
-    """Add what the layers of a file have learnt to the entries of their nodes."""
+def add_state(owners: list[Owner], data: dict[str, Any], saved: Saved, notes: Notes) -> None:
+    """Add what the layers of a file have learnt to the entries of their nodes in the data of a spec."""
     for owner in owners:
-        entry = _entry(owner.node, entries, blocks)
+        entry = _entry(owner.node, data["layers"], data.get("blocks", {}))
         if entry is not None and owner.layer.class_name == "Normalization":
             _add_statistics(owner, entry, saved, notes)
         elif entry is not None and owner.layer.class_name in _LOOKUPS:
