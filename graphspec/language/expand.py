@@ -222,8 +222,7 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
 
 
 MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
-MAX_EXPANDED = 2_000_000
-"""The largest number of values in all expanded entries of ``layers``. A block counts once per instance."""
+MAX_EXPANDED = 2_000_000  # the most values in all expanded entries of ``layers``; a block counts once per instance
 MAX_FULL_NAME = 1000  # the longest name of a block instance in blocks, ``outer/inner``, in characters
 MAX_NESTING = 40  # the deepest nesting of blocks
 

@@ -141,13 +141,12 @@ def _operation_hint(name: str) -> str | None:
     return None
 
 
-_ARRAY_MODULES = (
+_ARRAY_MODULES = (  # where others have the functions that are operations here
     *("keras.ops", "keras.backend", "K", "keras.ops.numpy", "np", "numpy", "np.linalg", "numpy.linalg", "jnp"),
     *("jax.numpy", "torch", "torch.linalg", "torch.special", "F", "torch.nn.functional", "tf", "tf.math", "tf.linalg"),
     *("tensorflow", "keras.ops.linalg", "keras.ops.nn", "keras.ops.image", "keras.ops.math", "keras.ops.core"),
     *("ops.numpy", "ops.nn"),
 )
-"""Where others have the functions that are operations here."""
 
 
 def unknown_block_hint(entry: Tree, name: str, blocks: Collection[str]) -> str:

@@ -52,8 +52,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-EntryKind = Literal["node", "block", "share", "failed"]
-"""The kind of an entry of ``layers``; ``failed`` if it is unknown because of an error."""
+EntryKind = Literal["node", "block", "share", "failed"]  # of an entry; ``failed``: unknown because of an error
 
 
 class Item:

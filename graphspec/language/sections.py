@@ -112,8 +112,7 @@ _FORMS: dict[str, Any] = {
 }
 _DESCRIBED = {k: {**v, "description": WeightKeys.model_fields[k].description} for k, v in _FORMS.items()}
 _MAPPING = {"type": "object", "properties": _DESCRIBED, "required": ["file"], "additionalProperties": False}
-WEIGHT_FILE: dict[str, Any] = {"anyOf": [{"type": "string"}, _MAPPING]}
-"""The JSON Schema of a file of weights: its name, or a mapping."""
+WEIGHT_FILE: dict[str, Any] = {"anyOf": [{"type": "string"}, _MAPPING]}  # the schema of a file of weights
 
 
 def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -> WeightFile | None:

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 # Import an ONNX file: a short spec with the file as one layer, trained if its operators have gradients, else frozen.
-_SIZES = (224, 256, 320, 512, 128, 64, 32)
-"""Sizes that are tried for axes that a file leaves open, if they must be fixed."""
+_SIZES = (224, 256, 320, 512, 128, 64, 32)  # tried for axes that a file leaves open, if they must be fixed
 _NODE = "net"
 
 
@@ -262,7 +261,7 @@ _UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")  # names that Ker
 TORCH = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 _TORCH_EXPORT = "torch.onnx.export(model.eval(), example, 'net.onnx')"
 _TORCH_WEIGHTS = "safetensors.torch.save_file(model.state_dict(), 'net.safetensors')"
-_OTHERS = {
+_OTHERS = {  # what other files are, and what to do with them
     ".pb": "a SavedModel of TensorFlow: load it with Keras, and `model.save('net.keras')`; or make an ONNX file of it",
     ".tflite": "a file for TensorFlow Lite, which has lost its layers: import the model that it was made from",
     **dict.fromkeys(
@@ -272,7 +271,6 @@ _OTHERS = {
     ".npz": "arrays without a network: write the spec, and use arrays as `{type: Array, file: …}`",
     **dict.fromkeys((".yaml", ".yml"), "a spec already"),
 }
-"""What other files are, and what to do with them."""
 
 
 @dataclass(frozen=True)

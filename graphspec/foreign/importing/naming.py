@@ -23,8 +23,7 @@ MaxPooling pool, AveragePooling pool, GlobalAveragePooling mean, GlobalMaxPoolin
 Add sum, Concatenate joined, Multiply product, Subtract difference, ReLU relu, MultiHeadAttention attend,
 Dropout dropped, SpatialDropout dropped, Flatten flat, Embedding embed
 """
-_STEMS = dict(pair.split() for pair in _STEM_WORDS.split(","))
-"""What people call a node of a type; others have the type in snake case."""
+_STEMS = dict(pair.split() for pair in _STEM_WORDS.split(","))  # what people call nodes, if not by their type
 _MERGES = {"Add": ("residual", "projected"), "Concatenate": ("grown", "mixed"), "Multiply": ("gated", "gated")}
 """What a block is called that ends in a layer: with its own input among those of the layer, and without."""
 _IN_A_NAME = 3

@@ -154,13 +154,12 @@ def keras_lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from uses_lines(record["uses"])
 
 
-_USES = {
+_USES = {  # what is said of a use that is possible, and of one that is not
     "initial_weights": ("a network can start from it", "no network can start from it"),
     "import": ("it can be imported", "it cannot be imported"),
     "frozen": ("it can be a frozen layer", "it cannot be a layer"),
     "unfrozen": ("its weights can train", "its weights cannot train"),
 }
-"""What is said of a use that is possible, and of one that is not."""
 
 
 def use(name: str, how: str, reasons: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -400,11 +399,10 @@ def _spec(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"its layers learnt from {count(spec['rows_learnt_from'], 'row')}"
 
 
-_OF: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
+_OF: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {  # by kind of record
     "run": _of_run,
     "onnx": _of_file,
     "graphspec": _of_file,
     "weights": weights_lines,
     "keras": keras_lines,
 }
-"""By kind of record, its lines with keys."""

@@ -212,7 +212,7 @@ _NAMES = _pairs("""
     BatchNorm batch_normalization, LayerNorm layer_normalization, RMSNorm rms_normalization,
     CDist cdist, IsIn isin, SearchSorted searchsorted, GetItem get_item
 """)
-_PARAMETERS = {
+_PARAMETERS = {  # of Keras's calls of which some are arguments here
     "isclose": ("x1", "x2", "rtol", "atol"),
     "digitize": ("x", "bins"),
     "pad": ("x", "constant_values"),
@@ -224,12 +224,10 @@ _PARAMETERS = {
     "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"),
     "get_item": ("x", "key"),
 }
-"""The parameters of Keras's calls of which some are arguments here."""
-_DTYPES = {
+_DTYPES = {  # those that operations of a spec have in place of others
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16", "uint32"), "int64"),
     **dict.fromkeys(("float16", "bfloat16", "float64"), "float32"),
 }
-"""Dtypes that operations of a spec have in place of others."""
 _NEUTRAL = {"sorted": (True, False), "axisa": (-1,), "axisb": (-1,), "axisc": (-1,), "initial": (None,), "dx": (1, 1.0)}
 _WITH_NUMBER: dict[str, Callable[[float], dict[str, float]]] = {
     "add": lambda c: {"scale": 1.0, "offset": c},
