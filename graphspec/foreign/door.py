@@ -15,6 +15,7 @@ from graphspec.base.arrays.array_files import ArrayFile, arrays_in, metadata_in
 from graphspec.base.errors import Diagnostic, ProblemError, SpecError
 from graphspec.base.files import is_regular
 from graphspec.export.inspection import cut, foreign_record, inspect_file, totals
+from graphspec.foreign.inspecting.lines import reason, use
 from graphspec.graph.onnx_session import sanitized
 
 Kind = Literal["keras", "weights"]
@@ -131,20 +132,8 @@ def _described(name: str, array: ArrayFile | str) -> dict[str, Any]:
 
 def _start_use(path: Path, arrays: list[dict[str, Any]], layout: str | None) -> dict[str, Any]:
     """Return whether a network can start from the arrays: those that are floats."""
-    floats, others = list[str](), list[str]()
-    for array in arrays:
-        is_float = array["shape"] is not None and array["dtype"] in _FLOATS
-        (floats if is_float else others).append(array["name"])
+    others = [array["name"] for array in arrays if array["shape"] is None or array["dtype"] not in _FLOATS]
+    floats = len(arrays) - len(others)
     value = f"{{file: {path.name}, layout: torch}}" if layout == "torch" else path.name
-    reasons = []
-    if not floats:
-        what = "it has no arrays" if not arrays else "none of its arrays are floats"
-        reasons.append({"code": None, "place": None, "message": what, "hint": None})
-    return {
-        "use": "initial_weights",
-        "possible": bool(floats),
-        "how": f"initial_weights: {value}",
-        "reasons": reasons,
-        "arrays": len(floats),
-        "others": others,
-    }
+    reasons = [] if floats else [reason("none of its arrays are floats" if arrays else "it has no arrays")]
+    return use("initial_weights", f"initial_weights: {value}", reasons, arrays=floats, others=others)

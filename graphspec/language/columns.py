@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, invalid
@@ -65,13 +65,12 @@ def impute(missing: str | float, indicator: bool) -> dict[str, Any]:
     return arguments | ({"indicator": True} if indicator else {})
 
 
-_SCALING = {
+_SCALING = {  # the layers of each scale, by the ends of their names
     "standard": {"scaled": "Normalization"},
     "minmax": {"scaled": "MinMaxScaling"},
     "log1p": {"log": "Log1p", "scaled": "Normalization"},
     "none": {},
 }
-"""The layers of each scale, by the ends of their names."""
 _SCALE = f"write {', '.join(f'`{scale}`' for scale in _SCALING)} or `{{bins: 10}}`"
 
 
@@ -88,21 +87,12 @@ def _scale(value: Any) -> str | int:
     return bins
 
 
-_SCALE_SCHEMA = {
-    "anyOf": [
-        {"type": "string", "enum": list(_SCALING)},
-        {
-            "type": "object",
-            "properties": {"bins": {"type": "integer", "minimum": 2, "maximum": 10_000}},
-            "required": ["bins"],
-            "additionalProperties": False,
-        },
-    ]
-}
+_BINS = {"bins": {"type": "integer", "minimum": 2, "maximum": 10_000}}
+_BINNED = {"type": "object", "properties": _BINS, "required": ["bins"], "additionalProperties": False}
 Scale = Annotated[
     Any,
     BeforeValidator(_scale),
-    WithJsonSchema(_SCALE_SCHEMA),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _BINNED]}),
     Field(description="standard: mean 0, deviation 1; minmax: 0 to 1; log1p: the logarithm first; or one-hot bins."),
 ]
 
@@ -124,8 +114,7 @@ class Column(Config):
     """Base of the types of columns."""
 
     vector: ClassVar[bool] = True  # whether the column becomes a part of the record's vector
-    sources: ClassVar[Mapping[str, str]] = {}
-    """The keys of the column from which arguments of layers with another name come."""
+    sources: ClassVar[Mapping[str, str]] = {}  # keys from which arguments of layers with another name come
 
     column: str | None = setting(None, "The column's name in files, if it is not its name here.")
     description: str = setting("", "What it is, in which unit: the exported file has this text.")
@@ -141,13 +130,12 @@ class Column(Config):
 
 
 COLUMNS: Registry[Column] = Registry("column type", "number")  # all types of columns by name
-OTHER_WORDS = {
+OTHER_WORDS = {  # words of other tools for the types of columns
     **dict.fromkeys(("float", "float32", "float64", "int", "integer", "numeric", "numerical", "continuous"), "number"),
     **dict.fromkeys(("categorical", "enum", "bool", "boolean", "int64", "ordinal"), "category"),
     **dict.fromkeys(("datetime", "timestamp", "time"), "date"),
     **dict.fromkeys(("picture", "photo"), "image"),
 }
-"""Words of other tools for the types of columns."""
 
 
 def _hint_of(name: str) -> str:
@@ -176,15 +164,12 @@ class Number(Column):
         (), "Numbers that mean missing, such as -1, and texts of data files, such as unknown."
     )
 
-    @model_validator(mode="after")
-    def _nothing_to_indicate(self) -> Number:
-        for key, text in (
-            ("missing_values", "cannot be used with `missing: error`, which fills nothing"),
-            ("indicator", "cannot be true where a missing number is an error"),
-        ):
-            if getattr(self, key) and self.missing == "error":
-                raise invalid(text, "set `missing: median`", key=key)
-        return self
+    def check_arguments(self) -> None:
+        hint = "set `missing: median`"
+        if self.missing == "error" and self.missing_values:
+            raise invalid("cannot be used with `missing: error`, which fills nothing", hint, key="missing_values")
+        if self.missing == "error" and self.indicator:
+            raise invalid("cannot be true where a missing number is an error", hint, key="indicator")
 
     @property
     def input(self) -> tuple[str, list[int | None]]:
@@ -252,8 +237,7 @@ class Category(Column):
     fold_case: bool = setting(False, "Whether texts that differ in case only are one value.")
     embed: Embed = None
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> Category:
+    def check_arguments(self) -> None:
         wanted = str if self.dtype == "string" else int
         for key, value in (("vocabulary", self.vocabulary), ("missing_values", self.missing_values)):
             if isinstance(value, tuple) and not all(isinstance(item, wanted) for item in value):
@@ -263,7 +247,6 @@ class Category(Column):
             raise invalid("needs texts", "set `dtype: string`", key="fold_case")
         if self.vocabulary is not None and "min_count" in self.model_fields_set:
             raise invalid("cannot be used with `vocabulary`, which is complete", "remove one of them", key="min_count")
-        return self
 
     @property
     def input(self) -> tuple[str, list[int | None]]:
@@ -307,12 +290,10 @@ class Text(Column):
     )
     vocabulary: Texts | str | None = setting(None, "The known words, or a file with one per line; else learnt.")
 
-    @model_validator(mode="after")
-    def _weights(self) -> Text:
+    def check_arguments(self) -> None:
         if self.vocabulary is not None and self.output_mode == "tf_idf":
             text = "cannot be used with `output_mode: tf_idf`, whose weights are learnt with the words"
             raise invalid(text, "set `output_mode: multi_hot`, or leave `vocabulary` out", key="vocabulary")
-        return self
 
     def steps(self) -> list[Step]:
         optional = [key for key in ("ngrams", "standardize", "split", "vocabulary") if key in self.model_fields_set]
@@ -339,12 +320,10 @@ class Date(Column):
     missing: MissingPart = "median"
     indicator: Indicator = False
 
-    @model_validator(mode="after")
-    def _once(self) -> Date:
+    def check_arguments(self) -> None:
         twice = next((part for part in self.parts if self.parts.count(part) > 1), None)
         if twice is not None:
             raise invalid(f"contains '{twice}' twice", "remove one of them", key="parts")
-        return self
 
     def steps(self) -> list[Step]:
         arguments: dict[str, Any] = {} if self.format is None else {"format": self.format}
@@ -607,6 +586,7 @@ def _grown(value: Any, at: Tree) -> Tree:
 
 # Declare the inputs of the document and the nodes of its records.
 MAX_PARTS = 10_000  # the largest number of columns and crosses of a spec
+Declared = dict[str, tuple[Tree, Mark]]  # inputs by name, each with its position
 
 
 def declare_inputs(top: Scope, inputs: Tree, problems: Problems) -> Tree:
@@ -614,7 +594,7 @@ def declare_inputs(top: Scope, inputs: Tree, problems: Problems) -> Tree:
     if not isinstance(inputs.value, dict):
         top.incomplete = True
         return inputs
-    declared: dict[str, tuple[Tree, Mark]] = {}
+    declared: Declared = {}
     count = 0
     for name, tree in inputs.value.items():
         at = (inputs.key_marks.get(name, tree.mark), inputs.child_path(name))
@@ -637,9 +617,7 @@ def declare_inputs(top: Scope, inputs: Tree, problems: Problems) -> Tree:
     return Tree(children, inputs.mark, marks, inputs.path, unknown=inputs.unknown or top.incomplete)
 
 
-def _declare_record(
-    top: Scope, name: str, tree: Tree, at: Position, problems: Problems
-) -> dict[str, tuple[Tree, Mark]]:
+def _declare_record(top: Scope, name: str, tree: Tree, at: Position, problems: Problems) -> Declared:
     """Declare the columns and the nodes of a record. Return the inputs that it adds, with their positions."""
     parts, incomplete = _parts(name, tree, problems)
     top.incomplete = top.incomplete or incomplete

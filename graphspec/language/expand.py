@@ -20,6 +20,7 @@ from graphspec.language.names import (
     Item,
     Named,
     Scope,
+    Sources,
     check_name,
     claim,
     locate,
@@ -61,7 +62,10 @@ def starts_alone(scope: Scope, entry: Tree) -> bool:
 
 
 # Resolve ``share``: nodes and block instances that use the weights of another one.
-def resolve_shares(pending: deque[Item], build: Callable[[Item, Item], None], problems: Problems) -> None:
+Build = Callable[[Item, Item], None]
+
+
+def resolve_shares(pending: deque[Item], build: Build, problems: Problems) -> None:
     """Set the owner of the weights of every share. A share of another share waits until that one is resolved.
 
     ``build`` fills an item with the block of another instance, and may append to ``pending``.
@@ -82,9 +86,7 @@ def resolve_shares(pending: deque[Item], build: Callable[[Item, Item], None], pr
     _report_cycles(blocked_on, problems)
 
 
-def _resolve(
-    item: Item, at: Tree, owner: Named | None, build: Callable[[Item, Item], None], problems: Problems
-) -> None:
+def _resolve(item: Item, at: Tree, owner: Named | None, build: Build, problems: Problems) -> None:
     """Turn a share into a node or a block instance that uses the weights of ``owner``."""
     item.kind = "node"
     if isinstance(owner, Item) and owner.kind == "block":
@@ -220,8 +222,7 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
 
 
 MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
-MAX_EXPANDED = 2_000_000
-"""The largest number of values in all expanded entries of ``layers``. A block counts once per instance."""
+MAX_EXPANDED = 2_000_000  # the most values in all expanded entries of ``layers``; a block counts once per instance
 MAX_FULL_NAME = 1000  # the longest name of a block instance in blocks, ``outer/inner``, in characters
 MAX_NESTING = 40  # the deepest nesting of blocks
 
@@ -272,7 +273,7 @@ class _Expander:
             for key, value in self.tree.value.items()
             if key not in ("vars", "blocks", "layers", "search")  # a search's variables belong to the values it sets
         }
-        top = Scope("", variables, ())
+        top = Scope("", variables)
         if "inputs" in sections:
             sections["inputs"] = declare_inputs(top, sections["inputs"], self.problems)
             self.count = len(top.items)
@@ -372,7 +373,7 @@ class _Expander:
             self._claim(scope, entry, name, item)
         return item
 
-    def _item(self, scope: Scope, entry: Tree, kind: EntryKind, name: str, sources: list[InputRef | None]) -> Item:
+    def _item(self, scope: Scope, entry: Tree, kind: EntryKind, name: str, sources: Sources) -> Item:
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"
@@ -392,9 +393,7 @@ class _Expander:
         mark, path = (item.mark, entry.path) if at is None else (at.mark, at.path)
         claim(scope, name, item, (mark, path), "node", self.problems)
 
-    def _sources(
-        self, scope: Scope, entry: Tree, above: Item | None, written: Mapping[int, Tree]
-    ) -> list[InputRef | None]:
+    def _sources(self, scope: Scope, entry: Tree, above: Item | None, written: Mapping[int, Tree]) -> Sources:
         """Return the sources of an entry's inputs: ``inputs`` without numbers, or else the node above."""
         inputs = entry.get("inputs")
         if (inputs is None or inputs.value == []) and starts_alone(scope, entry):
@@ -412,16 +411,14 @@ class _Expander:
             self.problems.node(entry, Code.WRONG_INPUT_COUNT, message, hint=hint)
         return [None]
 
-    def _named(
-        self, scope: Scope, at: Tree, key: str, written: Mapping[int, Tree] | None = None
-    ) -> list[InputRef | None]:
+    def _named(self, scope: Scope, at: Tree, key: str, written: Mapping[int, Tree] | None = None) -> Sources:
         """Return the sources for one name or a list of names, without the values at the positions ``written``."""
         if at.unknown and at.value is None:
             return [None]
         names = at.value if isinstance(at.value, list) else [at]
         if not names:
             self.problems.value(at, Code.WRONG_INPUT_COUNT, f"`{key}` is empty", hint="name at least one node or input")
-        sources: list[InputRef | None] = []
+        sources: Sources = []
         for value in (value for k, value in enumerate(names) if k not in (written or {})):
             is_text = isinstance(value.value, str)
             sources.append(InputRef(scope, value) if is_text else None)
@@ -490,8 +487,8 @@ class _Expander:
             report = partial(self.problems.node, item.tree) if at is None else partial(self.problems.value, at)
             report(Code.WRONG_INPUT_COUNT, message, hint=f"list {count} name{s} in `inputs`")
             return
-        inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name), item.trainable)
-        inner.outermost = item.scope.outermost or item.tree
+        inner = Scope(f"{item.full}/", variables, (*item.scope.stack, block.name))
+        inner.outermost, inner.trainable = item.scope.outermost or item.tree, item.trainable
         for (name, at), source in zip(block.inputs.items(), item.sources, strict=True):
             bound = source or InputRef(inner, mark=at.mark, known=False)
             claim(inner, name, bound, (at.mark, at.path), "block input", self.problems)
@@ -508,7 +505,7 @@ class _Expander:
 
     def _build_unused(self, block: Block) -> Scope:
         """Return the scope of an unused block, built with its default params and unknown inputs."""
-        scope = Scope("", self.variables, ())
+        scope = Scope("", self.variables)
         item = Item("node", block.name, scope, block.tree)
         item.sources = [InputRef(scope, mark=block.tree.mark, known=False) for _ in block.inputs]
         scope.items.append(item)

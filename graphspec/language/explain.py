@@ -53,14 +53,13 @@ C = TypeVar("C", bound=Config)
 Errors = Sequence[Mapping[str, Any]]
 Hints = Mapping[str, str]
 
-REGISTRIES: dict[str, Registry[Any]] = {
+REGISTRIES: dict[str, Registry[Any]] = {  # of classes that a spec can name, by the kind of the classes
     registry.kind: registry
     for registry in (
         *(LAYERS, CELLS, ACTIVATIONS, INITIALIZERS, REGULARIZERS, CONSTRAINTS),
         *(LOSSES, METRICS, OPTIMIZERS, SCHEDULES, CALLBACKS),
     )
 }
-"""All registries of classes that a spec can name, by the kind of the classes."""
 
 _TYPES = {
     "bool_type": "true or false",

@@ -9,7 +9,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Problems, did_you_mean
 from graphspec.base.synonyms.names import fold, synonym
 from graphspec.language.names import MAX_NAME, EntryKind, check_name
-from graphspec.language.tree import Tree, describe, not_allowed, type_hint, wrong_type
+from graphspec.language.tree import Tree, describe, not_allowed, wrong_type
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import LAYERS
 
@@ -94,8 +94,8 @@ def entry_copies(entry: Tree, problems: Problems) -> int | None:
     if repeat is None or repeat.unknown or "share" in entry.value:
         return None
     if isinstance(repeat.value, bool) or not isinstance(repeat.value, int):
-        hint = type_hint(repeat, "an integer") or "write the number of copies"
-        wrong_type(repeat, f"`repeat`{_of(entry)} must be an integer", problems, hint)
+        message = f"`repeat`{_of(entry)} must be an integer"
+        wrong_type(repeat, message, problems, "write the number of copies", "an integer")
         return None
     if repeat.value < 1:
         message = f"`repeat`{_of(entry)} must be at least 1, not {repeat.value}"
@@ -141,13 +141,12 @@ def _operation_hint(name: str) -> str | None:
     return None
 
 
-_ARRAY_MODULES = (
+_ARRAY_MODULES = (  # where others have the functions that are operations here
     *("keras.ops", "keras.backend", "K", "keras.ops.numpy", "np", "numpy", "np.linalg", "numpy.linalg", "jnp"),
     *("jax.numpy", "torch", "torch.linalg", "torch.special", "F", "torch.nn.functional", "tf", "tf.math", "tf.linalg"),
     *("tensorflow", "keras.ops.linalg", "keras.ops.nn", "keras.ops.image", "keras.ops.math", "keras.ops.core"),
     *("ops.numpy", "ops.nn"),
 )
-"""Where others have the functions that are operations here."""
 
 
 def unknown_block_hint(entry: Tree, name: str, blocks: Collection[str]) -> str:

@@ -52,8 +52,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-EntryKind = Literal["node", "block", "share", "failed"]
-"""The kind of an entry of ``layers``; ``failed`` if it is unknown because of an error."""
+EntryKind = Literal["node", "block", "share", "failed"]  # of an entry; ``failed``: unknown because of an error
 
 
 class Item:
@@ -72,7 +71,7 @@ class Item:
         self.kind: Literal["input", "node", "block", "share"] = kind
         self.name, self.full, self.scope, self.tree = name, scope.prefix + name, scope, tree
         self.mark = tree.first_key
-        self.sources: list[InputRef | None] = []  # the inputs; None for each one that is unknown
+        self.sources: Sources = []
         self.written: dict[int, Tree] = {}  # numbers, lists of numbers and nulls among the inputs, by position
         self.inner: Scope | None = None  # for a block instance, the scope of its nodes
         self.outputs: list[InputRef] = []  # for a block instance, its outputs
@@ -95,15 +94,14 @@ class InputRef:
 
 
 Named: TypeAlias = Item | InputRef  # what a name stands for
+Sources: TypeAlias = list[InputRef | None]  # the inputs of an item; None for each one that is unknown
 
 
 class Scope:
     """The names of the document's top level, or of one block instance in a ``stack`` of blocks, the outer ones first."""
 
-    def __init__(
-        self, prefix: str, variables: Mapping[str, Tree], stack: tuple[str, ...], trainable: bool = True
-    ) -> None:
-        self.prefix, self.variables, self.stack, self.trainable = prefix, variables, stack, trainable
+    def __init__(self, prefix: str, variables: Mapping[str, Tree], stack: tuple[str, ...] = ()) -> None:
+        self.prefix, self.variables, self.stack, self.trainable = prefix, variables, stack, True
         self.names: dict[str, Named] = {}  # the item or the block input that each name stands for
         self.positions: dict[str, tuple[Mark, str]] = {}  # the mark and path of each name
         self.default_inputs: dict[str, Named] = {}  # those that the first node reads without ``inputs``

@@ -21,13 +21,12 @@ from graphspec.vocabulary.layers import LAYERS
 # Where ``--set`` leads: short forms and defaults that become mappings, and the full path of a key that is given alone.
 _TEXTS = frozenset(("name", "type", "block", "share", "inputs", "layer", "monitor", "filepath", "filename", "column"))
 """Keys whose values are texts, never the short form of a mapping."""
-_CREATED: dict[tuple[str, ...], tuple[str, ...]] = {
+_CREATED: dict[tuple[str, ...], tuple[str, ...]] = {  # by path, the keys that an override may create
     (): ("description", "vars", "blocks", "training", "data"),
     ("data",): ("train", "validation", "test"),
     **{("data", part): ("inputs", "targets", "windows") for part in ("train", "test")},
     ("data", "validation"): ("inputs", "targets", "split", "windows"),
 }
-"""By the path of a mapping, the keys for which an override creates an empty mapping."""
 _REMOVED = (("data", "*"), ("data", "*", "*"), ("training", "*"), ("outputs", "*", "metrics"))
 """The paths of keys that may be left out and cannot be null; ``*`` is any key."""
 _MOST = 5  # paths that a message lists

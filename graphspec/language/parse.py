@@ -24,16 +24,7 @@ from graphspec.language.names import Item, check_name, check_written, resolve_na
 from graphspec.language.read import read
 from graphspec.language.search import parse_search
 from graphspec.language.sections import KEYS, REQUIRED, mapping, of_items, parse_heads, parse_inputs, parse_training
-from graphspec.language.tree import (
-    Tree,
-    format_names,
-    format_value,
-    intended_keys,
-    is_flag,
-    not_allowed,
-    type_hint,
-    wrong_type,
-)
+from graphspec.language.tree import Tree, format_names, format_value, intended_keys, is_flag, not_allowed, wrong_type
 from graphspec.vocabulary.layers import LAYERS, Layer
 from graphspec.vocabulary.layers.dates import check_format
 
@@ -430,7 +421,7 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
     if tree is None or tree.unknown:
         return None
     if not isinstance(tree.value, str):
-        wrong_type(tree, f"`{key}` must be text", problems, type_hint(tree, "text") or "write text")
+        wrong_type(tree, f"`{key}` must be text", problems, "write text", "text")
         return None
     return tree.value
 

@@ -244,8 +244,7 @@ _ANY: Schema = {"description": "", "allOf": [True]}
 compares titles and texts."""
 _MANY = 5  # the number of arguments that the text of a class lists
 _GROUP = 7  # the number of conditions from which one in front of them saves time
-_ONNX = "onnx."
-"""The names of ONNX's operators: `validate` alone checks their attributes, for a schema of all is larger by 4 %."""
+_ONNX = "onnx."  # ONNX's operators: `validate` alone checks their attributes, for a schema of all is larger by 4 %
 _MINOR = re.compile(r"_(regularizer|constraint|initializer)$|^seed$|^dtype$")  # arguments that this text leaves out
 
 

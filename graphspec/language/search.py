@@ -13,7 +13,7 @@ from graphspec.base.errors import Problems, did_you_mean
 from graphspec.language.explain import salvage, setting, validate
 from graphspec.language.search_space import EXACT, Choice, Item, Range, Search, Setting, Space, endless
 from graphspec.language.sections import mapping
-from graphspec.language.tree import Tree, describe, format_value, is_flag, not_allowed, type_hint, wrong_type
+from graphspec.language.tree import Tree, describe, format_value, is_flag, not_allowed, wrong_type
 
 KINDS = ("float", "int", "choice")
 MAX_SPACES = 200  # the most spaces of one search
@@ -167,8 +167,7 @@ def _range(tree: Tree, name: str, problems: Problems, *, integer: bool) -> Range
     for bound in (*bounds.value, *([] if step is None else [step])):
         if not _is_number(bound.value, integer) and not bound.unknown:
             what = "`step`" if bound is step else "a bound"
-            hint = type_hint(bound, noun) or f"write {noun}"
-            wrong_type(bound, f"{what} of '{name}' must be {noun}", problems, hint)
+            wrong_type(bound, f"{what} of '{name}' must be {noun}", problems, f"write {noun}", noun)
     is_flag(log, f"`log` of '{name}'", problems, "write true or false")
     if len(problems.found) > before or tree.unknown:
         return None

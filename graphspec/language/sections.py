@@ -20,7 +20,7 @@ from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
 from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training, WeightFile
 from graphspec.language.explain import meant_keys, salvage, setting, validate
 from graphspec.language.names import Item, Scope
-from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, type_hint, wrong_type
+from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, wrong_type
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.losses import LOSSES, Loss
 from graphspec.vocabulary.metrics import METRICS, Metric
@@ -112,8 +112,7 @@ _FORMS: dict[str, Any] = {
 }
 _DESCRIBED = {k: {**v, "description": WeightKeys.model_fields[k].description} for k, v in _FORMS.items()}
 _MAPPING = {"type": "object", "properties": _DESCRIBED, "required": ["file"], "additionalProperties": False}
-WEIGHT_FILE: dict[str, Any] = {"anyOf": [{"type": "string"}, _MAPPING]}
-"""The JSON Schema of a file of weights: its name, or a mapping."""
+WEIGHT_FILE: dict[str, Any] = {"anyOf": [{"type": "string"}, _MAPPING]}  # the schema of a file of weights
 
 
 def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -> WeightFile | None:
@@ -127,7 +126,7 @@ def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -
         not_allowed(tree, f"{subject} cannot be arrays: it names a file", problems, hint)
         return None
     if not isinstance(tree.value, dict):
-        wrong_type(tree, f"{subject} must be a name or a mapping", problems, type_hint(tree, "text") or EXAMPLE)
+        wrong_type(tree, f"{subject} must be a name or a mapping", problems, EXAMPLE, "text")
         return None
     keys = validate(WeightKeys, tree, subject, problems)
     if keys is None:
@@ -317,8 +316,7 @@ def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] |
             if value == "N" or means_null(value) or not re.fullmatch(r"[^\W\d]\w*", value):
                 not_allowed(item, f"'{value}' cannot name {dimension}", problems, _no_name_hint(value))
         elif not item.unknown:
-            hint = type_hint(item, "an integer") or varies
-            wrong_type(item, f"{dimension} must be an integer, null or a word", problems, hint)
+            wrong_type(item, f"{dimension} must be an integer, null or a word", problems, varies, "an integer")
     return None if tree.unknown or len(problems.found) > before else tuple(shape)
 
 

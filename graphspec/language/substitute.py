@@ -13,16 +13,7 @@ from typing import cast
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problems, did_you_mean
-from graphspec.language.tree import (
-    MAX_DEPTH,
-    MAX_TEXT,
-    MAX_VALUES,
-    Tree,
-    describe,
-    format_cycle,
-    format_value,
-    not_allowed,
-)
+from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Tree, describe, format_cycle, format_value
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _MAX_CHARACTERS = 2**25  # characters that all substitutions inside text may insert
@@ -49,7 +40,7 @@ class Substitution:
             if loop and self.cycles < _MAX_CYCLES:
                 self.cycles += 1
                 message = f"variables depend on each other in a cycle: {format_cycle(loop)}"
-                not_allowed(definitions[loop[0]], message, self.problems, "give one of them a value")
+                self._unknown(definitions[loop[0]], Code.VALUE_NOT_ALLOWED, message, "give one of them a value")
             for member in loop:
                 written[member] = Tree(None, definitions[member].mark, path=definitions[member].path, unknown=True)
             if not loop and name not in written:

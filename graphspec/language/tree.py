@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias
@@ -127,9 +127,9 @@ def child_path(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def wrong_type(tree: Tree, message: str, problems: Problems, hint: str | None = None) -> None:
-    """Report a value that has another type (GS104). ``message`` says which it must have."""
-    problems.value(tree, Code.WRONG_TYPE, f"{message}, not {describe(tree)}", hint=hint)
+def wrong_type(tree: Tree, message: str, problems: Problems, hint: str | None = None, expected: str = "") -> None:
+    """Report a value that has another type (GS104) than ``message`` says; the fix for ``expected`` comes before ``hint``."""
+    problems.value(tree, Code.WRONG_TYPE, f"{message}, not {describe(tree)}", hint=type_hint(tree, expected) or hint)
 
 
 def not_allowed(tree: Tree, message: str, problems: Problems, hint: str | None = None) -> None:
@@ -140,8 +140,15 @@ def not_allowed(tree: Tree, message: str, problems: Problems, hint: str | None =
 def is_flag(tree: Tree | None, what: str, problems: Problems, otherwise: str) -> bool:
     """Return whether a value is true or false. Report one that is neither, with a hint."""
     if tree is not None and not tree.unknown and not isinstance(tree.value, bool):
-        wrong_type(tree, f"{what} must be true or false", problems, type_hint(tree, "true or false") or otherwise)
+        wrong_type(tree, f"{what} must be true or false", problems, otherwise, "true or false")
     return tree is not None and not tree.unknown and isinstance(tree.value, bool)
+
+
+def each(convert: Callable[[Any], Any], value: Any) -> Any:
+    """Return a plain list or mapping with its values converted; a scalar as it is."""
+    if isinstance(value, dict):
+        return {key: convert(child) for key, child in value.items()}
+    return type(value)(map(convert, value)) if isinstance(value, list | tuple) else value
 
 
 def scalar_problem(value: Any) -> str | None:

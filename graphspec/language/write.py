@@ -15,8 +15,7 @@ WIDTH = 120
 _PLAIN = re.compile(r"(?:\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*")
 _SENTENCE = re.compile(r"[A-Za-z](?:[^:#\n]|:(?=\S)|(?<=\S)#)*")
 _WORDS_OF_YAML = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
-_ONE_LINE = frozenset(("vars", "training"))
-"""Sections that are one line if they are short; the others have an entry a line."""
+_ONE_LINE = frozenset(("vars", "training"))  # sections that are one line if short; others have an entry a line
 _BLANK_BEFORE = frozenset(("vars", "inputs", "blocks", "layers", "outputs", "training", "data", "search"))
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import textwrap
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,12 @@ from graphspec.base.config import Config
 from graphspec.base.errors import Diagnostic, GivenText, Mark, ProblemError, SpecError, UsageError
 from graphspec.base.files import suffix_of, written_in_parts
 from graphspec.base.gc_pause import gc_paused
-from graphspec.base.text import printable
+from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy
 from graphspec.graph.ir.dims import has_rows, show
-from graphspec.graph.ir.graph import Graph, Param, Value
+from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.sections import KEYS
 from graphspec.language.write import WIDTH, write_yaml
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 # Import an ONNX file: a short spec with the file as one layer, trained if its operators have gradients, else frozen.
-_SIZES = (224, 256, 320, 512, 128, 64, 32)
-"""Sizes that are tried for axes that a file leaves open, if they must be fixed."""
+_SIZES = (224, 256, 320, 512, 128, 64, 32)  # tried for axes that a file leaves open, if they must be fixed
 _NODE = "net"
 
 
@@ -87,17 +86,14 @@ class _Input:
             raise ProblemError(Code.UNSUPPORTED_FILE, text, hint)
         opened = [k for k, d in enumerate(shape) if not isinstance(d, int) or d == 1]
         self.at = 0 if 0 in opened or not opened else opened[0]
+        self.sizes = [d if isinstance(d, int) else None for k, d in enumerate(shape) if k != self.at]
+        self.open = None in self.sizes
 
     def entry(self, size: int | None) -> dict[str, Any]:
         """Return its entry in ``inputs``; ``size`` stands for sizes that the file leaves open."""
-        sizes = [d if isinstance(d, int) else size for k, d in enumerate(self.port.shape or ()) if k != self.at]
         dtype = our_dtype(self.port.dtype)
+        sizes = [size if d is None else d for d in self.sizes]
         return {"shape": sizes, **({} if dtype == "float32" else {"dtype": dtype})}
-
-    @property
-    def open(self) -> bool:
-        """Whether a size besides the batch is open."""
-        return any(not isinstance(d, int) for k, d in enumerate(self.port.shape or ()) if k != self.at)
 
 
 def _name_of_port(port: Port, otherwise: str) -> str:
@@ -106,7 +102,7 @@ def _name_of_port(port: Port, otherwise: str) -> str:
 
 def _free(name: str, taken: Container[str]) -> str:
     """Return a name that is free: ``name``, or with a number behind it."""
-    return next(n for k in count() if (n := f"{name}_{k}" if k else name) not in taken)
+    return next(n for k in itertools.count() if (n := f"{name}_{k}" if k else name) not in taken)
 
 
 class _Drafts:
@@ -139,7 +135,7 @@ class _Drafts:
         """Return a spec without heads."""
         layers: list[dict[str, Any]] = []
         for each in (each for each in self.inputs if each.at):
-            axes = [*range(1, each.at + 1), 0, *range(each.at + 1, len(each.port.shape or ()))]
+            axes = [*range(1, each.at + 1), 0, *range(each.at + 1, len(each.sizes) + 1)]
             layers.append({"name": f"{each.name}_turned", "type": "ops.transpose", "axes": axes, "inputs": each.name})
         given = [f"{each.name}_turned" if each.at else each.name for each in self.inputs]
         node: dict[str, Any] = {"name": self.node, "type": "Onnx", "file": self.path}
@@ -172,14 +168,13 @@ class _Drafts:
         return {**data, "layers": layers, "outputs": outputs}, notes
 
     def _notes(self, lowered: Lowered, trainable: bool, size: int | None, reasons: Sequence[Diagnostic]) -> list[str]:
-        notes = []
         if trainable:
             sizes = [p.size for p in lowered.graph.params.values() if p.trainable]
-            several = "tensors of the file train" if len(sizes) != 1 else "tensor of the file trains"
-            notes.append(f"{len(sizes):,} {several}: {sum(sizes):,} numbers. A list of names trains some of them.")
+            several = count(len(sizes), "tensor of the file trains", "tensors of the file train")
+            notes = [f"{several}: {sum(sizes):,} numbers. A list of names trains some of them."]
         else:
             why = reasons[0].message.removeprefix(f"Onnx '{self.node}' ")
-            notes.append(f"The file is frozen: it {why}.")
+            notes = [f"The file is frozen: it {why}."]
         if size is not None:
             names = ", ".join(f"'{i.name}'" for i in self.inputs if i.open)
             fixed = f"which must be fixed here: write yours in place of {size}"
@@ -203,52 +198,48 @@ def difference(one: Graph, other: Graph, renamed: Callable[[str], str]) -> str |
         pairs += [(value, theirs[name]) for name, value in ours.items()]
     if len(one.penalties) != len(other.penalties):
         return f"{len(one.penalties)} penalties, not {len(other.penalties)}"
-    return _Pairs(renamed).walk(pairs)
+    return _unlike(pairs, renamed)
 
 
-class _Pairs:
-    """Pairs of values that must be equal: what they are computed from is compared, too."""
+def _unlike(stack: list[tuple[Value | None, Value | None]], renamed: Callable[[str], str]) -> str | None:
+    """Compare pairs of values, and all that they are computed from; return the first difference."""
+    seen: dict[str, str] = {}
+    while stack:
+        a, b = stack.pop()
+        if a is None or b is None:
+            if (only := a or b) is not None:
+                return f"{only.name} is missing"
+        elif a.name not in seen:
+            seen[a.name] = b.name
+            if (found := _unlike_alone(a, b, renamed)) is not None:
+                return found
+            stack.append((a.mask, b.mask))
+            if a.node is not None and b.node is not None:
+                stack += zip(a.node.inputs, b.node.inputs, strict=True)
+        elif seen[a.name] != b.name:
+            return f"{a.name} is {seen[a.name]} and {b.name}"
+    return None
 
-    def __init__(self, renamed: Callable[[str], str]) -> None:
-        self.renamed = renamed
-        self.seen: dict[str, str] = {}
 
-    def walk(self, stack: list[tuple[Value | None, Value | None]]) -> str | None:
-        """Compare pairs and everything before them; return the first difference."""
-        while stack:
-            a, b = stack.pop()
-            if a is None or b is None:
-                if (only := a or b) is not None:
-                    return f"{only.name} is missing"
-            elif a.name not in self.seen:
-                self.seen[a.name] = b.name
-                if (found := self._values(a, b)) is not None:
-                    return found
-                stack.append((a.mask, b.mask))
-                if a.node is not None and b.node is not None:
-                    stack += zip(a.node.inputs, b.node.inputs, strict=True)
-            elif self.seen[a.name] != b.name:
-                return f"{a.name} is {self.seen[a.name]} and {b.name}"
-        return None
+_OF_PARAMS = ("shape", "layout", "trainable", "state", "initializer", "regularizer", "constraint", "sparse")
 
-    def _values(self, a: Value, b: Value) -> str | None:
-        if (a.kind, str(a.type), a.index) != (b.kind, str(b.type), b.index):
-            return f"{a.name} is {a.kind} {a.type}, not {b.kind} {b.type}"
-        if a.kind == "input" and a.name != b.name:
-            return f"input {a.name}, not {b.name}"
-        if (a.param is None) != (b.param is None) or (a.param and b.param and not self._params(a.param, b.param)):
-            return f"weight {a.name} is not {b.name}"
-        if not equal(a.data, b.data):
-            return f"constant {a.name} is not {b.name}"
-        if a.node is not None and b.node is not None:
-            is_alike = a.node.op == b.node.op and len(a.node.inputs) == len(b.node.inputs)
-            if not is_alike or not equal(a.node.attrs, b.node.attrs):
-                return f"{a.node.op} {a.node.name} is not {b.node.op} {b.node.name}"
-        return None
 
-    def _params(self, a: Param, b: Param) -> bool:
-        keys = ("shape", "layout", "trainable", "state", "initializer", "regularizer", "constraint", "sparse")
-        return self.renamed(a.name) == b.name and all(equal(getattr(a, key), getattr(b, key)) for key in keys)
+def _unlike_alone(a: Value, b: Value, renamed: Callable[[str], str]) -> str | None:
+    if (a.kind, str(a.type), a.index) != (b.kind, str(b.type), b.index):
+        return f"{a.name} is {a.kind} {a.type}, not {b.kind} {b.type}"
+    if a.kind == "input" and a.name != b.name:
+        return f"input {a.name}, not {b.name}"
+    if (a.param is None) != (b.param is None) or (a.param and b.param and renamed(a.param.name) != b.param.name):
+        return f"weight {a.name} is not {b.name}"
+    if a.param and not all(equal(getattr(a.param, key), getattr(b.param, key)) for key in _OF_PARAMS):
+        return f"weight {a.name} is not {b.name}"
+    if not equal(a.data, b.data):
+        return f"constant {a.name} is not {b.name}"
+    if a.node is not None and b.node is not None:
+        is_alike = a.node.op == b.node.op and len(a.node.inputs) == len(b.node.inputs)
+        if not is_alike or not equal(a.node.attrs, b.node.attrs):
+            return f"{a.node.op} {a.node.name} is not {b.node.op} {b.node.name}"
+    return None
 
 
 def equal(a: Any, b: Any) -> bool:
@@ -270,7 +261,7 @@ _UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")  # names that Ker
 TORCH = (".pt", ".pth", ".pt2", ".ckpt", ".bin")
 _TORCH_EXPORT = "torch.onnx.export(model.eval(), example, 'net.onnx')"
 _TORCH_WEIGHTS = "safetensors.torch.save_file(model.state_dict(), 'net.safetensors')"
-_OTHERS = {
+_OTHERS = {  # what other files are, and what to do with them
     ".pb": "a SavedModel of TensorFlow: load it with Keras, and `model.save('net.keras')`; or make an ONNX file of it",
     ".tflite": "a file for TensorFlow Lite, which has lost its layers: import the model that it was made from",
     **dict.fromkeys(
@@ -280,7 +271,6 @@ _OTHERS = {
     ".npz": "arrays without a network: write the spec, and use arrays as `{type: Array, file: …}`",
     **dict.fromkeys((".yaml", ".yml"), "a spec already"),
 }
-"""What other files are, and what to do with them."""
 
 
 @dataclass(frozen=True)
@@ -309,11 +299,10 @@ class Import:
 
     def lines(self) -> list[str]:
         """Return what was written, in a few lines."""
-        graph, layers = self.lowered.graph, len(self.spec.nodes)
-        lines = [f"{self.path}: {layers:,} layer{'s' * (layers != 1)}, {self.parameters:,} parameters"]
+        graph = self.lowered.graph
+        lines = [f"{self.path}: {count(len(self.spec.nodes), 'layer')}, {self.parameters:,} parameters"]
         if self.weights_path is not None:
-            arrays = len(graph.params)
-            lines.append(f"{self.weights_path}: {arrays:,} array{'s' * (arrays != 1)}, the initial weights")
+            lines.append(f"{self.weights_path}: {count(len(graph.params), 'array')}, the initial weights")
         for word, values in (("input", graph.inputs), ("output", graph.outputs)):
             lines += [f"{word} {name}: {v.dtype} {show(v.shape)}" for name, v in values.items()]
         return [*lines, *(f"note: {note}" for note in self.notes)]
@@ -415,10 +404,11 @@ def _check_kind(path: Path) -> None:
             f"{path} is a file of PyTorch, a pickle that runs code when it is read. In Python, write the network as ONNX, "
             f"and use that: `{_TORCH_EXPORT}`. Or write the spec, and take its weights: `{_TORCH_WEIGHTS}`"
         )
+    if what := _OTHERS.get(suffix):
+        raise UsageError(f"{path} is {what}")
     if suffix not in (*KERAS, ".onnx"):
-        what = _OTHERS.get(suffix)
         known = f"import reads {', '.join(KERAS)}, .onnx"
-        raise UsageError(f"{path} is {what}" if what else f"{path}: {known}, not {suffix or 'a file without a suffix'}")
+        raise UsageError(f"{path}: {known}, not {suffix or 'a file without a suffix'}")
     if not path.exists():
         raise UsageError(f"there is no file {path}")
 

@@ -10,46 +10,20 @@ from string import ascii_lowercase
 from types import MappingProxyType
 from typing import Any
 
-from graphspec.foreign.importing.steps import REPEAT, Found, Param, Scope, Source, Step
-from graphspec.foreign.importing.structure import (
-    common,
-    entry_name,
-    follows,
-    is_automatic,
-    leaves,
-    named,
-    text_of,
-    words,
-)
+from graphspec.foreign.importing.steps import ENTRIES, REPEAT, Found, Param, Scope, Source, Step
+from graphspec.foreign.importing.structure import common, follows, is_automatic, leaves, named, text_of, words
 from graphspec.language.names import snake_case
+from graphspec.language.tree import each
 from graphspec.vocabulary.layers import LAYERS
 
-_STEMS = {
-    **{f"{kind}Normalization": "norm" for kind in ("Batch", "Layer", "Group", "RMS", "Unit")},
-    "DepthwiseConv": "depthwise",
-    "SeparableConv": "separable",
-    "ConvTranspose": "up",
-    "Conv": "conv",
-    "Convolution": "conv",
-    "MaxPooling": "pool",
-    "AveragePooling": "pool",
-    "GlobalAveragePooling": "mean",
-    "GlobalMaxPooling": "largest",
-    "ZeroPadding": "pad",
-    "Cropping": "crop",
-    "UpSampling": "up",
-    "Add": "sum",
-    "Concatenate": "joined",
-    "Multiply": "product",
-    "Subtract": "difference",
-    "ReLU": "relu",
-    "MultiHeadAttention": "attend",
-    "Dropout": "dropped",
-    "SpatialDropout": "dropped",
-    "Flatten": "flat",
-    "Embedding": "embed",
-}
-"""What people call a node of a type; others have the type in snake case."""
+_STEM_WORDS = """
+BatchNormalization norm, LayerNormalization norm, GroupNormalization norm, RMSNormalization norm, UnitNormalization norm,
+DepthwiseConv depthwise, SeparableConv separable, ConvTranspose up, Conv conv, Convolution conv, UpSampling up,
+MaxPooling pool, AveragePooling pool, GlobalAveragePooling mean, GlobalMaxPooling largest, ZeroPadding pad, Cropping crop,
+Add sum, Concatenate joined, Multiply product, Subtract difference, ReLU relu, MultiHeadAttention attend,
+Dropout dropped, SpatialDropout dropped, Flatten flat, Embedding embed
+"""
+_STEMS = dict(pair.split() for pair in _STEM_WORDS.split(","))  # what people call nodes, if not by their type
 _MERGES = {"Add": ("residual", "projected"), "Concatenate": ("grown", "mixed"), "Multiply": ("gated", "gated")}
 """What a block is called that ends in a layer: with its own input among those of the layer, and without."""
 _IN_A_NAME = 3
@@ -146,7 +120,7 @@ def _what_it_does(block: Found) -> str:
 
 def name_inside(block: Found) -> dict[Step, str]:
     """Return the names of the steps of a block: what the names of its instances have behind their common words."""
-    names = Names(entry_name(k) for k in range(block.entries))
+    names = Names(ENTRIES[: block.entries])
     counts = Counter(map(stem, block.steps))
     found: dict[Step, str] = {}
     for k, step in sorted(enumerate(block.steps), key=lambda item: REPEAT in item[1].arguments):
@@ -226,7 +200,7 @@ class Emitter:
         for block in blocks:
             self.names |= name_inside(block)
         for block in blocks:
-            name_params(block, self.names, named, (entry_name(k) for k in range(block.entries)))
+            name_params(block, self.names, named, ENTRIES[: block.entries])
 
     def scope(self, scope: Scope, reserved: Iterable[str]) -> list[dict[str, Any]]:
         """Return the entries of a scope. Names of single nodes stay; instances get names that are free."""
@@ -252,7 +226,7 @@ class Emitter:
 
     def block(self, block: Found) -> dict[str, Any]:
         """Return a block that was found."""
-        inputs = [entry_name(k) for k in range(block.entries)]
+        inputs = [*ENTRIES[: block.entries]]
         runs = _equal_runs(block.steps)
         names = Names((*inputs, *(self.names[run[0]] for run in runs if len(run) == 1)))
         for run in runs:
@@ -324,9 +298,7 @@ class Emitter:
 
 def _plain(value: Any) -> Any:
     """Return an argument with parameters by their names."""
-    if isinstance(value, list):
-        return list(map(_plain, value))
-    return "${" + value.name + "}" if isinstance(value, Param) else value
+    return "${" + value.name + "}" if isinstance(value, Param) else each(_plain, value)
 
 
 def _in_order(step: Step) -> dict[str, Any]:

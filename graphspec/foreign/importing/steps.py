@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.config import Config, Registry
 from graphspec.language.names import snake_case
+from graphspec.language.tree import each
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.base import Layer, NoEffect
@@ -22,25 +23,20 @@ from graphspec.vocabulary.metrics.base import Metric
 
 # Arguments of layers and other objects as a person writes them: without defaults, in their shortest form.
 T = TypeVar("T", bound=Config)
+Known = dict[str, dict[str, Any]]  # arguments that were shortened before: equal ones are looked at once
 _NOISE = 5  # digits
 _IGNORED = NoEffect.__metadata__[0].description  # the description of arguments of Keras that have no effect here
 
 
-class Shortener:
-    """Shortens arguments of layers; equal ones are looked at once."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, dict[str, Any]] = {}
-
-    def layer(self, kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a layer: those that are no defaults, each in its shortest form."""
-        cls = LAYERS.get(kind)
-        if cls is None:
-            return dict(arguments)
-        key = json.dumps([kind, arguments], default=str)
-        if key not in self.known:
-            self.known[key] = shorten(cls, {name: _rounded(value) for name, value in arguments.items()})
-        return dict(self.known[key])
+def shorten_layer(kind: str, arguments: dict[str, Any], known: Known) -> dict[str, Any]:
+    """Return the arguments of a layer: those that are no defaults, each in its shortest form. ``known`` is filled."""
+    cls = LAYERS.get(kind)
+    if cls is None:
+        return dict(arguments)
+    key = json.dumps([kind, arguments], default=str)
+    if key not in known:
+        known[key] = shorten(cls, _rounded(arguments))
+    return dict(known[key])
 
 
 @cache
@@ -61,22 +57,17 @@ def shorten(cls: type[Config], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments that give an equal object of ``cls``; as they are if they are not valid."""
     short = dict(arguments)
     fields = {field.alias or name: field for name, field in cls.model_fields.items()}
-    make = partial(_make, cls)
     for key in arguments:
-        same = _equality(make, short)
+        same = _equality(cls.model_validate, short)
         if same is None:
             return dict(arguments)
         rest = {k: v for k, v in short.items() if k != key}
         without_effect = key in fields and fields[key].description == _IGNORED
-        if same(rest) or (without_effect and _equality(make, rest)) or _means_default(cls, key, short):
+        if same(rest) or (without_effect and _equality(cls.model_validate, rest)) or _means_default(cls, key, short):
             short = rest
         else:
             short[key] = _shortest(short[key], partial(_with, short, key, same))
     return short
-
-
-def _make(cls: type[Config], arguments: Mapping[str, Any]) -> Config:
-    return cls.model_validate(dict(arguments))
 
 
 def _with(arguments: Mapping[str, Any], key: str, accepts: Callable[[Any], bool], value: Any) -> bool:
@@ -118,14 +109,10 @@ def _equality(make: Callable[[Any], Any], given: Any) -> Callable[[Any], bool] |
 
 def _rounded(value: Any) -> Any:
     """Return a value without the last digits of numbers that arithmetic left there: 0.07500000000000001 is 0.075."""
-    if isinstance(value, list):
-        return list(map(_rounded, value))
-    if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, float):
         short = float(f"{value:.15g}")
         return short if len(repr(short)) + _NOISE < len(repr(value)) else value
-    return value
+    return each(_rounded, value)
 
 
 def _means_default(cls: type[Config], key: str, arguments: Mapping[str, Any]) -> bool:
@@ -136,14 +123,10 @@ def _means_default(cls: type[Config], key: str, arguments: Mapping[str, Any]) ->
     if key == "data_format":
         return bool(arguments[key] == "channels_last")
     if issubclass(cls, Layer) and (other := cls.same_by_default.get(key)) is not None:
-        made = cls.model_validate(dict(arguments))
+        made = cls.model_validate(arguments)
         return bool(getattr(made, key) == getattr(made, other))
-    return "activation" in key and ACTIVATIONS.get(_name_of(arguments[key])) is ACTIVATIONS.get("linear")
-
-
-def _name_of(value: Any) -> str:
-    found = value.get("type") if isinstance(value, Mapping) else value
-    return found if isinstance(found, str) else ""
+    named = arguments[key].get("type") if isinstance(arguments[key], Mapping) else arguments[key]
+    return "activation" in key and isinstance(named, str) and ACTIVATIONS.get(named) is ACTIVATIONS.get("linear")
 
 
 def _shortest(value: Any, accepts: Callable[[Any], bool]) -> Any:
@@ -181,6 +164,7 @@ def _forms(value: Any) -> Iterator[Any]:
 _NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
 _TRUNK, _OF_SEQUENCES = 6, 3
 REPEAT = "repeat"  # the argument of a run: how many copies it has
+ENTRIES = ("x", "y")  # the names of the inputs of a block that is found
 
 
 @dataclass(eq=False, slots=True)
@@ -269,7 +253,7 @@ def read_scope(
     entries: Iterable[Mapping[str, Any]],
     inputs: Iterable[str],
     outputs: Iterable[str],
-    shortener: Shortener,
+    known: Known,
     ranks: Mapping[str, int],
 ) -> Scope:
     """Read the entries of ``layers``, of which ``outputs`` are read from outside. ``ranks`` are known numbers of axes."""
@@ -277,7 +261,7 @@ def read_scope(
     names = tuple(by_name)
     steps: list[Step] = []
     for entry in entries:
-        step = _step(entry, shortener, ranks.get(entry.get("name", "")))
+        step = _step(entry, known, ranks.get(entry.get("name", "")))
         if step.name in by_name:
             raise UnreadableError(step.name)
         by_name[step.name] = step
@@ -294,7 +278,7 @@ def read_scope(
     return Scope(names, ordered(steps, ends), ends)
 
 
-def _step(entry: Mapping[str, Any], shortener: Shortener, rank: int | None) -> Step:
+def _step(entry: Mapping[str, Any], known: Known, rank: int | None) -> Step:
     word = next((word for word in ("share", "block", "type") if word in entry), None)
     if word is None or not isinstance(entry.get("name"), str) or REPEAT in entry:
         raise UnreadableError(str(entry.get("name")))
@@ -310,7 +294,7 @@ def _step(entry: Mapping[str, Any], shortener: Shortener, rank: int | None) -> S
     written = {"inputs": entry.get("inputs", [])} | {key: given.pop(key) for key in calls if key in given}
     sources = {key: list(value) if isinstance(value, list) else [value] for key, value in written.items()}
     options = {key: given.pop(key) for key in flags if key in given}
-    arguments = shortener.layer(kind, given) if word == "type" else {**given, **entry.get("params", {})}
+    arguments = shorten_layer(kind, given, known) if word == "type" else {**given, **entry.get("params", {})}
     if entry.get("weights") is not None:
         arguments["weights"] = entry["weights"]
     return Step(word, kind, entry["name"], {**arguments, **options}, sources, entry.get("trainable") is False)

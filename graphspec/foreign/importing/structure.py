@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from graphspec.foreign.importing.steps import REPEAT, Found, Param, Part, Scope, Source, Step, default
+from graphspec.foreign.importing.steps import ENTRIES, REPEAT, Found, Param, Part, Scope, Source, Step, default
 from graphspec.language.names import snake_case
+from graphspec.language.tree import each
 from graphspec.language.write import WIDTH
 from graphspec.vocabulary.layers import LAYERS
 
 # Regions of a list of nodes that could be a block: contiguous, with few inputs and one output.
-MAX_ENTRIES = 2  # inputs of a block, at most
 _LONGEST = 256
 _WORK = 120_000  # regions that are looked at, about: long networks get shorter ones
 _ALWAYS = 1 << 60
@@ -116,7 +116,7 @@ def _regions(
                     refs.append(output)
                 else:
                     refs.append((_ALWAYS + entries.setdefault(entry, len(entries)), 0))  # hash(-1) is hash(-2)
-            if len(entries) > MAX_ENTRIES:
+            if len(entries) > len(ENTRIES):
                 break
             if last > first:
                 needed = max(needed, last_read[last - 1])
@@ -380,7 +380,7 @@ class Structure:
                     elif isinstance(value.of, Step) and value.of in inside:
                         listed.append(Source(copies[inside[value.of]], value.output))
                     else:
-                        listed.append(Source(entry_name(places[value.of, value.output])))
+                        listed.append(Source(ENTRIES[places[value.of, value.output]]))
         params = [Param(_first_plain(column.values)) for column in columns]
         for param, column in zip(params, columns, strict=True):
             for k, key, item in column.places:
@@ -477,11 +477,6 @@ def _equal(one: Any, other: Any) -> bool:
     return not isinstance(one, Source) and not isinstance(other, Source) and text_of(one) == text_of(other)
 
 
-def entry_name(number: int) -> str:
-    """Return the name of a block's input."""
-    return ("x", "y", "z")[number]
-
-
 _FORK, _STARTS, _ENDS, _NAMED, _CUT = 0.15, 0.08, 0.05, 0.4, 0.3
 _MOST_BONUS = 1 + _FORK + _STARTS + _ENDS + _NAMED
 
@@ -519,9 +514,7 @@ def _differing(values: Sequence[Any]) -> int | None:
 
 
 def _resolved(value: Any) -> Any:
-    if isinstance(value, list):
-        return list(map(_resolved, value))
-    return _resolved(value.default) if isinstance(value, Param) else value
+    return _resolved(value.default) if isinstance(value, Param) else each(_resolved, value)
 
 
 def _has_weights(step: Step) -> bool:

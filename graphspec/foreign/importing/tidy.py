@@ -9,20 +9,13 @@ from typing import Any
 import numpy as np
 
 from graphspec.foreign.importing.naming import Emitter, Names
-from graphspec.foreign.importing.steps import (
-    REPEAT,
-    Scope,
-    Shortener,
-    Step,
-    UnreadableError,
-    read_scope,
-    shorten_object,
-)
+from graphspec.foreign.importing.steps import REPEAT, Known, Scope, Step, UnreadableError, read_scope, shorten_object
 from graphspec.foreign.importing.structure import Structure, text_of
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.declarations import LABEL, SUFFIXES
 from graphspec.language.names import snake_case
 from graphspec.language.sections import KEYS
+from graphspec.language.tree import each
 from graphspec.language.write import flow
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
@@ -73,17 +66,17 @@ def tidy(data: Mapping[str, Any], *, structure: bool = True, ranks: Mapping[str,
 def _layers(
     data: Mapping[str, Any], structure: bool, ranks: Mapping[str, int]
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]], dict[str, str]]:
-    shortener = Shortener()
+    known: Known = {}
     heads = {name: head.get("layer", name) for name, head in data["outputs"].items()}
     targets = [head["target"] for head in data["outputs"].values() if isinstance(head.get("target"), str)]
     ends = [end for layer in (*heads.values(), *targets) for end in _list(layer)]
-    top = read_scope(data["layers"], data["inputs"], ends, shortener, ranks)
+    top = read_scope(data["layers"], data["inputs"], ends, known, ranks)
     for source in top.outputs:
         if isinstance(source.of, Step):
             source.of.fixed = True
     given: dict[str, Scope] = {}
     for name, block in data.get("blocks", {}).items():
-        given[name] = read_scope(block["layers"], _list(block["inputs"]), _list(block["outputs"]), shortener, {})
+        given[name] = read_scope(block["layers"], _list(block["inputs"]), _list(block["outputs"]), known, {})
     found = Structure([top, *given.values()])
     if structure:
         found.find()
@@ -139,14 +132,10 @@ def _head(head: Mapping[str, Any]) -> dict[str, Any]:
 
 def rounded(value: Any) -> Any:
     """Return a value with numbers of float32 in their shortest form: Keras keeps 0.001 as 0.0010000000474974513."""
-    if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return list(map(rounded, value))
     if isinstance(value, float) and np.isfinite(value) and float(np.float32(value)) == value:
         short = float(str(np.float32(value)))
         return short if len(repr(short)) < len(repr(value)) else value
-    return value
+    return each(rounded, value)
 
 
 def _variables(layers: list[Any], blocks: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import SpecError
 from graphspec.engine.compiler.check import check
 from graphspec.export.inspection import foreign_record, network_record, totals
+from graphspec.foreign.inspecting.lines import reason, use
 from graphspec.foreign.keras_files.containers import Problems
 from graphspec.foreign.keras_files.convert import Imported, convert
 from graphspec.foreign.keras_files.model_config import MODELS, ModelDef, read_model, refs_in, simple_class
@@ -41,6 +42,7 @@ def keras_record(path: Path) -> dict[str, Any]:
     network = None if imported is None else network_record(*check(imported.data, draws=False).require())
     outputs = [_declared(ref.layer, None, "") for ref in refs_in(model.outputs)]
     layers = Counter(_classes(model.layers and saved.config))
+    how = f"graphspec import {path.name} -o {path.with_suffix('.yaml').name}"
     with path.open("rb") as file:
         container = _CONTAINERS.get(file.read(2), "json")
     return foreign_record(
@@ -56,15 +58,7 @@ def keras_record(path: Path) -> dict[str, Any]:
         models=sum(count for name, count in layers.items() if name in MODELS) - 1,
         weights=weights,
         training=_training(saved.training),
-        uses=[
-            {
-                "use": "import",
-                "possible": imported is not None,
-                "how": f"graphspec import {path.name} -o {path.with_suffix('.yaml').name}",
-                "reasons": reasons,
-                "notes": [] if imported is None else imported.notes,
-            }
-        ],
+        uses=[use("import", how, reasons, notes=[] if imported is None else imported.notes)],
     )
 
 
@@ -75,10 +69,7 @@ def _imported(path: Path) -> tuple[Imported | None, list[dict[str, Any]]]:
     except SpecError as error:
         if any(d.code != Code.UNSUPPORTED_FILE for d in error.diagnostics):
             raise
-        found = error.diagnostics
-        return None, [
-            {"code": str(d.code), "place": d.path or None, "message": d.message, "hint": d.hint} for d in found
-        ]
+        return None, [reason(d.message, d.hint, d.code, d.path or None) for d in error.diagnostics]
 
 
 def _arrays(saved: Saved) -> Iterator[tuple[str, int, int]]:

@@ -154,36 +154,48 @@ def keras_lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from uses_lines(record["uses"])
 
 
-_USES = {
+_USES = {  # what is said of a use that is possible, and of one that is not
     "initial_weights": ("a network can start from it", "no network can start from it"),
     "import": ("it can be imported", "it cannot be imported"),
     "frozen": ("it can be a frozen layer", "it cannot be a layer"),
     "unfrozen": ("its weights can train", "its weights cannot train"),
 }
-"""What is said of a use that is possible, and of one that is not."""
+
+
+def use(name: str, how: str, reasons: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """Return a use in the record of a file: it is possible if there are no ``reasons`` against it."""
+    return {"use": name, "possible": not reasons, "how": how, "reasons": reasons, **more}
+
+
+def reason(message: str, hint: str | None = None, code: str | None = None, place: str | None = None) -> dict[str, Any]:
+    """Return why a use is not possible."""
+    return {"code": None if code is None else str(code), "place": place, "message": message, "hint": hint}
 
 
 def uses_lines(uses: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield what can be done with a file here, and why not."""
-    for k, use in enumerate(uses):
-        possible, impossible = _USES[use["use"]]
-        yield "" if k else "here", f"{possible}: `{use['how']}`" if use["possible"] else f"{impossible}:"
-        yield from (("", text) for text in (_more(use) if use["possible"] else ()))
-        reasons = use["reasons"]
-        for reason in reasons[:_REASONS]:
-            place = f"{reason['place']}: " if reason["place"] else ""
-            yield "", f"- {place}{reason['message']}"
+    for k, one in enumerate(uses):
+        possible, impossible = _USES[one["use"]]
+        yield "" if k else "here", f"{possible}: `{one['how']}`" if one["possible"] else f"{impossible}:"
+        yield from (("", text) for text in (_more(one) if one["possible"] else ()))
+        reasons = one["reasons"]
+        for why in reasons[:_REASONS]:
+            yield "", f"- {why['place']}: {why['message']}" if why["place"] else f"- {why['message']}"
         if len(reasons) > _REASONS:
             yield "", f"- and {len(reasons) - _REASONS} more; `--json` has all"
 
 
-def _more(use: Mapping[str, Any]) -> Iterator[str]:
-    if others := use.get("others"):
-        names = ", ".join(sanitized(name) for name in others[:_NAMED])
-        yield f"{count(len(others), 'array has', 'arrays have')} no floats: {names}{', …' if len(others) > _NAMED else ''}"
-    if use.get("trains") is not None:
-        yield f"{count(len(use['trains']), 'tensor')} of {use['elements']:,} numbers would train"
-    yield from use.get("notes", ())[:_REASONS]
+def _more(one: Mapping[str, Any]) -> Iterator[str]:
+    if others := one.get("others"):
+        names = _listed(list(map(sanitized, others)), _NAMED)
+        yield f"{count(len(others), 'array has', 'arrays have')} no floats: {names}"
+    if one.get("trains") is not None:
+        yield f"{count(len(one['trains']), 'tensor')} of {one['elements']:,} numbers would train"
+    yield from one.get("notes", ())[:_REASONS]
+
+
+def _listed(values: Sequence[Any], most: int) -> str:
+    return f"{', '.join(map(str, values[:most]))}{', …' if len(values) > most else ''}"
 
 
 # A record as a whole.
@@ -252,8 +264,7 @@ def _about(declared: Mapping[str, Any]) -> Iterator[str]:
         yield f"knows {count(known['count'], 'value')}: {values}{', …' if known['count'] > _VALUES else ''}"
     labels, target = declared.get("labels"), declared.get("target")
     if labels and not said:
-        more = ", …" if len(labels) > _VALUES else ""
-        yield f"{count(len(labels), 'label')}: {', '.join(map(str, labels[:_VALUES]))}{more}"
+        yield f"{count(len(labels), 'label')}: {_listed(labels, _VALUES)}"
     if target and not said:
         yield f"in the unit of the target, whose mean was {target['mean']:.6g}"
 
@@ -261,8 +272,7 @@ def _about(declared: Mapping[str, Any]) -> Iterator[str]:
 def _example(example: Mapping[str, Any] | None, width: int | None) -> Iterator[str]:
     if not example:
         return
-    yield ""
-    yield "example"
+    yield from ("", "example")
     for arrow, key in (("", "inputs"), ("→ ", "outputs")):
         row = {name: _first(value) for name, value in example[key].items()}
         text = shorten_end(json.dumps(row, ensure_ascii=False), _EXAMPLE)
@@ -271,9 +281,7 @@ def _example(example: Mapping[str, Any] | None, width: int | None) -> Iterator[s
 
 def _first(value: Any) -> Any:
     """Return the only row of an example, and a single value without brackets."""
-    while isinstance(value, list) and len(value) == 1:
-        (value,) = value
-    return value
+    return _first(value[0]) if isinstance(value, list) and len(value) == 1 else value
 
 
 def _of_run(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -304,7 +312,7 @@ def _of_file(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "runs on", versions if who["onnxruntime"] else "no plain onnxruntime"
     targets = [f"targets: {_target_range(who['targets'])}"] if who["targets"] else []
     yield from (("", text) for text in (*targets, *who["notes"]))
-    trainable = any(use["use"] == "unfrozen" and use["possible"] for use in record.get("uses", ()))
+    trainable = any(one["use"] == "unfrozen" and one["possible"] for one in record.get("uses", ()))
     yield "graphspec", _runtime(record["runtime"], trainable)
     if record["kind"] == "onnx":
         yield from uses_lines(record["uses"])
@@ -377,8 +385,8 @@ def _quantized(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         pairs = [(name, pair.get("before"), pair.get("after")) for name, pair in named]
         numbers = [(n, a, b) for n, a, b in pairs if isinstance(a, int | float) and isinstance(b, int | float)]
         if numbers:
-            changes = ", ".join(f"{name} {a:.4g} → {b:.4g}" for name, a, b in numbers[:_HEADS])
-            yield "", f"{changes}{', …' if len(numbers) > _HEADS else ''}; on {said.get('rows', '?')}"
+            changes = _listed([f"{name} {a:.4g} → {b:.4g}" for name, a, b in numbers], _HEADS)
+            yield "", f"{changes}; on {said.get('rows', '?')}"
     if isinstance(proof, dict):
         yield "", f"the float32 file was {_proof(proof)}"
 
@@ -391,11 +399,10 @@ def _spec(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"its layers learnt from {count(spec['rows_learnt_from'], 'row')}"
 
 
-_OF: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {
+_OF: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {  # by kind of record
     "run": _of_run,
     "onnx": _of_file,
     "graphspec": _of_file,
     "weights": weights_lines,
     "keras": keras_lines,
 }
-"""By kind of record, its lines with keys."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError
+from graphspec.foreign.inspecting.lines import reason, use
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.graph.ir.graph import Graph, Type, Value
@@ -33,18 +34,10 @@ def onnx_uses(path: Path) -> list[dict[str, Any]]:
         notes, reasons = list(_notes(file)), list(_reasons(file))
     except ProblemError as error:
         problem = error.problem
-        reasons = [_reason(problem.code, f"the file {problem.message}", problem.hint)]
-        return [_use("frozen", f"{written}}}", reasons), _use("unfrozen", f"{written}, trainable: true}}", reasons)]
-    frozen = _use("frozen", f"{written}}}", reasons, notes=notes)
+        reasons = [reason(f"the file {problem.message}", problem.hint, problem.code)]
+        return [use("frozen", f"{written}}}", reasons), use("unfrozen", f"{written}, trainable: true}}", reasons)]
+    frozen = use("frozen", f"{written}}}", reasons, notes=notes)
     return [frozen, _unfrozen(file, f"{written}, trainable: true}}", path.stat().st_size)]
-
-
-def _use(use: str, how: str, reasons: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    return {"use": use, "possible": not reasons, "how": how, "reasons": reasons, **more}
-
-
-def _reason(code: Code | None, message: str, hint: str | None = None) -> dict[str, Any]:
-    return {"code": None if code is None else str(code), "place": None, "message": message, "hint": hint}
 
 
 def _reasons(file: OnnxFile) -> Iterator[dict[str, Any]]:
@@ -52,15 +45,15 @@ def _reasons(file: OnnxFile) -> Iterator[dict[str, Any]]:
     feeds = {dtype for kinds in FEEDS.values() for dtype in kinds}
     for port in needed_inputs(file, [p.name for p in file.outputs]):
         if port.dtype not in feeds:
-            yield _reason(Code.WRONG_DTYPE, f"its input {port} cannot be fed")
+            yield reason(f"its input {port} cannot be fed", code=Code.WRONG_DTYPE)
     for port in file.outputs:
         if port.dtype and result_dtype(port.dtype) is None:
             text = f"its output {port} is of no type of a spec"
-            yield _reason(Code.UNSUPPORTED_FILE, text, "choose another value with `output`")
+            yield reason(text, "choose another value with `output`", Code.UNSUPPORTED_FILE)
     if not file.outputs:
-        yield _reason(Code.UNSUPPORTED_FILE, "it has no outputs")
+        yield reason("it has no outputs", code=Code.UNSUPPORTED_FILE)
     if not any(port.shape is None or port.shape for port in file.inputs):
-        yield _reason(Code.WRONG_RANK, "it has no input with a batch axis")
+        yield reason("it has no input with a batch axis", code=Code.WRONG_RANK)
 
 
 def _notes(file: OnnxFile) -> Iterator[str]:
@@ -74,7 +67,7 @@ def _unfrozen(file: OnnxFile, how: str, nbytes: int) -> dict[str, Any]:
     """Return whether the weights of a file can train, and which would."""
     if nbytes > MAX_BYTES:
         text = f"it is not looked at in files of more than {MAX_BYTES >> 20} MiB: `validate` finds out"
-        return _use("unfrozen", how, [_reason(None, text)], trains=None, elements=0)
+        return use("unfrozen", how, [reason(text)], trains=None, elements=0)
     notes: list[str] = []
     try:
         found = _lowered(file, ())
@@ -82,14 +75,14 @@ def _unfrozen(file: OnnxFile, how: str, nbytes: int) -> dict[str, Any]:
         fixed = None if error.problem.code == Code.UNSUPPORTED_FILE else _of_fixed_sizes(file)
         if fixed is None:
             problem = error.problem
-            reasons = [_reason(problem.code, f"it {problem.message}", problem.hint)]
-            return _use("unfrozen", how, reasons, trains=None, elements=0)
+            reasons = [reason(f"it {problem.message}", problem.hint, problem.code)]
+            return use("unfrozen", how, reasons, trains=None, elements=0)
         found, shapes = fixed
         notes.append(f"if its inputs have fixed sizes, such as {shapes}")
     trains = [{"name": sanitized(w.name, 200), "shape": list(w.shape)} for w in found.weights if w.trains]
-    reasons = [] if trains else [_reason(None, "it has no weights that could train")]
+    reasons = [] if trains else [reason("it has no weights that could train")]
     elements = sum(math.prod(w.shape) for w in found.weights if w.trains)
-    return _use("unfrozen", how, reasons, trains=trains, elements=elements, notes=notes)
+    return use("unfrozen", how, reasons, trains=trains, elements=elements, notes=notes)
 
 
 def _of_fixed_sizes(file: OnnxFile) -> tuple[Unfrozen, str] | None:

@@ -15,16 +15,16 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphspec.base import errors
 from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError, shorten
+from graphspec.base.errors import Mark, SpecError, UsageError, shorten
 from graphspec.base.libraries import missing_library
 from graphspec.base.text import printable
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
 
 
-@dataclass
-class Problems:
+class Problems(errors.Problems):
     """Collects what is wrong with a file, or cannot be taken from it, each with its place in the file.
 
     What is noted is returned as an error with everything found so far: raise it if the file is unreadable from here on.
     """
 
-    file: str
-    found: list[Diagnostic] = field(default_factory=list)
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
 
     def invalid(self, place: str, message: str, hint: str | None = None) -> SpecError:
         """Note what makes the file invalid (GS801)."""
@@ -51,17 +51,10 @@ class Problems:
         """Note what a sound file has that a spec cannot say (GS802)."""
         return self._add(Code.UNSUPPORTED_FILE, place, message, hint)
 
-    def check(self) -> None:
-        """Raise everything found, as SpecError."""
-        if self.found:
-            raise SpecError(self.found)
-
     def _add(self, code: Code, place: str, message: str, hint: str) -> SpecError:
         if len(self.found) < Budget.PROBLEMS:
-            text = printable(shorten(message, 600))
-            found = Diagnostic(code, text, self.file, path=printable(shorten(place, 300)), hint=printable(hint))
-            if found not in self.found:
-                self.found.append(found)
+            text, path = printable(shorten(message, 600)), printable(shorten(place, 300))
+            self.at(Mark(self.file), code, text, path=path, subject=text, hint=printable(hint))
         return SpecError(self.found)
 
 
@@ -69,27 +62,21 @@ class Problems:
 _SHOWN = 100  # characters of a key
 
 
-class _DuplicateKeyError(ValueError):
-    pass
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        raise _DuplicateKeyError(next(key for key, count in counts.items() if count > 1)[:_SHOWN])
-    return made
-
-
 def parse_json(text: bytes | str, place: str, problems: Problems) -> Any:
     """Return the value of a JSON text; GS801 if it is none, is too large or too deep, or an object has a key twice."""
+
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise problems.invalid(place, f"{place} has an object with the key '{twice[:_SHOWN]}' twice")
+        return found
+
     if len(text) > Budget.CONFIG:
         limit = f"more than the {Budget.CONFIG:,} of any configuration"
         raise problems.invalid(place, f"{place} has {len(text):,} bytes, {limit}")
     try:
-        found = json.loads(text, object_pairs_hook=_object)
-    except _DuplicateKeyError as error:
-        raise problems.invalid(place, f"{place} has an object with the key '{error}' twice") from None
+        found = json.loads(text, object_pairs_hook=made)
     except RecursionError:
         raise problems.invalid(place, f"{place} has more than {Budget.LEVELS} levels") from None
     except ValueError as error:

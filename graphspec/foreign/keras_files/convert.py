@@ -13,19 +13,8 @@ from graphspec.base.errors import Diagnostic
 from graphspec.foreign.keras_files import layers, operations
 from graphspec.foreign.keras_files.containers import Problems
 from graphspec.foreign.keras_files.layers import Names, Notes
-from graphspec.foreign.keras_files.model_config import (
-    MODELS,
-    Call,
-    LayerDef,
-    ModelDef,
-    Owner,
-    Ref,
-    is_model,
-    read_model,
-    refs_in,
-    simple_class,
-)
-from graphspec.foreign.keras_files.saved import Saved, add_state, opened, taken
+from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef, Ref, read_model, refs_in, simple_class
+from graphspec.foreign.keras_files.saved import Owner, Saved, add_state, opened, taken
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
@@ -141,11 +130,11 @@ class Scope:
             self._add(layer, k, entry)
         elif layer.is_model:
             self._convert_model(layer, k, call, layer.raw | {"config": layer.config})
-        elif layer.class_name == "TimeDistributed" and is_model(layer.config.get("layer")):
+        elif layer.is_timed_model:
             self._convert_model(layer, k, call, layer.config["layer"], timed=True)
-        elif layer.class_name in layers.SPECIAL and is_own and LAYERS.get(layer.class_name) is None:
-            *others, last = layers.SPECIAL[layer.class_name](layer, [self.text(ref) for ref in call.refs()], self.names)
-            self.entries += others
+        elif layer.class_name == layers.SCALED_SUM and is_own and LAYERS.get(layer.class_name) is None:
+            product, last = layers.scaled_sum(layer, [self.text(ref) for ref in call.refs()], self.names)
+            self.entries.append(product)
             self._add(layer, k, last)
         else:
             self._convert_layer(layer, k, call)
@@ -282,16 +271,12 @@ def _matched(model: ModelDef, call: Call) -> list[Ref]:
     return list(refs_in(list(call.args) if len(call.args) > 1 else first))
 
 
-def _has_free_statistics(config: dict[str, Any]) -> bool:
+def _has_free_statistics(config: dict[str, Any], kind: Any = "") -> bool:
     if config.get("trainable") is False:
         return False
-    for item in config.get("layers", []):
-        inner = item.get("config") if isinstance(item, dict) else None
-        if isinstance(inner, dict):
-            is_free = item.get("class_name") == "BatchNormalization" and inner.get("trainable") is not False
-            if is_free or _has_free_statistics(inner):
-                return True
-    return False
+    inner = [one for one in config.get("layers", []) if isinstance(one, dict) and isinstance(one.get("config"), dict)]
+    is_free = kind == "BatchNormalization"
+    return is_free or any(_has_free_statistics(one["config"], one.get("class_name")) for one in inner)
 
 
 def _one_or_list(inputs: Sequence[Any]) -> Any:
@@ -426,7 +411,7 @@ def convert(path: str | Path) -> Imported:
 
 def _converted(saved: Saved, notes: Notes) -> Imported:
     problems, raw = notes.problems, saved.config
-    _check_class(raw, saved.place, problems)
+    layers.check_class(raw, saved.place, problems)
     model = read_model(raw, saved.place, problems)
     masked, is_taken_off = operations.masks_of(raw)
     document = Document(notes, masked)
@@ -453,7 +438,7 @@ def _converted(saved: Saved, notes: Notes) -> Imported:
     for entry in scope.entries if not model.trainable else ():
         if "share" not in entry:
             entry["trainable"] = False
-    add_state(scope.owners, scope.entries, document.blocks, saved, notes)
+    add_state(scope.owners, data, saved, notes)
     problems.check()
     add_training(data, saved.training, list(heads), [key for key, _ in heads.values()], notes)
     lowered = _checked(data, document, notes)
@@ -463,19 +448,6 @@ def _converted(saved: Saved, notes: Notes) -> Imported:
     if saved.weights is None:
         notes.say("the file has no weights: they start from their initial values")
     return Imported(data, weights, notes.said)
-
-
-def _check_class(raw: Any, place: str, problems: Problems) -> None:
-    """Note that the model is of a class of its own. Its layers are read if the file has them."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("class_name"), str):
-        return
-    name = raw["class_name"]
-    if simple_class(name) in MODELS and layers.is_kerass_object(raw):
-        return
-    hint = "save `keras.Model(model.inputs, model.outputs)`, which has the same layers without the class"
-    problems.unsupported(place, f"the model is of the class {name}, which is code", hint)
-    if not isinstance(raw.get("config"), dict) or "layers" not in raw["config"]:
-        problems.check()
 
 
 def _heads(model: ModelDef, scope: Scope) -> dict[str, tuple[str, Ref]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphspec.base.config import Config, Registry
+from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry
 from graphspec.foreign.keras_files.containers import Problems
 from graphspec.foreign.keras_files.model_config import MODELS, LayerDef, ModelDef, refs_in, simple_class
 from graphspec.graph.constraints import CONSTRAINTS
@@ -15,6 +16,7 @@ from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.regularizers import REGULARIZERS
 from graphspec.graph.schedules import SCHEDULES
 from graphspec.language.names import MAX_NAME, is_name, snake_case
+from graphspec.language.tree import each
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import CELLS, LAYERS
 from graphspec.vocabulary.layers.base import Layer
@@ -29,10 +31,8 @@ class Names:
     def new(self, wanted: str) -> str:
         """Return a name like ``wanted`` that is valid and free."""
         base = valid(wanted)
-        name, k = base, 1
-        while name in self.taken:
-            k += 1
-            name = f"{base[: MAX_NAME - 8]}_{k}"
+        numbered = (f"{base[: MAX_NAME - 8]}_{k}" for k in itertools.count(2))
+        name = next(name for name in itertools.chain([base], numbered) if name not in self.taken)
         self.taken.add(name)
         return name
 
@@ -84,6 +84,17 @@ def is_kerass_object(value: Mapping[str, Any]) -> bool:
     return is_kerass_own(str(value.get("module") or ""), str(value.get("registered_name") or ""))
 
 
+def check_class(raw: Any, place: str, problems: Problems) -> None:
+    """Note that a model is of a class of its own. Its layers are read if the file has them."""
+    name = raw.get("class_name") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or (simple_class(name) in MODELS and is_kerass_object(raw)):
+        return
+    hint = "save `keras.Model(model.inputs, model.outputs)`, which has the same layers without the class"
+    problems.unsupported(place, f"the model is of the class {name}, which is code", hint)
+    if not isinstance(raw.get("config"), dict) or "layers" not in raw["config"]:
+        problems.check()
+
+
 def is_object(value: Any) -> bool:
     """Return whether a value is a serialized object."""
     return isinstance(value, dict) and isinstance(value.get("class_name"), str) and "config" in value
@@ -91,16 +102,12 @@ def is_object(value: Any) -> bool:
 
 def constant(value: Any) -> Any:
     """Return tuples, arrays and bytes of a configuration as lists and text; other values as they are."""
-    if isinstance(value, list):
-        return [constant(item) for item in value]
-    if isinstance(value, dict) and value.get("class_name") in _CONSTANTS:
-        config = value.get("config", value.get("items"))
-        if isinstance(config, dict):
-            config = config.get("value", config)
-        return constant(config)
-    if isinstance(value, dict) and "class_name" not in value:
-        return {key: constant(item) for key, item in value.items()}
-    return value
+    if not isinstance(value, dict) or "class_name" not in value:
+        return each(constant, value)
+    if value["class_name"] not in _CONSTANTS:
+        return value
+    config = value.get("config", value.get("items"))
+    return constant(config.get("value", config) if isinstance(config, dict) else config)
 
 
 def argument(key: str, value: Any, place: str, notes: Notes) -> Any:
@@ -172,12 +179,11 @@ _DROPPED = (
     *("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "autocast", "weights", "time_major"),
     *("implementation", "build_input_shape", "registered_name"),
 )
-_ANY = object()
-_IDLE: dict[str, dict[str, Any]] = {  # keys without effect, and the values that have none
-    "LayerScale": {"projection_dim": _ANY},
-    "StringLookup": {"oov_method": ("floormod", None), "encoding": ("utf-8",)},
-    "IntegerLookup": {"oov_method": (None,)},
-    "TextVectorization": {"oov_method": ("floormod", None)},
+_IDLE: dict[str, dict[str, Neutral]] = {
+    "LayerScale": {"projection_dim": ANY_VALUE},
+    "StringLookup": {"oov_method": Neutral(("floormod", None)), "encoding": Neutral(("utf-8",))},
+    "IntegerLookup": {"oov_method": Neutral((None,))},
+    "TextVectorization": {"oov_method": Neutral(("floormod", None))},
 }
 _ONE_AXIS = ("BatchNormalization", "Concatenate", "Softmax", "GroupNormalization")
 _OTHER_BINS = ("Hashing", "HashedCrossing")
@@ -227,10 +233,9 @@ def layer_arguments(layer: LayerDef, cls: type[Layer], notes: Notes) -> dict[str
     """Return the ``type`` and the arguments of a layer, as a node or as the layer inside another one has them."""
     check_dtype(layer, notes)
     name = _RENAMED.get(layer.class_name, simple_class(layer.class_name))
-    idle = {**_IDLE.get(name, {}), **dict.fromkeys(_DROPPED, _ANY)}
-    config = {key: v for key, v in layer.config.items() if key not in idle or not (idle[key] is _ANY or v in idle[key])}
-    renamed = _OLD_KEYS.get(name, {})
-    config = {renamed.get(key, key): value for key, value in config.items()}
+    idle, renamed = dict.fromkeys(_DROPPED, ANY_VALUE) | _IDLE.get(name, {}), _OLD_KEYS.get(name, {})
+    kept = {key: v for key, v in layer.config.items() if key not in idle or not idle[key].accepts(v)}
+    config = {renamed.get(key, key): value for key, value in kept.items()}
     if config.get("stateful") is True:
         text = "is stateful: its result depends on earlier batches, which a graph does not store"
         notes.refuse(layer, text, "save it with `stateful=False`; states may be inputs and outputs")
@@ -293,8 +298,8 @@ def _is_mirror(forward: Any, backward: Any) -> bool:
 
     def compared(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: compared(v) for k, v in value.items() if k not in _NO_DIFFERENCE}
-        return [compared(item) for item in value] if isinstance(value, list) else value
+            value = {k: v for k, v in value.items() if k not in _NO_DIFFERENCE}
+        return each(compared, value)
 
     ahead, back = forward["config"], backward["config"]
     if not (isinstance(ahead, dict) and isinstance(back, dict)):
@@ -350,18 +355,15 @@ def reads_only_ids(name: str, model: ModelDef) -> bool:
 
 
 # Layers of ``keras.applications`` that are not in ``keras.layers``, and models that are applied at every step.
-Entries = list[dict[str, Any]]
+SCALED_SUM = "CustomScaleLayer"  # of InceptionResNetV2
 
 
-def _scaled_sum(layer: LayerDef, inputs: Sequence[str], names: Names) -> Entries:
-    """Return ``a + b * scale``, of InceptionResNetV2."""
+def scaled_sum(layer: LayerDef, inputs: Sequence[str], names: Names) -> list[dict[str, Any]]:
+    """Return the entries of ``a + b * scale``; the last one has no name yet."""
     scaled = names.new(f"{layer.name}_scaled")
     product = {"name": scaled, "type": "Rescaling", "scale": layer.config.get("scale", 1.0), "inputs": inputs[-1]}
     return [product, {"type": "Add", "inputs": [inputs[0], scaled]}]
 
-
-SPECIAL: dict[str, Callable[[LayerDef, Sequence[str], Names], Entries]] = {"CustomScaleLayer": _scaled_sum}
-"""The entries for a call of a layer of this class; the last one has no name yet."""
 
 _ELEMENTWISE = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
 _SAME_EVERYWHERE = ("Activation", "ReLU", "LeakyReLU", "ELU", "Dropout", "Rescaling", "Identity", "GaussianNoise")

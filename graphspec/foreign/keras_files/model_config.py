@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphspec.foreign.keras_files.containers import Problems
+from graphspec.language.tree import each
 
 # The configuration of a model as layers, calls and references, whichever version of Keras wrote it.
 MODELS = ("Sequential", "Functional", "Model")  # classes of Keras whose configuration contains their layers
@@ -64,6 +65,14 @@ class LayerDef:
         return self.class_name in MODELS and isinstance(self.config.get("layers"), list)
 
     @property
+    def is_timed_model(self) -> bool:
+        """Whether this is a TimeDistributed around a model whose layers are known."""
+        match self.config.get("layer"):
+            case {"class_name": name, "config": list() | {"layers": list()}}:
+                return self.class_name == "TimeDistributed" and name in MODELS
+        return False
+
+    @property
     def is_input(self) -> bool:
         """Whether this is an input of its model."""
         return self.class_name == "InputLayer"
@@ -89,16 +98,6 @@ class ModelDef:
     is_sequential: bool = False
 
 
-@dataclass
-class Owner:
-    """A layer of the file whose weights a node of the spec has, with its position in its model and in those around it."""
-
-    layer: LayerDef
-    node: str
-    path: tuple[int, ...]
-    models: tuple[ModelDef, ...]
-
-
 def refs_in(value: Any) -> Iterator[Ref]:
     """Yield the references in lists and dicts; those of a dict in the order of its keys, as Keras flattens it."""
     if isinstance(value, Ref):
@@ -114,14 +113,6 @@ def refs_in(value: Any) -> Iterator[Ref]:
 def simple_class(name: Any) -> str:
     """Return the class without the package of a registered name: ``Custom>Gate`` → ``Gate``."""
     return str(name).rpartition(">")[2]
-
-
-def is_model(value: Any) -> bool:
-    """Return whether a value is the configuration of a model whose layers are known."""
-    if not isinstance(value, dict) or value.get("class_name") not in MODELS:
-        return False
-    config = value.get("config")
-    return isinstance(config, list) or (isinstance(config, dict) and isinstance(config.get("layers"), list))
 
 
 MAX_LAYERS = 20_000
@@ -211,11 +202,7 @@ def _count_from_zero(model: ModelDef) -> None:
 def _shifted(value: Any, names: set[str]) -> Any:
     if isinstance(value, Ref):
         return replace(value, call=value.call - 1) if value.layer in names and value.call else value
-    if isinstance(value, dict):
-        return {key: _shifted(item, names) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_shifted(item, names) for item in value)
-    return value
+    return each(lambda item: _shifted(item, names), value)
 
 
 def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
@@ -251,9 +238,7 @@ def _old_value(value: Any) -> Any:
     found = _as_ref(value) if isinstance(value, list) and len(value) in (3, 4) else None
     if found is not None:
         return found
-    if isinstance(value, list):
-        return [_old_value(item) for item in value]
-    return _value(value)
+    return each(_old_value, value) if isinstance(value, list) else _value(value)
 
 
 def _as_ref(entry: Any) -> Ref | None:
@@ -270,29 +255,23 @@ def _is_count(value: Any) -> bool:
 
 def _value(value: Any) -> Any:
     """Return an argument of a call with references in place of Keras's tensors."""
-    if isinstance(value, list):
-        return [_value(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("class_name") == "__keras_tensor__" and isinstance(config := value.get("config"), dict):
+    if not isinstance(value, dict) or "class_name" not in value:
+        return each(_value, value)
+    if value["class_name"] == "__keras_tensor__" and isinstance(config := value.get("config"), dict):
         found = _as_ref(config.get("keras_history"))
         if found is not None:
             shape, dtype = config.get("shape"), config.get("dtype")
             sizes = tuple(n if _is_count(n) else None for n in shape) if isinstance(shape, list) else None
-            return Ref(found.layer, found.call, found.output, sizes, dtype if isinstance(dtype, str) else None)
-    if "class_name" in value:
-        return value
-    return {key: _value(item) for key, item in value.items()}
+            return replace(found, shape=sizes, dtype=dtype if isinstance(dtype, str) else None)
+    return value
 
 
 def _structure(value: Any, place: str, problems: Problems) -> Any:
     """Return ``input_layers`` or ``output_layers`` with references."""
     if (found := _as_ref(value)) is not None:
         return found
-    if isinstance(value, list):
-        return [_structure(item, place, problems) for item in value]
-    if isinstance(value, dict):
-        return {key: _structure(item, place, problems) for key, item in value.items()}
+    if isinstance(value, list | dict):
+        return each(lambda item: _structure(item, place, problems), value)
     raise problems.invalid(place, f"{place} is not readable: {str(value)[:80]}")
 
 

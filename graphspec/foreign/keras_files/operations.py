@@ -15,6 +15,11 @@ from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.operations.base import Operation
 
 
+def _pairs(text: str) -> dict[str, str]:
+    """Return the table of a text: ``a b, c d``."""
+    return dict(pair.split() for pair in text.split(","))
+
+
 # The key of a slice, ``x[:, 0]``, as the text that a spec has.
 def key_text(key: Any) -> str | None:
     """Return the text between the brackets, such as ``":, 0"``; None if a part is no number, slice, ``...`` or None."""
@@ -26,22 +31,17 @@ def key_text(key: Any) -> str | None:
 
 
 def _part(part: Any) -> str | None:
-    if part is None:
-        return "None"
-    if _is_integer(part):
+    if part is None or _is_integer(part):
         return str(part)
-    if not isinstance(part, dict):
-        return None
-    if part.get("class_name") == "__ellipsis__":
-        return "..."
-    config = part.get("config")
-    if part.get("class_name") != "__slice__" or not isinstance(config, dict):
-        return None
-    ends = [config.get(name) for name in ("start", "stop", "step")]
-    if not all(end is None or _is_integer(end) for end in ends):
-        return None
-    start, stop, step = ("" if end is None else str(end) for end in ends)
-    return f"{start}:{stop}" + (f":{step}" if step else "")
+    match part:
+        case {"class_name": "__ellipsis__"}:
+            return "..."
+        case {"class_name": "__slice__", "config": dict() as config}:
+            ends = [config.get(name) for name in ("start", "stop", "step")]
+            if all(end is None or _is_integer(end) for end in ends):
+                start, stop, step = ("" if end is None else str(end) for end in ends)
+                return f"{start}:{stop}" + (f":{step}" if step else "")
+    return None
 
 
 def _is_integer(value: Any) -> bool:
@@ -208,16 +208,11 @@ def _tensors(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-_NAMES = {
-    "BatchNorm": "batch_normalization",
-    "LayerNorm": "layer_normalization",
-    "RMSNorm": "rms_normalization",
-    "CDist": "cdist",
-    "IsIn": "isin",
-    "SearchSorted": "searchsorted",
-    "GetItem": "get_item",
-}
-_PARAMETERS = {
+_NAMES = _pairs("""
+    BatchNorm batch_normalization, LayerNorm layer_normalization, RMSNorm rms_normalization,
+    CDist cdist, IsIn isin, SearchSorted searchsorted, GetItem get_item
+""")
+_PARAMETERS = {  # of Keras's calls of which some are arguments here
     "isclose": ("x1", "x2", "rtol", "atol"),
     "digitize": ("x", "bins"),
     "pad": ("x", "constant_values"),
@@ -229,12 +224,10 @@ _PARAMETERS = {
     "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"),
     "get_item": ("x", "key"),
 }
-"""The parameters of Keras's calls of which some are arguments here."""
-_DTYPES = {
+_DTYPES = {  # those that operations of a spec have in place of others
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16", "uint32"), "int64"),
     **dict.fromkeys(("float16", "bfloat16", "float64"), "float32"),
 }
-"""Dtypes that operations of a spec have in place of others."""
 _NEUTRAL = {"sorted": (True, False), "axisa": (-1,), "axisb": (-1,), "axisc": (-1,), "initial": (None,), "dx": (1, 1.0)}
 _WITH_NUMBER: dict[str, Callable[[float], dict[str, float]]] = {
     "add": lambda c: {"scale": 1.0, "offset": c},
@@ -330,45 +323,26 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
 
 # Functions of TensorFlow that a model of Keras 2 calls, as calls of ``keras.ops``: ``tf.math.truediv`` → ``divide``.
 CLASSES = ("TFOpLambda", "SlicingOpLambda")
-_BINARY = {
-    "__operators__.add": "Add",
-    **{f"math.{name}": name.title() for name in ("add", "subtract", "multiply", "maximum", "minimum")},
-    **{f"math.{name}": name.title() for name in ("greater", "less", "equal")},
-    "math.truediv": "TrueDivide",
-    "math.divide": "TrueDivide",
-    "math.pow": "Power",
-    "math.floormod": "Mod",
-    "math.not_equal": "NotEqual",
-    "linalg.matmul": "Matmul",
-}
-_OF_MATH = (
-    *("square", "sqrt", "rsqrt", "exp", "log", "abs", "negative", "sin", "cos"),
-    *("sigmoid", "tanh", "round", "floor", "ceil", "sign", "log1p", "softplus"),
-)
-_OF_NN = ("relu", "relu6", "softmax", "sigmoid", "silu", "elu", "selu", "softplus", "tanh", "gelu")
+_BINARY = _pairs("""
+    __operators__.add Add, math.add Add, math.subtract Subtract, math.multiply Multiply, math.maximum Maximum,
+    math.minimum Minimum, math.greater Greater, math.less Less, math.equal Equal, math.not_equal NotEqual,
+    math.truediv TrueDivide, math.divide TrueDivide, math.pow Power, math.floormod Mod, linalg.matmul Matmul
+""")
+_OF_MATH = "square sqrt rsqrt exp log abs negative sin cos sigmoid tanh round floor ceil sign log1p softplus argmax"
+_OF_NN = "relu relu6 softmax sigmoid silu elu selu softplus tanh gelu"
 _UNARY = {
-    **{f"math.{name}": name.title() for name in _OF_MATH},
-    **{f"nn.{name}": name.title() for name in _OF_NN},
-    "nn.swish": "Silu",
-    "nn.leaky_relu": "LeakyRelu",
-    **{f"math.reduce_{name}": name.title() for name in ("mean", "sum", "max", "min")},
-    "math.argmax": "Argmax",
-    "math.l2_normalize": "Normalize",
-    "expand_dims": "ExpandDims",
-    "one_hot": "OneHot",
+    **{f"math.{name}": name.title() for name in _OF_MATH.split()},
+    **{f"nn.{name}": name.title() for name in _OF_NN.split()},
     **{name: name.title() for name in ("reshape", "transpose", "squeeze", "cast", "stack", "tile")},
-    "concat": "Concatenate",
-    "clip_by_value": "Clip",
-}
-_RENAMED = {
-    "perm": "axes",
-    "shape": "newshape",
-    "depth": "num_classes",
-    "alpha": "negative_slope",
-    "multiples": "repeats",
-    "clip_value_min": "x_min",
-    "clip_value_max": "x_max",
-}
+} | _pairs("""
+    nn.swish Silu, nn.leaky_relu LeakyRelu, math.l2_normalize Normalize, expand_dims ExpandDims, one_hot OneHot,
+    math.reduce_mean Mean, math.reduce_sum Sum, math.reduce_max Max, math.reduce_min Min,
+    concat Concatenate, clip_by_value Clip
+""")
+_RENAMED = _pairs("""
+    perm axes, shape newshape, depth num_classes, alpha negative_slope, multiples repeats,
+    clip_value_min x_min, clip_value_max x_max
+""")
 _TENSORS = ("x", "y", "a", "b", "input_tensor", "tensor", "values", "features", "logits", "input", "t", "indices")
 _IDLE = ("name", "validate_indices", "output_type")
 

@@ -20,12 +20,22 @@ from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.foreign.keras_files.containers import MAGIC, Archive, Hdf5, Problems, parse_json
 from graphspec.foreign.keras_files.layers import Notes
-from graphspec.foreign.keras_files.model_config import ModelDef, Owner, simple_class
+from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, simple_class
 from graphspec.language.names import snake_case
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
     from graphspec.graph.ir.graph import Param
+
+
+@dataclass
+class Owner:
+    """A layer of the file whose weights a node of the spec has, with its position in its model and in those around it."""
+
+    layer: LayerDef
+    node: str
+    path: tuple[int, ...]
+    models: tuple[ModelDef, ...]
 
 
 @dataclass
@@ -42,30 +52,10 @@ class Stored:
     source: Any
 
 
-class WeightSource:
-    """An HDF5 file with weights."""
-
-    def __init__(self, file: Hdf5) -> None:
-        self._file = file
-
-    def arrays(self, owner: Owner) -> list[Stored]:
-        """Return the arrays of a layer, in the order of the file, each with the part of the layer that has it."""
-        raise NotImplementedError
-
-    def group(self, owner: Owner) -> tuple[Any, str] | None:
-        """Return the group of a layer, and its place; None if the file has none."""
-
-    def read(self, stored: Stored) -> Array:
-        """Return the numbers of an array."""
-        return self._file.array(stored.source, stored.place)
-
-
 _SAME_ROLE = {"depthwise_kernel": "kernel", "u": "vector_u", "sn_u": "vector_u", "running_mean": "moving_mean"}
 
 
-def taken(
-    owners: Sequence[Owner], params: Mapping[str, Param], source: WeightSource, problems: Problems
-) -> dict[str, Array]:
+def taken(owners: list[Owner], params: Mapping[str, Param], source: Weights, problems: Problems) -> dict[str, Array]:
     """Return the weights of all nodes. Missing ones, others, and those of another shape are problems (GS801)."""
     by_node: dict[str, dict[str, Param]] = {owner.node: {} for owner in owners}
     for name, param in params.items():
@@ -83,13 +73,11 @@ def taken(
                 text = f"'{name}' needs the shape {shape}, {stored.place} has {stored.shape}"
                 problems.invalid(owner.layer.place, text)
             else:
-                found[name] = source.read(stored)
+                found[name] = source.file.array(stored.source, stored.place)
     return found
 
 
-def _matched(
-    owner: Owner, wanted: Mapping[str, Param], arrays: Sequence[Stored], problems: Problems
-) -> dict[str, Stored]:
+def _matched(owner: Owner, wanted: dict[str, Param], arrays: list[Stored], problems: Problems) -> dict[str, Stored]:
     """Return the array of each role: by its name if the file has names, else by its order within its part."""
     if len(arrays) != len(wanted):
         have = "no weights" if not arrays else count(len(arrays), "weight")
@@ -141,15 +129,16 @@ _FOLDERS = ("layers", "_layer_checkpoint_dependencies", "layer/layers", "layer/_
 """Where a model has its layers; a TimeDistributed has its model in ``layer``."""
 
 
-class NewWeights(WeightSource):
+class NewWeights:
     """The weights of a ``.keras`` file or of a ``.weights.h5`` file."""
 
     def __init__(self, file: Hdf5) -> None:
-        super().__init__(file)
+        self.file = file
         self._by_model: dict[tuple[int, ...], dict[str, tuple[Any, str]]] = {}
         self._cells: list[str] = []
 
     def arrays(self, owner: Owner) -> list[Stored]:
+        """Return the arrays of a layer, in the order of the file."""
         found = self.group(owner)
         self._cells = _cell_keys(owner.layer.config)
         stored = [] if found is None else self._below(*found, "", 0)
@@ -159,12 +148,12 @@ class NewWeights(WeightSource):
         return stored
 
     def group(self, owner: Owner) -> tuple[Any, str] | None:
-        found: tuple[Any, str] | None = (self._file.root, self._file.place)
+        """Return the group of a layer, and its place; None if the file has none."""
+        found: tuple[Any, str] | None = (self.file.root, self.file.place)
         for level, (position, model) in enumerate(zip(owner.path, owner.models, strict=False)):
-            path = owner.path[:level]
             if found is None:
                 return None
-            if path not in self._by_model:
+            if (path := owner.path[:level]) not in self._by_model:
                 self._by_model[path] = self._layers(found[0], model, found[1])
             found = self._by_model[path].get(model.layers[position].name)
         return found
@@ -175,16 +164,16 @@ class NewWeights(WeightSource):
         A group has the name of the class in snake case, and a number from the second on. Its attribute `name` is the
         layer's; files of early versions lack it.
         """
-        folder = next((f for f in _FOLDERS if self._file.find(group, f)), None)
+        folder = next((f for f in _FOLDERS if self.file.find(group, f)), None)
         if folder is None:
             return {}
-        inside = self._file.find(group, folder)
+        inside = self.file.find(group, folder)
         by_key, by_name = {}, {}
-        for key, found, is_group in self._file.members(inside, f"{place}/{folder}"):
+        for key, found, is_group in self.file.members(inside, f"{place}/{folder}"):
             if is_group:
                 by_key[key] = (found, f"{place}/{folder}/{key}")
-                variables = self._file.find(found, "vars")
-                name = self._file.attribute(variables, "name", key) if variables is not None else None
+                variables = self.file.find(found, "vars")
+                name = self.file.attribute(variables, "name", key) if variables is not None else None
                 if isinstance(name, str):
                     by_name[name] = by_key[key]
         if len(by_name) == len(by_key):
@@ -195,18 +184,17 @@ class NewWeights(WeightSource):
         return {layer.name: by_key[key] for layer, key in pairs if key in by_key}
 
     def _below(self, group: Any, place: str, part: str, level: int) -> list[Stored]:
-        found: list[Stored] = []
-        others: list[Stored] = []
-        for name, member, is_group in self._file.members(group, place):
+        found, others = list[Stored](), list[Stored]()
+        for name, member, is_group in self.file.members(group, place):
             at = f"{place}/{name}"
             if not is_group or _IGNORED.fullmatch(name) or level > _MAX_LEVELS:
                 continue
             if name == "vars":
-                items = [(k, d) for k, d, below in self._file.members(member, at) if not below]
+                items = [(k, d) for k, d, below in self.file.members(member, at) if not below]
                 items.sort(key=lambda item: (len(item[0]), item[0]))
-                found += [Stored(part, "", self._file.shape(d), f"{at}/{k}", d) for k, d in items]
+                found += [Stored(part, "", self.file.shape(d), f"{at}/{k}", d) for k, d in items]
             elif name == "cells":
-                inside = {k: m for k, m, below in self._file.members(member, at) if below}
+                inside = {k: m for k, m, below in self.file.members(member, at) if below}
                 for k, (key, cell) in enumerate((c, inside[c]) for c in self._cells if c in inside):
                     others += self._below(cell, f"{at}/{key}", _joined(part, str(k)), level + 1)
             else:
@@ -236,15 +224,15 @@ def _cell_keys(config: Any) -> list[str]:
 
 
 # Weights as ``.h5`` files store them: a group for each layer of the model, with a list of the names of its weights.
-class OldWeights(WeightSource):
+class OldWeights:
     """The weights of a ``.h5`` file, in the group ``weights``."""
 
     def __init__(self, file: Hdf5, weights: Any) -> None:
-        super().__init__(file)
-        self._weights = weights
+        self.file, self._weights = file, weights
         self._lists: dict[str, list[tuple[str, Any]]] = {}
 
     def arrays(self, owner: Owner) -> list[Stored]:
+        """Return the arrays of a layer, in the order of the file."""
         outer = owner.models[0].layers[owner.path[0]].name  # those of a nested model are in the group of the outermost
         stored = []
         for name, found in self._listed(outer):
@@ -253,34 +241,34 @@ class OldWeights(WeightSource):
                 if owner.layer.name not in folders:
                     continue
                 folders = folders[len(folders) - folders[::-1].index(owner.layer.name) :]
-            role, shape = re.sub(r":\d+$", "", last), self._file.shape(found)
+            role, shape = re.sub(r":\d+$", "", last), self.file.shape(found)
             stored.append(Stored(_part_in(folders), role, shape, f"{outer}/{name}", found))
-        if len({(item.part, item.role) for item in stored}) < len(
-            stored
-        ):  # stacked cells: their order says which is which
-            return [replace(item, role="") for item in stored]
-        return stored
+        is_told = len({(item.part, item.role) for item in stored}) == len(stored)
+        return stored if is_told else [replace(item, role="") for item in stored]  # the order tells stacked cells apart
 
     def _listed(self, layer: str) -> list[tuple[str, Any]]:
         if layer not in self._lists:
-            group = self._file.find(self._weights, layer)
-            names = [] if group is None else names_in(self._file, group, "weight_names", layer)
-            found = [(name, self._file.find(group, name)) for name in names]
-            self._lists[layer] = [(n, d) for n, d in found if d is not None and not self._file.is_group(d)]
+            group = self.file.find(self._weights, layer)
+            names = [] if group is None else self._names(group, layer)
+            found = [(name, self.file.find(group, name)) for name in names]
+            self._lists[layer] = [(n, d) for n, d in found if d is not None and not self.file.is_group(d)]
         return self._lists[layer]
 
+    def _names(self, group: Any, layer: str) -> list[str]:
+        """Return the names of a layer's weights, an attribute; a long one is cut into ``<name>0`` and so on."""
+        found = self.file.attribute(group, "weight_names", layer)
+        if isinstance(found, list):
+            return list(map(str, found))
+        names: list[str] = []
+        for k in range(Budget.WEIGHT_NAMES):
+            piece = self.file.attribute(group, f"weight_names{k}", layer)
+            if not isinstance(piece, list) or len(names) >= Budget.WEIGHT_NAMES:
+                break
+            names += map(str, piece)
+        return names
 
-def names_in(file: Hdf5, group: Any, name: str, place: str) -> list[str]:
-    """Return a list of names, an attribute; a long one is cut into ``<name>0``, ``<name>1`` and so on."""
-    found = file.attribute(group, name, place)
-    if isinstance(found, list):
-        return [str(item) for item in found]
-    names: list[str] = []
-    k = 0
-    while isinstance(piece := file.attribute(group, f"{name}{k}", place), list) and len(names) < Budget.WEIGHT_NAMES:
-        names += [str(item) for item in piece]
-        k += 1
-    return names
+
+Weights = NewWeights | OldWeights
 
 
 def _part_in(folders: list[str]) -> str:
@@ -306,7 +294,7 @@ class Saved:
     config: Any
     place: str
     training: Any = None
-    weights: WeightSource | None = None
+    weights: Weights | None = None
     asset: Callable[[str], str | None] = lambda _: None
     version: str = ""
     file: Hdf5 | None = None
@@ -344,26 +332,22 @@ def _archive(archive: Archive, problems: Problems) -> Iterator[Saved]:
         hint = "it needs `config.json` and `model.weights.h5`: save the model with `model.save('net.keras')`"
         raise problems.invalid("", "it is a ZIP archive, but no model that Keras saved", hint)
     config = parse_json(archive.read(CONFIG, Budget.CONFIG), CONFIG, problems)
-    training = config.get("compile_config") if isinstance(config, dict) else None
 
     def asset(name: str) -> str | None:
-        if name not in archive.entries:
-            return None
         try:
-            return archive.read(name, Budget.CONFIG).decode("utf-8")
+            return archive.read(name, Budget.CONFIG).decode("utf-8") if name in archive.entries else None
         except UnicodeDecodeError:
             raise problems.invalid(name, f"{name} is no text in UTF-8") from None
 
-    metadata = (
-        parse_json(archive.read(METADATA, Budget.CONFIG), METADATA, problems) if METADATA in archive.entries else None
-    )
-    if WEIGHTS not in archive.entries and any(name.endswith(".weights.h5") for name in archive.entries):
-        hint = "save the model again without `max_shard_size`"
-        raise problems.unsupported(WEIGHTS, "the weights are in several files", hint)
+    about = archive.read(METADATA, Budget.CONFIG) if METADATA in archive.entries else b"{}"
+    metadata = parse_json(about, METADATA, problems)
     if WEIGHTS not in archive.entries:
+        if any(name.endswith(".weights.h5") for name in archive.entries):
+            hint = "save the model again without `max_shard_size`"
+            raise problems.unsupported(WEIGHTS, "the weights are in several files", hint)
         raise problems.invalid(WEIGHTS, f"the archive has no {WEIGHTS}")
     with closing(Hdf5(archive.open(WEIGHTS), WEIGHTS, problems)) as file:
-        yield Saved(config, CONFIG, training, NewWeights(file), asset, _version(metadata), file)
+        yield Saved(config, CONFIG, _compiled(config), NewWeights(file), asset, _version(metadata), file)
 
 
 def _hdf5(path: Path, problems: Problems) -> Iterator[Saved]:
@@ -388,8 +372,11 @@ def _json(path: Path, problems: Problems) -> Saved:
         hint = "Keras saves `.keras` and `.h5` files; `model.to_json()` is the network alone"
         raise problems.invalid("", "it is neither an archive, nor HDF5, nor JSON: no model that Keras saved", hint)
     config = parse_json(text, path.name, problems)
-    training = config.get("compile_config") if isinstance(config, dict) else None
-    return Saved(config, path.name, training, version=_version(config))
+    return Saved(config, path.name, _compiled(config), version=_version(config))
+
+
+def _compiled(config: Any) -> Any:
+    return config.get("compile_config") if isinstance(config, dict) else None
 
 
 def _version(record: Any) -> str:
@@ -402,12 +389,10 @@ _LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization")
 _MAX_STATISTICS = 1_000_000
 
 
-def add_state(
-    owners: Sequence[Owner], entries: Sequence[dict[str, Any]], blocks: dict[str, Any], saved: Saved, notes: Notes
-) -> None:
-    """Add what the layers of a file have learnt to the entries of their nodes."""
+def add_state(owners: list[Owner], data: dict[str, Any], saved: Saved, notes: Notes) -> None:
+    """Add what the layers of a file have learnt to the entries of their nodes in the data of a spec."""
     for owner in owners:
-        entry = _entry(owner.node, entries, blocks)
+        entry = _entry(owner.node, data["layers"], data.get("blocks", {}))
         if entry is not None and owner.layer.class_name == "Normalization":
             _add_statistics(owner, entry, saved, notes)
         elif entry is not None and owner.layer.class_name in _LOOKUPS:
@@ -433,7 +418,8 @@ def _add_statistics(owner: Owner, entry: dict[str, Any], saved: Saved, notes: No
         notes.problems.check()
         text = f"'{owner.layer.name}' has statistics of shape {arrays[0].shape}"
         raise notes.problems.invalid(owner.layer.place, text)
-    entry["mean"], entry["variance"] = (_numbers(saved.weights.read(item)) for item in arrays)
+    file = saved.weights.file
+    entry["mean"], entry["variance"] = (_numbers(file.array(item.source, item.place)) for item in arrays)
 
 
 def _numbers(array: Any) -> Any:
@@ -457,11 +443,9 @@ def _add_vocabulary(owner: Owner, entry: dict[str, Any], saved: Saved, notes: No
 
 
 def _tokens(text: str, owner: Owner, notes: Notes) -> list[Any]:
-    tokens = text.split("\n")
-    if tokens[-1] == "":
-        tokens.pop()
+    tokens = text.removesuffix("\n").split("\n") if text else []
     if owner.layer.class_name != "IntegerLookup":
-        return list(tokens)
+        return tokens
     try:
         return [int(t) for t in tokens]
     except ValueError:
@@ -471,7 +455,7 @@ def _tokens(text: str, owner: Owner, notes: Notes) -> list[Any]:
 
 def _asset(owner: Owner, saved: Saved) -> str | None:
     """Return the text of the vocabulary in the archive: its folder is the layer's group of weights."""
-    found = None if saved.weights is None else saved.weights.group(owner)
+    found = saved.weights.group(owner) if isinstance(saved.weights, NewWeights) else None
     if found is None:
         return None
     folder = found[1].partition("/")[2]

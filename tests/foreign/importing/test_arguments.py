@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphspec.foreign.importing.steps import Shortener, default, shorten_object
+from graphspec.foreign.importing.steps import default, shorten_layer, shorten_object
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.vocabulary.losses import LOSSES
 
@@ -52,7 +52,7 @@ LSTM = {"type": "LSTM", "units": 4, "activation": "tanh", "kernel_initializer": 
     ],
 )  # fmt: skip
 def test_arguments_of_layers(kind: str, given: dict[str, Any], short: dict[str, Any]) -> None:
-    assert Shortener().layer(kind, given) == short
+    assert shorten_layer(kind, given, {}) == short
 
 
 def test_defaults_are_plain_values() -> None:
