@@ -286,11 +286,8 @@ def _add_documents(server: Server) -> None:
         server.asked_to_end = True
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
-    async def opened(params: lsp.DidOpenTextDocumentParams) -> None:
-        await server.publish_with_data(params.text_document.uri)
-
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
-    async def saved(params: lsp.DidSaveTextDocumentParams) -> None:
+    async def opened_or_saved(params: lsp.DidOpenTextDocumentParams | lsp.DidSaveTextDocumentParams) -> None:
         await server.publish_with_data(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)
