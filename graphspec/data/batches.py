@@ -195,9 +195,7 @@ def row_weights(
 
     Rows of the class ``ignored`` have weight 1 and do not count in N.
 
-    Args:
-        class_weight: weights by class id or label, or ``balanced``.
-        y: the head's targets.
+    ``class_weight``: weights by class id or label, or ``balanced``; ``y``: the head's targets.
 
     Raises SpecError: GS405 for a class that does not exist.
     """

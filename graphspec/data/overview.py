@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.base.text import count as _count
-from graphspec.data.check import default_column
+from graphspec.data.check import requested
 from graphspec.data.folders import Folder, with_columns
 from graphspec.data.odd_values import leaks
 from graphspec.data.profile import (
@@ -168,8 +168,11 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
         part.problems += [_sentence(part.source, one) for one in error.all]
         return part
     source = with_columns(source, table, signature)
-    for use, columns in _wanted(source, signature, table):
-        for column in columns:
+    for section, use_name, columns in requested(source, signature, table):
+        expected = (signature.inputs if section == "inputs" else signature.targets).get(use_name)
+        use = Use(use_name, section.removesuffix("s"), "float32" if expected is None else expected.dtype)
+        several = [] if expected is None else columns  # weights and lengths are single columns
+        for column in [columns] if isinstance(columns, str) else several:
             if column in table.ambiguous:
                 part.problems.append(f"{part.source} {table.ambiguous[column]}: give each a unique name")
             elif column not in table.names:
@@ -222,19 +225,6 @@ def _look(part: Overview, table: Source, max_rows: int | None) -> None:
         part.rows = len(table.paths)
         labels = {"label": profile_labels(table)} if "label" in table.names else {}
         part.columns = {table.kind: profile_files(table), **labels}
-
-
-def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iterator[tuple[Use, list[str]]]:
-    """Yield what the spec reads, and from which columns."""
-    inputs, targets = source.inputs or {}, source.targets or {}
-    for section, mapped, types in (("input", inputs, signature.inputs), ("target", targets, signature.targets)):
-        for name, expected in types.items():
-            columns = mapped.get(name) or default_column(name, signature, table.names)
-            yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
-    for name in signature.extras():
-        column = targets.get(name, name)
-        if isinstance(column, str) and (name in targets or column in table.names):
-            yield Use(name, "target", "float32"), [column]
 
 
 def _sentence(subject: str, error: DataError) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from graphspec.base.arrays.memory import human
 from graphspec.base.errors import UsageError
-from graphspec.data.convert import MISSING_TEXTS, is_missing, texts_among
+from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
 from graphspec.data.source import DataError, Request, at, lossy, unreadable
 from graphspec.data.text_files import (
@@ -109,7 +109,8 @@ class Delimited(Table):
         missing = {self.columns[c]: r.missing for r in requests for c in r.columns}
         for name, cells in self._first_cells([n for n in missing if n not in self._text]):
             texts = [cell for cell in cells if cell is not None]
-            self._text[name], self._junk[name] = texts_among(texts, missing[name])
+            words = [text for text in texts if not is_number(text)]
+            self._text[name], self._junk[name] = bool(words), not all(is_missing(w, missing[name]) for w in words)
             self._bytes[name] = sum(map(len, texts)) // len(cells) + _STRING_BYTES
 
     def _first_cells(self, names: Sequence[str]) -> Iterator[tuple[str, list[str | None]]]:

@@ -248,10 +248,8 @@ class _Failures(logging.Filter):
 def serve(*, data: bool = False) -> int:
     """Serve an editor over stdin and stdout until it asks to end, or ends itself.
 
-    Whatever else writes to stdout, writes to stderr: it would be no message of the protocol.
-
-    Returns:
-        The exit status: 1 if the editor has ended without asking.
+    Return the exit status: 1 if the editor has ended without asking. Whatever else writes to stdout, writes to stderr:
+    it would be no message of the protocol.
     """
     logging.getLogger("pygls.protocol.json_rpc").addFilter(_Failures())
     sys.stdout.flush()
