@@ -205,8 +205,7 @@ class NewRows:
 
     inputs: dict[str, Array]  # arrays by input; texts are an object array, or a packed column of a file
     kept: dict[str, Array]  # other columns of the same rows by name, as they were in the input
-    # the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures
-    steps: dict[str, Array] = field(default_factory=dict)
+    steps: dict[str, Array] = field(default_factory=dict)  # of rows, int64, by CTC head, if pictures determine them
     ends: Ends | None = None  # when the pasts of windows over series end; None for other rows
     warnings: Sequence[Diagnostic] = ()  # what is told of the rows
 

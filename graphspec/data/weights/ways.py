@@ -96,8 +96,7 @@ class Recipe:
 
     sources: tuple[Source, ...]  # the arrays that are needed, all of them
     convert: Callable[[Sequence[Array]], Array] = itemgetter(0)  # makes the weight from their values, up to a reshape
-    # the beginning of the role that is a module of its own in the file, such as ``query`` of ``query/kernel``
-    part: str = ""
+    part: str = ""  # the beginning of the role that is a module of its own in the file: ``query`` of ``query/kernel``
 
 
 def permuted(shape: Shape, perm: Sequence[int], names: tuple[str, ...]) -> Recipe:
