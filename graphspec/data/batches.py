@@ -57,11 +57,8 @@ class Dataset:
     inputs: dict[str, Array]
     targets: dict[str, Array] = field(default_factory=dict)
     weights: dict[str, Array] = field(default_factory=dict)  # sample weights by head, ``(N,)`` or one per time step
-    # for CTC, by name: ``<head>_length``, ``<head>_input_length``
-    lengths: dict[str, Array] = field(default_factory=dict)
-    # the indices of the rows that belong to the dataset, None for all. The arrays are not indexed, since they may be
-    # memory maps
-    chosen: Array | None = None
+    lengths: dict[str, Array] = field(default_factory=dict)  # for CTC: ``<head>_length``, ``<head>_input_length``
+    chosen: Array | None = None  # the rows of the dataset, None for all; the arrays, maybe memory maps, are not indexed
     times: Times | None = None  # for windows over series, when they begin and end
 
     def __len__(self) -> int:
@@ -195,9 +192,7 @@ def row_weights(
 
     Rows of the class ``ignored`` have weight 1 and do not count in N.
 
-    Args:
-        class_weight: weights by class id or label, or ``balanced``.
-        y: the head's targets.
+    ``class_weight``: weights by class id or label, or ``balanced``; ``y``: the head's targets.
 
     Raises SpecError: GS405 for a class that does not exist.
     """

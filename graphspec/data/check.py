@@ -15,7 +15,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.data.batches import Dataset
-from graphspec.data.convert import as_array, assemble, check_probabilities, check_range, checked_weights, reshape
+from graphspec.data.convert import as_array, assemble, check_range, checked_weights, raise_counted, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
@@ -51,10 +51,8 @@ def load(
 
     Columns of text come back as :class:`graphspec.base.arrays.strings.Strings`.
 
-    Args:
-        max_rows: the number of rows to read from the start; all by default.
-        allocate: provides the arrays that are filled; they are in memory by default. Arrays of an ``.npz`` file are not
-            filled: large ones are memory maps of the file.
+    ``max_rows``: the number of rows to read from the start, by default all; ``allocate``: provides the arrays that are
+    filled, by default in memory. Arrays of an ``.npz`` file are not filled: large ones are memory maps of the file.
     """
     check = _Check(signature, source)
     try:
@@ -72,7 +70,7 @@ def load_from(
     """Do the work of :func:`load` for an opened file."""
     source = with_columns(source, table, signature)
     check = _Check(signature, source, allocate, table)
-    requests = [check.request(*wanted) for wanted in _requested_names(source, signature, table)]
+    requests = [check.request(*wanted) for wanted in requested(source, signature, table)]
     requests = [request for request in requests if check.has_columns(request, table)]
     check.tell_absent(table)
     try:
@@ -107,7 +105,7 @@ def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
     return SpecError(found)
 
 
-def _requested_names(
+def requested(
     source: DataSource, signature: DataSignature, table: Source
 ) -> Iterator[tuple[str, str, str | list[str]]]:
     """Yield the section, the name, and the column or columns of each array to read."""
@@ -117,13 +115,15 @@ def _requested_names(
     ):
         for name in names:
             if name in mapped or name in table.names or name not in signature.extras():
-                yield section, name, mapped.get(name) or default_column(name, signature, table.names)
+                yield section, name, columns_of(name, mapped, signature, table.names)
 
 
-def default_column(name: str, signature: DataSignature, names: Collection[str]) -> str:
-    """Return the column of an input or a target that no source maps."""
+def columns_of(
+    name: str, mapped: Mapping[str, str | list[str]], signature: DataSignature, names: Collection[str]
+) -> str | list[str]:
+    """Return the columns of an input or a target: those of the mapping, else that of its declaration, else its name."""
     column = signature.columns.get(name, name)
-    return column if column in names or name not in names else name
+    return mapped.get(name) or (column if column in names or name not in names else name)
 
 
 def check_arrays(
@@ -239,15 +239,13 @@ class _Check(Reporter):
         read = fill_from_frames({name: (requests[name], column) for name, column in columns.items()})
         for name, (section, value) in values.items():
             request, subject = requests[name], noun_of(section, name)
-            found = read[name] if name in read else assemble(request, [_as_array(value, request)])
+            of_frame = isinstance(value, FrameColumn)
+            rows, column = (value.frame, value.column) if of_frame else (_as_array(value, request), name)
+            found = read[name] if name in read else assemble(request, [rows])
             if not isinstance(found, dict):
                 self.add(section, name, found, subject)
                 continue
-            if isinstance(value, FrameColumn):
-                findings = self._survey(value.frame, value.column, request, found[0])
-            else:
-                array = _as_array(value, request)
-                findings = [] if isinstance(array, DataError) else self._survey(array, name, request, found[0])
+            findings = [] if isinstance(rows, DataError) else self._survey(rows, column, request, found[0])
             self.add_problem(request, 0, found[0], findings, (subject.partition(" ")[0], name, ""))
         self.tell_columns()
 
@@ -290,7 +288,8 @@ class _Check(Reporter):
             spare = [MISSING_INTEGER, *([signature.ignored[name]] if name in signature.ignored else ())]
             check_range(target, Range(0, signature.classes[name] - 1), "class", hint, spare)
         if name in signature.probabilities:
-            check_probabilities(target)
+            hint = "binary classes are 0 and 1; for class ids use sparse_categorical_crossentropy"
+            raise_counted(target, lambda x: (x < 0) | (x > 1), "has values outside 0 … 1", hint)
         return target
 
     def finish(self) -> Dataset | None:

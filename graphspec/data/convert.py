@@ -49,8 +49,7 @@ def as_array(value: Any, *, gaps: bool = False) -> Array:
         hidden = np.ma.getmaskarray(value)
         if gaps and hidden.any():
             objects: Any = value.astype(object)
-            filled: Array = objects.filled(None)
-            return filled
+            return np.asarray(objects.filled(None))
         if hidden.any():
             rows: Array = np.atleast_1d(hidden.reshape(len(hidden) if hidden.ndim else 1, -1).any(1))
             text = f"{np.count_nonzero(rows):,} of {len(rows):,} rows; first: {at(int(rows.argmax()))}"
@@ -87,9 +86,8 @@ def convert(
     Booleans, integers and float64 become float32, rounded to 24 bits like all computed values. Floats become integers
     if they are whole, and too small to have been rounded to a whole number. ``labels`` map text to ids.
 
-    Args:
-        first: the index of the first row, if the array is a part of a longer one.
-        gaps: values may be missing: they become NaN, or ``MISSING_INTEGER`` in int64.
+    ``first``: the index of the first row, if the array is a part of a longer one; ``gaps``: values may be missing: they
+    become NaN, or ``MISSING_INTEGER`` in int64.
 
     Raises DataError: GS504 if a value cannot be converted, GS505 if one is missing, GS506 for an unknown label.
     """
@@ -223,12 +221,6 @@ def is_number(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
-def texts_among(cells: Sequence[str], others: Sequence[str]) -> tuple[bool, bool]:
-    """Return whether some cells are no numbers, and whether some of these stand for no missing value, as ``others`` do."""
-    texts = [cell for cell in cells if not is_number(cell)]
-    return bool(texts), not all(is_missing(text, others) for text in texts)
-
-
 def exact_integers(values: Sequence[str | None], dtype: np.dtype[Any], first: int, *, gaps: bool = False) -> Array:
     """Parse integers of any size exactly: ``9007199254740993`` and ``1e18`` are integers, ``1.5`` is not.
 
@@ -317,12 +309,6 @@ def same_numbers(
     if limits is not None:
         check_range(array, limits, "id", spare=(MISSING_INTEGER,) if gaps else ())
     return array
-
-
-def check_probabilities(array: Array) -> None:
-    """Raise GS506 if a target of a cross-entropy is not in 0 … 1."""
-    hint = "binary classes are 0 and 1; for class ids use sparse_categorical_crossentropy"
-    raise_counted(array, lambda x: (x < 0) | (x > 1), "has values outside 0 … 1", hint)
 
 
 def reshape(array: Array, expected: Type, sizes: dict[str, int], *, squeeze: bool, is_input: bool = False) -> Array:

@@ -173,8 +173,7 @@ _PENDING = lossy("is not read yet")
 
 _UNKNOWN: Sequence[int] = (-1,)  # the lines of rows that nobody has asked for
 _Key = tuple[str, int]
-Overrides = dict[_Key, str]
-"""How to read a column again (see :class:`ReadAgain`), by request and index of the column in it."""
+Overrides = dict[_Key, str]  # how to read a column again, ``text`` or ``integers``, by request and index in it
 
 
 class ColumnRead(NamedTuple):
@@ -188,11 +187,7 @@ class ColumnRead(NamedTuple):
 
 
 class ReadAgain(Exception):  # noqa: N818
-    """A column must be read again: as ``text``, or as ``integers`` from their digits."""
-
-    def __init__(self, override: str) -> None:
-        super().__init__(override)
-        self.override = override
+    """A column must be read again, as ``integers`` from their digits."""
 
 
 class Relation:
@@ -290,7 +285,7 @@ class Table(Relation, Source):
         """Inspect the requested columns before they are read."""
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
-        """Return how to read a column; ``override`` comes from :class:`ReadAgain`.
+        """Return how to read a column; ``override``: how it must be read instead.
 
         Raises DataError: the type of the column is neither numeric nor text.
         """
@@ -466,8 +461,8 @@ class Table(Relation, Source):
                     part = _PENDING
                 try:
                     filling.put(k, _to_store(part, way, filling.request, done), done)
-                except ReadAgain as another:
-                    overrides[name, k] = another.override
+                except ReadAgain:
+                    overrides[name, k] = "integers"
                     filling.put(k, _PENDING, done)
             done += count
             if all(f.closed for f in fillings.values()):
@@ -497,7 +492,7 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
         with np.errstate(invalid="ignore"):
             large = np.abs(part) >= _EXACT
         if large.any() and part.ndim == 1:
-            raise ReadAgain("integers")
+            raise ReadAgain
         if large.any():
             text = "has integers that were rounded: a double represents them up to 2^53 = 9007199254740992"
             return lossy(text, "write only integers into the lists")
@@ -508,7 +503,7 @@ def _keys(request: Request) -> list[_Key]:
     return [(request.name, k) for k in range(len(request.columns))]
 
 
-def _or_error(column: Any, row: int, *, as_text: bool = False) -> Any:
+def _or_error(column: Any, row: int, *, as_text: bool) -> Any:
     try:
         return texts(column, row) if as_text else values(column, row)
     except DataError as error:

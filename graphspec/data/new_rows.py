@@ -17,7 +17,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
 from graphspec.base.files import ARCHIVE, is_regular, suffix_of
 from graphspec.data.batches import Dataset
-from graphspec.data.check import default_column, load, load_from, refused
+from graphspec.data.check import columns_of, load, load_from, refused
 from graphspec.data.convert import as_array, assemble
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
@@ -205,8 +205,7 @@ class NewRows:
 
     inputs: dict[str, Array]  # arrays by input; texts are an object array, or a packed column of a file
     kept: dict[str, Array]  # other columns of the same rows by name, as they were in the input
-    # the time steps of each row, int64, by CTC head, if they depend on the sizes of pictures
-    steps: dict[str, Array] = field(default_factory=dict)
+    steps: dict[str, Array] = field(default_factory=dict)  # of rows, int64, by CTC head, if pictures determine them
     ends: Ends | None = None  # when the pasts of windows over series end; None for other rows
     warnings: Sequence[Diagnostic] = ()  # what is told of the rows
 
@@ -272,13 +271,9 @@ def _loaded(
 def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *, last: bool = False) -> NewRows:
     """Read the inputs of new rows and the columns to ``keep`` from a file.
 
-    Args:
-        last: take only the last window of each series.
-
-    Raises:
-        SpecError: all GS5 problems of the file.
-        RunError: GS602 if there is too little memory to read it.
-        UsageError: columns are to be kept, but the file is not a table; the last windows are wanted of other rows.
+    ``last``: take only the last window of each series. Raises SpecError: all GS5 problems of the file. Raises RunError:
+    GS602 if there is too little memory to read it. Raises UsageError: columns are to be kept, but the file is no table;
+    the last windows are wanted of other rows.
     """
     if suffix_of(file) == ".json" and is_regular(file) and not last:
         return _document(spec, graph, file, keep)
@@ -371,10 +366,7 @@ def _fed(arrays: Dataset, graph: Graph) -> dict[str, Array]:
 
 def _objects(values: Sequence[Any]) -> Array:
     """Return any values as a vector of objects; NumPy would make lists into axes."""
-    array = np.empty(len(values), object)
-    for k, value in enumerate(values):
-        array[k] = value
-    return array
+    return np.fromiter(values, object, len(values))
 
 
 def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
@@ -440,6 +432,5 @@ def _parts(spec: Spec) -> list[DataSource]:
 def _columns_of(
     name: str, mapping: Mapping[str, str | list[str]], signature: DataSignature, names: Collection[str]
 ) -> list[str]:
-    """Return the columns of an input: those of the mapping, else the one of its declaration, else its name."""
-    columns = mapping.get(name) or default_column(name, signature, names)
+    columns = columns_of(name, mapping, signature, names)
     return [columns] if isinstance(columns, str) else columns

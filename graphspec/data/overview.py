@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.base.text import count as _count
-from graphspec.data.check import default_column
+from graphspec.data.archives import Npz
+from graphspec.data.check import requested
+from graphspec.data.database import Table
+from graphspec.data.files import Files, plain_rows
 from graphspec.data.folders import Folder, with_columns
 from graphspec.data.odd_values import leaks
 from graphspec.data.profile import (
@@ -126,8 +129,7 @@ class Overview:
     share: float | None = None  # for a split, the part of the training rows
     notes: list[str] = field(default_factory=list)  # what becomes of the rows: windows, rows that are left out
     rows: int | None = None  # their number, if it is known
-    # all columns or arrays by name
-    columns: Mapping[str, ColumnProfile | ArrayProfile | FileProfile] = field(default_factory=dict)
+    columns: Mapping[str, ColumnProfile | ArrayProfile | FileProfile] = field(default_factory=dict)  # all, by name
     uses: dict[str, list[Use]] = field(default_factory=dict)  # what columns are read for, by column
     unused: list[str] = field(default_factory=list)  # the columns that are not read
     learnt: dict[str, list[str]] = field(default_factory=dict)  # what layers and heads would learn, by column
@@ -146,8 +148,6 @@ def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None)
 
 
 def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignature, max_rows: int | None) -> Overview:
-    from graphspec.data.files import plain_rows
-
     if not source.has_rows:
         last = "the last part of the time" if source.by_time else "the last rows" if source.in_order else None
         return Overview(name, share=source.split, notes=[last] if last else [])
@@ -168,8 +168,11 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
         part.problems += [_sentence(part.source, one) for one in error.all]
         return part
     source = with_columns(source, table, signature)
-    for use, columns in _wanted(source, signature, table):
-        for column in columns:
+    for section, use_name, columns in requested(source, signature, table):
+        expected = (signature.inputs if section == "inputs" else signature.targets).get(use_name)
+        use = Use(use_name, section.removesuffix("s"), "float32" if expected is None else expected.dtype)
+        several = [] if expected is None else columns  # weights and lengths are single columns
+        for column in [columns] if isinstance(columns, str) else several:
             if column in table.ambiguous:
                 part.problems.append(f"{part.source} {table.ambiguous[column]}: give each a unique name")
             elif column not in table.names:
@@ -207,10 +210,6 @@ def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overvi
 
 def _look(part: Overview, table: Source, max_rows: int | None) -> None:
     """Profile the columns or arrays of a source; of other sources, only the names are known."""
-    from graphspec.data.archives import Npz
-    from graphspec.data.database import Table
-    from graphspec.data.files import Files
-
     if isinstance(table, Table | Files):
         found = profile(table, max_rows)
         part.rows, part.columns = found.rows, found.columns
@@ -222,19 +221,6 @@ def _look(part: Overview, table: Source, max_rows: int | None) -> None:
         part.rows = len(table.paths)
         labels = {"label": profile_labels(table)} if "label" in table.names else {}
         part.columns = {table.kind: profile_files(table), **labels}
-
-
-def _wanted(source: DataSource, signature: DataSignature, table: Source) -> Iterator[tuple[Use, list[str]]]:
-    """Yield what the spec reads, and from which columns."""
-    inputs, targets = source.inputs or {}, source.targets or {}
-    for section, mapped, types in (("input", inputs, signature.inputs), ("target", targets, signature.targets)):
-        for name, expected in types.items():
-            columns = mapped.get(name) or default_column(name, signature, table.names)
-            yield Use(name, section, expected.dtype), [columns] if isinstance(columns, str) else columns
-    for name in signature.extras():
-        column = targets.get(name, name)
-        if isinstance(column, str) and (name in targets or column in table.names):
-            yield Use(name, "target", "float32"), [column]
 
 
 def _sentence(subject: str, error: DataError) -> str:
@@ -335,9 +321,6 @@ def _uneven(part: Overview, subject: str, frequent: tuple[tuple[str, int], ...])
 
 
 def _leaks(part: Overview, table: Source, signature: DataSignature) -> Iterator[str]:
-    from graphspec.data.database import Table
-    from graphspec.data.files import Files
-
     if not isinstance(table, Table | Files):
         return
     uses = [(column, use) for column, of in part.uses.items() for use in of]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from graphspec.data.convert import AS_STRINGS, FILL_IN, LABELS, chunks, is_missi
 from graphspec.data.folders import Folder
 from graphspec.data.source import DataError, Request, Source, Tally, at, placed
 from graphspec.data.targets import DROP
-from graphspec.data.text_files import FORMS, WORDS, forms_of, marks_of
+from graphspec.data.text_files import WORDS, forms_of, marks_of
 from graphspec.language.parse import SOURCES
 
 if TYPE_CHECKING:
@@ -200,10 +201,8 @@ class Finding:
 def survey(rows: Source | Array, column: str, request: Request, error: DataError, *, may_miss: bool) -> list[Finding]:
     """Return what is wrong in a column of numbers or labels, or in an array; nothing if it has another type.
 
-    Args:
-        rows: the source with the column, or the array.
-        error: the error that was found.
-        may_miss: missing values are no problem.
+    ``rows``: the source with the column, or the array; ``error``: the one that was found; ``may_miss``: missing values are
+    no problem.
     """
     table = rows.stored if isinstance(rows, Source) else None
     for strict in (False, True):  # a text such as "5" is a number in a CSV file, and a text in all others
@@ -226,12 +225,12 @@ class _Survey:
         self._missing = None if may_miss else "missing"  # the kind of problem that a missing value is
         self._dtype = np.dtype(np.float32 if request.type.is_float else request.type.dtype)
         self.tallies: dict[str, Tally] = {}
-        self._known: dict[str, tuple[str | None, Any]] = {}
-        self._forms = set(FORMS)
+        self._kind_of_known = lru_cache(_MAX_KNOWN)(self._kind_of_text)
+        self._forms = set(WORDS)
         self._labels_are_learnt = request.learns_labels and not request.stacked
 
     def findings(self, total: int | None) -> list[Finding]:
-        form = next((form for form in FORMS if form in self._forms), None)
+        form = next((form for form in WORDS if form in self._forms), None)
         kinds = [kind for kind in _KINDS if kind in self.tallies]
         return [Finding(kind, self.tallies[kind], total, form if kind == "text" else None) for kind in kinds]
 
@@ -284,14 +283,7 @@ class _Survey:
 
     def _kind_of(self, value: Any) -> tuple[str | None, Any]:
         """Return the kind of problem that a value is, and what to show of it."""
-        if not isinstance(value, str):
-            return self._kind_of_object(value)
-        found = self._known.get(value)
-        if found is None:
-            found = self._kind_of_text(value)
-            if len(self._known) < _MAX_KNOWN:
-                self._known[value] = found
-        return found
+        return self._kind_of_known(value) if isinstance(value, str) else self._kind_of_object(value)
 
     def _kind_of_text(self, text: str) -> tuple[str | None, Any]:
         labels = self._request.labels
@@ -351,10 +343,7 @@ def noun_of(section: str, name: str) -> str:
 class Reporter:
     """Collects diagnostics of one source, or of arrays from Python.
 
-    Args:
-        signature: what is needed.
-        source: the source in the spec; None for arrays.
-        table: the opened source.
+    ``signature``: what is needed; ``source``: the source in the spec, None for arrays; ``table``: the opened source.
     """
 
     def __init__(self, signature: DataSignature, source: DataSource | None, table: Source | None = None) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from graphspec.data.convert import MISSING_TEXTS
 from graphspec.data.database import quoted
 from graphspec.data.folders import upright_size
-from graphspec.data.source import DataError
+from graphspec.data.source import DATES, DataError
+from graphspec.data.tables import NUMBERS
 from graphspec.data.text_files import MOSTLY
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
 # SQL expressions about one column.
-Stored = Literal["text", "number", "bool", "date", "list", "other"]
-"""How a file stores a column. Every column of a ``.csv`` file is text."""
+Stored = Literal["text", "number", "bool", "date", "list", "other"]  # by the file; a column of a ``.csv`` is text
 
 ISO = "ISO"  # the name of dates by ISO 8601 among the formats
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
@@ -35,11 +35,6 @@ _MISSING_WORDS = tuple(text for text in MISSING_TEXTS if text)
 """Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
 
 LARGEST = 3.4028234663852886e38  # the largest number of float32: squares of it fit a double
-_NUMBERS = frozenset(
-    f"{sign}{size}" for sign in ("", "u") for size in ("tinyint", "smallint", "integer", "bigint", "hugeint")
-)
-_REAL = frozenset(("float", "double", "decimal", "bignum"))
-_DATES = frozenset(("date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp with time zone"))
 _ISO = r"^(\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?$"
 _YEAR = "(^|[^0-9])[0-9]{4}([^0-9]|$)"
 
@@ -49,9 +44,9 @@ def stored_as(sql_type: Any) -> Stored:
     name = str(sql_type.id)
     if str(sql_type) == "JSON":
         return "other"
-    if name in _NUMBERS or name in _REAL:
+    if name in NUMBERS:
         return "number"
-    if name in _DATES:
+    if name.startswith(DATES):
         return "date"
     return {"varchar": "text", "enum": "text", "boolean": "bool", "list": "list", "array": "list"}.get(name, "other")  # type: ignore[return-value]
 
@@ -159,8 +154,7 @@ class Words:
 
     mean: float  # mean, longest: the number of words of a text
     longest: int
-    # how many different words occur at least 1, 2, … times; empty where they were not counted
-    at_least: tuple[int, ...] = ()
+    at_least: tuple[int, ...] = ()  # how many different words occur at least 1, 2, … times; empty if not counted
 
 
 @dataclass(frozen=True)
@@ -172,21 +166,17 @@ class ColumnProfile:
     stored: Stored  # how the file stores it
     rows: int
     missing: int = 0  # the rows that hold nothing: NULL, NaN, or blanks
-    # the rows by text that means a missing value, such as ``NA``; ``missing`` does not count them
-    missing_texts: Mapping[str, int] = field(default_factory=dict)
+    missing_texts: Mapping[str, int] = field(default_factory=dict)  # further ones that say so, by text such as ``NA``
     distinct: int = 0  # the number of different values that are present
     exact: bool = True  # whether ``distinct`` is counted, not estimated
-    # the most frequent values with their rows; all values if there are at most ``LISTED``
-    frequent: tuple[tuple[str, int], ...] = ()
+    frequent: tuple[tuple[str, int], ...] = ()  # the most frequent values with their rows; all up to ``LISTED``
     at_least: tuple[int, ...] = ()  # how many different values occur at least 1, 2, … times
     numbers: Numbers | None = None  # the distribution of the values that are numbers
     number_share: float = 0.0  # the part of the values that are numbers
-    # the texts among values that are mostly numbers, such as ``unknown``, with their rows
-    others: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)  # the texts among values that are mostly numbers
     infinite: int = 0  # the number of infinite values
     leading_zeros: bool = False  # whether an integer such as ``007`` occurs
-    # the part of the values that have this form, by format; without those that have none
-    date_formats: Mapping[str, float] = field(default_factory=dict)
+    date_formats: Mapping[str, float] = field(default_factory=dict)  # the part of the values by format, if not 0
     dates: tuple[str, str] | None = None  # the first and the last date, in the format that most values have
     has_times: bool = False  # whether a date has a time other than midnight
     words: Words | None = None  # for texts
@@ -519,8 +509,7 @@ class Values:
     """The values of a column."""
 
     codes: Array  # an integer for each row, equal for equal values, -1 where the value is missing
-    # the values as float64, NaN where they are missing or infinite; None if they are no numbers
-    numbers: Array | None = None
+    numbers: Array | None = None  # as float64, NaN where they are missing or infinite; None if they are no numbers
     names: Sequence[str] = ()  # the values in words, by code
 
     @classmethod
@@ -630,8 +619,7 @@ class FileProfile:
     # the heights and widths of pictures with the number of files, the most frequent first; empty for texts, and without
     # Pillow
     sizes: tuple[tuple[tuple[int, int], int], ...] = ()
-    # the mean and the largest number of words of texts; None for pictures, and if no text can be read
-    words: tuple[float, int] | None = None
+    words: tuple[float, int] | None = None  # the mean and the largest number of words of texts, if some can be read
 
     @property
     def is_exact(self) -> bool:

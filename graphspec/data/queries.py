@@ -59,15 +59,12 @@ ONE_SELECT = "a query is one SELECT statement; WITH may precede it"
 class QueryText:
     """A query that has been checked; ``files`` are the files that it reads, ``tables`` the tables of the database.
 
-    Args:
-        folder: the folder to which names of files are relative.
-        roots: folders in which files may be, with their subfolders.
-        tables: the tables of the database that is queried, by schema and name in lower case; views with their SQL.
-        macros: the names of its own functions, in lower case.
+    ``folder``: the folder to which names of files are relative; ``roots``: those in or below which files may be;
+    ``tables``: those of the database that is queried, by schema and name in lower case, views with their SQL;
+    ``macros``: the names of its own functions, in lower case.
 
-    Raises:
-        DataError: GS512, it is not one SELECT, or uses what queries may not use; GS513, a file is outside the folders;
-            GS501, a file does not exist.
+    Raises DataError: GS512, it is not one SELECT, or uses what queries may not use; GS513, a file is outside the
+    folders; GS501, a file does not exist.
     """
 
     def __init__(
@@ -118,19 +115,16 @@ class QueryText:
         except RecursionError:
             raise self.error("is nested too deeply", hint="write it in parts, with WITH") from None
 
-    @property
-    def ordered(self) -> bool:
-        """Whether the query ends in ORDER BY."""
-        return self._order() is not None
-
-    def break_ties(self, columns: int) -> None:
-        """Order rows that are equal in ORDER BY by all columns of the result."""
-        order = self._order()
-        assert order is not None
+    def break_ties(self, columns: int) -> bool:
+        """Order rows that are equal in ORDER BY by all columns of the result; return whether the query ends in it."""
+        order = next((m for m in self.node["modifiers"] if m["type"] == "ORDER_MODIFIER" and m["orders"]), None)
+        if order is None:
+            return False
         if not any(o["expression"]["class"] == "STAR" for o in order["orders"]):  # ORDER BY ALL
             ordinals = ", ".join(str(k + 1) for k in range(columns))
             by_all = self._parsed(f"SELECT 1 ORDER BY {ordinals}")["statements"][0]["node"]
             order["orders"] += by_all["modifiers"][0]["orders"]
+        return True
 
     def position(self, offset: int) -> str:
         """Return `` (line 1, column 10 of the query)`` for an offset in bytes."""
@@ -143,9 +137,6 @@ class QueryText:
     def error(self, problem: str, offset: int = _NOWHERE, hint: str | None = ONE_SELECT) -> DataError:
         """Return GS512 at a position of the query."""
         return DataError(Code.WRONG_QUERY, problem + self.position(offset), hint)
-
-    def _order(self) -> Tree | None:
-        return next((m for m in self.node["modifiers"] if m["type"] == "ORDER_MODIFIER" and m["orders"]), None)
 
     def _parsed(self, text: str) -> Tree:
         import duckdb
@@ -467,8 +458,7 @@ class Query(Typed):
         found = connection.sql(query.sql())
         if twice := duplicates(found.columns):
             raise DataError(Code.MISSING_ARRAY, next(iter(twice.values())), "give each a name of its own with AS")
-        if query.ordered:
-            query.break_ties(len(found.columns))
+        if query.break_ties(len(found.columns)):
             connection.execute(f"CREATE TEMP TABLE result AS {query.sql()}")
             return connection.sql("FROM temp.result")
         if not _keeps_order(json.loads(plan)):

@@ -331,11 +331,11 @@ class Gaps:
     """The missing values of some columns of series, as they are filled in."""
 
     series: Series
-    # the steps that have no value in some column, since no value is before them, ``(n,)``
-    empty: Array = field(init=False)
+    empty: Array = field(init=False)  # the steps without a value in some column: none is before them, ``(n,)``
     later: Array = field(init=False)  # the steps with a value in some input that comes from a later one, ``(n,)``
-    # how many values were filled in at steps with a row, by column
-    missing: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(
+        default_factory=dict
+    )  # how many values were filled in at steps with a row, by column
 
     def __post_init__(self) -> None:
         steps, series = len(self.series.rows), self.series

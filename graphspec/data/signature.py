@@ -188,10 +188,7 @@ def user_arrays(needed: DataSignature, x: Data, y: Data, sample_weight: Data = N
 
 def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
     """Check arrays of inputs, where ``needed`` has no targets; raise SpecError with all GS5 problems of them."""
-    arrays, found = check_arrays(by_name(x, list(needed.inputs), "input", needed.columns), None, needed)
-    if arrays is None:
-        raise SpecError(found)
-    return arrays.inputs
+    return user_arrays(needed, x, None).inputs
 
 
 def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str, Array]:

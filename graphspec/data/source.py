@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # The interface of data files, and errors of data. Nothing is ever unpickled.
 NO_ROWS = "write one row for each sample"
 NOT_SCALAR = "does not have a single value per row"
+DATES = ("date", "timestamp")  # the names of the database's types of dates begin with these
 NOT_GIVEN = Problem(Code.MISSING_ARRAY, "has no array", "provide an array under its name")
 
 
@@ -64,11 +65,9 @@ class Request:
     is_input: bool  # True for an input, False for a target
     labels: Sequence[str] | None = None  # class names that text may contain
     learns_labels: bool = False  # the labels are learnt: a target of text is wanted as :class:`Strings`
-    # a target of CTC: ids, or a text of which each character is a label, wanted as :class:`Strings`
-    is_sequence: bool = False
+    is_sequence: bool = False  # a target of CTC: ids, or a text (wanted as :class:`Strings`) with a label per character
     gaps: bool = False  # values may be missing; see :func:`graphspec.data.convert.convert`
-    # pictures may have several sizes; they then come as :class:`graphspec.base.arrays.pictures.Pictures`
-    any_size: bool = False
+    any_size: bool = False  # pictures may have several sizes; they then come as ``Pictures``
     missing: Sequence[str] = ()  # texts that mean a missing value, besides those such as ``NA``
     allocate: Allocate | None = None  # where the array is filled; None for memory
 
@@ -114,7 +113,7 @@ class Source:
 
     def is_date(self, column: str) -> bool:
         """Return whether a column has dates or times."""
-        return self.type_of(column).startswith(("timestamp", "date"))
+        return self.type_of(column).startswith(DATES)
 
     @property
     def stored(self) -> Source:
@@ -249,24 +248,21 @@ class DataSignature:
     classes: Mapping[str, int] = field(default_factory=dict)  # the number of classes of each head whose targets are ids
     ignored: Mapping[str, int] = field(default_factory=dict)  # the additional id that a head allows (``ignore_class``)
     probabilities: frozenset[str] = frozenset()  # heads whose targets must be in 0 … 1 (cross-entropies)
-    # for inputs that are ids, the range for which the Embedding has rows
-    limits: Mapping[str, Range] = field(default_factory=dict)
+    limits: Mapping[str, Range] = field(default_factory=dict)  # for inputs that are ids, the rows of the Embedding
     labels: Mapping[str, list[str]] = field(default_factory=dict)  # class names by head; their targets may be text
     ctc: frozenset[str] = frozenset()  # heads whose targets are label sequences, also if no targets are required
     gaps: frozenset[str] = frozenset()  # inputs in which numbers may be missing: NaN, or the smallest int64
     any_size: frozenset[str] = frozenset()  # inputs of pictures of which every row may have a size of its own
-    # texts of files that mean a missing number, by input
-    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # texts that mean a missing number, by input
     folded: frozenset[str] = frozenset()  # inputs whose texts may differ in case
     text_labels: frozenset[str] = frozenset()  # heads whose targets may be texts, because their labels are learnt
     columns: Mapping[str, str] = field(default_factory=dict)  # the default column of an input, if it has another name
-    # inputs that are columns of a record, with the place of each in the spec and its path of keys
-    records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)
-    # types of the heads with a loss that need no targets, but may have sample weights
-    unlabelled: Mapping[str, Type] = field(default_factory=dict)
+    records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)  # columns of a record: place, path of keys
+    unlabelled: Mapping[str, Type] = field(
+        default_factory=dict
+    )  # heads with a loss without targets, maybe with weights
     class_inputs: frozenset[str] = frozenset()  # inputs with which heads compare: their ids are classes
-    # inputs of the spec that only the losses read; arrays for them may be given to predictions, without effect
-    unread: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()  # inputs that only losses read; predictions ignore arrays for them
     # the time steps of every CTC head, given the inputs' shapes
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 

@@ -291,8 +291,7 @@ class Network:
     epochs: int
     patience: int
     penalty: float = 0.0  # the factor of the L2 penalty on the kernels of hidden layers; 0 for none
-    # whether the last layer begins with zeros, and the learning rate falls when validation gets no better
-    decays: bool = False
+    decays: bool = False  # the last layer begins with zeros, the learning rate falls when validation gets no better
     held_out: float = 0.15  # the fraction of the rows that validate
 
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from graphspec.base.arrays.memory import human
 from graphspec.base.errors import UsageError
-from graphspec.data.convert import MISSING_TEXTS, is_missing, texts_among
+from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
-from graphspec.data.source import DataError, Request, at, lossy, unreadable
+from graphspec.data.source import DATES, DataError, Request, at, lossy, unreadable
 from graphspec.data.text_files import (
     GROUPED,
     Scan,
@@ -109,7 +109,8 @@ class Delimited(Table):
         missing = {self.columns[c]: r.missing for r in requests for c in r.columns}
         for name, cells in self._first_cells([n for n in missing if n not in self._text]):
             texts = [cell for cell in cells if cell is not None]
-            self._text[name], self._junk[name] = texts_among(texts, missing[name])
+            words = [text for text in texts if not is_number(text)]
+            self._text[name], self._junk[name] = bool(words), not all(is_missing(w, missing[name]) for w in words)
             self._bytes[name] = sum(map(len, texts)) // len(cells) + _STRING_BYTES
 
     def _first_cells(self, names: Sequence[str]) -> Iterator[tuple[str, list[str | None]]]:
@@ -223,12 +224,13 @@ def _listed(texts: tuple[str, ...]) -> str:
 # Tables whose values have types: ``.parquet``, and ``.jsonl`` with one object per line.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
-_WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))
-"""Numeric types without a NumPy dtype: read as doubles for floats, and as digits for integers."""
+_WIDE = frozenset(
+    ("hugeint", "uhugeint", "decimal", "bignum")
+)  # no NumPy dtype: read as doubles, or as digits of integers
+NUMBERS = frozenset((*_INTEGERS, *_WIDE, "float", "double"))
 # Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
 _MAX_LINE = 1 << 24
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
-_TIMES = ("date", "time", "timestamp")  # beginnings of the names of types of dates and times
 _NESTED = frozenset(("struct", "map", "union"))
 
 
@@ -244,7 +246,7 @@ class Typed(Table):
         lists = "[]" * depth
         text = f"CAST({column} AS VARCHAR{lists})"
         if request.type.is_string:
-            if inner not in self.with_text and not inner.startswith(_TIMES):
+            if inner not in self.with_text and not inner.startswith((*DATES, "time")):
                 raise lossy(f"contains values of type {sql_type}, which are not text", "store text or integers")
             return ColumnRead(text, text=True)
         if depth == 0 and not request.stacked:

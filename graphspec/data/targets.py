@@ -38,10 +38,10 @@ def learn_alphabet(targets: Strings, rows: Array | None = None) -> list[str]:
     return [BLANK, *(chr(code) for code in sorted(found - {0}))]
 
 
-def encode_texts(targets: Strings, labels: Sequence[str], *, learnt: bool, rows: Array | None = None) -> Array:
+def encode_texts(targets: Strings, labels: Sequence[str], *, learnt: bool) -> Array:
     """Return the class ids of the characters of texts, (rows, longest), padded with 0; ``labels`` begin with the blank.
 
-    ``learnt``: whether the labels were learnt from the training rows; ``rows``: by default all.
+    ``learnt``: whether the labels were learnt from the training rows.
 
     Raises DataError: GS511 (GS506 if the labels are given), a character is not a label; GS405, a label is no character.
     """
@@ -50,15 +50,13 @@ def encode_texts(targets: Strings, labels: Sequence[str], *, learnt: bool, rows:
         raise DataError(Code.CLASSES_MISMATCH, text, "give it one character a label, or store the ids of the labels")
     ids = np.array([ord(label) for label in labels[1:]], np.int64)
     order = np.argsort(ids)
-    count = len(targets) if rows is None else len(rows)
-    found = np.zeros((count, 0), np.min_scalar_type(len(labels)))
-    for first, codes in _code_points(targets, rows):
+    found = np.zeros((len(targets), 0), np.min_scalar_type(len(labels)))
+    for first, codes in _code_points(targets):
         at = np.minimum(np.searchsorted(ids[order], codes), len(ids) - 1)
         unknown = (codes != 0) & (ids[order][at] != codes) if len(ids) else codes != 0
         if unknown.any():
             index = int(unknown.any(1).argmax())
-            row = first + index if rows is None else int(rows[first + index])
-            raise _unknown(chr(codes[index][unknown[index]][0]), row, labels, learnt=learnt)
+            raise _unknown(chr(codes[index][unknown[index]][0]), first + index, labels, learnt=learnt)
         if codes.shape[1] > found.shape[1]:
             found = np.pad(found, ((0, 0), (0, codes.shape[1] - found.shape[1])))
         if len(ids):
@@ -76,17 +74,23 @@ def _unknown(character: str, row: int, labels: Sequence[str], *, learnt: bool) -
     return DataError(Code.OUT_OF_RANGE, f"{text} is not a label", hint)
 
 
-def _code_points(targets: Strings, rows: Array | None) -> Iterator[tuple[int, Array]]:
+def _blocks(targets: Strings, rows: Array | None, size: int) -> Iterator[tuple[int, Array]]:
+    """Yield the texts of rows (by default of all) as objects, ``size`` at a time, with the index of the first one."""
+    for first in range(0, len(targets) if rows is None else len(rows), size):
+        part = slice(first, first + size)
+        yield first, targets[part if rows is None else rows[part]].reshape(-1)
+
+
+def _code_points(targets: Strings, rows: Array | None = None) -> Iterator[tuple[int, Array]]:
     """Yield texts as the code points of their characters, padded with 0, with the index of the first one."""
-    for first in range(0, len(targets) if rows is None else len(rows), _SEQUENCE_ROWS):
-        part = slice(first, first + _SEQUENCE_ROWS)
-        texts = targets[part if rows is None else rows[part]].reshape(-1).astype(str)
-        yield first, np.ascontiguousarray(texts).view(np.uint32).reshape(len(texts), -1).astype(np.int64)
+    for first, block in _blocks(targets, rows, _SEQUENCE_ROWS):
+        texts = np.ascontiguousarray(block.astype(str))
+        yield first, texts.view(np.uint32).reshape(len(texts), -1).astype(np.int64)
 
 
 def check_texts(head: str, targets: Strings, lengths: Array | None, given: Array | None, steps: int | None) -> None:
     """Do the work of :func:`check_sequences` for texts, of which each character is a label."""
-    for first, codes in _code_points(targets, None):
+    for first, codes in _code_points(targets):
         part = slice(first, first + len(codes))
         own, available = (None if a is None else a[part] for a in (lengths, given))
         check_sequences(head, codes, own, available, steps, first)
@@ -100,10 +104,8 @@ def steps_of_rows(
 ) -> dict[str, Array]:
     """Return the time steps of each row, int64, of the heads in which they depend on the sizes of a row's pictures.
 
-    Args:
-        shapes: of the inputs.
-        sizes: by input, the axis on which its pictures have several sizes, and each row's size there.
-        steps: returns the time steps of every head for such shapes.
+    ``shapes``: of the inputs, for which ``steps`` returns the time steps of every head; ``sizes``: by input, the axis on
+    which its pictures have several sizes, and each row's size there.
 
     Raises DataError: GS503, a picture is too small for the layers.
     """
@@ -129,17 +131,13 @@ def check_sequences(
 ) -> None:
     """Raise GS506, GS507 or GS509 if a label sequence has no path through its time steps.
 
-    Args:
-        y: labels, padded with 0.
-        lengths: the number of labels of each row, if they are not counted.
-        given: the time steps of each row.
-        steps: the time steps of all rows, if they are known.
-        first: the index of the first row, if the rows are a part of more.
+    ``y``: labels, padded with 0; ``lengths``: the number of labels of each row, if they are not counted; ``given``: the
+    time steps of each row, ``steps``: of all rows, if they are known; ``first``: the index of the first row.
     """
     counts = np.count_nonzero(y, axis=1) if lengths is None else lengths.astype(np.int64)
-    _check_lengths(counts, 0, y.shape[1], head + LENGTH)
+    _check_lengths(counts, y.shape[1], head + LENGTH)
     if given is not None and steps is not None:
-        _check_lengths(given, 0, steps, head + STEPS)
+        _check_lengths(given, steps, head + STEPS)
     inside = np.arange(y.shape[1]) < counts[:, None]
     blank = ((y == 0) & inside).any(1)
     if blank.any():
@@ -154,11 +152,11 @@ def check_sequences(
         raise DataError(Code.TARGET_TOO_LONG, text, "a repeat needs a blank in between: time steps ≥ labels + repeats")
 
 
-def _check_lengths(values: Array, low: int, high: int, name: str) -> None:
-    bad = (values < low) | (values > high)
+def _check_lengths(values: Array, high: int, name: str) -> None:
+    bad = (values < 0) | (values > high)
     if bad.any():
         row = int(bad.argmax())
-        text = f"cannot have '{name}' {values[row]} in {at(row)}: it must be {low} to {high}"
+        text = f"cannot have '{name}' {values[row]} in {at(row)}: it must be 0 to {high}"
         raise DataError(Code.WRONG_LENGTH, text, "correct the lengths, or omit them if the labels are padded with 0")
 
 
@@ -170,37 +168,32 @@ _FEW = 5  # rows of a class below which it is named
 def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
     """Return the texts of rows (by default of all), sorted, each once; missing ones are left out."""
     found = set[str]()
-    for _, texts in _blocks(targets, rows):
-        found.update(texts)
+    for _, texts in _blocks(targets, rows, _BLOCK_ROWS):
+        found.update(texts.tolist())
     return sorted(found - {""})
 
 
-def encode_labels(targets: Strings, labels: Sequence[str], rows: Array | None = None) -> Array:
-    """Return the class ids of rows (by default of all), int64.
+def encode_labels(targets: Strings, labels: Sequence[str]) -> Array:
+    """Return the class ids of rows, int64.
 
     Raises DataError: GS511, a text is not among the labels.
     """
     ids = {label: k for k, label in enumerate(labels)}
-    found = np.empty(len(targets) if rows is None else len(rows), np.int64)
+    found = np.empty(len(targets), np.int64)
     tally = Tally("has labels that no training row has")
-    for first, texts in _blocks(targets, rows):
+    for first, block in _blocks(targets, None, _BLOCK_ROWS):
+        texts = block.tolist()
         try:
             found[first : first + len(texts)] = [ids[text] for text in texts]
         except KeyError:
             for k, text in enumerate(texts, first):
                 if text not in ids:
-                    tally.add(k if rows is None else int(rows[k]), text)
+                    tally.add(k, text)
     if tally.rows:
         listed = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
         hint = did_you_mean(next(iter(tally.examples)), labels) or listed
         raise DataError(Code.CLASS_LEFT_OUT, tally.text(len(found), at), hint)
     return found
-
-
-def _blocks(targets: Strings, rows: Array | None) -> Iterator[tuple[int, list[str]]]:
-    for first in range(0, len(targets) if rows is None else len(rows), _BLOCK_ROWS):
-        part = slice(first, first + _BLOCK_ROWS)
-        yield first, targets[part if rows is None else rows[part]].reshape(-1).tolist()
 
 
 def with_class_ids(
@@ -212,10 +205,8 @@ def with_class_ids(
 ) -> Dataset:
     """Return the dataset with class ids in place of texts, for heads whose labels were learnt.
 
-    Args:
-        types: the type of each target: ids, or vectors with a 1 at the class.
-        sequences: heads of which each character of a text is a label.
-        source: the source of the rows, at which a problem is reported.
+    ``types``: of each target, ids or vectors with a 1 at the class; ``sequences``: heads of which each character of a text
+    is a label; ``source``: that of the rows, at which a problem is reported.
 
     Raises SpecError: GS511, a target is not among the labels, or GS503, it does not have the shape of the head.
     """

@@ -152,12 +152,8 @@ def row_from_1(row: int) -> str:
 def lines_of_rows(path: Path, count: int, separator: str | None, scanned: Scan) -> Sequence[int] | None:
     """Return the line in which each row begins; the first line of a file is line 1.
 
-    Args:
-        count: the number of rows that were read: lines are returned only if as many are found in the file.
-        separator: of a file with a header, whose cells may contain line ends in quotes; None for one object a line.
-
-    Returns:
-        None if the rows are not found, or if the file is too large to look for them.
+    Return None if the file does not have ``count`` rows, as were read, or is too large to look for them. ``separator``: of
+    a file with a header, whose cells may contain line ends in quotes; None for one object a line.
     """
     header = separator is not None
     if scanned.lines == count + header:
@@ -197,9 +193,7 @@ def _rows(path: Path, separator: str | None) -> Iterator[int]:
 
 
 # Texts that people read as numbers or dates, and tables do not: ``3,5``, ``1,234.50``, ``12 %``, ``$ 9.99``.
-FORMS = ("date", "percent", "currency", "thousands", "decimal comma", "number")
-"""What texts can be, the most telling first."""
-WORDS = {
+WORDS = {  # what texts can be, the most telling first
     "date": "contains dates",
     "percent": "contains percentages",
     "currency": "contains amounts with a currency",
@@ -226,7 +220,7 @@ _LONGEST = 40  # characters of such a text
 
 
 def forms_of(text: str) -> set[str]:
-    """Return what a text can be: those of ``FORMS`` that it fits. ``1,234`` has thousands separators or a decimal comma."""
+    """Return what a text can be: those of ``WORDS`` that it fits. ``1,234`` has thousands separators or a decimal comma."""
     text = text.strip()
     if len(text) > _LONGEST:
         return set()

@@ -27,8 +27,7 @@ class WindowSource(View):
     without targets, ``length`` steps. The arrays are views: a batch alone is copied. They have a row for each step at which
     a window may begin; ``chosen`` are those at which one does, None for all.
 
-    Raises:
-        DataError: GS502, there is no column that ``group``, ``order`` or ``missing`` names; GS105, the source is no table.
+    Raises DataError: GS502, there is no column that ``group``, ``order`` or ``missing`` names; GS105, it is no table.
     """
 
     def __init__(self, source: Source, windows: Windows, max_rows: int | None = None) -> None:

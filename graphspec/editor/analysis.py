@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
-_SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)
-"""The comment that names the schema."""
+_SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)  # the comment that names the schema
 
 
 class Analysis:
@@ -57,7 +56,7 @@ class Analysis:
     @cached_property
     def root(self) -> Node:
         """The tree of the text, however broken it is."""
-        return parse(self.text) if len(self.text.text) <= MAX_BYTES else Node("empty", 0)
+        return parse(self.text) if len(self.text.text) <= MAX_BYTES else Node("empty", 0, 0)
 
     @cached_property
     def checked(self) -> Checked:

@@ -37,8 +37,7 @@ from graphspec.language.schema import (
 from graphspec.language.sections import REQUIRED, InputKeys
 from graphspec.vocabulary.layers import CELLS, LAYERS
 
-KINDS: dict[str, Registry[Any]] = {**REGISTRIES, "column": COLUMNS}
-"""The registries by the names that schemas have for them."""
+KINDS: dict[str, Registry[Any]] = {**REGISTRIES, "column": COLUMNS}  # by the names that schemas have for them
 _PARAMS: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
 _TYPE: Schema = {"title": "layer", "type": "string", "allOf": [{"$ref": "#/$defs/layer"}], "description": "The layer."}
 _CALLS: Schema = {"title": "name or list of names", "description": "Nodes for Keras's call argument.", "x-names": True}

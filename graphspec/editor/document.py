@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -103,30 +105,21 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 Kind = Literal["mapping", "list", "scalar", "empty"]
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Node:
-    """A value.
+    """A value."""
 
-    Attributes:
-        entries: of a mapping or a list.
-        text: of a scalar, without quotes and escapes. That of an alias begins with ``*``.
-        value: of a scalar, as the reader of specs has it.
-        quote: the quotation mark of a scalar, or an empty text.
-        flow: whether a mapping or list has brackets.
-        closed: whether these are complete.
-        column: of a block mapping or list, the column of its entries.
-        entry: the entry whose value it is; None for the top.
-    """
-
-    __slots__ = ("closed", "column", "end", "entries", "entry", "flow", "kind", "quote", "start", "text", "value")
-
-    def __init__(self, kind: Kind, start: int, end: int | None = None) -> None:
-        self.kind: Kind = kind
-        self.start, self.end = start, start if end is None else end
-        self.entries: list[Entry] = []
-        self.text, self.quote = "", ""
-        self.value: Scalar = None
-        self.flow, self.closed, self.column = False, True, -1
-        self.entry: Entry | None = None
+    kind: Kind
+    start: int
+    end: int
+    entries: list[Entry] = field(default_factory=list)  # of a mapping or a list
+    text: str = ""  # of a scalar, without quotes and escapes. That of an alias begins with ``*``
+    value: Scalar = None  # of a scalar, as the reader of specs has it
+    quote: str = ""  # the quotation mark of a scalar, or an empty text
+    flow: bool = False  # whether a mapping or list has brackets
+    closed: bool = True  # whether these are complete
+    column: int = -1  # of a block mapping or list, the column of its entries
+    entry: Entry | None = None  # the entry whose value it is; None for the top
 
     @property
     def is_alias(self) -> bool:
@@ -186,26 +179,24 @@ class Node:
             yield from entry.node.walk()
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class Entry:
-    """An entry of a mapping or an item of a list.
+    """An entry of a mapping or an item of a list."""
 
-    Attributes:
-        key: the key; None for an item.
-        start, key_end: the place of the key with its quotes. An item of a block list starts at its dash.
-        colon: the offset after the colon, or after the dash; None for a key without a colon.
-        anchor: the offset of an anchor or a tag before the value, or None.
-        anchor_name: the name of the anchor, or an empty text.
-    """
+    parent: Node
+    key: str | None  # None for an item
+    start: int  # start, key_end: the place of the key with its quotes. An item of a block list starts at its dash
+    key_end: int
+    colon: int | None = None  # the offset after the colon, or after the dash; None for a key without a colon
+    anchor: int | None = None  # the offset of an anchor or a tag before the value, or None
+    anchor_name: str = ""  # the name of the anchor, or an empty text
+    index: int = field(init=False)
+    node: Node = field(init=False)
 
-    __slots__ = ("anchor", "anchor_name", "colon", "index", "key", "key_end", "node", "parent", "start")
-
-    def __init__(self, parent: Node, key: str | None, start: int, key_end: int, colon: int | None = None) -> None:
-        self.parent, self.key, self.start, self.key_end, self.colon = parent, key, start, key_end, colon
-        self.index = len(parent.entries)
-        self.anchor: int | None = None
-        self.anchor_name = ""
-        self.put(Node("empty", key_end if colon is None else colon))
-        parent.entries.append(self)
+    def __post_init__(self) -> None:
+        self.index, at = len(self.parent.entries), self.key_end if self.colon is None else self.colon
+        self.put(Node("empty", at, at))
+        self.parent.entries.append(self)
 
     def put(self, node: Node) -> None:
         self.node = node
@@ -225,37 +216,32 @@ class Entry:
 
 def plain(node: Node) -> Any:
     """Return the plain value of a tree. Entries that are not complete are left out, and so is what exceeds the limits."""
-    return _Plain(node).value(node, 0)
+    entries = (entry for part in node.walk() for entry in part.entries)
+    anchors = {entry.anchor_name: entry.node for entry in entries if entry.anchor_name}
+    opened, count = set[str](), itertools.count(1)
 
-
-class _Plain:
-    def __init__(self, root: Node) -> None:
-        entries = (entry for node in root.walk() for entry in node.entries)
-        self.anchors = {entry.anchor_name: entry.node for entry in entries if entry.anchor_name}
-        self.open: set[str] = set()
-        self.count = 0
-
-    def value(self, node: Node, depth: int) -> Any:
-        self.count += 1
-        if depth > MAX_DEPTH or node.kind == "empty" or self.count > MAX_VALUES:
+    def value(node: Node, depth: int) -> Any:
+        if next(count) > MAX_VALUES or depth > MAX_DEPTH or node.kind == "empty":
             return None
         if node.kind == "mapping":
             found: dict[str, Any] = {}
             for entry in node.entries:
                 if entry.colon is not None and entry.key is not None:
-                    found.setdefault(entry.key, self.value(entry.node, depth + 1))
+                    found.setdefault(entry.key, value(entry.node, depth + 1))
             return found
         if node.kind == "list":
-            return [self.value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
+            return [value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
         if not node.is_alias:
             return node.value
         name = node.text[1:]
-        if name not in self.anchors or name in self.open:
+        if name not in anchors or name in opened:
             return None
-        self.open.add(name)
-        value = self.value(self.anchors[name], depth + 1)
-        self.open.discard(name)
-        return value
+        opened.add(name)
+        found_there = value(anchors[name], depth + 1)
+        opened.discard(name)
+        return found_there
+
+    return value(node, 0)
 
 
 _BLANK = re.compile(r"[ \t]*")
@@ -292,7 +278,7 @@ class _Parser:
 
     def __init__(self, text: Text, *, tolerant: bool) -> None:
         self.text, self.source, self.tolerant = text, text.text, tolerant
-        self.root = Node("empty", 0)
+        self.root = Node("empty", 0, 0)
         self.broken, self.last, self.depth, self.count = False, 0, 0, 0
         self.scanner: Any = None
         self.letters: dict[int, str] = {}
@@ -366,8 +352,8 @@ class _Parser:
         """Return a new mapping or list. It is in the tree at once, so that nothing is lost if reading stops."""
         if entry is None and kind == self.root.kind == "mapping":
             return self.root
-        node = Node(kind, self.token.start_mark.index)
-        self.set(entry, node)
+        at = self.token.start_mark.index
+        self.set(entry, node := Node(kind, at, at))
         return node
 
     def scalar(self, tag: str | None = None) -> Node:
@@ -404,8 +390,7 @@ class _Parser:
                 self.take()
                 self.value(Entry(node, None, at, at + 1, at + 1), ("BlockEntry", "BlockEnd"))
             elif following == "Key" and node.flow:
-                pair = Node("mapping", at)
-                pair.flow = True
+                pair = Node("mapping", at, at, flow=True)
                 Entry(node, None, at, at, at).put(pair)
                 self.entry(pair)
             elif following in _BEGINS and node.flow:
@@ -494,7 +479,7 @@ class _Parser:
 
 def _aside(kind: Kind, at: int = 0) -> Entry:
     """Return an entry that is in no tree, for what is read and left out."""
-    return Entry(Node(kind, 0), None if kind == "list" else "", at, at)
+    return Entry(Node(kind, 0, 0), None if kind == "list" else "", at, at)
 
 
 _BLOCK_ENDS = ("BlockEnd", "StreamEnd", "DocumentStart", "DocumentEnd")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from difflib import SequenceMatcher
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -48,23 +49,12 @@ def fixes(analysis: Analysis, diagnostic: Diagnostic) -> list[Fix]:
 def _fixes(analysis: Analysis, diagnostic: Diagnostic) -> list[Fix]:
     if diagnostic.file != analysis.name or diagnostic not in analysis.diagnostics:
         return []
-    tried = _different(_Repair(analysis, diagnostic).all(), len(analysis.text.text) > _LARGE)
-    found: list[Fix] = []
-    for fix in tried:
-        if _solves(analysis, diagnostic, fix):
-            found.append(fix)
-        if len(found) == _OFFERED:
-            break
-    return found
-
-
-def _different(proposed: Iterable[Fix], is_large: bool) -> list[Fix]:
-    """Return the first proposals, each edit once."""
-    found: dict[tuple[Edit, ...], Fix] = {}
-    for fix in proposed:
-        if fix.edits and len(found) < (_TRIED_IF_LARGE if is_large else _TRIED):
-            found.setdefault(fix.edits, fix)
-    return [*found.values()]
+    most = _TRIED_IF_LARGE if len(analysis.text.text) > _LARGE else _TRIED
+    tried: dict[tuple[Edit, ...], Fix] = {}
+    for fix in _Repair(analysis, diagnostic).all():
+        if fix.edits and len(tried) < most:
+            tried.setdefault(fix.edits, fix)
+    return [*islice((fix for fix in tried.values() if _solves(analysis, diagnostic, fix)), _OFFERED)]
 
 
 def _solves(analysis: Analysis, diagnostic: Diagnostic, fix: Fix) -> bool:

@@ -248,10 +248,8 @@ class _Failures(logging.Filter):
 def serve(*, data: bool = False) -> int:
     """Serve an editor over stdin and stdout until it asks to end, or ends itself.
 
-    Whatever else writes to stdout, writes to stderr: it would be no message of the protocol.
-
-    Returns:
-        The exit status: 1 if the editor has ended without asking.
+    Return the exit status: 1 if the editor has ended without asking. Whatever else writes to stdout, writes to stderr:
+    it would be no message of the protocol.
     """
     logging.getLogger("pygls.protocol.json_rpc").addFilter(_Failures())
     sys.stdout.flush()
@@ -286,11 +284,8 @@ def _add_documents(server: Server) -> None:
         server.asked_to_end = True
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_OPEN)
-    async def opened(params: lsp.DidOpenTextDocumentParams) -> None:
-        await server.publish_with_data(params.text_document.uri)
-
     @server.feature(lsp.TEXT_DOCUMENT_DID_SAVE)
-    async def saved(params: lsp.DidSaveTextDocumentParams) -> None:
+    async def opened_or_saved(params: lsp.DidOpenTextDocumentParams | lsp.DidSaveTextDocumentParams) -> None:
         await server.publish_with_data(params.text_document.uri)
 
     @server.feature(lsp.TEXT_DOCUMENT_DID_CHANGE)

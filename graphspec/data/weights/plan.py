@@ -20,7 +20,7 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ProblemError, SpecError, UsageError, did_you_mean
 from graphspec.base.text import count, shell
-from graphspec.data.weights.ways import IGNORED, Recipe, Way, Weight, matches, names_in, ways
+from graphspec.data.weights.ways import IGNORED, Recipe, Way, Weight, forms, matches, names_in, ways
 from graphspec.graph.ir.dims import show
 
 if TYPE_CHECKING:
@@ -238,16 +238,16 @@ def too_many(found: Sequence[Diagnostic]) -> list[Diagnostic]:
 def unmatched(file: WeightFile, names: Sequence[str]) -> list[Diagnostic]:
     """Return the problems of patterns that no weight matches."""
     found = []
-    forms = [form for name in names for form in _forms(file, name)]
+    possible = [form for name in names for form in forms(file, name)]
     used = {form.pattern for name in names for form in names_in(file, name)}
     # an earlier pattern may have taken all weights that a pattern matches: it is superfluous, not wrong
-    begins = ["/".join(parts[: k + 1]) for form in forms for parts in [form.split("/")] for k in range(len(parts))]
+    begins = ["/".join(parts[: k + 1]) for form in possible for parts in [form.split("/")] for k in range(len(parts))]
     for ours, _ in file.map:
         if ours not in used and not any(matches(ours, begin) for begin in begins):
             text = f"`map` has the pattern '{ours}', which matches no weight"
             found.append(_problem(file, text, _near(ours, names, True), "map", ours))
     for k, pattern in enumerate(file.allow_missing):
-        if not any(matches(pattern, form) for form in forms):
+        if not any(matches(pattern, form) for form in possible):
             text = f"`allow_missing` has the pattern '{pattern}', which matches no weight"
             place = ("allow_missing", k)
             is_item = file.tree is not None and file.tree.find(place)[0] is not None
@@ -387,7 +387,7 @@ def _filled(plan: FilePlan, weights: Sequence[Weight]) -> list[Diagnostic]:
     absent: list[tuple[Weight, list[str]]] = []
     wrong: dict[str, Diagnostic] = {}  # one for each node, whose weights misfit together
     for weight in weights:
-        may_start_new = any(matches(p, form) for p in file.allow_missing for form in _forms(file, weight.name))
+        may_start_new = any(matches(p, form) for p in file.allow_missing for form in forms(file, weight.name))
         possible = ways(file, weight)
         chosen = ((way.recipe, names) for way in possible if (names := _chosen(way, arrays)) is not None)
         if (way := next(chosen, None)) is None:
@@ -412,11 +412,6 @@ def _filled(plan: FilePlan, weights: Sequence[Weight]) -> list[Diagnostic]:
             wrong.setdefault(weight.node.name, other_shape(file, weight, *misfit))
     lacks = missing(file, absent, len(weights), plan.free()) if absent else []
     return [*lacks, *too_many([*wrong.values()])]
-
-
-def _forms(file: WeightFile, name: str) -> list[str]:
-    """Return the names of a weight that patterns may mean: its own, and the one relative to the file's node."""
-    return [name, name[len(file.node) + 1 :]] if file.node else [name]
 
 
 def _chosen(way: Way, arrays: Mapping[str, ArrayFile | str]) -> list[str] | None:

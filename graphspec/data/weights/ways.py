@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,19 +90,13 @@ def _without_ones(shape: Shape) -> Shape:
     return tuple(n for n in shape if n != 1)
 
 
-def first_of(arrays: Sequence[Array]) -> Array:
-    """Return the only array, as it is."""
-    return arrays[0]
-
-
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One way to make a weight."""
 
     sources: tuple[Source, ...]  # the arrays that are needed, all of them
-    convert: Callable[[Sequence[Array]], Array] = first_of  # makes the weight from their values, up to a reshape
-    # the beginning of the role that is a module of its own in the file, such as ``query`` of ``query/kernel``
-    part: str = ""
+    convert: Callable[[Sequence[Array]], Array] = itemgetter(0)  # makes the weight from their values, up to a reshape
+    part: str = ""  # the beginning of the role that is a module of its own in the file: ``query`` of ``query/kernel``
 
 
 def permuted(shape: Shape, perm: Sequence[int], names: tuple[str, ...]) -> Recipe:
@@ -305,21 +300,26 @@ def ways(file: WeightFile, weight: Weight) -> list[Way]:
     return [Way(plain, (tuple(form.whole for form in named),))]
 
 
+def forms(file: WeightFile, name: str) -> list[str]:
+    """Return the names of a weight that patterns may mean: its own, and the one relative to the file's node."""
+    return [name, name[len(file.node) + 1 :]] if file.node else [name]
+
+
 def names_in(file: WeightFile, name: str) -> list[Named]:
     """Return the names of a weight in a file: by the first pattern that matches the weight, its node or a block around it.
 
     Without one they are the name itself, and the name relative to the node that names the file.
     """
-    forms = [name, name[len(file.node) + 1 :]] if file.node and name.startswith(f"{file.node}/") else [name]
+    possible = forms(file, name)
     plain, starred = _by_kind(file.map)
-    starts = ["/".join(parts[:k]) for form in forms for parts in [form.split("/")] for k in range(1, len(parts) + 1)]
+    starts = ["/".join(parts[:k]) for form in possible for parts in [form.split("/")] for k in range(1, len(parts) + 1)]
     first = min((plain[start] for start in starts if start in plain), default=len(file.map))
     before = [pair for k, pair in starred if k < first]
     for ours, theirs in [*before, *file.map[first : first + 1]]:
-        for form in forms:
+        for form in possible:
             if (found := _mapped(ours, theirs, form)) is not None:
                 return [found]
-    return [Named(form, form) for form in forms]
+    return [Named(form, form) for form in possible]
 
 
 Pairs = tuple[tuple[str, str], ...]
