@@ -14,14 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from graphspec.graph.ir.dims import Dim, has_rows, mul, product, quotient
+from graphspec.graph.ir.graph import Graph, Node, Value
 from graphspec.graph.kernels.context import normalize_axis
 from graphspec.graph.ops import OPS, Op
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Graph, Node, Value
 
 Axis = int | None
 Rule = Callable[["Node", Sequence[Axis]], "int | tuple[int, ...]"]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from graphspec.base.arrays.layout import Array as Array  # re-exported for modul
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in, show
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.ranges import Range
 
 Maybe: TypeAlias = "Array | None"
 STRING = "string"

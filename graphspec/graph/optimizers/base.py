@@ -10,24 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, WithJsonSchema, model_validator
 
+from graphspec.base.arrays.calls import Call, Calls
+from graphspec.base.arrays.random import Clock
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FROM_LIST, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.base.errors import Problem, did_you_mean
-from graphspec.graph.ir.graph import Segment
+from graphspec.graph.ir.graph import Array, Param, Segment
 from graphspec.graph.kernels.compiled import Neighbour, join
+from graphspec.graph.kernels.context import Group
 from graphspec.graph.optimizers.vectors import BLOCK, Lookup, Rows, RowUpdate, Vectors, blocks
 from graphspec.graph.schedules import LearningRate, Schedule, rate_at
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Call, Calls
-    from graphspec.base.arrays.random import Clock
-    from graphspec.graph.ir.graph import Array, Param
-    from graphspec.graph.kernels.context import Group
 
 
 class WeightGroup(Config):
