@@ -20,8 +20,7 @@ from graphspec.graph.ops import OPS
 
 Decomposition = Callable[..., Any]
 
-DECOMPOSITIONS: dict[str, Decomposition] = {}
-"""The decompositions by operator name."""
+DECOMPOSITIONS: dict[str, Decomposition] = {}  # by operator name
 
 
 def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:

@@ -23,10 +23,8 @@ from graphspec.graph.ops import OPS, Op
 
 Axis = int | None
 Rule = Callable[["Node", Sequence[Axis]], "int | tuple[int, ...]"]
-SIZES = -1
-"""In place of an axis: sizes, which depend on the number of rows. Only shapes may be made of them."""
-RULES: dict[str, Rule] = {}
-"""The rules by their names, which operators have as ``rows``."""
+SIZES = -1  # in place of an axis: sizes, which depend on the number of rows; only shapes may be made of them
+RULES: dict[str, Rule] = {}  # the rules by their names, which operators have as `rows`
 
 
 class MixedError(Exception):
@@ -184,8 +182,7 @@ def _gemm(node: Node, places: Sequence[Axis]) -> int:
     return _sure(result, apart=fits and (not c or c[0] is None or 2 - len(_shape(node, 2)) + c[0] == result))
 
 
-_ELLIPSIS = "αβγδεζηθικ"
-"""The letters for the axes of ``...``, from the last one."""
+_ELLIPSIS = "αβγδεζηθικ"  # the letters for the axes of `...`, from the last one
 
 
 def _einsum(node: Node, places: Sequence[Axis]) -> int:

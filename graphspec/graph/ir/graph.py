@@ -17,10 +17,8 @@ from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in
 from graphspec.graph.ir.ranges import Range
 
 Maybe: TypeAlias = "Array | None"
-STRING = "string"
-"""The dtype of texts; NumPy arrays of texts have the dtype ``object``."""
-MISSING_INTEGER = -(2**63)
-"""Stands for a missing int64, as NaN for a missing float."""
+STRING = "string"  # the dtype of texts; NumPy arrays of texts have the dtype `object`
+MISSING_INTEGER = -(2**63)  # stands for a missing int64, as NaN for a missing float
 _TEXT_BYTES = 64  # of a text in memory
 
 

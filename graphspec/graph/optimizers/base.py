@@ -142,8 +142,7 @@ def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Call
 
 OF_DECAY = "The decay of weights per step, times the learning rate."
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-Epsilon = Annotated[float, Field(ge=1e-30)]
-"""Not 0: if a gradient has always been 0, the quotient would be 0 / 0."""
+Epsilon = Annotated[float, Field(ge=1e-30)]  # not 0: if a gradient has always been 0, the quotient would be 0 / 0
 
 
 def arrays_of(like: Array, *numbers: float) -> list[Array]:
@@ -194,8 +193,7 @@ class Optimizer(Config):
         "decay": Neutral((None, 0), "it was a decay of the rate, not of the weights", _decaying_rate),
     }
 
-    moment_names: ClassVar[tuple[str, ...]] = ()
-    """The state vectors of the update rule, if they are always the same."""
+    moment_names: ClassVar[tuple[str, ...]] = ()  # the state vectors of the update rule, if they are always the same
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
     weight_decay: NonNegative | None = Field(None, description=OF_DECAY)
