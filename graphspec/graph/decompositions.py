@@ -10,20 +10,17 @@ import math
 from collections.abc import Callable
 from functools import reduce
 from operator import and_
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops import OPS
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 Decomposition = Callable[..., Any]
 
-DECOMPOSITIONS: dict[str, Decomposition] = {}
-"""The decompositions by operator name."""
+DECOMPOSITIONS: dict[str, Decomposition] = {}  # by operator name
 
 
 def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:

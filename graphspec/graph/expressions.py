@@ -26,8 +26,7 @@ from graphspec.graph.kernels.context import Context
 Maker = Callable[[Context, Sequence[Array], Array], Calls]
 """Returns the calls that write a function of arrays to an array, which may be one of them."""
 
-Formula = Callable[..., Any]
-"""Returns an expression of expressions and of attributes by name."""
+Formula = Callable[..., Any]  # returns an expression of expressions and of attributes by name
 
 
 class Function:
@@ -42,62 +41,6 @@ class Function:
 
     def __call__(self, *operands: Expression | float) -> Expression:
         return Expression(self, operands)
-
-
-class Expression:
-    """A function of expressions and numbers; a leaf has an array, or None where only its name matters."""
-
-    def __init__(
-        self, function: Function | None, operands: Sequence[Expression | float] = (), array: Array | None = None
-    ) -> None:
-        self.function, self.operands, self.array = function, tuple(operands), array
-
-    def __neg__(self) -> Expression:
-        return negative(self)
-
-    def __add__(self, other: Expression | float) -> Expression:
-        return add(self, other)
-
-    def __radd__(self, other: float) -> Expression:
-        return add(other, self)
-
-    def __sub__(self, other: Expression | float) -> Expression:
-        return subtract(self, other)
-
-    def __rsub__(self, other: float) -> Expression:
-        return subtract(other, self)
-
-    def __mul__(self, other: Expression | float) -> Expression:
-        return self if isinstance(other, float) and other == 1 else multiply(self, other)
-
-    def __rmul__(self, other: float) -> Expression:
-        return self if other == 1 else multiply(other, self)
-
-    def __truediv__(self, other: Expression | float) -> Expression:
-        return divide(self, other)
-
-    def __rtruediv__(self, other: float) -> Expression:
-        return divide(other, self)
-
-    def __gt__(self, other: Expression | float) -> Expression:
-        return greater(self, other)
-
-    def __lt__(self, other: Expression | float) -> Expression:
-        return less(self, other)
-
-    @property
-    def single(self) -> bool:
-        """Whether its numbers are float32."""
-        return not any(part.array is not None and part.array.dtype == np.float64 for part in parts(self))
-
-    @property
-    def truth(self) -> bool:
-        """Whether it is true or false."""
-        return self.function is not None and self.function.truth
-
-    def inner(self) -> list[Expression]:
-        """Return the operands that are expressions."""
-        return [operand for operand in self.operands if isinstance(operand, Expression)]
 
 
 def ufunc(function: np.ufunc, *, truth: bool = False, zeros: bool = False) -> Function:
@@ -117,18 +60,14 @@ sinh, cosh, tanh, arcsinh = (ufunc(f) for f in (np.sinh, np.cosh, np.tanh, np.ar
 arccosh, arctanh = ufunc(np.arccosh), ufunc(np.arctanh)
 floor, ceil, rint = (ufunc(f) for f in (np.floor, np.ceil, np.rint))
 maximum, minimum = ufunc(np.maximum, zeros=True), ufunc(np.minimum, zeros=True)
-greater, greater_equal, less, less_equal, equal, not_equal = (
-    ufunc(f, truth=True) for f in (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+greater, less, less_equal, equal, not_equal, logical_not, isnan, isinf = (
+    ufunc(f, truth=True)
+    for f in (np.greater, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not, np.isnan, np.isinf)
 )
-logical_and, logical_or, logical_xor, logical_not, isnan, isinf = (
-    ufunc(f, truth=True) for f in (np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.isnan, np.isinf)
-)
-copysign = ufunc(np.copysign)
-clip = Function(lambda ctx, operands, out: [clip_call(operands[0], operands[1], operands[2], out)])
-"""``clip(x, low, high)`` with two numbers."""
+copysign, logaddexp = ufunc(np.copysign), ufunc(np.logaddexp)
+clip = Function(lambda ctx, operands, out: [clip_call(*operands, out)])  # `clip(x, low, high)` with two numbers
 copy = Function(lambda ctx, operands, out: [(np.copyto, out, operands[0])])
-number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])])
-"""1 for true, 0 for false."""
+number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])])  # 1 for true, 0 for false
 
 
 def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
@@ -146,8 +85,49 @@ def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
     ]
 
 
-choose = Function(_choose)
-"""``choose(condition, a, b)`` has the bits of a where the condition holds, else those of b."""
+choose = Function(_choose)  # `choose(condition, a, b)` has the bits of a where the condition holds, else those of b
+
+
+def _method(function: Function, *, reflected: bool = False) -> Callable[[Expression, Expression | float], Expression]:
+    """Return the method of expressions for a function of two operands; ``reflected`` swaps them."""
+    return lambda self, other: function(other, self) if reflected else function(self, other)
+
+
+class Expression:
+    """A function of expressions and numbers; a leaf has an array, or None where only its name matters."""
+
+    def __init__(
+        self, function: Function | None, operands: Sequence[Expression | float] = (), array: Array | None = None
+    ) -> None:
+        self.function, self.operands, self.array = function, tuple(operands), array
+
+    def __neg__(self) -> Expression:
+        return negative(self)
+
+    def __mul__(self, other: Expression | float) -> Expression:
+        return self if isinstance(other, float) and other == 1 else multiply(self, other)
+
+    def __rmul__(self, other: float) -> Expression:
+        return self if other == 1 else multiply(other, self)
+
+    __add__, __radd__ = _method(add), _method(add, reflected=True)
+    __sub__, __rsub__ = _method(subtract), _method(subtract, reflected=True)
+    __truediv__, __rtruediv__ = _method(divide), _method(divide, reflected=True)
+    __gt__, __lt__ = _method(greater), _method(less)
+
+    @property
+    def single(self) -> bool:
+        """Whether its numbers are float32."""
+        return not any(part.array is not None and part.array.dtype == np.float64 for part in parts(self))
+
+    @property
+    def truth(self) -> bool:
+        """Whether it is true or false."""
+        return self.function is not None and self.function.truth
+
+    def inner(self) -> list[Expression]:
+        """Return the operands that are expressions."""
+        return [operand for operand in self.operands if isinstance(operand, Expression)]
 
 
 def kernel(*, result: str) -> Callable[[Formula], Function]:

@@ -19,8 +19,7 @@ IR_OF_OPSET = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 2
 IR_OF_OPSET |= {23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14}
 """The IR version released with an opset: every runtime that supports the opset reads it."""
 ML, CONTRIB = "ai.onnx.ml", "com.microsoft"
-DOMAINS = {ML: 2, CONTRIB: 1}
-"""The version of each domain other than ONNX's own; it does not depend on the opset."""
+DOMAINS = {ML: 2, CONTRIB: 1}  # the version of each domain other than ONNX's own; it does not depend on the opset
 
 
 @dataclass

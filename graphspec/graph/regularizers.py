@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -10,12 +10,10 @@ from pydantic import Field
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, NonNegative, Registry, only_base
 from graphspec.base.errors import ShapeError
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels.context import need
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 
 class Regularizer(Config):

@@ -14,21 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from graphspec.graph.ir.dims import Dim, has_rows, mul, product, quotient
+from graphspec.graph.ir.graph import Graph, Node, Value
 from graphspec.graph.kernels.context import normalize_axis
 from graphspec.graph.ops import OPS, Op
 
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Graph, Node, Value
-
 Axis = int | None
 Rule = Callable[["Node", Sequence[Axis]], "int | tuple[int, ...]"]
-SIZES = -1
-"""In place of an axis: sizes, which depend on the number of rows. Only shapes may be made of them."""
-RULES: dict[str, Rule] = {}
-"""The rules by their names, which operators have as ``rows``."""
+SIZES = -1  # in place of an axis: sizes, which depend on the number of rows; only shapes may be made of them
+RULES: dict[str, Rule] = {}  # the rules by their names, which operators have as `rows`
 
 
 class MixedError(Exception):
@@ -186,8 +182,7 @@ def _gemm(node: Node, places: Sequence[Axis]) -> int:
     return _sure(result, apart=fits and (not c or c[0] is None or 2 - len(_shape(node, 2)) + c[0] == result))
 
 
-_ELLIPSIS = "αβγδεζηθικ"
-"""The letters for the axes of ``...``, from the last one."""
+_ELLIPSIS = "αβγδεζηθικ"  # the letters for the axes of `...`, from the last one
 
 
 def _einsum(node: Node, places: Sequence[Axis]) -> int:

@@ -14,18 +14,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.config import invalid
 from graphspec.base.errors import ShapeError, did_you_mean
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, add, divide, divided_exactly, factors, mul
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.graph.ir.graph import Value
 
 _MAX_LENGTH = 200  # characters of a formula
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sketching import sketch
 
 import graphspec as gs
 from graphspec.export.prove import UNUSUAL_TEXTS, Keys, drawn, keys_of, scaled_down, unusual_rows
-from graphspec.graph.builder import sketch
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from specs import dense_spec
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sketching import sketch
 
-from graphspec.graph.builder import Builder, sketch
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
+from sketching import sketch
 
-from graphspec.graph.builder import Builder, sketch
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, model_of
 from graphspec.graph.onnx_session import session

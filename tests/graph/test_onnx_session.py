@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sketching import sketch
 
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.graph import onnx_session
-from graphspec.graph.builder import sketch
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.onnx_model import model_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sketching import print_graph, sketch
 
-from graphspec.graph.builder import print_graph, sketch
 from graphspec.graph.ir.graph import Type
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,15 +14,11 @@ from graphspec.base.arrays.layout import Array as Array  # re-exported for modul
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in, show
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.ranges import Range
 
 Maybe: TypeAlias = "Array | None"
-STRING = "string"
-"""The dtype of texts; NumPy arrays of texts have the dtype ``object``."""
-MISSING_INTEGER = -(2**63)
-"""Stands for a missing int64, as NaN for a missing float."""
+STRING = "string"  # the dtype of texts; NumPy arrays of texts have the dtype `object`
+MISSING_INTEGER = -(2**63)  # stands for a missing int64, as NaN for a missing float
 _TEXT_BYTES = 64  # of a text in memory
 
 

@@ -423,8 +423,7 @@ class Predicate(Memoryless):
 
     elementwise = True
     function: ClassVar[np.ufunc]
-    dtype_kinds: ClassVar[str] = "fiu"
-    """NumPy's kind codes of the supported dtypes."""
+    dtype_kinds: ClassVar[str] = "fiu"  # NumPy's kind codes of the supported dtypes
 
     def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
@@ -468,14 +467,6 @@ class Where(Op):
 
     def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
         Y = output_for(ctx, (1, A))
-        mask, mask_calls = bit_mask(ctx, condition, A.dtype)
-        y, b = as_words(Y), as_words(B)
-        calls: Calls = [
-            *mask_calls,
-            (np.bitwise_xor, as_words(A), b, y),
-            (np.bitwise_and, y, mask, y),
-            (np.bitwise_xor, y, b, y),
-        ]
 
         def backward(dY: Array) -> Calls:
             mask, mask_calls = bit_mask(ctx, condition, dY.dtype)
@@ -486,4 +477,4 @@ class Where(Op):
             }
             return mask_calls + give_each(ctx, dY, gradients)
 
-        return Y, calls, backward
+        return Y, ex.choose.calls(ctx, (condition, A, B), Y), backward

@@ -29,8 +29,7 @@ class Inference(NamedTuple):
     without: tuple[str, ...] = ()  # the original's attributes that it lacks
 
 
-REQUIRED: Any = object()
-"""Stands for the default of a required attribute."""
+REQUIRED: Any = object()  # stands for the default of a required attribute
 
 
 class Op:
@@ -48,76 +47,48 @@ class Op:
         TypeError: an attribute is not declared, or a required one is missing.
     """
 
-    keeps_in: ClassVar[tuple[int, ...] | None] = None
-    """The inputs that backward reads; None for all."""
-    keeps_out: ClassVar[bool] = True
-    """Whether backward reads the outputs."""
-    variadic: ClassVar[bool] = False
-    """Whether it accepts any number of inputs."""
-    stops_gradient: ClassVar[bool] = False
-    """Whether no gradient flows through it: the loss does not depend on its inputs through it."""
-    exported: ClassVar[bool] = True
-    """False for training-only operators (losses), which have no ONNX counterpart."""
+    keeps_in: ClassVar[tuple[int, ...] | None] = None  # the inputs that backward reads; None for all
+    keeps_out: ClassVar[bool] = True  # whether backward reads the outputs
+    variadic: ClassVar[bool] = False  # whether it accepts any number of inputs
+    stops_gradient: ClassVar[bool] = False  # whether the loss does not depend on its inputs through it
+    exported: ClassVar[bool] = True  # False for training-only operators (losses), which have no ONNX counterpart
+    # Whether its calls work block by block, so that interleaving them with the calls of preceding nodes saves time.
     blockwise: ClassVar[bool] = False
-    """Whether its calls work block by block, so that interleaving them with the calls of preceding nodes saves time."""
-    identity_in_inference: ClassVar[bool] = False
-    """True if the operator is the identity on its first input at inference (dropout, noise)."""
+    identity_in_inference: ClassVar[bool] = False  # whether it returns its first input at inference (dropout, noise)
+    # Its replacement at inference: another operator or other attributes; None if it stays.
     inference: ClassVar[Inference | None] = None
-    """Its replacement at inference: another operator or other attributes; None if it stays."""
-    is_view: ClassVar[bool] = False
-    """Whether its outputs need no buffer: they are views of the first input, or known before a run."""
-    elementwise: ClassVar[bool] = False
-    """Whether an output element depends only on the input elements at the same index, after broadcasting."""
-    neutral: ClassVar[float | None] = None
-    """The second operand that leaves the first one unchanged: 1 for a product, 0 for a sum."""
-    commutes: ClassVar[bool] = False
-    """Whether its two operands may be swapped."""
-    piecewise_constant: ClassVar[bool] = False
-    """Whether its outputs change only in jumps, as those of rounding do: they have no gradient."""
-    activation: ClassVar[str | None] = None
-    """Keras's name of the activation that it computes; ``linear`` for sums of products."""
-    value_range: ClassVar[Range] = ANY
-    """The range of its finite outputs."""
-    since_opset: ClassVar[int | None] = None
-    """The first opset with the form implemented here; None if no earlier opset has a different form."""
+    is_view: ClassVar[bool] = False  # whether its outputs are views of the first input, or known before a run
+    elementwise: ClassVar[bool] = False  # whether it works on elements at the same index, after broadcasting
+    neutral: ClassVar[float | None] = None  # the second operand that changes nothing: 1 for a product, 0 for a sum
+    commutes: ClassVar[bool] = False  # whether its two operands may be swapped
+    piecewise_constant: ClassVar[bool] = False  # whether its outputs change only in jumps: they have no gradient
+    activation: ClassVar[str | None] = None  # Keras's name of what it computes; `linear` for sums of products
+    value_range: ClassVar[Range] = ANY  # the range of its finite outputs
+    since_opset: ClassVar[int | None] = None  # the first opset with the form implemented here; None if all have it
+    # Whether its values in training are random, beside operators with an inference form.
     varies_in_training: ClassVar[bool] = False
-    """Whether its values in training are random, beside operators with an inference form."""
-    domain: ClassVar[str] = ""
-    """The ONNX domain: empty for ONNX's own operators, else such as ``ai.onnx.ml`` or ``com.microsoft``."""
+    domain: ClassVar[str] = ""  # empty for ONNX's own operators, else such as `ai.onnx.ml` or `com.microsoft`
+    # False for an operator that only onnxruntime computes, in the part of the graph that runs before training.
     has_kernel: ClassVar[bool] = True
-    """False for an operator that only onnxruntime computes, in the part of the graph that runs before training."""
+    # Whether onnxruntime may compute it in every step, too, if it has no kernel and follows random numbers.
     by_step: ClassVar[bool] = False
-    """Whether onnxruntime may compute it in every step, too, if it has no kernel and follows random numbers."""
-    merged: ClassVar[bool] = False
-    """Whether it stands for a part of an ONNX file, whose nodes a written file contains in its place."""
-    takes_texts: ClassVar[bool] = False
-    """Whether its inputs may be texts."""
-    in_onnxruntime: ClassVar[bool] = True
-    """False for an ONNX operator without a kernel in onnxruntime."""
+    merged: ClassVar[bool] = False  # whether a written file contains nodes of an ONNX file in its place
+    takes_texts: ClassVar[bool] = False  # whether its inputs may be texts
+    in_onnxruntime: ClassVar[bool] = True  # False for an ONNX operator without a kernel in onnxruntime
+    # The inputs whose elements the outputs consist of, unchanged; None for an operator that computes new elements.
     copied_inputs: ClassVar[slice | None] = None
-    """The inputs whose elements the outputs consist of, unchanged; None for an operator that computes new elements."""
-    drops_elements: ClassVar[bool] = False
-    """Whether some elements of ``copied_inputs`` may be missing from the outputs."""
+    drops_elements: ClassVar[bool] = False  # whether some elements of `copied_inputs` may be missing from the outputs
 
+    # The rule for the axis of a batch's rows, a function of `graphspec.graph.row_axes`. Without one an elementwise operator
+    # broadcasts, and any other mixes the rows.
     rows: ClassVar[str | None] = None
-    """The rule for the axis of a batch's rows, a function of :mod:`graphspec.graph.row_axes`.
-
-    Without one an elementwise operator broadcasts, and any other mixes the rows.
-    """
-    takes_sizes: ClassVar[bool] = False
-    """Whether its inputs behind the first may be sizes, which only tell how large something is."""
-    rearranges: ClassVar[bool] = False
-    """Whether it only changes shape or order, or takes a part."""
-    foldable: ClassVar[bool] = False
-    """Whether it :meth:`folds`, beside elementwise functions and rearrangements."""
-    weights_at: ClassVar[tuple[int, ...]] = ()
-    """The inputs that are matrices of weights, if they are constant in an ONNX file."""
-    vectors_at: ClassVar[tuple[int, ...]] = ()
-    """The inputs that are biases and scales, if they are constant in an ONNX file."""
-    channels: ClassVar[int | None] = None
-    """The axis that always has the channels in the outputs: 1 or -1."""
-    keeps_channels: ClassVar[bool] = False
-    """Whether the channels stay at their axis, as in elementwise operators."""
+    takes_sizes: ClassVar[bool] = False  # whether its inputs behind the first may only tell how large something is
+    rearranges: ClassVar[bool] = False  # whether it only changes shape or order, or takes a part
+    foldable: ClassVar[bool] = False  # whether it `folds`, beside elementwise functions and rearrangements
+    weights_at: ClassVar[tuple[int, ...]] = ()  # the inputs that are matrices of weights, if constant in an ONNX file
+    vectors_at: ClassVar[tuple[int, ...]] = ()  # the inputs that are biases and scales, if constant in an ONNX file
+    channels: ClassVar[int | None] = None  # the axis that always has the channels in the outputs: 1 or -1
+    keeps_channels: ClassVar[bool] = False  # whether the channels stay at their axis, as in elementwise operators
 
     infer: ClassVar[Callable[..., Type | tuple[Type, ...]]]
     bind: ClassVar[Callable[..., Bound]]

@@ -486,8 +486,7 @@ class Lookup:
         self._rows, self._height, self._width = shape[:3]
         self._size = self._height * self._width
         self._step = max(min(_PIXELS // max(self._size, 1), self._rows), 1)
-        self.pixels = self._step * self._size
-        """The size of the largest block."""
+        self.pixels = self._step * self._size  # of the largest block
 
         def of_pixels(dtype: Any = None) -> Array:
             return ctx.scratch((self.pixels,), dtype)

@@ -14,7 +14,7 @@ from graphspec.base.arrays.layout import pieces
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError
 from graphspec.graph.expressions import number, write
-from graphspec.graph.ir.dims import Dim, ceildiv, show, subtract
+from graphspec.graph.ir.dims import Dim, show, subtract
 from graphspec.graph.ir.dims import Shape as Sizes
 from graphspec.graph.ir.graph import Array, Node, Type, Value
 from graphspec.graph.ir.ranges import Range as Interval
@@ -25,7 +25,6 @@ from graphspec.graph.kernels.context import (
     Context,
     need,
     need_dtype,
-    need_fixed,
     need_float,
     need_shapes,
     need_sizes,
@@ -34,7 +33,7 @@ from graphspec.graph.kernels.context import (
     same_dtype,
 )
 from graphspec.graph.ops.base import Memoryless, Op, TrainingOnly, c_contiguous, into_gradient, known_numbers
-from graphspec.graph.ops.shape import integer, reshaped, single
+from graphspec.graph.ops.shape import integer, reshaped, single, steps_in
 
 _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
@@ -76,27 +75,24 @@ def steps_along(axis: int, size: int, rank: int) -> Array:
     return np.arange(size).reshape([-1 if k == axis else 1 for k in range(rank)])
 
 
-def element_strides(shape: Sequence[int]) -> list[int]:
-    """Return the distance of neighbours along each axis of an array in C order, in elements."""
-    return [math.prod(shape[k + 1 :]) for k in range(len(shape))]
-
-
 def fits_beside(indices: Sizes, data: Sizes, axis: int) -> bool:
     """Return whether ``indices`` are no larger than ``data`` except along an axis, as far as sizes are fixed."""
     pairs = [pair for k, pair in enumerate(zip(indices, data, strict=True)) if k != axis]
     return all(d <= e for d, e in pairs if isinstance(d, int) and isinstance(e, int))
 
 
-def flat_positions(
-    ctx: Context, indices: Array, size: int, stride: Array, starts: Sequence[Array], ids: Array
-) -> Calls:
-    """Return calls that write the flat positions of ``indices`` along an axis, the others at ``starts``, to ``ids``."""
-    return [
-        *wrap(ctx, indices, size, ids),
-        *clip(ctx, ids, size),
-        (np.multiply, ids, stride, ids),
-        *((np.add, ids, start, ids) for start in starts),
-    ]
+def flat_positions(ctx: Context, shape: tuple[int, ...], indices: Array, axis: int) -> Callable[[Array], Calls]:
+    """Return what returns calls that write the flat positions of ``indices`` along an axis of an array to given ids."""
+    strides = [math.prod(shape[k + 1 :]) for k in range(len(shape))]  # distances of neighbours in C order, in elements
+    lengths = [1 if k == axis else n for k, n in enumerate(indices.shape)]
+    start = sum((steps_along(k, n, len(shape)) * strides[k] for k, n in enumerate(lengths)), np.zeros(lengths, int))
+    starts, stride = ctx.constant(start, np.int64), ctx.constant(strides[axis], np.int64)
+
+    def write(ids: Array) -> Calls:
+        calls = [*wrap(ctx, indices, shape[axis], ids), *clip(ctx, ids, shape[axis])]
+        return [*calls, (np.multiply, ids, stride, ids), (np.add, ids, starts, ids)]
+
+    return write
 
 
 def as_pairs(X: Array) -> Array:
@@ -235,22 +231,17 @@ class GatherElements(Op):
         return Type(X.dtype, indices.shape)
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
-        at = self.axis % X.ndim
         Y = ctx.out()
         data, calls = c_contiguous(ctx, X)
-        strides = element_strides(X.shape)
-        lengths = [1 if k == at else n for k, n in enumerate(indices.shape)]
-        starts = sum((steps_along(k, n, X.ndim) * strides[k] for k, n in enumerate(lengths)), np.zeros(lengths, int))
-        base, stride, size = [ctx.constant(starts, np.int64)], ctx.constant(strides[at], np.int64), X.shape[at]
+        positions = flat_positions(ctx, X.shape, indices, self.axis % X.ndim)
         ids = ctx.scratch(indices.shape, np.int64)
-        calls += flat_positions(ctx, indices, size, stride, base, ids)
 
         @into_gradient(ctx)
         def backward(dY: Array, dX: Array) -> Calls:
             ids = ctx.scratch(indices.shape, np.int64)
-            return flat_positions(ctx, indices, size, stride, base, ids) + scatter_rows(ctx, dX, ids, dY, 1)
+            return positions(ids) + scatter_rows(ctx, dX, ids, dY, 1)
 
-        return Y, [*calls, (np.take, data.reshape(-1), ids, None, Y, "clip")], backward
+        return Y, [*calls, *positions(ids), (np.take, data.reshape(-1), ids, None, Y, "clip")], backward
 
 
 class OneHot(Op):
@@ -306,9 +297,7 @@ class Range(Memoryless):
         first, last, step = single(start, "start"), single(limit, "limit"), integer(delta, "delta")
         need_value(step != 0, "needs a delta other than 0")
         span = subtract(last, first) if step > 0 else subtract(first, last)
-        need_fixed(span is not None, f"cannot determine the number of steps of {step} from {first} to {last}")
-        count = ceildiv(0 if span is None else span, abs(step))
-        return Type(dtype, (max(count, 0) if isinstance(count, int) else count,))
+        return Type(dtype, (steps_in(span, step, f"the number of steps of {step} from {first} to {last}"),))
 
     def bind(self, ctx: Context, start: Array, limit: Array, delta: Array) -> Bound:
         Y = ctx.out()
@@ -384,14 +373,9 @@ class ScatterElements(Op):
         return data.type
 
     def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
-        at = self.axis % data.ndim
-        Y, strides = ctx.out(), element_strides(data.shape)
-        stride = ctx.constant(strides[at], np.int64)
-        others = [(k, n) for k, n in enumerate(indices.shape) if k != at]
-        starts = [ctx.constant(steps_along(k, n, data.ndim) * strides[k], np.int64) for k, n in others]
-        flat_indices = ctx.save_for_backward(indices.shape, np.int64)
+        Y, flat_indices = ctx.out(), ctx.save_for_backward(indices.shape, np.int64)
         source, copies = c_contiguous(ctx, updates)
-        calls = flat_positions(ctx, indices, data.shape[at], stride, starts, flat_indices)
+        calls = flat_positions(ctx, data.shape, indices, self.axis % data.ndim)(flat_indices)
         calls += [*copies, (np.copyto, Y, data)]
         flat, targets = Y.reshape(-1), flat_indices.reshape(-1)
         if self.reduction == "add":

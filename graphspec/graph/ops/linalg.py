@@ -259,8 +259,7 @@ class EyeLike(Op):
 _TERM = re.compile(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*")
 _ELLIPSIS = 0x100  # the axes of an ellipsis get the characters from this code point on, which no equation may contain
 
-Named = tuple[Array, str]
-"""An array, and a string with one letter per axis."""
+Named = tuple[Array, str]  # an array, and a string with one letter per axis
 
 
 def parse_equation(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:

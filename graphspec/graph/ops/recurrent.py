@@ -152,31 +152,61 @@ def part(X: Array | None, index: Any) -> Array | None:
 
 
 class _Cell(Direction):
-    """A cell, and what is common to all."""
-
-    inside: Array | None
-
-    def clip_flags(self, blocks: int) -> Array | None:
-        """Return flags, kept for backward, of what the clip leaves as it is, (T, blocks · H, N); None if none are needed."""
-        if self.clip is None or not self.training:
-            return None
-        return self.ctx.save_for_backward((self.T, blocks * self.H, self.N), np.bool_)
-
-
-# RNN: the operator and its cell.
-class _RNNCell(_Cell):
-    """The cell of a simple recurrent network: its state after a step is the activation itself."""
-
-    rows, gate_at = 1, (0,)
+    """A cell, and what is common to all: ``inside`` is where the clip leaves the gates as they are, for backward."""
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
         super().__init__(ctx, inputs, options)
-        self.inside = self.clip_flags(1)
+        flags = (self.T, len(set(self.gate_at)) * self.H, self.N)
+        self.inside = ctx.save_for_backward(flags, np.bool_) if self.clip is not None and self.training else None
 
-    def packed(self) -> tuple[Array, Calls]:
-        packed = self.ctx.scratch((self.H, self.block.shape[-2]))
+    def clipped(self, start: int, stop: int, gradients: Array) -> Calls:
+        """Return the call that sets the gradients of what the clip has changed to 0."""
+        return [] if self.inside is None else [(np.multiply, gradients, self.inside[start:stop], gradients)]
+
+
+class _JointCell(_Cell):
+    """A cell with one sum of gradients for the weights of all gates."""
+
+    first: ClassVar[int]  # the block at which the gates begin in the gradients of a step
+
+    def packed(self, scaled: bool = False) -> tuple[Array, Calls]:
+        """The weights [R, b, W] by slot, and the calls that copy them; the first three are halved if ``scaled``."""
+        packed = self.ctx.scratch((len(self.gate_at) * self.H, self.block.shape[-2]))
         bias, calls = self.both_biases()
-        return packed, [*calls, *self.pack(packed, 0, 0, bias)]
+        for slot, gate in enumerate(self.gate_at):
+            calls += self.pack(packed, slot, gate, bias, 0.5 if scaled and slot < 3 else 1.0)
+        return packed, calls
+
+    def start_backward(self, steps: int) -> Calls:
+        self.weights_back, calls = self.packed()
+        self.sums = self.outer(0, len(self.gate_at), self.weights_back.shape[1], steps)
+        return calls
+
+    def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
+        first, gates = self.first, len(self.gate_at)
+        return self.sums.add(
+            self.rows_of(D, first, first + gates), self.operands_of(start, stop, 0, gates, slice(None))
+        )
+
+    def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
+        H, calls = self.H, list[tuple[object, ...]]()
+        both = None if dB is None else dB.reshape(2, -1)
+        for slot, gate in enumerate(self.gate_at):
+            rows, d = slice(gate * H, (gate + 1) * H), self.sums.total[slot * H : (slot + 1) * H]
+            targets = part(dR, rows), part(dW, rows), part(both, (slice(None), rows))
+            pairs = zip(targets, (d[:, :H], d[:, H + 1 :], d[:, H]), strict=True)
+            calls += [(np.copyto, target, source) for target, source in pairs if target is not None]
+        return calls
+
+    def inputs_of(self, D: Array) -> tuple[Array, int]:
+        return D[:, self.first * self.H : (self.first + len(self.gate_at)) * self.H], 0
+
+
+# RNN: the operator and its cell.
+class _RNNCell(_JointCell):
+    """The cell of a simple recurrent network: its state after a step is the activation itself."""
+
+    rows, gate_at, first = 1, (0,), 0
 
     def prepare(self) -> Calls:
         self.f, self.t = self.gate(0, (self.H, self.N)), self.ctx.scratch((self.H, self.N))
@@ -189,31 +219,14 @@ class _RNNCell(_Cell):
 
     def start_backward(self, steps: int) -> Calls:
         self.f = self.gate(0, (steps, self.H, self.N))
-        self.weights_back, calls = self.packed()
-        self.sums = self.outer(0, 1, self.weights_back.shape[1], steps)
-        return calls
+        return super().start_backward(steps)
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
-        calls = self.f.slope(self.h[start + 1 : stop + 1], D)
-        if self.inside is not None:
-            calls.append((np.multiply, D, self.inside[start:stop], D))
-        return calls
+        return [*self.f.slope(self.h[start + 1 : stop + 1], D), *self.clipped(start, stop, D)]
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
         dh = carry[0]
         return [(np.multiply, D[i], dh, D[i]), *self.multiply_back(0, 1, D[i], dh)]
-
-    def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        return self.sums.add(self.rows_of(D, 0, 1), self.operands_of(start, stop, 0, 1, slice(None)))
-
-    def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
-        H, total = self.H, self.sums.total
-        both = None if dB is None else dB.reshape(2, H)
-        pairs = ((dR, total[:, :H]), (dW, total[:, H + 1 :]), (both, total[:, H]))
-        return [(np.copyto, target, source) for target, source in pairs if target is not None]
-
-    def inputs_of(self, D: Array) -> tuple[Array, int]:
-        return D, 0
 
 
 class RNN(Recurrent):
@@ -280,14 +293,14 @@ def lstm_back(factors: Array, dh: Array, later: Array, dc: Array, source: Array 
     return [*calls, (np.multiply, factors[2:], dc, factors[2:])]
 
 
-class _LSTMCell(_Cell):
+class _LSTMCell(_JointCell):
     """The LSTM cell.
 
     A step stores blocks of H rows: o, i, f, c̃, and the cell state before it. Its gradients are six blocks: dc as far as it
     comes from dh, do, di, df, dc̃, and dc before the step.
     """
 
-    states, rows, gate_at = 2, 6, _GATES
+    states, rows, gate_at, first = 2, 6, _GATES, 1
 
     def __init__(self, ctx: Context, inputs: CellInputs, options: CellOptions) -> None:
         super().__init__(ctx, inputs, options)
@@ -296,20 +309,12 @@ class _LSTMCell(_Cell):
         self.one_tanh = f == "Sigmoid" and g == "Tanh" and self.clip is None
         self.gates = self.ctx.save_for_backward((T + 1, 5 * H, N))
         self.squashed = self.ctx.save_for_backward((T, H, N))  # h(c), which the output gate multiplies
-        self.inside = self.clip_flags(4)
 
     def state(self, k: int) -> tuple[Array, Array, int]:
         return super().state(0) if k == 0 else (self.gates[:, 4 * self.H :], self.gates, 4 * self.H)
 
     def unbounded(self, k: int) -> bool:
         return k == 0 or not (self.f.bounded and self.g.bounded)
-
-    def packed(self, scaled: bool) -> tuple[Array, Calls]:
-        packed = self.ctx.scratch((4 * self.H, self.block.shape[-2]))
-        bias, calls = self.both_biases()
-        for slot, gate in enumerate(_GATES):
-            calls += self.pack(packed, slot, gate, bias, 0.5 if scaled and slot < 3 else 1.0)
-        return packed, calls
 
     def prepare(self) -> Calls:
         H, N = self.H, self.N
@@ -337,18 +342,14 @@ class _LSTMCell(_Cell):
     def start_backward(self, steps: int) -> Calls:
         H, N = self.H, self.N
         self.f, self.g, self.hf = (self.gate(k, (steps, n * H, N)) for k, n in enumerate((3, 1, 1)))
-        self.weights_back, calls = self.packed(False)
-        self.sums = self.outer(0, 4, self.weights_back.shape[1], steps)
-        return calls
+        return super().start_backward(steps)
 
     def factors(self, start: int, stop: int, D: Array) -> Calls:
         H = self.H
         usual = (self.f.name, self.g.name, self.hf.name) == ("Sigmoid", "Tanh", "Tanh")
         factors = lstm_factors if usual else lstm_factors.numpy
         calls = factors(self.gates[start:stop], self.squashed[start:stop], D, f=self.f, g=self.g, h=self.hf)
-        if self.inside is not None:
-            calls.append((np.multiply, D[:, H : 5 * H], self.inside[start:stop], D[:, H : 5 * H]))
-        return calls
+        return [*calls, *self.clipped(start, stop, D[:, H : 5 * H])]
 
     def carried_back(self, carry: list[Array], D: Array, i: int) -> list[Array]:
         return [carry[0], carry[1] if i + 1 == len(D) else D[i + 1, 5 * self.H :]]
@@ -362,22 +363,6 @@ class _LSTMCell(_Cell):
         if i == 0:  # the next block of steps overwrites D
             calls.append((np.copyto, dc, six[5]))
         return calls
-
-    def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
-        return self.sums.add(self.rows_of(D, 1, 5), self.operands_of(start, stop, 0, 4, slice(None)))
-
-    def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
-        H, calls = self.H, list[tuple[object, ...]]()
-        both = None if dB is None else dB.reshape(2, 4 * H)
-        for slot, gate in enumerate(_GATES):
-            rows, d = slice(gate * H, (gate + 1) * H), self.sums.total[slot * H : (slot + 1) * H]
-            targets = part(dR, rows), part(dW, rows), part(both, (slice(None), rows))
-            pairs = zip(targets, (d[:, :H], d[:, H + 1 :], d[:, H]), strict=True)
-            calls += [(np.copyto, target, source) for target, source in pairs if target is not None]
-        return calls
-
-    def inputs_of(self, D: Array) -> tuple[Array, int]:
-        return D[:, self.H : 5 * self.H], 0
 
 
 class LSTM(Recurrent):
@@ -471,7 +456,6 @@ class _GRUCell(_Cell):
         self.reset_after = options.linear_before_reset
         self.prescaled = self.functions[0][0] == "Sigmoid" and self.clip is None
         self.gates = self.ctx.save_for_backward((T, 4 * H, N))
-        self.inside = self.clip_flags(3)
 
     def packed(self, scaled: bool) -> tuple[Array, Calls]:
         """The weights [R, b, W] of the rows q, r, z, ĥ, and the calls that copy them.
@@ -553,8 +537,7 @@ class _GRUCell(_Cell):
         if self.reset_after and self.inside is None and (self.f.name, self.g.name) == ("Sigmoid", "Tanh"):
             return gru_factors(S, h, D, f=self.f, g=self.g, one=one, t=t)
         calls = _common_factors(S, h, D, self.f, self.g, one, t)
-        if self.inside is not None:  # r, z, ĥ
-            calls.append((np.multiply, D[:, H : 4 * H], self.inside[start:stop], D[:, H : 4 * H]))
+        calls += self.clipped(start, stop, D[:, H : 4 * H])  # r, z, ĥ
         if self.reset_after:
             return [*calls, *_factors_of_reset(S, D)]
         r, of_q, of_r = S[:, H : 2 * H], D[:, :H], D[:, H : 2 * H]

@@ -71,8 +71,7 @@ class Reduction(Op):
 
     rows, foldable = "reduced", True
 
-    float_only: ClassVar[bool] = True
-    """Whether integers are refused."""
+    float_only: ClassVar[bool] = True  # whether integers are refused
 
     axes: Sequence[int] | None = None
     keepdims: int = 1

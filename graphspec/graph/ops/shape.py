@@ -447,8 +447,12 @@ def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
     first, last = from_front(start), from_front(stop)
     if step < 0:
         first, last = last, add(size, -1) if first == size else first
-    span = subtract(last, first)
-    need_fixed(span is not None, f"cannot determine how many of '{size}' elements {start}:{stop}:{step} selects")
+    return steps_in(subtract(last, first), step, f"how many of '{size}' elements {start}:{stop}:{step} selects")
+
+
+def steps_in(span: Dim | None, step: int, text: str) -> Dim:
+    """Return how many steps a span has; raise ShapeError (GS305) with this text if it is not known."""
+    need_fixed(span is not None, f"cannot determine {text}")
     count = ceildiv(0 if span is None else span, abs(step))
     return max(count, 0) if isinstance(count, int) else count
 

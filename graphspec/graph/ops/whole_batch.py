@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
+from graphspec.graph import expressions as ex
+from graphspec.graph.expressions import Expression, leaf, record, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
@@ -62,79 +65,58 @@ class CircleLoss(TrainingOnly):
         same, keep = ctx.save_for_backward((n, total), np.bool_), ctx.scratch((n, total), np.bool_)
         # each row's share of the sum in P, and of the sum in Q
         shares = ctx.save_for_backward((2, n, total))
-        d, scores, sums = ctx.scratch((n, total)), ctx.scratch((n, total)), ctx.scratch((n, 1))
+        d, sums = ctx.scratch((n, total)), ctx.scratch((n, 1))
         diagonal = np.arange(n), np.arange(own.start, own.stop)
-        sides = (
-            (-self.gamma, self.margin, 1.0, self.margin),
-            (self.gamma, 1 + self.margin, -1.0, 1 - self.margin),
-        )  # γ (u + v d)⁺ (w - d)
-
-        def gather() -> None:
-            every.fill(0)
-            labels.fill(0)
-            every[own], labels[own] = X, ids
-
-        def forward() -> None:
-            np.matmul(X, every.T, out=raw)
-            np.subtract(1, raw, out=raw)
-            np.maximum(raw, 0, out=d)
-            np.equal(ids[:, None], labels, out=same)
-            z.fill(0)
-            for k, (scale, u, v, w) in enumerate(sides):
-                np.logical_not(same, out=keep) if k else np.copyto(keep, same)
-                if self.remove_diagonal:
-                    keep[diagonal] = False
-                share = shares[k]
-                np.multiply(d, v, out=share)
-                np.add(share, u, out=share)
-                np.maximum(share, 0, out=share)
-                np.subtract(w, d, out=scores)
-                np.multiply(share, scores, out=share)
-                np.multiply(share, scale, out=share)
-                np.logical_not(keep, out=keep)
-                np.copyto(share, _EXCLUDED, where=keep)
-                _add_log_sums(share, peak, sums, z)
-            np.logaddexp(z, 0, out=Y)
+        sides = ((-self.gamma, self.margin, 1.0, self.margin), (self.gamma, 1 + self.margin, -1.0, 1 - self.margin))
+        gather: Calls = [(every.fill, 0), (labels.fill, 0), (np.copyto, every[own], X), (np.copyto, labels[own], ids)]
+        calls: Calls = [
+            *(*gather, *ctx.all_reduce(every), *ctx.all_reduce(labels)),
+            (np.matmul, X, every.T, raw),
+            *write(ctx, raw, lambda product: 1 - product, raw),
+            *write(ctx, d, lambda raw: ex.maximum(raw, 0), raw),
+            (np.equal, ids[:, None], labels, same),
+            (z.fill, 0),
+        ]
+        for k, side in enumerate(sides):
+            calls.append((np.logical_not, same, keep) if k else (np.copyto, keep, same))
+            if self.remove_diagonal:
+                calls.append((keep.__setitem__, diagonal, False))
+            calls += [
+                *record(ctx, (shares[k], circle_exponent(leaf(d), *side))),
+                (np.logical_not, keep, keep),
+                (partial(np.copyto, where=keep), shares[k], ctx.constant(_EXCLUDED)),
+                (_add_log_sums, shares[k], peak, sums, z),
+            ]
 
         @into_gradient(ctx)
         def backward(dY: Array, dX: Array) -> Calls:
-            d, G, scores, slopes = (ctx.scratch((n, total)) for _ in range(4))
-            keep = ctx.scratch((n, total), np.bool_)
+            d, G = ctx.scratch((n, total)), ctx.scratch((n, total))
             all_rows, sigma = ctx.scratch((total, X.shape[1])), ctx.scratch((n,))
+            calls: Calls = [*write(ctx, d, lambda raw: ex.maximum(raw, 0), raw), (G.fill, 0)]
+            for side, share in zip(sides, shares, strict=True):
+                calls += record(ctx, (G, leaf(G) + circle_slope(leaf(d), *side) * leaf(share)))
+            return [
+                *calls,
+                *write(ctx, sigma, lambda z, dY: ex.exp(-ex.logaddexp(-z, 0)) * dY, z, dY),
+                *write(ctx, G, lambda G, sigma, raw: -(G * sigma * (raw > 0)), G, sigma[:, None], raw),
+                (np.matmul, G.T, every[own], all_rows),
+                *ctx.all_reduce(all_rows),
+                (np.matmul, G, every, dX),
+                (np.add, dX, all_rows[own], dX),
+            ]
 
-            def slope() -> None:
-                np.maximum(raw, 0, out=d)
-                G.fill(0)
-                for k, (scale, u, v, w) in enumerate(sides):
-                    np.multiply(d, v, out=scores)
-                    np.add(scores, u, out=scores)
-                    np.greater(scores, 0, out=keep)
-                    np.maximum(scores, 0, out=scores)
-                    np.subtract(w, d, out=slopes)
-                    np.multiply(slopes, v, out=slopes)
-                    np.multiply(slopes, keep, out=slopes)
-                    np.subtract(slopes, scores, out=slopes)
-                    np.multiply(slopes, scale, out=slopes)
-                    np.multiply(slopes, shares[k], out=slopes)
-                    np.add(G, slopes, out=G)
-                np.multiply(z, -1.0, out=sigma)
-                np.logaddexp(sigma, 0, out=sigma)
-                np.multiply(sigma, -1.0, out=sigma)
-                np.exp(sigma, out=sigma)
-                np.multiply(sigma, dY, out=sigma)
-                np.multiply(G, sigma[:, None], out=G)
-                np.greater(raw, 0, out=keep)
-                np.multiply(G, keep, out=G)
-                np.multiply(G, -1.0, out=G)
-                np.matmul(G.T, every[own], out=all_rows)
+        return Y, [*calls, (np.logaddexp, z, ctx.constant(0.0), Y)], backward
 
-            def collect() -> None:
-                np.matmul(G, every, out=dX)
-                np.add(dX, all_rows[own], out=dX)
 
-            return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
+def circle_exponent(d: Expression, scale: float, u: float, v: float, w: float) -> Expression:
+    """Return ``scale · (u + v · d)⁺ · (w - d)``."""
+    return ex.maximum(d * v + u, 0) * (w - d) * scale
 
-        return Y, [(gather,), *ctx.all_reduce(every), *ctx.all_reduce(labels), (forward,)], backward
+
+def circle_slope(d: Expression, scale: float, u: float, v: float, w: float) -> Expression:
+    """Return the derivative of :func:`circle_exponent` by ``d``."""
+    slack = d * v + u
+    return ((w - d) * v * (slack > 0) - ex.maximum(slack, 0)) * scale
 
 
 class InfoNCE(TrainingOnly):

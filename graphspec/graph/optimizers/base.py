@@ -10,24 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, WithJsonSchema, model_validator
 
+from graphspec.base.arrays.calls import Call, Calls
+from graphspec.base.arrays.random import Clock
 from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FROM_LIST, Config, Neutral, NonNegative, Positive, Registry, invalid
 from graphspec.base.errors import Problem, did_you_mean
-from graphspec.graph.ir.graph import Segment
+from graphspec.graph.ir.graph import Array, Param, Segment
 from graphspec.graph.kernels.compiled import Neighbour, join
+from graphspec.graph.kernels.context import Group
 from graphspec.graph.optimizers.vectors import BLOCK, Lookup, Rows, RowUpdate, Vectors, blocks
 from graphspec.graph.schedules import LearningRate, Schedule, rate_at
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Call, Calls
-    from graphspec.base.arrays.random import Clock
-    from graphspec.graph.ir.graph import Array, Param
-    from graphspec.graph.kernels.context import Group
 
 
 class WeightGroup(Config):
@@ -145,8 +142,7 @@ def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Call
 
 OF_DECAY = "The decay of weights per step, times the learning rate."
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-Epsilon = Annotated[float, Field(ge=1e-30)]
-"""Not 0: if a gradient has always been 0, the quotient would be 0 / 0."""
+Epsilon = Annotated[float, Field(ge=1e-30)]  # not 0: if a gradient has always been 0, the quotient would be 0 / 0
 
 
 def arrays_of(like: Array, *numbers: float) -> list[Array]:
@@ -197,8 +193,7 @@ class Optimizer(Config):
         "decay": Neutral((None, 0), "it was a decay of the rate, not of the weights", _decaying_rate),
     }
 
-    moment_names: ClassVar[tuple[str, ...]] = ()
-    """The state vectors of the update rule, if they are always the same."""
+    moment_names: ClassVar[tuple[str, ...]] = ()  # the state vectors of the update rule, if they are always the same
 
     learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
     weight_decay: NonNegative | None = Field(None, description=OF_DECAY)

@@ -6,19 +6,16 @@ import math
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from graphspec.base.arrays.calls import Calls
 from graphspec.base.config import NonNegative, Positive, invalid
+from graphspec.graph.ir.graph import Array, Param, Segment
 from graphspec.graph.optimizers.base import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
 from graphspec.graph.optimizers.elementwise import Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.graph.ir.graph import Array, Param, Segment
 
 
 @OPTIMIZERS.add("Lamb", "lamb")

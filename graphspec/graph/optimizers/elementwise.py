@@ -10,19 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from graphspec.base.arrays.calls import Calls
 from graphspec.base.config import NonNegative, invalid
+from graphspec.graph.ir.graph import Array, Maybe
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.optimizers.base import BEFORE, OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of, begin
 from graphspec.graph.schedules import LearningRate
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.graph.ir.graph import Array, Maybe
 
 
 @twin(before=BEFORE)

@@ -11,20 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import setitem
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from graphspec.base.arrays.calls import runner
+from graphspec.base.arrays.calls import Calls, runner
 from graphspec.base.arrays.layout import pieces
 from graphspec.base.arrays.pairwise import sum_into_first
-from graphspec.graph.ir.graph import Segment
+from graphspec.graph.ir.graph import Array, Segment
 from graphspec.graph.kernels.compiled import of_rows
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.touched_rows import TouchedRows
+from graphspec.graph.kernels.touched_rows import TouchedRows
 
 _GATHERED = 1 << 14  # elements of the rows that are copied and updated together
 _STREAMED_FROM = 0.25

@@ -9,12 +9,12 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import sketching as text
+from sketching import print_graph, sketch
 
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import constants_of
-from graphspec.graph import builder as text
 from graphspec.graph import passes
-from graphspec.graph.builder import print_graph, sketch
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.kernels.context import Shard
 from graphspec.graph.target import Target

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pass_networks import model_of, ops, same
+from sketching import sketch
 
-from graphspec.graph.builder import sketch
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.passes.for_export import merge_equal_nodes
 from graphspec.graph.target import Target
