@@ -254,10 +254,8 @@ def to_model(
 
 
 # What an app needs to know of a file: its inputs, what stands for a missing value, its outputs, and an example.
-KEY = "graphspec.signature"
-"""The key of the signature in the metadata of a file."""
-NOTE = "graphspec.quantization"
-"""The key of the record of how a file was quantized."""
+KEY = "graphspec.signature"  # the key of the signature in the metadata of a file
+NOTE = "graphspec.quantization"  # the key of the record of how a file was quantized
 FORMAT = 1
 _MAX_NUMBERS = 1 << 14  # elements of an example: a larger one is left out
 

@@ -12,9 +12,8 @@ from graphspec.graph.ops import OPS
 if TYPE_CHECKING:
     from graphspec.vocabulary.onnx_files.model_file import ModelFile
 
-STANDARD = "onnx"
-"""The target of runtimes that have ONNX's own operators alone."""
-TARGETS = {
+STANDARD = "onnx"  # the target of runtimes that have ONNX's own operators alone
+TARGETS = {  # the newest opset that a version of onnxruntime supports; for ``onnx`` what most runtimes support
     STANDARD: OPSET,
     "ort-1.14": 17,
     "ort-1.15": 19,
@@ -34,7 +33,6 @@ TARGETS = {
     "ort-1.30": 26,
     "ort-1.32": 28,
 }
-"""The newest opset that a version of onnxruntime supports; for ``onnx`` the one that most runtimes support."""
 
 
 def opset_of(opset: int | None, target: str | None) -> int | None:
@@ -71,16 +69,14 @@ def newest_opset(version: str) -> int:
 
 
 # Which runtimes can run an ONNX file, by its opset, its IR version, and the makers of its operators.
-PACKAGES = {
+PACKAGES = {  # the package of onnxruntime for a language; a version has the same number everywhere
     "Python": "onnxruntime",
     "Node": "onnxruntime-node",
     "web": "onnxruntime-web",
     "C#": "Microsoft.ML.OnnxRuntime",
     "Java": "com.microsoft.onnxruntime:onnxruntime",
 }
-"""The package of onnxruntime for a language; a version has the same number everywhere."""
-OLDEST_OPSET = 7
-"""onnxruntime promises to run opsets from this one on."""
+OLDEST_OPSET = 7  # onnxruntime promises to run opsets from this one on
 _ORT = "ort-"
 _KNOWN = (CONTRIB, ML, "")
 

@@ -16,12 +16,8 @@ from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Context
 
-BLOCK_ELEMENTS = 1 << 16
-"""Elements of one array in a block of elementwise calls: 256 KiB of float32."""
-
-CACHE_ELEMENTS = 1 << 17
-"""Elements that stay in a core's second-level cache together with the results of the products that read them: 512 KiB
-of float32."""
+BLOCK_ELEMENTS = 1 << 16  # elements of an array in a block of elementwise calls: 256 KiB of float32
+CACHE_ELEMENTS = 1 << 17  # elements that stay in a core's second-level cache with the results of products: 512 KiB
 
 
 def blocks_of(*arrays: Array) -> Iterator[tuple[Array, ...]]:

@@ -55,11 +55,9 @@ def use_fast_kernel(pays: bool) -> bool:
     return pays if FAST is None else FAST
 
 
-ABI = 1
-"""The kernels that this version knows: their operands and their results (``GK_ABI`` in ``kernels/src/kernels.h``)."""
+ABI = 1  # of the operands and results of the kernels that this version knows: ``GK_ABI`` in ``kernels/src/kernels.h``
 
-BUILD = "`pip install ./kernels` in graphspec's source"
-"""How a user gets the kernels: on the public index, nobody owns their name."""
+BUILD = "`pip install ./kernels` in graphspec's source"  # on the public index, nobody owns the name of the kernels
 
 P = ParamSpec("P")
 
@@ -88,8 +86,7 @@ def load(forced: str) -> Any:
     return None
 
 
-LIBRARY: Any = load(FORCED)
-"""The package with the compiled kernels, or None."""
+LIBRARY: Any = load(FORCED)  # the package with the compiled kernels, or None
 
 
 def version() -> str | None:
@@ -167,8 +164,7 @@ class Twin(Generic[P]):
         return LIBRARY.bind(self.name, *operands) if self.compiled else None
 
 
-TWINS: dict[str, Twin[Any]] = {}
-"""All twins by name."""
+TWINS: dict[str, Twin[Any]] = {}  # all twins by name
 
 
 def twin(

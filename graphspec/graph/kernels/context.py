@@ -87,11 +87,9 @@ class Shard:
         return cls(LocalGroup(), slice(0, total), total)
 
 
-Backward = Callable[..., Calls]
-"""Receives the gradients of the outputs and returns the backward calls."""
+Backward = Callable[..., Calls]  # receives the gradients of the outputs and returns the backward calls
 
-Bound = tuple[Any, Calls, Backward | None]
-"""The result of ``bind``: output arrays, forward calls, and the backward function if there is a gradient."""
+Bound = tuple[Any, Calls, Backward | None]  # of ``bind``: outputs, forward calls, backward if there is a gradient
 
 
 class Context(Protocol):

@@ -295,8 +295,7 @@ class OneAxis:
         self._ctx, self.axis, self._lines = ctx, axes[index], (*order, index + 2, 1)
         x, self._copies = contiguous(ctx, X, self._lines)
         self.order: tuple[int, ...] = (index + 2, *order, 1) if self._copies else self._lines
-        self.lines = x.reshape(-1, *x.shape[-2:])
-        """X, or its copy, as (lines, inputs, C)."""
+        self.lines = x.reshape(-1, *x.shape[-2:])  # X, or its copy, as (lines, inputs, C)
         self._step = ceil(self.axis.kernel, self.axis.stride)  # the distance of two windows that do not overlap
 
     def pays(self, filters: int, *, gradient: bool = False) -> bool:
@@ -479,8 +478,7 @@ class OneFilter(ByTap):
 class Correlation(Protocol):
     """``Y[n, o, y…] = Σ kernel[o, c, k…] · X[n, c, y·stride + k·dilation - begin…]`` for one X, by some algorithm."""
 
-    order: tuple[int, ...]
-    """The memory order of Y that is cheapest to write: its axes, slowest first, channels last."""
+    order: tuple[int, ...]  # the memory order of Y that is cheapest to write: its axes, slowest first, channels last
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
         """Return calls that write Y, which may have any memory order."""

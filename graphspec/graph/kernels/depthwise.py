@@ -28,8 +28,7 @@ _COMPILED_TAPS, _COMPILED_RANK = 256, 6  # the most taps and axes of the compile
 _COMPILED_CHANNELS = 8  # from this many channels on they are faster (measured)
 
 Region = tuple[slice, ...]
-Blocks = Sequence[tuple[Array, Array, Array]]
-"""x, dy and their taps, block by block."""
+Blocks = Sequence[tuple[Array, Array, Array]]  # x, dy and their taps, block by block
 
 
 @twin()

@@ -43,8 +43,7 @@ class Taps:
         firsts += [min(before.start, outs.stop) for before, outs in zip(self.outputs, self.outputs[1:], strict=False)]
         self.new = [slice(outs.start, first) for outs, first in zip(self.outputs, firsts, strict=True)]
         self.joined = [slice(first, outs.stop) for outs, first in zip(self.outputs, firsts, strict=True)]
-        self.complete = sum(new.stop - new.start for new in self.new) == a.out
-        """Whether every output has a tap."""
+        self.complete = sum(new.stop - new.start for new in self.new) == a.out  # every output has a tap
 
     def plane(self, U: Array, p: int) -> Array:
         """Return a view of the plane of U with phase ``p``."""

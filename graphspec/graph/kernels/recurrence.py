@@ -60,7 +60,7 @@ class CellActivation:
     bounded: bool = False
 
 
-CELL_ACTIVATIONS: dict[str, CellActivation] = {
+CELL_ACTIVATIONS: dict[str, CellActivation] = {  # the activations of ONNX's recurrent operators
     # A sigmoid needs only one slow call, tanh.
     "Sigmoid": CellActivation(lambda X, a, b: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, a, b: Y * (1 - Y), bounded=True),
     "Tanh": CellActivation(lambda X, a, b: tanh(X), lambda Y, a, b: 1 - square(Y), bounded=True),
@@ -95,7 +95,6 @@ CELL_ACTIVATIONS: dict[str, CellActivation] = {
         bounded=True,
     ),
 }
-"""The activations of ONNX's recurrent operators."""
 _CANONICAL = {name.lower(): name for name in CELL_ACTIVATIONS}
 
 

@@ -55,8 +55,7 @@ def _is_ones(value: Value | None) -> bool:
     return one is not None and one.data is not None and bool((one.data == 1.0).all())
 
 
-BASE = 17
-"""The opset whose form of an operator is used, if the operator exists in it."""
+BASE = 17  # the opset whose form of an operator is used, if the operator exists in it
 
 
 @cache

@@ -22,9 +22,7 @@ from graphspec.graph.target import Target
 if TYPE_CHECKING:
     from graphspec.graph.kernels.context import Shard
 
-MIN_WIDTH_PER_ID = 20
-"""GatherSum is faster for vectors with at least this many elements per id: one id takes as long as 15 to 24 elements of a
-matmul."""
+MIN_WIDTH_PER_ID = 20  # from here on GatherSum is faster: an id takes as long as 15 to 24 elements of a matmul
 _UNSCALED = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
 
 
@@ -201,8 +199,7 @@ def _perm(transpose: Node) -> Sequence[int]:
     return transpose.attrs["perm"] or list(range(transpose.outputs[0].rank))[::-1]
 
 
-Need = tuple[int | None, ...]
-"""The number of elements of each axis that are read, counted from the start; None for all."""
+Need = tuple[int | None, ...]  # how many elements of each axis are read, counted from the start; None for all
 
 
 def crop_unread(graph: Graph, target: Target) -> Graph:
@@ -382,12 +379,9 @@ def _fits(conv: Node, differentiated: Collection[str]) -> bool:
     return use_fast_kernel(taps > 1 and taps * W.fixed(1) <= _MAX_WINDOW)
 
 
-_MIN_KERNEL = 1 << 18
-"""Elements of a kernel. For smaller kernels a barrier takes longer than the memory traffic that sharding saves."""
-_MIN_RATIO = 1.5
-"""Elements of a kernel, divided by the elements of the batch's inputs and outputs."""
-_LINE_ELEMENTS = CACHE_LINE // 4
-"""Elements of float32 in a cache line."""
+_MIN_KERNEL = 1 << 18  # elements of a kernel: for smaller ones a barrier takes longer than sharding saves
+_MIN_RATIO = 1.5  # elements of a kernel, divided by the elements of the batch's inputs and outputs
+_LINE_ELEMENTS = CACHE_LINE // 4  # elements of float32 in a cache line
 
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:

@@ -112,11 +112,10 @@ def _signed(value: int) -> int:
 _NUMBERS = "float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 complex64 complex128"
 _SHORT = "bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1 float8e8m0 uint2 int2"
 _NAMES = f"{_NUMBERS} {_SHORT} float6e2m3fn float6e3m2fn".split()
-ELEMENTS = {
+ELEMENTS = {  # ONNX's element types: the name, and the bits of an element; texts have no fixed size
     k: (name, {"string": 0, "bool": 8}[name] if name in ("string", "bool") else int(re.findall(r"\d+", name)[0]))
     for k, name in enumerate(_NAMES, 1)
 }
-"""ONNX's element types: the name, and the bits of an element; texts have no fixed size."""
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def _ir_version(piece: Spliced) -> int:
 
 
 _FLOATS = ("float32", "float16", "float64")
-FEEDS: Mapping[str, tuple[str, ...]] = {
+FEEDS: Mapping[str, tuple[str, ...]] = {  # the dtypes of a file's input that values of a dtype of ours are cast to
     "float32": (*_FLOATS, "bfloat16"),
     "int64": (*("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64"), *_FLOATS),
     "int32": ("int32", "int64", *_FLOATS),
@@ -220,7 +220,6 @@ FEEDS: Mapping[str, tuple[str, ...]] = {
     "bool": ("bool", "float32", "int64", "int32"),
     "string": ("string",),
 }
-"""The dtypes of a file's input that values of a dtype of ours are cast to."""
 _RESULTS = {"float16": "float32", "float64": "float32", "bfloat16": "float32"}
 _RESULTS |= {"int8": "int64", "int16": "int64", "uint16": "int64", "uint32": "int64", "uint64": "int64"}
 _MOST_TEXTS, _LONGEST_TEXT = 256, 1 << 16  # of a file's metadata

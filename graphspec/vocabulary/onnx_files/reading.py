@@ -43,8 +43,7 @@ def _sound(condition: object, text: str) -> None:
 
 
 # The bytes of tensors in an ONNX model.
-_STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}
-"""The fields with one number per element, and the bytes of a number."""
+_STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}  # fields with a number per element, and its bytes
 
 
 def nbytes_of(tensor: Any) -> int | None:

@@ -214,11 +214,9 @@ def outside(g: Builder) -> Iterator[None]:
         g._prefix = before
 
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "storage_order": (0, 1),  # of the indices, which are refused
-    "spatial": (1,),
-}
-"""Attributes that our operators lack, and their values, besides ONNX's default, that say what ours do."""
+# Attributes that our operators lack, and their values, besides ONNX's default, that say what ours do. The storage order
+# is that of the indices, which are refused.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {"storage_order": (0, 1), "spatial": (1,)}
 
 
 def emit(call: Call, inputs: Sequence[Value | None] | None = None, **changed: Any) -> Found:

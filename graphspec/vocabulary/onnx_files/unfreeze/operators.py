@@ -311,7 +311,7 @@ def _cast_from(X: Value) -> Value | None:
     return source if source is not None and source.dtype == "int64" else None
 
 
-HANDLERS: dict[str, Callable[[Call], Found]] = {
+HANDLERS: dict[str, Callable[[Call], Found]] = {  # the operators whose form differs from ours, or that need none
     "Identity": identity,
     "Dropout": identity,
     "Cast": cast,
@@ -333,7 +333,6 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {
     "Concat": concat,
     "Range": numbers,
 }
-"""The operators whose form differs from ours, or that need none."""
 
 
 def handler_of(op: str) -> Callable[[Call], Found] | None:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 _GENERATED = re.compile(r"val_\d+|(.*/)?Constant(_\d+)?_output_0|const_fold_opt__\d+|\d+")
 """Names that exporters give to constants of their own, in place of the name of a weight."""
-_ROOTS = frozenset(["Sqrt", "Reciprocal"])
-"""What a normalization by parts multiplies by its scale: ``1 / sqrt(var + epsilon)``."""
+_ROOTS = frozenset(["Sqrt", "Reciprocal"])  # in a normalization by parts: ``scale · 1 / sqrt(var + epsilon)``
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ class Weights:
     patterns: Sequence[str] | None = None
     made: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
     constants: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
-    channels: dict[str, int] = field(default_factory=dict)
-    """The axis of the channels of values that have one, by name."""
+    channels: dict[str, int] = field(default_factory=dict)  # the axis of the channels of values that have one, by name
 
     def chosen(self, name: str) -> bool:
         """Return whether a pattern of the spec names this tensor."""
