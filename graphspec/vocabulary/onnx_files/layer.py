@@ -121,8 +121,8 @@ class Onnx(Layer):
         if file is not None:
             names, pairs = self._fed(file, inputs)
             part = part_of(file, names, [(port, value.dtype) for port, value in pairs])
-        known = record.known(fed, self.file, part)
-        outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=known.part, signature=known.signature)
+        part, signature = record.known(fed, self.file, part)
+        outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=part, signature=signature)
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property

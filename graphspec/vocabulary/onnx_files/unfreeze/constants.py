@@ -35,22 +35,16 @@ def refuse(text: str, hint: str = FROZEN, *, key: str | None = "trainable") -> S
 
 @dataclass(eq=False)
 class Constant:
-    """A tensor of the file that depends on no input.
-
-    Attributes:
-        source: the tensor that this one is in another shape or order, or a part of, if it is that.
-        again: emits that change, given the value of ``source``.
-        stored: whether it is an initializer or the output of a node Constant: what a file calls its weights.
-    """
+    """A tensor of the file that depends on no input."""
 
     name: str  # its name in the file
     dtype: str  # ours: every float is float32
     shape: tuple[int, ...]
     read: Callable[[], Array] = field(repr=False)  # returns the array
-    source: Constant | None = field(default=None, repr=False)
-    again: Callable[[Any], Any] | None = field(default=None, repr=False)
+    source: Constant | None = field(default=None, repr=False)  # what it is a part of, or in another shape or order
+    again: Callable[[Any], Any] | None = field(default=None, repr=False)  # emits that change, of the source's value
     readers: int = 1  # how many nodes read it
-    stored: bool = False
+    stored: bool = False  # an initializer, or the output of a node Constant: what a file calls its weights
     trains: bool = False  # whether a pattern of the spec has chosen it
 
     @cached_property

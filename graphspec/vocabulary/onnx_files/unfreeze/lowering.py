@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -169,13 +169,8 @@ class Lowering:
                 found[0] = self.flattened.follow(whole_activation(self.g, found[0]))
         for made in self.g.graph.nodes[before:]:
             self.origins[made.name] = label(node)
-        first = found[0] if found else None
-        if (
-            isinstance(first, Value)
-            and first.node is not None
-            and first not in given
-            and first.node.name in self.origins
-        ):
+        first = found[0] if found and found[0] not in given else None
+        if isinstance(first, Value) and first.node is not None and first.node.name in self.origins:
             self.weights.follow(node.op_type, given, slots, first)
         return found
 
@@ -230,9 +225,11 @@ def unfreeze(
         raise refuse("cannot be trained: its file has sparse weights")
     declared = {v.name: v for v in graph.input}
     weights = Weights(g, patterns)
-    weights.check_patterns(float_names(graph))
+    weights.check_patterns(list(float_names(graph)))
     opset, batch = opset_of(model) or OPSET, batch_size(declared, inputs)
-    readers = Counter(name for node in graph.node for name in reads_of(node))
+    graphs = list(graphs_in(graph))
+    readers = Counter(name for each in graphs for node in each.node for name in node.input if name)
+    readers.update(v.name for inner in graphs[1:] for v in inner.output)
     lowering = Lowering(g, opset, weights, batch, batch_statistics, readers)
     before = len(g.graph.nodes)
     scope: ChainMap[str, Known] = ChainMap({})
@@ -264,29 +261,21 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
-def reads_of(node: Any) -> Iterable[str]:
-    """Yield the names of all tensors that a node reads, those of its branches too."""
-    yield from (name for name in node.input if name)
-    stack = list(subgraphs(node))
-    while stack:
-        graph = stack.pop()
-        yield from (v.name for v in graph.output)
-        for inner in graph.node:
-            yield from (name for name in inner.input if name)
-            stack.extend(subgraphs(inner))
+def graphs_in(graph: Any) -> Iterator[Any]:
+    """Yield a graph, and those inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from graphs_in(inner)
 
 
-def float_names(graph: Any) -> list[str]:
-    """Return the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
-    names, stack = [], [graph]
-    while stack:
-        inner = stack.pop()
-        names += [t.name for t in inner.initializer if t.data_type in _FLOATS]
+def float_names(graph: Any) -> Iterator[str]:
+    """Yield the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
+    for inner in graphs_in(graph):
+        yield from (t.name for t in inner.initializer if t.data_type in _FLOATS)
         for node in inner.node:
-            stack.extend(subgraphs(node))
             kinds = [a.t.data_type for a in node.attribute if a.name == "value" and node.op_type == "Constant"]
-            names += [node.output[0] for kind in kinds if kind in _FLOATS]
-    return names
+            yield from (node.output[0] for kind in kinds if kind in _FLOATS)
 
 
 _FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16

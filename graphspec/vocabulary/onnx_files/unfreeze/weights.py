@@ -174,13 +174,11 @@ def _scales_or_shifts(kind: type[Op]) -> bool:
 
 def _without_effect(given: Sequence[Constant | Value | None]) -> bool:
     """Return whether an exporter made a normalization's scale, of ones, and bias, of zeros: its layer has none."""
-    return all(
-        v is None
-        or (
-            isinstance(v, Constant) and _GENERATED.fullmatch(v.root().name) is not None and bool(np.all(v.array == one))
-        )
-        for v, one in zip(given, (1, 0), strict=False)
-    )
+    for v, neutral in zip(given, (1, 0), strict=False):
+        constant = isinstance(v, Constant) and _GENERATED.fullmatch(v.root().name) and np.all(v.array == neutral)
+        if v is not None and not constant:
+            return False
+    return True
 
 
 def _longest(shape: Sequence[int]) -> int:
