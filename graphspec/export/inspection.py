@@ -122,10 +122,7 @@ def totals(arrays: Iterable[tuple[str, int | None, int | None]]) -> dict[str, An
 
 
 def _external(path: Path, file: ModelFile) -> list[dict[str, Any]]:
-    """Return the files that have weights: ``{file, bytes, needed, problem}``; they are not opened.
-
-    Raise SpecError (GS703) if one is outside the folder of the model.
-    """
+    """Return the files that have weights, unopened: ``{file, bytes, needed, problem}``; one outside the folder is GS703."""
     needed: dict[str, int] = {}
     for weight in file.weights:
         if weight.external is None:
@@ -227,10 +224,7 @@ def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | Non
 
 # Networks.
 def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
-    """Return what a spec says of its network: ``{inputs, outputs, parameters, trainable, multiply_adds, …}``.
-
-    The numbers are None if they are still to be learnt.
-    """
+    """Return a spec's network: ``{inputs, outputs, parameters, trainable, …}``, numbers None if still to be learnt."""
     graph, needed = lowered.graph, data_signature(spec, lowered.graph)
     inputs = []
     for name, value in graph.without_losses().inputs.items():
@@ -257,10 +251,7 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
 
 
 def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
-    """Return the vocabulary of the lookups that read an input: ``{count, values}``, None if there are none.
-
-    Of a long vocabulary, the first values are listed.
-    """
+    """Return the vocabulary of the lookups of an input: ``{count, values}`` with the first values, None without any."""
     reached, values = {name}, dict[Any, None]()
     for node in spec.nodes:  # a record's nodes stand in the order in which they are computed
         if not any(ref is not None and ref.name in reached for ref in node.inputs):
@@ -312,10 +303,7 @@ def _type_text(value: Mapping[str, Any]) -> str:
 
 
 def weight_differences(old: Path, new: Path) -> dict[str, Any]:
-    """Compare the bytes of weights with the same name: ``{compared, different, names}``.
-
-    Weights in other files are compared by their place there.
-    """
+    """Compare the bytes of weights by name, in other files their places: ``{compared, different, names}``."""
     a, b = ({w.name: w for w in read_model_file(path).weights if w.name} for path in (old, new))
     shared = [name for name in a if name in b]
     with (

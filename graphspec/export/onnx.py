@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 
 # Check whether a spec can be exported, without weights and without onnxruntime.
 def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
-    """Return GS702 for each node that cannot be written at ``opset``, and for more weights than fit into a file.
-
-    With ``contrib`` there are onnxruntime's own operators.
-    """
+    """Return GS702 for too many weights, and for each node that ``opset``, with onnxruntime's own if ``contrib``, lacks."""
     nbytes = sum(p.size * 4 for p in graph.params.values())
     diagnostics = []
     if nbytes > Budget.WEIGHTS:
@@ -205,10 +202,7 @@ def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> 
 
 
 def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
-    """Return the graph as it is written: in inference mode, with operators of ``opset`` or older.
-
-    Constants are folded, equal nodes merged, Transposes moved.
-    """
+    """Return the graph as it is written, for inference: with operators of ``opset``, folded, merged, Transposes moved."""
     return run_passes(graph, FOR_EXPORT, Target(opset=opset, compute=partial(constants_of, parameters)))
 
 

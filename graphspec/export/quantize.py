@@ -187,10 +187,7 @@ class Conversion:
 def to_int8(
     part: Any, folder: Path, core: Core, calibration: Callable[[], Mapping[str, Array]]
 ) -> tuple[Any, Conversion]:
-    """Return a core with weights of 8 bits, and what was done, as :func:`quantized`; ``part``, its model, is changed.
-
-    The ``folder`` is for the files of onnxruntime's tools.
-    """
+    """Return a core with weights of 8 bits, and what was done; ``part``, its model, changes, the ``folder`` is for tools."""
     from onnxruntime.quantization import quantize_dynamic
 
     _fold_batch_norms(part.graph)

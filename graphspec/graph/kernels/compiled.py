@@ -63,10 +63,7 @@ P = ParamSpec("P")
 
 
 def load(forced: str) -> Any:
-    """Return the package ``graphspec_kernels``; None without it, if it has another ABI, or if NumPy's kernels are forced.
-
-    Raise UsageError if compiled kernels are forced and cannot be used.
-    """
+    """Return the package with the kernels of this ABI; None without, UsageError if ``compiled`` ones are forced."""
     if forced in ("fast", "reference"):
         return None
     try:
@@ -105,10 +102,7 @@ def rounds_otherwise(nodes: Iterable[Node]) -> bool:
 
 
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
-    """Raise UsageError if a run to resume was started with other kernels, and those of :data:`ROUNDING` change its bits.
-
-    ``recorded`` is what :func:`version` was then.
-    """
+    """Raise UsageError if a run was started with ``recorded`` kernels and those of :data:`ROUNDING` change its bits."""
     if recorded != version() and rounds_otherwise(nodes):
         then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
         text = f"the run in {directory} was started with {then}, but there is {now} here: "
@@ -192,10 +186,7 @@ def join_two(first: Call, second: Call) -> Call | None:
 
 
 def of_rows(calls: Calls, ids: Array, count: Array) -> Calls | None:
-    """Return the calls for some rows alone, the first ``count`` of ``ids``; None if they are not those of such a kernel.
-
-    The kernel has optional operands of these names.
-    """
+    """Return the calls for the first ``count`` rows of ``ids``; None unless the kernel has operands of these names."""
     if LIBRARY is None or len(calls) != 1 or not isinstance(calls[0][0], LIBRARY.Call):
         return None
     own, operands = _of_kernel(calls[0][0])

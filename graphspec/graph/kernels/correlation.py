@@ -73,10 +73,7 @@ class PatchProducts:
         return calls
 
     def multiply_transposed(self, D: Array, out: Array) -> Calls:
-        """Return calls that write ``Σ matrixᵀ @ D`` over batches and rows to ``out`` (groups, k…, channels, out).
-
-        ``out`` must be C-contiguous.
-        """
+        """Return calls for ``out = Σ matrixᵀ @ D`` over batches and rows; out (groups, k…, channels, out) is in C order."""
         groups, batches, rows, depth = self.shape
         size = groups * depth * D.shape[-1]
         tile = min(_SUMMED_ROWS, SMALL // max(depth * D.shape[-1], 1))
@@ -132,10 +129,7 @@ class PatchProducts:
 
 
 def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> PatchProducts:
-    """Return the patches of X (N, C, …): views of X if possible, else copies in scratch.
-
-    A chunk has about ``least`` elements, or as many as stay in the cache if these are more.
-    """
+    """Return the patches of X (N, C, …): views or copies, in chunks of ``least`` elements or of what fits the cache."""
     if groups == 1 and X.size and all(a.trivial for a in axes):
         order = channel_order(X)
         if X.shape[1] == 1:
@@ -228,10 +222,7 @@ def _multiply_patches(A: Array, B: Array, out: Array) -> Calls:
 
 
 def _multiply(A: Array, B: Array, out: Array) -> Calls:
-    """Return calls for ``out = A @ B`` of A (…, m, k) and B (…, k, n).
-
-    Rows are split into tiles, each small enough for OpenBLAS's kernels that do not pack.
-    """
+    """Return calls for ``out = A @ B`` of A (…, m, k) and B (…, k, n), in tiles of rows that OpenBLAS does not pack."""
     m, limit = A.shape[-2], SMALL // max(1, B.shape[-2] * B.shape[-1])
     if limit < _LEAST_TILE or m <= limit:
         return [(np.matmul, A, B, out)]
@@ -512,10 +503,7 @@ def correlation(
 
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
-    """Return calls that write dX: correlations of dY with the flipped kernel, one for each phase of the strides.
-
-    Inputs with the same index modulo the stride (a phase) meet the same taps of the kernel.
-    """
+    """Return calls that write dX: correlations of dY with the flipped kernel, by the inputs' index modulo stride."""
     phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
     complete = all(len(met) == a.stride for met, a in zip(phases, axes, strict=True))
@@ -529,10 +517,7 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
 
 
 def _phase(axis: Axis, f: int) -> tuple[slice, Axis, slice] | None:
-    """Return the inputs ``x`` with ``(x + begin) % stride == f``, their windows over the output, and the taps, last first.
-
-    Return None if no tap reads these inputs.
-    """
+    """Return the inputs ``x`` with ``(x + begin) % stride == f``, their windows, and the taps, last first, or None."""
     first = (f - axis.begin) % axis.stride
     inputs = slice(first, None, axis.stride)
     count = len(range(first, axis.size, axis.stride))

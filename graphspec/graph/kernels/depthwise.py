@@ -171,11 +171,8 @@ class Depthwise(ByTap):
             yield region, [replace(a, out=s.stop - s.start, begin=a.begin - s.start * a.stride) for a, s in pairs]
 
     def _table(self, axes: Sequence[Axis], *, in_order: bool = False) -> Array:
-        """Return the taps of a block of the output that read any input, as :func:`depthwise` needs them.
-
-        Those that all outputs use come first, so that the sums begin with a product, unless they are asked for ``in_order``.
-        """
-        everywhere, others = list[list[int]](), list[list[int]]()
+        """Return the taps of a block that read any input, for :func:`depthwise`; by number if ``in_order``."""
+        everywhere, others = list[list[int]](), list[list[int]]()  # for a sum to begin with a product
         for number, taps in enumerate(product(*(range(a.kernel) for a in axes))):
             reads = [a.tap(k) for a, k in zip(axes, taps, strict=True)]
             if all(outs.stop > outs.start for outs, _ in reads):
@@ -205,11 +202,8 @@ _TILED = 1 << 17  # elements of a kernel that is repeated for the columns of a r
 _LEAST_ROW = 256  # elements of a row of outputs
 
 
-class DepthwiseRows(Depthwise):
-    """Correlation of X (N, C, H, W) with kernels (C, 1, 1, k, l); memory is (N, H, W, C) or (H, N, W, C).
-
-    For the kernel's gradient, whole planes are faster.
-    """
+class DepthwiseRows(Depthwise):  # for the kernel's gradient, whole planes are faster
+    """Correlation of X (N, C, H, W), in memory (N, H, W, C) or (H, N, W, C), with kernels (C, 1, 1, k, l)."""
 
     @staticmethod
     def fits(X: Array, axes: Sequence[Axis]) -> bool:

@@ -167,10 +167,7 @@ class Gate:
 
 # The inputs of one direction of a recurrent operator: arrays, sequence lengths, attributes.
 class Lengths:
-    """The lengths ``lens`` (N,), masks computed from them, and the calls that do it.
-
-    ``valid`` (T, N) is 1 at the steps that belong to the sequence, ``started`` (N,) for sequences with at least one step.
-    """
+    """The lengths ``lens`` (N,); ``valid`` (T, N) is 1 at steps of a sequence, ``started`` (N,) if there are any."""
 
     def __init__(self, ctx: Context, lens: Array, T: int) -> None:
         N = len(lens)
@@ -349,10 +346,7 @@ class Direction:
         raise NotImplementedError
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
-        """Return the calls that turn the factors ``D[i]`` of step ``s`` into gradients.
-
-        ``carry`` contains the gradients of the states after the step, and afterwards those before the step.
-        """
+        """Return calls that turn factors ``D[i]`` of step ``s`` into gradients; ``carry`` becomes that before the step."""
         raise NotImplementedError
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
@@ -591,10 +585,7 @@ class Direction:
         return [(f, gradient, tiny, gradient) for gradient in gradients for f in (np.add, np.subtract)]
 
     def source(self, dY: Array | None, last: Array | None) -> tuple[Array | None, list[Array], Calls]:
-        """Return the outputs' part of the gradients of a state: after each step (T, H, N), and terms of the initial state.
-
-        The calls that compute them come last.
-        """
+        """Return the outputs' part of a state's gradients (T, H, N), terms of the initial state, and their calls."""
         T, H, N = self.T, self.H, self.N
         states = None if dY is None else dY.transpose(0, 2, 1)
         if self.keeps_initial and states is not None and self.valid is not None:  # Y is 0 at these steps

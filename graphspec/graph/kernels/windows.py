@@ -16,17 +16,14 @@ AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One spatial axis of a window operator: tap ``k`` of output ``o`` reads input ``o·stride + k·dilation - begin``.
-
-    ``begin`` is the padding in front; it is negative if the input is cropped.
-    """
+    """One spatial axis of a window operator: tap ``k`` of output ``o`` reads input ``o·stride + k·dilation - begin``."""
 
     size: int
     out: int
     kernel: int
     stride: int
     dilation: int
-    begin: int
+    begin: int  # the padding in front; negative if the input is cropped
 
     @property
     def trivial(self) -> bool:

@@ -60,10 +60,7 @@ BASE = 17  # the opset whose form of an operator is used, if the operator exists
 
 @cache
 def since(op: str) -> int | None:
-    """Return the first opset with the operator in the form that is used here; None for operators that are not exported.
-
-    Operators of other domains do not depend on the opset: it is 1 for them.
-    """
+    """Return the first opset with an operator in this form, 1 in other domains; None for one that is not exported."""
     from onnx import defs
 
     if not OPS[op].exported:

@@ -169,11 +169,8 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
 
 
 def _movable(pool: Node, reads: Mapping[str, int]) -> tuple[Node | None, Node | None]:
-    """Return the Relu or Clip that can move below a MaxPool, and the convolution before it whose bias can.
-
-    There are none if a window could contain only padding.
-    """
-    if pool.attrs["ceil_mode"] or any(d != 1 for d in pool.attrs["dilations"] or ()):
+    """Return the Relu or Clip that can move below a MaxPool, and the convolution before it whose bias can, or None."""
+    if pool.attrs["ceil_mode"] or any(d != 1 for d in pool.attrs["dilations"] or ()):  # perhaps only padding
         return None, None
     value, relu, channel = pool.inputs[0], None, 1
     while value is not None and value.node is not None and reads[value.name] == 1:
@@ -464,10 +461,7 @@ def _kernel(node: Node) -> str:
 
 
 def _ends(nodes: Iterable[Node], begin: Collection[str], reads: Mapping[str, int]) -> dict[str, str]:
-    """Return ``last value → first node`` by name of chains of elementwise functions from the outputs of ``begin`` nodes on.
-
-    Each is the only reader of its input.
-    """
+    """Return ``last value → first node`` by name of chains of elementwise functions, sole readers, from ``begin`` on."""
     ends: dict[str, str] = {}
     for node in nodes:
         X, Y = node.inputs[0] if node.inputs else None, node.outputs[0]

@@ -183,10 +183,7 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def declarations(path: Path, kind: str = "a sound ONNX file") -> ModelFile:
-    """Read a file; raise ValueError, whose message is a predicate, if it cannot be read as a model.
-
-    Messages say of a damaged file that it is not ``kind``.
-    """
+    """Read a file; raise ValueError, a predicate, if it is no model; a damaged one is not ``kind``."""
     size = path.stat().st_size
     most = f"an ONNX file has at most {Budget.FILE / 2**30:.0f}"
     demand(size <= Budget.FILE, f"has {size / 2**30:.1f} GiB, {most}")
@@ -473,10 +470,7 @@ def check_order(nodes: Sequence[tuple[Sequence[str], Sequence[str]]], known: Col
 def cycle_from(start: int, needs: Sequence[Iterable[str]], maker: Mapping[str, int], done: set[int]) -> list[int]:
     """Return the first cycle of nodes that a node depends on; empty if there is none.
 
-    Args:
-        needs: what each node reads.
-        maker: the node that computes a value.
-        done: nodes that depend on no cycle; more are added.
+    ``needs`` is what each node reads, ``maker`` the node that computes a value; ``done`` collects those without cycles.
     """
     path: list[tuple[int, Iterator[str]]] = [] if start in done else [(start, iter(needs[start]))]
     on_path = {start}

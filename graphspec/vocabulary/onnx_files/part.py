@@ -291,10 +291,7 @@ class Part:
         return {"file": self.file, "sha256": self.sha256} | named
 
     def run(self, feeds: Sequence[Array], seconds: float | None = None) -> list[Array]:
-        """Compute the outputs of a batch, by one thread; raise GS605 if onnxruntime cannot.
-
-        A file may have loops without an end: after ``seconds``, if set, a TimeoutError is raised.
-        """
+        """Compute a batch by one thread; GS605 if onnxruntime cannot, TimeoutError if it needs more than ``seconds``."""
         self.require()
         named = {f"x{k}": array for k, array in enumerate(feeds)}
         try:
@@ -354,10 +351,7 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 @lru_cache(maxsize=256)
 def element_types(file: OnnxFile, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the dtypes of values in a file, as onnxruntime infers them.
-
-    A file that it does not load, or a value that is no tensor, is GS802.
-    """
+    """Return the dtypes of values as onnxruntime infers them; GS802 if it cannot load the file, or for no tensor."""
     from onnx import ValueInfoProto
 
     known = {port.name: port.dtype for port in (*file.outputs, *file.inputs) if port.dtype}

@@ -56,14 +56,11 @@ class Size:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs).
-
-    ``value`` is the hash of a constant; empty for what varies.
-    """
+    """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs)."""
 
     dtype: str
     sizes: tuple[int | str | Size, ...]
-    value: str = ""
+    value: str = ""  # the hash of a constant; empty for what varies
 
 
 @dataclass(frozen=True)

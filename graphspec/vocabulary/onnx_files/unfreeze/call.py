@@ -113,10 +113,7 @@ def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> b
 
 
 def for_all_rows(g: Builder, X: Value, like: Value, axis: int, *, fixed: bool = False) -> Value:
-    """Return X with the rows of ``like`` on ``axis``: a value of one row that depends on no input stands for all.
-
-    X may be ``fixed``: constant in the file, though a weight here.
-    """
+    """Return X with the rows of ``like`` on ``axis`` if its one row depends on no input, or is ``fixed`` in the file."""
     rows = like.shape[axis]
     if not (fixed or _constant(X)) or X.shape[axis] != 1 or rows == 1:
         return X

@@ -50,14 +50,10 @@ class Kernel:
 
 @dataclass
 class Weights:
-    """Gives constants a value in the graph: a weight, or a constant.
-
-    Args:
-        patterns: the names of tensors that train, with ``*`` and ``?``; None for all tensors in the places of weights.
-    """
+    """Gives constants a value in the graph: a weight, or a constant."""
 
     g: Builder
-    patterns: Sequence[str] | None = None
+    patterns: Sequence[str] | None = None  # names that train, with ``*`` and ``?``; None: all in the places of weights
     made: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
     constants: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
     channels: dict[str, int] = field(default_factory=dict)  # the axis of the channels of values that have one, by name
