@@ -258,7 +258,9 @@ def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, A
     """Return the signature of an exported model as JSON; the ``example`` is a row of every input, and the file's outputs."""
     outputs = []
     for name, value in model.whole.outputs.items():
-        outputs.append(_output(name, value, model.spec.heads[name]))
+        head = model.spec.heads[name]
+        unit = {} if (target := target_unit(head)) is None else {"target": target}
+        outputs.append(_record(name, value, head.description, unit))
         if name in model.labels:
             letters = name in model.needed.ctc
             labels = label_texts(model.labels[name], letters=letters)
@@ -296,10 +298,6 @@ def missing_mark(name: str, value: Value, needed: DataSignature) -> str | int | 
     if name not in needed.gaps:
         return None
     return "NaN" if value.type.is_float else MISSING_INTEGER
-
-
-def _output(name: str, value: Value, head: HeadDecl) -> dict[str, Any]:
-    return _record(name, value, head.description, {} if (own := target_unit(head)) is None else {"target": own})
 
 
 def target_unit(head: HeadDecl) -> dict[str, float] | None:

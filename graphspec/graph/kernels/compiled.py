@@ -32,16 +32,11 @@ KERNELS = "GRAPHSPEC_KERNELS"
 and compiled ones, ``compiled`` forces the compiled ones too. Workers get the :func:`mode` of rank 0."""
 
 
-def _checked(value: str) -> str:
-    """Return ``value``; raise UsageError if it is unknown."""
-    if value not in ("", "compiled", "fast", "reference"):
-        said = "`plain` is now called `reference`" if value == "plain" else f"got {value!r}"
-        raise UsageError(f"{KERNELS} must be reference, fast or compiled, or not be set: {said}")
-    return value
-
-
-FORCED: str = _checked(os.environ.get(KERNELS, ""))
+FORCED: str = os.environ.get(KERNELS, "")
 _FAST = {"": None, "compiled": True, "fast": True, "reference": False}
+if FORCED not in _FAST:
+    _SAID = "`plain` is now called `reference`" if FORCED == "plain" else f"got {FORCED!r}"
+    raise UsageError(f"{KERNELS} must be reference, fast or compiled, or not be set: {_SAID}")
 FAST: bool | None = _FAST[FORCED]
 
 

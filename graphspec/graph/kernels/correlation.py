@@ -142,7 +142,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
     others = axes[1:] if overlapped else axes
-    height = (first.out - 1) * first.stride + first.kernel
+    height = first.reach
     outs, kernels = [a.out for a in others], [a.kernel for a in others]
     windows, row = prod(outs), prod(kernels) * channels
 
@@ -174,7 +174,7 @@ def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls
     N, C, *spatial = X.strides
     overlapped, channels = len(spatial) > len(others), copy.shape[-1]
     down = spatial.pop(0) if overlapped else 0
-    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    rows = first.inside
     outer = [a.stride * s for a, s in zip(others, spatial, strict=True)]
     inner = [a.dilation * s for a, s in zip(others, spatial, strict=True)]
     calls: Calls = []
@@ -196,16 +196,10 @@ def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls
     return calls
 
 
-def _rows_with_inputs(axis: Axis, height: int) -> slice:
-    """Return the rows of a copy of ``height`` rows that contain inputs, not padding."""
-    start = max(0, axis.begin)
-    return slice(start, max(start, min(height, axis.begin + axis.size)))
-
-
 def _borders(copy: Array, first: Axis, others: Sequence[Axis]) -> list[Array]:
     """Return views of the parts of the copy that contain padding."""
     every = (slice(None),) * len(others)
-    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    rows = first.inside
     parts = [copy[:, :, *every, : rows.start], copy[:, :, *every, rows.stop :]]
     for position, axis in enumerate(others):
         for o, o_end, k, k_end in axis.segments():

@@ -219,8 +219,8 @@ class DepthwiseRows(Depthwise):  # for the kernel's gradient, whole planes are f
         super().__init__(ctx, X, axes)
         self._x, self._channels = X.transpose(_LOGICAL), X.shape[1]
         self._down, self._across = axes
-        self._height, self._width = (_reach(axis) for axis in axes)
-        self._inside = [_inside(axis) for axis in axes]
+        self._height, self._width = (axis.reach for axis in axes)
+        self._inside = [axis.inside for axis in axes]
         taps = self._down.kernel * self._across.kernel
         self._columns = max(1, min(self._across.out, _TILED // max(taps * self._channels, 1)))
         self._samples = max(1, _PADDED // max(self._height * self._width * self._channels, 1))
@@ -250,16 +250,15 @@ class DepthwiseRows(Depthwise):  # for the kernel's gradient, whole planes are f
         """Return a buffer for the inputs of a chunk with their padding, and the calls that fill the padding with zeros."""
         samples = min(self._samples, len(self._x))
         padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
-        (top, bottom), (left, right) = self._inside
-        borders = padded[:, :top], padded[:, bottom:], padded[:, top:bottom, :left], padded[:, top:bottom, right:]
-        return padded, zeros(*borders)
+        rows, columns = self._inside
+        above, below, inside = padded[:, : rows.start], padded[:, rows.stop :], padded[:, rows]
+        return padded, zeros(above, below, inside[:, :, : columns.start], inside[:, :, columns.stop :])
 
     def _load(self, padded: Array, chunk: slice) -> tuple[object, ...]:
         """Return a call that copies the inputs of some samples."""
-        (top, bottom), (left, right) = self._inside
-        rows = slice(top - self._down.begin, bottom - self._down.begin)
-        columns = slice(left - self._across.begin, right - self._across.begin)
-        return np.copyto, padded[: chunk.stop - chunk.start, top:bottom, left:right], self._x[chunk, rows, columns]
+        sides = zip(self._inside, (self._down, self._across), strict=True)
+        rows, columns = (slice(part.start - axis.begin, part.stop - axis.begin) for part, axis in sides)
+        return np.copyto, padded[: chunk.stop - chunk.start, *self._inside], self._x[chunk, rows, columns]
 
     def _windows(self, padded: Array, samples: int, first: int, size: int) -> Array:
         """Return the inputs of ``size`` elements of each row of outputs, from a column on: (samples, rows, k, l, size)."""
@@ -268,14 +267,3 @@ class DepthwiseRows(Depthwise):  # for the kernel's gradient, whole planes are f
         shape = samples, down.out, down.kernel, across.kernel, size
         strides = sample, down.stride * row, down.dilation * row, across.dilation * column, item
         return as_strided(padded[:, :, first:], shape, strides, writeable=False)
-
-
-def _reach(axis: Axis) -> int:
-    """Return the number of inputs, with padding, from the first to the last that a window reads."""
-    return (axis.out - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1
-
-
-def _inside(axis: Axis) -> tuple[int, int]:
-    """Return where the inputs start and end in the padded axis."""
-    start = min(max(axis.begin, 0), _reach(axis))
-    return start, max(start, min(axis.begin + axis.size, _reach(axis)))

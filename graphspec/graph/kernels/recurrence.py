@@ -40,24 +40,18 @@ from graphspec.graph.kernels.context import Context, need_value
 from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, worth_transposing
 
 # The activations of recurrent operators. They work in place; their derivatives are computed from their value.
-_REQUIRED = math.nan
+_REQUIRED = math.nan  # the defaults of ONNX and onnxruntime differ, so the spec must give the value
 
 
 @dataclass(frozen=True)
 class CellActivation:
-    """A row of the table of activations.
+    """A row of the table of activations."""
 
-    Attributes:
-        formula: returns Y of X, alpha and beta (a and b); ``slope``: the derivative of Y, alpha and beta.
-        defaults: of alpha and beta; empty for one that it does not use. ``_REQUIRED``: the defaults of ONNX and onnxruntime
-            differ, so the spec must give the value.
-        bounded: whether its values are bounded.
-    """
-
-    formula: Formula
-    slope: Formula
-    defaults: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
-    bounded: bool = False
+    formula: Formula  # returns Y of X, alpha and beta (a and b)
+    slope: Formula  # returns the derivative of Y, alpha and beta
+    alpha: float | None = None  # the default; None if it is not used
+    beta: float | None = None
+    bounded: bool = False  # whether its values are bounded
 
 
 CELL_ACTIVATIONS: dict[str, CellActivation] = {  # the activations of ONNX's recurrent operators
@@ -70,28 +64,24 @@ CELL_ACTIVATIONS: dict[str, CellActivation] = {  # the activations of ONNX's rec
     ),
     "Softplus": CellActivation(lambda X, a, b: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, a, b: -expm1(-Y)),
     "LeakyRelu": CellActivation(
-        lambda X, a, b: (maximum if a <= 1 else minimum)(X, X * a),
-        lambda Y, a, b: number(Y > 0) * (1 - a) + a,
-        ((0.01,), ()),
+        lambda X, a, b: (maximum if a <= 1 else minimum)(X, X * a), lambda Y, a, b: number(Y > 0) * (1 - a) + a, 0.01
     ),
-    "ThresholdedRelu": CellActivation(
-        lambda X, a, b: X * (a < X), lambda Y, a, b: number(not_equal(Y, 0)), ((_REQUIRED,), ())
-    ),
+    "ThresholdedRelu": CellActivation(lambda X, a, b: X * (a < X), lambda Y, a, b: number(not_equal(Y, 0)), _REQUIRED),
     "Elu": CellActivation(
         lambda X, a, b: expm1(minimum(X, 0)) * a + maximum(X, 0),
         lambda Y, a, b: minimum(Y, 0) + a + number(Y > 0) * (1 - a),
-        ((1.0,), ()),
+        1.0,
     ),
     "Affine": CellActivation(
-        lambda X, a, b: X * a + b if b else X * a, lambda Y, a, b: number(a), ((_REQUIRED,), (_REQUIRED,))
+        lambda X, a, b: X * a + b if b else X * a, lambda Y, a, b: number(a), _REQUIRED, _REQUIRED
     ),
     "ScaledTanh": CellActivation(
-        lambda X, a, b: tanh(X * b) * a, lambda Y, a, b: square(Y) * (-b / a) + a * b, ((_REQUIRED,), (_REQUIRED,))
+        lambda X, a, b: tanh(X * b) * a, lambda Y, a, b: square(Y) * (-b / a) + a * b, _REQUIRED, _REQUIRED
     ),
     "HardSigmoid": CellActivation(
         lambda X, a, b: minimum(maximum(X * a + b, 0), 1),
         lambda Y, a, b: number(Y > 0) * (Y < 1) * a,
-        ((0.2,), (0.5,)),
+        *(0.2, 0.5),
         bounded=True,
     ),
 }
@@ -112,9 +102,9 @@ def parse_activations(
         name = _CANONICAL.get(written.lower(), "")
         need_value(bool(name), f"does not know the activation '{written}'")
         values = [0.0, 0.0]
-        for k, default in enumerate(CELL_ACTIVATIONS[name].defaults):
-            if default:
-                values[k] = unused[k].pop(0) if unused[k] else default[0]
+        for k, default in enumerate((CELL_ACTIVATIONS[name].alpha, CELL_ACTIVATIONS[name].beta)):
+            if default is not None:
+                values[k] = unused[k].pop(0) if unused[k] else default
         alpha, beta = values
         need_value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")

@@ -264,16 +264,12 @@ def _reads(node: Node, k: int, value: Value, out: Need) -> Need:
     if node.op == "Transpose":
         perm = _perm(node)
         return tuple(out[perm.index(axis)] for axis in range(value.rank))
-    if OPS[node.op].elementwise and value.shape == node.outputs[0].shape and _others_broadcast(node, k, out):
-        return out
+    if OPS[node.op].elementwise and value.shape == node.outputs[0].shape:
+        others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
+        partial = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
+        if all(v.rank < axis or v.shape[-axis] == 1 for v in others for axis in partial):  # they are broadcast
+            return out
     return (None,) * value.rank
-
-
-def _others_broadcast(node: Node, k: int, out: Need) -> bool:
-    """Return whether the other operands are broadcast along the axes that are read partially."""
-    others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
-    partial = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
-    return all(v.rank < k or v.shape[-k] == 1 for v in others for k in partial)
 
 
 def _read_by_windows(value: Value, counts: Sequence[Any], windows: list[Window]) -> Need:

@@ -166,13 +166,10 @@ class Onnx(Layer):
         fed = [port for port, value in zip(ports, inputs, strict=False) if value is not None]
         if len(inputs) > len(file.inputs) or any(port not in fed for port in needed):
             listed = ", ".join(map(str, needed[:_SHOWN])) + (", …" if len(needed) > _SHOWN else "")
-            text = f"has {len(inputs)} inputs, but the file needs {len(needed)} for {_quoted(names)}"
+            values = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+            text = f"has {len(inputs)} inputs, but the file needs {len(needed)} for {values}"
             raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=f"list them in this order: {listed}", key="inputs")
         return fed
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:_SHOWN])
 
 
 def _check(port: Port, value: Value) -> None:

@@ -154,15 +154,12 @@ def _hash(array: Array | None) -> str:
     return hashlib.sha256(repr(array.tolist()).encode() if array.dtype == object else array.tobytes()).hexdigest()
 
 
-def find(part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> Signature:
-    """Return the signature of a part for inputs with these sizes; ``constants`` are the arrays of those that are constant.
+class _Search:
+    """Finds the signature of a part for inputs with these sizes; ``constants`` are the arrays of those that are constant.
 
     A file that cannot be computed for them, or mixes rows, is GS802; a size that varies and must be fixed is GS305.
     """
-    return _Search(part, inputs, constants).signature()
 
-
-class _Search:
     def __init__(self, part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> None:
         self._part, self._inputs, self._constants = part, inputs, constants
         self._names = sorted({s for t in inputs for s in t.sizes if isinstance(s, str)})
@@ -384,7 +381,7 @@ def _search(part: Part, inputs: tuple[Tensor, ...], values: Sequence[Value]) -> 
         if len(_FOUND) >= _MOST:
             _FOUND.clear()
         try:
-            _FOUND[key] = find(part, inputs, [v.data for v in values])
+            _FOUND[key] = _Search(part, inputs, [v.data for v in values]).signature()
         except ShapeError:
             raise
         except ProblemError as error:

@@ -96,9 +96,8 @@ class Flattened:
         if op == "MatMul":
             return g.MatMul(X, W)
         bias = others[1] if len(others) > 1 else None
-        if attributes["transA"] or (attributes["alpha"], attributes["beta"]) != (1.0, 1.0):
-            return None
-        if bias is not None and not _by_column(bias):
+        scaled = attributes["transA"] or (attributes["alpha"], attributes["beta"]) != (1.0, 1.0)
+        if scaled or (bias is not None and not _by_column(bias)):
             return None
         Y = g.MatMul(X, g.Transpose(W, perm=(1, 0)) if attributes["transB"] else W)
         return Y if bias is None else g.Add(Y, bias)
