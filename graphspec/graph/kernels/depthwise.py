@@ -220,7 +220,6 @@ class DepthwiseRows(Depthwise):  # for the kernel's gradient, whole planes are f
         self._x, self._channels = X.transpose(_LOGICAL), X.shape[1]
         self._down, self._across = axes
         self._height, self._width = (axis.reach for axis in axes)
-        self._inside = [axis.inside for axis in axes]
         taps = self._down.kernel * self._across.kernel
         self._columns = max(1, min(self._across.out, _TILED // max(taps * self._channels, 1)))
         self._samples = max(1, _PADDED // max(self._height * self._width * self._channels, 1))
@@ -233,32 +232,24 @@ class DepthwiseRows(Depthwise):  # for the kernel's gradient, whole planes are f
             return super().forward(kernel, Y)
         weights = kernel[:, 0, 0].transpose(1, 2, 0)
         tiled = self._ctx.scratch((*weights.shape[:2], self._columns, self._channels))
-        padded, calls = self._padded()
-        calls.append((np.copyto, tiled, weights[:, :, None]))
+        samples = min(self._samples, len(self._x))
+        padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
+        rows, columns = self._down.inside, self._across.inside
+        above, below, inside = padded[:, : rows.start], padded[:, rows.stop :], padded[:, rows, columns]
+        beside = padded[:, rows, : columns.start], padded[:, rows, columns.stop :]
+        calls: Calls = [*zeros(above, below, *beside), (np.copyto, tiled, weights[:, :, None])]
         flat = tiled.reshape(*tiled.shape[:2], -1)
-        for start in range(0, len(self._x), self._samples):
-            chunk = slice(start, min(start + self._samples, len(self._x)))
-            calls.append(self._load(padded, chunk))
+        top, left = rows.start - self._down.begin, columns.start - self._across.begin
+        x = self._x[:, top : top + inside.shape[1], left : left + inside.shape[2]]
+        for start in range(0, len(x), self._samples):
+            chunk = slice(start, min(start + self._samples, len(x)))
+            calls.append((np.copyto, inside[: chunk.stop - start], x[chunk]))
             for first in range(0, self._across.out, self._columns):
                 part = y[chunk, :, first : first + self._columns]
                 out = part.reshape(*part.shape[:2], -1, copy=False)
                 windows = self._windows(padded, out.shape[0], first, out.shape[2])
                 calls.append((partial(np.einsum, "nhijx,ijx->nhx", out=out), windows, flat[:, :, : out.shape[2]]))
         return calls
-
-    def _padded(self) -> tuple[Array, Calls]:
-        """Return a buffer for the inputs of a chunk with their padding, and the calls that fill the padding with zeros."""
-        samples = min(self._samples, len(self._x))
-        padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
-        rows, columns = self._inside
-        above, below, inside = padded[:, : rows.start], padded[:, rows.stop :], padded[:, rows]
-        return padded, zeros(above, below, inside[:, :, : columns.start], inside[:, :, columns.stop :])
-
-    def _load(self, padded: Array, chunk: slice) -> tuple[object, ...]:
-        """Return a call that copies the inputs of some samples."""
-        sides = zip(self._inside, (self._down, self._across), strict=True)
-        rows, columns = (slice(part.start - axis.begin, part.stop - axis.begin) for part, axis in sides)
-        return np.copyto, padded[: chunk.stop - chunk.start, *self._inside], self._x[chunk, rows, columns]
 
     def _windows(self, padded: Array, samples: int, first: int, size: int) -> Array:
         """Return the inputs of ``size`` elements of each row of outputs, from a column on: (samples, rows, k, l, size)."""

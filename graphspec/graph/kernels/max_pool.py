@@ -207,7 +207,7 @@ class OnePass:
         *,
         differentiated: bool,
     ) -> None:
-        by_channel = _of_channels(X, Y)
+        by_channel = bool(X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize)  # rows of all channels
         faster = X.shape[1] >= _CHANNELS if by_channel else Y.shape[-1] >= _ROW
         self.served = _fits(X, Y, axes, by_channel=by_channel) and use_fast_kernel(bool(faster))
         if not self.served:
@@ -241,11 +241,6 @@ def _fits(X: Array, Y: Array, axes: Sequence[tuple[int, Axis]], *, by_channel: b
     counts = [len(Taps(k, a).outputs) for k, a in axes]
     small = min(counts) > 0 and max(counts) <= _TAPS and prod(counts) <= _NUMBERS
     return X.ndim <= 2 + _AXES and X.dtype.char in "fd" and small
-
-
-def _of_channels(X: Array, Y: Array) -> bool:
-    """Return whether the kernels process rows of all channels, which must be contiguous."""
-    return bool(X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize)
 
 
 def _five(X: Array) -> Array:

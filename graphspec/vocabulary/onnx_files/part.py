@@ -386,7 +386,8 @@ def multiply_adds(part: Part, shapes: tuple[tuple[int, ...], ...]) -> int:
 
     model = part.model()
     weights = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    products = [node for node in model.graph.node if _is_product(node)]
+    known = (node for node in model.graph.node if node.domain in ("", "ai.onnx") and node.op_type in OPS)
+    products = [node for node in known if OPS[node.op_type].multiply_adds is not Op.multiply_adds]
     wanted = {name for node in products for name in (*node.input, *node.output[:1]) if name and name not in weights}
     wanted -= {value.name for value in (*model.graph.input, *model.graph.output)}
     model.graph.output.extend(ValueInfoProto(name=name) for name in sorted(wanted))
@@ -397,14 +398,9 @@ def multiply_adds(part: Part, shapes: tuple[tuple[int, ...], ...]) -> int:
         values = run_for(runner, feeds, SECONDS)
     except Exception:  # onnxruntime's exceptions have no common class; it may take too long, too
         return 0
-    known = weights | {name: np.shape(array) for name, array in feeds.items()}
-    known |= {output.name: np.shape(v) for output, v in zip(runner.get_outputs(), values, strict=True)}
-    return sum(_count(node, known) for node in products)
-
-
-def _is_product(node: Any) -> bool:
-    known = node.domain in ("", "ai.onnx") and node.op_type in OPS
-    return known and OPS[node.op_type].multiply_adds is not Op.multiply_adds
+    sizes = weights | {name: np.shape(array) for name, array in feeds.items()}
+    sizes |= {output.name: np.shape(v) for output, v in zip(runner.get_outputs(), values, strict=True)}
+    return sum(_count(node, sizes) for node in products)
 
 
 def _count(node: Any, known: Mapping[str, tuple[int, ...]]) -> int:
@@ -414,13 +410,9 @@ def _count(node: Any, known: Mapping[str, tuple[int, ...]]) -> int:
     declared = declared_attributes(cls)
     given = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name in declared}
     op = object.__new__(cls)
-    vars(op).update(declared | {name: _text(value) for name, value in given.items()})
+    vars(op).update(declared | {name: v.decode() if isinstance(v, bytes) else v for name, v in given.items()})
     shapes: Sequence[tuple[int, ...]] = [known[name] if name else () for name in node.input]
     return op.multiply_adds(shapes, known[node.output[0]] if node.output[0] else ())
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _zeros(shape: tuple[int, ...], dtype: str) -> Any:

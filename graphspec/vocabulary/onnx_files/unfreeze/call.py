@@ -22,12 +22,12 @@ from graphspec.graph.kernels.context import need
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, our_dtype, refuse
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, kind_of, our_dtype, refuse
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened
-    from graphspec.vocabulary.onnx_files.unfreeze.weights import Weights
+    from graphspec.vocabulary.onnx_files.unfreeze.tensors import Weights
 
 
 def label(node: Any) -> str:

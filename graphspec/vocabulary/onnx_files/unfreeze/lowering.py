@@ -19,7 +19,7 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
 from graphspec.vocabulary.onnx_files.part import needed_nodes
 from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
-from graphspec.vocabulary.onnx_files.unfreeze import constants
+from graphspec.vocabulary.onnx_files.unfreeze import tensors
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
     Call,
     Known,
@@ -31,10 +31,9 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     operator_of,
     part_of,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import FROZEN, Constant, kind_of, refuse
 from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, handler_of
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
-from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import FROZEN, Constant, Weight, Weights, kind_of, refuse
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -69,7 +68,7 @@ class Lowering:
     def graph(self, graph: Any, scope: ChainMap[str, Known], outputs: Sequence[str]) -> list[Known]:
         """Lower what ``outputs`` need of a graph, and return them."""
         for tensor in graph.initializer:
-            scope[tensor.name] = self._stored(tensor.name, constants.of_tensor(tensor.name, tensor, stored=True))
+            scope[tensor.name] = self._stored(tensor.name, tensors.of_tensor(tensor.name, tensor, stored=True))
         for node in needed_nodes(graph.node, outputs):
             scope.update({k: v for k, v in zip(node.output, self.node(node, scope), strict=False) if k})
         return [scope[name] for name in outputs]
@@ -102,9 +101,9 @@ class Lowering:
         value = helper.get_attribute_value(attribute)
         name = node.output[0]
         if attribute.name == "value":
-            return self._stored(name, constants.of_tensor(name, value, stored=True))
+            return self._stored(name, tensors.of_tensor(name, value, stored=True))
         if dtype := {"value_float": np.float32, "value_int": np.int64}.get(attribute.name.removesuffix("s")):
-            return self._stored(name, constants.of_array(name, np.array(value, dtype), stored=True))
+            return self._stored(name, tensors.of_array(name, np.array(value, dtype), stored=True))
         self.refused.append(node)
         return None
 
@@ -129,11 +128,11 @@ class Lowering:
         if fixed[0].is_float and not kinds.isdisjoint(_FLOATS):
             return [fixed[0]]
         listed = [c if isinstance(c, Constant) else None for c in given]
-        arrays = constants.fold(node.op_type, listed, node.attribute, node.output, self.opset)
+        arrays = tensors.fold(node.op_type, listed, node.attribute, node.output, self.opset)
         if arrays is None:
             return None
         names = zip(node.output, arrays, strict=True)
-        found = [constants.of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
+        found = [tensors.of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
         if kind_of(node.op_type).rearranges and fixed[0].is_float:
             for k, piece in enumerate(found):
                 piece.source, piece.again = fixed[0], partial(self._again, node, given, k)
@@ -180,7 +179,7 @@ class Lowering:
         dims = value.dims if isinstance(value, Value) and value.kind == "op" else None
         if dims is None or not isinstance(value, Value) or not all(isinstance(d, int) for d in dims):
             return value
-        return constants.of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
+        return tensors.of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
 
     def check(self) -> None:
         """Raise one error with all nodes that have no operator here, by operator."""
@@ -236,7 +235,7 @@ def unfreeze(
     with g.part("inputs"):
         for name, value in inputs.items():
             given = value.kind == "constant" and value.data is not None
-            scope[name] = constants.of_array(name, value.data) if given else as_declared(g, declared[name], value)
+            scope[name] = tensors.of_array(name, value.data) if given else as_declared(g, declared[name], value)
     try:
         known = lowering.graph(graph, scope, outputs)
     except ShapeError:

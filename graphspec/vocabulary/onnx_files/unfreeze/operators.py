@@ -20,7 +20,7 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     outside,
     reshape_sizes,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, of_array, refuse
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, kind_of, of_array, refuse
 
 
 def batch_normalization(call: Call) -> Found:
