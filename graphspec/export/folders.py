@@ -27,9 +27,7 @@ from graphspec.vocabulary.onnx_files.model_file import read_model_file
 def refuse_foreign(folder: Path, names: Iterable[str], marks: Mapping[str, str], what: str) -> None:
     """Raise UsageError for a place that must not be replaced by ``what``: a file, or a folder with files of others.
 
-    Args:
-        names: the files that we write into the folder, relative to it.
-        marks: a text that a file of ours contains, by the file's name. The file must be there.
+    ``names`` are the files that we write into the folder, ``marks`` texts that files of ours contain, by their names.
     """
     if not folder.exists() and not folder.is_symlink():
         return
@@ -52,10 +50,7 @@ def _contains(path: Path, text: str) -> bool:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
-    """Write a folder with files by their relative paths. An old one, which is ours, is replaced when all are written.
-
-    After an OSError it remains.
-    """
+    """Write a folder of files by relative path. An old one, ours, is replaced at the end; after an OSError it stays."""
     target = Path(os.path.realpath(folder))
     # Names of leftovers, see graphspec.base.files.
     fresh, aside = (target.with_name(f".graphspec-{os.urandom(6).hex()}.tmp") for _ in range(2))
@@ -216,10 +211,7 @@ def model_name(name: str) -> str:
 
 
 def refuse_not_triton(repository: Path, name: str) -> None:
-    """Raise UsageError unless the model's folder is new, or one that :func:`write_triton` has written.
-
-    Other models of the repository are not touched.
-    """
+    """Raise UsageError unless the model's own folder is new, or one that :func:`write_triton` has written."""
     if repository.exists() and not repository.is_dir():
         raise UsageError(f"{repository} is not a folder; name one for a model repository")
     folder = repository / model_name(name)
@@ -228,10 +220,7 @@ def refuse_not_triton(repository: Path, name: str) -> None:
 
 
 def write_triton(repository: Path, file: Path) -> Path:
-    """Add an exported file to a model repository, and return the model's folder. The same file gives the same bytes.
-
-    Raise UsageError if there is another folder of its name.
-    """
+    """Add an exported file to a repository, with the same bytes each time; return its folder, UsageError for another's."""
     content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])
     refuse_not_triton(repository, described["name"])
@@ -248,10 +237,7 @@ def write_triton(repository: Path, file: Path) -> Path:
 
 
 def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batches: bool = True) -> str:
-    """Return ``config.pbtxt`` for the signature of a file; with ``batches`` the server joins requests.
-
-    ``label_files`` are the names of files with labels, by head.
-    """
+    """Return ``config.pbtxt`` for a signature and heads' ``label_files``; with ``batches`` the server joins requests."""
     lines = [
         f"{_MARK}; the next export replaces it.",
         f"name: {_quoted(model_name(described['name']))}",

@@ -26,12 +26,12 @@ from graphspec.graph.ir.graph import STRING
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.declarations import LABEL
 from graphspec.language.read import MAX_BYTES
-from graphspec.vocabulary.onnx_files.model_file import ModelFile, Weight, leads_out, read_model_file, unreadable
+from graphspec.vocabulary.onnx_files.model_file import Declared, leads_out, read_model_file, unreadable
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.graph.ir.dims import Dim
     from graphspec.language.declarations import Spec
+    from graphspec.vocabulary.onnx_files.model_file import ModelFile, Weight
 
 FORMAT = 1
 _MAX_KNOWN = 100  # known values of an input that the record lists
@@ -64,8 +64,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "ir_version": file.ir_version,
         "opset": file.opsets.get(""),
         "domains": {domain or "ai.onnx": version for domain, version in file.opsets.items()},
-        "inputs": [_tensor(d.name, d.dtype, d.shape, d.doc, dict.fromkeys(_OF_INPUTS), d.kind) for d in file.inputs],
-        "outputs": [_tensor(d.name, d.dtype, d.shape, d.doc, dict.fromkeys(_OF_OUTPUTS), d.kind) for d in file.outputs],
+        "inputs": [_tensor(declared, dict.fromkeys(_OF_INPUTS)) for declared in file.inputs],
+        "outputs": [_tensor(declared, dict.fromkeys(_OF_OUTPUTS)) for declared in file.outputs],
         "symbols": sorted({d for i in (*file.inputs, *file.outputs) for d in i.shape or () if isinstance(d, str)}),
         "example": None,
         "weights": totals((w.dtype, w.elements, w.nbytes) for w in file.weights),
@@ -87,17 +87,10 @@ def inspect_file(path: Path) -> dict[str, Any]:
     return record
 
 
-def _tensor(
-    name: str,
-    dtype: str,
-    shape: Sequence[Dim | None] | None,
-    description: str,
-    own: Mapping[str, Any],
-    kind: str = "tensor",
-) -> dict[str, Any]:
+def _tensor(of: Declared, own: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of an input or an output: what all have, and its own."""
-    sizes = None if shape is None else [d if d is None or isinstance(d, int) else str(d) for d in shape]
-    return {"name": name, "kind": kind, "dtype": dtype, "shape": sizes, "description": description, **own}
+    sizes = None if of.shape is None else [d if d is None or isinstance(d, int) else str(d) for d in of.shape]
+    return {"name": of.name, "kind": of.kind, "dtype": of.dtype, "shape": sizes, "description": of.doc, **own}
 
 
 def foreign_record(path: Path, kind: str, name: str, **own: Any) -> dict[str, Any]:
@@ -122,10 +115,7 @@ def totals(arrays: Iterable[tuple[str, int | None, int | None]]) -> dict[str, An
 
 
 def _external(path: Path, file: ModelFile) -> list[dict[str, Any]]:
-    """Return the files that have weights: ``{file, bytes, needed, problem}``; they are not opened.
-
-    Raise SpecError (GS703) if one is outside the folder of the model.
-    """
+    """Return the files that have weights, unopened: ``{file, bytes, needed, problem}``; one outside the folder is GS703."""
     needed: dict[str, int] = {}
     for weight in file.weights:
         if weight.external is None:
@@ -227,10 +217,7 @@ def _merge(records: list[dict[str, Any]], others: Any, keys: Sequence[str] | Non
 
 # Networks.
 def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
-    """Return what a spec says of its network: ``{inputs, outputs, parameters, trainable, multiply_adds, …}``.
-
-    The numbers are None if they are still to be learnt.
-    """
+    """Return a spec's network: ``{inputs, outputs, parameters, trainable, …}``, numbers None if still to be learnt."""
     graph, needed = lowered.graph, data_signature(spec, lowered.graph)
     inputs = []
     for name, value in graph.without_losses().inputs.items():
@@ -241,14 +228,15 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
             "ids": None if limits is None else [int(limits.low), int(limits.high)],
             "known": known_values(spec, name),
         }
-        inputs.append(_tensor(name, value.dtype, value.shape, spec.inputs[name].description, own))
+        inputs.append(_tensor(Declared(name, "tensor", value.dtype, value.shape, spec.inputs[name].description), own))
     outputs = []
     for name, value in graph.outputs.items():
         head = spec.heads[name]
         own = {"labels": head.labels, "target": target_unit(head)}
-        outputs.append(_tensor(name, value.dtype, value.shape, head.description, own))
+        outputs.append(_tensor(Declared(name, "tensor", value.dtype, value.shape, head.description), own))
         if head.labels is not None:
-            outputs.append(_tensor(name + LABEL, STRING, value.shape[:-1], "", {"labels": head.labels, "target": None}))
+            label = Declared(name + LABEL, "tensor", STRING, value.shape[:-1])
+            outputs.append(_tensor(label, {"labels": head.labels, "target": None}))
     costs = None if graph.learnt else cost(spec, lowered, 1)
     total = None if costs is None else costs.total()
     numbers = (None,) * 3 if total is None else (total.trainable + total.frozen, total.trainable, total.multiply_adds)
@@ -257,10 +245,7 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
 
 
 def known_values(spec: Spec, name: str) -> dict[str, Any] | None:
-    """Return the vocabulary of the lookups that read an input: ``{count, values}``, None if there are none.
-
-    Of a long vocabulary, the first values are listed.
-    """
+    """Return the vocabulary of the lookups of an input: ``{count, values}`` with the first values, None without any."""
     reached, values = {name}, dict[Any, None]()
     for node in spec.nodes:  # a record's nodes stand in the order in which they are computed
         if not any(ref is not None and ref.name in reached for ref in node.inputs):
@@ -312,10 +297,7 @@ def _type_text(value: Mapping[str, Any]) -> str:
 
 
 def weight_differences(old: Path, new: Path) -> dict[str, Any]:
-    """Compare the bytes of weights with the same name: ``{compared, different, names}``.
-
-    Weights in other files are compared by their place there.
-    """
+    """Compare the bytes of weights by name, in other files their places: ``{compared, different, names}``."""
     a, b = ({w.name: w for w in read_model_file(path).weights if w.name} for path in (old, new))
     shared = [name for name in a if name in b]
     with (

@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 
 # Check whether a spec can be exported, without weights and without onnxruntime.
 def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
-    """Return GS702 for each node that cannot be written at ``opset``, and for more weights than fit into a file.
-
-    With ``contrib`` there are onnxruntime's own operators.
-    """
+    """Return GS702 for too many weights, and for each node that ``opset``, with onnxruntime's own if ``contrib``, lacks."""
     nbytes = sum(p.size * 4 for p in graph.params.values())
     diagnostics = []
     if nbytes > Budget.WEIGHTS:
@@ -205,10 +202,7 @@ def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> 
 
 
 def prepare(graph: Graph, parameters: Parameters, opset: int = OPSET) -> Graph:
-    """Return the graph as it is written: in inference mode, with operators of ``opset`` or older.
-
-    Constants are folded, equal nodes merged, Transposes moved.
-    """
+    """Return the graph as it is written, for inference: with operators of ``opset``, folded, merged, Transposes moved."""
     return run_passes(graph, FOR_EXPORT, Target(opset=opset, compute=partial(constants_of, parameters)))
 
 
@@ -254,10 +248,8 @@ def to_model(
 
 
 # What an app needs to know of a file: its inputs, what stands for a missing value, its outputs, and an example.
-KEY = "graphspec.signature"
-"""The key of the signature in the metadata of a file."""
-NOTE = "graphspec.quantization"
-"""The key of the record of how a file was quantized."""
+KEY = "graphspec.signature"  # the key of the signature in the metadata of a file
+NOTE = "graphspec.quantization"  # the key of the record of how a file was quantized
 FORMAT = 1
 _MAX_NUMBERS = 1 << 14  # elements of an example: a larger one is left out
 
@@ -266,7 +258,9 @@ def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, A
     """Return the signature of an exported model as JSON; the ``example`` is a row of every input, and the file's outputs."""
     outputs = []
     for name, value in model.whole.outputs.items():
-        outputs.append(_output(name, value, model.spec.heads[name]))
+        head = model.spec.heads[name]
+        unit = {} if (target := target_unit(head)) is None else {"target": target}
+        outputs.append(_record(name, value, head.description, unit))
         if name in model.labels:
             letters = name in model.needed.ctc
             labels = label_texts(model.labels[name], letters=letters)
@@ -304,10 +298,6 @@ def missing_mark(name: str, value: Value, needed: DataSignature) -> str | int | 
     if name not in needed.gaps:
         return None
     return "NaN" if value.type.is_float else MISSING_INTEGER
-
-
-def _output(name: str, value: Value, head: HeadDecl) -> dict[str, Any]:
-    return _record(name, value, head.description, {} if (own := target_unit(head)) is None else {"target": own})
 
 
 def target_unit(head: HeadDecl) -> dict[str, float] | None:

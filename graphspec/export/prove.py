@@ -43,7 +43,7 @@ _MAX_WORDS = 8
 _KNOWN_ROWS = 3
 TEXTS = ("a", "A b c", "7", "-1.5e3", "2024-02-29", "1999-12-31T23:59:58", "31/01/2001", "true", "the end, of it")
 """Ordinary texts."""
-UNUSUAL_TEXTS = (
+UNUSUAL_TEXTS = (  # missing, unseen, capitals, other alphabets, control characters, quotes, and very long
     "",
     " ",
     "never seen before",
@@ -54,7 +54,6 @@ UNUSUAL_TEXTS = (
     ("long and longer " * _LONG)[:_LONG],
     "x" * _LONG,
 )
-"""Missing, unseen, capitals, other alphabets, control characters, quotes, and very long."""
 
 
 @dataclass(frozen=True)
@@ -283,8 +282,7 @@ class Rounding:
         self._runner: _Runner | None = None
         self._runs = 0
         self._errors = {head: np.zeros(len(r)) for head, r in self.exact.items()}
-        self.overflows = {head: np.zeros(r.shape, bool) for head, r in self.exact.items()}
-        """The elements that were not finite in at least one float32 run."""
+        self.overflows = {head: np.zeros(r.shape, bool) for head, r in self.exact.items()}  # not finite in some run
 
     def bound(self, head: str, runs: int) -> Array:
         """Return, per row, the largest difference from float64 that rounding explains, measured in ``runs`` runs."""

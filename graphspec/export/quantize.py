@@ -187,16 +187,13 @@ class Conversion:
 def to_int8(
     part: Any, folder: Path, core: Core, calibration: Callable[[], Mapping[str, Array]]
 ) -> tuple[Any, Conversion]:
-    """Return a core with weights of 8 bits, and what was done, as :func:`quantized`; ``part``, its model, is changed.
-
-    The ``folder`` is for the files of onnxruntime's tools.
-    """
+    """Return a core with weights of 8 bits, and what was done; ``part``, its model, changes, the ``folder`` is for tools."""
     from onnxruntime.quantization import quantize_dynamic
 
     _fold_batch_norms(part.graph)
     initial = {i.name: i for i in part.graph.initializer}
     nodes = [n for n in part.graph.node if n.op_type in (*CONVOLUTIONS, "Gemm", "MatMul")]
-    products = [(node, _elements(node, initial)) for node in nodes]
+    products = [(node, sum(math.prod(initial[name].dims) for name in weights_of(node, initial))) for node in nodes]
     done, calibrated = list[str](), 0
     if any(node.op_type in CONVOLUTIONS and size for node, size in products):
         chosen = [(node, size) for node, size in products if size]
@@ -215,10 +212,6 @@ def to_int8(
         count += stored
         done.append("weights of recurrent layers and embeddings")
     return part, Conversion(" + ".join(done) or "nothing", count, calibrated)
-
-
-def _elements(node: Any, initial: Mapping[str, Any]) -> int:
-    return sum(math.prod(initial[name].dims) for name in weights_of(node, initial))
 
 
 def _converted(part: Any, folder: Path, convert: Callable[..., None], *arguments: Any, **options: Any) -> Any:

@@ -207,10 +207,7 @@ def evaluate_answers(
     answers: Mapping[str, Array],
     weights: Mapping[str, Array] | None = None,
 ) -> RunningMetrics:
-    """Return the losses and metrics of what a file has answered (:func:`answers_of`), as :func:`evaluate_exported`.
-
-    The ``weights`` of the trained network compute the masks that depend on weights.
-    """
+    """Return the losses and metrics of a file's answers; the network's ``weights`` compute masks that depend on them."""
     _, lowered = exported.checked.require()
     graph = _of_answers(lowered.graph)
     if graph.params and weights is None:

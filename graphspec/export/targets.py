@@ -8,33 +8,16 @@ from graphspec.base.arguments import bad_argument
 from graphspec.base.errors import UsageError
 from graphspec.graph.onnx_model import CONTRIB, IR_OF_OPSET, ML, OPSET
 from graphspec.graph.ops import OPS
+from graphspec.vocabulary.onnx_files.model_file import OLDEST_OPSET
 
 if TYPE_CHECKING:
     from graphspec.vocabulary.onnx_files.model_file import ModelFile
 
-STANDARD = "onnx"
-"""The target of runtimes that have ONNX's own operators alone."""
-TARGETS = {
-    STANDARD: OPSET,
-    "ort-1.14": 17,
-    "ort-1.15": 19,
-    "ort-1.16": 19,
-    "ort-1.17": 20,
-    "ort-1.18": 21,
-    "ort-1.19": 21,
-    "ort-1.20": 21,
-    "ort-1.21": 22,
-    "ort-1.22": 22,
-    "ort-1.23": 23,
-    "ort-1.24": 25,
-    "ort-1.26": 26,
-    "ort-1.27": 26,
-    "ort-1.28": 26,
-    "ort-1.29": 26,
-    "ort-1.30": 26,
-    "ort-1.32": 28,
-}
-"""The newest opset that a version of onnxruntime supports; for ``onnx`` the one that most runtimes support."""
+STANDARD = "onnx"  # the target of runtimes that have ONNX's own operators alone
+_ORT = "ort-"
+# The newest opset that onnxruntime 1.14 and so on support; for ``onnx`` the one that most runtimes support.
+_NEWEST = "14:17 15:19 16:19 17:20 18:21 19:21 20:21 21:22 22:22 23:23 24:25 26:26 27:26 28:26 29:26 30:26 32:28"
+TARGETS = {STANDARD: OPSET} | {f"{_ORT}1.{k}": int(opset) for k, opset in (pair.split(":") for pair in _NEWEST.split())}
 
 
 def opset_of(opset: int | None, target: str | None) -> int | None:
@@ -71,17 +54,13 @@ def newest_opset(version: str) -> int:
 
 
 # Which runtimes can run an ONNX file, by its opset, its IR version, and the makers of its operators.
-PACKAGES = {
+PACKAGES = {  # the package of onnxruntime for a language; a version has the same number everywhere
     "Python": "onnxruntime",
     "Node": "onnxruntime-node",
     "web": "onnxruntime-web",
     "C#": "Microsoft.ML.OnnxRuntime",
     "Java": "com.microsoft.onnxruntime:onnxruntime",
 }
-"""The package of onnxruntime for a language; a version has the same number everywhere."""
-OLDEST_OPSET = 7
-"""onnxruntime promises to run opsets from this one on."""
-_ORT = "ort-"
 _KNOWN = (CONTRIB, ML, "")
 
 
@@ -115,7 +94,7 @@ def runs_on(file: ModelFile) -> dict[str, Any]:
         notes.append("texts are string tensors, which the CPU computes, whatever else a runtime uses")
     if inputs & {"int64", "uint64"}:
         notes.append("in JavaScript, 64-bit integers are BigInt")
-    if file.has_external_data:
+    if any(weight.external is not None for weight in file.weights):
         where = "in other files, which must lie beside it; a web page passes them as `externalData`"
         notes.append(f"the weights are {where}")
     return {

@@ -36,7 +36,7 @@ class Content:
     ir_version: int = 0  # merged files need at least this one
 
     def merge(self, part: Any) -> None:
-        """Add a part of another file, such as :class:`graphspec.vocabulary.onnx_files.part.Spliced`."""
+        """Add a part of another file, such as one of :func:`graphspec.vocabulary.onnx_files.part.splice`."""
         self.nodes += part.nodes
         self.constants += part.constants
         self.sparse += part.sparse

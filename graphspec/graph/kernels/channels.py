@@ -68,10 +68,7 @@ _ADDED = [Neighbour("added", np.add, operands) for operands in (("y", "added", "
 def scale_shift(
     x: Array, factors: Array | None, shifts: Array, y: Array, added: Array | None, relu: Array | None, /
 ) -> Calls:
-    """Return calls for ``y = x · factors + shifts``, then plus ``added`` and the maximum with 0, if asked for.
-
-    ``x`` and ``y`` are corresponding blocks of :meth:`Channels.blocks`, and the vectors are spread.
-    """
+    """Return calls for ``y = max(x · factors + shifts + added, 0)`` of blocks, vectors spread; None is left out."""
     calls: Calls = [(np.add, x, shifts, y)]
     if factors is not None:
         calls = [(np.multiply, x, factors, y), (np.add, y, shifts, y)]
@@ -141,10 +138,7 @@ def same_roundings(library: Any, dtype: np.dtype[Any]) -> bool:
 
 
 class Channels:
-    """The partition into blocks of arrays with ``shape`` (N, C, …) and axes in memory ``order``.
-
-    All arrays must be C-contiguous in that order (see :func:`contiguous`).
-    """
+    """The partition into blocks of arrays of ``shape`` (N, C, …) that are C-contiguous with axes in memory ``order``."""
 
     def __init__(self, ctx: Context, shape: Sequence[int], order: Sequence[int]) -> None:
         self._ctx, self.count = ctx, shape[1]
@@ -199,10 +193,7 @@ class Channels:
 
 
 class Sums:
-    """A sum for each channel, accumulated block by block: :meth:`add` each block in order, then call :meth:`total`.
-
-    :meth:`add_squares` and :meth:`add_products` add to two sums at once, in one pass where that is compiled.
-    """
+    """A sum for each channel: :meth:`add` each block in order, or to two sums in one pass, then call :meth:`total`."""
 
     def __init__(self, channels: Channels, ctx: Context) -> None:
         self._channels, self._at = channels, 0

@@ -16,12 +16,8 @@ from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Context
 
-BLOCK_ELEMENTS = 1 << 16
-"""Elements of one array in a block of elementwise calls: 256 KiB of float32."""
-
-CACHE_ELEMENTS = 1 << 17
-"""Elements that stay in a core's second-level cache together with the results of the products that read them: 512 KiB
-of float32."""
+BLOCK_ELEMENTS = 1 << 16  # elements of an array in a block of elementwise calls: 256 KiB of float32
+CACHE_ELEMENTS = 1 << 17  # elements that stay in a core's second-level cache with the results of products: 512 KiB
 
 
 def blocks_of(*arrays: Array) -> Iterator[tuple[Array, ...]]:
@@ -68,10 +64,7 @@ def saved_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
 
 
 def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:
-    """Return the output of an elementwise operator: an operand that may be overwritten, else a buffer.
-
-    The buffer has the operands' memory order. ``operands`` are (input index, array), in order of preference.
-    """
+    """Return the first operand (input index, array) that may be overwritten, else a buffer with their memory order."""
     full = [(i, X) for i, X in operands if X.shape == ctx.shape()]
     for i, X in full:
         if (dtype is None or X.dtype == dtype) and ctx.may_overwrite(i):
@@ -239,10 +232,7 @@ def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Arra
 
 @twin()
 def clip_gradient(y: Array, low: Array | None, high: Array | None, dy: Array, /, *, masks: Sequence[Array]) -> Calls:
-    """Return calls that multiply ``dy`` in place by 1 where ``low < y < high``, else by 0.
-
-    ``masks`` are scratch, an array of bools for each bound that there is.
-    """
+    """Return calls that multiply ``dy`` by 1 where ``low < y < high``, else by 0; ``masks`` are bools for each bound."""
     bounds = [(f, bound) for f, bound in ((np.greater, low), (np.less, high)) if bound is not None]
     calls: Calls = [(f, y, bound, mask) for (f, bound), mask in zip(bounds, masks, strict=False)]
     if len(bounds) == 2:

@@ -32,16 +32,11 @@ KERNELS = "GRAPHSPEC_KERNELS"
 and compiled ones, ``compiled`` forces the compiled ones too. Workers get the :func:`mode` of rank 0."""
 
 
-def _checked(value: str) -> str:
-    """Return ``value``; raise UsageError if it is unknown."""
-    if value not in ("", "compiled", "fast", "reference"):
-        said = "`plain` is now called `reference`" if value == "plain" else f"got {value!r}"
-        raise UsageError(f"{KERNELS} must be reference, fast or compiled, or not be set: {said}")
-    return value
-
-
-FORCED: str = _checked(os.environ.get(KERNELS, ""))
+FORCED: str = os.environ.get(KERNELS, "")
 _FAST = {"": None, "compiled": True, "fast": True, "reference": False}
+if FORCED not in _FAST:
+    _SAID = "`plain` is now called `reference`" if FORCED == "plain" else f"got {FORCED!r}"
+    raise UsageError(f"{KERNELS} must be reference, fast or compiled, or not be set: {_SAID}")
 FAST: bool | None = _FAST[FORCED]
 
 
@@ -55,20 +50,15 @@ def use_fast_kernel(pays: bool) -> bool:
     return pays if FAST is None else FAST
 
 
-ABI = 1
-"""The kernels that this version knows: their operands and their results (``GK_ABI`` in ``kernels/src/kernels.h``)."""
+ABI = 1  # of the operands and results of the kernels that this version knows: ``GK_ABI`` in ``kernels/src/kernels.h``
 
-BUILD = "`pip install ./kernels` in graphspec's source"
-"""How a user gets the kernels: on the public index, nobody owns their name."""
+BUILD = "`pip install ./kernels` in graphspec's source"  # on the public index, nobody owns the name of the kernels
 
 P = ParamSpec("P")
 
 
 def load(forced: str) -> Any:
-    """Return the package ``graphspec_kernels``; None without it, if it has another ABI, or if NumPy's kernels are forced.
-
-    Raise UsageError if compiled kernels are forced and cannot be used.
-    """
+    """Return the package with the kernels of this ABI; None without, UsageError if ``compiled`` ones are forced."""
     if forced in ("fast", "reference"):
         return None
     try:
@@ -88,8 +78,7 @@ def load(forced: str) -> Any:
     return None
 
 
-LIBRARY: Any = load(FORCED)
-"""The package with the compiled kernels, or None."""
+LIBRARY: Any = load(FORCED)  # the package with the compiled kernels, or None
 
 
 def version() -> str | None:
@@ -108,10 +97,7 @@ def rounds_otherwise(nodes: Iterable[Node]) -> bool:
 
 
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
-    """Raise UsageError if a run to resume was started with other kernels, and those of :data:`ROUNDING` change its bits.
-
-    ``recorded`` is what :func:`version` was then.
-    """
+    """Raise UsageError if a run was started with ``recorded`` kernels and those of :data:`ROUNDING` change its bits."""
     if recorded != version() and rounds_otherwise(nodes):
         then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
         text = f"the run in {directory} was started with {then}, but there is {now} here: "
@@ -167,8 +153,7 @@ class Twin(Generic[P]):
         return LIBRARY.bind(self.name, *operands) if self.compiled else None
 
 
-TWINS: dict[str, Twin[Any]] = {}
-"""All twins by name."""
+TWINS: dict[str, Twin[Any]] = {}  # all twins by name
 
 
 def twin(
@@ -196,10 +181,7 @@ def join_two(first: Call, second: Call) -> Call | None:
 
 
 def of_rows(calls: Calls, ids: Array, count: Array) -> Calls | None:
-    """Return the calls for some rows alone, the first ``count`` of ``ids``; None if they are not those of such a kernel.
-
-    The kernel has optional operands of these names.
-    """
+    """Return the calls for the first ``count`` rows of ``ids``; None unless the kernel has operands of these names."""
     if LIBRARY is None or len(calls) != 1 or not isinstance(calls[0][0], LIBRARY.Call):
         return None
     own, operands = _of_kernel(calls[0][0])

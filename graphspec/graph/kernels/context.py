@@ -56,30 +56,24 @@ class LocalGroup:
 
 @dataclass(frozen=True)
 class ShardedKernel:
-    """The shared memory of a sharded kernel (k, n), for the batch of all workers: (batch, k) and (batch, n).
-
-    This worker writes the rows ``own`` of the kernel's ``gradient`` (k, n), and updates the same rows of the kernel.
-    """
+    """The shared memory of a sharded kernel (k, n), for the batch of all workers: (batch, k) and (batch, n)."""
 
     inputs: Array
     outputs: Array
     output_gradients: Array
     input_gradients: Array
-    gradient: Array
-    own: slice
+    gradient: Array  # (k, n)
+    own: slice  # the rows of the gradient that this worker writes, and of the kernel that it updates
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One worker's part of a program: its ``rows`` of a batch of length ``total`` over all workers.
-
-    ``matrices`` are the sharded kernels by parameter name, with their shared memory.
-    """
+    """One worker's part of a program: its ``rows`` of a batch of length ``total`` over all workers."""
 
     group: Group
     rows: slice
     total: int
-    matrices: Mapping[str, ShardedKernel] = field(default_factory=dict)
+    matrices: Mapping[str, ShardedKernel] = field(default_factory=dict)  # by parameter name
 
     @classmethod
     def whole(cls, total: int) -> Shard:
@@ -87,11 +81,9 @@ class Shard:
         return cls(LocalGroup(), slice(0, total), total)
 
 
-Backward = Callable[..., Calls]
-"""Receives the gradients of the outputs and returns the backward calls."""
+Backward = Callable[..., Calls]  # receives the gradients of the outputs and returns the backward calls
 
-Bound = tuple[Any, Calls, Backward | None]
-"""The result of ``bind``: output arrays, forward calls, and the backward function if there is a gradient."""
+Bound = tuple[Any, Calls, Backward | None]  # of ``bind``: outputs, forward calls, backward if there is a gradient
 
 
 class Context(Protocol):
@@ -143,10 +135,7 @@ class Context(Protocol):
         """Return the buffer for the gradient of input ``i`` (write, never add), or None if it is not needed."""
 
     def row_grad(self, i: int, ids: Array) -> tuple[Array, Calls] | None:
-        """Return the gradient of input ``i`` if it is kept by rows, else None: use :meth:`grad` then.
-
-        Make the calls that come with it, which note the flat int64 ``ids``; then add to these rows.
-        """
+        """Return input ``i``'s gradient if it is kept by rows, and calls that first note the int64 ``ids``; else None."""
 
     def give_grad(self, i: int, array: Array) -> None:
         """Hand over ``array`` (writable, owned by this operator) as the gradient of input ``i``."""

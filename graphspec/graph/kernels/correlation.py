@@ -73,10 +73,7 @@ class PatchProducts:
         return calls
 
     def multiply_transposed(self, D: Array, out: Array) -> Calls:
-        """Return calls that write ``Σ matrixᵀ @ D`` over batches and rows to ``out`` (groups, k…, channels, out).
-
-        ``out`` must be C-contiguous.
-        """
+        """Return calls for ``out = Σ matrixᵀ @ D`` over batches and rows; out (groups, k…, channels, out) is in C order."""
         groups, batches, rows, depth = self.shape
         size = groups * depth * D.shape[-1]
         tile = min(_SUMMED_ROWS, SMALL // max(depth * D.shape[-1], 1))
@@ -132,10 +129,7 @@ class PatchProducts:
 
 
 def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least: int = 0) -> PatchProducts:
-    """Return the patches of X (N, C, …): views of X if possible, else copies in scratch.
-
-    A chunk has about ``least`` elements, or as many as stay in the cache if these are more.
-    """
+    """Return the patches of X (N, C, …): views or copies, in chunks of ``least`` elements or of what fits the cache."""
     if groups == 1 and X.size and all(a.trivial for a in axes):
         order = channel_order(X)
         if X.shape[1] == 1:
@@ -148,7 +142,7 @@ def patches(ctx: Context, X: Array, axes: Sequence[Axis], groups: int, *, least:
     overlapped = rank > 1 and axes[0].dilation == 1
     first = axes[0] if overlapped else Axis(1, 1, 1, 1, 1, 0)
     others = axes[1:] if overlapped else axes
-    height = (first.out - 1) * first.stride + first.kernel
+    height = first.reach
     outs, kernels = [a.out for a in others], [a.kernel for a in others]
     windows, row = prod(outs), prod(kernels) * channels
 
@@ -180,7 +174,7 @@ def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls
     N, C, *spatial = X.strides
     overlapped, channels = len(spatial) > len(others), copy.shape[-1]
     down = spatial.pop(0) if overlapped else 0
-    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    rows = first.inside
     outer = [a.stride * s for a, s in zip(others, spatial, strict=True)]
     inner = [a.dilation * s for a, s in zip(others, spatial, strict=True)]
     calls: Calls = []
@@ -202,16 +196,10 @@ def _copies(X: Array, copy: Array, first: Axis, others: Sequence[Axis]) -> Calls
     return calls
 
 
-def _rows_with_inputs(axis: Axis, height: int) -> slice:
-    """Return the rows of a copy of ``height`` rows that contain inputs, not padding."""
-    start = max(0, axis.begin)
-    return slice(start, max(start, min(height, axis.begin + axis.size)))
-
-
 def _borders(copy: Array, first: Axis, others: Sequence[Axis]) -> list[Array]:
     """Return views of the parts of the copy that contain padding."""
     every = (slice(None),) * len(others)
-    rows = _rows_with_inputs(first, copy.shape[2 + len(others)])
+    rows = first.inside
     parts = [copy[:, :, *every, : rows.start], copy[:, :, *every, rows.stop :]]
     for position, axis in enumerate(others):
         for o, o_end, k, k_end in axis.segments():
@@ -228,10 +216,7 @@ def _multiply_patches(A: Array, B: Array, out: Array) -> Calls:
 
 
 def _multiply(A: Array, B: Array, out: Array) -> Calls:
-    """Return calls for ``out = A @ B`` of A (…, m, k) and B (…, k, n).
-
-    Rows are split into tiles, each small enough for OpenBLAS's kernels that do not pack.
-    """
+    """Return calls for ``out = A @ B`` of A (…, m, k) and B (…, k, n), in tiles of rows that OpenBLAS does not pack."""
     m, limit = A.shape[-2], SMALL // max(1, B.shape[-2] * B.shape[-1])
     if limit < _LEAST_TILE or m <= limit:
         return [(np.matmul, A, B, out)]
@@ -295,8 +280,7 @@ class OneAxis:
         self._ctx, self.axis, self._lines = ctx, axes[index], (*order, index + 2, 1)
         x, self._copies = contiguous(ctx, X, self._lines)
         self.order: tuple[int, ...] = (index + 2, *order, 1) if self._copies else self._lines
-        self.lines = x.reshape(-1, *x.shape[-2:])
-        """X, or its copy, as (lines, inputs, C)."""
+        self.lines = x.reshape(-1, *x.shape[-2:])  # X, or its copy, as (lines, inputs, C)
         self._step = ceil(self.axis.kernel, self.axis.stride)  # the distance of two windows that do not overlap
 
     def pays(self, filters: int, *, gradient: bool = False) -> bool:
@@ -479,8 +463,7 @@ class OneFilter(ByTap):
 class Correlation(Protocol):
     """``Y[n, o, y…] = Σ kernel[o, c, k…] · X[n, c, y·stride + k·dilation - begin…]`` for one X, by some algorithm."""
 
-    order: tuple[int, ...]
-    """The memory order of Y that is cheapest to write: its axes, slowest first, channels last."""
+    order: tuple[int, ...]  # the memory order of Y that is cheapest to write: its axes, slowest first, channels last
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
         """Return calls that write Y, which may have any memory order."""
@@ -514,10 +497,7 @@ def correlation(
 
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
-    """Return calls that write dX: correlations of dY with the flipped kernel, one for each phase of the strides.
-
-    Inputs with the same index modulo the stride (a phase) meet the same taps of the kernel.
-    """
+    """Return calls that write dX: correlations of dY with the flipped kernel, by the inputs' index modulo stride."""
     phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
     complete = all(len(met) == a.stride for met, a in zip(phases, axes, strict=True))
@@ -531,10 +511,7 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
 
 
 def _phase(axis: Axis, f: int) -> tuple[slice, Axis, slice] | None:
-    """Return the inputs ``x`` with ``(x + begin) % stride == f``, their windows over the output, and the taps, last first.
-
-    Return None if no tap reads these inputs.
-    """
+    """Return the inputs ``x`` with ``(x + begin) % stride == f``, their windows, and the taps, last first, or None."""
     first = (f - axis.begin) % axis.stride
     inputs = slice(first, None, axis.stride)
     count = len(range(first, axis.size, axis.stride))

@@ -28,8 +28,7 @@ _COMPILED_TAPS, _COMPILED_RANK = 256, 6  # the most taps and axes of the compile
 _COMPILED_CHANNELS = 8  # from this many channels on they are faster (measured)
 
 Region = tuple[slice, ...]
-Blocks = Sequence[tuple[Array, Array, Array]]
-"""x, dy and their taps, block by block."""
+Blocks = Sequence[tuple[Array, Array, Array]]  # x, dy and their taps, block by block
 
 
 @twin()
@@ -172,11 +171,8 @@ class Depthwise(ByTap):
             yield region, [replace(a, out=s.stop - s.start, begin=a.begin - s.start * a.stride) for a, s in pairs]
 
     def _table(self, axes: Sequence[Axis], *, in_order: bool = False) -> Array:
-        """Return the taps of a block of the output that read any input, as :func:`depthwise` needs them.
-
-        Those that all outputs use come first, so that the sums begin with a product, unless they are asked for ``in_order``.
-        """
-        everywhere, others = list[list[int]](), list[list[int]]()
+        """Return the taps of a block that read any input, for :func:`depthwise`; by number if ``in_order``."""
+        everywhere, others = list[list[int]](), list[list[int]]()  # for a sum to begin with a product
         for number, taps in enumerate(product(*(range(a.kernel) for a in axes))):
             reads = [a.tap(k) for a, k in zip(axes, taps, strict=True)]
             if all(outs.stop > outs.start for outs, _ in reads):
@@ -206,11 +202,8 @@ _TILED = 1 << 17  # elements of a kernel that is repeated for the columns of a r
 _LEAST_ROW = 256  # elements of a row of outputs
 
 
-class DepthwiseRows(Depthwise):
-    """Correlation of X (N, C, H, W) with kernels (C, 1, 1, k, l); memory is (N, H, W, C) or (H, N, W, C).
-
-    For the kernel's gradient, whole planes are faster.
-    """
+class DepthwiseRows(Depthwise):  # for the kernel's gradient, whole planes are faster
+    """Correlation of X (N, C, H, W), in memory (N, H, W, C) or (H, N, W, C), with kernels (C, 1, 1, k, l)."""
 
     @staticmethod
     def fits(X: Array, axes: Sequence[Axis]) -> bool:
@@ -226,8 +219,7 @@ class DepthwiseRows(Depthwise):
         super().__init__(ctx, X, axes)
         self._x, self._channels = X.transpose(_LOGICAL), X.shape[1]
         self._down, self._across = axes
-        self._height, self._width = (_reach(axis) for axis in axes)
-        self._inside = [_inside(axis) for axis in axes]
+        self._height, self._width = (axis.reach for axis in axes)
         taps = self._down.kernel * self._across.kernel
         self._columns = max(1, min(self._across.out, _TILED // max(taps * self._channels, 1)))
         self._samples = max(1, _PADDED // max(self._height * self._width * self._channels, 1))
@@ -240,33 +232,24 @@ class DepthwiseRows(Depthwise):
             return super().forward(kernel, Y)
         weights = kernel[:, 0, 0].transpose(1, 2, 0)
         tiled = self._ctx.scratch((*weights.shape[:2], self._columns, self._channels))
-        padded, calls = self._padded()
-        calls.append((np.copyto, tiled, weights[:, :, None]))
+        samples = min(self._samples, len(self._x))
+        padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
+        rows, columns = self._down.inside, self._across.inside
+        above, below, inside = padded[:, : rows.start], padded[:, rows.stop :], padded[:, rows, columns]
+        beside = padded[:, rows, : columns.start], padded[:, rows, columns.stop :]
+        calls: Calls = [*zeros(above, below, *beside), (np.copyto, tiled, weights[:, :, None])]
         flat = tiled.reshape(*tiled.shape[:2], -1)
-        for start in range(0, len(self._x), self._samples):
-            chunk = slice(start, min(start + self._samples, len(self._x)))
-            calls.append(self._load(padded, chunk))
+        top, left = rows.start - self._down.begin, columns.start - self._across.begin
+        x = self._x[:, top : top + inside.shape[1], left : left + inside.shape[2]]
+        for start in range(0, len(x), self._samples):
+            chunk = slice(start, min(start + self._samples, len(x)))
+            calls.append((np.copyto, inside[: chunk.stop - start], x[chunk]))
             for first in range(0, self._across.out, self._columns):
                 part = y[chunk, :, first : first + self._columns]
                 out = part.reshape(*part.shape[:2], -1, copy=False)
                 windows = self._windows(padded, out.shape[0], first, out.shape[2])
                 calls.append((partial(np.einsum, "nhijx,ijx->nhx", out=out), windows, flat[:, :, : out.shape[2]]))
         return calls
-
-    def _padded(self) -> tuple[Array, Calls]:
-        """Return a buffer for the inputs of a chunk with their padding, and the calls that fill the padding with zeros."""
-        samples = min(self._samples, len(self._x))
-        padded = self._ctx.scratch((samples, self._height, self._width, self._channels))
-        (top, bottom), (left, right) = self._inside
-        borders = padded[:, :top], padded[:, bottom:], padded[:, top:bottom, :left], padded[:, top:bottom, right:]
-        return padded, zeros(*borders)
-
-    def _load(self, padded: Array, chunk: slice) -> tuple[object, ...]:
-        """Return a call that copies the inputs of some samples."""
-        (top, bottom), (left, right) = self._inside
-        rows = slice(top - self._down.begin, bottom - self._down.begin)
-        columns = slice(left - self._across.begin, right - self._across.begin)
-        return np.copyto, padded[: chunk.stop - chunk.start, top:bottom, left:right], self._x[chunk, rows, columns]
 
     def _windows(self, padded: Array, samples: int, first: int, size: int) -> Array:
         """Return the inputs of ``size`` elements of each row of outputs, from a column on: (samples, rows, k, l, size)."""
@@ -275,14 +258,3 @@ class DepthwiseRows(Depthwise):
         shape = samples, down.out, down.kernel, across.kernel, size
         strides = sample, down.stride * row, down.dilation * row, across.dilation * column, item
         return as_strided(padded[:, :, first:], shape, strides, writeable=False)
-
-
-def _reach(axis: Axis) -> int:
-    """Return the number of inputs, with padding, from the first to the last that a window reads."""
-    return (axis.out - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1
-
-
-def _inside(axis: Axis) -> tuple[int, int]:
-    """Return where the inputs start and end in the padded axis."""
-    start = min(max(axis.begin, 0), _reach(axis))
-    return start, max(start, min(axis.begin + axis.size, _reach(axis)))

@@ -19,8 +19,7 @@ from graphspec.base.arrays.calls import Call, Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.compiled import use_fast_kernel
 
-SMALL = 1_000_000
-"""The largest m·n·k for which OpenBLAS uses kernels that do not pack (approximately)."""
+SMALL = 1_000_000  # the largest m·n·k for which OpenBLAS uses kernels that do not pack (approximately)
 _SMALL_RESULT = 1200  # the largest m·n for the same, if the second operand is transposed
 _REGISTER = 16  # float32 elements of a vector register
 _CACHED_RESULT = 1 << 21  # elements of a result that stays in the cache while its tiles are written

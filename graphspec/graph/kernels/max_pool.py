@@ -43,8 +43,7 @@ class Taps:
         firsts += [min(before.start, outs.stop) for before, outs in zip(self.outputs, self.outputs[1:], strict=False)]
         self.new = [slice(outs.start, first) for outs, first in zip(self.outputs, firsts, strict=True)]
         self.joined = [slice(first, outs.stop) for outs, first in zip(self.outputs, firsts, strict=True)]
-        self.complete = sum(new.stop - new.start for new in self.new) == a.out
-        """Whether every output has a tap."""
+        self.complete = sum(new.stop - new.start for new in self.new) == a.out  # every output has a tap
 
     def plane(self, U: Array, p: int) -> Array:
         """Return a view of the plane of U with phase ``p``."""
@@ -208,7 +207,7 @@ class OnePass:
         *,
         differentiated: bool,
     ) -> None:
-        by_channel = _of_channels(X, Y)
+        by_channel = bool(X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize)  # rows of all channels
         faster = X.shape[1] >= _CHANNELS if by_channel else Y.shape[-1] >= _ROW
         self.served = _fits(X, Y, axes, by_channel=by_channel) and use_fast_kernel(bool(faster))
         if not self.served:
@@ -242,11 +241,6 @@ def _fits(X: Array, Y: Array, axes: Sequence[tuple[int, Axis]], *, by_channel: b
     counts = [len(Taps(k, a).outputs) for k, a in axes]
     small = min(counts) > 0 and max(counts) <= _TAPS and prod(counts) <= _NUMBERS
     return X.ndim <= 2 + _AXES and X.dtype.char in "fd" and small
-
-
-def _of_channels(X: Array, Y: Array) -> bool:
-    """Return whether the kernels process rows of all channels, which must be contiguous."""
-    return bool(X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize)
 
 
 def _five(X: Array) -> Array:

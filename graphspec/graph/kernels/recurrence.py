@@ -40,27 +40,21 @@ from graphspec.graph.kernels.context import Context, need_value
 from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, worth_transposing
 
 # The activations of recurrent operators. They work in place; their derivatives are computed from their value.
-_REQUIRED = math.nan
+_REQUIRED = math.nan  # the defaults of ONNX and onnxruntime differ, so the spec must give the value
 
 
 @dataclass(frozen=True)
 class CellActivation:
-    """A row of the table of activations.
+    """A row of the table of activations."""
 
-    Attributes:
-        formula: returns Y of X, alpha and beta (a and b); ``slope``: the derivative of Y, alpha and beta.
-        defaults: of alpha and beta; empty for one that it does not use. ``_REQUIRED``: the defaults of ONNX and onnxruntime
-            differ, so the spec must give the value.
-        bounded: whether its values are bounded.
-    """
-
-    formula: Formula
-    slope: Formula
-    defaults: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
-    bounded: bool = False
+    formula: Formula  # returns Y of X, alpha and beta (a and b)
+    slope: Formula  # returns the derivative of Y, alpha and beta
+    alpha: float | None = None  # the default; None if it is not used
+    beta: float | None = None
+    bounded: bool = False  # whether its values are bounded
 
 
-CELL_ACTIVATIONS: dict[str, CellActivation] = {
+CELL_ACTIVATIONS: dict[str, CellActivation] = {  # the activations of ONNX's recurrent operators
     # A sigmoid needs only one slow call, tanh.
     "Sigmoid": CellActivation(lambda X, a, b: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, a, b: Y * (1 - Y), bounded=True),
     "Tanh": CellActivation(lambda X, a, b: tanh(X), lambda Y, a, b: 1 - square(Y), bounded=True),
@@ -70,32 +64,27 @@ CELL_ACTIVATIONS: dict[str, CellActivation] = {
     ),
     "Softplus": CellActivation(lambda X, a, b: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, a, b: -expm1(-Y)),
     "LeakyRelu": CellActivation(
-        lambda X, a, b: (maximum if a <= 1 else minimum)(X, X * a),
-        lambda Y, a, b: number(Y > 0) * (1 - a) + a,
-        ((0.01,), ()),
+        lambda X, a, b: (maximum if a <= 1 else minimum)(X, X * a), lambda Y, a, b: number(Y > 0) * (1 - a) + a, 0.01
     ),
-    "ThresholdedRelu": CellActivation(
-        lambda X, a, b: X * (a < X), lambda Y, a, b: number(not_equal(Y, 0)), ((_REQUIRED,), ())
-    ),
+    "ThresholdedRelu": CellActivation(lambda X, a, b: X * (a < X), lambda Y, a, b: number(not_equal(Y, 0)), _REQUIRED),
     "Elu": CellActivation(
         lambda X, a, b: expm1(minimum(X, 0)) * a + maximum(X, 0),
         lambda Y, a, b: minimum(Y, 0) + a + number(Y > 0) * (1 - a),
-        ((1.0,), ()),
+        1.0,
     ),
     "Affine": CellActivation(
-        lambda X, a, b: X * a + b if b else X * a, lambda Y, a, b: number(a), ((_REQUIRED,), (_REQUIRED,))
+        lambda X, a, b: X * a + b if b else X * a, lambda Y, a, b: number(a), _REQUIRED, _REQUIRED
     ),
     "ScaledTanh": CellActivation(
-        lambda X, a, b: tanh(X * b) * a, lambda Y, a, b: square(Y) * (-b / a) + a * b, ((_REQUIRED,), (_REQUIRED,))
+        lambda X, a, b: tanh(X * b) * a, lambda Y, a, b: square(Y) * (-b / a) + a * b, _REQUIRED, _REQUIRED
     ),
     "HardSigmoid": CellActivation(
         lambda X, a, b: minimum(maximum(X * a + b, 0), 1),
         lambda Y, a, b: number(Y > 0) * (Y < 1) * a,
-        ((0.2,), (0.5,)),
+        *(0.2, 0.5),
         bounded=True,
     ),
 }
-"""The activations of ONNX's recurrent operators."""
 _CANONICAL = {name.lower(): name for name in CELL_ACTIVATIONS}
 
 
@@ -113,9 +102,9 @@ def parse_activations(
         name = _CANONICAL.get(written.lower(), "")
         need_value(bool(name), f"does not know the activation '{written}'")
         values = [0.0, 0.0]
-        for k, default in enumerate(CELL_ACTIVATIONS[name].defaults):
-            if default:
-                values[k] = unused[k].pop(0) if unused[k] else default[0]
+        for k, default in enumerate((CELL_ACTIVATIONS[name].alpha, CELL_ACTIVATIONS[name].beta)):
+            if default is not None:
+                values[k] = unused[k].pop(0) if unused[k] else default
         alpha, beta = values
         need_value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
@@ -168,10 +157,7 @@ class Gate:
 
 # The inputs of one direction of a recurrent operator: arrays, sequence lengths, attributes.
 class Lengths:
-    """The lengths ``lens`` (N,), masks computed from them, and the calls that do it.
-
-    ``valid`` (T, N) is 1 at the steps that belong to the sequence, ``started`` (N,) for sequences with at least one step.
-    """
+    """The lengths ``lens`` (N,); ``valid`` (T, N) is 1 at steps of a sequence, ``started`` (N,) if there are any."""
 
     def __init__(self, ctx: Context, lens: Array, T: int) -> None:
         N = len(lens)
@@ -350,10 +336,7 @@ class Direction:
         raise NotImplementedError
 
     def step_back(self, s: int, D: Array, i: int, carry: list[Array], sources: list[Array | None]) -> Calls:
-        """Return the calls that turn the factors ``D[i]`` of step ``s`` into gradients.
-
-        ``carry`` contains the gradients of the states after the step, and afterwards those before the step.
-        """
+        """Return calls that turn factors ``D[i]`` of step ``s`` into gradients; ``carry`` becomes that before the step."""
         raise NotImplementedError
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
@@ -592,10 +575,7 @@ class Direction:
         return [(f, gradient, tiny, gradient) for gradient in gradients for f in (np.add, np.subtract)]
 
     def source(self, dY: Array | None, last: Array | None) -> tuple[Array | None, list[Array], Calls]:
-        """Return the outputs' part of the gradients of a state: after each step (T, H, N), and terms of the initial state.
-
-        The calls that compute them come last.
-        """
+        """Return the outputs' part of a state's gradients (T, H, N), terms of the initial state, and their calls."""
         T, H, N = self.T, self.H, self.N
         states = None if dY is None else dY.transpose(0, 2, 1)
         if self.keeps_initial and states is not None and self.valid is not None:  # Y is 0 at these steps

@@ -56,8 +56,7 @@ def softmax_gradient(gradient: Array, kept: Array | None, total: Array, weights:
 # The scores of a head are a matrix with a row per key and a column per query. Sums and maxima over the keys then run along
 # whole rows, and both products that make scores or their gradient have an untransposed second operand, for which OpenBLAS
 # has faster kernels. The work is done in blocks of samples and groups whose scores stay in the cache.
-Block = tuple[slice, slice]
-"""Some samples and some groups of heads."""
+Block = tuple[slice, slice]  # some samples and some groups of heads
 
 
 def blocks(N: int, groups: int, elements: int) -> Iterator[Block]:

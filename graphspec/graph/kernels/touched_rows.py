@@ -22,16 +22,12 @@ class TouchedRows:
         rows, width: the weight's shape.
         sparse: whether the optimizer updates only these rows, and leaves all others and their slots as they are.
         kept: whether nothing but the programs writes to the gradient; otherwise each step clears all of it.
-
-    Attributes:
-        count: the number of ids of the last step, with repeated ones; None if any row may be written.
-        ids: the ids that all workers have looked up, in ascending order, each once (:meth:`share`); None for all rows.
     """
 
     def __init__(self, name: str, rows: int, width: int, *, sparse: bool = False, kept: bool = True) -> None:
         self.name, self.rows, self.width, self.sparse, self.kept = name, rows, width, sparse, kept
-        self.count: int | None = None
-        self.ids: Array | None = None
+        self.count: int | None = None  # of the ids of the last step, also repeated ones; None: any row may be written
+        self.ids: Array | None = None  # of all workers, ascending, each once (:meth:`share`); None for all rows
         self._noted = np.empty(0, np.int64)
 
     def reserve(self, count: int) -> None:

@@ -16,22 +16,30 @@ AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One spatial axis of a window operator: tap ``k`` of output ``o`` reads input ``o·stride + k·dilation - begin``.
-
-    ``begin`` is the padding in front; it is negative if the input is cropped.
-    """
+    """One spatial axis of a window operator: tap ``k`` of output ``o`` reads input ``o·stride + k·dilation - begin``."""
 
     size: int
     out: int
     kernel: int
     stride: int
     dilation: int
-    begin: int
+    begin: int  # the padding in front; negative if the input is cropped
 
     @property
     def trivial(self) -> bool:
         """Whether each output is the input with the same index."""
         return self.kernel == 1 and self.stride == 1 and self.begin == 0 and self.out == self.size
+
+    @property
+    def reach(self) -> int:
+        """The number of inputs, with padding, from the first to the last that a window reads."""
+        return (self.out - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
+
+    @property
+    def inside(self) -> slice:
+        """Where in this reach the inputs are that are no padding."""
+        start = min(max(self.begin, 0), self.reach)
+        return slice(start, max(start, min(self.begin + self.size, self.reach)))
 
     @property
     def overlaps(self) -> bool:
@@ -94,9 +102,9 @@ Ints = Sequence[int]
 
 
 def padding(
-    spatial: Sequence[int | None], extents: Ints, strides: Ints, pads: Ints | None, auto_pad: str
+    spatial: Sequence[Dim], extents: Ints, strides: Ints, pads: Ints | None, auto_pad: str
 ) -> list[tuple[int, int] | None]:
-    """Return the padding at the start and at the end of each axis; None if it depends on an unknown size."""
+    """Return the padding at the start and at the end of each axis; None if it depends on a symbolic size."""
     need_value(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}")
     rank = len(spatial)
     if auto_pad == "VALID":
@@ -107,7 +115,7 @@ def padding(
         return [(values[k], values[k + rank]) for k in range(rank)]
     result: list[tuple[int, int] | None] = []
     for size, extent, stride in zip(spatial, extents, strides, strict=True):
-        if size is None:
+        if not isinstance(size, int):
             result.append(None)
             continue
         total = max((ceil(size, stride) - 1) * stride + extent - size, 0)
@@ -124,8 +132,7 @@ def output_dims(
     With ``ceil_mode`` a last window may reach beyond the end if it starts in the input or in the padding in front.
     """
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    fixed = [d if isinstance(d, int) else None for d in spatial]
-    padded = padding(fixed, extents, strides, pads, auto_pad)
+    padded = padding(spatial, extents, strides, pads, auto_pad)
     out: list[Dim] = []
     for size, extent, stride, pad in zip(spatial, extents, strides, padded, strict=True):
         if auto_pad.startswith("SAME"):
@@ -178,6 +185,5 @@ def windows_along(
     if len(sizes) != len(spatial):
         return None
     extents = [(k - 1) * d + 1 for k, d in zip(sizes, steps[1], strict=True)]
-    fixed = [d if isinstance(d, int) else None for d in spatial]
-    begins = [p[0] for p in padding(fixed, extents, steps[0], pads, auto_pad) if p is not None]
+    begins = [p[0] for p in padding(spatial, extents, steps[0], pads, auto_pad) if p is not None]
     return list(map(Window, steps[0], extents, begins)) if len(begins) == len(spatial) else None

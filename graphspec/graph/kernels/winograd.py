@@ -54,15 +54,12 @@ class TileChunk(NamedTuple):
 
 
 class RowLayout(NamedTuple):
-    """The layout of a row of X: ``lead`` zeros, ``columns`` columns of X after the first ``skip``, then zeros.
-
-    A row has ``period`` columns. Beyond them a window reads the zeros at the start of the next row.
-    """
+    """The layout of a row of X: ``lead`` zeros, ``columns`` columns of X after the first ``skip``, then zeros."""
 
     lead: int
     skip: int
     columns: int
-    period: int
+    period: int  # all columns; beyond them a window reads the zeros at the start of the next row
 
     @staticmethod
     def of(axis: Axis) -> RowLayout:
@@ -323,10 +320,7 @@ def _view(planes: Array, start: int, axes: Sequence[tuple[int, int]], depth: int
 
 
 def _row_limit(size: int, least: int, most: int = SMALL) -> int:
-    """Return the most rows, up to ``most``, for which BLAS does not pack a product with an operand of ``size`` elements.
-
-    If these are fewer than ``least``, there is no limit.
-    """
+    """Return the most rows, up to ``most``, for which BLAS does not pack ``size`` elements; no limit below ``least``."""
     rows = SMALL // size
     return min(rows, most) if rows >= least else sys.maxsize
 

@@ -27,29 +27,25 @@ from graphspec.graph.passes.for_program import (
 )
 from graphspec.graph.target import Target
 
-Pass = Callable[[Graph, Target], Graph]
-"""Rewrites a graph for a target."""
+Pass = Callable[[Graph, Target], Graph]  # rewrites a graph for a target
 
 FOR_PRODUCTS: tuple[Pass, ...] = (sparsify_bool_inputs, multi_hot_matmul_to_gather_sum)
 """The passes that determine the matmuls of a graph; the memory estimate and the choice of sharded kernels need no others."""
-FOR_PROGRAM: tuple[Pass, ...] = (
+FOR_PROGRAM: tuple[Pass, ...] = (  # before binding: they may use operators that ONNX lacks
     *FOR_PRODUCTS,
     sink_bias_relu_below_pool,
     crop_unread,
     fuse_conv_max_pool,
     shard_products,
 )
-"""The passes before binding. They may use operators that ONNX lacks."""
-FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)
-"""The passes that determine the operators of a file."""
-FOR_EXPORT: tuple[Pass, ...] = (
+FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)  # they determine the operators of a file
+FOR_EXPORT: tuple[Pass, ...] = (  # before a file is written: they replace operators that the target's opset lacks
     *FOR_OPSET,
     fold_constants,
     remove_identity_arithmetic,
     merge_equal_nodes,
     cancel_transposes,
 )
-"""The passes before a file is written. They replace operators that are missing in the target's opset."""
 
 
 def prepare(graph: Graph, passes: Sequence[Pass], target: Target) -> Graph:

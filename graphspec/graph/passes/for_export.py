@@ -55,16 +55,12 @@ def _is_ones(value: Value | None) -> bool:
     return one is not None and one.data is not None and bool((one.data == 1.0).all())
 
 
-BASE = 17
-"""The opset whose form of an operator is used, if the operator exists in it."""
+BASE = 17  # the opset whose form of an operator is used, if the operator exists in it
 
 
 @cache
 def since(op: str) -> int | None:
-    """Return the first opset with the operator in the form that is used here; None for operators that are not exported.
-
-    Operators of other domains do not depend on the opset: it is 1 for them.
-    """
+    """Return the first opset with an operator in this form, 1 in other domains; None for one that is not exported."""
     from onnx import defs
 
     if not OPS[op].exported:
@@ -116,14 +112,10 @@ def constant_values(graph: Graph) -> set[str]:
     constant: set[str] = set()
     for node in graph.nodes:
         fixed = node.inputs and all(v.kind in ("param", "constant") or v.name in constant for v in node.sources)
-        if fixed and computable(node):
+        texts = any(v.type.is_string for v in (*node.outputs, *node.sources))  # they are for onnxruntime alone
+        if fixed and OPS[node.op].has_kernel and not texts:
             constant.update(v.name for v in node.outputs)
     return constant
-
-
-def computable(node: Node) -> bool:
-    """Return whether NumPy can compute the node: texts, and some operators on numbers, are for onnxruntime alone."""
-    return OPS[node.op].has_kernel and not any(v.type.is_string for v in (*node.outputs, *node.sources))
 
 
 def fold_constants(graph: Graph, target: Target) -> Graph:
@@ -295,7 +287,11 @@ def cancel_transposes(graph: Graph, target: Target) -> Graph:
         moved = _move_past(state, node, inputs, moves)
         return moved or state.copy(node, [moves.resolve(state, v) for v in inputs])
 
-    return _without_sinks(rebuild(_with_sinks(graph), visit))
+    moved = rebuild(_with_sinks(graph), visit)
+    sinks = {name: value.node for name, value in moved.outputs.items() if value.node is not None}
+    moved.outputs = {name: sink.sources[0] for name, sink in sinks.items()}
+    moved.nodes = moved.needed(moved.outputs.values())
+    return moved
 
 
 def _with_sinks(graph: Graph) -> Graph:
@@ -307,14 +303,6 @@ def _with_sinks(graph: Graph) -> Graph:
         copy.nodes.append(node)
         copy.outputs[name] = node.outputs[0]
     return copy
-
-
-def _without_sinks(graph: Graph) -> Graph:
-    """Return the graph without the nodes that :func:`_with_sinks` added."""
-    sinks = {name: value.node for name, value in graph.outputs.items() if value.node is not None}
-    graph.outputs = {name: sink.sources[0] for name, sink in sinks.items()}
-    graph.nodes = graph.needed(graph.outputs.values())
-    return graph
 
 
 def _move_past(state: Rebuild, node: Node, inputs: tuple[Value | None, ...], moves: _Moves) -> Sequence[Value] | None:

@@ -22,9 +22,7 @@ from graphspec.graph.target import Target
 if TYPE_CHECKING:
     from graphspec.graph.kernels.context import Shard
 
-MIN_WIDTH_PER_ID = 20
-"""GatherSum is faster for vectors with at least this many elements per id: one id takes as long as 15 to 24 elements of a
-matmul."""
+MIN_WIDTH_PER_ID = 20  # from here on GatherSum is faster: an id takes as long as 15 to 24 elements of a matmul
 _UNSCALED = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
 
 
@@ -171,11 +169,8 @@ def sink_bias_relu_below_pool(graph: Graph, target: Target) -> Graph:
 
 
 def _movable(pool: Node, reads: Mapping[str, int]) -> tuple[Node | None, Node | None]:
-    """Return the Relu or Clip that can move below a MaxPool, and the convolution before it whose bias can.
-
-    There are none if a window could contain only padding.
-    """
-    if pool.attrs["ceil_mode"] or any(d != 1 for d in pool.attrs["dilations"] or ()):
+    """Return the Relu or Clip that can move below a MaxPool, and the convolution before it whose bias can, or None."""
+    if pool.attrs["ceil_mode"] or any(d != 1 for d in pool.attrs["dilations"] or ()):  # perhaps only padding
         return None, None
     value, relu, channel = pool.inputs[0], None, 1
     while value is not None and value.node is not None and reads[value.name] == 1:
@@ -201,8 +196,7 @@ def _perm(transpose: Node) -> Sequence[int]:
     return transpose.attrs["perm"] or list(range(transpose.outputs[0].rank))[::-1]
 
 
-Need = tuple[int | None, ...]
-"""The number of elements of each axis that are read, counted from the start; None for all."""
+Need = tuple[int | None, ...]  # how many elements of each axis are read, counted from the start; None for all
 
 
 def crop_unread(graph: Graph, target: Target) -> Graph:
@@ -270,16 +264,12 @@ def _reads(node: Node, k: int, value: Value, out: Need) -> Need:
     if node.op == "Transpose":
         perm = _perm(node)
         return tuple(out[perm.index(axis)] for axis in range(value.rank))
-    if OPS[node.op].elementwise and value.shape == node.outputs[0].shape and _others_broadcast(node, k, out):
-        return out
+    if OPS[node.op].elementwise and value.shape == node.outputs[0].shape:
+        others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
+        partial = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
+        if all(v.rank < axis or v.shape[-axis] == 1 for v in others for axis in partial):  # they are broadcast
+            return out
     return (None,) * value.rank
-
-
-def _others_broadcast(node: Node, k: int, out: Need) -> bool:
-    """Return whether the other operands are broadcast along the axes that are read partially."""
-    others = [v for i, v in enumerate(node.inputs) if i != k and v is not None]
-    partial = [len(out) - axis for axis, n in enumerate(out) if n is not None]  # axes counted from the last
-    return all(v.rank < k or v.shape[-k] == 1 for v in others for k in partial)
 
 
 def _read_by_windows(value: Value, counts: Sequence[Any], windows: list[Window]) -> Need:
@@ -382,12 +372,9 @@ def _fits(conv: Node, differentiated: Collection[str]) -> bool:
     return use_fast_kernel(taps > 1 and taps * W.fixed(1) <= _MAX_WINDOW)
 
 
-_MIN_KERNEL = 1 << 18
-"""Elements of a kernel. For smaller kernels a barrier takes longer than the memory traffic that sharding saves."""
-_MIN_RATIO = 1.5
-"""Elements of a kernel, divided by the elements of the batch's inputs and outputs."""
-_LINE_ELEMENTS = CACHE_LINE // 4
-"""Elements of float32 in a cache line."""
+_MIN_KERNEL = 1 << 18  # elements of a kernel: for smaller ones a barrier takes longer than sharding saves
+_MIN_RATIO = 1.5  # elements of a kernel, divided by the elements of the batch's inputs and outputs
+_LINE_ELEMENTS = CACHE_LINE // 4  # elements of float32 in a cache line
 
 
 def wide_kernels(graph: Graph, batch: int, workers: int) -> set[str]:
@@ -470,10 +457,7 @@ def _kernel(node: Node) -> str:
 
 
 def _ends(nodes: Iterable[Node], begin: Collection[str], reads: Mapping[str, int]) -> dict[str, str]:
-    """Return ``last value → first node`` by name of chains of elementwise functions from the outputs of ``begin`` nodes on.
-
-    Each is the only reader of its input.
-    """
+    """Return ``last value → first node`` by name of chains of elementwise functions, sole readers, from ``begin`` on."""
     ends: dict[str, str] = {}
     for node in nodes:
         X, Y = node.inputs[0] if node.inputs else None, node.outputs[0]

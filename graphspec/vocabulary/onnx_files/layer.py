@@ -121,8 +121,8 @@ class Onnx(Layer):
         if file is not None:
             names, pairs = self._fed(file, inputs)
             part = part_of(file, names, [(port, value.dtype) for port, value in pairs])
-        known = record.known(fed, self.file, part)
-        outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=known.part, signature=known.signature)
+        part, signature = record.known(fed, self.file, part)
+        outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=part, signature=signature)
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property
@@ -166,13 +166,10 @@ class Onnx(Layer):
         fed = [port for port, value in zip(ports, inputs, strict=False) if value is not None]
         if len(inputs) > len(file.inputs) or any(port not in fed for port in needed):
             listed = ", ".join(map(str, needed[:_SHOWN])) + (", …" if len(needed) > _SHOWN else "")
-            text = f"has {len(inputs)} inputs, but the file needs {len(needed)} for {_quoted(names)}"
+            values = ", ".join(f"'{name}'" for name in names[:_SHOWN])
+            text = f"has {len(inputs)} inputs, but the file needs {len(needed)} for {values}"
             raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=f"list them in this order: {listed}", key="inputs")
         return fed
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:_SHOWN])
 
 
 def _check(port: Port, value: Value) -> None:

@@ -24,6 +24,7 @@ from graphspec.base.errors import Diagnostic, SpecError
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 
+OLDEST_OPSET = 7  # the oldest one that onnxruntime promises to compute
 Span = tuple[int, int]
 _VARINT, _DOUBLE, _BYTES, _SINGLE = 0, 1, 2, 5
 
@@ -112,53 +113,39 @@ def _signed(value: int) -> int:
 _NUMBERS = "float32 uint8 int8 uint16 int16 int32 int64 string bool float16 float64 uint32 uint64 complex64 complex128"
 _SHORT = "bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1 float8e8m0 uint2 int2"
 _NAMES = f"{_NUMBERS} {_SHORT} float6e2m3fn float6e3m2fn".split()
-ELEMENTS = {
+ELEMENTS = {  # ONNX's element types: the name, and the bits of an element; texts have no fixed size
     k: (name, {"string": 0, "bool": 8}[name] if name in ("string", "bool") else int(re.findall(r"\d+", name)[0]))
     for k, name in enumerate(_NAMES, 1)
 }
-"""ONNX's element types: the name, and the bits of an element; texts have no fixed size."""
 
 
 @dataclass(frozen=True)
 class Declared:
-    """An input or output.
-
-    Attributes:
-        dtype, shape: of a tensor; a size is a number, a symbol, or None if it is unknown. The shape is None if the rank is.
-    """
+    """An input or output."""
 
     name: str
     kind: str = "tensor"  # ``tensor``, ``sparse tensor``, ``sequence``, ``map``, ``optional`` or ``opaque``
-    dtype: str = ""
-    shape: tuple[int | str | None, ...] | None = None
+    dtype: str = ""  # of a tensor
+    shape: tuple[int | str | None, ...] | None = None  # numbers, symbols, None for an unknown size, or an unknown rank
     doc: str = ""
 
 
 @dataclass(frozen=True)
 class Weight:
-    """An initializer, or the tensor of an attribute.
-
-    Attributes:
-        external: the file that has its bytes, the offset and the length (None: the rest of the file); None for a weight
-            in the model itself.
-    """
+    """An initializer, or the tensor of an attribute."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     elements: int
     nbytes: int
-    external: tuple[str, int, int | None] | None = None
+    external: tuple[str, int, int | None] | None = None  # its file, the offset, and the length (None: all the rest)
     span: Span = (0, 0)  # the position of the tensor in the model file
 
 
 @dataclass
 class ModelFile:
-    """What a file declares.
-
-    Attributes:
-        operators: how many nodes by domain and name, those of subgraphs and local functions, too.
-    """
+    """What a file declares."""
 
     nbytes: int = 0
     ir_version: int = 0
@@ -172,17 +159,12 @@ class ModelFile:
     metadata: dict[str, str] = field(default_factory=dict)
     inputs: list[Declared] = field(default_factory=list)
     outputs: list[Declared] = field(default_factory=list)
-    operators: Counter[tuple[str, str]] = field(default_factory=Counter)
+    operators: Counter[tuple[str, str]] = field(default_factory=Counter)  # by domain and name, those inside others too
     functions: list[str] = field(default_factory=list)
     weights: list[Weight] = field(default_factory=list)
     subgraphs: int = 0
     foreign: str | None = None  # what only files of other programs have, or None: a loop, too, which may run forever
     merged: str | None = None  # what graphspec writes only for specs with a layer Onnx, or None
-
-    @property
-    def has_external_data(self) -> bool:
-        """Whether weights are in other files."""
-        return any(weight.external is not None for weight in self.weights)
 
     def json(self, key: str) -> Any:
         """Return the value of a JSON text in the metadata; None if there is none, or it is wrong."""
@@ -201,10 +183,7 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def declarations(path: Path, kind: str = "a sound ONNX file") -> ModelFile:
-    """Read a file; raise ValueError, whose message is a predicate, if it cannot be read as a model.
-
-    Messages say of a damaged file that it is not ``kind``.
-    """
+    """Read a file; raise ValueError, a predicate, if it is no model; a damaged one is not ``kind``."""
     size = path.stat().st_size
     most = f"an ONNX file has at most {Budget.FILE / 2**30:.0f}"
     demand(size <= Budget.FILE, f"has {size / 2**30:.1f} GiB, {most}")
@@ -231,6 +210,9 @@ def unreadable(path: Path, why: str) -> SpecError:
     return SpecError([Diagnostic(Code.UNREADABLE_MODEL, f"'{path.name}' {why}", file=str(path), hint=hint)])
 
 
+_OF_MODEL = {1: "ir_version", 2: "producer", 3: "producer_version", 4: "domain", 5: "model_version"}
+
+
 class _Reader:
     """Reads a model; the numbers are those of onnx.proto."""
 
@@ -242,16 +224,10 @@ class _Reader:
         model, read, graphs = self._model, self._fields, 0
         for part in read((0, self._size)):
             match part.number:
-                case 1:
-                    model.ir_version = read.number(part)
-                case 2:
-                    model.producer = self._name(part)
-                case 3:
-                    model.producer_version = self._name(part)
-                case 4:
-                    model.domain = self._name(part)
-                case 5:
-                    model.model_version = read.number(part)
+                case 1 | 5:
+                    setattr(model, _OF_MODEL[part.number], read.number(part))
+                case 2 | 3 | 4:
+                    setattr(model, _OF_MODEL[part.number], self._name(part))
                 case 6:
                     model.doc = read.text(part, Budget.TEXT)
                 case 7:
@@ -279,15 +255,13 @@ class _Reader:
 
     def _function(self, span: Span) -> None:
         self._model.foreign = "local functions"
-        name = domain = ""
+        names = {1: "", 10: ""}
         for p in self._fields(span):
-            if p.number == 1:
-                name = self._name(p)
-            elif p.number == 10:
-                domain = self._name(p)
+            if p.number in names:
+                names[p.number] = self._name(p)
             elif p.number == 7:
                 self._node(p.span, 0)
-        self._model.functions.append(f"{domain}.{name}" if domain else name)
+        self._model.functions.append(f"{names[10]}.{names[1]}" if names[10] else names[1])
 
     def _graph(self, span: Span) -> None:
         """Read the main graph: declarations and weights before the nodes, which may stand anywhere."""
@@ -319,19 +293,14 @@ class _Reader:
 
     def _node(self, span: Span, depth: int) -> tuple[list[str], list[str]]:
         """Count a node and those of the graphs inside it; return the names that it reads and computes."""
-        needs, results, operator, domain, graphs = list[str](), list[str](), "", "", list[Span]()
+        names: dict[int, list[str]] = {1: [], 2: [], 4: [""], 7: [""]}  # what it reads, computes, its operator, domain
+        graphs = list[Span]()
         for p in self._fields(span):
-            match p.number:
-                case 1:
-                    needs.append(self._name(p))
-                case 2:
-                    results.append(self._name(p))
-                case 4:
-                    operator = self._name(p)
-                case 7:
-                    domain = self._name(p)
-                case 5:
-                    graphs += self._attribute(p.span)
+            if p.number in names:
+                names[p.number].append(self._name(p))
+            elif p.number == 5:
+                graphs += self._attribute(p.span)
+        operator, domain = names[4][-1], names[7][-1]
         demand(operator, "a node has no operator")
         domain = "" if domain == "ai.onnx" else domain
         self._model.operators[domain, operator] += 1
@@ -343,7 +312,7 @@ class _Reader:
                 self._model.merged = "a graph inside If"
             else:
                 self._model.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
-        return [name for name in needs if name], [name for name in results if name]
+        return [name for name in names[1] if name], [name for name in names[2] if name]
 
     def _inner(self, span: Span, depth: int) -> None:
         """Read a graph inside a node, such as a branch; it may read values of the graphs around it."""
@@ -469,7 +438,7 @@ def _place(places: dict[str, str], subject: str) -> tuple[str, int, int | None]:
 
 
 # The order of nodes.
-_SHOWN_PATH = 6  # values of a cycle
+SHOWN_PATH = 6  # values of a cycle
 
 
 def check_order(nodes: Sequence[tuple[Sequence[str], Sequence[str]]], known: Collection[str]) -> None:
@@ -492,8 +461,8 @@ def check_order(nodes: Sequence[tuple[Sequence[str], Sequence[str]]], known: Col
     done = set[int]()
     for start in range(len(nodes)):
         if cycle := cycle_from(start, all_needs, maker, done):
-            shown = [sanitized(nodes[k][1][0]) for k in cycle[:_SHOWN_PATH]]
-            more = [] if len(cycle) <= _SHOWN_PATH else ["…"]
+            shown = [sanitized(nodes[k][1][0]) for k in cycle[:SHOWN_PATH]]
+            more = [] if len(cycle) <= SHOWN_PATH else ["…"]
             raise ValueError(f"its nodes depend on themselves: {' → '.join([*shown, *more, shown[0]])}")
     raise ValueError("its nodes are not in an order in which they can be computed")
 
@@ -501,10 +470,7 @@ def check_order(nodes: Sequence[tuple[Sequence[str], Sequence[str]]], known: Col
 def cycle_from(start: int, needs: Sequence[Iterable[str]], maker: Mapping[str, int], done: set[int]) -> list[int]:
     """Return the first cycle of nodes that a node depends on; empty if there is none.
 
-    Args:
-        needs: what each node reads.
-        maker: the node that computes a value.
-        done: nodes that depend on no cycle; more are added.
+    ``needs`` is what each node reads, ``maker`` the node that computes a value; ``done`` collects those without cycles.
     """
     path: list[tuple[int, Iterator[str]]] = [] if start in done else [(start, iter(needs[start]))]
     on_path = {start}

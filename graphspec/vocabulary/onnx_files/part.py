@@ -13,6 +13,7 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, RunError
 from graphspec.graph.ir.graph import Array, numpy_dtype
+from graphspec.graph.onnx_model import Content
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import declared_attributes
@@ -56,22 +57,6 @@ _NEWER_TYPES = {9: (17, 18, 19, 20), 10: (21, 22), 11: (23,), 12: (24,), 13: (25
 """The IR versions that brought element types: numbers of ``TensorProto.DataType``."""
 
 
-@dataclass
-class Spliced:
-    """A part of a file, in protobuf messages.
-
-    Attributes:
-        domains: the versions of the domains of its operators, without ONNX's own.
-    """
-
-    nodes: list[Any] = field(default_factory=list)
-    constants: list[Any] = field(default_factory=list)
-    sparse: list[Any] = field(default_factory=list)
-    infos: list[Any] = field(default_factory=list)  # the element types of values that ONNX cannot infer
-    domains: dict[str, int] = field(default_factory=dict)
-    ir_version: int = 0  # the oldest that has its element types
-
-
 def needed_nodes(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:
     """Return the nodes of a graph that ``outputs`` depend on, in their order; in a sound file each is behind its inputs."""
     wanted = set(outputs)
@@ -95,7 +80,7 @@ def read_by(node: Any) -> set[str]:
     return names
 
 
-def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence[tuple[str, str]]) -> Spliced:
+def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence[tuple[str, str]]) -> Content:
     """Return the nodes that compute ``outputs``. All other values are named ``<prefix>/<name>``.
 
     Constants become initializers, which every runtime and tool shows as such.
@@ -106,7 +91,7 @@ def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence
     """
     from onnx import helper
 
-    piece = Spliced()
+    piece = Content()
     chosen = [name for name, _ in outputs]
     nodes = needed_nodes(model.graph.node, chosen)
     read = set[str]().union(*map(read_by, nodes), chosen)
@@ -139,7 +124,9 @@ def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence
     for info in model.graph.value_info:
         if info.name in unknown and info.type.tensor_type.elem_type:
             piece.infos.append(_typed(names[info.name], info))
-    piece.ir_version = _ir_version(piece)
+    kinds = {tensor.data_type for tensor in piece.constants}
+    kinds |= {a.i for node in piece.nodes if node.op_type == "Cast" for a in node.attribute if a.name == "to"}
+    piece.ir_version = max((ir for ir, new in _NEWER_TYPES.items() if kinds & set(new)), default=0)
     return piece
 
 
@@ -182,22 +169,18 @@ def _typed(name: str, info: Any) -> Any:
 
 def _renamed(node: Any, names: Mapping[str, str], prefix: str, default: str) -> Any:
     copy = _copy(node, f"{prefix}/{node.name or default}")
-    copy.input[:] = [_new_name(names, name) for name in node.input]
-    copy.output[:] = [_new_name(names, name) for name in node.output]
+    copy.input[:] = [names.get(name, name) for name in node.input]
+    copy.output[:] = [names.get(name, name) for name in node.output]
     for graph in subgraphs(copy):
         _rename_inside(graph, names, f"{prefix}/{node.name or default}")
     return copy
-
-
-def _new_name(names: Mapping[str, str], name: str) -> str:
-    return names.get(name, name) if name else ""
 
 
 def _rename_inside(graph: Any, around: Mapping[str, str], prefix: str) -> None:
     """Rename the values of a graph in a node, in place; it may read those of the graphs around it."""
     names = {**around, **{name: f"{prefix}/{name}" for name in _defined(graph)}}
     for each in (*graph.input, *graph.output, *graph.initializer, *(s.values for s in graph.sparse_initializer)):
-        each.name = _new_name(names, each.name)
+        each.name = names.get(each.name, each.name)
     for key in ("value_info", "quantization_annotation", "doc_string"):
         graph.ClearField(key)
     nodes = [_renamed(node, names, prefix, f"{node.op_type}_{k}") for k, node in enumerate(graph.node)]
@@ -205,14 +188,8 @@ def _rename_inside(graph: Any, around: Mapping[str, str], prefix: str) -> None:
     graph.node.extend(nodes)
 
 
-def _ir_version(piece: Spliced) -> int:
-    kinds = {tensor.data_type for tensor in piece.constants}
-    kinds |= {a.i for node in piece.nodes if node.op_type == "Cast" for a in node.attribute if a.name == "to"}
-    return max((ir for ir, new in _NEWER_TYPES.items() if kinds & set(new)), default=0)
-
-
 _FLOATS = ("float32", "float16", "float64")
-FEEDS: Mapping[str, tuple[str, ...]] = {
+FEEDS: Mapping[str, tuple[str, ...]] = {  # the dtypes of a file's input that values of a dtype of ours are cast to
     "float32": (*_FLOATS, "bfloat16"),
     "int64": (*("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64"), *_FLOATS),
     "int32": ("int32", "int64", *_FLOATS),
@@ -220,7 +197,6 @@ FEEDS: Mapping[str, tuple[str, ...]] = {
     "bool": ("bool", "float32", "int64", "int32"),
     "string": ("string",),
 }
-"""The dtypes of a file's input that values of a dtype of ours are cast to."""
 _RESULTS = {"float16": "float32", "float64": "float32", "bfloat16": "float32"}
 _RESULTS |= {"int8": "int64", "int16": "int64", "uint16": "int64", "uint32": "int64", "uint64": "int64"}
 _MOST_TEXTS, _LONGEST_TEXT = 256, 1 << 16  # of a file's metadata
@@ -228,17 +204,13 @@ _MOST_TEXTS, _LONGEST_TEXT = 256, 1 << 16  # of a file's metadata
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a file, with the types that it is fed.
-
-    Attributes:
-        content: the file; None if only its hash and types are known: then nothing can be computed.
-    """
+    """A part of a file, with the types that it is fed."""
 
     file: str  # the name of the file in the spec
     sha256: str  # the hash of its content
     outputs: tuple[str, ...]  # the file's values that are computed
     inputs: tuple[tuple[str, str], ...]  # the file's inputs that are fed, each with the dtype of its feed
-    content: OnnxFile | None = field(default=None, repr=False, compare=False)
+    content: OnnxFile | None = field(default=None, repr=False, compare=False)  # None: nothing can be computed
 
     def __repr__(self) -> str:
         return f"{self.file}[{', '.join(self.outputs)}]"
@@ -255,7 +227,7 @@ class Part:
         text = f"the ONNX file '{self.file}' (sha256 {self.sha256[:12]}…) is neither in the run nor beside the spec"
         raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
 
-    def spliced(self, prefix: str, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Spliced:
+    def spliced(self, prefix: str, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Content:
         """Return the nodes of the part for a graph of ``opset``, with casts to and from the file's dtypes.
 
         ``inputs`` and ``outputs`` are the names of what it reads and computes in the other graph. A file that cannot be
@@ -319,10 +291,7 @@ class Part:
         return {"file": self.file, "sha256": self.sha256} | named
 
     def run(self, feeds: Sequence[Array], seconds: float | None = None) -> list[Array]:
-        """Compute the outputs of a batch, by one thread; raise GS605 if onnxruntime cannot.
-
-        A file may have loops without an end: after ``seconds``, if set, a TimeoutError is raised.
-        """
+        """Compute a batch by one thread; GS605 if onnxruntime cannot, TimeoutError if it needs more than ``seconds``."""
         self.require()
         named = {f"x{k}": array for k, array in enumerate(feeds)}
         try:
@@ -382,10 +351,7 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 @lru_cache(maxsize=256)
 def element_types(file: OnnxFile, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the dtypes of values in a file, as onnxruntime infers them.
-
-    A file that it does not load, or a value that is no tensor, is GS802.
-    """
+    """Return the dtypes of values as onnxruntime infers them; GS802 if it cannot load the file, or for no tensor."""
     from onnx import ValueInfoProto
 
     known = {port.name: port.dtype for port in (*file.outputs, *file.inputs) if port.dtype}
@@ -410,21 +376,18 @@ def _session(part: Part) -> Any:
     return loaded(part.model())
 
 
-# The multiply-adds of a part of an ONNX file: the shapes of its products are found by running it on one row.
-Shapes = tuple[tuple[int, ...], ...]
-
-
 @lru_cache(maxsize=64)
-def multiply_adds(part: Part, shapes: Shapes) -> int:
+def multiply_adds(part: Part, shapes: tuple[tuple[int, ...], ...]) -> int:
     """Return the multiply-adds of the products in the main graph for inputs of these shapes; 0 if it cannot be computed.
 
-    Products in branches and loops are not counted.
+    It is run on one row to find the shapes of its products. Products in branches and loops are not counted.
     """
     from onnx import ValueInfoProto
 
     model = part.model()
     weights = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    products = [node for node in model.graph.node if _is_product(node)]
+    known = (node for node in model.graph.node if node.domain in ("", "ai.onnx") and node.op_type in OPS)
+    products = [node for node in known if OPS[node.op_type].multiply_adds is not Op.multiply_adds]
     wanted = {name for node in products for name in (*node.input, *node.output[:1]) if name and name not in weights}
     wanted -= {value.name for value in (*model.graph.input, *model.graph.output)}
     model.graph.output.extend(ValueInfoProto(name=name) for name in sorted(wanted))
@@ -435,14 +398,9 @@ def multiply_adds(part: Part, shapes: Shapes) -> int:
         values = run_for(runner, feeds, SECONDS)
     except Exception:  # onnxruntime's exceptions have no common class; it may take too long, too
         return 0
-    known = weights | {name: np.shape(array) for name, array in feeds.items()}
-    known |= {output.name: np.shape(v) for output, v in zip(runner.get_outputs(), values, strict=True)}
-    return sum(_count(node, known) for node in products)
-
-
-def _is_product(node: Any) -> bool:
-    known = node.domain in ("", "ai.onnx") and node.op_type in OPS
-    return known and OPS[node.op_type].multiply_adds is not Op.multiply_adds
+    sizes = weights | {name: np.shape(array) for name, array in feeds.items()}
+    sizes |= {output.name: np.shape(v) for output, v in zip(runner.get_outputs(), values, strict=True)}
+    return sum(_count(node, sizes) for node in products)
 
 
 def _count(node: Any, known: Mapping[str, tuple[int, ...]]) -> int:
@@ -452,13 +410,9 @@ def _count(node: Any, known: Mapping[str, tuple[int, ...]]) -> int:
     declared = declared_attributes(cls)
     given = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name in declared}
     op = object.__new__(cls)
-    vars(op).update(declared | {name: _text(value) for name, value in given.items()})
+    vars(op).update(declared | {name: v.decode() if isinstance(v, bytes) else v for name, v in given.items()})
     shapes: Sequence[tuple[int, ...]] = [known[name] if name else () for name in node.input]
     return op.multiply_adds(shapes, known[node.output[0]] if node.output[0] else ())
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _zeros(shape: tuple[int, ...], dtype: str) -> Any:

@@ -18,7 +18,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import as_tuple
 from graphspec.base.errors import ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
-from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, cycle_from, leads_out
+from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, OLDEST_OPSET, SHOWN_PATH, cycle_from, leads_out
 
 _HINT = "export or download the file again"
 
@@ -43,8 +43,7 @@ def _sound(condition: object, text: str) -> None:
 
 
 # The bytes of tensors in an ONNX model.
-_STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}
-"""The fields with one number per element, and the bytes of a number."""
+_STORED = {"float_data": 4, "int64_data": 8, "double_data": 8}  # fields with a number per element, and its bytes
 
 
 def nbytes_of(tensor: Any) -> int | None:
@@ -64,9 +63,6 @@ def stored_bytes(tensor: Any) -> int | None:
 
 
 # Whether an ONNX model fits together: names, order, the sizes of weights, the depth of graphs in graphs.
-_SHOWN_PATH = 6
-
-
 def tensors_of(model: Any) -> Iterator[Any]:
     """Yield all tensors of a model: initializers and attributes, those of subgraphs and functions too."""
     yield from _tensors_of_graph(model.graph)
@@ -186,7 +182,7 @@ def _check_order(nodes: Sequence[Any], made: dict[str, int], known: set[str], de
             if name not in made:
                 raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
             if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
-                shown = [node_name(nodes[i]) for i in cycle][:_SHOWN_PATH]
+                shown = [node_name(nodes[i]) for i in cycle][:SHOWN_PATH]
                 raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
             raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
         for graph in subgraphs(node):
@@ -233,21 +229,16 @@ def _check_functions(model: Any) -> None:
     size(model.graph.node, (), 0)
 
 
-OLDEST_OPSET = 7  # the oldest opset that onnxruntime promises to compute
 _SHOWN = 8  # values of a list in a message
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or an output that a file declares.
-
-    Attributes:
-        shape: a size is a number, a symbol, or None if it is unknown; None if the rank is unknown.
-    """
+    """An input or an output that a file declares."""
 
     name: str
     dtype: str  # ``float32``, ``int64``, ``string``, …; empty for what is no tensor
-    shape: tuple[int | str | None, ...] | None
+    shape: tuple[int | str | None, ...] | None  # numbers, symbols, None for an unknown size, or an unknown rank
 
     def __str__(self) -> str:
         sizes = "(…)" if self.shape is None else f"({', '.join('?' if d is None else str(d) for d in self.shape)})"
@@ -256,16 +247,12 @@ class Port:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A sound file; ``name`` is that in the spec, ``sha256`` the hash of ``data``.
-
-    Attributes:
-        inputs, outputs: what it declares; inputs with an initializer are weights.
-    """
+    """A sound file; ``name`` is that in the spec, ``sha256`` the hash of ``data``."""
 
     name: str
     sha256: str
     data: bytes = field(repr=False)  # the model in one piece, with the weights of other files
-    inputs: tuple[Port, ...]
+    inputs: tuple[Port, ...]  # declared ones; those with an initializer are weights
     outputs: tuple[Port, ...]
 
     def __hash__(self) -> int:

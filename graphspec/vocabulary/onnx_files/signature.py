@@ -56,14 +56,11 @@ class Size:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs).
-
-    ``value`` is the hash of a constant; empty for what varies.
-    """
+    """A dtype with sizes: numbers, and for those that vary a name (inputs) or a :class:`Size` (outputs)."""
 
     dtype: str
     sizes: tuple[int | str | Size, ...]
-    value: str = ""
+    value: str = ""  # the hash of a constant; empty for what varies
 
 
 @dataclass(frozen=True)
@@ -157,15 +154,12 @@ def _hash(array: Array | None) -> str:
     return hashlib.sha256(repr(array.tolist()).encode() if array.dtype == object else array.tobytes()).hexdigest()
 
 
-def find(part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> Signature:
-    """Return the signature of a part for inputs with these sizes; ``constants`` are the arrays of those that are constant.
+class _Search:
+    """Finds the signature of a part for inputs with these sizes; ``constants`` are the arrays of those that are constant.
 
     A file that cannot be computed for them, or mixes rows, is GS802; a size that varies and must be fixed is GS305.
     """
-    return _Search(part, inputs, constants).signature()
 
-
-class _Search:
     def __init__(self, part: Part, inputs: tuple[Tensor, ...], constants: Sequence[Array | None]) -> None:
         self._part, self._inputs, self._constants = part, inputs, constants
         self._names = sorted({s for t in inputs for s in t.sizes if isinstance(s, str)})
@@ -177,14 +171,14 @@ class _Search:
         for array in first:
             text, dtypes = f"computes {array.dtype} numbers", (*_DTYPES, "object")
             need(array.dtype.name in dtypes, text, code=Code.UNSUPPORTED_FILE, hint="choose another output")
-        changed = {name: self._changed(base, name) for name in self._names}
+        changed = [(name, self._changed(base, name)) for name in self._names]
         outputs = []
         for k, array in enumerate(first):
             sizes: list[int | str | Size] = []
             for axis, size in enumerate(array.shape):
-                varying = {name: {x: f[k].shape[axis] for x, f in runs.items()} for name, runs in changed.items()}
-                causes = [name for name, ys in varying.items() if any(y != size for y in ys.values())]
-                sizes.append(size if not causes else self._fitted(k, axis, causes, varying, (base, size)))
+                seen = {n: {base[n]: size, **{x: f[k].shape[axis] for x, f in runs.items()}} for n, runs in changed}
+                causes = {name: points for name, points in seen.items() if len(set(points.values())) > 1}
+                sizes.append(self._fitted(k, axis, causes) if causes else size)
             outputs.append(Tensor("string" if array.dtype == object else array.dtype.name, tuple(sizes)))
         self._check_rows(base, outputs)
         return Signature(self._inputs, tuple(outputs))
@@ -222,23 +216,10 @@ class _Search:
                 raise ShapeError(Code.SIZE_NOT_FIXED, text, hint=f"{_FIXED_SIZES} (batch aside)") from None
         return outputs
 
-    def _fitted(
-        self,
-        k: int,
-        axis: int,
-        causes: list[str],
-        varying: Mapping[str, Mapping[int, int]],
-        at: tuple[Mapping[str, int], int],
-    ) -> Size:
-        """Return the size of an axis of output ``k``, which depends on the sizes ``causes``.
-
-        Args:
-            varying: sizes of the axis by the size that varies, for each of these.
-            at: the other sizes, and the size of the axis there.
-        """
+    def _fitted(self, k: int, axis: int, causes: Mapping[str, Mapping[int, int]]) -> Size:
+        """Return the size of an axis of output ``k``; ``causes`` are the sizes that it had by those that vary."""
         where = f"'{self._part.outputs[k]}'"
-        name, (base, size) = causes[0], at
-        points = {base[name]: size, **varying[name]}
+        name, points = next(iter(causes.items()))
         formulas = (f for f in _formulas(name, points) if all(f.at(x) == y for x, y in points.items()))
         formula = next(formulas, None) if len(causes) == 1 else None
         if formula is None:
@@ -352,14 +333,6 @@ _FOUND: dict[tuple[Part, tuple[Tensor, ...]], Signature] = {}
 _MOST = 256  # signatures that are kept in memory
 
 
-@dataclass(frozen=True)
-class Known:
-    """A part of a file with its signature."""
-
-    part: Part
-    signature: Signature
-
-
 @dataclass
 class Record:
     """What a run and an exported file say of a file: its hash and size, and the signatures that running it has shown."""
@@ -383,8 +356,8 @@ class Record:
         demand(is_hash and type(nbytes) is int, f"{what} a hash and a number of bytes")
         return cls(sha256, nbytes, [Signature.of_json(s) for s in record["signatures"]])
 
-    def known(self, values: Sequence[Value], name: str, part: Part | None = None) -> Known:
-        """Return the signature for these inputs, and the part; it is found by running it if it is not known.
+    def known(self, values: Sequence[Value], name: str, part: Part | None = None) -> tuple[Part, Signature]:
+        """Return the part, and its signature for these inputs, which is found by running it if it is not known.
 
         Without the content of the file ``part`` is None, and only what is known can be returned.
         """
@@ -399,7 +372,7 @@ class Record:
         elif signature is None or len(signature.outputs) != len(part.outputs):
             signature = _search(part, inputs, values)
             self.signatures.append(signature)
-        return Known(part, signature)
+        return part, signature
 
 
 def _search(part: Part, inputs: tuple[Tensor, ...], values: Sequence[Value]) -> Signature:
@@ -408,7 +381,7 @@ def _search(part: Part, inputs: tuple[Tensor, ...], values: Sequence[Value]) -> 
         if len(_FOUND) >= _MOST:
             _FOUND.clear()
         try:
-            _FOUND[key] = find(part, inputs, [v.data for v in values])
+            _FOUND[key] = _Search(part, inputs, [v.data for v in values]).signature()
         except ShapeError:
             raise
         except ProblemError as error:

@@ -9,9 +9,8 @@ from graphspec.base.errors import ProblemError
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, at_opset
-from graphspec.vocabulary.onnx_files.unfreeze.constants import FROZEN, refuse
 from graphspec.vocabulary.onnx_files.unfreeze.lowering import Unfrozen, unfreeze
-from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import FROZEN, Weight, refuse
 
 __all__ = ["Unfrozen", "Weight", "model_for_training", "unfreeze"]
 

@@ -22,12 +22,12 @@ from graphspec.graph.kernels.context import need
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.base import declared_attributes
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, our_dtype, refuse
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, kind_of, our_dtype, refuse
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened
-    from graphspec.vocabulary.onnx_files.unfreeze.weights import Weights
+    from graphspec.vocabulary.onnx_files.unfreeze.tensors import Weights
 
 
 def label(node: Any) -> str:
@@ -113,10 +113,7 @@ def is_shape(shape: Sequence[Dim], sizes: Sequence[int], batch: int | None) -> b
 
 
 def for_all_rows(g: Builder, X: Value, like: Value, axis: int, *, fixed: bool = False) -> Value:
-    """Return X with the rows of ``like`` on ``axis``: a value of one row that depends on no input stands for all.
-
-    X may be ``fixed``: constant in the file, though a weight here.
-    """
+    """Return X with the rows of ``like`` on ``axis`` if its one row depends on no input, or is ``fixed`` in the file."""
     rows = like.shape[axis]
     if not (fixed or _constant(X)) or X.shape[axis] != 1 or rows == 1:
         return X
@@ -214,11 +211,9 @@ def outside(g: Builder) -> Iterator[None]:
         g._prefix = before
 
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "storage_order": (0, 1),  # of the indices, which are refused
-    "spatial": (1,),
-}
-"""Attributes that our operators lack, and their values, besides ONNX's default, that say what ours do."""
+# Attributes that our operators lack, and their values, besides ONNX's default, that say what ours do. The storage order
+# is that of the indices, which are refused.
+_NEUTRAL: dict[str, tuple[Any, ...]] = {"storage_order": (0, 1), "spatial": (1,)}
 
 
 def emit(call: Call, inputs: Sequence[Value | None] | None = None, **changed: Any) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
 from graphspec.vocabulary.onnx_files.part import needed_nodes
 from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
-from graphspec.vocabulary.onnx_files.unfreeze import constants
+from graphspec.vocabulary.onnx_files.unfreeze import tensors
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
     Call,
     Known,
@@ -31,10 +31,9 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     operator_of,
     part_of,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import FROZEN, Constant, kind_of, refuse
 from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, handler_of
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
-from graphspec.vocabulary.onnx_files.unfreeze.weights import Weight, Weights
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import FROZEN, Constant, Weight, Weights, kind_of, refuse
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
@@ -69,7 +68,7 @@ class Lowering:
     def graph(self, graph: Any, scope: ChainMap[str, Known], outputs: Sequence[str]) -> list[Known]:
         """Lower what ``outputs`` need of a graph, and return them."""
         for tensor in graph.initializer:
-            scope[tensor.name] = self._stored(tensor.name, constants.of_tensor(tensor.name, tensor, stored=True))
+            scope[tensor.name] = self._stored(tensor.name, tensors.of_tensor(tensor.name, tensor, stored=True))
         for node in needed_nodes(graph.node, outputs):
             scope.update({k: v for k, v in zip(node.output, self.node(node, scope), strict=False) if k})
         return [scope[name] for name in outputs]
@@ -102,9 +101,9 @@ class Lowering:
         value = helper.get_attribute_value(attribute)
         name = node.output[0]
         if attribute.name == "value":
-            return self._stored(name, constants.of_tensor(name, value, stored=True))
+            return self._stored(name, tensors.of_tensor(name, value, stored=True))
         if dtype := {"value_float": np.float32, "value_int": np.int64}.get(attribute.name.removesuffix("s")):
-            return self._stored(name, constants.of_array(name, np.array(value, dtype), stored=True))
+            return self._stored(name, tensors.of_array(name, np.array(value, dtype), stored=True))
         self.refused.append(node)
         return None
 
@@ -129,11 +128,11 @@ class Lowering:
         if fixed[0].is_float and not kinds.isdisjoint(_FLOATS):
             return [fixed[0]]
         listed = [c if isinstance(c, Constant) else None for c in given]
-        arrays = constants.fold(node.op_type, listed, node.attribute, node.output, self.opset)
+        arrays = tensors.fold(node.op_type, listed, node.attribute, node.output, self.opset)
         if arrays is None:
             return None
         names = zip(node.output, arrays, strict=True)
-        found = [constants.of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
+        found = [tensors.of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
         if kind_of(node.op_type).rearranges and fixed[0].is_float:
             for k, piece in enumerate(found):
                 piece.source, piece.again = fixed[0], partial(self._again, node, given, k)
@@ -169,13 +168,8 @@ class Lowering:
                 found[0] = self.flattened.follow(whole_activation(self.g, found[0]))
         for made in self.g.graph.nodes[before:]:
             self.origins[made.name] = label(node)
-        first = found[0] if found else None
-        if (
-            isinstance(first, Value)
-            and first.node is not None
-            and first not in given
-            and first.node.name in self.origins
-        ):
+        first = found[0] if found and found[0] not in given else None
+        if isinstance(first, Value) and first.node is not None and first.node.name in self.origins:
             self.weights.follow(node.op_type, given, slots, first)
         return found
 
@@ -185,7 +179,7 @@ class Lowering:
         dims = value.dims if isinstance(value, Value) and value.kind == "op" else None
         if dims is None or not isinstance(value, Value) or not all(isinstance(d, int) for d in dims):
             return value
-        return constants.of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
+        return tensors.of_array(name, np.array(dims, value.dtype).reshape([int(d) for d in value.shape]))
 
     def check(self) -> None:
         """Raise one error with all nodes that have no operator here, by operator."""
@@ -230,16 +224,18 @@ def unfreeze(
         raise refuse("cannot be trained: its file has sparse weights")
     declared = {v.name: v for v in graph.input}
     weights = Weights(g, patterns)
-    weights.check_patterns(float_names(graph))
+    weights.check_patterns(list(float_names(graph)))
     opset, batch = opset_of(model) or OPSET, batch_size(declared, inputs)
-    readers = Counter(name for node in graph.node for name in reads_of(node))
+    graphs = list(graphs_in(graph))
+    readers = Counter(name for each in graphs for node in each.node for name in node.input if name)
+    readers.update(v.name for inner in graphs[1:] for v in inner.output)
     lowering = Lowering(g, opset, weights, batch, batch_statistics, readers)
     before = len(g.graph.nodes)
     scope: ChainMap[str, Known] = ChainMap({})
     with g.part("inputs"):
         for name, value in inputs.items():
             given = value.kind == "constant" and value.data is not None
-            scope[name] = constants.of_array(name, value.data) if given else as_declared(g, declared[name], value)
+            scope[name] = tensors.of_array(name, value.data) if given else as_declared(g, declared[name], value)
     try:
         known = lowering.graph(graph, scope, outputs)
     except ShapeError:
@@ -264,29 +260,21 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:_SHOWN]) + more
 
 
-def reads_of(node: Any) -> Iterable[str]:
-    """Yield the names of all tensors that a node reads, those of its branches too."""
-    yield from (name for name in node.input if name)
-    stack = list(subgraphs(node))
-    while stack:
-        graph = stack.pop()
-        yield from (v.name for v in graph.output)
-        for inner in graph.node:
-            yield from (name for name in inner.input if name)
-            stack.extend(subgraphs(inner))
+def graphs_in(graph: Any) -> Iterator[Any]:
+    """Yield a graph, and those inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from graphs_in(inner)
 
 
-def float_names(graph: Any) -> list[str]:
-    """Return the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
-    names, stack = [], [graph]
-    while stack:
-        inner = stack.pop()
-        names += [t.name for t in inner.initializer if t.data_type in _FLOATS]
+def float_names(graph: Any) -> Iterator[str]:
+    """Yield the names of the stored floats of a file: initializers and the outputs of nodes Constant."""
+    for inner in graphs_in(graph):
+        yield from (t.name for t in inner.initializer if t.data_type in _FLOATS)
         for node in inner.node:
-            stack.extend(subgraphs(node))
             kinds = [a.t.data_type for a in node.attribute if a.name == "value" and node.op_type == "Constant"]
-            names += [node.output[0] for kind in kinds if kind in _FLOATS]
-    return names
+            yield from (node.output[0] for kind in kinds if kind in _FLOATS)
 
 
 _FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16

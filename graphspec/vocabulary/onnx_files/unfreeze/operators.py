@@ -10,7 +10,6 @@ import numpy as np
 from graphspec.graph.ir.dims import ceildiv
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels.context import need
-from graphspec.vocabulary.onnx_files.reading import copy_of
 from graphspec.vocabulary.onnx_files.unfreeze.call import (
     Call,
     Found,
@@ -21,7 +20,7 @@ from graphspec.vocabulary.onnx_files.unfreeze.call import (
     outside,
     reshape_sizes,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.constants import Constant, kind_of, of_array, refuse
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, kind_of, of_array, refuse
 
 
 def batch_normalization(call: Call) -> Found:
@@ -194,7 +193,6 @@ def resize(call: Call) -> Found:
     X = call.input(0)
 
     scales, sizes = (None if isinstance(c := call.known(k), Constant) and c.size == 0 else c for k in (2, 3))
-    call.node = _without(call.node, "axes", "roi")
     if sizes is not None:
         wanted = call.input(3).known()
         if wanted is None:
@@ -205,24 +203,17 @@ def resize(call: Call) -> Found:
         if call.batch is not None and isinstance(full[0], int) and full[0] == call.batch and X.shape[0] == "N":
             full[0] = X.shape[0]
         if not any(isinstance(d, str) for d in full):
-            return emit(call, [X, None, None, call.g.constant(np.array(full, np.int64))])
+            return emit(call, [X, None, None, call.g.constant(np.array(full, np.int64))], axes=None)
         parts: list[Any] = [call.g.size(X, k) if d == X.shape[k] else d for k, d in enumerate(full)]
         computed = all(isinstance(d, int | Value) for d in parts)
-        return emit(call, [X, None, None, call.g.ints(parts) if computed else call.input(3)])
+        return emit(call, [X, None, None, call.g.ints(parts) if computed else call.input(3)], axes=None)
     if not isinstance(scales, Constant):
         raise refuse("computes its scales, which must be constant")
     factors = [float(s) for s in scales.array.reshape(-1)]
     if axes is not None:
         by_axis = dict(zip((a % X.rank for a in axes), factors, strict=False))
         factors = [by_axis.get(k, 1.0) for k in range(X.rank)]
-    return emit(call, [X, None, call.g.constant(np.array(factors, np.float32), "float32")])
-
-
-def _without(node: Any, *names: str) -> Any:
-    copy = copy_of(node)
-    del copy.attribute[:]
-    copy.attribute.extend(a for a in node.attribute if a.name not in names)
-    return copy
+    return emit(call, [X, None, call.g.constant(np.array(factors, np.float32), "float32")], axes=None)
 
 
 def pad(call: Call) -> Found:
@@ -258,7 +249,7 @@ def reshape(call: Call) -> Found:
     return emit(call)
 
 
-_FAR = 10**9  # "up to the end", as converters from TensorFlow write it
+_FAR, _END = 10**9, 2**63 - 1  # "up to the end", as converters from TensorFlow and from PyTorch write it
 
 
 def sliced(call: Call) -> Found:
@@ -276,9 +267,6 @@ def sliced(call: Call) -> Found:
         return [call.given[0]]
     columns = [call.g.constant(np.array(column, np.int64)) for column in zip(*rows, strict=True)]
     return emit(call, [call.input(0), *columns])
-
-
-_END = 2**63 - 1
 
 
 def concat(call: Call) -> Found:
@@ -299,19 +287,15 @@ def numbers(call: Call) -> Found:
     for known, v in zip(call.given, values, strict=False):
         if isinstance(known, Constant) and float(known.array.reshape(-1)[0]).is_integer():
             sources.append(call.g.constant(known.array.astype(np.int64)))
-        elif (source := _cast_from(v)) is not None:
-            sources.append(source)
-        else:
+            continue
+        source = v.node.inputs[0] if v.node is not None and v.node.op == "Cast" else None
+        if source is None or source.dtype != "int64":
             raise refuse("counts in floats that do not come from sizes")
+        sources.append(source)
     return [call.g.Cast(call.g.Range(*sources), to="float32")]
 
 
-def _cast_from(X: Value) -> Value | None:
-    source = X.node.inputs[0] if X.node is not None and X.node.op == "Cast" else None
-    return source if source is not None and source.dtype == "int64" else None
-
-
-HANDLERS: dict[str, Callable[[Call], Found]] = {
+HANDLERS: dict[str, Callable[[Call], Found]] = {  # the operators whose form differs from ours, or that need none
     "Identity": identity,
     "Dropout": identity,
     "Cast": cast,
@@ -333,7 +317,6 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {
     "Concat": concat,
     "Range": numbers,
 }
-"""The operators whose form differs from ours, or that need none."""
 
 
 def handler_of(op: str) -> Callable[[Call], Found] | None:

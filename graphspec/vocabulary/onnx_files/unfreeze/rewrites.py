@@ -81,16 +81,12 @@ class Flattened:
         return made
 
     def _by_element(self, node: Node, at: int, X: Value) -> Value | None:
+        rows = OPS[node.op].rows == "along_axis"
+        if not OPS[node.op].elementwise and not (rows and len(node.outputs) == 1 and node.attrs["axis"] in (1, -1)):
+            return None
         inputs = [X if k == at else v for k, v in enumerate(node.inputs)]
-        if OPS[node.op].elementwise:
-            return self._emit(node.op, inputs, node.attrs)
-        if OPS[node.op].rows == "along_axis" and len(node.outputs) == 1 and node.attrs["axis"] in (1, -1):
-            return self._emit(node.op, inputs, node.attrs | {"axis": -1})
-        return None
-
-    def _emit(self, op: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Value:
-        value: Value = self.g.emit(op, inputs, attributes)
-        return value
+        same: Value = self.g.emit(node.op, inputs, node.attrs | ({"axis": -1} if rows else {}))
+        return same
 
     def _product(self, op: str, X: Value, others: Sequence[Value | None], attributes: dict[str, Any]) -> Value | None:
         """Return the product of the array with a matrix that is the same for all rows; None for what it does not know."""
@@ -100,9 +96,8 @@ class Flattened:
         if op == "MatMul":
             return g.MatMul(X, W)
         bias = others[1] if len(others) > 1 else None
-        if attributes["transA"] or (attributes["alpha"], attributes["beta"]) != (1.0, 1.0):
-            return None
-        if bias is not None and not _by_column(bias):
+        scaled = attributes["transA"] or (attributes["alpha"], attributes["beta"]) != (1.0, 1.0)
+        if scaled or (bias is not None and not _by_column(bias)):
             return None
         Y = g.MatMul(X, g.Transpose(W, perm=(1, 0)) if attributes["transB"] else W)
         return Y if bias is None else g.Add(Y, bias)
