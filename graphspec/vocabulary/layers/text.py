@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 _SPACE = r"\t\n\v\f\r "  # as in Keras: white space of ASCII
 _PUNCTUATION = re.escape("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")  # as in Keras
 _TRIMMED = f"[^{_SPACE}{_PUNCTUATION}](?:[^{_SPACE}]*[^{_SPACE}{_PUNCTUATION}])?"
-_TOKENS = {
+_TOKENS = {  # the regular expression of a token, by ``split`` and whether punctuation is stripped
     ("whitespace", False): f"[^{_SPACE}]+",
     ("whitespace", True): _TRIMMED,
     ("character", False): r"(?s:.)",
     ("character", True): f"[^{_PUNCTUATION}]",
 }
-"""The regular expression of a token, by ``split`` and whether punctuation is stripped."""
 _PAD, _OTHER = 0, 1  # the codes of padding and of tokens that are in no entry
 
 Standardize = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]

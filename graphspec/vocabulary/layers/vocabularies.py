@@ -41,22 +41,14 @@ class VocabularyLearner:
 
     It counts exactly, in memory for every different token. Batches are tokens, ``(rows, …)``; ``""`` pads rows of
     different lengths if ``fold`` is given.
-
-    Attributes:
-        excluded: tokens that are no entries, such as those that stand for a missing value.
-        least: how often a token must occur.
-        limit: the largest number of entries; None for no limit.
-        documents: also learn ``idf_weights``: ``log(1 + rows / (1 + rows with the token))``.
-        fold: gives a token's canonical form.
-        ngrams: the numbers of successive tokens that an entry is made of, joined by a space.
     """
 
-    excluded: Collection[Any] = ()
-    least: int = 1
-    limit: int | None = None
-    documents: bool = False
-    fold: Callable[[str], str] | None = None
-    ngrams: Sequence[int] = (1,)
+    excluded: Collection[Any] = ()  # tokens that are no entries, such as those that stand for a missing value
+    least: int = 1  # how often a token must occur
+    limit: int | None = None  # the largest number of entries
+    documents: bool = False  # also learn ``idf_weights``: ``log(1 + rows / (1 + rows with the token))``
+    fold: Callable[[str], str] | None = None  # gives a token's canonical form
+    ngrams: Sequence[int] = (1,)  # the numbers of successive tokens that an entry is made of, joined by a space
 
     def __post_init__(self) -> None:
         self.rows = 0

@@ -45,8 +45,7 @@ Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are 
 class Probabilistic(Loss):
     """Base of the cross-entropies: the head outputs probabilities, or logits with ``from_logits``."""
 
-    activation: ClassVar[str]
-    """The activation that this loss expects."""
+    activation: ClassVar[str]  # the activation that this loss expects
     from_logits: FromLogits = False
 
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:

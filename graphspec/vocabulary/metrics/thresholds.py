@@ -135,8 +135,7 @@ Thresholds = Annotated[
 class Counted(Thresholded):
     """Base of the metrics with one result per threshold in ``thresholds``."""
 
-    default: ClassVar[float] = 0.5
-    """The threshold if there is none in the spec."""
+    default: ClassVar[float] = 0.5  # the threshold if there is none in the spec
     thresholds: Thresholds = None
 
     def resolved_thresholds(self) -> tuple[float, ...]:
@@ -176,8 +175,7 @@ for _index, (_names, _direction, _which) in enumerate(COUNTS):
 class _Retrieval(Counted):
     """Base: only the ``top_k`` values of a row, or only one class, can be positive; then targets may be class ids."""
 
-    wrong: ClassVar[int]
-    """The index in (tp, fp, tn, fn) of what lowers the score: the result is the share of the true positives of both."""
+    wrong: ClassVar[int]  # the index in (tp, fp, tn, fn) of what lowers the score, the share of tp of both
     instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
     top_k: PositiveInt | None = Field(None, description="Only the `top_k` largest values of a row can be positive.")
     class_id: ClassId = None

@@ -35,8 +35,8 @@ def total(g: Builder, X: Value, axes: list[int], keepdims: bool) -> Value:
     return g.ReduceSum(X, g.constant(axes), keepdims=int(keepdims)) if axes else X
 
 
+# A function of the builder, the input, the axes counted from the front, and whether they remain.
 Reduction = Callable[["Builder", "Value", list[int], bool], "Value"]
-"""A function of the builder, the input, the axes counted from the front, and whether they remain."""
 
 
 def by_operator(op: str, cast: Callable[[Builder, Value], Value]) -> Reduction:
@@ -118,7 +118,7 @@ def _extreme_number(op: str, worst: float) -> Reduction:
     return reduce
 
 
-REDUCTIONS: dict[str, tuple[Reduction, str]] = {
+REDUCTIONS: dict[str, tuple[Reduction, str]] = {  # the reduction of each operation, and the sentence of the pages
     "sum": (_sum, "The sum over axes. Integers and bools give int64."),
     "mean": (by_operator("ReduceMean", as_float), "The mean over axes, float32."),
     "prod": (by_operator("ReduceProd", number), "The product over axes. Integers and bools give int64."),
@@ -148,7 +148,6 @@ REDUCTIONS: dict[str, tuple[Reduction, str]] = {
     "nanmax": (_extreme_number("ReduceMax", -math.inf), "The largest element over axes without NaN, float32."),
     "nanmin": (_extreme_number("ReduceMin", math.inf), "The smallest element over axes without NaN, float32."),
 }
-"""The reduction of each operation, and the sentence of the pages."""
 
 
 def _over(reduction: Reduction, g: Builder, x: Value, *, axis: Axes, keepdims: bool) -> Value:

@@ -118,7 +118,7 @@ def _of_numbers(op: str, g: Builder, a: Value, b: Value) -> Value:
     return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.emit(op, (a, b), {})))
 
 
-ROWS: dict[str, tuple[Function, str]] = {
+ROWS: dict[str, tuple[Function, str]] = {  # the function of each operation, and the sentence of the pages
     "add": (binary("Add", base.promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
     "subtract": (binary("Sub", numbers), "``x1 - x2``."),
     "multiply": (binary("Mul", base.promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
@@ -212,7 +212,6 @@ ROWS: dict[str, tuple[Function, str]] = {
     "real": (_identity, "The real part: x itself, since all numbers are real."),
     "copy": (_identity, "``x``."),
 }
-"""The function of each operation, and the sentence of the pages."""
 
 
 @operation
@@ -328,7 +327,7 @@ def activated(name: str, g: Builder, x: Value, **arguments: Any) -> Value:
     return g.activate(ACTIVATIONS.parse({"type": name, **arguments}), as_float(g, x))
 
 
-ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {  # the sentence of the pages, and the arguments
     "relu": ("``max(x, 0)``.", {}),
     "relu6": ("``min(max(x, 0), 6)``.", {}),
     "leaky_relu": ("``x`` if ``x ≥ 0``, else ``negative_slope · x``.", SLOPE),
@@ -358,7 +357,6 @@ ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "sparsemax": ("The nearest probabilities to ``x`` along an axis, many of them 0.", ALONG),
     "glu": ("The first half of an axis times the sigmoid of the second half.", ALONG),
 }
-"""The sentence of the pages, and the arguments: a type and a default each."""
 
 for _name, (_function, _text) in ROWS.items():
     add_row(__name__, _name, _function, _text)

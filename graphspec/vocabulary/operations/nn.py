@@ -62,13 +62,12 @@ _POOLED: dict[str, Any] = {
     "data_format": (DataFormat, None),
 }
 _ADAPTED: dict[str, Any] = {"output_size": (Sizes, ...), "data_format": (DataFormat, None)}
-POOLS = {
+POOLS = {  # the layer of each operation, the sentence of the pages, and the arguments: a type and a default each
     "max_pool": ("MaxPooling{}D", "The largest value of each window.", _POOLED),
     "average_pool": ("AveragePooling{}D", "The mean of each window; padding does not count.", _POOLED),
     "adaptive_max_pool": ("AdaptiveMaxPooling{}D", "The largest value of each of ``output_size`` windows.", _ADAPTED),
     "adaptive_average_pool": ("AdaptiveAveragePooling{}D", "The mean of each of ``output_size`` windows.", _ADAPTED),
 }
-"""The layer of each operation, the sentence of the pages, and the arguments: a type and a default each."""
 
 for _name, (_form, _text, _arguments) in POOLS.items():
     add_row(__name__, _name, partial(over_space, _form), _text, _arguments)

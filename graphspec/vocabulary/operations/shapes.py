@@ -323,8 +323,7 @@ for _name, _upper, _word in (("tril", 0, "lower"), ("triu", 1, "upper")):
 
 
 # A part of a tensor, as Python writes it: ``x[:, 0]``.
-Part = int | slice | str | None
-"""What a key has for an axis: an index, a slice, ``"..."`` for all axes between, or None for a new axis."""
+Part = int | slice | str | None  # of an axis: an index, a slice, ``"..."`` for all between, or None for a new one
 _INTEGER = r"[+-]?\d{1,10}"
 _SLICE = re.compile(rf"({_INTEGER})?\s*:\s*({_INTEGER})?\s*(?::\s*({_INTEGER})?)?")
 _EXAMPLE = 'write it as Python does, in quotes: `key: "[:, 0]"`, `"[:, 1:-1]"`, `"[..., ::2]"`, `"[:, None]"`'
