@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, product
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -23,11 +24,7 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Array, Builder, Value, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.base import Layer, cast_to, refused
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from graphspec.vocabulary.layers.learners import Learner
+from graphspec.vocabulary.layers.learners import Learner
 
 # Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.
 _LARGEST_FILE = 1 << 28  # bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +10,7 @@ from pydantic import Field
 from graphspec.base.config import FloatOrFloats, NonNegative, Rate
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
+from graphspec.graph.ops import Op
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses.base import (
     EPSILON,
@@ -34,9 +35,6 @@ from graphspec.vocabulary.losses.base import (
     total,
     warn,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.ops import Op
 
 # Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.
 Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are down-weighted; 0 for not at all.")]

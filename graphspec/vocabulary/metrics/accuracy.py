@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import Targets, producer
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import Loss, Targets, producer
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Average, Metric, check_classes, ids
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
 
 
 # Accuracies: the fraction of correct predictions.

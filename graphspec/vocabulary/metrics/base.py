@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr, create_model
@@ -13,11 +13,9 @@ from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, as_tuple
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import Dim, show
-from graphspec.vocabulary.losses.base import Targets, gives_probabilities, producer
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Graph, Value
-    from graphspec.vocabulary.losses.base import Loss
+from graphspec.graph.ir.graph import Graph
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import Loss, Targets, gives_probabilities, producer
 
 M = TypeVar("M", bound="Metric")
 

@@ -11,13 +11,10 @@ from pydantic import Field, model_validator
 
 from graphspec.base.config import Ints, Positive, PositiveInt, invalid
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_probabilities, producer
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import EPSILON, Axis, Loss, Targets, gives_probabilities, producer
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Ignored, Metric, add_row, divide, rows, units
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
 
 
 # F-scores: precision and recall as one score, per class or for all classes.

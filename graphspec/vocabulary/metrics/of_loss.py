@@ -10,14 +10,12 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.errors import Problem
-from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ir.graph import Graph, Type
+from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses import classes, crossentropy, regression
 from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing, Targets
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Average, Ignored, Metric, add_row, divide, rows, total
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
 
 
 # Metrics that are the mean of a loss; the loss's lowering is the formula.

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import Targets
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import Loss, Targets
 from graphspec.vocabulary.metrics.base import METRICS, Metric, divide
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
 
 
 @METRICS.add("EditDistance", "edit_distance")

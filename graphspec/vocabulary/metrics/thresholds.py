@@ -11,14 +11,11 @@ from pydantic import Field, model_validator
 
 from graphspec.base.config import FROM_LIST, PositiveInt, Rate, invalid
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Targets
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Loss, Targets
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Metric, add_row, dense, divide, rows, units, width
 from graphspec.vocabulary.metrics.of_loss import check_logits
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
 
 
 # True and false positives and negatives at thresholds, and the scores that are computed from them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,13 +14,10 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.operations import base
 from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, KeepDims, add_row, number, numbers, operation
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 
 # Operations that reduce axes: sums, means, extremes, and where these are.

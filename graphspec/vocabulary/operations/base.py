@@ -5,18 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, create_model
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Neutral
 from graphspec.base.errors import ShapeError
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 Function = Callable[..., Any]
 
@@ -97,8 +94,7 @@ def operation_with(arguments: Mapping[str, Any], prefix: str = "ops.") -> Callab
 
 def layer_class(name: str, function: Function, more: Mapping[str, Any] | None = None) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function`` and perhaps ``more`` arguments."""
-    names = {"Value": Any, "Builder": Any} | function.__globals__  # only type checkers import them
-    parameters = inspect.signature(function, eval_str=True, globals=names).parameters.values()
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
     arguments = {
         p.name: (p.annotation, ... if p.default is p.empty else p.default)
         for p in parameters

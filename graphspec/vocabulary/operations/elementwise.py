@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
 from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.operations import base
 from graphspec.vocabulary.operations.base import Axis, Function, add_row, is_integer, number, numbers, operation, truth
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 _LARGEST = 3.4028234663852886e38
 Formula = str | Callable[..., "Value"]  # an operator, or a function of the builder and the inputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
 from graphspec.graph.initializers import WINDOW
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, need_dtype, need_sizes, normalize_axis
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.layers.images import Resizing
@@ -23,10 +24,6 @@ from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
 from graphspec.vocabulary.operations.along_axes import axes_of
 from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, add_row, operation, operation_with
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
 EPSILON = 1e-7  # Keras's ``epsilon``

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -14,14 +14,11 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, MAX_SIZE, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.base import LAYERS
 from graphspec.vocabulary.operations import base
 from graphspec.vocabulary.operations.along_axes import axes_of, placed
 from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, add_row, number, operation, promoted
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Operations that change the shape, or the order of elements.
 Sizes = Annotated[
