@@ -345,20 +345,15 @@ def matmul(g: Builder, x1: Value, x2: Value) -> Value:
     return g.MatMul(as_float(g, x1), as_float(g, x2))
 
 
-@operation
-def dot(g: Builder, x1: Value, x2: Value) -> Value:
-    """The products over the last axis of ``x1`` and the last but one of ``x2``, float32; a scalar multiplies."""
+def _products(from_end: int, g: Builder, x1: Value, x2: Value) -> Value:
     if 0 in (x1.rank, x2.rank):
         return as_float(g, x1) * as_float(g, x2)
-    return contracted(g, x1, x2, [x1.rank - 1], [max(x2.rank - 2, 0)])
+    return contracted(g, x1, x2, [x1.rank - 1], [max(x2.rank - from_end, 0)])
 
 
-@operation
-def inner(g: Builder, x1: Value, x2: Value) -> Value:
-    """The products over the last axis of both, float32."""
-    if 0 in (x1.rank, x2.rank):
-        return as_float(g, x1) * as_float(g, x2)
-    return contracted(g, x1, x2, [x1.rank - 1], [x2.rank - 1])
+_text = "The products over the last axis of ``x1`` and the last but one of ``x2``, float32; a scalar multiplies."
+add_row(__name__, "dot", partial(_products, 2), _text)
+add_row(__name__, "inner", partial(_products, 1), "The products over the last axis of both, float32.")
 
 
 @operation
