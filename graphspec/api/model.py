@@ -297,11 +297,10 @@ class Model(Explainable, Shown):
         vars(self).update(state["more"])
 
 
-_PICKLED_ATTRIBUTES = (
+_PICKLED_ATTRIBUTES = (  # attributes that a pickle stores beside the document, the weights and the optimizer's state
     *("source", "allow_outside", "epochs_done", "workers", "sample_rows", "cache", "history", "initial_weights"),
     "_fitted",
 )
-"""Attributes that a pickle stores beside the document, the weights and the optimizer's state."""
 
 
 @advising(from_keras.COMPILE)

@@ -38,6 +38,7 @@ def _sparse_plus(g: Builder, X: Value) -> Value:
     return g.Where(X < 1.0, half * half, X)
 
 
+# The activations without arguments: names, the sentence of the pages, the operator or formula, and its attributes.
 PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
     ("relu6", "``min(max(x, 0), 6)``.", lambda g, X: g.Clip(X, g.constant(0.0), g.constant(6.0)), {}),
     ("selu", "``γ · elu(x)`` with α = 1.6732…, γ = 1.0507… (Klambauer et al., NeurIPS 2017).", "Selu", {}),
@@ -56,7 +57,6 @@ PLAIN: tuple[tuple[str, str, str | Formula, Mapping[str, float]], ...] = (
     ("softplus", "``log(1 + eˣ)``.", "Softplus", {}),
     ("sparse_plus", "0 for x up to −1, ``(x + 1)² / 4`` up to 1, then ``x``.", _sparse_plus, {}),
 )
-"""The activations without arguments: names, the sentence of the pages, the operator or formula, and its attributes."""
 
 
 def _plain(name: str, text: str, formula: str | Formula, fixed: Mapping[str, float]) -> type[Plain]:

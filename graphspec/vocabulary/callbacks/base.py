@@ -29,39 +29,29 @@ if TYPE_CHECKING:
 # the user's files. Therefore its callbacks may write only inside the run directory, and not to the run's own files.
 # The caller may allow names outside the directory. Callbacks that are passed from Python are the user's own code and
 # may write anywhere.
-ADAPTED = "adapted.json"
-"""The file with what layers and heads have learnt before the first step."""
-TIMING = "timing.json"
-"""The file with when a run was trained, and how long: values of a clock, which differ in equal runs."""
-RUN_FILES = (
+ADAPTED = "adapted.json"  # the file with what layers and heads have learnt before the first step
+TIMING = (
+    "timing.json"  # the file with when a run was trained, and how long: a clock's values, which differ in equal runs
+)
+RUN_FILES = (  # the files of every run directory, independent of callbacks
     *("spec.json", "run.json", ADAPTED, TIMING, "weights.safetensors"),
     *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html"),
 )
-"""The files of every run directory, independent of callbacks."""
-ONNX_FILES = "onnx_files"
-"""The folder of a run with copies of the ONNX files that its layers name."""
+ONNX_FILES = "onnx_files"  # the folder of a run with copies of the ONNX files that its layers name
 _MAX_NAME = 255  # bytes that file systems allow in a name
 _INSIDE = "use a file inside the run directory, or allow others with `graphspec train --allow-outside`"
 
-Wrong = tuple[str, str]
-"""A fault of a name, as a predicate, and a hint."""
+Wrong = tuple[str, str]  # a fault of a name, as a predicate, and a hint
 
 
 @dataclass(frozen=True)
 class Output:
-    """A file or a folder that a callback writes.
+    """A file or a folder that a callback writes."""
 
-    Attributes:
-        key: the argument with the name.
-        name: the name; a field of a template is its name between two NUL characters.
-        shared: True for a folder that other callbacks may also write into.
-        is_own: whether a file or folder of this name, or a file in a shared folder, looks as if such a callback wrote
-            it.
-    """
-
-    key: str
-    name: str
-    shared: bool = False
+    key: str  # the argument with the name
+    name: str  # a field of a template is its name between two NUL characters
+    shared: bool = False  # whether it is a folder that other callbacks may also write into
+    # Whether a file or folder of this name, or a file in a shared folder, looks as if such a callback wrote it.
     is_own: Callable[[Path], bool] = field(default=lambda _: False, compare=False)
 
 
@@ -208,8 +198,7 @@ class Outputs:
         return SpecError([Diagnostic(Code.VALUE_NOT_ALLOWED, text, self._source, path="training.callbacks", hint=hint)])
 
 
-SAVED = {"written_by": "graphspec ModelCheckpoint"}
-"""The mark in the header of weights that ModelCheckpoint wrote. It replaces only files with this mark."""
+SAVED = {"written_by": "graphspec ModelCheckpoint"}  # marks weights of ModelCheckpoint, which replaces no other files
 
 
 def is_saved_model(path: Path) -> bool:
@@ -237,8 +226,7 @@ class OptimizerState(Protocol):
 
     optimizer: Optimizer
     clock: Clock
-    swapped: bool
-    """True if the weights and their moving averages are swapped."""
+    swapped: bool  # whether the weights and their moving averages are swapped
 
     def swap(self) -> None:
         """Swap the weights and their moving averages."""
@@ -249,10 +237,8 @@ class Run(Protocol):
 
     rate: Rate
     outputs: Outputs
-    epoch: int
-    """The index of the current epoch, from 0."""
-    reported: Collection[str]
-    """Monitored names whose absence from the logs has been reported before the run."""
+    epoch: int  # the index of the current epoch, from 0
+    reported: Collection[str]  # monitored names whose absence from the logs has been reported before the run
 
     @property
     def optimizer_state(self) -> OptimizerState: ...

@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 class _CSVLogger(CallbackState):
     saved = saves(keys=list[str] | None, size=NonNegativeInt | None)
     keys: list[str] | None = None
-    size: int | None = None
-    """The bytes written; later bytes in the file belong to epochs that a resumed run repeats."""
+    size: int | None = None  # the bytes written; later bytes in the file belong to epochs that a resumed run repeats
 
     def check_outputs(self) -> None:
         self._path()
@@ -116,10 +115,9 @@ def _is_events(path: Path) -> bool:
     return path.name.startswith("events.out.tfevents.")
 
 
-_File = Annotated[
+_File = Annotated[  # the name of an event file, no path since the file is written to, and its size
     tuple[Annotated[str, Field(pattern=r"^events\.out\.tfevents\.[^/\\]+$")] | None, NonNegativeInt], FROM_LIST
 ]
-"""The name of an event file and its size. The name must not be a path, since the file is written to."""
 
 
 class _TensorBoard(CallbackState):

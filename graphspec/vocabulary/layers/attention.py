@@ -34,10 +34,8 @@ from graphspec.vocabulary.layers.base import (
 from graphspec.vocabulary.layers.regularization import DropRate, drop
 from graphspec.vocabulary.layers.tensors import oriented
 
-Projected = tuple[Value, Value, Value]
-"""Query, key and value."""
-Attended = tuple[Value, Value | None]
-"""The result and the attention weights."""
+Projected = tuple[Value, Value, Value]  # query, key and value
+Attended = tuple[Value, Value | None]  # the result and the attention weights
 
 # Attention with dot-product or additive scores: queries from one sequence, keys and values from another.
 FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends only to keys 0 … i.")]

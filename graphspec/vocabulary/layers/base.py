@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Layout
     from graphspec.vocabulary.layers.learners import Learner
 
-Outputs = Value | tuple[Value, ...]
-"""What a layer returns: its output, or several."""
-Number = int | float | list[int] | list[float] | list[int | float]
-"""A number, or a list of numbers, in place of an input."""
+Outputs = Value | tuple[Value, ...]  # what a layer returns: its output, or several
+Number = int | float | list[int] | list[float] | list[int | float]  # one number, or several, in place of an input
 
 
 def _reference(kind: str, *, optional: bool = False) -> WithJsonSchema:
@@ -33,23 +31,21 @@ def _reference(kind: str, *, optional: bool = False) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [schema, {"type": "null"}]} if optional else schema)
 
 
-ActivationField = Annotated[
+ActivationField = Annotated[  # an activation by name or mapping, or null
     Activation | None, BeforeValidator(ACTIVATIONS.parse), _reference("activation", optional=True)
 ]
-"""An activation by name or mapping, or null."""
 InitializerField = Annotated[Initializer, BeforeValidator(INITIALIZERS.parse), _reference("initializer")]
 RegularizerField = Annotated[
     Regularizer | None, BeforeValidator(REGULARIZERS.parse), _reference("regularizer", optional=True)
 ]
 
 
-Constraint = Annotated[
+Constraint = Annotated[  # a constraint by name or mapping, or null
     ConstraintConfig | None,
     BeforeValidator(CONSTRAINTS.parse),
     _reference("constraint", optional=True),
     Field(description="The constraint on the weight, applied after every step."),
 ]
-"""A constraint by name or mapping, or null."""
 
 
 def refused(reason: str, description: str, allowed: Any = False, hint: str = "leave it out") -> tuple[Any, ...]:
@@ -68,7 +64,7 @@ def default_initializer(name: str) -> Any:
     return Field(name, validate_default=True, description="The initial values of the weight.")
 
 
-NEUTRAL = {
+NEUTRAL = {  # keys that Keras's configuration of any layer may contain
     "dtype": ANY_VALUE,
     "autocast": Neutral((None, True, False), "it must be true or false"),
     "name": ANY_VALUE,
@@ -84,7 +80,6 @@ NEUTRAL = {
     "lora_rank": Neutral((None,), "low-rank adaptation is not available"),
     "lora_alpha": Neutral((None,), "low-rank adaptation is not available"),
 }
-"""Keys that Keras's configuration of any layer may contain."""
 
 
 class Layer(Config):
@@ -209,10 +204,8 @@ class Layer(Config):
         return g.param(role, shape, start, layout=layout, regularizer=penalty, constraint=constraint, state=state)
 
 
-LAYERS: Registry[Layer] = Registry("layer", "Dense")
-"""All layers by name."""
-CELLS: Registry[Layer] = Registry("cell", "LSTMCell")
-"""The cells of RNN by name."""
+LAYERS: Registry[Layer] = Registry("layer", "Dense")  # all layers by name
+CELLS: Registry[Layer] = Registry("cell", "LSTMCell")  # the cells of RNN by name
 
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
 """A layer inside another layer, by name or mapping."""

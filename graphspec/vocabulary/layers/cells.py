@@ -32,23 +32,16 @@ from graphspec.vocabulary.layers.regularization import DropRate, drop
 
 # Recurrences without an ONNX operator, unrolled step by step with ordinary operators.
 MAX_STEPS = 2_000  # steps that a layer is unrolled for
-Step = Callable[["Value", "list[Value]"], "list[Value]"]
-"""A function from a step's input and the previous states to the new states; the first state is the output."""
+Step = Callable[["Value", "list[Value]"], "list[Value]"]  # from input and states to new states; the first is the output
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How the steps of a sequence are processed.
+    """How the steps of a sequence are processed."""
 
-    Args:
-        lengths: the number of steps of each row that count; None if all count. Other steps do not change the states.
-        reverse: True to process the steps from last to first; the outputs keep the order of the input.
-        sequences: True if the outputs of all steps are needed.
-    """
-
-    lengths: Value | None
-    reverse: bool
-    sequences: bool
+    lengths: Value | None  # how many steps of each row count, None if all do; others do not change the states
+    reverse: bool  # whether the steps are processed from last to first; the outputs keep the order of the input
+    sequences: bool  # whether the outputs of all steps are needed
 
 
 def need_steps(X: Value, reason: str, hint: str, key: str | None) -> None:
@@ -140,15 +133,13 @@ OfState = Callable[["Value"], "Value"]
 # Cells: one step of a recurrence with its weights, lowered for all steps of a sequence.
 States = list["Value"]
 _PARTLY_SET = "has a bias from an array, a part of which is set to 1", "set `unit_forget_bias: false`"
-Reason = tuple[str, str, str | None]
-"""Why a layer is unrolled step by step, how to avoid that, and the argument that causes it."""
+Reason = tuple[str, str, str | None]  # why a layer is unrolled, how to avoid that, and the argument that causes it
 
 
 class Cell(Layer):
     """Base: one step of a recurrence, or several stacked cells."""
 
-    states: ClassVar[int] = 1
-    """The number of states."""
+    states: ClassVar[int] = 1  # the number of states
 
     def parts(self) -> list[tuple[str, Cell]]:
         """Return the single cells from bottom to top, each with the prefix of its weights' names."""
@@ -265,8 +256,7 @@ class UnitCell(Weighted, Units):
     """Base: a cell over vectors, with an ONNX operator for the whole recurrence."""
 
     op: ClassVar[str]
-    gates: ClassVar[tuple[int, ...]]
-    """The indices of Keras's gates in ONNX's order."""
+    gates: ClassVar[tuple[int, ...]]  # the indices of Keras's gates in ONNX's order
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -449,13 +439,12 @@ def _several(value: Any) -> Any:
     return value
 
 
-Stack = Annotated[
+Stack = Annotated[  # a list of cells
     tuple[CellField, ...],
     FROM_LIST,
     BeforeValidator(_several),
     WithJsonSchema({"type": "array", "items": {"x-kind": "cell"}, "minItems": 1}),
 ]
-"""A list of cells."""
 
 
 class StackedRNNCells(Cell):

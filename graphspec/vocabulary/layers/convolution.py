@@ -201,12 +201,11 @@ def _steps(description: str) -> Callable[[int], tuple[Any, Any]]:
     return lambda rank: (Annotated[one_or_each(rank), Field(description=description)], (1,) * rank)
 
 
-WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {
+WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {  # what depends on the number of spatial axes
     "kernel_size": lambda rank: (one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")),
     "strides": _steps("The step of the window."),
     "dilation_rate": _steps("The distance between the window's elements."),
 }
-"""The arguments of a window that depend on the number of spatial axes."""
 _FILTERED = "(batch, {axes}, channels) → (batch, {out}, filters)."
 
 

@@ -24,8 +24,8 @@ Part = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]
 _ISO = "%Y-%m-%d"
 _ISO_TIME = r"[T ]%H:%M(?::%S(?:[.,][0-9]+)?)?(?:Z|[+-]%H(?::?%M)?)?"
 _NAMES = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%H": "hour", "%M": "minute", "%S": "second"}
-_NEEDED: Mapping[str, tuple[str, ...]] = {"weekday": ("year", "month", "day"), "days": ("year", "month", "day")}
-"""The fields of a text that a part is computed from, if it is not the field of its own name."""
+# The fields of a text that a part is computed from, if it is not the field of its own name.
+_NEEDED: Mapping[str, tuple[str, ...]] = dict.fromkeys(("weekday", "days"), ("year", "month", "day"))
 _CYCLES = {"month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60)}
 """The first value and the number of values of the parts that start again."""
 _VALUES: Mapping[str, str] = {
@@ -44,13 +44,12 @@ _FEBRUARY_29 = {
     "%m": "0?2",
     "%d": "29",
 }
-_CALENDAR: tuple[Mapping[str, str], ...] = (
+_CALENDAR: tuple[Mapping[str, str], ...] = (  # months and days that occur together
     {"%m": "0?[13578]|1[02]", "%d": "0?[1-9]|[12][0-9]|3[01]"},
     {"%m": "0?[469]|11", "%d": "0?[1-9]|[12][0-9]|30"},
     {"%m": "0?2", "%d": "0?[1-9]|1[0-9]|2[0-8]"},
     _FEBRUARY_29,
 )
-"""The values of months and days that occur together: months of 31 and of 30 days, February, and its last day."""
 
 
 def is_date(text: str, form: str | None = None) -> bool:

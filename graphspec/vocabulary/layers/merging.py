@@ -23,8 +23,7 @@ class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broad
     masked if it is masked in every input.
     """
 
-    op: ClassVar[str] = ""
-    """The operator; it takes two inputs at a time, from left to right."""
+    op: ClassVar[str] = ""  # the operator; it takes two inputs at a time, from left to right
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = max(X.rank for X in inputs)

@@ -47,14 +47,6 @@ class Pooling(Layer):
         return from_channels_first(g, Y, self.data_format)
 
 
-class MaxPooling(Pooling, op="MaxPool"):
-    """Base: the largest value of each window."""
-
-
-class AveragePooling(Pooling, op="AveragePool"):
-    """Base: the mean of each window, without padding."""
-
-
 def _strides(rank: int) -> tuple[Any, Any]:
     return one_or_each(rank) | None, Field(None, description="The step of the window; null for its size.")
 
@@ -63,11 +55,13 @@ def _pool_size(default: Callable[[int], Any]) -> Callable[[int], tuple[Any, Any]
     return lambda rank: (one_or_each(rank), Field(default(rank), description=f"The {of_window(rank)} of the window."))
 
 
-_MEAN = "The mean of each window. Padding does not count."
 _REQUIRED, _TWO = _pool_size(lambda rank: ...), _pool_size(lambda rank: (2,) * rank)
 
-by_rank(MaxPooling, "MaxPooling{}D MaxPool{}D", "The largest value of each window.", pool_size=_TWO, strides=_strides)
-by_rank(AveragePooling, "AveragePooling{}D AvgPool{}D", _MEAN, pool_size=_REQUIRED, strides=_strides)
+for _names, _op, _text, _pooled in (
+    ("MaxPooling{}D MaxPool{}D", "MaxPool", "The largest value of each window.", _TWO),
+    ("AveragePooling{}D AvgPool{}D", "AveragePool", "The mean of each window. Padding does not count.", _REQUIRED),
+):
+    by_rank(Pooling, _names, _text, op=_op, pool_size=_pooled, strides=_strides)
 
 
 class GlobalPooling(Layer):
@@ -91,25 +85,17 @@ class GlobalPooling(Layer):
         return Y
 
 
-class GlobalMaxPooling(GlobalPooling, op="ReduceMax"):
-    """Base: the largest value of each channel."""
-
-
-class GlobalAveragePooling(GlobalPooling, op="ReduceMean"):
-    """Base: the mean of each channel."""
-
-
-_OF_CHANNELS = "(batch, {axes}, channels) → (batch, channels)."
-
 _LARGEST, _MEANS = "GlobalMaxPooling{}D GlobalMaxPool{}D", "GlobalAveragePooling{}D GlobalAvgPool{}D"
-
-by_rank(GlobalMaxPooling, _LARGEST, "The largest value over time.", _OF_CHANNELS, (1,))
-by_rank(GlobalMaxPooling, _LARGEST, "The largest value of each channel.", _OF_CHANNELS, (2, 3))
-by_rank(GlobalAveragePooling, _MEANS, "The mean of each channel.", _OF_CHANNELS, (2, 3))
+for _names, _op, _text, _ranks in (
+    (_LARGEST, "ReduceMax", "The largest value over time.", (1,)),
+    (_LARGEST, "ReduceMax", "The largest value of each channel.", (2, 3)),
+    (_MEANS, "ReduceMean", "The mean of each channel.", (2, 3)),
+):
+    by_rank(GlobalPooling, _names, _text, "(batch, {axes}, channels) → (batch, channels).", _ranks, op=_op)
 
 
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
-class GlobalAveragePooling1D(GlobalAveragePooling, rank=1, handles_mask=True):
+class GlobalAveragePooling1D(GlobalPooling, op="ReduceMean", rank=1, handles_mask=True):
     """The mean over all unmasked steps; 0 for a row without unmasked steps.
 
     Shapes: (batch, steps, channels) → (batch, channels).

@@ -15,8 +15,7 @@ from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank
 from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
 
-DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]
-"""The fraction that is dropped, below 1."""
+DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]  # the fraction that is dropped, below 1
 Dropped = Annotated[DropRate, Field(description="The fraction of elements that are dropped.")]
 
 

@@ -35,13 +35,12 @@ def _lanczos(radius: int) -> Callable[[Array], Array]:
     return lambda x: np.where(x < radius, np.sinc(x) * np.sinc(x / radius), 0)
 
 
-KERNELS: dict[str, Callable[[Array], Array]] = {
+KERNELS: dict[str, Callable[[Array], Array]] = {  # kernels: weight by distance in pixels
     "bilinear": lambda x: np.maximum(1 - x, 0),
     "bicubic": _cubic,
     "lanczos3": _lanczos(3),
     "lanczos5": _lanczos(5),
 }
-"""Kernels: weight by distance in pixels."""
 
 
 def matrix(size: int, out: int, interpolation: str, antialias: bool = False) -> Array:

@@ -19,8 +19,7 @@ from graphspec.vocabulary import Builder, Value, wrong_rank
 from graphspec.vocabulary.layers.base import Layer, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
 
-EPSILON = 1e-7
-"""Keras's ``epsilon``, below which powers and magnitudes count as this."""
+EPSILON = 1e-7  # Keras's ``epsilon``, below which powers and magnitudes count as this
 
 
 def arctan2(g: Builder, y: Value, x: Value) -> Value:

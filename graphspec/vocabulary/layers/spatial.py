@@ -34,7 +34,7 @@ def by_rank(
     shapes: str | Sequence[str] = "(batch, {axes}, channels) → (batch, {out}, channels).",
     ranks: Sequence[int] = (1, 2, 3),
     /,
-    **fields: Callable[[int], tuple[Any, Any]],
+    **fields: Callable[[int], tuple[Any, Any]] | str,
 ) -> None:
     """Register the layers of one idea that differ by their number of spatial axes: one of each rank.
 
@@ -44,7 +44,7 @@ def by_rank(
             ``{over}`` for ``over images`` or ``along time``.
         shapes: what follows behind ``Shapes:``. ``{axes}`` names the axes, ``{out}`` axes of another size; ``{star}`` is
             ``*`` from rank 2 on.
-        fields: arguments that depend on the rank: functions that return the type and the default.
+        fields: arguments that depend on the rank: functions that return the type and the default; and class attributes.
     """
     for k, rank in enumerate(ranks):
         axes, data = _AXES[rank], _DATA[rank]
@@ -64,10 +64,11 @@ def by_rank(
 
 
 def _of_rank(
-    name: str, base: type[Layer], rank: int, text: str, fields: Mapping[str, Callable[[int], tuple[Any, Any]]]
+    name: str, base: type[Layer], rank: int, text: str, fields: Mapping[str, Callable[[int], tuple[Any, Any]] | str]
 ) -> type[Layer]:
-    own: dict[str, Any] = {key: field(rank) for key, field in fields.items()}
-    options: dict[str, Any] = {"__module__": base.__module__, "__doc__": text, "__cls_kwargs__": {"rank": rank}}
+    own: dict[str, Any] = {key: field(rank) for key, field in fields.items() if not isinstance(field, str)}
+    facts = {"rank": rank} | {key: fact for key, fact in fields.items() if isinstance(fact, str)}
+    options: dict[str, Any] = {"__module__": base.__module__, "__doc__": text, "__cls_kwargs__": facts}
     return create_model(name, __base__=base, **options, **own)
 
 

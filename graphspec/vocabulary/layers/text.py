@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup, mapped
+from graphspec.vocabulary.layers.learners import Learner
 from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
-    from graphspec.vocabulary.layers.learners import Learner
 
 _SPACE = r"\t\n\v\f\r "  # as in Keras: white space of ASCII
 _PUNCTUATION = re.escape("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")  # as in Keras
 _TRIMMED = f"[^{_SPACE}{_PUNCTUATION}](?:[^{_SPACE}]*[^{_SPACE}{_PUNCTUATION}])?"
-_TOKENS = {
+_TOKENS = {  # the regular expression of a token, by ``split`` and whether punctuation is stripped
     ("whitespace", False): f"[^{_SPACE}]+",
     ("whitespace", True): _TRIMMED,
     ("character", False): r"(?s:.)",
     ("character", True): f"[^{_PUNCTUATION}]",
 }
-"""The regular expression of a token, by ``split`` and whether punctuation is stripped."""
 _PAD, _OTHER = 0, 1  # the codes of padding and of tokens that are in no entry
 
 Standardize = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, product
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -23,11 +24,7 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Array, Builder, Value, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.base import Layer, cast_to, refused
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from graphspec.vocabulary.layers.learners import Learner
+from graphspec.vocabulary.layers.learners import Learner
 
 # Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.
 _LARGEST_FILE = 1 << 28  # bytes
@@ -41,22 +38,14 @@ class VocabularyLearner:
 
     It counts exactly, in memory for every different token. Batches are tokens, ``(rows, …)``; ``""`` pads rows of
     different lengths if ``fold`` is given.
-
-    Attributes:
-        excluded: tokens that are no entries, such as those that stand for a missing value.
-        least: how often a token must occur.
-        limit: the largest number of entries; None for no limit.
-        documents: also learn ``idf_weights``: ``log(1 + rows / (1 + rows with the token))``.
-        fold: gives a token's canonical form.
-        ngrams: the numbers of successive tokens that an entry is made of, joined by a space.
     """
 
-    excluded: Collection[Any] = ()
-    least: int = 1
-    limit: int | None = None
-    documents: bool = False
-    fold: Callable[[str], str] | None = None
-    ngrams: Sequence[int] = (1,)
+    excluded: Collection[Any] = ()  # tokens that are no entries, such as those that stand for a missing value
+    least: int = 1  # how often a token must occur
+    limit: int | None = None  # the largest number of entries
+    documents: bool = False  # also learn ``idf_weights``: ``log(1 + rows / (1 + rows with the token))``
+    fold: Callable[[str], str] | None = None  # gives a token's canonical form
+    ngrams: Sequence[int] = (1,)  # the numbers of successive tokens that an entry is made of, joined by a space
 
     def __post_init__(self) -> None:
         self.rows = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +10,7 @@ from pydantic import Field
 from graphspec.base.config import FloatOrFloats, NonNegative, Rate
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
+from graphspec.graph.ops import Op
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses.base import (
     EPSILON,
@@ -35,9 +36,6 @@ from graphspec.vocabulary.losses.base import (
     warn,
 )
 
-if TYPE_CHECKING:
-    from graphspec.graph.ops import Op
-
 # Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.
 Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are down-weighted; 0 for not at all.")]
 
@@ -45,8 +43,7 @@ Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are 
 class Probabilistic(Loss):
     """Base of the cross-entropies: the head outputs probabilities, or logits with ``from_logits``."""
 
-    activation: ClassVar[str]
-    """The activation that this loss expects."""
+    activation: ClassVar[str]  # the activation that this loss expects
     from_logits: FromLogits = False
 
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:

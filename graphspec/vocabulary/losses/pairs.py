@@ -68,8 +68,7 @@ _EPSILON = 1e-6  # as in PyTorch: it is added to differences, so that the length
 class OfNodes(Loss, targets="none", nodes=(2, 2), has_output=False, uses_mask=False):
     """Base of the losses that compare nodes with each other, row by row: vectors (N, features)."""
 
-    names: ClassVar[str] = "[a, b]"
-    """What `layer` lists, in messages."""
+    names: ClassVar[str] = "[a, b]"  # what `layer` lists, in messages
 
     def check_values(self, values: Sequence[Value]) -> list[Problem]:
         for value in values[: self._vectors()]:

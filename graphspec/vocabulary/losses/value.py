@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from graphspec.base.errors import Problem
+from graphspec.vocabulary import Builder
+from graphspec.vocabulary import Value as Tensor
 from graphspec.vocabulary.losses.base import LOSSES, Loss, refuse
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value as Tensor
 
 
 @LOSSES.add("value", "Value")

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import Targets, producer
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import Loss, producer
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Average, Metric, check_classes, ids
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
 
 
 # Accuracies: the fraction of correct predictions.
 @METRICS.add("accuracy", "acc")
-class AccuracyOfLoss(Metric):
+class AccuracyOfLoss(Metric, label="accuracy"):
     """The fraction of correct predictions: BinaryAccuracy, CategoricalAccuracy or SparseCategoricalAccuracy.
 
     The loss decides which; without a loss that decides, Keras's rule: BinaryAccuracy for a head with one unit, else
     CategoricalAccuracy.
     """
-
-    label = "accuracy"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
         return _FAMILY[base.matching(loss, y_pred)](name=self.key)
@@ -48,13 +43,11 @@ class _Share(Average):
 
 
 @METRICS.add("Accuracy")
-class Accuracy(_Share):
+class Accuracy(_Share, label="accuracy"):
     """The fraction of elements with ``y_pred == y_true``; ``accuracy``, in lower case, follows the loss instead.
 
     Shapes: head (N, …), targets of the same shape; masked rows do not count.
     """
-
-    label = "accuracy"
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if producer(y_pred).activation in ("linear", "sigmoid", "softmax"):
@@ -68,13 +61,12 @@ class Accuracy(_Share):
 
 
 @METRICS.add("BinaryAccuracy", "binary_accuracy")
-class BinaryAccuracy(_Share):
+class BinaryAccuracy(_Share, label="binary_accuracy"):
     """The fraction of elements with ``(y_pred > threshold) == y_true``, over all units.
 
     Shapes: head (N, …, units), targets of the same shape, 0 or 1; masked rows do not count.
     """
 
-    label = "binary_accuracy"
     threshold: float = Field(0.5, description="A larger value predicts 1.")
 
     def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
@@ -86,14 +78,11 @@ class BinaryAccuracy(_Share):
 
 
 @METRICS.add("CategoricalAccuracy", "categorical_accuracy")
-class CategoricalAccuracy(_Share):
+class CategoricalAccuracy(_Share, label="categorical_accuracy", by_class=True, targets=("one_hot", "like")):
     """The fraction of rows with ``argmax(y_pred) == argmax(y_true)`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
     """
-
-    label, by_class = "categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
@@ -101,14 +90,11 @@ class CategoricalAccuracy(_Share):
 
 
 @METRICS.add("SparseCategoricalAccuracy", "sparse_categorical_accuracy")
-class SparseCategoricalAccuracy(_Share):
+class SparseCategoricalAccuracy(_Share, label="sparse_categorical_accuracy", by_class=True, targets=("ids",)):
     """The fraction of rows with ``argmax(y_pred) == y_true`` over the last axis; the first of equal values wins.
 
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
     """
-
-    label, by_class = "sparse_categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
@@ -141,14 +127,12 @@ def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
 
 
 @METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
-class TopKCategoricalAccuracy(_Share):
+class TopKCategoricalAccuracy(_Share, label="top_k_categorical_accuracy", by_class=True, targets=("one_hot", "like")):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class, ``argmax(y_true)``.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
     """
 
-    label, by_class = "top_k_categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
     k: K = 5
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -159,7 +143,7 @@ class TopKCategoricalAccuracy(_Share):
 
 
 @METRICS.add("SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(_Share):
+class SparseTopKCategoricalAccuracy(_Share, label="sparse_top_k_categorical_accuracy", by_class=True, targets=("ids",)):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class.
 
     With ``from_sorted_ids`` the head outputs class ids, the best first, and the target must be one of the first ``k``.
@@ -167,8 +151,6 @@ class SparseTopKCategoricalAccuracy(_Share):
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
     """
 
-    label, by_class = "sparse_top_k_categorical_accuracy", True
-    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
     k: K = 5
     from_sorted_ids: bool = Field(False, description="Whether the head outputs class ids, the best first.")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, PrivateAttr, create_model
@@ -13,11 +15,9 @@ from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, as_tuple
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import Dim, show
-from graphspec.vocabulary.losses.base import Targets, gives_probabilities, producer
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Graph, Value
-    from graphspec.vocabulary.losses.base import Loss
+from graphspec.graph.ir.graph import Graph
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import Loss, Targets, gives_probabilities, producer
 
 M = TypeVar("M", bound="Metric")
 
@@ -390,13 +390,13 @@ def add_row(names: str, base: Any, text: str, *, fields: Mapping[str, Any] | Non
         fields: the arguments that ``base`` lacks: a type and a default each.
         facts: class attributes. The name in the logs is the second name by default.
     """
-    name, label, *_ = names.split()
+    (name, label, *_), module = names.split(), as_tuple(base)[0].__module__
 
     def make() -> type[Metric]:
-        module = as_tuple(base)[0].__module__
         cls: type[Metric] = create_model(name, __base__=base, __module__=module, __doc__=text, **(fields or {}))
         for key, value in ({"label": label} | facts).items():
             setattr(cls, key, value)
         return cls
 
     METRICS.row(names.split(), make)
+    vars(sys.modules[module])["__getattr__"] = partial(METRICS.attribute, module)  # to unpickle the classes of rows

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from graphspec.base.config import Ints, Positive, PositiveInt, invalid
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import EPSILON, Axis, Targets, gives_probabilities, producer
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import EPSILON, Axis, Loss, gives_probabilities, producer
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Ignored, Metric, add_row, divide, rows, units
 
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
-
 
 # F-scores: precision and recall as one score, per class or for all classes.
-class FScore(Metric):
+class FScore(Metric, by_class=True, targets=("like", "one_hot", "ids")):
     """Base: ``(1 + β²) precision · recall / (β² precision + recall)`` of every class.
 
     The counters are (3, classes): true positives, false positives, false negatives.
     """
 
-    by_class = True
-    targets: ClassVar[tuple[Targets, ...]] = ("like", "one_hot", "ids")
     average: Literal["micro", "macro", "weighted"] | None = Field(
         None,
         description="`micro`: the score of the summed counts; `macro`: the mean of the classes' scores; `weighted`: their"
@@ -85,7 +79,7 @@ class FScore(Metric):
 
 
 @METRICS.add("F1Score", "f1_score")
-class F1Score(FScore):
+class F1Score(FScore, label="f1_score"):
     """The harmonic mean of precision and recall, ``2 · precision · recall / (precision + recall)``.
 
     A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
@@ -96,11 +90,9 @@ class F1Score(FScore):
     Source: van Rijsbergen, *Information Retrieval*, 1979.
     """
 
-    label = "f1_score"
-
 
 @METRICS.add("FBetaScore", "f_beta_score")
-class FBetaScore(FScore):
+class FBetaScore(FScore, label="fbeta_score"):
     """``(1 + β²) · precision · recall / (β² · precision + recall)``: recall is β times as important as precision.
 
     A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
@@ -111,7 +103,6 @@ class FBetaScore(FScore):
     Source: van Rijsbergen, *Information Retrieval*, 1979.
     """
 
-    label = "fbeta_score"
     beta: Annotated[Positive, Field(description="The weight β of recall relative to precision.")] = 1.0
 
 
@@ -130,7 +121,9 @@ def pairs(y_true: Array, y_pred: Array, classes: int, ignored: int | None = None
 
 
 @METRICS.add("ConfusionMatrix", "confusion_matrix")
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(
+    Metric, label="confusion_matrix", by_class=True, direction=None, targets=("ids", "one_hot", "like")
+):
     """How often each true class (row) is predicted as each class (column).
 
     The history does not contain this table, and callbacks cannot monitor it. ``evaluate`` returns it as an array; the
@@ -140,9 +133,6 @@ class ConfusionMatrix(Metric):
     two classes, with targets 0 and 1. Masked rows do not count.
     """
 
-    label, by_class = "confusion_matrix", True
-    direction = None
-    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
     threshold: float = Field(0.5, description="A larger value of a head with one unit predicts class 1.")
 
     def keys(self, y_pred: Value) -> list[str]:
@@ -181,10 +171,8 @@ SparseTrue = Annotated[bool, Field(description="Whether the targets are class id
 SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
 
 
-class Overlap(Metric):
+class Overlap(Metric, targets=("one_hot", "like")):
     """Base: the mean of ``tp / (tp + fp + fn)`` over some classes, except those that are neither true nor predicted."""
-
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
 
     def classes(self) -> int:
         """Return the number of classes."""
@@ -262,10 +250,9 @@ class _Segments(Overlap):
         return pairs(self.true_ids(y_true), predicted, self.num_classes, self.ignore_class)
 
 
-class _Sparse(_Segments):
+class _Sparse(_Segments, targets=("ids", "one_hot", "like")):
     """Base: targets are class ids unless ``sparse_y_true`` is false."""
 
-    targets: ClassVar[tuple[Targets, ...]] = ("ids", "one_hot", "like")
     sparse_y_true: SparseTrue = True
     sparse_y_pred: SparsePred = True
 
@@ -298,12 +285,10 @@ for _names, _base, _averaged in (
     _name, _label = _names.split()
     _text = f"{_name} for one-hot targets: {_IOU}{_averaged}{_ONE_HOT}"
     add_row(f"OneHot{_name} one_hot_{_label}", _base, _text, instead=f"use `{_name}` with `sparse_y_pred: false`")
-if not TYPE_CHECKING:
-    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @METRICS.add("BinaryIoU", "binary_io_u")
-class BinaryIoU(_Chosen):
+class BinaryIoU(_Chosen, label="binary_io_u", targets=("like", "one_hot")):
     """Intersection over union ``tp / (tp + fp + fn)`` of two classes, the mean over ``target_class_ids``.
 
     A value predicts class 1 if it is at least ``threshold``, else class 0.
@@ -311,8 +296,6 @@ class BinaryIoU(_Chosen):
     Shapes: head (N, …), targets of the same shape, 0 or 1. Masked rows do not count.
     """
 
-    label = "binary_io_u"
-    targets: ClassVar[tuple[Targets, ...]] = ("like", "one_hot")
     instead = "use `{type: MeanIoU, num_classes: …, sparse_y_pred: false}`"
     target_class_ids: Target = (0, 1)
     threshold: float = Field(0.5, description="This value or a larger one predicts class 1.")

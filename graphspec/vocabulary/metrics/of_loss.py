@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from graphspec.base.errors import Problem
-from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ir.graph import Graph, Type
+from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses import classes, crossentropy, regression
-from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing, Targets
+from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Average, Ignored, Metric, add_row, divide, rows, total
 
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-
 
 # Metrics that are the mean of a loss; the loss's lowering is the formula.
-class OfLoss(Average):
+class OfLoss(Average, direction="down"):
     """Base: the mean of the loss ``of`` over all unmasked rows. The metric's fields are the loss's arguments."""
 
     of: ClassVar[type[Loss]]  # the loss
-    direction: ClassVar[base.Direction | None] = "down"
 
     def start(self, y_pred: Value, compute: base.Compute) -> base.MetricState:
         return _MeanOfLoss(self, y_pred, self.of(**self.model_dump(exclude={"name"})), compute)
@@ -100,32 +96,25 @@ for _loss, (_names, _text) in _MEAN_OF.items():
     add_row(f"{_loss.__name__} {_loss.label} {_names}", OfLoss, _text, of=_loss)
 _text = f"Mean of ``log cosh(y_pred - y_true)`` over all units and rows.\n\n{_SHAPES}. Masked rows do not count."
 add_row("LogCoshError log_cosh_error log_cosh", OfLoss, _text, of=regression.LogCosh, label="logcosh")
-if not TYPE_CHECKING:
-    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @METRICS.add("RootMeanSquaredError", "root_mean_squared_error")
-class RootMeanSquaredError(OfLoss):
+class RootMeanSquaredError(OfLoss, label="root_mean_squared_error", of=regression.MeanSquaredError):
     """The square root of the mean of ``(y_pred - y_true)²`` over all units and rows of the pass.
 
     Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
     """
-
-    label, of = "root_mean_squared_error", regression.MeanSquaredError
 
     def finish(self, counters: Array) -> float | Array:
         return float(np.sqrt(super().finish(counters)))
 
 
 @METRICS.add("CosineSimilarity", "cosine_similarity")
-class CosineSimilarity(Along):
+class CosineSimilarity(Along, label="cosine_similarity", of=regression.CosineSimilarity, direction="up"):
     """Mean over rows of the cosine of the angle between target and prediction along ``axis``: 1 for equal directions.
 
     Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
     """
-
-    label, of = "cosine_similarity", regression.CosineSimilarity
-    direction = "up"
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if found := super().check_shape(y_pred):
@@ -138,7 +127,7 @@ class CosineSimilarity(Along):
 
 
 @METRICS.add("R2Score", "r2_score")
-class R2Score(Metric):
+class R2Score(Metric, label="r2_score"):
     """The coefficient of determination ``R² = 1 - Σ (y_true - y_pred)² / Σ (y_true - mean)²`` of every unit.
 
     ``class_aggregation`` averages over the units, equally or weighted by their variance. With ``num_regressors`` p the
@@ -147,7 +136,6 @@ class R2Score(Metric):
     Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
     """
 
-    label = "r2_score"
     class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = Field(
         "uniform_average", description="How the units' scores are averaged; null for one score per unit."
     )
@@ -188,14 +176,13 @@ class R2Score(Metric):
 
 # Hinge errors: the distance to a margin of 1.
 @METRICS.add("CategoricalHinge", "categorical_hinge")
-class CategoricalHinge(OfLoss):
+class CategoricalHinge(OfLoss, label="categorical_hinge", by_class=True, targets=("one_hot", "like")):
     """Mean over rows of ``max(1 + max((1 - y) · y_pred) - Σ y · y_pred, 0)`` over the classes.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot. Masked rows do not count.
     """
 
-    label, of, by_class = "categorical_hinge", classes.CategoricalHinge, True
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
+    of = classes.CategoricalHinge
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return base.check_classes(self, y_pred, "use `hinge`")
@@ -203,15 +190,12 @@ class CategoricalHinge(OfLoss):
 
 # Cross-entropies and divergences between targets and predicted probabilities.
 @METRICS.add("crossentropy", "ce")
-class CrossentropyOfLoss(Metric):
+class CrossentropyOfLoss(Metric, label="crossentropy", direction="down"):
     """The cross-entropy that fits the loss: binary, categorical or sparse, from logits if the loss expects logits.
 
     Without a loss that decides, Keras's rule: BinaryCrossentropy for a head with one unit, else
     CategoricalCrossentropy.
     """
-
-    label = "crossentropy"
-    direction = "down"
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
         family, axis = base.matching(loss, y_pred), getattr(loss, "axis", None)
@@ -241,61 +225,56 @@ def check_logits(metric: Any, loss: Loss) -> list[Problem]:
     return metric.warning(text, hint)  # type: ignore[no-any-return]
 
 
+class _OfProbabilities(OfLoss, instead=_FOLLOWS):
+    """Base of the cross-entropies: the head outputs probabilities, or logits with ``from_logits``."""
+
+    from_logits: FromLogits = False
+
+    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
+        return check_logits(self, loss)
+
+
 @METRICS.add("BinaryCrossentropy", "binary_crossentropy", "bce", "BCE")
-class BinaryCrossentropy(OfLoss):
+class BinaryCrossentropy(_OfProbabilities, label="binary_crossentropy", of=crossentropy.BinaryCrossentropy):
     """Mean of ``-(y log p + (1 - y) log(1 - p))`` over all units and rows.
 
     Shapes: head (N, …, units), targets of the same shape, from 0 to 1. Masked rows do not count.
     """
 
-    label, of = "binary_crossentropy", crossentropy.BinaryCrossentropy
-    instead = _FOLLOWS
-    from_logits: FromLogits = False
     label_smoothing: Smoothing = 0.0
 
-    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        return check_logits(self, loss)
 
-
-class _Categorical(Along):
+class _Categorical(_OfProbabilities, Along):
     """Base of the cross-entropies over exclusive classes along ``axis``."""
-
-    instead = _FOLLOWS
-    from_logits: FromLogits = False
 
     def class_axis(self, y_pred: Value) -> int | None:
         return self.axis % y_pred.rank
 
-    def check_loss(self, y_pred: Value, loss: Loss) -> list[Problem]:
-        return check_logits(self, loss)
-
 
 @METRICS.add("CategoricalCrossentropy", "categorical_crossentropy")
-class CategoricalCrossentropy(_Categorical):
+class CategoricalCrossentropy(_Categorical, targets=("one_hot", "like")):
     """Mean over rows of ``-Σ y log p`` over the classes along ``axis``.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot or any distribution. Masked rows do not count.
     """
 
     label, of = "categorical_crossentropy", crossentropy.CategoricalCrossentropy
-    targets: ClassVar[tuple[Targets, ...]] = ("one_hot", "like")
     label_smoothing: Smoothing = 0.0
 
 
 @METRICS.add("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy")
-class SparseCategoricalCrossentropy(_Categorical):
+class SparseCategoricalCrossentropy(_Categorical, targets=("ids",)):
     """Mean over rows of ``-log p[y]``; targets equal to ``ignore_class`` do not count.
 
     Shapes: head (N, …, classes), targets (N, …), class ids from 0. Masked rows do not count.
     """
 
     label, of = "sparse_categorical_crossentropy", crossentropy.SparseCategoricalCrossentropy
-    targets: ClassVar[tuple[Targets, ...]] = ("ids",)
     ignore_class: Ignored = None
 
 
 @METRICS.add("KLDivergence", "kl_divergence")
-class KLDivergence(OfLoss):
+class KLDivergence(OfLoss, label="kl_divergence", by_class=True, instead=_FOLLOWS):
     """Mean over rows of the Kullback–Leibler divergence ``Σ y log(y / p)``; y and p are clipped to 1e-7 … 1.
 
     Shapes: head (N, …, classes), targets of the same shape, distributions. Masked rows do not count.
@@ -303,8 +282,7 @@ class KLDivergence(OfLoss):
     Source: Kullback and Leibler, *On Information and Sufficiency*, 1951.
     """
 
-    label, of, by_class = "kl_divergence", crossentropy.KLDivergence, True
-    instead = _FOLLOWS
+    of = crossentropy.KLDivergence
 
 
 # Correlations of targets and predictions along an axis.
@@ -362,7 +340,7 @@ class Correlation(Metric):
 
 
 @METRICS.add("PearsonCorrelation", "pearson_correlation")
-class PearsonCorrelation(Correlation):
+class PearsonCorrelation(Correlation, label="pearson_correlation"):
     """Pearson's coefficient ``cov / (σx σy)`` along ``axis``, averaged over the other axes; NaN if a row is constant.
 
     Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
@@ -371,15 +349,13 @@ class PearsonCorrelation(Correlation):
     Source: Pearson, 1895.
     """
 
-    label = "pearson_correlation"
-
     def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
         values: Array = cov / np.sqrt(vx * vy)
         return values
 
 
 @METRICS.add("ConcordanceCorrelation", "concordance_correlation")
-class ConcordanceCorrelation(Correlation):
+class ConcordanceCorrelation(Correlation, label="concordance_correlation"):
     """Lin's concordance coefficient ``2 cov / (σx² + σy² + (x̄ - ȳ)² + 1e-7)`` along ``axis``, averaged over the other axes.
 
     Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
@@ -388,8 +364,6 @@ class ConcordanceCorrelation(Correlation):
     Source: Lin, *A Concordance Correlation Coefficient to Evaluate Reproducibility*, Biometrics, 1989.
     """
 
-    label = "concordance_correlation"
-
     def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
         values: Array = 2 * cov / (vx + vy + np.square(mx - my) + EPSILON)
         return values
@@ -397,14 +371,11 @@ class ConcordanceCorrelation(Correlation):
 
 # Metrics of the head's values only, without targets.
 @METRICS.add("Mean", "mean")
-class Mean(Average):
+class Mean(Average, label="mean", direction=None):
     """The mean of the head's values; the head does not need a loss.
 
     Shapes: head (N, …). Masked rows do not count.
     """
-
-    label = "mean"
-    direction = None
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
         return []
@@ -414,13 +385,11 @@ class Mean(Average):
 
 
 @METRICS.add("Sum", "sum")
-class Sum(Mean):
+class Sum(Mean, label="sum"):
     """The sum of the head's values; the head does not need a loss.
 
     Shapes: head (N, …). Masked rows do not count.
     """
-
-    label = "sum"
 
     def finish(self, counters: Array) -> float | Array:
         return float(counters[0])

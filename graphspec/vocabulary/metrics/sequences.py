@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import Targets
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import Loss
 from graphspec.vocabulary.metrics.base import METRICS, Metric, divide
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
 
 
 @METRICS.add("EditDistance", "edit_distance")
-class EditDistance(Metric):
+class EditDistance(Metric, label="edit_distance", direction="down", targets=("labels",)):
     """Edits divided by reference labels, over the whole pass, for CTC heads.
 
     The prediction is the greedy decoding: the best class of every time step, with repeats collapsed, then blanks (class
@@ -29,10 +26,6 @@ class EditDistance(Metric):
 
     Source: Levenshtein, 1966.
     """
-
-    label = "edit_distance"
-    direction = "down"
-    targets: ClassVar[tuple[Targets, ...]] = ("labels",)
 
     def check(self, y_pred: Value, loss: Loss | None, labels: Sequence[str] | None = None) -> list[Problem]:
         if loss is None or loss.targets != "labels":
@@ -63,7 +56,7 @@ class EditDistance(Metric):
 
 
 @METRICS.add("CharacterErrorRate", "character_error_rate", "cer")
-class CharacterErrorRate(EditDistance):
+class CharacterErrorRate(EditDistance, label="character_error_rate"):
     """Edits divided by reference characters, over the whole pass, for CTC heads whose labels are characters.
 
     The same as :class:`EditDistance`, under another name.
@@ -71,11 +64,9 @@ class CharacterErrorRate(EditDistance):
     Shapes: head (N, time, classes), targets (N, labels), class ids padded with 0.
     """
 
-    label = "character_error_rate"
-
 
 @METRICS.add("WordErrorRate", "word_error_rate", "wer")
-class WordErrorRate(EditDistance):
+class WordErrorRate(EditDistance, label="word_error_rate"):
     """Edits of words divided by reference words, over the whole pass, for CTC heads; decoded like ``edit_distance``.
 
     ``separator``, a label or its class, separates the words; the default is the head's label ``" "``, if it exists.
@@ -84,7 +75,6 @@ class WordErrorRate(EditDistance):
     Shapes: head (N, time, classes), targets (N, labels), class ids padded with 0.
     """
 
-    label = "word_error_rate"
     separator: Annotated[int, Field(ge=1)] | str | None = Field(
         None, description="The label between words, or its class; by default the label of a space."
     )

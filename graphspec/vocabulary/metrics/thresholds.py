@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from graphspec.base.config import FROM_LIST, PositiveInt, Rate, invalid
 from graphspec.base.errors import Problem
-from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Targets
+from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Loss, Targets
 from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Metric, add_row, dense, divide, rows, units, width
 from graphspec.vocabulary.metrics.of_loss import check_logits
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.vocabulary.losses.base import Loss
 
 
 # True and false positives and negatives at thresholds, and the scores that are computed from them.
@@ -135,8 +131,7 @@ Thresholds = Annotated[
 class Counted(Thresholded):
     """Base of the metrics with one result per threshold in ``thresholds``."""
 
-    default: ClassVar[float] = 0.5
-    """The threshold if there is none in the spec."""
+    default: ClassVar[float] = 0.5  # the threshold if there is none in the spec
     thresholds: Thresholds = None
 
     def resolved_thresholds(self) -> tuple[float, ...]:
@@ -176,8 +171,7 @@ for _index, (_names, _direction, _which) in enumerate(COUNTS):
 class _Retrieval(Counted):
     """Base: only the ``top_k`` values of a row, or only one class, can be positive; then targets may be class ids."""
 
-    wrong: ClassVar[int]
-    """The index in (tp, fp, tn, fn) of what lowers the score: the result is the share of the true positives of both."""
+    wrong: ClassVar[int]  # the index in (tp, fp, tn, fn) of what lowers the score, the share of tp of both
     instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
     top_k: PositiveInt | None = Field(None, description="Only the `top_k` largest values of a row can be positive.")
     class_id: ClassId = None
@@ -233,10 +227,9 @@ def _even(count: int) -> Array:
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 
-class _Point(Thresholded):
+class _Point(Thresholded, instead="set `class_id`"):
     """Base: the largest value of one score over all thresholds at which another score is at least the required value."""
 
-    instead = "set `class_id`"
     best: ClassVar[str]  # the score that is the result
     given: ClassVar[str]  # the score that is required, and the argument that says how much of it
     num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = Field(
@@ -283,12 +276,10 @@ for _best, _given, _text in (
     _text += f"{_SAME_SHAPE}, zero or nonzero; with ``class_id`` also class ids (N, …).\nMasked rows do not count."
     _fields = {_given: (Rate, Field(description=f"The required {_given}."))}
     add_row(_names, _Point, _text, fields=_fields, best=_best, given=_given)
-if not TYPE_CHECKING:
-    __getattr__ = partial(METRICS.attribute, __name__)  # to unpickle the classes of rows
 
 
 @METRICS.add("AUC", "auc")
-class AUC(Metric):
+class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of the classes' areas"):
     """The area under recall over false positive rate (ROC), precision over recall (PR), or the gains of these (PRGAIN).
 
     The curve has one point per threshold, as in Keras: ``num_thresholds`` evenly spaced ones, or ``thresholds`` plus 0
@@ -302,8 +293,6 @@ class AUC(Metric):
     *Precision-Recall-Gain Curves*, NIPS 2015.
     """
 
-    label = "auc"
-    instead: ClassVar[str] = "set `multi_label: true` for the mean of the classes' areas"
     num_thresholds: Annotated[int, Field(ge=2, le=MOST, description="The number of points of the curve.")] = 200
     curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
     summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,13 +14,10 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.operations import base
 from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, KeepDims, add_row, number, numbers, operation
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 
 # Operations that reduce axes: sums, means, extremes, and where these are.
@@ -35,8 +32,8 @@ def total(g: Builder, X: Value, axes: list[int], keepdims: bool) -> Value:
     return g.ReduceSum(X, g.constant(axes), keepdims=int(keepdims)) if axes else X
 
 
+# A function of the builder, the input, the axes counted from the front, and whether they remain.
 Reduction = Callable[["Builder", "Value", list[int], bool], "Value"]
-"""A function of the builder, the input, the axes counted from the front, and whether they remain."""
 
 
 def by_operator(op: str, cast: Callable[[Builder, Value], Value]) -> Reduction:
@@ -118,7 +115,7 @@ def _extreme_number(op: str, worst: float) -> Reduction:
     return reduce
 
 
-REDUCTIONS: dict[str, tuple[Reduction, str]] = {
+REDUCTIONS: dict[str, tuple[Reduction, str]] = {  # the reduction of each operation, and the sentence of the pages
     "sum": (_sum, "The sum over axes. Integers and bools give int64."),
     "mean": (by_operator("ReduceMean", as_float), "The mean over axes, float32."),
     "prod": (by_operator("ReduceProd", number), "The product over axes. Integers and bools give int64."),
@@ -148,7 +145,6 @@ REDUCTIONS: dict[str, tuple[Reduction, str]] = {
     "nanmax": (_extreme_number("ReduceMax", -math.inf), "The largest element over axes without NaN, float32."),
     "nanmin": (_extreme_number("ReduceMin", math.inf), "The smallest element over axes without NaN, float32."),
 }
-"""The reduction of each operation, and the sentence of the pages."""
 
 
 def _over(reduction: Reduction, g: Builder, x: Value, *, axis: Axes, keepdims: bool) -> Value:
@@ -349,20 +345,15 @@ def matmul(g: Builder, x1: Value, x2: Value) -> Value:
     return g.MatMul(as_float(g, x1), as_float(g, x2))
 
 
-@operation
-def dot(g: Builder, x1: Value, x2: Value) -> Value:
-    """The products over the last axis of ``x1`` and the last but one of ``x2``, float32; a scalar multiplies."""
+def _products(from_end: int, g: Builder, x1: Value, x2: Value) -> Value:
     if 0 in (x1.rank, x2.rank):
         return as_float(g, x1) * as_float(g, x2)
-    return contracted(g, x1, x2, [x1.rank - 1], [max(x2.rank - 2, 0)])
+    return contracted(g, x1, x2, [x1.rank - 1], [max(x2.rank - from_end, 0)])
 
 
-@operation
-def inner(g: Builder, x1: Value, x2: Value) -> Value:
-    """The products over the last axis of both, float32."""
-    if 0 in (x1.rank, x2.rank):
-        return as_float(g, x1) * as_float(g, x2)
-    return contracted(g, x1, x2, [x1.rank - 1], [x2.rank - 1])
+_text = "The products over the last axis of ``x1`` and the last but one of ``x2``, float32; a scalar multiplies."
+add_row(__name__, "dot", partial(_products, 2), _text)
+add_row(__name__, "inner", partial(_products, 1), "The products over the last axis of both, float32.")
 
 
 @operation

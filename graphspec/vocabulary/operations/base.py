@@ -5,18 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, create_model
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Neutral
 from graphspec.base.errors import ShapeError
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 Function = Callable[..., Any]
 
@@ -73,38 +70,27 @@ class Operation(Layer):
         return super().number(g, value, index, others)
 
 
-def operation(function: Function) -> type[Operation]:
+def operation(function: Function, prefix: str = "ops.") -> type[Operation]:
     """Make a layer from a function and register it under ``ops.<its name>`` (a decorator).
 
     Parameters behind ``g`` are the inputs: one with a default may be absent, ``*xs`` is any number of inputs, and those
     called ``indices`` or ``segment_ids`` are integers. Keyword-only parameters are the arguments. A ``_`` at the end of
     the name, or of a parameter, only keeps Python's own name free.
     """
-    return operation_with({})(function)
+    cls = layer_class(prefix + function.__name__.removesuffix("_"), function)
+    LAYERS.add(cls.__name__)(cls)
+    return cls
 
 
-def operation_with(arguments: Mapping[str, Any], prefix: str = "ops.") -> Callable[[Function], type[Operation]]:
-    """Return a decorator as :func:`operation`: further arguments are those of a table, each a type and a default."""
-
-    def register(function: Function) -> type[Operation]:
-        name = prefix + function.__name__.removesuffix("_")
-        cls = layer_class(name, function, arguments)
-        LAYERS.add(name)(cls)
-        return cls
-
-    return register
-
-
-def layer_class(name: str, function: Function, more: Mapping[str, Any] | None = None) -> type[Operation]:
-    """Return the class of the layer ``name``, with the signature of ``function`` and perhaps ``more`` arguments."""
-    names = {"Value": Any, "Builder": Any} | function.__globals__  # only type checkers import them
-    parameters = inspect.signature(function, eval_str=True, globals=names).parameters.values()
+def layer_class(name: str, function: Function) -> type[Operation]:
+    """Return the class of the layer ``name``, with the signature of ``function``."""
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
     arguments = {
         p.name: (p.annotation, ... if p.default is p.empty else p.default)
         for p in parameters
         if p.kind is p.KEYWORD_ONLY
     }
-    return made(name, function, function.__doc__, {**(more or {}), **arguments}, module=function.__module__)
+    return made(name, function, function.__doc__, arguments, module=function.__module__)
 
 
 def add_row(module: str, name: str, function: Function, text: str, arguments: Mapping[str, Any] | None = None) -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
 from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.operations import base
 from graphspec.vocabulary.operations.base import Axis, Function, add_row, is_integer, number, numbers, operation, truth
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 _LARGEST = 3.4028234663852886e38
 Formula = str | Callable[..., "Value"]  # an operator, or a function of the builder and the inputs
@@ -118,7 +115,7 @@ def _of_numbers(op: str, g: Builder, a: Value, b: Value) -> Value:
     return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.emit(op, (a, b), {})))
 
 
-ROWS: dict[str, tuple[Function, str]] = {
+ROWS: dict[str, tuple[Function, str]] = {  # the function of each operation, and the sentence of the pages
     "add": (binary("Add", base.promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
     "subtract": (binary("Sub", numbers), "``x1 - x2``."),
     "multiply": (binary("Mul", base.promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
@@ -212,7 +209,6 @@ ROWS: dict[str, tuple[Function, str]] = {
     "real": (_identity, "The real part: x itself, since all numbers are real."),
     "copy": (_identity, "``x``."),
 }
-"""The function of each operation, and the sentence of the pages."""
 
 
 @operation
@@ -328,7 +324,7 @@ def activated(name: str, g: Builder, x: Value, **arguments: Any) -> Value:
     return g.activate(ACTIVATIONS.parse({"type": name, **arguments}), as_float(g, x))
 
 
-ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
+ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {  # the sentence of the pages, and the arguments
     "relu": ("``max(x, 0)``.", {}),
     "relu6": ("``min(max(x, 0), 6)``.", {}),
     "leaky_relu": ("``x`` if ``x ≥ 0``, else ``negative_slope · x``.", SLOPE),
@@ -358,7 +354,6 @@ ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "sparsemax": ("The nearest probabilities to ``x`` along an axis, many of them 0.", ALONG),
     "glu": ("The first half of an axis times the sigmoid of the second half.", ALONG),
 }
-"""The sentence of the pages, and the arguments: a type and a default each."""
 
 for _name, (_function, _text) in ROWS.items():
     add_row(__name__, _name, _function, _text)

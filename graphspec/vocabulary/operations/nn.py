@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,20 +16,17 @@ from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
 from graphspec.graph.initializers import WINDOW
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, need_dtype, need_sizes, normalize_axis
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.layers.images import Resizing
 from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
+from graphspec.vocabulary.losses.base import EPSILON, clip
 from graphspec.vocabulary.operations.along_axes import axes_of
-from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, add_row, operation, operation_with
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
+from graphspec.vocabulary.operations.base import Axes, Axis, Function, KeepDims, add_row, operation
 
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
-EPSILON = 1e-7  # Keras's ``epsilon``
 Each = PositiveInt | tuple[PositiveInt, ...]
 _STEP = "The step of the window, one integer or one for each spatial axis"
 Sizes = Annotated[Each, FROM_LIST, Field(description="One integer, or one for each spatial axis.")]
@@ -62,13 +59,12 @@ _POOLED: dict[str, Any] = {
     "data_format": (DataFormat, None),
 }
 _ADAPTED: dict[str, Any] = {"output_size": (Sizes, ...), "data_format": (DataFormat, None)}
-POOLS = {
+POOLS = {  # the layer of each operation, the sentence of the pages, and the arguments: a type and a default each
     "max_pool": ("MaxPooling{}D", "The largest value of each window.", _POOLED),
     "average_pool": ("AveragePooling{}D", "The mean of each window; padding does not count.", _POOLED),
     "adaptive_max_pool": ("AdaptiveMaxPooling{}D", "The largest value of each of ``output_size`` windows.", _ADAPTED),
     "adaptive_average_pool": ("AdaptiveAveragePooling{}D", "The mean of each of ``output_size`` windows.", _ADAPTED),
 }
-"""The layer of each operation, the sentence of the pages, and the arguments: a type and a default each."""
 
 for _name, (_form, _text, _arguments) in POOLS.items():
     add_row(__name__, _name, partial(over_space, _form), _text, _arguments)
@@ -164,18 +160,13 @@ def normalize(
     return x / g.Clip(power ** (1 / order), g.constant(epsilon))
 
 
-def hot(g: Builder, x: Value, classes: int, axis: int) -> Value:
-    """Emit 1 at each index and 0 elsewhere, float32; nothing at an index out of range, such as a negative one."""
-    need_dtype(not x.type.is_float and x.dtype != "bool", f"needs integers, got {x.type}")
-    x = cast_to(g, x, "int64")
-    outside = x < 0
-    return g.OneHot(g.Where(outside, g.constant(classes), x), g.constant(classes), g.constant([0.0, 1.0]), axis=axis)
-
-
 @operation
 def one_hot(g: Builder, x: Value, *, num_classes: Classes, axis: Axis = -1) -> Value:
     """1 at each index along a new axis and 0 elsewhere, float32; an index out of range gives zeros."""
-    return hot(g, x, num_classes, axis)
+    need_dtype(not x.type.is_float and x.dtype != "bool", f"needs integers, got {x.type}")
+    x = cast_to(g, x, "int64")
+    ids = g.Where(x < 0, g.constant(num_classes), x)  # a negative one is out of range, too
+    return g.OneHot(ids, g.constant(num_classes), g.constant([0.0, 1.0]), axis=axis)
 
 
 @operation
@@ -183,12 +174,7 @@ def multi_hot(g: Builder, inputs: Value, *, num_classes: Classes, axis: Axis = -
     """1 at each index of a row, 0 elsewhere, float32: (batch, n) → (batch, num_classes)."""
     fits = inputs.rank == 2 and axis in (-1, 1)
     need(fits, f"needs ids (batch, n) and axis -1, got {show(inputs.shape)} and {axis}")
-    return g.ReduceMax(hot(g, inputs, num_classes, -1), axes=(1,), keepdims=0)
-
-
-def clipped(g: Builder, p: Value) -> Value:
-    """Emit probabilities no nearer to 0 and 1 than ``EPSILON``."""
-    return g.Clip(p, g.constant(EPSILON), g.constant(1 - EPSILON))
+    return g.ReduceMax(one_hot.function(g, inputs, num_classes=num_classes), axes=(1,), keepdims=0)
 
 
 @operation
@@ -197,7 +183,7 @@ def binary_crossentropy(g: Builder, target: Value, output: Value, *, from_logits
     t, x = as_float(g, target), as_float(g, output)
     if from_logits:
         return g.Softplus(x) - t * x
-    p, one = clipped(g, x), g.constant(1.0)
+    p, one = clip(g, x), g.constant(1.0)
     return -(t * g.Log(p) + (one - t) * g.Log(one - p))
 
 
@@ -205,7 +191,7 @@ def log_probabilities(g: Builder, x: Value, at: int, from_logits: bool) -> Value
     """Emit the logarithms of the probabilities along axis ``at``."""
     if from_logits:
         return g.LogSoftmax(x, axis=at)
-    return g.Log(clipped(g, x / g.ReduceSum(x, g.constant([at]), keepdims=1)))
+    return g.Log(clip(g, x / g.ReduceSum(x, g.constant([at]), keepdims=1)))
 
 
 @operation
@@ -228,7 +214,7 @@ def sparse_categorical_crossentropy(
     at = normalize_axis(axis, x.rank)
     if target.rank == x.rank and target.shape[-1] == 1:
         target = g.Squeeze(target, g.constant([target.rank - 1]))
-    weighted = hot(g, target, x.fixed(at), at) * log_probabilities(g, x, at, from_logits)
+    weighted = one_hot.function(g, target, num_classes=x.fixed(at), axis=at) * log_probabilities(g, x, at, from_logits)
     return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
@@ -307,34 +293,32 @@ def _convolved(
     return g.Conv(x, turned, group=channels if by_channel else channels // into, **attributes)
 
 
-@operation_with(WINDOW_ARGUMENTS)
-def conv(g: Builder, inputs: Value, kernel: Value, *, data_format: DataFormat = None, **how: Any) -> Value:
-    """The convolution with a kernel (size, …, channels / groups, filters), which is an input."""
+def _conv(by_channel: bool, g: Builder, inputs: Value, kernel: Value, *, data_format: DataFormat, **how: Any) -> Value:
     x = channels_first(g, as_float(g, inputs), _spatial(inputs, kernel), data_format)
-    return from_channels_first(g, _convolved(g, x, kernel, by_channel=False, **how), data_format)
+    return from_channels_first(g, _convolved(g, x, kernel, by_channel=by_channel, **how), data_format)
 
 
-@operation_with(WINDOW_ARGUMENTS)
-def depthwise_conv(g: Builder, inputs: Value, kernel: Value, *, data_format: DataFormat = None, **how: Any) -> Value:
-    """A convolution of each channel with kernels of its own: (size, …, channels, multiplier)."""
-    x = channels_first(g, as_float(g, inputs), _spatial(inputs, kernel), data_format)
-    return from_channels_first(g, _convolved(g, x, kernel, by_channel=True, **how), data_format)
+def _separable(g: Builder, inputs: Value, depthwise_kernel: Value, pointwise_kernel: Value, **how: Any) -> Value:
+    apart = _conv(True, g, inputs, depthwise_kernel, **how)
+    return _conv(False, g, apart, pointwise_kernel, data_format=how["data_format"])
 
 
-@operation_with(WINDOW_ARGUMENTS)
-def separable_conv(
-    g: Builder,
-    inputs: Value,
-    depthwise_kernel: Value,
-    pointwise_kernel: Value,
-    *,
-    data_format: DataFormat = None,
-    **how: Any,
-) -> Value:
-    """A depthwise convolution, then one with a kernel of size 1, which mixes the channels."""
-    x = channels_first(g, as_float(g, inputs), _spatial(inputs, depthwise_kernel), data_format)
-    apart = _convolved(g, x, depthwise_kernel, by_channel=True, **how)
-    return from_channels_first(g, _convolved(g, apart, pointwise_kernel, by_channel=False), data_format)
+_WINDOWED: dict[str, tuple[Function, str]] = {
+    "conv": (
+        partial(_conv, False),
+        "The convolution with a kernel (size, …, channels / groups, filters), which is an input.",
+    ),
+    "depthwise_conv": (
+        partial(_conv, True),
+        "A convolution of each channel with kernels of its own: (size, …, channels, multiplier).",
+    ),
+    "separable_conv": (
+        _separable,
+        "A depthwise convolution, then one with a kernel of size 1, which mixes the channels.",
+    ),
+}
+for _name, (_function, _text) in _WINDOWED.items():
+    add_row(__name__, _name, _function, _text, WINDOW_ARGUMENTS)
 
 
 _ADDED = Field(description="Added to the size of the output; null for Keras's size.")
@@ -430,18 +414,13 @@ def in_top_k(g: Builder, targets: Value, predictions: Value, *, k: Count) -> Val
     return (there > 0) & (larger < k)
 
 
-def frames(g: Builder, x: Value, length: int, stride: int) -> Value:
-    """Emit the sequences of the last axis (…, sequences, length)."""
-    size, text = x.fixed(-1), f"cannot take sequences of {length} elements from {show(x.shape)}"
-    need(size >= length, text, code=Code.WINDOW_TOO_LARGE, key="sequence_length")
-    starts = np.arange(0, size - length + 1, stride)
-    return g.Gather(x, g.constant(starts[:, None] + np.arange(length)), axis=x.rank - 1)
-
-
 @operation
 def extract_sequences(g: Builder, x: Value, *, sequence_length: Length, sequence_stride: Stride) -> Value:
     """Sequences of the last axis: (…, n) → (…, sequences, sequence_length). An incomplete last one is left out."""
-    return frames(g, x, sequence_length, sequence_stride)
+    size, text = x.fixed(-1), f"cannot take sequences of {sequence_length} elements from {show(x.shape)}"
+    need(size >= sequence_length, text, code=Code.WINDOW_TOO_LARGE, key="sequence_length")
+    starts = np.arange(0, size - sequence_length + 1, sequence_stride)
+    return g.Gather(x, g.constant(starts[:, None] + np.arange(sequence_length)), axis=x.rank - 1)
 
 
 @operation
@@ -473,7 +452,7 @@ def stft(
     curve = np.zeros(fft_length)
     curve[before : before + sequence_length] = spectral_window(window, sequence_length, periodic=True)
     turns = np.outer(np.arange(fft_length), np.arange(fft_length // 2 + 1)) / fft_length
-    parts = frames(g, x, fft_length, sequence_stride)
+    parts = extract_sequences.function(g, x, sequence_length=fft_length, sequence_stride=sequence_stride)
     waves = np.cos(2 * np.pi * turns), -np.sin(2 * np.pi * turns)
     real, imag = (g.MatMul(parts, g.constant(wave * curve[:, None])) for wave in waves)
     return real, imag
@@ -484,8 +463,7 @@ Border = Annotated[Natural | None, Field(description="The rows or columns on thi
 Target = Annotated[Natural | None, Field(description="The size afterwards; null: what the borders leave.")]
 
 
-image = operation_with({}, "ops.image.")
-"""Make a layer from a function and register it under ``ops.image.<its name>`` (a decorator)."""
+image = partial(operation, prefix="ops.image.")
 
 
 @image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import create_model
 
@@ -14,12 +14,9 @@ from graphspec.base.config import FROM_LIST
 from graphspec.graph.kernels.context import need
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import REQUIRED, declared_attributes
+from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary.layers.base import Number
 from graphspec.vocabulary.operations.base import Operation, arity_of, inputs_of
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
-    from graphspec.vocabulary.layers.base import Number
 
 PREFIX = "onnx."
 

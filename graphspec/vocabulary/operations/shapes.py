@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -14,14 +14,11 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, MAX_SIZE, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
+from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.base import LAYERS
 from graphspec.vocabulary.operations import base
 from graphspec.vocabulary.operations.along_axes import axes_of, placed
 from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, add_row, number, operation, promoted
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.graph.ir.graph import Value
 
 # Operations that change the shape, or the order of elements.
 Sizes = Annotated[
@@ -323,8 +320,7 @@ for _name, _upper, _word in (("tril", 0, "lower"), ("triu", 1, "upper")):
 
 
 # A part of a tensor, as Python writes it: ``x[:, 0]``.
-Part = int | slice | str | None
-"""What a key has for an axis: an index, a slice, ``"..."`` for all axes between, or None for a new axis."""
+Part = int | slice | str | None  # of an axis: an index, a slice, ``"..."`` for all between, or None for a new one
 _INTEGER = r"[+-]?\d{1,10}"
 _SLICE = re.compile(rf"({_INTEGER})?\s*:\s*({_INTEGER})?\s*(?::\s*({_INTEGER})?)?")
 _EXAMPLE = 'write it as Python does, in quotes: `key: "[:, 0]"`, `"[:, 1:-1]"`, `"[..., ::2]"`, `"[:, None]"`'
