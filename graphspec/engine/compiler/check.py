@@ -65,14 +65,11 @@ def check(
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
     spec = spec if base is None else replace(spec, base=base)
-    if adapted is None:
-        for read in (read_vocabularies, read_arrays):
-            spec, unread = read(spec)
-            found = [*found, *unread]
-    else:  # it contains the vocabularies and arrays of files
+    if adapted is not None:  # it contains the vocabularies and arrays of files
         spec = fill_in(spec, adapted)
-    spec, unread = read_onnx_files(spec)
-    found = [*found, *unread]
+    for read in (*(() if adapted is not None else (read_vocabularies, read_arrays)), read_onnx_files):
+        spec, unread = read(spec)
+        found = [*found, *unread]
     spec = spec.allowing(allow) if allow else spec
     spec = spec if spec.draws == draws else replace(spec, draws=draws)
     order, linked = link(spec)

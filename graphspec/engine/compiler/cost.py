@@ -13,8 +13,7 @@ from graphspec.graph.memory_estimate import needs_memory
 from graphspec.graph.ops import operator
 from graphspec.language.declarations import Spec
 
-_LENGTHS = (16, 64, 256, 1024, 4096)
-"""Candidate sizes for axes that vary. The smallest that the network accepts is assumed."""
+_LENGTHS = (16, 64, 256, 1024, 4096)  # of axes that vary: the smallest that the network accepts is assumed
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
 from heapq import heappop, heappush
@@ -351,8 +350,7 @@ def _wrong_count(node: NodeDecl, layer: Layer, refs: Sequence[Ref]) -> tuple[str
 _DEFAULT_HINTS = {
     Code.WRONG_RANK: "axes count from 0, the batch; -1 is the last",
     Code.SIZES_DO_NOT_FIT: "choose sizes that divide for every size of the axes that vary",
-}
-"""Hints for errors of operators, which have none."""
+}  # for errors of operators, which have no hints
 
 
 def _propagate_mask(
@@ -478,16 +476,12 @@ def _cyclic_groups(after: Edges, names: set[str]) -> list[set[str]]:
 
 def _cycle(group: set[str], edges: Edges, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:
     """Return GS202 with the shortest cycle through the first node of a strongly connected ``group``."""
+    import networkx as nx
+
     start = min(group, key=position.__getitem__)
-    before: dict[str, str] = {}
-    queue = deque([start])
-    while start not in before:
-        name = queue.popleft()
-        for reader in edges[name]:
-            if reader in group and reader not in before:
-                before[reader] = name
-                queue.append(reader)
-    path = [before[start]]
+    inside = nx.DiGraph((name, reader) for name in group for reader in edges[name] if reader in group)
+    before = {reader: name for name, reader in nx.bfs_edges(inside, start)}
+    path = [next(name for name in (start, *before) if start in edges[name])]
     while path[-1] != start:
         path.append(before[path[-1]])
     path.reverse()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, HeadDecl, Spec, given_of, nodes_of
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, Spec, given_of, nodes_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -66,8 +66,10 @@ def add_losses(
             if name in lengths:
                 ctc_lengths[key] = _target(graph, name, Type("int64", ("N",)))
         with g:
-            compared, predicted = _standardized(g, head, y_true, predicted)
-            values = head.loss.lower_values(g, compared, predicted, **ctc_lengths)
+            if head.statistics is not None and y_true is not None:  # the loss sees ``(value − mean) / deviation``
+                mean, deviation = (g.constant(number, "float32") for number in head.statistics)
+                y_true, *predicted = (g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in (y_true, *predicted))
+            values = head.loss.lower_values(g, y_true, predicted, **ctc_lengths)
         weight = None
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
@@ -76,17 +78,6 @@ def add_losses(
         with g:
             losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
     return Objective(graph, _total(graph, spec, losses), losses, given)
-
-
-def _standardized(
-    g: Builder, head: HeadDecl, y_true: Value | None, predicted: list[Value]
-) -> tuple[Value | None, list[Value]]:
-    """Return target and outputs as the loss sees them: ``(value − mean) / deviation`` for a standardized target."""
-    if head.statistics is None or y_true is None:
-        return y_true, predicted
-    mean, deviation = (g.constant(number, "float32") for number in head.statistics)
-    y_true, *predicted = (g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in (y_true, *predicted))
-    return y_true, predicted
 
 
 def _target(graph: Graph, name: str, type_: Type) -> Value:
@@ -120,10 +111,9 @@ def penalties(graph: Graph) -> list[Value]:
 
 
 # The fetches of a training or evaluation step, by name: losses, heads with metrics, and the masks of these heads.
-TOTAL = "loss:loss"  # names of heads contain no colon
-"""The name of the scalar that training minimises."""
+TOTAL = "loss:loss"  # the scalar that training minimises; names of heads contain no colon
+# By head: of its own loss, of its values' mask, and of what it compares with, if the network computes that.
 loss_of, mask_of, target_of = "loss:{}_loss".format, "mask:{}".format, "target:{}".format
-"""Names, by head: of its own loss, of its values' mask, and of what it compares with, if the network computes that."""
 
 
 def losses_of(objective: Objective) -> list[str]:

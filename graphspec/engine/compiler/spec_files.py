@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from graphspec.base.arrays.array_files import find
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Problem, ProblemError, RunError, UsageError
+from graphspec.base.errors import Diagnostic, ProblemError, RunError, UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.vocabulary.callbacks.base import ADAPTED, ONNX_FILES
 from graphspec.vocabulary.layers.indexed import Lookup
@@ -27,31 +28,33 @@ if TYPE_CHECKING:
 LARGEST = 1 << 24  # bytes of all arrays of a spec together: a run and an exported file contain them as text
 
 
+def _each_read(spec: Spec, key: str, read: Callable[[NodeDecl], NodeDecl]) -> tuple[Spec, list[Diagnostic]]:
+    """Return the spec with what ``read`` returns for its nodes, and the problems of files, whose layers become unknown."""
+    found, nodes = list[Diagnostic](), list["NodeDecl"]()
+    for node in spec.nodes:
+        try:
+            nodes.append(read(node))
+        except ProblemError as error:
+            tree, subject = node.tree.get(key) or node.tree, f"the {key} '{getattr(node.layer, key)}' of '{node.name}'"
+            found.append(Diagnostic.of(subject, error.problem, tree.mark, path=tree.path))
+            nodes.append(replace(node, layer=None))
+    return replace(spec, nodes=nodes), found
+
+
 def read_arrays(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
     """Return the spec with its constants' files read, and problems; a constant that cannot be read becomes unknown."""
-    found, base = list[Diagnostic](), spec.base or Path()
-    read: dict[tuple[str, str | None], Array] = {}
+    base, read = spec.base or Path(), dict[tuple[str, str | None], "Array"]()
 
     def with_array(node: NodeDecl) -> NodeDecl:
         layer = _constant(node)
         if layer is None or layer.file is None:
             return node
-        try:
-            place = layer.file, layer.key
-            if place not in read:
-                read[place] = _read(base, *place, LARGEST - sum(a.nbytes for a in read.values()))
-            return replace(node, layer=layer.with_array(read[place]))
-        except ProblemError as error:
-            return _unreadable(node, "file", f"the file '{layer.file}'", error.problem, found)
+        place = layer.file, layer.key
+        if place not in read:
+            read[place] = _read(base, *place, LARGEST - sum(a.nbytes for a in read.values()))
+        return replace(node, layer=layer.with_array(read[place]))
 
-    return replace(spec, nodes=[with_array(node) for node in spec.nodes]), found
-
-
-def _unreadable(node: NodeDecl, key: str, subject: str, problem: Problem, found: list[Diagnostic]) -> NodeDecl:
-    """Report a file of a layer, which becomes unknown."""
-    tree = node.tree.get(key) or node.tree
-    found.append(Diagnostic.of(f"{subject} of '{node.name}'", problem, tree.mark, path=tree.path))
-    return replace(node, layer=None)
+    return _each_read(spec, "file", with_array)
 
 
 def _constant(node: NodeDecl) -> Constant | None:
@@ -97,10 +100,8 @@ def read_onnx_files(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
     """
     if all(node.type != "Onnx" for node in spec.nodes):
         return spec, []
-    found: list[Diagnostic] = []
     base = spec.base or Path()
-    known = _known_to_run(base)
-    return replace(spec, nodes=[_with_file(node, base, known, found) for node in spec.nodes]), found
+    return _each_read(spec, "file", partial(_with_file, base, _known_to_run(base)))
 
 
 def contents(nodes: Sequence[NodeDecl]) -> dict[str, OnnxFile]:
@@ -153,7 +154,7 @@ def _known_to_run(folder: Path) -> dict[str, str]:
         return {}  # whoever needs the record says what is wrong with it
 
 
-def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list[Diagnostic]) -> NodeDecl:
+def _with_file(base: Path, known: Mapping[str, str], node: NodeDecl) -> NodeDecl:
     from graphspec.vocabulary.onnx_files.reading import read_onnx
 
     layer = onnx_layer(node)
@@ -166,9 +167,9 @@ def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list
     for name in names:
         try:
             content = read_onnx(base, name)
-        except ProblemError as error:
+        except ProblemError:
             if record is None and name == layer.file:
-                return _unreadable(node, "file", f"the file '{layer.file}'", error.problem, found)
+                raise
             continue
         if record is None or content.sha256 == record.sha256:
             return replace(node, layer=layer.with_content(replace(content, name=layer.file)))
@@ -178,7 +179,7 @@ def _with_file(node: NodeDecl, base: Path, known: Mapping[str, str], found: list
 # Read the files that layers name as their vocabulary: one token per line, beside the spec.
 def read_vocabularies(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
     """Return the spec with its vocabulary files read, and problems; a layer that cannot be read becomes unknown."""
-    found, base = list[Diagnostic](), spec.base or Path()
+    base = spec.base or Path()
 
     def with_vocabulary(node: NodeDecl) -> NodeDecl:
         layer = node.layer
@@ -186,14 +187,11 @@ def read_vocabularies(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
             return node
         try:
             return replace(node, layer=layer.with_vocabulary(read_vocabulary(base / name)))
-        except ProblemError as error:
-            problem = error.problem
         except ValueError:
             hint = "write one token per line, and for IntegerLookup an integer"
-            problem = Problem(Code.VALUE_NOT_ALLOWED, "contains tokens that are not allowed", hint)
-        return _unreadable(node, "vocabulary", f"the vocabulary '{name}'", problem, found)
+            raise ProblemError(Code.VALUE_NOT_ALLOWED, "contains tokens that are not allowed", hint) from None
 
-    return replace(spec, nodes=[with_vocabulary(node) for node in spec.nodes]), found
+    return _each_read(spec, "vocabulary", with_vocabulary)
 
 
 def given_by_files(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:

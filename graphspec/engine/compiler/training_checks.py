@@ -50,8 +50,14 @@ def refuse_memory(graph: Graph, required: int, free: int, shapes: Mapping[str, S
 
 def check_training(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return GS404 as a warning if there is nothing to train."""
-    if not spec.heads or (problem := nothing_to_train(spec, lowered.graph)) is None:
+    graph, text = lowered.graph, ""  # heads and layers with errors count as trainable
+    if not any(head.loss is not None or head.wrong for head in spec.all_heads.values()):
+        text, hint = "head with a loss", "give a head a loss, such as `loss: mean_squared_error`"
+    elif len(graph.outputs) == len(spec.heads) and not any(p.trainable for p in graph.params.values()):
+        text, hint = "trainable weight", "remove `trainable: false`" if graph.params else "add a layer with weights"
+    if not spec.heads or not text:
         return []
+    problem = Problem(Code.NOTHING_TO_TRAIN, f"has no {text}: there is nothing to train", hint)
     first = next(iter(spec.heads.values()))
     return [Diagnostic.of("the spec", problem, first.mark, path="outputs").as_warning()]
 
@@ -68,7 +74,7 @@ def check_memory(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     owner = owner_of(largest, lowered.declared)
     decl = lowered.declared.get(owner)
     mark, path = (spec.tree.first_key, "") if decl is None else (decl.mark, decl.tree.path)
-    nodes = () if decl is None else (lowered.node_ref(Ref(owner, 0, decl.mark)),)
+    nodes = () if decl is None else (lowered.node_ref(Ref(owner, 0, mark)),)
     return [Diagnostic.of("training", problem, mark, path=path, nodes=nodes).as_warning()]
 
 
@@ -113,17 +119,6 @@ def _not_by_rows(optimizer: Optimizer, name: str, lowered: Lowered) -> Problem |
     return Problem(Code.VALUE_NOT_ALLOWED, f"is sparse, but {text}", f"{hint}, or leave `sparse` out", "sparse")
 
 
-def nothing_to_train(spec: Spec, graph: Graph) -> Problem | None:
-    """Return GS404 if there is nothing to train. Heads and layers with errors count as trainable."""
-    if not any(head.loss is not None or head.wrong for head in spec.all_heads.values()):
-        hint = "give a head a loss, such as `loss: mean_squared_error`"
-        return Problem(Code.NOTHING_TO_TRAIN, "has no head with a loss: there is nothing to train", hint)
-    if len(graph.outputs) == len(spec.heads) and not any(p.trainable for p in graph.params.values()):
-        hint = "remove `trainable: false`" if graph.params else "add a layer with weights"
-        return Problem(Code.NOTHING_TO_TRAIN, "has no trainable weight: there is nothing to train", hint)
-    return None
-
-
 def lack_of_memory(
     graph: Graph, required: int, free: int, shapes: Mapping[str, Shape] | None = None
 ) -> tuple[Problem, str] | None:
@@ -152,10 +147,9 @@ def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
 
 
 # Refuse workers and shards, which have a part of each batch, for a network whose nodes mix the rows of a batch (GS105).
-WHOLE = (
+WHOLE = (  # the hint for workers, which have a part of the rows each
     "train with `workers: 1` and without `shards`; the losses info_nce, clip and circle compare the rows of all workers"
 )
-"""The hint for workers, which have a part of the rows each."""
 
 
 def check_workers(spec: Spec, lowered: Lowered) -> list[Diagnostic]:

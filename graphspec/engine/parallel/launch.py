@@ -41,9 +41,8 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 
 
 # Signals that stop a training: rank 0 handles them, and the other workers, which may get them too, ignore them.
-_NAMES = ("SIGTERM", "SIGUSR1", "SIGBREAK")
+_NAMES = ("SIGTERM", "SIGUSR1", "SIGBREAK")  # besides Ctrl-C: of batch systems, containers, consoles of Windows
 STOPS: tuple[int, ...] = tuple(int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name))
-"""Signals besides Ctrl-C that stop ``graphspec train``: batch systems, containers, consoles of Windows send them."""
 
 
 @contextmanager
@@ -75,10 +74,10 @@ def ignore() -> None:
 
 
 # Ctrl-C and the signals of schedulers: a training stops between two steps, when its state is consistent.
+# Seconds within which a program's repeated signals are one request: `timeout` signals its child, then the child's group.
 _ONE_REQUEST = 1.0
 
 
-# Seconds within which a program's repeated signals are one request: `timeout` signals its child, then the child's group.
 class Interrupt:
     """The first signal sets ``signum``, which was 0; a later one interrupts immediately."""
 

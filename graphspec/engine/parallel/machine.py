@@ -206,8 +206,7 @@ class Pipes:
             time.sleep(1e-2)
 
 
-Signals = Spin | Pipes
-"""One worker's side of the synchronization: rank 0 launches the others' steps and waits for them; barriers."""
+Signals = Spin | Pipes  # one worker's side: rank 0 launches the others' steps and waits for them; barriers
 SCRATCH = 1 << 18  # bytes: larger arrays are summed in pieces of this size
 
 

@@ -24,7 +24,7 @@ from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.agreement import installation, program
 from graphspec.engine.parallel.launch import held_back
 from graphspec.engine.parallel.machine import Member, Pipes, Place, Spin, allocate, layout, spins_safely
-from graphspec.engine.parallel.shards import Step, Workers, message_of
+from graphspec.engine.parallel.shards import Step, Workers
 from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS
 from graphspec.graph.kernels import compiled
@@ -222,10 +222,6 @@ class Team:
         self.member.rate[0] = rate.value
         self.member.signals.notify()
 
-    def wait(self) -> None:
-        """Wait until the other workers have finished the step: until the next one they do not use shared memory."""
-        self.member.signals.wait()
-
     def _started(self, maps: dict[str, Any]) -> dict[str, Any]:
         more = {"shuffle": False, "total": len(self._loader.dataset)} if self._scattered else {}
         facts = {**installation(), **program(self._step)} if self._place.workers > 1 else {}
@@ -249,7 +245,7 @@ def _scatters(step: Step) -> bool:
 
 
 # Rank 0 of a group: it starts the others, launches steps, sums what they count, and stops them. How the workers get their
-# orders and add their arrays is the transport's: processes of one machine, which share memory (`LocalLeader`), or ranks of
+# orders and add their arrays is the transport's: processes of one machine, which share memory (`Leader` itself), or ranks of
 # an MPI job (`RankLeader` in ranks.py), each of which is a team of such processes.
 class Leader:
     """Rank 0 of a group of workers. Until :meth:`close`, the weights and the slots are in the team's memory."""
@@ -265,6 +261,8 @@ class Leader:
     ) -> None:
         gradient, slots = state.gradient, state.slots
         self.team, self.state, self.processes, self.member = team, state, team.processes, team.member
+        self.bind: Callable[[int], Program] = team.member.bind
+        self.check = team.processes.check  # only the workers of this machine: if a rank dies, the launcher ends the job
         self._others = [running.views(counters) for counters in others]
         self._stack = ExitStack()
         self._stack.callback(lambda: state.move_back(gradient, slots))
@@ -275,9 +273,6 @@ class Leader:
         except BaseException:
             self._stack.close()
             raise
-
-    def bind(self, rows: int) -> Program:
-        return self.member.bind(rows)
 
     def launch_step(self, epoch: int, batch: int) -> None:
         self.team.launch(epoch, batch, self.state.rate)
@@ -291,11 +286,7 @@ class Leader:
 
     def wait(self) -> None:
         """Wait for the other workers: until the next step they neither read nor write shared memory."""
-        self.team.wait()
-
-    @property
-    def validates(self) -> bool:
-        return self.team.sharing.batches > 0
+        self.member.signals.wait()
 
     def validate(self, evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> RunningMetrics:
         """Evaluate the validation rows with all workers: the bits of this one; ``between`` precedes each batch of it."""
@@ -304,28 +295,6 @@ class Leader:
         batches = Batches(self.member.arrays, 0, self.processes.size)
         return batches.launch(evaluation, running, self.member.signals, between)
 
-    def check(self) -> None:
-        """Raise GS604 (RunError) if a worker of this machine has died; if a rank dies, the launcher ends the job."""
-        self.processes.check()
-
     def close(self) -> None:
         """End the other workers, and move weights and slots back into this process's memory."""
         self._stack.close()
-
-
-class LocalLeader(Leader):
-    """Rank 0 of ``size`` processes of this machine. OSError: they or shared memory cannot be had; nothing has changed."""
-
-    def __init__(
-        self,
-        step: Step,
-        state: OptimizerState,
-        running: RunningMetrics,
-        document: Mapping[str, Any],  # what :func:`message_of` takes
-        size: int,
-        validation: Dataset | None = None,  # the rows that the workers validate, if they are many
-    ) -> None:
-        slots = {name: (array.shape, array.dtype) for name, array in state.slots.items()}
-        message = message_of(step, document) if size > 1 else {}
-        team = Team(step, running, slots, message, Place(workers=size), validation=validation)
-        super().__init__(team, state, running, team.member.counters[1:], team.member.update)

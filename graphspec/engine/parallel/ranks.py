@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -31,11 +31,14 @@ from graphspec.engine.parallel.launch import STOPS, Launch
 from graphspec.engine.parallel.machine import Place, pause
 from graphspec.engine.parallel.processes import Leader, Team
 from graphspec.engine.parallel.shards import Follower, Step, message_of, step_of
-from graphspec.engine.runtime.parameters import OptimizerState, own_slots
+from graphspec.engine.runtime.parameters import own_slots
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
+
+if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
 
 # The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
 _TESTS = 200  # tests of a request, of a microsecond or so each, before a waiting rank yields its core
@@ -278,7 +281,7 @@ class Exchange:
 
     def wait(self) -> None:
         """Bring the counters of all ranks, on their way after an update, and requests to stop, to rank 0's ``gathered``."""
-        self.team.wait()
+        self.team.member.signals.wait()
         self._scatter.finish()  # without an update nobody has waited for it
         self._ranks.finish(self._counting.pop() if self._counting else self._start_counters())
 
@@ -342,19 +345,11 @@ class RankSlots:
 class RankLeader(Leader):
     """Rank 0 of a training by the ranks of a job, of ``workers`` processes each, until :meth:`close`."""
 
-    def __init__(
-        self,
-        step: Step,
-        optimizer_state: OptimizerState,
-        running: RunningMetrics,
-        document: Mapping[str, Any],
-        ranks: Ranks,
-        workers: int = 1,
-    ) -> None:
-        self._step, self._ranks = step, ranks
+    def __init__(self, step: Step, model: Session, running: RunningMetrics, ranks: Ranks, workers: int) -> None:
+        self._step, self._ranks, state = step, ranks, model.optimizer_state
         data = step.loader.dataset.named()
         rows = {name: {"dtype": a.dtype.str, "shape": list(a.shape), "map": located(a)} for name, a in data.items()}
-        message = message_of(step, document)
+        message = message_of(step, model)
         ranks.busy = True  # until the other ranks listen again
         ranks.order(Order.JOIN)
         ranks.message({**message, "rows": rows})
@@ -363,11 +358,12 @@ class RankLeader(Leader):
         ranks.busy = False  # if they differ, the others wait for the next order
         ranks.agree(program(step))
         ranks.busy = True
-        shapes = {name: (array.shape, array.dtype) for name, array in optimizer_state.slots.items()}
+        shapes = {name: (array.shape, array.dtype) for name, array in state.slots.items()}
         self.exchange = Exchange(ranks, step, running, workers, message, shapes)
         shards, team = len(self.exchange.team.member.counters), self.exchange.team
         counted = [part for counters in self.exchange.gathered for part in np.split(counters[:-1], shards)]
-        super().__init__(team, optimizer_state, running, counted[1:], self.exchange.update, self._collect)
+        super().__init__(team, state, running, counted[1:], self.exchange.update, self._collect)
+        self.bind = self.exchange.bind
         self._renew()
         ranks.busy = False
 
@@ -381,9 +377,6 @@ class RankLeader(Leader):
             self._ranks.order(Order.COLLECT)
             self.exchange.slots.move(to_owners=False)
             self._outdated = False
-
-    def bind(self, rows: int) -> Program:
-        return self.exchange.bind(rows)
 
     def launch_step(self, epoch: int, batch: int) -> None:
         """Let the other ranks start their shard of a step; weights that a callback has written are sent before."""

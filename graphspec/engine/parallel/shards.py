@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -39,19 +39,15 @@ from graphspec.graph.target import Target
 from graphspec.language.declarations import Spec
 from graphspec.language.explain import REGISTRIES
 
+if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
 
-class Workers(Protocol):
-    """The workers of a training, seen from one of them, as :class:`graphspec.graph.kernels.group.Group` describes."""
 
-    rank: int
-    size: int
-    writes_state: bool
+class Workers(Group, Protocol):
+    """The workers of a training, seen from one of them."""
 
     def all_reduce(self, *arrays: Array) -> None:
         """Replace ``arrays``, one per shard of this worker, by their sum over all shards of all workers."""
-
-    def barrier(self) -> None:
-        """Return when every worker has called this."""
 
 
 class Shards:
@@ -230,8 +226,8 @@ class Replica:
     graph: Graph
 
 
-def message_of(step: Step, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what rank 0 sends to every worker, plain JSON; ``document``: the spec, what it has learnt, and its folder.
+def message_of(step: Step, model: Session) -> dict[str, Any]:
+    """Return what rank 0 sends to every worker to build the network and its batches, plain JSON.
 
     Raises OSError: a plugin is the running script, which a worker would run again.
     """
@@ -240,7 +236,9 @@ def message_of(step: Step, document: Mapping[str, Any]) -> dict[str, Any]:
         raise OSError("the script defines classes that the spec may use: move them to a module, and import it")
     loader = step.loader
     return {
-        **document,
+        "document": model.document(),
+        "adapted": None if model.adapted is None else model.adapted.to_json(),
+        "folder": str((model.spec.base or Path()).resolve()),
         "plugins": modules,
         "seed": step.seed,
         "batch_size": loader.batch_size,

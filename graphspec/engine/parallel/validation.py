@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 PREFIX = "validation/"  # begins the names of what is shared for validation
 VALIDATE = -1  # the epoch of an order that is no training step
 MIN_BATCHES = 4  # batches per worker, from which on workers validate: each binds one more program
-ALONE_SECONDS = 0.02
-"""The time in which rank 0 validates small sets before it wakes the others: on a busy core one may keep it waiting."""
+ALONE_SECONDS = 0.02  # rank 0 validates before it wakes the others: on a busy core one may keep it waiting
 _COPIED_SHARE = 0.25  # of the free memory, which copies of rows may take
 _COPIED_ROWS = 1024  # at a time
 _TOTALS_BYTES = 1 << 25  # of the totals of all batches

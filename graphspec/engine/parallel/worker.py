@@ -15,8 +15,7 @@ from typing import Any, NoReturn
 
 from graphspec.engine.parallel.launch import ignore
 
-DIAGNOSTICS = "graphspec: diagnostics"
-"""The key of the diagnostics in the last line of output of a worker that they ended."""
+DIAGNOSTICS = "graphspec: diagnostics"  # their key in the last line of output of a worker that they ended
 
 
 def serve(message: dict[str, Any]) -> NoReturn:

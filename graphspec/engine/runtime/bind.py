@@ -42,7 +42,8 @@ class NodeContext:
         self._binder, self._node, self.index, self.owner = binder, node, index, node.owner
         self.training, self.dtype, self.group = binder.training, binder.dtype, binder.shard.group
         self.rows, self.total, self.outputs = binder.shard.rows, binder.shard.total, len(node.outputs)
-        self.alike = binder.has_rows and not any(v is not None and has_rows(v.shape) for v in node.inputs)
+        self.alike = binder.has_rows and not any(has_rows(v.shape) for v in node.sources)
+        self.mark, self.reset, self.zeros_like = binder.scratch.mark, binder.scratch.reset, binder.zeros
         self.pending: Calls = []
 
     def _output(self, k: int) -> Value:
@@ -64,12 +65,6 @@ class NodeContext:
 
     def scratch(self, shape: Sequence[int], dtype: Any = None) -> Array:
         return self._binder.scratch.take(shape, self.dtype if dtype is None else dtype)
-
-    def mark(self) -> Any:
-        return self._binder.scratch.mark()
-
-    def reset(self, mark: Any) -> None:
-        self._binder.scratch.reset(mark)
 
     def save_for_backward(self, shape: Sequence[int], dtype: Any = None) -> Array:
         return self._binder.saved.take(shape, self.dtype if dtype is None else dtype)
@@ -95,22 +90,15 @@ class NodeContext:
         value = self._node.inputs[i]
         return ANY if value is None else self._binder.ranges.of(value)
 
-    def zeros_like(self, X: Array) -> Array:
-        return self._binder.zeros(X)
-
     def wants(self, i: int) -> bool:
         return self._differentiated(i) is not None
-
-    def _new_gradient(self, value: Value) -> Array:
-        binder = self._binder
-        return binder.set_gradient(value.name, binder.gradient_buffer(value, binder.arrays[value.name]))
 
     def grad(self, i: int) -> Array | None:
         value, binder = self._differentiated(i), self._binder
         if value is None:
             return None
         if (total := binder.gradients.get(value.name)) is None:
-            return self._new_gradient(value)
+            return binder.new_gradient(value)
         like = binder.arrays[value.name]
         term = binder.scratch.take(like.shape, like.dtype, axis_order(like))
         self.pending += each_block(np.add, total, term, total)
@@ -122,7 +110,7 @@ class NodeContext:
             return None
         if (total := binder.gradients.get(value.name)) is not None:
             return total, [(touched.add, ids)]
-        gradient = self._new_gradient(value)
+        gradient = binder.new_gradient(value)
         return gradient, [(touched.begin, gradient), (touched.add, ids)]
 
     def give_grad(self, i: int, array: Array) -> None:
@@ -132,7 +120,7 @@ class NodeContext:
         if (total := binder.gradients.get(value.name)) is not None:
             self.pending += each_block(np.add, total, array, total)
         elif value.param is not None or value.name in binder.requested:
-            self.pending += each_block(np.copyto, self._new_gradient(value), array)
+            self.pending += each_block(np.copyto, binder.new_gradient(value), array)
         else:
             binder.set_gradient(value.name, array)
 
@@ -160,8 +148,7 @@ _LARGE = 1 << 15  # elements of an operand from which moving a call pays
 _MAX_USES = 1 << 11  # each call is compared with at most this many earlier uses of memory
 Label = tuple[str, str]
 Position = tuple[int, ...]
-Use = tuple[int, int, bool]
-"""A range of memory that a call uses: its first address, its end, and whether the call writes to it."""
+Use = tuple[int, int, bool]  # of memory by a call: the first address, the end, and whether the call writes there
 
 
 @dataclass(frozen=True)
@@ -207,8 +194,7 @@ class _Table:
     """The ranges of memory that the calls so far use, and the positions of these calls."""
 
     def __init__(self) -> None:
-        self.floor: Position = (-1,)
-        """The position of a call that all later calls must follow."""
+        self.floor: Position = (-1,)  # that of a call that all later calls must follow
         self.latest: Position = self.floor
         self._positions: list[Position] = []
         self._uses = np.zeros((3, _MAX_USES), np.int64)
@@ -263,7 +249,7 @@ def _uses(call: Call) -> list[Use] | None:
         return None
     written = {id(x) for x in results}
     arrays = {id(x): x for x in (*operands, *named.values(), *results) if isinstance(x, np.ndarray)}
-    return [(*np.lib.array_utils.byte_bounds(x), key in written) for key, x in arrays.items()]
+    return [(*byte_bounds(x), key in written) for key, x in arrays.items()]
 
 
 def _large(call: Call) -> bool:
@@ -338,20 +324,23 @@ class Binder:
 
     def may_overwrite(self, value: Value, node: Node, index: int) -> bool:
         """Return whether nothing reads the memory of ``value`` after ``node``, the node with this index."""
-        if value.kind != "op" or sum(v is not None and v.name == value.name for v in node.inputs) != 1:
+        if value.kind != "op" or sum(v.name == value.name for v in node.sources) != 1:
             return False
         block = root(self.arrays[value.name])
-        aliases = [v for v in node.inputs if v is not None and root(self.arrays[v.name]) == block]
+        aliases = [v for v in node.sources if root(self.arrays[v.name]) == block]
         return len(aliases) == 1 and block in self._root_last and self._root_last[block] <= index
 
-    def gradient_buffer(self, value: Value, like: Array) -> Array:
-        """Return the buffer for the gradient of ``value``: a part of the gradient vector, shared memory, or a new one."""
+    def new_gradient(self, value: Value) -> Array:
+        """Return the new gradient of ``value``: a part of the gradient vector, shared memory, or a buffer."""
         if value.param is not None and value.param.trainable:
             assert self.gradient is not None
-            return self.parameters.view(value.name, self.gradient)
-        if value.name in self._shared:
-            return self._shared[value.name]
-        return self.pool.take(like.shape, like.dtype, axis_order(like))
+            gradient = self.parameters.view(value.name, self.gradient)
+        elif value.name in self._shared:
+            gradient = self._shared[value.name]
+        else:
+            like = self.arrays[value.name]
+            gradient = self.pool.take(like.shape, like.dtype, axis_order(like))
+        return self.set_gradient(value.name, gradient)
 
     def _source(self, value: Value) -> Array:
         if value.name in self.arrays:
@@ -398,8 +387,8 @@ class Binder:
                 expected = ints(self.types[value.name].shape)
                 assert array.shape == expected, f"{node.name}: bound {array.shape}, inferred {expected}"
                 self._note(value, array)
-            self._append("forward", node, calls, OPS[node.op].blockwise)
-            if backward is not None and any(v is not None and v.name in self.differentiated for v in node.inputs):
+            self._parts.append(Part(("forward", node.name), calls, OPS[node.op].blockwise))
+            if backward is not None and any(v.name in self.differentiated for v in node.sources):
                 backwards.append((node, context, backward))
             # Two values whose last use is this node may view the same block.
             for block in dict.fromkeys(b for b in self._candidates[index] if self._root_last.get(b) == index):
@@ -428,16 +417,13 @@ class Binder:
         self._gradient_views[block] = self._gradient_views.get(block, 0) + 1
         return array
 
-    def _consume_gradient(self, name: str) -> None:
-        block = root(self.gradients.pop(name))
-        self._gradient_views[block] -= 1
-        if self._gradient_views[block] == 0 and block not in self._forward:
-            self.pool.release(block)
-
     def _bind_backward(self, backwards: list[tuple[Node, NodeContext, Backward]]) -> None:
         if self.graph.loss is None:
             return
-        free_at = self._free_in_backward()
+        free_at: dict[int, int] = {}  # the last node to read each block that backward calls read; -1: fetches do
+        for name, index in self.backward_uses.items():
+            if name in self.arrays and (block := root(self.arrays[name])) not in self._pinned:
+                free_at[block] = min(index, free_at.get(block, index))
         self._forward = set(free_at) | self._pinned
         due: list[list[int]] = [[] for _ in self.nodes]
         for block, index in free_at.items():
@@ -451,25 +437,21 @@ class Binder:
             if all(dY is None for dY in dYs):
                 continue
             self._begin(node)
-            self._append("backward", node, list(backward(*dYs)), OPS[node.op].blockwise)
-            self._append("backward", node, context.pending, True)
+            label = "backward", node.name
+            self._parts.append(Part(label, list(backward(*dYs)), OPS[node.op].blockwise))
+            self._parts.append(Part(label, context.pending, True))
             self._chained |= bool(context.pending)
             for v in node.outputs:
                 if v.name in self.gradients and v.name not in self.requested:
-                    self._consume_gradient(v.name)
+                    block = root(self.gradients.pop(v.name))
+                    self._gradient_views[block] -= 1
+                    if not self._gradient_views[block] and block not in self._forward:
+                        self.pool.release(block)
             for block in due[context.index]:
                 self._forward.discard(block)
                 if not self._gradient_views.get(block):
                     self.pool.release(block)
         self._zero_unreached()
-
-    def _free_in_backward(self) -> dict[int, int]:
-        """Return, for each block that backward calls read, the index of the last node to read it; -1 if fetches do."""
-        free_at: dict[int, int] = {}
-        for name, index in self.backward_uses.items():
-            if name in self.arrays and (block := root(self.arrays[name])) not in self._pinned:
-                free_at[block] = min(index, free_at.get(block, index))
-        return free_at
 
     def _zero_unreached(self) -> None:
         """Write the zero gradients of weights and inputs that the loss does not depend on, once at bind time."""
@@ -490,9 +472,6 @@ class Binder:
         if not (blockwise and self._chained):
             self.scratch.reset()
         self._chained = blockwise
-
-    def _append(self, phase: str, node: Node, calls: Calls, blockwise: bool) -> None:
-        self._parts.append(Part((phase, node.name), calls, blockwise))
 
     def _interleave(self) -> None:
         first = len(self.calls)

@@ -24,10 +24,9 @@ from graphspec.graph.optimizers.vectors import Lookup
 
 _MIN_MAPPED = 1 << 20  # bytes: larger blocks are mapped from the system, smaller ones allocated from the heap
 _MIN_HUGE = 1 << 22  # bytes: larger blocks use huge pages, which need fewer address translations
-_MAX_RESERVED = 1 << 28
+_MAX_RESERVED = 1 << 28  # bytes reserved at once, unless a buffer is larger: some systems count untouched pages as used
 
 
-# Bytes of address space reserved at once, unless a buffer is larger: some systems count untouched pages as used.
 def ints(shape: Shape) -> tuple[int, ...]:
     """Return a shape as integers; it must not have symbolic dimensions."""
     assert all(isinstance(d, int) for d in shape), shape
@@ -164,7 +163,7 @@ def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots:
     """
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
-        if not any(v is not None and v.name in differentiated for v in node.inputs):
+        if not any(v.name in differentiated for v in node.sources):
             continue
         cls = OPS[node.op]
         kept = range(len(node.inputs)) if cls.keeps_in is None else cls.keeps_in
@@ -179,7 +178,7 @@ def last_uses(nodes: Sequence[Node], survivors: Collection[str]) -> dict[str, in
     """Return the index of the last node that reads each value; beyond all nodes if it survives the forward pass."""
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
-        last |= {v.name: index for v in node.inputs if v is not None}
+        last |= {v.name: index for v in node.sources}
     return last | dict.fromkeys(survivors, _NEVER)
 
 

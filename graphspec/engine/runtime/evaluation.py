@@ -62,8 +62,7 @@ class Evaluation:
 
 
 # The batches of an evaluation in several threads of this process, with the bits of one thread.
-MIN_BATCHES = 4
-"""From so many batches on BLAS has one thread, so that results do not depend on whether threads were worth it."""
+MIN_BATCHES = 4  # from so many on BLAS has one thread: results do not depend on whether threads were worth it
 MIN_SECONDS = 1e-3  # a quicker batch is mostly Python's own work, of which threads do one thing at a time
 
 

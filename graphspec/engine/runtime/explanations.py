@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.blas import computing
-from graphspec.base.arrays.calls import settings
+from graphspec.base.arrays.layout import pieces
 from graphspec.base.arrays.memory import free
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.errors import UsageError, did_you_mean
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 # up to f(x) − f(b). Everything here is computed in float64 by the runtime's own backward pass.
 TOLERANCE = 0.01  # the largest part of f(x) − f(b) by which the sum of a row's attributions may differ from it
 MAX_STEPS = 4096  # the largest number of gradients of a row
-SPREAD = 0.02
-"""The largest difference between two rules, as a part of the sum of a row's absolute attributions, with ``FINE_STEPS``."""
+SPREAD = 0.02  # of the sum of a row's absolute attributions: the largest difference of two rules, until ``FINE_STEPS``
 FINE_STEPS = 128  # gradients after which only the sum law asks for more: of many pixels, some always differ
 _NODES = 16  # of a Gauss-Legendre rule on one part of the path; a row begins with two parts
 _SMALL = 1e-4  # differences below this part of f(x) count as this large
@@ -77,11 +76,13 @@ def values_at(session: Session, feeds: Mapping[str, Array], wanted: Sequence[Val
         known |= prelude.run({name: feeds[name] for name in prelude.graph.inputs})
     if rest.outputs:
         given = {name: known[name] if name in known else feeds[name] for name in rest.inputs}
-        target = Target({name: tuple(array.shape) for name, array in given.items()})
-        program = build_program(rest, session.parameters, target, seed=session.seed)
-        with settings():
-            known |= program.results(given, program.run)
+        known |= _computed(rest, session.parameters, given, session.seed)
     return {v.name: known[v.name] for v in wanted}
+
+
+def _computed(graph: Graph, parameters: Parameters, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    target = Target({name: tuple(array.shape) for name, array in feeds.items()})
+    return build_program(graph, parameters, target, seed=seed).results(feeds)
 
 
 def _front(graph: Graph, values: Mapping[str, Value]) -> tuple[Prelude | None, Graph]:
@@ -114,15 +115,12 @@ class Integrator:
         self._parameters = Parameters(self._graph, np.float64)
         mine = self._graph.params
         self._parameters.set({name: a for name, a in self.session.parameters.get().items() if name in mine})
-        self._size = self._rows_at_once()
-
-    def _rows_at_once(self) -> int:
-        """Return how many points of a path one program computes: as many as fit into a part of the free memory."""
+        # How many points of a path one program computes: as many as fit into a part of the free memory.
         shapes = {name: (1, *self._point_shape(name)) for name in self._graph.inputs}
         known = infer_shapes(self.cut.rest, self.cut.rest.needed(self.cut.rest.outputs.values()), shapes)
         sizes = [math.prod(d for d in v.shape if isinstance(d, int)) for v in known.values() if v.kind == "op"]
         per_point = 8 * 3 * (sum(sizes) + 1)
-        return int(min(2 * (_NODES + 2), max(1, free() // 4 // per_point)))
+        self._size = int(min(2 * (_NODES + 2), max(1, free() // 4 // per_point)))
 
     def _point_shape(self, name: str) -> tuple[int, ...]:
         return tuple(self.arrays[name].shape[1:])
@@ -140,15 +138,10 @@ class Integrator:
         return self._programs[size]
 
     def outputs(self) -> Array:
-        parts, rows = [], len(next(iter(self.arrays.values())))
-        for start in range(0, rows, self._size):
-            now = slice(start, min(start + self._size, rows))
-            inputs = {name: self.arrays[name] for name in self.cut.rest.inputs}
+        parts, inputs = [], {name: self.arrays[name] for name in self.cut.rest.inputs}
+        for now in pieces(0, len(next(iter(self.arrays.values()))), self._size):
             feeds = {name: array[now] if self._by_row(name) else array for name, array in inputs.items()}
-            target = Target({name: tuple(array.shape) for name, array in feeds.items()})
-            program = build_program(self.cut.rest, self._parameters, target, seed=self.session.seed)
-            with settings():
-                parts.append(program.results(feeds, program.run)[self.head])
+            parts.append(_computed(self.cut.rest, self._parameters, feeds, self.session.seed)[self.head])
         return np.concatenate(parts)
 
     @computing()
@@ -204,12 +197,10 @@ class Integrator:
         """Return f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span, by both rules."""
         values, span_of = np.empty(len(ts)), np.arange(len(ts)) // (_NODES + 2)
         sums = [{name: np.zeros((2, *self._point_shape(name))) for name in self._leaves} for _ in range(spans)]
-        for start in range(0, len(ts), self._size):
-            now = slice(start, min(start + self._size, len(ts)))
-            size = now.stop - start
+        for now in pieces(0, len(ts), self._size):
+            size = now.stop - now.start
             program = self._program(size, chosen.shape)
-            with settings():
-                answers = program.results(self._points(row, ts[now]) | {_SELECTOR: chosen}, program.run)
+            answers = program.results(self._points(row, ts[now]) | {_SELECTOR: chosen})
             values[now] = (answers[self.head] * chosen).reshape(size, -1).sum(axis=1)
             for k in range(spans):
                 weight = np.where(span_of[now] == k, ws[:, now], 0.0)
@@ -307,9 +298,8 @@ class Attributed:
     def _place(self, index: tuple[int, ...]) -> str:
         if self.bag:
             return ""
-        named = bool(self.names) and bool(index)
-        parts = [str(k) for k in (index[:-1] if named else index)]
-        return ", ".join([*parts, self.names[index[-1]]] if named else parts)
+        last = [self.names[index[-1]]] if self.names and index else []
+        return ", ".join([*map(str, index[: len(index) - len(last)]), *last])
 
 
 def _plain(raw: Any) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 from weakref import WeakSet
 
 from graphspec.base.arrays.calls import Calls, apart, runner
@@ -70,8 +70,8 @@ class Program:
 
 
 # Access to a model from several threads: many may read its weights at a time, or one may change them.
+# Their locks are reset in every forked process, which does not have the threads that acquired them.
 _with_locks: WeakSet[Access | ProgramCache] = WeakSet()
-"""Their locks are reset in every forked process, which does not have the threads that acquired them."""
 
 
 def _after_fork() -> None:
@@ -81,22 +81,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class Reading:
-    """The ``with`` block of :meth:`Access.reading`; a class, since every prediction enters one."""
-
-    __slots__ = ("_access", "_thread")
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    def __enter__(self) -> None:
-        self._thread = threading.get_ident()
-        self._access._begin_reading(self._thread)
-
-    def __exit__(self, *_: object) -> None:
-        self._access._end_reading(self._thread)
 
 
 class Access:
@@ -117,11 +101,12 @@ class Access:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
 
-    def reading(self) -> Reading:
+    def reading(self) -> Self:
         """Let no other thread change the weights in a ``with`` block. Raises UsageError: another one is training."""
-        return Reading(self)
+        return self
 
-    def _begin_reading(self, me: int) -> None:
+    def __enter__(self) -> None:
+        me = threading.get_ident()
         with self._lock:
             while not (me in self._readers or self._writer in (None, me)):
                 self._refuse_training()
@@ -129,7 +114,8 @@ class Access:
             self._refuse_inconsistent()
             self._readers[me] = self._readers.get(me, 0) + 1
 
-    def _end_reading(self, me: int) -> None:
+    def __exit__(self, *_: object) -> None:
+        me = threading.get_ident()
         with self._lock:
             self._readers[me] -= 1
             if not self._readers[me]:

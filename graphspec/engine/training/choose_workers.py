@@ -18,8 +18,9 @@ from graphspec.base.errors import RunError, UsageError
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective
 from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing
-from graphspec.engine.parallel.processes import Leader, LocalLeader
-from graphspec.engine.parallel.shards import Step
+from graphspec.engine.parallel.machine import Place
+from graphspec.engine.parallel.processes import Leader, Team
+from graphspec.engine.parallel.shards import Step, message_of
 from graphspec.engine.runtime.program import Program, ProgramCache, no_rows
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.kernels.context import LocalGroup
@@ -70,7 +71,7 @@ class TrainingSteps:
     def validate(self, rows: Dataset, between: Callable[[], None]) -> RunningMetrics:
         """Evaluate rows, with the other workers if they are many, which changes no bit; ``between`` precedes each batch."""
         size, leader = self.loader.batch_size, self.leader
-        if leader is None or not leader.validates:
+        if leader is None or not leader.team.sharing.batches:
             return self.model.evaluate_prepared(rows, size, between=between)
         with self.model.access.reading():
             return leader.validate(self.model.evaluation(rows, size), RunningMetrics(self.model), between)
@@ -87,27 +88,22 @@ class TrainingSteps:
     def join(self, size: int) -> None:
         """Use so many processes until :meth:`leave`. OSError: they or shared memory cannot be had; nothing has changed."""
         self._cache_programs()
-        state, document = self.optimizer_state, self._document()
-        self._follow(LocalLeader(self.common, state, self._running, document, size, self._validation))
+        state, running = self.optimizer_state, self._running
+        slots = {name: (array.shape, array.dtype) for name, array in state.slots.items()}
+        message = message_of(self.common, self.model) if size > 1 else {}
+        team = Team(self.common, running, slots, message, Place(workers=size), validation=self._validation)
+        self._follow(Leader(team, state, running, team.member.counters[1:], team.member.update))
 
     def join_ranks(self, ranks: Ranks, workers: int = 1) -> None:
         """Use the ranks of an MPI job, of ``workers`` processes each, from now on, until :meth:`leave`."""
         from graphspec.engine.parallel.ranks import RankLeader
 
         self._cache_programs()
-        state, document = self.optimizer_state, self._document()
-        self._follow(RankLeader(self.common, state, self._running, document, ranks, workers))
+        self._follow(RankLeader(self.common, self.model, self._running, ranks, workers))
 
     def _follow(self, leader: Leader) -> None:
         """Set the model's programs aside: they view this process's memory, not the shared one."""
         self.leader, self.own_cache, self.model.programs = leader, self.model.programs, ProgramCache()
-
-    def _document(self) -> dict[str, Any]:
-        """Return what another worker must know to build the network."""
-        adapted = self.model.adapted
-        folder = str((self.model.spec.base or Path()).resolve())
-        learnt = None if adapted is None else adapted.to_json()
-        return {"document": self.model.document(), "adapted": learnt, "folder": folder}
 
     @property
     def stop_signal(self) -> int:

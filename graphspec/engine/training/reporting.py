@@ -54,10 +54,8 @@ class _Layout(NamedTuple):
 
 _LAYOUTS = (
     *(_Layout(size, best, time) for best in (True, False) for size in (_WIDE, _COMPACT) for time in (True, False)),
-    _Layout(_COMPACT, True, word=False),
-    _Layout(_COMPACT, False, word=False),
-)
-"""The layouts of one line; the first that fits whatever the values will be is taken."""
+    *(_Layout(_COMPACT, best, word=False) for best in (True, False)),
+)  # of one line; the first that fits whatever the values will be is taken
 
 
 class EpochLines:
@@ -93,7 +91,7 @@ class EpochLines:
             if (layout.time and not has_time) or (layout.best and best is None):
                 continue
             columns = len(self._start(1, layout)) + sum(3 + display_width(key) + layout.size for key in logs)
-            columns += 2 + _TIME if layout.time else 0
+            columns += (2 + _TIME) * layout.time
             if layout.best and best is not None:
                 columns += 2 + display_width(best.name) + 1 + layout.size + 4 + len(str(self._epochs))
             if self._width is None or columns <= self._width:
@@ -105,8 +103,7 @@ class EpochLines:
         return f"epoch {start}" if layout is None or layout.word else start
 
     def _best(self, best: Best, size: int) -> str:
-        epochs = len(str(self._epochs))
-        return f"{best.name} {short_number(best.value, size):<{_COMPACT}} at {best.epoch:<{epochs}}"
+        return f"{best.name} {short_number(best.value, size):<{_COMPACT}} at {best.epoch:<{len(str(self._epochs))}}"
 
     def _one_line(self, epoch: int, logs: Mapping[str, float], time: str, best: Best | None, layout: _Layout) -> str:
         start = self._start(epoch, layout)
@@ -165,8 +162,8 @@ def short_number(value: float, size: int) -> str:
 # Which epochs of a training get a line: all of a short one, about 25 of a long one, and those with an event.
 _LINES = 20  # of a long training, besides its first epochs
 _EVENTS = 20  # that are shown
+# Names of values that decide which epoch is best, the first that is logged; True if larger values are better.
 Monitored = Sequence[tuple[str, bool]]
-"""Names of values that decide which epoch is best, the first that is logged; True if larger values are better."""
 BY_LOSS: Monitored = (("val_loss", False),)
 
 
@@ -197,7 +194,7 @@ class EpochLog:
             self._best = Best(key, nth, value)
         lines, self._pending = self._lines.lines(nth, logs, time, self._best if self._step > 1 else None), []
         regular = nth % self._step == 0 or nth in (self._first + 1, self._epochs)
-        dense = self._begins_dense and nth < self._step and is_round(nth)
+        dense = self._begins_dense and nth < self._step and str(nth).rstrip("0") in ("1", "2", "5")
         if not (self._events or regular or dense):
             lines, self._pending = [], lines
         lines += [f"  {text}" for text in self._events]
@@ -221,11 +218,6 @@ def step_for(epochs: int) -> int:
     while step * _LINES < epochs:
         step = step * 5 // 2 if str(step)[0] == "2" else step * 2
     return step
-
-
-def is_round(number: int) -> bool:
-    """Return whether a number is one of 1, 2, 5, 10, 20, 50 and so on."""
-    return str(number).rstrip("0") in ("1", "2", "5")
 
 
 def monitored(callbacks: Iterable[Callback]) -> Monitored:
@@ -423,10 +415,9 @@ def slow(seconds: float, waiting: float, threads: int | None) -> str | None:
     """Say that steps of one process, of so many ``seconds``, were mostly ``waiting`` for a core, if so."""
     if waiting < max(_WAITED_SECONDS, _WAITED * seconds):
         return None
-    several = threads is not None and threads > 1
-    remedy = (
-        "set OPENBLAS_NUM_THREADS=1, stop other programs" if several else "stop other programs, or raise the CPU quota"
-    )
+    remedy = "stop other programs, or raise the CPU quota"
+    if threads is not None and threads > 1:
+        remedy = "set OPENBLAS_NUM_THREADS=1, stop other programs"
     return f"slow: no core for {percent(min(waiting / seconds, 1))} of the time: {remedy}"
 
 

@@ -18,14 +18,13 @@ from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, Usa
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
 from graphspec.engine.parallel.launch import Interrupt, interruptible
-from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.training import run_directory
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
 from graphspec.engine.training.choose_workers import AutoWorkers, TrainingSteps, choose_workers
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
-from graphspec.graph.ir.graph import Array, Graph
+from graphspec.graph.ir.graph import Array
 from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
@@ -34,9 +33,6 @@ from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 if TYPE_CHECKING:
     from graphspec.data.batches import BatchLoader, Dataset
     from graphspec.engine.runtime.session import Session
-
-
-_DIVERGED_HINT = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
 
 
 class _ValidationStoppedError(Exception):
@@ -65,6 +61,8 @@ class Trainer:
         self.running, self.tables = RunningMetrics(model), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
         self.history, self._history_text = dict[str, list[float]](), HistoryText()
+        self.graph, self.set_weights, self.batch_logs = model.graph, model.set_weights, self.running.logs
+        self.say, self.event = observer.say, observer.event
         self.states = [c.start(self) for c in plan.callbacks]
         self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running, plan.validation)
         self._auto: AutoWorkers | None = None
@@ -73,33 +71,17 @@ class Trainer:
         self.last_checkpoint: tuple[int, int] | None = None  # its epoch and step
         self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
 
-    @property
-    def graph(self) -> Graph:
-        return self.model.graph
-
-    def batch_logs(self) -> dict[str, float]:
-        return self.running.logs()
-
     def stop(self, reason: str) -> None:
         self.stopped = reason
 
     def weights(self) -> dict[str, Array]:
         return self.model.weights
 
-    def set_weights(self, weights: Mapping[str, Array]) -> None:
-        self.model.set_weights(weights)
-
     def save(self, path: Path, weights_only: bool) -> None:
         if weights_only or path.suffix == ".safetensors":
             run_directory.write_weights(self.model, path, self._belongs["network"], SAVED)
         else:
             run_directory.save_model(self.model, path, SAVED)
-
-    def say(self, text: str) -> None:
-        self.observer.say(text)
-
-    def event(self, text: str) -> None:
-        self.observer.event(text)
 
     def check_outputs(self) -> None:
         """Raise GS105 (SpecError) if a callback may not write to one of its outputs, unless the training has ended."""
@@ -179,7 +161,7 @@ class Trainer:
         self.timer.stepped(self.steps.leader is None)
         if (weight := self.model.parameters.not_finite()) is not None:
             text = f"the weight '{weight}' is not finite at the end of epoch {self.epoch + 1}: its gradient overflowed"
-            self._not_finite(text, f"{_DIVERGED_HINT}; the last checkpoint is from the previous epoch", math.nan)
+            self._not_finite(text, "the last checkpoint is from the previous epoch", math.nan)
             return
         logs = self.running.logs()
         if self.validation is not None:
@@ -228,9 +210,12 @@ class Trainer:
         rows, program = self.steps.compute(self.epoch, self.batch)
         loss = float(program.fetches[TOTAL])
         if not math.isfinite(loss):
-            self._refuse_loss(program, loss)
-            if self.stopped is not None:
-                return
+            heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[loss_of(n)]))]
+            term = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
+            self.steps.finish()
+            text = f"{term} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
+            self._not_finite(text, "this step has not changed the weights", loss)
+            return
         self.optimizer_state.run()
         self.running.add(rows, program.fetches, program.feeds)
         self.steps.finish(self.running)
@@ -240,18 +225,12 @@ class Trainer:
             state.on_batch_end(self.batch - 1, loss)
         self.observer.step(self.epoch, self.batch, self.running)
 
-    def _refuse_loss(self, program: Program, loss: float) -> None:
-        heads = [n for n in self.objective.losses if not math.isfinite(float(program.fetches[loss_of(n)]))]
-        term = f"the loss of head '{heads[0]}'" if heads else "the regularization added to the loss"
-        self.steps.finish()
-        text = f"{term} is {loss} in epoch {self.epoch + 1}, step {self.batch + 1}"
-        self._not_finite(text, f"{_DIVERGED_HINT}; this step has not changed the weights", loss)
-
-    def _not_finite(self, text: str, hint: str, loss: float) -> None:
+    def _not_finite(self, text: str, state: str, loss: float) -> None:
         """Raise GS601, unless a callback (TerminateOnNaN) stops the training."""
         for state in self.states:
             state.on_batch_end(self.batch, loss)
         if self.stopped is None:
+            hint = f"lower `learning_rate`, set `clipnorm`, or scale the inputs; {state}"
             raise RunError(Code.NOT_FINITE, text, hint)
 
     def checkpoint(self) -> None:
@@ -274,9 +253,7 @@ class Trainer:
         return {
             "epoch": self.epoch,
             "batch": self.batch,
-            "step": self.optimizer_state.clock.step,
-            "learning_rate": self.rate.value,
-            "swapped": self.optimizer_state.swapped,
+            **self.optimizer_state.counters(),
             "stopped": self.stopped,
             "totals": self.running.state(),
             "callbacks": [s.state_dict() for s in self.states],
@@ -306,8 +283,7 @@ class Trainer:
             raise damaged(checkpoint.path, why) from None
         self.optimizer_state.load(arrays)
         self.model.set_weights({n[7:]: a for n, a in arrays.items() if n.startswith("weight/")})
-        self.optimizer_state.clock.step = saved.step
-        self.rate.value, self.optimizer_state.swapped = saved.learning_rate, saved.swapped
+        self.optimizer_state.load_counters(vars(saved))
         self.epoch = self.model.epochs_done = saved.epoch
         self.batch, self.stopped = saved.batch, saved.stopped
         self.history = {key: [float(v) for v in values] for key, values in saved.history.items()}
@@ -347,7 +323,6 @@ class Trainer:
 
 # The callbacks that a Python caller passes to ``fit``: objects, or names and mappings as in a spec.
 GivenCallbacks = Sequence[Callback | str | Mapping[str, Any]]
-"""Callbacks as ``fit`` takes them: objects, names, or mappings with ``type``."""
 _EXAMPLE = "`callbacks=[EarlyStopping(patience=3)]` or `callbacks=[{'type': 'EarlyStopping', 'patience': 3}]`"
 
 
