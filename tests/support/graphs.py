@@ -133,11 +133,12 @@ def check_gradients(
     def program(asking: Graph, **more: Any) -> Program:
         return build_program(asking, Parameters(graph, np.float64), Target(shapes, **more), training=training)
 
+    forward = program(graph.with_outputs({"loss": loss}))
+
     def value(at: dict[str, Array]) -> float:
-        p = program(graph.with_outputs({"loss": loss}))
-        feed(graph, p, at)
-        p.run()
-        return float(p.fetches["loss"])
+        feed(graph, forward, at)
+        forward.run()
+        return float(forward.fetches["loss"])
 
     p = program(graph.with_outputs({"loss": loss}, loss), input_grads=asked)
     feed(graph, p, arrays)
