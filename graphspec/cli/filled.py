@@ -14,18 +14,15 @@ from typing import TYPE_CHECKING, Any
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.data.folders import sizes_text
-from graphspec.data.profile import ISO
+from graphspec.data.profile import ISO, ColumnProfile, Profile
 from graphspec.data.series import series_of
-from graphspec.data.source import DataError
+from graphspec.data.source import DataError, Source
 from graphspec.data.targets import small_classes
-from graphspec.language.declarations import Windows
+from graphspec.language.declarations import Every, TextForm, Windows
 from graphspec.language.write import WIDTH, literal, number, text_lines, wrapped
 
 if TYPE_CHECKING:
-    from graphspec.data.profile import ColumnProfile, Profile
-    from graphspec.data.source import Source
     from graphspec.data.suggest import Column, Suggestion, Target
-    from graphspec.language.declarations import Every, TextForm
 
 _SOME = 8  # names in a message
 _MOST_DATES = 0.9

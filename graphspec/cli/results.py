@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.arrays.layout import Array
 from graphspec.base.document import Block, Column, Spark, Table, Text
 from graphspec.base.terminal import does_fit, lines_of, table_lines
 from graphspec.base.text import count, number, paragraph, scale_of
 from graphspec.cli.console import complain, out_wrapped
-from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors
+from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors, ResultTable
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
     from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.running_metrics import ResultTable
-    from graphspec.graph.ir.graph import Array
     from graphspec.show.report.findings import Findings
 
 # The losses and metrics of a training over its epochs, a line each: a sparkline, the first and the last value.
@@ -105,7 +104,6 @@ def class_table(found: ClassCounts, *, whole: bool) -> list[Block]:
 
 
 def _ratio(part: Array, whole: Array) -> Array:
-    """Return ``part / whole``, NaN where there is nothing."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: Array = np.where(whole > 0, part / whole, np.nan)
     return ratio
