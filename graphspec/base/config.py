@@ -162,13 +162,11 @@ class Registry(Generic[T]):
         self._modules: dict[str, str] = {}
         self._made: dict[str, str] = {}
         self._rows: dict[str, tuple[Sequence[str], Callable[[], type[T]]]] = {}
-        self.families: dict[str, str] = {}
-        """The family of each name: names of a family stand together on the pages of the vocabulary."""
+        self.families: dict[str, str] = {}  # of each name: a family stands together on the pages of the vocabulary
         self._folded: dict[str, list[str]] = {}
         self._folded_refused: dict[str, str] = {}
         self._folded_count = -1
-        self.refused: dict[str, tuple[str, str]] = {}
-        """Names of Keras that a spec must not use, each with the reason and the replacement."""
+        self.refused: dict[str, tuple[str, str]] = {}  # names of Keras, with the reason and the replacement
 
     def found_in(self, package: str, families: Mapping[str, str]) -> None:
         """Declare the modules of the classes: all names, in order, by the module of ``package``.
@@ -339,7 +337,6 @@ class Registry(Generic[T]):
 
 
 def _is_from_plugin(cls: type) -> bool:
-    """Return whether ``cls`` is defined outside graphspec."""
     return cls.__module__.partition(".")[0] != __name__.partition(".")[0]
 
 

@@ -22,15 +22,10 @@ class _Part:
 
 
 class Span(_Part):
-    """A part of a text with a meaning.
-
-    Attributes:
-        kind: ``code``, ``b``, ``strong``, ``mark``, or a class of the page's styles, or both: ``strong best``. A terminal
-            shows the text alone.
-    """
+    """A part of a text with a meaning, which a terminal does not show."""
 
     text: str
-    kind: str = ""
+    kind: str = ""  # ``code``, ``b``, ``strong``, ``mark``, or a class of the page's styles, or both: ``strong best``
     tip: str = ""  # what the pointer shows on a page
     link: str = ""  # where it leads on a page
 
@@ -81,23 +76,17 @@ class Cell(_Part):
 
 
 class Column(_Part):
-    """A column of a table.
-
-    Attributes:
-        least, most: the columns of a terminal that it takes at least, if it is shortened, and at most.
-        wrap: whether the cells of this column, the last one, are wrapped, or have lines of their own where less than
-            ``least`` columns are left.
-    """
+    """A column of a table."""
 
     name: Inline = ""
     kind: str = ""  # ``number`` for cells that are aligned at the right, or another class of the page's styles
     fixed: bool = False  # whether readers cannot sort by it
     span: int = 1  # the number of columns of cells below the header
     cut: Literal["middle", "end"] | None = None  # where a narrow terminal shortens its cells; None for never
-    least: int = 8
-    most: int | None = None
+    least: int = 8  # the columns of a terminal that it takes at least, if it is shortened
+    most: int | None = None  # and at most
     drop: int = 0  # a rank: a narrow terminal leaves out the column with the lowest rank first; 0 for never
-    wrap: bool = False
+    wrap: bool = False  # whether the last column is wrapped, below the others if ``least`` columns are not left
 
 
 class Row(_Part):
@@ -108,23 +97,18 @@ class Row(_Part):
 
 
 class Table(_Part):
-    """A table. The first cell of a row is its header.
-
-    Attributes:
-        kind, id: the class and the id of the table on a page; ``frame`` is the class of what it scrolls in.
-        gap, indent: spaces between the columns of a terminal, and before its lines.
-    """
+    """A table. The first cell of a row is its header."""
 
     columns: Sequence[Column | str]
     rows: Sequence[Row | Sequence[Inline | Cell]]
     caption: str = ""  # what it shows
     label: str = ""  # what it is, for readers who go through a page by keyboard; the caption by default
     sort: bool = False  # whether readers can sort it
-    kind: str = ""
+    kind: str = ""  # its class on a page
     id: str = ""
-    frame: str = ""
-    gap: int = 2
-    indent: int = 0
+    frame: str = ""  # the class of what it scrolls in
+    gap: int = 2  # spaces between the columns of a terminal
+    indent: int = 0  # and before its lines
     rule: bool = False  # whether a line is drawn below the header
 
     def described(self) -> list[Column]:

@@ -102,18 +102,12 @@ class NodeRef:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem of a subject that is not named yet.
-
-    Attributes:
-        message: a predicate, such as ``has 3 labels for 4 classes``. The diagnostic puts the subject in front of it.
-        hint: how to fix it.
-        key: the key of the spec whose value is wrong. The diagnostic points there.
-    """
+    """A problem of a subject that is not named yet."""
 
     code: Code
-    message: str
-    hint: str | None = None
-    key: str | None = None
+    message: str  # a predicate, such as ``has 3 labels for 4 classes``; the diagnostic puts the subject in front of it
+    hint: str | None = None  # how to fix it
+    key: str | None = None  # the key of the spec whose value is wrong; the diagnostic points there
     severity: Severity = "error"
 
 
@@ -406,7 +400,6 @@ class GraphspecError(Exception):
     status = 1
 
     def _text(self, *, colour: bool) -> str:
-        """Return the text that a notebook shows."""
         return printable(str(self))
 
     def _render_traceback_(self) -> list[str]:

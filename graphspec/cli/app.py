@@ -138,7 +138,6 @@ def _option_hint(error: Any, words: Sequence[str]) -> str | None:
 
 
 def _value_of(option: str, words: Sequence[str]) -> str | None:
-    """Return the value that a command line gives to an option."""
     for word, following in zip(words, [*words[1:], "-"], strict=True):
         if word.startswith(f"{option}="):
             return word.partition("=")[2]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from graphspec.base.document import Block, Column, Items, Table, Text
 from graphspec.base.errors import shorten
 from graphspec.base.text import count, percent
-
-if TYPE_CHECKING:
-    from graphspec.data.overview import Overview
-    from graphspec.data.profile import ArrayProfile, ColumnProfile, FileProfile
+from graphspec.data.overview import Overview
+from graphspec.data.profile import ArrayProfile, ColumnProfile, FileProfile
 
 _NAME = 28  # characters of a column's name that are shown
 _CLOSING = 8  # problems that are repeated at the end
@@ -64,9 +61,6 @@ def closing(found: Sequence[Overview]) -> Iterator[Block]:
 
 
 def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) -> tuple[str, ...]:
-    """Return a row of the table."""
-    from graphspec.data.profile import ArrayProfile, FileProfile
-
     if found is None:
         return (name, "", "", "", "")
     if isinstance(found, FileProfile):

@@ -112,7 +112,6 @@ def _shapes(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _results(results: Mapping[str, Any]) -> Table:
-    """Return a table of both runs and the difference."""
     epochs, best = results["epochs"], results["best"]
     rows = [["epochs", str(epochs["old"]), str(epochs["new"]), _signed(epochs["new"] - epochs["old"], whole=True)]]
     if best["old"] and best["new"]:

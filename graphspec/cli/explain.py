@@ -54,7 +54,6 @@ def _print_list() -> None:
 
 
 def _lines(explained: Explanation) -> Iterator[str]:
-    """Yield the lines of an explanation, wrapped to the terminal."""
     width, colour, code = terminal_width(sys.stdout), colourful(sys.stdout), explained.code
 
     def paint(style: str, text: str) -> str:

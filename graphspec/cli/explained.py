@@ -8,21 +8,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
+from graphspec.api.explanation import FORMATS, Explanation
+from graphspec.api.model import Model, load
+from graphspec.base.arrays.layout import Array
 from graphspec.base.document import Bar, Block, Code, Column, Items, Table, Text
 from graphspec.base.errors import UsageError
 from graphspec.base.terminal import lines_of
 from graphspec.base.text import count, number, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, write_data
-
-if TYPE_CHECKING:
-    from graphspec.api.explanation import Explanation
-    from graphspec.api.model import Model
-    from graphspec.engine.runtime.explanations import Attributed
-    from graphspec.graph.ir.graph import Array
+from graphspec.data.new_rows import read_inputs, stream_rows
+from graphspec.engine.runtime.explanations import Attributed
 
 ROWS = 10  # rows that are explained by default
 _TOP = 10
@@ -44,9 +43,6 @@ def explain(
     json: bool,
 ) -> None:
     """Explain the answers of a run for new rows, and print or write the explanation."""
-    from graphspec.api.explanation import FORMATS
-    from graphspec.api.model import load
-
     suffix = ".jsonl" if json else "" if output is None else output.suffix.lower()
     if output is not None and suffix not in FORMATS:
         raise UsageError(f"{output}: explanations are written as {', '.join(FORMATS)}")
@@ -72,8 +68,6 @@ def explain(
 
 def _rows(model: Model, data: Path, most: int) -> tuple[dict[str, Array], bool]:
     """Return the first rows of a file or of standard input, and whether there are more."""
-    from graphspec.data.new_rows import read_inputs, stream_rows
-
     if str(data) == "-":
         stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
         first = io.BytesIO(b"".join(islice(stream, most)))  # of a slow pipe, rows would come one by one

@@ -14,18 +14,15 @@ from typing import TYPE_CHECKING, Any
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.data.folders import sizes_text
-from graphspec.data.profile import ISO
+from graphspec.data.profile import ISO, ColumnProfile, Profile
 from graphspec.data.series import series_of
-from graphspec.data.source import DataError
+from graphspec.data.source import DataError, Source
 from graphspec.data.targets import small_classes
-from graphspec.language.declarations import Windows
+from graphspec.language.declarations import Every, TextForm, Windows
 from graphspec.language.write import WIDTH, literal, number, text_lines, wrapped
 
 if TYPE_CHECKING:
-    from graphspec.data.profile import ColumnProfile, Profile
-    from graphspec.data.source import Source
     from graphspec.data.suggest import Column, Suggestion, Target
-    from graphspec.language.declarations import Every, TextForm
 
 _SOME = 8  # names in a message
 _MOST_DATES = 0.9
@@ -197,8 +194,8 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
     """Return the text of a spec with this name, as YAML, for a table; its path and the schema's are relative to the spec."""
     target = found.target
     title = file.rpartition("/")[2]
-    record = (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"], False)
-    columns = ("    columns:", ["apps give each column by its name; what it needs is learnt in training"], False)
+    record = (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"])
+    columns = ("    columns:", ["apps give each column by its name; what it needs is learnt in training"])
     lines = [
         f"# yaml-language-server: $schema={schema}",
         "graphspec: 1",
@@ -222,12 +219,9 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commented(lines: Sequence[tuple[str, Sequence[str], bool]]) -> Iterator[str]:
-    """Yield lines with their notes as comments: behind the line, aligned, or above it if there is no room.
-
-    A line that is left out becomes a comment itself.
-    """
-    texts = [(text if not out else re.sub(r"^( *)", r"\1# ", text), "; ".join(notes)) for text, notes, out in lines]
+def _commented(lines: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Yield lines with their notes as comments: behind the line, aligned, or above it if there is no room."""
+    texts = [(text, "; ".join(notes)) for text, notes in lines]
     column = max((len(text) for text, note in texts if note and len(text) <= _COMMENT_AT), default=0) + 2
     for text, note in texts:
         comment = "".join(c if c.isprintable() else "�" for c in note)
@@ -241,23 +235,23 @@ def _commented(lines: Sequence[tuple[str, Sequence[str], bool]]) -> Iterator[str
             yield text
 
 
-def _column(column: Column) -> tuple[str, Sequence[str], bool]:
+def _column(column: Column) -> tuple[str, Sequence[str]]:
     named = {} if column.key == column.name else {"column": column.name}
     kind = column.type or "number"
     value = kind if not (named or column.arguments) else {"type": kind, **named, **column.arguments}
-    return f"      {literal(column.key)}: {literal(value)}", column.notes, column.left_out
+    return f"      {'# ' if column.left_out else ''}{literal(column.key)}: {literal(value)}", column.notes
 
 
 def _layers(found: Suggestion) -> Iterator[str]:
     """Yield a wide and deep network: hidden layers, and the record once more beside the last one."""
     target, network, record = found.target, found.network, found.record
     taken = {record, target.key, *(column.key for column in found.columns)}
-    rows: list[tuple[str, Sequence[str], bool]] = []
+    rows: list[tuple[str, Sequence[str]]] = []
 
     def add(stem: str, kind: str, arguments: Mapping[str, Any], *notes: str) -> str:
         name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
         taken.add(name)
-        rows.append((f"  - {literal({'name': name, 'type': kind, **arguments})}", notes, False))
+        rows.append((f"  - {literal({'name': name, 'type': kind, **arguments})}", notes))
         return name
 
     for k, units in enumerate(network.units, 1):
@@ -288,7 +282,7 @@ def _head(target: Target) -> Iterator[str]:
     else:
         head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
         notes = ["labels are learnt from the column"] if target.has_texts else []
-    return _commented([(f"  {literal(target.key)}: {literal(head)}", [*notes, *target.notes], False)])
+    return _commented([(f"  {literal(target.key)}: {literal(head)}", [*notes, *target.notes])])
 
 
 def _training(found: Suggestion) -> Iterator[str]:
@@ -296,7 +290,7 @@ def _training(found: Suggestion) -> Iterator[str]:
     yield "training:"
     yield f"  optimizer: {{type: Adam, learning_rate: {number(network.learning_rate)}}}"
     note = "at most: training ends when validation gets no better"
-    yield from _commented([(f"  epochs: {network.epochs}", [note], False)])
+    yield from _commented([(f"  epochs: {network.epochs}", [note])])
     yield f"  batch_size: {network.batch_size}"
     yield "  seed: 1"
     yield "  callbacks:"
@@ -310,7 +304,7 @@ def _training(found: Suggestion) -> Iterator[str]:
 def form_lines(form: TextForm, why: Mapping[str, str]) -> list[str]:
     """Return the lines below a source of rows that say how its text is read, with examples (by key) as comments."""
     keys = {f.name: getattr(form, f.name) for f in fields(form) if getattr(form, f.name) != f.default}
-    lines = [(f"    {key}: {literal(value)}", [why.get(key, "")], False) for key, value in keys.items()]
+    lines = [(f"    {key}: {literal(value)}", [why.get(key, "")]) for key, value in keys.items()]
     return list(_commented(lines))
 
 
@@ -324,7 +318,7 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
         yield f"    targets: {literal({target.key: target.name})}"
     if target.drop_missing:
         note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
-        yield from _commented([("    drop_missing_targets: true", [note], False)])
+        yield from _commented([("    drop_missing_targets: true", [note])])
     split: dict[str, Any] = {"split": found.network.held_out}
     if target.task != "regression":
         split["stratify"] = target.key

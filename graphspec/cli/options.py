@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,11 +59,15 @@ _OTHER_FORMATS = (  # suffixes of other formats for models, and of data and spec
 )
 
 
-def every(text: str | None) -> str | None:
-    """Refuse a value of ``--log-every`` other than ``auto`` and a positive integer."""
-    if text is not None and text != "auto" and not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise typer.BadParameter(f"write auto, or a number of epochs from 1, not '{text}'")
-    return text
+def matching(pattern: str, wanted: str) -> Callable[[str | None], str | None]:
+    """Return a callback that refuses values of an option other than those of a pattern; ``wanted`` names them."""
+
+    def check(text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(pattern, text, re.ASCII):
+            raise typer.BadParameter(f"write {wanted}, not '{text}'")
+        return text
+
+    return check
 
 
 def with_alone(option: str, values: Sequence[str], args: Sequence[str]) -> list[str]:
@@ -75,13 +80,6 @@ def with_alone(option: str, values: Sequence[str], args: Sequence[str]) -> list[
             word = f"{option}={rest.pop(0) if rest and rest[0] in values else 'yes'}"
         done.append(word)
     return [*done, *args[end:]]
-
-
-def resumes(value: str | None) -> str | None:
-    """Refuse a value of ``--resume`` other than ``auto``."""
-    if value not in (None, "yes", "auto"):
-        raise typer.BadParameter(f"write `--resume` alone, or `--resume auto`, not '{value}'")
-    return value
 
 
 def repeated(options: Mapping[str, object], allow: Sequence[Path], sets: Sequence[str]) -> list[str]:
@@ -122,7 +120,7 @@ Resume = Annotated[
         "[auto]",
         "Continue an interrupted run, or train for more epochs; with auto, start if there is no run yet.",
         "--resume",
-        callback=resumes,
+        callback=matching("yes|auto", "`--resume` alone, or `--resume auto`"),
     ),
 ]
 LogEvery = Annotated[
@@ -130,7 +128,7 @@ LogEvery = Annotated[
     typer.Option(
         "--log-every",
         metavar="N",
-        callback=every,
+        callback=matching(r"auto|0*[1-9]\d*", "auto, or a number of epochs from 1"),
         help="Show every Nth epoch; auto shows about 25 epochs, and those in which something happens.",
     ),
 ]

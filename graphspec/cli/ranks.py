@@ -130,7 +130,6 @@ def _follow(ranks: Ranks) -> None:
 
 
 def _known(options: Any) -> dict[str, str | None]:
-    """Return what all ranks must have in common."""
     from graphspec.engine.parallel.agreement import installation
 
     spec = Path(str(options["spec"]))

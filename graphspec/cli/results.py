@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphspec.base.arrays.layout import Array
 from graphspec.base.document import Block, Column, Spark, Table, Text
 from graphspec.base.terminal import does_fit, lines_of, table_lines
 from graphspec.base.text import count, number, paragraph, scale_of
 from graphspec.cli.console import complain, out_wrapped
-from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors
+from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors, ResultTable
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
     from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.running_metrics import ResultTable
-    from graphspec.graph.ir.graph import Array
     from graphspec.show.report.findings import Findings
 
 # The losses and metrics of a training over its epochs, a line each: a sparkline, the first and the last value.
@@ -77,7 +76,14 @@ _LONGEST = 24  # columns of a class
 def head_tables(found: Sequence[ClassCounts | NumberErrors], width: int | None) -> list[list[Block]]:
     """Return what is shown of heads: a table for each head of classes, all of them without a ``width``; one for numbers."""
     tables = [class_table(each, whole=width is None) for each in found if isinstance(each, ClassCounts)]
-    return [*tables, *error_table([each for each in found if isinstance(each, NumberErrors)])]
+    numbers = [each for each in found if isinstance(each, NumberErrors)]
+    forms = {"mae": ".6g", "rmse": ".6g", "r2": ".4f"}
+    # in the units of the targets, without what every head has among its metrics
+    if shown := [name for name in forms if not all(name in each.known for each in numbers)]:
+        columns = [Column(cut="middle"), *(Column(name.upper(), "number") for name in shown)]
+        rows = [[each.head, *(f"{getattr(each, name):{forms[name]}}" for name in shown)] for each in numbers]
+        tables.append([Table(columns, rows)])
+    return tables
 
 
 def class_table(found: ClassCounts, *, whole: bool) -> list[Block]:
@@ -105,7 +111,6 @@ def class_table(found: ClassCounts, *, whole: bool) -> list[Block]:
 
 
 def _ratio(part: Array, whole: Array) -> Array:
-    """Return ``part / whole``, NaN where there is nothing."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: Array = np.where(whole > 0, part / whole, np.nan)
     return ratio
@@ -120,17 +125,6 @@ def _taken_for(found: ClassCounts, k: int) -> str:
     wrong = [] if found.pairs is None else [0 if other == k else n for other, n in enumerate(found.pairs[k].tolist())]
     most = max(wrong, default=0)
     return f"{most:,} {' '.join(found.labels[wrong.index(most)].split())}" if most else ""
-
-
-def error_table(found: Sequence[NumberErrors]) -> list[list[Block]]:
-    """Return a row for each head, in the units of its targets, without what every head has among its metrics."""
-    forms = {"mae": ".6g", "rmse": ".6g", "r2": ".4f"}
-    shown = [name for name in forms if not all(name in each.known for each in found)]
-    if not shown:
-        return []
-    columns = [Column(cut="middle"), *(Column(name.upper(), "number") for name in shown)]
-    rows = [[each.head, *(f"{getattr(each, name):{forms[name]}}" for name in shown)] for each in found]
-    return [[Table(columns, rows)]]
 
 
 # A confusion matrix as text: a table where it fits, with numbered columns or as a list of classes where it does not.

@@ -8,14 +8,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.layout import Array
 from graphspec.base.errors import UsageError
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
 
 FORMATS = (".npz", ".csv", ".jsonl")
 

@@ -17,7 +17,7 @@ from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import CACHE
 from graphspec.base.text import count, number, printable, shell, shorten_end, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
-from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, option, repeated, writes_onnx
+from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, matching, option, repeated, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
 from graphspec.cli.targets import model_of, naming_data
 
@@ -35,11 +35,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 Sampler = StrEnum("Sampler", ["tpe", "random", "grid"])  # how the values of trials are chosen
 
 
-def seconds(text: str | None) -> str | None:
-    """Refuse a value of ``--timeout`` other than a number of seconds, minutes or hours."""
-    if text is not None and not re.fullmatch(r"\d+(\.\d+)?[smh]?", text, re.ASCII):
-        raise typer.BadParameter(f"write a time such as 90s, 30m or 2h, not '{text}'")
-    return text
+_TIME = matching(r"\d+(\.\d+)?[smh]?", "a time such as 90s, 30m or 2h")  # what ``--timeout`` takes
 
 
 def search(  # noqa: PLR0913 (the options of the command)
@@ -58,7 +54,7 @@ def search(  # noqa: PLR0913 (the options of the command)
     ] = None,
     timeout: Annotated[
         str | None,
-        option("TIME", "Begin no trial after this time, such as 90s, 30m or 2h.", "--timeout", callback=seconds),
+        option("TIME", "Begin no trial after this time, such as 90s, 30m or 2h.", "--timeout", callback=_TIME),
     ] = None,
     no_report: Annotated[bool, flag("--no-report", "Do not write report.html into the runs.")] = False,
     onnx: Annotated[
@@ -160,7 +156,8 @@ def _run(work: Work, study: Study, jobs: int) -> int:
 
     def show(trial: Trial) -> None:
         if not begun:
-            out(heading(work.plan))
+            name = shorten_end(work.plan.search.metric, 10)  # above the values of `line`
+            out(f"{'':>{len(str(work.plan.trials))}}  {name:>10}  settings")
         begun.append(trial.number)
         out(line(trial, work.plan, terminal_width(sys.stdout)))
         sys.stdout.flush()
@@ -174,11 +171,6 @@ def _run(work: Work, study: Study, jobs: int) -> int:
     except KeyboardInterrupt as error:
         return signal_of(error)
     return 0
-
-
-def heading(plan: Plan) -> str:
-    """Return the names above the values of :func:`line`."""
-    return f"{'':>{len(str(plan.trials))}}  {shorten_end(plan.search.metric, 10):>10}  settings"
 
 
 def line(trial: Trial, plan: Plan, width: int | None) -> str:

@@ -202,7 +202,6 @@ def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def _content(directory: Path) -> Iterator[Path]:
-    """Yield the content of a folder except the lock."""
     return (path for path in directory.iterdir() if path.name != LOCK)
 
 

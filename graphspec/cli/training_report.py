@@ -167,7 +167,6 @@ def _settings(model: Session, trainer: Trainer) -> str:
 
 
 def _workers(trainer: Trainer, workers: int | str) -> str:
-    """Return how many processes train."""
     if workers == "mpi" or trainer.steps.ranks is not None:
         ranks = count(1 if trainer.steps.ranks is None else trainer.steps.ranks.size, "rank")
         return f"{ranks} of {workers} processes" if isinstance(workers, int) else ranks

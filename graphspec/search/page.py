@@ -6,25 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphspec.base.document import (
-    BREAK,
-    UNDEFINED,
-    Bar,
-    Block,
-    Cell,
-    Code,
-    Column,
-    Element,
-    Facts,
-    Figure,
-    Inline,
-    Items,
-    Legend,
-    Section,
-    Span,
-    Table,
-    Text,
-)
+from graphspec.base import document as doc
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, shell, shorten_end
 from graphspec.language.search_space import Choice, Space
@@ -62,18 +44,18 @@ def search_html(plan: Plan, trials: Sequence[Trial], again: Sequence[str]) -> st
     return page(Opening(plan.name, "search", (lead, pruning)), sections)
 
 
-def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again: Sequence[str]) -> Section:
+def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again: Sequence[str]) -> doc.Section:
     shown = [(state, str(n)) for state, n in states_of(trials)]
     if not best:
-        return Section("best", "Best trial", [Text("No trial was trained to its end."), Facts(shown)])
+        return doc.Section("best", "Best trial", [doc.Text("No trial was trained to its end."), doc.Facts(shown)])
     top = best[0]
     head = [("best " + plan.search.metric, number(top.value or 0.0)), ("trial", str(top.number)), *shown]
-    sets = Items([Span(change, "code") for change in top.sets])
-    command = Code(shell(*again), label="Command")
-    return Section("best", "Best trial", [Facts(head), sets, Text("Train it again:"), command])
+    sets = doc.Items([doc.Span(change, "code") for change in top.sets])
+    command = doc.Code(shell(*again), label="Command")
+    return doc.Section("best", "Best trial", [doc.Facts(head), sets, doc.Text("Train it again:"), command])
 
 
-def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
+def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> doc.Section:
     ended = [t for t in trials if t.value is not None]
     up = for_values(_inner([t.value or 0.0 for t in ended], [t.value or 0.0 for t in best]))
     across = linear([0.0, float(max(t.number for t in trials))])
@@ -97,7 +79,8 @@ def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Sect
             plot.dots(points, [_tip(t) for t in dots], kind)
     keys = [("line a", "trials"), ("line b", "the best so far")]
     keys += [("line soft", "pruned: the value at which they ended")] if any(t.state == "pruned" for t in ended) else []
-    return Section("history", "Objective", [Figure("The objective of each trial", plot.drawing(), [Legend(keys)])])
+    figure = doc.Figure("The objective of each trial", plot.drawing(), [doc.Legend(keys)])
+    return doc.Section("history", "Objective", [figure])
 
 
 def _inner(values: Sequence[float], complete: Sequence[float]) -> list[float]:
@@ -118,21 +101,21 @@ def _tip(trial: Trial) -> str:
 
 
 # Settings: parallel coordinates and importance.
-def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
+def _settings(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> doc.Section:
     spaces = [s for s in plan.search.spaces() if any(s.name in t.params for t in best)]
     weights = importances(plan.search, trials)
     order = {each.name: k for k, each in enumerate(weights)}
     kept = {s.name for s in sorted(spaces, key=lambda s: order.get(s.name, 999))[:_AXES]}
     spaces = [s for s in spaces if s.name in kept]
     lead = "Each line is a trial; the best tenth is green. A trial that lacks a setting passes below its axis."
-    drawn = Element(wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials"))
-    columns = [Column("setting"), Column("importance", "barcell", fixed=True)]
-    columns += [Column("share", "number"), Column("trials", "number")]
-    rows = [(each.name, Bar(each.share), f"{each.share:.0%}", str(each.trials)) for each in weights]
-    below: list[Block] = [Text(METHOD), Table(columns, rows, "Importance of settings", kind="importance")]
+    drawn = doc.Element(wide(_parallel(plan, spaces, best[:_LINES]), "Settings and objective of the trials"))
+    columns = [doc.Column("setting"), doc.Column("importance", "barcell", fixed=True)]
+    columns += [doc.Column("share", "number"), doc.Column("trials", "number")]
+    rows = [(each.name, doc.Bar(each.share), f"{each.share:.0%}", str(each.trials)) for each in weights]
+    below: list[doc.Block] = [doc.Text(METHOD), doc.Table(columns, rows, "Importance of settings", kind="importance")]
     if not rows:
-        below = [Text(f"The importance of a setting needs {FEWEST} trials that were trained to their end.")]
-    return Section("settings", "Settings", [Text(lead), drawn, *below])
+        below = [doc.Text(f"The importance of a setting needs {FEWEST} trials that were trained to their end.")]
+    return doc.Section("settings", "Settings", [doc.Text(lead), drawn, *below])
 
 
 def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> str:
@@ -194,22 +177,23 @@ def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: b
 
 
 # All trials.
-def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> Section:
+def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> doc.Section:
     others = [t for t in trials if not t.judged]
     shown = sorted([*best, *others][:_ROWS], key=lambda t: t.number)
-    columns = [Column("trial"), Column(plan.search.metric, "number"), Column("state"), Column("settings", fixed=True)]
-    table = Table(columns, [_row(plan, trial) for trial in shown], "All trials", sort=True)
+    columns = [doc.Column("trial"), doc.Column(plan.search.metric, "number"), doc.Column("state")]
+    columns.append(doc.Column("settings", fixed=True))
+    table = doc.Table(columns, [_row(plan, trial) for trial in shown], "All trials", sort=True)
     hidden = len(trials) - len(shown)
-    note = [Text(f"{count(hidden, 'trial')} not shown.", "note")] if hidden else []
-    lead = Text("A trial is a run directory; the number leads to its report.")
-    return Section("trials", "Trials", [lead, table, *note])
+    note = [doc.Text(f"{count(hidden, 'trial')} not shown.", "note")] if hidden else []
+    lead = doc.Text("A trial is a run directory; the number leads to its report.")
+    return doc.Section("trials", "Trials", [lead, table, *note])
 
 
-def _row(plan: Plan, trial: Trial) -> list[Inline | Cell]:
+def _row(plan: Plan, trial: Trial) -> list[doc.Inline | doc.Cell]:
     has_report = (plan.folder / trial.name / REPORT).is_file()
-    link = Span(str(trial.number), link=f"{trial.name}/{REPORT}") if has_report else str(trial.number)
-    value = Cell(UNDEFINED) if trial.value is None else Cell(number(trial.value), repr(trial.value))
+    link = doc.Span(str(trial.number), link=f"{trial.name}/{REPORT}") if has_report else str(trial.number)
+    value = doc.Cell(doc.UNDEFINED) if trial.value is None else doc.Cell(number(trial.value), repr(trial.value))
     state = f"{trial.state} after {count(len(trial.values), 'epoch')}" if trial.state == "pruned" else trial.state
-    about: Inline = (shorten_end(trial.problem, 300), BREAK) if trial.problem else ""
+    about: doc.Inline = (shorten_end(trial.problem, 300), doc.BREAK) if trial.problem else ""
     sets = shorten_end("; ".join(trial.sets), 400)
-    return [Cell(link, str(trial.number)), value, state, (about, sets)]
+    return [doc.Cell(link, str(trial.number)), value, state, (about, sets)]

@@ -61,8 +61,6 @@ class Source:
 
 
 class _Watch(Silent):
-    """Reports the objective after each epoch, and prunes."""
-
     def __init__(self, study: Study, trial: Trial) -> None:
         self.study, self.trial = study, trial
         self.trainer: Trainer | None = None

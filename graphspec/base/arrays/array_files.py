@@ -261,7 +261,6 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _texts(header: dict[str, Any]) -> dict[str, str]:
-    """Return the metadata of a header."""
     texts: Any = header.get("__metadata__", {})
     sound = isinstance(texts, dict) and all(isinstance(text, str) for text in texts.values())
     demand(sound, "its metadata are not a mapping of texts")
@@ -314,7 +313,6 @@ def _dtype_of(entry: Any) -> str:
 
 
 def _described(entry: Any, start: int, size: int, path: Path) -> ArrayFile:
-    """Return one array of a file of safetensors."""
     begin, end = _place(entry)
     kind = _dtype_of(entry)
     if kind not in _SAFETENSORS:

@@ -87,7 +87,6 @@ def _field(file: Path, name: str) -> int:
 
 
 def _unused(root: Path) -> int:
-    """Return the machine's free bytes, including its caches."""
     if sys.platform == "win32":
         return _windows()[1]
     return _field(root / "proc/meminfo", "MemAvailable") * 1024 or _physical()

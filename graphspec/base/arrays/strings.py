@@ -144,7 +144,6 @@ class Strings:
         return [str(data[a:b], "utf-8") for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def _bytes(self, starts: Array, ends: Array) -> Array:
-        """Return the bytes of texts, one after the other."""
         lengths = ends - starts
         total = int(lengths.sum())
         if total > _SHORT * len(lengths):

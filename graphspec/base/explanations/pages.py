@@ -8,10 +8,11 @@ example. Text between them says what the blocks do not. Tests run all examples.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from importlib.resources import files
+from operator import ne
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, NodeRef, Severity, did_you_mean, render
@@ -60,11 +61,6 @@ class Explanation:
     def answer(self) -> str:
         """What the commands of the wrong example print about the mistake; empty if there is no wrong example."""
         return next((b.text for b in self.blocks if b.role == "answer"), "")
-
-    @property
-    def is_mended_by_command(self) -> bool:
-        """Whether only the commands of the two examples differ."""
-        return not any(b.file and b.role == "right" for b in self.blocks)
 
     def changed_lines(self, block: Block) -> set[int]:
         """Return the indices of the lines of a file that the other example has in another form, or not at all."""
@@ -132,7 +128,7 @@ def near(text: str) -> list[Code]:
     name = text.strip().upper()
     name = f"GS{name}" if name.isdigit() else name
     if re.fullmatch(r"GS\d+", name):
-        close = [code for code in Code if len(name) == len(code) and _differences(code, name) == 1]
+        close = [code for code in Code if len(name) == len(code) and sum(map(ne, code, name)) == 1]
         close.sort(key=lambda code: (code[:4] != name[:4], code[:3] != name[:3], abs(int(code[2:]) - int(name[2:]))))
         if not close and name[:3] in GROUPS:
             close = [code for code in Code if code.startswith(name[:3])]
@@ -143,7 +139,3 @@ def near(text: str) -> list[Code]:
     if not told and (hint := did_you_mean(text.strip(), [code.summary for code in Code], quote="")):
         told = [code for code in Code if code.summary in hint]
     return told[:_NEAR]
-
-
-def _differences(a: Sequence[str], b: Sequence[str]) -> int:
-    return sum(x != y for x, y in zip(a, b, strict=True))
