@@ -64,9 +64,7 @@ def logarithmic(values: Sequence[float]) -> Scale:
 
 def for_values(values: Sequence[float]) -> Scale:
     """Return a logarithmic scale for positive values that span more than a factor of 50, else a linear one."""
-    if min(values) > 0 and max(values) / min(values) > 50:
-        return logarithmic(values)
-    return linear(values)
+    return logarithmic(values) if min(values) > 0 and max(values) / min(values) > 50 else linear(values)
 
 
 def epochs(count: int) -> Scale:
@@ -75,9 +73,7 @@ def epochs(count: int) -> Scale:
         return Scale(0.5, 1.5, (1.0,))
     step = max(1, round(_round_step(count / 6)))
     ticks = [float(k) for k in range(step, count + 1, step)]
-    if ticks[0] != 1 and step >= 2:
-        ticks = [1.0, *ticks]
-    return Scale(1.0, float(count), tuple(ticks))
+    return Scale(1.0, float(count), (*([] if step == 1 else [1.0]), *ticks))
 
 
 def _round_step(step: float) -> float:
@@ -191,10 +187,9 @@ def panels_of(history: Mapping[str, Sequence[float]]) -> dict[str, list[str]]:
 
 def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> str:
     """Return the curves of ``history`` as one SVG document: two panels in a row."""
-    panels = panels_of(history)
+    panels, best = panels_of(history), best_epoch(history)
     shown = dict(list(panels.items())[:MAX_PANELS])
     count = max(map(len, history.values()), default=0)
-    best = best_epoch(history)
     per_row = 1 if len(shown) <= 1 else 2
     rows = max(1, -(-len(shown) // per_row))
     wide, high = LEFT + PANEL + GAP, HEIGHT + BELOW + GAP  # of a panel with what is around it

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from graphspec.base.text import printable
+from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.show.drawing.curves import Best, number
@@ -70,13 +70,10 @@ def described(model: Session) -> str:
 
 def _state(model: Session) -> str:
     inputs, outputs = [v.shape for v in model.whole.inputs.values()], [v.shape for v in model.whole.outputs.values()]
-    if model.learns:
-        parameters = "parameters to be learnt from the training rows"
-    else:
-        count = sum(p.size for p in model.graph.params.values())
-        parameters = f"{count:,} parameter{'' if count == 1 else 's'}"
-    epochs = model.epochs_done
-    trained = f"trained {epochs:,} epoch{'' if epochs == 1 else 's'}" if epochs else "not trained"
+    parameters = "parameters to be learnt from the training rows"
+    if not model.learns:
+        parameters = count(sum(p.size for p in model.graph.params.values()), "parameter")
+    trained = f"trained {count(model.epochs_done, 'epoch')}" if model.epochs_done else "not trained"
     return f"{_shapes(inputs, 'input')} -> {_shapes(outputs, 'head')}, {parameters}, {trained}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ from graphspec.vocabulary.layers.dates import DateParts, moment
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import NodeDecl, Spec
+    from graphspec.language.declarations import Spec
 
 # How far a sample has drifted from another: the population stability index over bins, and what chance alone gives.
 BINS = 10
@@ -147,9 +146,8 @@ class Facts:
 
 def facts(spec: Spec, described: Sequence[Field], parts: Mapping[str, Dataset]) -> list[Facts]:
     """Return what each field holds in one or two parts of the data: the training rows, and rows to compare."""
-    readers: dict[str, NodeDecl] = {}  # the first layer that reads each input directly
-    for node in spec.nodes:
-        readers |= {ref.name: node for ref in node.inputs if ref is not None and ref.name not in readers}
+    # the first layer that reads each input directly
+    readers = {ref.name: node for node in reversed(spec.nodes) for ref in node.inputs if ref is not None}
     found: list[Facts] = []
     for name in dict.fromkeys(field.input for field in described):
         blocks = {part: some_rows(data, name)[0] for part, data in parts.items()}
@@ -157,8 +155,7 @@ def facts(spec: Spec, described: Sequence[Field], parts: Mapping[str, Dataset]) 
         for field in (f for f in described if f.input == name):
             values = {part: field.of({name: block}) for part, block in blocks.items()}
             if reader is not None and isinstance(reader.layer, DateParts):
-                form = reader.layer.format
-                values = {part: _dated(array, form) for part, array in values.items()}
+                values = {part: _dated(array, reader.layer.format) for part, array in values.items()}
             kind = _field_kind(next(iter(values.values())), "" if reader is None else reader.type or "")
             samples = {part: _sample(field, kind, array) for part, array in values.items()}
             found.append((_categories if kind in ("category", "ids") else _numbers)(field, kind, samples))
@@ -289,10 +286,8 @@ def _categories(field: Field, kind: Kind, samples: Mapping[str, Sample]) -> Fact
         top = sorted(before, key=lambda key: float(key))  # type: ignore[arg-type]
     rest = {part: of.total() - sum(of.get(key, 0) for key in top) for part, of in counts.items()}
     bins = [*map(str, top), *(["all others"] if any(rest.values()) else [])]
-    shares = {
-        part: _shares(np.array([*(of.get(key, 0) for key in top), rest[part]][: len(bins)], float))
-        for part, of in counts.items()
-    }
+    sizes = {part: [*(of.get(key, 0) for key in top), rest[part]] for part, of in counts.items()}
+    shares = {part: _shares(np.array(each[: len(bins)], float)) for part, each in sizes.items()}
     with_missing = [Counter({**of, None: samples[part].missing}) for part, of in counts.items()]
     unseen = [(str(key), count) for after in others for key, count in after.most_common() if key not in before]
     drift = _field_drift(samples, binned_categories, with_missing)
@@ -318,7 +313,7 @@ class Parts:
     """The checked raw rows by part, judged rows that are no part last; and why other parts cannot be read."""
 
     rows: Mapping[str, Dataset]
-    problems: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    problems: Mapping[str, str]
 
 
 def read_parts(found: Findings) -> Parts:
@@ -396,11 +391,8 @@ def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
 def _heads(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
     """Yield what the targets of each head are, by part."""
     model, needed = found.model, found.model.needed
-    ids = {
-        part: with_class_ids(data, model.labels, needed.targets, needed.ctc)
-        for part, data in parts.items()
-        if len(data)
-    }
+    rows = {part: data for part, data in parts.items() if len(data)}
+    ids = {part: with_class_ids(data, model.labels, needed.targets, needed.ctc) for part, data in rows.items()}
     for name, head in model.spec.heads.items():
         summaries = {part: summarize(head, model.graph.outputs[name], data) for part, data in ids.items()}
         targets = {part: summary for part, summary in summaries.items() if summary is not None}
@@ -498,10 +490,10 @@ def _row(each: Facts, compared: Sequence[str], *, tips: bool) -> list[Inline | C
     own = each.samples[compared[0]]
     gaps = [f"{sample.missing:,} ({percent(sample.missing / max(sample.size, 1))})" for sample in samples]
     shares = [("b" if k else "a", each.shares[part]) for k, part in enumerate(compared)]
-    bins = [
-        "\n".join([_name(of), *(f"{shown_part(part)} {percent(float(each.shares[part][k]))}" for part in compared)])
-        for k, of in enumerate(each.bins)
-    ]
+    bins = []
+    for k, of in enumerate(each.bins):
+        parts = (f"{shown_part(part)} {percent(float(each.shares[part][k]))}" for part in compared)
+        bins.append("\n".join([_name(of), *parts]))
     summary = f"distribution of {name}: {_plain_about(each)}"
     unseen = ", ".join(f"{_name(value)} ({rows:,})" for value, rows in each.unseen[:4])
     unseen += f" and {len(each.unseen) - 4:,} more" if len(each.unseen) > 4 else ""
@@ -522,12 +514,8 @@ def _plain_about(each: Facts) -> str:
         return each.about
     shares = next(iter(each.shares.values()))
     order = np.argsort(-shares, kind="stable")[:TOP].tolist()
-    names = [
-        f"{shorten_end(each.bins[k], 24) or '(empty)'} ({percent(float(shares[k]))})".replace(" %", "\u00a0%")
-        for k in order
-        if shares[k] > 0
-    ]
-    return ", ".join(names) or "no values"
+    named = [(shorten_end(each.bins[k], 24) or "(empty)", percent(float(shares[k]))) for k in order if shares[k] > 0]
+    return ", ".join(f"{name} ({share})".replace(" %", "\u00a0%") for name, share in named) or "no values"
 
 
 def _drift(each: Facts) -> Inline | Cell:

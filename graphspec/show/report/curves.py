@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphspec.base.document import Block, Element, Folded, Group, Legend, Section, Text
@@ -45,8 +44,7 @@ class Mark(NamedTuple):
     kind: str
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """A chart of some lines with the same axis."""
 
     name: str
@@ -68,17 +66,15 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list
     kept = thinned(count, len(lines))
     across = axes.epochs(max(count, 1))
     figures = [_figure(panel, across, kept, marks, f"{name}:{k}") for k, panel in enumerate(panels)]
-    numbers = {
-        "epochs": [k + 1 for k in kept],
-        "panels": [[[line.label, _shown(line.values, kept), line.run] for line in panel.lines] for panel in panels],
-    }
+
+    def shown(values: Sequence[float]) -> list[str | None]:
+        return [axes.number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
+
+    drawn = [[[line.label, shown(line.values), line.run] for line in panel.lines] for panel in panels]
+    numbers = {"epochs": [k + 1 for k in kept], "panels": drawn}
     data = json.dumps(numbers, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
     script = Element(f'<script type="application/json" id="{name}-values">{data}</script>')
     return [Group("charts", [Element(each) for each in figures]), script]
-
-
-def _shown(values: Sequence[float], kept: Sequence[int]) -> list[str | None]:
-    return [axes.number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
 
 
 def _figure(panel: Panel, across: axes.Scale, kept: Sequence[int], marks: Sequence[Mark], key: str) -> str:
@@ -145,7 +141,7 @@ def curves(found: Findings) -> Section | None:
         for name, keys in named.items()
     ]
     rates, said = learning_rates(found), _sentence(found, ended)
-    finite = [rate for rate in rates if math.isfinite(rate)]
+    finite = list(filter(math.isfinite, rates))
     if len(set(finite)) > 1:
         panels.insert(1, Panel("learning rate", [Line("learning rate", rates, "a")]))
     elif finite:
@@ -209,8 +205,7 @@ def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str
         marks.append(Mark(ended, "stopped"))
         explained.append(("stopped", f"stopped: {found.stopped}"))
     starts = [] if found.times is None else found.times.starts[1:]
-    for start in starts[:50]:
-        marks.append(Mark(min(max(start.epoch + 0.5, 1.0), float(ended)), "resumed"))
+    marks += [Mark(min(max(start.epoch + 0.5, 1.0), float(ended)), "resumed") for start in starts[:50]]
     if starts:
         explained.append(("resumed", f"resumed {'once' if len(starts) == 1 else f'{len(starts):,} times'}"))
     return marks, explained

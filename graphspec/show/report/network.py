@@ -119,11 +119,8 @@ def _activations(model: Session, lowered: Lowered, rows: Dataset) -> dict[str, A
     """Return the activations of the nodes that NumPy computes."""
     computed = {output.name: output for node in model.graph.nodes for output in node.outputs}
     firsts = {node.name: (lowered.outputs.get(node.name) or (None,))[0] for node in model.spec.nodes}
-    wanted = {
-        name: computed[value.name]
-        for name, value in firsts.items()
-        if value is not None and value.name in computed and value.type.is_float
-    }
+    floats = {name: value.name for name, value in firsts.items() if value is not None and value.type.is_float}
+    wanted = {name: computed[value] for name, value in floats.items() if value in computed}
     if not wanted:
         return {}
     inputs = {name: rows.inputs[name] for name in model.graph.inputs}

@@ -151,9 +151,8 @@ def _losses(model: Session, scored: Scored, group: Array, drawn: Array) -> Sampl
     weights = {head.name: head.weight for head in spec.trained}
     divisor = sum(weights.values()) if spec.training.combine == "mean" else 1.0
     if weights and by_head.keys() == weights.keys() and divisor:
-        middle = sum(weights[name] / divisor * by_head[name][0] for name in weights)
-        resampled = np.sum([weights[name] / divisor * by_head[name][1] for name in weights], axis=0)
-        found["loss"] = middle, resampled
+        whole = sum(weights[name] / divisor * by_head[name][0] for name in weights)
+        found["loss"] = whole, np.sum([weights[name] / divisor * by_head[name][1] for name in weights], axis=0)
     return found
 
 
@@ -192,14 +191,13 @@ def _interval_metrics(
     whole = counters.sum(axis=0)
     running.count_in(whole)
     middle = {key: value for key, value in running.logs().items() if key not in logged_losses(model.spec)}
-    keys, shares = list(middle), running.shares()
-    resampled = np.empty((len(drawn), len(keys)))
+    shares, resampled = running.shares(), np.empty((len(drawn), len(middle)))
     for start in range(0, len(drawn), _CHUNK):
         for k, sums in enumerate(drawn[start : start + _CHUNK].astype(np.float64) @ counters):
             running.count_in(sums)
             logs = running.logs()
-            resampled[start + k] = [logs[key] for key in keys]
-    return {key: (middle[key], resampled[:, k]) for k, key in enumerate(keys)}, shares
+            resampled[start + k] = [logs[key] for key in middle]
+    return {key: (value, resampled[:, k]) for k, (key, value) in enumerate(middle.items())}, shares
 
 
 _VALUES = 1 << 22  # answers that are compared
@@ -391,17 +389,20 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
     if train.times is not None or not len(train):
         return {}
     arrays = [(f, train.inputs[f.input]) for f in fields(model.spec)]
-    single = [f for f, a in arrays if a.ndim == 1 or (a.ndim == 2 and (f.place is not None or a.shape[1] == 1))][
-        :_FIELDS
-    ]
+    single = [f for f, a in arrays if a.ndim == 1 or (a.ndim == 2 and (f.place is not None or a.shape[1] == 1))]
+    single = single[:_FIELDS]
     rows = evenly(len(train), min(_GIVEN_ROWS, _GIVEN_VALUES // max(len(single), 1)))
     places = rows if train.chosen is None else train.chosen[rows]
     blocks = {name: np.asarray(train.inputs[name][places]) for name in dict.fromkeys(f.input for f in single)}
     columns = {}
     for field in single:
         values = field.of(blocks).reshape(-1)
-        if values.dtype != object or np.mean([str(value).count(" ") for value in values[:_SOME]]) < _PROSE:
-            columns[field.name] = _given_values(values, field.missing(values))
+        missing = field.missing(values)
+        if values.dtype != object:
+            columns[field.name] = Values.of_numbers(np.where(missing, np.nan, values.astype(np.float64)))
+        elif np.mean([str(value).count(" ") for value in values[:_SOME]]) < _PROSE:
+            texts = zip(values.tolist(), missing.tolist(), strict=True)
+            columns[field.name] = Values.of_texts(None if gone else str(text) for text, gone in texts)
     if len(columns) < 2:  # nothing else is read
         return {}
     found: dict[str, str] = {}
@@ -420,9 +421,3 @@ def given_away(model: Session, train: Dataset) -> dict[str, str]:
             continue
         found |= giving_away(columns, codes, classes=codes.numbers is None)
     return found
-
-
-def _given_values(values: Array, missing: Array) -> Values:
-    if values.dtype == object:
-        return Values.of_texts(None if m else str(v) for v, m in zip(values.tolist(), missing.tolist(), strict=True))
-    return Values.of_numbers(np.where(missing, np.nan, values.astype(np.float64)))

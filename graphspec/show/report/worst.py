@@ -130,8 +130,7 @@ def excerpt(value: str) -> Inline:
 
 def _picture(field: Field, picture: Array, room: int) -> Drawing:
     height, width = picture.shape[:2]
-    small = " small" if max(height, width) <= 64 else ""
-    title = f"{field.name}, {width} × {height} pixels"
+    small, title = " small" if max(height, width) <= 64 else "", f"{field.name}, {width} × {height} pixels"
     scale = min(_TALL / height, 2 * _TALL / width)
     size = f'width="{max(round(width * scale), 1)}" height="{max(round(height * scale), 1)}"'
     source = small_uri(pixels(picture), room)
@@ -329,8 +328,7 @@ def worst(found: Findings) -> Section | None:
     room = _ROOM // len(heads)
     parts = [_head(judged, head, described, place, room) for head in heads]
     if len(heads) > 1:
-        names = [head.head.name for head in heads]
-        tabs = [(f"worst-{k}", name, part) for k, (name, part) in enumerate(zip(names, parts, strict=True))]
+        tabs = [(f"worst-{k}", head.head.name, part) for k, (head, part) in enumerate(zip(heads, parts, strict=True))]
         parts = [[Tabs("Heads", tabs)]]
     return Section("worst", "Worst rows", [_about(found, judged), *parts[0]])
 
@@ -401,10 +399,8 @@ def _head(
         return [Text(("The loss of ", name, " is of whole batches: no row has a loss of its own."))]
     rows = [(row, place(judged.index(row)), score) for row, score in zip(*(x.tolist() for x in ordered), strict=True)]
     counted = all(title.endswith(_COUNTED) for _, title, _ in rows)
-    cases = [
-        Case(judged.inputs(row), title.removesuffix(_COUNTED) if counted else title, verdict(head, row), score)
-        for row, title, score in rows
-    ]
+    cut = _COUNTED if counted else ""
+    cases = [Case(judged.inputs(row), at.removesuffix(cut), verdict(head, row), score) for row, at, score in rows]
     by = "loss" if head.losses is not None else "mean absolute error"
     short = all(is_short(field.of(case.inputs)) for case in cases for field in described)
     blocks, kept = (_table if short and described else _cards)(described, cases, by, room)
