@@ -12,7 +12,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problems, did_you_mean
 from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref
-from graphspec.language.layer_entries import count_copies, entry_copies, entry_kind, entry_name, unknown_block_hint
+from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name, unknown_block_hint
 from graphspec.language.names import (
     MAX_NAME,
     EntryKind,
@@ -317,7 +317,7 @@ class _Expander:
             return
         self._spend(layers, layers.size)  # the entries with their copies, before they are built
         for entry in layers.value:
-            self.count += max(1, count_copies(entry))
+            self.count += entry_copies(entry, Problems()) or 1  # a wrong number is reported below
             self._spend(entry.get("repeat") or entry, 0)
         scope.incomplete = scope.incomplete or self.overflow
         if self.overflow:

@@ -81,13 +81,6 @@ def _of(entry: Tree) -> str:
     return f" of '{name}'" if (name := entry.text("name")) else ""
 
 
-def count_copies(entry: Tree) -> int:
-    """Return the value of ``repeat``; 0 if it is missing or not usable."""
-    repeat = entry.get("repeat")
-    is_usable = repeat is not None and isinstance(repeat.value, int) and "share" not in entry.value
-    return int(repeat.value) if repeat is not None and is_usable else 0
-
-
 def entry_copies(entry: Tree, problems: Problems) -> int | None:
     """Return the value of ``repeat``, or None if it is missing or wrong."""
     repeat = entry.get("repeat")

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -316,17 +316,16 @@ def read_value(text: str, file: str) -> Tree:
     return tree
 
 
+@dataclass(slots=True)
 class _Open:
     """A list or mapping that is being built."""
 
-    __slots__ = ("anchor", "key", "key_mark", "marks", "start", "unknown", "value")
-
-    def __init__(self, value: dict[str, Tree] | list[Tree], start: Any, unknown: bool) -> None:
-        self.value: Any = value
-        self.start, self.anchor, self.unknown = start, start.anchor, unknown
-        self.marks: dict[str, Mark] = {}
-        self.key: str | None = None
-        self.key_mark = NOWHERE
+    value: Any
+    start: Any
+    unknown: bool
+    marks: dict[str, Mark] = field(default_factory=dict)
+    key: str | None = None
+    key_mark: Mark = NOWHERE
 
 
 class _Builder:
@@ -452,8 +451,8 @@ class _Builder:
         if not entry.start.flow_style and entry.marks:
             mark = next(iter(entry.marks.values()))
         tree = Tree(entry.value, mark, entry.marks, unknown=entry.unknown)
-        if entry.anchor is not None:
-            self.anchors[entry.anchor] = tree
+        if entry.start.anchor is not None:
+            self.anchors[entry.start.anchor] = tree
         return tree
 
     def _add(self, tree: Tree) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from math import isfinite, isnan
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Mark, Problems, did_you_mean, shorten
@@ -14,6 +14,7 @@ from graphspec.base.synonyms.keys import number_hint, tuple_items
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 Value: TypeAlias = "dict[str, Tree] | list[Tree] | Scalar"
+T = TypeVar("T")
 
 MAX_DEPTH = 100  # the deepest nesting of a document. Real specs have about ten levels
 MAX_VALUES = 400_000  # the largest number of values in a document after its aliases and variables are expanded
@@ -149,6 +150,22 @@ def each(convert: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, dict):
         return {key: convert(child) for key, child in value.items()}
     return type(value)(map(convert, value)) if isinstance(value, list | tuple) else value
+
+
+def depth_first(starts: Iterable[T], before: Callable[[T], Iterable[T]]) -> Iterator[T]:
+    """Yield what ``starts`` lead to, each behind all that is ``before`` it; in a circle, one is too early."""
+    seen: set[T] = set()
+    stack: list[tuple[T | None, Iterator[T]]] = [(None, iter(starts))]
+    while stack:
+        item, others = stack[-1]
+        below = next((one for one in others if one not in seen), None)
+        if below is not None:
+            seen.add(below)
+            stack.append((below, iter(before(below))))
+            continue
+        stack.pop()
+        if item is not None:
+            yield item
 
 
 def scalar_problem(value: Any) -> str | None:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.config import Config, Registry
 from graphspec.language.names import snake_case
-from graphspec.language.tree import each
+from graphspec.language.tree import depth_first, each
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.base import Layer, NoEffect
@@ -313,21 +313,8 @@ def ordered(steps: list[Step], ends: Iterable[Source]) -> list[Step]:
     What hangs beside a long trunk, such as an embedding that is added late, stands right before the step that reads it.
     """
     before = _before(steps)
-    done: dict[Step, None] = {}
     starts = [end.of for end in ends if isinstance(end.of, Step)]
-    for start in (*starts, *steps):
-        if start in done:
-            continue
-        stack = [(start, iter(_trunk_first(start, before)))]
-        while stack:
-            step, sources = stack[-1]
-            below = next((s for s in sources if s not in done), None)
-            if below is None:
-                done[step] = None
-                stack.pop()
-            else:
-                stack.append((below, iter(_trunk_first(below, before))))
-    return list(done)
+    return list(depth_first([*starts, *steps], lambda step: _trunk_first(step, before)))
 
 
 def _before(steps: list[Step]) -> dict[Step, int]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from graphspec.foreign.importing.steps import ENTRIES, REPEAT, Found, Param, Part, Scope, Source, Step, default
 from graphspec.language.names import snake_case
-from graphspec.language.tree import each
+from graphspec.language.tree import depth_first, each
 from graphspec.language.write import WIDTH
 from graphspec.vocabulary.layers import LAYERS
 
@@ -243,17 +243,12 @@ class Structure:
 
     def in_order(self) -> list[Found]:
         """Return the blocks in the order in which the scopes use them, each after those that it contains."""
-        done: dict[Found, None] = {}
 
-        def visit(steps: Sequence[Step]) -> None:
-            for step in steps:
-                if step.part is not None and step.part.block not in done:
-                    visit(step.part.block.steps)
-                    done[step.part.block] = None
+        def inside(steps: Sequence[Step]) -> list[Found]:
+            return [step.part.block for step in steps if step.part is not None]
 
-        for scope in self.scopes:
-            visit(scope.steps)
-        return list(done)
+        used = [block for scope in self.scopes for block in inside(scope.steps)]
+        return list(depth_first(used, lambda block: inside(block.steps)))
 
     @property
     def sequences(self) -> list[list[Step]]:

@@ -17,6 +17,7 @@ from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef,
 from graphspec.foreign.keras_files.saved import Owner, Saved, add_state, opened, taken
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case
+from graphspec.language.tree import depth_first
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.losses import LOSSES
 from graphspec.vocabulary.metrics import METRICS
@@ -94,23 +95,14 @@ class Scope:
 
     def _ordered(self) -> Iterator[tuple[LayerDef, int]]:
         """Yield the calls, each behind those that it reads, else in the order of the file."""
-        done: set[tuple[str, int]] = set()
-        stack = [(layer.name, k) for layer in reversed(self.model.layers) for k in reversed(range(len(layer.calls)))]
-        seen: set[tuple[str, int]] = set()
-        while stack:
-            name, k = at = stack[-1]
-            needed: list[tuple[str, int]] = []
-            if at not in seen:
-                needed = [(ref.layer, ref.call) for ref in self.layers[name].calls[k].refs()]
-                needed += [(name, k - 1)] if k > 0 else []  # the first call owns the weights
-            seen.add(at)
-            if missing := [other for other in needed if other not in seen]:
-                stack += reversed(missing)
-                continue
-            stack.pop()
-            if at not in done:
-                done.add(at)
-                yield self.layers[name], k
+
+        def needed(at: tuple[str, int]) -> list[tuple[str, int]]:
+            name, k = at
+            owner = [(name, k - 1)] if k > 0 else []  # the first call owns the weights
+            return [*((ref.layer, ref.call) for ref in self.layers[name].calls[k].refs()), *owner]
+
+        calls = [(layer.name, k) for layer in self.model.layers for k in range(len(layer.calls))]
+        yield from ((self.layers[name], k) for name, k in depth_first(calls, needed))
 
     def _convert_call(self, layer: LayerDef, k: int) -> None:
         call = layer.calls[k]
