@@ -623,10 +623,7 @@ def _own_dtype(request: Request) -> np.dtype[Any]:
 
 # Checks of sample weights.
 def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
-    """Return sample weights of a target: one per row, or one per value of the loss.
-
-    Raises DataError: GS503, they have another shape.
-    """
+    """Return sample weights, one per row or per value of the loss. Raises DataError: GS503, their shape is another."""
     rank = max(len(target.shape) - target.is_float, 1)
     if array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array[..., 0]

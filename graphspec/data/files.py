@@ -269,10 +269,7 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
 
 
 def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 (it does not change)
-    """Open a table by the suffix of its name.
-
-    ``form``: how a table of text is read. Raises DataError: GS501 if it cannot be read.
-    """
+    """Open a table by its suffix; one of text is read in this ``form``. Raises DataError: GS501, it cannot be read."""
     suffix = suffix_of(path)
     if suffix == ".parquet":
         return Parquet(path)
@@ -296,10 +293,7 @@ def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 
 
 
 def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
-    """Open a file; return it with how its text is read, and why, by key of the spec.
-
-    Raises DataError: it cannot be read.
-    """
+    """Open a file; return it, how its text is read, and why by key. Raises DataError: it cannot be read."""
     form, why = TextForm(), dict[str, str]()
     of_text = not is_glob(path) and is_regular(path) and suffix_of(path).startswith((".csv", ".tsv", ".jsonl"))
     error = undecodable(path) if of_text else None

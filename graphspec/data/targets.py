@@ -174,10 +174,7 @@ def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
 
 
 def encode_labels(targets: Strings, labels: Sequence[str]) -> Array:
-    """Return the class ids of rows, int64.
-
-    Raises DataError: GS511, a text is not among the labels.
-    """
+    """Return the class ids of rows, int64. Raises DataError: GS511, a text is not among the labels."""
     ids = {label: k for k, label in enumerate(labels)}
     found = np.empty(len(targets), np.int64)
     tally = Tally("has labels that no training row has")
