@@ -17,10 +17,9 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.data.source import CELL, NOT_SCALAR, DataError, Problems, Request, Tally, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show
-from graphspec.graph.ir.graph import MISSING_INTEGER, Type
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 
 if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
     from graphspec.graph.ir.ranges import Range
 
 # Conversion of an array to the type that the graph expects, and checks of its shape and values.

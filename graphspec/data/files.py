@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
-from graphspec.data.database import Table, Union
+from graphspec.data.database import Relation, Table, Union
 from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_glob, matching, size_of, type_error
 from graphspec.data.source import (
     NO_ROWS,
     DataError,
+    Filled,
     MemoryBudget,
     Problems,
     Request,
@@ -35,14 +36,7 @@ from graphspec.data.source import (
 )
 from graphspec.data.tables import Delimited, Lines, Parquet
 from graphspec.data.text_files import MOSTLY, decoded, marks_of, row_from_1, undecodable
-from graphspec.language.declarations import TextForm
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from graphspec.data.database import Relation
-    from graphspec.data.source import Filled
-    from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource, TextForm
 
 
 # Several files as one source: a pattern of names such as ``visits/*.parquet``.

@@ -13,18 +13,15 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Mark, UsageError
 from graphspec.base.files import DATA_SUFFIXES, DATABASES, is_regular, suffix_of
 from graphspec.base.text import shell
 from graphspec.data.source import DataError, unreadable
-from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource, Spec
 from graphspec.language.tree import Tree
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # suffixes of pictures
 TEXTS = (".txt",)  # suffixes of texts

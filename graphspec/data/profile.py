@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.data.convert import MISSING_TEXTS
-from graphspec.data.database import quoted
-from graphspec.data.folders import upright_size
+from graphspec.data.database import Relation, Table, quoted
+from graphspec.data.folders import Folder, upright_size
 from graphspec.data.source import DATES, DataError
 from graphspec.data.tables import NUMBERS
 from graphspec.data.text_files import MOSTLY
 
 if TYPE_CHECKING:
     from graphspec.data.archives import Npz
-    from graphspec.data.database import Relation, Table
     from graphspec.data.files import Files
-    from graphspec.data.folders import Folder
     from graphspec.graph.ir.graph import Array
 
 # SQL expressions about one column.

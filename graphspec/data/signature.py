@@ -24,7 +24,7 @@ from graphspec.data.tables import column_or_value, columns_of, is_frame
 from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
 from graphspec.graph.ir.graph import Array, Graph, Type
-from graphspec.language.declarations import nodes_of
+from graphspec.language.declarations import HeadDecl, Spec, nodes_of
 from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.metrics import targets_of
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphspec.graph.ir.ranges import Range
-    from graphspec.language.declarations import HeadDecl, Spec
 
 Data = Array | Mapping[str, Array] | Any | None  # from Python: arrays or columns by name, a data frame, or one array
 

@@ -160,13 +160,9 @@ def lines_of_rows(path: Path, count: int, separator: str | None, scanned: Scan) 
         return range(1 + header, count + header + 1)
     try:
         found = np.fromiter(_rows(path, separator), np.int64)
-    except (csv.Error, _TooLong):
+    except (csv.Error, OverflowError):
         return None
     return found.tolist() if len(found) == count else None
-
-
-class _TooLong(Exception):  # noqa: N818
-    """A file has too much text to be searched."""
 
 
 def _text(path: Path) -> Iterator[str]:
@@ -175,7 +171,7 @@ def _text(path: Path) -> Iterator[str]:
         for line in lines(file):
             done += len(line)
             if done > _MAX_TEXT:
-                raise _TooLong
+                raise OverflowError  # too much text to be searched
             yield line
 
 

@@ -20,11 +20,10 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ProblemError, SpecError, UsageError, did_you_mean
 from graphspec.base.text import count, shell
-from graphspec.data.weights.ways import IGNORED, Recipe, Way, Weight, forms, matches, names_in, ways
+from graphspec.data.weights.ways import IGNORED, Recipe, Source, Way, Weight, forms, matches, names_in, ways
 from graphspec.graph.ir.dims import show
 
 if TYPE_CHECKING:
-    from graphspec.data.weights.ways import Source
     from graphspec.graph.ir.graph import Graph
     from graphspec.language.declarations import NodeDecl, Spec, WeightFile
 
