@@ -14,10 +14,9 @@ import numpy as np
 
 from graphspec.base.arrays.memory import map_file
 from graphspec.data.convert import assemble, chunks
-from graphspec.data.source import DataError, MemoryBudget, Request, Source, first_line, lossy, unreadable
+from graphspec.data.source import DataError, Filled, MemoryBudget, Request, Source, first_line, lossy, unreadable
 
 if TYPE_CHECKING:
-    from graphspec.data.source import Filled
     from graphspec.graph.ir.graph import Array
 
 # Bytes. Uncompressed arrays of at least this size are memory-mapped, not read.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,8 +20,6 @@ from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
 from graphspec.language.declarations import WEIGHT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from graphspec.data.series import Series
     from graphspec.graph.ir.graph import Array, Graph
 

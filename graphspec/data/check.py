@@ -31,14 +31,12 @@ from graphspec.data.targets import (
     steps_of_rows,
 )
 from graphspec.data.windows import WindowSource
-from graphspec.graph.ir.graph import MISSING_INTEGER, Type
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.declarations import LENGTH, STEPS, WEIGHT
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, DataSource
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource
 
 
 _NO_ROWS = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)

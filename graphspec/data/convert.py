@@ -17,10 +17,9 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.data.source import CELL, NOT_SCALAR, DataError, Problems, Request, Tally, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show
-from graphspec.graph.ir.graph import MISSING_INTEGER, Type
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 
 if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
     from graphspec.graph.ir.ranges import Range
 
 # Conversion of an array to the type that the graph expects, and checks of its shape and values.
@@ -623,10 +622,7 @@ def _own_dtype(request: Request) -> np.dtype[Any]:
 
 # Checks of sample weights.
 def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
-    """Return sample weights of a target: one per row, or one per value of the loss.
-
-    Raises DataError: GS503, they have another shape.
-    """
+    """Return sample weights, one per row or per value of the loss. Raises DataError: GS503, their shape is another."""
     rank = max(len(target.shape) - target.is_float, 1)
     if array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array[..., 0]

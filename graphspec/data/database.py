@@ -28,11 +28,10 @@ from graphspec.data.convert import (
 )
 from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, lossy, ragged, unreadable
 from graphspec.data.text_files import row_from_1, undecodable
-from graphspec.graph.ir.graph import numpy_dtype
+from graphspec.graph.ir.graph import Array, numpy_dtype
 
 if TYPE_CHECKING:
     from graphspec.data.source import Filled
-    from graphspec.graph.ir.graph import Array
 
 # Record batches of the Arrow C stream interface as NumPy arrays.
 _NUMBERS = {f"{sign}int{size}": np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
-from graphspec.data.database import Table, Union
+from graphspec.data.database import Relation, Table, Union
 from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_glob, matching, size_of, type_error
 from graphspec.data.source import (
     NO_ROWS,
     DataError,
+    Filled,
     MemoryBudget,
     Problems,
     Request,
@@ -35,14 +36,7 @@ from graphspec.data.source import (
 )
 from graphspec.data.tables import Delimited, Lines, Parquet
 from graphspec.data.text_files import MOSTLY, decoded, marks_of, row_from_1, undecodable
-from graphspec.language.declarations import TextForm
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from graphspec.data.database import Relation
-    from graphspec.data.source import Filled
-    from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource, TextForm
 
 
 # Several files as one source: a pattern of names such as ``visits/*.parquet``.
@@ -269,10 +263,7 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
 
 
 def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 (it does not change)
-    """Open a table by the suffix of its name.
-
-    ``form``: how a table of text is read. Raises DataError: GS501 if it cannot be read.
-    """
+    """Open a table by its suffix; one of text is read in this ``form``. Raises DataError: GS501, it cannot be read."""
     suffix = suffix_of(path)
     if suffix == ".parquet":
         return Parquet(path)
@@ -296,10 +287,7 @@ def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 
 
 
 def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
-    """Open a file; return it with how its text is read, and why, by key of the spec.
-
-    Raises DataError: it cannot be read.
-    """
+    """Open a file; return it, how its text is read, and why by key. Raises DataError: it cannot be read."""
     form, why = TextForm(), dict[str, str]()
     of_text = not is_glob(path) and is_regular(path) and suffix_of(path).startswith((".csv", ".tsv", ".jsonl"))
     error = undecodable(path) if of_text else None

@@ -23,6 +23,8 @@ from graphspec.data.convert import assemble
 from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
 from graphspec.data.source import (
     DataError,
+    DataSignature,
+    Filled,
     MemoryBudget,
     Request,
     Source,
@@ -34,7 +36,6 @@ from graphspec.data.source import (
 )
 
 if TYPE_CHECKING:
-    from graphspec.data.source import DataSignature, Filled
     from graphspec.language.declarations import DataSource
 
 # Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one,
@@ -244,7 +245,6 @@ class Folder(Source):
         else:
             self.paths = _files(folder, suffixes)
         self.names: Sequence[str] = [kind, *(["label"] if labelled else []), "path"]
-        self.ambiguous: Mapping[str, str] = {}
         if labelled and (loose := [p for p in self.paths if len(p.parts) == 1]):
             text = f"has '{loose[0]}' beside its subfolders, whose names are the labels"
             raise DataError(Code.MISSING_ARRAY, text, "move it into the subfolder of its class")

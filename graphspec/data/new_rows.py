@@ -26,15 +26,13 @@ from graphspec.data.paths import PICTURES, TEXTS, unmapped
 from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError, DataSignature, Request, Source, placed, unreadable, wrong_shape
 from graphspec.data.text_files import undecodable
-from graphspec.graph.ir.graph import Array
-from graphspec.language.declarations import STEPS, DataSource, Windows
+from graphspec.graph.ir.graph import Array, Graph
+from graphspec.language.declarations import STEPS, DataSource, Spec, Windows
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
     from graphspec.data.series import Series
     from graphspec.data.source import Filled
-    from graphspec.graph.ir.graph import Graph
-    from graphspec.language.declarations import Spec
 
 # Records that arrive one by one, as JSON Lines: read in batches, so the whole need not fit into memory.
 MAX_LINE = 1 << 24  # bytes
@@ -156,7 +154,6 @@ class RecordSource(Source):
     def __init__(self, records: Records, columns: Iterable[str]) -> None:
         self._records = records
         self.names: Sequence[str] = list(dict.fromkeys([*columns, *chain.from_iterable(records.rows)]))
-        self.ambiguous: Mapping[str, str] = {}
 
     def fill(self, requests: Sequence[Request]) -> Filled:
         found = {r.name: assemble(r, [self._column(c, r) for c in r.columns]) for r in requests}

@@ -12,7 +12,7 @@ import numpy as np
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem
-from graphspec.data.profile import FAR, read_values
+from graphspec.data.profile import FAR, Profile, Values, read_values
 from graphspec.data.source import Tally
 from graphspec.data.targets import places_of
 from graphspec.vocabulary.layers.columns import Impute
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.data.database import Table
     from graphspec.data.files import Files
-    from graphspec.data.profile import Profile, Values
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource, Spec
 

@@ -25,13 +25,12 @@ from graphspec.data.profile import (
     profile_files,
     profile_labels,
 )
-from graphspec.data.source import DataError, Source
+from graphspec.data.source import DataError, DataSignature, Source
 from graphspec.data.suggest import is_year, words_of
 from graphspec.data.targets import small_classes
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
-    from graphspec.data.source import DataSignature
     from graphspec.language.declarations import DataSource, NodeDecl, Spec
 
 

@@ -13,18 +13,15 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Mark, UsageError
 from graphspec.base.files import DATA_SUFFIXES, DATABASES, is_regular, suffix_of
 from graphspec.base.text import shell
 from graphspec.data.source import DataError, unreadable
-from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource, Spec
 from graphspec.language.tree import Tree
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Spec
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")  # suffixes of pictures
 TEXTS = (".txt",)  # suffixes of texts
@@ -38,10 +35,7 @@ def has_marks(path: Path) -> bool:
 
 
 def matching(pattern: Path) -> list[Path]:
-    """Return the files that a pattern names, sorted by name; ``**`` stands for any folders.
-
-    Raises DataError: GS501 if there are none, or too many.
-    """
+    """Return the files of a pattern, sorted; ``**`` is any folders. Raises DataError: GS501, none, or too many."""
     try:
         names = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (a folder of the pattern may be a pattern, too)
         found = sorted(islice((path for path in map(Path, names) if path.is_file()), MAX_FILES + 1))
@@ -62,7 +56,7 @@ def is_glob(path: Path) -> bool:
 
 # Files that are no data files, or that are not there: what they are, and what to do.
 _PANDAS = "pd.{read}({name!r}).to_csv({csv!r}, index=False)"
-_KINDS: Mapping[str, tuple[str, str]] = {
+_KINDS: Mapping[str, tuple[str, str]] = {  # by other suffixes, what files are, and the line of Python that converts one
     **dict.fromkeys((".xlsx", ".xls"), ("an Excel file", _PANDAS.replace("{read}", "read_excel"))),
     ".ods": ("a spreadsheet", _PANDAS.replace("{read}", "read_excel")),
     **dict.fromkeys((".feather", ".arrow"), ("an Arrow file", _PANDAS.replace("{read}", "read_feather"))),
@@ -73,7 +67,6 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     ".mat": ("a MATLAB file", "np.savez({npz!r}, x=scipy.io.loadmat({name!r})['x'])"),
     **dict.fromkeys((".h5", ".hdf5"), ("an HDF5 file", "np.savez({npz!r}, x=h5py.File({name!r})['x'][:])")),
 }
-"""What files with other suffixes are, and a line of Python that converts one."""
 _PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
 _MAX_COUNTED = 10_000
 _NEAR = 0.8  # how alike names are, of 1, to suggest one for the other
@@ -165,10 +158,7 @@ _FILE_TYPES = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_IS
 
 
 def size_of(path: Path) -> int:
-    """Return the size of a regular file.
-
-    Raises DataError: GS501 if there is no such file, or it is not regular or not readable.
-    """
+    """Return a file's size. Raises DataError: GS501, there is no such file, or it is not regular or readable."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -14,13 +14,12 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
 from graphspec.data.convert import AS_STRINGS, FILL_IN, LABELS, chunks, is_missing, is_null, is_number
 from graphspec.data.folders import Folder
-from graphspec.data.source import DataError, Request, Source, Tally, at, placed
+from graphspec.data.source import DataError, DataSignature, Request, Source, Tally, at, placed
 from graphspec.data.targets import DROP
 from graphspec.data.text_files import WORDS, forms_of, marks_of
 from graphspec.language.parse import SOURCES
 
 if TYPE_CHECKING:
-    from graphspec.data.source import DataSignature
     from graphspec.graph.ir.graph import Array
     from graphspec.language.declarations import DataSource
 

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.data.convert import MISSING_TEXTS
-from graphspec.data.database import quoted
-from graphspec.data.folders import upright_size
+from graphspec.data.database import Relation, Table, quoted
+from graphspec.data.folders import Folder, upright_size
 from graphspec.data.source import DATES, DataError
 from graphspec.data.tables import NUMBERS
 from graphspec.data.text_files import MOSTLY
 
 if TYPE_CHECKING:
     from graphspec.data.archives import Npz
-    from graphspec.data.database import Relation, Table
     from graphspec.data.files import Files
-    from graphspec.data.folders import Folder
     from graphspec.graph.ir.graph import Array
 
 # SQL expressions about one column.
@@ -29,10 +27,8 @@ Stored = Literal["text", "number", "bool", "date", "list", "other"]  # by the fi
 
 ISO = "ISO"  # the name of dates by ISO 8601 among the formats
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
-FORMATS = (ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
-"""Formats of dates that are looked for; the day is tried before the month."""
-_MISSING_WORDS = tuple(text for text in MISSING_TEXTS if text)
-"""Texts, in lower case, that mean a missing value in a column of numbers, and may mean one in a column of texts."""
+FORMATS = (ISO, *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))  # days before months
+_MISSING_WORDS = tuple(text for text in MISSING_TEXTS if text)  # among numbers they mean a missing value, else may
 
 LARGEST = 3.4028234663852886e38  # the largest number of float32: squares of it fit a double
 _ISO = r"^(\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?)?)(Z|[+-]\d\d:?\d\d)?$"
@@ -572,10 +568,7 @@ class ArrayProfile:
 
 
 def profile_arrays(archive: Npz, names: Sequence[str]) -> dict[str, ArrayProfile]:
-    """Look at arrays of an archive, block by block.
-
-    Raises DataError: GS501 if the archive was changed, GS602 if there is too little memory.
-    """
+    """Look at arrays of an archive, block by block. Raises DataError: GS501, a change; GS602, too little memory."""
     found = archive.read(names)
     return {
         name: ArrayProfile(name, problem=str(array)) if isinstance(array, DataError) else _profile(name, array)

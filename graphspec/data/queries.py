@@ -38,7 +38,7 @@ _FUNCTIONS = _FILE_FUNCTIONS | {"range", "generate_series", "unnest", "json_each
 _NODES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
 _SOURCES = frozenset(("BASE_TABLE", "TABLE_FUNCTION", "SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "COLUMN_DATA"))
 _KEYWORDS = frozenset(("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"))
-_CHANGING = frozenset(
+_CHANGING = frozenset(  # functions whose value may be another at each run, or that do something else than compute one
     (
         *_KEYWORDS,
         *("random", "gen_random_uuid", "uuid", "uuidv4", "uuidv7", "nextval", "currval", "setseed", "setval"),
@@ -48,7 +48,6 @@ _CHANGING = frozenset(
         *("vector_type", "version"),
     )
 )
-"""Functions whose value may be another at each run, or that do something else than compute a value."""
 _CHANGING_VIEW = re.compile(
     rf"\b(({'|'.join(sorted(_CHANGING))})\s*\(|{'|'.join(sorted(_KEYWORDS))}|using\s+sample|tablesample)", re.IGNORECASE
 )
@@ -300,10 +299,7 @@ _EXACT = 1 << 53  # a double represents all integers up to here
 
 @contextmanager
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
-    """Open a file that no program is changing.
-
-    Raises DataError: GS501, it is no SQLite file, is damaged, or has changes beside it.
-    """
+    """Open a file. Raises DataError: GS501, it is no SQLite file, is damaged, or a program has changes beside it."""
     for suffix in ("-wal", "-journal"):
         beside = file.with_name(file.name + suffix)
         if beside.exists() and beside.stat().st_size:
@@ -370,7 +366,7 @@ def _type(connection: sqlite3.Connection, table: str, column: str) -> str:
     return "DOUBLE" if reals else "BIGINT" if integers else "VARCHAR"
 
 
-_KEEPING_ORDER = frozenset(
+_KEEPING_ORDER = frozenset(  # steps of a plan that return rows in the order in which they get them, or in a file's
     (
         *("PROJECTION", "FILTER", "STREAMING_LIMIT", "LIMIT", "UNNEST", "STREAMING_WINDOW", "UNGROUPED_AGGREGATE"),
         *("EMPTY_RESULT", "DUMMY_SCAN", "COLUMN_DATA_SCAN", "SEQ_SCAN", "TABLE_SCAN", "RANGE", "GENERATE_SERIES"),
@@ -378,7 +374,6 @@ _KEEPING_ORDER = frozenset(
         *("READ_NDJSON_AUTO", "READ_JSON_OBJECTS", "READ_NDJSON_OBJECTS"),
     )
 )
-"""Steps of a plan that return rows in the order in which they get them, or in the order of a file."""
 _DATABASE = "opened"  # the name of the database file in SQL
 _ORDER_BY = "end the query in ORDER BY with columns that identify a row"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +14,8 @@ from graphspec.base.text import count
 from graphspec.data.convert import FILL_IN, is_missing, is_number
 from graphspec.data.source import DataError, Source, at, lossy, placed
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
-from graphspec.language.declarations import MICROSECONDS, Every
+from graphspec.language.declarations import MICROSECONDS, Every, Windows
 from graphspec.vocabulary.layers.dates import is_date
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Windows
 
 # Columns of times: as numbers to sort and to calculate with, and as texts in the form of their table.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -24,7 +24,7 @@ from graphspec.data.tables import column_or_value, columns_of, is_frame
 from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
 from graphspec.graph.ir.graph import Array, Graph, Type
-from graphspec.language.declarations import nodes_of
+from graphspec.language.declarations import HeadDecl, Spec, nodes_of
 from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.metrics import targets_of
 
@@ -32,10 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphspec.graph.ir.ranges import Range
-    from graphspec.language.declarations import HeadDecl, Spec
 
-Data = Array | Mapping[str, Array] | Any | None
-"""Data from Python callers: arrays or columns by name, a data frame, or one array if there is one input or head."""
+Data = Array | Mapping[str, Array] | Any | None  # from Python: arrays or columns by name, a data frame, or one array
 
 
 def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSignature:
@@ -109,10 +107,7 @@ def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, 
 
 
 def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[str, Dataset], list[Diagnostic]]:
-    """Read every file that the spec names; return the rows by part, and all problems.
-
-    ``cache``: see :func:`graphspec.data.stored.load_rows`.
-    """
+    """Read every file of the spec, with the ``cache`` of :func:`load_rows`; return rows by part, and problems."""
     found: list[Diagnostic] = []
     parts = {}
     for part, source in spec.data.items():

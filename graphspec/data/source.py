@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Mark, Problem, ProblemError, shorten
-from graphspec.graph.ir.graph import Type
+from graphspec.graph.ir.graph import Array, Type
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate
     from graphspec.base.arrays.strings import Strings
-    from graphspec.graph.ir.graph import Array
 
-    Filled = dict[str, Array | Strings | dict[int, "DataError"]]  # arrays or ``Problems`` by the name of a request
+Filled: TypeAlias = "dict[str, Array | Strings | dict[int, DataError]]"  # arrays or ``Problems`` by name of a request
 
 # The interface of data files, and errors of data. Nothing is ever unpickled.
 NO_ROWS = "write one row for each sample"
@@ -80,7 +80,7 @@ class Source:
 
     item = "column"  # the noun for a named item: ``array``, ``key`` or ``column``
     names: Sequence[str]
-    ambiguous: Mapping[str, str]  # names that several columns share, each with a message about the file
+    ambiguous: Mapping[str, str] = MappingProxyType({})  # names that several columns share, with a message of each
     max_rows: int | None = None  # the number of rows to read from the start; None for all
     of_texts = False  # whether every cell is a text, as in ``.csv`` files
     is_stream = False  # whether more rows may follow those that are here

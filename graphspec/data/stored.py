@@ -49,9 +49,8 @@ def load_rows(
     Raises RunError: GS602, there is too little disk space.
     """
     files = files_of(source) if cache is not None and source.windows is None else []
-    if (
-        cache is None or not files or any(suffix_of(path) == ARCHIVE for path in files)
-    ):  # archives are mapped themselves
+    mapped = any(suffix_of(path) == ARCHIVE for path in files)  # archives are mapped themselves
+    if cache is None or not files or mapped:
         return load(source, signature)
     needs = sum(path.stat().st_size * (_PACKED if suffix_of(path) in _COMPRESSED else 1) for path in files)
     if needs <= free() * SHARE:
@@ -68,13 +67,9 @@ def load_rows(
 def hash_of(files: Sequence[Path]) -> str:
     """Return the hash of a file, or of the names and hashes of several files."""
     if len(files) == 1:
-        return _file_hash(files[0])
-    return hashlib.sha256("".join(f"{path.name} {_file_hash(path)}\n" for path in files).encode()).hexdigest()
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        with files[0].open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256("".join(f"{path.name} {hash_of([path])}\n" for path in files).encode()).hexdigest()
 
 
 _COMPRESSED = (".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from graphspec.base.arrays.memory import human
 from graphspec.base.errors import UsageError
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
-from graphspec.data.source import DATES, DataError, Request, at, lossy, unreadable
+from graphspec.data.source import DATES, DataError, Filled, Request, at, lossy, unreadable
 from graphspec.data.text_files import (
     GROUPED,
     Scan,
@@ -32,9 +32,6 @@ from graphspec.data.text_files import (
 )
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.declarations import TextForm
-
-if TYPE_CHECKING:
-    from graphspec.data.source import Filled
 
 # ``.csv`` and ``.tsv`` files. Every cell is text; a column is numeric only if all its cells are.
 

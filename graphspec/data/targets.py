@@ -16,14 +16,12 @@ from graphspec.base.errors import Diagnostic, Mark, Problem, ShapeError, SpecErr
 from graphspec.base.text import count
 from graphspec.data.convert import FILL_IN, chunks, one_hot, reshape
 from graphspec.data.source import DataError, MemoryBudget, Tally, at, placed, wrong_shape
-from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.language.declarations import LENGTH, STEPS
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
+from graphspec.language.declarations import LENGTH, STEPS, DataSource
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate
     from graphspec.data.batches import Dataset
-    from graphspec.graph.ir.graph import Array, Type
-    from graphspec.language.declarations import DataSource
 
 # Label sequences, the targets of CTC: texts as ids, a label for each character; checks; time steps.
 BLANK = ""  # the label of class 0 where labels are learnt: between two letters, and where no letter is
@@ -174,10 +172,7 @@ def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
 
 
 def encode_labels(targets: Strings, labels: Sequence[str]) -> Array:
-    """Return the class ids of rows, int64.
-
-    Raises DataError: GS511, a text is not among the labels.
-    """
+    """Return the class ids of rows, int64. Raises DataError: GS511, a text is not among the labels."""
     ids = {label: k for k, label in enumerate(labels)}
     found = np.empty(len(targets), np.int64)
     tally = Tally("has labels that no training row has")

@@ -8,6 +8,7 @@ import gzip
 import io
 import re
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -69,8 +70,7 @@ def decoded(path: Path, encoding: str) -> Iterator[str]:
 def undecodable(path: Path, encoding: str = "utf-8") -> DataError | None:
     """Return what is wrong with a file that is not in this encoding, None if it is."""
     try:
-        for _ in decoded(path, encoding):
-            pass
+        deque(decoded(path, encoding), maxlen=0)
     except DataError as error:
         return error
     return None
@@ -160,13 +160,9 @@ def lines_of_rows(path: Path, count: int, separator: str | None, scanned: Scan) 
         return range(1 + header, count + header + 1)
     try:
         found = np.fromiter(_rows(path, separator), np.int64)
-    except (csv.Error, _TooLong):
+    except (csv.Error, OverflowError):
         return None
     return found.tolist() if len(found) == count else None
-
-
-class _TooLong(Exception):  # noqa: N818
-    """A file has too much text to be searched."""
 
 
 def _text(path: Path) -> Iterator[str]:
@@ -175,7 +171,7 @@ def _text(path: Path) -> Iterator[str]:
         for line in lines(file):
             done += len(line)
             if done > _MAX_TEXT:
-                raise _TooLong
+                raise OverflowError  # too much text to be searched
             yield line
 
 
@@ -210,8 +206,7 @@ _PATTERNS = {
     "decimal comma": re.compile(r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+"),
     "number": re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"),
 }
-GROUPED = {",": ",", ".": r"\.", " ": r"[ \x{a0}\x{202f}]", "'": r"['\x{2019}]"}
-"""The regular expression of a mark of thousands, as SQL writes it."""
+GROUPED = {",": ",", ".": r"\.", " ": r"[ \x{a0}\x{202f}]", "'": r"['\x{2019}]"}  # SQL of marks of thousands
 _UNITS = rf"(?:%|{_CURRENCY})"
 _AMOUNT = re.compile(rf"[+-]?\s*({_UNITS})?\s*([+-]?[\d.,'’\u00a0\u202f ]*\d(?:[eE][+-]?\d+)?)\s*({_UNITS})?")
 _MARKS = ((".", None), (".", ","), (",", None), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))

@@ -11,11 +11,10 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.data.batches import Times
 from graphspec.data.series import Gaps, Series, series_of
-from graphspec.data.source import DataError, Problems, Request, Source, View, placed
+from graphspec.data.source import DataError, Filled, Problems, Request, Source, View, placed
 from graphspec.graph.ir.graph import Array, Type
 
 if TYPE_CHECKING:
-    from graphspec.data.source import Filled
     from graphspec.language.declarations import Windows
 
 

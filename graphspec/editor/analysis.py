@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from graphspec.base.errors import Diagnostic, GivenText
 from graphspec.editor.document import Entry, Node, Span, Text, parse, plain
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
+T = TypeVar("T")
 _SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)  # the comment that names the schema
 
 
@@ -34,10 +35,11 @@ class Analysis:
         self.text, self.name = Text(text), name
         self._memo: dict[str, Any] = {}
 
-    def memo(self, key: str, compute: Callable[[], Any]) -> Any:
+    def memo(self, key: str, compute: Callable[[], T]) -> T:
         if key not in self._memo:
             self._memo[key] = compute()
-        return self._memo[key]
+        found: T = self._memo[key]
+        return found
 
     @property
     def is_json(self) -> bool:

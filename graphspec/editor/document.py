@@ -283,8 +283,7 @@ class _Parser:
         self.scanner: Any = None
         self.letters: dict[int, str] = {}
         self.token: Any = None
-        self.next = "StreamStart"
-        """The kind of the next token, such as ``BlockEntry``."""
+        self.next = "StreamStart"  # the kind of the next token, such as ``BlockEntry``
 
     def take(self) -> Any:
         """Return the next token, and look at the one after it."""

@@ -42,8 +42,7 @@ class Fix(NamedTuple):
 
 def fixes(analysis: Analysis, diagnostic: Diagnostic) -> list[Fix]:
     """Return the edits after which a diagnostic of the spec is gone, the best ones first."""
-    found: list[Fix] = analysis.memo(f"fixes {diagnostic!r}", lambda: _fixes(analysis, diagnostic))
-    return found
+    return analysis.memo(f"fixes {diagnostic!r}", lambda: _fixes(analysis, diagnostic))
 
 
 def _fixes(analysis: Analysis, diagnostic: Diagnostic) -> list[Fix]:
@@ -273,13 +272,9 @@ class _Repair(_Writer):
                 closing = {"{": "}", "[": "]"}.get(match[1], "")
                 yield f"close the bracket with '{closing}'", [Edit(end, end, closing)]
         if "spaces, not with tabs" in hint:
-            indents = [
-                (begin, re.match(r"[ \t]*", self.source[begin:end]))
-                for begin, end in zip(text.starts, text.ends, strict=True)
-            ]
-            tabs = [(begin, match[0]) for begin, match in indents if match is not None and "\t" in match[0]]
+            tabs = [*re.finditer(r"(?<![^\r\n]) *\t[ \t]*", self.source)]  # indents with a tab
             for size in (2, 4):
-                found = [Edit(begin, begin + len(tab), tab.replace("\t", " " * size)) for begin, tab in tabs]
+                found = [Edit(*m.span(), m[0].replace("\t", " " * size)) for m in tabs]
                 yield "indent with spaces", found
         if "begins with" in hint:
             rest = re.compile(r"[^,\]}\r\n#]*").match(self.source, at)
@@ -362,15 +357,17 @@ class _Repair(_Writer):
     def _numbered(self, entry: Entry) -> Iterator[Fix]:
         """Yield a name with a number, which no other has."""
         name = str(entry.key) if self.is_key else entry.node.text
-        free = next(f"{name}_{k}" for k in range(2, 1000) if f"{name}_{k}" not in self._scalars())
+        free = self._free(f"{name}_{k}" for k in range(2, 1000))
         title = f"rename it to '{free}'"
         if self.is_key:
             yield _fix(title, self.rename(entry, free), entry.path, child_path(entry.parent.path, free))
         elif entry.node.kind == "scalar":
             yield _fix(title, _replaced(entry.node, free), *_changed_by(entry))
 
-    def _scalars(self) -> set[str]:
-        return {node.text for node in self.root.walk() if node.kind == "scalar"}
+    def _free(self, names: Iterator[str]) -> str:
+        """Return the first of these names that is no scalar of the document."""
+        used = {node.text for node in self.root.walk() if node.kind == "scalar"}
+        return next(name for name in names if name not in used)
 
     # Keys
 
@@ -522,8 +519,7 @@ class _Repair(_Writer):
         if inputs is None:
             edits = self.insert_before(entry, f"{{{own}}}")
         elif inputs.node.kind == "scalar":
-            used = self._scalars()
-            name = next(f"reshaped{k}" for k in ("", *range(2, 1000)) if f"reshaped{k}" not in used)
+            name = self._free(f"reshaped{k}" for k in ("", *range(2, 1000)))
             item = f"{{name: {name}, {own}, inputs: {inputs.node.text}}}"
             edits = [*self.insert_before(entry, item), *_replaced(inputs.node, name)]
         else:

@@ -61,15 +61,12 @@ class Occurrence:
 
 def scopes(analysis: Analysis) -> list[Scope]:
     """Return the scopes of a document: its own, and one for each block."""
-    found: list[Scope] = analysis.memo("scopes", lambda: _scopes(analysis))
-    return found
+    return analysis.memo("scopes", lambda: _scopes(analysis))
 
 
 def occurrences(analysis: Analysis) -> list[Occurrence]:
     """Return all places where a symbol is named, declarations included, in their order."""
-    by_span = attrgetter("span")
-    found: list[Occurrence] = analysis.memo("occurrences", lambda: sorted(_occurrences(analysis), key=by_span))
-    return found
+    return analysis.memo("occurrences", lambda: sorted(_occurrences(analysis), key=attrgetter("span")))
 
 
 def scope_of(analysis: Analysis, node: Node) -> Scope:

@@ -150,10 +150,7 @@ _REQUEST_FAILED = -32803
 
 
 class Server(LanguageServer):
-    """A server for specs.
-
-    ``data``: whether data files are read and checked, too, when a document is opened and when it is saved.
-    """
+    """A server for specs; with ``data``, it also checks data files when a document is opened and when it is saved."""
 
     def __init__(self, *, data: bool = False) -> None:
         kind = lsp.TextDocumentSyncKind.Full
@@ -238,11 +235,9 @@ def _logged(function: Callable[P, T]) -> Callable[P, T | None]:
     return guarded
 
 
-class _Failures(logging.Filter):
-    """Lets pygls log failures, not answers such as that a name cannot be given."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Return whether pygls should log this: failures, not answers such as that a name cannot be given."""
+    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
 
 
 def serve(*, data: bool = False) -> int:
@@ -251,7 +246,7 @@ def serve(*, data: bool = False) -> int:
     Return the exit status: 1 if the editor has ended without asking. Whatever else writes to stdout, writes to stderr:
     it would be no message of the protocol.
     """
-    logging.getLogger("pygls.protocol.json_rpc").addFilter(_Failures())
+    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_failure)
     sys.stdout.flush()
     own = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -325,16 +320,9 @@ def _hover(document: Document, params: lsp.HoverParams) -> lsp.Hover | None:
 
 
 def _shapes(document: Document, params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
-    return [
-        lsp.InlayHint(
-            document.position(hint.offset),
-            hint.text,
-            kind=lsp.InlayHintKind.Type,
-            padding_left=True,
-            tooltip=hint.meaning,
-        )
-        for hint in hover.shape_hints(document.analysis, *document.offsets(params.range))
-    ]
+    found, kind = hover.shape_hints(document.analysis, *document.offsets(params.range)), lsp.InlayHintKind.Type
+    at = document.position
+    return [lsp.InlayHint(at(h.offset), h.text, kind, padding_left=True, tooltip=h.meaning) for h in found]
 
 
 def _outline(document: Document, params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:

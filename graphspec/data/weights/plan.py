@@ -20,11 +20,10 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ProblemError, SpecError, UsageError, did_you_mean
 from graphspec.base.text import count, shell
-from graphspec.data.weights.ways import IGNORED, Recipe, Way, Weight, forms, matches, names_in, ways
+from graphspec.data.weights.ways import IGNORED, Recipe, Source, Way, Weight, forms, matches, names_in, ways
 from graphspec.graph.ir.dims import show
 
 if TYPE_CHECKING:
-    from graphspec.data.weights.ways import Source
     from graphspec.graph.ir.graph import Graph
     from graphspec.language.declarations import NodeDecl, Spec, WeightFile
 
@@ -47,13 +46,12 @@ _OBJECTS = (
     "import numpy as np, safetensors.numpy as s; d = np.load({old}, allow_pickle=True).item(); "
     "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
 )
-_CONVERTED = {
+_CONVERTED = {  # by suffix, what a file is, and the line of Python that converts it
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), ("a file of PyTorch, which is a pickle", _TORCH)),
     **dict.fromkeys((".pkl", ".pickle"), ("a pickle", _PICKLE)),
     ".npy": ("one array without a name, or a pickle", _OBJECTS),
     **dict.fromkeys((".keras", ".h5", ".hdf5"), ("a file of Keras", _KERAS)),
 }
-"""By suffix, what a file is, and the line of Python that converts it."""
 
 
 @dataclass(frozen=True)
@@ -174,12 +172,10 @@ def _way_out(file: WeightFile, absent: Sequence[tuple[Weight, list[str]]], free:
         return f"PyTorch has no such weight: start it new, {start}"
     if (similar := _similar(wanted[0], free)) is not None:
         return f"the file has '{similar}': say so in `map`, or start new with {start}"
+    if not free:
+        return f"start new with {start}"
     names = listed([f"'{name}'" for name in free], 3)
-    return (
-        f"the file has {names}: give their names in `map`, or start new with {start}"
-        if free
-        else f"start new with {start}"
-    )
+    return f"the file has {names}: give their names in `map`, or start new with {start}"
 
 
 def _similar(wanted: str, names: Collection[str]) -> str | None:
@@ -283,10 +279,7 @@ class Taken:
     arrays: tuple[tuple[str, ArrayFile], ...]
 
     def values(self) -> Array:
-        """Return the weight's values, which are read now.
-
-        Raises ProblemError: they cannot be read, or are not finite.
-        """
+        """Read the weight's values. Raises ProblemError: they cannot be read, or are not finite."""
         made = self.recipe.convert([converted(array.read(), "float32") for _, array in self.arrays])
         return np.ascontiguousarray(made).reshape(self.weight.shape)
 

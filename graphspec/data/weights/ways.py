@@ -120,8 +120,8 @@ _NORM = {
     "moving_mean": ("running_mean",),
     "moving_variance": ("running_var",),
 }
+# For each of Keras's gates, PyTorch's: i f g o in both, and z r h of r z n.
 _GATES = {"LSTMCell": (0, 1, 2, 3), "GRUCell": (1, 0, 2), "SimpleRNNCell": (0,)}
-"""For each of Keras's gates, PyTorch's: i f g o in both, and z r h of r z n."""
 
 
 def recipes(layer: Layer, role: str, shape: Shape, stack: int = 0) -> list[Recipe]:
