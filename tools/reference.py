@@ -35,8 +35,7 @@ from graphspec.graph.passes import FOR_OPSET, prepare
 from graphspec.graph.passes.for_export import since
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
-from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.keras_names import OPERATIONS
+from graphspec.vocabulary.layers import LAYERS, OPERATIONS
 from graphspec.vocabulary.operations.base import Operation
 
 ROOT = Path(__file__).parent.parent

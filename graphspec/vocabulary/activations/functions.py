@@ -12,7 +12,7 @@ from pydantic import Field, create_model
 from graphspec.base.config import Axes, NonNegative, Positive, class_name
 from graphspec.base.errors import ShapeError
 from graphspec.vocabulary import Builder, Value, wrong_size
-from graphspec.vocabulary.activations.base import ACTIVATIONS, Activation, feature_axes, feature_axis
+from graphspec.vocabulary.activations import ACTIVATIONS, Activation, feature_axes, feature_axis
 
 Formula = Callable[["Builder", "Value"], "Value"]
 

@@ -387,20 +387,6 @@ FileName = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
 """A file or folder, relative to the run directory, or without one to the current folder."""
 
 
-SCHEDULED = Problem(
-    Code.VALUE_NOT_ALLOWED,
-    "cannot change a learning rate that follows a schedule",
-    "set the optimizer's `learning_rate` to a number",
-    key="type",
-)
-
-
 def refused(callback: Callback, problem: Problem) -> SpecError:
     """Return the error of a callback that does not fit the run."""
     return SpecError([Diagnostic.of(type(callback).__name__, problem)])
-
-
-def refuse_schedule(callback: Callback, run: Run) -> None:
-    """Raise GS105 if the optimizer has a schedule."""
-    if run.rate.schedule is not None:
-        raise refused(callback, SCHEDULED)

@@ -132,7 +132,6 @@ class _TensorBoard(CallbackState):
 
     @property
     def step(self) -> int:
-        """The number of steps that have been done."""
         return int(self.run.optimizer_state.clock.step)
 
     @property
@@ -228,14 +227,12 @@ class _Events:
         return self._state.run.outputs.claim(self._folder, self._state, Path.is_dir)
 
     def scalars(self, logs: Mapping[str, float], step: int) -> None:
-        """Write scalars by name."""
         from tensorboardX.proto.summary_pb2 import Summary
 
         values = [Summary.Value(tag=name, simple_value=value) for name, value in logs.items()]
         self._write(step=step, summary=Summary(value=values))
 
     def histograms(self, weights: Mapping[str, Array], step: int) -> None:
-        """Write histograms of all finite weights."""
         from tensorboardX.summary import histogram
 
         for name, array in weights.items():

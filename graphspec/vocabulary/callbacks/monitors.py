@@ -18,7 +18,6 @@ from graphspec.base.files import make_folder
 from graphspec.base.text import count
 from graphspec.graph.schedules import SCHEDULES, Schedule
 from graphspec.vocabulary.callbacks.base import (
-    SCHEDULED,
     Callback,
     CallbackState,
     FileName,
@@ -27,7 +26,6 @@ from graphspec.vocabulary.callbacks.base import (
     Output,
     Run,
     is_saved_model,
-    refuse_schedule,
     refused,
     saves,
 )
@@ -106,7 +104,6 @@ class _Telling(CallbackState):
     """Base of the states of callbacks with ``verbose``."""
 
     def tell(self, text: str) -> None:
-        """Print a line if the callback is ``verbose``."""
         if self.config.verbose > 0:
             self.run.say(text)
 
@@ -200,7 +197,6 @@ def _fields(text: str) -> list[tuple[str, str]]:
 
 
 def _names(text: str) -> list[str]:
-    """Return the names in braces."""
     return [name for name, _ in _fields(text)]
 
 
@@ -313,6 +309,24 @@ class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
         return [Output("filepath", name, is_own=is_saved_model)]
 
 
+_FIXED = "set the optimizer's `learning_rate` to a number"
+_SCHEDULED = Problem(
+    Code.VALUE_NOT_ALLOWED, "cannot change a learning rate that follows a schedule", _FIXED, key="type"
+)
+
+
+class SetsRate(Callback):
+    """Base of the callbacks that change the learning rate; it must not follow a schedule."""
+
+    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
+        return super().check(keys) + [_SCHEDULED] * scheduled
+
+    def start(self, run: Run) -> CallbackState:
+        if run.rate.schedule is not None:
+            raise refused(self, _SCHEDULED)
+        return super().start(run)
+
+
 class _ReduceLROnPlateau(_MonitorState):
     saved = saves(best=float | None, wait=Natural, cooldown=Natural)
     adds = ("learning_rate",)
@@ -339,7 +353,7 @@ class _ReduceLROnPlateau(_MonitorState):
                     self.run.event(f"learning rate reduced to {self.run.rate.value:g}")
 
 
-class ReduceLROnPlateau(Monitor, run_state=_ReduceLROnPlateau):
+class ReduceLROnPlateau(SetsRate, Monitor, run_state=_ReduceLROnPlateau):
     """Multiply the learning rate by ``factor`` when a logged value has not improved for ``patience`` epochs."""
 
     factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
@@ -347,13 +361,6 @@ class ReduceLROnPlateau(Monitor, run_state=_ReduceLROnPlateau):
     min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
     cooldown: NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
     min_lr: NonNegative = Field(0.0, description="The smallest learning rate.")
-
-    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        return super().check(keys) + [SCHEDULED] * scheduled
-
-    def start(self, run: Run) -> CallbackState:
-        refuse_schedule(self, run)
-        return super().start(run)
 
 
 class _LearningRateScheduler(_Telling):
@@ -367,7 +374,7 @@ class _LearningRateScheduler(_Telling):
         logs["learning_rate"] = self.run.rate.value
 
 
-class LearningRateScheduler(Callback, run_state=_LearningRateScheduler):
+class LearningRateScheduler(SetsRate, run_state=_LearningRateScheduler):
     """Set the learning rate at the start of every epoch to ``schedule`` at the epoch's index, from 0.
 
     The schedule's ``decay_steps``, ``boundaries`` and so on are therefore numbers of epochs.
@@ -375,13 +382,6 @@ class LearningRateScheduler(Callback, run_state=_LearningRateScheduler):
 
     schedule: named(SCHEDULES, Schedule) = Field(description="A schedule; its steps are epochs.")  # type: ignore[valid-type]
     verbose: int = Field(0, description="1 to print every change.")
-
-    def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
-        return [SCHEDULED] * scheduled
-
-    def start(self, run: Run) -> CallbackState:
-        refuse_schedule(self, run)
-        return super().start(run)
 
 
 _HINT = "set `use_ema: true` in the optimizer"

@@ -1,9 +1,28 @@
-"""The vocabulary of layers, by family."""
+"""The vocabulary of layers, by family; `keras_names.json` has the names of operations, and those that a spec cannot have."""
 
+from __future__ import annotations
+
+import json
+from pathlib import Path
 from typing import Any
 
 from graphspec.vocabulary.layers.base import CELLS, LAYERS, Layer
-from graphspec.vocabulary.layers.keras_names import OPERATIONS, REFUSED, REFUSED_CELLS, REFUSED_OPERATIONS
+
+# Of a family its names, of what is refused rows of names, reason and replacement.
+_WORDS = json.loads(Path(__file__).with_name("keras_names.json").read_text(encoding="utf-8"))
+
+
+def _name(name: str) -> str:
+    return name if name[0].isupper() else f"ops.{name}"
+
+
+def _refused(section: str) -> dict[str, tuple[str, str]]:
+    return {
+        name: (reason.replace("<name>", name), hint.replace("<name>", name))
+        for names, reason, hint in _WORDS[section]
+        for name in names.split()
+    }
+
 
 LAYERS.found_in(
     __name__,
@@ -74,13 +93,15 @@ LAYERS.found_in(
         "recurrent/wrappers": "Bidirectional TimeDistributed",
     },
 )
+OPERATIONS: dict[str, str] = {key: " ".join(map(_name, names.split())) for key, names in _WORDS["operations"].items()}
 LAYERS.found_in("graphspec.vocabulary.operations", OPERATIONS)
 LAYERS.found_in("graphspec.vocabulary.onnx_files", {"layer": "Onnx"})
 LAYERS.made_by("graphspec.vocabulary.operations.onnx_operators", "onnx")
 CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 
-LAYERS.refused |= REFUSED | REFUSED_OPERATIONS
-CELLS.refused |= REFUSED_CELLS
+LAYERS.refused |= _refused("refused_layers")
+LAYERS.refused |= {_name(name): reason for name, reason in _refused("refused_operations").items()}
+CELLS.refused |= _refused("refused_cells")
 
 
 __all__ = ["CELLS", "LAYERS", "Layer"]

@@ -220,7 +220,6 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
         return tuple(value for value in self.missing_values if isinstance(value, str))
 
     def _missing(self, g: Builder, X: Value, numbers: Value) -> Value:
-        """Emit where numbers are missing."""
         missing: Value = g.Equal(X, g.constant(MISSING_INTEGER)) if X.dtype == "int64" else g.IsNaN(numbers)
         for value in self.missing_values:
             if not isinstance(value, str):

@@ -94,7 +94,6 @@ class Resizing(Layer):
         return cast_to(g, Y, X.dtype)
 
     def _filling(self, dtype: str) -> float:
-        """Return ``fill_value`` as a value of ``dtype``."""
         if dtype == "float32":
             return self.fill_value
         limits = of_dtype(dtype)

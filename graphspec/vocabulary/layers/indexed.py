@@ -189,7 +189,6 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
             raise invalid(text, key="idf_weights")
 
     def _depth(self, g: Builder) -> int:
-        """Return the number of ids."""
         tokens = self.tokens()
         count = g.learnt("tokens") if tokens is None else len(tokens)  # also if the width does not depend on it
         return self.max_tokens if self.pad_to_max_tokens and self.max_tokens is not None else self._first + count
@@ -216,7 +215,6 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
             raise ShapeError(Code.UNREADABLE_FILE, text, "list the tokens in `vocabulary`", key="vocabulary")
 
     def _encoded(self, g: Builder, ids: Value) -> Value:
-        """Emit ids in the form of ``output_mode``."""
         depth = self._depth(g)
         if self.output_mode == "int":
             ids.range = Range(0, depth - 1)

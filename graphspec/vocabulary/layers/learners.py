@@ -120,7 +120,6 @@ class Moments:
             self._waiting, self._waiting_rows = [rows[whole:].copy()], len(rows) - whole
 
     def _merge(self, rows: Array) -> None:
-        """Add a block to the statistics."""
         present = np.isfinite(rows)
         numbers = rows.astype(np.float64)
         absent = None if present.all() else ~present

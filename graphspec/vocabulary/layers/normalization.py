@@ -91,7 +91,7 @@ class BatchNormalization(Affine, mixes_rows=True):
             Y = g.MaskedBatchNormalization(first, g.transpose(keep, order), *weights, **decay)
         else:
             Y = g.emit("BatchNormalization", (first, *weights), decay | {"training_mode": int(g.trainable)})
-        return g.transpose(Y, _inverse(order))
+        return g.transpose(Y, np.argsort(order).tolist())
 
 
 def _axes(X: Value, axes: int | tuple[int, ...]) -> list[int]:
@@ -108,11 +108,6 @@ def _channels_first(X: Value, axis: int) -> tuple[int, ...]:
 def _last(X: Value, axes: Sequence[int]) -> tuple[int, ...]:
     """Return the permutation that moves ``axes`` to the end, where ONNX normalizes."""
     return (*(k for k in range(X.rank) if k not in axes), *axes)
-
-
-def _inverse(order: Sequence[int]) -> tuple[int, ...]:
-    """Return the inverse permutation."""
-    return tuple(int(k) for k in np.argsort(order))
 
 
 class LayerNormalization(Affine):
@@ -134,7 +129,7 @@ class LayerNormalization(Affine):
         gamma, beta = self.gamma(g, shape), self.beta(g, shape) if self.center else None
         order = _last(X, axes)
         Y = g.LayerNormalization(g.transpose(X, order), gamma, beta, axis=-len(axes), epsilon=self.epsilon)
-        return g.transpose(Y, _inverse(order))
+        return g.transpose(Y, np.argsort(order).tolist())
 
 
 def _groups(value: int) -> int:
@@ -166,7 +161,7 @@ class GroupNormalization(Affine):
         order = _channels_first(X, axis)
         vectors = self.gamma(g, (channels,)), self.beta(g, (channels,))
         Y = g.GroupNormalization(g.transpose(X, order), *vectors, num_groups=groups, epsilon=self.epsilon)
-        return g.transpose(Y, _inverse(order))
+        return g.transpose(Y, np.argsort(order).tolist())
 
 
 class RMSNormalization(Layer):
@@ -187,7 +182,7 @@ class RMSNormalization(Layer):
         scale = self.weight(g, "scale", tuple(X.fixed(axis) for axis in axes), initializer=ones)
         order = _last(X, axes)
         Y = g.RMSNormalization(g.transpose(X, order), scale, axis=-len(axes), epsilon=self.epsilon)
-        return g.transpose(Y, _inverse(order))
+        return g.transpose(Y, np.argsort(order).tolist())
 
 
 class UnitNormalization(Layer, supports_masking=True):

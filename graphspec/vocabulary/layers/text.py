@@ -152,11 +152,9 @@ class TextVectorization(Lookup, takes_strings=True):
         return self._encoded(g, ids)
 
     def _of_tokens(self, g: Builder, tokens: Value) -> Value:
-        """Emit the id of each token."""
         return mapped(g, tokens, self._table(g, self._spelt) | {"": self._mask_id}, self._unseen)
 
     def _cut(self, g: Builder, ids: Value, length: int) -> Value:
-        """Emit ``length`` ids per row."""
         if ids.rank != 2:
             text = f"needs texts of the shape (batch, tokens) for `output_sequence_length`, got {show(ids.shape)}"
             raise wrong_rank(text, "remove it", key="output_sequence_length")

@@ -282,7 +282,6 @@ class HashedCrossing(Layer, takes_strings=True, takes_missing=True, arity=(2, No
 
 
 def _in_bins(g: Builder, bins: Value, count: int, mode: Literal["int"] | Counts) -> Value:
-    """Emit bins in the form of ``mode``."""
     if mode != "int":
         return encode(g, bins, count, mode)
     bins.range = Range(0, count - 1)

@@ -107,8 +107,6 @@ _FAMILY: dict[str, type[Metric]] = {
     "sparse": SparseCategoricalAccuracy,
 }
 
-K = Annotated[PositiveInt, Field(description="The number of largest values that count.")]
-
 
 def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
     """Return True per row if fewer than ``k`` values exceed the value of the class; False for a class outside the head."""
@@ -118,14 +116,6 @@ def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
     return result
 
 
-def _check_k(metric: Metric, k: int, y_pred: Value) -> list[Problem]:
-    classes = y_pred.shape[-1]
-    problems = check_classes(metric, y_pred)
-    if problems or not isinstance(classes, int) or k < classes:
-        return problems
-    return metric.warning(f"is always 1 with k={k} for {classes} classes", f"set `k` below {classes}")
-
-
 @METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
 class TopKCategoricalAccuracy(_Share, label="top_k_categorical_accuracy", by_class=True, targets=("one_hot", "like")):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class, ``argmax(y_true)``.
@@ -133,17 +123,22 @@ class TopKCategoricalAccuracy(_Share, label="top_k_categorical_accuracy", by_cla
     Shapes: head (N, …, classes), targets of the same shape, one-hot; masked rows do not count.
     """
 
-    k: K = 5
+    k: Annotated[PositiveInt, Field(description="The number of largest values that count.")] = 5
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return _check_k(self, self.k, y_pred)
+        problems, classes = super().check_shape(y_pred), y_pred.shape[-1]
+        if problems or not isinstance(classes, int) or self.k < classes:
+            return problems
+        return self.warning(f"is always 1 with k={self.k} for {classes} classes", f"set `k` below {classes}")
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         return _in_top_k(y_true.argmax(-1), y_pred, self.k)
 
 
 @METRICS.add("SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy")
-class SparseTopKCategoricalAccuracy(_Share, label="sparse_top_k_categorical_accuracy", by_class=True, targets=("ids",)):
+class SparseTopKCategoricalAccuracy(
+    TopKCategoricalAccuracy, label="sparse_top_k_categorical_accuracy", targets=("ids",)
+):
     """The fraction of rows in which fewer than ``k`` values exceed the value of the target's class.
 
     With ``from_sorted_ids`` the head outputs class ids, the best first, and the target must be one of the first ``k``.
@@ -151,11 +146,10 @@ class SparseTopKCategoricalAccuracy(_Share, label="sparse_top_k_categorical_accu
     Shapes: head (N, …, classes), targets (N, …), class ids; masked rows do not count.
     """
 
-    k: K = 5
     from_sorted_ids: bool = Field(False, description="Whether the head outputs class ids, the best first.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return [] if self.from_sorted_ids else _check_k(self, self.k, y_pred)
+        return [] if self.from_sorted_ids else super().check_shape(y_pred)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
         classes = ids(y_true, y_pred)

@@ -241,7 +241,6 @@ class _Segments(Overlap):
         return None if self.sparse_y_pred else self.axis % y_pred.rank
 
     def true_ids(self, y_true: Array) -> Array:
-        """Return the targets as class ids."""
         class_ids: Array = y_true.argmax(self.axis)
         return class_ids
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -293,6 +293,7 @@ class Correlation(Metric):
     of batches instead.
     """
 
+    coefficient: ClassVar[Callable[..., Array]]  # of means, variances and covariances
     axis: Axis = -1
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
@@ -334,39 +335,26 @@ class Correlation(Metric):
         mx, my, xx, yy, xy = (s / n for s in sums)
         return float(self.coefficient(mx, my, xx - mx * mx, yy - my * my, xy - mx * my).mean())
 
-    def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
-        """Return the coefficients from means, variances and covariances."""
-        raise NotImplementedError
 
-
-@METRICS.add("PearsonCorrelation", "pearson_correlation")
-class PearsonCorrelation(Correlation, label="pearson_correlation"):
-    """Pearson's coefficient ``cov / (σx σy)`` along ``axis``, averaged over the other axes; NaN if a row is constant.
-
-    Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
-    unit, over all rows. Masked rows do not count.
-
-    Source: Pearson, 1895.
-    """
-
-    def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
-        values: Array = cov / np.sqrt(vx * vy)
-        return values
-
-
-@METRICS.add("ConcordanceCorrelation", "concordance_correlation")
-class ConcordanceCorrelation(Correlation, label="concordance_correlation"):
-    """Lin's concordance coefficient ``2 cov / (σx² + σy² + (x̄ - ȳ)² + 1e-7)`` along ``axis``, averaged over the other axes.
-
-    Shapes: head (N, …, units), targets of the same shape. With ``axis: 0`` a head (N, units) has one coefficient per
-    unit, over all rows. Masked rows do not count.
-
-    Source: Lin, *A Concordance Correlation Coefficient to Evaluate Reproducibility*, Biometrics, 1989.
-    """
-
-    def coefficient(self, mx: Array, my: Array, vx: Array, vy: Array, cov: Array) -> Array:
-        values: Array = 2 * cov / (vx + vy + np.square(mx - my) + EPSILON)
-        return values
+_ALONG = "along ``axis``, averaged over the other axes"
+_LIN = "Lin, *A Concordance Correlation Coefficient to Evaluate Reproducibility*, Biometrics, 1989"
+_AXES = "With ``axis: 0`` a head (N, units) has one coefficient per\nunit, over all rows. Masked rows do not count."
+for _names, _coefficient, _text, _source in (
+    (
+        "PearsonCorrelation pearson_correlation",
+        lambda mx, my, vx, vy, cov: cov / np.sqrt(vx * vy),
+        f"Pearson's coefficient ``cov / (σx σy)`` {_ALONG}; NaN if a row is constant.",
+        "Pearson, 1895",
+    ),
+    (
+        "ConcordanceCorrelation concordance_correlation",
+        lambda mx, my, vx, vy, cov: 2 * cov / (vx + vy + np.square(mx - my) + EPSILON),
+        f"Lin's concordance coefficient ``2 cov / (σx² + σy² + (x̄ - ȳ)² + 1e-7)`` {_ALONG}.",
+        _LIN,
+    ),
+):
+    _text = f"{_text}\n\n{_SHAPES}. {_AXES}\n\nSource: {_source}."
+    add_row(_names, Correlation, _text, coefficient=staticmethod(_coefficient))
 
 
 # Metrics of the head's values only, without targets.

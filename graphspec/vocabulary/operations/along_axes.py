@@ -163,7 +163,6 @@ def count_nonzero(g: Builder, x: Value, *, axis: Axes = None) -> Value:
 
 
 def _where_extreme(op: str, g: Builder, x: Value, *, axis: int | None, keepdims: bool) -> Value:
-    """Emit the index of the first extreme element."""
     x = number(g, x)
     X, at = placed(g, x, axis)
     place: Value = g.emit(op, (X,), {"axis": at, "keepdims": int(keepdims and axis is not None)})
@@ -627,7 +626,6 @@ def slice_update(
 
 
 def _by_segment(op: str, g: Builder, data: Value, segment_ids: Value, *, num_segments: int) -> Value:
-    """Emit the reduction of the rows of each segment."""
     x, ids = number(g, data) if op == "ReduceSum" else as_float(g, data), as_indices(g, segment_ids)
     need(ids.rank == 1 and x.rank >= 1, f"needs data (n, …) and ids (n,), got {show(x.shape)}, {show(ids.shape)}")
     segments = g.Unsqueeze(g.constant(np.arange(num_segments)), g.constant([1]))

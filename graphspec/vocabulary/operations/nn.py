@@ -261,7 +261,6 @@ def _spatial(x: Value, kernel: Value) -> int:
 
 
 def _each(sizes: int | tuple[int, ...], rank: int, key: str) -> tuple[int, ...]:
-    """Return one number for each spatial axis."""
     listed = (sizes,) * rank if isinstance(sizes, int) else sizes
     text = f"has {len(listed)} numbers for {rank} spatial axes"
     need(len(listed) == rank, text, code=Code.VALUE_NOT_ALLOWED, key=key)
@@ -298,9 +297,12 @@ def _conv(by_channel: bool, g: Builder, inputs: Value, kernel: Value, *, data_fo
     return from_channels_first(g, _convolved(g, x, kernel, by_channel=by_channel, **how), data_format)
 
 
-def _separable(g: Builder, inputs: Value, depthwise_kernel: Value, pointwise_kernel: Value, **how: Any) -> Value:
-    apart = _conv(True, g, inputs, depthwise_kernel, **how)
-    return _conv(False, g, apart, pointwise_kernel, data_format=how["data_format"])
+def _separable(
+    g: Builder, inputs: Value, depthwise_kernel: Value, pointwise_kernel: Value, *, data_format: DataFormat, **how: Any
+) -> Value:
+    x = channels_first(g, as_float(g, inputs), _spatial(inputs, depthwise_kernel), data_format)
+    apart = _convolved(g, x, depthwise_kernel, by_channel=True, **how)
+    return from_channels_first(g, _convolved(g, apart, pointwise_kernel, by_channel=False), data_format)
 
 
 _WINDOWED: dict[str, tuple[Function, str]] = {

@@ -32,11 +32,9 @@ IntList = Annotated[int | tuple[int, ...], FROM_LIST]
 @operation
 def reshape(g: Builder, x: Value, *, newshape: Sizes) -> Value:
     """X with other axes, in the same order of elements. The batch varies: write -1 for its size."""
-    return g.reshape(x, list(newshape)) if newshape else g.Reshape(x, g.constant([1])) if x.rank == 0 else _scalar(g, x)
-
-
-def _scalar(g: Builder, x: Value) -> Value:
-    return g.Squeeze(g.reshape(x, [1]), g.constant([0]))
+    if newshape:
+        return g.reshape(x, list(newshape))
+    return g.Reshape(x, g.constant([1])) if x.rank == 0 else g.Squeeze(g.reshape(x, [1]), g.constant([0]))
 
 
 @operation

@@ -9,8 +9,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.engine.compiler.check import check
-from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.keras_names import OPERATIONS
+from graphspec.vocabulary.layers import LAYERS, OPERATIONS
 
 NAMES = [name for names in OPERATIONS.values() for name in names.split()]
 
