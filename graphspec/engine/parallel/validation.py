@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,12 @@ from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.memory import describe_map
 from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.objective import Network, objective_for
+from graphspec.engine.parallel.machine import Signals
 from graphspec.engine.runtime.evaluation import Evaluation
+from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-
-if TYPE_CHECKING:
-    from graphspec.engine.parallel.machine import Signals
-    from graphspec.engine.runtime.parameters import Parameters
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 PREFIX = "validation/"  # begins the names of what is shared for validation
 VALIDATE = -1  # the epoch of an order that is no training step

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.engine.compiler.heads import prefix_of
 from graphspec.engine.compiler.objective import Network, logged_losses, mask_of, target_of
 from graphspec.engine.runtime.bind import Compute
+from graphspec.engine.runtime.records import Sums
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.vocabulary.losses.base import Loss
 from graphspec.vocabulary.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score, RootMeanSquaredError
 from graphspec.vocabulary.metrics.base import Direction, Metric, MetricState, has_logits, targets_of, units
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.records import Sums
 
 
 @dataclass(frozen=True)

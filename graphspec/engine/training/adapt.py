@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +18,19 @@ from graphspec.base.arrays.pictures import in_chunks
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
+from graphspec.data.batches import Dataset
 from graphspec.data.targets import learn_alphabet, learn_labels
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lower import link
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.runtime.prepared import Prelude, Progress
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.vocabulary.metrics import targets_of
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import NodeDecl, Spec
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 _NUMBER_ROWS = 65536  # the same for data without texts, at most
