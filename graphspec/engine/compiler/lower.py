@@ -28,11 +28,8 @@ from graphspec.vocabulary.layers.base import Layer
 def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) -> list[Value | None]:
     """Return the inputs of ``node`` in their order. ``values`` are those that it names; None is an absent one."""
     found: list[Value | None] = list(values)
-    for position in sorted(node.written):
-        found.insert(position, None)
-    for position, number in node.written.items():
-        if number is not None:
-            found[position] = layer.number(g, number, position, values)
+    for position, number in sorted(node.written.items()):
+        found.insert(position, None if number is None else layer.number(g, number, position, values))
     return found
 
 

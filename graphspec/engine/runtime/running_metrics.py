@@ -70,14 +70,11 @@ class RunningMetrics:
         self.rows += rows
         for key, name in self._losses.items():
             self._sums[key] += float(fetches[name]) * rows
-        for entry in self._metrics:
-            head = entry.head
+        counted = [] if self.heads is None else self.heads.states()
+        for head, state in [*((entry.head, entry.state) for entry in self._metrics), *counted]:
             lengths = {s[1:]: targets[head + s] for s in (LENGTH, STEPS) if head + s in targets}
             target = fetches.get(target_of(head), targets.get(head))
-            entry.state.update(target, fetches[head], fetches.get(mask_of(head)), lengths)
-        for head, state in [] if self.heads is None else self.heads.states():
-            target = fetches.get(target_of(head), targets.get(head))
-            state.update(target, fetches[head], fetches.get(mask_of(head)))
+            state.update(target, fetches[head], fetches.get(mask_of(head)), lengths)
 
     def views(self, vector: Array) -> list[Array]:
         """Split a float64 vector of length ``counters`` into views, one for each metric's counters."""

@@ -27,7 +27,7 @@ from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.runtime.prepared import Prelude, Progress
 from graphspec.graph.builder import Builder
-from graphspec.graph.cuts import not_computable, repeatable
+from graphspec.graph.cuts import not_computable, part_of, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.vocabulary.metrics import targets_of
@@ -132,14 +132,11 @@ def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
 def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterator[dict[str, Array]]:
     direct = {name: v.name for name, v in sources.items() if v.kind == "input"}
     computed = {name: v for name, v in sources.items() if v.kind != "input"}
-    needed = graph.needed(computed.values())
-    used = {v.name for n in needed for v in n.inputs if v is not None and v.kind == "input"}
-    part = Graph(graph.name, {n: graph.inputs[n] for n in graph.inputs if n in used}, nodes=needed, outputs=computed)
-    prelude = Prelude(part) if computed else None
+    prelude = Prelude(part_of(graph, computed, ())) if computed else None
     for rows in _chunks(data):
         values = {name: data.inputs[column][rows] for name, column in direct.items()}
         if prelude is not None:
-            values |= prelude.run({name: data.inputs[name][rows] for name in part.inputs})
+            values |= prelude.run({name: data.inputs[name][rows] for name in prelude.graph.inputs})
         yield values
 
 
