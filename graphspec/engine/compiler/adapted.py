@@ -7,10 +7,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 FORMAT = 1
 

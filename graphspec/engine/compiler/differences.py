@@ -194,11 +194,6 @@ class NetworkDifferences:
         }
 
 
-def network_differences(old: Network, new: Network) -> NetworkDifferences:
-    """Compare two networks."""
-    return _Comparison(old, new).result()
-
-
 T = TypeVar("T")
 
 
@@ -229,13 +224,7 @@ class _Comparison:
         self._old, self._new = old, new
         self._names: dict[str, str] = {}
 
-    def result(self) -> NetworkDifferences:
-        inputs, nodes, heads = self._inputs(), self._nodes(), self._heads()
-        shapes = {self._names[n.name]: both for n in self._old.spec.nodes if (both := self._shapes(n.name))}
-        nodes = [replace(d, shape=shapes.pop(d.name, None)) for d in nodes]
-        return NetworkDifferences(inputs, nodes, heads, shapes, changes(_costs(self._old), _costs(self._new)))
-
-    def _inputs(self) -> list[Difference]:
+    def inputs(self) -> list[Difference]:
         old, new = self._old.spec.inputs, self._new.spec.inputs
         self._names = {name: name for name in old if name in new}
         for name, declared in old.items():
@@ -245,7 +234,7 @@ class _Comparison:
         compare, told = lambda a, b: changes(_input(a), _input(b)), lambda declared: _written(_input(declared))
         return _paired(old, new, self._names, compare, told)
 
-    def _nodes(self) -> list[Difference]:
+    def nodes(self) -> list[Difference]:
         old, new = ({n.name: n for n in side.spec.nodes} for side in (self._old, self._new))
         order, _ = link(self._old.spec)
         self._names |= {name: name for name in old if name in new}
@@ -294,7 +283,7 @@ class _Comparison:
             settings["sha256"] = layer.record.sha256
         return settings | {TYPE: _kind(node), "trainable": node.trainable} | where
 
-    def _heads(self) -> list[Difference]:
+    def heads(self) -> list[Difference]:
         old, new = self._old.spec.all_heads, self._new.spec.all_heads
         pairs = {name: target for name in old if (target := self._names.get(name, name)) in new}
 
@@ -305,10 +294,20 @@ class _Comparison:
         found = [replace(d, change=CHANGED) if d.change == RENAMED else d for d in found]
         return [d for d in found if d.change != CHANGED or d.changes]
 
-    def _shapes(self, name: str) -> tuple[str, str] | None:
-        """Return the shapes of an old node, if its counterpart has another one."""
-        shapes = (_shape(self._old.lowered, name), _shape(self._new.lowered, self._names.get(name, "")))
-        return None if "" in shapes or shapes[0] == shapes[1] else shapes
+    def shapes(self) -> dict[str, tuple[str, str]]:
+        """Return the old and the new shapes of nodes whose shapes differ, by the new name."""
+        pairs = [(n.name, self._names.get(n.name, "")) for n in self._old.spec.nodes]
+        found = {new: (_shape(self._old.lowered, old), _shape(self._new.lowered, new)) for old, new in pairs}
+        return {name: both for name, both in found.items() if "" not in both and both[0] != both[1]}
+
+
+def network_differences(old: Network, new: Network) -> NetworkDifferences:
+    """Compare two networks."""
+    found = _Comparison(old, new)
+    inputs, nodes, heads = found.inputs(), found.nodes(), found.heads()
+    shapes = found.shapes()
+    nodes = [replace(d, shape=shapes.pop(d.name, None)) for d in nodes]
+    return NetworkDifferences(inputs, nodes, heads, shapes, changes(_costs(old), _costs(new)))
 
 
 def _costs(side: Network) -> dict[str, int | None]:

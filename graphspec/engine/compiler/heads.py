@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -14,19 +14,16 @@ from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.objective import logged_losses
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, mul, show
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import WEIGHT, HeadDecl, Ref, Spec, node_of
+from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.base import Output, check_outputs
+from graphspec.vocabulary.losses import Loss
 from graphspec.vocabulary.metrics import METRICS, Metric, targets_of
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.language.tree import Tree
-    from graphspec.vocabulary.losses import Loss
-
 
 _wrong_loss = partial(Problem, Code.LOSS_MISMATCH)
 _wrong_classes = partial(Problem, Code.CLASSES_MISMATCH)

@@ -7,7 +7,6 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
@@ -18,24 +17,19 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
+from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import operator
 from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.ranges import Range
-    from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.base import Layer
 
 
 # The inputs of a layer: values of other nodes, and constants for the numbers among them.
 def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) -> list[Value | None]:
     """Return the inputs of ``node`` in their order. ``values`` are those that it names; None is an absent one."""
     found: list[Value | None] = list(values)
-    for position in sorted(node.written):
-        found.insert(position, None)
-    for position, number in node.written.items():
-        if number is not None:
-            found[position] = layer.number(g, number, position, values)
+    for position, number in sorted(node.written.items()):
+        found.insert(position, None if number is None else layer.number(g, number, position, values))
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
@@ -16,13 +15,11 @@ from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph, Node
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
+from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.base import unmatched
 from graphspec.graph.row_axes import mixing_node
 from graphspec.language.declarations import Ref, Spec
-
-if TYPE_CHECKING:
-    from graphspec.graph.optimizers import Optimizer
-    from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.base import Layer
 
 
 # Check whether a network can be trained.

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from graphspec.base.arrays.blas import one_thread
+from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.memory import describe_map, free
@@ -23,22 +24,18 @@ from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.agreement import installation, program
 from graphspec.engine.parallel.launch import held_back
-from graphspec.engine.parallel.machine import Member, Pipes, Place, Spin, allocate, layout, spins_safely
+from graphspec.engine.parallel.machine import Member, Memory, Pipes, Place, Spin, allocate, layout, spins_safely
 from graphspec.engine.parallel.shards import Step, Workers
 from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS
+from graphspec.engine.runtime.evaluation import Evaluation
+from graphspec.engine.runtime.parameters import OptimizerState
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels import compiled
 from graphspec.graph.memory_estimate import activations
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
-    from graphspec.engine.parallel.machine import Memory, Signals
-    from graphspec.engine.runtime.evaluation import Evaluation
-    from graphspec.engine.runtime.parameters import OptimizerState
-    from graphspec.engine.runtime.program import Program
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.graph.ir.graph import Array
-    from graphspec.graph.optimizers import Rate
+from graphspec.graph.optimizers import Rate
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
 _SCATTER_RATIO = 32  # bytes of activations per byte of rows, from which on rank 0 gathers them in 1 % of a step
@@ -56,7 +53,7 @@ class Processes:
         self.started: list[subprocess.Popen[bytes]] = []
         self._errors: list[IO[bytes]] = []
 
-    def start(self, memory: Memory, message: dict[str, Any]) -> Signals:
+    def start(self, memory: Memory, message: dict[str, Any]) -> Spin | Pipes:
         """Start the processes, each with a line of JSON on its standard input, and return rank 0's signals.
 
         A process ends when its input is closed. Raises OSError: one cannot be started; :meth:`close` ends the others.

@@ -11,22 +11,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.memory import describe_map
 from graphspec.data.batches import Dataset
-from graphspec.engine.compiler.objective import Network, objective_for
+from graphspec.engine.compiler.objective import objective_for
+from graphspec.engine.parallel.machine import Place, Signals
+from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.evaluation import Evaluation
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import RunningMetrics
-
-if TYPE_CHECKING:
-    from graphspec.engine.parallel.machine import Signals
-    from graphspec.engine.runtime.parameters import Parameters
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 PREFIX = "validation/"  # begins the names of what is shared for validation
 VALIDATE = -1  # the epoch of an order that is no training step
@@ -159,13 +157,10 @@ class Batches:
 class Validator:
     """Validation on a worker other than rank 0: it builds what it needs at the first order."""
 
+    step: Step
+    place: Place
     arrays: Mapping[str, Array]  # shared arrays, and rows mapped from files, by name
     same: list[str]  # the names of rows that are also training rows
-    network: Network
-    parameters: Parameters
-    batch_size: int
-    rank: int
-    size: int
 
     def run(self) -> None:
         batches, evaluation, running = self._parts
@@ -176,6 +171,7 @@ class Validator:
         start = f"{PREFIX}rows/"
         rows = {name.removeprefix(start): a for name, a in self.arrays.items() if name.startswith(start)}
         data = Dataset.of(rows | {name: self.arrays[f"rows/{name}"] for name in self.same})
-        objective = objective_for(self.network, data)
-        evaluation = Evaluation(self.network, objective, self.parameters, data, self.batch_size, ProgramCache())
-        return Batches(self.arrays, self.rank, self.size), evaluation, RunningMetrics(self.network)
+        network, size = self.step.network, self.step.loader.batch_size
+        objective = objective_for(network, data)
+        evaluation = Evaluation(network, objective, self.step.parameters, data, size, ProgramCache())
+        return Batches(self.arrays, self.place.worker, self.place.workers), evaluation, RunningMetrics(network)

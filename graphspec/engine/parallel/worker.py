@@ -28,13 +28,12 @@ def serve(message: dict[str, Any]) -> NoReturn:
     from graphspec.graph.optimizers import Rate
 
     place = replace(Place(**message["place"]), worker=message["rank"])
-    rank, size = place.worker, place.workers
-    arrays = attach(message["memory"])
+    rank, arrays = place.worker, attach(message["memory"])
     maps = {name: open_map(where) for name, where in message["maps"].items()}
     rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
     rows |= {name: array for name, array in maps.items() if not name.startswith(PREFIX)}
     step = step_of(message, rows)
-    network, vectors, clock = step.network, step.parameters.vectors, step.clock
+    vectors, clock = step.parameters.vectors, step.clock
     vectors |= {group: arrays[f"weights/{group}"] for group in vectors}
     compare(message["facts"], {**installation(), **program(step)}, f"rank {place.rank}", f"worker {rank}")
     signals: Signals
@@ -42,12 +41,11 @@ def serve(message: dict[str, Any]) -> NoReturn:
         read, write = message["pipes"]
         signals = Pipes([read], [write], rank, _end)
     else:
-        signals = Spin(arrays["signals"], rank, size, lambda: None)
+        signals = Spin(arrays["signals"], rank, place.workers, lambda: None)
     partition = step.divide(step.optimizer, place.total, shard_kernels=place.ranks == 1)
     member, rate = Member(step, arrays, signals, place, partition), Rate(step.optimizer.learning_rate)
     follower, order = Follower(step, member.bind, member.update(rate)), member.order
-    same, batch_size = message["validation"], message["batch_size"]
-    validator = Validator(arrays | maps, same, network, step.parameters, batch_size, rank, size)
+    validator = Validator(step, place, arrays | maps, message["validation"])
     signals.notify()  # rank 0 waits for it before the first step
     while True:
         signals.wait()

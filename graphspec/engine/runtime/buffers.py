@@ -215,14 +215,9 @@ def kept_by_rows(
     """
     kept = {}
     for name, readers in lookups(nodes, touched).items():
-        rows, count = touched[name], sum(_ids(node, types) for node in readers)
+        ids = [v for node in readers if (v := node.inputs[1]) is not None]
+        rows, count = touched[name], sum(math.prod(ints(types.get(v.name, v).shape)) for v in ids)
         if rows.sparse or (len(readers) <= 1 and use_fast_kernel(rows.rows >= ROWS_PER_ID * count)):
             rows.reserve(count)
             kept[name] = rows
     return kept
-
-
-def _ids(node: Node, types: Mapping[str, Value]) -> int:
-    ids = node.inputs[1]
-    assert ids is not None
-    return math.prod(ints(types.get(ids.name, ids).shape))

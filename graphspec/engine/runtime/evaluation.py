@@ -8,19 +8,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING
 
 from graphspec.base.arrays.blas import one_thread, openblas
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.objective import Network, Objective, fetches
 from graphspec.engine.runtime.bind import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.program import Loan, Program, ProgramCache
+from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.target import Target
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.parameters import Parameters
-    from graphspec.engine.runtime.program import Loan, Program, ProgramCache
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
 
 
 class Evaluation:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +19,17 @@ from graphspec.data.signature import Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.prepared import Prelude
+from graphspec.engine.runtime.program import Program
+from graphspec.engine.runtime.session import Session
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import Frontier, Leaf, frontier, is_picture, part_of, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Type, Value
 from graphspec.graph.target import Target
+from graphspec.language.declarations import HeadDecl
+from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.layers.text import TextVectorization
 from graphspec.vocabulary.metrics import targets_of
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.program import Program
-    from graphspec.engine.runtime.session import Session
-    from graphspec.language.declarations import HeadDecl
-    from graphspec.vocabulary.layers.base import Layer
 
 # Integrated gradients: how much each input of a network's differentiable part contributes to an answer.
 #

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.base.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic
 from graphspec.base.version import __version__
+from graphspec.data.batches import Dataset
 from graphspec.graph.ir.dims import Dim
 from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.graph.onnx_model import model_of, opset_for
@@ -34,9 +35,6 @@ from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS
 from graphspec.graph.passes import FOR_OPSET, prepare
 from graphspec.graph.target import Target
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
 
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 NETWORK_ROWS = 64  # of networks: PP-OCRv4's takes half the time that it takes for 256 rows or more

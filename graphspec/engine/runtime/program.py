@@ -9,15 +9,13 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 from weakref import WeakSet
 
 from graphspec.base.arrays.calls import Calls, apart, runner
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.errors import UsageError
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 
 def no_rows(batch: int) -> None:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.engine.compiler.heads import prefix_of
 from graphspec.engine.compiler.objective import Network, logged_losses, mask_of, target_of
 from graphspec.engine.runtime.bind import Compute
+from graphspec.engine.runtime.records import Sums
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.vocabulary.losses.base import Loss
 from graphspec.vocabulary.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score, RootMeanSquaredError
 from graphspec.vocabulary.metrics.base import Direction, Metric, MetricState, has_logits, targets_of, units
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.records import Sums
 
 
 @dataclass(frozen=True)
@@ -72,14 +70,11 @@ class RunningMetrics:
         self.rows += rows
         for key, name in self._losses.items():
             self._sums[key] += float(fetches[name]) * rows
-        for entry in self._metrics:
-            head = entry.head
+        counted = [] if self.heads is None else self.heads.states()
+        for head, state in [*((entry.head, entry.state) for entry in self._metrics), *counted]:
             lengths = {s[1:]: targets[head + s] for s in (LENGTH, STEPS) if head + s in targets}
             target = fetches.get(target_of(head), targets.get(head))
-            entry.state.update(target, fetches[head], fetches.get(mask_of(head)), lengths)
-        for head, state in [] if self.heads is None else self.heads.states():
-            target = fetches.get(target_of(head), targets.get(head))
-            state.update(target, fetches[head], fetches.get(mask_of(head)))
+            state.update(target, fetches[head], fetches.get(mask_of(head)), lengths)
 
     def views(self, vector: Array) -> list[Array]:
         """Split a float64 vector of length ``counters`` into views, one for each metric's counters."""

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +18,19 @@ from graphspec.base.arrays.pictures import in_chunks
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
+from graphspec.data.batches import Dataset
 from graphspec.data.targets import learn_alphabet, learn_labels
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lower import link
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.runtime.prepared import Prelude, Progress
 from graphspec.graph.builder import Builder
-from graphspec.graph.cuts import not_computable, repeatable
+from graphspec.graph.cuts import not_computable, part_of, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.vocabulary.metrics import targets_of
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import NodeDecl, Spec
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 _NUMBER_ROWS = 65536  # the same for data without texts, at most
@@ -134,14 +132,11 @@ def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
 def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterator[dict[str, Array]]:
     direct = {name: v.name for name, v in sources.items() if v.kind == "input"}
     computed = {name: v for name, v in sources.items() if v.kind != "input"}
-    needed = graph.needed(computed.values())
-    used = {v.name for n in needed for v in n.inputs if v is not None and v.kind == "input"}
-    part = Graph(graph.name, {n: graph.inputs[n] for n in graph.inputs if n in used}, nodes=needed, outputs=computed)
-    prelude = Prelude(part) if computed else None
+    prelude = Prelude(part_of(graph, computed, ())) if computed else None
     for rows in _chunks(data):
         values = {name: data.inputs[column][rows] for name, column in direct.items()}
         if prelude is not None:
-            values |= prelude.run({name: data.inputs[name][rows] for name in part.inputs})
+            values |= prelude.run({name: data.inputs[name][rows] for name in prelude.graph.inputs})
         yield values
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.text import number, percent
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
+from graphspec.data.batches import Dataset
+from graphspec.graph.ir.graph import Array, Value
+from graphspec.language.declarations import HeadDecl, NodeDecl, Spec
 
 _VAL = "val_"
 _LAG = 0.05  # of the initial values in moving averages is too much

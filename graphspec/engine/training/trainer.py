@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from pydantic import Field, ValidationError
 
@@ -16,10 +16,12 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Config, named
 from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, UsageError
 from graphspec.base.text import count
+from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
 from graphspec.engine.parallel.launch import Interrupt, interruptible
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
+from graphspec.engine.runtime.session import Session
 from graphspec.engine.training import run_directory
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
 from graphspec.engine.training.choose_workers import AutoWorkers, TrainingSteps, choose_workers
@@ -29,10 +31,6 @@ from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.base import SAVED, Outputs
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import BatchLoader, Dataset
-    from graphspec.engine.runtime.session import Session
 
 
 class _ValidationStoppedError(Exception):
