@@ -15,8 +15,7 @@ from graphspec.cli.console import out, write_data
 from graphspec.cli.options import flag, option, output_file
 
 FILE = "graphspec.schema.json"
-_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
-"""The comments above the first line of a document."""
+_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")  # the comments above a document
 _LINE = re.compile(rb"(#[ \t]+yaml-language-server[ \t]*:[ \t]*\$schema[=:][ \t]*)(\S*)")
 """The comment by which a spec names its schema: yaml-language-server, which most editors use, reads it in the header."""
 _BOM = b"\xef\xbb\xbf"

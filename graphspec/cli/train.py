@@ -16,7 +16,7 @@ from graphspec.base.text import shell
 from graphspec.cli import options
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import flag, option, repeated, writes_onnx
-from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
+from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
 from graphspec.engine.parallel.launch import STOPS, handled
@@ -150,10 +150,14 @@ def _checked(
     checked = check(str(spec), sets, draws=not resume, **options)
     declaration, _ = checked.require()
     draws = not resume or not _reached_checkpoint(directory or Path("runs") / declaration.name)
-    more = with_mpi(declaration, sets) if mpi else None
-    if more is None and draws == declaration.draws:
+    if mpi and declaration.training.workers == "auto":
+        text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"
+        raise UsageError(f"{text}: add `--set training.workers=mpi` for one, or `--set training.workers=4`")
+    if mpi and declaration.training.workers == 1:  # n workers are n of each rank
+        sets = [*sets, "training.workers=mpi"]
+    elif draws == declaration.draws:
         return checked
-    return check(str(spec), sets if more is None else more, draws=draws, **options)
+    return check(str(spec), sets, draws=draws, **options)
 
 
 def _check_export(spec: Spec, graph: Graph) -> None:
