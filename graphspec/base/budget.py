@@ -38,8 +38,7 @@ class Budget:
     LEVELS: Final = 200  # levels of lists and objects in a configuration: a nested model takes four
     VALUES: Final = 5_000_000  # values of a configuration
     ENTRIES: int = 10_000  # entries of an archive
-    RATIO: Final = 200
-    """How many times larger an entry may be than its compressed bytes, if it has more than :attr:`SMALL`."""
+    RATIO: Final = 200  # how many times larger an entry may be than its compressed bytes, if it has more than SMALL
     SMALL: Final = 16 << 20
     GROUPS: Final = 200_000  # groups of an HDF5 file
     GROUP_LEVELS: Final = 40  # levels of groups in an HDF5 file

@@ -62,8 +62,7 @@ class Spark(_Part):
     log: bool = False
 
 
-Inline = str | Span | Drawing | Rest | Bar | Spark | tuple["Inline", ...]
-"""A text: plain, with a meaning, or several parts."""
+Inline = str | Span | Drawing | Rest | Bar | Spark | tuple["Inline", ...]  # a text: plain, with a meaning, or parts
 
 
 class Cell(_Part):

@@ -70,18 +70,17 @@ def colourful(stream: TextIO) -> bool:
     return sys.platform != "win32" or "WT_SESSION" in os.environ or "ANSICON" in os.environ
 
 
-def out(text: str) -> None:
+def out(*lines: str) -> None:
     """Write lines of a result for people to stdout."""
     with on_stdout():
-        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
 
 
 def out_blocks(blocks: Iterable[Block]) -> None:
     """Write a document for people to stdout."""
     from graphspec.base.terminal import lines_of
 
-    for line in lines_of(blocks, terminal_width(sys.stdout)):
-        out(line)
+    out(*lines_of(blocks, terminal_width(sys.stdout)))
 
 
 def write_json(record: Any) -> None:
@@ -127,8 +126,7 @@ def out_wrapped(text: str, indent: int = 2) -> None:
     """Write sentences of a result to stdout, wrapped to the terminal; what does not fit into a line is indented."""
     width = terminal_width(sys.stdout)
     for part in printable(text).split("\n"):
-        for line in wrapped(part, width, indent=indent):
-            out(line)
+        out(*wrapped(part, width, indent=indent))
 
 
 @contextmanager

@@ -37,9 +37,9 @@ def data(
     if as_json:
         write_data((json.dumps([_plain(asdict(part)) for part in found]) + "\n").encode())
     else:
-        from graphspec.cli.data_text import closing, separated
+        from graphspec.cli.data_text import overview
 
-        out_blocks([*separated(found), *closing(found)])
+        out_blocks(overview(found))
         if found[0].name == "file" and found[0].columns and suffix_of(spec) != ARCHIVE:
             made = shell("graphspec", "init", "net.yaml", "--from", str(spec), "--target", "COLUMN")
             out(f"\nnext, with the column to predict:\n  {made}")

@@ -15,13 +15,21 @@ _CLOSING = 8  # problems that are repeated at the end
 _VALUES = 28  # columns; narrower values go on a line of their own
 
 
-def separated(found: Sequence[Overview]) -> list[Block]:
-    """Return what all parts hold, with an empty line between them."""
-    return [block for part in found for block in (Text(""), *shown(part))][1:]
+def overview(found: Sequence[Overview]) -> Iterator[Block]:
+    """Yield what all parts hold, with an empty line between them.
+
+    Problems come again if the tables of later parts follow them: the end of a long answer shows what is wrong.
+    """
+    yield from [block for part in found for block in (Text(""), *_shown(part))][1:]
+    if any(part.problems for part in found[:-1]):
+        total = sum(len(part.problems) for part in found)
+        yield from (Text(""), Text(f"{count(total, 'problem')} in all"))
+        yield Items([f"{part.name}: {text}" for part in found for text in part.problems][:_CLOSING])
+        if total > _CLOSING:
+            yield Text(f"  … and {total - _CLOSING:,} more, above")
 
 
-def shown(part: Overview) -> Iterator[Block]:
-    """Yield what a part holds."""
+def _shown(part: Overview) -> Iterator[Block]:
     if part.share is not None:
         yield Text(", ".join([f"{part.name}: {part.share * 100:g} % of the training rows", *part.notes]))
         return
@@ -47,17 +55,6 @@ def shown(part: Overview) -> Iterator[Block]:
         if texts:
             yield Text("")
         yield from (Text(f"{kind}: {text}") for text in texts)
-
-
-def closing(found: Sequence[Overview]) -> Iterator[Block]:
-    """Yield the problems again if the tables of later parts follow them: the end of a long answer shows what is wrong."""
-    if not any(part.problems for part in found[:-1]):
-        return
-    total = sum(len(part.problems) for part in found)
-    yield from (Text(""), Text(f"{count(total, 'problem')} in all"))
-    yield Items([f"{part.name}: {text}" for part in found for text in part.problems][:_CLOSING])
-    if total > _CLOSING:
-        yield Text(f"  … and {total - _CLOSING:,} more, above")
 
 
 def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -161,7 +161,7 @@ def print_few(tables: Sequence[ResultTable], command: str) -> None:
     width = terminal_width(sys.stdout)
     for table in tables:
         if len(table.counts) <= _FEW:
-            _print_block(matrix_lines(table, width))
+            out("", *matrix_lines(table, width))
         else:
             out_wrapped(f"{table.key}: {len(table.counts):,} classes; `{command}` shows them")
 
@@ -181,7 +181,7 @@ def _print_results(running: RunningMetrics) -> None:
     for table in running.tables():
         has_table = any(np.array_equal(table.counts, counts) for counts in pairs)  # of its classes, below
         lines = matrix_lines(table, width, has_ratios=not has_table, may_be_list=not has_table)
-        _print_block(lines)
+        out("", *lines)
         if not lines:
             out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
     for blocks in head_tables(found, width):
@@ -205,9 +205,3 @@ def _print_values(running: RunningMetrics, most: int | None = None) -> None:
         else:
             rows[key] = (key, f"{value:.6g}", meanings.get(key, ""))
     out_blocks([Table([Column(cut="middle"), Column(), Column(cut="end", least=1)], [*rows.values()])])
-
-
-def _print_block(lines: Iterable[str]) -> None:
-    out("")
-    for line in lines:
-        out(line)

@@ -31,16 +31,8 @@ if TYPE_CHECKING:
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")  # the kinds of problems for which a table is enough
 
 
-class Kind(StrEnum):
-    """The kind of problem of a new spec; its template is ``templates/<kind>.yaml``."""
-
-    binary = "binary"
-    multiclass = "multiclass"
-    regression = "regression"
-    images = "images"
-    text = "text"
-    sequence = "sequence"
-    two_heads = "two-heads"
+# the kind of problem of a new spec; its template is ``templates/<kind>.yaml``
+Kind = StrEnum("Kind", ["binary", "multiclass", "regression", "images", "text", "sequence", "two-heads"])
 
 
 def _list(requested: bool) -> None:

@@ -48,8 +48,7 @@ def inspect(
         return
     from graphspec.foreign.inspecting.lines import record_lines
 
-    for line in record_lines(record, terminal_width(sys.stdout)):
-        out(line)
+    out(*record_lines(record, terminal_width(sys.stdout)))
 
 
 def _run_record(directory: Path) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def predict(  # noqa: PLR0913 (options)
         from graphspec.cli.explained import explain as explain_rows
 
         return explain_rows(source, data, output, head, label, rows_explained, baseline, json=json)
-    network = _run(source) if source.is_dir() or is_spec(source) else _exported(source)
+    network = _network(source)
     kept = _kept_names(keep or [], network.outputs)
     chosen = network.chosen(labels=labels)
     found, beside, steps = _answers(network, data, kept, last=last)
@@ -142,24 +142,21 @@ def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _run(run: Path) -> _Network:
+def _network(source: Path) -> _Network:
     from graphspec.export.onnx import with_labels
+    from graphspec.export.read import read_exported
     from graphspec.language.declarations import LABEL
 
-    model = model_of(run, "predict")
+    if not source.is_dir() and not is_spec(source):
+        found = read_exported(source)
+        return _Network(found.spec, found.graph, list(found.outputs), found.run, found.refuse_too_large)
+    model = model_of(source, "predict")
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
 
     def run_batch(feeds: Mapping[str, Array]) -> dict[str, Array]:
         return with_labels(model.run(feeds), model.labels, model.step_masks(feeds))
 
     return _Network(model.spec, model.whole, names, run_batch)
-
-
-def _exported(file: Path) -> _Network:
-    from graphspec.export.read import read_exported
-
-    found = read_exported(file)
-    return _Network(found.spec, found.graph, list(found.outputs), found.run, found.refuse_too_large)
 
 
 def _answers(

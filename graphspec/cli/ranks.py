@@ -6,7 +6,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -16,11 +16,9 @@ from graphspec.engine.parallel.launch import Launch, launch_of
 
 if TYPE_CHECKING:
     from graphspec.engine.parallel.ranks import Ranks
-    from graphspec.language.declarations import Spec
 
 P = ParamSpec("P")
-_joined: list[Ranks] = []
-"""The connection to the other ranks, if this process is one of several: a process belongs to one MPI job."""
+_joined: list[Ranks] = []  # the connection to the other ranks, if there are some: a process belongs to one MPI job
 
 
 def joined() -> Ranks | None:
@@ -34,15 +32,6 @@ def launcher() -> list[str]:
         return []
     launch = launch_of(os.environ)
     return ["mpiexec" if launch is None else launch.command, "-n", str(ranks.size)]
-
-
-def with_mpi(spec: Spec, sets: Sequence[str] | None) -> list[str] | None:
-    """Return the overrides of the spec with ``workers: mpi``; None if it needs none: n workers are n of each rank."""
-    workers = spec.training.workers
-    if workers == "auto":
-        text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"
-        raise UsageError(f"{text}: add `--set training.workers=mpi` for one, or `--set training.workers=4`")
-    return [*(sets or ()), "training.workers=mpi"] if workers == 1 else None
 
 
 def by_ranks(command: Callable[P, int | None]) -> Callable[P, int | None]:

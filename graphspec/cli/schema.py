@@ -15,8 +15,7 @@ from graphspec.cli.console import out, write_data
 from graphspec.cli.options import flag, option, output_file
 
 FILE = "graphspec.schema.json"
-_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
-"""The comments above the first line of a document."""
+_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")  # the comments above a document
 _LINE = re.compile(rb"(#[ \t]+yaml-language-server[ \t]*:[ \t]*\$schema[=:][ \t]*)(\S*)")
 """The comment by which a spec names its schema: yaml-language-server, which most editors use, reads it in the header."""
 _BOM = b"\xef\xbb\xbf"
@@ -62,9 +61,12 @@ def _name_in(spec: Path) -> None:
     header = _HEADER.match(content)
     line = None if header is None else _LINE.search(content, 0, header.end())
     named = None if line is None else line[2].decode(errors="replace")
-    if named is not None and _is_another(named, spec):
-        out(f"{spec} already names its schema: {named}")
-        return
+    if named is not None:
+        other = spec.parent / named
+        is_own = other.resolve() == spec.parent.resolve() / FILE  # which :func:`place` keeps current
+        if re.match(r"\w{2,}:", named) is not None or (other.is_file() and not is_own):
+            out(f"{spec} already names its schema: {named}")
+            return
     path = place(spec)
     if line is not None:
         changed = content[: line.start(2)] + path.encode() + content[line.end(2) :]
@@ -75,13 +77,6 @@ def _name_in(spec: Path) -> None:
     if changed != content:
         write_atomic(spec, changed)
     out(f"{spec}: editors complete and check it with {path}")
-
-
-def _is_another(named: str, spec: Path) -> bool:
-    """Return whether a spec names a schema that exists, other than the file that :func:`place` keeps current."""
-    schema = spec.parent / named
-    is_own = schema.resolve() == spec.parent.resolve() / FILE
-    return re.match(r"\w{2,}:", named) is not None or (schema.is_file() and not is_own)
 
 
 def stored_schema() -> str:

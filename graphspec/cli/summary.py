@@ -31,13 +31,11 @@ def summary(
     declaration, lowered = checked.require()
     print_diagnostics(checked.diagnostics)
     rows, width = batch_size or declaration.training.batch_size, terminal_width(sys.stdout)
-    for line in summary_lines(declaration, lowered, rows, width=width, expand=expand):
-        out(line)
+    out(*summary_lines(declaration, lowered, rows, width=width, expand=expand))
     for plan in lowered.initial:
         known = plan.report()  # what each weight of a file starts from, and what is left over
         table = Table([Column(cut="middle"), Column(cut="end", least=8)], list(known.rows()), indent=2)
-        for line in ("", str(known), *table_lines(table, width)):
-            out(line)
+        out("", str(known), *table_lines(table, width))
 
 
 _MERMAID = (".mmd", ".mermaid", ".md")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ from graphspec.base.text import shell
 from graphspec.cli import options
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import flag, option, repeated, writes_onnx
-from graphspec.cli.ranks import by_ranks, joined, launcher, with_mpi
+from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
 from graphspec.engine.parallel.launch import STOPS, handled
@@ -80,7 +80,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     if onnx is not None:
         _check_export(declaration, lowered.graph)
     directory = directory or Path("runs") / declaration.name
-    if resume_mode == "auto" and not (directory.is_dir() and any(_content(directory))):
+    if resume_mode == "auto" and not _content(directory):
         resume = False  # there is nothing yet
     _check_directory(directory, resume=resume, overwrite=overwrite)
     if directory.is_dir():
@@ -150,10 +150,14 @@ def _checked(
     checked = check(str(spec), sets, draws=not resume, **options)
     declaration, _ = checked.require()
     draws = not resume or not _reached_checkpoint(directory or Path("runs") / declaration.name)
-    more = with_mpi(declaration, sets) if mpi else None
-    if more is None and draws == declaration.draws:
+    if mpi and declaration.training.workers == "auto":
+        text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"
+        raise UsageError(f"{text}: add `--set training.workers=mpi` for one, or `--set training.workers=4`")
+    if mpi and declaration.training.workers == 1:  # n workers are n of each rank
+        sets = [*sets, "training.workers=mpi"]
+    elif draws == declaration.draws:
         return checked
-    return check(str(spec), sets if more is None else more, draws=draws, **options)
+    return check(str(spec), sets, draws=draws, **options)
 
 
 def _check_export(spec: Spec, graph: Graph) -> None:
@@ -186,34 +190,28 @@ _MAX_LISTED = 5  # files that a message lists
 
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
+    from graphspec.vocabulary.callbacks.base import ADAPTED
+
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
-    occupied = directory.is_dir() and any(_content(directory))
+    content = _content(directory)
+    is_run = all((directory / name).is_file() for name in ("spec.json", "run.json"))
     lacks = "it lacks spec.json or run.json"
-    if occupied and not (resume or overwrite):
+    if content and not (resume or overwrite):
         do = "continue with --resume, replace it with --overwrite, or choose another --out"
         raise UsageError(f"{directory} exists: {do}")
-    if overwrite and occupied and not _is_run(directory):
+    if overwrite and content and not is_run:
         raise UsageError(f"{directory} is not a run directory ({lacks}): --overwrite does not remove it")
-    if resume and not occupied:
+    if resume and not content:
         raise UsageError(f"there is no run in {directory} to resume")
-    if resume and not _is_run(directory) and not _only_started(directory):
+    # a run that was killed while it created its directory has only the first files, or temporary ones
+    is_started = all(path.name in ("spec.json", ADAPTED, "run.json") or is_leftover(path) for path in content)
+    if resume and not is_run and not is_started:
         raise UsageError(f"{directory} is not a run directory: {lacks}")
 
 
-def _content(directory: Path) -> Iterator[Path]:
-    return (path for path in directory.iterdir() if path.name != LOCK)
-
-
-def _is_run(directory: Path) -> bool:
-    return (directory / "spec.json").is_file() and (directory / "run.json").is_file()
-
-
-def _only_started(directory: Path) -> bool:
-    """Return whether a run was killed while it created its directory: only the first files exist, or temporary ones."""
-    from graphspec.vocabulary.callbacks.base import ADAPTED
-
-    return all(p.name in ("spec.json", ADAPTED, "run.json") or is_leftover(p) for p in _content(directory))
+def _content(directory: Path) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name != LOCK] if directory.is_dir() else []
 
 
 def _reached_checkpoint(directory: Path) -> bool:

@@ -188,8 +188,7 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
         # rows per second over validation and checkpoints, too, and the memory of this process
         speed = f"speed: {len(trainer.loader.dataset) * epochs / max(seconds, 1e-9):,.0f} rows/s"
         out_wrapped(speed if (memory := peak()) is None else f"{speed}; memory: at most {human(memory)}")
-        for line in curve_lines(trainer.history, terminal_width(sys.stdout), has_blocks=can_show(sys.stdout)):
-            out(line)
+        out(*curve_lines(trainer.history, terminal_width(sys.stdout), has_blocks=can_show(sys.stdout)))
     best = best_epoch(trainer)
     restored = restored_epoch(trainer)
     if best is not None:

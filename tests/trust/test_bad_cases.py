@@ -70,14 +70,14 @@ MANY: dict[str, Make] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MANY)
 def test_many_mistakes_take_time_in_proportion(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.base.near_names._SEARCH", 20_000)  # so that few mistakes reach the limit too
+    monkeypatch.setattr("graphspec.base.errors._SEARCH", 20_000)  # so that few mistakes reach the limit too
     assert gs.validate(MANY[name](50))
     assert_linear(lambda n: lambda: gs.validate(MANY[name](n)), 200, 1000)
 
 
 def test_searches_for_similar_names_are_limited_together(monkeypatch: pytest.MonkeyPatch) -> None:
     known = [f"name_{k}" for k in range(1000)]
-    monkeypatch.setattr("graphspec.base.near_names._SEARCH", 2_000_000)
+    monkeypatch.setattr("graphspec.base.errors._SEARCH", 2_000_000)
     with bounded_search():
         found = [did_you_mean(f"nam_{k}", known) for k in range(100)]
     assert found[0] == "did you mean 'name_0'?"

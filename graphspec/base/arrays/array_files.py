@@ -25,8 +25,7 @@ from graphspec.base.errors import ProblemError
 from graphspec.base.text import count
 
 Dtype = Literal["float32", "int64", "bool"]
-KINDS: Mapping[str, Dtype] = {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}
-"""The dtype of a graph for each kind of NumPy's dtypes."""
+KINDS: Mapping[str, Dtype] = {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}  # of NumPy's kinds
 MAX_AXES = Budget.AXES
 _MAGIC = b"\x93NUMPY"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

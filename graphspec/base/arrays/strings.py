@@ -73,7 +73,10 @@ class Strings:
         elif isinstance(rows, int | np.integer):
             return self[np.array([rows])][0]
         rows = self._rows(np.asarray(rows))
-        return self._shaped(self._gather(rows), len(rows))
+        starts, ends = self._bounds(rows)
+        data = self.data.data
+        texts = [str(data[a:b], "utf-8") for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+        return self._shaped(texts, len(rows))
 
     def select(self, rows: Array, builder: StringsBuilder | None = None) -> Strings:
         """Return the packed texts of rows: an array of indices, or a mask.
@@ -137,11 +140,6 @@ class Strings:
             np.cumsum((data & 0xC0) != 0x80, out=characters[1:])
             offsets = characters[offsets - offsets[0]]
         return [whole[a:b] for a, b in itertools.pairwise(offsets.tolist())]
-
-    def _gather(self, rows: Array) -> list[str]:
-        starts, ends = self._bounds(rows)
-        data = self.data.data
-        return [str(data[a:b], "utf-8") for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def _bytes(self, starts: Array, ends: Array) -> Array:
         lengths = ends - starts
