@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.document import Column, Table
 from graphspec.base.terminal import fitted
 from graphspec.base.text import count, printable, wrapped
+from graphspec.engine.compiler.cost import Cost
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.graph.ir.dims import LearntSize, show
-from graphspec.language.declarations import operand_text
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.cost import Cost
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, Spec
+from graphspec.language.declarations import HeadDecl, Spec, operand_text
 
 # The table of ``summary``: a row for each node, records folded, as many columns as the terminal has room for.
 COLUMNS = (

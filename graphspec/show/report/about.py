@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,19 +25,16 @@ from graphspec.base.document import (
     Text,
 )
 from graphspec.base.text import count, duration, number, shell, shorten_end
+from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import LearntSize
+from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
 from graphspec.language.write import write_yaml
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.rows import file_name, run_name
-from graphspec.show.report.verdicts import FEWEST, RESAMPLES, lines
+from graphspec.show.report.scored import Scored
+from graphspec.show.report.verdicts import FEWEST, RESAMPLES, Interval, lines
 from graphspec.show.report.worst import plain
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.session import Session
-    from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
-    from graphspec.show.report.scored import Scored
-    from graphspec.show.report.verdicts import Interval
 
 # What a network does, in a plain sentence: what it reads and what its heads answer.
 _LISTED = 5  # names that a sentence lists

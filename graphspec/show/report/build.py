@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from graphspec.base.arrays.blas import computing
 from graphspec.base.document import Section
 from graphspec.base.files import write_atomic
+from graphspec.data.batches import Dataset
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.session import Session
+from graphspec.engine.training.reporting import Fitted
 from graphspec.show.html import Opening, page
 from graphspec.show.report.about import about, headline, origins, sentence
 from graphspec.show.report.columns import columns
@@ -18,12 +22,6 @@ from graphspec.show.report.heads import heads
 from graphspec.show.report.importance import importance
 from graphspec.show.report.network import network
 from graphspec.show.report.worst import worst
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.reporting import Fitted
 
 REPORT = "report.html"
 SECTIONS: tuple[Callable[[Findings], Section | None], ...]

@@ -8,18 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.document import UNDEFINED, Column, Drawing, Inline, Table
 from graphspec.base.text import number
+from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import Scale, axes, linear
 from graphspec.show.html import text
 from graphspec.show.report.rows import evenly
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
 
 
 @dataclass(frozen=True)

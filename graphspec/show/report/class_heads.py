@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base import document as doc
 from graphspec.base.text import count, percent, shorten_end
+from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
 from graphspec.show.report import scores as measures
 from graphspec.show.report.charts import amount, halves, share, table, unit_plot
 from graphspec.show.report.kinds import Flat, some
+from graphspec.show.report.scored import HeadAnswers
 from graphspec.vocabulary.metrics.classes import pairs
 from graphspec.vocabulary.metrics.thresholds import AUC
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
 
 # Curves of each class, or label, against all others.
 MOST_CURVES = 10  # classes with a curve each

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphspec.base.document import Block, Cell, Column, Drawing, Heading, Inline, Items, Section, Span, Table, Text
 from graphspec.base.errors import GraphspecError, SpecError
 from graphspec.base.text import count, percent, shorten_end
+from graphspec.data.batches import Dataset
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.training.advice import ClassShares, LabelSequences, Summary, summarize
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.run_directory import data_hashes
-from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
+from graphspec.language.declarations import Spec
 from graphspec.language.parse import PARTS
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report.charts import histogram
@@ -28,11 +30,6 @@ from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.rows import MAX_ROWS, Field, fields, repeated, shown_part, some_rows, source_name
 from graphspec.show.report.worst import as_picture, compact, plain
 from graphspec.vocabulary.layers.dates import DateParts, moment
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import Spec
 
 # How far a sample has drifted from another: the population stability index over bins, and what chance alone gives.
 BINS = 10

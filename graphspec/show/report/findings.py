@@ -6,23 +6,21 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.errors import GraphspecError, RunError, SpecError
+from graphspec.data.batches import Dataset
 from graphspec.data.files import files_of
 from graphspec.data.stored import hash_of
 from graphspec.engine.runtime.records import read_json
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.reporting import Fitted, Times, read_times
 from graphspec.engine.training.run_directory import provenance
 from graphspec.show.report.baselines import Baseline, baselines, training_targets
 from graphspec.show.report.scored import Scored, score
 from graphspec.show.report.verdicts import Interval, Verdict, given_away, intervals, verdicts
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.runtime.session import Session
 
 _MAX_HISTORY = 1 << 26  # bytes
 PARTS = ("test", "validation", "train")

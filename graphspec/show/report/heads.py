@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.resources import files
 from json import loads
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base import document as doc
 from graphspec.base.text import count, percent, shorten_end
+from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
+from graphspec.show.report.baselines import Baseline
 from graphspec.show.report.charts import Named, Plot, amount, halves, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
 from graphspec.show.report.number_heads import is_series, numbers_head, series
 from graphspec.show.report.rows import evenly, places
+from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.show.report.scores import align, both_curves
 from graphspec.show.report.verdicts import rule_scores
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.baselines import Baseline
-    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # A head that reads sequences of labels: how far its readings are from the truth.
 _WORST = 15

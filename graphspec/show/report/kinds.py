@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphspec.base.text import count, shorten_end
+from graphspec.graph.ir.graph import Array
 from graphspec.show.report.rows import evenly
+from graphspec.show.report.scored import HeadAnswers
 from graphspec.vocabulary.losses.base import gives_probabilities, producer
 from graphspec.vocabulary.metrics.base import aligned, has_logits, ids, visible
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
 
 _Form = Literal["ids", "like", "single"]  # targets: class ids, values of the head's shape, or those of a single unit
 Kind = Literal["classes", "binary", "labels", "numbers", "sequences", "groups", "values"]

@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.document import Block, Figure, Folded, Group, Legend, Table, Text
 from graphspec.base.errors import GraphspecError
 from graphspec.base.text import count
-from graphspec.data.batches import in_batches
+from graphspec.data.batches import Times, in_batches
 from graphspec.data.new_rows import rows_at_end
-from graphspec.language.declarations import MICROSECONDS
+from graphspec.data.series import Series
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import Array
+from graphspec.language.declarations import MICROSECONDS, DataSource
 from graphspec.show.drawing.curves import Scale, linear
-from graphspec.show.report.baselines import answering
+from graphspec.show.report.baselines import Baseline, answering
 from graphspec.show.report.charts import Named, Plot, amount, table
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.rows import evenly, source_of
+from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.show.report.scores import NumberErrors, boxes, determination, number_errors
 from graphspec.show.report.verdicts import known_rows
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Times
-    from graphspec.data.series import Series
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource
-    from graphspec.show.report.baselines import Baseline
-    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # A head that answers numbers.
 MOST_DOTS = 1_500

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,19 +26,14 @@ from graphspec.base.document import (
 )
 from graphspec.base.text import count, number, percent
 from graphspec.export.onnx import joined, label_texts, predicted_letters
-from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import html_of, row_size, text
 from graphspec.show.report.charts import spark
+from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import labels_of, sigmoid, softmax
 from graphspec.show.report.rows import Field, as_wide_as_pictures, fields, places, source_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.findings import Findings
-    from graphspec.show.report.scored import HeadAnswers, Scored
+from graphspec.show.report.scored import HeadAnswers, Scored
 
 # Raw values of a row: numbers, texts, pictures, series, sequences of ids; what is missing is said to be.
 MISSING = Span("missing", "missing")
