@@ -200,7 +200,6 @@ class _Outline:
         return Instance(path, block, around.params | _mapping(self._declared(block, "params")) | given, given)
 
     def _declared(self, block: str | None, key: str) -> Tree | None:
-        """Return what a block declares under a key."""
         blocks = self.spec.tree.get("blocks")
         declared = None if blocks is None or block is None else blocks.get(block)
         return None if declared is None else declared.get(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,6 @@ from graphspec.base.arrays.blas import computing
 from graphspec.base.document import Section
 from graphspec.base.files import write_atomic
 from graphspec.data.batches import Dataset
-from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.reporting import Fitted
 from graphspec.show.html import Opening, page
@@ -50,15 +49,9 @@ def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset
     return write_found(judged_by_spec(found) if rows is None else judge(found, rows, "given"), path)
 
 
-def write_report(
-    model: Session,
-    directory: Path,
-    path: Path | None = None,
-    part: str | None = None,
-    known: Mapping[str, RunningMetrics] | None = None,
-) -> Written:
+def write_report(model: Session, directory: Path, path: Path | None = None, part: str | None = None) -> Written:
     """Write the report of a run, by default into its directory; more: :func:`graphspec.show.report.findings.find`."""
-    return write_found(find(model, directory, part, known), path or directory / REPORT)
+    return write_found(find(model, directory, part), path or directory / REPORT)
 
 
 def write_found(found: Findings, path: Path) -> Written:

@@ -68,10 +68,7 @@ def javascript_call(described: Mapping[str, Any], file: str) -> str:
 
 
 def _example_of(described: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Any, list[int]]:
-    """Return the values of an input in the example, and its sizes for one record.
-
-    Values are None if there are none, or too many to be shown. Without an example, axes that vary have the size 1.
-    """
+    """Return the values of an input in the example, None for none or too many to be shown, and its sizes for a record."""
     example = described["example"]
     values = None if example is None else example["inputs"].get(record["name"])
     if values is None:

@@ -200,7 +200,6 @@ def classes_head(flat: Flat, anchor: str) -> list[doc.Block]:
 
 
 def _values(flat: Flat, counts: Array, scores: measures.ClassScores, curves: Areas) -> doc.Facts:
-    """Return the values of the whole head."""
     n, largest = counts.sum(), int(scores.support.argmax())
     tops = (3, 5) if len(flat.labels) >= 10 else ()
     shown = [("Accuracy", amount(counts.trace() / n))]
@@ -291,7 +290,6 @@ def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
 
 
 def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: Both) -> doc.Facts:
-    """Return the values of the whole head at its default threshold."""
     tp, fp, fn, tn = counts
     n, positive = tp + fp + fn + tn, tp + fn
     most = int(positive > n - positive)

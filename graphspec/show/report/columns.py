@@ -449,7 +449,6 @@ def _classes(found: Mapping[str, ClassShares], title: str) -> Iterator[Block]:
 
 
 def _fields(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
-    """Yield the table of the fields."""
     judged = found.judged.part if found.judged is not None else next(iter(parts))
     compared = [part for part in dict.fromkeys(("train", judged)) if part in parts and len(parts[part])]
     described = fields(found.model.spec)

@@ -346,7 +346,6 @@ def origins_of(runs: Sequence[Compared]) -> Section:
 def _by_run(
     caption: str, label: str, corner: str, runs: Sequence[Compared], rows: Iterable[tuple[Inline, Sequence[str | None]]]
 ) -> Table:
-    """Return a table with a column for each run."""
     cells = [[name, *(Cell(UNDEFINED, kind="muted") if v is None else v for v in values)] for name, values in rows]
     return Table([corner, *(run.name for run in runs)], cells, caption, label=label, kind="by-run")
 

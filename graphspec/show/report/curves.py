@@ -210,6 +210,5 @@ def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str
 
 
 def _may_be_log(panel: Panel) -> bool:
-    """Return whether a chart has a logarithmic scale to switch to."""
     values = [v for line in panel.lines for v in line.values if math.isfinite(v)]
     return bool(values) and 0 < min(values) < max(values)

@@ -83,7 +83,6 @@ def _written(sequence: list[int], names: list[str]) -> str:
 def _worst(
     true: list[list[int]], read: list[list[int]], distances: Array, names: list[str], name_of: Callable[[int], str]
 ) -> doc.Table:
-    """Return the readings with the most edits."""
     order = [k for k in np.argsort(-distances, kind="stable")[:_WORST].tolist() if distances[k]]
     shown = []
     for k in order:
@@ -343,7 +342,6 @@ def heads(found: Findings) -> doc.Section | None:
 
 
 def _head(found: Findings, judged: Scored, name: str, number: int) -> list[doc.Block]:
-    """Return what a head answers."""
     head = judged.heads[name]
     flat = flatten(head)
     loss = "no loss" if head.head.loss is None else f"loss {head.head.loss.label}"
@@ -384,7 +382,6 @@ def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: F
 
 
 def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[doc.Block]:
-    """Return the metrics of a head of classes beside those of simple rules."""
     metrics, scores = rule_scores(head, rules)
     if len(scores) < 2:
         return []

@@ -132,7 +132,6 @@ def _permuted(rows: Dataset, members: Sequence[Field], name: str, seed: int, rep
 
 
 def _results(model: Session, rows: Dataset) -> dict[str, float]:
-    """Return the losses and metrics of raw rows."""
     size = max(model.spec.training.batch_size, 256)
     return dict(model.evaluate_prepared(prepared_in_memory(model, rows), size).logs())
 

@@ -132,7 +132,7 @@ def deal(scored: Scored, rng: np.random.Generator) -> Array:
     return group
 
 
-Samples = dict[str, tuple[float, "Array"]]  # by key: the value over the kept rows, and those of the resamples
+Samples = dict[str, tuple[float, Array]]  # by key: the value over the kept rows, and those of the resamples
 
 
 def _losses(model: Session, scored: Scored, group: Array, drawn: Array) -> Samples:
