@@ -57,9 +57,8 @@ def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
         memory = _known(own.activations, node.name not in open_sizes)
         learnt = isinstance(size, LearntSize) or open_sizes & {ref.name for ref in node.inputs if ref is not None}
         products = _known(own.multiply_adds // rows, not learnt)
-        inputs = ", ".join(
-            map(operand_text, [*node.operands(), *(r for refs in node.call.values() for r in refs if r)])
-        )
+        called = (ref for refs in node.call.values() for ref in refs if ref)
+        inputs = ", ".join(map(operand_text, [*node.operands(), *called]))
         kind, shared = node.type or "", node.share or ""
         found.append(Row(node.name, kind, shapes, node.name in once, size or None, shared, memory, products, inputs))
     return found

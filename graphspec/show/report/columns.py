@@ -26,7 +26,7 @@ from graphspec.language.declarations import Spec
 from graphspec.language.parse import PARTS
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report.charts import histogram
-from graphspec.show.report.findings import Findings, mapping_in
+from graphspec.show.report.findings import Findings, mapping_in, split_off
 from graphspec.show.report.rows import MAX_ROWS, Field, fields, repeated, shown_part, some_rows, source_name
 from graphspec.show.report.worst import as_picture, compact, plain
 from graphspec.vocabulary.layers.dates import DateParts, moment
@@ -321,14 +321,12 @@ def read_parts(found: Findings) -> Parts:
     rows: dict[str, Dataset] = {}
     problems: dict[str, str] = {}
     split = cache(lambda: train_and_validation(model))  # one file has both
-    source = model.spec.data.get("validation")
-    both = source is not None and not source.has_rows
     for part in PARTS:
         if part in ready:
             rows[part] = ready[part]
         elif part in model.spec.data:
             try:
-                own = split()[PARTS.index(part)] if both and part != "test" else None
+                own = split()[PARTS.index(part)] if split_off(model, part) else None
                 rows[part] = part_rows(model, part) if own is None else own
             except GraphspecError as error:  # moved or changed since the training
                 first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)

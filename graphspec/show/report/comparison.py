@@ -20,7 +20,7 @@ from graphspec.engine.training.reporting import Times
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.declarations import Spec
 from graphspec.language.parse import parse
-from graphspec.show.html import Opening, page, text
+from graphspec.show.html import Opening, page, stroke, text
 from graphspec.show.report.about import between, exported, kind, listed, moment
 from graphspec.show.report.curves import LOG_SWITCH, Line, Panel, charts_of
 from graphspec.show.report.findings import Findings, find, mapping_in
@@ -291,8 +291,7 @@ def compared_curves(runs: Sequence[Compared]) -> Section | None:
         return None
     items = "".join(
         f'<li><label><input type="checkbox" class="js-only" checked data-run-switch="{k}"> '
-        f'<svg viewBox="0 0 22 10" aria-hidden="true"><line class="line {_style(k)}" x1="0" x2="22" y1="5" y2="5"/></svg>'
-        f"{text(run.name)}</label></li>"
+        f"{stroke(f'line {_style(k)}')}{text(run.name)}</label></li>"
         for k, run in enumerate(runs)
         if run.history
     )

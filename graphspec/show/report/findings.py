@@ -56,11 +56,9 @@ class Findings:
 def find(
     model: Session, directory: Path, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
 ) -> Findings:
-    """Collect what a report shows of a run. Data that cannot be read are no error, unless a part is named.
+    """Collect what a report shows of a run, judged by the rows of ``part``, by default the first of the spec in ``PARTS``.
 
-    Args:
-        part: the rows to judge by; by default the first that the spec has of ``PARTS``.
-        known: losses and metrics that have just been computed, by part.
+    Data that cannot be read are no error, unless a part is named. Losses and metrics of parts may be ``known`` already.
     """
     return judged_by_spec(recorded(model, directory), part, known)
 
@@ -75,7 +73,7 @@ def judged_by_spec(
         return replace(found, missing="The spec names no data.")
     try:
         changed = known is None and _has_changed(found, chosen)
-        if changed and _split(model, chosen):
+        if changed and split_off(model, chosen):
             return replace(found, missing=f"The data have changed: the {chosen} rows of this run are unknown.")
         rows, train = _read(model, chosen)
         return judge(replace(found, train=train, changed=changed), rows, chosen, (known or {}).get(chosen))
@@ -104,7 +102,7 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
     """Return the findings with checked raw rows, the network's answers for them, and those of simple rules."""
     model = found.model
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
-    source = model.spec.data.get("train" if _split(model, part) else part) or model.spec.data.get("train")
+    source = model.spec.data.get("train" if split_off(model, part) else part) or model.spec.data.get("train")
     rules = {name: baselines(scored, name, source, train.get(name)) for name in scored.heads}
     found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)
     given = {} if found.train is None else given_away(model, found.train)
@@ -113,7 +111,7 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
 
 def _read(model: Session, part: str) -> tuple[Dataset, Dataset | None]:
     """Return the rows of a part, and the training rows if they can be read; a file that has both is read once."""
-    if part == "validation" and _split(model, part):
+    if part == "validation" and split_off(model, part):
         train, validation = train_and_validation(model)
         return validation or train, train
     rows = part_rows(model, part)
@@ -152,7 +150,7 @@ def _known(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _split(model: Session, part: str) -> bool:
+def split_off(model: Session, part: str) -> bool:
     """Return whether the rows of a part are split off the training data."""
     source = model.spec.data.get("validation")
     return part != "test" and source is not None and not source.has_rows
@@ -160,7 +158,7 @@ def _split(model: Session, part: str) -> bool:
 
 def _has_changed(found: Findings, part: str) -> bool:
     """Return whether the data files of a part are not those of the training."""
-    source_part = "train" if _split(found.model, part) else part
+    source_part = "train" if split_off(found.model, part) else part
     source = found.model.spec.data.get(source_part)
     before = mapping_in(found.record, "data_sha256").get(source_part)
     files = files_of(source) if source is not None and before is not None else []

@@ -16,7 +16,7 @@ from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
 from graphspec.show.report.baselines import Baseline
-from graphspec.show.report.charts import Named, Plot, amount, halves, share, table
+from graphspec.show.report.charts import Plot, amount, halves, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
@@ -154,7 +154,7 @@ def _by_length(lengths: Array, distances: Array) -> list[doc.Figure]:
             tips.append(f"{names[-1]} labels: {rate:.3f} edits per label, {count(int(chosen.sum()), 'row')}")
     if not bars:
         return []
-    across = Named(0.5, len(bars) + 0.5, tuple(float(k + 1) for k in range(len(bars))), names=tuple(names))
+    across = Scale(0.5, len(bars) + 0.5, tuple(float(k + 1) for k in range(len(bars))), names=tuple(names))
     rates = [bar[2] for bar in bars]
     summary = f"Edits per label by the number of labels: from {min(rates):.3f} to {max(rates):.3f}"
     plot = Plot(across, linear([0.0, max(*rates, 0.01)]), "Labels in the row", "Edits per label", summary)

@@ -19,7 +19,7 @@ from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import MICROSECONDS, DataSource
 from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.report.baselines import Baseline, answering
-from graphspec.show.report.charts import Named, Plot, amount, table
+from graphspec.show.report.charts import Plot, amount, table
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.rows import evenly, source_of
@@ -272,7 +272,7 @@ def _span(series: Series) -> int:
     return _LONG if series.every.in_days else int(min(7 * _DAY // series.every.size, _STEPS))
 
 
-def _axis(series: Series, low: int, high: int) -> Named:
+def _axis(series: Series, low: int, high: int) -> Scale:
     """Return the axis of the steps of a series; their names are dates where the series has them."""
     clock = series.clock
     ticks = list(range(low, high + 1, max(-(-(high - low) // _TICKS), 1)))
@@ -288,7 +288,7 @@ def _axis(series: Series, low: int, high: int) -> Named:
             names = [time.rpartition(" ")[0] or time for time in times]  # all at midnight
         else:
             ticks, names = ticks[::2], names[::2]
-    return Named(float(low), max(float(high), low + 1.0), tuple(map(float, ticks)), names=tuple(names))
+    return Scale(float(low), max(float(high), low + 1.0), tuple(map(float, ticks)), names=tuple(names))
 
 
 # A forecast of a series: beside the truth over a week, what comes after the last row, and its error at each step ahead.

@@ -331,15 +331,11 @@ def worst(found: Findings) -> Section | None:
 def largest(
     head: HeadAnswers, limit: int = ROWS, spans: tuple[Array, Array] | None = None
 ) -> tuple[Array, Array] | None:
-    """Return the places of the rows that the network answers worst, and how badly: by loss, else by absolute error.
+    """Return the places among the kept rows of those that are answered worst, and their losses, else absolute errors.
 
-    Args:
-        spans: for windows over series, the first and the last time of each row: of windows that overlap, the worst one
-            counts, as the others have the same mistake.
-
-    Returns:
-        Places among the kept rows, the worst first, and their losses or errors; NaN is the worst. None if the rows have
-        neither: the loss has no value per row, and the targets are no numbers.
+    NaN is the worst. For windows over series, ``spans`` are the first and the last time of each row: of windows that
+    overlap, the worst one counts, as the others have the same mistake. None if the loss has no value per row, and the
+    targets are no numbers.
     """
     scores = head.losses
     if scores is None:
