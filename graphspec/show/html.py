@@ -88,11 +88,7 @@ def _block(block: Block) -> str:
         case doc.Figure(title=title, drawing=drawing, below=below):
             return f"<figure><figcaption>{text(title)}</figcaption>{drawing.markup}{html_of(below)}</figure>"
         case doc.Legend(entries=lines):
-            shown = "".join(
-                f'<li><svg viewBox="0 0 22 10" aria-hidden="true"><line class="{kind}" x1="0" x2="22" y1="5" y2="5"/></svg>'
-                f"{text(name)}</li>"
-                for kind, name in lines
-            )
+            shown = "".join(f"<li>{stroke(kind)}{text(name)}</li>" for kind, name in lines)
             return f'<ul class="legend">{shown}</ul>'
         case doc.Group(kind="beside", blocks=inner):
             return f'<div class="beside">{"".join(f"<div>{_block(each)}</div>" for each in inner)}</div>'
@@ -111,6 +107,11 @@ def _block(block: Block) -> str:
             return f'<ol class="cases {kind}">{shown}</ol>'
         case doc.Element(markup=markup):
             return markup
+
+
+def stroke(kind: str) -> str:
+    """Return a line as a legend shows it."""
+    return f'<svg viewBox="0 0 22 10" aria-hidden="true"><line class="{kind}" x1="0" x2="22" y1="5" y2="5"/></svg>'
 
 
 def _value(value: Inline | Cell) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from graphspec.base.arguments import path_of
 from graphspec.base.errors import UsageError, shorten
 from graphspec.base.files import write_atomic
+from graphspec.base.text import printable
 from graphspec.show.drawing.svg import escape, on_card, text_width
 from graphspec.vocabulary.callbacks.monitors import direction
 
@@ -27,6 +28,7 @@ class Scale:
     high: float
     ticks: tuple[float, ...]  # the values with a label, in rising order
     log: bool = False  # whether equal distances are equal ratios
+    names: tuple[str, ...] = ()  # of the ticks; their numbers by default
 
     def position(self, value: float) -> float:
         """Return the position of a value: 0 at the low end, 1 at the high end."""
@@ -34,7 +36,9 @@ class Scale:
         return (at - low) / (high - low)
 
     def labels(self) -> list[str]:
-        """Return the labels of the ticks: all with the same number of decimals, or powers of ten."""
+        """Return the labels of the ticks: names, numbers that have the same number of decimals, or powers of ten."""
+        if self.names:
+            return [escape(printable(name)) for name in self.names]
         return [f"{tick:g}" for tick in self.ticks] if self.log else _decimals(self.ticks)
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from graphspec.base.text import number, printable, shorten_end
+from graphspec.engine.runtime.explanations import Attributed, Contribution
+from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.pictures import data_uri
 from graphspec.show.drawing.svg import escape, on_card, text_width
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.explanations import Attributed, Contribution
-    from graphspec.graph.ir.graph import Array
 
 WIDTH, MARGIN, LINE, PICTURE, BAR = 760.0, 20.0, 22.0, 224.0, 212.0  # pixels
 NAME, RAW = 250.0, 170.0  # pixels of the columns of a table

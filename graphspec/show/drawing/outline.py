@@ -6,19 +6,16 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from graphspec.base.config import Config
 from graphspec.base.text import count
+from graphspec.engine.compiler.cost import Cost
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
-from graphspec.language.declarations import operand_text
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.cost import Cost
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec
-    from graphspec.language.tree import Tree
+from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, operand_text
+from graphspec.language.tree import Tree
 
 Kind = Literal["input", "layer", "shared", "block", "head"]
 
@@ -203,7 +200,6 @@ class _Outline:
         return Instance(path, block, around.params | _mapping(self._declared(block, "params")) | given, given)
 
     def _declared(self, block: str | None, key: str) -> Tree | None:
-        """Return what a block declares under a key."""
         blocks = self.spec.tree.get("blocks")
         declared = None if blocks is None or block is None else blocks.get(block)
         return None if declared is None else declared.get(key)

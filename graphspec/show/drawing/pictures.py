@@ -5,12 +5,10 @@ from __future__ import annotations
 import struct
 import zlib
 from base64 import b64encode
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 SIDES = (128, 96, 64, 48, 32, 24)
 """The longest side of a picture on a page, in pixels: the first one with which it is small enough."""

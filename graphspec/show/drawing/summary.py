@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from graphspec.base.arrays.memory import available, human
 from graphspec.base.document import Column, Table
 from graphspec.base.terminal import fitted
 from graphspec.base.text import count, printable, wrapped
+from graphspec.engine.compiler.cost import Cost, cost
+from graphspec.engine.compiler.lowered import Lowered
+from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
-from graphspec.language.declarations import operand_text
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.cost import Cost
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.language.declarations import HeadDecl, Spec
+from graphspec.graph.memory_estimate import estimate
+from graphspec.language.declarations import HeadDecl, Spec, operand_text
 
 # The table of ``summary``: a row for each node, records folded, as many columns as the terminal has room for.
 COLUMNS = (
@@ -57,9 +57,8 @@ def rows_of(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
         memory = _known(own.activations, node.name not in open_sizes)
         learnt = isinstance(size, LearntSize) or open_sizes & {ref.name for ref in node.inputs if ref is not None}
         products = _known(own.multiply_adds // rows, not learnt)
-        inputs = ", ".join(
-            map(operand_text, [*node.operands(), *(r for refs in node.call.values() for r in refs if r)])
-        )
+        called = (ref for refs in node.call.values() for ref in refs if ref)
+        inputs = ", ".join(map(operand_text, [*node.operands(), *called]))
         kind, shared = node.type or "", node.share or ""
         found.append(Row(node.name, kind, shapes, node.name in once, size or None, shared, memory, products, inputs))
     return found
@@ -122,8 +121,6 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 
 def table_of(rows: Sequence[Row]) -> Table:
     """Return the table; a narrow terminal leaves out the memory first."""
-    from graphspec.base.arrays.memory import human
-
     cells = []
     for row in rows:
         memory = human(row.memory) if row.memory and not isinstance(row.memory, LearntSize) else _size(row.memory)
@@ -149,9 +146,6 @@ def summary_lines(
 
     A record is one row, unless every node of it is wanted; the ``option`` is what the reader writes for that.
     """
-    from graphspec.engine.compiler.cost import cost
-    from graphspec.graph.cuts import computed_once
-
     costs = cost(spec, lowered, rows)
     title = f"{spec.name}: {spec.description}" if spec.description else spec.name
     yield from _wrapped(" ".join(title.split()), width)
@@ -191,9 +185,6 @@ def _head(head: HeadDecl) -> str:
 
 
 def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collection[str]) -> Iterator[str]:
-    from graphspec.base.arrays.memory import available, human
-    from graphspec.graph.memory_estimate import estimate
-
     if once:
         yield f"computed once per row, before training, by onnxruntime: {count(len(once), 'node')}"
     total = costs.total()

@@ -63,11 +63,7 @@ def layered(sizes: Mapping[str, tuple[float, float]], arrows: Sequence[tuple[str
 
 def rank(keys: Sequence[str], arrows: Iterable[tuple[str, str]]) -> dict[str, int]:
     """Return the length of the longest path to every box; a box without predecessors is one above its first successor."""
-    into: dict[str, list[str]] = {key: [] for key in keys}
-    out: dict[str, list[str]] = {key: [] for key in keys}
-    for a, b in arrows:
-        into[b].append(a)
-        out[a].append(b)
+    into, out = neighbours(keys, arrows)
     ranks: dict[str, int] = {}
     waiting = {key: len(into[key]) for key in keys}
     ready = [key for key in keys if not waiting[key]]
@@ -114,9 +110,7 @@ def order(places: Mapping[str, Place], links: Iterable[tuple[str, str]]) -> list
         down = sweep % 2 == 0
         beside = above if down else below
         for row in rows if down else reversed(rows):
-            centre = {
-                key: sum(at[n] for n in beside[key]) / len(beside[key]) if beside[key] else at[key] for key in row
-            }
+            centre = {key: _mean([at[n] for n in beside[key]], at[key]) for key in row}
             row.sort(key=centre.__getitem__)
             at.update((key, k) for k, key in enumerate(row))
         if (count := crossings(rows, below)) < least:
@@ -166,14 +160,15 @@ def position(rows: Sequence[Sequence[str]], places: Mapping[str, Place], links: 
     for sweep in range(SWEEPS + 1):  # the last one goes down: a box with one predecessor is directly below it
         beside = above if sweep % 2 == 0 else below
         for row in rows if sweep % 2 == 0 else reversed(rows):
-            targets = [
-                sum(places[n].x for n in beside[key]) / len(beside[key]) if beside[key] else places[key].x
-                for key in row
-            ]
+            targets = [_mean([places[n].x for n in beside[key]], places[key].x) for key in row]
             weights = [8.0 if key.endswith("\0") else 1.0 for key in row]
             widths = [places[key].width for key in row]
             for key, x in zip(row, apart(targets, weights, widths), strict=True):
                 places[key].x = x
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
 
 
 def neighbours(

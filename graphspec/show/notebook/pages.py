@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.dims import Shape
+from graphspec.language.declarations import Spec
 from graphspec.show.drawing.curves import Best, number
 from graphspec.show.drawing.outline import outline
 from graphspec.show.drawing.summary import summary_lines
 from graphspec.show.drawing.svg import svg as draw
 from graphspec.show.html import text as text
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.dims import Shape
-    from graphspec.language.declarations import Spec
 
 MAX_ROWS = 60  # the largest number of metrics in a table
 _OPEN_ROWS = 12  # the largest number of metrics in a table that is not folded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,19 +25,16 @@ from graphspec.base.document import (
     Text,
 )
 from graphspec.base.text import count, duration, number, shell, shorten_end
+from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import LearntSize
+from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
 from graphspec.language.write import write_yaml
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.rows import file_name, run_name
-from graphspec.show.report.verdicts import FEWEST, RESAMPLES, lines
+from graphspec.show.report.scored import Scored
+from graphspec.show.report.verdicts import FEWEST, RESAMPLES, Interval, lines
 from graphspec.show.report.worst import plain
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.session import Session
-    from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
-    from graphspec.show.report.scored import Scored
-    from graphspec.show.report.verdicts import Interval
 
 # What a network does, in a plain sentence: what it reads and what its heads answer.
 _LISTED = 5  # names that a sentence lists
@@ -85,9 +82,8 @@ def kind_of(model: Session, head: HeadDecl) -> str:
 
 def _inputs(spec: Spec) -> str:
     declared: Any = spec.document.get("inputs")
-    declared = declared if isinstance(declared, dict) else {}
     parts = []
-    for name, keys in declared.items():
+    for name, keys in declared.items() if isinstance(declared, dict) else ():
         if columns := keys.get("columns") if isinstance(keys, dict) else None:
             names = [str(column) for column in columns]
             parts.append(f"a record of {count(len(names), 'column')} ({_some(names)})")
@@ -260,15 +256,13 @@ def exported(record: Mapping[str, Any]) -> str:
 
 def _data(found: Findings) -> Iterator[tuple[str, str]]:
     spec, judged = found.model.spec, found.judged
+    times = found.times
+    known = {} if times is None else {"train": times.rows, "validation": times.validation_rows}
+    known |= {} if judged is None else {judged.part: judged.total}
     for part, name in (("train", "Training rows"), ("validation", "Validation rows"), ("test", "Test rows")):
-        source = spec.data.get(part)
-        if source is None:
-            continue
-        times = found.times
-        rows = None if times is None else {"train": times.rows, "validation": times.validation_rows}.get(part)
-        if judged is not None and judged.part == part:
-            rows = judged.total
-        yield name, f"{f'{rows:,} of ' if rows else ''}{_source(source)}"
+        if source := spec.data.get(part):
+            rows = known.get(part)
+            yield name, f"{f'{rows:,} of ' if rows else ''}{_source(source)}"
 
 
 def _source(source: DataSource) -> str:
@@ -324,7 +318,6 @@ def _repeat(found: Findings) -> list[Block]:
 
 
 def _use(found: Findings) -> list[Block]:
-    """Return the commands that use the run."""
     run, model = run_name(found.directory), found.model
     source = next(iter(model.spec.data.values()), None)
     rows = "new_rows.csv"
@@ -352,7 +345,6 @@ def _spec(model: Session) -> Block:
 
 
 def _learnt(model: Session) -> list[Block]:
-    """Return what layers and heads have learnt from the training rows."""
     adapted = model.adapted
     if adapted is None:
         return []
@@ -389,7 +381,6 @@ def _one(value: Any) -> str:
 
 
 def _versions(found: Findings) -> list[Block]:
-    """Return versions, machine and hashes."""
     record = found.record
 
     def several(key: str, name: str = "{}") -> dict[str, Any]:

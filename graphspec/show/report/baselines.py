@@ -7,26 +7,22 @@ network is computed for it by the same code.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from graphspec.data.batches import Dataset
-from graphspec.data.series import steps_between
+from graphspec.data.series import Series, steps_between
 from graphspec.data.targets import with_class_ids
-from graphspec.language.declarations import MICROSECONDS, Every
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import Array
+from graphspec.language.declarations import MICROSECONDS, DataSource, Every
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.rows import evenly, taken
+from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.vocabulary.losses.base import gives_probabilities, producer
 from graphspec.vocabulary.metrics.base import has_logits
-
-if TYPE_CHECKING:
-    from graphspec.data.series import Series
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource
-    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # The simplest forecasts of a series: its last known value, and its value one day, week or year before.
 #

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from graphspec.base.arrays.blas import computing
 from graphspec.base.document import Section
 from graphspec.base.files import write_atomic
+from graphspec.data.batches import Dataset
+from graphspec.engine.runtime.session import Session
+from graphspec.engine.training.reporting import Fitted
 from graphspec.show.html import Opening, page
 from graphspec.show.report.about import about, headline, origins, sentence
 from graphspec.show.report.columns import columns
@@ -18,12 +21,6 @@ from graphspec.show.report.heads import heads
 from graphspec.show.report.importance import importance
 from graphspec.show.report.network import network
 from graphspec.show.report.worst import worst
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.reporting import Fitted
 
 REPORT = "report.html"
 SECTIONS: tuple[Callable[[Findings], Section | None], ...]
@@ -52,15 +49,9 @@ def write_model_report(model: Session, path: Path, fitted: Fitted, rows: Dataset
     return write_found(judged_by_spec(found) if rows is None else judge(found, rows, "given"), path)
 
 
-def write_report(
-    model: Session,
-    directory: Path,
-    path: Path | None = None,
-    part: str | None = None,
-    known: Mapping[str, RunningMetrics] | None = None,
-) -> Written:
+def write_report(model: Session, directory: Path, path: Path | None = None, part: str | None = None) -> Written:
     """Write the report of a run, by default into its directory; more: :func:`graphspec.show.report.findings.find`."""
-    return write_found(find(model, directory, part, known), path or directory / REPORT)
+    return write_found(find(model, directory, part), path or directory / REPORT)
 
 
 def write_found(found: Findings, path: Path) -> Written:

@@ -10,22 +10,20 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.base.text import count, printable, shell
+from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.declarations import LABEL
 from graphspec.show.report.about import between, facts_of, kind_of, sentence
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.kinds import flatten
+from graphspec.show.report.scored import Scored
 from graphspec.show.report.verdicts import lines
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.session import Session
-    from graphspec.show.report.scored import Scored
 
 # How to call an exported file: a program in Python and one in JavaScript, with one record of the data.
 _MOST = 64  # elements of an input that a program shows; larger ones are made of zeros
@@ -70,10 +68,7 @@ def javascript_call(described: Mapping[str, Any], file: str) -> str:
 
 
 def _example_of(described: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Any, list[int]]:
-    """Return the values of an input in the example, and its sizes for one record.
-
-    Values are None if there are none, or too many to be shown. Without an example, axes that vary have the size 1.
-    """
+    """Return the values of an input in the example, None for none or too many to be shown, and its sizes for a record."""
     example = described["example"]
     values = None if example is None else example["inputs"].get(record["name"])
     if values is None:

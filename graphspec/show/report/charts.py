@@ -8,29 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.document import UNDEFINED, Column, Drawing, Inline, Table
 from graphspec.base.text import number
+from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import Scale, axes, linear
 from graphspec.show.html import text
 from graphspec.show.report.rows import evenly
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-
-
-@dataclass(frozen=True)
-class Named(Scale):
-    """A scale whose ticks have names."""
-
-    names: tuple[str, ...] = ()
-
-    def labels(self) -> list[str]:
-        """Return the names of the ticks."""
-        return [text(name) for name in self.names]
 
 
 def _tip(text_of_mark: str) -> str:
@@ -163,8 +149,7 @@ def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = Fals
 
     The summary says what is to be seen, as plain text: shown on hover, and read to those who do not see it.
     """
-    finite = [values[np.isfinite(values)] for _, values in lines]
-    known = np.concatenate(finite) if finite else np.zeros(0)
+    known = np.concatenate([np.zeros(0), *(values[np.isfinite(values)] for _, values in lines)])
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     longest = max((len(values) for _, values in lines), default=0)
     parts = [_opening("spark tall" if tall else "spark", max(longest - 1, 1), _HIGH, summary, tip=True)]
@@ -176,9 +161,8 @@ def spark(lines: Sequence[tuple[str, Array]], summary: str, *, tall: bool = Fals
 
 def _pieces(values: Array, low: float, high: float) -> list[list[str]]:
     """Return the points of each stretch without gaps, in whole numbers; a single point is a short line."""
-    places = evenly(len(values), POINTS)
     pieces: list[list[str]] = [[]]
-    for place in places.tolist():
+    for place in evenly(len(values), POINTS).tolist():
         value = float(values[place])
         if not np.isfinite(value):
             pieces.append([])
@@ -189,11 +173,9 @@ def _pieces(values: Array, low: float, high: float) -> list[list[str]]:
 
 
 def histogram(samples: Sequence[tuple[str, Array]], tips: Sequence[str], summary: str, *, each: bool = True) -> Drawing:
-    """Return the shares of one or two samples in the same bins: the first as bars, the second as a line over them.
+    """Return samples, as classes of colours and shares by bin: the first as bars, the second as a line over them.
 
-    Args:
-        samples: the class that gives the colour, and the shares by bin.
-        each: whether each bin shows its text, one of ``tips``; else the whole drawing shows the summary.
+    If ``each`` bin shows its text, it is one of ``tips``; else the whole drawing shows the summary.
     """
     top = max((float(shares.max()) for _, shares in samples if shares.size), default=0.0) or 1.0
     parts = [_opening("spark histogram", len(tips) * _WIDE, _HIGH, summary, tip=not each)]

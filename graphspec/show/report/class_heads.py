@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base import document as doc
 from graphspec.base.text import count, percent, shorten_end
+from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
 from graphspec.show.report import scores as measures
 from graphspec.show.report.charts import amount, halves, share, table, unit_plot
 from graphspec.show.report.kinds import Flat, some
+from graphspec.show.report.scored import HeadAnswers
 from graphspec.vocabulary.metrics.classes import pairs
 from graphspec.vocabulary.metrics.thresholds import AUC
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
 
 # Curves of each class, or label, against all others.
 MOST_CURVES = 10  # classes with a curve each
@@ -203,7 +200,6 @@ def classes_head(flat: Flat, anchor: str) -> list[doc.Block]:
 
 
 def _values(flat: Flat, counts: Array, scores: measures.ClassScores, curves: Areas) -> doc.Facts:
-    """Return the values of the whole head."""
     n, largest = counts.sum(), int(scores.support.argmax())
     tops = (3, 5) if len(flat.labels) >= 10 else ()
     shown = [("Accuracy", amount(counts.trace() / n))]
@@ -294,7 +290,6 @@ def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:
 
 
 def _binary_values(flat: Flat, counts: tuple[int, int, int, int], curves: Both) -> doc.Facts:
-    """Return the values of the whole head at its default threshold."""
     tp, fp, fn, tn = counts
     n, positive = tp + fp + fn + tn, tp + fn
     most = int(positive > n - positive)

@@ -9,30 +9,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphspec.base.document import Block, Cell, Column, Drawing, Heading, Inline, Items, Section, Span, Table, Text
 from graphspec.base.errors import GraphspecError, SpecError
 from graphspec.base.text import count, percent, shorten_end
+from graphspec.data.batches import Dataset
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.training.advice import ClassShares, LabelSequences, Summary, summarize
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.run_directory import data_hashes
-from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
+from graphspec.language.declarations import Spec
 from graphspec.language.parse import PARTS
 from graphspec.show.drawing.pictures import pixels
 from graphspec.show.report.charts import histogram
-from graphspec.show.report.findings import Findings, mapping_in
+from graphspec.show.report.findings import Findings, mapping_in, split_off
 from graphspec.show.report.rows import MAX_ROWS, Field, fields, repeated, shown_part, some_rows, source_name
 from graphspec.show.report.worst import as_picture, compact, plain
 from graphspec.vocabulary.layers.dates import DateParts, moment
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import Spec
 
 # How far a sample has drifted from another: the population stability index over bins, and what chance alone gives.
 BINS = 10
@@ -324,14 +321,12 @@ def read_parts(found: Findings) -> Parts:
     rows: dict[str, Dataset] = {}
     problems: dict[str, str] = {}
     split = cache(lambda: train_and_validation(model))  # one file has both
-    source = model.spec.data.get("validation")
-    both = source is not None and not source.has_rows
     for part in PARTS:
         if part in ready:
             rows[part] = ready[part]
         elif part in model.spec.data:
             try:
-                own = split()[PARTS.index(part)] if both and part != "test" else None
+                own = split()[PARTS.index(part)] if split_off(model, part) else None
                 rows[part] = part_rows(model, part) if own is None else own
             except GraphspecError as error:  # moved or changed since the training
                 first = error.diagnostics[0].message if isinstance(error, SpecError) else str(error)
@@ -452,7 +447,6 @@ def _classes(found: Mapping[str, ClassShares], title: str) -> Iterator[Block]:
 
 
 def _fields(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
-    """Yield the table of the fields."""
     judged = found.judged.part if found.judged is not None else next(iter(parts))
     compared = [part for part in dict.fromkeys(("train", judged)) if part in parts and len(parts[part])]
     described = fields(found.model.spec)

@@ -8,26 +8,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.arrays.memory import human
 from graphspec.base.config import Config
 from graphspec.base.document import BREAK, UNDEFINED, Cell, Column, Element, Inline, Section, Span, Table, Text
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, duration, number, shorten_end
+from graphspec.engine.runtime.session import Session
+from graphspec.engine.training.reporting import Times
 from graphspec.graph.ir.dims import LearntSize
+from graphspec.language.declarations import Spec
 from graphspec.language.parse import parse
-from graphspec.show.html import Opening, page, text
+from graphspec.show.html import Opening, page, stroke, text
 from graphspec.show.report.about import between, exported, kind, listed, moment
 from graphspec.show.report.curves import LOG_SWITCH, Line, Panel, charts_of
 from graphspec.show.report.findings import Findings, find, mapping_in
+from graphspec.show.report.verdicts import Interval
 from graphspec.vocabulary.callbacks.monitors import direction
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.session import Session
-    from graphspec.engine.training.reporting import Times
-    from graphspec.language.declarations import Spec
-    from graphspec.show.report.verdicts import Interval
 
 # The keys in which specs of several runs differ: all keys with their defaults, as paths such as ``training.epochs``.
 Flat = dict[str, str]
@@ -293,8 +291,7 @@ def compared_curves(runs: Sequence[Compared]) -> Section | None:
         return None
     items = "".join(
         f'<li><label><input type="checkbox" class="js-only" checked data-run-switch="{k}"> '
-        f'<svg viewBox="0 0 22 10" aria-hidden="true"><line class="line {_style(k)}" x1="0" x2="22" y1="5" y2="5"/></svg>'
-        f"{text(run.name)}</label></li>"
+        f"{stroke(f'line {_style(k)}')}{text(run.name)}</label></li>"
         for k, run in enumerate(runs)
         if run.history
     )
@@ -348,7 +345,6 @@ def origins_of(runs: Sequence[Compared]) -> Section:
 def _by_run(
     caption: str, label: str, corner: str, runs: Sequence[Compared], rows: Iterable[tuple[Inline, Sequence[str | None]]]
 ) -> Table:
-    """Return a table with a column for each run."""
     cells = [[name, *(Cell(UNDEFINED, kind="muted") if v is None else v for v in values)] for name, values in rows]
     return Table([corner, *(run.name for run in runs)], cells, caption, label=label, kind="by-run")
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from graphspec.base.document import Block, Element, Folded, Group, Legend, Section, Text
 from graphspec.base.text import count
 from graphspec.show.drawing import curves as axes
 from graphspec.show.html import text
 from graphspec.show.report.charts import LEFT, Plot
+from graphspec.show.report.findings import Findings
 from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
-
-if TYPE_CHECKING:
-    from graphspec.show.report.findings import Findings
 
 # Values by epoch as charts: lines of a training or of several runs, with marks, and the numbers that the pointer shows.
 MAX_POINTS = 300  # of a line
@@ -212,6 +210,5 @@ def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str
 
 
 def _may_be_log(panel: Panel) -> bool:
-    """Return whether a chart has a logarithmic scale to switch to."""
     values = [v for line in panel.lines for v in line.values if math.isfinite(v)]
     return bool(values) and 0 < min(values) < max(values)

@@ -6,23 +6,21 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.errors import GraphspecError, RunError, SpecError
+from graphspec.data.batches import Dataset
 from graphspec.data.files import files_of
 from graphspec.data.stored import hash_of
 from graphspec.engine.runtime.records import read_json
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.reporting import Fitted, Times, read_times
 from graphspec.engine.training.run_directory import provenance
 from graphspec.show.report.baselines import Baseline, baselines, training_targets
 from graphspec.show.report.scored import Scored, score
 from graphspec.show.report.verdicts import Interval, Verdict, given_away, intervals, verdicts
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.runtime.session import Session
 
 _MAX_HISTORY = 1 << 26  # bytes
 PARTS = ("test", "validation", "train")
@@ -58,11 +56,9 @@ class Findings:
 def find(
     model: Session, directory: Path, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
 ) -> Findings:
-    """Collect what a report shows of a run. Data that cannot be read are no error, unless a part is named.
+    """Collect what a report shows of a run, judged by the rows of ``part``, by default the first of the spec in ``PARTS``.
 
-    Args:
-        part: the rows to judge by; by default the first that the spec has of ``PARTS``.
-        known: losses and metrics that have just been computed, by part.
+    Data that cannot be read are no error, unless a part is named. Losses and metrics of parts may be ``known`` already.
     """
     return judged_by_spec(recorded(model, directory), part, known)
 
@@ -77,7 +73,7 @@ def judged_by_spec(
         return replace(found, missing="The spec names no data.")
     try:
         changed = known is None and _has_changed(found, chosen)
-        if changed and _split(model, chosen):
+        if changed and split_off(model, chosen):
             return replace(found, missing=f"The data have changed: the {chosen} rows of this run are unknown.")
         rows, train = _read(model, chosen)
         return judge(replace(found, train=train, changed=changed), rows, chosen, (known or {}).get(chosen))
@@ -106,7 +102,7 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
     """Return the findings with checked raw rows, the network's answers for them, and those of simple rules."""
     model = found.model
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
-    source = model.spec.data.get("train" if _split(model, part) else part) or model.spec.data.get("train")
+    source = model.spec.data.get("train" if split_off(model, part) else part) or model.spec.data.get("train")
     rules = {name: baselines(scored, name, source, train.get(name)) for name in scored.heads}
     found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)
     given = {} if found.train is None else given_away(model, found.train)
@@ -115,7 +111,7 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
 
 def _read(model: Session, part: str) -> tuple[Dataset, Dataset | None]:
     """Return the rows of a part, and the training rows if they can be read; a file that has both is read once."""
-    if part == "validation" and _split(model, part):
+    if part == "validation" and split_off(model, part):
         train, validation = train_and_validation(model)
         return validation or train, train
     rows = part_rows(model, part)
@@ -154,7 +150,7 @@ def _known(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _split(model: Session, part: str) -> bool:
+def split_off(model: Session, part: str) -> bool:
     """Return whether the rows of a part are split off the training data."""
     source = model.spec.data.get("validation")
     return part != "test" and source is not None and not source.has_rows
@@ -162,7 +158,7 @@ def _split(model: Session, part: str) -> bool:
 
 def _has_changed(found: Findings, part: str) -> bool:
     """Return whether the data files of a part are not those of the training."""
-    source_part = "train" if _split(found.model, part) else part
+    source_part = "train" if split_off(found.model, part) else part
     source = found.model.spec.data.get(source_part)
     before = mapping_in(found.record, "data_sha256").get(source_part)
     files = files_of(source) if source is not None and before is not None else []

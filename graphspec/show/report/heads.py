@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.resources import files
 from json import loads
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base import document as doc
 from graphspec.base.text import count, percent, shorten_end
+from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import text
-from graphspec.show.report.charts import Named, Plot, amount, halves, share, table
+from graphspec.show.report.baselines import Baseline
+from graphspec.show.report.charts import Plot, amount, halves, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
 from graphspec.show.report.number_heads import is_series, numbers_head, series
 from graphspec.show.report.rows import evenly, places
+from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.show.report.scores import align, both_curves
 from graphspec.show.report.verdicts import rule_scores
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.baselines import Baseline
-    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # A head that reads sequences of labels: how far its readings are from the truth.
 _WORST = 15
@@ -88,7 +83,6 @@ def _written(sequence: list[int], names: list[str]) -> str:
 def _worst(
     true: list[list[int]], read: list[list[int]], distances: Array, names: list[str], name_of: Callable[[int], str]
 ) -> doc.Table:
-    """Return the readings with the most edits."""
     order = [k for k in np.argsort(-distances, kind="stable")[:_WORST].tolist() if distances[k]]
     shown = []
     for k in order:
@@ -160,7 +154,7 @@ def _by_length(lengths: Array, distances: Array) -> list[doc.Figure]:
             tips.append(f"{names[-1]} labels: {rate:.3f} edits per label, {count(int(chosen.sum()), 'row')}")
     if not bars:
         return []
-    across = Named(0.5, len(bars) + 0.5, tuple(float(k + 1) for k in range(len(bars))), names=tuple(names))
+    across = Scale(0.5, len(bars) + 0.5, tuple(float(k + 1) for k in range(len(bars))), names=tuple(names))
     rates = [bar[2] for bar in bars]
     summary = f"Edits per label by the number of labels: from {min(rates):.3f} to {max(rates):.3f}"
     plot = Plot(across, linear([0.0, max(*rates, 0.01)]), "Labels in the row", "Edits per label", summary)
@@ -348,7 +342,6 @@ def heads(found: Findings) -> doc.Section | None:
 
 
 def _head(found: Findings, judged: Scored, name: str, number: int) -> list[doc.Block]:
-    """Return what a head answers."""
     head = judged.heads[name]
     flat = flatten(head)
     loss = "no loss" if head.head.loss is None else f"loss {head.head.loss.label}"
@@ -389,7 +382,6 @@ def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: F
 
 
 def _beside_rules(head: HeadAnswers, rules: Sequence[Baseline]) -> list[doc.Block]:
-    """Return the metrics of a head of classes beside those of simple rules."""
     metrics, scores = rule_scores(head, rules)
     if len(scores) < 2:
         return []

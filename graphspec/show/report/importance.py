@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,19 +13,15 @@ from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.document import Column, Drawing, Inline, Section, Span, Table, Text
 from graphspec.base.text import count, number, percent, shorten_end
+from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.objective import logged_losses
+from graphspec.engine.runtime.session import Session
 from graphspec.show.html import text
+from graphspec.show.report.findings import Findings
 from graphspec.show.report.network import lowered_again
 from graphspec.show.report.rows import Field, evenly, fields, prepared_in_memory, taken
 from graphspec.show.report.verdicts import ASK
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.session import Session
-    from graphspec.show.report.findings import Findings
 
 # The importance of each field: how much worse the network answers if the field's values are permuted among the rows.
 ROWS = 2000  # rows that are looked at, spread evenly over the judged ones
@@ -136,7 +132,6 @@ def _permuted(rows: Dataset, members: Sequence[Field], name: str, seed: int, rep
 
 
 def _results(model: Session, rows: Dataset) -> dict[str, float]:
-    """Return the losses and metrics of raw rows."""
     size = max(model.spec.training.batch_size, 256)
     return dict(model.evaluate_prepared(prepared_in_memory(model, rows), size).logs())
 

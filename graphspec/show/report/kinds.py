@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graphspec.base.text import count, shorten_end
+from graphspec.graph.ir.graph import Array
 from graphspec.show.report.rows import evenly
+from graphspec.show.report.scored import HeadAnswers
 from graphspec.vocabulary.losses.base import gives_probabilities, producer
 from graphspec.vocabulary.metrics.base import aligned, has_logits, ids, visible
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers
 
 _Form = Literal["ids", "like", "single"]  # targets: class ids, values of the head's shape, or those of a single unit
 Kind = Literal["classes", "binary", "labels", "numbers", "sequences", "groups", "values"]
@@ -45,10 +43,8 @@ def flatten(head: HeadAnswers) -> Flat:
     loss, answers, targets = head.head.loss, head.answers, head.targets
     if loss is None or targets is None:
         return _whole(head, "values")
-    if loss.targets == "labels":
-        return _whole(head, "sequences")
-    if loss.targets == "groups":
-        return _whole(head, "groups")
+    if loss.targets in ("labels", "groups"):
+        return _whole(head, "sequences" if loss.targets == "labels" else "groups")
     axis = loss.class_axis(head.value)
     if axis not in (None, answers.ndim - 1) and answers.ndim > 1:
         answers = np.moveaxis(answers, axis, -1)
@@ -74,8 +70,7 @@ def flatten(head: HeadAnswers) -> Flat:
 
 def with_labels(head: HeadAnswers, units: int) -> list[str]:
     """Return the names of ``units`` classes: the head's labels if they fit, else their ids; long ones are shortened."""
-    named = head.head.labels is not None and len(head.head.labels) == units
-    return [shorten_end(label, _LONGEST) or "(empty)" if named else label for label in labels_of(head, units)]
+    return [shorten_end(label, _LONGEST) or "(empty)" for label in labels_of(head, units)]
 
 
 def labels_of(head: HeadAnswers, units: int) -> list[str]:
@@ -144,10 +139,7 @@ def _judged_alone(head: HeadAnswers, scores: Array) -> tuple[Array, bool]:
 
 
 def _counted(head: HeadAnswers, true: Array, answers: Array, form: _Form) -> tuple[Array, Array, tuple[str, ...]]:
-    """Return targets and answers of the positions that count, flat, and sentences about the others.
-
-    Positions hidden by the mask do not count, nor those whose answers or targets are no finite numbers.
-    """
+    """Return targets and answers, flat, without positions that are masked or not finite, and sentences about these."""
     mask, noun = head.mask, _noun(head)
     notes: tuple[str, ...] = ()
     if mask is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,25 +17,22 @@ from graphspec.base.arrays.random import Clock
 from graphspec.base.config import Config
 from graphspec.base.document import Block, Cell, Column, Element, Folded, Inline, Items, Row, Section, Span, Table, Text
 from graphspec.base.text import count, number, percent, shell, shorten_end, shorten_middle
-from graphspec.data.batches import BatchLoader, as_indices
+from graphspec.data.batches import BatchLoader, Dataset, as_indices
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import Cost, cost
+from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.runtime.bind import build_program
+from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import show
+from graphspec.graph.ir.graph import Array
 from graphspec.graph.target import Target
+from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.show.drawing import svg
 from graphspec.show.drawing.outline import Box, Panel, outline
 from graphspec.show.html import html_of, row_size, text
+from graphspec.show.report.findings import Findings
 from graphspec.show.report.rows import evenly, prepared_in_memory, run_name, shown_part, taken
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lowered import Lowered
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import NodeDecl, Spec
-    from graphspec.show.report.findings import Findings
 
 # What the nodes of a trained network do: costs, norms of activations, dead units, norms of weights and gradients.
 ROWS = 256  # rows whose activations are looked at

@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.document import Block, Figure, Folded, Group, Legend, Table, Text
 from graphspec.base.errors import GraphspecError
 from graphspec.base.text import count
-from graphspec.data.batches import in_batches
+from graphspec.data.batches import Times, in_batches
 from graphspec.data.new_rows import rows_at_end
-from graphspec.language.declarations import MICROSECONDS
+from graphspec.data.series import Series
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import Array
+from graphspec.language.declarations import MICROSECONDS, DataSource
 from graphspec.show.drawing.curves import Scale, linear
-from graphspec.show.report.baselines import answering
-from graphspec.show.report.charts import Named, Plot, amount, table
+from graphspec.show.report.baselines import Baseline, answering
+from graphspec.show.report.charts import Plot, amount, table
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.rows import evenly, source_of
+from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.show.report.scores import NumberErrors, boxes, determination, number_errors
 from graphspec.show.report.verdicts import known_rows
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Times
-    from graphspec.data.series import Series
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource
-    from graphspec.show.report.baselines import Baseline
-    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # A head that answers numbers.
 MOST_DOTS = 1_500
@@ -278,7 +272,7 @@ def _span(series: Series) -> int:
     return _LONG if series.every.in_days else int(min(7 * _DAY // series.every.size, _STEPS))
 
 
-def _axis(series: Series, low: int, high: int) -> Named:
+def _axis(series: Series, low: int, high: int) -> Scale:
     """Return the axis of the steps of a series; their names are dates where the series has them."""
     clock = series.clock
     ticks = list(range(low, high + 1, max(-(-(high - low) // _TICKS), 1)))
@@ -294,7 +288,7 @@ def _axis(series: Series, low: int, high: int) -> Named:
             names = [time.rpartition(" ")[0] or time for time in times]  # all at midnight
         else:
             ticks, names = ticks[::2], names[::2]
-    return Named(float(low), max(float(high), low + 1.0), tuple(map(float, ticks)), names=tuple(names))
+    return Scale(float(low), max(float(high), low + 1.0), tuple(map(float, ticks)), names=tuple(names))
 
 
 # A forecast of a series: beside the truth over a week, what comes after the last row, and its error at each step ahead.
@@ -308,8 +302,7 @@ def is_series(found: Findings, judged: Scored, name: str) -> bool:
     if judged.raw.times is None or source is None or source.windows is None or head.targets is None:
         return False
     horizon = source.windows.horizon
-    answers = head.answers.reshape(len(head.answers), -1)
-    targets = head.targets.reshape(len(head.targets), -1)
+    answers, targets = (array.reshape(len(array), -1) for array in (head.answers, head.targets))
     return answers.shape == targets.shape and answers.shape[1] == horizon and len(answers) > 0 and head.mask is None
 
 
@@ -317,13 +310,10 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
     """Return the forecast and the best simple rule beside the truth, the future, and the errors by step."""
     head, rules = judged.heads[name], found.baselines.get(name, ())
     assert head.targets is not None
-    answers = head.answers.reshape(len(head.answers), -1).astype(np.float64)
-    targets = head.targets.reshape(len(head.targets), -1).astype(np.float64)
-    finite = np.asarray(np.isfinite(answers).all(1) & np.isfinite(targets).all(1))
-    starts = judged.places
+    answers, targets = (a.reshape(len(a), -1).astype(np.float64) for a in (head.answers, head.targets))
+    finite, starts = np.asarray(np.isfinite(answers).all(1) & np.isfinite(targets).all(1)), judged.places
     if not finite.any():
         return []
-    steps = answers.shape[1]
     kept, rows = known_rows(head, rules)
     rows = rows[finite[rows]] if len(rows) else np.flatnonzero(finite)
     errors = [_errors_by_step(answers[rows], targets[rows])]
@@ -350,7 +340,7 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
         title = "The forecast after the last row"
         rows_ahead = [(time, amount(value)) for time, value in ahead]
         tables.append(Folded(title, [table(title, ("Time", unit), rows_ahead)]))
-    if steps > 1:
+    if answers.shape[1] > 1:
         charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))
         columns = ("Steps ahead", *(name[:1].upper() + name[1:] for name in names))
         shown = [(str(h), *map(amount, each)) for h, each in enumerate(zip(*errors, strict=True), 1)]
@@ -382,8 +372,8 @@ def _by_step(errors: list[list[float]], names: list[str]) -> Figure:
     summary = f"Mean absolute error by step: {amount(own[0])} at the first, {amount(own[-1])} at the last of {len(own)}"
     for other, name in zip(errors[1:], names[1:], strict=True):
         summary += f"; {name} {amount(other[0])} and {amount(other[-1])}"
-    across = linear([1.0, float(len(own))])
-    across = Scale(1.0, float(len(own)), tuple(t for t in across.ticks if 1 <= t <= len(own) and t == int(t)) or (1.0,))
+    ticks = tuple(t for t in linear([1.0, float(len(own))]).ticks if 1 <= t <= len(own) and t == int(t))
+    across = Scale(1.0, float(len(own)), ticks or (1.0,))
     up = linear([0.0, *(e for each in errors for e in each)])
     plot = Plot(across, up, "Steps ahead", "Mean absolute error", summary, width=_WIDTH)
     for other, name in zip(errors[1:], names[1:], strict=True):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +19,9 @@ from graphspec.data.source import DataError
 from graphspec.data.targets import places_of, with_class_ids
 from graphspec.data.text_files import row_from_1
 from graphspec.engine.runtime.prepared import prepare_rows
-from graphspec.graph.ir.graph import MISSING_INTEGER
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource, InputDecl, Spec
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
+from graphspec.language.declarations import DataSource, InputDecl, Spec
 
 
 # Which rows are looked at, if not all of them.

@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.arrays.calls import settings
 from graphspec.data.batches import BatchLoader, Dataset
-from graphspec.engine.compiler.objective import mask_of, target_of
+from graphspec.engine.compiler.objective import Objective, mask_of, target_of
 from graphspec.engine.runtime.bind import build_program
-from graphspec.engine.runtime.running_metrics import ResultTable
+from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.target import Target
-from graphspec.language.declarations import LENGTH, STEPS
+from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.show.report.rows import evenly
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.objective import Objective
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array, Value
-    from graphspec.language.declarations import HeadDecl
 
 MAX_ROWS = 20_000  # rows whose answers are kept; of more, as many, spread evenly
 _LOSS = "each:"  # names of heads contain no colon

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from graphspec.base.arrays.strings import Strings
+from graphspec.data.batches import Dataset
 from graphspec.data.odd_values import giving_away
 from graphspec.data.profile import Values
 from graphspec.engine.compiler.objective import logged_losses, mask_of
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.advice import ClassShares, Numbers, summarize
+from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, answering
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.rows import evenly, fields
+from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.vocabulary.losses.regression import MeanSquaredError
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.scored import HeadAnswers, Scored
 
 # How far losses and metrics would vary with other rows of the same kind: 95 % intervals, of shares and by the bootstrap.
 #
@@ -134,7 +132,7 @@ def deal(scored: Scored, rng: np.random.Generator) -> Array:
     return group
 
 
-Samples = dict[str, tuple[float, "Array"]]  # by key: the value over the kept rows, and those of the resamples
+Samples = dict[str, tuple[float, Array]]  # by key: the value over the kept rows, and those of the resamples
 
 
 def _losses(model: Session, scored: Scored, group: Array, drawn: Array) -> Samples:

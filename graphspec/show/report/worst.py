@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,19 +26,14 @@ from graphspec.base.document import (
 )
 from graphspec.base.text import count, number, percent
 from graphspec.export.onnx import joined, label_texts, predicted_letters
-from graphspec.graph.ir.graph import MISSING_INTEGER
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import html_of, row_size, text
 from graphspec.show.report.charts import spark
+from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import labels_of, sigmoid, softmax
 from graphspec.show.report.rows import Field, as_wide_as_pictures, fields, places, source_name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from graphspec.graph.ir.graph import Array
-    from graphspec.show.report.findings import Findings
-    from graphspec.show.report.scored import HeadAnswers, Scored
+from graphspec.show.report.scored import HeadAnswers, Scored
 
 # Raw values of a row: numbers, texts, pictures, series, sequences of ids; what is missing is said to be.
 MISSING = Span("missing", "missing")
@@ -336,15 +331,11 @@ def worst(found: Findings) -> Section | None:
 def largest(
     head: HeadAnswers, limit: int = ROWS, spans: tuple[Array, Array] | None = None
 ) -> tuple[Array, Array] | None:
-    """Return the places of the rows that the network answers worst, and how badly: by loss, else by absolute error.
+    """Return the places among the kept rows of those that are answered worst, and their losses, else absolute errors.
 
-    Args:
-        spans: for windows over series, the first and the last time of each row: of windows that overlap, the worst one
-            counts, as the others have the same mistake.
-
-    Returns:
-        Places among the kept rows, the worst first, and their losses or errors; NaN is the worst. None if the rows have
-        neither: the loss has no value per row, and the targets are no numbers.
+    NaN is the worst. For windows over series, ``spans`` are the first and the last time of each row: of windows that
+    overlap, the worst one counts, as the others have the same mistake. None if the loss has no value per row, and the
+    targets are no numbers.
     """
     scores = head.losses
     if scores is None:
