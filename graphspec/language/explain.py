@@ -147,10 +147,14 @@ def meant_keys(cls: type[Config], tree: Tree, synonyms: Mapping[str, str] | None
     return intended_keys(tree, fields) | (named & set(fields))
 
 
+def fields_of(cls: type[Config]) -> dict[str, FieldInfo]:
+    """Return the fields of a class by their keys in a spec."""
+    return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+
 @cache
 def _fields(cls: type[Config]) -> list[str]:
-    fields = [field.alias or name for name, field in cls.model_fields.items()]
-    return [*fields, *getattr(cls, "call_arguments", ()), *getattr(cls, "call_options", ())]
+    return [*fields_of(cls), *getattr(cls, "call_arguments", ()), *getattr(cls, "call_options", ())]
 
 
 class _Explanation:
@@ -244,9 +248,6 @@ class _Explanation:
         message = f"`{name}` of {self.subject} {problem.message}"
         self.problems.value(at, problem.code, message, hint=hint or problem.hint or default)
 
-    def _field(self, key: str) -> FieldInfo | None:
-        return next((f for name, f in self.cls.model_fields.items() if (f.alias or name) == key), None)
-
     def _accepts(self, key: str, value: Any) -> bool:
         try:
             self.cls.model_validate({key: value})
@@ -255,12 +256,12 @@ class _Explanation:
         return True
 
     def _keys_hint(self) -> str:
-        fields = sorted(self.cls.model_fields.items(), key=lambda item: not item[1].is_required())
-        names = [field.alias or name for name, field in fields]
+        fields = fields_of(self.cls)
+        names = sorted(fields, key=lambda name: not fields[name].is_required())
         return f"its keys are {format_names(names)}" if names else "it takes no arguments"
 
     def _field_hint(self, key: str) -> str | None:
-        if (field := self._field(key)) is None:
+        if (field := fields_of(self.cls).get(key)) is None:
             return None
         parts = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
         if not field.is_required() and isinstance(field.default, str | int | float):
@@ -280,7 +281,7 @@ class _Explanation:
         if not (tree.value is None or means_null(tree.value)):
             return None
         if not self._accepts(key, None):
-            field = self._field(key)
+            field = fields_of(self.cls).get(key)
             return None if field is None or field.is_required() else f"leave `{key}` out for the default"
         return None if tree.value is None else "write `null`, or leave it out"
 

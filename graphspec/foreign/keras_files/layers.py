@@ -15,6 +15,7 @@ from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.regularizers import REGULARIZERS
 from graphspec.graph.schedules import SCHEDULES
+from graphspec.language.explain import fields_of
 from graphspec.language.names import MAX_NAME, is_name, snake_case
 from graphspec.language.tree import each
 from graphspec.vocabulary.activations import ACTIVATIONS
@@ -147,8 +148,7 @@ def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, n
 
 def arguments(cls: type[Config], config: Mapping[str, Any], place: str, notes: Notes) -> dict[str, Any]:
     """Return the arguments of a configuration that a class has. Others are problems, unless they say nothing."""
-    fields = {info.alias or name for name, info in cls.model_fields.items()}
-    found = {}
+    fields, found = fields_of(cls), {}
     for key, value in config.items():
         if key in fields:
             kept = argument(key, value, place, notes)

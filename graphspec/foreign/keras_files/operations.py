@@ -9,6 +9,7 @@ from typing import Any
 from graphspec.base.config import Config
 from graphspec.foreign.keras_files.layers import Notes, constant, is_object
 from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef, Ref, refs_in
+from graphspec.language.explain import fields_of
 from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.base import Layer
@@ -286,13 +287,12 @@ def _flat(value: Any) -> list[Any]:
 
 def _options(layer: LayerDef, cls: type[Config], given: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
     """Return the arguments of an operation; those that it lacks must say nothing."""
-    fields = {(info.alias or key): key for key, info in cls.model_fields.items()}
-    found = {}
+    fields, found = fields_of(cls), {}
     for key, raw in ({k: v for k, v in layer.config.items() if k != "name"} | dict(given)).items():
         value = constant(raw)
         if is_object(value) and value["class_name"] == "DTypePolicy":
             value = value["config"].get("name")
-        if value is None and key in fields and cls.model_fields[fields[key]].default is not None:
+        if value is None and key in fields and fields[key].default is not None:
             continue  # Keras's default, which is ours
         if key in fields or f"{key}_" in fields:
             found[key] = _DTYPES.get(value, value) if key == "dtype" and isinstance(value, str) else value
