@@ -104,9 +104,8 @@ def validate(
     """
     arguments: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
     unknown = {key for key, child in arguments.items() if child.unknown}
-    values = {key: child.plain() for key, child in arguments.items() if key not in unknown}
     try:
-        result = cls.model_validate(values)
+        result = cls.model_validate({key: child.plain() for key, child in arguments.items() if key not in unknown})
     except ValidationError as error:
         _Explanation(cls, tree, subject, problems, hints or {}).report(error.errors(include_url=False), unknown)
         return None

@@ -233,8 +233,7 @@ def load(file: str) -> SourceFile:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        beside = [str(p) for p in path.parent.glob("*") if p.suffix in _SUFFIXES]
-        hint = did_you_mean(file, beside) or _FIRST
+        hint = did_you_mean(file, [str(p) for p in path.parent.glob("*") if p.suffix in _SUFFIXES]) or _FIRST
         raise fail(file, f"no such file: {shorten(file)!r}", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -343,8 +342,7 @@ class _Builder:
                     self._set_key(event)
                     continue
                 before, mark = len(self.problems.found), self._mark(event)
-                value = self._scalar(event, mark)
-                tree = Tree(value, mark, unknown=len(self.problems.found) > before)
+                tree = Tree(self._scalar(event, mark), mark, unknown=len(self.problems.found) > before)
                 if event.anchor is not None:
                     self.anchors[event.anchor] = tree
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):

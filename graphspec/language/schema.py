@@ -622,13 +622,12 @@ def _has(key: str) -> Schema:
 
 def block_schema() -> Schema:
     """Return the schema of a block definition."""
-    outputs = "The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k."
     keys = {
         "description": {"type": "string", "description": "What the block is for."},
         "params": {"type": "object", "description": "Params with their defaults: `${x}` inside the block."},
         "inputs": _about("Names of the block's inputs.", NAMES),
         "layers": _about("The block's nodes.", {"type": "array", "items": reference("node")}),
-        "outputs": _about(outputs, NAMES),
+        "outputs": _about("The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k.", NAMES),
     }
     text = "Layers that can be instantiated. They see the block's inputs, params, vars and each other."
     return _about(text, _closed(keys, ["inputs", "layers", "outputs"], title="block"))

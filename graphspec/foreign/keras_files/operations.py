@@ -307,8 +307,7 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
     values = list(given.values())
     refs = [value for value in values if isinstance(value, Ref)]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    is_pair = len(values) == 2 and len(refs) == len(numbers) == 1
-    if is_pair and refs[0].dtype in ("float32", "float16", "bfloat16"):
+    if len(values) == 2 and len(refs) == len(numbers) == 1 and refs[0].dtype in ("float32", "float16", "bfloat16"):
         number, inputs = float(numbers[0]), {"inputs": text(refs[0])}
         is_first = isinstance(values[0], Ref) and name in _WITH_NUMBER and (number or "divide" not in name)
         if is_first or name in ("add", "multiply"):
