@@ -35,9 +35,7 @@ def kind_of(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
     if suffix in (SAFETENSORS, ".npz"):
         return "weights"
-    if suffix in KERAS and (suffix != ".json" or (is_regular(path) and _is_model(path))):
-        return "keras"
-    return None
+    return "keras" if suffix in KERAS and (suffix != ".json" or (is_regular(path) and _is_model(path))) else None
 
 
 def _is_model(path: Path) -> bool:

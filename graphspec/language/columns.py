@@ -194,9 +194,7 @@ def _finished(layers: list[Step], indicator: bool) -> list[Step]:
     """Return ``layers`` with the column's own node as the last one, joined to the indicators if there are any."""
     if indicator:
         return [*layers, Step("", "Concatenate", (layers[-1].end, "filled:1"), {"axis": -1})]
-    if not layers:
-        return [Step("", "Identity", (None,), {})]
-    return [*layers[:-1], layers[-1]._replace(end="")]
+    return [*layers[:-1], layers[-1]._replace(end="")] if layers else [Step("", "Identity", (None,), {})]
 
 
 Texts = Annotated[tuple[str, ...], FROM_LIST]

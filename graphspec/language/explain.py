@@ -61,18 +61,9 @@ REGISTRIES: dict[str, Registry[Any]] = {  # of classes that a spec can name, by 
     )
 }
 
-_TYPES = {
-    "bool_type": "true or false",
-    "dict_type": "a mapping",
-    "float_type": "a number",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "list_type": "a list",
-    "model_type": "a mapping",
-    "none_required": "null",
-    "string_type": "text",
-    "tuple_type": "a list",
-}
+_TYPES = {"bool_type": "true or false", "float_type": "a number", "none_required": "null", "string_type": "text"}
+_TYPES |= dict.fromkeys(("dict_type", "model_type"), "a mapping") | dict.fromkeys(("list_type", "tuple_type"), "a list")
+_TYPES |= dict.fromkeys(("int_type", "int_from_float"), "an integer")
 _EXAMPLES = {
     "a number": "for example `0.5`",
     "an integer": "for example `1`",

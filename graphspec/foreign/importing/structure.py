@@ -496,9 +496,9 @@ def _first_plain(values: Sequence[Any]) -> Any:
 def _differing(values: Sequence[Any]) -> int | None:
     """Return the place where lists differ, if it is one and they have several items of one kind: a channel of a shape."""
     first = values[0]
-    if not isinstance(first, list) or any(not isinstance(v, list) or len(v) != len(first) for v in values):
+    if not isinstance(first, list) or len(first) < 2:
         return None
-    if len(first) < 2:
+    if any(not isinstance(v, list) or len(v) != len(first) for v in values):
         return None
     places = [k for k in range(len(first)) if len({text_of(value[k]) for value in values}) > 1]
     return places[0] if len(places) == 1 else None

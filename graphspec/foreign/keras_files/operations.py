@@ -16,9 +16,9 @@ from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.operations.base import Operation
 
 
-def _pairs(text: str) -> dict[str, str]:
-    """Return the table of a text: ``a b, c d``."""
-    return dict(pair.split() for pair in text.split(","))
+def _rows(text: str) -> list[list[str]]:
+    """Return the words of the rows of a table: ``a b, c d``."""
+    return [row.split() for row in text.split(",")]
 
 
 # The key of a slice, ``x[:, 0]``, as the text that a spec has.
@@ -209,22 +209,16 @@ def _tensors(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-_NAMES = _pairs("""
+_NAMES = dict(_rows("""
     BatchNorm batch_normalization, LayerNorm layer_normalization, RMSNorm rms_normalization,
     CDist cdist, IsIn isin, SearchSorted searchsorted, GetItem get_item
+"""))
+_TAKING = _rows("""
+    isclose x1 x2 rtol atol, digitize x bins, pad x constant_values, percentile x q, quantile x q, full_like x fill_value,
+    slice inputs start_indices, slice_update inputs start_indices updates, get_item x key,
+    dot_product_attention query key value bias mask scale
 """)
-_PARAMETERS = {  # of Keras's calls of which some are arguments here
-    "isclose": ("x1", "x2", "rtol", "atol"),
-    "digitize": ("x", "bins"),
-    "pad": ("x", "constant_values"),
-    "percentile": ("x", "q"),
-    "quantile": ("x", "q"),
-    "full_like": ("x", "fill_value"),
-    "slice": ("inputs", "start_indices"),
-    "slice_update": ("inputs", "start_indices", "updates"),
-    "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"),
-    "get_item": ("x", "key"),
-}
+_PARAMETERS = {name: words for name, *words in _TAKING}  # of Keras's calls of which some are arguments here
 _DTYPES = {  # those that operations of a spec have in place of others
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16", "uint32"), "int64"),
     **dict.fromkeys(("float16", "bfloat16", "float64"), "float32"),
@@ -254,7 +248,7 @@ def operation_entry(
         reason, hint = LAYERS.refused.get(f"ops.{name}", unknown)
         notes.refuse(layer, f"is keras.ops.{name}, which a spec cannot have: {reason}", hint)
         return None
-    parameters = _PARAMETERS.get(name) or tuple(cls.input_names())
+    parameters = _PARAMETERS.get(name) or list(cls.input_names())
     given: dict[str, Any] = dict(zip(_plain(parameters), call.args, strict=False)) | call.kwargs
     if len(parameters) == 1 and parameters[0].startswith("*"):
         given = {parameters[0][1:]: call.args[0] if len(call.args) == 1 else list(call.args)} | call.kwargs
@@ -322,26 +316,26 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
 
 # Functions of TensorFlow that a model of Keras 2 calls, as calls of ``keras.ops``: ``tf.math.truediv`` → ``divide``.
 CLASSES = ("TFOpLambda", "SlicingOpLambda")
-_BINARY = _pairs("""
+_BINARY = dict(_rows("""
     __operators__.add Add, math.add Add, math.subtract Subtract, math.multiply Multiply, math.maximum Maximum,
     math.minimum Minimum, math.greater Greater, math.less Less, math.equal Equal, math.not_equal NotEqual,
     math.truediv TrueDivide, math.divide TrueDivide, math.pow Power, math.floormod Mod, linalg.matmul Matmul
-""")
+"""))
 _OF_MATH = "square sqrt rsqrt exp log abs negative sin cos sigmoid tanh round floor ceil sign log1p softplus argmax"
 _OF_NN = "relu relu6 softmax sigmoid silu elu selu softplus tanh gelu"
 _UNARY = {
     **{f"math.{name}": name.title() for name in _OF_MATH.split()},
     **{f"nn.{name}": name.title() for name in _OF_NN.split()},
     **{name: name.title() for name in ("reshape", "transpose", "squeeze", "cast", "stack", "tile")},
-} | _pairs("""
+} | dict(_rows("""
     nn.swish Silu, nn.leaky_relu LeakyRelu, math.l2_normalize Normalize, expand_dims ExpandDims, one_hot OneHot,
     math.reduce_mean Mean, math.reduce_sum Sum, math.reduce_max Max, math.reduce_min Min,
     concat Concatenate, clip_by_value Clip
-""")
-_RENAMED = _pairs("""
+"""))
+_RENAMED = dict(_rows("""
     perm axes, shape newshape, depth num_classes, alpha negative_slope, multiples repeats,
     clip_value_min x_min, clip_value_max x_max
-""")
+"""))
 _TENSORS = ("x", "y", "a", "b", "input_tensor", "tensor", "values", "features", "logits", "input", "t", "indices")
 _IDLE = ("name", "validate_indices", "output_type")
 
