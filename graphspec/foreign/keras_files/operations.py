@@ -16,9 +16,9 @@ from graphspec.vocabulary.layers.base import Layer
 from graphspec.vocabulary.operations.base import Operation
 
 
-def _rows(text: str) -> list[list[str]]:
-    """Return the words of the rows of a table: ``a b, c d``."""
-    return [row.split() for row in text.split(",")]
+def _pairs(text: str) -> dict[str, str]:
+    """Return the table of a text: ``a b, c d``."""
+    return dict(pair.split() for pair in text.split(","))
 
 
 # The key of a slice, ``x[:, 0]``, as the text that a spec has.
@@ -209,16 +209,16 @@ def _tensors(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-_NAMES = dict(_rows("""
+_NAMES = _pairs("""
     BatchNorm batch_normalization, LayerNorm layer_normalization, RMSNorm rms_normalization,
     CDist cdist, IsIn isin, SearchSorted searchsorted, GetItem get_item
-"""))
-_TAKING = _rows("""
+""")
+_TAKING = """
     isclose x1 x2 rtol atol, digitize x bins, pad x constant_values, percentile x q, quantile x q, full_like x fill_value,
     slice inputs start_indices, slice_update inputs start_indices updates, get_item x key,
     dot_product_attention query key value bias mask scale
-""")
-_PARAMETERS = {name: words for name, *words in _TAKING}  # of Keras's calls of which some are arguments here
+"""
+_PARAMETERS = {name: words for name, *words in map(str.split, _TAKING.split(","))}  # some are arguments here
 _DTYPES = {  # those that operations of a spec have in place of others
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16", "uint32"), "int64"),
     **dict.fromkeys(("float16", "bfloat16", "float64"), "float32"),
@@ -316,26 +316,26 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
 
 # Functions of TensorFlow that a model of Keras 2 calls, as calls of ``keras.ops``: ``tf.math.truediv`` → ``divide``.
 CLASSES = ("TFOpLambda", "SlicingOpLambda")
-_BINARY = dict(_rows("""
+_BINARY = _pairs("""
     __operators__.add Add, math.add Add, math.subtract Subtract, math.multiply Multiply, math.maximum Maximum,
     math.minimum Minimum, math.greater Greater, math.less Less, math.equal Equal, math.not_equal NotEqual,
     math.truediv TrueDivide, math.divide TrueDivide, math.pow Power, math.floormod Mod, linalg.matmul Matmul
-"""))
+""")
 _OF_MATH = "square sqrt rsqrt exp log abs negative sin cos sigmoid tanh round floor ceil sign log1p softplus argmax"
 _OF_NN = "relu relu6 softmax sigmoid silu elu selu softplus tanh gelu"
 _UNARY = {
     **{f"math.{name}": name.title() for name in _OF_MATH.split()},
     **{f"nn.{name}": name.title() for name in _OF_NN.split()},
     **{name: name.title() for name in ("reshape", "transpose", "squeeze", "cast", "stack", "tile")},
-} | dict(_rows("""
+} | _pairs("""
     nn.swish Silu, nn.leaky_relu LeakyRelu, math.l2_normalize Normalize, expand_dims ExpandDims, one_hot OneHot,
     math.reduce_mean Mean, math.reduce_sum Sum, math.reduce_max Max, math.reduce_min Min,
     concat Concatenate, clip_by_value Clip
-"""))
-_RENAMED = dict(_rows("""
+""")
+_RENAMED = _pairs("""
     perm axes, shape newshape, depth num_classes, alpha negative_slope, multiples repeats,
     clip_value_min x_min, clip_value_max x_max
-"""))
+""")
 _TENSORS = ("x", "y", "a", "b", "input_tensor", "tensor", "values", "features", "logits", "input", "t", "indices")
 _IDLE = ("name", "validate_indices", "output_type")
 
