@@ -35,9 +35,7 @@ def kind_of(path: Path) -> Kind | None:
     suffix = path.suffix.lower()
     if suffix in (SAFETENSORS, ".npz"):
         return "weights"
-    if suffix in KERAS and (suffix != ".json" or (is_regular(path) and _is_model(path))):
-        return "keras"
-    return None
+    return "keras" if suffix in KERAS and (suffix != ".json" or (is_regular(path) and _is_model(path))) else None
 
 
 def _is_model(path: Path) -> bool:
@@ -92,6 +90,10 @@ def weights_record(path: Path) -> dict[str, Any]:
         raise SpecError([Diagnostic(problem.code, text, file=str(path), hint=problem.hint)]) from None
     listed = [_described(name, array) for name, array in arrays.items()]
     layout = layout_of(arrays)
+    value = f"{{file: {path.name}, layout: torch}}" if layout == "torch" else path.name
+    others = [array["name"] for array in listed if array["shape"] is None or array["dtype"] not in _FLOATS]
+    floats = len(listed) - len(others)  # a network can start from these
+    reasons = [] if floats else [reason("none of its arrays are floats" if arrays else "it has no arrays")]
     return foreign_record(
         path,
         "weights",
@@ -101,7 +103,7 @@ def weights_record(path: Path) -> dict[str, Any]:
         arrays=listed,
         layout=layout,
         metadata={sanitized(key): cut(value) for key, value in metadata.items()},
-        uses=[_start_use(path, listed, layout)],
+        uses=[use("initial_weights", f"initial_weights: {value}", reasons, arrays=floats, others=others)],
     )
 
 
@@ -128,12 +130,3 @@ def _described(name: str, array: ArrayFile | str) -> dict[str, Any]:
     dtype = "bfloat16" if array.halves else sanitized(str(array.dtype))
     elements = array.nbytes // size if size else 0
     return {"name": name, "dtype": dtype, "shape": list(array.shape), "elements": elements, "bytes": array.nbytes}
-
-
-def _start_use(path: Path, arrays: list[dict[str, Any]], layout: str | None) -> dict[str, Any]:
-    """Return whether a network can start from the arrays: those that are floats."""
-    others = [array["name"] for array in arrays if array["shape"] is None or array["dtype"] not in _FLOATS]
-    floats = len(arrays) - len(others)
-    value = f"{{file: {path.name}, layout: torch}}" if layout == "torch" else path.name
-    reasons = [] if floats else [reason("none of its arrays are floats" if arrays else "it has no arrays")]
-    return use("initial_weights", f"initial_weights: {value}", reasons, arrays=floats, others=others)

@@ -194,9 +194,7 @@ def _finished(layers: list[Step], indicator: bool) -> list[Step]:
     """Return ``layers`` with the column's own node as the last one, joined to the indicators if there are any."""
     if indicator:
         return [*layers, Step("", "Concatenate", (layers[-1].end, "filled:1"), {"axis": -1})]
-    if not layers:
-        return [Step("", "Identity", (None,), {})]
-    return [*layers[:-1], layers[-1]._replace(end="")]
+    return [*layers[:-1], layers[-1]._replace(end="")] if layers else [Step("", "Identity", (None,), {})]
 
 
 Texts = Annotated[tuple[str, ...], FROM_LIST]
@@ -538,8 +536,7 @@ def _check_crossed(items: list[Tree], subject: str, columns: Mapping[str, Part],
         part = columns.get(item.value)
         if part is None:
             hint = did_you_mean(item.value, known) or f"the categories are {format_names(known)}"
-            message = f"{subject} names an unknown column '{item.value}'"
-            problems.value(item, Code.UNKNOWN_NODE, message, hint=hint)
+            problems.value(item, Code.UNKNOWN_NODE, f"{subject} names an unknown column '{item.value}'", hint=hint)
         elif item.value not in known and part.config is not None:
             kind = next(word for word in COLUMNS.names() if COLUMNS.get(word) is type(part.config))
             message = f"{subject} joins categories, but column '{item.value}' is a {kind}"
@@ -641,8 +638,7 @@ def _declare_record(top: Scope, name: str, tree: Tree, at: Position, problems: P
     if has_vector:
         nodes = [f"{name}/{part.name}" for part in vectors]
         step = Step("", "Concatenate", (), {"axis": -1}) if len(nodes) > 1 else Step("", "Identity", (), {})
-        step = Step("", "", (), {}) if is_unknown else step
-        whole = _entry(name, step, nodes, Tree({}, at[0], path=tree.path))
+        whole = _entry(name, Step("", "", (), {}) if is_unknown else step, nodes, Tree({}, at[0], path=tree.path))
         wrong = incomplete or any(part.wrong for part in parts)
         top.default_inputs[name] = _declare_node(top, whole, "record", (at[0], tree.path), wrong, problems)
     return inputs

@@ -61,18 +61,9 @@ REGISTRIES: dict[str, Registry[Any]] = {  # of classes that a spec can name, by 
     )
 }
 
-_TYPES = {
-    "bool_type": "true or false",
-    "dict_type": "a mapping",
-    "float_type": "a number",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "list_type": "a list",
-    "model_type": "a mapping",
-    "none_required": "null",
-    "string_type": "text",
-    "tuple_type": "a list",
-}
+_TYPES = {"bool_type": "true or false", "float_type": "a number", "none_required": "null", "string_type": "text"}
+_TYPES |= dict.fromkeys(("dict_type", "model_type"), "a mapping") | dict.fromkeys(("list_type", "tuple_type"), "a list")
+_TYPES |= dict.fromkeys(("int_type", "int_from_float"), "an integer")
 _EXAMPLES = {
     "a number": "for example `0.5`",
     "an integer": "for example `1`",
@@ -104,9 +95,8 @@ def validate(
     """
     arguments: dict[str, Tree] = {key: child for key, child in tree.value.items() if key not in without}
     unknown = {key for key, child in arguments.items() if child.unknown}
-    values = {key: child.plain() for key, child in arguments.items() if key not in unknown}
     try:
-        result = cls.model_validate(values)
+        result = cls.model_validate({key: child.plain() for key, child in arguments.items() if key not in unknown})
     except ValidationError as error:
         _Explanation(cls, tree, subject, problems, hints or {}).report(error.errors(include_url=False), unknown)
         return None
@@ -147,10 +137,14 @@ def meant_keys(cls: type[Config], tree: Tree, synonyms: Mapping[str, str] | None
     return intended_keys(tree, fields) | (named & set(fields))
 
 
+def fields_of(cls: type[Config]) -> dict[str, FieldInfo]:
+    """Return the fields of a class by their keys in a spec."""
+    return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+
 @cache
 def _fields(cls: type[Config]) -> list[str]:
-    fields = [field.alias or name for name, field in cls.model_fields.items()]
-    return [*fields, *getattr(cls, "call_arguments", ()), *getattr(cls, "call_options", ())]
+    return [*fields_of(cls), *getattr(cls, "call_arguments", ()), *getattr(cls, "call_options", ())]
 
 
 class _Explanation:
@@ -244,9 +238,6 @@ class _Explanation:
         message = f"`{name}` of {self.subject} {problem.message}"
         self.problems.value(at, problem.code, message, hint=hint or problem.hint or default)
 
-    def _field(self, key: str) -> FieldInfo | None:
-        return next((f for name, f in self.cls.model_fields.items() if (f.alias or name) == key), None)
-
     def _accepts(self, key: str, value: Any) -> bool:
         try:
             self.cls.model_validate({key: value})
@@ -255,12 +246,12 @@ class _Explanation:
         return True
 
     def _keys_hint(self) -> str:
-        fields = sorted(self.cls.model_fields.items(), key=lambda item: not item[1].is_required())
-        names = [field.alias or name for name, field in fields]
+        fields = fields_of(self.cls)
+        names = sorted(fields, key=lambda name: not fields[name].is_required())
         return f"its keys are {format_names(names)}" if names else "it takes no arguments"
 
     def _field_hint(self, key: str) -> str | None:
-        if (field := self._field(key)) is None:
+        if (field := fields_of(self.cls).get(key)) is None:
             return None
         parts = [f"{field.description[0].lower()}{field.description[1:].rstrip('.')}"] if field.description else []
         if not field.is_required() and isinstance(field.default, str | int | float):
@@ -280,7 +271,7 @@ class _Explanation:
         if not (tree.value is None or means_null(tree.value)):
             return None
         if not self._accepts(key, None):
-            field = self._field(key)
+            field = fields_of(self.cls).get(key)
             return None if field is None or field.is_required() else f"leave `{key}` out for the default"
         return None if tree.value is None else "write `null`, or leave it out"
 

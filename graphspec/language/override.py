@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
-from graphspec.base.config import Registry
 from graphspec.base.errors import SET, Mark, SpecError, UsageError, did_you_mean, shorten
 from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.base.synonyms.names import tables_of
@@ -36,8 +34,7 @@ def long_form(tree: Tree, path: Sequence[str]) -> Tree | None:
     """Return ``{type: NAME}`` for a value at ``path`` that is the short form ``NAME`` of an object, else None."""
     if not isinstance(tree.value, str) or path[-1] in _TEXTS:
         return None
-    is_column = path[0] == "inputs" and "columns" in path
-    registries: list[Registry[Any]] = [COLUMNS] if is_column else [*REGISTRIES.values()]
+    registries = [COLUMNS] if path[0] == "inputs" and "columns" in path else REGISTRIES.values()
     if not any(tree.value in registry.names() for registry in registries):
         return None
     return Tree({"type": tree}, tree.mark, {"type": tree.mark})
@@ -237,8 +234,7 @@ def _replace(tree: Tree, steps: Sequence[str], at: int, value: Tree) -> Tree:
             # a key of the language that need not be there
             keys_here = TrainingKeys.model_fields if steps[0] == "training" else _CREATED.get(tuple(steps[:-1]), ())
             is_known = step in keys_here or steps[0] == "outputs"
-            is_absent = value.value is None and is_removed(steps) and is_known
-            return tree if is_absent else _with(tree, step, value)
+            return tree if value.value is None and is_removed(steps) and is_known else _with(tree, step, value)
         new = created(tree, steps[:at], step, steps[at + 1 :])
         if new is not None:
             return _with(tree, step, _replace(new, steps, at + 1, value))

@@ -202,8 +202,7 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
 def _check_names(tree: Tree | None, kind: str, names: list[str], others: list[str], problems: Problems) -> None:
     if tree is None or not isinstance(tree.value, dict) or not names:
         return
-    accepted = {*names, *others}
-    for name in (name for name in tree.value if name not in accepted):
+    for name in (name for name in tree.value if name not in (*names, *others)):
         hint = did_you_mean(name, names) or f"the {kind}s are {format_names(names)}"
         problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
 
@@ -239,8 +238,7 @@ class _SourceCheck:
         self._check_split(heads)
         self._check_query()
         if keys.labels is not None and keys.images is None and keys.texts is None:
-            hint = "labels of a table are a column: `targets: {head: column}`"
-            self._needs("labels", "`images` or `texts`", hint)
+            self._needs("labels", "`images` or `texts`", "labels of a table are a column: `targets: {head: column}`")
         self._check_text()
         if len(self.rows) > 1 and self.rows != ["query", "file"]:
             self._excludes(self.rows[1], f"`{self.rows[0]}`")
@@ -257,8 +255,7 @@ class _SourceCheck:
         split, stratify, by = self.split, getattr(self.keys, "stratify", None), getattr(self.keys, "by", None)
         if split is None:
             for key in (key for key, value in (("stratify", stratify), ("by", by)) if value is not None):
-                hint = "set the fraction of the training rows, for example `split: 0.1`"
-                self._needs(key, "`split`", hint)
+                self._needs(key, "`split`", "set the fraction of the training rows, for example `split: 0.1`")
             return
         if self.rows:
             self._excludes("split", f"`{self.rows[0]}`")
@@ -279,8 +276,7 @@ class _SourceCheck:
     def _check_query(self) -> None:
         file, has_query, is_database = self.keys.file, self.keys.query is not None, self.suffix in DATABASES
         if is_database and not has_query:
-            hint = 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`'
-            self._lacks("query", "`query`", hint)
+            self._lacks("query", "`query`", 'choose its rows, for example `query: "SELECT * FROM orders ORDER BY id"`')
         if has_query and file is not None and not is_database:
             databases = f"`file` is a {' or '.join(DATABASES)} database"
             self._excludes("file", "`query`", f"name the file in the query: `SELECT … FROM '{file}'`; {databases}")

@@ -233,7 +233,7 @@ def load(file: str) -> SourceFile:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        hint = did_you_mean(file, _specs_beside(path)) or _FIRST
+        hint = did_you_mean(file, [str(p) for p in path.parent.glob("*") if p.suffix in _SUFFIXES]) or _FIRST
         raise fail(file, f"no such file: {shorten(file)!r}", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -254,13 +254,6 @@ def load(file: str) -> SourceFile:
 def _too_large(file: str, size: str, most: str = f"{MAX_BYTES // 2**20}") -> SpecError:
     hint = "is it a spec? store data in separate files"
     return fail(file, f"{size}, but a spec has at most {most}", code=Code.DOCUMENT_TOO_LARGE, hint=hint)
-
-
-def _specs_beside(path: Path) -> list[str]:
-    try:
-        return [str(p) for p in path.parent.iterdir() if p.suffix in _SUFFIXES]
-    except OSError:
-        return []
 
 
 # Read a text or a dict to a marked tree.
@@ -349,8 +342,7 @@ class _Builder:
                     self._set_key(event)
                     continue
                 before, mark = len(self.problems.found), self._mark(event)
-                value = self._scalar(event, mark)
-                tree = Tree(value, mark, unknown=len(self.problems.found) > before)
+                tree = Tree(self._scalar(event, mark), mark, unknown=len(self.problems.found) > before)
                 if event.anchor is not None:
                     self.anchors[event.anchor] = tree
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):

@@ -18,7 +18,7 @@ from typing import Any
 
 from graphspec.base.config import MAX_SIZE, Config, Neutral, Only, Registry
 from graphspec.language.columns import COLUMNS, MAX_CROSSED, Cross, RecordKeys
-from graphspec.language.explain import REGISTRIES
+from graphspec.language.explain import REGISTRIES, fields_of
 from graphspec.language.parse import VERSION, DataKeys, ValidationKeys
 from graphspec.language.search import ObjectiveKeys, SearchKeys
 from graphspec.language.sections import REQUIRED, WEIGHT_FILE, HeadKeys, InputKeys, TrainingKeys
@@ -40,7 +40,7 @@ def arguments(cls: type[Config]) -> tuple[dict[str, Schema], list[str]]:
     """Return the arguments of ``cls`` by name, and the names of the required ones. Each may be a variable."""
     generated = cls.model_json_schema()
     required = generated.get("required", [])
-    only = {field.alias or name: _only(field.metadata) for name, field in cls.model_fields.items()}
+    only = {key: _only(field.metadata) for key, field in fields_of(cls).items()}
     properties = generated.get("properties", {})
     found = {key: (only[key] or compact(value)) | _text(value, key in required) for key, value in properties.items()}
     return found, required
@@ -622,13 +622,12 @@ def _has(key: str) -> Schema:
 
 def block_schema() -> Schema:
     """Return the schema of a block definition."""
-    outputs = "The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k."
     keys = {
         "description": {"type": "string", "description": "What the block is for."},
         "params": {"type": "object", "description": "Params with their defaults: `${x}` inside the block."},
         "inputs": _about("Names of the block's inputs.", NAMES),
         "layers": _about("The block's nodes.", {"type": "array", "items": reference("node")}),
-        "outputs": _about(outputs, NAMES),
+        "outputs": _about("The output nodes. For an instance `mix`, `mix` is output 0 and `mix:k` output k.", NAMES),
     }
     text = "Layers that can be instantiated. They see the block's inputs, params, vars and each other."
     return _about(text, _closed(keys, ["inputs", "layers", "outputs"], title="block"))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, PositiveInt, with_article
-from graphspec.base.errors import Problems, did_you_mean
+from graphspec.base.errors import Problems, did_you_mean, shorten
 from graphspec.language.explain import salvage, setting, validate
 from graphspec.language.search_space import EXACT, Choice, Item, Range, Search, Setting, Space, endless
 from graphspec.language.sections import mapping
@@ -139,10 +139,8 @@ def _choice(tree: Tree, name: str, problems: Problems) -> Choice | None:
 
 
 def _label(tree: Tree) -> str:
-    if (kind := tree.text("type")) is not None:
-        return kind
-    text = tree.value if isinstance(tree.value, str) else format_value(tree)
-    return text if len(text) <= 24 else f"{text[:23]}…"
+    kind = tree.text("type")
+    return shorten(tree.value if isinstance(tree.value, str) else format_value(tree), 24) if kind is None else kind
 
 
 def _inside(tree: Tree, loc: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Tree]]:

@@ -76,10 +76,9 @@ def _answer(node: Tree | None) -> tuple[int | None, str | None, str]:
     if node.text("type") in ("Softmax", "softmax"):
         word = "softmax"
     name = node.text("name")
-    is_linear = not isinstance(word, str) or fold(word) in ("linear", "none")
     return (
         units.value if units is not None and isinstance(units.value, int) else None,
-        None if is_linear else fold(str(word)),
+        None if not isinstance(word, str) or fold(word) in ("linear", "none") else fold(word),
         "the head" if name is None else f"'{name}'",
     )
 
@@ -350,13 +349,12 @@ def parse_heads(
         wrong = keys is None
         keys = keys or salvage(HeadKeys, body)
         before = len(problems.found)
-        weights = _class_weight(name, keys, body, problems)
         rest = {
             "name": name,
             "layer": found.layers[0],
             "others": found.layers[1:],
             "target": found.target,
-            "class_weight": weights,
+            "class_weight": _class_weight(name, keys, body, problems),
             "mark": tree.key_marks.get(name, child.mark),
             "tree": body,
             "wrong": wrong or len(problems.found) > before,

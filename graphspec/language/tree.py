@@ -123,9 +123,7 @@ class Tree:
 
 def child_path(path: str, key: str) -> str:
     """Return the path of ``key`` below ``path``. A very long path stays as it is, since many values store a copy."""
-    if len(path) > _MAX_PATH:
-        return path
-    return f"{path}.{key}" if path else key
+    return path if len(path) > _MAX_PATH else f"{path}.{key}" if path else key
 
 
 def wrong_type(tree: Tree, message: str, problems: Problems, hint: str | None = None, expected: str = "") -> None:

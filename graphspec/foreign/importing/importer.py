@@ -252,9 +252,7 @@ def equal(a: Any, b: Any) -> bool:
         return isinstance(b, list | tuple) and len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, float) and isinstance(b, float):
         return bool(np.float32(a) == np.float32(b))  # all computation is in float32
-    if isinstance(a, Config) and type(a) is type(b):
-        return equal(a.__dict__, b.__dict__)
-    return bool(a == b)
+    return equal(a.__dict__, b.__dict__) if isinstance(a, Config) and type(a) is type(b) else bool(a == b)
 
 
 _UNNAMED = re.compile(r"(sequential|functional|model)(_\d+)?")  # names that Keras gives

@@ -12,6 +12,7 @@ from typing import Any
 
 from graphspec.foreign.importing.steps import ENTRIES, REPEAT, Found, Param, Scope, Source, Step
 from graphspec.foreign.importing.structure import common, follows, is_automatic, leaves, named, text_of, words
+from graphspec.language.explain import fields_of
 from graphspec.language.names import snake_case
 from graphspec.language.tree import each
 from graphspec.vocabulary.layers import LAYERS
@@ -304,8 +305,8 @@ def _plain(value: Any) -> Any:
 def _in_order(step: Step) -> dict[str, Any]:
     """Return the arguments in the order of the layer's own."""
     layer = LAYERS.get(step.kind) if step.word == "type" else None
-    order = {field.alias or name: k for k, (name, field) in enumerate(layer.model_fields.items())} if layer else {}
-    return dict(sorted(step.arguments.items(), key=lambda item: order.get(item[0], len(order))))
+    keys = [*(fields_of(layer) if layer else ()), *step.arguments]
+    return {key: step.arguments[key] for key in keys if key in step.arguments}
 
 
 def _is_chain(values: Sequence[Any], above: Step | str | None) -> bool:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from graphspec.base.config import Config, Registry
+from graphspec.language.explain import fields_of
 from graphspec.language.names import snake_case
 from graphspec.language.tree import depth_first, each
 from graphspec.vocabulary.activations import ACTIVATIONS
@@ -43,7 +44,7 @@ def shorten_layer(kind: str, arguments: dict[str, Any], known: Known) -> dict[st
 def default(kind: str, argument: str) -> Any:
     """Return the default of a layer's argument as a spec writes it; Ellipsis if there is none that a spec can write."""
     cls = LAYERS.get(kind)
-    field = None if cls is None else next((f for n, f in cls.model_fields.items() if (f.alias or n) == argument), None)
+    field = None if cls is None else fields_of(cls).get(argument)
     if field is None or field.is_required():
         return ...
     value = field.get_default(call_default_factory=True)
@@ -55,8 +56,7 @@ def default(kind: str, argument: str) -> Any:
 
 def shorten(cls: type[Config], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments that give an equal object of ``cls``; as they are if they are not valid."""
-    short = dict(arguments)
-    fields = {field.alias or name: field for name, field in cls.model_fields.items()}
+    short, fields = dict(arguments), fields_of(cls)
     for key in arguments:
         same = _equality(cls.model_validate, short)
         if same is None:

@@ -78,9 +78,8 @@ def alike(
     longest = max(24, min(_LONGEST, _WORK // total))
     for number, steps in enumerate(sequences):
         outputs = [s.of for s in read_outside[number] if isinstance(s.of, Step)]
-        whole = number > 0
         for region, hashes in _regions(number, steps, outputs, longest, tokens):
-            if whole and len(region) == len(steps):
+            if number > 0 and len(region) == len(steps):
                 continue
             for level, found in enumerate(hashes):
                 groups.setdefault((level, found, len(region)), []).append(region)
@@ -289,8 +288,7 @@ class Structure:
     def _columns(self, regions: Sequence[Region]) -> list[_Column] | None:
         """Return the arguments that differ between regions; None if they cannot be parameters."""
         columns: dict[str, _Column] = {}
-        members = [self._steps(region) for region in regions]
-        for k, same in enumerate(zip(*members, strict=True)):
+        for k, same in enumerate(zip(*map(self._steps, regions), strict=True)):
             if len({text_of(step.arguments) for step in same}) == 1:
                 continue
             for key in dict.fromkeys(key for step in same for key in step.arguments):
@@ -341,8 +339,7 @@ class Structure:
         region = regions[len(regions) // 2]
         steps = self._steps(region)
         factor = 1.0
-        readers = sum(any((s.of, s.output) == region.entries[0] for s in step.read()) for step in steps)
-        if readers > 1:
+        if sum(any((s.of, s.output) == region.entries[0] for s in step.read()) for step in steps) > 1:
             factor += _FORK
         if _has_weights(steps[0]) and not _has_weights(steps[-1]):
             factor += _STARTS
@@ -395,8 +392,7 @@ class Structure:
     def _replace(self, number: int, regions: list[Region], columns: list[_Column], block: Found) -> None:
         sequence = self.sequences[number]
         renamed: dict[Step, Step] = {}
-        inside = [(k, region) for k, region in enumerate(regions) if region.sequence == number]
-        for k, region in reversed(inside):
+        for k, region in reversed([(k, region) for k, region in enumerate(regions) if region.sequence == number]):
             members = sequence[region.first : region.last + 1]
             values = {f"{n}": column.values[k] for n, column in enumerate(columns)}
             sources = [Source(of, output) for of, output in region.entries]
@@ -500,9 +496,9 @@ def _first_plain(values: Sequence[Any]) -> Any:
 def _differing(values: Sequence[Any]) -> int | None:
     """Return the place where lists differ, if it is one and they have several items of one kind: a channel of a shape."""
     first = values[0]
-    if not isinstance(first, list) or any(not isinstance(v, list) or len(v) != len(first) for v in values):
+    if not isinstance(first, list) or len(first) < 2:
         return None
-    if len(first) < 2:
+    if any(not isinstance(v, list) or len(v) != len(first) for v in values):
         return None
     places = [k for k in range(len(first)) if len({text_of(value[k]) for value in values}) > 1]
     return places[0] if len(places) == 1 else None

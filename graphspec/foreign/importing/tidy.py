@@ -145,8 +145,7 @@ def _variables(layers: list[Any], blocks: Mapping[str, Any], taken: set[str]) ->
         for key, value in entry.items():
             if isinstance(value, dict) and "type" in value and len(flow(value)) >= _LONG and "${" not in flow(value):
                 places.setdefault(text_of(value), []).append((entry, key))
-    params = {param for block in blocks.values() for param in block.get("params", {})}
-    names = Names(taken | params)
+    names = Names(taken | {param for block in blocks.values() for param in block.get("params", {})})
     found: dict[str, Any] = {}
     for uses in (uses for uses in places.values() if len(uses) >= _USES):
         value = uses[0][0][uses[0][1]]

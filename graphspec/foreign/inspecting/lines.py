@@ -275,8 +275,7 @@ def _example(example: Mapping[str, Any] | None, width: int | None) -> Iterator[s
     yield from ("", "example")
     for arrow, key in (("", "inputs"), ("→ ", "outputs")):
         row = {name: _first(value) for name, value in example[key].items()}
-        text = shorten_end(json.dumps(row, ensure_ascii=False), _EXAMPLE)
-        yield from wrapped(f"  {arrow}{text}", width, indent=4)
+        yield from wrapped(f"  {arrow}{shorten_end(json.dumps(row, ensure_ascii=False), _EXAMPLE)}", width, indent=4)
 
 
 def _first(value: Any) -> Any:

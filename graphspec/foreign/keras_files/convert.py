@@ -165,8 +165,7 @@ class Scope:
         if training is True and (family in _RANDOM or kind in ("BatchNormalization", "SpectralNormalization")):
             text = "is called with `training=True`: it acts at inference, too"
             self.notes.refuse(layer, text, "call it without `training`, and save the model again")
-        is_idle = training is False and family in _RANDOM and kind not in ("ActivityRegularization", "Sampling")
-        if is_idle and inputs:
+        if training is False and family in _RANDOM and kind not in ("ActivityRegularization", "Sampling") and inputs:
             self._calls[layer.name, k] = inputs[0]
             self.notes.say(f"{layer.name} is left out: the model calls it with `training=False`, where it does nothing")
             return

@@ -15,6 +15,7 @@ from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.regularizers import REGULARIZERS
 from graphspec.graph.schedules import SCHEDULES
+from graphspec.language.explain import fields_of
 from graphspec.language.names import MAX_NAME, is_name, snake_case
 from graphspec.language.tree import each
 from graphspec.vocabulary.activations import ACTIVATIONS
@@ -46,13 +47,8 @@ def valid(name: str) -> str:
 
 # Objects of a configuration, such as initializers, as values of a spec: ``{class_name, config}`` → ``{type, …}``.
 _KERAS = ("keras", "tensorflow", "tf_keras", "tensorflow_addons", "builtins", "keras_hub", "keras_nlp", "keras_cv")
-_KIND_OF: tuple[tuple[str, Registry[Any]], ...] = (
-    ("initializer", INITIALIZERS),
-    ("regularizer", REGULARIZERS),
-    ("constraint", CONSTRAINTS),
-    ("activation", ACTIVATIONS),
-    ("learning_rate", SCHEDULES),
-)
+_KINDS: dict[str, Registry[Any]] = {r.kind: r for r in (INITIALIZERS, REGULARIZERS, CONSTRAINTS, ACTIVATIONS)}
+_KINDS["learning_rate"] = SCHEDULES
 _ACTIVATION_LAYERS = {"LeakyReLU": "leaky_relu", "ReLU": "relu", "ELU": "elu", "Softmax": "softmax"}
 _CONSTANTS = ("__tuple__", "__numpy__", "__tensor__", "__bytes__", "TensorShape")
 
@@ -113,12 +109,10 @@ def constant(value: Any) -> Any:
 def argument(key: str, value: Any, place: str, notes: Notes) -> Any:
     """Return an argument as a value of a spec; what cannot be one is noted as a problem."""
     value = constant(value)
-    registry = next((registry for word, registry in _KIND_OF if key.endswith(word)), None)
+    registry = next((registry for word, registry in _KINDS.items() if key.endswith(word)), None)
     if registry is not None and isinstance(value, str):
         return value if registry.get(value) or not registry.get(snake_case(value)) else snake_case(value)
-    if not is_object(value):
-        return value
-    return made(registry, value, f"{place}: {key}", notes)
+    return made(registry, value, f"{place}: {key}", notes) if is_object(value) else value
 
 
 def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, notes: Notes) -> Any:
@@ -147,8 +141,7 @@ def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, n
 
 def arguments(cls: type[Config], config: Mapping[str, Any], place: str, notes: Notes) -> dict[str, Any]:
     """Return the arguments of a configuration that a class has. Others are problems, unless they say nothing."""
-    fields = {info.alias or name for name, info in cls.model_fields.items()}
-    found = {}
+    fields, found = fields_of(cls), {}
     for key, value in config.items():
         if key in fields:
             kept = argument(key, value, place, notes)

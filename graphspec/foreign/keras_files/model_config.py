@@ -275,6 +275,9 @@ def _structure(value: Any, place: str, problems: Problems) -> Any:
     raise problems.invalid(place, f"{place} is not readable: {str(value)[:80]}")
 
 
+_DTYPES = {"TextVectorization": "string", "StringLookup": "string", "IntegerLookup": "int64", "Embedding": "int64"}
+
+
 def _chain(model: ModelDef, raw: dict[str, Any], config: dict[str, Any], problems: Problems) -> None:
     """Connect the layers of a Sequential model; without an InputLayer the shape is that with which it was built."""
     layers, place = model.layers, model.place
@@ -294,7 +297,8 @@ def _chain(model: ModelDef, raw: dict[str, Any], config: dict[str, Any], problem
         dtype = first.get("dtype") if first.get("batch_input_shape") else None
         taken = {layer.name for layer in layers}
         free = next(n for n in ("input", *(f"input_{k}" for k in range(1, len(layers) + 2))) if n not in taken)
-        start_config = {"batch_shape": shape, "dtype": dtype or _dtype_for(layers[0]), "name": free}
+        dtype = dtype or _DTYPES.get(layers[0].class_name, "float32")
+        start_config = {"batch_shape": shape, "dtype": dtype, "name": free}
         model.layers = [LayerDef(free, "InputLayer", start_config, f"{place}: '{model.name}'"), *layers]
     previous: Ref | None = None
     for layer in model.layers:
@@ -303,12 +307,6 @@ def _chain(model: ModelDef, raw: dict[str, Any], config: dict[str, Any], problem
     if previous is None:
         raise problems.invalid(place, f"the model '{model.name}' has no layers")
     model.inputs, model.outputs, model.is_sequential = Ref(model.layers[0].name), previous, True
-
-
-def _dtype_for(layer: LayerDef) -> str:
-    if layer.class_name in ("TextVectorization", "StringLookup"):
-        return "string"
-    return "int64" if layer.class_name in ("IntegerLookup", "Embedding") else "float32"
 
 
 def _check_refs(model: ModelDef, problems: Problems) -> None:

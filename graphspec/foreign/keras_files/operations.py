@@ -9,6 +9,7 @@ from typing import Any
 from graphspec.base.config import Config
 from graphspec.foreign.keras_files.layers import Notes, constant, is_object
 from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef, Ref, refs_in
+from graphspec.language.explain import fields_of
 from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.base import Layer
@@ -212,18 +213,12 @@ _NAMES = _pairs("""
     BatchNorm batch_normalization, LayerNorm layer_normalization, RMSNorm rms_normalization,
     CDist cdist, IsIn isin, SearchSorted searchsorted, GetItem get_item
 """)
-_PARAMETERS = {  # of Keras's calls of which some are arguments here
-    "isclose": ("x1", "x2", "rtol", "atol"),
-    "digitize": ("x", "bins"),
-    "pad": ("x", "constant_values"),
-    "percentile": ("x", "q"),
-    "quantile": ("x", "q"),
-    "full_like": ("x", "fill_value"),
-    "slice": ("inputs", "start_indices"),
-    "slice_update": ("inputs", "start_indices", "updates"),
-    "dot_product_attention": ("query", "key", "value", "bias", "mask", "scale"),
-    "get_item": ("x", "key"),
-}
+_TAKING = """
+    isclose x1 x2 rtol atol, digitize x bins, pad x constant_values, percentile x q, quantile x q, full_like x fill_value,
+    slice inputs start_indices, slice_update inputs start_indices updates, get_item x key,
+    dot_product_attention query key value bias mask scale
+"""
+_PARAMETERS = {name: words for name, *words in map(str.split, _TAKING.split(","))}  # some are arguments here
 _DTYPES = {  # those that operations of a spec have in place of others
     **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16", "uint32"), "int64"),
     **dict.fromkeys(("float16", "bfloat16", "float64"), "float32"),
@@ -253,7 +248,7 @@ def operation_entry(
         reason, hint = LAYERS.refused.get(f"ops.{name}", unknown)
         notes.refuse(layer, f"is keras.ops.{name}, which a spec cannot have: {reason}", hint)
         return None
-    parameters = _PARAMETERS.get(name) or tuple(cls.input_names())
+    parameters = _PARAMETERS.get(name) or list(cls.input_names())
     given: dict[str, Any] = dict(zip(_plain(parameters), call.args, strict=False)) | call.kwargs
     if len(parameters) == 1 and parameters[0].startswith("*"):
         given = {parameters[0][1:]: call.args[0] if len(call.args) == 1 else list(call.args)} | call.kwargs
@@ -286,13 +281,12 @@ def _flat(value: Any) -> list[Any]:
 
 def _options(layer: LayerDef, cls: type[Config], given: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
     """Return the arguments of an operation; those that it lacks must say nothing."""
-    fields = {(info.alias or key): key for key, info in cls.model_fields.items()}
-    found = {}
+    fields, found = fields_of(cls), {}
     for key, raw in ({k: v for k, v in layer.config.items() if k != "name"} | dict(given)).items():
         value = constant(raw)
         if is_object(value) and value["class_name"] == "DTypePolicy":
             value = value["config"].get("name")
-        if value is None and key in fields and cls.model_fields[fields[key]].default is not None:
+        if value is None and key in fields and fields[key].default is not None:
             continue  # Keras's default, which is ours
         if key in fields or f"{key}_" in fields:
             found[key] = _DTYPES.get(value, value) if key == "dtype" and isinstance(value, str) else value
@@ -307,8 +301,7 @@ def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -
     values = list(given.values())
     refs = [value for value in values if isinstance(value, Ref)]
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    is_pair = len(values) == 2 and len(refs) == len(numbers) == 1
-    if is_pair and refs[0].dtype in ("float32", "float16", "bfloat16"):
+    if len(values) == 2 and len(refs) == len(numbers) == 1 and refs[0].dtype in ("float32", "float16", "bfloat16"):
         number, inputs = float(numbers[0]), {"inputs": text(refs[0])}
         is_first = isinstance(values[0], Ref) and name in _WITH_NUMBER and (number or "divide" not in name)
         if is_first or name in ("add", "multiply"):

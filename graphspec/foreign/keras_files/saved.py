@@ -101,8 +101,7 @@ def _matched(owner: Owner, wanted: dict[str, Param], arrays: list[Stored], probl
 
 def _in_kerass_order(roles: Sequence[str], wanted: Mapping[str, Param]) -> list[str]:
     """Return roles in the order in which Keras creates them: what is not trained last, a bias behind the kernels."""
-    parts = [_part(role) for role in roles]
-    order = {part: k for k, part in reversed(list(enumerate(parts)))}
+    order = {part: k for k, part in reversed(list(enumerate(map(_part, roles))))}
     return sorted(roles, key=lambda role: (wanted[role].state, order[_part(role)], role.rpartition("/")[2] == "bias"))
 
 
@@ -418,8 +417,7 @@ def _add_statistics(owner: Owner, entry: dict[str, Any], saved: Saved, notes: No
         notes.problems.check()
         text = f"'{owner.layer.name}' has statistics of shape {arrays[0].shape}"
         raise notes.problems.invalid(owner.layer.place, text)
-    file = saved.weights.file
-    entry["mean"], entry["variance"] = (_numbers(file.array(item.source, item.place)) for item in arrays)
+    entry["mean"], entry["variance"] = (_numbers(saved.weights.file.array(item.source, item.place)) for item in arrays)
 
 
 def _numbers(array: Any) -> Any:
