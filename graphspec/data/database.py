@@ -284,10 +284,7 @@ class Table(Relation, Source):
         """Inspect the requested columns before they are read."""
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
-        """Return how to read a column; ``override``: how it must be read instead.
-
-        Raises DataError: the type of the column is neither numeric nor text.
-        """
+        """Return how to read a column, or to read it again. Raises DataError: it is neither numeric nor text."""
         raise NotImplementedError
 
     def guard_casts(self) -> bool:

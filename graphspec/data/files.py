@@ -186,10 +186,7 @@ def joined(parts: list[Any], request: Request) -> Any:
 
 # Open a data file by the suffix of its name.
 def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
-    """Open the source of a part's rows; at most ``max_rows`` rows will be read.
-
-    Raises DataError: see :func:`open_source`; GS512 or GS513 for a query.
-    """
+    """Open a part's rows, at most ``max_rows``. Raises DataError: as :func:`open_source`; of queries GS512 or GS513."""
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
 

@@ -470,10 +470,7 @@ def _is_column(value: Any) -> bool:
 
 
 def columns_of(frame: Any, wanted: Iterable[str]) -> dict[str, Any]:
-    """Return those of the wanted columns that a frame has: for each, a :class:`FrameColumn` or an array.
-
-    Raises UsageError: the frame exports nothing that can be read.
-    """
+    """Return the wanted columns of a frame, as arrays or read later. Raises UsageError: nothing in it can be read."""
     names = getattr(frame, "column_names", None)
     names = getattr(frame, "columns", None) if names is None else names
     labels = None if names is None or callable(names) else {str(label): label for label in names}
