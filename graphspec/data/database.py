@@ -219,9 +219,8 @@ class Union(Relation):
         self._first, self.ambiguous, self.of_texts = tables[0], {}, tables[0].of_texts
         self.columns = {name: f"c{k}" for k, name in enumerate(names)}
         columns = (", ".join(f"{t.columns[name]} AS {sql}" for name, sql in self.columns.items()) for t in tables)
-        self.source = " UNION ALL ".join(
-            f"SELECT {each} FROM ({t.source})" for each, t in zip(columns, tables, strict=True)
-        )
+        parts = [f"SELECT {each} FROM ({t.source})" for each, t in zip(columns, tables, strict=True)]
+        self.source = " UNION ALL ".join(parts)
         with self.reading():
             self.connection = new_connection()
             lock(self.connection, [t.path for t in tables])

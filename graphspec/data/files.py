@@ -145,9 +145,8 @@ class Files(Source):
 def _unlike(part: Any, first: Any) -> DataError | None:
     """Return why the rows of a file do not fit those of the files before."""
     if isinstance(part, Strings) != isinstance(first, Strings):
-        return lossy(
-            "has texts in some files, and numbers in others", "give the head its `labels`, or write all as text"
-        )
+        hint = "give the head its `labels`, or write all as text"
+        return lossy("has texts in some files, and numbers in others", hint)
     if part.shape[1:] != first.shape[1:]:
         text = f"has shape {part.shape[1:]} per row, the files before have {first.shape[1:]}"
         return wrong_shape(text, "pad the rows to one length")

@@ -83,12 +83,10 @@ class QueryText:
         self.tables: set[str] = set()
         self._database = duckdb.connect(":memory:", config={"threads": "1", "enable_external_access": "false"})
         self._tree = self._parsed(text)
-        self._ctes = {
-            str(item["key"]).lower()
-            for part in _parts(self._tree)
-            for item in (part["map"] if isinstance(part.get("map"), list) else [])
-        }
-        for part in list(_parts(self._tree)):
+        parts = list(_parts(self._tree))
+        maps = [part["map"] for part in parts if isinstance(part.get("map"), list)]
+        self._ctes = {str(item["key"]).lower() for items in maps for item in items}
+        for part in parts:
             self._check(part)
 
     @property

@@ -286,13 +286,11 @@ class Parquet(Typed):
     def read_names(self) -> None:
         file = quoted(glob.escape(str(self.path)), "'")
         rows = self.connection.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
-        own, index = [], 1
-        while index < len(rows):
-            own.append(rows[index][0])
-            left = 1
-            while left and index < len(rows):  # skip the fields nested in this column
-                left += rows[index][1] - 1
-                index += 1
+        own, nested = [], 0  # the fields nested in a column that are still to be skipped
+        for name, children in rows[1:]:
+            if not nested:
+                own.append(name)
+            nested = max(nested - 1, 0) + children
         self.use_names(own, len(own))
 
 
