@@ -89,12 +89,6 @@ class QueryText:
         for part in parts:
             self._check(part)
 
-    @property
-    def node(self) -> Tree:
-        """The outermost SELECT."""
-        node: Tree = self._tree["statements"][0]["node"]
-        return node
-
     def sql(self) -> str:
         """Return the query with whole paths of its files."""
         [(text,)] = self._database.execute("SELECT json_deserialize_sql(?::JSON)", [self.serialized()]).fetchall()
@@ -114,7 +108,8 @@ class QueryText:
 
     def break_ties(self, columns: int) -> bool:
         """Order rows that are equal in ORDER BY by all columns of the result; return whether the query ends in it."""
-        order = next((m for m in self.node["modifiers"] if m["type"] == "ORDER_MODIFIER" and m["orders"]), None)
+        modifiers = self._tree["statements"][0]["node"]["modifiers"]  # of the outermost SELECT
+        order = next((m for m in modifiers if m["type"] == "ORDER_MODIFIER" and m["orders"]), None)
         if order is None:
             return False
         if not any(o["expression"]["class"] == "STAR" for o in order["orders"]):  # ORDER BY ALL

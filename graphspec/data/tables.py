@@ -449,22 +449,16 @@ class FrameColumn(NamedTuple):
 
 def is_frame(value: Any) -> bool:
     """Return whether a value is a data frame or a table: named columns, which it exports as Arrow streams."""
-    return hasattr(value, "__arrow_c_stream__") and not _is_column(value)
-
-
-def _is_column(value: Any) -> bool:
-    """Return whether a value is one column, such as a Series: it has a dtype or a type, and no columns."""
-    if hasattr(value, "columns") or hasattr(value, "column_names"):
+    if hasattr(value, "columns") or hasattr(value, "column_names") or not hasattr(value, "__arrow_c_stream__"):
+        return hasattr(value, "__arrow_c_stream__")
+    if hasattr(value, "dtype"):  # one column, such as a Series
         return False
-    if hasattr(value, "dtype") or not hasattr(value, "__arrow_c_stream__"):
-        return True
     from nanoarrow.c_schema import c_schema
 
     for key in ("type", "schema"):  # pyarrow's columns have a type, streams a schema
-        kind = getattr(value, key, None)
-        if kind is not None and hasattr(kind, "__arrow_c_schema__"):
-            return bool(c_schema(kind).format != "+s")
-    return False
+        if hasattr(kind := getattr(value, key, None), "__arrow_c_schema__"):
+            return bool(c_schema(kind).format == "+s")
+    return True
 
 
 def columns_of(frame: Any, wanted: Iterable[str]) -> dict[str, Any]:
