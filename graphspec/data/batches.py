@@ -140,10 +140,7 @@ def _held_out(n: int, fraction: float) -> int:
 
 
 def split_last(n: int, fraction: float) -> tuple[Array, Array]:
-    """Return the indices of training rows and of validation rows, the last ``round(fraction · n)``, at least one.
-
-    Raises SpecError: GS508 if there are too few rows for both parts.
-    """
+    """Split off the last ``round(fraction · n)`` rows, at least one, as :func:`split` does. Raises SpecError: GS508."""
     first = n - _held_out(n, fraction)
     return np.arange(first), np.arange(first, n)
 
@@ -222,10 +219,7 @@ def row_weights(
 def in_batches(
     feeds: Mapping[str, Array], size: int, run: Callable[[dict[str, Array]], Mapping[str, Array]]
 ) -> dict[str, Array]:
-    """Call ``run`` for at most ``size`` rows at a time, and concatenate the results.
-
-    Raises SpecError: GS501 if a memory-mapped file has changed in the meantime.
-    """
+    """Call ``run`` for ``size`` rows at a time; join the results. Raises SpecError: GS501, a mapped file has changed."""
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
     total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), []
     chunks: list[Any] = []
@@ -347,10 +341,7 @@ _SEARCH_BYTES = 1 << 24  # bytes searched at a time
 
 
 def as_indices(graph: Graph, arrays: Dataset) -> Dataset:
-    """Replace bool inputs that only matmuls read by the indices of their ones, if they are sparse enough.
-
-    Memory-mapped files stay as they are.
-    """
+    """Replace sparse bool inputs that only matmuls read by the indices of their ones; memory-mapped files stay."""
     found = {}
     for name in only_multiplied(graph) if use_fast_kernel(True) else ():
         array = arrays.inputs.get(name)

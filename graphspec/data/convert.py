@@ -40,10 +40,7 @@ def chunks(array: Array) -> Iterator[tuple[int, Array]]:
 
 
 def as_array(value: Any, *, gaps: bool = False) -> Array:
-    """Convert a Python value to an array; with ``gaps``, masked values become None.
-
-    Raises DataError: GS503 for ragged lists, GS505 for masked values.
-    """
+    """Return an array, masked values as None with ``gaps``. Raises DataError: GS503, ragged lists; GS505, masked values."""
     if isinstance(value, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(value)
         if gaps and hidden.any():
@@ -553,10 +550,7 @@ class TextFilling(Filling):
 
 
 def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
-    """Convert the arrays of a request, and stack several as columns of one array.
-
-    ``first``: the index of the first row, if the arrays are a part of longer ones.
-    """
+    """Convert the arrays of a request, from row ``first`` of longer ones; stack several as columns of one array."""
     problems: Problems = {}
     parts: list[Any] = []
     for k, array in enumerate(arrays):

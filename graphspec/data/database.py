@@ -219,9 +219,8 @@ class Union(Relation):
         self._first, self.ambiguous, self.of_texts = tables[0], {}, tables[0].of_texts
         self.columns = {name: f"c{k}" for k, name in enumerate(names)}
         columns = (", ".join(f"{t.columns[name]} AS {sql}" for name, sql in self.columns.items()) for t in tables)
-        self.source = " UNION ALL ".join(
-            f"SELECT {each} FROM ({t.source})" for each, t in zip(columns, tables, strict=True)
-        )
+        parts = [f"SELECT {each} FROM ({t.source})" for each, t in zip(columns, tables, strict=True)]
+        self.source = " UNION ALL ".join(parts)
         with self.reading():
             self.connection = new_connection()
             lock(self.connection, [t.path for t in tables])
@@ -284,10 +283,7 @@ class Table(Relation, Source):
         """Inspect the requested columns before they are read."""
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
-        """Return how to read a column; ``override``: how it must be read instead.
-
-        Raises DataError: the type of the column is neither numeric nor text.
-        """
+        """Return how to read a column, or to read it again. Raises DataError: it is neither numeric nor text."""
         raise NotImplementedError
 
     def guard_casts(self) -> bool:

@@ -145,9 +145,8 @@ class Files(Source):
 def _unlike(part: Any, first: Any) -> DataError | None:
     """Return why the rows of a file do not fit those of the files before."""
     if isinstance(part, Strings) != isinstance(first, Strings):
-        return lossy(
-            "has texts in some files, and numbers in others", "give the head its `labels`, or write all as text"
-        )
+        hint = "give the head its `labels`, or write all as text"
+        return lossy("has texts in some files, and numbers in others", hint)
     if part.shape[1:] != first.shape[1:]:
         text = f"has shape {part.shape[1:]} per row, the files before have {first.shape[1:]}"
         return wrong_shape(text, "pad the rows to one length")
@@ -186,10 +185,7 @@ def joined(parts: list[Any], request: Request) -> Any:
 
 # Open a data file by the suffix of its name.
 def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
-    """Open the source of a part's rows; at most ``max_rows`` rows will be read.
-
-    Raises DataError: see :func:`open_source`; GS512 or GS513 for a query.
-    """
+    """Open a part's rows, at most ``max_rows``. Raises DataError: as :func:`open_source`; of queries GS512 or GS513."""
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
 

@@ -297,10 +297,7 @@ class Folder(Source):
         return builder.finish()
 
     def text(self, path: Path) -> str:
-        """Return the text of a file, by its path in the folder.
-
-        Raises DataError: GS501, it is too long. Raises OSError, UnicodeError: it cannot be read.
-        """
+        """Return the text of a file. Raises DataError: GS501, too long. Raises OSError, UnicodeError: unreadable."""
         with (self.folder / path).open("rb") as file:
             data = file.read(_MAX_TEXT + 1)
         if len(data) > _MAX_TEXT:

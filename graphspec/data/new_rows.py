@@ -284,10 +284,7 @@ def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *,
 
 
 def rows_at_end(spec: Spec, graph: Graph, source: DataSource) -> NewRows:
-    """Read the last window of each series of a source with windows, whose future the source does not have.
-
-    Raises SpecError, RunError: as for :func:`read_rows`.
-    """
+    """Read the last window of each series, whose future is not there. Raises SpecError, RunError: as :func:`read_rows`."""
     assert source.windows is not None
     last = replace(source, windows=replace(source.windows, last=True))
     return _rows(last, data_signature(spec, graph, targets=False), graph)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import did_you_mean, shorten
@@ -39,14 +40,10 @@ def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[
     """Return what would be learnt, by column; ``columns``: profiles by name; ``uses``: what they are read for, by name."""
     found: dict[str, list[str]] = {}
     for name, of in uses.items():
-        column = columns.get(name)
-        if not isinstance(column, ColumnProfile):
-            continue
-        texts: list[str] = []
-        for use in of:
-            texts += _of_chain(spec, use.name, column) if use.section == "input" else _of_head(spec, use.name, column)
-        if texts:
-            found[name] = list(dict.fromkeys(texts))
+        if isinstance(column := columns.get(name), ColumnProfile):
+            ways = ((_of_chain if use.section == "input" else _of_head)(spec, use.name, column) for use in of)
+            if texts := dict.fromkeys(chain.from_iterable(ways)):
+                found[name] = list(texts)
     return found
 
 

@@ -274,17 +274,14 @@ class _Survey:
         width = max(block.size // max(len(block), 1), 1)
         seen: set[tuple[str, int]] = set()
         for index, value in enumerate(block.reshape(-1).tolist()):
-            kind, shown = self._kind_of(value)
+            kind, shown = self._kind_of_known(value) if isinstance(value, str) else self._kind_of_object(value)
             row = first + index // width
             if kind is not None and (width == 1 or (kind, row) not in seen):
                 seen.add((kind, row))
                 self._tally(kind).add(row, shown)
 
-    def _kind_of(self, value: Any) -> tuple[str | None, Any]:
-        """Return the kind of problem that a value is, and what to show of it."""
-        return self._kind_of_known(value) if isinstance(value, str) else self._kind_of_object(value)
-
     def _kind_of_text(self, text: str) -> tuple[str | None, Any]:
+        """Return the kind of problem that a text is, and what to show of it."""
         labels = self._request.labels
         if labels is not None:
             if not text and "" not in labels:

@@ -267,7 +267,7 @@ class Profiler:
 
     def profile(self) -> Profile:
         names = list(self._columns)
-        [[self._rows]] = self._query(f"SELECT count(*) FROM {self._rows_of}")
+        [[self._rows]] = self._connection.execute(f"SELECT count(*) FROM {self._rows_of}").fetchall()
         kept = len(names) > _TOGETHER and self._rows * len(names) <= _KEPT_CELLS
         if kept:  # a file of text is then read once, and all its columns are bound once
             self._connection.execute(f"CREATE OR REPLACE TEMP TABLE profiled_rows AS {self._rows_of}")
@@ -281,10 +281,6 @@ class Profiler:
         if kept:
             self._connection.execute("DROP TABLE profiled_rows")
         return Profile(self._rows, {name: found[name] for name in names}, self._typed)
-
-    def _query(self, text: str) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._connection.execute(text).fetchall()
-        return rows
 
     def _cells(
         self, names: Sequence[str], rows: int | None = None, constants: Mapping[str, list[float]] | None = None
@@ -307,7 +303,8 @@ class Profiler:
         """Return aggregates (SQL by key) of the columns of ``cells``, by column and key, with one pass over the rows."""
         empty = {key: 0 if sql.startswith(("count(", "approx_count")) else None for key, sql in wanted.items()}
         found = dict.fromkeys(names, empty)
-        for i, *values in self._query(f"SELECT i, {', '.join(wanted.values())} FROM {cells} GROUP BY i"):
+        text = f"SELECT i, {', '.join(wanted.values())} FROM {cells} GROUP BY i"
+        for i, *values in self._connection.execute(text).fetchall():
             found[names[i]] = dict(zip(wanted, values, strict=True))
         return found
 
@@ -445,7 +442,7 @@ class Profiler:
             places, hashes = map(list, zip(*pairs, strict=True))
             few = f"SELECT unnest('{places}'::BIGINT[]), unnest('{hashes}'::UBIGINT[])"
             rows = f"FROM {cells} WHERE (i, hash({value})) IN ({few}) GROUP BY i, x ORDER BY c DESC, x"
-            for i, x, count in self._query(f"SELECT i, {value} x, count(*) c {rows}"):
+            for i, x, count in self._connection.execute(f"SELECT i, {value} x, count(*) c {rows}").fetchall():
                 frequent[part[i]].append((x, count))
         result = {}
         for name, of in found.items():

@@ -83,19 +83,11 @@ class QueryText:
         self.tables: set[str] = set()
         self._database = duckdb.connect(":memory:", config={"threads": "1", "enable_external_access": "false"})
         self._tree = self._parsed(text)
-        self._ctes = {
-            str(item["key"]).lower()
-            for part in _parts(self._tree)
-            for item in (part["map"] if isinstance(part.get("map"), list) else [])
-        }
-        for part in list(_parts(self._tree)):
+        parts = list(_parts(self._tree))
+        maps = [part["map"] for part in parts if isinstance(part.get("map"), list)]
+        self._ctes = {str(item["key"]).lower() for items in maps for item in items}
+        for part in parts:
             self._check(part)
-
-    @property
-    def node(self) -> Tree:
-        """The outermost SELECT."""
-        node: Tree = self._tree["statements"][0]["node"]
-        return node
 
     def sql(self) -> str:
         """Return the query with whole paths of its files."""
@@ -116,7 +108,8 @@ class QueryText:
 
     def break_ties(self, columns: int) -> bool:
         """Order rows that are equal in ORDER BY by all columns of the result; return whether the query ends in it."""
-        order = next((m for m in self.node["modifiers"] if m["type"] == "ORDER_MODIFIER" and m["orders"]), None)
+        modifiers = self._tree["statements"][0]["node"]["modifiers"]  # of the outermost SELECT
+        order = next((m for m in modifiers if m["type"] == "ORDER_MODIFIER" and m["orders"]), None)
         if order is None:
             return False
         if not any(o["expression"]["class"] == "STAR" for o in order["orders"]):  # ORDER BY ALL

@@ -187,10 +187,7 @@ def user_inputs(needed: DataSignature, x: Data) -> dict[str, Array]:
 
 
 def batch_inputs(needed: DataSignature, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """Check the inputs of one batch: no value may be changed or clipped silently. Texts are ``object`` arrays of ``str``.
-
-    Raises SpecError: all GS5 problems of them.
-    """
+    """Check the inputs of one batch, of which none is changed silently. Raises SpecError: all GS5 problems of them."""
     checked, found, sizes = {}, [], dict[str, int]()
     for name, expected in needed.inputs.items():
         try:

@@ -101,10 +101,7 @@ class Source:
         yield from ()
 
     def values(self, column: str) -> Array:
-        """Return all values of a column of a table: numbers, dates as microseconds since 1970, or texts as objects.
-
-        Raises DataError: GS105, the source is no table.
-        """
+        """Return a table's column: numbers, dates in µs since 1970, or texts. Raises DataError: GS105, no table."""
         raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
 
     def type_of(self, column: str) -> str:
@@ -228,10 +225,7 @@ class Tally:
         return f"{value:.9g}" if isinstance(value, float) else str(value)
 
     def text(self, total: int | None, place: Callable[[int], str], what: str | None = None) -> str:
-        """Return the predicate with the number of rows, of ``total`` ones; without it if more rows will arrive.
-
-        ``what``: a predicate in place of the tally's own.
-        """
+        """Return the predicate, or ``what``, with the number of rows of ``total``; without it if more will arrive."""
         what = self.what if what is None else what
         if total is None:
             return f"{what}{':' if self.examples else ' in'} {self.where(place)}"

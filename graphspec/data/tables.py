@@ -286,13 +286,11 @@ class Parquet(Typed):
     def read_names(self) -> None:
         file = quoted(glob.escape(str(self.path)), "'")
         rows = self.connection.execute(f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file})").fetchall()
-        own, index = [], 1
-        while index < len(rows):
-            own.append(rows[index][0])
-            left = 1
-            while left and index < len(rows):  # skip the fields nested in this column
-                left += rows[index][1] - 1
-                index += 1
+        own, nested = [], 0  # the fields nested in a column that are still to be skipped
+        for name, children in rows[1:]:
+            if not nested:
+                own.append(name)
+            nested = max(nested - 1, 0) + children
         self.use_names(own, len(own))
 
 
@@ -451,29 +449,20 @@ class FrameColumn(NamedTuple):
 
 def is_frame(value: Any) -> bool:
     """Return whether a value is a data frame or a table: named columns, which it exports as Arrow streams."""
-    return hasattr(value, "__arrow_c_stream__") and not _is_column(value)
-
-
-def _is_column(value: Any) -> bool:
-    """Return whether a value is one column, such as a Series: it has a dtype or a type, and no columns."""
-    if hasattr(value, "columns") or hasattr(value, "column_names"):
+    if hasattr(value, "columns") or hasattr(value, "column_names") or not hasattr(value, "__arrow_c_stream__"):
+        return hasattr(value, "__arrow_c_stream__")
+    if hasattr(value, "dtype"):  # one column, such as a Series
         return False
-    if hasattr(value, "dtype") or not hasattr(value, "__arrow_c_stream__"):
-        return True
     from nanoarrow.c_schema import c_schema
 
     for key in ("type", "schema"):  # pyarrow's columns have a type, streams a schema
-        kind = getattr(value, key, None)
-        if kind is not None and hasattr(kind, "__arrow_c_schema__"):
-            return bool(c_schema(kind).format != "+s")
-    return False
+        if hasattr(kind := getattr(value, key, None), "__arrow_c_schema__"):
+            return bool(c_schema(kind).format == "+s")
+    return True
 
 
 def columns_of(frame: Any, wanted: Iterable[str]) -> dict[str, Any]:
-    """Return those of the wanted columns that a frame has: for each, a :class:`FrameColumn` or an array.
-
-    Raises UsageError: the frame exports nothing that can be read.
-    """
+    """Return the wanted columns of a frame, as arrays or read later. Raises UsageError: nothing in it can be read."""
     names = getattr(frame, "column_names", None)
     names = getattr(frame, "columns", None) if names is None else names
     labels = None if names is None or callable(names) else {str(label): label for label in names}

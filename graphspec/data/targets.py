@@ -276,10 +276,7 @@ def problem_of(missing: Array, place: Callable[[int], str], *, in_file: bool) ->
 
 
 def keep_rows(data: Dataset, keep: Array, allocate: Allocate | None = None) -> Dataset:
-    """Return a dataset that contains only the rows of a mask; they are copied.
-
-    Raises DataError: GS602, there is too little memory for a copy of a memory-mapped file.
-    """
+    """Return a dataset of copies of the rows of a mask. Raises DataError: GS602, too little memory for them."""
     budget, count = MemoryBudget(), int(np.count_nonzero(keep))
 
     def kept(name: str, array: Any) -> Any:

@@ -186,10 +186,7 @@ def named_class(registry: Registry[Any], name: str | None) -> type[Config] | Non
 
 @cache
 def names_of(kind: str) -> dict[str, str]:
-    """Return the names of a registry with what each of them means, in Markdown.
-
-    The text of a layer, a cell or a column lists its shapes and arguments, too.
-    """
+    """Return the names of a registry with their meanings in Markdown; those of layers, cells, columns are detailed."""
     registry = KINDS[kind]
     is_detailed = registry in (LAYERS, CELLS, COLUMNS)
     found: dict[str, str] = {}

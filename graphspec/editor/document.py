@@ -162,12 +162,7 @@ class Node:
         return "" if self.entry is None else self.entry.path
 
     def steps(self) -> list[Entry]:
-        steps: list[Entry] = []
-        node: Node | None = self
-        while node is not None and node.entry is not None:
-            steps.append(node.entry)
-            node = node.entry.parent
-        return steps[::-1]
+        return [] if self.entry is None else [*self.entry.parent.steps(), self.entry]
 
     def keys(self) -> list[str]:
         """Return the keys from the top to this value; an item has an empty one."""

@@ -140,8 +140,7 @@ class _Writer:
 
     def remove(self, entry: Entry) -> list[Edit]:
         """Return the edits that remove an entry with its comma or its lines."""
-        entries, text = entry.parent.entries, self.text
-        position = next(k for k, other in enumerate(entries) if other is entry)
+        entries, position, text = entry.parent.entries, entry.index, self.text
         following = entries[position + 1] if position + 1 < len(entries) else None
         if entry.parent.flow:
             if following is not None:
@@ -240,20 +239,19 @@ class _Repair(_Writer):
             if entry is None:
                 break
             if entry.start == start:
-                found.append((entry, True))
+                found.append((entry, entry.key is not None))
             if start in (entry.node.start, entry.anchor):
                 found.append((entry, False))
             node = entry.node
         exact = [(entry, is_key) for entry, is_key in found if entry.path == path]
         if exact:
             entry, is_key = exact[-1]
-            return entry, is_key and entry.key is not None, entry.node if entry.node.kind == "mapping" else entry.parent
+            return entry, is_key, entry.node if entry.node.kind == "mapping" else entry.parent
         for entry, _ in found:  # the first key of a mapping stands for all of it
             if entry.parent.path == path:
                 return entry.parent.entry, False, entry.parent
         if found:
-            entry, is_key = found[-1]
-            return entry, is_key and entry.key is not None, entry.parent
+            return *found[-1], found[-1][0].parent
         return None, False, self.root
 
     # The syntax, at the place where reading stopped.

@@ -108,10 +108,7 @@ def references(analysis: Analysis, offset: int, *, declaration: bool = True) -> 
 
 
 def rename(analysis: Analysis, offset: int, name: str) -> list[Edit]:
-    """Return the edits that give the symbol at an offset another name.
-
-    Raises Rejected: there is no name at this place, or the new one is not possible.
-    """
+    """Return the edits that rename the symbol at an offset. Raises Rejected: there is none, or the name is not possible."""
     found = occurrence_at(analysis, offset)
     if found is None:
         raise Rejected("there is no name of a node, an input, a block or a variable here")

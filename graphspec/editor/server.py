@@ -141,6 +141,66 @@ class Document:
             children=[self.symbol(child) for child in found.children],
         )
 
+    # The answers to questions: what is shown at a place, what concerns names, and quick fixes.
+
+    def complete(self, params: lsp.CompletionParams) -> lsp.CompletionList:
+        found = completion.complete(self.analysis, self.offset(params.position))
+        return lsp.CompletionList(False, [self.item(k, item) for k, item in enumerate(found)])
+
+    def hover(self, params: lsp.HoverParams) -> lsp.Hover | None:
+        found = hover.hover(self.analysis, self.offset(params.position))
+        if found is None:
+            return None
+        return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, found.text), self.range(found.span))
+
+    def shapes(self, params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
+        found, kind = hover.shape_hints(self.analysis, *self.offsets(params.range)), lsp.InlayHintKind.Type
+        at = self.position
+        return [lsp.InlayHint(at(h.offset), h.text, kind, padding_left=True, tooltip=h.meaning) for h in found]
+
+    def outline(self, params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
+        return [self.symbol(one) for one in hover.outline(self.analysis)]
+
+    def definition(self, params: lsp.DefinitionParams) -> lsp.Location | None:
+        span = names.definition(self.analysis, self.offset(params.position))
+        return None if span is None else self.location(span)
+
+    def references(self, params: lsp.ReferenceParams) -> list[lsp.Location]:
+        offset, declared = self.offset(params.position), params.context.include_declaration
+        return [self.location(span) for span in names.references(self.analysis, offset, declaration=declared)]
+
+    def highlights(self, params: lsp.DocumentHighlightParams) -> list[lsp.DocumentHighlight]:
+        found = names.references(self.analysis, self.offset(params.position))
+        return [lsp.DocumentHighlight(self.range(span)) for span in found]
+
+    def before_rename(self, params: lsp.PrepareRenameParams) -> lsp.PrepareRenamePlaceholder | None:
+        found = names.occurrence_at(self.analysis, self.offset(params.position))
+        return None if found is None else lsp.PrepareRenamePlaceholder(self.range(found.span), found.symbol.name)
+
+    def rename(self, params: lsp.RenameParams) -> lsp.WorkspaceEdit:
+        try:
+            found = names.rename(self.analysis, self.offset(params.position), params.new_name)
+        except names.Rejected as error:
+            raise JsonRpcException(str(error), _REQUEST_FAILED) from None
+        return lsp.WorkspaceEdit({self.uri: self.edits(found)})
+
+    def fixes(self, params: lsp.CodeActionParams) -> list[lsp.CodeAction] | None:
+        if params.context.only and lsp.CodeActionKind.QuickFix not in params.context.only:
+            return None
+        start, end = self.offsets(params.range)
+        return [
+            lsp.CodeAction(
+                title=one.title,
+                kind=lsp.CodeActionKind.QuickFix,
+                diagnostics=[self.diagnostic(problem)],
+                is_preferred=k == 0,
+                edit=lsp.WorkspaceEdit({self.uri: self.edits(one.edits)}),
+            )
+            for problem in shown(self.analysis)
+            if problem.span.start <= end and start <= problem.span.end
+            for k, one in enumerate(fixes(self.analysis, problem.diagnostic))
+        ]
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -303,89 +363,18 @@ def _setting(options: Any, key: str, default: bool) -> bool:
     return value if isinstance(value, bool) else default
 
 
-# The answers to questions about a document: what is shown at a place, what concerns names, and quick fixes.
 _Answer = Callable[[Document, Any], Any]
-
-
-def _complete(document: Document, params: lsp.CompletionParams) -> lsp.CompletionList:
-    found = completion.complete(document.analysis, document.offset(params.position))
-    return lsp.CompletionList(False, [document.item(k, item) for k, item in enumerate(found)])
-
-
-def _hover(document: Document, params: lsp.HoverParams) -> lsp.Hover | None:
-    found = hover.hover(document.analysis, document.offset(params.position))
-    if found is None:
-        return None
-    return lsp.Hover(lsp.MarkupContent(lsp.MarkupKind.Markdown, found.text), document.range(found.span))
-
-
-def _shapes(document: Document, params: lsp.InlayHintParams) -> list[lsp.InlayHint]:
-    found, kind = hover.shape_hints(document.analysis, *document.offsets(params.range)), lsp.InlayHintKind.Type
-    at = document.position
-    return [lsp.InlayHint(at(h.offset), h.text, kind, padding_left=True, tooltip=h.meaning) for h in found]
-
-
-def _outline(document: Document, params: lsp.DocumentSymbolParams) -> list[lsp.DocumentSymbol]:
-    return [document.symbol(one) for one in hover.outline(document.analysis)]
-
-
-def _definition(document: Document, params: lsp.DefinitionParams) -> lsp.Location | None:
-    span = names.definition(document.analysis, document.offset(params.position))
-    return None if span is None else document.location(span)
-
-
-def _references(document: Document, params: lsp.ReferenceParams) -> list[lsp.Location]:
-    offset, declared = document.offset(params.position), params.context.include_declaration
-    return [document.location(span) for span in names.references(document.analysis, offset, declaration=declared)]
-
-
-def _highlights(document: Document, params: lsp.DocumentHighlightParams) -> list[lsp.DocumentHighlight]:
-    found = names.references(document.analysis, document.offset(params.position))
-    return [lsp.DocumentHighlight(document.range(span)) for span in found]
-
-
-def _before_rename(document: Document, params: lsp.PrepareRenameParams) -> lsp.PrepareRenamePlaceholder | None:
-    found = names.occurrence_at(document.analysis, document.offset(params.position))
-    return None if found is None else lsp.PrepareRenamePlaceholder(document.range(found.span), found.symbol.name)
-
-
-def _rename(document: Document, params: lsp.RenameParams) -> lsp.WorkspaceEdit:
-    try:
-        found = names.rename(document.analysis, document.offset(params.position), params.new_name)
-    except names.Rejected as error:
-        raise JsonRpcException(str(error), _REQUEST_FAILED) from None
-    return lsp.WorkspaceEdit({document.uri: document.edits(found)})
-
-
-def _fixes(document: Document, params: lsp.CodeActionParams) -> list[lsp.CodeAction] | None:
-    if params.context.only and lsp.CodeActionKind.QuickFix not in params.context.only:
-        return None
-    start, end = document.offsets(params.range)
-    return [
-        lsp.CodeAction(
-            title=one.title,
-            kind=lsp.CodeActionKind.QuickFix,
-            diagnostics=[document.diagnostic(problem)],
-            is_preferred=k == 0,
-            edit=lsp.WorkspaceEdit({document.uri: document.edits(one.edits)}),
-        )
-        for problem in shown(document.analysis)
-        if problem.span.start <= end and start <= problem.span.end
-        for k, one in enumerate(fixes(document.analysis, problem.diagnostic))
-    ]
-
-
 _ANSWERS: dict[str, _Answer] = {
-    lsp.TEXT_DOCUMENT_COMPLETION: _complete,
-    lsp.TEXT_DOCUMENT_HOVER: _hover,
-    lsp.TEXT_DOCUMENT_INLAY_HINT: _shapes,
-    lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL: _outline,
-    lsp.TEXT_DOCUMENT_DEFINITION: _definition,
-    lsp.TEXT_DOCUMENT_REFERENCES: _references,
-    lsp.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: _highlights,
-    lsp.TEXT_DOCUMENT_PREPARE_RENAME: _before_rename,
-    lsp.TEXT_DOCUMENT_RENAME: _rename,
-    lsp.TEXT_DOCUMENT_CODE_ACTION: _fixes,
+    lsp.TEXT_DOCUMENT_COMPLETION: Document.complete,
+    lsp.TEXT_DOCUMENT_HOVER: Document.hover,
+    lsp.TEXT_DOCUMENT_INLAY_HINT: Document.shapes,
+    lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL: Document.outline,
+    lsp.TEXT_DOCUMENT_DEFINITION: Document.definition,
+    lsp.TEXT_DOCUMENT_REFERENCES: Document.references,
+    lsp.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: Document.highlights,
+    lsp.TEXT_DOCUMENT_PREPARE_RENAME: Document.before_rename,
+    lsp.TEXT_DOCUMENT_RENAME: Document.rename,
+    lsp.TEXT_DOCUMENT_CODE_ACTION: Document.fixes,
 }
 _OPTIONS = {
     lsp.TEXT_DOCUMENT_COMPLETION: lsp.CompletionOptions(trigger_characters=[" ", "{", "[", '"', "$"]),
@@ -400,5 +389,7 @@ def _add_answer(server: Server, method: str, answer: _Answer) -> None:
     @_logged
     def answered(params: Any) -> Any:
         document = server.document(params.text_document.uri)
-        wanted = server.shapes or answer is not _shapes
-        return answer(document, params) if wanted and (answer is _complete or document.analysis.is_spec) else None
+        wanted = server.shapes or answer is not Document.shapes
+        return (
+            answer(document, params) if wanted and (answer is Document.complete or document.analysis.is_spec) else None
+        )

@@ -38,14 +38,9 @@ _KERAS = (
     "import keras, safetensors.numpy as s; m = keras.saving.load_model({old}); "
     "s.save_file({{w.path: keras.ops.convert_to_numpy(w) for w in m.weights}}, {new})"
 )
-_PICKLE = (
-    'import pickle, numpy as np, safetensors.numpy as s; d = pickle.load(open({old}, "rb")); '
-    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
-)
-_OBJECTS = (
-    "import numpy as np, safetensors.numpy as s; d = np.load({old}, allow_pickle=True).item(); "
-    "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
-)
+_SAVED = "s.save_file({{k: np.ascontiguousarray(v) for k, v in d.items()}}, {new})"
+_PICKLE = 'import pickle, numpy as np, safetensors.numpy as s; d = pickle.load(open({old}, "rb")); ' + _SAVED
+_OBJECTS = "import numpy as np, safetensors.numpy as s; d = np.load({old}, allow_pickle=True).item(); " + _SAVED
 _CONVERTED = {  # by suffix, what a file is, and the line of Python that converts it
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin"), ("a file of PyTorch, which is a pickle", _TORCH)),
     **dict.fromkeys((".pkl", ".pickle"), ("a pickle", _PICKLE)),

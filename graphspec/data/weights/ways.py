@@ -125,10 +125,7 @@ _GATES = {"LSTMCell": (0, 1, 2, 3), "GRUCell": (1, 0, 2), "SimpleRNNCell": (0,)}
 
 
 def recipes(layer: Layer, role: str, shape: Shape, stack: int = 0) -> list[Recipe]:
-    """Return the ways to make the weight ``role`` of a layer, the likeliest first.
-
-    ``stack``: which layer of a recurrent module with ``num_layers`` it is.
-    """
+    """Return the ways to make a layer's weight (in layer ``stack`` of a recurrent module), the likeliest first."""
     from graphspec.vocabulary.layers.attention import MultiHeadAttention, ProjectedAttention
     from graphspec.vocabulary.layers.core import Dense, Embedding
     from graphspec.vocabulary.layers.recurrent import Bidirectional, Recurrent
