@@ -156,7 +156,6 @@ class Builder(Operators):
 
     @contextmanager
     def _within(self, name: str, value: Any) -> Iterator[Builder]:
-        """Have another value of an attribute inside."""
         before = getattr(self, name)
         setattr(self, name, value)
         try:

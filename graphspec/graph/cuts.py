@@ -188,7 +188,6 @@ def _name(value: Value) -> str:
 
 
 def _bytes(kind: Type) -> int:
-    """Return the bytes of one row."""
     sizes = kind.shape[1:] if kind.shape[:1] == ("N",) else kind.shape
     return _ITEM_BYTES.get(kind.dtype, 8) * prod(d if isinstance(d, int) else _ASSUMED for d in sizes)
 

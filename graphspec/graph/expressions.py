@@ -65,7 +65,8 @@ greater, less, less_equal, equal, not_equal, logical_not, isnan, isinf = (
     for f in (np.greater, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not, np.isnan, np.isinf)
 )
 copysign, logaddexp = ufunc(np.copysign), ufunc(np.logaddexp)
-clip = Function(lambda ctx, operands, out: [clip_call(*operands, out)])  # `clip(x, low, high)` with two numbers
+clip = Function(lambda ctx, operands, out: [clip_call(operands[0], operands[1], operands[2], out)])
+"""``clip(x, low, high)`` with two numbers."""
 copy = Function(lambda ctx, operands, out: [(np.copyto, out, operands[0])])
 number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])])  # 1 for true, 0 for false
 
@@ -128,6 +129,12 @@ class Expression:
     def inner(self) -> list[Expression]:
         """Return the operands that are expressions."""
         return [operand for operand in self.operands if isinstance(operand, Expression)]
+
+
+def inverse_or_zero(x: Expression) -> Expression:
+    """Return ``1 / x``, or 0 for 0."""
+    is_zero = equal(x, 0)
+    return 1 / (x + is_zero) - is_zero
 
 
 def kernel(*, result: str) -> Callable[[Formula], Function]:

@@ -80,26 +80,18 @@ class Value:
 
     Formulas are written as formulas: ``clipped * (error - clipped * 0.5)`` emits ``Mul``, ``Sub`` and ``Mul`` on behalf of
     the builder whose ``with`` statement surrounds it. ``==`` compares whether two values are the same object.
-
-    Attributes:
-        node: the node that computes the value, if ``kind`` is ``op``.
-        index: the index among the outputs of ``node``.
-        data: the array of a constant.
-        dims: the elements of a small integer vector, if known symbolically (an output of Shape, or computed from it).
-        mask: a bool value, or None if nothing is masked.
-        range: the interval of a layer's integers, if it is smaller than the range of the dtype.
     """
 
     name: str
     type: Type
     kind: Literal["input", "target", "param", "constant", "op"] = "op"
-    node: Node | None = field(default=None, repr=False)
-    index: int = 0
-    data: Array | None = None
-    dims: tuple[Dim, ...] | None = None
+    node: Node | None = field(default=None, repr=False)  # computes the value, if `kind` is `op`
+    index: int = 0  # among the outputs of `node`
+    data: Array | None = None  # the array of a constant
+    dims: tuple[Dim, ...] | None = None  # the elements of a small vector of integers, if known symbolically: of shapes
     param: Param | None = None
-    mask: Value | None = None
-    range: Range | None = None
+    mask: Value | None = None  # a bool value, or None if nothing is masked
+    range: Range | None = None  # the interval of a layer's integers, if it is smaller than the range of the dtype
 
     @property
     def shape(self) -> Shape:
@@ -266,10 +258,6 @@ class Param:
     """A weight or a statistic, ``<node>/<role>``, with its shape in Keras's layout.
 
     ``state`` parameters (moving statistics) are updated by the forward pass in training, never by an optimizer.
-
-    Attributes:
-        looked_up: whether a step uses only the rows whose ids are in the batch.
-        sparse: whether the optimizer leaves all other rows, and their slots, as they are.
     """
 
     name: str
@@ -280,8 +268,8 @@ class Param:
     state: bool = False
     regularizer: Lowers | None = None
     constraint: Constraint | None = None
-    looked_up: bool = False
-    sparse: bool = False
+    looked_up: bool = False  # whether a step uses only the rows whose ids are in the batch
+    sparse: bool = False  # whether the optimizer leaves all other rows, and their slots, as they are
 
     @property
     def size(self) -> int:
@@ -305,28 +293,19 @@ class Param:
 
 @dataclass(eq=False, slots=True)
 class Graph:
-    """Operator nodes in topological order, with their inputs, targets and parameters.
-
-    Attributes:
-        values: the values of the parameters, by name.
-        outputs: the values to compute, by name: the spec's outputs, or a program's fetches.
-        loss_inputs: the values that the losses read besides the outputs, by name.
-        penalties: the scalars of regularizers, which are added to the loss.
-        loss: the scalar to differentiate.
-        learnt: the sizes that are still to be learnt from data, by name; the graph can be run only if there are none.
-    """
+    """Operator nodes in topological order, with their inputs, targets and parameters."""
 
     name: str
     inputs: dict[str, Value] = field(default_factory=dict)
     targets: dict[str, Value] = field(default_factory=dict)
     params: dict[str, Param] = field(default_factory=dict)
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)  # of the parameters, by name
     nodes: list[Node] = field(default_factory=list)
-    outputs: dict[str, Value] = field(default_factory=dict)
-    penalties: list[Value] = field(default_factory=list)
-    loss: Value | None = None
-    learnt: dict[str, LearntSize] = field(default_factory=dict)
-    loss_inputs: dict[str, Value] = field(default_factory=dict)
+    outputs: dict[str, Value] = field(default_factory=dict)  # the spec's outputs, or a program's fetches, by name
+    penalties: list[Value] = field(default_factory=list)  # the scalars of regularizers, which are added to the loss
+    loss: Value | None = None  # the scalar to differentiate
+    learnt: dict[str, LearntSize] = field(default_factory=dict)  # sizes still to be learnt from data, before any run
+    loss_inputs: dict[str, Value] = field(default_factory=dict)  # what the losses read besides the outputs, by name
 
     def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
         """Return this graph with other outputs and another loss."""

@@ -41,7 +41,6 @@ def _is_bounded(term: Range, out: Range) -> bool:
 
 
 def _root(out: Range) -> int:
-    """The largest integer whose square does not exceed ``out.high``."""
     return math.isqrt(int(out.high))
 
 
@@ -100,8 +99,7 @@ class Arithmetic(Op):
     """An elementwise operator on operands of one numeric dtype, which broadcast."""
 
     elementwise = True
-    of_sizes: ClassVar[Callable[..., Dim | None] | None] = None
-    """The function of two sizes, which may be symbolic; None if there is none."""
+    of_sizes: ClassVar[Callable[..., Dim | None] | None] = None  # the function of two sizes, which may be symbolic
 
     def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
@@ -124,16 +122,12 @@ spread_product = Function(lambda ctx, operands, out: broadcast_rows(ctx, np.mult
 
 
 class Binary(Op):
-    """An operator on two operands that is a formula of them.
-
-    Attributes:
-        formula: returns C of A and B.
-        gradients: of the operands, in the order in which they are computed, the last one in place: the operand's index,
-            and the function that returns its gradient of A, B, C and C's gradient. What backward reads follows from these.
-    """
+    """An operator on two operands that is a formula of them."""
 
     elementwise = True
-    formula: ClassVar[Formula]
+    formula: ClassVar[Formula]  # returns C of A and B
+    # Of the operands, in the order in which they are computed, the last one in place: the operand's index, and the
+    # function that returns its gradient of A, B, C and C's gradient. What backward reads follows from these.
     gradients: ClassVar[Sequence[tuple[int, Formula]]] = ()
 
     def __init_subclass__(cls) -> None:
@@ -220,17 +214,14 @@ class Div(Binary, Arithmetic):
     of_sizes = staticmethod(lambda a, b: floordiv(a, b) if isinstance(b, int) and b > 0 else None)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
-        return super().bind(ctx, A, B) if A.dtype.kind == "f" else integer_quotient(ctx, A, B)
-
-
-def integer_quotient(ctx: Context, A: Array, B: Array) -> Bound:
-    """``C = A / B`` of integers, rounded towards 0."""
-    C = ctx.out()
-    if A.dtype.kind == "u":
-        return C, [(np.floor_divide, A, B, C)], None
-    # A - fmod(A, B) is a multiple of B; fmod has A's sign, so the quotient is truncated
-    t = ctx.scratch(C.shape, C.dtype)
-    return C, [(np.fmod, A, B, t), (np.subtract, A, t, t), (np.floor_divide, t, B, C)], None
+        if A.dtype.kind == "f":
+            return super().bind(ctx, A, B)
+        C = ctx.out()
+        if A.dtype.kind == "u":
+            return C, [(np.floor_divide, A, B, C)], None
+        # A - fmod(A, B) is a multiple of B; fmod has A's sign, so the quotient is truncated
+        t = ctx.scratch(C.shape, C.dtype)
+        return C, [(np.fmod, A, B, t), (np.subtract, A, t, t), (np.floor_divide, t, B, C)], None
 
 
 class Mod(Arithmetic):

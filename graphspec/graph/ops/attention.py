@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
-from graphspec.graph.expressions import write
+from graphspec.graph.expressions import exp, write
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
@@ -143,14 +143,10 @@ class LogSoftmax(Normalized):
         ]
 
         @in_place(ctx)
-        def backward(dY: Array) -> Calls:  # dX = dY - exp(Y) · Σ dY
-            t, total = scratch_like(ctx, dY), self.totals(ctx, X)
-            return [
-                (np.exp, Y, t),
-                *sum_axes(ctx, dY, (at,), total),
-                (np.multiply, t, total, t),
-                (np.subtract, dY, t, dY),
-            ]
+        def backward(dY: Array) -> Calls:
+            total = self.totals(ctx, X)
+            calls = sum_axes(ctx, dY, (at,), total)
+            return calls + write(ctx, dY, lambda Y, total, d: d - exp(Y) * total, Y, total, dY)
 
         return Y, calls, backward
 

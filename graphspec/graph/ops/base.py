@@ -79,8 +79,8 @@ class Op:
     copied_inputs: ClassVar[slice | None] = None
     drops_elements: ClassVar[bool] = False  # whether some elements of `copied_inputs` may be missing from the outputs
 
-    # The rule for the axis of a batch's rows, a function of `graphspec.graph.row_axes`. Without one an elementwise operator
-    # broadcasts, and any other mixes the rows.
+    # The rule for the axis of a batch's rows, a function of `graphspec.graph.row_axes`. Without one an elementwise
+    # operator broadcasts, and any other mixes the rows.
     rows: ClassVar[str | None] = None
     takes_sizes: ClassVar[bool] = False  # whether its inputs behind the first may only tell how large something is
     rearranges: ClassVar[bool] = False  # whether it only changes shape or order, or takes a part
@@ -228,11 +228,9 @@ def op(cls: OpClass) -> OpClass:
 
 
 def variants(base: type[Op], about: str, rows: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
-    """Register operators that differ from each other in a formula and some facts of their classes.
+    """Register operators, by name, that differ from each other in a formula and some facts of their classes.
 
-    Args:
-        about: their documentation, with ``{}`` for the formula.
-        rows: by name, the formula, and the facts.
+    ``about`` is their documentation, with ``{}`` for the formula.
     """
     for name, (formula, facts) in rows.items():
         OPS[name] = type(name, (base,), {"__doc__": about.format(formula), "__module__": base.__module__, **facts})

@@ -300,9 +300,7 @@ def conv_pool_gradient(largest: Array, dy: Array, dx: Array, place: Array, /, *,
 class Pooled:
     """The maxima y (N, O, …) of planes, with axes in memory ``order``, and what their gradient needs.
 
-    Attributes:
-        calls: write y, and save the largest taps.
-        shape: of a plane.
+    Its ``calls`` write y, and save the largest taps; ``shape`` is that of a plane.
     """
 
     def __init__(self, ctx: Context, memory: Array, y: Array, order: Sequence[int], rows: int) -> None:

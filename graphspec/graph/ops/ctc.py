@@ -89,15 +89,12 @@ class _Alignment:
         return self.ctx.save_for_backward(shape, dtype) if self.ctx.wants(0) else self.ctx.scratch(shape, dtype)
 
     def scratch(self, *shape: int, dtype: Any = np.float64) -> Array:
-        """Scratch, float64 by default."""
         return self.ctx.scratch(shape, dtype)
 
     def constant(self, value: Any, dtype: Any = np.float64) -> Array:
-        """A constant, float64 by default."""
         return self.ctx.constant(value, dtype)
 
     def forward(self, Y: Array) -> Calls:
-        """Calls that write the losses into Y."""
         N, T, L = self.N, self.T, self.L
         counts = self.scratch(N, dtype=np.int64)
         calls = [*self.log_softmax(), *self.count(counts), *self.emissions()]
@@ -238,7 +235,6 @@ class _Alignment:
         ]
 
     def gradient(self, dY: Array, dX: Array) -> Calls:
-        """Calls that write the gradient of the logits."""
         N, T, L = self.N, self.T, self.L
         P, scale = self.log_p, self.scratch(T, N)
         letter, blank = self.scratch(T, L, N), self.scratch(T, L + 1, N)

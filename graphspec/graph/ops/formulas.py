@@ -17,21 +17,15 @@ from graphspec.graph.ops.base import OPS, Memoryless, in_place
 
 
 class Unary(Memoryless):
-    """``Y = f(X)``, element by element. A row of a table makes a subclass.
-
-    Attributes:
-        formula: returns Y of X and the attributes, by name. Y may have the memory of X.
-        gradient: returns the gradient of X of X, Y, Y's gradient and the attributes; None if there is none.
-        accepts: raises ShapeError for an input that the function is not defined for, given the attributes too.
-        truth: whether Y is bools.
-    """
+    """``Y = f(X)``, element by element. A row of a table makes a subclass."""
 
     elementwise = True
     blockwise = True
-    formula: ClassVar[Formula]
-    gradient: ClassVar[Formula | None] = None
+    formula: ClassVar[Formula]  # returns Y of X and the attributes, by name; Y may have the memory of X
+    gradient: ClassVar[Formula | None] = None  # returns it of X, Y, Y's gradient and the attributes
+    # Raises ShapeError for an input that the function is not defined for, given the attributes too.
     accepts: ClassVar[Callable[..., None]] = staticmethod(lambda X, **attributes: need_float(X))
-    truth: ClassVar[bool] = False
+    truth: ClassVar[bool] = False  # whether Y is bools
 
     def infer(self, X: Value) -> Type:
         self.accepts(X, **self.attributes)

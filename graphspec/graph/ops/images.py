@@ -199,11 +199,6 @@ class Rearrangement(Memoryless):
 
     blocksize: int
 
-    @property
-    def channels_first(self) -> str:
-        """The order of a block's row, its column and the channel on the side with more channels."""
-        return CHANNELS_FIRST["DCR"]
-
     def need_image(self, X: Value) -> int:
         """Return the block's size; raise :class:`ShapeError` unless X is a batch of images with channels first."""
         need(X.rank == 4, f"needs images (N, C, H, W), got {show(X.shape)}")
@@ -215,11 +210,12 @@ class Rearrangement(Memoryless):
         deep, wide = (X, Y) if self.to_space else (Y, X)
         n, c, h, w = wide.shape[0], wide.shape[1], deep.shape[2], deep.shape[3]
         sizes = {"n": n, "c": c, "h": h, "w": w, "r": b, "s": b}
-        order = [self.channels_first.index(name) for name in SPACE]
+        channels_first = CHANNELS_FIRST[getattr(self, "mode", "DCR")]
+        order = [channels_first.index(name) for name in SPACE]
 
         def as_wide(A: Array) -> Array:
             """A view of the array with more channels, with its axes as :data:`SPACE` names them."""
-            split: Any = A.reshape([sizes[name] for name in self.channels_first], copy=False)
+            split: Any = A.reshape([sizes[name] for name in channels_first], copy=False)
             return np.asarray(split.transpose(order))
 
         def as_blocks(A: Array) -> Array:
@@ -243,10 +239,6 @@ class DepthToSpace(Rearrangement):
 
     blocksize: int
     mode: str = "DCR"
-
-    @property
-    def channels_first(self) -> str:
-        return CHANNELS_FIRST[self.mode]
 
     def infer(self, X: Value) -> Type:
         b = self.need_image(X)
@@ -603,9 +595,4 @@ class Lookup:
         for weights, out in zip(self._weights, (weight, spare), strict=True):
             parts = [w[:count] for w in weights]
             sums.append((np.add, *parts, out) if len(parts) == 2 else (np.copyto, out, parts[0]))
-        return [
-            *sums,
-            (np.multiply, weight, spare, weight),
-            (np.subtract, self._ctx.constant(1.0), weight, weight),
-            (np.multiply, weight, self._ctx.constant(value), weight),
-        ]
+        return [*sums, *write(self._ctx, weight, lambda down, across: (1 - down * across) * value, weight, spare)]

@@ -397,9 +397,8 @@ def gradient_of_scatter(
 ) -> Callable[[Array], Calls]:
     """Return the backward function of an operator that writes updates, input 2, into a copy of input 0.
 
-    Args:
-        gather: the calls that pick the gradient of the updates from dY.
-        clear: those that set dY to 0 where an update replaces an element; None if updates are added.
+    ``gather`` picks the gradient of the updates from dY. ``clear`` sets dY to 0 where an update replaces an element; it
+    is None if updates are added.
     """
 
     def backward(dY: Array) -> Calls:

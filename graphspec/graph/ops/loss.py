@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.expressions import Expression, kernel, leaf, record, write
+from graphspec.graph.expressions import Expression, inverse_or_zero, kernel, leaf, record, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch_like
@@ -397,36 +397,27 @@ def write_coefficients(
         calls += sum_calls
     if reduction == "sum" or (mask is None and reduction != "mean_with_sample_weight"):
         return calls
-    zero, is_zero = ctx.constant(0.0), ctx.scratch((1,), np.bool_)
-    return [
-        *calls,
-        (np.equal, divisor, zero, is_zero),
-        *write(ctx, divisor, lambda divisor, is_zero: 1 / (divisor + is_zero) - is_zero, divisor, is_zero),
-        (np.multiply, C, divisor, C),
-    ]
+    return [*calls, *write(ctx, divisor, inverse_or_zero, divisor), (np.multiply, C, divisor, C)]
 
 
 class Scaling(TrainingOnly):
     """Multiplies X by a factor that depends on the batch. Shapes: X and Y are equal."""
 
-    def factor(self, ctx: Context) -> float:
-        """Return the factor."""
-        raise NotImplementedError
-
     def infer(self, X: Value) -> Type:
         need_float(X)
         return X.type
 
-    def bind(self, ctx: Context, X: Array) -> Bound:
-        Y, scale = ctx.out(like=X), ctx.constant(self.factor(ctx))
+    def scaled(self, ctx: Context, X: Array, factor: float) -> Bound:
+        """Bind the product."""
+        Y, scale = ctx.out(like=X), ctx.constant(factor)
         return Y, [(np.multiply, X, scale, Y)], in_place(ctx)(lambda dY: [(np.multiply, dY, scale, dY)])
 
 
 class PerRow(Scaling):
     """``Y = X / n`` for a batch of n rows: turns a sum over this worker's rows into its part of the mean per row."""
 
-    def factor(self, ctx: Context) -> float:
-        return 1 / max(ctx.total, 1)
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        return self.scaled(ctx, X, 1 / max(ctx.total, 1))
 
 
 class RowShare(Scaling):
@@ -435,6 +426,5 @@ class RowShare(Scaling):
     A term that all workers compute alike then counts once in the sum over the workers.
     """
 
-    def factor(self, ctx: Context) -> float:
-        rows: int = ctx.rows.stop - ctx.rows.start
-        return rows / max(ctx.total, 1)
+    def bind(self, ctx: Context, X: Array) -> Bound:
+        return self.scaled(ctx, X, (ctx.rows.stop - ctx.rows.start) / max(ctx.total, 1))

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls, runner
 from graphspec.base.arrays.layout import axis_order
-from graphspec.graph.expressions import write
+from graphspec.graph.expressions import inverse_or_zero, maximum, reciprocal, sqrt, square, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import (
@@ -332,20 +332,17 @@ class MaskedBatchNormalization(TrainingOnly):
             return [(np.add.reduce, terms, axes, None, out), *ctx.all_reduce(out)]
 
         if ctx.training:
-            t, count_epsilon = ctx.scratch(X.shape), ctx.constant(_COUNT_EPSILON)
+            t, spatial = ctx.scratch(X.shape), (1,) * (X.ndim - 2)
             mean, var = ctx.save_for_backward((count,)), ctx.scratch((count,))
             one_over_count = ctx.save_for_backward((count,))
             calls = [
                 (np.copyto, t, np.broadcast_to(W, X.shape)),
                 *channel_sums(t, one_over_count),
-                (np.add, one_over_count, count_epsilon, one_over_count),
-                (np.reciprocal, one_over_count, one_over_count),
+                *write(ctx, one_over_count, lambda n: reciprocal(n + _COUNT_EPSILON), one_over_count),
                 (np.multiply, X, W, t),
                 *channel_sums(t, mean),
                 (np.multiply, mean, one_over_count, mean),
-                (np.subtract, X, mean.reshape(count, *(1,) * (X.ndim - 2)), t),
-                (np.multiply, t, t, t),
-                (np.multiply, t, W, t),
+                *write(ctx, t, lambda X, mean, W: square(X - mean) * W, X, mean.reshape(count, *spatial), W),
                 *channel_sums(t, var),
                 (np.multiply, var, one_over_count, var),
             ]
@@ -412,9 +409,8 @@ def normalize_rows(
 ) -> Bound:
     """Bind ``Y = scale · (X - mean) / sqrt(var + epsilon) + B`` with the mean and variance of each row of X.
 
-    Args:
-        scale, B: inputs 1 and 2, one element per channel.
-        centred: if False, the mean is not subtracted and the root mean square is the divisor.
+    Inputs 1 and 2, scale and B, have one element per channel. Unless ``centred``, the mean is not subtracted and the
+    root mean square is the divisor.
     """
     order, size, channels = layout
     dense, calls = contiguous(ctx, X, order)
@@ -600,15 +596,12 @@ class LpNormalization(Op):
         axis = self.axis % X.ndim
         Y = ctx.out(like=X)
         reduced = [1 if k == axis else n for k, n in enumerate(X.shape)]
-        inverse, is_zero = ctx.save_for_backward(reduced), ctx.scratch(reduced, np.bool_)
+        inverse = ctx.save_for_backward(reduced)
         calls: Calls = [(np.abs, X, Y) if self.p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
         if self.p == 2:
             calls.append((np.sqrt, inverse, inverse))
         calls += [
-            (np.equal, inverse, ctx.zeros_like(inverse), is_zero),
-            (np.add, inverse, is_zero, inverse),
-            (np.reciprocal, inverse, inverse),
-            (partial(np.copyto, where=is_zero), inverse, ctx.zeros_like(inverse)),
+            *write(ctx, inverse, inverse_or_zero, inverse),
             (np.multiply, X, inverse, Y),
         ]
 
@@ -656,15 +649,11 @@ class SpectralScale(TrainingOnly):
         columns_last = parts.transpose(*(k for k in axis_order(parts) if k != self.columns), self.columns)
         matrix, calls = in_shape(ctx, columns_last, (-1, count))
         right, product, left = ctx.scratch((count,)), ctx.scratch((count,)), ctx.scratch((len(matrix),))
-        length, sigma, epsilon = ctx.scratch(()), ctx.scratch(()), ctx.constant(_EPSILON)
+        length, sigma = ctx.scratch(()), ctx.scratch(())
 
         def unit(vector: Array, out: Array) -> Calls:
-            return [
-                (np.vecdot, vector, vector, length),
-                (np.sqrt, length, length),
-                (partial(np.maximum, out=length), length, epsilon),
-                (np.divide, vector, length, out),
-            ]
+            quotient = write(ctx, out, lambda v, length: v / maximum(sqrt(length), _EPSILON), vector, length)
+            return [(np.vecdot, vector, vector, length), *quotient]
 
         calls.append((np.copyto, right, u.reshape(count)))
         for _ in range(self.iterations):

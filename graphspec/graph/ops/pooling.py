@@ -231,7 +231,6 @@ class AveragePool(Pool):
 
 
 def _end_padding(a: Axis, pads: Sequence[int] | None, rank: int, k: int, auto_pad: str) -> int:
-    """Return the padding after the end of spatial axis ``k``."""
     if auto_pad.startswith("SAME"):
         return max((a.out - 1) * a.stride + a.kernel - a.size - a.begin, 0)
     return pads[rank + k] if pads is not None and auto_pad == "NOTSET" else 0

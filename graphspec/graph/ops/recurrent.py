@@ -40,8 +40,7 @@ class Recurrent(Op):
 
     cell: ClassVar[type[Direction]]
     gates: ClassVar[int]
-    default_activations: ClassVar[tuple[str, ...]]
-    """The activations of one direction if the attribute ``activations`` is absent."""
+    default_activations: ClassVar[tuple[str, ...]]  # of one direction if the attribute `activations` is absent
 
     hidden_size: int
     direction: str = "forward"
@@ -95,17 +94,12 @@ class Recurrent(Op):
         """Each step multiplies the input by W and the state by R."""
         return fixed_size(shapes[0][:2]) * (fixed_size(shapes[1]) + fixed_size(shapes[2]))
 
-    def bind(self, ctx: Context, *inputs: Array | None) -> Bound:
-        return self.bind_masked(ctx, inputs, (None, None))
-
-    def bind_masked(
-        self, ctx: Context, inputs: Sequence[Array | None], masks: tuple[Array | None, Array | None]
+    def bind(
+        self, ctx: Context, *inputs: Array | None, masks: tuple[Array | None, Array | None] = (None, None)
     ) -> Bound:
         """Bind the directions one after the other, and join their outputs.
 
-        Args:
-            inputs: the inputs of ``bind``.
-            masks: factors of the state (N, gates, H) and of the input (N, gates, I), or None.
+        ``masks`` are factors of the state (N, gates, H) and of the input (N, gates, I), or None.
         """
         X, W, R = (cast("Array", array) for array in inputs[:3])
         B, lens, *initial = (*inputs[3:], *[None] * 4)[: 2 + self.cell.states]
@@ -294,10 +288,9 @@ def lstm_back(factors: Array, dh: Array, later: Array, dc: Array, source: Array 
 
 
 class _LSTMCell(_JointCell):
-    """The LSTM cell.
+    """A step stores blocks of H rows: o, i, f, c̃, and the cell state before it.
 
-    A step stores blocks of H rows: o, i, f, c̃, and the cell state before it. Its gradients are six blocks: dc as far as it
-    comes from dh, do, di, df, dc̃, and dc before the step.
+    Its gradients are six blocks: dc as far as it comes from dh, do, di, df, dc̃, and dc before the step.
     """
 
     states, rows, gate_at, first = 2, 6, _GATES, 1
@@ -630,10 +623,10 @@ class _Dropout(Recurrent):
             need_sizes(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}")
         return types
 
-    def bind(self, ctx: Context, *inputs: Any) -> Bound:
+    def bind(self, ctx: Context, *inputs: Any, masks: tuple[Array | None, Array | None] = (None, None)) -> Bound:
         count = 5 + self.cell.states
-        state_mask, input_mask = (*inputs[count:], None)[:2] if ctx.training else (None, None)
-        return self.bind_masked(ctx, inputs[:count], (state_mask, input_mask))
+        state_mask, input_mask = (*inputs[count:], None)[:2] if ctx.training else masks
+        return super().bind(ctx, *inputs[:count], masks=(state_mask, input_mask))
 
 
 class DropoutLSTM(_Dropout, LSTM):

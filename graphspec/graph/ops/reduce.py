@@ -61,6 +61,7 @@ def with_unit_axes(Y: Array, shape: Sequence[int], axes: Sequence[int]) -> Array
 
 Gradient = Callable[[Array, Array, Array], Calls]
 """A function of (dY, dY with the reduced axes as size 1, dX); it returns the calls that write dX, and may overwrite dY."""
+Reduced = tuple[Calls, Gradient]  # the calls that write Y, and the gradient
 
 
 class Reduction(Op):
@@ -72,6 +73,7 @@ class Reduction(Op):
     rows, foldable = "reduced", True
 
     float_only: ClassVar[bool] = True  # whether integers are refused
+    reduce: ClassVar[Callable[..., Reduced]]  # of the context, X, Y, Y with the reduced axes as size 1, and the axes
 
     axes: Sequence[int] | None = None
     keepdims: int = 1
@@ -87,17 +89,13 @@ class Reduction(Op):
         calls, gradient = self.reduce(ctx, X, Y, kept, axes)
         return with_backward(ctx, X, Y, axes, calls, gradient)
 
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        """Return the calls that write Y, and the gradient; ``kept`` is Y with the reduced axes as size 1."""
-        raise NotImplementedError
-
 
 def with_backward(ctx: Context, X: Array, Y: Array, axes: Sequence[int], calls: Calls, gradient: Gradient) -> Bound:
     """Return a reduction's output, calls and backward function."""
     return Y, calls, into_gradient(ctx)(lambda dY, dX: gradient(dY, with_unit_axes(dY, X.shape, axes), dX))
 
 
-def total(ctx: Context, X: Array, Y: Array, axes: Sequence[int], scale: float = 1.0) -> tuple[Calls, Gradient]:
+def total(ctx: Context, X: Array, Y: Array, axes: Sequence[int], scale: float = 1.0) -> Reduced:
     """Return the calls for ``Y = scale · Σ X``, and the gradient."""
 
     def scaled(A: Array) -> Calls:
@@ -112,7 +110,7 @@ def sum_of_function(function: np.ufunc, ctx: Context, X: Array, Y: Array, axes: 
     return [(function, X, t), *sum_axes(ctx, t, axes, Y)]
 
 
-def mean(ctx: Context, X: Array, Y: Array, axes: Sequence[int]) -> tuple[Calls, Gradient]:
+def mean(ctx: Context, X: Array, Y: Array, axes: Sequence[int]) -> Reduced:
     """Return the calls for ``Y = Σ X / n``, and the gradient."""
     return total(ctx, X, Y, axes, 1.0 / max(math.prod(X.shape[k] for k in axes), 1))
 
@@ -158,107 +156,135 @@ class ReduceSum(Memoryless):
         return with_backward(ctx, X, Y, reduced, *total(ctx, X, Y, reduced))
 
 
-class ReduceMean(Reduction):
-    """``Y = Σ X / n`` for the n elements that are reduced to one."""
+def extremum(choose: np.ufunc, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
+    """Return the calls for the largest or smallest element, and the gradient, shared by equals as in TensorFlow."""
 
-    keeps_in, keeps_out = (), False
-
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        return mean(ctx, X, Y, axes)
-
-
-class ReduceExtremum(Reduction):
-    """The largest or smallest element. Equal extrema share the gradient evenly, as in TensorFlow."""
-
-    float_only = False
-    choose: ClassVar[np.ufunc]
-    copied_inputs, drops_elements = slice(1), True
-
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
-            is_extremum, count = scratch_like(ctx, X, np.bool_), ctx.scratch(Y.shape)
-            return [
-                (np.equal, X, kept, is_extremum),
-                (copy_cast, dX, is_extremum),
-                *sum_axes(ctx, dX, axes, count),
-                (np.divide, dY, count, dY),
-                (np.multiply, dX, dY_kept, dX),
-            ]
-
-        return [(self.choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
-
-
-variants(
-    ReduceExtremum,
-    "``Y = {} X``.",
-    {"ReduceMax": ("max", {"choose": np.maximum}), "ReduceMin": ("min", {"choose": np.minimum})},
-)
-
-
-class ReduceSumSquare(Reduction):
-    """``Y = Σ X²``."""
-
-    keeps_in, keeps_out = (0,), False
-    float_only = False
-
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        flat = X.T if X.flags.f_contiguous else X
-        calls: Calls
-        if X.dtype.kind == "f" and len(axes) == X.ndim and X.ndim > 0 and flat.flags.c_contiguous:
-            vector = flat.reshape(-1, copy=False)
-            calls = [(np.dot, vector, vector, Y.reshape((), copy=False))]
-        else:
-            calls = sum_of_function(np.square, ctx, X, Y, axes)
-        return calls, lambda dY, dY_kept, dX: [(np.add, dY, dY, dY), (np.multiply, X, dY_kept, dX)]
-
-
-class ReduceL1(Reduction):
-    """``Y = Σ |X|``."""
-
-    keeps_in, keeps_out = (0,), False
-    float_only = False
-
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        calls = sum_of_function(np.absolute, ctx, X, Y, axes)
-        return calls, lambda dY, dY_kept, dX: [(np.sign, X, dX), (np.multiply, dX, dY_kept, dX)]
-
-
-class ReduceL2(Reduction):
-    """``Y = √(Σ X²)``; the gradient at 0 is 0."""
-
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        tiny = float(np.finfo(X.dtype).tiny)
-        calls = [*sum_of_function(np.square, ctx, X, Y, axes), (np.sqrt, Y, Y)]
-        return calls, lambda dY, dY_kept, dX: [
-            *write(ctx, dY, lambda d, Y: d / maximum(Y, tiny), dY, Y),
-            (np.multiply, X, dY_kept, dX),
+    def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+        is_extremum, count = scratch_like(ctx, X, np.bool_), ctx.scratch(Y.shape)
+        return [
+            (np.equal, X, kept, is_extremum),
+            (copy_cast, dX, is_extremum),
+            *sum_axes(ctx, dX, axes, count),
+            (np.divide, dY, count, dY),
+            (np.multiply, dX, dY_kept, dX),
         ]
 
+    return [(choose.reduce, X, axes, None, Y, Y.ndim == X.ndim)], gradient
 
-class ReduceProd(Reduction):
-    """``Y = Π X``; the gradient is exact even if elements are 0."""
 
-    keeps_in, keeps_out = (0,), False
-    float_only = False
+def sum_of_squares(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
+    """Return the calls for ``Y = Σ X²``, and the gradient."""
+    flat = X.T if X.flags.f_contiguous else X
+    if X.dtype.kind == "f" and len(axes) == X.ndim and X.ndim > 0 and flat.flags.c_contiguous:
+        vector = flat.reshape(-1, copy=False)
+        calls: Calls = [(np.dot, vector, vector, Y.reshape((), copy=False))]
+    else:
+        calls = sum_of_function(np.square, ctx, X, Y, axes)
+    return calls, lambda dY, dY_kept, dX: [(np.add, dY, dY, dY), (np.multiply, X, dY_kept, dX)]
 
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
-            order = [*(k for k in range(X.ndim) if k not in axes), *axes]
-            moved = [X.shape[k] for k in order]
-            rows = math.prod(moved[: X.ndim - len(axes)])
-            flat, before, after = (ctx.scratch((rows, X.size // max(rows, 1))) for _ in range(3))
-            return [
-                (np.copyto, flat.reshape(moved), X.transpose(order)),
-                (before[:, :1].fill, 1.0),
-                (after[:, -1:].fill, 1.0),
-                (np.multiply.accumulate, flat[:, :-1], 1, None, before[:, 1:]),
-                (np.multiply.accumulate, flat[:, :0:-1], 1, None, after[:, -2::-1]),
-                (np.multiply, before, after, before),
-                (np.copyto, dX.transpose(order), before.reshape(moved)),
-                (np.multiply, dX, dY_kept, dX),
-            ]
 
-        return [(np.multiply.reduce, X, axes, Y.dtype, Y, Y.ndim == X.ndim)], gradient
+def sum_of_magnitudes(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
+    """Return the calls for ``Y = Σ |X|``, and the gradient."""
+    calls = sum_of_function(np.absolute, ctx, X, Y, axes)
+    return calls, lambda dY, dY_kept, dX: [(np.sign, X, dX), (np.multiply, dX, dY_kept, dX)]
+
+
+def norm(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
+    """Return the calls for ``Y = √(Σ X²)``, and the gradient."""
+    tiny = float(np.finfo(X.dtype).tiny)
+    calls = [*sum_of_function(np.square, ctx, X, Y, axes), (np.sqrt, Y, Y)]
+    return calls, lambda dY, dY_kept, dX: [
+        *write(ctx, dY, lambda d, Y: d / maximum(Y, tiny), dY, Y),
+        (np.multiply, X, dY_kept, dX),
+    ]
+
+
+def product(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
+    """Return the calls for ``Y = Π X``, and the gradient."""
+
+    def gradient(dY: Array, dY_kept: Array, dX: Array) -> Calls:
+        order = [*(k for k in range(X.ndim) if k not in axes), *axes]
+        moved = [X.shape[k] for k in order]
+        rows = math.prod(moved[: X.ndim - len(axes)])
+        flat, before, after = (ctx.scratch((rows, X.size // max(rows, 1))) for _ in range(3))
+        return [
+            (np.copyto, flat.reshape(moved), X.transpose(order)),
+            (before[:, :1].fill, 1.0),
+            (after[:, -1:].fill, 1.0),
+            (np.multiply.accumulate, flat[:, :-1], 1, None, before[:, 1:]),
+            (np.multiply.accumulate, flat[:, :0:-1], 1, None, after[:, -2::-1]),
+            (np.multiply, before, after, before),
+            (np.copyto, dX.transpose(order), before.reshape(moved)),
+            (np.multiply, dX, dY_kept, dX),
+        ]
+
+    return [(np.multiply.reduce, X, axes, Y.dtype, Y, Y.ndim == X.ndim)], gradient
+
+
+def log_of_sum(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
+    """Return the calls for ``Y = log(Σ X)``, and the gradient."""
+    if not X.size:
+        return of_nothing(Y)
+    total = saved_like(ctx, Y)
+    calls: Calls = [*sum_axes(ctx, X, axes, total), (np.log, total, Y)]
+    return calls, lambda dY, dY_kept, dX: [(np.divide, dY, total, dY), (np.copyto, dX, dY_kept)]
+
+
+def log_of_sum_of_exp(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
+    """Return the calls for ``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, and the gradient.
+
+    m is bounded by the finite numbers: then Y of infinite numbers is infinite, and not NaN.
+    """
+    if not X.size:
+        return of_nothing(Y)
+    limits = np.finfo(X.dtype)
+    largest, lowest = ctx.constant(limits.max, X.dtype), ctx.constant(limits.min, X.dtype)
+    maxima, t = scratch_like(ctx, kept), scratch_like(ctx, X)
+    calls: Calls = [
+        (partial(np.maximum.reduce, keepdims=True, initial=lowest), X, axes, None, maxima),
+        (partial(np.minimum, out=maxima), maxima, largest),
+        (np.subtract, X, maxima, t),
+        (np.exp, t, t),
+        *sum_axes(ctx, t, axes, kept),
+        (np.log, kept, kept),
+        (np.add, kept, maxima, kept),
+    ]
+    least = float(limits.min)  # dX = exp(X - Y) · dY
+    return calls, lambda dY, dY_kept, dX: write(
+        ctx, dX, lambda X, Y, d: exp(X - maximum(Y, least)) * d, X, kept, dY_kept
+    )
+
+
+def of_nothing(Y: Array) -> Reduced:
+    """Return the call for ``Y = log 0``, and the gradient of an input without elements."""
+    return [(Y.fill, -np.inf)], lambda dY, dY_kept, dX: []
+
+
+def _facts(reduce: Callable[..., Reduced], **facts: Any) -> dict[str, Any]:
+    return {"reduce": staticmethod(reduce), **facts}
+
+
+_OF_X: dict[str, Any] = {"keeps_in": (0,), "keeps_out": False, "float_only": False}
+_CHOICE: dict[str, Any] = {"float_only": False, "copied_inputs": slice(1), "drops_elements": True}
+_BLIND: dict[str, Any] = {"keeps_in": (), "keeps_out": False}
+variants(
+    Reduction,
+    "{}.",
+    {
+        "ReduceMean": (
+            "``Y = Σ X / n`` for the n elements that are reduced to one",
+            _facts(lambda ctx, X, Y, kept, axes: mean(ctx, X, Y, axes), **_BLIND),
+        ),
+        "ReduceMax": ("``Y = max X``", _facts(partial(extremum, np.maximum), **_CHOICE)),
+        "ReduceMin": ("``Y = min X``", _facts(partial(extremum, np.minimum), **_CHOICE)),
+        "ReduceSumSquare": ("``Y = Σ X²``", _facts(sum_of_squares, **_OF_X)),
+        "ReduceL1": ("``Y = Σ |X|``", _facts(sum_of_magnitudes, **_OF_X)),
+        "ReduceL2": ("``Y = √(Σ X²)``; the gradient at 0 is 0", _facts(norm)),
+        "ReduceProd": ("``Y = Π X``; the gradient is exact even if elements are 0", _facts(product, **_OF_X)),
+        "ReduceLogSum": ("``Y = log(Σ X)``", _facts(log_of_sum, **_BLIND)),
+        "ReduceLogSumExp": ("``Y = log(Σ exp(X))``, where nothing overflows", _facts(log_of_sum_of_exp)),
+    },
+)
 
 
 class CumSum(Memoryless):
@@ -294,51 +320,6 @@ class CumSum(Memoryless):
 
         backward = into_gradient(ctx)(lambda dY, dX: accumulate(dY, dX, not self.reverse))
         return Y, accumulate(X, Y, bool(self.reverse)), backward
-
-
-def of_nothing(Y: Array) -> tuple[Calls, Gradient]:
-    """Return the call for ``Y = log 0``, and the gradient of an input without elements."""
-    return [(Y.fill, -np.inf)], lambda dY, dY_kept, dX: []
-
-
-class ReduceLogSum(Reduction):
-    """``Y = log(Σ X)``."""
-
-    keeps_in, keeps_out = (), False
-
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        if not X.size:
-            return of_nothing(Y)
-        total = saved_like(ctx, Y)
-        calls: Calls = [*sum_axes(ctx, X, axes, total), (np.log, total, Y)]
-        return calls, lambda dY, dY_kept, dX: [(np.divide, dY, total, dY), (np.copyto, dX, dY_kept)]
-
-
-class ReduceLogSumExp(Reduction):
-    """``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, so that nothing overflows.
-
-    m is bounded by the finite numbers: then Y of infinite numbers is infinite, and not NaN.
-    """
-
-    def reduce(self, ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> tuple[Calls, Gradient]:
-        if not X.size:
-            return of_nothing(Y)
-        limits = np.finfo(X.dtype)
-        largest, lowest = ctx.constant(limits.max, X.dtype), ctx.constant(limits.min, X.dtype)
-        maxima, t = scratch_like(ctx, kept), scratch_like(ctx, X)
-        calls: Calls = [
-            (partial(np.maximum.reduce, keepdims=True, initial=lowest), X, axes, None, maxima),
-            (partial(np.minimum, out=maxima), maxima, largest),
-            (np.subtract, X, maxima, t),
-            (np.exp, t, t),
-            *sum_axes(ctx, t, axes, kept),
-            (np.log, kept, kept),
-            (np.add, kept, maxima, kept),
-        ]
-        least = float(limits.min)  # dX = exp(X - Y) · dY
-        return calls, lambda dY, dY_kept, dX: write(
-            ctx, dX, lambda X, Y, d: exp(X - maximum(Y, least)) * d, X, kept, dY_kept
-        )
 
 
 # Operators that compare the elements along an axis: ArgMax, ArgMin, TopK.

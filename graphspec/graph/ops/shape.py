@@ -423,11 +423,6 @@ class Split(Memoryless):
         return tuple(X[index] for index in slices), [], backward
 
 
-def start_index(start: int, step: int, size: int) -> int:
-    """Return ``start`` as ONNX reads it: backwards from before the first element begins at the first element."""
-    return max(start, -size) if step < 0 else start
-
-
 def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
     """Return the number of elements that ``start:stop:step`` selects on an axis of ``size``.
 
@@ -437,7 +432,7 @@ def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
         ShapeError: ``GS305`` if the number cannot be determined.
     """
     if isinstance(size, int) and isinstance(start, int) and isinstance(stop, int):
-        return len(range(*slice(start_index(start, step, size), stop_index(stop, step), step).indices(size)))
+        return len(range(*as_slice(start, stop, step, size).indices(size)))
 
     def from_front(bound: Dim) -> Dim:
         if not isinstance(bound, int) or 0 <= bound <= _FAR:
@@ -457,9 +452,12 @@ def steps_in(span: Dim | None, step: int, text: str) -> Dim:
     return max(count, 0) if isinstance(count, int) else count
 
 
-def stop_index(stop: int, step: int) -> int | None:
-    """Convert ONNX's end of a slice to Python's: ONNX writes "past the front" as a very negative number."""
-    return None if step < 0 and stop < -_FAR else stop
+def as_slice(start: int, stop: int, step: int, size: int) -> slice:
+    """Return a slice as ONNX reads it: backwards from before the first element begins at the first element.
+
+    ONNX writes "past the front" as a very negative number.
+    """
+    return slice(start, stop, step) if step > 0 else slice(max(start, -size), None if stop < -_FAR else stop, step)
 
 
 def slices_by_axis(
@@ -503,7 +501,7 @@ class Slice(Memoryless):
         for _, start, end, step in slices_by_axis(X, starts, ends, axes, steps):
             if not (isinstance(start, int) and isinstance(end, int)):
                 return None
-            elements = elements[start_index(start, step, len(elements)) : stop_index(end, step) : step]
+            elements = elements[as_slice(start, end, step, len(elements))]
         return elements
 
     def bind(
@@ -514,7 +512,7 @@ class Slice(Memoryless):
         increments = [1] * len(first) if steps is None else known_numbers(ctx, 4)
         slices = [slice(None)] * X.ndim
         for axis, start, end, step in zip(listed, first, last, increments, strict=True):
-            slices[axis] = slice(start_index(start, step, X.shape[axis]), stop_index(end, step), step)
+            slices[axis] = as_slice(start, end, step, X.shape[axis])
         index = tuple(slices)
 
         def backward(dY: Array) -> Calls:

@@ -150,9 +150,7 @@ class InfoNCE(TrainingOnly):
         partner = np.arange(n), np.arange(own.start, own.stop)
         itself = partner[0], partner[1] + total
 
-        def gather() -> None:
-            every.fill(0)
-            every[0, own], every[1, own] = A, B
+        gather: Calls = [(every.fill, 0), (np.copyto, every[0, own], A), (np.copyto, every[1, own], B)]
 
         def forward() -> None:
             Y.fill(0)
@@ -191,14 +189,11 @@ class InfoNCE(TrainingOnly):
                         np.matmul(columns.T, every[view, own], out=other)
                         np.add(all_rows[of], other, out=all_rows[of])
 
-            def collect() -> None:
-                for view, dX in enumerate(gradients):
-                    if dX is not None:
-                        np.add(direct[view], all_rows[view, own], out=dX)
+            terms = zip(direct, all_rows[:, own], gradients, strict=True)
+            sums = [(np.add, own_rows, of_others, dX) for own_rows, of_others, dX in terms if dX is not None]
+            return [(slope,), *ctx.all_reduce(all_rows), *sums]
 
-            return [(slope,), *ctx.all_reduce(all_rows), (collect,)]
-
-        return Y, [(gather,), *ctx.all_reduce(every), (forward,)], backward
+        return Y, [*gather, *ctx.all_reduce(every), (forward,)], backward
 
 
 def _add_log_sums(logits: Array, peak: Array, sums: Array, out: Array) -> None:
@@ -221,6 +216,5 @@ def _parts(columns: Array, view: int, total: int) -> Iterator[tuple[int, Array]]
 
 
 def _products(views: Sequence[Array] | Array, every: Array, view: int, out: Array) -> None:
-    """Write the products of a view's rows with their candidates."""
     for of, columns in _parts(out, view, every.shape[1]):
         np.matmul(views[view], every[of].T, out=columns)

@@ -75,11 +75,7 @@ class Settings:
     weight_decay: float | None = None
 
     def rate(self, whole: float | Schedule, step: int, current: float) -> float:
-        """Return the learning rate at a step. What changes the optimizer's rate changes all rates in proportion.
-
-        Args:
-            whole, current: the optimizer's rate as the spec sets it, and now.
-        """
+        """Return the rate at a step; if the optimizer's changes from ``whole`` to ``current``, all do in proportion."""
         if self.learning_rate is None:
             return current if self.scale is None else current * self.scale
         own = rate_at(self.learning_rate, step)
@@ -102,8 +98,7 @@ def settings_of(groups: Sequence[WeightGroup], name: str) -> Settings:
 def runs(groups: Sequence[WeightGroup], spans: Sequence[Segment], size: int) -> Iterator[tuple[Settings, slice]]:
     """Yield settings with the range of a vector that they hold for; together the ranges are all ``size`` elements.
 
-    Args:
-        spans: the positions of the weights, in order.
+    ``spans`` are the positions of the weights, in order.
     """
     at, current = 0, Settings()
     for k, span in enumerate(spans):

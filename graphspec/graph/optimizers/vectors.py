@@ -34,18 +34,12 @@ Idle = Callable[..., "Calls"]
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """The part of a vector of weights that contains rows of a looked-up weight.
+    """The part of a vector of weights that contains rows of a looked-up weight."""
 
-    Attributes:
-        touched: the rows that the step has written.
-        start, stop: the range of the vector: complete rows.
-        first: the id of the first of these rows.
-    """
-
-    touched: TouchedRows
-    start: int
+    touched: TouchedRows  # the rows that the step has written
+    start: int  # of the range of the vector: complete rows
     stop: int
-    first: int = 0
+    first: int = 0  # the id of the first of these rows
 
     def within(self, part: slice) -> Lookup:
         """Return the rows in ``part`` of the vector, with positions relative to it; maybe there are none."""
@@ -69,12 +63,9 @@ class Rows(NamedTuple):
 
 
 class RowUpdate:
-    """Updates the rows of one weight.
+    """Updates the rows of one weight, by the rule ``idle`` for a gradient of 0; None if these rows stay as they are.
 
-    Args:
-        update: the update rule.
-        idle: the rule for a gradient of 0; None if these rows stay as they are.
-        whole: calls that update all rows from the gradients; they may overwrite them.
+    The calls ``whole`` update all rows from the gradients, which they may overwrite.
     """
 
     def __init__(self, lookup: Lookup, rows: Rows, update: Update, idle: Idle | None, whole: Calls) -> None:
@@ -89,7 +80,8 @@ class RowUpdate:
         if ids is None:
             self._whole()
             if self._idle is not None:
-                self._idle.meet_all()
+                self._idle.prepare()
+                self._idle.meet(np.arange(len(self._rows.P)))  # any row may have moments
             return
         low, high = np.searchsorted(ids, (first, first + len(self._rows.P)))
         own = ids[low:high] - first
@@ -140,20 +132,14 @@ class _IdleRows:
             self._in_place = runner(calls)
 
     def meet(self, ids: Array) -> None:
-        """Note rows that have moments from now on."""
+        """Note rows that have moments from now on, after :meth:`prepare`."""
         assert self._met is not None, "prepare comes first"
         new = ids[~self._met[ids]]
         self._met[new] = True
         self._order[self._count : self._count + new.size] = new
         self._count += new.size
 
-    def meet_all(self) -> None:
-        """Note that any row may have moments."""
-        self.prepare()
-        self.meet(np.arange(len(self._rows.P)))
-
     def run(self) -> None:
-        """Update them with a gradient of 0."""
         if self._count < _STREAMED_FROM * len(self._rows.P):
             if self._in_place is not None:
                 self._number[0] = self._count
@@ -203,7 +189,7 @@ class _Copies:
         p, *moments = (copy.reshape(-1) for copy in copies)
         calls += update(p, g.reshape(-1), t.reshape(-1), dict(zip(rows.moments, moments, strict=True)))
         self._compute = runner(calls)
-        self._write = runner(
+        self.write = runner(  # writes the copies back
             [(setitem, _items(array), self._ids, _items(copy)) for array, copy in zip(arrays, copies, strict=True)]
         )
 
@@ -212,10 +198,6 @@ class _Copies:
         self._ids[: ids.size] = ids
         self._ids[ids.size :] = ids[-1]
         self._compute()
-
-    def write(self) -> None:
-        """Write the copies back."""
-        self._write()
 
     def update_all(self, ids: Array) -> None:
         """Update any number of rows, one set of copies after the other."""
@@ -246,26 +228,18 @@ def blocks(start: int, stop: int) -> list[slice]:
 class Vectors:
     """The operands of an update. An update rule changes weights and slots in place, and may overwrite ``G``.
 
-    Attributes:
-        P: the weights, with the layout ``segments`` and zeros between the segments.
-        G: the gradients, with the same layout.
-        slots: the state vectors by name, with the same layout; the slots of one weight are named ``<slot>/<weight>``
-            (:meth:`Optimizer.own_slots`).
-        segments: the position of every weight.
-        others: the gradients of other workers that have not been added to ``G`` yet.
-        summed: the ranges of ``G`` that ``others`` are added to.
-        lookups: the weights, or their parts, whose gradients are known to be 0 except in a few rows.
-        cut: in a part of the weights, ``segments`` and the pieces of other weights.
+    The vectors have the layout ``segments``, with zeros between them. The slots of one weight are named
+    ``<slot>/<weight>`` (:meth:`Optimizer.own_slots`).
     """
 
-    P: Array
-    G: Array
-    slots: Mapping[str, Array]
-    segments: Sequence[Segment]
-    others: Sequence[Array] = ()
-    summed: Sequence[slice] = ()
-    lookups: Sequence[Lookup] = ()
-    cut: Sequence[Segment] | None = None
+    P: Array  # the weights
+    G: Array  # the gradients
+    slots: Mapping[str, Array]  # the state vectors, by name
+    segments: Sequence[Segment]  # the position of every weight
+    others: Sequence[Array] = ()  # the gradients of other workers that have not been added to `G` yet
+    summed: Sequence[slice] = ()  # the ranges of `G` that `others` are added to
+    lookups: Sequence[Lookup] = ()  # the weights, or their parts, whose gradients are 0 except in a few rows
+    cut: Sequence[Segment] | None = None  # in a part of the weights, `segments` and the pieces of other weights
 
     @property
     def spans(self) -> Sequence[Segment]:
@@ -285,11 +259,9 @@ class Vectors:
         return cls(weights, gradients[0], slots, segments, gradients[1:], lookups=lookups)
 
     def part(self, part: slice, summed: Sequence[slice]) -> Vectors:
-        """Return the operands of the shard that one worker updates: complete weights, and pieces of other weights.
+        """Return the operands of the shard ``part`` that one worker updates: complete weights, and pieces of others.
 
-        Args:
-            part: the shard.
-            summed: the ranges that this worker sums the gradients of, relative to the start of the shard.
+        The ranges ``summed``, whose gradients this worker sums, are relative to the start of the shard.
         """
         return Vectors(
             self.P[part],
