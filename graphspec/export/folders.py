@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
 # Write an exported file as a folder that MLflow loads: flavors ``onnx`` and ``python_function``. MLflow is not needed, and
 # its own loader cannot feed records: each column is an input ``(N, 1)`` here, and gaps need a value. A module of this
 # folder, :mod:`graphspec.export.mlflow_loader`, does it.
+_json = partial(json.dumps, ensure_ascii=False)
 MODEL, DATA = "MLmodel", "model.onnx"
 _LOADER = "graphspec_pyfunc_1"  # MLflow keeps one module of a name: another version needs another one
 _CODE = f"code/{_LOADER}.py"
@@ -111,10 +113,6 @@ def write_mlflow(folder: Path, file: Path) -> Path:
     files[MODEL] = write_yaml(_model(described, table, hashlib.sha256(content).hexdigest()[:32], len(content)))
     write_folder(folder, files)
     return folder
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _model(described: Mapping[str, Any], table: bool, digest: str, size: int) -> dict[str, Any]:

@@ -58,9 +58,7 @@ def scratch_like(ctx: Context, X: Array, dtype: Any = None, *, saved: bool = Fal
     return allocate([X.shape[k] for k in order], X.dtype if dtype is None else dtype).transpose(np.argsort(order))
 
 
-def saved_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
-    """Return a buffer as :func:`scratch_like`, but one that keeps its content from forward to backward."""
-    return scratch_like(ctx, X, dtype, saved=True)
+saved_like = partial(scratch_like, saved=True)  # keeps its content from forward to backward
 
 
 def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:

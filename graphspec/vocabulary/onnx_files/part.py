@@ -13,7 +13,7 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, RunError
 from graphspec.graph.ir.graph import Array, numpy_dtype
-from graphspec.graph.onnx_model import Content
+from graphspec.graph.onnx_model import Content, element_type
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import declared_attributes
@@ -331,11 +331,9 @@ def result_dtype(dtype: str) -> str | None:
 
 
 def _element_type(dtype: str) -> int:
-    from onnx import TensorProto, helper
+    from onnx import TensorProto
 
-    if dtype in ("string", "bfloat16"):
-        return int(TensorProto.DataType.Value(dtype.upper()))
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    return int(TensorProto.BFLOAT16) if dtype == "bfloat16" else element_type(dtype)
 
 
 @lru_cache(maxsize=4)
