@@ -199,7 +199,7 @@ MAX_BATCH = 64
 _CONFIG, _MODEL = "config.pbtxt", "1/model.onnx"
 _MARK = "# Written by graphspec"
 _V2 = {STRING: "BYTES", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8", "bool": "BOOL"}
-"""The names of dtypes in the V2 protocol."""
+"""The names of dtypes in the V2 protocol, which Triton, KServe and MLServer answer."""
 _TYPES = {dtype: f"TYPE_{name}" for dtype, name in _V2.items()} | {STRING: "TYPE_STRING"}
 
 
@@ -278,16 +278,13 @@ def _quoted(text: str) -> str:
 
 
 def v2_request(described: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the example of a signature as a request of the V2 protocol, which Triton, KServe and MLServer answer.
-
-    None for a signature without example, and for an example with missing numbers, for which JSON has no value.
-    """
+    """Return a signature's example as a request of the V2 protocol; None without one, or if numbers are missing."""
     if described["example"] is None:
         return None
     tensors = []
     for entry in described["inputs"]:
         array = np.array(described["example"]["inputs"][entry["name"]], object)
-        if None in (data := array.ravel().tolist()):
+        if None in (data := array.ravel().tolist()):  # JSON has no value for a missing number
             return None
         shape = [*array.shape, 1] if array.ndim == 1 else [*array.shape]
         tensors.append({"name": entry["name"], "shape": shape, "datatype": _V2[entry["dtype"]], "data": data})

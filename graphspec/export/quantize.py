@@ -101,7 +101,6 @@ class Core:
         return max((float(np.max(np.abs(a), initial=0.0, where=a > _HIDING)) for a in arrays), default=0.0)
 
     def _infos(self) -> list[Any]:
-        """Return the names and types of all values."""
         import onnx
 
         graph = onnx.shape_inference.infer_shapes(self.proto).graph

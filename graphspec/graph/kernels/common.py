@@ -157,9 +157,8 @@ def give_sum(ctx: Context, dY: Array, operands: Sequence[Array], scales: Sequenc
 def give_each(ctx: Context, dY: Array, operands: dict[int, tuple[Array, Callable[[Array], Calls]]]) -> Calls:
     """Return calls for the gradients of the broadcast operands of an elementwise operator.
 
-    ``operands`` maps an input's index to its array and a function. The function receives an array of dY's shape and returns
-    the calls that write the operand's gradient into it. The array of the last operand is dY, so the calls must work in
-    place.
+    ``operands`` maps an input's index to its array and a function, which returns the calls that write the operand's
+    gradient into an array of dY's shape. For the last operand that is dY itself, so the calls must work in place.
     """
     calls: Calls = []
     differentiated = [i for i in operands if ctx.wants(i)]

@@ -228,11 +228,7 @@ class Part:
         raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
 
     def spliced(self, prefix: str, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Content:
-        """Return the nodes of the part for a graph of ``opset``, with casts to and from the file's dtypes.
-
-        ``inputs`` and ``outputs`` are the names of what it reads and computes in the other graph. A file that cannot be
-        converted is GS802.
-        """
+        """Return the nodes between ``inputs`` and ``outputs`` of a graph of ``opset``, with casts; GS802 if that fails."""
         from onnx import helper
 
         file = self.require()
@@ -307,11 +303,6 @@ class Part:
     def multiply_adds(self, shapes: Sequence[tuple[Any, ...]]) -> int:
         """Return the multiply-adds of its products for inputs of these shapes; 0 if they are not known."""
         return 0 if self.content is None else multiply_adds(self, tuple(map(tuple, shapes)))
-
-
-def part_of(file: OnnxFile, outputs: tuple[str, ...], inputs: Sequence[tuple[Port, str]]) -> Part:
-    """Return the part of a file that computes ``outputs`` from ``inputs``, each with the dtype of its feed."""
-    return Part(file.name, file.sha256, outputs, tuple((port.name, dtype) for port, dtype in inputs), file)
 
 
 def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Port]:

@@ -53,12 +53,10 @@ class Constant:
 
     @property
     def size(self) -> int:
-        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def is_float(self) -> bool:
-        """Whether the elements are float32."""
         return self.dtype == "float32"
 
     def root(self) -> Constant:
@@ -173,7 +171,6 @@ class Weight:
 
     @property
     def trains(self) -> bool:
-        """Whether it became a weight."""
         return bool(self.role)
 
 
