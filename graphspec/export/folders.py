@@ -218,7 +218,7 @@ def refuse_not_triton(repository: Path, name: str) -> None:
 
 
 def write_triton(repository: Path, file: Path) -> Path:
-    """Add an exported file to a repository, with the same bytes each time; return its folder, UsageError for another's."""
+    """Add an exported file to a repository, always with the same bytes; return its folder, UsageError if it is not ours."""
     content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])
     refuse_not_triton(repository, described["name"])

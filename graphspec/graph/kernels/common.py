@@ -229,7 +229,7 @@ def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Arra
 
 @twin()
 def clip_gradient(y: Array, low: Array | None, high: Array | None, dy: Array, /, *, masks: Sequence[Array]) -> Calls:
-    """Return calls that multiply ``dy`` by 1 where ``low < y < high``, else by 0; ``masks`` are bools for each bound."""
+    """Return calls that multiply ``dy`` in place by 1 where ``low < y < high``, else by 0; ``masks`` are bools per bound."""
     bounds = [(f, bound) for f, bound in ((np.greater, low), (np.less, high)) if bound is not None]
     calls: Calls = [(f, y, bound, mask) for (f, bound), mask in zip(bounds, masks, strict=False)]
     if len(bounds) == 2:

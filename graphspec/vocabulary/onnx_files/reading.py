@@ -98,8 +98,7 @@ def node_name(node: Any) -> str:
 def _tensors_of_graph(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
+        yield from (sparse.values, sparse.indices)
     for node in graph.node:
         yield from _tensors_of_node(node)
 
@@ -111,8 +110,7 @@ def _tensors_of_node(node: Any) -> Iterator[Any]:
         yield from attribute.tensors
         one = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
         for sparse in (*one, *attribute.sparse_tensors):
-            yield sparse.values
-            yield sparse.indices
+            yield from (sparse.values, sparse.indices)
     for graph in subgraphs(node):
         yield from _tensors_of_graph(graph)
 
