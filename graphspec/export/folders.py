@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, new_folder, write_atomic
 from graphspec.export.onnx import KEY, NOTE
@@ -198,9 +196,7 @@ def _requirements(proof: Mapping[str, Any]) -> dict[str, bytes | str]:
 MAX_BATCH = 64
 _CONFIG, _MODEL = "config.pbtxt", "1/model.onnx"
 _MARK = "# Written by graphspec"
-_V2 = {STRING: "BYTES", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8", "bool": "BOOL"}
-"""The names of dtypes in the V2 protocol, which Triton, KServe and MLServer answer."""
-_TYPES = {dtype: f"TYPE_{name}" for dtype, name in _V2.items()} | {STRING: "TYPE_STRING"}
+_TYPES = {STRING: "STRING", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8", "bool": "BOOL"}
 
 
 def model_name(name: str) -> str:
@@ -252,7 +248,7 @@ def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batc
 
 def _tensor_text(entry: Mapping[str, Any], labels: str | None) -> str:
     sizes = [str(size) if isinstance(size, int) else "-1" for size in entry["shape"][1:]]
-    fields = [f"name: {_quoted(entry['name'])}", f"data_type: {_TYPES[entry['dtype']]}"]
+    fields = [f"name: {_quoted(entry['name'])}", f"data_type: TYPE_{_TYPES[entry['dtype']]}"]
     # Triton wants an axis besides the batch, for a value per row, too.
     fields += [f"dims: [ {', '.join(sizes)} ]"] if sizes else ["dims: [ 1 ]", "reshape { shape: [ ] }"]
     fields += [] if labels is None else [f"label_filename: {_quoted(labels)}"]
@@ -275,17 +271,3 @@ def _quoted(text: str) -> str:
     """Return a string of protobuf's text format."""
     escaped = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return '"' + "".join(escaped.get(c, c) for c in text) + '"'
-
-
-def v2_request(described: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a signature's example as a request of the V2 protocol; None without one, or if numbers are missing."""
-    if described["example"] is None:
-        return None
-    tensors = []
-    for entry in described["inputs"]:
-        array = np.array(described["example"]["inputs"][entry["name"]], object)
-        if None in (data := array.ravel().tolist()):  # JSON has no value for a missing number
-            return None
-        shape = [*array.shape, 1] if array.ndim == 1 else [*array.shape]
-        tensors.append({"name": entry["name"], "shape": shape, "datatype": _V2[entry["dtype"]], "data": data})
-    return {"inputs": tensors}
