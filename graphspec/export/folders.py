@@ -11,10 +11,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, new_folder, write_atomic
@@ -75,6 +74,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes | str]) -> None:
 # Write an exported file as a folder that MLflow loads: flavors ``onnx`` and ``python_function``. MLflow is not needed, and
 # its own loader cannot feed records: each column is an input ``(N, 1)`` here, and gaps need a value. A module of this
 # folder, :mod:`graphspec.export.mlflow_loader`, does it.
+_json = partial(json.dumps, ensure_ascii=False)
 MODEL, DATA = "MLmodel", "model.onnx"
 _LOADER = "graphspec_pyfunc_1"  # MLflow keeps one module of a name: another version needs another one
 _CODE = f"code/{_LOADER}.py"
@@ -111,10 +111,6 @@ def write_mlflow(folder: Path, file: Path) -> Path:
     files[MODEL] = write_yaml(_model(described, table, hashlib.sha256(content).hexdigest()[:32], len(content)))
     write_folder(folder, files)
     return folder
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _model(described: Mapping[str, Any], table: bool, digest: str, size: int) -> dict[str, Any]:
@@ -200,9 +196,7 @@ def _requirements(proof: Mapping[str, Any]) -> dict[str, bytes | str]:
 MAX_BATCH = 64
 _CONFIG, _MODEL = "config.pbtxt", "1/model.onnx"
 _MARK = "# Written by graphspec"
-_V2 = {STRING: "BYTES", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8", "bool": "BOOL"}
-"""The names of dtypes in the V2 protocol."""
-_TYPES = {dtype: f"TYPE_{name}" for dtype, name in _V2.items()} | {STRING: "TYPE_STRING"}
+_TYPES = {STRING: "STRING", "float32": "FP32", "int64": "INT64", "int32": "INT32", "uint8": "UINT8", "bool": "BOOL"}
 
 
 def model_name(name: str) -> str:
@@ -220,7 +214,7 @@ def refuse_not_triton(repository: Path, name: str) -> None:
 
 
 def write_triton(repository: Path, file: Path) -> Path:
-    """Add an exported file to a repository, with the same bytes each time; return its folder, UsageError for another's."""
+    """Add an exported file to a repository, always with the same bytes; return its folder, UsageError if it is not ours."""
     content, metadata = file.read_bytes(), read_model_file(file).metadata
     described = json.loads(metadata[KEY])
     refuse_not_triton(repository, described["name"])
@@ -254,7 +248,7 @@ def config(described: Mapping[str, Any], label_files: Mapping[str, str], *, batc
 
 def _tensor_text(entry: Mapping[str, Any], labels: str | None) -> str:
     sizes = [str(size) if isinstance(size, int) else "-1" for size in entry["shape"][1:]]
-    fields = [f"name: {_quoted(entry['name'])}", f"data_type: {_TYPES[entry['dtype']]}"]
+    fields = [f"name: {_quoted(entry['name'])}", f"data_type: TYPE_{_TYPES[entry['dtype']]}"]
     # Triton wants an axis besides the batch, for a value per row, too.
     fields += [f"dims: [ {', '.join(sizes)} ]"] if sizes else ["dims: [ 1 ]", "reshape { shape: [ ] }"]
     fields += [] if labels is None else [f"label_filename: {_quoted(labels)}"]
@@ -277,20 +271,3 @@ def _quoted(text: str) -> str:
     """Return a string of protobuf's text format."""
     escaped = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
     return '"' + "".join(escaped.get(c, c) for c in text) + '"'
-
-
-def v2_request(described: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the example of a signature as a request of the V2 protocol, which Triton, KServe and MLServer answer.
-
-    None for a signature without example, and for an example with missing numbers, for which JSON has no value.
-    """
-    if described["example"] is None:
-        return None
-    tensors = []
-    for entry in described["inputs"]:
-        array = np.array(described["example"]["inputs"][entry["name"]], object)
-        if None in (data := array.ravel().tolist()):
-            return None
-        shape = [*array.shape, 1] if array.ndim == 1 else [*array.shape]
-        tensors.append({"name": entry["name"], "shape": shape, "datatype": _V2[entry["dtype"]], "data": data})
-    return {"inputs": tensors}

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # Check whether a spec can be exported, without weights and without onnxruntime.
 def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) -> list[Diagnostic]:
-    """Return GS702 for too many weights, and for each node that ``opset``, with onnxruntime's own if ``contrib``, lacks."""
+    """Return GS702 for each node that ``opset`` (``contrib``: with onnxruntime's own) cannot have, and too many weights."""
     nbytes = sum(p.size * 4 for p in graph.params.values())
     diagnostics = []
     if nbytes > Budget.WEIGHTS:

@@ -246,10 +246,7 @@ def seeded(name: str, dtype: str, shape: Sequence[Any], bounds: tuple[int, int] 
 
 
 def scaled_down(feeds: Mapping[str, Array], factor: float) -> dict[str, Array] | None:
-    """Return the rows with smaller floats, for a network that is ill-conditioned on them; None without such floats.
-
-    Texts stay, and arrays of whole numbers, which may be ids or mask values.
-    """
+    """Return the rows with smaller floats, but equal whole numbers, which may be ids or masks; None without such floats."""
     floats = {n: a * np.float32(factor) for n, a in feeds.items() if a.dtype == np.float32 and not is_whole(a).all()}
     return {**feeds, **floats} if floats else None
 
@@ -425,8 +422,6 @@ def prove(model: Session, data: bytes, rows: Rows | None = None) -> Proof:
 
 
 class _Comparison:
-    """Compares one file with the runtime on some rows."""
-
     def __init__(self, model: Session, data: bytes, rows: Rows) -> None:
         self._model, self._rows, self._session = model, rows, _load(model, data)
         self._proved = set[str]()  # the heads with a conclusive row

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from graphspec.base.text import columns
 from graphspec.graph.ir.graph import Array
 
 if TYPE_CHECKING:
@@ -100,7 +101,6 @@ class Core:
         return max((float(np.max(np.abs(a), initial=0.0, where=a > _HIDING)) for a in arrays), default=0.0)
 
     def _infos(self) -> list[Any]:
-        """Return the names and types of all values."""
         import onnx
 
         graph = onnx.shape_inference.infer_shapes(self.proto).graph
@@ -436,10 +436,7 @@ class Verdict:
         lines = [f"quantized to {self.kind}: {self.done.method}; compared on {self.count} {self.origin}"]
         if self.done.calibration_rows:
             lines.append(f"ranges of activations from {self.done.calibration_rows} training rows")
-        widths = [max(map(len, column)) for column in zip(*self.table(), strict=True)]
-        for name, *values in self.table():
-            cells = [v.rjust(w) for v, w in zip(values, widths[1:], strict=True)]
-            lines.append("  ".join([name.ljust(widths[0]), *cells]))
+        lines += columns(self.table(), right=(1, 2, 3))
         if self.sizes[1] >= self.sizes[0]:
             lines.append("the file has not become smaller: this network is too small to gain")
         return "\n".join(lines)

@@ -125,7 +125,6 @@ def read_exported(file: Path) -> Exported:
 
 
 def _document(content: ModelFile, file: Path) -> dict[str, Any]:
-    """Return the spec that the file contains."""
     text = content.metadata.get("spec", "")
     if (size := len(text)) > MAX_BYTES:
         raise UsageError(f"{file} contains a spec of {size / 2**20:.0f} MiB, a spec has at most {MAX_BYTES // 2**20}")

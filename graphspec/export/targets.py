@@ -21,10 +21,7 @@ TARGETS = {STANDARD: OPSET} | {f"{_ORT}1.{k}": int(opset) for k, opset in (pair.
 
 
 def opset_of(opset: int | None, target: str | None) -> int | None:
-    """Return the requested opset, None if neither argument is given; ``target`` is ``onnx``, or such as ``ort-1.20``.
-
-    Raise UsageError if both are given, or one is unknown.
-    """
+    """Return the opset that is meant, None for no argument; UsageError for both, or if it is not in :data:`TARGETS`."""
     if opset is not None and target is not None:
         raise UsageError("give either an opset or a target, not both")
     if target is not None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import shop
 from commands import graphspec, project
@@ -16,8 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from quantizing import Case, attention, convolution, dense, recurrent, text
 
 import graphspec as gs
-from graphspec.export.folders import config, model_name, v2_request, write_triton
-from graphspec.export.onnx import KEY
+from graphspec.export.folders import config, model_name, write_triton
 from graphspec.graph.onnx_session import session
 
 DEFINITION = Path(__file__).with_name("triton_model_config.json")
@@ -153,17 +151,3 @@ def test_other_models_stay_and_foreign_ones_are_not_replaced(tmp_path: Path) -> 
     result = graphspec("export", tmp_path / "run", "--triton", models)
     assert result.exit_code == 2
     assert "it has 2/model.onnx" in " ".join(result.stderr.split())
-
-
-def test_the_example_as_a_request(tmp_path: Path) -> None:
-    folder = exported(text, tmp_path)
-    proto = onnx.load(folder / "1" / "model.onnx")
-    described = json.loads(next(p.value for p in proto.metadata_props if p.key == KEY))
-    request = v2_request(described)
-    assert request is not None
-    (tensor,) = request["inputs"]
-    (line,) = described["example"]["inputs"]["line"][0]
-    assert tensor == {"name": "line", "shape": [1, 1], "datatype": "BYTES", "data": [line]}
-    described["example"]["inputs"]["line"] = [[None]]
-    assert v2_request(described) is None
-    assert v2_request({**described, "example": None}) is None

@@ -58,9 +58,7 @@ def scratch_like(ctx: Context, X: Array, dtype: Any = None, *, saved: bool = Fal
     return allocate([X.shape[k] for k in order], X.dtype if dtype is None else dtype).transpose(np.argsort(order))
 
 
-def saved_like(ctx: Context, X: Array, dtype: Any = None) -> Array:
-    """Return a buffer as :func:`scratch_like`, but one that keeps its content from forward to backward."""
-    return scratch_like(ctx, X, dtype, saved=True)
+saved_like = partial(scratch_like, saved=True)  # keeps its content from forward to backward
 
 
 def output_for(ctx: Context, *operands: tuple[int, Array], dtype: Any = None) -> Array:
@@ -159,9 +157,8 @@ def give_sum(ctx: Context, dY: Array, operands: Sequence[Array], scales: Sequenc
 def give_each(ctx: Context, dY: Array, operands: dict[int, tuple[Array, Callable[[Array], Calls]]]) -> Calls:
     """Return calls for the gradients of the broadcast operands of an elementwise operator.
 
-    ``operands`` maps an input's index to its array and a function. The function receives an array of dY's shape and returns
-    the calls that write the operand's gradient into it. The array of the last operand is dY, so the calls must work in
-    place.
+    ``operands`` maps an input's index to its array and a function, which returns the calls that write the operand's
+    gradient into an array of dY's shape. For the last operand that is dY itself, so the calls must work in place.
     """
     calls: Calls = []
     differentiated = [i for i in operands if ctx.wants(i)]
@@ -232,7 +229,7 @@ def bit_mask(ctx: Context, condition: Array, dtype: np.dtype[Any]) -> tuple[Arra
 
 @twin()
 def clip_gradient(y: Array, low: Array | None, high: Array | None, dy: Array, /, *, masks: Sequence[Array]) -> Calls:
-    """Return calls that multiply ``dy`` by 1 where ``low < y < high``, else by 0; ``masks`` are bools for each bound."""
+    """Return calls that multiply ``dy`` in place by 1 where ``low < y < high``, else by 0; ``masks`` are bools per bound."""
     bounds = [(f, bound) for f, bound in ((np.greater, low), (np.less, high)) if bound is not None]
     calls: Calls = [(f, y, bound, mask) for (f, bound), mask in zip(bounds, masks, strict=False)]
     if len(bounds) == 2:

@@ -58,7 +58,7 @@ P = ParamSpec("P")
 
 
 def load(forced: str) -> Any:
-    """Return the package with the kernels of this ABI; None without, UsageError if ``compiled`` ones are forced."""
+    """Return the package with kernels of this ABI, unless NumPy's are forced; None without, UsageError if it is forced."""
     if forced in ("fast", "reference"):
         return None
     try:

@@ -135,7 +135,10 @@ class Context(Protocol):
         """Return the buffer for the gradient of input ``i`` (write, never add), or None if it is not needed."""
 
     def row_grad(self, i: int, ids: Array) -> tuple[Array, Calls] | None:
-        """Return input ``i``'s gradient if it is kept by rows, and calls that first note the int64 ``ids``; else None."""
+        """Return the gradient of input ``i`` if it is kept by rows, else None: use :meth:`grad` then.
+
+        Make the calls that come with it, which note the flat int64 ``ids``; then add to these rows.
+        """
 
     def give_grad(self, i: int, array: Array) -> None:
         """Hand over ``array`` (writable, owned by this operator) as the gradient of input ``i``."""

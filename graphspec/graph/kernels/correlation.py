@@ -497,7 +497,7 @@ def correlation(
 
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
-    """Return calls that write dX: correlations of dY with the flipped kernel, by the inputs' index modulo stride."""
+    """Return calls that write dX: correlations of dY with the flipped kernel, for each phase (index modulo stride)."""
     phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
     complete = all(len(met) == a.stride for met, a in zip(phases, axes, strict=True))

@@ -188,24 +188,19 @@ def max_pool_gradient(
     return by_axis()
 
 
+Windowed = Sequence[tuple[int, Axis]]  # axes with their numbers, from the outermost tap to the innermost
+
+
 class OnePass:
     """Max pooling of X (N, C, …) to Y over some ``axes``, in one pass where the compiled kernel serves and is faster.
 
     Args:
-        axes: from the outermost tap to the innermost.
         by_axis: returns NumPy's calls, if the kernel has not ``served``.
         differentiated: whether there will be a gradient; taps are then combined in row-major order.
     """
 
     def __init__(
-        self,
-        ctx: Context,
-        X: Array,
-        Y: Array,
-        axes: Sequence[tuple[int, Axis]],
-        by_axis: Callable[[], Calls],
-        *,
-        differentiated: bool,
+        self, ctx: Context, X: Array, Y: Array, axes: Windowed, by_axis: Callable[[], Calls], *, differentiated: bool
     ) -> None:
         by_channel = bool(X.shape[1] > 1 and X.strides[1] == Y.strides[1] == X.itemsize)  # rows of all channels
         faster = X.shape[1] >= _CHANNELS if by_channel else Y.shape[-1] >= _ROW
@@ -233,7 +228,7 @@ class OnePass:
         return calls + max_pool_gradient(*operands, by_axis=by_axis)
 
 
-def _fits(X: Array, Y: Array, axes: Sequence[tuple[int, Axis]], *, by_channel: bool) -> bool:
+def _fits(X: Array, Y: Array, axes: Windowed, *, by_channel: bool) -> bool:
     """Return whether the compiled kernels serve these windows: channels or rows of outputs must be contiguous."""
     rows = Y.shape[-1] == 1 or Y.strides[-1] == Y.itemsize
     if not max_pool.compiled or not (rows or by_channel):
@@ -248,7 +243,7 @@ def _five(X: Array) -> Array:
     return X.reshape(*X.shape[:2], *(1,) * (2 + _AXES - X.ndim), *X.shape[2:], copy=False)
 
 
-def _table(axes: Sequence[tuple[int, Axis]], rank: int, *, complete_first: bool) -> Array:
+def _table(axes: Windowed, rank: int, *, complete_first: bool) -> Array:
     """Return the operand ``windows`` of :func:`max_pool`; axes that are not listed have windows of one tap."""
     rows = [[k + _AXES - rank - 2, a.stride, *_reads(a, complete_first=complete_first)] for k, a in axes]
     listed = {row[0] for row in rows}

@@ -107,7 +107,7 @@ class Onnx(Layer):
         return g.constant(value)
 
     def lower(self, g: Builder, *inputs: Value | None) -> Value | tuple[Value, ...]:
-        from graphspec.vocabulary.onnx_files.part import part_of
+        from graphspec.vocabulary.onnx_files.part import Part
 
         file, record = self._content, self._record
         if record is None:
@@ -120,7 +120,7 @@ class Onnx(Layer):
         part = None
         if file is not None:
             names, pairs = self._fed(file, inputs)
-            part = part_of(file, names, [(port, value.dtype) for port, value in pairs])
+            part = Part(file.name, file.sha256, names, tuple((port.name, v.dtype) for port, v in pairs), file)
         part, signature = record.known(fed, self.file, part)
         outputs: tuple[Value, ...] = g.OnnxFile(*fed, part=part, signature=signature)
         return outputs[0] if len(outputs) == 1 else outputs
@@ -145,31 +145,27 @@ class Onnx(Layer):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def _fed(self, file: OnnxFile, inputs: Sequence[Value | None]) -> tuple[tuple[str, ...], list[tuple[Port, Value]]]:
-        """Return the names of the chosen values, and the inputs of the file, each with the value that it is fed."""
+        """Return the names of the chosen values, and the inputs of the file that are fed; a wrong number is GS203."""
+        from graphspec.vocabulary.onnx_files.part import needed_inputs
+
         try:
             names = file.chosen(self.output)
         except ProblemError as error:
             problem = error.problem
             text = f"takes a value of '{self.file}', which {problem.message}"
             raise ShapeError(problem.code, text, problem.hint, key=problem.key) from None
-        pairs = list(zip(self._ports(file, names, inputs), [v for v in inputs if v is not None], strict=True))
-        for port, value in pairs:
-            _check(port, value)
-        return names, pairs
-
-    def _ports(self, file: OnnxFile, names: tuple[str, ...], inputs: Sequence[Value | None]) -> list[Port]:
-        """Return the inputs of the file that are fed: one for each value that is not None; a wrong number is GS203."""
-        from graphspec.vocabulary.onnx_files.part import needed_inputs
-
         needed = needed_inputs(file, names)
-        ports = needed if len(inputs) == len(needed) and None not in inputs else list(file.inputs)[: len(inputs)]
-        fed = [port for port, value in zip(ports, inputs, strict=False) if value is not None]
+        ports = needed if len(inputs) == len(needed) and None not in inputs else file.inputs
+        pairs = [(port, value) for port, value in zip(ports, inputs, strict=False) if value is not None]
+        fed = [port for port, _ in pairs]
         if len(inputs) > len(file.inputs) or any(port not in fed for port in needed):
             listed = ", ".join(map(str, needed[:_SHOWN])) + (", …" if len(needed) > _SHOWN else "")
             values = ", ".join(f"'{name}'" for name in names[:_SHOWN])
             text = f"has {len(inputs)} inputs, but the file needs {len(needed)} for {values}"
             raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint=f"list them in this order: {listed}", key="inputs")
-        return fed
+        for port, value in pairs:
+            _check(port, value)
+        return names, pairs
 
 
 def _check(port: Port, value: Value) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, RunError
 from graphspec.graph.ir.graph import Array, numpy_dtype
-from graphspec.graph.onnx_model import Content
+from graphspec.graph.onnx_model import Content, element_type
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.base import declared_attributes
@@ -228,11 +228,7 @@ class Part:
         raise RunError(Code.DAMAGED_RUN, text, "copy it back: it was written with the run")
 
     def spliced(self, prefix: str, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Content:
-        """Return the nodes of the part for a graph of ``opset``, with casts to and from the file's dtypes.
-
-        ``inputs`` and ``outputs`` are the names of what it reads and computes in the other graph. A file that cannot be
-        converted is GS802.
-        """
+        """Return the nodes between ``inputs`` and ``outputs`` of a graph of ``opset``, with casts; GS802 if that fails."""
         from onnx import helper
 
         file = self.require()
@@ -309,11 +305,6 @@ class Part:
         return 0 if self.content is None else multiply_adds(self, tuple(map(tuple, shapes)))
 
 
-def part_of(file: OnnxFile, outputs: tuple[str, ...], inputs: Sequence[tuple[Port, str]]) -> Part:
-    """Return the part of a file that computes ``outputs`` from ``inputs``, each with the dtype of its feed."""
-    return Part(file.name, file.sha256, outputs, tuple((port.name, dtype) for port, dtype in inputs), file)
-
-
 def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Port]:
     """Return the inputs of a file that ``outputs`` depend on, in its order."""
     read = set[str]().union(*map(read_by, needed_nodes(file.model.graph.node, outputs)), outputs)
@@ -331,11 +322,9 @@ def result_dtype(dtype: str) -> str | None:
 
 
 def _element_type(dtype: str) -> int:
-    from onnx import TensorProto, helper
+    from onnx import TensorProto
 
-    if dtype in ("string", "bfloat16"):
-        return int(TensorProto.DataType.Value(dtype.upper()))
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    return int(TensorProto.BFLOAT16) if dtype == "bfloat16" else element_type(dtype)
 
 
 @lru_cache(maxsize=4)

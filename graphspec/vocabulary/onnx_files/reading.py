@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,13 @@ from graphspec.base.errors import ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, OLDEST_OPSET, SHOWN_PATH, cycle_from, leads_out
 
-_HINT = "export or download the file again"
-
-
-def invalid(text: str, hint: str = _HINT) -> ProblemError:
-    """Return GS801, with a predicate as message."""
-    return ProblemError(Code.INVALID_FILE, text, hint)
-
-
-def unsupported(text: str, hint: str | None = None) -> ProblemError:
-    """Return GS802, with a predicate as message."""
-    return ProblemError(Code.UNSUPPORTED_FILE, text, hint)
+# Errors, with a predicate as message.
+_invalid = partial(ProblemError, Code.INVALID_FILE, hint="export or download the file again")
+unsupported = partial(ProblemError, Code.UNSUPPORTED_FILE)
 
 
 def _unsound(text: str) -> ProblemError:
-    return invalid(f"is not a sound ONNX file: {text}")
+    return _invalid(f"is not a sound ONNX file: {text}")
 
 
 def _sound(condition: object, text: str) -> None:
@@ -106,8 +98,7 @@ def node_name(node: Any) -> str:
 def _tensors_of_graph(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
+        yield from (sparse.values, sparse.indices)
     for node in graph.node:
         yield from _tensors_of_node(node)
 
@@ -119,8 +110,7 @@ def _tensors_of_node(node: Any) -> Iterator[Any]:
         yield from attribute.tensors
         one = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
         for sparse in (*one, *attribute.sparse_tensors):
-            yield sparse.values
-            yield sparse.indices
+            yield from (sparse.values, sparse.indices)
     for graph in subgraphs(node):
         yield from _tensors_of_graph(graph)
 
@@ -306,7 +296,7 @@ def _read(folder: Path, path: Path, name: str, _: tuple[int, int]) -> OnnxFile:
     size = path.stat().st_size
     if not 0 < size <= Budget.WEIGHTS:
         text = "is empty" if size == 0 else f"has {size / 2**30:.1f} GiB, at most {Budget.WEIGHTS / 2**30:.0f} are read"
-        raise invalid(text)
+        raise _invalid(text)
     return of_bytes(name, _in_one_piece(_content(path), path.parent, folder))
 
 
@@ -376,13 +366,13 @@ def _in_one_piece(data: bytes, beside: Path, folder: Path) -> bytes:
         left = path.stat().st_size - (at or 0)
         count = left if length is None else _number(length)
         if at is None or count is None:
-            raise invalid(f"{subject} has no such place")
+            raise _invalid(f"{subject} has no such place")
         expected = nbytes_of(tensor)
         if count > left or (expected is not None and count != expected):
-            raise invalid(f"{subject} has {max(left, 0):,} bytes for it, {expected or count:,} are needed")
+            raise _invalid(f"{subject} has {max(left, 0):,} bytes for it, {expected or count:,} are needed")
         total += count
         if total > Budget.WEIGHTS:
-            raise invalid(f"has weights of more than {Budget.WEIGHTS / 2**30:.0f} GiB", "use a smaller network")
+            raise _invalid(f"has weights of more than {Budget.WEIGHTS / 2**30:.0f} GiB", hint="use a smaller network")
         tensor.raw_data = _content(path, at, count)
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
@@ -400,7 +390,7 @@ def _message(data: bytes) -> Any:
     try:
         return ModelProto.FromString(data)
     except Exception as error:  # protobuf's, which has no types
-        raise invalid(f"is not an ONNX file: {_first_line(error)}") from None
+        raise _invalid(f"is not an ONNX file: {_first_line(error)}") from None
 
 
 def _parsed(data: bytes) -> Any:
@@ -409,10 +399,10 @@ def _parsed(data: bytes) -> Any:
 
     model = _message(data)
     if not model.HasField("graph"):
-        raise invalid("is not an ONNX file: it has no graph")
+        raise _invalid("is not an ONNX file: it has no graph")
     opset, newest = opset_of(model), defs.onnx_opset_version()
     if opset == 0 and any(node.domain in ("", "ai.onnx") for node in model.graph.node):
-        raise invalid("names no opset")
+        raise _invalid("names no opset")
     if opset > newest:
         text = f"has opset {opset}, the installed onnx knows {newest}"
         raise unsupported(text, "install a newer onnx and onnxruntime")
@@ -420,7 +410,7 @@ def _parsed(data: bytes) -> Any:
         raise unsupported(f"has opset {opset}, the oldest that is computed is {OLDEST_OPSET}", "convert it with onnx")
     check_sound(model)
     if any(t.data_location == 1 for t in tensors_of(model)):
-        raise invalid("has weights in other files, which are not beside it")
+        raise _invalid("has weights in other files, which are not beside it")
     try:
         checker.check_model(model)
         if model.functions:

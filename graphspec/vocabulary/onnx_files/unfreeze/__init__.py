@@ -22,4 +22,5 @@ def model_for_training(file: OnnxFile) -> Any:
         return file.model if file.opset >= OPSET else at_opset(file.model, OPSET)
     except ProblemError as error:
         problem = error.problem
-        raise refuse(f"takes '{sanitized(file.name)}', which {problem.message}", problem.hint or FROZEN) from None
+        text = f"takes '{sanitized(file.name)}', which {problem.message}"
+        raise refuse(text, hint=problem.hint or FROZEN) from None

@@ -20,18 +20,19 @@ from graphspec.graph.row_axes import RowAxes
 from graphspec.vocabulary.onnx_files.part import needed_nodes
 from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
 from graphspec.vocabulary.onnx_files.unfreeze import tensors
-from graphspec.vocabulary.onnx_files.unfreeze.call import (
+from graphspec.vocabulary.onnx_files.unfreeze.operators import (
+    HANDLERS,
     Call,
     Known,
     as_declared,
     batch_size,
     emit,
+    handler_of,
     label,
     name_of,
     operator_of,
     part_of,
 )
-from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, handler_of
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.tensors import FROZEN, Constant, Weight, Weights, kind_of, refuse
 

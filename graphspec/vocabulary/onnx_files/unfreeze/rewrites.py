@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphspec.graph.ir.dims import has_rows, product
@@ -108,7 +109,7 @@ def _by_column(X: Value) -> bool:
     return X.kind in ("param", "constant") and (X.rank <= 1 or (X.rank == 2 and X.shape[0] == 1))
 
 
-_NEAR = 1e-6  # constants of files are rounded to float32, and some are written with six digits
+_is = partial(math.isclose, rel_tol=1e-6)  # constants of files are rounded to float32, some written with six digits
 
 
 def whole_activation(g: Builder, made: Value) -> Value:
@@ -176,7 +177,3 @@ def _number(value: Value | None) -> float | None:
     if value is None or value.kind != "constant" or value.data is None or value.data.size != 1:
         return None
     return float(value.data.reshape(()))
-
-
-def _is(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=_NEAR)

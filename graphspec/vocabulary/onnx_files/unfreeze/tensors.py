@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 _FLOATS = frozenset(["float16", "float32", "float64", "bfloat16"])
 _LARGEST = 1 << 26  # elements of a tensor that is computed while the file is read
 FROZEN = "leave `trainable` out: the frozen file runs as it is"
-
-
-def refuse(text: str, hint: str = FROZEN) -> ShapeError:
-    """Return the error for what cannot be unfrozen; ``text`` is a predicate of the layer."""
-    return ShapeError(Code.UNSUPPORTED_FILE, text, hint, key="trainable")
+refuse = partial(ShapeError, Code.UNSUPPORTED_FILE, hint=FROZEN, key="trainable")  # of a predicate of the layer
 
 
 @dataclass(eq=False)
@@ -57,12 +53,10 @@ class Constant:
 
     @property
     def size(self) -> int:
-        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def is_float(self) -> bool:
-        """Whether the elements are float32."""
         return self.dtype == "float32"
 
     def root(self) -> Constant:
@@ -177,7 +171,6 @@ class Weight:
 
     @property
     def trains(self) -> bool:
-        """Whether it became a weight."""
         return bool(self.role)
 
 
@@ -303,7 +296,7 @@ class Weights:
             if not any(fnmatchcase(name, pattern) for name in names):
                 shown = ", ".join(f"'{sanitized(n)}'" for n in sorted(names)[:4]) + (", …" if len(names) > 4 else "")
                 text = f"has a pattern '{sanitized(pattern)}' in `trainable`, but its file has no weight of that name"
-                raise refuse(text, f"its weights are {shown}; `trainable: true` trains all of them")
+                raise refuse(text, hint=f"its weights are {shown}; `trainable: true` trains all of them")
 
 
 def _scales_or_shifts(kind: type[Op]) -> bool:
