@@ -228,8 +228,7 @@ class OptimizerState(Protocol):
     clock: Clock
     swapped: bool  # whether the weights and their moving averages are swapped
 
-    def swap(self) -> None:
-        """Swap the weights and their moving averages."""
+    def swap(self) -> None: ...  # swap the weights and their moving averages
 
 
 class Run(Protocol):
@@ -244,26 +243,13 @@ class Run(Protocol):
     def optimizer_state(self) -> OptimizerState: ...
     @property
     def graph(self) -> Graph: ...
-    def batch_logs(self) -> Logs:
-        """Return the current values of the loss and the metrics by name."""
-
-    def stop(self, reason: str) -> None:
-        """Stop training after the current batch."""
-
-    def weights(self) -> dict[str, Array]:
-        """Return copies of all weights by name."""
-
-    def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Replace the weights."""
-
-    def save(self, path: Path, weights_only: bool) -> None:
-        """Write the weights to a file, or the model to a folder."""
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-
-    def event(self, text: str) -> None:
-        """Print a line below that of the current epoch, which has one then."""
+    def batch_logs(self) -> Logs: ...  # return the current values of the loss and the metrics by name
+    def stop(self, reason: str) -> None: ...  # stop training after the current batch
+    def weights(self) -> dict[str, Array]: ...  # return copies of all weights by name
+    def set_weights(self, weights: Mapping[str, Array]) -> None: ...  # replace the weights
+    def save(self, path: Path, weights_only: bool) -> None: ...  # write the weights to a file, or the model to a folder
+    def say(self, text: str) -> None: ...  # print a line
+    def event(self, text: str) -> None: ...  # print a line below that of the current epoch, which has one then
 
 
 class Saved(Config):

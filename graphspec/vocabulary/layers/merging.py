@@ -27,7 +27,9 @@ class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broad
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = max(X.rank for X in inputs)
-        Y = self.merge(g, [_with_rank(g, X, rank) for X in inputs])
+        Y = self.merge(  # new axes, after the batch, drop the mask, as in Keras
+            g, [X if X.rank == rank else g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1)))) for X in inputs]
+        )
         masks = [X.mask for X in inputs if X.mask is not None]
         if len(masks) < len(inputs) or len({m.rank for m in masks}) > 1:
             return Y.with_mask(None)
@@ -41,13 +43,6 @@ class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broad
         """Emit the operator of two inputs."""
         result: Value = g.emit(self.op, (X, Y), {})
         return result
-
-
-def _with_rank(g: Builder, X: Value, rank: int) -> Value:
-    """Return ``X`` with axes of size 1 after the batch, up to ``rank``. New axes drop the mask, as in Keras."""
-    if X.rank == rank:
-        return X
-    return g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1))))
 
 
 def _over_features(g: Builder, mask: Value, X: Value) -> Value:

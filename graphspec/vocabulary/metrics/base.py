@@ -384,11 +384,8 @@ METRICS: Registry[Metric] = _Metrics("metric", "accuracy")
 def add_row(names: str, base: Any, text: str, *, fields: Mapping[str, Any] | None = None, **facts: Any) -> None:
     """Register a metric of a table; its class is made when one of its ``names`` is first looked up.
 
-    Args:
-        base: the class that it is derived from, or several.
-        text: its docstring.
-        fields: the arguments that ``base`` lacks: a type and a default each.
-        facts: class attributes. The name in the logs is the second name by default.
+    It is derived from ``base``, one class or several, and has the docstring ``text``, ``fields`` (a type and a default each)
+    and ``facts``, class attributes. Its name in the logs is the second name by default.
     """
     (name, label, *_), module = names.split(), as_tuple(base)[0].__module__
 

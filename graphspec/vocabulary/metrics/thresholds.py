@@ -19,16 +19,9 @@ from graphspec.vocabulary.metrics.of_loss import check_logits
 
 # True and false positives and negatives at thresholds, and the scores that are computed from them.
 def confusion(y_true: Array, y_pred: Array, limits: Array, weights: Array | None = None) -> Array:
-    """Return the confusion counts at every threshold.
+    """Return tp, fp, tn, fn at each threshold, (4, units, thresholds), from bools and values, both (rows, units).
 
-    Args:
-        y_true: (rows, units), bool.
-        y_pred: (rows, units).
-        limits: the thresholds in any order. A value is positive if it is larger; NaN is never positive.
-        weights: of the units; 1 if None.
-
-    Returns:
-        True positives, false positives, true negatives, false negatives: (4, units, thresholds).
+    The ``limits`` may be in any order. A value is positive if it is larger; NaN never is. ``weights`` are those of units.
     """
     count, order = y_pred.shape[-1], np.argsort(limits)
     buckets = _below(limits[order], y_pred) + (len(limits) + 1) * np.arange(count)
