@@ -156,13 +156,10 @@ def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None
         return None
     rank = ranks.pop()
     if axis < rank:
-        return g.Concat(*(X.mask or _unmasked(g, X, rank) for X in inputs), axis=axis)
+        # An input without a mask gets one that hides nothing.
+        every = [X.mask or g.Expand(g.constant(True), g.ints([g.size(X, k) for k in range(rank)])) for X in inputs]
+        return g.Concat(*every, axis=axis)
     return None if any(m is None for m in masks) else reduce(g.Or, cast("list[Value]", masks))
-
-
-def _unmasked(g: Builder, X: Value, rank: int) -> Value:
-    """Emit a mask over the first ``rank`` axes of ``X`` that hides nothing."""
-    return g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)]))
 
 
 Axes = Annotated[int | tuple[int, int], FROM_LIST]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.config import FROM_LIST, PositiveInt, Rate, invalid
+from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Loss, Targets
@@ -124,14 +124,11 @@ Thresholds = Annotated[
 class Counted(Thresholded):
     """Base of the metrics with one result per threshold in ``thresholds``."""
 
-    default: ClassVar[float] = 0.5  # the threshold if there is none in the spec
     thresholds: Thresholds = None
 
     def resolved_thresholds(self) -> tuple[float, ...]:
         """Return the thresholds of the spec, or the default."""
-        if self.thresholds is None:
-            return (self.default,)
-        return self.thresholds if isinstance(self.thresholds, tuple) else (self.thresholds,)
+        return as_tuple(0.5 if self.thresholds is None else self.thresholds)
 
     def limits(self) -> Array:
         return np.array(self.resolved_thresholds(), np.float32)
