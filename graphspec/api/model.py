@@ -1,34 +1,35 @@
-"""A compiled model: fit, evaluate, predict, weights, export, save."""
+"""A compiled model: fit, evaluate, predict, weights, export, save; and what it shows of itself."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TextIO
 
 from graphspec.api import from_keras
 from graphspec.api.explanation import Explainable
 from graphspec.api.history import History
-from graphspec.api.shown import Shown
 from graphspec.api.validation import source_of
 from graphspec.base.arguments import advising, flag, folders, path_of, positive_int, texts, weights_file
 from graphspec.base.arguments import rows as data_rows
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.gc_pause import gc_paused
+from graphspec.base.text import printable, terminal_width
 from graphspec.data.signature import Data, user_arrays, x_and_y
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import Checked, SpecSource, check
 
 if TYPE_CHECKING:
-    from graphspec.engine.training.reporting import Observer
+    from graphspec.engine.training.reporting import Fitted, Observer
     from graphspec.engine.training.trainer import GivenCallbacks, Trainer
     from graphspec.export.prove import Proof
     from graphspec.language.declarations import Spec
 
 
-class Model(Explainable, Shown):
+class Model(Explainable):
     """A network with its weights, created by :func:`compile` or :func:`load`.
 
     Threads may call ``predict``, ``evaluate`` and ``run`` at the same time. While one thread trains, calls of the others
@@ -52,6 +53,7 @@ class Model(Explainable, Shown):
     """
 
     history: History | None = None
+    _fitted: Fitted | None = None
 
     @advising(from_keras.FIT)
     def fit(  # noqa: PLR0913 (Keras's arguments)
@@ -259,6 +261,78 @@ class Model(Explainable, Shown):
 
         shapes = {name: param.shape for name, param in self.graph.params.items()}
         self.set_weights(load_arrays(weights_file(path), shapes)[0])
+
+    def report(self, path: str | Path, x: Data = None, y: Data = None, *, sample_weight: Data = None) -> Path:
+        """Write an HTML page about the model and its last ``fit``: results, curves, mistakes, the network.
+
+        Args:
+            path: the file, which ends in ``.html``.
+            x, y: the rows to judge by, as for :meth:`evaluate`; by default the spec's test rows, else its validation
+                rows, else its training rows. Without any, the page has no results by row, and says so.
+
+        Raises:
+            SpecError: the arrays do not fit the network (GS5).
+            UsageError: an argument is wrong.
+
+        Example::
+
+            model = gs.compile("specs/housing.yaml")
+            model.fit(epochs=1, verbose=0)
+            model.report("housing.html")
+        """
+        from graphspec.engine.training.reporting import Fitted
+        from graphspec.show.report.build import write_model_report
+
+        x, y = x_and_y("report", self.needed, x, y, self.spec)
+        file = path_of("path", path)
+        if file.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"'{file}' must end in .html: a report is an HTML page")
+        self.require_adapted()
+        rows = None if x is None else user_arrays(self.needed, x, y, sample_weight)
+        return write_model_report(self, file, self._fitted or Fitted({}, None, None), rows).path
+
+    def summary(
+        self,
+        *,
+        batch_size: int | None = None,
+        width: int | None = None,
+        expand: bool = False,
+        file: TextIO | None = None,
+    ) -> None:
+        """Print the table of ``graphspec summary``: every node with its output shape, parameters, memory, multiply-adds.
+
+        Args:
+            batch_size: the batch size for the memory; the spec's by default.
+            width: the columns to fit into; the terminal's by default.
+            expand: print every node of a record, not one row.
+            file: where to print; standard output by default.
+
+        Example::
+
+            gs.compile("specs/housing.yaml").summary()
+        """
+        from graphspec.show.notebook.pages import summary
+
+        rows = positive_int("batch_size", batch_size, self.spec.training.batch_size)
+        columns = terminal_width(file or sys.stdout) if width is None else positive_int("width", width, 100)
+        lines = summary(self, rows, width=columns, expand=flag("expand", expand, False))
+        print(printable("\n".join(lines)), file=file)
+
+    def __sklearn_clone__(self) -> NoReturn:
+        """Say what to do in place of scikit-learn's functions for estimators, which call this."""
+        raise UsageError(from_keras.NO_ESTIMATOR)
+
+    __sklearn_tags__ = __sklearn_clone__
+
+    def __repr__(self) -> str:
+        from graphspec.show.notebook.pages import described
+
+        return described(self)
+
+    def _repr_html_(self) -> str:
+        from graphspec.show.notebook.pages import model_page
+
+        return model_page(self)
 
     if not TYPE_CHECKING:  # type checkers know the attributes from the class
 

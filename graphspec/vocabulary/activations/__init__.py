@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from graphspec.base.config import Config, Registry, as_tuple
@@ -54,10 +55,9 @@ def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation")
 
 
 def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None = None) -> int:
-    """Return ``axis`` counted from the front; raise GS301 if X does not have it, or if it is the batch.
+    """Return ``axis`` counted from the front; raise GS301 if X lacks it, or if it is the batch.
 
-    Args:
-        hint: the fix if X has only the batch axis.
+    ``hint`` is the fix if X has only the batch axis.
     """
     if X.rank < 2:
         raise wrong_rank(f"needs an axis besides the batch, got {show(X.shape)}", hint, key=key)
@@ -69,12 +69,9 @@ def feature_axis(X: Value, axis: int, key: str = "activation", hint: str | None 
 
 __all__ = ["ACTIVATIONS", "Activation", "feature_axes", "feature_axis"]
 __all__ += ACTIVATIONS.public()
+__dir__ = partial(sorted, __all__)
 
 
 def __getattr__(name: str) -> Any:
     """Import a class when it is first used."""
     return ACTIVATIONS.attribute(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

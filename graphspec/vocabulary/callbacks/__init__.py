@@ -3,6 +3,7 @@
 Relative file names are relative to the run directory, if there is one.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.config import only_base
@@ -65,12 +66,9 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+__dir__ = partial(sorted, __all__)
 
 
 def __getattr__(name: str) -> Any:
     """Import a class when it is first used."""
     return CALLBACKS.attribute(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -9,7 +9,7 @@ import stat
 import struct
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
@@ -139,21 +139,17 @@ def _match(one: str, other: str) -> bool:
     return "\0" not in other and re.fullmatch(pattern, other) is not None
 
 
+@dataclass(eq=False)
 class Outputs:
-    """The files that the callbacks of one run write.
+    """The files that the callbacks of one run write."""
 
-    Args:
-        directory: the run directory; None for the current folder.
-        trusted: True if the callbacks are the user's own code: nothing is refused.
-        allow_outside: True if names may lead out of the directory.
-        source: the spec's file, for diagnostics.
-    """
+    directory: Path | None  # the run directory; None for the current folder
+    _: KW_ONLY
+    trusted: bool = False  # whether the callbacks are the user's own code: nothing is refused
+    allow_outside: bool = False  # whether names may lead out of the directory
+    source: str = "<dict>"  # the spec's file, for diagnostics
 
-    def __init__(
-        self, directory: Path | None, *, trusted: bool = False, allow_outside: bool = False, source: str = "<dict>"
-    ) -> None:
-        self.directory, self._source = directory, source
-        self._trusted, self._outside = trusted, allow_outside
+    def __post_init__(self) -> None:
         self._owners: dict[Path, object] = {}
         self._seen: set[Path] = set()
 
@@ -164,12 +160,12 @@ class Outputs:
         """
         base = self.directory or Path()
         path = base / name
-        if self._trusted:
+        if self.trusted:
             return path
-        if wrong := wrong_name(name, allow_outside=self._outside):
+        if wrong := wrong_name(name, allow_outside=self.allow_outside):
             raise self._error(f"the file name '{name}' {wrong[0]}", wrong[1])
         real = Path(os.path.realpath(path))
-        if not self._outside and not real.is_relative_to(os.path.realpath(base)):
+        if not self.allow_outside and not real.is_relative_to(os.path.realpath(base)):
             raise self._error(f"'{path}' leads to {real}, outside the run directory, by a symbolic link", _INSIDE)
         if self._owners.setdefault(real, owner) is not owner:
             raise self._error(f"two callbacks write '{path}'", "use a different name for each")
@@ -189,13 +185,13 @@ class Outputs:
         elif stat.S_ISREG(status.st_mode):
             foreign = status.st_size > 0 and not is_own(path)
         else:
-            foreign = not self._outside
+            foreign = not self.allow_outside
         if foreign:
             text = f"'{path}' already exists, but no {type(owner).__name__.lstrip('_')} wrote it"
             raise self._error(text, "move it away, or choose another name")
 
     def _error(self, text: str, hint: str) -> SpecError:
-        return SpecError([Diagnostic(Code.VALUE_NOT_ALLOWED, text, self._source, path="training.callbacks", hint=hint)])
+        return SpecError([Diagnostic(Code.VALUE_NOT_ALLOWED, text, self.source, path="training.callbacks", hint=hint)])
 
 
 SAVED = {"written_by": "graphspec ModelCheckpoint"}  # marks weights of ModelCheckpoint, which replaces no other files
@@ -228,8 +224,7 @@ class OptimizerState(Protocol):
     clock: Clock
     swapped: bool  # whether the weights and their moving averages are swapped
 
-    def swap(self) -> None:
-        """Swap the weights and their moving averages."""
+    def swap(self) -> None: ...  # swap the weights and their moving averages
 
 
 class Run(Protocol):
@@ -244,26 +239,13 @@ class Run(Protocol):
     def optimizer_state(self) -> OptimizerState: ...
     @property
     def graph(self) -> Graph: ...
-    def batch_logs(self) -> Logs:
-        """Return the current values of the loss and the metrics by name."""
-
-    def stop(self, reason: str) -> None:
-        """Stop training after the current batch."""
-
-    def weights(self) -> dict[str, Array]:
-        """Return copies of all weights by name."""
-
-    def set_weights(self, weights: Mapping[str, Array]) -> None:
-        """Replace the weights."""
-
-    def save(self, path: Path, weights_only: bool) -> None:
-        """Write the weights to a file, or the model to a folder."""
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-
-    def event(self, text: str) -> None:
-        """Print a line below that of the current epoch, which has one then."""
+    def batch_logs(self) -> Logs: ...  # return the current values of the loss and the metrics by name
+    def stop(self, reason: str) -> None: ...  # stop training after the current batch
+    def weights(self) -> dict[str, Array]: ...  # return copies of all weights by name
+    def set_weights(self, weights: Mapping[str, Array]) -> None: ...  # replace the weights
+    def save(self, path: Path, weights_only: bool) -> None: ...  # write the weights to a file, or the model to a folder
+    def say(self, text: str) -> None: ...  # print a line
+    def event(self, text: str) -> None: ...  # print a line below that of the current epoch, which has one then
 
 
 class Saved(Config):

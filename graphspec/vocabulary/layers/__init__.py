@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,10 @@ CELLS.refused |= _refused("refused_cells")
 
 __all__ = ["CELLS", "LAYERS", "Layer"]
 __all__ += LAYERS.public() + CELLS.public()
+__dir__ = partial(sorted, __all__)
 
 
 def __getattr__(name: str) -> Any:
     """Import a class when it is first used."""
     registry = CELLS if name in CELLS.names() else LAYERS
     return registry.attribute(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -235,9 +235,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
     bias_initializer: InitializerField = default_initializer("zeros")
     kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on every kernel.")
     bias_regularizer: RegularizerField = Field(default=None, description="Penalty on every bias.")
-    activity_regularizer: RegularizerField = Field(
-        default=None, description="Penalty on the output of every projection."
-    )
+    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output of every projection.")
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
     use_gate: bool = Field(default=False, description="Whether the heads' results are multiplied by a sigmoid gate.")
@@ -425,9 +423,7 @@ class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_
 
     num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
     key_dim: Annotated[PositiveInt, Field(description="The size of queries and keys in each head.")]
-    value_dim: PositiveInt | None = Field(
-        default=None, description="The size of values in each head; null for `key_dim`."
-    )
+    value_dim: PositiveInt | None = Field(None, description="The size of values in each head; null for `key_dim`.")
     output_shape: Sizes | None = Field(default=None, description="The output's features; null for the query's.")
     attention_axes: Axes | None = Field(
         default=None, description="The axes that are attended over; null for all except the batch and the features."
@@ -454,15 +450,15 @@ class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_
         return axes
 
 
-class GroupQueryAttention(ProjectedAttention):
+class GroupQueryAttention(
+    ProjectedAttention, call_arguments=("attention_mask", "query_mask", "value_mask", "key_mask")
+):
     """Scaled dot-product attention in which several query heads share one key and value head.
 
     Shapes: (batch, queries, features), (batch, keys, features), (batch, keys, features) → (batch, queries, features);
         with
     ``return_attention_scores`` also (batch, heads, queries, keys). Ainslie et al., *GQA*, EMNLP 2023.
     """
-
-    call_arguments = ("attention_mask", "query_mask", "value_mask", "key_mask")
 
     head_dim: Annotated[PositiveInt, Field(description="The size of queries, keys and values in each head.")]
     num_query_heads: Annotated[PositiveInt, Field(description="The number of query heads.")]

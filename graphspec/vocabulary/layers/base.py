@@ -140,7 +140,10 @@ class Layer(Config):
 
         An integer has the dtype of the first of the ``others``.
         """
-        return g.constant(value, weak_dtype(value, [X.dtype for X in others]))
+        dtypes = [X.dtype for X in others]
+        if "float32" in dtypes or np.asarray(value).dtype.kind == "f":
+            return g.constant(value, "float32")
+        return g.constant(value, next((dtype for dtype in dtypes if dtype != "bool"), "int64"))
 
     @property
     def gaps_allowed(self) -> bool:
@@ -209,13 +212,6 @@ CELLS: Registry[Layer] = Registry("cell", "LSTMCell")  # the cells of RNN by nam
 
 LayerField = Annotated[Layer, BeforeValidator(LAYERS.parse), _reference("layer")]
 """A layer inside another layer, by name or mapping."""
-
-
-def weak_dtype(value: Number, others: Sequence[str]) -> str:
-    """Return the dtype of a number beside inputs of these dtypes: an integer has theirs, a float is float32."""
-    if "float32" in others or np.asarray(value).dtype.kind == "f":
-        return "float32"
-    return next((dtype for dtype in others if dtype != "bool"), "int64")
 
 
 def cast_to(g: Builder, X: Value, dtype: str) -> Value:

@@ -56,10 +56,7 @@ def need_steps(X: Value, reason: str, hint: str, key: str | None) -> None:
 
 
 def unroll(g: Builder, X: Value, states: Sequence[Value], step: Step, pace: Pace) -> tuple[Value | None, list[Value]]:
-    """Emit all steps with the inputs ``X`` (time, batch, …); return the outputs (time, batch, …) and the last states.
-
-    The outputs are None if ``pace.sequences`` is false.
-    """
+    """Emit all steps of ``X`` (time, batch, …); return outputs (time, batch, …), None without sequences, and last states."""
     time, first = X.fixed(0), g.constant([0])
 
     def pieces(V: Value) -> list[Value]:
@@ -183,9 +180,9 @@ class Weighted(Cell):
     ] = 0.0
     seed: Seed = None
 
-    def activated(self, g: Builder, X: Value) -> Value:
-        """Emit ``activation(X)``."""
-        return g.activate(self.activation, X)
+    def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:
+        """Emit one of the activations."""
+        return g.activate(activation, X)
 
 
 def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
@@ -201,10 +198,6 @@ class Gated(Weighted):
     recurrent_activation: Annotated[
         ActivationField, Field(description="The activation of the gates; null for none.")
     ] = Field(default="sigmoid", validate_default=True)
-
-    def opened(self, g: Builder, X: Value) -> Value:
-        """Emit ``recurrent_activation(X)``."""
-        return g.activate(self.recurrent_activation, X)
 
 
 class ForgetBias(Initializer):
@@ -235,9 +228,9 @@ class Remembering(Gated):
     def remember(self, g: Builder, Z: Value, C: Value, axis: int) -> list[Value]:
         """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and ``C``, the previous c."""
         i, f, candidate, o = split(g, Z, 4, axis)
-        i, f, o = (self.opened(g, gate) for gate in (i, f, o))
-        C = f * C + i * self.activated(g, candidate)
-        return [o * self.activated(g, C), C]
+        i, f, o = (self.activated(g, self.recurrent_activation, gate) for gate in (i, f, o))
+        C = f * C + i * self.activated(g, self.activation, candidate)
+        return [o * self.activated(g, self.activation, C), C]
 
 
 def in_operator(activation: Activation | None) -> tuple[str, tuple[float, ...]] | None:
@@ -362,7 +355,7 @@ class SimpleRNNCell(UnitCell, op="RNN", gates=(0,)):
     """
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
-        return [self.activated(g, Z + products[0](states[0]))]
+        return [self.activated(g, self.activation, Z + products[0](states[0]))]
 
 
 class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
@@ -399,18 +392,18 @@ class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
         return [super(GRUCell, self).products(g, k, m)[0] for k, m in zip(kernels, (masks[:2], masks[2:]), strict=True)]
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
-        (h,), u = states, self.units
+        (h,), u, opening = states, self.units, self.recurrent_activation
         if self.reset_after:
             inner = products[0](h)
             inner = inner if bias is None else inner + bias
             sizes = g.constant([2 * u, u])
             (gates, x), (state_gates, y) = g.Split(Z, sizes, axis=-1), g.Split(inner, sizes, axis=-1)
-            z, r = (self.opened(g, gate) for gate in split(g, gates + state_gates, 2, -1))
-            candidate = self.activated(g, x + r * y)
+            z, r = (self.activated(g, opening, gate) for gate in split(g, gates + state_gates, 2, -1))
+            candidate = self.activated(g, self.activation, x + r * y)
         else:
             gates, x = g.Split(Z, g.constant([2 * u, u]), axis=-1)
-            z, r = (self.opened(g, gate) for gate in split(g, gates + products[0](h), 2, -1))
-            candidate = self.activated(g, x + products[1](r * h))
+            z, r = (self.activated(g, opening, gate) for gate in split(g, gates + products[0](h), 2, -1))
+            candidate = self.activated(g, self.activation, x + products[1](r * h))
         return [candidate + z * (h - candidate)]
 
 

@@ -15,7 +15,7 @@ from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple,
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range, of_dtype
-from graphspec.vocabulary import Builder, Value, wrong_rank, wrong_size
+from graphspec.vocabulary import Array, Builder, Value, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
 from graphspec.vocabulary.layers.base import Layer, NoEffect, Outputs, as_float, cast_to
 from graphspec.vocabulary.layers.indexed import Sparse, encode
@@ -47,13 +47,19 @@ def _statistics(value: Any) -> Any:
 Statistics = Annotated[float | tuple[Any, ...] | None, BeforeValidator(_statistics)]
 
 
-def _both(layer: Layer, first: str, second: str) -> bool:
-    """Return whether two arguments are set; one alone is an error."""
-    missing = [key for key in (first, second) if getattr(layer, key) is None]
-    if len(missing) == 1:
-        text = f"needs `{missing[0]}`"
+def _both(layer: Layer, first: str, second: str, hint: str) -> tuple[Array, Array] | None:
+    """Return two arguments, None if none is set; one alone and different shapes are errors."""
+    one, other = getattr(layer, first), getattr(layer, second)
+    if (one is None) != (other is None):
+        text = f"needs `{first if one is None else second}`"
         raise invalid(text, "set both, or none: then they are learnt from the training rows", code=Code.MISSING_KEY)
-    return not missing
+    if one is None:
+        return None
+    one, other = np.asarray(one), np.asarray(other)
+    if one.shape != other.shape:
+        text = f"must have the shape of `{first}`, {list(one.shape)}, got {list(other.shape)}"
+        raise invalid(text, hint, key=second)
+    return one, other
 
 
 class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "variance")):
@@ -77,13 +83,8 @@ class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "var
     invert: Annotated[bool, Field(description="Whether normalized values are converted back.")] = False
 
     def check_arguments(self) -> None:
-        if not _both(self, "mean", "variance"):
-            return
-        mean, variance = np.asarray(self.mean), np.asarray(self.variance)
-        if mean.shape != variance.shape:
-            text = f"must have the shape of `mean`, {list(mean.shape)}, got {list(variance.shape)}"
-            raise invalid(text, "use as many variances as means, with the same nesting", key="variance")
-        if variance.min() < 0:
+        both = _both(self, "mean", "variance", "use as many variances as means, with the same nesting")
+        if both is not None and both[1].min() < 0:
             text = "must be at least 0"
             raise invalid(text, "use the mean of the squared distances to the mean", key="variance", show_value=True)
 
@@ -113,7 +114,7 @@ class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "var
         return sorted({feature_axis(X, axis, "axis", hint) for axis in as_tuple(self.axis)})
 
 
-def spread(X: Value, axes: Sequence[int], values: Any, key: str) -> np.ndarray[Any, Any]:
+def spread(X: Value, axes: Sequence[int], values: Any, key: str) -> Array:
     """Return statistics along ``axes`` as an array that broadcasts to X."""
     array = np.asarray(values, np.float64)
     if array.ndim > len(axes):
@@ -148,13 +149,8 @@ class MinMaxScaling(Layer, supports_masking=True, learnt_arguments=("minimum", "
     maximum: FloatOrFloats | None = Field(None, description="The number that becomes 1, with the minimum's shape.")
 
     def check_arguments(self) -> None:
-        if not _both(self, "minimum", "maximum"):
-            return
-        low, high = np.asarray(self.minimum), np.asarray(self.maximum)
-        if low.shape != high.shape:
-            text = f"must have the shape of `minimum`, {list(low.shape)}, got {list(high.shape)}"
-            raise invalid(text, "use as many maxima as minima", key="maximum")
-        if np.any(low > high):
+        both = _both(self, "minimum", "maximum", "use as many maxima as minima")
+        if both is not None and np.any(both[0] > both[1]):
             raise invalid("must be at least `minimum`", "exchange them", key="maximum", show_value=True)
 
     def learner(self, X: Value) -> Extremes:

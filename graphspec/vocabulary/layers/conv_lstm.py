@@ -50,13 +50,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters, states=2):
     def unrolled(self) -> Reason | None:
         return "ONNX has no operator for it", "use a layer without states, such as Conv3D", None
 
-    def activated(self, g: Builder, X: Value) -> Value:
-        return self._activate(g, self.activation, X)
-
-    def opened(self, g: Builder, X: Value) -> Value:
-        return self._activate(g, self.recurrent_activation, X)
-
-    def _activate(self, g: Builder, activation: Activation | None, X: Value) -> Value:
+    def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:
         """Emit the activation; one with an ``axis`` is computed in Keras's axis order."""
         if activation is None or "axis" not in type(activation).model_fields:
             return g.activate(activation, X)

@@ -55,7 +55,7 @@ class Dense(Layer, supports_masking=True):
         return g.activate(self.activation, Y)
 
 
-class Embedding(Layer, handles_mask=True):
+class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY_VALUE}):  # which Keras 2 writes
     """One trained vector per id: row ``x`` of ``embeddings``. With ``mask_zero``, id 0 is padding and masked.
 
     With ``sparse``, which Keras lacks, a step changes the rows of its ids alone, and their moments: by Adam as PyTorch's
@@ -67,8 +67,6 @@ class Embedding(Layer, handles_mask=True):
 
     Shapes: integers (batch, …) → (batch, …, output_dim).
     """
-
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"input_length": ANY_VALUE}  # written by Keras 2
 
     input_dim: PositiveInt | None = Field(
         default=None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."

@@ -143,8 +143,7 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
 
     def with_vocabulary(self, lines: Sequence[str]) -> Self:
         """Return the layer with the tokens from the lines of its file; raise ValueError if they are not valid."""
-        written = {name: getattr(self, name) for name in self.model_fields_set}
-        return type(self).model_validate(written | {"vocabulary": tuple(lines)})
+        return self.with_learnt({"vocabulary": tuple(lines)})
 
     def tokens(self) -> tuple[Any, ...] | None:
         """Return the vocabulary without mask token and unseen token, which may stand before it; None if it is not known."""

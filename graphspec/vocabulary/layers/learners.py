@@ -73,25 +73,17 @@ class Moments:
     Numbers are summed in blocks of a fixed number of rows, which begin at the first row, and blocks are merged in order
     (Chan, Golub and LeVeque). So the result depends on the rows and their order alone, to the last bit: it does not
     matter how the rows are cut into batches.
-
-    Args:
-        axes: the axes with statistics of their own, ascending, without the batch.
-        sizes: their sizes.
-        mean: the layer's argument for the mean.
-        variance: the argument for the variance; None if the layer has none.
-        skip_missing: leave out NaN. Without it NaN is an error.
-        constant: the variance of numbers that are all equal, as far as float32 tells.
     """
 
     def __init__(
         self,
-        axes: Sequence[int],
-        sizes: Sequence[int],
+        axes: Sequence[int],  # with statistics of their own, ascending, without the batch
+        sizes: Sequence[int],  # of these axes
         *,
-        mean: str = "mean",
-        variance: str | None = "variance",
-        skip_missing: bool = False,
-        constant: float = 0.0,
+        mean: str = "mean",  # the layer's argument for the mean
+        variance: str | None = "variance",  # that for the variance; None if the layer has none
+        skip_missing: bool = False,  # leave out NaN, which otherwise is an error
+        constant: float = 0.0,  # the variance of numbers that are all equal, as far as float32 tells
     ) -> None:
         self._axes, self._sizes, self._arguments = tuple(axes), tuple(sizes), (mean, variance)
         self._skip_missing, self._constant = skip_missing, constant

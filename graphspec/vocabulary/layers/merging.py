@@ -27,7 +27,9 @@ class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broad
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = max(X.rank for X in inputs)
-        Y = self.merge(g, [_with_rank(g, X, rank) for X in inputs])
+        Y = self.merge(  # new axes, after the batch, drop the mask, as in Keras
+            g, [X if X.rank == rank else g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1)))) for X in inputs]
+        )
         masks = [X.mask for X in inputs if X.mask is not None]
         if len(masks) < len(inputs) or len({m.rank for m in masks}) > 1:
             return Y.with_mask(None)
@@ -41,13 +43,6 @@ class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broad
         """Emit the operator of two inputs."""
         result: Value = g.emit(self.op, (X, Y), {})
         return result
-
-
-def _with_rank(g: Builder, X: Value, rank: int) -> Value:
-    """Return ``X`` with axes of size 1 after the batch, up to ``rank``. New axes drop the mask, as in Keras."""
-    if X.rank == rank:
-        return X
-    return g.Unsqueeze(X, g.constant(list(range(1, rank - X.rank + 1))))
 
 
 def _over_features(g: Builder, mask: Value, X: Value) -> Value:
@@ -161,13 +156,10 @@ def _joined_mask(g: Builder, inputs: Sequence[Value], axis: int) -> Value | None
         return None
     rank = ranks.pop()
     if axis < rank:
-        return g.Concat(*(X.mask or _unmasked(g, X, rank) for X in inputs), axis=axis)
+        # An input without a mask gets one that hides nothing.
+        every = [X.mask or g.Expand(g.constant(True), g.ints([g.size(X, k) for k in range(rank)])) for X in inputs]
+        return g.Concat(*every, axis=axis)
     return None if any(m is None for m in masks) else reduce(g.Or, cast("list[Value]", masks))
-
-
-def _unmasked(g: Builder, X: Value, rank: int) -> Value:
-    """Emit a mask over the first ``rank`` axes of ``X`` that hides nothing."""
-    return g.Expand(g.constant(True), g.ints([g.size(X, axis) for axis in range(rank)]))
 
 
 Axes = Annotated[int | tuple[int, int], FROM_LIST]

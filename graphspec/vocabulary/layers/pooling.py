@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -27,12 +27,11 @@ Padding = Annotated[
 ]
 
 
-class Pooling(Layer):
+class Pooling(Layer, same_by_default={"strides": "pool_size"}):
     """Base: a reduction of every window, of any spatial rank. Padding does not count."""
 
     rank: ClassVar[int]
     op: ClassVar[str]
-    same_by_default: ClassVar[Mapping[str, str]] = {"strides": "pool_size"}
 
     pool_size: tuple[int, ...]
     strides: tuple[int, ...] | None = None

@@ -87,13 +87,8 @@ class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse
     mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
 
     def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
-        tokens = ReversibleEmbedding(
-            input_dim=self.vocabulary_size,
-            output_dim=self.embedding_dim,
-            tie_weights=self.tie_weights,
-            embeddings_initializer=self.embeddings_initializer,
-            mask_zero=self.mask_zero,
-        )
+        shared = {key: value for key, value in self if key in ReversibleEmbedding.model_fields}
+        tokens = ReversibleEmbedding(input_dim=self.vocabulary_size, output_dim=self.embedding_dim, **shared)
         with g.part("token_embedding"):
             Y = tokens.lower(g, X, reverse=reverse)
         if reverse:
@@ -173,7 +168,8 @@ class RotaryEmbedding(Layer, supports_masking=True):
         else:
             angle = g.Mul(_column(g, length, 1 / self.scaling_factor), g.constant(rates, "float32"))
             turns = [g.Cos(angle), g.Sin(angle)]
-        cos, sin = (self._placed(g, turn, X.rank, time, at) for turn in turns)
+        order, others = (1, 0) if time > at else (0, 1), [k for k in range(X.rank) if k not in (time, at)]
+        cos, sin = (g.Unsqueeze(g.transpose(turn, order), g.constant(others)) for turn in turns)
         half = features // 2
         a, b = g.Split(X, g.constant([half, half]), axis=at)
         return g.Concat(a * cos - b * sin, b * cos + a * sin, axis=at)
@@ -184,12 +180,6 @@ class RotaryEmbedding(Layer, supports_masking=True):
             text = f"cannot use axis {axis} of data {show(X.shape)}"
             raise wrong_rank(text, f"use 1 to {X.rank - 1}, not the batch", key=key)
         return axis % X.rank
-
-    def _placed(self, g: Builder, turn: Value, rank: int, time: int, at: int) -> Value:
-        """Return (time, features / 2) with axes of size 1, so that it broadcasts to data of ``rank``."""
-        if time > at:
-            turn = g.transpose(turn, (1, 0))
-        return g.Unsqueeze(turn, g.constant([k for k in range(rank) if k not in (time, at)]))
 
 
 class ClassToken(Layer, handles_mask=True):
@@ -237,9 +227,7 @@ class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_
     num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
     max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
     bidirectional: bool = Field(default=True, description="Whether keys after the query have buckets of their own.")
-    initializer: InitializerField = Field(
-        default=_SWIN, validate_default=True, description="The initial values of the weight."
-    )
+    initializer: InitializerField = Field(_SWIN, validate_default=True, description="The initial values of the weight.")
     regularizer: RegularizerField = Field(default=None, description="Penalty on the table.")
     constraint: Constraint = None
 

@@ -44,10 +44,7 @@ KERNELS: dict[str, Callable[[Array], Array]] = {  # kernels: weight by distance 
 
 
 def matrix(size: int, out: int, interpolation: str, antialias: bool = False) -> Array:
-    """Return the weights (out, size) of an axis's pixels; every row sums to 1, also at the borders.
-
-    ``antialias`` widens the kernel if ``out < size``.
-    """
+    """Return the weights (out, size) of an axis's pixels, rows of sum 1; ``antialias`` widens the kernel if they shrink."""
     scale = size / out
     positions = (np.arange(out)[:, None] + 0.5) * scale - 0.5
     distance = np.abs(positions - np.arange(size)) / (max(scale, 1.0) if antialias else 1.0)

@@ -151,10 +151,7 @@ def window(
     """Return the attributes ``pads`` or ``auto_pad`` of a window over the channels-first ``X``.
 
     ``same`` is TensorFlow's: one output per stride, with the odd element of padding at the end. ``causal`` pads only at
-    the start.
-
-    Raises:
-        ShapeError: GS303, if the window is larger than an axis without padding.
+    the start. A window that is larger than an axis without padding is a ShapeError, GS303.
     """
     extents = [(k - 1) * d + 1 for k, d in zip(size, dilations or [1] * len(size), strict=True)]
     spatial = X.shape[2:]

@@ -31,11 +31,7 @@ from graphspec.vocabulary.layers.base import (
 
 
 # Parameter and Constant: tensors that depend on no input, and thus have no batch axis.
-class Tensor(Layer, arity=(0, 0)):
-    """Base: a tensor that depends on no input."""
-
-
-class Parameter(Tensor):
+class Parameter(Layer, arity=(0, 0)):
     """A trained tensor of any shape. It depends on no input, and has no batch axis.
 
     Other layers see it as a batch of one row; beside inputs with a batch it is the same for every row. It is the weight
@@ -57,7 +53,7 @@ class Parameter(Tensor):
         return self.weight(g, "value", self.shape, prefix="")
 
 
-class Constant(Tensor):
+class Constant(Layer, arity=(0, 0)):
     """A tensor of fixed values, which the spec contains or names a file for. It has no batch axis.
 
     Other layers see it as a batch of one row; beside inputs with a batch it is the same for every row. A file is in

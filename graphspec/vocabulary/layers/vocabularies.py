@@ -111,7 +111,8 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     """
     hint = "write one token per line, in UTF-8, beside the spec"
     try:
-        with open(path, "rb", opener=_nonblocking) as file:
+        # It does not wait for the other end of a pipe.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
             if not path.is_file():
                 raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=hint)
             content = file.read(_LARGEST_FILE + 1)
@@ -129,11 +130,6 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         raise ProblemError(Code.UNREADABLE_FILE, f"is not UTF-8 on line {line}", hint=hint) from None
     lines = text.removesuffix("\n").split("\n") if text else []
     return _checked([line.removesuffix("\r") for line in lines])
-
-
-def _nonblocking(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _checked(lines: Sequence[str]) -> tuple[str, ...]:

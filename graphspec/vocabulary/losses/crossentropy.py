@@ -51,8 +51,6 @@ class Probabilistic(Loss):
         raise NotImplementedError
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        if found := super().check_activation(y_pred):
-            return found
         op = producer(y_pred)
         if self.from_logits:
             if gives_probabilities(op):

@@ -71,21 +71,18 @@ class OfNodes(Loss, targets="none", nodes=(2, 2), has_output=False, uses_mask=Fa
     names: ClassVar[str] = "[a, b]"  # what `layer` lists, in messages
 
     def check_values(self, values: Sequence[Value]) -> list[Problem]:
-        for value in values[: self._vectors()]:
+        vectors = values[: self.nodes[0]]  # more nodes are something else
+        for value in vectors:
             if not value.type.is_float:
                 return refuse(f"needs float32 values, got {value.dtype}", "use the layer that computes these values")
             if value.rank != 2 or value.shape[0] != "N":
                 text = f"compares vectors (batch, features), but a node has shape {show(value.shape)}"
                 return refuse(text, "reduce it to one vector per row, for example by global pooling or Flatten")
-        shapes = {value.shape for value in values[: self._vectors()]}
+        shapes = {value.shape for value in vectors}
         if len(shapes) > 1:
             text = f"compares vectors of one size, got {' and '.join(show(value.shape) for value in values)}"
             return refuse(text, "project them to the same number of units with a Dense layer")
         return []
-
-    def _vectors(self) -> int:
-        """Return the number of nodes that are vectors; more nodes are something else."""
-        return self.nodes[1]
 
 
 def between(g: Builder, a: Value, b: Value, kind: str) -> Value:
@@ -189,9 +186,6 @@ class CLIP(OfNodes, label="clip", nodes=(2, 3), names="[a, b] or [a, b, log_scal
     """
 
     temperature: Annotated[Positive, Field(description="It divides the cosines, if no node gives a scale.")] = 0.07
-
-    def _vectors(self) -> int:
-        return 2
 
     def check_values(self, values: Sequence[Value]) -> list[Problem]:
         for scale in values[2:]:

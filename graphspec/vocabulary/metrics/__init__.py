@@ -1,5 +1,6 @@
 """Metrics, exact over a whole pass: they accumulate sums and counts, not averages of batches."""
 
+from functools import partial
 from typing import Any
 
 from graphspec.base.config import only_base
@@ -63,12 +64,9 @@ METRICS.refused |= {
 
 __all__ = ["METRICS", "Metric", "MetricState", "targets_of"]
 __all__ += METRICS.public()
+__dir__ = partial(sorted, __all__)
 
 
 def __getattr__(name: str) -> Any:
     """Import a class when it is first used."""
     return METRICS.attribute(__name__, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -16,7 +16,6 @@ from graphspec.vocabulary.metrics import base
 from graphspec.vocabulary.metrics.base import METRICS, Average, Metric, check_classes, ids
 
 
-# Accuracies: the fraction of correct predictions.
 @METRICS.add("accuracy", "acc")
 class AccuracyOfLoss(Metric, label="accuracy"):
     """The fraction of correct predictions: BinaryAccuracy, CategoricalAccuracy or SparseCategoricalAccuracy.

@@ -22,11 +22,9 @@ from graphspec.vocabulary.losses.base import Loss, Targets, gives_probabilities,
 M = TypeVar("M", bound="Metric")
 
 
-Compute = Callable[[Callable[[], "Graph"], Mapping[str, "Array"]], dict[str, "Array"]]
-"""Computes the outputs of a graph in float64 from arrays, named like the graph's inputs and targets.
-
-Its first argument builds the graph; it is called once per set of array shapes.
-"""
+# Computes the outputs of a graph in float64 from arrays, named like the graph's inputs and targets. Its first argument
+# builds the graph; it is called once per set of array shapes.
+Compute = Callable[[Callable[[], Graph], Mapping[str, Array]], dict[str, Array]]
 Direction = Literal["up", "down"]
 Ignored = Annotated[int | None, Field(description="The class of targets that do not count; null for none.")]
 _PERMUTE = "move them to the last axis with a Permute before the head, and leave the loss's `axis` out"
@@ -153,12 +151,9 @@ class Metric(Config):
         problems = self.check_shape(y_pred) or self.check_class_axis(y_pred, loss) or self.check_loss(y_pred, loss)
         if any(problem.severity == "error" for problem in problems):
             return problems
-        return problems + self.check_size(self.resolve(loss, y_pred, labels).shape(y_pred))
-
-    def check_size(self, counters: tuple[int, ...]) -> list[Problem]:
-        """Return GS403 if the counters would need too much memory."""
-        text = f"needs {prod(counters):,} counters, at most {MAX_COUNTERS:,}"
-        return self.error(text, "measure fewer classes") if prod(counters) > MAX_COUNTERS else []
+        counters = prod(self.resolve(loss, y_pred, labels).shape(y_pred))
+        text = f"needs {counters:,} counters, at most {MAX_COUNTERS:,}"
+        return problems + (self.error(text, "measure fewer classes") if counters > MAX_COUNTERS else [])
 
     def check_class_axis(self, y_pred: Value, loss: Loss) -> list[Problem]:
         """Return GS403 unless the metric and the loss have the classes on the same axis."""
@@ -384,11 +379,8 @@ METRICS: Registry[Metric] = _Metrics("metric", "accuracy")
 def add_row(names: str, base: Any, text: str, *, fields: Mapping[str, Any] | None = None, **facts: Any) -> None:
     """Register a metric of a table; its class is made when one of its ``names`` is first looked up.
 
-    Args:
-        base: the class that it is derived from, or several.
-        text: its docstring.
-        fields: the arguments that ``base`` lacks: a type and a default each.
-        facts: class attributes. The name in the logs is the second name by default.
+    It is derived from ``base``, one class or several, and has the docstring ``text``, ``fields`` (a type and a default each)
+    and ``facts``, class attributes. Its name in the logs is the second name by default.
     """
     (name, label, *_), module = names.split(), as_tuple(base)[0].__module__
 

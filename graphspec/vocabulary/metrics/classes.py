@@ -275,15 +275,10 @@ Source: Jaccard, 1901."""
 _ONE_HOT = f"{_HEAD} (N, …, classes), one-hot. Masked rows do not\ncount."
 _CHOSEN, _ALL = "the mean over the classes ``target_class_ids``.\n\n", "the mean over all classes.\n\n"
 _IOU = "``tp / (tp + fp + fn)``, "
-add_row("IoU io_u", (_Chosen, _Sparse), f"Intersection over union {_IOU}{_CHOSEN}{_SPARSE}")
-add_row("MeanIoU mean_io_u", _Sparse, f"Intersection over union {_IOU}{_ALL}{_SPARSE}")
-for _names, _base, _averaged in (
-    ("IoU io_u", (_Chosen, _Segments), _CHOSEN),
-    ("MeanIoU mean_io_u", _Segments, _ALL),
-):
-    _name, _label = _names.split()
-    _text = f"{_name} for one-hot targets: {_IOU}{_averaged}{_ONE_HOT}"
-    add_row(f"OneHot{_name} one_hot_{_label}", _base, _text, instead=f"use `{_name}` with `sparse_y_pred: false`")
+for _name, _label, _bases, _averaged in (("IoU", "io_u", (_Chosen,), _CHOSEN), ("MeanIoU", "mean_io_u", (), _ALL)):
+    add_row(f"{_name} {_label}", (*_bases, _Sparse), f"Intersection over union {_IOU}{_averaged}{_SPARSE}")
+    _names, _text = f"OneHot{_name} one_hot_{_label}", f"{_name} for one-hot targets: {_IOU}{_averaged}{_ONE_HOT}"
+    add_row(_names, (*_bases, _Segments), _text, instead=f"use `{_name}` with `sparse_y_pred: false`")
 
 
 @METRICS.add("BinaryIoU", "binary_io_u")

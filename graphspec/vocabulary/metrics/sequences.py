@@ -11,11 +11,11 @@ from pydantic import Field
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.base import Loss
-from graphspec.vocabulary.metrics.base import METRICS, Metric, divide
+from graphspec.vocabulary.metrics.base import METRICS, Average, Metric
 
 
 @METRICS.add("EditDistance", "edit_distance")
-class EditDistance(Metric, label="edit_distance", direction="down", targets=("labels",)):
+class EditDistance(Average, label="edit_distance", direction="down", targets=("labels",)):
     """Edits divided by reference labels, over the whole pass, for CTC heads.
 
     The prediction is the greedy decoding: the best class of every time step, with repeats collapsed, then blanks (class
@@ -33,9 +33,6 @@ class EditDistance(Metric, label="edit_distance", direction="down", targets=("la
             return self.error(text, "use `loss: ctc`, or another metric")
         return []
 
-    def shape(self, y_pred: Value) -> tuple[int, ...]:
-        return (2,)
-
     def count(self, y_true: Array | None, y_pred: Array, mask: Array | None, lengths: Mapping[str, Array]) -> Array:
         assert y_true is not None
         labels = y_true.astype(np.int64)
@@ -50,9 +47,6 @@ class EditDistance(Metric, label="edit_distance", direction="down", targets=("la
     def compare(self, decoded: Array, decoded_length: Array, labels: Array, counts: Array) -> Array:
         """Return ``[edits, reference labels]`` of padded sequences and their lengths."""
         return np.array([edits(decoded, decoded_length, labels, counts).sum(), counts.sum()], np.float64)
-
-    def finish(self, counters: Array) -> float | Array:
-        return float(divide(*counters))
 
 
 @METRICS.add("CharacterErrorRate", "character_error_rate", "cer")

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.config import FROM_LIST, PositiveInt, Rate, invalid
+from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Loss, Targets
@@ -19,16 +19,9 @@ from graphspec.vocabulary.metrics.of_loss import check_logits
 
 # True and false positives and negatives at thresholds, and the scores that are computed from them.
 def confusion(y_true: Array, y_pred: Array, limits: Array, weights: Array | None = None) -> Array:
-    """Return the confusion counts at every threshold.
+    """Return tp, fp, tn, fn at each threshold, (4, units, thresholds), from bools and values, both (rows, units).
 
-    Args:
-        y_true: (rows, units), bool.
-        y_pred: (rows, units).
-        limits: the thresholds in any order. A value is positive if it is larger; NaN is never positive.
-        weights: of the units; 1 if None.
-
-    Returns:
-        True positives, false positives, true negatives, false negatives: (4, units, thresholds).
+    The ``limits`` may be in any order. A value is positive if it is larger; NaN never is. ``weights`` are those of units.
     """
     count, order = y_pred.shape[-1], np.argsort(limits)
     buckets = _below(limits[order], y_pred) + (len(limits) + 1) * np.arange(count)
@@ -131,14 +124,11 @@ Thresholds = Annotated[
 class Counted(Thresholded):
     """Base of the metrics with one result per threshold in ``thresholds``."""
 
-    default: ClassVar[float] = 0.5  # the threshold if there is none in the spec
     thresholds: Thresholds = None
 
     def resolved_thresholds(self) -> tuple[float, ...]:
         """Return the thresholds of the spec, or the default."""
-        if self.thresholds is None:
-            return (self.default,)
-        return self.thresholds if isinstance(self.thresholds, tuple) else (self.thresholds,)
+        return as_tuple(0.5 if self.thresholds is None else self.thresholds)
 
     def limits(self) -> Array:
         return np.array(self.resolved_thresholds(), np.float32)

@@ -34,13 +34,9 @@ def inputs_of(function: Function) -> list[inspect.Parameter]:
     return [p for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
 
 
-class Operation(Layer):
+class Operation(Layer, handles_mask=True, takes_numbers=True, takes_absent=True, takes_values_as_they_are=True):
     """Base: ``function(g, *inputs, **arguments)`` emits the operators. As in Keras, an operation drops the mask."""
 
-    handles_mask = True
-    takes_numbers = True
-    takes_absent = True
-    takes_values_as_they_are = True
     neutral: ClassVar[Mapping[str, Neutral]] = {k: v for k, v in NEUTRAL.items() if k != "activity_regularizer"}
     function: ClassVar[Function]
     signed_by: ClassVar[Function | None] = None
