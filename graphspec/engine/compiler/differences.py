@@ -331,7 +331,6 @@ def _input(declared: InputDecl) -> dict[str, Any]:
 
 
 def _nodes(head: HeadDecl, names: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return the nodes of a head."""
     layers = [_ref(ref, names, keep=True) for ref in head.layers]
     return {"layer": layers if head.others else layers[0], "target": _ref(head.target, names, keep=True)}
 

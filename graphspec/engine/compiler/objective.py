@@ -116,11 +116,6 @@ TOTAL = "loss:loss"  # the scalar that training minimises; names of heads contai
 loss_of, mask_of, target_of = "loss:{}_loss".format, "mask:{}".format, "target:{}".format
 
 
-def losses_of(objective: Objective) -> list[str]:
-    """Return the names of all losses, the total first."""
-    return [TOTAL, *map(loss_of, objective.losses)]
-
-
 def logged_losses(spec: Spec) -> dict[str, str]:
     """Return the fetch of every logged loss by Keras's key: ``loss`` and, with several heads, ``<head>_loss``."""
     heads = [h.name for h in spec.trained] if len(spec.all_heads) > 1 else []

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, Spec
     from graphspec.vocabulary.layers.tensors import Constant
     from graphspec.vocabulary.onnx_files.layer import Onnx
-    from graphspec.vocabulary.onnx_files.reading import OnnxFile
 
 # Read the files that constants name: beside the spec or below its folder.
 LARGEST = 1 << 24  # bytes of all arrays of a spec together: a run and an exported file contain them as text
@@ -104,15 +103,10 @@ def read_onnx_files(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
     return _each_read(spec, "file", partial(_with_file, base, _known_to_run(base)))
 
 
-def contents(nodes: Sequence[NodeDecl]) -> dict[str, OnnxFile]:
-    """Return the ONNX files of layers, by hash."""
-    layers = (onnx_layer(node) for node in nodes)
-    return {c.sha256: c for layer in layers if layer is not None and (c := layer.content) is not None}
-
-
 def write_copies(nodes: Sequence[NodeDecl], directory: Path) -> None:
     """Write copies of the ONNX files into a run, which needs no originals then. GS603 (RunError): no folder."""
-    found = contents(nodes)
+    layers = [layer for node in nodes if (layer := onnx_layer(node)) is not None]
+    found = {content.sha256: content for layer in layers if (content := layer.content) is not None}
     folder = directory / ONNX_FILES
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         text = f"{folder} is {'a symbolic link' if folder.is_symlink() else 'no folder'}, but a run writes to it"

@@ -22,7 +22,8 @@ from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
-from graphspec.engine.parallel.shards import ShardGroup, Shards, Step, Workers
+from graphspec.engine.compiler.objective import TOTAL, loss_of
+from graphspec.engine.parallel.shards import ShardGroup, Step, Workers, in_step
 from graphspec.engine.runtime.parameters import Partition
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
@@ -339,20 +340,50 @@ class Member:
         if place.ranks > 1 and (len(groups) > 1 or not self._alone):
             for lookup in (lookup for of_group in lookups for lookup in of_group):
                 lookup.touched.kept = False  # whole gradients are added in place: then a step clears all their rows
-        here = place.own_of_rank(len(self.gradients))
-        self._shards = Shards(groups, self.gradients[here], group, step.network, self.counters[here], lookups)
+        self._lookups = dict(zip(groups, lookups, strict=True))  # of this worker's shards, by their groups
+        # The counters of a step of each shard; those of the first of all are the trainer's.
+        self._running = [RunningMetrics(step.network) if group.rank else None for group in groups]
+        self._here = place.own_of_rank(len(self.gradients))
+        for running, vector in zip(self._running, self.counters[self._here], strict=True):
+            if running is not None:
+                running.count_in(vector)
         self._matrices = partition.views(arrays, place.worker)
 
     def bind(self, rows: int, send: Call | None = None) -> Program:
-        """Bind a program that ends when all workers have their gradients; its losses are summed over all workers.
+        """Bind a program that ends when all workers have their gradients; its losses are summed over all shards.
 
-        A rank of one worker sends its gradient by ``send`` before the losses are summed: both take one latency.
+        Its feeds and fetches are those of the first shard. A rank of one worker sends its gradient by ``send`` before the
+        losses are summed: both take one latency.
         """
-        program = self._shards.bind(self._step, rows, self._matrices)
+        step, pairs = self._step, zip(self._lookups.items(), self.gradients[self._here], strict=True)
+        programs = [step.bind(rows, array, group, self._matrices, own) for (group, own), array in pairs]
+        names = [TOTAL, *map(loss_of, step.objective.losses)]
+        for program, group, running in zip(programs, self._lookups, self._running, strict=True):
+            losses, sums = [program.fetches[name] for name in names], np.zeros(len(names))
+            program.calls += [(_collect, losses, sums), (group.all_reduce, sums), *program.after]
+            program.fetches |= {name: sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
+            if running is not None:
+                program.calls += [(running.reset,), (running.add, rows, program.fetches, program.feeds)]
+        program, fills = programs[0], [program.load for program in programs]
+        if len(programs) > 1:
+
+            def load(batch: int) -> None:
+                for fill in fills:
+                    fill(batch)
+
+            calls, size = self._in_step([p.calls for p in programs]), sum(p.nbytes for p in programs)
+            program = Program(program.feeds, program.fetches, calls, [], size, load=load)
         if self._alone and send is not None:
-            losses = max(k for k, call in enumerate(program.calls) if call[0] == self._group.all_reduce)
-            program.calls[losses:losses] = [*sum_into_first(self.gradients), send]
+            last = max(k for k, call in enumerate(program.calls) if call[0] == self._group.all_reduce)
+            program.calls[last:last] = [*sum_into_first(self.gradients), send]
         return program
+
+    def _in_step(self, calls: Sequence[Calls]) -> Calls:
+        return in_step(calls, [*self._lookups], self._group) if len(calls) > 1 else calls[0]
+
+    def _each_shard(self, bind: Callable[[Group, Sequence[Lookup]], Calls]) -> Calls:
+        """Return the calls of ``bind`` for all shards, which update a part of the weights each."""
+        return self._in_step([bind(group, lookups) for group, lookups in self._lookups.items()])
 
     def update(
         self, rate: Rate, send: Call | None = None, receive: Call | None = None, collect: Call | None = None
@@ -371,7 +402,7 @@ class Member:
                 part = parts[group.rank], list(self._partition.summed(group.rank))
                 return self._step.optimizer.bind(replace(vectors, lookups=lookups).part(*part), clock, rate, group)
 
-            return self._shards.update(update)
+            return self._each_shard(update)
         here = self._place.of_rank(len(parts))
         whole = slice(parts[here.start].start, parts[here.stop - 1].stop)  # what this rank updates
         slots = {name: a if "/" in name or self._place.rank else a[whole] for name, a in self.slots.items()}
@@ -384,13 +415,18 @@ class Member:
             piece = kept.part(slice(start, stop), [slice(0, stop - start)])
             return self._step.optimizer.bind(piece, clock, rate, group)
 
-        update_own = self._shards.update(update_part)
+        update_own = self._each_shard(update_part)
         sends, receives, collects = ([call] if call else [] for call in (send, receive, collect))
         if self._alone:
             return [*receives, *update_own, *collects]
         piece = shard_slice(weights.size, self._place.worker, self._place.workers)
         add, wait = sum_into_first([gradient[piece] for gradient in self.gradients]), (self.signals.barrier,)
         return [*add, wait, *sends, *receives, wait, *update_own, wait, *collects]
+
+
+def _collect(losses: Sequence[Array], into: Array) -> None:
+    for k, loss in enumerate(losses):
+        into[k] = loss
 
 
 def layout(

@@ -14,20 +14,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-import numpy as np
-
 from graphspec.base.arrays.calls import Call, Calls, runner
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.adapted import Adapted
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.objective import TOTAL, Network, Objective, fetches, losses_of, objective_for
+from graphspec.engine.compiler.objective import TOTAL, Network, Objective, fetches, objective_for
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.buffers import lookups_of
 from graphspec.engine.runtime.parameters import Parameters, Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
-from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Array, Graph, Segment
 from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
@@ -48,63 +45,6 @@ class Workers(Group, Protocol):
 
     def all_reduce(self, *arrays: Array) -> None:
         """Replace ``arrays``, one per shard of this worker, by their sum over all shards of all workers."""
-
-
-class Shards:
-    """The shards of each batch that one worker computes."""
-
-    def __init__(
-        self,
-        groups: Sequence[Group],  # of each shard; of one shard per worker, ``workers``
-        gradients: Sequence[Array],  # receives the gradient of each shard
-        workers: Workers,
-        network: Network,
-        counters: Sequence[Array],  # of a step of each shard, except for the first of all, which the trainer counts
-        lookups: Sequence[Sequence[Lookup]],  # the weights whose gradients are kept by rows, of each shard's gradient
-    ) -> None:
-        self._lookups = dict(zip(groups, lookups, strict=True))
-        self._groups, self._gradients, self._workers = groups, gradients, workers
-        self._running = [RunningMetrics(network) if group.rank else None for group in groups]
-        for running, vector in zip(self._running, counters, strict=True):
-            if running is not None:
-                running.count_in(vector)
-
-    def bind(self, step: Step, rows: int, matrices: Mapping[str, ShardedKernel] | None = None) -> Program:
-        """Bind a program for batches of ``rows`` rows over all workers.
-
-        It ends when all workers have their gradients; its losses are summed over all shards. Its feeds and fetches are
-        those of the first shard.
-        """
-        pairs = zip(self._groups, self._gradients, strict=True)
-        programs = [step.bind(rows, gradient, group, matrices, self._lookups[group]) for group, gradient in pairs]
-        names = losses_of(step.objective)
-        for program, group, running in zip(programs, self._groups, self._running, strict=True):
-            losses, sums = [program.fetches[name] for name in names], np.zeros(len(names))
-            program.calls += [(_collect, losses, sums), (group.all_reduce, sums), *program.after]
-            program.fetches |= {name: sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
-            if running is not None:
-                program.calls += [(running.reset,), (running.add, rows, program.fetches, program.feeds)]
-        if len(programs) == 1:
-            return programs[0]
-        first, fills = programs[0], [program.load for program in programs]
-
-        def load(batch: int) -> None:
-            for fill in fills:
-                fill(batch)
-
-        size = sum(program.nbytes for program in programs)
-        calls = in_step([program.calls for program in programs], self._groups, self._workers)
-        return Program(first.feeds, first.fetches, calls, [], size, load=load)
-
-    def update(self, bind: Callable[[Group, Sequence[Lookup]], Calls]) -> Calls:
-        """Return the calls of ``bind`` for all shards, which update a part of the weights each."""
-        calls = [bind(group, self._lookups[group]) for group in self._groups]
-        return in_step(calls, self._groups, self._workers) if len(calls) > 1 else calls[0]
-
-
-def _collect(losses: Sequence[Array], into: Array) -> None:
-    for k, loss in enumerate(losses):
-        into[k] = loss
 
 
 class ShardGroup:

@@ -58,11 +58,6 @@ def prepare_rows(prelude: Prelude, data: Dataset, names: list[str], cache: Path 
     return replace(data, inputs={name: found[name] if name in found else as_they_are[name] for name in names})
 
 
-def raw_bytes(data: Dataset) -> int:
-    """Return the bytes of a dataset's inputs."""
-    return sum(a.nbytes for a in data.inputs.values())
-
-
 def key_of(prelude: Prelude, feeds: Mapping[str, Any]) -> str:
     """Return the name of the cache's entry: a hash of the prelude, of the rows that it reads, and of this version."""
     total = hashlib.sha256(f"{__version__} {chunk_rows(prelude, feeds)}".encode())

@@ -30,7 +30,7 @@ from graphspec.engine.compiler.training_checks import refuse_memory
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.evaluation import Evaluation, add_batches
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
-from graphspec.engine.runtime.prepared import CACHED_BYTES, Prelude, has_networks, prepare_rows, raw_bytes
+from graphspec.engine.runtime.prepared import CACHED_BYTES, Prelude, has_networks, prepare_rows
 from graphspec.engine.runtime.program import Access, Program, ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes
@@ -167,7 +167,8 @@ class Session:
         arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
         if self.prelude is None:
             return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
-        cache = self.cache if raw_bytes(arrays) >= CACHED_BYTES or has_networks(self.prelude) else None
+        size = sum(a.nbytes for a in arrays.inputs.values())
+        cache = self.cache if size >= CACHED_BYTES or has_networks(self.prelude) else None
         progress = partial(self.on_rows, "preparing rows")
         return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, progress)
 

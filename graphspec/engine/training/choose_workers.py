@@ -50,6 +50,7 @@ class TrainingSteps:
         self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
         self.programs: dict[int, Program] = {}  # those that are bound, by the length of the batch
         self.leader: Leader | None = None  # of the other worker processes, or ranks, if there are any
+        self.shards = model.spec.training.shards  # parts of a batch that are computed separately; None: by worker
         self.ranks: Ranks | None = None  # the ranks of the MPI job, if the training is part of one
 
     def compute(self, epoch: int, batch: int) -> tuple[int, Program]:
@@ -80,11 +81,6 @@ class TrainingSteps:
         if self.leader is not None:
             self.leader.check()
 
-    @property
-    def shards(self) -> int | None:
-        """The number of parts of a batch that are computed separately; None for one per worker."""
-        return self.model.spec.training.shards
-
     def join(self, size: int) -> None:
         """Use so many processes until :meth:`leave`. OSError: they or shared memory cannot be had; nothing has changed."""
         self._cache_programs()
@@ -104,11 +100,6 @@ class TrainingSteps:
     def _follow(self, leader: Leader) -> None:
         """Set the model's programs aside: they view this process's memory, not the shared one."""
         self.leader, self.own_cache, self.model.programs = leader, self.model.programs, ProgramCache()
-
-    @property
-    def stop_signal(self) -> int:
-        """The signal by which another rank was asked to stop; 0 if none was."""
-        return 0 if self.ranks is None else self.ranks.requested
 
     def leave(self) -> None:
         """Use only this process from now on, and drop the programs bound for several."""

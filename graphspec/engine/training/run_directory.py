@@ -31,7 +31,6 @@ from graphspec.engine.compiler.check import check as check_spec
 from graphspec.engine.compiler.spec_files import refuse_changed, write_copies
 from graphspec.engine.runtime.records import RESTORE, Provenance, check, damaged, read_json
 from graphspec.engine.training.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_arrays, save_checkpoint
-from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import KERNELS
 from graphspec.vocabulary.callbacks.base import ADAPTED, ONNX_FILES, RUN_FILES, Output, is_called
@@ -309,11 +308,6 @@ def _differences(a: Any, b: Any, path: str = "") -> set[str]:
     return set() if a == b else {path}
 
 
-def write_history(directory: Path, history: HistoryText) -> None:
-    """Write ``history.csv``: one row per epoch, counted from 1."""
-    write_atomic(directory / "history.csv", history.csv())
-
-
 def write_weights(
     model: Session, path: Path, network: str | None = None, header: Mapping[str, str] | None = None
 ) -> None:
@@ -346,11 +340,10 @@ def load_into(model: Session, directory: Path) -> None:
         _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), [network], "network")
         progress = checkpoint.progress()
         state.load(checkpoint.arrays)
-        state.clock.step, state.rate.value = progress.step, progress.learning_rate
+        state.load_counters(vars(progress))
         model.epochs_done = progress.epoch
         if progress.swapped:
             check_averages(model, checkpoint.path)
-            state.swapped = True
             state.finish()
 
 

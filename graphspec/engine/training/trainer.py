@@ -15,6 +15,7 @@ from graphspec.base.arrays.calls import settings
 from graphspec.base.codes import Code
 from graphspec.base.config import Config, named
 from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, UsageError
+from graphspec.base.files import write_atomic
 from graphspec.base.text import count
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
@@ -150,8 +151,8 @@ class Trainer:
                 state.on_epoch_begin(self.epoch)
         while self.batch < self.loader.batches:
             self.step()
-            if self.steps.stop_signal and not interrupt.requested:
-                interrupt.signum = self.steps.stop_signal
+            if self.steps.ranks is not None and not interrupt.requested:
+                interrupt.signum = self.steps.ranks.requested  # the signal by which another rank was asked to stop
             if interrupt.requested:
                 self._interrupt(interrupt)
             if self.stopped is not None:
@@ -223,12 +224,12 @@ class Trainer:
             state.on_batch_end(self.batch - 1, loss)
         self.observer.step(self.epoch, self.batch, self.running)
 
-    def _not_finite(self, text: str, state: str, loss: float) -> None:
+    def _not_finite(self, text: str, unharmed: str, loss: float) -> None:
         """Raise GS601, unless a callback (TerminateOnNaN) stops the training."""
         for state in self.states:
             state.on_batch_end(self.batch, loss)
         if self.stopped is None:
-            hint = f"lower `learning_rate`, set `clipnorm`, or scale the inputs; {state}"
+            hint = f"lower `learning_rate`, set `clipnorm`, or scale the inputs; {unharmed}"
             raise RunError(Code.NOT_FINITE, text, hint)
 
     def checkpoint(self) -> None:
@@ -243,7 +244,7 @@ class Trainer:
         save_checkpoint(self.directory, checkpoint, self._history_text)
         self.last_checkpoint = (self.epoch, self.batch)
         run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
-        run_directory.write_history(self.directory, self._history_text)
+        write_atomic(self.directory / "history.csv", self._history_text.csv())
         if self.batch or self.timer.due:
             self.timer.write(self.directory)
 
@@ -293,7 +294,7 @@ class Trainer:
         assert self.directory is not None
         self._history_text.update(self.history)
         write_state(self.directory, self._state(), self._history_text)
-        run_directory.write_history(self.directory, self._history_text)
+        write_atomic(self.directory / "history.csv", self._history_text.csv())
         if not self.finished:  # the weights of a finished run are about to be written
             run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
 

@@ -113,3 +113,12 @@ def test_settings_of_numpy_are_restored() -> None:
     model.predict(x)
     assert look.found == (calls._BUFFER, "ignore")
     assert (np.getbufsize(), np.geterr()) == before
+
+
+def test_a_loss_that_is_not_finite_has_its_hint_beside_callbacks() -> None:
+    spec = dense_spec()
+    spec["training"]["optimizer"] = {"type": "SGD", "learning_rate": 1e30}
+    with pytest.raises(gs.RunError) as caught, np.errstate(all="ignore"):
+        gs.compile(spec).fit(*blobs(), epochs=5, verbose=0, callbacks=["EarlyStopping"])
+    fixes = "lower `learning_rate`, set `clipnorm`, or scale the inputs"
+    assert caught.value.hint == f"{fixes}; this step has not changed the weights"
