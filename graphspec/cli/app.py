@@ -209,9 +209,7 @@ class Commands(TyperGroup):
         return status if isinstance(status, int) else None
 
 
-app = typer.Typer(
-    cls=Commands, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 for command in COMMANDS:
     app.command(cls=HelpText)(guarded(command))
 

@@ -122,7 +122,11 @@ def compare(old: Path, new: Path) -> dict[str, Any]:
     if a.source is not None and b.source is not None:
         _compare_specs(record, a, b)
     if is_onnx(old) and is_onnx(new):
-        _compare_files(record, a, b)
+        from graphspec.export.inspection import file_differences, weight_differences
+
+        both = a.source is not None and b.source is not None
+        record["file"] = _written(file_differences(old, new, declared=not both))
+        record["weights"] = weight_differences(old, new)
     if a.kind == b.kind == "run":
         _compare_runs(record, a, b)
     record["equal"] = not any(_differs(record, part) for part in _PARTS)
@@ -162,14 +166,6 @@ def _compare_specs(record: dict[str, Any], a: _Side, b: _Side) -> None:
 
 def _written(changes: Iterable[Change]) -> list[Any]:
     return [change.to_json() for change in changes]
-
-
-def _compare_files(record: dict[str, Any], a: _Side, b: _Side) -> None:
-    from graphspec.export.inspection import file_differences, weight_differences
-
-    both = a.source is not None and b.source is not None
-    record["file"] = _written(file_differences(a.path, b.path, declared=not both))
-    record["weights"] = weight_differences(a.path, b.path)
 
 
 def _compare_runs(record: dict[str, Any], a: _Side, b: _Side) -> None:

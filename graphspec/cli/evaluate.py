@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,13 @@ import typer
 
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
 from graphspec.base.libraries import has_folder
-from graphspec.base.text import shell, terminal_width
-from graphspec.cli.console import complain, out, out_blocks, out_wrapped
+from graphspec.base.text import shell
+from graphspec.cli.console import complain, out
 from graphspec.cli.options import Allow, Answering, Part, option
 from graphspec.cli.targets import is_spec, model_of, naming_data, refuse_other
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
-    from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
     from graphspec.language.declarations import Spec
 
 _WANTED = "name a run directory or an ONNX file"
@@ -43,7 +41,7 @@ def evaluate(
 
 
 def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
-    from graphspec.cli.results import print_verdicts
+    from graphspec.cli.results import print_results, print_verdicts
     from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
 
@@ -57,7 +55,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
         if part != Part.test and _read(model.spec, Part.validation) == "train" and run.is_dir():
             _refuse_other_rows(model, run)
         running = model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model))
-        _print_results(running)
+        print_results(running)
         if len(rows) and has_folder("show"):
             from graphspec.show.report.findings import Findings, judge
 
@@ -66,6 +64,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
 
 
 def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
+    from graphspec.cli.results import print_results
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.prepare import part_rows
     from graphspec.export.read import evaluate_exported, has_penalties, read_exported
@@ -83,7 +82,7 @@ def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Pa
     except SpecError as error:  # the file has no lines to point at
         found_in = (replace(d, file=str(file)) if d.file == NOWHERE.file else d for d in error.diagnostics)
         raise SpecError(found_in) from None
-    _print_results(running)
+    print_results(running)
     if has_penalties(found.graph):
         complain("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
 
@@ -141,67 +140,3 @@ def _refuse_other_rows(model: Model, run: Path) -> None:
     files = files_of(model.spec.data["train"])
     if known is not None and files and hash_of(files) != known:
         raise UsageError(f"the training data are not those of {run}: its rows for training and validation are unknown")
-
-
-_FEW = 5  # classes, and values of a metric, that the end of a training shows
-
-
-def print_test(model: Model, run: Path) -> RunningMetrics:
-    """Print the losses and metrics on the test data, shortened for the end of a training in ``run``; return them."""
-    running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
-    _print_values(running, most=_FEW)
-    print_few(running.tables(), shell("graphspec", "evaluate", str(run)))
-    return running
-
-
-def print_few(tables: Sequence[ResultTable], command: str) -> None:
-    """Print confusion matrices of a few classes; for others, name the command that prints them."""
-    from graphspec.cli.results import matrix_lines
-
-    width = terminal_width(sys.stdout)
-    for table in tables:
-        if len(table.counts) <= _FEW:
-            out("", *matrix_lines(table, width))
-        else:
-            out_wrapped(f"{table.key}: {len(table.counts):,} classes; `{command}` shows them")
-
-
-def _print_results(running: RunningMetrics) -> None:
-    """Print the values, then confusion matrices, then what is known of each head."""
-    import numpy as np
-
-    from graphspec.base.document import Text
-    from graphspec.cli.results import head_tables, matrix_lines
-    from graphspec.engine.runtime.running_metrics import ClassCounts
-
-    _print_values(running)
-    width = terminal_width(sys.stdout)
-    found = [] if running.heads is None else running.heads.found()
-    pairs = [each.pairs for each in found if isinstance(each, ClassCounts) and each.pairs is not None]
-    for table in running.tables():
-        has_table = any(np.array_equal(table.counts, counts) for counts in pairs)  # of its classes, below
-        lines = matrix_lines(table, width, has_ratios=not has_table, may_be_list=not has_table)
-        out("", *lines)
-        if not lines:
-            out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
-    for blocks in head_tables(found, width):
-        out_blocks([Text(""), *blocks])
-
-
-def _print_values(running: RunningMetrics, most: int | None = None) -> None:
-    """Print one line per value, with its meaning if a metric has several; of one with more than ``most``, their range."""
-    from graphspec.base.document import Column, Table
-
-    meanings, values = running.meanings(), running.logs()
-    rows: dict[str, tuple[str, str, str]] = {}
-    several: dict[str, list[float]] = {}
-    for key in meanings:
-        several.setdefault(key.rpartition("_")[0], []).append(values[key])
-    for key, value in values.items():
-        name = key.rpartition("_")[0]
-        group = several[name] if key in meanings else []
-        if most is not None and len(group) > most:
-            rows[name] = (name, f"{min(group):.6g}", f"to {max(group):.6g}: {len(group):,} values")
-        else:
-            rows[key] = (key, f"{value:.6g}", meanings.get(key, ""))
-    out_blocks([Table([Column(cut="middle"), Column(), Column(cut="end", least=1)], [*rows.values()])])

@@ -22,11 +22,14 @@ def explain(
     codes: Annotated[list[str] | None, argument("CODE", "Codes, such as GS302; by default all are listed.")] = None,
 ) -> None:
     """Explain diagnostic codes: what they mean, a wrong spec with its answer, and the right spec."""
-    from graphspec.base.explanations.pages import explanation, find, near
+    from graphspec.base.explanations.pages import GROUPS, explanation, find, near
 
     if not codes:
-        _print_list()
-        return
+        for k, (group, title) in enumerate(GROUPS.items()):
+            out(("" if k == 0 else "\n") + f"{group}: {title}")
+            out(*(f"  {each}  {each.summary}" for each in Code if each.startswith(group)))
+        out("")
+        return out_wrapped("`graphspec explain GS302` explains a code, with a wrong and a right example")
     found = [(text, find(text)) for text in codes]
     for text, code in found:
         if code is None:
@@ -39,18 +42,6 @@ def explain(
         with on_stdout():
             for line in _lines(explanation(code)):
                 sys.stdout.write(line + "\n")
-
-
-def _print_list() -> None:
-    from graphspec.base.explanations.pages import GROUPS
-
-    for k, (group, title) in enumerate(GROUPS.items()):
-        out(("" if k == 0 else "\n") + f"{group}: {title}")
-        for code in Code:
-            if code.startswith(group):
-                out(f"  {code}  {code.summary}")
-    out("")
-    out_wrapped("`graphspec explain GS302` explains a code, with a wrong and a right example")
 
 
 def _lines(explained: Explanation) -> Iterator[str]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
-from graphspec.data.folders import sizes_text
-from graphspec.data.profile import ISO, ColumnProfile, Profile
+from graphspec.data.folders import Folder, sizes_text
+from graphspec.data.profile import ISO, ColumnProfile, Profile, profile_files
 from graphspec.data.series import series_of
 from graphspec.data.source import DataError, Source
 from graphspec.data.targets import small_classes
@@ -118,9 +118,6 @@ _FOR_FEW = {
 
 def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     """Fill the template of ``images`` or ``texts`` from a folder that has one for each class, or its subfolder ``train``."""
-    from graphspec.data.folders import Folder
-    from graphspec.data.profile import profile_files
-
     if (path / "train").is_dir():
         path, file = path / "train", f"{file}/train"
     files = Folder(path, kind.removesuffix("s"), labelled=True)

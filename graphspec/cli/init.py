@@ -20,7 +20,7 @@ from graphspec.base.files import TABLES, create
 from graphspec.base.libraries import missing_library
 from graphspec.base.text import count, shell
 from graphspec.cli.console import complain, out, out_wrapped, saying
-from graphspec.cli.options import argument, flag, option, writable
+from graphspec.cli.options import argument, flag, option, output_file
 from graphspec.cli.schema import place
 
 if TYPE_CHECKING:
@@ -231,13 +231,7 @@ def import_(
     path: Annotated[Path, argument("FILE", "A file of Keras, .keras, .h5, .json; or .onnx.")],
     output: Annotated[
         Path | None,
-        option(
-            "SPEC",
-            "The spec to write; by default FILE's name with .yaml, in this folder.",
-            "--output",
-            "-o",
-            callback=writable,
-        ),
+        output_file("The spec to write; by default FILE's name with .yaml, in this folder.", "SPEC"),
     ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace files that exist.")] = False,
 ) -> None:

@@ -28,9 +28,9 @@ def argument(metavar: str, text: str) -> Any:
     return typer.Argument(metavar=metavar, help=text, show_default=False)
 
 
-def output_file(text: str) -> Any:
+def output_file(text: str, metavar: str = "FILE") -> Any:
     """Return the option that names the file to write; ``text`` is its help."""
-    return option("FILE", text, "--output", "-o", callback=writable)
+    return option(metavar, text, "--output", "-o", callback=writable)
 
 
 def writable(path: Path | None) -> Path | None:
@@ -106,7 +106,6 @@ Sets = Annotated[
     list[str] | None,
     option("KEY.PATH=VALUE", "Override a value of the spec, such as training.epochs=5; may be repeated.", "--set"),
 ]
-Output = Annotated[Path, output_file("The file to write.")]
 OnnxOutput = Annotated[Path | None, option("FILE", "The ONNX file to write.", "--output", "-o", callback=writes_onnx)]
 Opset = Annotated[int | None, option("N", "The ONNX opset to export for; 17 by default.", "--opset")]
 Target = Annotated[

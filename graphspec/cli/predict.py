@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 _BATCH_ROWS = 256  # rows per call of the network
-_STDIN = "-"
 _SOME = 8  # names in a message
 _WANTED = "name a run directory or an ONNX file"
 
@@ -182,7 +181,7 @@ def _answers(
         return dict.fromkeys(network.outputs if horizon > 1 else (), ahead)
 
     beside = list(kept.values())
-    if str(data) == _STDIN:
+    if str(data) == "-":
         if last:
             raise UsageError("--last needs a table with the rows of a series: standard input has whole windows")
         stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from graphspec.show.report.build import Written
 
 _WANTED = "name a run directory"
-_COMPARISON = Path("comparison.html")
 
 
 def report(
@@ -47,7 +46,7 @@ def report(
         with naming_data(data):
             written = write_report(loaded(runs[0]), runs[0], output, wanted)
         return say(written)
-    path = output or _COMPARISON
+    path = output or Path("comparison.html")
     if output is None:
         _refuse_foreign(path)
     with naming_data(data):

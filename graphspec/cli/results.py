@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +12,9 @@ import numpy as np
 from graphspec.base.arrays.layout import Array
 from graphspec.base.document import Block, Column, Spark, Table, Text
 from graphspec.base.terminal import does_fit, lines_of, table_lines
-from graphspec.base.text import count, number, paragraph, scale_of
-from graphspec.cli.console import complain, out_wrapped
-from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors, ResultTable
+from graphspec.base.text import count, number, paragraph, scale_of, shell, terminal_width
+from graphspec.cli.console import complain, out, out_blocks, out_wrapped
+from graphspec.engine.runtime.running_metrics import ClassCounts, NumberErrors, ResultTable, RunningMetrics
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -196,6 +198,61 @@ def _listed(table: ResultTable) -> Iterator[Block]:
     if len(order) > _LISTED:
         more = f"… and {count(len(order) - _LISTED, 'class', 'classes')} with fewer wrong answers"
         yield Text(f"{more}; a file or a pipe gets the whole table")
+
+
+# The results on some rows: all of them, or shortened for the end of a training.
+_FEW = 5  # classes, and values of a metric, that the end of a training shows
+
+
+def print_test(model: Model, run: Path) -> RunningMetrics:
+    """Print the losses and metrics on the test data, shortened for the end of a training in ``run``; return them."""
+    running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
+    _print_values(running, most=_FEW)
+    print_few(running.tables(), shell("graphspec", "evaluate", str(run)))
+    return running
+
+
+def print_few(tables: Sequence[ResultTable], command: str) -> None:
+    """Print confusion matrices of a few classes; for others, name the command that prints them."""
+    width = terminal_width(sys.stdout)
+    for table in tables:
+        if len(table.counts) <= _FEW:
+            out("", *matrix_lines(table, width))
+        else:
+            out_wrapped(f"{table.key}: {len(table.counts):,} classes; `{command}` shows them")
+
+
+def print_results(running: RunningMetrics) -> None:
+    """Print the values, then confusion matrices, then what is known of each head."""
+    _print_values(running)
+    width = terminal_width(sys.stdout)
+    found = [] if running.heads is None else running.heads.found()
+    pairs = [each.pairs for each in found if isinstance(each, ClassCounts) and each.pairs is not None]
+    for table in running.tables():
+        has_table = any(np.array_equal(table.counts, counts) for counts in pairs)  # of its classes, below
+        lines = matrix_lines(table, width, has_ratios=not has_table, may_be_list=not has_table)
+        out("", *lines)
+        if not lines:
+            out_wrapped(f"{table.key}: too wide for {len(table.counts):,} classes; a file or a pipe gets it")
+    for blocks in head_tables(found, width):
+        out_blocks([Text(""), *blocks])
+
+
+def _print_values(running: RunningMetrics, most: int | None = None) -> None:
+    """Print one line per value, with its meaning if a metric has several; of one with more than ``most``, their range."""
+    meanings, values = running.meanings(), running.logs()
+    rows: dict[str, tuple[str, str, str]] = {}
+    several: dict[str, list[float]] = {}
+    for key in meanings:
+        several.setdefault(key.rpartition("_")[0], []).append(values[key])
+    for key, value in values.items():
+        name = key.rpartition("_")[0]
+        group = several[name] if key in meanings else []
+        if most is not None and len(group) > most:
+            rows[name] = (name, f"{min(group):.6g}", f"to {max(group):.6g}: {len(group):,} values")
+        else:
+            rows[key] = (key, f"{value:.6g}", meanings.get(key, ""))
+    out_blocks([Table([Column(cut="middle"), Column(), Column(cut="end", least=1)], [*rows.values()])])
 
 
 # Whether a network beats simple rules, on the terminal.

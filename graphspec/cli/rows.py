@@ -46,7 +46,11 @@ def encode_rows(
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **{n: _plain(a) for n, a in outputs.items()})
         return buffer.getvalue()
-    return (_csv(outputs, header, labels or {}, steps or {}) if suffix == ".csv" else _jsonl(outputs)).encode()
+    if suffix == ".csv":
+        return _csv(outputs, header, labels or {}, steps or {}).encode()
+    values = [(a[:, 0] if a.shape[1:] == (1,) else a) for a in outputs.values()]
+    rows = ({n: _json_value(v) for n, v in zip(outputs, row, strict=True)} for row in zip(*values, strict=True))
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def _plain(array: Array) -> Array:
@@ -96,15 +100,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list | dict) else str(value)
-
-
-def _jsonl(outputs: Mapping[str, Array]) -> str:
-    values = [(a[:, 0] if a.shape[1:] == (1,) else a) for a in outputs.values()]
-    rows = zip(*values, strict=True)
-    return "".join(
-        json.dumps({n: _json_value(v) for n, v in zip(outputs, row, strict=True)}, ensure_ascii=False) + "\n"
-        for row in rows
-    )
 
 
 def _json_value(value: Any) -> Any:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _TRIALS = 20
 _BEST = 10
 _LONG = re.compile(r"(?<![\w.])-?\d+\.\d{4,}(e-?\d+)?(?![\w.])")  # numbers to round
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_UNITS = {"m": 60, "h": 3600}  # in seconds
 Sampler = StrEnum("Sampler", ["tpe", "random", "grid"])  # how the values of trials are chosen
 
 
@@ -88,8 +88,7 @@ def search(  # noqa: PLR0913 (the options of the command)
     source = Source(str(spec), [*(sets or ()), *single], *places, reports=not no_report)
     until = None
     if timeout is not None:
-        amount, unit = re.fullmatch(r"([\d.]+)([smh]?)", timeout).groups()  # type: ignore[union-attr]
-        until = monotonic() + float(amount) * _UNITS[unit]
+        until = monotonic() + float(timeout.rstrip("smh")) * _UNITS.get(timeout[-1], 1)
     work = Work(plan, source, storage, until)
     with naming_data(data):  # what is wrong with the data is said once, before each trial fails with it
         source.model([])

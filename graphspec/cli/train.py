@@ -19,7 +19,7 @@ from graphspec.cli.options import flag, option, repeated, writes_onnx
 from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
-from graphspec.engine.parallel.launch import STOPS, handled
+from graphspec.engine.parallel.launch import STOPS, handled, raised
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -54,7 +54,6 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.cli.progress import observer_for_stdout, show_preparing
     from graphspec.data.paths import moved
     from graphspec.engine.compiler.training_checks import refuse_untrainable
-    from graphspec.engine.parallel.launch import raised
     from graphspec.engine.training.reporting import Lines, monitored
     from graphspec.engine.training.run_directory import install_adapted, locked, refuse_other_spec, start_run
     from graphspec.vocabulary.callbacks.monitors import Monitor
@@ -291,7 +290,7 @@ def _finish(
     model: Model, trainer: Trainer, directory: Path, onnx: Path | None, signature: Path | None
 ) -> dict[str, RunningMetrics]:
     """Print the results of a training and export it; return the evaluations, by part."""
-    from graphspec.cli.evaluate import print_few, print_test
+    from graphspec.cli.results import print_few, print_test
     from graphspec.engine.training.run_directory import record_export
 
     known: dict[str, RunningMetrics] = {}

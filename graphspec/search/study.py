@@ -303,17 +303,15 @@ class Study:
         for trial in self._own():
             if trial.state == "running" and self._lock(trial, stack):
                 trial = read_trial(self.folder / trial.name, self.plan.search.metric) or trial
+                if trial.state == "running" and not (self.folder / trial.name / TRIAL).exists():
+                    return self._begin(trial.number)
                 if trial.state == "running":
-                    fresh = not (self.folder / trial.name / TRIAL).exists()
-                    return self._begin(trial.number) if fresh else self._again(trial)
+                    reached = len(trial.values)
+                    trial = replace(trial, starts=trial.starts + 1 if reached <= trial.reached else 1, reached=reached)
+                    trial.write(self.folder)
+                    return trial
                 stack.close()
         return None
-
-    def _again(self, trial: Trial) -> Trial:
-        reached = len(trial.values)
-        trial = replace(trial, starts=trial.starts + 1 if reached <= trial.reached else 1, reached=reached)
-        trial.write(self.folder)
-        return trial
 
     @_quiet()
     def _next(self, stack: Any) -> Trial | None:

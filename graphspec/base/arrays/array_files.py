@@ -59,7 +59,9 @@ class ArrayFile:
     def read(self) -> Array:
         """Return the values; raise GS501 if they cannot be read."""
         with _problems(self.path.name), _opened(self.path, self.member) as file:
-            _skip(file, self.at)
+            at = self.at
+            while at and (skipped := len(file.read(min(at, 1 << 20)))):
+                at -= skipped
             values = np.empty(self.shape, self.dtype, order="F" if self.by_columns else "C")
             flat = memoryview(values.reshape(-1, order="A").view(np.uint8).data)
             read = 0
@@ -194,11 +196,6 @@ def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
     else:
         with zipfile.ZipFile(path) as archive, archive.open(member) as inner:
             yield inner
-
-
-def _skip(file: IO[bytes], count: int) -> None:
-    while count and (block := file.read(min(count, 1 << 20))):
-        count -= len(block)
 
 
 def _chosen(names: Mapping[str, Any], key: str | None) -> str:

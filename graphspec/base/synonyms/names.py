@@ -19,10 +19,8 @@ def tables_of(file: str) -> Mapping[str, Mapping[str, str]]:
     import tomllib
 
     text = Path(__file__).with_name(f"{file}.toml").read_text(encoding="utf-8")
-    return {
-        name: {word: target for words, target in table.items() for word in words.split()}
-        for name, table in tomllib.loads(text).items()
-    }
+    tables = tomllib.loads(text).items()
+    return {name: {word: target for words, target in rows.items() for word in words.split()} for name, rows in tables}
 
 
 def synonym(kind: str, name: str) -> str | None:
