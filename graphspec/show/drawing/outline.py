@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from graphspec.base.config import Config
 from graphspec.base.text import count
@@ -67,15 +67,13 @@ class Panel:
             self.arrows[a, b] = None
 
 
-@dataclass
-class Instance:
+class Instance(NamedTuple):
     """A block's instance: the path of its nodes, and the block's name."""
 
     path: str
-    block: str | None = None
-    # the variables inside: the outer variables, overridden by the block's params
-    params: dict[str, Any] = field(default_factory=dict)
-    given: dict[str, Any] = field(default_factory=dict)  # the params that the entry gives
+    block: str | None
+    params: dict[str, Any]  # the variables inside: the outer variables, overridden by the block's params
+    given: dict[str, Any]  # the params that the entry gives
 
 
 def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) -> list[Panel]:
@@ -99,7 +97,7 @@ class _Outline:
         top = Panel(self.spec.name, f"{self.spec.description.rstrip('. ')}.{about}".lstrip(". "))
         for name, declared in self.spec.inputs.items():
             top.boxes[name] = Box("input", name, [f"{show(('N', *declared.shape))} {declared.dtype}"])
-        outermost = Instance("", params=_mapping(self.spec.tree.get("vars")))
+        outermost = Instance("", None, _mapping(self.spec.tree.get("vars")), {})
         waiting = deque(self._fill(top, outermost, self.spec.nodes))
         for head in self.spec.all_heads.values():
             if head.layer is not None:

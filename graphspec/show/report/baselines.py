@@ -6,7 +6,7 @@ network is computed for it by the same code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -98,8 +98,7 @@ _ROWS, _VALUES = 50_000, 1 << 22  # training rows, and values of them, that a co
 _SURE = 1e-7  # a probability for which there is a logit
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(NamedTuple):
     """A simple rule."""
 
     name: str  # what it answers, in words: ``the same hour one week before``
@@ -137,15 +136,9 @@ def training_targets(model: Session, train: Dataset | None) -> dict[str, Array]:
 def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
     """Return what a head would be if it answered ``answers``, for some of its kept rows."""
     assert head.targets is not None
-    mask, losses = head.mask, head.losses
-    return replace(
-        head,
-        answers=answers[rows],
-        targets=head.targets[rows],
-        mask=None if mask is None else mask[rows],
-        losses=None if losses is None else losses[rows],
-        lengths={key: array[rows] for key, array in head.lengths.items()},
-    )
+    mask, losses = (None if array is None else array[rows] for array in (head.mask, head.losses))
+    lengths = {key: array[rows] for key, array in head.lengths.items()}
+    return replace(head, answers=answers[rows], targets=head.targets[rows], mask=mask, losses=losses, lengths=lengths)
 
 
 def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseline]:

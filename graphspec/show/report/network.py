@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +41,7 @@ VANISHING = 1e-3
 """A gradient is small if its norm, relative to the weights', is this small a part of the median over the nodes."""
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """A node's output for some rows."""
 
     mean: float  # the mean of the absolute values
@@ -53,8 +51,7 @@ class Activation:
     finite: bool  # False if there are NaN or infinite values
 
 
-@dataclass(frozen=True)
-class NodeFacts:
+class NodeFacts(NamedTuple):
     """What is known of a node."""
 
     # None for a node that is computed once per row, before training, and for outputs that are not numbers
@@ -69,8 +66,7 @@ class NodeFacts:
         return self.gradient / self.weights if self.gradient is not None and self.weights else None
 
 
-@dataclass(frozen=True)
-class NetworkFacts:
+class NetworkFacts(NamedTuple):
     """What is known of a network."""
 
     spec: Spec

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -198,8 +198,7 @@ def future_of(model: Session, source: DataSource, name: str, group: int) -> list
     return [(rows.ends.series.time_after(end, k), value) for k, value in ahead]
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """The judged windows of a series."""
 
     times: Times  # of all windows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
@@ -161,8 +161,7 @@ def _summary(field: Field, value: Array) -> str:
 _STEPS = 24  # time steps, or classes that apply to a row, that are listed
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The truth and the answer for a row."""
 
     truth: Inline
@@ -370,8 +369,7 @@ def _about(found: Findings, judged: Scored) -> Text:
     return Text((lead, of, ". Look for errors in the data first, then for what these rows have in common."))
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """One of the worst rows: its raw inputs, where it is in the data, its verdict and its loss."""
 
     inputs: Mapping[str, Array]
