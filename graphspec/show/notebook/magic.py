@@ -60,7 +60,9 @@ def register(shell: Shell, compile: Callable[..., Any], show: Callable[[Any], No
         model = compile(GivenText(_CELL, f"# {_USAGE}\n{cell}"), options.set)
         if options.save is not None:
             _save(Path(options.save), cell, overwrite=options.overwrite)
-        shell.user_ns[options.name or _identifier(model.spec.name)] = model
+        name = re.sub(r"\W", "_", model.spec.name)
+        name = f"_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
+        shell.user_ns[options.name or name] = model
         display(model)
         if options.fit:
             display(model.fit())
@@ -85,12 +87,6 @@ def _options(line: str) -> Any:
     if found.name is not None and (not found.name.isidentifier() or keyword.iskeyword(found.name)):
         raise UsageError(f"'{found.name}' is no name of a variable; write {_USAGE}")
     return found
-
-
-def _identifier(name: str) -> str:
-    """Return the name of a spec as the name of a variable."""
-    found = re.sub(r"\W", "_", name)
-    return f"_{found}" if not found.isidentifier() or keyword.iskeyword(found) else found
 
 
 def _save(path: Path, cell: str, *, overwrite: bool) -> None:

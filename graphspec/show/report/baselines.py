@@ -102,8 +102,7 @@ class Baseline(NamedTuple):
     """A simple rule."""
 
     name: str  # what it answers, in words: ``the same hour one week before``
-    # its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where it has
-    # none
+    # for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where it has none
     answers: Array
 
 

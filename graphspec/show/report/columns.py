@@ -133,8 +133,7 @@ class Facts:
     # index, chance: the drift between the two parts, and what chance alone may give; None with one part
     index: float | None = None
     chance: float = 0.0
-    # values that occur in the second part only, with their numbers of rows, the most frequent first
-    unseen: Sequence[tuple[str, int]] = ()
+    unseen: Sequence[tuple[str, int]] = ()  # values of the second part only, with their rows, most frequent first
 
 
 def facts(spec: Spec, described: Sequence[Field], parts: Mapping[str, Dataset]) -> list[Facts]:

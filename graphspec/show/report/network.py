@@ -37,8 +37,7 @@ from graphspec.show.report.rows import evenly, prepared_in_memory, run_name, sho
 ROWS = 256  # rows whose activations are looked at
 _MAX_BYTES = 1 << 28  # of activations
 _MAX_WORK = 2 * 10**10  # multiply-adds
-VANISHING = 1e-3
-"""A gradient is small if its norm, relative to the weights', is this small a part of the median over the nodes."""
+VANISHING = 1e-3  # of the median over the nodes: up to it, a gradient's norm, relative to the weights', is small
 
 
 class Activation(NamedTuple):
