@@ -39,11 +39,9 @@ class _Arguments(argparse.ArgumentParser):
 
 
 def register(shell: Shell, compile: Callable[..., Any], show: Callable[[Any], None] | None = None) -> None:  # noqa: A002
-    """Add ``%%graphspec`` to a shell.
+    """Add ``%%graphspec`` to a shell; ``compile`` builds a model from a source and overrides.
 
-    Args:
-        compile: builds a model from a source and overrides.
-        show: shows an object in the notebook; IPython's ``display`` by default.
+    An object is shown in the notebook by ``show``, by default IPython's ``display``.
     """
 
     def graphspec(line: str, cell: str) -> None:

@@ -34,13 +34,10 @@ _CALENDAR = (Every(1, "month"), Every(3, "month"), Every(1, "y"))
 
 
 class Grid(NamedTuple):
-    """The place of each row on the even grid of its times, ``(rows,)``, and the seasons of its step.
-
-    A season is a period after which a series may repeat itself, in steps, by the words for the value one period before.
-    """
+    """The place of each row on the even grid of its times, ``(rows,)``, and the seasons of its step."""
 
     places: Array
-    seasons: dict[str, int]
+    seasons: dict[str, int]  # periods after which it may repeat itself, in steps, by the words for the value before it
 
 
 def grid_of(series: Series) -> Grid | None:

@@ -24,6 +24,7 @@ from graphspec.show.report.verdicts import Interval, Verdict, given_away, interv
 
 _MAX_HISTORY = 1 << 26  # bytes
 PARTS = ("test", "validation", "train")
+Known = Mapping[str, RunningMetrics]  # losses and metrics that have just been computed, by part
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,15 @@ class Findings:
     kept: dict[str, Any] = field(default_factory=dict, compare=False)  # measured for a section, shown by others, too
 
 
-def find(
-    model: Session, directory: Path, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
-) -> Findings:
+def find(model: Session, directory: Path, part: str | None = None, known: Known | None = None) -> Findings:
     """Collect what a report shows of a run, judged by the rows of ``part``, by default the first of the spec in ``PARTS``.
 
-    Data that cannot be read are no error, unless a part is named. Losses and metrics of parts may be ``known`` already.
+    Data that cannot be read are no error, unless a part is named.
     """
     return judged_by_spec(recorded(model, directory), part, known)
 
 
-def judged_by_spec(
-    found: Findings, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
-) -> Findings:
+def judged_by_spec(found: Findings, part: str | None = None, known: Known | None = None) -> Findings:
     """Return the findings with rows of the spec's data; arguments and errors as for :func:`find`."""
     model = found.model
     chosen = part or next((p for p in PARTS if p in model.spec.data), None)

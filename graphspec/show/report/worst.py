@@ -9,21 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphspec.base.document import (
-    Block,
-    Cards,
-    Cell,
-    Column,
-    Drawing,
-    Facts,
-    Inline,
-    Rest,
-    Section,
-    Span,
-    Table,
-    Tabs,
-    Text,
-)
+from graphspec.base import document as doc
+from graphspec.base.document import Block, Cell, Column, Drawing, Facts, Inline, Section, Span, Table, Text
 from graphspec.base.text import count, number, percent
 from graphspec.export.onnx import joined, label_texts, predicted_letters
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
@@ -120,7 +107,7 @@ def excerpt(value: str) -> Inline:
         return value
     cut = _EXCERPT + len(re.split(r"\s", value[_EXCERPT : _EXCERPT + 40], maxsplit=1)[0])
     rest = value[cut:_TEXT] + (" …" if len(value) > _TEXT else "")
-    return f"{value[:cut]} …", Rest(f"{len(value) - cut:,} more characters", rest)
+    return f"{value[:cut]} …", doc.Rest(f"{len(value) - cut:,} more characters", rest)
 
 
 def _picture(field: Field, picture: Array, room: int) -> Drawing:
@@ -323,7 +310,7 @@ def worst(found: Findings) -> Section | None:
     parts = [_head(judged, head, described, place, room) for head in heads]
     if len(heads) > 1:
         tabs = [(f"worst-{k}", head.head.name, part) for k, (head, part) in enumerate(zip(heads, parts, strict=True))]
-        parts = [[Tabs("Heads", tabs)]]
+        parts = [[doc.Tabs("Heads", tabs)]]
     return Section("worst", "Worst rows", [_about(found, judged), *parts[0]])
 
 
@@ -447,4 +434,4 @@ def _cards(described: Sequence[Field], cases: Sequence[Case], by: str, room: int
             break
         cards.append(card)
     written = any(f.of(first).dtype == object and f.of(first).size == 1 for f in others)
-    return [Cards("pictured" if pictures else "written" if written else "serial", cards)], len(cards)
+    return [doc.Cards("pictured" if pictures else "written" if written else "serial", cards)], len(cards)
