@@ -183,10 +183,7 @@ def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mappin
     A box of nodes that have ``numbers`` is a button whose ``data-nodes`` has these.
     """
     families = {name: f" family-{k % len(svg.FAMILIES)}" for k, name in enumerate(svg.families(panels))}
-
-    def draw(box: Box, place: svg.Place) -> Iterator[str]:
-        return _box(box, place, families.get(box.family, ""), numbers, flagged)
-
+    draw = partial(_box, families=families, numbers=numbers, flagged=flagged)
     parts, width, height = svg.drawn(panels, draw, text, "network-tip", titled=False)
     return (
         f'<svg class="network" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
@@ -204,14 +201,14 @@ def legend(panels: Sequence[Panel]) -> str:
 
 
 def _box(
-    box: Box, place: svg.Place, family: str, numbers: Mapping[str, int], flagged: Mapping[str, str]
+    box: Box, place: svg.Place, families: Mapping[str, str], numbers: Mapping[str, int], flagged: Mapping[str, str]
 ) -> Iterator[str]:
     left, top = -place.width / 2, -place.height / 2
     known = [str(numbers[name]) for name in box.nodes if name in numbers]
     problem = next((flagged[name] for name in box.nodes if name in flagged), "")
     button = f' role="button" tabindex="0" aria-pressed="false" data-nodes="{" ".join(known)}"' if known else ""
     named = f' aria-description="{text(problem)}"' if problem and known else ""
-    kinds = f"box {box.kind}{family}{' flagged' if problem else ''}"
+    kinds = f"box {box.kind}{families.get(box.family, '')}{' flagged' if problem else ''}"
     yield f'<g class="{kinds}"{button}{named} transform="translate({place.x:.0f} {place.y:.0f})">'
     size_of = f'width="{place.width:.0f}" height="{place.height:.0f}"'
     for shift in (6, 3) if box.kind == "block" else ():

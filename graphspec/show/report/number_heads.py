@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -114,17 +114,14 @@ def _against(true: Array, predicted: Array, title: str) -> Figure:
 
 def _density(plot: Plot, scale: Scale, true: Array, predicted: Array) -> str:
     """Add cells with a colour by their number of values, on a logarithmic scale; return the range of the numbers."""
-    wide, high = _CELLS
-    x, y = np.linspace(scale.low, scale.high, wide + 1), np.linspace(scale.low, scale.high, high + 1)
+    x, y = (np.linspace(scale.low, scale.high, size + 1).tolist() for size in _CELLS)
     counts = np.histogram2d(true, predicted, (x, y))[0].astype(np.int64)
     most = int(counts.max())
     bounds = np.unique(np.rint(np.geomspace(1, most + 1, _LEVELS + 1)).astype(np.int64))
-    for k, (low, high_) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        cells = [
-            (float(x[i]), float(x[i + 1]), float(y[j]), float(y[j + 1]))
-            for i, j in np.argwhere((counts >= low) & (counts < high_)).tolist()
-        ]
-        tip = f"{low:,} to {high_ - 1:,} values" if high_ - low > 1 else count(low, "value")
+    for k, (low, high) in enumerate(pairwise(bounds.tolist())):
+        places = np.argwhere((counts >= low) & (counts < high)).tolist()
+        cells = [(x[i], x[i + 1], y[j], y[j + 1]) for i, j in places]
+        tip = f"{low:,} to {high - 1:,} values" if high - low > 1 else count(low, "value")
         plot.area(cells, 0.15 + 0.85 * (k + 1) / (len(bounds) - 1), tip)
     return f"1 to {most:,} in a cell"
 
