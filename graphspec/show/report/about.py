@@ -56,10 +56,8 @@ def kind_of(model: Session, head: HeadDecl) -> str:
     if loss is None:
         return ""
     units = model.graph.outputs[head.name].shape[-1]
-    if loss.targets == "labels":
-        return "sequence recognition"
-    if loss.targets == "groups":
-        return "embedding"
+    if loss.targets in ("labels", "groups"):
+        return "sequence recognition" if loss.targets == "labels" else "embedding"
     if loss.targets in ("ids", "one_hot"):
         return "classification"
     if loss.fits == "classes" or loss.binary:
