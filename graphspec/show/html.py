@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from graphspec.base import document as doc
 from graphspec.base.document import UNDEFINED, Block, Cell, Column, Inline, Row, Section, Span, Table, plain
@@ -177,8 +177,7 @@ def wide(html: str, label: str, kind: str = "") -> str:
     return f'<div class="{classes}" tabindex="0" role="region" aria-label="{text(label)}">{html}</div>'
 
 
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """What stands above the sections of a page: plain text, not markup."""
 
     title: str  # the heading of the page

@@ -20,8 +20,7 @@ from graphspec.vocabulary.callbacks.monitors import direction
 
 
 # Axes with round numbers: ticks of a linear or logarithmic scale, and their labels.
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """An axis."""
 
     low: float  # low and high: the values at its ends

@@ -186,11 +186,9 @@ def _pictures(part: Attributed, row: int, y: float) -> tuple[str, float]:
     wide = min(PICTURE, (WIDTH - 3 * MARGIN) / 2)
     high = min(wide * height / width, PICTURE)
     wide = high * width / height
-    total = signed(float(values.sum()))
-    images = (_pixels(part.raw[row]), heat_map(values))
-    titles = (part.name, f"its pixels: {total}")
+    own, map_of = (part.name, _pixels(part.raw[row])), (f"its pixels: {signed(float(values.sum()))}", heat_map(values))
     parts = []
-    for k, (image, title) in enumerate(zip(images, titles, strict=True)):
+    for k, (title, image) in enumerate((own, map_of)):
         x = MARGIN + k * (max(wide, 150) + MARGIN)
         box = f'x="{x:.1f}" y="{y + 18:.1f}" width="{wide:.1f}" height="{high:.1f}"'
         drawn = f'style="image-rendering: pixelated" href="{data_uri(image)}"'
@@ -201,9 +199,8 @@ def _pictures(part: Attributed, row: int, y: float) -> tuple[str, float]:
     return "\n".join(parts), high + 34
 
 
-def _pixels(raw: Array) -> Array:
+def _pixels(array: Any) -> Array:
     """Return a picture as RGBA bytes; numbers that are not bytes are scaled from their range."""
-    array: Any = raw
     if array.dtype != np.uint8:
         array = np.nan_to_num(array.astype(np.float64))
         low, high = float(array.min()), float(array.max())

@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from graphspec.base.config import Config
 from graphspec.base.text import count
@@ -67,15 +67,13 @@ class Panel:
             self.arrows[a, b] = None
 
 
-@dataclass
-class Instance:
+class Instance(NamedTuple):
     """A block's instance: the path of its nodes, and the block's name."""
 
     path: str
-    block: str | None = None
-    # the variables inside: the outer variables, overridden by the block's params
-    params: dict[str, Any] = field(default_factory=dict)
-    given: dict[str, Any] = field(default_factory=dict)  # the params that the entry gives
+    block: str | None
+    params: dict[str, Any]  # the variables inside: the outer variables, overridden by the block's params
+    given: dict[str, Any]  # the params that the entry gives
 
 
 def outline(spec: Spec, lowered: Lowered, costs: Cost, *, expand: bool = False) -> list[Panel]:
@@ -99,7 +97,7 @@ class _Outline:
         top = Panel(self.spec.name, f"{self.spec.description.rstrip('. ')}.{about}".lstrip(". "))
         for name, declared in self.spec.inputs.items():
             top.boxes[name] = Box("input", name, [f"{show(('N', *declared.shape))} {declared.dtype}"])
-        outermost = Instance("", params=_mapping(self.spec.tree.get("vars")))
+        outermost = Instance("", None, _mapping(self.spec.tree.get("vars")), {})
         waiting = deque(self._fill(top, outermost, self.spec.nodes))
         for head in self.spec.all_heads.values():
             if head.layer is not None:
@@ -131,18 +129,16 @@ class _Outline:
             child, entry = names.get(first, (first, None))
             if self.expand:
                 child, inside = node.name, ""
-            elif inside:
+            elif inside and child not in instances:
                 path = f"{at.path}/{first}" if at.path else first
-                if child not in instances:
-                    instances[child] = self._instance(path, entry or node.within, at)
+                instances[child] = self._instance(path, entry or node.within, at)
             groups.setdefault(child, []).append(node)
             self._keys[node.name] = child
         for child, members in groups.items():
             copies = len({m.name[len(at.path) + bool(at.path) :].partition("/")[0] for m in members})
-            if child in instances:
-                panel.boxes[child] = self._block_box(child, copies, instances[child], members)
-            else:
-                panel.boxes[child] = self._layer_box(child, copies, members)
+            title, block = f"{child} × {copies}" if copies > 1 else child, instances.get(child)
+            box = self._layer_box(title, members) if block is None else self._block_box(title, block, members)
+            panel.boxes[child] = box
         for node in nodes:
             for ref in _refs(node):
                 panel.link(self._box_of(panel, ref.name), self._keys[node.name])
@@ -209,8 +205,7 @@ class _Outline:
         words = _words({name: at.params[name] for name in _mapping(self._declared(at.block, "params"))})
         return f"{words + ', ' if words else ''}as in '{at.path}'"
 
-    def _block_box(self, name: str, copies: int, instance: Instance, members: list[NodeDecl]) -> Box:
-        title = f"{name} × {copies}" if copies > 1 else name
+    def _block_box(self, title: str, instance: Instance, members: list[NodeDecl]) -> Box:
         about = f"block {instance.block}" + (f": {_words(instance.given)}" if instance.given else "")
         columns = self.spec.tree.find(("inputs", instance.path, "columns"))[0]
         if columns is not None and isinstance(columns.value, dict):
@@ -220,16 +215,14 @@ class _Outline:
         lines = list(filter(None, [about, self._shape(members[-1], members), self._when(members)]))
         return Box("block", title, lines, nodes=[node.name for node in members])
 
-    def _layer_box(self, name: str, copies: int, members: list[NodeDecl]) -> Box:
+    def _layer_box(self, title: str, members: list[NodeDecl]) -> Box:
         node = members[0]
-        title = f"{name} × {copies}" if copies > 1 else name
         family = type(node.layer).__module__.rsplit(".", 1)[-1].replace("_", " ") if node.layer is not None else ""
         words = " · ".join([node.type or "", *map(operand_text, node.written.values()), *_arguments(node.layer)])
         if node.share is not None:
             words = f"{node.type} with the weights of {node.share}"
-        lines = [words, self._shape(members[-1], members), self._when(members)]
-        kind: Kind = "shared" if node.share else "layer"
-        return Box(kind, title, list(filter(None, lines)), family, [m.name for m in members])
+        lines = list(filter(None, [words, self._shape(members[-1], members), self._when(members)]))
+        return Box("shared" if node.share else "layer", title, lines, family, [m.name for m in members])
 
     def _when(self, members: Sequence[NodeDecl]) -> str:
         """Return a line about nodes that are computed once per row; an empty text if there are none."""

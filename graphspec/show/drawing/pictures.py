@@ -10,8 +10,7 @@ import numpy as np
 
 from graphspec.graph.ir.graph import Array
 
-SIDES = (128, 96, 64, 48, 32, 24)
-"""The longest side of a picture on a page, in pixels: the first one with which it is small enough."""
+SIDES = (128, 96, 64, 48, 32, 24)  # pixels of a picture's longest side on a page: the first that is small enough
 _FEWEST = 4  # pixels of a side, from which on an array with one or three channels is taken for a picture
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.document import Column, Table
@@ -30,8 +29,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row of the table: a node, an input, or a whole record; numbers are None for an empty cell."""
 
     name: str

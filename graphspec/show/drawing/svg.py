@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape as escape_markup
+from typing import NamedTuple
 
 from graphspec.show.drawing.outline import Box, Panel
 
@@ -30,8 +31,7 @@ class Place:
     row: int = 0
 
 
-@dataclass
-class Placement:
+class Placement(NamedTuple):
     """The layout: places by box, the points of every arrow, and the total size."""
 
     places: dict[str, Place]
@@ -231,15 +231,9 @@ def svg(panels: Sequence[Panel]) -> str:
     parts += legend(colours, height)
     height += LINE + MARGIN
     width = max(width, MARGIN * 2 + sum(text_width(name) + 44 for name in colours))
-    box = f'width="{width:.0f}" height="{height:.0f}"'
-    frame = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {box} viewBox="0 0 {width:.0f} {height:.0f}" role="img">',
-        f"<title>{escape(panels[0].title)}</title>",
-        f"<style>{STYLE}</style>",
-        f'<defs>{_TIP}<path d="M0 0 8 4 0 8z" fill="#94a3b8"/></marker></defs>',
-        f'<rect {box} fill="#ffffff"/>',
-    ]
-    return "\n".join([*frame, *parts, "</svg>", ""])
+    tip = f'<defs>{_TIP}<path d="M0 0 8 4 0 8z" fill="#94a3b8"/></marker></defs>'
+    paper = f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>'
+    return _document("", width, height, panels[0].title, STYLE, [tip, paper, *parts])
 
 
 def drawn(
@@ -307,15 +301,14 @@ def arrange(panels: Sequence[Panel]) -> list[list[tuple[Panel, Placement]]]:
 
 def on_card(kind: str, width: float, height: float, title: str, style: str, parts: Sequence[str]) -> str:
     """Return elements on a card of their own as an SVG document, which is readable on light and dark pages."""
-    size = f'width="{width:.0f}" height="{height:.0f}"'
-    box = f'viewBox="0 0 {width:.0f} {height:.0f}"'
-    frame = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" {size} {box} role="img">',
-        f"<title>{escape(title)}</title>",
-        f"<style>{style}</style>",
-        f'<rect class="gs-card" {size} rx="8"/>',
-    ]
-    return "\n".join([*frame, *parts, "</svg>", ""])
+    card = f'<rect class="gs-card" width="{width:.0f}" height="{height:.0f}" rx="8"/>'
+    return _document(f' class="{kind}"', width, height, title, style, [card, *parts])
+
+
+def _document(kind: str, width: float, height: float, title: str, style: str, parts: Sequence[str]) -> str:
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg"{kind} {size} role="img">'
+    return "\n".join([opening, f"<title>{escape(title)}</title>", f"<style>{style}</style>", *parts, "</svg>", ""])
 
 
 def text_width(text: str) -> float:

@@ -39,11 +39,9 @@ class _Arguments(argparse.ArgumentParser):
 
 
 def register(shell: Shell, compile: Callable[..., Any], show: Callable[[Any], None] | None = None) -> None:  # noqa: A002
-    """Add ``%%graphspec`` to a shell.
+    """Add ``%%graphspec`` to a shell; ``compile`` builds a model from a source and overrides.
 
-    Args:
-        compile: builds a model from a source and overrides.
-        show: shows an object in the notebook; IPython's ``display`` by default.
+    An object is shown in the notebook by ``show``, by default IPython's ``display``.
     """
 
     def graphspec(line: str, cell: str) -> None:
@@ -60,7 +58,9 @@ def register(shell: Shell, compile: Callable[..., Any], show: Callable[[Any], No
         model = compile(GivenText(_CELL, f"# {_USAGE}\n{cell}"), options.set)
         if options.save is not None:
             _save(Path(options.save), cell, overwrite=options.overwrite)
-        shell.user_ns[options.name or _identifier(model.spec.name)] = model
+        name = re.sub(r"\W", "_", model.spec.name)
+        name = f"_{name}" if not name.isidentifier() or keyword.iskeyword(name) else name
+        shell.user_ns[options.name or name] = model
         display(model)
         if options.fit:
             display(model.fit())
@@ -85,12 +85,6 @@ def _options(line: str) -> Any:
     if found.name is not None and (not found.name.isidentifier() or keyword.iskeyword(found.name)):
         raise UsageError(f"'{found.name}' is no name of a variable; write {_USAGE}")
     return found
-
-
-def _identifier(name: str) -> str:
-    """Return the name of a spec as the name of a variable."""
-    found = re.sub(r"\W", "_", name)
-    return f"_{found}" if not found.isidentifier() or keyword.iskeyword(found) else found
 
 
 def _save(path: Path, cell: str, *, overwrite: bool) -> None:

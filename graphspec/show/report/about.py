@@ -10,20 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.memory import human
-from graphspec.base.document import (
-    Block,
-    Code,
-    Column,
-    Facts,
-    Folded,
-    Group,
-    Heading,
-    Inline,
-    Section,
-    Span,
-    Table,
-    Text,
-)
+from graphspec.base.document import Block, Code, Column, Facts, Folded, Group, Heading, Section, Span, Table, Text
 from graphspec.base.text import count, duration, number, shell, shorten_end
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import LearntSize
@@ -69,10 +56,8 @@ def kind_of(model: Session, head: HeadDecl) -> str:
     if loss is None:
         return ""
     units = model.graph.outputs[head.name].shape[-1]
-    if loss.targets == "labels":
-        return "sequence recognition"
-    if loss.targets == "groups":
-        return "embedding"
+    if loss.targets in ("labels", "groups"):
+        return "sequence recognition" if loss.targets == "labels" else "embedding"
     if loss.targets in ("ids", "one_hot"):
         return "classification"
     if loss.fits == "classes" or loss.binary:
@@ -360,7 +345,7 @@ def _learnt(model: Session) -> list[Block]:
     return [Folded(f"Learnt{rows_of} before the first step", [table, *note])]
 
 
-def _values(value: Any) -> Inline:
+def _values(value: Any) -> str | tuple[str | Span, ...]:
     if isinstance(value, Mapping) and "shape" in value:  # the array of a file
         return f"{value.get('dtype')}{value['shape']}"
     if not isinstance(value, list):

@@ -6,7 +6,7 @@ network is computed for it by the same code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -34,13 +34,10 @@ _CALENDAR = (Every(1, "month"), Every(3, "month"), Every(1, "y"))
 
 
 class Grid(NamedTuple):
-    """The place of each row on the even grid of its times, ``(rows,)``, and the seasons of its step.
-
-    A season is a period after which a series may repeat itself, in steps, by the words for the value one period before.
-    """
+    """The place of each row on the even grid of its times, ``(rows,)``, and the seasons of its step."""
 
     places: Array
-    seasons: dict[str, int]
+    seasons: dict[str, int]  # periods after which it may repeat itself, in steps, by the words for the value before it
 
 
 def grid_of(series: Series) -> Grid | None:
@@ -98,13 +95,11 @@ _ROWS, _VALUES = 50_000, 1 << 22  # training rows, and values of them, that a co
 _SURE = 1e-7  # a probability for which there is a logit
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(NamedTuple):
     """A simple rule."""
 
     name: str  # what it answers, in words: ``the same hour one week before``
-    # its answers for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where it has
-    # none
+    # for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where it has none
     answers: Array
 
 
@@ -137,15 +132,9 @@ def training_targets(model: Session, train: Dataset | None) -> dict[str, Array]:
 def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
     """Return what a head would be if it answered ``answers``, for some of its kept rows."""
     assert head.targets is not None
-    mask, losses = head.mask, head.losses
-    return replace(
-        head,
-        answers=answers[rows],
-        targets=head.targets[rows],
-        mask=None if mask is None else mask[rows],
-        losses=None if losses is None else losses[rows],
-        lengths={key: array[rows] for key, array in head.lengths.items()},
-    )
+    mask, losses = (None if array is None else array[rows] for array in (head.mask, head.losses))
+    lengths = {key: array[rows] for key, array in head.lengths.items()}
+    return replace(head, answers=answers[rows], targets=head.targets[rows], mask=mask, losses=losses, lengths=lengths)
 
 
 def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseline]:

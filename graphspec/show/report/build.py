@@ -23,9 +23,9 @@ from graphspec.show.report.network import network
 from graphspec.show.report.worst import worst
 
 REPORT = "report.html"
+# the sections in their order on the page; one that returns None is left out
 SECTIONS: tuple[Callable[[Findings], Section | None], ...]
 SECTIONS = (headline, curves, heads, worst, columns, importance, network, origins)
-"""The sections in their order on the page; one that returns None is left out."""
 
 
 class Written(NamedTuple):

@@ -186,7 +186,9 @@ def _front_matter(found: Findings, licence: str | None) -> str:
         lines += ["metrics:", *(f"- {name}" for name in dict.fromkeys(known.values()))]
         lines += ["model-index:", f"- name: {name_of_model}", "  results:", "  - task:"]
         lines += [f"      type: {tag or 'other'}", "    dataset:"]
-        lines += [f"      name: {json.dumps(_data(model, judged.part))}", f"      type: {name_of_model}"]
+        source = model.spec.data.get(judged.part) or model.spec.data.get("train")
+        files = [path.name for path in source.paths[:3]] if source is not None else []
+        lines += [f"      name: {json.dumps(', '.join(files) or judged.part)}", f"      type: {name_of_model}"]
         lines += [f"      split: {judged.part}", "    metrics:"]
         for key, name in known.items():
             value = judged.results[key]
@@ -201,12 +203,6 @@ def _known(judged: Scored) -> Iterator[tuple[str, str]]:
         known = [own for head in judged.heads if (own := key.removeprefix(f"{head}_")) in theirs]
         if known and math.isfinite(value):
             yield key, theirs[known[0]]
-
-
-def _data(model: Session, part: str) -> str:
-    source = model.spec.data.get(part) or model.spec.data.get("train")
-    names = [path.name for path in source.paths] if source is not None else []
-    return ", ".join(names[:3]) or part
 
 
 # The sections.

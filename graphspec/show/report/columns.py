@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import chain, pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -70,12 +70,9 @@ def binned(values: Array, borders: Array) -> Array:
 def binned_numbers(before: Array, after: Array) -> tuple[Array, Array]:
     """Return the counts of two samples in bins of the first one's quantiles; values that are not finite have their own."""
     borders = edges(_finite(before))
-
-    def counts(values: Array) -> Array:
-        finite = _finite(values)
-        return np.append(binned(finite, borders), len(values) - len(finite))
-
-    return counts(before), counts(after)
+    parts = ((_finite(values), len(values)) for values in (before, after))
+    first, second = (np.append(binned(finite, borders), size - len(finite)) for finite, size in parts)
+    return first, second
 
 
 def _finite(values: Array) -> Array:
@@ -112,8 +109,7 @@ _SECONDS = 86_400  # of a day
 _LOOKUPS = ("StringLookup", "IntegerLookup", "Hashing", "HashedCrossing", "CategoryEncoding")
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """The values of a field in one part."""
 
     rows: int  # the rows that were looked at
@@ -137,8 +133,7 @@ class Facts:
     # index, chance: the drift between the two parts, and what chance alone may give; None with one part
     index: float | None = None
     chance: float = 0.0
-    # values that occur in the second part only, with their numbers of rows, the most frequent first
-    unseen: Sequence[tuple[str, int]] = ()
+    unseen: Sequence[tuple[str, int]] = ()  # values of the second part only, with their rows, most frequent first
 
 
 def facts(spec: Spec, described: Sequence[Field], parts: Mapping[str, Dataset]) -> list[Facts]:
@@ -305,8 +300,7 @@ _CLASSES = 30
 _NAME = 60  # characters of a name or a value
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """The checked raw rows by part, judged rows that are no part last; and why other parts cannot be read."""
 
     rows: Mapping[str, Dataset]

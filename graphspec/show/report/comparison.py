@@ -151,8 +151,7 @@ class Compared:
     record: Mapping[str, Any]
     epochs: int
     parameters: int
-    # the meaning of each value of a metric with several values
-    meanings: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[str, str] = field(default_factory=dict)  # of each value of a metric with several values
 
 
 def compared(found: Findings, name: str) -> Compared:

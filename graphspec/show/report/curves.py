@@ -52,9 +52,8 @@ class Panel(NamedTuple):
 def thinned(count: int, lines: int) -> list[int]:
     """Return the epochs, from 0, of which each of the page's lines has points: all, or of many some, with both ends."""
     limit = max(_FEWEST_POINTS, min(MAX_POINTS, _ALL_POINTS // max(lines, 1)))
-    if count <= limit:
-        return list(range(count))
-    return sorted({round(k * (count - 1) / (limit - 1)) for k in range(limit)})
+    places = range(count) if count <= limit else {round(k * (count - 1) / (limit - 1)) for k in range(limit)}
+    return sorted(places)
 
 
 def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list[Block]:

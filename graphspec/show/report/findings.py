@@ -24,6 +24,7 @@ from graphspec.show.report.verdicts import Interval, Verdict, given_away, interv
 
 _MAX_HISTORY = 1 << 26  # bytes
 PARTS = ("test", "validation", "train")
+Known = Mapping[str, RunningMetrics]  # losses and metrics that have just been computed, by part
 
 
 @dataclass(frozen=True)
@@ -38,34 +39,26 @@ class Findings:
     # no data, or they cannot be read any more
     judged: Scored | None = None
     missing: str = ""  # why there are no judged rows
-    # the 95 % interval of each loss and metric on the judged rows that has one
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)  # 95 %, of losses and metrics on the judged rows
     times: Times | None = None  # when it was trained, and how long; None if that was not recorded
     stopped: str | None = None  # why a callback ended the training
     changed: bool = False  # whether the judged rows have changed since the training
     train: Dataset | None = None  # the checked raw training rows, where they were read together with the judged ones
-    # what simple rules answer for the judged rows, by head
-    baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)
+    baselines: Mapping[str, Sequence[Baseline]] = field(default_factory=dict)  # for the judged rows, by head
     verdicts: Sequence[Verdict] = ()  # how the heads compare with the best of these
-    # the fields that alone give away a target in the training rows, each with how
-    given: Mapping[str, str] = field(default_factory=dict)
-    # what was measured for one section and is shown by others, too
-    kept: dict[str, Any] = field(default_factory=dict, compare=False)
+    given: Mapping[str, str] = field(default_factory=dict)  # fields that alone give away a target in training rows: how
+    kept: dict[str, Any] = field(default_factory=dict, compare=False)  # measured for a section, shown by others, too
 
 
-def find(
-    model: Session, directory: Path, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
-) -> Findings:
+def find(model: Session, directory: Path, part: str | None = None, known: Known | None = None) -> Findings:
     """Collect what a report shows of a run, judged by the rows of ``part``, by default the first of the spec in ``PARTS``.
 
-    Data that cannot be read are no error, unless a part is named. Losses and metrics of parts may be ``known`` already.
+    Data that cannot be read are no error, unless a part is named.
     """
     return judged_by_spec(recorded(model, directory), part, known)
 
 
-def judged_by_spec(
-    found: Findings, part: str | None = None, known: Mapping[str, RunningMetrics] | None = None
-) -> Findings:
+def judged_by_spec(found: Findings, part: str | None = None, known: Known | None = None) -> Findings:
     """Return the findings with rows of the spec's data; arguments and errors as for :func:`find`."""
     model = found.model
     chosen = part or next((p for p in PARTS if p in model.spec.data), None)

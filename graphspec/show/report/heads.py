@@ -142,23 +142,20 @@ def _distances(distances: Array) -> doc.Figure:
 def _by_length(lengths: Array, distances: Array) -> list[doc.Figure]:
     """Return the chart of the edits per label by the length of the row."""
     groups = np.unique(np.quantile(lengths, np.linspace(0, 1, 9)).astype(np.int64))
-    bars: list[tuple[float, float, float]] = []
-    tips: list[str] = []
-    names: list[str] = []
+    found: list[tuple[str, float, int]] = []  # lengths, edits per label, and rows
     for low, high in zip(groups.tolist(), [*(groups[1:] - 1).tolist(), int(lengths.max())], strict=True):
         chosen = (lengths >= low) & (lengths <= high)
         if chosen.any() and lengths[chosen].sum():
             rate = float(distances[chosen].sum() / lengths[chosen].sum())
-            names.append(f"{low}" if low == high else f"{low}–{high}")
-            bars.append((len(bars) + 0.6, len(bars) + 1.4, rate))
-            tips.append(f"{names[-1]} labels: {rate:.3f} edits per label, {count(int(chosen.sum()), 'row')}")
-    if not bars:
+            found.append((f"{low}" if low == high else f"{low}–{high}", rate, int(chosen.sum())))
+    if not found:
         return []
-    across = Scale(0.5, len(bars) + 0.5, tuple(float(k + 1) for k in range(len(bars))), names=tuple(names))
-    rates = [bar[2] for bar in bars]
+    names, rates, _ = zip(*found, strict=True)
+    across = Scale(0.5, len(found) + 0.5, tuple(float(k + 1) for k in range(len(found))), names=names)
     summary = f"Edits per label by the number of labels: from {min(rates):.3f} to {max(rates):.3f}"
     plot = Plot(across, linear([0.0, max(*rates, 0.01)]), "Labels in the row", "Edits per label", summary)
-    plot.bars(bars, tips)
+    bars = [(k + 0.6, k + 1.4, rate) for k, rate in enumerate(rates)]
+    plot.bars(bars, [f"{name} labels: {rate:.3f} edits per label, {count(n, 'row')}" for name, rate, n in found])
     return [doc.Figure("Edits per label by length", plot.drawing())]
 
 

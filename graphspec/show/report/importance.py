@@ -91,8 +91,7 @@ def importances(model: Session, raw: Dataset, work_per_row: int) -> Importances 
         return "There are too few rows to permute values among them."
     rows = taken(raw, evenly(len(raw), count))
     base = _results(model, rows)
-    losses = logged_losses(model.spec)
-    metric = next((key for key in base if key not in losses), None)
+    metric = next((key for key in base if key not in logged_losses(model.spec)), None)
     if not np.isfinite(base["loss"]):
         return "The loss of the rows is not finite, so a change of it says nothing."
     found = []

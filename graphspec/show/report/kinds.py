@@ -58,13 +58,12 @@ def flatten(head: HeadAnswers) -> Flat:
         note = ("the targets are distributions; the likeliest class counts as the true one",) if soft else ()
         return _classes(head, answers, targets.argmax(-1), note)
     if loss.fits != "numbers" and _is_binary(targets):
-        if units == 1:
-            flat, scores, notes = _counted(head, targets, answers, "single")
-            return Flat("binary", flat == 1, *_judged_alone(head, scores), with_labels(head, 2), _noun(head), notes)
-        if producer(head.value).activation == "softmax" and (targets == 1).sum(-1).max(initial=1) == 1:
+        alone = units == 1
+        if not alone and producer(head.value).activation == "softmax" and (targets == 1).sum(-1).max(initial=1) == 1:
             return _classes(head, answers, targets.argmax(-1))
-        flat, scores, notes = _counted(head, targets, answers, "like")
-        return Flat("labels", flat == 1, *_judged_alone(head, scores), with_labels(head, units), _noun(head), notes)
+        flat, scores, notes = _counted(head, targets, answers, "single" if alone else "like")
+        labels, noun = with_labels(head, 2 if alone else units), _noun(head)
+        return Flat("binary" if alone else "labels", flat == 1, *_judged_alone(head, scores), labels, noun, notes)
     return _numbers(head, answers, targets)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,12 +37,10 @@ from graphspec.show.report.rows import evenly, prepared_in_memory, run_name, sho
 ROWS = 256  # rows whose activations are looked at
 _MAX_BYTES = 1 << 28  # of activations
 _MAX_WORK = 2 * 10**10  # multiply-adds
-VANISHING = 1e-3
-"""A gradient is small if its norm, relative to the weights', is this small a part of the median over the nodes."""
+VANISHING = 1e-3  # of the median over the nodes: up to it, a gradient's norm, relative to the weights', is small
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """A node's output for some rows."""
 
     mean: float  # the mean of the absolute values
@@ -53,8 +50,7 @@ class Activation:
     finite: bool  # False if there are NaN or infinite values
 
 
-@dataclass(frozen=True)
-class NodeFacts:
+class NodeFacts(NamedTuple):
     """What is known of a node."""
 
     # None for a node that is computed once per row, before training, and for outputs that are not numbers
@@ -69,8 +65,7 @@ class NodeFacts:
         return self.gradient / self.weights if self.gradient is not None and self.weights else None
 
 
-@dataclass(frozen=True)
-class NetworkFacts:
+class NetworkFacts(NamedTuple):
     """What is known of a network."""
 
     spec: Spec
@@ -188,10 +183,7 @@ def drawing(panels: Sequence[Panel], numbers: Mapping[str, int], flagged: Mappin
     A box of nodes that have ``numbers`` is a button whose ``data-nodes`` has these.
     """
     families = {name: f" family-{k % len(svg.FAMILIES)}" for k, name in enumerate(svg.families(panels))}
-
-    def draw(box: Box, place: svg.Place) -> Iterator[str]:
-        return _box(box, place, families.get(box.family, ""), numbers, flagged)
-
+    draw = partial(_box, families=families, numbers=numbers, flagged=flagged)
     parts, width, height = svg.drawn(panels, draw, text, "network-tip", titled=False)
     return (
         f'<svg class="network" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
@@ -209,14 +201,14 @@ def legend(panels: Sequence[Panel]) -> str:
 
 
 def _box(
-    box: Box, place: svg.Place, family: str, numbers: Mapping[str, int], flagged: Mapping[str, str]
+    box: Box, place: svg.Place, families: Mapping[str, str], numbers: Mapping[str, int], flagged: Mapping[str, str]
 ) -> Iterator[str]:
     left, top = -place.width / 2, -place.height / 2
     known = [str(numbers[name]) for name in box.nodes if name in numbers]
     problem = next((flagged[name] for name in box.nodes if name in flagged), "")
     button = f' role="button" tabindex="0" aria-pressed="false" data-nodes="{" ".join(known)}"' if known else ""
     named = f' aria-description="{text(problem)}"' if problem and known else ""
-    kinds = f"box {box.kind}{family}{' flagged' if problem else ''}"
+    kinds = f"box {box.kind}{families.get(box.family, '')}{' flagged' if problem else ''}"
     yield f'<g class="{kinds}"{button}{named} transform="translate({place.x:.0f} {place.y:.0f})">'
     size_of = f'width="{place.width:.0f}" height="{place.height:.0f}"'
     for shift in (6, 3) if box.kind == "block" else ():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -114,17 +114,14 @@ def _against(true: Array, predicted: Array, title: str) -> Figure:
 
 def _density(plot: Plot, scale: Scale, true: Array, predicted: Array) -> str:
     """Add cells with a colour by their number of values, on a logarithmic scale; return the range of the numbers."""
-    wide, high = _CELLS
-    x, y = np.linspace(scale.low, scale.high, wide + 1), np.linspace(scale.low, scale.high, high + 1)
+    x, y = (np.linspace(scale.low, scale.high, size + 1).tolist() for size in _CELLS)
     counts = np.histogram2d(true, predicted, (x, y))[0].astype(np.int64)
     most = int(counts.max())
     bounds = np.unique(np.rint(np.geomspace(1, most + 1, _LEVELS + 1)).astype(np.int64))
-    for k, (low, high_) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        cells = [
-            (float(x[i]), float(x[i + 1]), float(y[j]), float(y[j + 1]))
-            for i, j in np.argwhere((counts >= low) & (counts < high_)).tolist()
-        ]
-        tip = f"{low:,} to {high_ - 1:,} values" if high_ - low > 1 else count(low, "value")
+    for k, (low, high) in enumerate(pairwise(bounds.tolist())):
+        places = np.argwhere((counts >= low) & (counts < high)).tolist()
+        cells = [(x[i], x[i + 1], y[j], y[j + 1]) for i, j in places]
+        tip = f"{low:,} to {high - 1:,} values" if high - low > 1 else count(low, "value")
         plot.area(cells, 0.15 + 0.85 * (k + 1) / (len(bounds) - 1), tip)
     return f"1 to {most:,} in a cell"
 
@@ -198,8 +195,7 @@ def future_of(model: Session, source: DataSource, name: str, group: int) -> list
     return [(rows.ends.series.time_after(end, k), value) for k, value in ahead]
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """The judged windows of a series."""
 
     times: Times  # of all windows
@@ -319,17 +315,16 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
     errors = [_errors_by_step(answers[rows], targets[rows])]
     errors += [_errors_by_step(rule.answers.reshape(answers.shape)[rows], targets[rows]) for rule in kept if len(rows)]
     names = ["this network", *(rule.name for rule in kept)]
-    best = min(range(1, len(errors)), key=lambda k: float(np.mean(errors[k])), default=None)
-    beside = [0] if best is None else [0, best]
+    best = sorted(range(1, len(errors)), key=lambda k: float(np.mean(errors[k])))[:1]  # the best rule, if there are any
     chosen = np.flatnonzero(finite)[_last_points(judged, starts[finite])]
     source, times = source_of(found.model.spec, judged.part), judged.raw.times
     assert source is not None
     assert times is not None
-    unit = (source.targets or {}).get(name, name)
-    unit = unit if isinstance(unit, str) else name
+    column = (source.targets or {}).get(name)
+    unit = column if isinstance(column, str) else name
     stretch = Stretch(times, unit, starts, targets)
     drawn = [("the truth", targets), ("this network", answers)]
-    drawn += [(names[best], kept[best - 1].answers.reshape(answers.shape))] if best is not None else []
+    drawn += [(names[k], kept[k - 1].answers.reshape(answers.shape)) for k in best]
     groups = times.series.groups[starts]
     ahead = future_of(found.model, source, name, int(groups[chosen[-1]]))
     last = int(np.flatnonzero(finite & (groups == groups[chosen[-1]]))[-1])
@@ -341,7 +336,7 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
         rows_ahead = [(time, amount(value)) for time, value in ahead]
         tables.append(Folded(title, [table(title, ("Time", unit), rows_ahead)]))
     if answers.shape[1] > 1:
-        charts.append(_by_step([errors[k] for k in beside], [names[k] for k in beside]))
+        charts.append(_by_step([errors[k] for k in (0, *best)], [names[k] for k in (0, *best)]))
         columns = ("Steps ahead", *(name[:1].upper() + name[1:] for name in names))
         shown = [(str(h), *map(amount, each)) for h, each in enumerate(zip(*errors, strict=True), 1)]
         by_step = table("Mean absolute error at each step ahead", columns, shown)
@@ -368,15 +363,15 @@ def _last_points(judged: Scored, starts: Array) -> slice:
 
 def _by_step(errors: list[list[float]], names: list[str]) -> Figure:
     """Return the chart of the error at each step ahead, of the network and of the best simple rule."""
-    own = errors[0]
+    own, others = errors[0], list(zip(errors[1:], names[1:], strict=True))
     summary = f"Mean absolute error by step: {amount(own[0])} at the first, {amount(own[-1])} at the last of {len(own)}"
-    for other, name in zip(errors[1:], names[1:], strict=True):
+    for other, name in others:
         summary += f"; {name} {amount(other[0])} and {amount(other[-1])}"
     ticks = tuple(t for t in linear([1.0, float(len(own))]).ticks if 1 <= t <= len(own) and t == int(t))
     across = Scale(1.0, float(len(own)), ticks or (1.0,))
     up = linear([0.0, *(e for each in errors for e in each)])
     plot = Plot(across, up, "Steps ahead", "Mean absolute error", summary, width=_WIDTH)
-    for other, name in zip(errors[1:], names[1:], strict=True):
+    for other, name in others:
         plot.line(list(enumerate(other, 1)), "b", tip=name)
     plot.line(list(enumerate(own, 1)), "a")
     tips = [f"{count(h, 'step')} ahead: {amount(e)}" for h, e in enumerate(own, 1)]

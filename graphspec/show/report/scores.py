@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -156,8 +155,7 @@ def calibration_error(bins: list[Bin]) -> float:
 
 
 # Curves of a score against yes and no: ROC, precision and recall, exact, with one point per different score.
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """A curve, and the area below it."""
 
     x: Array  # x, y: its points, ``(points,)``, in rising order of ``x``

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -349,10 +349,7 @@ def _best(
         return None
     sign = 1.0 if metric == "accuracy" else -1.0
     rule, others = max(each, key=lambda one: sign * float(one[1].mean()))
-
-    def shown(mean: Array) -> Array:
-        return np.sqrt(mean) if metric.startswith("root") else mean
-
+    shown: Callable[[Array], Array] = np.sqrt if metric.startswith("root") else np.asarray
     score, other = (float(shown(v.mean())) for v in (values, others))
     gain = None
     if len(rows) >= FEWEST:

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
-from graphspec.base.document import (
-    Block,
-    Cards,
-    Cell,
-    Column,
-    Drawing,
-    Facts,
-    Inline,
-    Rest,
-    Section,
-    Span,
-    Table,
-    Tabs,
-    Text,
-)
+from graphspec.base import document as doc
+from graphspec.base.document import Block, Cell, Column, Drawing, Facts, Inline, Section, Span, Table, Text
 from graphspec.base.text import count, number, percent
 from graphspec.export.onnx import joined, label_texts, predicted_letters
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
@@ -120,7 +107,7 @@ def excerpt(value: str) -> Inline:
         return value
     cut = _EXCERPT + len(re.split(r"\s", value[_EXCERPT : _EXCERPT + 40], maxsplit=1)[0])
     rest = value[cut:_TEXT] + (" …" if len(value) > _TEXT else "")
-    return f"{value[:cut]} …", Rest(f"{len(value) - cut:,} more characters", rest)
+    return f"{value[:cut]} …", doc.Rest(f"{len(value) - cut:,} more characters", rest)
 
 
 def _picture(field: Field, picture: Array, room: int) -> Drawing:
@@ -161,8 +148,7 @@ def _summary(field: Field, value: Array) -> str:
 _STEPS = 24  # time steps, or classes that apply to a row, that are listed
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The truth and the answer for a row."""
 
     truth: Inline
@@ -324,7 +310,7 @@ def worst(found: Findings) -> Section | None:
     parts = [_head(judged, head, described, place, room) for head in heads]
     if len(heads) > 1:
         tabs = [(f"worst-{k}", head.head.name, part) for k, (head, part) in enumerate(zip(heads, parts, strict=True))]
-        parts = [[Tabs("Heads", tabs)]]
+        parts = [[doc.Tabs("Heads", tabs)]]
     return Section("worst", "Worst rows", [_about(found, judged), *parts[0]])
 
 
@@ -370,8 +356,7 @@ def _about(found: Findings, judged: Scored) -> Text:
     return Text((lead, of, ". Look for errors in the data first, then for what these rows have in common."))
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """One of the worst rows: its raw inputs, where it is in the data, its verdict and its loss."""
 
     inputs: Mapping[str, Array]
@@ -449,4 +434,4 @@ def _cards(described: Sequence[Field], cases: Sequence[Case], by: str, room: int
             break
         cards.append(card)
     written = any(f.of(first).dtype == object and f.of(first).size == 1 for f in others)
-    return [Cards("pictured" if pictures else "written" if written else "serial", cards)], len(cards)
+    return [doc.Cards("pictured" if pictures else "written" if written else "serial", cards)], len(cards)
