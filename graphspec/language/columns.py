@@ -15,7 +15,7 @@ from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.explain import setting, validate
 from graphspec.language.names import MAX_NAME, InputRef, Item, Position, Scope, bad_name, claim, is_name
-from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, wrong_type
+from graphspec.language.tree import Tree, each, format_names, intended_keys, not_allowed, wrong_type
 
 # Arguments of columns that say what stands for a missing number, and how numbers are scaled.
 _NEIGHBOURS = (
@@ -570,13 +570,9 @@ def _entry(
 
 
 def _grown(value: Any, at: Tree) -> Tree:
-    marks = None
-    if isinstance(value, dict):
-        value = {key: _grown(child, at) for key, child in value.items()}
-        marks = dict.fromkeys(value, at.mark)
-    elif isinstance(value, list | tuple):
-        value = [_grown(child, at) for child in value]
-    tree = Tree(value, at.mark, marks, at.path)
+    marks = dict.fromkeys(value, at.mark) if isinstance(value, dict) else None
+    children = each(lambda child: _grown(child, at), list(value) if isinstance(value, tuple) else value)
+    tree = Tree(children, at.mark, marks, at.path)
     tree.origin = at.origin
     return tree
 

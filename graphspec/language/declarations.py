@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from graphspec.vocabulary.losses import Loss
     from graphspec.vocabulary.metrics import Metric
 
+ClassWeight = dict[int, float] | Literal["balanced"]  # weights by class index
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:
@@ -108,7 +110,7 @@ class HeadDecl:
     loss: Loss | None
     weight: float
     metrics: list[Metric]
-    class_weight: dict[int, float] | Literal["balanced"] | None  # weights by class index
+    class_weight: ClassWeight | None
     labels: list[str] | None
     mark: Mark
     tree: Tree = field(repr=False, compare=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import setting, validate
 from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_layer_hint
 from graphspec.language.names import Item, check_name, check_written, resolve_name
-from graphspec.language.read import read
+from graphspec.language.read import Source, read
 from graphspec.language.search import parse_search
 from graphspec.language.sections import KEYS, REQUIRED, mapping, of_items, parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Tree, format_names, format_value, intended_keys, is_flag, not_allowed, wrong_type
@@ -329,9 +328,7 @@ _MISSING = {
 }
 
 
-def parse(
-    source: str | os.PathLike[str] | Mapping[str, Any], sets: Sequence[str] = ()
-) -> tuple[Spec | None, list[Diagnostic]]:
+def parse(source: Source, sets: Sequence[str] = ()) -> tuple[Spec | None, list[Diagnostic]]:
     """Read, expand and parse a spec: a file's path or a dict, with overrides ``key.path=VALUE``.
 
     Return the spec with everything that is valid, and all problems sorted by position. The spec is None if the document

@@ -257,6 +257,7 @@ def _too_large(file: str, size: str, most: str = f"{MAX_BYTES // 2**20}") -> Spe
 
 
 # Read a text or a dict to a marked tree.
+Source = str | os.PathLike[str] | Mapping[str, Any]  # a file's path, or a dict
 MAX_PROBLEMS = 10_000  # reading stops after this many problems, such as tags and duplicate keys
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -268,9 +269,7 @@ _NUMBER = re.compile(
 _CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None), "map": dict, "seq": list}
 
 
-def read(
-    source: str | os.PathLike[str] | Mapping[str, Any], *, sets: Sequence[str] = (), problems: Problems | None = None
-) -> Tree:
+def read(source: Source, *, sets: Sequence[str] = (), problems: Problems | None = None) -> Tree:
     """Return the tree of a spec.
 
     Args:

@@ -154,38 +154,31 @@ def share(schema: Schema) -> None:
     properties = [child for key, child in _walk(schema) if key == "properties"]
     found = [(key, one) for part in properties for key, one in part.items() if isinstance(one, dict) and "title" in one]
     whole = [argument for _, argument in found]
-    _move(definitions, whole, lambda part, _: _slug(part["title"]), {}, without=("description", "default"))
+    _move(definitions, whole, lambda part, _: _slug(part["title"]), without=("description", "default"))
     keys = Counter((_text_of(argument), key) for key, argument in found)
 
     def usual_key(_: Schema, text: str) -> str:
         return str(max((key for other, key in keys if other == text), key=lambda key: keys[text, key]))
 
-    _move(definitions, whole, usual_key, {})
+    _move(definitions, whole, usual_key)
     parts = [
         part
         for key, child in _walk(schema, inner_first=True)
         for part in ([child] if key == "items" else child if key == "anyOf" else [])
         if isinstance(part, dict) and "title" in part and "const" not in part
     ]
-    known = {_text_of(value): name for name, value in definitions.items()}
-    _move(definitions, parts, lambda part, _: _slug(part["title"]), known)
+    _move(definitions, parts, lambda part, _: _slug(part["title"]))
 
 
 def _move(
-    definitions: Schema,
-    parts: Sequence[Schema],
-    name: Callable[[Schema, str], str],
-    known: dict[str, str],
-    without: Sequence[str] = (),
+    definitions: Schema, parts: list[Schema], name: Callable[[Schema, str], str], without: Sequence[str] = ()
 ) -> None:
-    """Replace repeated parts by references to definitions; ``without`` are keys that stay beside the reference.
-
-    ``name`` names the definition of a part, from it and its text; ``known`` are names of definitions by their texts.
-    """
+    """Replace repeated parts by references to definitions, called by ``name``; keys of ``without`` stay beside these."""
 
     def core(part: Schema) -> Schema:
         return {key: value for key, value in part.items() if key not in without}
 
+    known = {_text_of(value): name for name, value in definitions.items()}
     counts = Counter(_text_of(core(part)) for part in parts)
     for part in parts:
         text = _text_of(core(part))

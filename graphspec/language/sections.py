@@ -17,7 +17,7 @@ from graphspec.base.synonyms.names import fold
 from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
-from graphspec.language.declarations import HeadDecl, HeadRefs, InputDecl, Training, WeightFile
+from graphspec.language.declarations import ClassWeight, HeadDecl, HeadRefs, InputDecl, Training, WeightFile
 from graphspec.language.explain import meant_keys, salvage, setting, validate
 from graphspec.language.names import Item, Scope
 from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, wrong_type
@@ -366,9 +366,7 @@ def parse_heads(
     return heads
 
 
-def _class_weight(
-    head: str, keys: HeadKeys, tree: Tree, problems: Problems
-) -> dict[int, float] | Literal["balanced"] | None:
+def _class_weight(head: str, keys: HeadKeys, tree: Tree, problems: Problems) -> ClassWeight | None:
     """Return the class weights by class index. Keys may be labels."""
     labels = keys.labels or []
     indices = {label: k for k, label in reversed(list(enumerate(labels)))}

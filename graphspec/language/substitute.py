@@ -13,7 +13,7 @@ from typing import cast
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Problems, did_you_mean
-from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Tree, describe, format_cycle, format_value
+from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Tree, describe, each, format_cycle, format_value
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _MAX_CHARACTERS = 2**25  # characters that all substitutions inside text may insert
@@ -53,11 +53,8 @@ class Substitution:
             return tree
         if isinstance(tree.value, str):
             return self._text(tree, known)
-        if isinstance(tree.value, dict):
-            children = {key: self.apply(child, known) for key, child in tree.value.items()}
-            changed = Tree(children, tree.mark, tree.key_marks, tree.path)
-        else:
-            changed = Tree([self.apply(child, known) for child in tree.value], tree.mark, None, tree.path)
+        children = each(lambda child: self.apply(child, known), tree.value)
+        changed = Tree(children, tree.mark, tree.key_marks, tree.path)
         if changed.size > MAX_VALUES or changed.depth > MAX_DEPTH:
             return self._too_large(tree, "the variables in this value make it too deep or large")
         return changed

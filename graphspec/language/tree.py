@@ -75,11 +75,7 @@ class Tree:
 
     def plain(self) -> Any:
         """Return the plain Python value."""
-        if isinstance(self.value, dict):
-            return {key: child.plain() for key, child in self.value.items()}
-        if isinstance(self.value, list):
-            return [child.plain() for child in self.value]
-        return self.value
+        return each(Tree.plain, self.value)
 
     def find(self, loc: Sequence[str | int]) -> tuple[Tree | None, Mark | None]:
         """Return the value at ``loc`` (keys and indices) and the mark of its key, or None for what does not exist."""
@@ -144,7 +140,7 @@ def is_flag(tree: Tree | None, what: str, problems: Problems, otherwise: str) ->
 
 
 def each(convert: Callable[[Any], Any], value: Any) -> Any:
-    """Return a plain list or mapping with its values converted; a scalar as it is."""
+    """Return a list or a mapping with its values converted; a scalar as it is."""
     if isinstance(value, dict):
         return {key: convert(child) for key, child in value.items()}
     return type(value)(map(convert, value)) if isinstance(value, list | tuple) else value

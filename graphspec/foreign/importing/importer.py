@@ -412,10 +412,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _checked(data: dict[str, Any], file: str) -> tuple[Spec, Lowered, Tidied]:
-    """Return the readable spec, checked, with its graph: the most readable one whose graph is that of the plain data.
-
-    SpecError: the network that the file describes is wrong.
-    """
+    """Return the most readable spec whose graph is that of the plain data, checked; SpecError if the network is wrong."""
     plain = check(data)
     if plain.errors or plain.lowered is None:
         raise SpecError([replace(d, file=file) for d in plain.errors])

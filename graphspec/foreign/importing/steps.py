@@ -164,6 +164,7 @@ def _forms(value: Any) -> Iterator[Any]:
 _NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
 _TRUNK, _OF_SEQUENCES = 6, 3
 REPEAT = "repeat"  # the argument of a run: how many copies it has
+Entries = list[dict[str, Any]]
 ENTRIES = ("x", "y")  # the names of the inputs of a block that is found
 
 
@@ -249,14 +250,8 @@ class UnreadableError(Exception):
     """The data are not in the plain form: structure is then not looked for."""
 
 
-def read_scope(
-    entries: Iterable[Mapping[str, Any]],
-    inputs: Iterable[str],
-    outputs: Iterable[str],
-    known: Known,
-    ranks: Mapping[str, int],
-) -> Scope:
-    """Read the entries of ``layers``, of which ``outputs`` are read from outside. ``ranks`` are known numbers of axes."""
+def read_scope(entries: Entries, inputs: list[str], ends: list[str], known: Known, ranks: Mapping[str, int]) -> Scope:
+    """Read the entries of ``layers``, of which ``ends`` are read from outside. ``ranks`` are known numbers of axes."""
     by_name: dict[str, Step | str] = {name: name for name in inputs}
     names = tuple(by_name)
     steps: list[Step] = []
@@ -274,8 +269,8 @@ def read_scope(
             if not isinstance(owner, Step):
                 raise UnreadableError(step.kind)
             step.fixed = owner.fixed = True
-    ends = [_source(name, by_name) for name in outputs]
-    return Scope(names, ordered(steps, ends), ends)
+    outputs = [_source(name, by_name) for name in ends]
+    return Scope(names, ordered(steps, outputs), outputs)
 
 
 def _step(entry: Mapping[str, Any], known: Known, rank: int | None) -> Step:

@@ -70,7 +70,7 @@ def _layers(
     heads = {name: head.get("layer", name) for name, head in data["outputs"].items()}
     targets = [head["target"] for head in data["outputs"].values() if isinstance(head.get("target"), str)]
     ends = [end for layer in (*heads.values(), *targets) for end in _list(layer)]
-    top = read_scope(data["layers"], data["inputs"], ends, known, ranks)
+    top = read_scope(data["layers"], list(data["inputs"]), ends, known, ranks)
     for source in top.outputs:
         if isinstance(source.of, Step):
             source.of.fixed = True

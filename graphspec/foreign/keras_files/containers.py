@@ -112,7 +112,7 @@ class Archive:
         self._problems = problems
         try:
             self._zip = zipfile.ZipFile(path)
-            entries = self._zip.infolist()
+            self.close, entries = self._zip.close, self._zip.infolist()
         except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError, struct.error) as error:
             raise problems.invalid("", f"it is no sound ZIP archive: {error}") from None
         if len(entries) > Budget.ENTRIES:
@@ -121,10 +121,6 @@ class Archive:
         if twice:
             raise problems.invalid(twice[0], f"the archive has two entries '{twice[0]}'")
         self.entries = {entry.filename: entry for entry in entries}
-
-    def close(self) -> None:
-        """Close the file."""
-        self._zip.close()
 
     def read(self, name: str, limit: int) -> bytes:
         """Return the content of a small entry; GS801 if it has more than ``limit`` bytes, or is damaged."""
@@ -229,7 +225,7 @@ class Hdf5:
             raise UsageError(f"weights of Keras's files need pyfive: {missing_library('pyfive')}") from None
         self._kinds = pyfive.Group, pyfive.Dataset
         self._problems, self.place = problems, place
-        self._raw = file
+        self.close = file.close
         self._file = _Counted(file)
         self._groups = 0
         try:
@@ -238,10 +234,6 @@ class Hdf5:
         except BaseException:
             self.close()
             raise
-
-    def close(self) -> None:
-        """Close the file."""
-        self._raw.close()
 
     def members(self, group: Any, place: str) -> Iterator[tuple[str, Any, bool]]:
         """Yield the members of a group: name, object, and whether it is a group. Links elsewhere are refused."""

@@ -209,10 +209,7 @@ class Scope:
         return made
 
     def _convert_model(self, layer: LayerDef, k: int, call: Call, raw: Any, *, timed: bool = False) -> None:
-        """Add an instance of the block of a nested model; the first call makes the block.
-
-        ``raw`` is the model's configuration; ``timed``: the layer is a TimeDistributed around the model.
-        """
+        """Add an instance of the block of a nested model, which the first call makes; ``timed``: of a TimeDistributed."""
         first = self._owner_names.get(layer.name)
         training = call.kwargs.get("training")
         inference = self.inference or (training is False and call.is_old)

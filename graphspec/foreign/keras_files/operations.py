@@ -121,6 +121,7 @@ def _compared(call: Call) -> tuple[str, int, int, float] | None:
 
 
 # The arguments of a layer's call as the ``inputs`` and the keys of a node.
+Text = Callable[[Ref], str]  # the name of a tensor in the spec
 _ATTENTION = (
     *("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"),
     *("return_attention_scores", "training", "use_causal_mask"),
@@ -140,10 +141,10 @@ _INPUTS = ("inputs", "sequences", "query", "value", "key", "input", "x", "images
 
 
 class CallReader:
-    """Reads one call. ``text`` names a tensor in the spec; ``masks`` are operations whose results a spec infers again."""
+    """Reads one call. ``masks`` are operations whose results a spec infers again."""
 
     def __init__(
-        self, layer: LayerDef, cls: type[Layer], call: Call, text: Callable[[Ref], str], masks: set[str], notes: Notes
+        self, layer: LayerDef, cls: type[Layer], call: Call, text: Text, masks: set[str], notes: Notes
     ) -> None:
         self._layer, self._cls, self._text, self._masks, self._notes = layer, cls, text, masks, notes
         self._parameters = _POSITIONS.get(cls.__name__, ("inputs", "training"))
@@ -234,9 +235,7 @@ _WITH_NUMBER: dict[str, Callable[[float], dict[str, float]]] = {
 _MERGING = {"add": "Add", "subtract": "Subtract", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum"}
 
 
-def operation_entry(
-    layer: LayerDef, call: Call, text: Callable[[Ref], str], notes: Notes, *, plain: bool
-) -> dict[str, Any] | None:
+def operation_entry(layer: LayerDef, call: Call, text: Text, notes: Notes, *, plain: bool) -> dict[str, Any] | None:
     """Return the entry of an operation, without its name; None if there is none, which is noted.
 
     ``plain``: the model has masks. An operation then stays one, since it drops the mask as in Keras.
@@ -296,7 +295,7 @@ def _options(layer: LayerDef, cls: type[Config], given: Mapping[str, Any], notes
     return found
 
 
-def _readable(name: str, given: Mapping[str, Any], text: Callable[[Ref], str]) -> dict[str, Any] | None:
+def _readable(name: str, given: Mapping[str, Any], text: Text) -> dict[str, Any] | None:
     """Return the layer that says the same: a sum of two tensors is Add, a tensor times a number Rescaling."""
     values = list(given.values())
     refs = [value for value in values if isinstance(value, Ref)]
