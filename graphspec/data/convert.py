@@ -614,7 +614,6 @@ def _own_dtype(request: Request) -> np.dtype[Any]:
     return np.dtype(np.float32) if request.type.is_float else np.dtype(request.type.dtype)
 
 
-# Checks of sample weights.
 def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
     """Return sample weights, one per row or per value of the loss. Raises DataError: GS503, their shape is another."""
     rank = max(len(target.shape) - target.is_float, 1)

@@ -167,8 +167,7 @@ _BATCH_BYTES = 1 << 23  # bytes of a record batch; the reader and its buffers us
 _MAX_BATCH_ROWS = 1 << 16  # at most this many rows in a record batch
 _FIRST_ROWS = 64  # rows whose average size determines the size of a record batch
 _EXACT = 2.0**53  # from here on, a double does not represent every integer
-# Never reported: marks a column whose problem is determined after the last row, or that is read again.
-_PENDING = lossy("is not read yet")
+_PENDING = lossy("is not read yet")  # never reported: the problem is determined at the end, or the column read again
 
 _UNKNOWN: Sequence[int] = (-1,)  # the lines of rows that nobody has asked for
 _Key = tuple[str, int]

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource, NodeDecl, Spec
 
 
-# What the layers and heads of a spec would learn from columns, as far as their profiles tell.
 def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
-    """Return what would be learnt, by column; ``columns``: profiles by name; ``uses``: what they are read for, by name."""
+    """Return what layers and heads would learn, by column; ``columns``, ``uses``: their profiles and uses by name."""
     found: dict[str, list[str]] = {}
     for name, of in uses.items():
         if isinstance(column := columns.get(name), ColumnProfile):

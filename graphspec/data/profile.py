@@ -636,7 +636,6 @@ def profile_files(folder: Folder) -> FileProfile:
     return FileProfile("text", "text", files, words=(sum(counts) / len(counts), max(counts)) if counts else None)
 
 
-# Profiles of tables: what their columns hold, counted by DuckDB out of core.
 def profile(table: Table | Files, rows: int | None = None) -> Profile:
     """Look at every column of a table, or of several with the same columns; those with ambiguous names are left out.
 

@@ -35,8 +35,7 @@ from graphspec.language.declarations import TextForm
 
 # ``.csv`` and ``.tsv`` files. Every cell is text; a column is numeric only if all its cells are.
 
-# Rows that decide whether a column is first read as numbers or as text; a later cell of text makes it read again as text.
-_SAMPLE_ROWS = 2048
+_SAMPLE_ROWS = 2048  # that decide how a column is first read; a later cell of text makes it read again as text
 _SAMPLE_CELLS = 1 << 17  # at most this many cells in the sample: wide tables have fewer sample rows
 _STRING_BYTES = 64  # bytes of a Python string besides its characters
 _MAX_COLUMNS = 100_000  # the database needs time in proportion to the square of the number of columns
@@ -225,8 +224,7 @@ _WIDE = frozenset(
     ("hugeint", "uhugeint", "decimal", "bignum")
 )  # no NumPy dtype: read as doubles, or as digits of integers
 NUMBERS = frozenset((*_INTEGERS, *_WIDE, "float", "double"))
-# Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
-_MAX_LINE = 1 << 24
+_MAX_LINE = 1 << 24  # bytes of a line of JSON: the database parses longer ones slowly, and keeps several of them
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
 _NESTED = frozenset(("struct", "map", "union"))
 
