@@ -19,8 +19,7 @@ from graphspec.data.source import DataError, Filled, MemoryBudget, Request, Sour
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array
 
-# Bytes. Uncompressed arrays of at least this size are memory-mapped, not read.
-MAPPED = 1 << 26
+MAPPED = 1 << 26  # bytes: uncompressed arrays of at least this size are memory-mapped, not read
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,

@@ -21,15 +21,7 @@ from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataSignature, Problems, Request, Source, placed
 from graphspec.data.tables import FrameColumn, fill_from_frames
-from graphspec.data.targets import (
-    check_sequences,
-    check_texts,
-    encode_texts,
-    keep_rows,
-    problem_of,
-    rows_without,
-    steps_of_rows,
-)
+from graphspec.data.targets import check_sequences, encode_texts, keep_rows, problem_of, rows_without, steps_of_rows
 from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
@@ -346,9 +338,8 @@ class _Check(Reporter):
     def _check_ctc(self, head: str) -> None:
         """Report a label sequence that has no path through its time steps."""
         steps = self.signature.steps(self._shapes()).get(head) if self.signature.steps is not None else None
-        target: Any = self.arrays[head]
-        check = check_texts if isinstance(target, Strings) else check_sequences
+        lengths, given = self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
         try:
-            check(head, target, self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS), steps)
+            check_sequences(head, self.arrays[head], lengths, given, steps)
         except DataError as error:
             self.report("targets", head, placed(error, self.place).problem, self._places[head][1])

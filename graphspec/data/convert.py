@@ -591,13 +591,22 @@ def _converted(array: Array, request: Request, first: int) -> Any:
         try:
             found = convert(array, request.type, request.labels, first, gaps=request.gaps)
         except DataError as error:
-            raise for_request(error, request) from None
+            raise _for_request(error, request) from None
     if request.stacked and found.ndim != 1:
         raise wrong_shape(NOT_SCALAR)
     return found
 
 
-def for_request(error: DataError, request: Request) -> DataError:
+def no_number(row: int, cell: str | None, request: Request) -> DataError | None:
+    """Return the error of a cell that is not a number; None if its column can be read as text."""
+    if cell is not None and (request.labels is not None or (request.learns_labels and not request.stacked)):
+        return None
+    if cell is None or is_missing(cell):
+        return DataError(Code.MISSING_VALUE, f"has a missing value or NaN in {at(row)}", FILL_IN)
+    return _for_request(holds_text(row, cell), request)
+
+
+def _for_request(error: DataError, request: Request) -> DataError:
     """Return the error with a suitable hint: inputs and targets of regression have no labels."""
     if error.problem.hint != LABELS or not (request.is_input or request.type.is_float):
         return error
@@ -614,7 +623,6 @@ def _own_dtype(request: Request) -> np.dtype[Any]:
     return np.dtype(np.float32) if request.type.is_float else np.dtype(request.type.dtype)
 
 
-# Checks of sample weights.
 def checked_weights(array: Array, target: Type, sizes: dict[str, int]) -> Array:
     """Return sample weights, one per row or per value of the loss. Raises DataError: GS503, their shape is another."""
     rank = max(len(target.shape) - target.is_float, 1)

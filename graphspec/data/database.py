@@ -15,18 +15,8 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.convert import (
-    FILL_IN,
-    Filling,
-    NumberFilling,
-    TextFilling,
-    as_data_error,
-    exact_integers,
-    for_request,
-    holds_text,
-    is_missing,
-)
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, at, lossy, ragged, unreadable
+from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, exact_integers, no_number
+from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, lossy, ragged, unreadable
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
@@ -167,8 +157,7 @@ _BATCH_BYTES = 1 << 23  # bytes of a record batch; the reader and its buffers us
 _MAX_BATCH_ROWS = 1 << 16  # at most this many rows in a record batch
 _FIRST_ROWS = 64  # rows whose average size determines the size of a record batch
 _EXACT = 2.0**53  # from here on, a double does not represent every integer
-# Never reported: marks a column whose problem is determined after the last row, or that is read again.
-_PENDING = lossy("is not read yet")
+_PENDING = lossy("is not read yet")  # never reported: the problem is determined at the end, or the column read again
 
 _UNKNOWN: Sequence[int] = (-1,)  # the lines of rows that nobody has asked for
 _Key = tuple[str, int]
@@ -407,7 +396,9 @@ class Table(Relation, Source):
             with self.reading():
                 done, missing = self._read(ways, fillings, rows, overrides)
                 for (name, k), row in missing.items():
-                    problem = self._cell_error(row, k, fillings[name].request)
+                    request = fillings[name].request
+                    [(cell,)] = self.query(self.columns[request.columns[k]], f"LIMIT 1 OFFSET {row}")
+                    problem = no_number(row, cell, request)
                     if problem is None:
                         overrides[name, k] = "text"
                     else:
@@ -463,15 +454,6 @@ class Table(Relation, Source):
             if all(f.closed for f in fillings.values()):
                 break
         return done, missing
-
-    def _cell_error(self, row: int, k: int, request: Request) -> DataError | None:
-        """Return the error of a cell that is not a number; None if its column can be read as text."""
-        [(cell,)] = self.query(self.columns[request.columns[k]], f"LIMIT 1 OFFSET {row}")
-        if cell is not None and (request.labels is not None or (request.learns_labels and not request.stacked)):
-            return None
-        if cell is None or is_missing(cell):
-            return DataError(Code.MISSING_VALUE, f"has a missing value or NaN in {at(row)}", FILL_IN)
-        return for_request(holds_text(row, cell), request)
 
 
 def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:

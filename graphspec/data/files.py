@@ -39,9 +39,8 @@ from graphspec.data.text_files import MOSTLY, decoded, marks_of, row_from_1, und
 from graphspec.language.declarations import DataSource, TextForm
 
 
-# Several files as one source: a pattern of names such as ``visits/*.parquet``.
 class Files(Source):
-    """The rows of several files with the same columns, one file after the other, in the order of their names."""
+    """The rows of the files of a pattern, such as ``visits/*.parquet``, with the same columns, in the order of names."""
 
     def __init__(self, pattern: Path, open_source: Callable[[Path, int | None], Source], max_rows: int | None) -> None:
         self.max_rows, self._open = max_rows, open_source
@@ -183,7 +182,6 @@ def joined(parts: list[Any], request: Request) -> Any:
     return np.concatenate(parts, out=array, casting="unsafe")
 
 
-# Open a data file by the suffix of its name.
 def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     """Open a part's rows, at most ``max_rows``. Raises DataError: as :func:`open_source`; of queries GS512 or GS513."""
     if source.windows is not None:

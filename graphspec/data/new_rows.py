@@ -192,7 +192,6 @@ class RecordSource(Source):
             return wrong_shape(text, f"write a list in every {item}, or in none")
 
 
-# Read new rows from a file or a stream: inputs without targets, mapped as in a part of the spec's data.
 STREAM = "<stdin>"  # the name of a stream in messages
 
 

@@ -9,23 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.base.text import count as _count
-from graphspec.data.archives import Npz
 from graphspec.data.check import requested
 from graphspec.data.database import Table
 from graphspec.data.files import Files, plain_rows
-from graphspec.data.folders import Folder, with_columns
+from graphspec.data.folders import with_columns
 from graphspec.data.odd_values import leaks
-from graphspec.data.profile import (
-    OCCURRENCES,
-    ArrayProfile,
-    ColumnProfile,
-    FileProfile,
-    Profile,
-    profile,
-    profile_arrays,
-    profile_files,
-    profile_labels,
-)
+from graphspec.data.profile import OCCURRENCES, ArrayProfile, ColumnProfile, FileProfile, Profile, profile_of
 from graphspec.data.source import DataError, DataSignature, Source
 from graphspec.data.suggest import is_year, words_of
 from graphspec.data.targets import small_classes
@@ -35,9 +24,8 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import DataSource, NodeDecl, Spec
 
 
-# What the layers and heads of a spec would learn from columns, as far as their profiles tell.
 def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:
-    """Return what would be learnt, by column; ``columns``: profiles by name; ``uses``: what they are read for, by name."""
+    """Return what layers and heads would learn, by column; ``columns``, ``uses``: their profiles and uses by name."""
     found: dict[str, list[str]] = {}
     for name, of in uses.items():
         if isinstance(column := columns.get(name), ColumnProfile):
@@ -159,7 +147,7 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
         part.notes.append(f"windows of {size}{by}{order}{step}")
     try:
         table = plain_rows(source, max_rows)
-        _look(part, table, max_rows)
+        part.rows, part.columns = profile_of(table, max_rows)
     except DataError as error:
         part.problems += [_sentence(part.source, one) for one in error.all]
         return part
@@ -193,7 +181,7 @@ def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overvi
     """Look at all columns or arrays of a file that no spec reads."""
     part = Overview("file", name)
     try:
-        _look(part, table, max_rows)
+        part.rows, part.columns = profile_of(table, max_rows)
     except DataError as error:
         part.problems.append(_sentence(name, error))
     part.uses = {column: [Use(column, "column", "")] for column in part.columns}
@@ -202,21 +190,6 @@ def overview_of(table: Source, name: str, max_rows: int | None = None) -> Overvi
             texts = [*_column_hints(found, part.uses[column][0]), *_case(found)]
             part.hints += [f"column '{column}' {text}" for text in texts]
     return part
-
-
-def _look(part: Overview, table: Source, max_rows: int | None) -> None:
-    """Profile the columns or arrays of a source; of other sources, only the names are known."""
-    if isinstance(table, Table | Files):
-        found = profile(table, max_rows)
-        part.rows, part.columns = found.rows, found.columns
-    elif isinstance(table, Npz):
-        arrays = profile_arrays(table, [name for name in table.names if name not in table.ambiguous])
-        part.columns = arrays
-        part.rows = next((a.shape[0] for a in arrays.values() if a.shape), None)
-    elif isinstance(table, Folder):
-        part.rows = len(table.paths)
-        labels = {"label": profile_labels(table)} if "label" in table.names else {}
-        part.columns = {table.kind: profile_files(table), **labels}
 
 
 def _sentence(subject: str, error: DataError) -> str:

@@ -322,7 +322,6 @@ def can_be_surveyed(error: DataError, request: Request) -> bool:
     return of_values and not request.type.is_string and len(error.all) == 1
 
 
-# Diagnostics of data with their positions: in a spec, or of arrays from Python.
 _SHOWN_NAMES = 12  # columns in a message
 
 
@@ -337,7 +336,7 @@ def noun_of(section: str, name: str) -> str:
 
 
 class Reporter:
-    """Collects diagnostics of one source, or of arrays from Python.
+    """Collects diagnostics of one source, at positions in the spec, or of arrays from Python.
 
     ``signature``: what is needed; ``source``: the source in the spec, None for arrays; ``table``: the opened source.
     """

@@ -12,14 +12,14 @@ import numpy as np
 
 from graphspec.data.convert import MISSING_TEXTS
 from graphspec.data.database import Relation, Table, quoted
+from graphspec.data.files import Files
 from graphspec.data.folders import Folder, upright_size
-from graphspec.data.source import DATES, DataError
+from graphspec.data.source import DATES, DataError, Source
 from graphspec.data.tables import NUMBERS
 from graphspec.data.text_files import MOSTLY
 
 if TYPE_CHECKING:
     from graphspec.data.archives import Npz
-    from graphspec.data.files import Files
     from graphspec.graph.ir.graph import Array
 
 # SQL expressions about one column.
@@ -470,12 +470,6 @@ def _listed(rows: Mapping[str, int]) -> dict[str, Any]:
     return {"distinct": len(rows), "frequent": frequent, "at_least": at_least}
 
 
-def profile_labels(folder: Folder) -> ColumnProfile:
-    """Return the profile of the labels of a folder: the names of its subfolders."""
-    counts = Counter(path.parts[0] for path in folder.paths)
-    return ColumnProfile("label", "text", "text", len(folder.paths), **_listed(counts))
-
-
 _OCCURRENCES = {f"at least {k}": f"count(*) FILTER (c >= {k})" for k in range(1, OCCURRENCES + 1)}
 
 
@@ -636,7 +630,6 @@ def profile_files(folder: Folder) -> FileProfile:
     return FileProfile("text", "text", files, words=(sum(counts) / len(counts), max(counts)) if counts else None)
 
 
-# Profiles of tables: what their columns hold, counted by DuckDB out of core.
 def profile(table: Table | Files, rows: int | None = None) -> Profile:
     """Look at every column of a table, or of several with the same columns; those with ambiguous names are left out.
 
@@ -649,3 +642,24 @@ def profile(table: Table | Files, rows: int | None = None) -> Profile:
     relation = table.relation()
     with relation.reading():
         return Profiler(relation, "" if limit is None else f"LIMIT {limit}").profile()
+
+
+def profile_of(
+    table: Source, rows: int | None = None
+) -> tuple[int | None, Mapping[str, ColumnProfile | ArrayProfile | FileProfile]]:
+    """Profile the columns or arrays of a source, with the number of its rows; nothing is known of other sources."""
+    from graphspec.data.archives import Npz
+
+    if isinstance(table, Table | Files):
+        found = profile(table, rows)
+        return found.rows, found.columns
+    if isinstance(table, Npz):
+        arrays = profile_arrays(table, [name for name in table.names if name not in table.ambiguous])
+        return next((a.shape[0] for a in arrays.values() if a.shape), None), arrays
+    if not isinstance(table, Folder):
+        return None, {}
+    count, columns = len(table.paths), dict[str, ColumnProfile | FileProfile]({table.kind: profile_files(table)})
+    if "label" in table.names:  # the names of the subfolders
+        labels = Counter(path.parts[0] for path in table.paths)
+        columns["label"] = ColumnProfile("label", "text", "text", count, **_listed(labels))
+    return count, columns

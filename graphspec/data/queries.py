@@ -228,9 +228,8 @@ class QueryText:
         path = self._folder / name
         pattern = has_marks(path.relative_to(self._folder) if path.is_relative_to(self._folder) else path)
         pattern = pattern and not is_regular(path)
-        self._refuse_outside(
-            next((p for p in path.parents if not has_marks(p)), path) if pattern else path, name, offset
-        )
+        begins = next((p for p in path.parents if not has_marks(p)), path) if pattern else path
+        self._refuse_outside(begins, name, offset)
         try:
             found = [p.resolve() for p in (matching(path) if pattern else [path])]
         except DataError as error:

@@ -227,9 +227,8 @@ class KnownForms:
 
     def __init__(self, needed: DataSignature) -> None:
         self._names = list(needed.inputs)
-        self._checks = [
-            _check_of(kind, needed.limits.get(name), gaps=name in needed.gaps) for name, kind in needed.inputs.items()
-        ]
+        limits, gaps = needed.limits, needed.gaps
+        self._checks = [_check_of(t, limits.get(name), gaps=name in gaps) for name, t in needed.inputs.items()]
         self._forms: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
 
     def feeds(self, x: Any, most: int) -> dict[str, Array] | None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Filled: TypeAlias = "dict[str, Array | Strings | dict[int, DataError]]"  # arrays or ``Problems`` by name of a request
 
-# The interface of data files, and errors of data. Nothing is ever unpickled.
 NO_ROWS = "write one row for each sample"
 NOT_SCALAR = "does not have a single value per row"
 DATES = ("date", "timestamp")  # the names of the database's types of dates begin with these
@@ -177,7 +176,6 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
 
 
-# Rows with the same problem, counted, and the first values.
 CELL = 40  # characters of a value in a message
 _EXAMPLES = 3  # different values that a message shows
 
@@ -232,10 +230,9 @@ class Tally:
         return f"{what} in {self.rows:,} of {total:,} rows; first: {self.where(place)}"
 
 
-# The data that a graph requires: types, classes, ranges, and what may be missing.
 @dataclass(frozen=True)
 class DataSignature:
-    """The data that a graph requires."""
+    """The data that a graph requires: types, classes, ranges, and what may be missing."""
 
     inputs: Mapping[str, Type]  # inputs, targets: types by input and by head
     targets: Mapping[str, Type] = field(default_factory=dict)

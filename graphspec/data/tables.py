@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
 import re
@@ -19,28 +18,16 @@ from graphspec.base.errors import UsageError
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
 from graphspec.data.source import DATES, DataError, Filled, Request, at, lossy, unreadable
-from graphspec.data.text_files import (
-    GROUPED,
-    Scan,
-    header,
-    lines,
-    lines_of_rows,
-    number_pattern,
-    opened,
-    opened_text,
-    scan,
-)
+from graphspec.data.text_files import GROUPED, Scan, header, lines_of_rows, number_pattern, opened_text, scan, uneven
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.declarations import TextForm
 
 # ``.csv`` and ``.tsv`` files. Every cell is text; a column is numeric only if all its cells are.
 
-# Rows that decide whether a column is first read as numbers or as text; a later cell of text makes it read again as text.
-_SAMPLE_ROWS = 2048
+_SAMPLE_ROWS = 2048  # that decide how a column is first read; a later cell of text makes it read again as text
 _SAMPLE_CELLS = 1 << 17  # at most this many cells in the sample: wide tables have fewer sample rows
 _STRING_BYTES = 64  # bytes of a Python string besides its characters
 _MAX_COLUMNS = 100_000  # the database needs time in proportion to the square of the number of columns
-_BLOCK_BYTES = 1 << 20  # bytes read at a time
 
 
 class Delimited(Table):
@@ -167,22 +154,7 @@ class Delimited(Table):
         return lines_of_rows(self.path, self.count(), self._separator, self._scanned())
 
     def explain(self, message: str) -> tuple[str, str | None] | None:
-        """Find the first line whose number of cells differs from the header: the database does not report it."""
-        with opened_text(self.path) as file:
-            rows = csv.reader(lines(file), delimiter=self._separator)
-            try:
-                width = len(next(row for row in rows if row))
-                for line in rows:
-                    if line and len(line) != width:
-                        return f"line {rows.line_num} has {len(line)} values, the header {width} names", self.hint
-            except (csv.Error, StopIteration):
-                return None
-        ends = set()
-        with opened(self.path) as file:
-            while block := file.read(_BLOCK_BYTES):
-                both = block.count(b"\r\n")
-                ends |= {end for end, n in (("LF", block.count(b"\n") - both), ("CRLF", both)) if n}
-        return ("its lines end in CRLF and in LF", "use one line ending") if len(ends) > 1 else None
+        return uneven(self.path, self._separator, self.hint)
 
 
 _POINT = r"\s*[+-]?(\d+\.\d*|\.\d+|\d{1,3}(\.\d{3})+)([eE][+-]?\d+)?\s*"
@@ -225,8 +197,7 @@ _WIDE = frozenset(
     ("hugeint", "uhugeint", "decimal", "bignum")
 )  # no NumPy dtype: read as doubles, or as digits of integers
 NUMBERS = frozenset((*_INTEGERS, *_WIDE, "float", "double"))
-# Bytes of a line of JSON: the database parses longer lines slowly, and keeps several of them.
-_MAX_LINE = 1 << 24
+_MAX_LINE = 1 << 24  # bytes of a line of JSON: the database parses longer ones slowly, and keeps several of them
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))
 _NESTED = frozenset(("struct", "map", "union"))
 

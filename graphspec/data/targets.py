@@ -86,14 +86,6 @@ def _code_points(targets: Strings, rows: Array | None = None) -> Iterator[tuple[
         yield first, texts.view(np.uint32).reshape(len(texts), -1).astype(np.int64)
 
 
-def check_texts(head: str, targets: Strings, lengths: Array | None, given: Array | None, steps: int | None) -> None:
-    """Do the work of :func:`check_sequences` for texts, of which each character is a label."""
-    for first, codes in _code_points(targets):
-        part = slice(first, first + len(codes))
-        own, available = (None if a is None else a[part] for a in (lengths, given))
-        check_sequences(head, codes, own, available, steps, first)
-
-
 def steps_of_rows(
     heads: Sequence[str],
     shapes: Mapping[str, tuple[int, ...]],
@@ -125,13 +117,19 @@ def steps_of_rows(
 
 
 def check_sequences(
-    head: str, y: Array, lengths: Array | None, given: Array | None, steps: int | None, first: int = 0
+    head: str, y: Array | Strings, lengths: Array | None, given: Array | None, steps: int | None, first: int = 0
 ) -> None:
     """Raise GS506, GS507 or GS509 if a label sequence has no path through its time steps.
 
-    ``y``: labels, padded with 0; ``lengths``: the number of labels of each row, if they are not counted; ``given``: the
-    time steps of each row, ``steps``: of all rows, if they are known; ``first``: the index of the first row.
+    ``y``: labels, padded with 0, or texts with a label per character; ``lengths``: the number of labels of each row, if
+    they are not counted; ``given``: the time steps of each row, ``steps``: of all rows, if they are known; ``first``: the
+    index of the first row.
     """
+    if isinstance(y, Strings):
+        for first, codes in _code_points(y):
+            own, available = (None if a is None else a[first : first + len(codes)] for a in (lengths, given))
+            check_sequences(head, codes, own, available, steps, first)
+        return
     counts = np.count_nonzero(y, axis=1) if lengths is None else lengths.astype(np.int64)
     _check_lengths(counts, y.shape[1], head + LENGTH)
     if given is not None and steps is not None:

@@ -112,6 +112,25 @@ def header(path: Path, separator: str | None = None) -> tuple[str, list[str], in
     return separator, names, blank
 
 
+def uneven(path: Path, separator: str, hint: str | None) -> tuple[str, str | None] | None:
+    """Find the first line whose number of cells differs from the header, or two line ends: the database does not."""
+    with opened_text(path) as text:
+        rows = csv.reader(lines(text), delimiter=separator)
+        try:
+            width = len(next(row for row in rows if row))
+            for line in rows:
+                if line and len(line) != width:
+                    return f"line {rows.line_num} has {len(line)} values, the header {width} names", hint
+        except (csv.Error, StopIteration):
+            return None
+    ends = set()
+    with opened(path) as file:
+        while block := file.read(_BLOCK_BYTES):
+            both = block.count(b"\r\n")
+            ends |= {end for end, n in (("LF", block.count(b"\n") - both), ("CRLF", both)) if n}
+    return ("its lines end in CRLF and in LF", "use one line ending") if len(ends) > 1 else None
+
+
 # The lines of a table's rows in its file, as an editor counts them.
 _MAX_TEXT = 1 << 26  # characters of a file whose rows are looked for one by one, about a second
 _BLOCK_BYTES = 1 << 20

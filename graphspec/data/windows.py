@@ -136,9 +136,8 @@ class WindowSource(View):
         chosen = chosen[: self.max_rows]
         self.chosen = None if len(chosen) == len(starts) else chosen
         different, ranks = np.unique(series.times, return_inverse=True)
-        self.times = Times(
-            ranks[: len(starts)], ranks[size - 1 :], len(different), series, past, sum(gaps.missing.values())
-        )
+        first, last, filled = ranks[: len(starts)], ranks[size - 1 :], sum(gaps.missing.values())
+        self.times = Times(first, last, len(different), series, past, filled)
 
 
 def _per_row(request: Request, filled: bool) -> Request:

@@ -250,9 +250,7 @@ class _Repair(_Writer):
         for entry, _ in found:  # the first key of a mapping stands for all of it
             if entry.parent.path == path:
                 return entry.parent.entry, False, entry.parent
-        if found:
-            return *found[-1], found[-1][0].parent
-        return None, False, self.root
+        return (*found[-1], found[-1][0].parent) if found else (None, False, self.root)
 
     # The syntax, at the place where reading stopped.
 

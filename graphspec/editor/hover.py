@@ -80,9 +80,7 @@ def _detail(entry: Entry, kind: OutlineKind) -> str:
         return node.text or node.scalar("type") or ""
     if kind == "input":
         return "record" if node.find("columns") is not None else node.scalar("dtype") or ""
-    if kind in ("section", "variable") and node.kind == "scalar":
-        return node.text[:60]
-    return ""
+    return node.text[:60] if kind in ("section", "variable") and node.kind == "scalar" else ""
 
 
 # The output shapes of the nodes that an entry of a spec stands for: hints after its line, texts under the mouse.
@@ -281,9 +279,7 @@ def _key(entry: Entry) -> str:
     text, of_class = _described(field.schema), _class(field.schema, entry.node.text)
     if of_class and entry.key == "type":
         return of_class
-    if of_class and entry.node.kind == "scalar":
-        return f"{text}\n\n{of_class}"
-    return _with_words(field.schema, text)
+    return f"{text}\n\n{of_class}" if of_class and entry.node.kind == "scalar" else _with_words(field.schema, text)
 
 
 def _value(analysis: Analysis, entry: Entry) -> str:

@@ -363,8 +363,7 @@ def _setting(options: Any, key: str, default: bool) -> bool:
     return value if isinstance(value, bool) else default
 
 
-_Answer = Callable[[Document, Any], Any]
-_ANSWERS: dict[str, _Answer] = {
+_ANSWERS: dict[str, Callable[[Document, Any], Any]] = {
     lsp.TEXT_DOCUMENT_COMPLETION: Document.complete,
     lsp.TEXT_DOCUMENT_HOVER: Document.hover,
     lsp.TEXT_DOCUMENT_INLAY_HINT: Document.shapes,
@@ -382,7 +381,7 @@ _OPTIONS = {
 }
 
 
-def _add_answer(server: Server, method: str, answer: _Answer) -> None:
+def _add_answer(server: Server, method: str, answer: Callable[[Document, Any], Any]) -> None:
     """Let a server answer questions about specs; of other documents only completion, which may begin one."""
 
     @server.feature(method, _OPTIONS.get(method))
@@ -390,6 +389,5 @@ def _add_answer(server: Server, method: str, answer: _Answer) -> None:
     def answered(params: Any) -> Any:
         document = server.document(params.text_document.uri)
         wanted = server.shapes or answer is not Document.shapes
-        return (
-            answer(document, params) if wanted and (answer is Document.complete or document.analysis.is_spec) else None
-        )
+        wanted = wanted and (answer is Document.complete or document.analysis.is_spec)
+        return answer(document, params) if wanted else None
