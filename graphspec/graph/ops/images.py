@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.arrays.layout import axis_order
+from graphspec.base.arrays.layout import axis_order, pieces
 from graphspec.base.codes import Code
 from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, mul, quotient, show
@@ -498,10 +498,9 @@ class Lookup:
 
     def blocks(self) -> Iterator[tuple[slice, int, list[Array]]]:
         """Yield the rows of each block, its number of pixels, and three temporaries (channels, pixels)."""
-        for start in range(0, self._rows if self._size else 0, self._step):
-            stop = min(start + self._step, self._rows)
-            count = (stop - start) * self._size
-            yield slice(start, stop), count, [plane[:, :count] for plane in self._planes]
+        for rows in pieces(0, self._rows if self._size else 0, self._step):
+            count = (rows.stop - rows.start) * self._size
+            yield rows, count, [plane[:, :count] for plane in self._planes]
 
     def locate(self, rows: slice) -> Calls:
         """Return the calls that fill the indices and weights along both axes for these rows."""
