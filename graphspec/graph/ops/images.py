@@ -70,8 +70,7 @@ class Resize(Memoryless):
         if sizes is not None:
             requested = sizes.known()
             need(requested is not None and len(requested) == X.rank, f"needs {X.rank} constant sizes")
-            assert requested is not None
-            return Type(X.dtype, requested)
+            return Type(X.dtype, requested or ())
         data = None if scales is None else scales.data
         need(data is not None, "needs constant scales or sizes")
         assert data is not None
@@ -85,9 +84,7 @@ class Resize(Memoryless):
         need(not_empty, f"leaves an axis of {show(X.shape)} empty, scaled by {factors}", code=Code.WINDOW_TOO_LARGE)
         return Type(X.dtype, tuple(shape))
 
-    def bind(
-        self, ctx: Context, X: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, _: Array | None = None, scales: Array | None = None, *sizes: Array) -> Bound:
         out = ctx.shape()
         factors = [o / max(n, 1) for o, n in zip(out, X.shape, strict=True)] if scales is None else scales.reshape(-1)
         axes = [k for k in range(X.ndim) if out[k] != X.shape[k] or factors[k] != 1]
