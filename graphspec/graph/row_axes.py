@@ -109,8 +109,7 @@ ALONG: dict[str, Callable[[Node], Iterable[int]]] = {
     "squeezed": lambda node: (
         [k for k, d in enumerate(_shape(node, 0)) if d == 1] if (axes := _axes(node, 1)) is None else axes
     ),
-}
-"""The axes that operators work along, by the names of their rules."""
+}  # the axes that operators work along, by the names of their rules
 RULES |= {name: partial(_along, axes) for name, axes in ALONG.items()}
 
 
@@ -266,11 +265,9 @@ RULES |= {function.__name__[1:]: function for function in (*_OF_SHAPES, *_OF_PRO
 
 
 class RowAxes:
-    """The axes of the rows in the values of a graph.
+    """The axes of the rows in the values of a graph, whose ``nodes`` are in topological order.
 
-    Args:
-        nodes: in topological order.
-        trusted: the owners of nodes that do with the rows what they should, if they get them in axis 0.
+    The nodes of the owners ``trusted`` do with the rows what they should, if they get them in axis 0.
     """
 
     def __init__(self, nodes: Iterable[Node], trusted: Collection[str] = ()) -> None:

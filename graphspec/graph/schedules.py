@@ -38,7 +38,6 @@ LearningRate = Annotated[
     BeforeValidator(_number_or_schedule),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"x-kind": "schedule"}]}),
 ]
-"""A learning rate: a number, or a schedule."""
 
 
 def rate_at(rate: float | Schedule, step: int) -> float:

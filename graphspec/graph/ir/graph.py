@@ -57,8 +57,7 @@ class Type:
         return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)
 
 
-BUILDER: ContextVar[Any] = ContextVar("builder", default=None)
-"""The builder that arithmetic on values emits into: that of the innermost ``with`` statement."""
+BUILDER: ContextVar[Any] = ContextVar("builder", default=None)  # of the innermost `with`, for arithmetic on values
 Operand: TypeAlias = "Value | float | Array"
 """Numbers and arrays become constants: floats in float32, integers and bools in the dtype of the value beside them."""
 

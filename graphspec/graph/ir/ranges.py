@@ -70,14 +70,9 @@ def hull(ranges: Iterable[Range]) -> Range:
 
 def of_dtype(dtype: str) -> Range:
     """Return the range of all values of a dtype."""
-    if dtype == "string":
-        return ANY
-    numpy_dtype = np.dtype(dtype)
-    if numpy_dtype.kind == "b":
-        return Range(0, 1)
-    if numpy_dtype.kind in "iu":
-        return Range(int(np.iinfo(numpy_dtype).min), int(np.iinfo(numpy_dtype).max))
-    return ANY
+    if "int" in dtype:
+        return Range(int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    return Range(0, 1) if dtype == "bool" else ANY
 
 
 def may_wrap_into(result: Range, dtype: str, out: Range) -> bool:

@@ -49,12 +49,9 @@ def term_ranges(
 ) -> dict[int, Range]:
     """Bounds for the terms of a sum that keep it in ``out``, by index; unconstrained terms are absent.
 
-    Args:
-        out: the range of the sum.
-        ranges: the known ranges of the terms.
-        dtype: the sum's dtype, which may wrap around.
-        exact: return the bounds that every sum in ``out`` implies; else bounds that keep every sum in ``out``.
-        difference: the second of two terms is a negated subtrahend; its bounds keep the subtrahend at 0 or above.
+    The terms have the known ``ranges``; the sum may wrap around in its dtype. With ``exact`` these are the bounds that
+    every sum in ``out`` implies; else they keep every sum in it. With ``difference`` the second of two terms is a negated
+    subtrahend, which its bounds keep at 0 or above.
     """
     if exact:
         if may_wrap_into(sum(ranges, Range(0, 0)), dtype, out):

@@ -147,11 +147,8 @@ class Op:
     def demands(self, node: Node, out: Range, ranges: Sequence[Range], exact: bool) -> dict[int, Range]:
         """The ranges of inputs that keep the outputs in ``out``, by input index; unconstrained inputs are absent.
 
-        Args:
-            node: the node that this operator belongs to.
-            out: the range that the outputs must stay in.
-            ranges: the known ranges of the inputs.
-            exact: return only constraints whose violation certainly leaves ``out``; else enough to keep all outputs in it.
+        The inputs of the ``node`` have the known ``ranges``. With ``exact`` there are only constraints whose violation
+        certainly leaves ``out``; else enough to keep all outputs in it.
         """
         if self.copied_inputs is None or (exact and self.drops_elements):
             return {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.layout import pieces
 from graphspec.graph.ir.dims import Dim, Shape, add, fixed_size, mul, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
@@ -243,7 +244,7 @@ class ConvPool(TrainingOnly, Windowed):
         order = correlation(ctx, X, kernel.shape, planes[0]).order
         ctx.reset(start)
         Y = ctx.out(order=order)
-        blocks = list(_blocks(len(X), math.prod(Y.shape[1:]) * math.prod(self.window)))
+        blocks = _blocks(len(X), math.prod(Y.shape[1:]) * math.prod(self.window))
         saved: list[Pooled] = []
         calls: Calls = []
         for block in blocks:
@@ -349,12 +350,10 @@ class Pooled:
         return calls + conv_pool_gradient(self._largest, lying.reshape(windows, after), dx, place, by_mask=by_mask)
 
 
-def _blocks(samples: int, elements: int) -> Iterator[slice]:
+def _blocks(samples: int, elements: int) -> list[slice]:
     """Blocks of samples of nearly equal size; a sample has ``elements`` elements."""
     count = max(1, min(samples, ceil(samples * elements, _BLOCK)))
-    step = max(1, ceil(samples, count))
-    for start in range(0, samples, step):
-        yield slice(start, min(start + step, samples))
+    return pieces(0, samples, max(1, ceil(samples, count)))
 
 
 def _in_order(

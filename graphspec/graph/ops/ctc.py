@@ -48,15 +48,8 @@ class CTCLoss(TrainingOnly):
             need_shapes(fits, f"has labels or lengths that do not fit the batch of {show(logits.shape)}")
         return Type(logits.dtype, logits.shape[:1])
 
-    def bind(
-        self,
-        ctx: Context,
-        logits: Array,
-        labels: Array,
-        input_length: Array | None = None,
-        label_length: Array | None = None,
-    ) -> Bound:
-        Y, alignment = ctx.out(), _Alignment(ctx, logits, labels, input_length, label_length)
+    def bind(self, ctx: Context, logits: Array, labels: Array, *lengths: Array | None) -> Bound:
+        Y, alignment = ctx.out(), _Alignment(ctx, logits, labels, *lengths)
         return Y, alignment.forward(Y), into_gradient(ctx)(alignment.gradient)
 
 
@@ -67,11 +60,9 @@ class _Alignment:
     after k steps. Position 0 of ``letters`` is always impossible, so that position i is the letter before blank i.
     """
 
-    def __init__(
-        self, ctx: Context, logits: Array, labels: Array, input_length: Array | None, label_length: Array | None
-    ) -> None:
+    def __init__(self, ctx: Context, logits: Array, labels: Array, *lengths: Array | None) -> None:
         self.ctx, self.logits, self.labels = ctx, logits, labels
-        self.input_length, self.label_length = input_length, label_length
+        self.input_length, self.label_length = (*lengths, None, None)[:2]
         self.N, self.T, self.C = logits.shape
         self.L = labels.shape[1]
         N, T, L = self.N, self.T, self.L

@@ -136,11 +136,6 @@ def infinite(X: Expression, detect_negative: int = 1, detect_positive: int = 1) 
     return ex.equal(X, inf) if detect_positive else inf < X
 
 
-def leaky(X: Expression, alpha: float = 0.01) -> Expression:
-    """Return X where it is positive, else ``alpha · X``."""
-    return (ex.maximum if alpha <= 1 else ex.minimum)(X, X * alpha)
-
-
 def mish(X: Expression) -> tuple[Expression, Expression]:
     """Return ``X · gate`` and the derivative, ``gate + 4 · X · e · (e + 1) / (n + 2)²``.
 
@@ -219,7 +214,7 @@ ACTIVATIONS = {
     ),
     "LeakyRelu": Row(
         "``Y = X if X > 0 else alpha · X``. Maas et al., ICML 2013.",
-        leaky,
+        lambda X, alpha=0.01: (ex.maximum if alpha <= 1 else ex.minimum)(X, X * alpha),
         lambda X, Y, d, alpha: d * (ex.number(Y > 0) * (1 - alpha) + alpha),
         accepts=not_negative("alpha"),
         activation="leaky_relu",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.arrays.layout import axis_order
+from graphspec.base.arrays.layout import axis_order, pieces
 from graphspec.base.codes import Code
 from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, mul, quotient, show
@@ -70,8 +70,7 @@ class Resize(Memoryless):
         if sizes is not None:
             requested = sizes.known()
             need(requested is not None and len(requested) == X.rank, f"needs {X.rank} constant sizes")
-            assert requested is not None
-            return Type(X.dtype, requested)
+            return Type(X.dtype, requested or ())
         data = None if scales is None else scales.data
         need(data is not None, "needs constant scales or sizes")
         assert data is not None
@@ -85,9 +84,7 @@ class Resize(Memoryless):
         need(not_empty, f"leaves an axis of {show(X.shape)} empty, scaled by {factors}", code=Code.WINDOW_TOO_LARGE)
         return Type(X.dtype, tuple(shape))
 
-    def bind(
-        self, ctx: Context, X: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None
-    ) -> Bound:
+    def bind(self, ctx: Context, X: Array, _: Array | None = None, scales: Array | None = None, *sizes: Array) -> Bound:
         out = ctx.shape()
         factors = [o / max(n, 1) for o, n in zip(out, X.shape, strict=True)] if scales is None else scales.reshape(-1)
         axes = [k for k in range(X.ndim) if out[k] != X.shape[k] or factors[k] != 1]
@@ -498,10 +495,9 @@ class Lookup:
 
     def blocks(self) -> Iterator[tuple[slice, int, list[Array]]]:
         """Yield the rows of each block, its number of pixels, and three temporaries (channels, pixels)."""
-        for start in range(0, self._rows if self._size else 0, self._step):
-            stop = min(start + self._step, self._rows)
-            count = (stop - start) * self._size
-            yield slice(start, stop), count, [plane[:, :count] for plane in self._planes]
+        for rows in pieces(0, self._rows if self._size else 0, self._step):
+            count = (rows.stop - rows.start) * self._size
+            yield rows, count, [plane[:, :count] for plane in self._planes]
 
     def locate(self, rows: slice) -> Calls:
         """Return the calls that fill the indices and weights along both axes for these rows."""

@@ -383,12 +383,9 @@ def contract(ctx: Context, A: Named, B: Named, C: Named) -> Calls:
     m, k, n = min(orders, key=copied_elements)
     factors = []
     for X, first, second in ((A, m, k), (B, k, n)):
-        array, shape, view = as_matrices(X, batch, first, second)
-        if view is None:
-            copy = ctx.scratch(array.shape)
-            calls.append((np.copyto, copy, array))
-            view = copy.reshape(shape)
-        factors.append(view)
+        matrix, copies = in_shape(ctx, *as_matrices(X, batch, first, second)[:2])
+        calls += copies
+        factors.append(matrix)
     left, right = factors
     array, shape, view = as_matrices(C, batch, m, n)
     if view is not None:

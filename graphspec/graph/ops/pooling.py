@@ -182,10 +182,8 @@ def over_windows(function: np.ufunc, empty: float, U: Array, V: Array, axis: int
     return calls
 
 
-maxima = partial(over_windows, np.maximum, -np.inf)
-"""Return the calls that write the maxima of U's windows along one axis into V."""
-window_sums = partial(over_windows, np.add, 0.0)
-"""Return the calls that write the sums of U's windows along one axis into V."""
+maxima = partial(over_windows, np.maximum, -np.inf)  # of U's windows along one axis, into V
+window_sums = partial(over_windows, np.add, 0.0)  # the same for the sums
 
 
 class AveragePool(Pool):

@@ -231,10 +231,7 @@ def log_of_sum(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, .
 
 
 def log_of_sum_of_exp(ctx: Context, X: Array, Y: Array, kept: Array, axes: tuple[int, ...]) -> Reduced:
-    """Return the calls for ``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, and the gradient.
-
-    m is bounded by the finite numbers: then Y of infinite numbers is infinite, and not NaN.
-    """
+    """Return the calls for ``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, and the gradient."""
     if not X.size:
         return of_nothing(Y)
     limits = np.finfo(X.dtype)
@@ -264,6 +261,9 @@ def _facts(reduce: Callable[..., Reduced], **facts: Any) -> dict[str, Any]:
     return {"reduce": staticmethod(reduce), **facts}
 
 
+_OVERFLOW = """``Y = log(Σ exp(X)) = m + log(Σ exp(X - m))`` with ``m = max X``, so that nothing overflows.
+
+m is bounded by the finite numbers: then Y of infinite numbers is infinite, and not NaN"""
 _OF_X: dict[str, Any] = {"keeps_in": (0,), "keeps_out": False, "float_only": False}
 _CHOICE: dict[str, Any] = {"float_only": False, "copied_inputs": slice(1), "drops_elements": True}
 _BLIND: dict[str, Any] = {"keeps_in": (), "keeps_out": False}
@@ -282,7 +282,7 @@ variants(
         "ReduceL2": ("``Y = √(Σ X²)``; the gradient at 0 is 0", _facts(norm)),
         "ReduceProd": ("``Y = Π X``; the gradient is exact even if elements are 0", _facts(product, **_OF_X)),
         "ReduceLogSum": ("``Y = log(Σ X)``", _facts(log_of_sum, **_BLIND)),
-        "ReduceLogSumExp": ("``Y = log(Σ exp(X))``, where nothing overflows", _facts(log_of_sum_of_exp)),
+        "ReduceLogSumExp": (_OVERFLOW, _facts(log_of_sum_of_exp)),
     },
 )
 

@@ -31,8 +31,7 @@ from graphspec.graph.ops.base import Memoryless, as_shape, in_shape, into_gradie
 
 NUMBERS = frozenset(
     ["bool", "float16", "float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
-)
-"""The dtypes of numbers that a value may have."""
+)  # the dtypes of numbers that a value may have
 _EXACT = 1 << 24  # float32 represents all integers up to here
 
 
@@ -151,9 +150,9 @@ class Flatten(View):
         return Type(X.dtype, (product(X.shape[:at]), product(X.shape[at:])))
 
 
-def unit_axes(axes: Value | None, rank: int) -> list[int]:
+def unit_axes(axes: Value, rank: int) -> list[int]:
     """Return ``axes`` counted from the front; raise ShapeError if one is listed twice."""
-    elements = elements_of(axes, "axes") if axes is not None else ()
+    elements = elements_of(axes, "axes")
     out = [normalize_axis(int(k), rank) for k in elements]
     need(len(set(out)) == len(out), f"has an axis twice in {show(elements)}", key="axis")
     return out

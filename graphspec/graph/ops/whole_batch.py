@@ -16,8 +16,7 @@ from graphspec.graph.kernels.common import sum_axes
 from graphspec.graph.kernels.context import Bound, Context, need, need_float
 from graphspec.graph.ops.base import TrainingOnly, into_gradient
 
-_EXCLUDED = -1e30
-"""The exponent or logit of a pair that is excluded; it is not -inf, so that a row without pairs has the gradient 0."""
+_EXCLUDED = -1e30  # exponent or logit of an excluded pair; not -inf, so that a row without pairs has the gradient 0
 
 
 class BatchSum(TrainingOnly):

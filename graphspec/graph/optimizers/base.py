@@ -332,10 +332,7 @@ class Optimizer(Config):
         return [*sums, *calls, *constrain(P, segments)]
 
     def _updates(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
-        """Return the calls of :meth:`updates`, each run of weights with the same settings by itself.
-
-        They follow one that computes the scalars of the step.
-        """
+        """Return the calls of :meth:`updates` for each run of weights with equal settings, after their scalars."""
         every = self.gradient_accumulation_steps or 1
         owners: list[tuple[Settings, Optimizer, list[Array], Array]] = []
         calls: Calls = []
