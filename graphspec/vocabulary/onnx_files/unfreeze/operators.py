@@ -538,6 +538,6 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {  # the operators whose form dif
 }
 
 
-def handler_of(op: str) -> Callable[[Call], Found] | None:
-    """Return what lowers an operator whose form differs from ours; None for others."""
-    return HANDLERS.get(op, reduction if kind_of(op).rows == "reduced" else None)
+def handler_of(op: str) -> Callable[[Call], Found]:
+    """Return what lowers an operator: :func:`emit` if its form is ours."""
+    return HANDLERS.get(op, reduction if kind_of(op).rows == "reduced" else emit)
