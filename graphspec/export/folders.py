@@ -99,11 +99,8 @@ def write_mlflow(folder: Path, file: Path) -> Path:
     table = all(entry["shape"][1:] in ([], [1]) for entry in described["inputs"])  # each input is one value per row
     # The proof of the file, or of the float32 file that it was quantized from.
     proof = json.loads(metadata[NOTE])["proof_of_float32"] if NOTE in metadata else json.loads(metadata["proof"])
-    files: dict[str, bytes | str] = {
-        DATA: content,
-        _CODE: (Path(__file__).parent / "mlflow_loader.py").read_bytes(),
-        **_requirements(proof),
-    }
+    loader = (Path(__file__).parent / "mlflow_loader.py").read_bytes()
+    files: dict[str, bytes | str] = {DATA: content, _CODE: loader, **_requirements(proof)}
     if described["example"] is not None:
         row = _row(described) if table else _arrays(described)
         files[_EXAMPLE] = _json(row)
@@ -220,11 +217,8 @@ def write_triton(repository: Path, file: Path) -> Path:
     refuse_not_triton(repository, described["name"])
     labels = _label_files(described)
     alone = NOTE in metadata and "dynamic" in json.loads(metadata[NOTE])["method"]
-    files: dict[str, bytes | str] = {
-        _MODEL: content,
-        _CONFIG: config(described, {head: name for head, (name, _) in labels.items()}, batches=not alone),
-        **dict(labels.values()),
-    }
+    text = config(described, {head: name for head, (name, _) in labels.items()}, batches=not alone)
+    files: dict[str, bytes | str] = {_MODEL: content, _CONFIG: text, **dict(labels.values())}
     folder = repository / model_name(described["name"])
     write_folder(folder, files)
     return folder

@@ -238,13 +238,10 @@ def to_model(
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))
-    of_merged = {  # what merged files say of themselves, such as a licence
-        f"{node.owner}/{key}": text
-        for node in graph.nodes
-        if OPS[node.op].merged
-        for key, text in node.attrs["part"].metadata().items()
-    }
-    return assemble(graph.name, content, opset, {**metadata, **of_merged})
+    texts = dict(metadata)
+    for node in (node for node in graph.nodes if OPS[node.op].merged):  # what files say of themselves, as of a licence
+        texts |= {f"{node.owner}/{key}": text for key, text in node.attrs["part"].metadata().items()}
+    return assemble(graph.name, content, opset, texts)
 
 
 # What an app needs to know of a file: its inputs, what stands for a missing value, its outputs, and an example.

@@ -346,17 +346,13 @@ _OTHER_ROWS = "use rows on which float32 is accurate: `--rows FILE`, or `export(
 
 @dataclass
 class Proof:
-    """The result of a comparison: the rows that were used, and the largest differences by head.
-
-    ``differences`` are those of onnxruntime and the runtime, ``rounding`` those of onnxruntime and float64, where that has
-    decided. The ``example`` is the first row, and what onnxruntime returns for it.
-    """
+    """The result of a comparison; the ``example`` is the first row, and what onnxruntime returns for it."""
 
     batches: list[int] = field(default_factory=list)
     lengths: list[dict[str, int]] = field(default_factory=list)  # of the variable axes
-    differences: dict[str, float] = field(default_factory=dict)
+    differences: dict[str, float] = field(default_factory=dict)  # the largest from the runtime by head
     rows: str = RANDOM  # where they are from
-    rounding: dict[str, float] = field(default_factory=dict)
+    rounding: dict[str, float] = field(default_factory=dict)  # the largest from float64, where that has decided
     unusual: int = 0  # the number of rows with missing, unseen and other unusual values
     example: tuple[dict[str, Array], dict[str, Array]] = field(default_factory=lambda: ({}, {}), repr=False)
     generated: bool = False  # the rows are random values

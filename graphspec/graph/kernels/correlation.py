@@ -236,10 +236,8 @@ def _row_tiles(A: Array, D: Array, tile: int) -> Iterator[tuple[Array, Array]]:
     m = A.shape[2]
     tail = m // tile * tile if tile < m else 0
     if tail:
-        yield (
-            _tiles(A[:, :, :tail], tile)[:, 0].swapaxes(0, 1),
-            _tiles(D[:, :, :tail], tile)[:, 0].swapaxes(0, 1),
-        )
+        a, d = (_tiles(X[:, :, :tail], tile)[:, 0].swapaxes(0, 1) for X in (A, D))
+        yield a, d
     if tail < m:
         yield A[:, :, tail:].swapaxes(0, 1), D[:, :, tail:].swapaxes(0, 1)
 

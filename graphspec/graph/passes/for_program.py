@@ -260,7 +260,12 @@ def _needs(nodes: Sequence[Node], roots: Sequence[Value]) -> dict[str, Need]:
 def _reads(node: Node, k: int, value: Value, out: Need) -> Need:
     """Return the part of ``value``, input ``k``, that a node reads to compute the needed part ``out`` of its output."""
     if k == 0 and (windows := _windows(node)) is not None:
-        return _read_by_windows(value, _needed_shape(node, out)[2:], windows)
+        lengths: list[int | None] = []  # of each spatial axis, None if all of it is read, or if that is unknown
+        rows = zip(value.shape[2:], _needed_shape(node, out)[2:], windows, strict=True)
+        for size, count, (stride, extent, begin) in rows:
+            end = (count - 1) * stride + extent - begin if isinstance(count, int) else 0
+            lengths.append(end if isinstance(size, int) and 0 < end < size else None)
+        return (None, None, *lengths)
     if node.op == "Transpose":
         perm = _perm(node)
         return tuple(out[perm.index(axis)] for axis in range(value.rank))
@@ -270,15 +275,6 @@ def _reads(node: Node, k: int, value: Value, out: Need) -> Need:
         if all(v.rank < axis or v.shape[-axis] == 1 for v in others for axis in partial):  # they are broadcast
             return out
     return (None,) * value.rank
-
-
-def _read_by_windows(value: Value, counts: Sequence[Any], windows: list[Window]) -> Need:
-    """Return the number of elements that ``counts`` windows read of each spatial axis; None if all or unknown."""
-    lengths: list[int | None] = []
-    for size, count, (stride, extent, begin) in zip(value.shape[2:], counts, windows, strict=True):
-        end = (count - 1) * stride + extent - begin if isinstance(count, int) else 0
-        lengths.append(end if isinstance(size, int) and 0 < end < size else None)
-    return (None, None, *lengths)
 
 
 def _windows(node: Node) -> list[Window] | None:

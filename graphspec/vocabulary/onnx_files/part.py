@@ -259,18 +259,13 @@ class Part:
 
         file = self.require()
         opset = max(opset, file.opset)
-        names = [f"x{k}" for k in range(len(self.inputs))], [f"y{k}" for k in range(len(self.outputs))]
-        piece = self.spliced("file", *names, opset)
+        x, y = [f"x{k}" for k in range(len(self.inputs))], [f"y{k}" for k in range(len(self.outputs))]
+        piece, info = self.spliced("file", x, y, opset), helper.make_tensor_value_info
         kinds = element_types(file, self.outputs)
         ranks = {port.name: None if port.shape is None else [None] * len(port.shape) for port in file.inputs}
-        inputs = [
-            helper.make_tensor_value_info(new, _element_type(given), ranks[name])
-            for (name, given), new in zip(self.inputs, names[0], strict=True)
-        ]
-        outputs = [
-            helper.make_tensor_value_info(new, _element_type(our_dtype(kinds[name])), None)
-            for name, new in zip(self.outputs, names[1], strict=True)
-        ]
+        inputs = [info(new, _element_type(d), ranks[name]) for (name, d), new in zip(self.inputs, x, strict=True)]
+        dtypes = [our_dtype(kinds[name]) for name in self.outputs]
+        outputs = [info(new, _element_type(dtype), None) for new, dtype in zip(y, dtypes, strict=True)]
         rest = {"value_info": piece.infos, "sparse_initializer": piece.sparse}
         graph = helper.make_graph(piece.nodes, "file", inputs, outputs, piece.constants, **rest)
         imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, v) for d, v in piece.domains.items())]

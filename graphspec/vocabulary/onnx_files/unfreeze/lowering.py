@@ -19,20 +19,8 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
 from graphspec.vocabulary.onnx_files.part import needed_nodes
 from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
-from graphspec.vocabulary.onnx_files.unfreeze import tensors
-from graphspec.vocabulary.onnx_files.unfreeze.operators import (
-    HANDLERS,
-    Call,
-    Known,
-    as_declared,
-    batch_size,
-    emit,
-    handler_of,
-    label,
-    name_of,
-    operator_of,
-    part_of,
-)
+from graphspec.vocabulary.onnx_files.unfreeze import operators, tensors
+from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, Call, Known, as_declared, label
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.tensors import FROZEN, Constant, Weight, Weights, kind_of, refuse
 
@@ -162,9 +150,8 @@ class Lowering:
         slots = self.weights.slots(node.op_type, given)
         fixed = self.batch, self.batch_statistics, self.flattened
         call = Call(self.g, node, list(given), self.weights, frozenset(slots), self.opset, *fixed)
-        handler = handler_of(node.op_type)
-        with self.g.part(part_of(node)):
-            found = list(emit(call) if handler is None else handler(call))
+        with self.g.part(operators.part_of(node)):
+            found = list(operators.handler_of(node.op_type)(call))
             if found and isinstance(found[0], Value) and found[0].node is not None and found[0] not in given:
                 found[0] = self.flattened.follow(whole_activation(self.g, found[0]))
         for made in self.g.graph.nodes[before:]:
@@ -188,7 +175,7 @@ class Lowering:
             return
         names: dict[str, list[str]] = {}
         for node in self.refused:
-            names.setdefault(operator_of(node), []).append(name_of(node))
+            names.setdefault(operators.operator_of(node), []).append(operators.name_of(node))
         parts = [f"{op} ({_listed(of_op)})" for op, of_op in names.items()]
         raise refuse(f"cannot be trained: its file has operators without a gradient here: {', '.join(parts)}")
 
@@ -226,7 +213,7 @@ def unfreeze(
     declared = {v.name: v for v in graph.input}
     weights = Weights(g, patterns)
     weights.check_patterns(list(float_names(graph)))
-    opset, batch = opset_of(model) or OPSET, batch_size(declared, inputs)
+    opset, batch = opset_of(model) or OPSET, operators.batch_size(declared, inputs)
     graphs = list(graphs_in(graph))
     readers = Counter(name for each in graphs for node in each.node for name in node.input if name)
     readers.update(v.name for inner in graphs[1:] for v in inner.output)

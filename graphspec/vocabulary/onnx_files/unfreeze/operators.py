@@ -344,15 +344,12 @@ def identity(call: Call) -> Found:
 
 
 def cast(call: Call) -> Found:
-    """Cast; between floats, which are all float32 here, it is the identity."""
-    X, to = call.input(0), call.attributes()["to"]
-    return [call.given[0]] if X.dtype == to else emit(call, [X], to=to)
-
-
-def cast_like(call: Call) -> Found:
-    """CastLike."""
-    X, to = call.input(0), call.input(1).dtype
-    return [call.given[0]] if X.dtype == to else [call.g.Cast(X, to=to)]
+    """Cast and CastLike; between floats, which are all float32 here, they are the identity."""
+    X, like = call.input(0), call.node.op_type == "CastLike"
+    to = call.input(1).dtype if like else call.attributes()["to"]
+    if X.dtype == to:
+        return [call.given[0]]
+    return [call.g.Cast(X, to=to)] if like else emit(call, [X], to=to)
 
 
 def constant_of_shape(call: Call) -> Found:
@@ -521,7 +518,7 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {  # the operators whose form dif
     "Identity": identity,
     "Dropout": identity,
     "Cast": cast,
-    "CastLike": cast_like,
+    "CastLike": cast,
     "ConstantOfShape": constant_of_shape,
     "Split": split,
     "Clip": clip,
@@ -541,6 +538,6 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {  # the operators whose form dif
 }
 
 
-def handler_of(op: str) -> Callable[[Call], Found] | None:
-    """Return what lowers an operator whose form differs from ours; None for others."""
-    return HANDLERS.get(op, reduction if kind_of(op).rows == "reduced" else None)
+def handler_of(op: str) -> Callable[[Call], Found]:
+    """Return what lowers an operator: :func:`emit` if its form is ours."""
+    return HANDLERS.get(op, reduction if kind_of(op).rows == "reduced" else emit)
