@@ -260,14 +260,12 @@ class UpSampling2D(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         if self.interpolation == "nearest":
             return enlarged(g, X, self.size, self.data_format)
-        need_spatial(X, 2, self.data_format)
-        if self.interpolation != "bilinear":
-            hint = "use `bilinear` or `nearest`, or give the size a number in `inputs`"
-            need_fixed(X, self.data_format, f"`{self.interpolation}`", key="interpolation", hint=hint)
         Y = channels_first(g, X, 2, self.data_format)
         if self.interpolation == "bilinear":
             attributes: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
             Y = g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **attributes)
         else:
+            hint = "use `bilinear` or `nearest`, or give the size a number in `inputs`"
+            need_fixed(X, self.data_format, f"`{self.interpolation}`", key="interpolation", hint=hint)
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)
         return from_channels_first(g, Y, self.data_format)

@@ -128,8 +128,7 @@ def batch_normalization(
 ) -> Value:
     """``(x - mean) / √(variance + epsilon) · scale + offset``; all but x are vectors along ``axis``."""
     x = as_float(g, x)
-    at = normalize_axis(axis, x.rank)
-    after = list(range(1, x.rank - at))
+    after = list(range(1, x.rank - normalize_axis(axis, x.rank)))
 
     def vector(v: Value) -> Value:
         need(v.rank == 1, f"needs vectors along axis {axis}, got {show(v.shape)}")
@@ -172,8 +171,7 @@ def one_hot(g: Builder, x: Value, *, num_classes: Classes, axis: Axis = -1) -> V
 @operation
 def multi_hot(g: Builder, inputs: Value, *, num_classes: Classes, axis: Axis = -1) -> Value:
     """1 at each index of a row, 0 elsewhere, float32: (batch, n) → (batch, num_classes)."""
-    fits = inputs.rank == 2 and axis in (-1, 1)
-    need(fits, f"needs ids (batch, n) and axis -1, got {show(inputs.shape)} and {axis}")
+    need(inputs.rank == 2 and axis in (-1, 1), f"needs ids (batch, n) and axis -1, got {show(inputs.shape)} and {axis}")
     return g.ReduceMax(one_hot.function(g, inputs, num_classes=num_classes), axes=(1,), keepdims=0)
 
 
@@ -392,8 +390,7 @@ def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
         logits = g.Where(cast_to(g, mask, "bool"), logits, hidden)
     if is_causal:
         ones = g.Expand(g.constant(1.0), g.ints([g.size(q, 1), g.size(k, 1)]))
-        seen = g.Cast(g.Trilu(ones, g.constant(0), upper=0), to="bool")
-        logits = g.Where(seen, logits, hidden)
+        logits = g.Where(g.Cast(g.Trilu(ones, g.constant(0), upper=0), to="bool"), logits, hidden)
     return g.Einsum(g.Softmax(logits, axis=-1), v, equation="bnts,bsnh->btnh")
 
 
