@@ -24,7 +24,7 @@ from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
 from graphspec.vocabulary.losses.base import EPSILON, clip
 from graphspec.vocabulary.operations.along_axes import axes_of
-from graphspec.vocabulary.operations.base import Axes, Axis, Function, KeepDims, add_row, operation
+from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, add_row, operation
 
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
 Each = PositiveInt | tuple[PositiveInt, ...]
@@ -303,22 +303,12 @@ def _separable(
     return from_channels_first(g, _convolved(g, apart, pointwise_kernel, by_channel=False), data_format)
 
 
-_WINDOWED: dict[str, tuple[Function, str]] = {
-    "conv": (
-        partial(_conv, False),
-        "The convolution with a kernel (size, …, channels / groups, filters), which is an input.",
-    ),
-    "depthwise_conv": (
-        partial(_conv, True),
-        "A convolution of each channel with kernels of its own: (size, …, channels, multiplier).",
-    ),
-    "separable_conv": (
-        _separable,
-        "A depthwise convolution, then one with a kernel of size 1, which mixes the channels.",
-    ),
-}
-for _name, (_function, _text) in _WINDOWED.items():
-    add_row(__name__, _name, _function, _text, WINDOW_ARGUMENTS)
+_text = "The convolution with a kernel (size, …, channels / groups, filters), which is an input."
+add_row(__name__, "conv", partial(_conv, False), _text, WINDOW_ARGUMENTS)
+_text = "A convolution of each channel with kernels of its own: (size, …, channels, multiplier)."
+add_row(__name__, "depthwise_conv", partial(_conv, True), _text, WINDOW_ARGUMENTS)
+_text = "A depthwise convolution, then one with a kernel of size 1, which mixes the channels."
+add_row(__name__, "separable_conv", _separable, _text, WINDOW_ARGUMENTS)
 
 
 _ADDED = Field(description="Added to the size of the output; null for Keras's size.")
