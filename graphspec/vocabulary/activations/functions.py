@@ -154,10 +154,8 @@ class HardShrink(Activation, op="Shrink"):
         return {"lambd": self.threshold}
 
 
-class SoftShrink(Activation, op="Shrink"):
+class SoftShrink(HardShrink):
     """``x − threshold`` above ``threshold``, ``x + threshold`` below ``−threshold``, else 0."""
-
-    threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
 
     def attributes(self) -> dict[str, float]:
         return {"bias": self.threshold, "lambd": self.threshold}

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.base.files import create, make_folder, write_at
+from graphspec.graph.ir.graph import Array, Graph
 from graphspec.vocabulary.callbacks.base import (
     Callback,
     CallbackState,
@@ -28,9 +29,6 @@ from graphspec.vocabulary.callbacks.base import (
     Run,
     saves,
 )
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Graph
 
 
 class _CSVLogger(CallbackState):

@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,6 +17,7 @@ from graphspec.base.errors import Problem, did_you_mean
 from graphspec.base.files import make_folder
 from graphspec.base.text import count
 from graphspec.graph.schedules import SCHEDULES, Schedule
+from graphspec.vocabulary import Array
 from graphspec.vocabulary.callbacks.base import (
     Callback,
     CallbackState,
@@ -30,9 +31,6 @@ from graphspec.vocabulary.callbacks.base import (
     saves,
 )
 from graphspec.vocabulary.metrics import METRICS
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
 
 _MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
 

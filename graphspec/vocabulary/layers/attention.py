@@ -129,8 +129,7 @@ class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INP
         keep = mask_of(g, query, masks[0] if masks else None, "mask")
         Y, W = self.attend(g, Q, V, K, self._bias(g, Q, value, masks[1] if masks else None))
         if keep is not None:
-            last = g.Unsqueeze(keep, g.constant(list(range(keep.rank, Y.rank))))
-            Y = g.Where(last, Y, g.constant(0.0))
+            Y = g.Where(g.Unsqueeze(keep, g.constant(list(range(keep.rank, Y.rank)))), Y, g.constant(0.0))
         Y = Y.with_mask(keep)
         return Y if W is None or not self.return_attention_scores else (Y, W)
 

@@ -88,8 +88,7 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
 
     def lower(self, g: Builder, ids: Value) -> Value:
         if ids.dtype in ("float32", "bool"):
-            is_input = ids.kind == "input"
-            hint = f"declare input '{ids.name}' with `dtype: int64`" if is_input else "feed it integers"
+            hint = f"declare input '{ids.name}' with `dtype: int64`" if ids.kind == "input" else "feed it integers"
             raise wrong_dtype(f"needs integer ids, got {ids.dtype}", hint)
         size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)

@@ -120,9 +120,8 @@ class CenterCrop(Layer):
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_spatial(X, 2, self.data_format)
-        need_fixed(X, self.data_format, "centred cropping", key="height")
         Y, size = channels_first(g, X, 2, self.data_format), (self.height, self.width)
+        need_fixed(X, self.data_format, "centred cropping", key="height")
         old = Y.fixed(2), Y.fixed(3)
         spare = [d - n for d, n in zip(old, size, strict=True)]
         if min(spare) >= 0:
@@ -280,8 +279,7 @@ class RandomTranslation(Warp):
     )
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
-        ranges = [(-low, -high) for low, high in (self.height_factor, self.width_factor)]
-        down, across = drawn(g, X, ranges, self.seed)
+        down, across = drawn(g, X, [(-low, -high) for low, high in (self.height_factor, self.width_factor)], self.seed)
         return [1.0, 0.0, across, 0.0, 1.0, down]
 
 
@@ -365,9 +363,8 @@ class RandomCrop(Layer):
     data_format: DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_spatial(X, 2, self.data_format)
-        need_fixed(X, self.data_format, "cropping", key="height")
         Y = channels_first(g, X, 2, self.data_format)
+        need_fixed(X, self.data_format, "cropping", key="height")
         old, size = (Y.fixed(2), Y.fixed(3)), (self.height, self.width)
         centre = window(old, size)
         if any(d < n for d, n in zip(old, size, strict=True)):

@@ -113,8 +113,7 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     sparse: Sparse = False
 
     if TYPE_CHECKING:  # fields of the subclasses, which have them in Keras's order
-        vocabulary: Any
-        """The tokens, the name of a file with them, or None."""
+        vocabulary: Any  # the tokens, the name of a file with them, or None
         output_mode: Any
 
     def _special(self) -> tuple[Any, int, Any]:

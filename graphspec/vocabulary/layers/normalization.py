@@ -29,7 +29,6 @@ from graphspec.vocabulary.layers.base import (
 )
 
 _RENORM = "batch renormalization is not available"
-Renorm = Annotated[bool, *refused(_RENORM, f"Refused: {_RENORM}.")]
 Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
 _MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
 
@@ -69,7 +68,7 @@ class BatchNormalization(Affine, mixes_rows=True):
     momentum: Annotated[Rate, Field(description="The weight of the old moving statistics in every update.")] = 0.99
     moving_mean_initializer: InitializerField = default_initializer("zeros")
     moving_variance_initializer: InitializerField = default_initializer("ones")
-    renorm: Renorm = False
+    renorm: Annotated[bool, *refused(_RENORM, f"Refused: {_RENORM}.")] = False
     renorm_clipping: NoEffect = None
     renorm_momentum: NoEffect = 0.99
     synchronized: NoEffect = False
@@ -178,8 +177,7 @@ class RMSNormalization(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
         X = as_float(g, X)
-        ones = INITIALIZERS.parse("ones")
-        scale = self.weight(g, "scale", tuple(X.fixed(axis) for axis in axes), initializer=ones)
+        scale = self.weight(g, "scale", tuple(X.fixed(axis) for axis in axes), initializer=INITIALIZERS.parse("ones"))
         order = _last(X, axes)
         Y = g.RMSNormalization(g.transpose(X, order), scale, axis=-len(axes), epsilon=self.epsilon)
         return g.transpose(Y, np.argsort(order).tolist())

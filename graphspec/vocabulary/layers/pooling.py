@@ -74,8 +74,7 @@ class GlobalPooling(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = channels_first(g, X, self.rank, self.data_format)
-        axes = tuple(range(2, self.rank + 2))
-        Y = self.reduce(g, X, axes)
+        Y = self.reduce(g, X, tuple(range(2, self.rank + 2)))
         return from_channels_first(g, Y, self.data_format) if self.keepdims else Y
 
     def reduce(self, g: Builder, X: Value, axes: tuple[int, ...]) -> Value:

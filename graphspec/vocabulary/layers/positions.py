@@ -65,8 +65,7 @@ class PositionEmbedding(Layer, supports_masking=True):
             if length < count:
                 table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
         else:
-            steps = g.CheckIds(positions(g, length), size=count, argument="sequence_length")
-            table = g.Gather(table, steps, axis=0)
+            table = g.Gather(table, g.CheckIds(positions(g, length), size=count, argument="sequence_length"), axis=0)
         return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
@@ -197,12 +196,10 @@ class ClassToken(Layer, handles_mask=True):
         need_rank(X, 3, 3, _SEQUENCE, hint=_VECTORS)
         X, mask = as_float(g, X), X.mask
         token = self.weight(g, "token", (1, 1, X.features), prefix="")
-        rows = g.ints([g.size(X, 0), 1, X.features])
-        Y: Value = g.Concat(g.Expand(token, rows), X, axis=1)
+        Y: Value = g.Concat(g.Expand(token, g.ints([g.size(X, 0), 1, X.features])), X, axis=1)
         if mask is None:
             return Y
-        first = g.Expand(g.constant([[True]]), g.ints([g.size(mask, 0), 1]))
-        return Y.with_mask(g.Concat(first, mask, axis=1))
+        return Y.with_mask(g.Concat(g.Expand(g.constant([[True]]), g.ints([g.size(mask, 0), 1])), mask, axis=1))
 
 
 _SWIN: dict[str, Any] = {"type": "TruncatedNormal", "stddev": 0.02}

@@ -98,8 +98,7 @@ class Steps:
     def _where(self, condition: Value, Y: Value) -> Value:
         """Emit ``Y``, set to 0 where ``condition`` is False; ``condition`` has the leading axes of ``Y``."""
         g = self.g
-        axes = g.constant(list(range(condition.rank, Y.rank)))
-        return g.Where(g.Unsqueeze(condition, axes), Y, g.constant(0.0))
+        return g.Where(g.Unsqueeze(condition, g.constant(list(range(condition.rank, Y.rank)))), Y, g.constant(0.0))
 
 
 States = tuple["Value", ...]
@@ -371,8 +370,7 @@ class TimeDistributed(Layer, handles_mask=True):
         except ShapeError as error:
             if error.code != Code.WRONG_RANK:
                 raise
-            step = show(("N", *X.shape[1:]))
-            message = error.problem.message.replace(show(X.shape), step)
+            message = error.problem.message.replace(show(X.shape), show(("N", *X.shape[1:])))
             text = f"passes {type(self.layer).__name__} every step separately, and that {message}"
             hint = "leave TimeDistributed out, which removes the time axis, or give the steps more axes"
             raise error.changed(message=text, hint=hint if error.problem.key is None else error.problem.hint) from None

@@ -16,7 +16,6 @@ from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
 
 DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]  # the fraction that is dropped, below 1
-Dropped = Annotated[DropRate, Field(description="The fraction of elements that are dropped.")]
 
 
 def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[int] = ()) -> Value:
@@ -30,15 +29,6 @@ def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[i
         return g.SharedDropout(X, rate=rate, shared=tuple(shared), seed=seed)
     attributes: dict[str, Any] = {} if seed is None else {"seed": seed}
     return g.Dropout(X, g.constant(rate, "float32"), g.constant(True), **attributes)
-
-
-NoiseShape = Annotated[
-    tuple[PositiveInt | None, ...] | None,
-    FROM_LIST,
-    Field(
-        description="The shape of the random mask, with the batch: 1 to share it along the axis, null for the input's size."
-    ),
-]
 
 
 def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[int, ...]:
@@ -58,25 +48,28 @@ class Dropout(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
     """
 
-    rate: Dropped
-    noise_shape: NoiseShape = None
+    rate: Annotated[DropRate, Field(description="The fraction of elements that are dropped.")]
+    noise_shape: Annotated[
+        tuple[PositiveInt | None, ...] | None,
+        FROM_LIST,
+        Field(
+            description="The shape of the random mask, with the batch: 1 to share it along the axis, null for the "
+            "input's size."
+        ),
+    ] = None
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
         return drop(g, as_float(g, X), self.rate, self.seed, shared_axes(X, self.noise_shape))
 
 
-class AlphaDropout(Layer, supports_masking=True):
+class AlphaDropout(Dropout):
     """In training, set random elements to SELU's negative limit, then rescale; otherwise the identity.
 
     An affine map keeps mean and variance.
 
     Shapes: (batch, …) → the same. Klambauer et al., *Self-Normalizing Neural Networks*, NIPS 2017.
     """
-
-    rate: Dropped
-    noise_shape: NoiseShape = None
-    seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
         shared = shared_axes(X, self.noise_shape)

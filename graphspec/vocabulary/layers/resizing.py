@@ -41,6 +41,7 @@ KERNELS: dict[str, Callable[[Array], Array]] = {  # kernels: weight by distance 
     "lanczos3": _lanczos(3),
     "lanczos5": _lanczos(5),
 }
+_HALF_PIXEL: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
 
 
 def matrix(size: int, out: int, interpolation: str, antialias: bool = False) -> Array:
@@ -52,13 +53,6 @@ def matrix(size: int, out: int, interpolation: str, antialias: bool = False) -> 
     return cast("Array", weights / weights.sum(1, keepdims=True))
 
 
-def multiplied(g: Builder, X: Value, rows: Array | None, columns: Array | None) -> Value:
-    """Emit ``rows @ X @ columnsᵀ`` over the last two axes; None leaves an axis unchanged."""
-    if rows is not None:
-        X = g.MatMul(g.constant(rows, "float32"), X)
-    return X if columns is None else g.MatMul(X, g.constant(columns.T, "float32"))
-
-
 def resized(
     g: Builder, X: Value, size: tuple[int, int], interpolation: str = "bilinear", antialias: bool = False
 ) -> Value:
@@ -68,14 +62,15 @@ def resized(
     shrinks = any(not isinstance(d, int) or d > n for d, n in zip(X.shape[2:], size, strict=True))
     if interpolation == "bilinear" and not (antialias and shrinks):
         sizes = g.ints([g.size(X, 0), g.size(X, 1), *size])
-        attributes: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return g.Resize(X, None, None, sizes, **attributes)
+        return g.Resize(X, None, None, sizes, **_HALF_PIXEL)
     old = X.fixed(2), X.fixed(3)
     if interpolation != "nearest":
         rows, columns = (
             None if d == n else matrix(d, n, interpolation, antialias) for d, n in zip(old, size, strict=True)
         )
-        return multiplied(g, X, rows, columns)
+        if rows is not None:  # rows @ X @ columnsᵀ over the last two axes
+            X = g.MatMul(g.constant(rows, "float32"), X)
+        return X if columns is None else g.MatMul(X, g.constant(columns.T, "float32"))
     if X.type.is_float and all(n % d == 0 for d, n in zip(old, size, strict=True)):
         return repeated(g, X, [n // d for d, n in zip(old, size, strict=True)])
     for axis, d, n in zip((2, 3), old, size, strict=True):
@@ -260,14 +255,11 @@ class UpSampling2D(Layer):
     def lower(self, g: Builder, X: Value) -> Value:
         if self.interpolation == "nearest":
             return enlarged(g, X, self.size, self.data_format)
-        need_spatial(X, 2, self.data_format)
-        if self.interpolation != "bilinear":
-            hint = "use `bilinear` or `nearest`, or give the size a number in `inputs`"
-            need_fixed(X, self.data_format, f"`{self.interpolation}`", key="interpolation", hint=hint)
         Y = channels_first(g, X, 2, self.data_format)
         if self.interpolation == "bilinear":
-            attributes: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-            Y = g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **attributes)
+            Y = g.Resize(Y, None, g.constant([1.0, 1.0, *self.size], "float32"), **_HALF_PIXEL)
         else:
+            hint = "use `bilinear` or `nearest`, or give the size a number in `inputs`"
+            need_fixed(X, self.data_format, f"`{self.interpolation}`", key="interpolation", hint=hint)
             Y = resized(g, Y, (Y.fixed(2) * self.size[0], Y.fixed(3) * self.size[1]), self.interpolation)
         return from_channels_first(g, Y, self.data_format)

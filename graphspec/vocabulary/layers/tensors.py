@@ -153,9 +153,6 @@ def _equation(value: str) -> str:
     return value
 
 
-OutputShape = Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST]
-
-
 def oriented(start: Initializer, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Initializer:
     """Return the initializer with the kernel's input and output axes, which it needs for fans, unless it sets them."""
     if isinstance(start, Fans) and (start.input_axes is None or start.output_axes is None):
@@ -172,7 +169,7 @@ class EinsumDense(Layer):
     equation: Annotated[str, AfterValidator(_equation)] = Field(
         description="The letters of the axes of input, kernel and output: `abc,cd->abd`."
     )
-    output_shape: OutputShape = Field(
+    output_shape: Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST] = Field(
         description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
     )
     activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
@@ -187,8 +184,7 @@ class EinsumDense(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = as_float(g, X)
-        match = next(m for form in _FORMS if (m := form.fullmatch(self.equation)))
-        parts = match.groupdict()
+        parts = next(m for form in _FORMS if (m := form.fullmatch(self.equation))).groupdict()
         x, w, y, left = parts["x"], parts["w"], parts["y"], bool(parts.get("left"))
         elided = X.rank - len(x)
         if elided < 0 or (elided and not left and not parts.get("right")):

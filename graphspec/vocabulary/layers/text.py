@@ -26,8 +26,6 @@ _TOKENS = {  # the regular expression of a token, by ``split`` and whether punct
 }
 _PAD, _OTHER = 0, 1  # the codes of padding and of tokens that are in no entry
 
-Standardize = Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"]
-
 
 class TextVectorization(Lookup, takes_strings=True):
     """Texts as the ids of their tokens, by a vocabulary that is given or learnt, or as a vector with an element per token.
@@ -47,7 +45,7 @@ class TextVectorization(Lookup, takes_strings=True):
     """
 
     standardize: Annotated[
-        Standardize | None,
+        Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None,
         Field(description="What is done to texts first: lower case, punctuation removed, both, or null for nothing."),
     ] = "lower_and_strip_punctuation"
     split: Literal["whitespace", "character"] | None = Field(
@@ -128,8 +126,7 @@ class TextVectorization(Lookup, takes_strings=True):
         if self._lowers:
             texts = g.StringNormalizer(texts, case_change_action="LOWER", locale="C")
         if self.split is not None:
-            expression = _TOKENS[self.split, self._strips]
-            return g.Tokenizer(texts, mark=0, mincharnum=1, pad_value="", tokenexp=expression)
+            return g.Tokenizer(texts, mark=0, mincharnum=1, pad_value="", tokenexp=_TOKENS[self.split, self._strips])
         return texts if texts.rank == X.rank else g.Reshape(texts, g.constant([-1, X.fixed(1)]))
 
     def learner(self, X: Value) -> Learner:

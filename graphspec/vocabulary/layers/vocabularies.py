@@ -288,7 +288,6 @@ def _in_bins(g: Builder, bins: Value, count: int, mode: Literal["int"] | Counts)
 _UNSEEN = -2  # marks what a table lacks, beside ids and -1
 
 _INVERSE, _LABELS = "ids are not turned back into tokens", "set `labels` of a head to write class names"
-NoInverse = Annotated[bool, *refused(_INVERSE, f"Refused: {_INVERSE}.", hint=_LABELS)]
 
 
 class Categories(Lookup):
@@ -302,7 +301,7 @@ class Categories(Lookup):
     num_oov_indices: Annotated[int, Field(ge=0, le=1 << 20)] = Field(
         default=1, description="The number of ids for unseen tokens; with several, a hash selects one."
     )
-    invert: NoInverse = False
+    invert: Annotated[bool, *refused(_INVERSE, f"Refused: {_INVERSE}.", hint=_LABELS)] = False
     output_mode: Annotated[
         Literal["int", "one_hot", "multi_hot", "count", "tf_idf"],
         Field(

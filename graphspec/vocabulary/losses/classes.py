@@ -148,8 +148,7 @@ class Overlap(OfProbabilities, suitable_activation="`activation: sigmoid` or `ac
 
     def index(self, g: Builder, overlap: Value, divisor: Value) -> Value:
         """Emit ``1 - overlap / (divisor + 1e-7)``: one value per row, or one for the batch."""
-        one = g.constant(1.0)
-        values = one - overlap / (divisor + EPSILON)
+        values = g.constant(1.0) - overlap / (divisor + EPSILON)
         if overlap.rank == 0 or overlap.shape[0] == "N":
             return values
         # Values without a batch axis belong to no row, so they are reduced here.

@@ -168,8 +168,7 @@ class Categorical(Probabilistic, activation="softmax", fits="classes"):
 
     def log_probabilities(self, g: Builder, y_pred: Value) -> Value:
         """Emit ``log(y_pred / Σ y_pred)`` over the last axis, clipped."""
-        total = g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)
-        return g.Log(clip(g, y_pred / total))
+        return g.Log(clip(g, y_pred / g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)))
 
     def smoothed(self, g: Builder, y_true: Value, smoothing: float) -> Value:
         """Emit the targets with label smoothing, the classes on the last axis."""

@@ -165,9 +165,7 @@ class ConfusionMatrix(
         return counters.astype(np.int64)
 
 
-NumClasses = Annotated[PositiveInt, Field(description="The number of classes.")]
 Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
-SparseTrue = Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")]
 SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
 
 
@@ -211,7 +209,7 @@ class _Chosen(Overlap):
 class _Segments(Overlap):
     """Base: any number of classes, along ``axis`` if the head does not output class ids."""
 
-    num_classes: NumClasses
+    num_classes: Annotated[PositiveInt, Field(description="The number of classes.")]
     ignore_class: Ignored = None
     axis: Axis = -1
     sparse_y_pred: SparsePred = False
@@ -252,7 +250,7 @@ class _Segments(Overlap):
 class _Sparse(_Segments, targets=("ids", "one_hot", "like")):
     """Base: targets are class ids unless ``sparse_y_true`` is false."""
 
-    sparse_y_true: SparseTrue = True
+    sparse_y_true: Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")] = True
     sparse_y_pred: SparsePred = True
 
     def true_ids(self, y_true: Array) -> Array:

@@ -302,8 +302,7 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
     @model_validator(mode="after")
     def _labels(self) -> AUC:
         if self.num_labels is not None and not self.multi_label:
-            text = "must be null unless `multi_label` is set"
-            raise invalid(text, "leave it out", key="num_labels", show_value=True)
+            raise invalid("must be null unless `multi_label` is set", "leave it out", key="num_labels", show_value=True)
         return self
 
     def accepts(self, targets: Targets) -> bool:

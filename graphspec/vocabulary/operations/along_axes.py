@@ -83,8 +83,7 @@ def filled(g: Builder, x: Value, by: float) -> Value:
 
 
 def _count(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
-    there = cast_to(g, ~g.IsNaN(as_float(g, x)), "float32")
-    return total(g, there, axes, keepdims)
+    return total(g, cast_to(g, ~g.IsNaN(as_float(g, x)), "float32"), axes, keepdims)
 
 
 def _nansum(g: Builder, x: Value, axes: list[int], keepdims: bool) -> Value:
@@ -109,8 +108,7 @@ def _extreme_number(op: str, worst: float) -> Reduction:
         if not axes:
             return as_float(g, x)
         reduced = of_filled(g, x, axes, keepdims)
-        none = g.Equal(_count(g, x, axes, keepdims), g.constant(0.0))
-        return g.Where(none, g.constant(math.nan), reduced)
+        return g.Where(g.Equal(_count(g, x, axes, keepdims), g.constant(0.0)), g.constant(math.nan), reduced)
 
     return reduce
 
@@ -436,7 +434,7 @@ def norm(
 
 
 # Further operations of NumPy's: roots and signs, diagonals, quantiles, segments, parts that are replaced.
-Offset = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 the one above.")]
+Diagonal = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 the one above.")]
 Sizes = Annotated[tuple[int, ...], FROM_LIST]
 Segments = Annotated[PositiveInt, Field(description="The number of segments.")]
 
@@ -521,12 +519,10 @@ def _trace(g: Builder, x: Value, **where: int) -> Value:
     return g.ReduceSum(line, g.constant([line.rank - 1]), keepdims=0)
 
 
-DIAGONALS: dict[str, tuple[base.Function, str]] = {
-    "diagonal": (_diagonal, "The diagonal over two axes of fixed size, as a new last axis."),
-    "trace": (_trace, "The sum of the diagonal over two axes of fixed size."),
-}
-for _name, (_function, _text) in DIAGONALS.items():
-    add_row(__name__, _name, _function, _text, {"offset": (Offset, 0), "axis1": (Axis, 0), "axis2": (Axis, 1)})
+_diagonals = {"offset": (Diagonal, 0), "axis1": (Axis, 0), "axis2": (Axis, 1)}
+_text = "The diagonal over two axes of fixed size, as a new last axis."
+add_row(__name__, "diagonal", _diagonal, _text, _diagonals)
+add_row(__name__, "trace", _trace, "The sum of the diagonal over two axes of fixed size.", _diagonals)
 
 
 Quantile = Annotated[
@@ -559,13 +555,10 @@ def _percentile(g: Builder, x: Value, *, q: float | tuple[float, ...], **how: An
     return _quantile(g, x, q=tuple(part / 100 for part in q) if isinstance(q, tuple) else q / 100, **how)
 
 
-QUANTILES: dict[str, tuple[base.Function, str]] = {
-    "quantile": (_quantile, "The element below which a part ``q`` of the elements is"),
-    "percentile": (_percentile, "The element below which ``q`` percent of the elements are"),
-}
-for _name, (_function, _text) in QUANTILES.items():
-    _how = {"q": (Quantile, ...), "axis": (Axes, None), "method": (Method, "linear"), "keepdims": (KeepDims, False)}
-    add_row(__name__, _name, _function, f"{_text}, over axes of fixed size, float32.", _how)
+_how = {"q": (Quantile, ...), "axis": (Axes, None), "method": (Method, "linear"), "keepdims": (KeepDims, False)}
+_text = "The element below which {}, over axes of fixed size, float32."
+add_row(__name__, "quantile", _quantile, _text.format("a part ``q`` of the elements is"), _how)
+add_row(__name__, "percentile", _percentile, _text.format("``q`` percent of the elements are"), _how)
 
 
 @operation

@@ -24,7 +24,7 @@ from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
 from graphspec.vocabulary.losses.base import EPSILON, clip
 from graphspec.vocabulary.operations.along_axes import axes_of
-from graphspec.vocabulary.operations.base import Axes, Axis, Function, KeepDims, add_row, operation
+from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, add_row, operation
 
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
 Each = PositiveInt | tuple[PositiveInt, ...]
@@ -128,8 +128,7 @@ def batch_normalization(
 ) -> Value:
     """``(x - mean) / √(variance + epsilon) · scale + offset``; all but x are vectors along ``axis``."""
     x = as_float(g, x)
-    at = normalize_axis(axis, x.rank)
-    after = list(range(1, x.rank - at))
+    after = list(range(1, x.rank - normalize_axis(axis, x.rank)))
 
     def vector(v: Value) -> Value:
         need(v.rank == 1, f"needs vectors along axis {axis}, got {show(v.shape)}")
@@ -172,8 +171,7 @@ def one_hot(g: Builder, x: Value, *, num_classes: Classes, axis: Axis = -1) -> V
 @operation
 def multi_hot(g: Builder, inputs: Value, *, num_classes: Classes, axis: Axis = -1) -> Value:
     """1 at each index of a row, 0 elsewhere, float32: (batch, n) → (batch, num_classes)."""
-    fits = inputs.rank == 2 and axis in (-1, 1)
-    need(fits, f"needs ids (batch, n) and axis -1, got {show(inputs.shape)} and {axis}")
+    need(inputs.rank == 2 and axis in (-1, 1), f"needs ids (batch, n) and axis -1, got {show(inputs.shape)} and {axis}")
     return g.ReduceMax(one_hot.function(g, inputs, num_classes=num_classes), axes=(1,), keepdims=0)
 
 
@@ -305,22 +303,12 @@ def _separable(
     return from_channels_first(g, _convolved(g, apart, pointwise_kernel, by_channel=False), data_format)
 
 
-_WINDOWED: dict[str, tuple[Function, str]] = {
-    "conv": (
-        partial(_conv, False),
-        "The convolution with a kernel (size, …, channels / groups, filters), which is an input.",
-    ),
-    "depthwise_conv": (
-        partial(_conv, True),
-        "A convolution of each channel with kernels of its own: (size, …, channels, multiplier).",
-    ),
-    "separable_conv": (
-        _separable,
-        "A depthwise convolution, then one with a kernel of size 1, which mixes the channels.",
-    ),
-}
-for _name, (_function, _text) in _WINDOWED.items():
-    add_row(__name__, _name, _function, _text, WINDOW_ARGUMENTS)
+_text = "The convolution with a kernel (size, …, channels / groups, filters), which is an input."
+add_row(__name__, "conv", partial(_conv, False), _text, WINDOW_ARGUMENTS)
+_text = "A convolution of each channel with kernels of its own: (size, …, channels, multiplier)."
+add_row(__name__, "depthwise_conv", partial(_conv, True), _text, WINDOW_ARGUMENTS)
+_text = "A depthwise convolution, then one with a kernel of size 1, which mixes the channels."
+add_row(__name__, "separable_conv", _separable, _text, WINDOW_ARGUMENTS)
 
 
 _ADDED = Field(description="Added to the size of the output; null for Keras's size.")
@@ -392,8 +380,7 @@ def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
         logits = g.Where(cast_to(g, mask, "bool"), logits, hidden)
     if is_causal:
         ones = g.Expand(g.constant(1.0), g.ints([g.size(q, 1), g.size(k, 1)]))
-        seen = g.Cast(g.Trilu(ones, g.constant(0), upper=0), to="bool")
-        logits = g.Where(seen, logits, hidden)
+        logits = g.Where(g.Cast(g.Trilu(ones, g.constant(0), upper=0), to="bool"), logits, hidden)
     return g.Einsum(g.Softmax(logits, axis=-1), v, equation="bnts,bsnh->btnh")
 
 

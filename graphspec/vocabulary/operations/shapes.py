@@ -17,7 +17,7 @@ from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.base import LAYERS
 from graphspec.vocabulary.operations import base
-from graphspec.vocabulary.operations.along_axes import axes_of, placed
+from graphspec.vocabulary.operations.along_axes import Diagonal, axes_of, placed
 from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, add_row, number, operation, promoted
 
 # Operations that change the shape, or the order of elements.
@@ -303,9 +303,6 @@ def unstack(
 
 
 # The angle of a point, infinity by its sign, sums of powers of two, triangles of matrices.
-Diagonal = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 the one above.")]
-
-
 def _triangle(upper: int, g: Builder, x: Value, *, k: int) -> Value:
     x = x if x.dtype == "bool" else number(g, x)
     return g.Trilu(x, g.constant(k), upper=upper)
