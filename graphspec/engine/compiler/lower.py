@@ -420,9 +420,13 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
     for name, sources in before.items():
         for source in sources:
             after[source].append(name)
-    order = _sort(before, after, position)
-    groups = _cyclic_groups(after, set(declared).difference(order)) if len(order) < len(declared) else []
-    groups.sort(key=lambda names: min(position[n] for n in names))
+    order, groups = _sort(before, after, position), list[set[str]]()
+    if left := declared.keys() - order:
+        import networkx as nx  # slow to import, and needed for wrong specs only
+
+        found = nx.strongly_connected_components(nx.DiGraph((name, reader) for name in left for reader in after[name]))
+        groups = [group for group in found if len(group) > 1 or group <= set(after[next(iter(group))])]
+        groups.sort(key=lambda names: min(position[n] for n in names))
     diagnostics = [_cycle(group, after, declared, position) for group in groups]
     diagnostics += _unused_nodes(spec, before, after, declared, set().union(*groups)) + _skipped(spec.nodes)
     return [declared[n] for n in order], diagnostics
@@ -458,14 +462,6 @@ def _sort(before: Edges, after: Edges, position: dict[str, int]) -> list[str]:
             if not waiting[reader]:
                 heappush(ready, position[reader])
     return order
-
-
-def _cyclic_groups(after: Edges, names: set[str]) -> list[set[str]]:
-    """Return the strongly connected components of ``names`` that contain a cycle."""
-    import networkx as nx  # slow to import, and needed for wrong specs only
-
-    found = nx.strongly_connected_components(nx.DiGraph((name, reader) for name in names for reader in after[name]))
-    return [group for group in found if len(group) > 1 or group <= set(after[next(iter(group))])]
 
 
 def _cycle(group: set[str], edges: Edges, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:

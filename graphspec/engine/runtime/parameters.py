@@ -297,13 +297,10 @@ class Partition:
         for name, segment in self.matrices.items():
             gradient = vector[segment.start : segment.stop].reshape(segment.param.stored_shape)
             shared = {role: arrays[f"{role}/{name}"] for role in _SHARED}
-            kernels[name] = ShardedKernel(**shared, gradient=gradient, own=self._rows(segment, self.parts[rank]))
+            ends, columns = (self.parts[rank].start, self.parts[rank].stop), segment.param.stored_shape[1]
+            own = slice(*((min(max(at, segment.start), segment.stop) - segment.start) // columns for at in ends))
+            kernels[name] = ShardedKernel(**shared, gradient=gradient, own=own)
         return kernels
-
-    def _rows(self, segment: Segment, part: slice) -> slice:
-        columns = segment.param.stored_shape[1]
-        start, stop = (min(max(at, segment.start), segment.stop) - segment.start for at in (part.start, part.stop))
-        return slice(start // columns, stop // columns)
 
     def summed(self, rank: int) -> Iterator[slice]:
         """Yield the ranges between sharded kernels in the part of ``rank``, relative to its start."""
