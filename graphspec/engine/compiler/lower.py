@@ -10,6 +10,7 @@ from pathlib import Path
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
+from graphspec.engine.compiler.adapted import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered import Lowered, visible
 from graphspec.graph.analysis import Demand, invalid_ids
@@ -24,9 +25,8 @@ from graphspec.language.tree import Tree, format_cycle, format_names
 from graphspec.vocabulary.layers.base import Layer
 
 
-# The inputs of a layer: values of other nodes, and constants for the numbers among them.
 def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) -> list[Value | None]:
-    """Return the inputs of ``node`` in their order. ``values`` are those that it names; None is an absent one."""
+    """Return the inputs of ``node`` in order: the ``values`` that it names, constants for numbers, None if absent."""
     found: list[Value | None] = list(values)
     for position, number in sorted(node.written.items()):
         found.insert(position, None if number is None else layer.number(g, number, position, values))
@@ -189,7 +189,7 @@ def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
 
 def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
     """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
-    learners = [node for node in spec.nodes if node.share is None and node.layer is not None and node.layer.learns]
+    learners = learning_nodes(spec)
     if not learners:
         return []
     found, fixed, apart = [], repeatable(result.graph.nodes), by_row(result.graph.nodes)

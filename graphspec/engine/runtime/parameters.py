@@ -111,9 +111,8 @@ def group_of(param: Param) -> ParamGroup:
     return "state" if param.state else "trainable" if param.trainable else "frozen"
 
 
-# The optimizer's state in a run: the gradient vector, the slots, and the calls of one update.
 class OptimizerState:
-    """The gradient, the optimizer's slots, the step counter and the learning rate.
+    """The gradient, the optimizer's slots, the step counter, the learning rate, and the calls of one update.
 
     A slot is a vector with the layout of the trainable weights, or an array for one weight: with its layout, or with some
     of its axes. In checkpoints, slots have Keras's layout and the weights' names.

@@ -147,7 +147,6 @@ def _chunks(data: Dataset) -> Iterator[Array | slice]:
     return in_chunks(data.inputs.values(), len(data) if data.chosen is None else data.chosen, size)
 
 
-# Heads
 def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
     """Return the labels of heads whose targets are texts, and the statistics of standardized targets."""
     found: dict[str, dict[str, Any]] = {}

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from graphspec.vocabulary.callbacks import Callback
 
 
-# The steps of a run, in one process or in several: their programs and workers.
 @dataclass(frozen=True)
 class Plan:
     """The work of one call of ``fit``; ``total`` counts epochs over all trainings of the model: this one goes on."""

@@ -83,33 +83,30 @@ class Trainer:
         is a directory, the checkpoint of the last step has been written. Its argument is the signal's number.
         """
         with self.model.access.writing("steps"):
-            self._run()
-
-    def _run(self) -> None:
-        self.check_outputs()
-        self.observer.begin(self.total, self.epoch, self.loader.batches)
-        try:
-            with settings(), interruptible() as interrupt:
-                if not self.finished:
-                    self._choose_workers()
-                    self.timer.begin(self.epoch, self.batch)
-                while not self.finished:
-                    self._epoch(interrupt)
-                    if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
-                        if self.directory is not None:
-                            self.timer.write(self.directory)
-                        interrupt.stop()
-        finally:
-            self.steps.leave()
-            self.observer.end()
-        self.timer.tell(self.say)
-        self.optimizer_state.finish()
-        for state in self.states:
-            state.on_train_end()
-        restored = [state.restored_epoch for state in self.states if state.restored_epoch is not None]
-        if self.directory is not None:
-            self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
-            self.timer.write(self.directory)
+            self.check_outputs()
+            self.observer.begin(self.total, self.epoch, self.loader.batches)
+            try:
+                with settings(), interruptible() as interrupt:
+                    if not self.finished:
+                        self._choose_workers()
+                        self.timer.begin(self.epoch, self.batch)
+                    while not self.finished:
+                        self._epoch(interrupt)
+                        if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
+                            if self.directory is not None:
+                                self.timer.write(self.directory)
+                            interrupt.stop()
+            finally:
+                self.steps.leave()
+                self.observer.end()
+            self.timer.tell(self.say)
+            self.optimizer_state.finish()
+            for state in self.states:
+                state.on_train_end()
+            restored = [state.restored_epoch for state in self.states if state.restored_epoch is not None]
+            if self.directory is not None:
+                self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
+                self.timer.write(self.directory)
 
     def _choose_workers(self) -> None:
         same_bits = self.model.spec.training.shards is not None  # whatever the number of workers
