@@ -381,7 +381,6 @@ def log_keys(spec: Spec, outputs: Mapping[str, Value]) -> list[str]:
     return keys
 
 
-# Hints for inputs that cannot be merged.
 def merge_hint(refs: Sequence[Ref], lowered: Lowered, axis: int | None) -> str:
     """Return how to make shapes equal; ``axis``: that of a concatenation, where they may differ; None to broadcast."""
     values = [v for r in refs if (v := lowered.value(r)) is not None]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
+from graphspec.engine.compiler.adapted import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered import Lowered, visible
 from graphspec.graph.analysis import Demand, invalid_ids
@@ -24,9 +25,8 @@ from graphspec.language.tree import Tree, format_cycle, format_names
 from graphspec.vocabulary.layers.base import Layer
 
 
-# The inputs of a layer: values of other nodes, and constants for the numbers among them.
 def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) -> list[Value | None]:
-    """Return the inputs of ``node`` in their order. ``values`` are those that it names; None is an absent one."""
+    """Return the inputs of ``node`` in order: the ``values`` that it names, constants for numbers, None if absent."""
     found: list[Value | None] = list(values)
     for position, number in sorted(node.written.items()):
         found.insert(position, None if number is None else layer.number(g, number, position, values))
@@ -189,7 +189,7 @@ def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
 
 def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
     """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
-    learners = [node for node in spec.nodes if node.share is None and node.layer is not None and node.layer.learns]
+    learners = learning_nodes(spec)
     if not learners:
         return []
     found, fixed, apart = [], repeatable(result.graph.nodes), by_row(result.graph.nodes)
@@ -420,9 +420,13 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
     for name, sources in before.items():
         for source in sources:
             after[source].append(name)
-    order = _sort(before, after, position)
-    groups = _cyclic_groups(after, set(declared).difference(order)) if len(order) < len(declared) else []
-    groups.sort(key=lambda names: min(position[n] for n in names))
+    order, groups = _sort(before, after, position), list[set[str]]()
+    if left := declared.keys() - order:
+        import networkx as nx  # slow to import, and needed for wrong specs only
+
+        found = nx.strongly_connected_components(nx.DiGraph((name, reader) for name in left for reader in after[name]))
+        groups = [group for group in found if len(group) > 1 or group <= set(after[next(iter(group))])]
+        groups.sort(key=lambda names: min(position[n] for n in names))
     diagnostics = [_cycle(group, after, declared, position) for group in groups]
     diagnostics += _unused_nodes(spec, before, after, declared, set().union(*groups)) + _skipped(spec.nodes)
     return [declared[n] for n in order], diagnostics
@@ -458,14 +462,6 @@ def _sort(before: Edges, after: Edges, position: dict[str, int]) -> list[str]:
             if not waiting[reader]:
                 heappush(ready, position[reader])
     return order
-
-
-def _cyclic_groups(after: Edges, names: set[str]) -> list[set[str]]:
-    """Return the strongly connected components of ``names`` that contain a cycle."""
-    import networkx as nx  # slow to import, and needed for wrong specs only
-
-    found = nx.strongly_connected_components(nx.DiGraph((name, reader) for name in names for reader in after[name]))
-    return [group for group in found if len(group) > 1 or group <= set(after[next(iter(group))])]
 
 
 def _cycle(group: set[str], edges: Edges, declared: dict[str, NodeDecl], position: dict[str, int]) -> Diagnostic:

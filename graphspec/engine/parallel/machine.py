@@ -237,10 +237,6 @@ class Place:
         """Return which of the shards of a batch this worker computes."""
         return shard_slice(shards, self.index, self.total)
 
-    def own_of_rank(self, shards: int) -> slice:
-        """Return which of the shards of its rank this worker computes, counted from the first of the rank."""
-        return shard_slice(shards, self.worker, self.workers)
-
 
 class ProcessGroup:
     """Worker processes on one machine.
@@ -255,7 +251,7 @@ class ProcessGroup:
         self.rank, self.size, self.barrier = place.index, place.total, signals.barrier
         self.writes_state, self._in_job, self._between = place.worker == 0, place.ranks > 1, between
         self._scratch, self._turn = scratch, 0
-        self._own = place.own_of_rank(scratch.shape[1] - self._in_job)
+        self._own = shard_slice(scratch.shape[1] - self._in_job, place.worker, place.workers)
         self._sums: dict[Any, list[tuple[Sequence[Array], Calls, Sequence[Array]]]] = {}
 
     def all_reduce(self, *arrays: Array) -> None:
@@ -343,7 +339,7 @@ class Member:
         self._lookups = dict(zip(groups, lookups, strict=True))  # of this worker's shards, by their groups
         # The counters of a step of each shard; those of the first of all are the trainer's.
         self._running = [RunningMetrics(step.network) if group.rank else None for group in groups]
-        self._here = place.own_of_rank(len(self.gradients))
+        self._here = shard_slice(len(self.gradients), place.worker, place.workers)
         for running, vector in zip(self._running, self.counters[self._here], strict=True):
             if running is not None:
                 running.count_in(vector)

@@ -146,7 +146,6 @@ def connect(launch: Launch | None) -> Ranks:
     return ranks
 
 
-# The group of the ranks of an MPI job, which share no memory.
 class MpiGroup:
     """The ranks of a job, as operators and optimizers see them. Every rank has its own copy of everything."""
 
@@ -179,7 +178,6 @@ class MpiGroup:
         """Do nothing: there is no shared memory in which a rank could overtake another."""
 
 
-# Parts of vectors that all ranks of an MPI job send to each other in every step, in short messages.
 PIECE = 63 << 10  # bytes of a message: Open MPI sends up to 64 KiB, with its header, at once over TCP
 
 
@@ -422,9 +420,8 @@ def fingerprint(file: str) -> str | None:
     return found.hexdigest()
 
 
-# The other ranks.
 def serve(ranks: Ranks) -> None:
-    """Follow rank 0's orders until it ends the job. The other ranks read no spec.
+    """Follow rank 0's orders until it ends the job, as every other rank does. These read no spec.
 
     A request to stop sets a flag that rank 0 reads at the end of the step: it decides when all ranks end.
     """

@@ -90,7 +90,6 @@ def _parts(calls: Calls, shard: Group) -> Iterator[tuple[Calls, Call | None]]:
     yield part, None
 
 
-# What all workers have in common in a training step, and how one shard of it becomes a program.
 @dataclass(frozen=True)
 class Step:
     """The parts of a training step that are the same for all workers; only the rows differ."""

@@ -34,9 +34,8 @@ from graphspec.graph.passes.for_program import shared_buffers
 from graphspec.graph.target import Target
 
 
-# The context that the binder passes to an operator: memory for one node's arrays and gradients, and the run's settings.
 class NodeContext:
-    """The binder's side of :class:`graphspec.graph.ops.base.Context` for one node."""
+    """What a binder passes to a node's operator, a :class:`Context`: memory for arrays and gradients, and settings."""
 
     def __init__(self, binder: Binder, node: Node, index: int) -> None:
         self._binder, self._node, self.index, self.owner = binder, node, index, node.owner
@@ -486,7 +485,6 @@ class Binder:
         self._parts.clear()
 
 
-# Build a program from a graph: run the passes for programs, then bind.
 @gc_paused()
 def build_program(
     graph: Graph,
@@ -511,12 +509,11 @@ def build_program(
     return Binder(prepared, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()
 
 
-# Run graphs without weights immediately, such as the formulas of metrics.
 _MAX_IDLE_BYTES = 1 << 24  # bytes of bound programs in the cache; the most recent one is always kept
 
 
 class Compute:
-    """Computes the outputs of a graph without weights in float64; binds it once for all arrays of the same shapes."""
+    """Computes graphs without weights in float64, such as metrics' formulas; binds one once for each shape of arrays."""
 
     def __init__(self) -> None:
         self._programs = ProgramCache(_MAX_IDLE_BYTES)

@@ -66,24 +66,24 @@ MIN_SECONDS = 1e-3  # a quicker batch is mostly Python's own work, of which thre
 def add_batches(evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None]) -> None:
     """Add all batches to ``running`` in their order; ``between`` precedes each, one at a time: what it raises ends this."""
     count = evaluation.loader.batches
+
+    def add(batches: range) -> None:
+        for batch in batches:
+            between()
+            evaluation.compute(batch, running)
+
     if count < MIN_BATCHES or openblas() is None:  # the threads of another BLAS cannot be limited
-        _add_in_turn(evaluation, running, between, range(count))
+        add(range(count))
         return
     with one_thread():
-        _add_in_turn(evaluation, running, between, range(1))
+        add(range(1))
         start = time.perf_counter()
-        _add_in_turn(evaluation, running, between, range(1, 2))  # the first one bound the program
+        add(range(1, 2))  # the first one bound the program
         others, threads = range(2, count), min(usable_cores(), count - 2)
         if threads < 2 or time.perf_counter() - start < MIN_SECONDS:
-            _add_in_turn(evaluation, running, between, others)
+            add(others)
         else:
             _InOrder(evaluation, running, between, others).run(threads)
-
-
-def _add_in_turn(evaluation: Evaluation, running: RunningMetrics, between: Callable[[], None], batches: range) -> None:
-    for batch in batches:
-        between()
-        evaluation.compute(batch, running)
 
 
 class _InOrder:

@@ -114,14 +114,11 @@ class Integrator:
         mine = self._graph.params
         self._parameters.set({name: a for name, a in self.session.parameters.get().items() if name in mine})
         # How many points of a path one program computes: as many as fit into a part of the free memory.
-        shapes = {name: (1, *self._point_shape(name)) for name in self._graph.inputs}
+        shapes = {name: (1, *self.arrays[name].shape[1:]) for name in self._graph.inputs}
         known = infer_shapes(self.cut.rest, self.cut.rest.needed(self.cut.rest.outputs.values()), shapes)
         sizes = [math.prod(d for d in v.shape if isinstance(d, int)) for v in known.values() if v.kind == "op"]
         per_point = 8 * 3 * (sum(sizes) + 1)
         self._size = int(min(2 * (_NODES + 2), max(1, free() // 4 // per_point)))
-
-    def _point_shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self.arrays[name].shape[1:])
 
     def _by_row(self, name: str) -> bool:
         shape = self._graph.inputs[name].shape
@@ -181,31 +178,25 @@ class Integrator:
         for k, (a, b) in enumerate(spans):
             inside = slice(k * each + 1, (k + 1) * each - 1)
             ws[:, inside] = (b - a) / 2 * weights, (b - a) / 2 * coarse
-        values, sums = self._gradients(row, chosen, ts, ws, len(spans))
+        # f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span, by both rules
+        values, span_of = np.empty(len(ts)), np.arange(len(ts)) // each
+        sums = [{name: np.zeros((2, *self.arrays[name].shape[1:])) for name in self._leaves} for _ in spans]
+        for now in pieces(0, len(ts), self._size):
+            size = now.stop - now.start
+            program = self._program(size, chosen.shape)
+            answers = program.results(self._points(row, ts[now]) | {_SELECTOR: chosen})
+            values[now] = (answers[self.head] * chosen).reshape(size, -1).sum(axis=1)
+            for k, of_span in enumerate(sums):
+                weight = np.where(span_of[now] == k, ws[:, now], 0.0)
+                for name in self._leaves:
+                    difference = self.arrays[name][row] - self.baselines[name]
+                    of_span[name] += np.tensordot(weight, program.grads[name], 1) * difference
         parts = []
         for k, (a, b) in enumerate(spans):
             spread = sum(float(np.abs(fine - rough).sum()) for fine, rough in sums[k].values())
             leaves = {name: pair[0] for name, pair in sums[k].items()}
             parts.append(_Part(a, b, float(values[k * each]), float(values[k * each + each - 1]), leaves, spread))
         return parts
-
-    def _gradients(
-        self, row: int, chosen: Array, ts: Array, ws: Array, spans: int
-    ) -> tuple[Array, list[dict[str, Array]]]:
-        """Return f at each point, and the weighted sums of ``(x − b) · ∂f/∂x`` of each span, by both rules."""
-        values, span_of = np.empty(len(ts)), np.arange(len(ts)) // (_NODES + 2)
-        sums = [{name: np.zeros((2, *self._point_shape(name))) for name in self._leaves} for _ in range(spans)]
-        for now in pieces(0, len(ts), self._size):
-            size = now.stop - now.start
-            program = self._program(size, chosen.shape)
-            answers = program.results(self._points(row, ts[now]) | {_SELECTOR: chosen})
-            values[now] = (answers[self.head] * chosen).reshape(size, -1).sum(axis=1)
-            for k in range(spans):
-                weight = np.where(span_of[now] == k, ws[:, now], 0.0)
-                for name in self._leaves:
-                    difference = self.arrays[name][row] - self.baselines[name]
-                    sums[k][name] += np.tensordot(weight, program.grads[name], 1) * difference
-        return values, sums
 
     def _points(self, row: int, ts: Array) -> dict[str, Array]:
         found = {}

@@ -111,9 +111,8 @@ def group_of(param: Param) -> ParamGroup:
     return "state" if param.state else "trainable" if param.trainable else "frozen"
 
 
-# The optimizer's state in a run: the gradient vector, the slots, and the calls of one update.
 class OptimizerState:
-    """The gradient, the optimizer's slots, the step counter and the learning rate.
+    """The gradient, the optimizer's slots, the step counter, the learning rate, and the calls of one update.
 
     A slot is a vector with the layout of the trainable weights, or an array for one weight: with its layout, or with some
     of its axes. In checkpoints, slots have Keras's layout and the weights' names.
@@ -297,13 +296,10 @@ class Partition:
         for name, segment in self.matrices.items():
             gradient = vector[segment.start : segment.stop].reshape(segment.param.stored_shape)
             shared = {role: arrays[f"{role}/{name}"] for role in _SHARED}
-            kernels[name] = ShardedKernel(**shared, gradient=gradient, own=self._rows(segment, self.parts[rank]))
+            ends, columns = (self.parts[rank].start, self.parts[rank].stop), segment.param.stored_shape[1]
+            own = slice(*((min(max(at, segment.start), segment.stop) - segment.start) // columns for at in ends))
+            kernels[name] = ShardedKernel(**shared, gradient=gradient, own=own)
         return kernels
-
-    def _rows(self, segment: Segment, part: slice) -> slice:
-        columns = segment.param.stored_shape[1]
-        start, stop = (min(max(at, segment.start), segment.stop) - segment.start for at in (part.start, part.stop))
-        return slice(start // columns, stop // columns)
 
     def summed(self, rank: int) -> Iterator[slice]:
         """Yield the ranges between sharded kernels in the part of ``rank``, relative to its start."""

@@ -157,7 +157,6 @@ def _refuse_more(name: str, size: int, available: int, where: str, remedy: str) 
         raise RunError(Code.NOT_ENOUGH_MEMORY, text, f"use `--cache DIR`{remedy}")
 
 
-# The cache.
 def _cached(prelude: Prelude, feeds: Mapping[str, Any], cache: Path, progress: Progress) -> dict[str, Array]:
     """Return the entry of the cache, as memory maps; compute it if it does not exist."""
     from filelock import FileLock
@@ -230,7 +229,6 @@ def _fits(shape: tuple[Any, ...], expected: Sequence[Any]) -> bool:
     return whole and all(n == size for n, size in zip(shape, expected, strict=True) if isinstance(size, int))
 
 
-# Run the prelude of a graph, which onnxruntime computes: on one batch, or on all rows of a dataset.
 class Prelude:
     """A graph without weights, computed by onnxruntime."""
 

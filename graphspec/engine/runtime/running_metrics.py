@@ -219,8 +219,7 @@ class HeadCounts:
 
     def found(self) -> list[ClassCounts | NumberErrors]:
         """Return what has been counted; nothing for a head without rows."""
-        found = [_result(head, states) for head, states in self._heads]
-        return [result for result in found if result is not None]
+        return [found for head, states in self._heads if (found := _result(head, states)) is not None]
 
 
 def _metrics(loss: Loss, value: Value, labels: Sequence[str] | None) -> list[Metric]:

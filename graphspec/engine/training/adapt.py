@@ -22,7 +22,7 @@ from graphspec.data.batches import Dataset
 from graphspec.data.targets import learn_alphabet, learn_labels
 from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.lower import link
+from graphspec.engine.compiler.lower import link, reads
 from graphspec.engine.compiler.lowered import Lowered
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.runtime.prepared import Prelude, Progress
@@ -73,13 +73,10 @@ def _next_round(spec: Spec) -> list[NodeDecl]:
     uncertain = set[str]()
     found = []
     for node in link(spec)[0]:
-        refs = [*node.inputs, *(r for refs in node.call.values() for r in refs)]
-        if any(r is not None and r.name in uncertain for r in refs):
-            uncertain.add(node.name)
-        elif node.name in waiting:
+        late = any(r.name in uncertain for r in reads(node))
+        if not late and node.name in waiting:
             found.append(node)
-            uncertain.add(node.name)
-        elif node.share in waiting:
+        if late or node.name in waiting or node.share in waiting:
             uncertain.add(node.name)
     return found
 
@@ -150,7 +147,6 @@ def _chunks(data: Dataset) -> Iterator[Array | slice]:
     return in_chunks(data.inputs.values(), len(data) if data.chosen is None else data.chosen, size)
 
 
-# Heads
 def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
     """Return the labels of heads whose targets are texts, and the statistics of standardized targets."""
     found: dict[str, dict[str, Any]] = {}

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean, median
@@ -30,24 +31,29 @@ if TYPE_CHECKING:
     from graphspec.engine.parallel.ranks import Ranks
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
+    from graphspec.vocabulary.callbacks import Callback
 
 
-# The steps of a run, in one process or in several: their programs and workers.
+@dataclass(frozen=True)
+class Plan:
+    """The work of one call of ``fit``; ``total`` counts epochs over all trainings of the model: this one goes on."""
+
+    objective: Objective  # the graph with the loss to minimise
+    loader: BatchLoader  # the batches of an epoch
+    validation: Dataset | None  # the data to evaluate after every epoch, if any
+    callbacks: Sequence[Callback]
+    total: int
+
+
 class TrainingSteps:
     """Computes the gradient of each batch; the optimizer's state then updates the weights with it."""
 
-    def __init__(
-        self,
-        model: Session,
-        objective: Objective,
-        loader: BatchLoader,
-        running: RunningMetrics,
-        validation: Dataset | None = None,
-    ) -> None:
-        self._validation, self._running, self.loader = validation, running, loader
+    def __init__(self, model: Session, plan: Plan, running: RunningMetrics) -> None:
+        self._validation, self._running, self.loader = plan.validation, running, plan.loader
         self.model, self.optimizer_state = model, model.optimizer_state
         self.own_cache: ProgramCache | None = None  # the model's programs for its own memory, while there are others
-        self.common = Step(model, objective, model.parameters, loader, model.seed, self.optimizer_state.clock)
+        clock = self.optimizer_state.clock
+        self.common = Step(model, plan.objective, model.parameters, plan.loader, model.seed, clock)
         self.programs: dict[int, Program] = {}  # those that are bound, by the length of the batch
         self.leader: Leader | None = None  # of the other worker processes, or ranks, if there are any
         self.shards = model.spec.training.shards  # parts of a batch that are computed separately; None: by worker

@@ -23,8 +23,9 @@ from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
 from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untrainable
 from graphspec.engine.training.adapt import adapt
+from graphspec.engine.training.choose_workers import Plan
 from graphspec.engine.training.reporting import Observer
-from graphspec.engine.training.trainer import GivenCallbacks, Plan, Trainer, given_callbacks, refuse_misspelt_monitors
+from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_callbacks, refuse_misspelt_monitors
 from graphspec.graph.ir.graph import Array, Graph, numpy_dtype
 from graphspec.language.declarations import WEIGHT, Spec
 from graphspec.vocabulary.callbacks.base import Outputs

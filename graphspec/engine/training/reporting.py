@@ -290,9 +290,8 @@ def observer(verbose: int | str) -> Observer:
     return Lines(every=None if verbose in (1, "auto") else 1)
 
 
-# The history of a run as the text of its files, to which each epoch adds its own values.
 class HistoryText:
-    """The losses and metrics of every epoch, as JSON and as CSV.
+    """The losses and metrics of every epoch as the text of a run's files, JSON and CSV.
 
     A run writes its whole history after every epoch, since its files are replaced, never extended. Each value is formatted
     once, so the thousandth epoch takes hardly longer than the first.

@@ -333,9 +333,16 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
 def load_into(model: Session, directory: Path) -> None:
     """Load a run's weights, and, if possible, the optimizer's state for ``fit``. GS603 (RunError): it is damaged."""
     network = belongs(read_json(directory / "spec.json"), model.adapted)["network"]
-    _load_weights(model, directory, network)
-    trains = any(p.trainable for p in model.graph.params.values())
-    if (directory / "checkpoint.safetensors").exists() and trains:
+    path, resumable, hint = directory / "weights.safetensors", (directory / "checkpoint.safetensors").exists(), RESTORE
+    if not path.exists():
+        text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
+        raise RunError(Code.DAMAGED_RUN, text, "continue with `graphspec train … --resume`")
+    if resumable:
+        hint = "`graphspec train … --resume` restores it from the checkpoint"
+    weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
+    _check_belongs(path, None if header is None else header.network, [network], "network")
+    model.set_weights(weights)
+    if resumable and any(p.trainable for p in model.graph.params.values()):
         checkpoint, state = _load_checkpoint(model, directory), model.optimizer_state
         _check_belongs(checkpoint.path, checkpoint.belongs.get("network"), [network], "network")
         progress = checkpoint.progress()
@@ -345,18 +352,6 @@ def load_into(model: Session, directory: Path) -> None:
         if progress.swapped:
             check_averages(model, checkpoint.path)
             state.finish()
-
-
-def _load_weights(model: Session, directory: Path, network: str) -> None:
-    path, hint = directory / "weights.safetensors", RESTORE
-    if (directory / "checkpoint.safetensors").exists():
-        hint = "`graphspec train … --resume` restores it from the checkpoint"
-    if not path.exists():
-        text = f"{directory} has no weights.safetensors: the run has not written it yet, or it was lost"
-        raise RunError(Code.DAMAGED_RUN, text, "continue with `graphspec train … --resume`")
-    weights, header = load_arrays(path, {n: p.shape for n, p in model.graph.params.items()}, hint=hint)
-    _check_belongs(path, None if header is None else header.network, [network], "network")
-    model.set_weights(weights)
 
 
 def check_averages(model: Session, path: Path) -> None:
@@ -391,9 +386,8 @@ def history_of(directory: Path) -> dict[str, list[float]]:
 
 def best_epoch(history: Mapping[str, list[float]]) -> int | None:
     """Return the epoch, from 1, with the lowest ``val_loss``, or ``loss`` without validation; None without epochs."""
-    values = history.get("val_loss") or history.get("loss") or []
-    finite = [(value, k) for k, value in enumerate(values, 1) if math.isfinite(value)]
-    return min(finite)[1] if finite else None
+    best = _best(history)
+    return None if best is None else int(best["epoch"])
 
 
 def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
@@ -440,11 +434,9 @@ def result_differences(old: Path, new: Path) -> dict[str, Any]:
 
 
 def _best(history: Mapping[str, list[float]]) -> dict[str, Any] | None:
-    epoch = best_epoch(history)
-    if epoch is None:
-        return None
     key = "val_loss" if history.get("val_loss") else "loss"
-    return {"epoch": epoch, "key": key, "value": history[key][epoch - 1]}
+    value, epoch = min(((v, k) for k, v in enumerate(history.get(key, []), 1) if math.isfinite(v)), default=(0.0, 0))
+    return {"epoch": epoch, "key": key, "value": value} if epoch else None
 
 
 # The files that a run has written to its folder; only these are removed with the run.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,15 +16,15 @@ from graphspec.base.config import Config, named
 from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, UsageError
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count
-from graphspec.data.batches import BatchLoader, Dataset
-from graphspec.engine.compiler.objective import TOTAL, Objective, loss_of
+from graphspec.data.batches import Dataset
+from graphspec.engine.compiler.objective import TOTAL, loss_of
 from graphspec.engine.parallel.launch import Interrupt, interruptible
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training import run_directory
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
-from graphspec.engine.training.choose_workers import AutoWorkers, TrainingSteps, choose_workers
+from graphspec.engine.training.choose_workers import AutoWorkers, Plan, TrainingSteps, choose_workers
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.graph.ir.graph import Array
 from graphspec.language.explain import validate
@@ -36,17 +35,6 @@ from graphspec.vocabulary.callbacks.base import SAVED, Outputs
 
 class _ValidationStoppedError(Exception):
     """A signal has arrived during validation."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The work of one call of ``fit``; ``total`` counts epochs over all trainings of the model: this one goes on."""
-
-    objective: Objective  # the graph with the loss to minimise
-    loader: BatchLoader  # the batches of an epoch
-    validation: Dataset | None  # the data to evaluate after every epoch, if any
-    callbacks: Sequence[Callback]
-    total: int
 
 
 class Trainer:
@@ -63,7 +51,7 @@ class Trainer:
         self.graph, self.set_weights, self.batch_logs = model.graph, model.set_weights, self.running.logs
         self.say, self.event = observer.say, observer.event
         self.states = [c.start(self) for c in plan.callbacks]
-        self.steps = TrainingSteps(model, plan.objective, plan.loader, self.running, plan.validation)
+        self.steps = TrainingSteps(model, plan, self.running)
         self._auto: AutoWorkers | None = None
         self.resumed = False  # whether the state comes from a checkpoint
         self.reported: Collection[str] = ()  # monitored names whose absence from the logs has been reported
@@ -95,33 +83,30 @@ class Trainer:
         is a directory, the checkpoint of the last step has been written. Its argument is the signal's number.
         """
         with self.model.access.writing("steps"):
-            self._run()
-
-    def _run(self) -> None:
-        self.check_outputs()
-        self.observer.begin(self.total, self.epoch, self.loader.batches)
-        try:
-            with settings(), interruptible() as interrupt:
-                if not self.finished:
-                    self._choose_workers()
-                    self.timer.begin(self.epoch, self.batch)
-                while not self.finished:
-                    self._epoch(interrupt)
-                    if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
-                        if self.directory is not None:
-                            self.timer.write(self.directory)
-                        interrupt.stop()
-        finally:
-            self.steps.leave()
-            self.observer.end()
-        self.timer.tell(self.say)
-        self.optimizer_state.finish()
-        for state in self.states:
-            state.on_train_end()
-        restored = [state.restored_epoch for state in self.states if state.restored_epoch is not None]
-        if self.directory is not None:
-            self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
-            self.timer.write(self.directory)
+            self.check_outputs()
+            self.observer.begin(self.total, self.epoch, self.loader.batches)
+            try:
+                with settings(), interruptible() as interrupt:
+                    if not self.finished:
+                        self._choose_workers()
+                        self.timer.begin(self.epoch, self.batch)
+                    while not self.finished:
+                        self._epoch(interrupt)
+                        if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
+                            if self.directory is not None:
+                                self.timer.write(self.directory)
+                            interrupt.stop()
+            finally:
+                self.steps.leave()
+                self.observer.end()
+            self.timer.tell(self.say)
+            self.optimizer_state.finish()
+            for state in self.states:
+                state.on_train_end()
+            restored = [state.restored_epoch for state in self.states if state.restored_epoch is not None]
+            if self.directory is not None:
+                self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
+                self.timer.write(self.directory)
 
     def _choose_workers(self) -> None:
         same_bits = self.model.spec.training.shards is not None  # whatever the number of workers
