@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.base.text import columns
+from graphspec.base.document import Column, Table
+from graphspec.base.terminal import table_lines
 from graphspec.graph.ir.graph import Array
 
 if TYPE_CHECKING:
@@ -436,7 +437,7 @@ class Verdict:
         lines = [f"quantized to {self.kind}: {self.done.method}; compared on {self.count} {self.origin}"]
         if self.done.calibration_rows:
             lines.append(f"ranges of activations from {self.done.calibration_rows} training rows")
-        lines += columns(self.table(), right=(1, 2, 3))
+        lines += table_lines(Table([Column(), *[Column(kind="number")] * 3], self.table()), None)
         if self.sizes[1] >= self.sizes[0]:
             lines.append("the file has not become smaller: this network is too small to gain")
         return "\n".join(lines)

@@ -16,8 +16,17 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import NOWHERE, Diagnostic, GivenText, Mark, Problems, SourceFile, SpecError, shorten
-from graphspec.base.near_names import did_you_mean
+from graphspec.base.errors import (
+    NOWHERE,
+    Diagnostic,
+    GivenText,
+    Mark,
+    Problems,
+    SourceFile,
+    SpecError,
+    did_you_mean,
+    shorten,
+)
 from graphspec.base.text import count_breaks, line_of
 from graphspec.language.override import override
 from graphspec.language.scan import ERRORS, events
