@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from paths import TESTS
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -24,6 +25,10 @@ if (
     signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 ):  # started by `… &`: commands that tests start would ignore Ctrl-C too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Every run draws the same examples, and none fails because the machine is busy.
+settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 node_counts: Counter[str] = Counter()
 """How many of ONNX's node tests passed, and how many were excluded, by reason."""

@@ -90,7 +90,7 @@ def decomposed(arrays: list[Array | None], attrs: dict[str, Any]) -> Graph:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(cases())
 def test_random(case: Case) -> None:
     arrays, attrs = case
@@ -102,7 +102,7 @@ def test_random(case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(cases())
 def test_random_gradients(case: Case) -> None:
     arrays, attrs = case

@@ -87,7 +87,7 @@ def cases(draw: st.DrawFn) -> tuple[str, list[tuple[int, ...]]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(cases())
 def test_random_equations(case: tuple[str, list[tuple[int, ...]]]) -> None:
     equation, shapes = case

@@ -53,7 +53,7 @@ def cases(draw: st.DrawFn) -> tuple[str, list[Array | None], dict[str, Any]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(cases())
 def test_recurrent_onnxruntime(case: tuple[str, list[Array | None], dict[str, Any]]) -> None:
     op, inputs, attrs = case
@@ -61,7 +61,7 @@ def test_recurrent_onnxruntime(case: tuple[str, list[Array | None], dict[str, An
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 @given(cases(), st.integers(1, 7))
 def test_recurrent_gradients(case: tuple[str, list[Array | None], dict[str, Any]], chosen: int) -> None:
     op, inputs, attrs = case

@@ -69,7 +69,7 @@ def enumerated(logits: Array, labels: list[int]) -> float:
     return -float(np.log(total)) if total else np.inf
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.data())
 def test_ctc_every_path(data: st.DataObject) -> None:
     steps, classes, n = (data.draw(st.integers(1, k)) for k in (5, 3, 3))
