@@ -189,7 +189,8 @@ class Commands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, tables()["help"][name]) for name in self.list_commands(ctx)])
+            lines = {name: command.get_short_help_str() for name, command in self.commands.items()} | tables()["help"]
+            formatter.write_dl([(name, lines[name]) for name in self.list_commands(ctx)])
 
     def _status(self, *args: Any, **options: Any) -> int | None:
         given = args[0] if args else options.get("args")

@@ -239,15 +239,13 @@ def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     from graphspec.engine.training.run_directory import check_own, check_resumable
 
     check_own(directory)
-    checkpoint = None
-    if _reached_checkpoint(directory):
-        checkpoint = check_resumable(model, directory, 1 if (ranks := trainer.steps.ranks) is None else ranks.size)
+    if is_reached := _reached_checkpoint(directory):
+        ranks = trainer.steps.ranks
+        trainer.resume(check_resumable(model, directory, 1 if ranks is None else ranks.size))
     else:
         complain(f"{directory} has no checkpoint: starting again")
-    if checkpoint is not None:
-        trainer.resume(checkpoint)
     remove_leftovers(directory)
-    if checkpoint is not None:
+    if is_reached:
         trainer.write_derived()
 
 
