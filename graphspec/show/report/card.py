@@ -174,13 +174,9 @@ def pipeline_tag(model: Session) -> str | None:
 
 def _front_matter(found: Findings, licence: str | None) -> str:
     model, judged = found.model, found.judged
-    lines = ["---"]
-    if licence:
-        lines.append(f"license: {json.dumps(licence)}")
-    lines.append("library_name: onnx")
-    if tag := pipeline_tag(model):
-        lines.append(f"pipeline_tag: {tag}")
-    lines += ["tags:", "- onnx", "- graphspec"]
+    tag = pipeline_tag(model)
+    opening = ["---", f"license: {json.dumps(licence)}" if licence else "", "library_name: onnx"]
+    lines = [*filter(None, [*opening, f"pipeline_tag: {tag}" if tag else "", "tags:", "- onnx", "- graphspec"])]
     if judged is not None and (known := dict(_known(judged))):
         name_of_model = json.dumps(_line(model.spec.name))
         lines += ["metrics:", *(f"- {name}" for name in dict.fromkeys(known.values()))]

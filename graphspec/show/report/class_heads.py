@@ -186,17 +186,10 @@ def classes_head(flat: Flat, anchor: str) -> list[doc.Block]:
         charts.append(reliability_chart(top, called == flat.true, TOP, flat.noun))
     mistakes = [matrix_table(counts, flat.labels, anchor)] if classes <= MOST_CLASSES else _pairs(counts, flat)
     cut = f"The {_ROWS} most frequent of {classes:,} classes, each against the rest"
-    each: doc.Block = (by_class := score_table(flat, scores, curves, "Class", ("Each class against the rest", cut)))
-    if len(by_class.rows) > MOST_CLASSES:
-        each = doc.Folded(by_class.caption, [by_class])
-    return [
-        _values(flat, counts, scores, curves),
-        _sentence(counts, flat),
-        *_never(scores, flat),
-        doc.Group("beside", [*mistakes, each]),
-        *part,
-        doc.Group("charts", charts),
-    ]
+    by_class = score_table(flat, scores, curves, "Class", ("Each class against the rest", cut))
+    each: doc.Block = by_class if len(by_class.rows) <= MOST_CLASSES else doc.Folded(by_class.caption, [by_class])
+    said: list[doc.Block] = [_values(flat, counts, scores, curves), _sentence(counts, flat), *_never(scores, flat)]
+    return [*said, doc.Group("beside", [*mistakes, each]), *part, doc.Group("charts", charts)]
 
 
 def _values(flat: Flat, counts: Array, scores: measures.ClassScores, curves: Areas) -> doc.Facts:
@@ -270,13 +263,9 @@ def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[doc.Block]:
         words = (f"'{flat.labels[1]}'", f"Share that is '{flat.labels[1]}'")
         charts.append(reliability_chart(flat.scores.clip(0, 1), flat.true, words, flat.noun))
     slider = [_slider(flat, grid_of, counts, at, anchor)] if curves[0] is not None else []
-    return [
-        _binary_values(flat, (tp, fp, fn, tn), curves),
-        *(doc.Text(f"{note}.", "note") for note in _notes(head, flat, default)),
-        doc.Group("beside", [matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor), *slider]),
-        *part,
-        doc.Group("charts", charts),
-    ]
+    notes = [doc.Text(f"{note}.", "note") for note in _notes(head, flat, default)]
+    beside = doc.Group("beside", [matrix_table(np.array([[tn, fp], [fn, tp]]), flat.labels, anchor), *slider])
+    return [_binary_values(flat, (tp, fp, fn, tn), curves), *notes, beside, *part, doc.Group("charts", charts)]
 
 
 def thresholds(scores: Array, default: float, *, probabilities: bool) -> Array:

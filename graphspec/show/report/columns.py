@@ -290,8 +290,8 @@ def _counted(values: Array) -> Counter[Hashable]:
     if values.dtype == object:
         return Counter(values.tolist())
     found, counts = np.unique(values, return_counts=True)
-    pairs: list[tuple[Any, int]] = list(zip(found.tolist(), counts.tolist(), strict=True))
-    return Counter(dict(pair for pair in pairs if pair[0] != MISSING_INTEGER))
+    pairs = zip(found.tolist(), counts.tolist(), strict=True)
+    return Counter({value: size for value, size in pairs if value != MISSING_INTEGER})
 
 
 _FIELDS = 80
