@@ -313,9 +313,8 @@ class _SourceCheck:
             message = f"`delimiter` of {subject} cannot be {cells!r:.40}"
             self._wrong("delimiter", message, 'one character, such as `";"` or `"\\t"`')
         elif cells is not None and cells == keys.decimal:
-            message = f"`delimiter` and `decimal` of {subject} are both {cells!r}"
             hint = "cells and decimals have different marks; cells in quotes may contain both"
-            self._wrong("delimiter", message, hint)
+            self._wrong("delimiter", f"`delimiter` and `decimal` of {subject} are both {cells!r}", hint)
 
 
 VERSION = 1
@@ -367,7 +366,6 @@ def _check_document(tree: Tree, problems: Problems) -> None:
 
 
 def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
-    empty = Tree({}, tree.mark)
     sections = expanded.sections
     _check_version(sections.get("graphspec"), problems)
     name = _text(sections.get("name"), "name", problems)
@@ -376,7 +374,7 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
     entries = {item.full: (item.owner or item).tree for item in expanded.nodes}
     heads = parse_heads(sections["outputs"], expanded.heads, problems, entries) if "outputs" in sections else {}
-    declared = sections.get("inputs", empty).value
+    declared = sections.get("inputs", Tree({}, tree.mark)).value
     return Spec(
         name=name or "spec",
         description=_text(sections.get("description"), "description", problems) or "",

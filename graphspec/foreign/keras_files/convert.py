@@ -212,7 +212,6 @@ class Scope:
         """Add an instance of the block of a nested model, which the first call makes; ``timed``: of a TimeDistributed."""
         first = self._owner_names.get(layer.name)
         training = call.kwargs.get("training")
-        inference = self.inference or (training is False and call.is_old)
         if training is False and not call.is_old and not timed and _has_free_statistics(layer.config):
             self.notes.say(
                 f"the model '{layer.name}' is called with `training=False`, which Keras 3's `fit` ignores, as the spec "
@@ -236,7 +235,7 @@ class Scope:
             return
         block = self.document.block_names.new(layer.name)
         inner = Scope(self.document, model, Names(), block, self.models)
-        inner.inference, inner.timed = inference, timed or self.timed
+        inner.inference, inner.timed = self.inference or (training is False and call.is_old), timed or self.timed
         inner.path = (*self.path, self.positions[layer.name])
         names = inner.name_inputs()
         inner.convert()
