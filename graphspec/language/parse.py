@@ -201,7 +201,8 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
 def _check_names(tree: Tree | None, kind: str, names: list[str], others: list[str], problems: Problems) -> None:
     if tree is None or not isinstance(tree.value, dict) or not names:
         return
-    for name in (name for name in tree.value if name not in (*names, *others)):
+    accepted = {*names, *others}
+    for name in (name for name in tree.value if name not in accepted):
         hint = did_you_mean(name, names) or f"the {kind}s are {format_names(names)}"
         problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
 
