@@ -539,9 +539,8 @@ def _check_crossed(items: list[Tree], subject: str, columns: Mapping[str, Part],
             problems.value(item, Code.UNKNOWN_NODE, f"{subject} names an unknown column '{item.value}'", hint=hint)
         elif item.value not in known and part.config is not None:
             kind = next(word for word in COLUMNS.names() if COLUMNS.get(word) is type(part.config))
-            message = f"{subject} joins categories, but column '{item.value}' is a {kind}"
             hint = f"categories are {format_names(known)}" if known else "make it a category"
-            not_allowed(item, message, problems, hint)
+            not_allowed(item, f"{subject} joins categories, but column '{item.value}' is a {kind}", problems, hint)
         elif any(other.value == item.value for other in items[:k]):
             not_allowed(item, f"{subject} names column '{item.value}' twice", problems, "remove one of them")
 

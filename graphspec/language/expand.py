@@ -206,9 +206,8 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     declared = body.get("inputs")
     if declared is None:
         return None
-    items = declared.value if isinstance(declared.value, list) else [declared]
     names: dict[str, Tree] = {}
-    for item in items:
+    for item in declared.value if isinstance(declared.value, list) else [declared]:
         if not isinstance(item.value, str):
             wrong_type(item, f"`inputs` of block '{block}' must contain names", problems, _MISSING["inputs"])
             return None
@@ -456,9 +455,8 @@ class _Expander:
 
     def _inner_variables(self, block: Block, params: dict[str, Tree]) -> Mapping[str, Tree]:
         """Return the variables inside a block: its params, which shadow the document's variables."""
-        outer = ChainMap(params, cast("dict[str, Tree]", self.variables))
         defaults = {name: tree for name, tree in block.params.items() if name not in params}
-        return self.substitution.variables(defaults, outer)
+        return self.substitution.variables(defaults, ChainMap(params, cast("dict[str, Tree]", self.variables)))
 
     def _params(self, item: Item, block: Block) -> dict[str, Tree]:
         params = item.tree.get("params")

@@ -201,7 +201,8 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
 def _check_names(tree: Tree | None, kind: str, names: list[str], others: list[str], problems: Problems) -> None:
     if tree is None or not isinstance(tree.value, dict) or not names:
         return
-    for name in (name for name in tree.value if name not in (*names, *others)):
+    accepted = {*names, *others}
+    for name in (name for name in tree.value if name not in accepted):
         hint = did_you_mean(name, names) or f"the {kind}s are {format_names(names)}"
         problems.key(tree, name, Code.UNKNOWN_KEY, f"'{name}' is not {with_article(kind)} of this spec", hint=hint)
 
@@ -313,9 +314,8 @@ class _SourceCheck:
             message = f"`delimiter` of {subject} cannot be {cells!r:.40}"
             self._wrong("delimiter", message, 'one character, such as `";"` or `"\\t"`')
         elif cells is not None and cells == keys.decimal:
-            message = f"`delimiter` and `decimal` of {subject} are both {cells!r}"
             hint = "cells and decimals have different marks; cells in quotes may contain both"
-            self._wrong("delimiter", message, hint)
+            self._wrong("delimiter", f"`delimiter` and `decimal` of {subject} are both {cells!r}", hint)
 
 
 VERSION = 1
@@ -367,7 +367,6 @@ def _check_document(tree: Tree, problems: Problems) -> None:
 
 
 def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
-    empty = Tree({}, tree.mark)
     sections = expanded.sections
     _check_version(sections.get("graphspec"), problems)
     name = _text(sections.get("name"), "name", problems)
@@ -376,7 +375,7 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     inputs = parse_inputs(sections["inputs"], problems) if "inputs" in sections else {}
     entries = {item.full: (item.owner or item).tree for item in expanded.nodes}
     heads = parse_heads(sections["outputs"], expanded.heads, problems, entries) if "outputs" in sections else {}
-    declared = sections.get("inputs", empty).value
+    declared = sections.get("inputs", Tree({}, tree.mark)).value
     return Spec(
         name=name or "spec",
         description=_text(sections.get("description"), "description", problems) or "",

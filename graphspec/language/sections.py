@@ -377,7 +377,6 @@ def _class_weight(head: str, keys: HeadKeys, tree: Tree, problems: Problems) -> 
         problems.value(at, Code.CLASSES_MISMATCH, message, hint="give every class a different name")
     if not isinstance(keys.class_weight, dict):
         return keys.class_weight
-    at = tree.value["class_weight"]
     weights: dict[int, float] = {}
     for key, weight in keys.class_weight.items():
         if key in indices:
@@ -388,7 +387,7 @@ def _class_weight(head: str, keys: HeadKeys, tree: Tree, problems: Problems) -> 
             among = f", or {format_names(labels)}" if labels else ""
             hint = did_you_mean(key, labels) or f"a class is an integer from 0{among}"
             message = f"'{key}' in `class_weight` is not a {'label' if labels else 'class'} of head '{head}'"
-            problems.key(at, key, Code.CLASSES_MISMATCH, message, hint=hint)
+            problems.key(tree.value["class_weight"], key, Code.CLASSES_MISMATCH, message, hint=hint)
     return weights
 
 

@@ -81,9 +81,8 @@ class _Input:
         self.name = _name_of_port(port, f"input_{index}")
         shape = port.shape
         if not port.dtype or shape is None or not shape:
-            text = f"has the input {port}, which has no batch axis"
             hint = "write the spec by hand, with a number in its place: `{type: Onnx, file: …, inputs: [x, 1]}`"
-            raise ProblemError(Code.UNSUPPORTED_FILE, text, hint)
+            raise ProblemError(Code.UNSUPPORTED_FILE, f"has the input {port}, which has no batch axis", hint)
         opened = [k for k, d in enumerate(shape) if not isinstance(d, int) or d == 1]
         self.at = 0 if 0 in opened or not opened else opened[0]
         self.sizes = [d if isinstance(d, int) else None for k, d in enumerate(shape) if k != self.at]

@@ -256,13 +256,11 @@ class Structure:
 
     def _best(self) -> tuple[list[Region], list[_Column]] | None:
         """Return regions that become instances of a block, and its parameters."""
-        sequences = self.sequences
         outside = [*(scope.outputs for scope in self.scopes), *([Source(block.steps[-1])] for block in self.blocks)]
-        groups = alike(sequences, outside, self.tokens)
-        bounds = sorted(((_most_saved(regions), key) for key, regions in groups.items()), reverse=True)
+        groups = alike(self.sequences, outside, self.tokens)
         best, most = None, 0.0
         seen: set[tuple[int, ...]] = set()
-        for bound, key in bounds:
+        for bound, key in sorted(((_most_saved(regions), key) for key, regions in groups.items()), reverse=True):
             if bound * _MOST_BONUS <= most or bound < _LEAST:
                 break
             if key[2] < _SHORTEST and not any(step.part for step in self._steps(groups[key][0])):
@@ -319,9 +317,8 @@ class Structure:
             if k and self._continues(regions, k) and texts == before:
                 continue
             others = [text for text, default in zip(texts, defaults, strict=True) if text != default]
-            width = _BARE + sum(map(len, others)) + _KEY * len(others)
             lines += 1 + _OF_A_VALUE * len(others) + (len(region.entries) - 1) * _OF_AN_INPUT
-            lines += 2 if width > WIDTH else 0
+            lines += 2 if _BARE + sum(map(len, others)) + _KEY * len(others) > WIDTH else 0
         params = 2.0 * any(place[1] == REPEAT for column in columns for place in column.places)
         params += _OF_A_PARAM * len(columns) + max(len(columns) - _MANY_PARAMS, 0) + (1 if columns else 0)
         return len(regions) * length - (length + _LINES_OF_A_BLOCK + params + lines)

@@ -40,11 +40,6 @@ class Modules:
         places: Iterator[set[int]] = (set(column) for column in zip(*self.numbers, strict=True))
         return _NUMBER.sub(lambda match: _range(next(places), match[0]), self.pattern)
 
-    @property
-    def count(self) -> int:
-        """How many modules."""
-        return len(self.numbers)
-
 
 def modules(arrays: Iterable[tuple[str, str, Shape, int]], most: int = MOST) -> list[Modules]:
     """Return the table of arrays, each given as name, dtype, shape and number of elements: at most ``most`` rows.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +56,8 @@ class Scope:
     ``timed``: a TimeDistributed wraps the model, and then applies each of its layers.
     """
 
-    def __init__(
-        self, document: Document, model: ModelDef, names: Names, block: str = "", models: tuple[ModelDef, ...] = ()
-    ) -> None:
-        self.document, self.model, self.names, self.notes = document, model, names, document.notes
+    def __init__(self, document: Document, model: ModelDef, block: str = "", models: tuple[ModelDef, ...] = ()) -> None:
+        self.document, self.model, self.names, self.notes = document, model, Names(), document.notes
         self.block, self.models = block, (*models, model)
         self.inference = self.timed = False
         self.path: tuple[int, ...] = ()
@@ -79,9 +77,10 @@ class Scope:
         return [self._calls[name, 0] for name in found]
 
     def convert(self) -> None:
-        """Fill ``entries`` and ``owners``."""
-        for layer, k in self._ordered():
-            if layer.is_input:
+        """Fill ``entries`` and ``owners``: each call follows those that it reads, else they are in the file's order."""
+        calls = [(layer.name, k) for layer in self.model.layers for k in range(len(layer.calls))]
+        for name, k in depth_first(calls, self._needed):
+            if (layer := self.layers[name]).is_input:
                 if (layer.name, 0) not in self._calls:
                     self.notes.problems.invalid(layer.place, f"the input '{layer.name}' is none of the model's inputs")
                     self._calls[layer.name, 0] = self.names.new(layer.name)
@@ -93,16 +92,10 @@ class Scope:
         name = self._calls.get((ref.layer, ref.call), layers.valid(ref.layer))
         return name if ref.output == 0 else f"{name}:{ref.output}"
 
-    def _ordered(self) -> Iterator[tuple[LayerDef, int]]:
-        """Yield the calls, each behind those that it reads, else in the order of the file."""
-
-        def needed(at: tuple[str, int]) -> list[tuple[str, int]]:
-            name, k = at
-            owner = [(name, k - 1)] if k > 0 else []  # the first call owns the weights
-            return [*((ref.layer, ref.call) for ref in self.layers[name].calls[k].refs()), *owner]
-
-        calls = [(layer.name, k) for layer in self.model.layers for k in range(len(layer.calls))]
-        yield from ((self.layers[name], k) for name, k in depth_first(calls, needed))
+    def _needed(self, at: tuple[str, int]) -> list[tuple[str, int]]:
+        name, k = at
+        owner = [(name, k - 1)] if k > 0 else []  # the first call owns the weights
+        return [*((ref.layer, ref.call) for ref in self.layers[name].calls[k].refs()), *owner]
 
     def _convert_call(self, layer: LayerDef, k: int) -> None:
         call = layer.calls[k]
@@ -212,7 +205,6 @@ class Scope:
         """Add an instance of the block of a nested model, which the first call makes; ``timed``: of a TimeDistributed."""
         first = self._owner_names.get(layer.name)
         training = call.kwargs.get("training")
-        inference = self.inference or (training is False and call.is_old)
         if training is False and not call.is_old and not timed and _has_free_statistics(layer.config):
             self.notes.say(
                 f"the model '{layer.name}' is called with `training=False`, which Keras 3's `fit` ignores, as the spec "
@@ -235,8 +227,8 @@ class Scope:
             self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
             return
         block = self.document.block_names.new(layer.name)
-        inner = Scope(self.document, model, Names(), block, self.models)
-        inner.inference, inner.timed = inference, timed or self.timed
+        inner = Scope(self.document, model, block, self.models)
+        inner.inference, inner.timed = self.inference or (training is False and call.is_old), timed or self.timed
         inner.path = (*self.path, self.positions[layer.name])
         names = inner.name_inputs()
         inner.convert()
@@ -406,7 +398,7 @@ def _converted(saved: Saved, notes: Notes) -> Imported:
     if masked and is_taken_off:
         text = "Keras takes the mask off what MultiHeadAttention reads, so that other layers may see none"
         notes.say(f"{text}; in the spec all do")
-    scope = Scope(document, model, Names())
+    scope = Scope(document, model)
     heads = _heads(model, scope)
     names = scope.name_inputs()
     scope.convert()

@@ -131,9 +131,8 @@ def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
     if not isinstance(layers, list):
         name = simple_class(str(raw.get("class_name")))
         if name not in MODELS:
-            text = f"{place} is a {name}, a class whose network is Python code"
             hint = "save a functional model: `keras.Model(inputs, model.call(inputs))`"
-            raise problems.unsupported(place, text, hint)
+            raise problems.unsupported(place, f"{place} is a {name}, a class whose network is Python code", hint)
         text = f"{place} is no configuration of a Sequential or Functional model: it has no `layers`"
         raise problems.invalid(place, text)
     if len(layers) > MAX_LAYERS:

@@ -166,9 +166,8 @@ class NewWeights:
         folder = next((f for f in _FOLDERS if self.file.find(group, f)), None)
         if folder is None:
             return {}
-        inside = self.file.find(group, folder)
         by_key, by_name = {}, {}
-        for key, found, is_group in self.file.members(inside, f"{place}/{folder}"):
+        for key, found, is_group in self.file.members(self.file.find(group, folder), f"{place}/{folder}"):
             if is_group:
                 by_key[key] = (found, f"{place}/{folder}/{key}")
                 variables = self.file.find(found, "vars")
