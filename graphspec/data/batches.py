@@ -169,8 +169,7 @@ def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
 def class_ids(y: Array) -> Array:
     """Return one class id per row, from ids ``(N,)`` or ``(N, 1)``, from 0/1 values, from one-hot rows, or from texts."""
     if isinstance(y, Strings):
-        texts: Array = np.unique(y[:].reshape(len(y), -1)[:, 0].astype(str), return_inverse=True)[1]
-        return texts
+        return np.asarray(np.unique(y[:].reshape(len(y), -1)[:, 0].astype(str), return_inverse=True)[1])
     if y.ndim == 2 and y.shape[1] > 1:
         return np.asarray(y.argmax(1))
     return np.rint(y.reshape(len(y), -1)[:, 0]).astype(np.int64)

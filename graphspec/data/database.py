@@ -272,7 +272,7 @@ class Table(Relation, Source):
         """Inspect the requested columns before they are read."""
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
-        """Return how to read a column, or to read it again. Raises DataError: it is neither numeric nor text."""
+        """Return how to read a column, or with ``override`` again. Raises DataError: it has neither numbers nor texts."""
         raise NotImplementedError
 
     def guard_casts(self) -> bool:

@@ -40,10 +40,8 @@ def stored_as(sql_type: Any) -> Stored:
     name = str(sql_type.id)
     if str(sql_type) == "JSON":
         return "other"
-    if name in NUMBERS:
-        return "number"
-    if name.startswith(DATES):
-        return "date"
+    if name in NUMBERS or name.startswith(DATES):
+        return "number" if name in NUMBERS else "date"
     return {"varchar": "text", "enum": "text", "boolean": "bool", "list": "list", "array": "list"}.get(name, "other")  # type: ignore[return-value]
 
 

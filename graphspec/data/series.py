@@ -110,8 +110,7 @@ def time_at(first: Array, steps: Array, every: Every) -> Array:
     last = (wanted + 1).astype("datetime64[D]") - wanted.astype("datetime64[D]") - np.timedelta64(1, "D")
     days = np.minimum(within.astype("timedelta64[D]"), last)
     clock = within - within.astype("timedelta64[D]").astype("timedelta64[us]")
-    found: Array = (wanted.astype("datetime64[us]") + days.astype("timedelta64[us]") + clock).astype(np.int64)
-    return found
+    return np.asarray((wanted.astype("datetime64[us]") + days.astype("timedelta64[us]") + clock).astype(np.int64))
 
 
 def steps_between(first: Array, times: Array, every: Every) -> Array:

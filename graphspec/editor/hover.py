@@ -146,8 +146,7 @@ def _outputs_of_block(analysis: Analysis, block: Scope, instance: str, depth: in
 def layer_entries(analysis: Analysis) -> Iterator[Entry]:
     """Yield the entries of ``layers``, of the document and of its blocks."""
     for holder in (analysis.root, *(entry.node for entry in analysis.root.below("blocks"))):
-        if (layers := holder.get("layers")) is not None and layers.kind == "list":
-            yield from layers.entries
+        yield from (entry for entry in holder.below("layers") if entry.key is None)
 
 
 def shape_hints(analysis: Analysis, start: int, end: int) -> list[Hint]:
