@@ -50,8 +50,8 @@ def term_ranges(
     """Bounds for the terms of a sum that keep it in ``out``, by index; unconstrained terms are absent.
 
     The terms have the known ``ranges``; the sum may wrap around in its dtype. With ``exact`` these are the bounds that
-    every sum in ``out`` implies; else they keep every sum in it. With ``difference`` the second of two terms is a negated
-    subtrahend, which its bounds keep at 0 or above.
+    every sum in ``out`` implies; else they keep every sum in it. With ``difference`` the second of two terms is a
+    negated subtrahend, which its bounds keep at 0 or above.
     """
     if exact:
         if may_wrap_into(sum(ranges, Range(0, 0)), dtype, out):

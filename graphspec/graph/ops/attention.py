@@ -328,7 +328,8 @@ class Attention(Op):
                 lead = W.shape[:2]
                 if dv is not None:
                     rows, copies = _rows(ctx, d)
-                    used = W if kept is None else _product(ctx, W, part(kept, block), calls)
+                    used = W if kept is None else ctx.scratch(W.shape)
+                    calls += [] if kept is None else [(np.multiply, W, part(kept, block), used)]
                     calls += [*copies, *batched(ctx, used, rows, part(dv, block))]
                 if dq is None and dk is None and whole is None:
                     continue
@@ -380,13 +381,6 @@ class DropoutAttention(Attention):
         if not ctx.training or self.ratio == 0:
             return None, []
         return dropout_mask(ctx, shape, self.ratio, self.seed, 1 / (1 - self.ratio))
-
-
-def _product(ctx: Context, A: Array, B: Array, calls: Calls) -> Array:
-    """Return scratch for ``A · B``; append its call."""
-    product = ctx.scratch(A.shape)
-    calls.append((np.multiply, A, B, product))
-    return product
 
 
 @twin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -344,12 +345,8 @@ class Concat(Memoryless):
         return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
 
     def dims(self, *inputs: Value) -> tuple[Dim, ...] | None:
-        out: tuple[Dim, ...] = ()
-        for X in inputs:
-            if (elements := X.known()) is None:
-                return None
-            out += elements
-        return out
+        known = [elements for X in inputs if (elements := X.known()) is not None]
+        return tuple(chain(*known)) if len(known) == len(inputs) else None
 
     def bind(self, ctx: Context, *inputs: Array) -> Bound:
         at = self.axis % inputs[0].ndim

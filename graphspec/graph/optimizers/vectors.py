@@ -63,7 +63,7 @@ class Rows(NamedTuple):
 
 
 class RowUpdate:
-    """Updates the rows of one weight, by the rule ``idle`` for a gradient of 0; None if these rows stay as they are.
+    """Updates the rows of one weight; ``idle`` is the rule for a gradient of 0, None if these rows stay as they are.
 
     The calls ``whole`` update all rows from the gradients, which they may overwrite.
     """
