@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 MAX_LOSS = 0.01
 FLOAT16_MAX = 65504.0
 _SOME = 64  # rows to look for values beyond float16 in
-
-
 Rows = Callable[[], tuple[Dataset, str]]  # returns checked raw rows to test by, with targets, and what they are
 
 
