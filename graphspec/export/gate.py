@@ -22,7 +22,7 @@ from graphspec.base.errors import Diagnostic, GraphspecError, SpecError, UsageEr
 from graphspec.base.files import write_atomic
 from graphspec.data.batches import Dataset
 from graphspec.export.onnx import KEY, NOTE, with_outputs
-from graphspec.export.quantize import KINDS, MIN_ELEMENTS, Core, Kind, Verdict, change, quantized
+from graphspec.export.quantize import KINDS, MIN_ELEMENTS, Calibration, Core, Kind, Verdict, change, quantized
 from graphspec.export.read import Exported, answers_of, evaluate_answers, read_exported
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MAX_LOSS = 0.01
 FLOAT16_MAX = 65504.0
 _SOME = 64  # rows to look for values beyond float16 in
+Rows = Callable[[], tuple[Dataset, str]]  # returns checked raw rows to test by, with targets, and what they are
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,11 @@ class Quantization:
 
     kind: Kind
     max_loss: float
-    rows: Callable[[], tuple[Dataset, str]]  # checked raw rows to test by, with targets, and what they are: `test rows`
-    calibration: Callable[[], Mapping[str, Array]]  # training rows by input, for networks with convolutions
+    rows: Rows
+    calibration: Calibration  # of training rows
 
 
-def quantization_of(
-    kind: Any, max_loss: Any, rows: Callable[[], tuple[Dataset, str]], calibration: Callable[[], Mapping[str, Array]]
-) -> Quantization | None:
+def quantization_of(kind: Any, max_loss: Any, rows: Rows, calibration: Calibration) -> Quantization | None:
     """Return what the arguments of an export want; raise UsageError if they are wrong."""
     if kind is None and max_loss is not None:
         raise UsageError("a limit (`max_loss`) needs a kind of quantization: add `quantize`, int8 or float16")

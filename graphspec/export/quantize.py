@@ -174,6 +174,7 @@ _STATIC = [
     *("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Resize", "Pad"),
 ]
 _BATCH = 32
+Calibration = Callable[[], Mapping[str, Array]]  # returns rows by input, for the ranges of the activations
 
 
 @dataclass(frozen=True)
@@ -185,9 +186,7 @@ class Conversion:
     calibration_rows: int = 0  # they have determined the ranges of activations
 
 
-def to_int8(
-    part: Any, folder: Path, core: Core, calibration: Callable[[], Mapping[str, Array]]
-) -> tuple[Any, Conversion]:
+def to_int8(part: Any, folder: Path, core: Core, calibration: Calibration) -> tuple[Any, Conversion]:
     """Return a core with weights of 8 bits, and what was done; ``part``, its model, changes, the ``folder`` is for tools."""
     from onnxruntime.quantization import quantize_dynamic
 
@@ -337,11 +336,10 @@ Kind = Literal["int8", "float16"]
 KINDS: tuple[Kind, ...] = ("int8", "float16")
 
 
-def quantized(proto: Any, kind: Kind, calibration: Callable[[], Mapping[str, Array]]) -> tuple[Any, Conversion]:
+def quantized(proto: Any, kind: Kind, calibration: Calibration) -> tuple[Any, Conversion]:
     """Return a converted copy of an ``onnx.ModelProto``, and what was done. Metadata and documentation stay.
 
-    ``calibration`` returns rows by input, for the ranges of the activations; it is called for networks with convolutions.
-    ``weights`` is 0 if there is nothing to convert.
+    For networks with convolutions, ``calibration`` is called. ``weights`` is 0 if there is nothing to convert.
     """
     import onnx
 

@@ -270,11 +270,9 @@ class OnnxFile:
 
 
 def read_onnx(folder: Path, name: str) -> OnnxFile:
-    """Read a file in ``folder`` or below it.
+    """Read a file in ``folder`` or below it; a ProblemError has a predicate as message.
 
-    Raises:
-        ProblemError: GS513, it or one of its weights is elsewhere; GS501, it cannot be read; GS801, it is not sound; GS802,
-            it has a part that is not supported. The message is a predicate.
+    GS513: it or one of its weights is elsewhere; GS501: it cannot be read; GS801: it is not sound; GS802: not supported.
     """
     path = _inside(folder, folder, name, "copy it beside the spec")
     stat = path.stat()

@@ -301,9 +301,7 @@ def _changed_row(array: Array, tensor: Tensor, k: int) -> Array:
     if axis is None or array.dtype == object:
         return changed
     row = np.moveaxis(changed, axis, 0)[k, ...]
-    row[...] = 1 - row
-    if array.dtype.kind == "f":
-        row *= 3
+    row[...] = (1 - row) * (3 if array.dtype.kind == "f" else 1)
     return changed
 
 
