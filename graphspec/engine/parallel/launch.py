@@ -74,7 +74,7 @@ def ignore() -> None:
 
 
 # Ctrl-C and the signals of schedulers: a training stops between two steps, when its state is consistent.
-# Seconds within which a program's repeated signals are one request: `timeout` signals its child, then the child's group.
+# Seconds in which a program's repeated signals are one request: `timeout` signals its child, then the child's group.
 _ONE_REQUEST = 1.0
 
 

@@ -242,8 +242,8 @@ def _scatters(step: Step) -> bool:
 
 
 # Rank 0 of a group: it starts the others, launches steps, sums what they count, and stops them. How the workers get their
-# orders and add their arrays is the transport's: processes of one machine, which share memory (`Leader` itself), or ranks of
-# an MPI job (`RankLeader` in ranks.py), each of which is a team of such processes.
+# orders and add their arrays is the transport's: processes of one machine, which share memory (`Leader`), or ranks of an
+# MPI job (`RankLeader` in ranks.py), each of which is a team of such processes.
 class Leader:
     """Rank 0 of a group of workers. Until :meth:`close`, the weights and the slots are in the team's memory."""
 

@@ -445,7 +445,10 @@ _MARKERS = ("spec.json", "run.json")  # mark the folder as a run directory until
 
 def remove_run(directory: Path) -> list[str]:
     """Remove the files of the run in ``directory``, except its markers, and return the names of all other files."""
-    outputs = _outputs(directory / "spec.json")
+    from graphspec.language.parse import parse
+
+    spec, _ = parse(str(directory / "spec.json"))  # if it cannot be read, no outputs of callbacks are known
+    outputs = [output for callback in (spec.training.callbacks if spec else ()) for output in callback.outputs()]
     # The checkpoint goes first: if this is interrupted, nobody can resume the incomplete run.
     (directory / "checkpoint.safetensors").unlink(missing_ok=True)
     kept = []
@@ -458,15 +461,6 @@ def remove_run(directory: Path) -> list[str]:
         elif parts not in [(name,) for name in (*_MARKERS, LOCK)]:
             kept.append("/".join(parts))
     return kept
-
-
-def _outputs(path: Path) -> list[Output]:
-    """Return the outputs of a spec's callbacks; none if the spec cannot be read."""
-    from graphspec.language.parse import parse
-
-    spec, _ = parse(str(path))
-    callbacks = [] if spec is None else spec.training.callbacks
-    return [output for callback in callbacks for output in callback.outputs()]
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
