@@ -17,11 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphspec.base.arrays.blas import THREADS_SET, openblas
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.base.files import LOCK, is_leftover, make_folder, write_atomic
+from graphspec.base.version import __version__
 from graphspec.data.files import files_of
 from graphspec.data.paths import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
@@ -180,8 +183,6 @@ def record_export(directory: Path, file: Path, proof: str) -> None:
 def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of ``run.json``; ``data`` are the hashes of the data files by part."""
     from importlib.metadata import version
-
-    from graphspec.base.version import __version__
 
     return {
         "graphspec": __version__,
@@ -395,7 +396,6 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
 
     Arrays that only one has, or in another shape, are left out: the networks differ. GS603 (RunError): a file is damaged.
     """
-    import numpy as np
     from safetensors import SafetensorError, safe_open
 
     paths = [directory / "weights.safetensors" for directory in (old, new)]
