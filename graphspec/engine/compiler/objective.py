@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, Spec, given_of, nodes_of
+from graphspec.vocabulary.losses import reduce
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -47,11 +48,7 @@ def add_losses(
     ``weighted``: the rank of ``<head>_sample_weight``, for heads that have this array. ``lengths``: the names of the
     available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
     """
-    from graphspec.vocabulary.losses import reduce
-
-    graph = graph.copy()
-    losses: dict[str, Value] = {}
-    given: dict[str, Value] = {}
+    graph, losses, given = graph.copy(), dict[str, Value](), dict[str, Value]()
     for head in spec.trained:
         assert head.loss is not None
         predicted = nodes_of(graph, head)

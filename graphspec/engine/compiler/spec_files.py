@@ -28,7 +28,7 @@ LARGEST = 1 << 24  # bytes of all arrays of a spec together: a run and an export
 
 
 def _each_read(spec: Spec, key: str, read: Callable[[NodeDecl], NodeDecl]) -> tuple[Spec, list[Diagnostic]]:
-    """Return the spec with what ``read`` returns for its nodes, and the problems of files, whose layers become unknown."""
+    """Return the spec with what ``read`` returns for its nodes, and problems of files, whose layers become unknown."""
     found, nodes = list[Diagnostic](), list["NodeDecl"]()
     for node in spec.nodes:
         try:
@@ -50,7 +50,12 @@ def read_arrays(spec: Spec) -> tuple[Spec, list[Diagnostic]]:
             return node
         place = layer.file, layer.key
         if place not in read:
-            read[place] = _read(base, *place, LARGEST - sum(a.nbytes for a in read.values()))
+            found = find(base, *place)
+            if found.nbytes > LARGEST - sum(a.nbytes for a in read.values()):
+                text = f"would make the arrays of the spec larger than {LARGEST >> 20} MiB"
+                other = "use a Parameter with `initializer: {type: Array, file: …}` and `trainable: false`"
+                raise ProblemError(Code.UNREADABLE_FILE, text, hint=f"store it in fewer bits, or {other}")
+            read[place] = found.read()
         return replace(node, layer=layer.with_array(read[place]))
 
     return _each_read(spec, "file", with_array)
@@ -70,16 +75,6 @@ def _states(nodes: Sequence[NodeDecl], layer_of: Callable[[NodeDecl], Any]) -> d
 def arrays_of(nodes: Sequence[NodeDecl]) -> dict[str, dict[str, Any]]:
     """Return the values of constants that came from files, by node, in the form of what layers learn."""
     return _states(nodes, _constant)
-
-
-def _read(base: Path, name: str, key: str | None, largest: int) -> Array:
-    """Return the array of a file of at most ``largest`` bytes. Raises ProblemError: it is larger, or cannot be read."""
-    found = find(base, name, key)
-    if found.nbytes > largest:
-        text = f"would make the arrays of the spec larger than {LARGEST >> 20} MiB"
-        hint = "store it in fewer bits, or use a Parameter with `initializer: {type: Array, file: …}` and `trainable: false`"
-        raise ProblemError(Code.UNREADABLE_FILE, text, hint=hint)
-    return found.read()
 
 
 # Find the ONNX files that layers name: beside the spec, below its folder, or in the run that holds copies of them.

@@ -9,7 +9,7 @@ from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
 from graphspec.engine.compiler.lowered import Lowered, owner_of, visible
-from graphspec.graph.analysis import lookups
+from graphspec.graph.analysis import infer_shapes, lookups
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph, Node
@@ -135,8 +135,6 @@ def lack_of_memory(
 
 
 def _largest(graph: Graph, shapes: Mapping[str, Shape]) -> str:
-    from graphspec.graph.analysis import infer_shapes
-
     nodes = graph.needed(graph.trained_roots())
     types = infer_shapes(graph, nodes, shapes)
     sizes = {n: sum(types[v.name].type.nbytes for v in n.outputs) for n in nodes if needs_memory(operator(n))}

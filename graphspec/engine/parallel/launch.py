@@ -74,8 +74,7 @@ def ignore() -> None:
 
 
 # Ctrl-C and the signals of schedulers: a training stops between two steps, when its state is consistent.
-# Seconds within which a program's repeated signals are one request: `timeout` signals its child, then the child's group.
-_ONE_REQUEST = 1.0
+_ONE_REQUEST = 1.0  # seconds in which repeated signals are one: `timeout` signals its child, then the child's group
 
 
 class Interrupt:

@@ -105,7 +105,9 @@ class Processes:
         for rank, process in enumerate(self.started, 1):
             if (code := process.poll()) is None:
                 continue
-            lines = self._lines(rank)
+            file = self._errors[rank - 1]
+            file.seek(max(file.seek(0, os.SEEK_END) - _MAX_ERROR_BYTES, 0))
+            lines = file.read().decode(errors="replace").strip().splitlines()
             with suppress(ValueError, TypeError, KeyError, IndexError):
                 records = json.loads(lines[-1])[DIAGNOSTICS]
                 if isinstance(records, dict):
@@ -114,12 +116,6 @@ class Processes:
             text = f"worker {rank} of {self.size} died: {_exit_reason(code)}"
             text += "".join(f"\n  {line}" for line in lines[-5:])
             raise RunError(Code.WORKER_DIED, text, "`workers: 1` trains in one process")
-
-    def _lines(self, rank: int) -> list[str]:
-        file = self._errors[rank - 1]
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - _MAX_ERROR_BYTES, 0))
-        return file.read().decode(errors="replace").strip().splitlines()
 
     def close(self) -> None:
         for process in self.started:
@@ -242,8 +238,8 @@ def _scatters(step: Step) -> bool:
 
 
 # Rank 0 of a group: it starts the others, launches steps, sums what they count, and stops them. How the workers get their
-# orders and add their arrays is the transport's: processes of one machine, which share memory (`Leader` itself), or ranks of
-# an MPI job (`RankLeader` in ranks.py), each of which is a team of such processes.
+# orders and add their arrays is the transport's: processes of one machine, which share memory (`Leader`), or ranks of an
+# MPI job (`RankLeader` in ranks.py), each of which is a team of such processes.
 class Leader:
     """Rank 0 of a group of workers. Until :meth:`close`, the weights and the slots are in the team's memory."""
 

@@ -92,10 +92,6 @@ class Ranks:
         kind, *values = self._order.tolist()
         return Order(int(kind)), values
 
-    def message(self, message: Mapping[str, Any] | None = None) -> Any:
-        """Return the message of rank 0, plain data, on every rank."""
-        return self.comm.bcast(message, 0)
-
     def share(self, array: Array) -> None:
         """Copy a contiguous array from rank 0 to all others."""
         octets = array.reshape(-1).view(np.uint8)
@@ -350,7 +346,7 @@ class RankLeader(Leader):
         message = message_of(step, model)
         ranks.busy = True  # until the other ranks listen again
         ranks.order(Order.JOIN)
-        ranks.message({**message, "rows": rows})
+        ranks.comm.bcast({**message, "rows": rows}, 0)
         for name in ranks.lacking():  # what another rank cannot map itself
             ranks.share(np.ascontiguousarray(data[name]))
         ranks.busy = False  # if they differ, the others wait for the next order
@@ -430,7 +426,7 @@ def serve(ranks: Ranks) -> None:
     with settings():
         while ranks.next_order()[0] is Order.JOIN:
             with one_thread():
-                _train(ranks, ranks.message())
+                _train(ranks, ranks.comm.bcast(None, 0))
 
 
 def _train(ranks: Ranks, message: dict[str, Any]) -> None:

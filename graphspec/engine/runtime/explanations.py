@@ -359,8 +359,11 @@ def explain_rows(
         arrays = values_at(session, feeds, [*(leaf.value for leaf in cut.leaves), *cut.sides, *mapping.texts.values()])
         texts = {name: arrays[value.name] for name, value in mapping.texts.items()}
         baselines = {leaf.value.name: mapping.baseline(leaf, arrays[leaf.value.name]) for leaf in cut.leaves}
-        if mean_of is not None:
-            baselines = _means(session, cut, mean_of, baselines)
+        if mean_of is not None:  # a leaf with another length than the explained rows stays neutral
+            first = {name: array[:_MEAN_ROWS] for name, array in mean_of.items()}
+            found = values_at(session, first, [leaf.value for leaf in cut.leaves])
+            means = {name: array.mean(axis=0, dtype=np.float64) for name, array in found.items()}
+            baselines |= {name: mean for name, mean in means.items() if mean.shape == baselines[name].shape}
         given = {name: array for name, array in arrays.items() if name in cut.rest.inputs}
         integrator = Integrator(session, cut, chosen.name, given, baselines)
         selectors, explained, offsets = _selectors(chosen, integrator.outputs(), label)
@@ -432,14 +435,6 @@ def _class(head: HeadDecl, label: str, units: int) -> int:
     listed = f"0 to {units - 1}" if head.labels is None else ", ".join(head.labels[:10])
     hint = did_you_mean(label, head.labels or []) or f"the classes are {listed}"
     raise UsageError(f"head '{head.name}' has no class '{label}'; {hint}")
-
-
-def _means(session: Session, cut: Frontier, rows: Mapping[str, Array], base: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the means of the leaves over some rows; a leaf with another length than the explained rows stays neutral."""
-    first = {name: array[:_MEAN_ROWS] for name, array in rows.items()}
-    arrays = values_at(session, first, [leaf.value for leaf in cut.leaves])
-    means = {name: array.mean(axis=0, dtype=np.float64) for name, array in arrays.items()}
-    return {name: means[name] if means[name].shape == array.shape else array for name, array in base.items()}
 
 
 class _Mapping:
@@ -536,9 +531,8 @@ def _summed(values: Array, axes: int) -> Array:
 def _padded_words(words: Array, length: int) -> Array:
     """Return ``length`` words per row; those that pad are None."""
     found = np.full((len(words), length), None, object)
-    kept = min(length, words.shape[1])
-    texts = words[:, :kept].astype(object)
-    found[:, :kept][texts != ""] = texts[texts != ""]
+    texts = words[:, :length].astype(object)
+    found[:, : texts.shape[1]][texts != ""] = texts[texts != ""]
     return found
 
 

@@ -68,8 +68,7 @@ class Program:
 
 
 # Access to a model from several threads: many may read its weights at a time, or one may change them.
-# Their locks are reset in every forked process, which does not have the threads that acquired them.
-_with_locks: WeakSet[Access | ProgramCache] = WeakSet()
+_with_locks: WeakSet[Access | ProgramCache] = WeakSet()  # every forked process resets their locks
 
 
 def _after_fork() -> None:

@@ -142,12 +142,8 @@ class RunningMetrics:
         return {k: part for e in self._metrics if len(e.keys) > 1 for k, part in zip(e.keys, e.parts, strict=True)}
 
     def tables(self) -> list[ResultTable]:
-        tables = []
-        for entry in self._metrics:
-            if not entry.keys:
-                counts = np.asarray(entry.state.result())
-                tables.append(ResultTable(entry.key, counts, entry.labels or [str(k) for k in range(len(counts))]))
-        return tables
+        found = [(entry, np.asarray(entry.state.result())) for entry in self._metrics if not entry.keys]
+        return [ResultTable(e.key, counts, e.labels or [str(k) for k in range(len(counts))]) for e, counts in found]
 
     def state(self) -> dict[str, Any]:
         """Return the totals as plain JSON, with the schema :class:`Sums`; JSON preserves the bits of floats."""

@@ -91,7 +91,12 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress:
             inputs = [v for r in node.inputs if (v := lowered.value(r)) is not None]
             sources[node.name] = node.layer.learning_input(g, *inputs)
     graph = graph.with_outputs(sources)
-    _refuse_trained(nodes, graph)
+    fixed = repeatable(graph.needed(graph.trained_roots()))
+    wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
+    if wrong or not_computable(graph):
+        text = "must learn from its input before training, but the input depends on weights or random numbers"
+        hint = "feed it from inputs, or from layers without weights and random numbers"
+        raise SpecError([_at(n, ShapeError(Code.NO_TRAINING_KERNEL, text, hint=hint)) for n in wrong])
     learners = {n.name: n.layer.learner(sources[n.name]) for n in nodes if n.layer is not None}
     states: dict[str, dict[str, Any]] = {}
     by_name = {n.name: n for n in nodes}
@@ -114,16 +119,6 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress:
 
 def _at(node: NodeDecl, error: ShapeError) -> Diagnostic:
     return Diagnostic.of(f"{node.type} '{node.name}'", error.problem, node.mark, path=node.tree.path)
-
-
-def _refuse_trained(nodes: Sequence[NodeDecl], graph: Graph) -> None:
-    """Raise GS309 if a node would learn from values that depend on weights or random numbers."""
-    fixed = repeatable(graph.needed(graph.trained_roots()))
-    wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
-    if wrong or not_computable(graph):
-        text = "must learn from its input before training, but the input depends on weights or random numbers"
-        hint = "feed it from inputs, or from layers without weights and random numbers"
-        raise SpecError([_at(n, ShapeError(Code.NO_TRAINING_KERNEL, text, hint=hint)) for n in wrong])
 
 
 def _values(sources: Mapping[str, Value], graph: Graph, data: Dataset) -> Iterator[dict[str, Array]]:

@@ -25,7 +25,7 @@ _EPOCHS_OF_RISE = 3
 _EPOCHS_OF_ONE_CLASS = 3
 _LARGE = 50.0  # standard deviations or offsets of inputs beyond this are not scaled
 _ROWS = 1024  # rows whose inputs are looked at
-# Layers that hand on the scale of their inputs, and layers whose weights are trained well on inputs of about size 1 only.
+# Layers that hand on the scale of their inputs, and those whose weights are trained well on inputs of about size 1 only.
 _PASSES = ("Concatenate", "Flatten", "Reshape", "Permute", "Dropout", "Masking", "Identity", "Impute")
 _WEIGHTED = (
     *("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"),

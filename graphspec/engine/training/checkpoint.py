@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.base.files import write_atomic
@@ -90,8 +91,6 @@ def load_arrays(
     damaged, or contains other arrays; GS602 if it is larger than the memory.
     """
     from safetensors import SafetensorError, safe_open
-
-    from graphspec.base.arrays.memory import available, human
 
     if not path.is_file():
         why = "is not a regular file" if path.exists() else "does not exist"

@@ -83,10 +83,6 @@ class TrainingSteps:
         with self.model.access.reading():
             return leader.validate(self.model.evaluation(rows, size), RunningMetrics(self.model), between)
 
-    def check(self) -> None:
-        if self.leader is not None:
-            self.leader.check()
-
     def join(self, size: int) -> None:
         """Use so many processes until :meth:`leave`. OSError: they or shared memory cannot be had; nothing has changed."""
         self._cache_programs()

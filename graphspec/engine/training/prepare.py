@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphspec.base.arguments import bad_argument, flag, literal, positive_int
+from graphspec.base.arrays.memory import available, free
 from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
@@ -27,6 +28,7 @@ from graphspec.engine.training.choose_workers import Plan
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_callbacks, refuse_misspelt_monitors
 from graphspec.graph.ir.graph import Array, Graph, numpy_dtype
+from graphspec.graph.memory_estimate import estimate
 from graphspec.language.declarations import WEIGHT, Spec
 from graphspec.vocabulary.callbacks.base import Outputs
 
@@ -141,9 +143,6 @@ def _prepared(model: Session, raw: Dataset, validation: Dataset | None) -> tuple
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
-    from graphspec.base.arrays.memory import available, free
-    from graphspec.graph.memory_estimate import estimate
-
     shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
     slots = len(model.spec.training.optimizer.slots())
     need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))

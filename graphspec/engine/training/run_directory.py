@@ -17,11 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphspec.base.arrays.blas import THREADS_SET, openblas
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.base.files import LOCK, is_leftover, make_folder, write_atomic
+from graphspec.base.version import __version__
 from graphspec.data.files import files_of
 from graphspec.data.paths import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
@@ -180,8 +183,6 @@ def record_export(directory: Path, file: Path, proof: str) -> None:
 def provenance(model: Session, document: Mapping[str, Any], data: Mapping[str, str]) -> dict[str, Any]:
     """Return the content of ``run.json``; ``data`` are the hashes of the data files by part."""
     from importlib.metadata import version
-
-    from graphspec.base.version import __version__
 
     return {
         "graphspec": __version__,
@@ -395,7 +396,6 @@ def weight_differences(old: Path, new: Path) -> dict[str, Any] | None:
 
     Arrays that only one has, or in another shape, are left out: the networks differ. GS603 (RunError): a file is damaged.
     """
-    import numpy as np
     from safetensors import SafetensorError, safe_open
 
     paths = [directory / "weights.safetensors" for directory in (old, new)]
@@ -445,7 +445,10 @@ _MARKERS = ("spec.json", "run.json")  # mark the folder as a run directory until
 
 def remove_run(directory: Path) -> list[str]:
     """Remove the files of the run in ``directory``, except its markers, and return the names of all other files."""
-    outputs = _outputs(directory / "spec.json")
+    from graphspec.language.parse import parse
+
+    spec, _ = parse(str(directory / "spec.json"))  # if it cannot be read, no outputs of callbacks are known
+    outputs = [output for callback in (spec.training.callbacks if spec else ()) for output in callback.outputs()]
     # The checkpoint goes first: if this is interrupted, nobody can resume the incomplete run.
     (directory / "checkpoint.safetensors").unlink(missing_ok=True)
     kept = []
@@ -458,15 +461,6 @@ def remove_run(directory: Path) -> list[str]:
         elif parts not in [(name,) for name in (*_MARKERS, LOCK)]:
             kept.append("/".join(parts))
     return kept
-
-
-def _outputs(path: Path) -> list[Output]:
-    """Return the outputs of a spec's callbacks; none if the spec cannot be read."""
-    from graphspec.language.parse import parse
-
-    spec, _ = parse(str(path))
-    callbacks = [] if spec is None else spec.training.callbacks
-    return [output for callback in callbacks for output in callback.outputs()]
 
 
 def _files(directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:

@@ -169,7 +169,8 @@ class Trainer:
         """Evaluate validation data. A signal stops it between two batches; the resumed run validates again."""
 
         def between() -> None:
-            self.steps.check()
+            if self.steps.leader is not None:
+                self.steps.leader.check()
             if interrupt.requested:
                 raise _ValidationStoppedError
 
