@@ -552,12 +552,12 @@ class Problems:
             self._seen.add(key)
             self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
 
-    def value(self, tree: Place, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
+    def value(self, tree: Place, code: str, message: str, *, hint: str | None = None) -> None:
         """Report at a value. If it came from a variable, the hint names the position of its definition."""
         if origin := tree.origin:
             place = "by --set" if origin.file == SET else f"at line {origin.line}" if origin.line else "elsewhere"
             hint = f"{hint}; the value is set {place}" if hint else f"the value is set {place}"
-        self.at(tree.mark, code, message, path=tree.path, hint=hint, subject=subject)
+        self.at(tree.mark, code, message, path=tree.path, hint=hint)
 
     def key(self, tree: Place, key: str, code: str, message: str, *, hint: str | None = None) -> None:
         """Report at a key of the mapping ``tree``."""
