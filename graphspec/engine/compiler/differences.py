@@ -23,7 +23,6 @@ from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Nod
 
 # The settings of a spec as plain values, with all defaults, so that two of them can be compared key by key.
 TYPE = "type"  # the key of an object's class
-_ACTIVATION = "activation"  # the end of the names of arguments in which none means the linear activation
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def plain(value: Any) -> Any:
         for key, declared in type(value).model_fields.items():
             argument = getattr(value, key)
             found[key] = plain(argument)
-            if argument is None and key.endswith(_ACTIVATION):
+            if argument is None and key.endswith("activation"):  # none means the linear one
                 found[key] = {TYPE: "linear"}
             default = declared.get_default(call_default_factory=True, validated_data={})
             if key in value.model_fields_set and argument is not None and argument != default:

@@ -31,10 +31,8 @@ from graphspec.graph.kernels.context import Group
 from graphspec.graph.optimizers import Rate, Vectors
 from graphspec.graph.optimizers.vectors import Lookup
 
+
 # Shared memory: named arrays in one block that has no name in the file system and is freed with its last user.
-Shape = Sequence[int]
-
-
 @dataclass
 class Memory:
     """A block of shared memory."""
@@ -50,7 +48,7 @@ class Memory:
         self.inherited = ()
 
 
-def allocate(arrays: Mapping[str, tuple[Shape, Any]]) -> Memory:
+def allocate(arrays: Mapping[str, tuple[Sequence[int], Any]]) -> Memory:
     """Allocate a block of arrays, each from a cache line on. Raises OSError: there is too little memory to share."""
     layout: dict[str, tuple[int, str, list[int]]] = {}
     size = 0
@@ -332,11 +330,10 @@ class Member:
         if count > place.total:
             own, first = place.own(count), place.of_rank(count).start
             groups = [ShardGroup(k, count, writes_state=k == first) for k in range(own.start, own.stop)]
-        lookups = [step.lookups() for _ in groups]
+        self._lookups = {group: step.lookups() for group in groups}  # of this worker's shards, by their groups
         if place.ranks > 1 and (len(groups) > 1 or not self._alone):
-            for lookup in (lookup for of_group in lookups for lookup in of_group):
+            for lookup in (lookup for lookups in self._lookups.values() for lookup in lookups):
                 lookup.touched.kept = False  # whole gradients are added in place: then a step clears all their rows
-        self._lookups = dict(zip(groups, lookups, strict=True))  # of this worker's shards, by their groups
         # The counters of a step of each shard; those of the first of all are the trainer's.
         self._running = [RunningMetrics(step.network) if group.rank else None for group in groups]
         self._here = shard_slice(len(self.gradients), place.worker, place.workers)

@@ -509,14 +509,11 @@ def build_program(
     return Binder(prepared, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()
 
 
-_MAX_IDLE_BYTES = 1 << 24  # bytes of bound programs in the cache; the most recent one is always kept
-
-
 class Compute:
     """Computes graphs without weights in float64, such as metrics' formulas; binds one once for each shape of arrays."""
 
     def __init__(self) -> None:
-        self._programs = ProgramCache(_MAX_IDLE_BYTES)
+        self._programs = ProgramCache(max_bytes=1 << 24)
 
     def __call__(self, make: Callable[[], Graph], feeds: Mapping[str, Array]) -> dict[str, Array]:
         shapes = {name: array.shape for name, array in feeds.items()}

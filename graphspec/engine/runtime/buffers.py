@@ -152,9 +152,6 @@ class Scratch(_Chunks):
 
 
 # Liveness: the last node that needs each value of a program.
-_NEVER = 1 << 60
-
-
 def backward_uses(nodes: Sequence[Node], differentiated: Collection[str], roots: Sequence[Value]) -> dict[str, int]:
     """Return, for each value that must survive the forward pass, the index of the last node whose backward calls read it.
 
@@ -179,7 +176,7 @@ def last_uses(nodes: Sequence[Node], survivors: Collection[str]) -> dict[str, in
     last: dict[str, int] = {}
     for index, node in enumerate(nodes):
         last |= {v.name: index for v in node.sources}
-    return last | dict.fromkeys(survivors, _NEVER)
+    return last | dict.fromkeys(survivors, 1 << 60)
 
 
 # The weights of a run whose gradients are kept by rows: those that a step only looks up by ids.

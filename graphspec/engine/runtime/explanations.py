@@ -240,7 +240,6 @@ class _Part:
 
 
 MAX_ROWS = 256  # the largest number of rows of one explanation: the rows that ``predict`` computes at a time
-_HALF = 0.5
 _MEAN_ROWS = 1000  # rows whose mean is a baseline, at most
 UNSEEN = "[unseen]"
 
@@ -405,7 +404,7 @@ def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array
         assert labels is not None
         given = None if label is None else _class(head, label, 2)
         flat = outputs.reshape(rows, -1)
-        first = (flat <= _HALF) if given is None else np.full(flat.shape, given == 0)
+        first = (flat <= 0.5) if given is None else np.full(flat.shape, given == 0)
         weights = np.where(first, -1.0, 1.0).reshape(weights.shape)
         names = [_named(head, {int(not f) for f in row}) for row in first]
         return weights, names, first.sum(axis=1).astype(float)

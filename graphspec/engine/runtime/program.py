@@ -179,19 +179,15 @@ class Access:
             self._writer, self._writes, self._training, self._inconsistent = None, 0, False, True
 
 
-# A cache of bound programs by mode and shapes; it evicts the least recently used beyond a number of bytes.
-_MAX_IDLE_BYTES = 1 << 30
-
-
 class ProgramCache:
-    """A cache of programs, since binding takes milliseconds and an epoch has only one batch shape, or two.
+    """A cache of programs by mode and shapes: binding takes milliseconds, and an epoch has one batch shape, or two.
 
     A program computes in its own buffers, so only one thread may use it at a time. Threads that need the same program
     at the same time each get their own, up to the number of cores: more would use memory without being faster.
-    ``max_bytes``: the limit for idle programs; the most recent one is always kept.
+    ``max_bytes``: the limit for idle programs, of which the least recently used go first; the last is always kept.
     """
 
-    def __init__(self, max_bytes: int = _MAX_IDLE_BYTES) -> None:
+    def __init__(self, max_bytes: int = 1 << 30) -> None:
         self._max_bytes = max_bytes
         self._idle: OrderedDict[Hashable, list[Program]] = OrderedDict()
         self._nbytes = 0

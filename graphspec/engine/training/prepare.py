@@ -86,7 +86,12 @@ def prepare_fit(
         for part, rows in model.parts.items():  # a class without training rows is reported before the training
             with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
     model.sample_rows = raw.sample(SAMPLE_ROWS)
-    train, validation = _prepared(model, raw, of_validation)
+    train = model.prepared(raw)
+    train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
+    if of_validation is not None and of_validation.inputs is raw.inputs:  # rows split from one file are prepared once
+        validation: Dataset | None = replace(train, weights=dict(of_validation.weights), chosen=of_validation.chosen)
+    else:
+        validation = None if of_validation is None else model.prepared(of_validation)
     _check_memory(model, train, min(size, len(train)))
     _apply_class_weights(model, train, data.class_weight)
     objective = model.objective(train)
@@ -131,15 +136,6 @@ def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
     labelled = {name for name, head in spec.heads.items() if head.labels is not None}
     texts = {name for name, target in train.targets.items() if isinstance(target, Strings)}
     return bool(graph.learnt) or bool(texts - labelled)
-
-
-def _prepared(model: Session, raw: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset | None]:
-    """Return the rows as the trained graph reads them. Rows that were split from one file are prepared once."""
-    train = model.prepared(raw)
-    train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
-    if validation is not None and validation.inputs is raw.inputs:
-        return train, replace(train, weights=dict(validation.weights), chosen=validation.chosen)
-    return train, None if validation is None else model.prepared(validation)
 
 
 def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
