@@ -24,8 +24,8 @@ from graphspec.graph.kernels.common import BLOCK_ELEMENTS, clip_gradient
 from graphspec.graph.kernels.depthwise import depthwise, depthwise_gradient
 from graphspec.graph.kernels.winograd import winograd_gradient, winograd_input, winograd_output
 from graphspec.graph.ops.elementwise import relu_gradient
-from graphspec.graph.optimizers.base import BLOCK
 from graphspec.graph.optimizers.elementwise import adam, rmsprop, sgd
+from graphspec.graph.optimizers.optimizer import BLOCK
 
 Array = np.ndarray[Any, Any]
 LASTING = 0.5  # seconds for each kernel

@@ -10,7 +10,7 @@ from graphspec.graph.initializers import INITIALIZERS, Initializer
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.ops import OPS, Op
-from graphspec.graph.ops.base import op
+from graphspec.graph.ops.op import op
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
 from graphspec.graph.regularizers import REGULARIZERS, Regularizer
 from graphspec.graph.schedules import SCHEDULES, Schedule

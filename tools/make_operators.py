@@ -13,7 +13,7 @@ from typing import Any
 
 from graphspec.base.files import write_atomic
 from graphspec.graph.ops import OPS, Op
-from graphspec.graph.ops.base import REQUIRED, declared_attributes
+from graphspec.graph.ops.op import REQUIRED, declared_attributes
 
 FILE = Path(__file__).parents[1] / "graphspec" / "graph" / "operators.pyi"
 HEAD = '''# ruff: noqa: A002

@@ -36,7 +36,7 @@ from graphspec.graph.passes.for_export import since
 from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.layers import LAYERS, OPERATIONS
-from graphspec.vocabulary.operations.base import Operation
+from graphspec.vocabulary.operations.operation import Operation
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

@@ -52,7 +52,7 @@ _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (C
 LAYER = Kind(
     folder="vocabulary/layers",
     table="$Name",
-    imports=("from pydantic import Field", _BUILDER, "from graphspec.vocabulary.layers.base import Layer, as_float"),
+    imports=("from pydantic import Field", _BUILDER, "from graphspec.vocabulary.layers.layer import Layer, as_float"),
     for_types=(),
     body='''
 class $Name(Layer, supports_masking=True):
@@ -137,7 +137,7 @@ EXPORTED = (
 LOSS = Kind(
     folder="vocabulary/losses",
     table="$name $Name",
-    imports=(_BUILDER, "from graphspec.vocabulary.losses.base import LOSSES, Loss, mean"),
+    imports=(_BUILDER, "from graphspec.vocabulary.losses.loss import LOSSES, Loss, mean"),
     for_types=(),
     body='''
 @LOSSES.add("$name", "$Name")
@@ -178,7 +178,7 @@ def test_value_and_training_of_$name() -> None:
 METRIC = Kind(
     folder="vocabulary/metrics",
     table="$Name $name",
-    imports=("import numpy as np", "from graphspec.vocabulary.metrics.base import METRICS, Average"),
+    imports=("import numpy as np", "from graphspec.vocabulary.metrics.metric import METRICS, Average"),
     for_types=("from graphspec.graph.ir.graph import Array",),
     body='''
 @METRICS.add("$Name", "$name")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import graphspec as gs
 from benchmarks.contenders.base import Contender
 from benchmarks.memory import of_children
-from graphspec.vocabulary.callbacks.base import Callback, CallbackState
+from graphspec.vocabulary.callbacks.callback import Callback, CallbackState
 
 if TYPE_CHECKING:
     from benchmarks.workload import Workload
-    from graphspec.vocabulary.callbacks.base import Run
+    from graphspec.vocabulary.callbacks.callback import Run
 
 COLD = 8
 """Steps after binding that do not count: they meet cold memory."""

@@ -19,7 +19,7 @@ from graphspec.base.files import make_folder
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.text import printable, terminal_width
 from graphspec.data.signature import Data, user_arrays, x_and_y
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import Checked, SpecSource, check
 
 if TYPE_CHECKING:

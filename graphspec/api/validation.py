@@ -14,7 +14,7 @@ from graphspec.export.targets import has_contrib, opset_of
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lowered_network import Lowered
     from graphspec.language.declarations import Spec
 
 

@@ -13,7 +13,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.text import number, shorten_end
 from graphspec.cli.targets import is_onnx, is_run, refuse_other
 from graphspec.engine.compiler import differences as d
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.spec_files import arrays_of, read_arrays
 from graphspec.engine.runtime.records import read_json
@@ -40,13 +40,13 @@ class _Side:
     def is_trained(self) -> bool:
         return self.kind in ("run", "graphspec")
 
-    def network(self, *, learnt: bool) -> d.Network:
+    def network(self, *, learnt: bool) -> d.Side:
         """Return the network as the spec has it; with ``learnt``, the sizes are those that it has learnt."""
         adapted = self.adapted or Adapted()
         spec, lowered = check(self.source, allow_outside=True, adapted=adapted.of_files(), draws=False).require()
         if learnt:
             _, lowered = check(self.source, allow_outside=True, adapted=adapted, draws=False).require()
-        return d.Network(spec, lowered)
+        return d.Side(spec, lowered)
 
 
 def _side(path: Path) -> _Side:

@@ -13,7 +13,7 @@ from graphspec.base.errors import NOWHERE, SpecError, UsageError
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
 from graphspec.cli.console import complain, out
-from graphspec.cli.options import Allow, Answering, Part, option
+from graphspec.cli.options import Allow, Answering, DataPart, option
 from graphspec.cli.targets import is_spec, model_of, naming_data, refuse_other
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def evaluate(
         Path | None,
         option("FILE|DIR", "Other rows with the same columns; or the folder in which the spec's data files lie now."),
     ] = None,
-    part: Annotated[Part, typer.Option("--part", help="The rows to evaluate.")] = Part.test,
+    part: Annotated[DataPart, typer.Option("--part", help="The rows to evaluate.")] = DataPart.test,
     allow: Allow = None,
 ) -> None:
     """Print the losses and metrics of a run or an ONNX file on its test data."""
@@ -40,7 +40,7 @@ def evaluate(
         _evaluate_file(run, data, part, allow or ())
 
 
-def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
+def _evaluate_run(run: Path, data: Path | None, part: DataPart, allow: Sequence[Path]) -> None:
     from graphspec.cli.results import print_results, print_verdicts
     from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
@@ -52,7 +52,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
         model.spec = _with_data(model.spec, run, data, part)
     with naming_data(data):
         rows = part_rows(model, part)
-        if part != Part.test and _read(model.spec, Part.validation) == "train" and run.is_dir():
+        if part != DataPart.test and _read(model.spec, DataPart.validation) == "train" and run.is_dir():
             _refuse_other_rows(model, run)
         running = model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model))
         print_results(running)
@@ -63,7 +63,7 @@ def _evaluate_run(run: Path, data: Path | None, part: Part, allow: Sequence[Path
             print_verdicts(judge(Findings(model, run, {}), rows, part.value, running))
 
 
-def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Path]) -> None:
+def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequence[Path]) -> None:
     from graphspec.cli.results import print_results
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.prepare import part_rows
@@ -87,17 +87,17 @@ def _evaluate_file(file: Path, data: Path | None, part: Part, allow: Sequence[Pa
         complain("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
 
 
-def _read(spec: Spec, part: Part) -> str:
+def _read(spec: Spec, part: DataPart) -> str:
     """Return the part whose source has the rows: those of a split are in the training data."""
     source = spec.data.get(part)
-    return "train" if part == Part.validation and source is not None and not source.has_rows else part.value
+    return "train" if part == DataPart.validation and source is not None and not source.has_rows else part.value
 
 
-def _refuse_missing(spec: Spec, run: Path, part: Part) -> None:
+def _refuse_missing(spec: Spec, run: Path, part: DataPart) -> None:
     """Raise UsageError if the spec has no such data, with the command that evaluates other rows."""
     if part in spec.data:
         return
-    other = next((p for p in (Part.test, Part.validation, Part.train) if p in spec.data), None)
+    other = next((p for p in (DataPart.test, DataPart.validation, DataPart.train) if p in spec.data), None)
     do = "name a file with --data"
     if other is not None:
         command = shell("graphspec", "evaluate", str(run), "--part", other.value)
@@ -105,7 +105,7 @@ def _refuse_missing(spec: Spec, run: Path, part: Part) -> None:
     raise UsageError(f"the spec of {run} has no {part.value} data; {do}")
 
 
-def _with_data(spec: Spec, target: Path, place: Path, part: Part) -> Spec:
+def _with_data(spec: Spec, target: Path, place: Path, part: DataPart) -> Spec:
     """Return the spec with the rows of a part in another file or folder.
 
     A file has the rows: its columns are mapped like those of the part, or else of the training data. A folder with the

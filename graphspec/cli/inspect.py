@@ -58,7 +58,7 @@ def _run_record(directory: Path) -> dict[str, Any]:
     from graphspec.export.inspection import FORMAT, network_record
     from graphspec.export.onnx import check_export
     from graphspec.export.targets import TARGETS, has_contrib
-    from graphspec.vocabulary.callbacks.base import RUN_FILES
+    from graphspec.vocabulary.callbacks.callback import RUN_FILES
 
     spec, lowered = checked_target(directory).require()
     adapted, run = read_adapted(directory), directory / "run.json"

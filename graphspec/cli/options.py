@@ -89,7 +89,7 @@ def repeated(options: Mapping[str, object], allow: Sequence[Path], sets: Sequenc
     return [word for name, value in pairs for word in ([name] if value is True else [name, str(value)])]
 
 
-Part = StrEnum("Part", ["test", "validation", "train"])  # the rows to judge by
+DataPart = StrEnum("DataPart", ["test", "validation", "train"])  # the rows to judge by
 SpecFile = Annotated[Path, argument("SPEC", "The spec, a YAML or JSON file.")]
 AnyTarget = Annotated[Path, argument("SPEC|RUN|ONNX", "A spec, a run directory or an ONNX file.")]
 DataPlace = Annotated[

@@ -86,7 +86,7 @@ def predict(  # noqa: PLR0913 (options)
     if not source.exists() and not is_spec(source):
         raise UsageError(f"{source} does not exist; {'name a run directory' if explain else _WANTED}")
     if explain:
-        from graphspec.cli.explained import explain as explain_rows
+        from graphspec.cli.explanation import explain as explain_rows
 
         return explain_rows(source, data, output, head, label, rows_explained, baseline, json=json)
     network = _network(source)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from graphspec.base.errors import UsageError
 from graphspec.base.files import why_not_writable, write_atomic
 from graphspec.cli.console import complain, out_wrapped, write_data
-from graphspec.cli.options import Allow, DataPlace, Part, argument, option, output_file
+from graphspec.cli.options import Allow, DataPart, DataPlace, argument, option, output_file
 from graphspec.cli.targets import is_onnx, is_run, is_spec, model_of, naming_data, refuse_other, spec_for_run
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def report(
     ] = None,
     data: DataPlace = None,
     part: Annotated[
-        Part | None, option(None, "The rows to judge by; by default test, else validation, else train.", "--part")
+        DataPart | None, option(None, "The rows to judge by; by default test, else validation, else train.", "--part")
     ] = None,
     allow: Allow = None,
 ) -> None:

@@ -189,7 +189,7 @@ _MAX_LISTED = 5  # files that a message lists
 
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
-    from graphspec.vocabulary.callbacks.base import ADAPTED
+    from graphspec.vocabulary.callbacks.callback import ADAPTED
 
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")

@@ -19,7 +19,7 @@ from graphspec.data.convert import as_array, assemble, check_range, checked_weig
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
-from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataSignature, Problems, Request, Source, placed
+from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataErrors, DataSignature, Request, Source, placed
 from graphspec.data.tables import FrameColumn, fill_from_frames
 from graphspec.data.targets import check_sequences, encode_texts, keep_rows, problem_of, rows_without, steps_of_rows
 from graphspec.data.windows import WindowSource
@@ -191,7 +191,7 @@ class _Check(Reporter):
             allocate=self._allocate,
         )
 
-    def add_columns(self, request: Request, table: Source, found: Array | Strings | Problems) -> None:
+    def add_columns(self, request: Request, table: Source, found: Array | Strings | DataErrors) -> None:
         """Add the result of a request: an array of the right type, or the problems of its columns."""
         assert self.source is not None
         columns, where = request.columns, self.source.where

@@ -15,7 +15,18 @@ from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
-from graphspec.data.source import CELL, NOT_SCALAR, DataError, Problems, Request, Tally, at, lossy, ragged, wrong_shape
+from graphspec.data.source import (
+    CELL,
+    NOT_SCALAR,
+    DataError,
+    DataErrors,
+    Request,
+    Tally,
+    at,
+    lossy,
+    ragged,
+    wrong_shape,
+)
 from graphspec.graph.ir.dims import evaluate, show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 
@@ -442,7 +453,7 @@ class Filling:
     """
 
     def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
-        self.request, self.problems, self._reserve = request, Problems(), reserve
+        self.request, self.problems, self._reserve = request, DataErrors(), reserve
 
     @property
     def closed(self) -> bool:
@@ -463,7 +474,7 @@ class Filling:
         if ready is not None:
             self._store(column, ready, first)
 
-    def result(self, rows: int) -> Array | Strings | Problems:
+    def result(self, rows: int) -> Array | Strings | DataErrors:
         """Return the first ``rows`` rows of the array, or the problems."""
         return self.problems or self._filled(rows)
 
@@ -549,9 +560,9 @@ class TextFilling(Filling):
         return (StringsBuilder() if self._builder is None else self._builder).finish()
 
 
-def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | Problems:
+def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | DataErrors:
     """Convert the arrays of a request, from row ``first`` of longer ones; stack several as columns of one array."""
-    problems: Problems = {}
+    problems: DataErrors = {}
     parts: list[Any] = []
     for k, array in enumerate(arrays):
         try:

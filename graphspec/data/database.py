@@ -16,7 +16,7 @@ import numpy as np
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, exact_integers, no_number
-from graphspec.data.source import DataError, MemoryBudget, Problems, Request, Source, lossy, ragged, unreadable
+from graphspec.data.source import DataError, DataErrors, MemoryBudget, Request, Source, lossy, ragged, unreadable
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
@@ -380,7 +380,7 @@ class Table(Relation, Source):
         fillings: dict[str, Filling] = {}
         ways: dict[_Key, ColumnRead] = {}
         for request in requests:
-            problems: Problems = {}
+            problems: DataErrors = {}
             for name, k in _keys(request):
                 try:
                     column = self.columns[request.columns[k]]

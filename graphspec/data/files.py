@@ -24,9 +24,9 @@ from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_gl
 from graphspec.data.source import (
     NO_ROWS,
     DataError,
+    DataErrors,
     Filled,
     MemoryBudget,
-    Problems,
     Request,
     Source,
     lossy,
@@ -118,7 +118,7 @@ class Files(Source):
 
     def fill(self, requests: Sequence[Request]) -> Filled:
         parts: dict[str, list[Any]] = {r.name: [] for r in requests}
-        problems: dict[str, Problems] = {r.name: {} for r in requests}
+        problems: dict[str, DataErrors] = {r.name: {} for r in requests}
         rows = 0
         for index, (path, source) in enumerate(self.sources()):
             waiting = [_of_part(r, index) for r in requests if not problems[r.name]]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.growing import Allocate
     from graphspec.base.arrays.strings import Strings
 
-Filled: TypeAlias = "dict[str, Array | Strings | dict[int, DataError]]"  # arrays or ``Problems`` by name of a request
+Filled: TypeAlias = "dict[str, Array | Strings | dict[int, DataError]]"  # arrays or ``DataErrors`` by name of a request
 
 NO_ROWS = "write one row for each sample"
 NOT_SCALAR = "does not have a single value per row"
@@ -71,7 +71,7 @@ class Request:
     allocate: Allocate | None = None  # where the array is filled; None for memory
 
 
-Problems = dict[int, DataError]  # errors by index of the column in a request
+DataErrors = dict[int, DataError]  # errors by index of the column in a request
 
 
 class Source:

@@ -281,8 +281,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Network:
-    """Sizes of the network and of its training."""
+class Sizes:
+    """The sizes of a network and of its training."""
 
     units: tuple[int, ...]  # of each hidden layer
     dropout: float  # the rate after each hidden layer
@@ -302,7 +302,7 @@ class Suggestion:
     record: str  # the name of the record
     columns: tuple[Column, ...]
     target: Target
-    network: Network
+    network: Sizes
     rows: int
     warnings: tuple[str, ...] = ()  # what should be read before training
     form: Sequence[str] = ()  # lines of the spec that say how the table's text is read
@@ -425,16 +425,16 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     return Target(column.name, key, task, units, column.kind == "text", missing, tuple(notes))
 
 
-def _network(rows: int, width: int, task: Task, has_text: bool) -> Network:
+def _network(rows: int, width: int, task: Task, has_text: bool) -> Sizes:
     """Return sizes that do well on a table with this many rows and numbers in a row, without being tuned to it."""
     batch = 32 if rows < 20_000 else 64 if rows < 50_000 else 128 if rows < 200_000 else 256
     epochs = next((e for e in (200, 100, 50, 30, 20) if e * rows <= _STEPS * batch), 10)
     patience = max(epochs // 10, 3)
     if has_text:
-        return Network((32,), 0.5, 0.001, batch, min(epochs, 30), min(patience, 3))
+        return Sizes((32,), 0.5, 0.001, batch, min(epochs, 30), min(patience, 3))
     units = 32 if rows < 1000 else 64 if rows < 5000 else 128
     if rows < 5000:  # hidden layers must not learn by heart what is nearly a sum of the columns
         penalty = 0.03 if rows < 1000 else 0.01
-        return Network((units, units), 0.5, 0.003, batch, epochs, patience, penalty, held_out=0.1)
+        return Sizes((units, units), 0.5, 0.003, batch, epochs, patience, penalty, held_out=0.1)
     dropout, penalty = 0.1 if task == "regression" else 0.2, 0.005 if rows < 20_000 else 0.002
-    return Network((units, units), dropout, 0.001, batch, epochs, patience, penalty, decays=True)
+    return Sizes((units, units), dropout, 0.001, batch, epochs, patience, penalty, decays=True)

@@ -11,7 +11,7 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.data.batches import Times
 from graphspec.data.series import Gaps, Series, series_of
-from graphspec.data.source import DataError, Filled, Problems, Request, Source, View, placed
+from graphspec.data.source import DataError, DataErrors, Filled, Request, Source, View, placed
 from graphspec.graph.ir.graph import Array, Type
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ class WindowSource(View):
         self.warning = self._series.warning
         return self._series
 
-    def _not_numbers(self, request: Request) -> Problems:
+    def _not_numbers(self, request: Request) -> DataErrors:
         """Return the problems of columns that cannot be interpolated."""
-        problems: Problems = {}
+        problems: DataErrors = {}
         for k, name in enumerate(() if request.type.is_float else request.columns):
             if self._windows.filling(name) == "interpolate":
                 text = "holds texts, classes or ids, and there is nothing between two of them"

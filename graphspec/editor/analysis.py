@@ -17,7 +17,7 @@ from graphspec.language.read import MAX_BYTES
 
 if TYPE_CHECKING:
     from graphspec.engine.compiler.cost import NodeCost
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lowered_network import Lowered
     from graphspec.language.declarations import NodeDecl, Spec
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from graphspec.graph.ir.dims import LearntSize, Shape, show
 from graphspec.graph.ir.graph import Value
 from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.schema import Schema
-from graphspec.vocabulary.layers.base import Number
+from graphspec.vocabulary.layers.layer import Number
 
 # The outline of a document: its sections, with inputs, columns, layers, blocks and heads.
 OutlineKind = Literal["section", "input", "column", "layer", "block", "head", "source", "variable"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import GraphspecError
 from graphspec.data.signature import data_signature
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.differences import Change, changes
@@ -29,7 +29,7 @@ from graphspec.language.read import MAX_BYTES
 from graphspec.vocabulary.onnx_files.model_file import Declared, leads_out, read_model_file, unreadable
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lowered_network import Lowered
     from graphspec.language.declarations import Spec
     from graphspec.vocabulary.onnx_files.model_file import ModelFile, Weight
 

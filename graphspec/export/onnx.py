@@ -14,7 +14,7 @@ from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
-from graphspec.engine.compiler.lowered import visible
+from graphspec.engine.compiler.lowered_network import visible
 from graphspec.engine.runtime.bind import Binder
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, element_type, info, tensor_of

@@ -26,7 +26,7 @@ from graphspec.base.terminal import table_lines
 from graphspec.graph.ir.graph import Array
 
 if TYPE_CHECKING:
-    from graphspec.vocabulary.metrics.base import Direction
+    from graphspec.vocabulary.metrics.metric import Direction
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 CONVOLUTIONS = ("Conv", "ConvTranspose")

@@ -16,7 +16,7 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.data.batches import Dataset, in_batches
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import penalties
 from graphspec.engine.runtime.running_metrics import HeadCounts

@@ -404,7 +404,7 @@ class Cross(Config):
 
 
 @dataclass(slots=True)
-class Part:
+class RecordPart:
     """A column or a cross of a record: its key or ``a_x_b``, its position, the input of a column, its nodes.
 
     The last one of ``nodes`` has the name ``record/name``. ``wrong``: it has a reported error, and its values are unknown.
@@ -429,13 +429,13 @@ def is_record(tree: Tree) -> bool:
     return "columns" in intended_keys(nested, ("columns",))
 
 
-def _parts(record: str, tree: Tree, problems: Problems) -> tuple[list[Part], bool]:
+def _parts(record: str, tree: Tree, problems: Problems) -> tuple[list[RecordPart], bool]:
     """Return the parts of a record, and whether the names of some columns are unknown because of an error."""
     before = len(problems.found)
     subject = f"record '{record}'"
     validate(RecordKeys, tree, subject, problems)
     columns, crosses = tree.get("columns"), tree.get("crosses")
-    parts: list[Part] = []
+    parts: list[RecordPart] = []
     if columns is not None and isinstance(columns.value, dict):
         if not columns.value:
             not_allowed(columns, f"`columns` of {subject} is empty", problems, EXAMPLE)
@@ -447,7 +447,7 @@ def _parts(record: str, tree: Tree, problems: Problems) -> tuple[list[Part], boo
     return parts, incomplete
 
 
-def _column(record: str, name: str, columns: Tree, problems: Problems) -> Part:
+def _column(record: str, name: str, columns: Tree, problems: Problems) -> RecordPart:
     tree: Tree = columns.value[name]
     mark = columns.key_marks.get(name, tree.mark)
     before = len(problems.found)
@@ -468,7 +468,7 @@ def _column(record: str, name: str, columns: Tree, problems: Problems) -> Part:
         optional = {"column": config.column, "description": config.description or None}
         source = _grown({"shape": shape, "dtype": dtype} | {k: v for k, v in optional.items() if v is not None}, at)
     nodes = _nodes(f"{record}/{name}", None if wrong else config, [name], at)
-    return Part("column", name, (mark, tree.path), config, source, nodes, wrong)
+    return RecordPart("column", name, (mark, tree.path), config, source, nodes, wrong)
 
 
 def _config(name: str, tree: Tree, problems: Problems) -> Column | None:
@@ -502,7 +502,7 @@ def _config(name: str, tree: Tree, problems: Problems) -> Column | None:
     return validate(cls, body, subject, problems, without=("type",))
 
 
-def _cross(record: str, tree: Tree, columns: Mapping[str, Part], problems: Problems) -> Part:
+def _cross(record: str, tree: Tree, columns: Mapping[str, RecordPart], problems: Problems) -> RecordPart:
     before = len(problems.found)
     subject = f"a cross of record '{record}'"
     is_list = isinstance(tree.value, list)
@@ -526,10 +526,10 @@ def _cross(record: str, tree: Tree, columns: Mapping[str, Part], problems: Probl
     at = Tree(body.value, mark, body.key_marks, tree.path)
     inputs = [] if config is None else config.columns
     nodes = _nodes(f"{record}/{name}", None if wrong else config, inputs, at) if name else []
-    return Part("cross", name, (mark, tree.path), config, None, nodes, wrong)
+    return RecordPart("cross", name, (mark, tree.path), config, None, nodes, wrong)
 
 
-def _check_crossed(items: list[Tree], subject: str, columns: Mapping[str, Part], problems: Problems) -> None:
+def _check_crossed(items: list[Tree], subject: str, columns: Mapping[str, RecordPart], problems: Problems) -> None:
     """Report the columns of a cross that do not exist, are no categories, or occur twice."""
     known = [name for name, part in columns.items() if isinstance(part.config, Category)]
     for k, item in enumerate(items):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphspec.language.search_space import Search
     from graphspec.language.tree import Tree
     from graphspec.vocabulary.callbacks import Callback
-    from graphspec.vocabulary.layers.base import Layer, Number
+    from graphspec.vocabulary.layers.layer import Layer, Number
     from graphspec.vocabulary.losses import Loss
     from graphspec.vocabulary.metrics import Metric
 

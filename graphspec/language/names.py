@@ -14,7 +14,7 @@ from graphspec.language.tree import Tree, format_names, wrong_type
 from graphspec.vocabulary.losses import LOSSES
 
 if TYPE_CHECKING:
-    from graphspec.vocabulary.layers.base import Layer, Number
+    from graphspec.vocabulary.layers.layer import Layer, Number
 
 MAX_NAME = 255  # the longest name, in characters
 NAME_HINT = "write a node's name, or `name:k` for its output k"

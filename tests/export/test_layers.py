@@ -14,7 +14,7 @@ from golden_run import adapted
 from preparing import layer_of, learnt, texts
 
 import graphspec as gs
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.graph.onnx_session import session
 from graphspec.vocabulary.layers import LAYERS
 

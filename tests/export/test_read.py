@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 import graphspec as gs
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.export.read import read_exported
 from graphspec.language.declarations import LABEL
 from specs import dense_spec

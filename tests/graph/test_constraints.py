@@ -14,7 +14,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import Zeros
 from graphspec.graph.ir.graph import Layout, Param, Segment
-from graphspec.graph.optimizers.base import constrain
+from graphspec.graph.optimizers.optimizer import constrain
 
 CASES = load("constraints")
 VALUES = [case for case in CASES if "constraint" in case.args]

@@ -168,7 +168,7 @@ def test_a_mean_over_the_batch(made: Any, monkeypatch: pytest.MonkeyPatch) -> No
     document, rows = made()
     found = []
     for chunk in (3, 25):
-        monkeypatch.setattr("graphspec.engine.runtime.prepared.CHUNK_ROWS", chunk)
+        monkeypatch.setattr("graphspec.engine.runtime.prepared_rows.CHUNK_ROWS", chunk)
         model = gs.compile(document)
         model.fit(rows, TARGETS, epochs=2)
         found.append(model.weights)

@@ -10,7 +10,7 @@ import pytest
 import graphspec as gs
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
-from graphspec.engine.compiler.differences import Network, network_differences
+from graphspec.engine.compiler.differences import Side, network_differences
 from graphspec.show.drawing.outline import outline
 
 
@@ -99,6 +99,6 @@ def test_drawings_and_differences_show_it() -> None:
     declared, lowered = old.require()
     (panel,) = outline(declared, lowered, cost(declared, lowered, 1))
     assert any("1.0" in line for line in panel.boxes["y"].lines)
-    found = network_differences(Network(*old.require()), Network(*new.require()))
+    found = network_differences(Side(*old.require()), Side(*new.require()))
     assert "1.0" in str(found.nodes[0].changes[0])
     assert "2.5" in str(found.nodes[0].changes[0])

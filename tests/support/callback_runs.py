@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.graph.optimizers import Rate
 from graphspec.vocabulary.callbacks import CallbackState
-from graphspec.vocabulary.callbacks.base import Outputs
+from graphspec.vocabulary.callbacks.callback import Outputs
 
 
 class Run:

@@ -7,7 +7,7 @@ from typing import Any
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.layer import Layer
 
 Dims = tuple[Any, ...]
 

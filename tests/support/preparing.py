@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.engine.runtime.prepared import Prelude
+from graphspec.engine.runtime.prepared_rows import Prelude
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.vocabulary.layers import LAYERS, Layer

@@ -11,7 +11,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Shape, show
 from graphspec.graph.ir.graph import Graph, Node, Param, Type, Value
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.base import declared_attributes
+from graphspec.graph.ops.op import declared_attributes
 
 _MAX_PRINTED = 8  # constants of at most this many elements are printed in full
 

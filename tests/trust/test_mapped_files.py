@@ -15,7 +15,7 @@ from archiving import archive
 import graphspec as gs
 from graphspec.base.arrays.memory import map_of
 from graphspec.data import archives
-from graphspec.vocabulary.callbacks.base import Callback, CallbackState
+from graphspec.vocabulary.callbacks.callback import Callback, CallbackState
 
 SPEC = {
     "graphspec": 1,

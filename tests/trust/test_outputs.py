@@ -13,7 +13,7 @@ from commands import SPEC, graphspec, project
 
 import graphspec as gs
 from graphspec.base.errors import SpecError
-from graphspec.vocabulary.callbacks.base import CALLBACKS, RUN_FILES, split_name, wrong_name
+from graphspec.vocabulary.callbacks.callback import CALLBACKS, RUN_FILES, split_name, wrong_name
 from specs import blobs, dense_spec
 
 pytestmark = pytest.mark.slow

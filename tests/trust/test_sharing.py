@@ -20,7 +20,7 @@ import pytest
 import graphspec as gs
 from graphspec.engine.parallel.shards import Step
 from graphspec.engine.runtime.program import Access, ProgramCache
-from graphspec.vocabulary.callbacks.base import Callback, CallbackState, Run
+from graphspec.vocabulary.callbacks.callback import Callback, CallbackState, Run
 from trust.attack_sharing import KINDS, attack, copies, in_threads, rows, serve, spec, train_beside
 
 

@@ -20,8 +20,8 @@ from graphspec.graph.ir.dims import LearntSize
 
 if TYPE_CHECKING:
     from graphspec.language.declarations import NodeDecl, WeightFile
-    from graphspec.vocabulary.layers.base import Layer
     from graphspec.vocabulary.layers.cells import Cell
+    from graphspec.vocabulary.layers.layer import Layer
     from graphspec.vocabulary.layers.recurrent import Recurrent
 
 

@@ -11,8 +11,8 @@ from graphspec.base.errors import Diagnostic, SpecError, bounded_search
 from graphspec.base.gc_pause import gc_paused
 
 if TYPE_CHECKING:
-    from graphspec.engine.compiler.adapted import Adapted
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.adaptation import Adapted
+    from graphspec.engine.compiler.lowered_network import Lowered
     from graphspec.language.declarations import Spec
 
 SpecSource = str | Path | dict[str, Any]
@@ -54,7 +54,7 @@ def check(
     Raises UsageError: an override is malformed or leads nowhere. ValueError: ``adapted`` does not fit the spec.
     """
     from graphspec.engine.compiler import training_checks as checks
-    from graphspec.engine.compiler.adapted import fill_in
+    from graphspec.engine.compiler.adaptation import fill_in
     from graphspec.engine.compiler.heads import check_callbacks, check_heads
     from graphspec.engine.compiler.lower import link, lower
     from graphspec.engine.compiler.spec_files import read_arrays, read_onnx_files, read_vocabularies

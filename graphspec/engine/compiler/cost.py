@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from graphspec.base.errors import ShapeError
-from graphspec.engine.compiler.lowered import Lowered, owner_of
+from graphspec.engine.compiler.lowered_network import Lowered, owner_of
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Graph, Value

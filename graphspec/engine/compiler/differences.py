@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from graphspec.base.config import Config
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.lower import link
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.spec_files import onnx_layer
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
 
@@ -146,7 +146,7 @@ ADDED, REMOVED, CHANGED, RENAMED = "added", "removed", "changed", "renamed"
 
 
 @dataclass(frozen=True)
-class Network:
+class Side:
     """One side of a comparison: a spec without errors, and its graph."""
 
     spec: Spec
@@ -219,7 +219,7 @@ def _paired(
 class _Comparison:
     """Compares two networks; ``names`` maps each old input and node to its new name."""
 
-    def __init__(self, old: Network, new: Network) -> None:
+    def __init__(self, old: Side, new: Side) -> None:
         self._old, self._new = old, new
         self._names: dict[str, str] = {}
 
@@ -300,7 +300,7 @@ class _Comparison:
         return {name: both for name, both in found.items() if "" not in both and both[0] != both[1]}
 
 
-def network_differences(old: Network, new: Network) -> NetworkDifferences:
+def network_differences(old: Side, new: Side) -> NetworkDifferences:
     """Compare two networks."""
     found = _Comparison(old, new)
     inputs, nodes, heads = found.inputs(), found.nodes(), found.heads()
@@ -309,7 +309,7 @@ def network_differences(old: Network, new: Network) -> NetworkDifferences:
     return NetworkDifferences(inputs, nodes, heads, shapes, changes(_costs(old), _costs(new)))
 
 
-def _costs(side: Network) -> dict[str, int | None]:
+def _costs(side: Side) -> dict[str, int | None]:
     """Return the numbers of a network; None if they are still to be learnt."""
     if side.lowered.graph.learnt:
         return dict.fromkeys(("parameters", "trainable", "multiply_adds"))

@@ -12,7 +12,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, Problem
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.objective import logged_losses
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, mul, show
@@ -21,7 +21,7 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
-from graphspec.vocabulary.callbacks.base import Output, check_outputs
+from graphspec.vocabulary.callbacks.callback import Output, check_outputs
 from graphspec.vocabulary.losses import Loss
 from graphspec.vocabulary.metrics import METRICS, Metric, targets_of
 

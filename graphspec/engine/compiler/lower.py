@@ -10,9 +10,9 @@ from pathlib import Path
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
-from graphspec.engine.compiler.adapted import learning_nodes
+from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
-from graphspec.engine.compiler.lowered import Lowered, visible
+from graphspec.engine.compiler.lowered_network import Lowered, visible
 from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
@@ -22,7 +22,7 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import operator
 from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
-from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.layer import Layer
 
 
 def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) -> list[Value | None]:

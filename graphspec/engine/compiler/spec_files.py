@@ -13,7 +13,7 @@ from graphspec.base.arrays.array_files import find
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ProblemError, RunError, UsageError
 from graphspec.base.files import make_folder, write_atomic
-from graphspec.vocabulary.callbacks.base import ADAPTED, ONNX_FILES
+from graphspec.vocabulary.callbacks.callback import ADAPTED, ONNX_FILES
 from graphspec.vocabulary.layers.indexed import Lookup
 from graphspec.vocabulary.layers.vocabularies import read_vocabulary
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
-from graphspec.engine.compiler.lowered import Lowered, owner_of, visible
+from graphspec.engine.compiler.lowered_network import Lowered, owner_of, visible
 from graphspec.graph.analysis import infer_shapes, lookups
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape, show
@@ -16,10 +16,10 @@ from graphspec.graph.ir.graph import Graph, Node
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
 from graphspec.graph.optimizers import Optimizer
-from graphspec.graph.optimizers.base import unmatched
+from graphspec.graph.optimizers.optimizer import unmatched
 from graphspec.graph.row_axes import mixing_node
 from graphspec.language.declarations import Ref, Spec
-from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.layer import Layer
 
 
 # Check whether a network can be trained.

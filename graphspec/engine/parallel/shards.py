@@ -18,7 +18,7 @@ from graphspec.base.arrays.calls import Call, Calls, runner
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader, Dataset
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import TOTAL, Network, Objective, fetches, objective_for
 from graphspec.engine.runtime.bind import build_program

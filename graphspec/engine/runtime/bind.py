@@ -151,7 +151,7 @@ Use = tuple[int, int, bool]  # of memory by a call: the first address, the end, 
 
 
 @dataclass(frozen=True)
-class Part:
+class NodeCalls:
     """The calls of one node, labelled with phase and name. ``blockwise`` calls may move between those of earlier parts."""
 
     label: Label
@@ -159,7 +159,7 @@ class Part:
     blockwise: bool
 
 
-def interleave_blocks(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
+def interleave_blocks(parts: Sequence[NodeCalls]) -> Iterator[tuple[Label, Calls]]:
     """Yield all calls in the order in which to make them: runs of calls of one part, each with the part's label."""
     if not any(part.blockwise and any(map(_large, part.calls)) for part in parts):
         yield from ((part.label, part.calls) for part in parts)
@@ -169,7 +169,7 @@ def interleave_blocks(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
         yield parts[k].label, [call for _, _, call in run]
 
 
-def _positions(parts: Sequence[Part]) -> Iterator[tuple[Position, int, Call]]:
+def _positions(parts: Sequence[NodeCalls]) -> Iterator[tuple[Position, int, Call]]:
     """Yield the position of every call, the index of its part, and the call; positions sort calls into their final order.
 
     Positions are compared lexicographically. A call that follows a call of an earlier part extends that call's position,
@@ -299,7 +299,7 @@ class Binder:
         self.touched = kept_by_rows(self.may_touch, self.nodes, self.types)  # weights with gradients by rows
         self.pool, self.saved, self.scratch, self.extra = Pool(sum(sizes)), Pool(largest), Scratch(2 * largest), 0
         self.arrays, self.gradients, self._zeros = dict[str, Array](), dict[str, Array](), dict[Any, Array]()
-        self.calls, self.after, self._parts, self._chained = Calls(), Calls(), list[Part](), False
+        self.calls, self.after, self._parts, self._chained = Calls(), Calls(), list[NodeCalls](), False
         self.spans: list[tuple[str, str, int, int]] = []
         # The names of values whose gradients are computed; those of inputs that the caller wants are `requested`.
         self.differentiated = needed_gradients(graph, self.nodes, self.target.input_grads)
@@ -386,7 +386,7 @@ class Binder:
                 expected = ints(self.types[value.name].shape)
                 assert array.shape == expected, f"{node.name}: bound {array.shape}, inferred {expected}"
                 self._note(value, array)
-            self._parts.append(Part(("forward", node.name), calls, OPS[node.op].blockwise))
+            self._parts.append(NodeCalls(("forward", node.name), calls, OPS[node.op].blockwise))
             if backward is not None and any(v.name in self.differentiated for v in node.sources):
                 backwards.append((node, context, backward))
             # Two values whose last use is this node may view the same block.
@@ -437,8 +437,8 @@ class Binder:
                 continue
             self._begin(node)
             label = "backward", node.name
-            self._parts.append(Part(label, list(backward(*dYs)), OPS[node.op].blockwise))
-            self._parts.append(Part(label, context.pending, True))
+            self._parts.append(NodeCalls(label, list(backward(*dYs)), OPS[node.op].blockwise))
+            self._parts.append(NodeCalls(label, context.pending, True))
             self._chained |= bool(context.pending)
             for v in node.outputs:
                 if v.name in self.gradients and v.name not in self.requested:

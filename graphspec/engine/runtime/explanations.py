@@ -18,7 +18,7 @@ from graphspec.base.errors import UsageError, did_you_mean
 from graphspec.data.signature import Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.engine.runtime.prepared import Prelude
+from graphspec.engine.runtime.prepared_rows import Prelude
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.analysis import infer_shapes
@@ -27,7 +27,7 @@ from graphspec.graph.cuts import Frontier, Leaf, frontier, is_picture, part_of, 
 from graphspec.graph.ir.graph import Array, Graph, Type, Value
 from graphspec.graph.target import Target
 from graphspec.language.declarations import HeadDecl
-from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.text import TextVectorization
 from graphspec.vocabulary.metrics import targets_of
 

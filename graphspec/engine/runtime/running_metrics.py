@@ -14,9 +14,9 @@ from graphspec.engine.runtime.bind import Compute
 from graphspec.engine.runtime.records import Sums
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
-from graphspec.vocabulary.losses.base import Loss
+from graphspec.vocabulary.losses.loss import Loss
 from graphspec.vocabulary.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score, RootMeanSquaredError
-from graphspec.vocabulary.metrics.base import Direction, Metric, MetricState, has_logits, targets_of, units
+from graphspec.vocabulary.metrics.metric import Direction, Metric, MetricState, has_logits, targets_of, units
 
 
 @dataclass(frozen=True)

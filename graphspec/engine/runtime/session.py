@@ -21,16 +21,16 @@ from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
 from graphspec.data.targets import with_class_ids
 from graphspec.data.weights.plan import FilePlan, InitialWeights
-from graphspec.engine.compiler.adapted import Adapted, learning_nodes
+from graphspec.engine.compiler.adaptation import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.compiler.training_checks import refuse_memory
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.evaluation import Evaluation, add_batches
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
-from graphspec.engine.runtime.prepared import CACHED_BYTES, Prelude, has_networks, prepare_rows
+from graphspec.engine.runtime.prepared_rows import CACHED_BYTES, Prelude, has_networks, prepare_rows
 from graphspec.engine.runtime.program import Access, Program, ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes

@@ -20,12 +20,12 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.data.batches import Dataset
 from graphspec.data.targets import learn_alphabet, learn_labels
-from graphspec.engine.compiler.adapted import Adapted, learning_nodes, standardizes
+from graphspec.engine.compiler.adaptation import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lower import link, reads
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.spec_files import given_by_files
-from graphspec.engine.runtime.prepared import Prelude, Progress
+from graphspec.engine.runtime.prepared_rows import Prelude, Progress
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, part_of, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Value

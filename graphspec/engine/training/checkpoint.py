@@ -19,7 +19,7 @@ from graphspec.base.arrays.memory import available, human
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.base.files import write_atomic
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short
 from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.ir.graph import Array

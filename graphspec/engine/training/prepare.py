@@ -30,11 +30,11 @@ from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_cal
 from graphspec.graph.ir.graph import Array, Graph, numpy_dtype
 from graphspec.graph.memory_estimate import estimate
 from graphspec.language.declarations import WEIGHT, Spec
-from graphspec.vocabulary.callbacks.base import Outputs
+from graphspec.vocabulary.callbacks.callback import Outputs
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.adapted import Adapted
+    from graphspec.engine.compiler.adaptation import Adapted
     from graphspec.engine.runtime.session import Session
 
 

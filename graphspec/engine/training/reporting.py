@@ -24,7 +24,7 @@ from graphspec.base.text import display_width, number, percent, printable, short
 from graphspec.engine.runtime.records import Record, check, read_json
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.vocabulary.callbacks import Callback
-from graphspec.vocabulary.callbacks.base import TIMING
+from graphspec.vocabulary.callbacks.callback import TIMING
 
 _VAL = "val_"
 _WIDE, _COMPACT = 9, 6  # characters of a value at most

@@ -28,7 +28,7 @@ from graphspec.base.version import __version__
 from graphspec.data.files import files_of
 from graphspec.data.paths import comparable, document_for, tidied
 from graphspec.data.stored import hash_of
-from graphspec.engine.compiler.adapted import Adapted, learning_nodes
+from graphspec.engine.compiler.adaptation import Adapted, learning_nodes
 from graphspec.engine.compiler.check import Checked
 from graphspec.engine.compiler.check import check as check_spec
 from graphspec.engine.compiler.spec_files import refuse_changed, write_copies
@@ -36,7 +36,7 @@ from graphspec.engine.runtime.records import RESTORE, Provenance, check, damaged
 from graphspec.engine.training.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_arrays, save_checkpoint
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import KERNELS
-from graphspec.vocabulary.callbacks.base import ADAPTED, ONNX_FILES, RUN_FILES, Output, is_called
+from graphspec.vocabulary.callbacks.callback import ADAPTED, ONNX_FILES, RUN_FILES, Output, is_called
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session

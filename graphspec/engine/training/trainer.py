@@ -30,7 +30,7 @@ from graphspec.graph.ir.graph import Array
 from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
-from graphspec.vocabulary.callbacks.base import SAVED, Outputs
+from graphspec.vocabulary.callbacks.callback import SAVED, Outputs
 
 
 class _ValidationStoppedError(Exception):

@@ -33,7 +33,7 @@ from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lowered_network import Lowered
     from graphspec.language.declarations import Spec
 
 # Import an ONNX file: a short spec with the file as one layer, trained if its operators have gradients, else frozen.

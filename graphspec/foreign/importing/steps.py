@@ -19,8 +19,8 @@ from graphspec.language.names import snake_case
 from graphspec.language.tree import depth_first, each
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.base import Layer, NoEffect
-from graphspec.vocabulary.metrics.base import Metric
+from graphspec.vocabulary.layers.layer import Layer, NoEffect
+from graphspec.vocabulary.metrics.metric import Metric
 
 # Arguments of layers and other objects as a person writes them: without defaults, in their shortest form.
 T = TypeVar("T", bound=Config)
@@ -185,7 +185,7 @@ class Source:
 
 
 @dataclass(eq=False, slots=True)
-class Part:
+class Instance:
     """What an instance of a found block stands for: the steps in the order of the block's own."""
 
     block: Found
@@ -203,7 +203,7 @@ class Step:
     sources: dict[str, list[Any]]  # the inputs, and arguments that name nodes; numbers and null stand for themselves
     frozen: bool = False
     fixed: bool = False  # whether it keeps its name and its place: a head, or a step whose weights another one uses
-    part: Part | None = None  # for an instance of a block that was found, the steps that it replaces
+    part: Instance | None = None  # for an instance of a block that was found, the steps that it replaces
     copies: list[Step] = field(default_factory=list)  # for a run, the equal instances of a found block in a row
 
     @property

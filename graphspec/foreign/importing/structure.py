@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from graphspec.foreign.importing.steps import ENTRIES, REPEAT, Found, Param, Part, Scope, Source, Step, default
+from graphspec.foreign.importing.steps import ENTRIES, REPEAT, Found, Instance, Param, Scope, Source, Step, default
 from graphspec.language.names import snake_case
 from graphspec.language.tree import depth_first, each
 from graphspec.language.write import WIDTH
@@ -380,7 +380,7 @@ class Structure:
         block = Found(copies, len(first.entries), params)
         for copy in copies:
             if copy.part is not None:
-                copy.part, copy.copies = Part(copy.part.block, []), []
+                copy.part, copy.copies = Instance(copy.part.block, []), []
         self.blocks.append(block)
         for number in sorted({region.sequence for region in regions}):
             self._replace(number, regions, columns, block)
@@ -393,12 +393,12 @@ class Structure:
             members = sequence[region.first : region.last + 1]
             values = {f"{n}": column.values[k] for n, column in enumerate(columns)}
             sources = [Source(of, output) for of, output in region.entries]
-            new = Step("block", f"\0{id(block)}", "", values, {"inputs": sources}, part=Part(block, members))
+            new = Step("block", f"\0{id(block)}", "", values, {"inputs": sources}, part=Instance(block, members))
             block.instances.append(new)
             sequence[region.first : region.last + 1] = [new]
             renamed[members[-1]] = new
             for own in self._members(number):
-                inner = Part(block, own[region.first : region.last + 1])
+                inner = Instance(block, own[region.first : region.last + 1])
                 own[region.first : region.last + 1] = [Step("block", new.kind, "", {}, {}, part=inner)]
                 block.instances.append(own[region.first])
         self._redirect(number, renamed)

@@ -17,10 +17,10 @@ from graphspec.base.errors import SpecError
 from graphspec.engine.compiler.check import check
 from graphspec.export.inspection import foreign_record, network_record, totals
 from graphspec.foreign.inspecting.lines import reason, use
-from graphspec.foreign.keras_files.containers import Problems
+from graphspec.foreign.keras_files.containers import ArchiveProblems
 from graphspec.foreign.keras_files.convert import Imported, convert
 from graphspec.foreign.keras_files.model_config import MODELS, ModelDef, read_model, refs_in, simple_class
-from graphspec.foreign.keras_files.saved import Saved, opened
+from graphspec.foreign.keras_files.saved_files import Saved, opened
 from graphspec.graph.onnx_session import sanitized
 
 _OF_OPTIMIZERS = ("optimizer", "optimizer_weights")
@@ -32,7 +32,7 @@ def keras_record(path: Path) -> dict[str, Any]:
 
     SpecError: it is invalid (GS801), or has no model (GS802). UsageError: it cannot be read, or pyfive is not installed.
     """
-    problems = Problems(path.name)
+    problems = ArchiveProblems(path.name)
     with opened(path, problems) as saved:
         model = read_model(saved.config, saved.place, problems)
         if any(d.code == Code.INVALID_FILE for d in problems.found):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
 
 
-class Problems(errors.Problems):
+class ArchiveProblems(errors.Problems):
     """Collects what is wrong with a file, or cannot be taken from it, each with its place in the file.
 
     What is noted is returned as an error with everything found so far: raise it if the file is unreadable from here on.
@@ -62,7 +62,7 @@ class Problems(errors.Problems):
 _SHOWN = 100  # characters of a key
 
 
-def parse_json(text: bytes | str, place: str, problems: Problems) -> Any:
+def parse_json(text: bytes | str, place: str, problems: ArchiveProblems) -> Any:
     """Return the value of a JSON text; GS801 if it is none, is too large or too deep, or an object has a key twice."""
 
     def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def parse_json(text: bytes | str, place: str, problems: Problems) -> Any:
     return found
 
 
-def _bound(found: Any, place: str, problems: Problems) -> None:
+def _bound(found: Any, place: str, problems: ArchiveProblems) -> None:
     """Raise GS801 if a value has too many levels or values."""
     level, count = [found], 0
     for _ in range(Budget.LEVELS):
@@ -108,7 +108,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 class Archive:
     """A ``.keras`` file; GS801 if it is no sound archive."""
 
-    def __init__(self, path: Path, problems: Problems) -> None:
+    def __init__(self, path: Path, problems: ArchiveProblems) -> None:
         self._problems = problems
         try:
             self._zip = zipfile.ZipFile(path)
@@ -218,7 +218,7 @@ class _Counted(io.RawIOBase):
 class Hdf5:
     """An open HDF5 file, with its name in messages; GS801 if it is not sound, UsageError if pyfive is not installed."""
 
-    def __init__(self, file: IO[bytes], place: str, problems: Problems) -> None:
+    def __init__(self, file: IO[bytes], place: str, problems: ArchiveProblems) -> None:
         try:
             import pyfive
         except ImportError:

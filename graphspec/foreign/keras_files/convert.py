@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from graphspec.base.config import Registry
 from graphspec.base.errors import Diagnostic
 from graphspec.foreign.keras_files import layers, operations
-from graphspec.foreign.keras_files.containers import Problems
+from graphspec.foreign.keras_files.containers import ArchiveProblems
 from graphspec.foreign.keras_files.layers import Names, Notes
 from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef, Ref, read_model, refs_in, simple_class
-from graphspec.foreign.keras_files.saved import Owner, Saved, add_state, opened, taken
+from graphspec.foreign.keras_files.saved_files import Owner, Saved, add_state, opened, taken
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.names import snake_case
 from graphspec.language.tree import depth_first
@@ -24,7 +24,7 @@ from graphspec.vocabulary.metrics import METRICS
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.layout import Array
-    from graphspec.engine.compiler.lowered import Lowered
+    from graphspec.engine.compiler.lowered_network import Lowered
 
 # Layers and calls of a model as entries of ``layers``: of the spec, or of a block.
 _RANDOM = ("regularization", "augmentation")  # files of layers that do nothing outside training
@@ -356,7 +356,7 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
             return _entry(registry, config, what, notes)
         cls = registry.get(name)
         if cls is not None and isinstance(config, dict):
-            inner = Notes(Problems(notes.problems.file), notes.said)
+            inner = Notes(ArchiveProblems(notes.problems.file), notes.said)
             found = {"type": name} | layers.arguments(cls, config, what, inner)
             for problem in inner.problems.found:
                 notes.say(f"{problem.message}; it is left out")
@@ -384,7 +384,7 @@ def convert(path: str | Path) -> Imported:
     UsageError: the file cannot be read, or pyfive is not installed.
     """
     path = Path(path)
-    problems = Problems(path.name)
+    problems = ArchiveProblems(path.name)
     with opened(path, problems) as saved:
         return _converted(saved, Notes(problems))
 

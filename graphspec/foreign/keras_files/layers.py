@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry
-from graphspec.foreign.keras_files.containers import Problems
+from graphspec.foreign.keras_files.containers import ArchiveProblems
 from graphspec.foreign.keras_files.model_config import MODELS, LayerDef, ModelDef, refs_in, simple_class
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import INITIALIZERS
@@ -20,7 +20,7 @@ from graphspec.language.names import MAX_NAME, is_name, snake_case
 from graphspec.language.tree import each
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import CELLS, LAYERS
-from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.layer import Layer
 
 
 class Names:
@@ -57,7 +57,7 @@ _CONSTANTS = ("__tuple__", "__numpy__", "__tensor__", "__bytes__", "TensorShape"
 class Notes:
     """What a conversion says besides its result: problems, and sentences on what is not as in Keras, or was left out."""
 
-    problems: Problems
+    problems: ArchiveProblems
     said: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
@@ -80,7 +80,7 @@ def is_kerass_object(value: Mapping[str, Any]) -> bool:
     return is_kerass_own(str(value.get("module") or ""), str(value.get("registered_name") or ""))
 
 
-def check_class(raw: Any, place: str, problems: Problems) -> None:
+def check_class(raw: Any, place: str, problems: ArchiveProblems) -> None:
     """Note that a model is of a class of its own. Its layers are read if the file has them."""
     name = raw.get("class_name") if isinstance(raw, dict) else None
     if not isinstance(name, str) or (simple_class(name) in MODELS and is_kerass_object(raw)):

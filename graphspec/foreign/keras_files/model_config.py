@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graphspec.foreign.keras_files.containers import Problems
+from graphspec.foreign.keras_files.containers import ArchiveProblems
 from graphspec.language.tree import each
 
 # The configuration of a model as layers, calls and references, whichever version of Keras wrote it.
@@ -118,7 +118,7 @@ def simple_class(name: Any) -> str:
 MAX_LAYERS = 20_000
 
 
-def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
+def read_model(raw: Any, place: str, problems: ArchiveProblems) -> ModelDef:
     """Return the model of ``{"class_name": "Functional", "config": {…}}``, which messages call ``place``.
 
     SpecError: it is no configuration of a model (GS801), or the model is code (GS802).
@@ -150,7 +150,7 @@ def read_model(raw: Any, place: str, problems: Problems) -> ModelDef:
     return model
 
 
-def _layer(item: Any, k: int, place: str, problems: Problems) -> LayerDef:
+def _layer(item: Any, k: int, place: str, problems: ArchiveProblems) -> LayerDef:
     at = f"{place}: layers[{k}]"
     if not isinstance(item, dict) or not isinstance(item.get("class_name"), str):
         raise problems.invalid(at, f"{at} has no `class_name`")
@@ -166,7 +166,7 @@ def _layer(item: Any, k: int, place: str, problems: Problems) -> LayerDef:
     return LayerDef(name, class_name, config, place, module, registered, raw=item)
 
 
-def _connect(model: ModelDef, layers: list[Any], config: dict[str, Any], problems: Problems) -> None:
+def _connect(model: ModelDef, layers: list[Any], config: dict[str, Any], problems: ArchiveProblems) -> None:
     for item, layer in zip(layers, model.layers, strict=True):
         nodes = item.get("inbound_nodes") or []
         if not isinstance(nodes, list):
@@ -204,7 +204,7 @@ def _shifted(value: Any, names: set[str]) -> Any:
     return each(lambda item: _shifted(item, names), value)
 
 
-def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
+def _call(node: Any, layer: LayerDef, problems: ArchiveProblems) -> Call:
     """Return one of the ``inbound_nodes``: ``{args, kwargs}``, or in Keras 2 a list of ``[name, call, output, kwargs]``."""
     if isinstance(node, dict) and "args" in node:
         args, kwargs = node.get("args"), node.get("kwargs") or {}
@@ -223,7 +223,7 @@ def _call(node: Any, layer: LayerDef, problems: Problems) -> Call:
     raise problems.invalid(layer.place, f"a call of '{layer.name}' is not readable: {str(node)[:80]}")
 
 
-def _old_ref(entry: Any, layer: LayerDef, problems: Problems) -> Any:
+def _old_ref(entry: Any, layer: LayerDef, problems: ArchiveProblems) -> Any:
     found = _as_ref(entry)
     if found is None and isinstance(entry, list) and len(entry) > 2 and entry[0] == "_CONSTANT_VALUE":
         return entry[2]
@@ -265,7 +265,7 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _structure(value: Any, place: str, problems: Problems) -> Any:
+def _structure(value: Any, place: str, problems: ArchiveProblems) -> Any:
     """Return ``input_layers`` or ``output_layers`` with references."""
     if (found := _as_ref(value)) is not None:
         return found
@@ -277,7 +277,7 @@ def _structure(value: Any, place: str, problems: Problems) -> Any:
 _DTYPES = {"TextVectorization": "string", "StringLookup": "string", "IntegerLookup": "int64", "Embedding": "int64"}
 
 
-def _chain(model: ModelDef, raw: dict[str, Any], config: dict[str, Any], problems: Problems) -> None:
+def _chain(model: ModelDef, raw: dict[str, Any], config: dict[str, Any], problems: ArchiveProblems) -> None:
     """Connect the layers of a Sequential model; without an InputLayer the shape is that with which it was built."""
     layers, place = model.layers, model.place
     if layers and not layers[0].is_input:
@@ -308,7 +308,7 @@ def _chain(model: ModelDef, raw: dict[str, Any], config: dict[str, Any], problem
     model.inputs, model.outputs, model.is_sequential = Ref(model.layers[0].name), previous, True
 
 
-def _check_refs(model: ModelDef, problems: Problems) -> None:
+def _check_refs(model: ModelDef, problems: ArchiveProblems) -> None:
     """Raise GS801 if references lead nowhere."""
     calls = {layer.name: len(layer.calls) for layer in model.layers}
     wanted = [(ref, layer.place) for layer in model.layers for call in layer.calls for ref in call.refs()]

@@ -12,8 +12,8 @@ from graphspec.foreign.keras_files.model_config import Call, LayerDef, ModelDef,
 from graphspec.language.explain import fields_of
 from graphspec.language.names import snake_case
 from graphspec.vocabulary.layers import LAYERS
-from graphspec.vocabulary.layers.base import Layer
-from graphspec.vocabulary.operations.base import Operation
+from graphspec.vocabulary.layers.layer import Layer
+from graphspec.vocabulary.operations.operation import Operation
 
 
 def _pairs(text: str) -> dict[str, str]:

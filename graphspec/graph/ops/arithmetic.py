@@ -31,7 +31,7 @@ from graphspec.graph.kernels.common import (
     within,
 )
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, same_dtype
-from graphspec.graph.ops.base import Memoryless, Op, in_place, variants
+from graphspec.graph.ops.op import Memoryless, Op, in_place, variants
 
 
 # Ranges of the operands of a sum or a product that keep the result in a range.

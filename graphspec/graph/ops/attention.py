@@ -41,8 +41,8 @@ from graphspec.graph.kernels.softmax import (
     softmax_gradient,
     subtract_largest,
 )
-from graphspec.graph.ops.base import Inference, Op, c_contiguous, in_place
 from graphspec.graph.ops.dropout import dropout_mask
+from graphspec.graph.ops.op import Inference, Op, c_contiguous, in_place
 
 # Softmax, LogSoftmax and Hardmax: functions along one axis.
 _FEW = 8  # rows, whose maxima take less time than a transposed copy

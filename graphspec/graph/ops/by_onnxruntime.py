@@ -14,7 +14,7 @@ from graphspec.graph.ir.dims import Dim, Shape, show
 from graphspec.graph.ir.graph import STRING, Type, Value
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_sizes, need_value
-from graphspec.graph.ops.base import Memoryless
+from graphspec.graph.ops.op import Memoryless
 
 
 class OfStrings(Memoryless):

@@ -18,7 +18,7 @@ from graphspec.graph.kernels.compiled import twin, use_fast_kernel
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
 from graphspec.graph.kernels.correlation import correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
-from graphspec.graph.ops.base import TrainingOnly, Windowed, need_spatial
+from graphspec.graph.ops.op import TrainingOnly, Windowed, need_spatial
 
 
 class Convolution(Windowed):

@@ -15,7 +15,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import copy_cast, negate
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
-from graphspec.graph.ops.base import TrainingOnly, into_gradient
+from graphspec.graph.ops.op import TrainingOnly, into_gradient
 
 _LOG_0 = -1e30  # stands for log 0: finite, so that differences of such values are not NaN
 _POSSIBLE = -1e29  # a log probability above this is not 0

@@ -17,7 +17,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import saved_like
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_value, normalize_axis
-from graphspec.graph.ops.base import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
+from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
 _LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
 _ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞

@@ -13,7 +13,7 @@ from graphspec.graph.expressions import Expression, Formula, leaf, letters, reco
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import each_block, output_for, saved_like
 from graphspec.graph.kernels.context import Bound, Context, need_float
-from graphspec.graph.ops.base import OPS, Memoryless, in_place
+from graphspec.graph.ops.op import OPS, Memoryless, in_place
 
 
 class Unary(Memoryless):

@@ -19,8 +19,8 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
 from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
-from graphspec.graph.ops.base import Memoryless, TrainingOnly, in_place, into_gradient
 from graphspec.graph.ops.dropout import identity, random_words
+from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient
 
 # From the index o of an output element to the coordinate of the input that it reads.
 COORDINATES: dict[str, Callable[[Array, float, int, int], Array]] = {

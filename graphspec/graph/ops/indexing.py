@@ -32,7 +32,7 @@ from graphspec.graph.kernels.context import (
     normalize_axis,
     same_dtype,
 )
-from graphspec.graph.ops.base import Memoryless, Op, TrainingOnly, c_contiguous, into_gradient, known_numbers
+from graphspec.graph.ops.op import Memoryless, Op, TrainingOnly, c_contiguous, into_gradient, known_numbers
 from graphspec.graph.ops.shape import integer, reshaped, single, steps_in
 
 _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB

@@ -29,7 +29,7 @@ from graphspec.graph.kernels.context import (
     need_sizes,
 )
 from graphspec.graph.kernels.matmul import batched, matmul
-from graphspec.graph.ops.base import Memoryless, Op, TrainingOnly, as_shape, in_place, in_shape
+from graphspec.graph.ops.op import Memoryless, Op, TrainingOnly, as_shape, in_place, in_shape
 from graphspec.graph.ops.shape import NUMBERS, integer
 
 _SMALL = 2048  # elements of A: up to here a copy of A costs less than adding C and summing C's gradient

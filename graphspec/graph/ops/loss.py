@@ -18,8 +18,8 @@ from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
 from graphspec.graph.kernels.softmax import subtract_largest
-from graphspec.graph.ops.base import TrainingOnly, as_shape, in_place, in_shape, into_gradient
 from graphspec.graph.ops.elementwise import exp_of_negative
+from graphspec.graph.ops.op import TrainingOnly, as_shape, in_place, in_shape, into_gradient
 
 _CLASSES_FIRST = 64  # up to this many classes the class axis comes first: maxima and sums then run over whole rows
 

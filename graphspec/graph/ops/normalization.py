@@ -36,7 +36,7 @@ from graphspec.graph.kernels.context import (
     need_value,
     normalize_axis,
 )
-from graphspec.graph.ops.base import Inference, Op, TrainingOnly, in_place, in_shape, passes_on
+from graphspec.graph.ops.op import Inference, Op, TrainingOnly, in_place, in_shape, passes_on
 
 _FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance
 

@@ -19,7 +19,7 @@ from graphspec.graph.kernels.common import fold
 from graphspec.graph.kernels.context import Bound, Context, need_float, need_value
 from graphspec.graph.kernels.max_pool import MaxTaps, OnePass, Taps, along
 from graphspec.graph.kernels.windows import Axis, Window, output_dims, per_axis, window_axes, windows_along
-from graphspec.graph.ops.base import Op, Windowed, into_gradient, need_spatial, passes_on
+from graphspec.graph.ops.op import Op, Windowed, into_gradient, need_spatial, passes_on
 from graphspec.graph.ops.reduce import mean, with_backward
 
 _SEPARATE, _OVERLAPPING = 1 << 17, 1 << 16  # elements of X per block; overlapping windows store more for each element

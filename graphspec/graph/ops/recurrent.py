@@ -22,7 +22,7 @@ from graphspec.graph.kernels.recurrence import (
     OuterSum,
     parse_activations,
 )
-from graphspec.graph.ops.base import Inference, Op
+from graphspec.graph.ops.op import Inference, Op
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 

@@ -28,8 +28,8 @@ from graphspec.graph.kernels.context import (
     need_sizes,
     normalize_axis,
 )
-from graphspec.graph.ops.base import Memoryless, Op, into_gradient, known_numbers, variants
 from graphspec.graph.ops.indexing import scatter_rows
+from graphspec.graph.ops.op import Memoryless, Op, into_gradient, known_numbers, variants
 from graphspec.graph.ops.shape import integer
 
 

@@ -28,7 +28,7 @@ from graphspec.graph.kernels.context import (
     normalize_axis,
     same_dtype,
 )
-from graphspec.graph.ops.base import Memoryless, as_shape, in_shape, into_gradient, known_numbers
+from graphspec.graph.ops.op import Memoryless, as_shape, in_shape, into_gradient, known_numbers
 
 NUMBERS = frozenset(
     ["bool", "float16", "float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]

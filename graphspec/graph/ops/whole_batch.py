@@ -14,7 +14,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
 from graphspec.graph.kernels.context import Bound, Context, need, need_float
-from graphspec.graph.ops.base import TrainingOnly, into_gradient
+from graphspec.graph.ops.op import TrainingOnly, into_gradient
 
 _EXCLUDED = -1e30  # exponent or logit of an excluded pair; not -inf, so that a row without pairs has the gradient 0
 

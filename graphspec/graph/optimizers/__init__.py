@@ -3,7 +3,7 @@
 from typing import Any
 
 from graphspec.base.config import only_base
-from graphspec.graph.optimizers.base import OPTIMIZERS, Optimizer, Rate
+from graphspec.graph.optimizers.optimizer import OPTIMIZERS, Optimizer, Rate
 from graphspec.graph.optimizers.vectors import Vectors
 
 OPTIMIZERS.found_in(

@@ -13,8 +13,8 @@ from pydantic import Field, field_validator
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.config import NonNegative, Positive, invalid
 from graphspec.graph.ir.graph import Array, Param, Segment
-from graphspec.graph.optimizers.base import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
 from graphspec.graph.optimizers.elementwise import Moments, accumulate_moments, adam_rate, adam_update
+from graphspec.graph.optimizers.optimizer import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
 from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
 
 

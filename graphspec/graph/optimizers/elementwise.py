@@ -18,7 +18,16 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.config import NonNegative, invalid
 from graphspec.graph.ir.graph import Array, Maybe
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.optimizers.base import BEFORE, OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of, begin
+from graphspec.graph.optimizers.optimizer import (
+    BEFORE,
+    OF_DECAY,
+    OPTIMIZERS,
+    Decay,
+    Epsilon,
+    Optimizer,
+    arrays_of,
+    begin,
+)
 from graphspec.graph.schedules import LearningRate
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from graphspec.base.config import Config
 from graphspec.base.text import count
 from graphspec.engine.compiler.cost import Cost
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, operand_text

@@ -10,7 +10,7 @@ from graphspec.base.document import Column, Table
 from graphspec.base.terminal import fitted
 from graphspec.base.text import count, printable, wrapped
 from graphspec.engine.compiler.cost import Cost, cost
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.graph.memory_estimate import estimate

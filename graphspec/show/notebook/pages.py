@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import Shape
 from graphspec.language.declarations import Spec

@@ -21,8 +21,8 @@ from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, flatten
 from graphspec.show.report.rows import evenly, taken
 from graphspec.show.report.scored import HeadAnswers, Scored
-from graphspec.vocabulary.losses.base import gives_probabilities, producer
-from graphspec.vocabulary.metrics.base import has_logits
+from graphspec.vocabulary.losses.loss import gives_probabilities, producer
+from graphspec.vocabulary.metrics.metric import has_logits
 
 # The simplest forecasts of a series: its last known value, and its value one day, week or year before.
 #

@@ -12,8 +12,8 @@ from graphspec.base.text import count, shorten_end
 from graphspec.graph.ir.graph import Array
 from graphspec.show.report.rows import evenly
 from graphspec.show.report.scored import HeadAnswers
-from graphspec.vocabulary.losses.base import gives_probabilities, producer
-from graphspec.vocabulary.metrics.base import aligned, has_logits, ids, visible
+from graphspec.vocabulary.losses.loss import gives_probabilities, producer
+from graphspec.vocabulary.metrics.metric import aligned, has_logits, ids, visible
 
 _Form = Literal["ids", "like", "single"]  # targets: class ids, values of the head's shape, or those of a single unit
 Kind = Literal["classes", "binary", "labels", "numbers", "sequences", "groups", "values"]

@@ -19,7 +19,7 @@ from graphspec.base.text import count, number, percent, shell, shorten_end, shor
 from graphspec.data.batches import BatchLoader, Dataset, as_indices
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import Cost, cost
-from graphspec.engine.compiler.lowered import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.session import Session

@@ -18,7 +18,7 @@ from graphspec.data.files import open_rows
 from graphspec.data.source import DataError
 from graphspec.data.targets import places_of, with_class_ids
 from graphspec.data.text_files import row_from_1
-from graphspec.engine.runtime.prepared import prepare_rows
+from graphspec.engine.runtime.prepared_rows import prepare_rows
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 from graphspec.language.declarations import DataSource, InputDecl, Spec

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.config import only_base
-from graphspec.vocabulary.callbacks.base import CALLBACKS, Callback, CallbackState
+from graphspec.vocabulary.callbacks.callback import CALLBACKS, Callback, CallbackState
 
 if TYPE_CHECKING:
     from graphspec.vocabulary.callbacks.logging import (

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.base.files import create, make_folder, write_at
 from graphspec.graph.ir.graph import Array, Graph
-from graphspec.vocabulary.callbacks.base import (
+from graphspec.vocabulary.callbacks.callback import (
     Callback,
     CallbackState,
     FileName,

@@ -18,7 +18,7 @@ from graphspec.base.files import make_folder
 from graphspec.base.text import count
 from graphspec.graph.schedules import SCHEDULES, Schedule
 from graphspec.vocabulary import Array
-from graphspec.vocabulary.callbacks.base import (
+from graphspec.vocabulary.callbacks.callback import (
     Callback,
     CallbackState,
     FileName,

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from graphspec.vocabulary.layers.base import CELLS, LAYERS, Layer
+from graphspec.vocabulary.layers.layer import CELLS, LAYERS, Layer
 
 # Of a family its names, of what is refused rows of names, reason and replacement.
 _WORDS = json.loads(Path(__file__).with_name("keras_names.json").read_text(encoding="utf-8"))

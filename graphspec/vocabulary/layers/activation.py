@@ -10,7 +10,7 @@ from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, activations, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import functions
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.layer import (
     ActivationField,
     Constraint,
     InitializerField,

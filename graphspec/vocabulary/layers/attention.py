@@ -18,7 +18,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank, wrong_size
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.layer import (
     Constraint,
     InitializerField,
     Layer,

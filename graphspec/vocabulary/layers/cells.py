@@ -17,7 +17,7 @@ from graphspec.graph.ir.dims import names_in, show
 from graphspec.graph.ir.graph import Array, Layout
 from graphspec.vocabulary import Builder, Value, not_fixed, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.layer import (
     CELLS,
     ActivationField,
     Constraint,

@@ -17,8 +17,8 @@ from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.vocabulary import Array, Builder, Value, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import Layer, NoEffect, Outputs, as_float, cast_to
 from graphspec.vocabulary.layers.indexed import Sparse, encode
+from graphspec.vocabulary.layers.layer import Layer, NoEffect, Outputs, as_float, cast_to
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 
 _HUGE = 1e30  # a deviation

@@ -8,7 +8,6 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.base import as_float
 from graphspec.vocabulary.layers.cells import (
     Pace,
     Reason,
@@ -22,6 +21,7 @@ from graphspec.vocabulary.layers.cells import (
     unroll,
 )
 from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
+from graphspec.vocabulary.layers.layer import as_float
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
 from graphspec.vocabulary.layers.spatial import axes_of, by_rank, from_channels_first, window
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from graphspec.base.config import Natural, PositiveInt, one_or_each
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import Builder, Value, not_allowed, wrong_size
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.layer import (
     ActivationField,
     Constraint,
     InitializerField,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.layer import (
     NEUTRAL,
     ActivationField,
     Constraint,

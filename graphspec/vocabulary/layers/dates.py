@@ -16,8 +16,8 @@ from graphspec.base.config import FROM_LIST, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
-from graphspec.vocabulary.layers.base import Layer, cast_to
 from graphspec.vocabulary.layers.indexed import mapped
+from graphspec.vocabulary.layers.layer import Layer, cast_to
 
 Part = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]
 

@@ -13,7 +13,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid
 from graphspec.graph.ir.ranges import of_dtype
 from graphspec.vocabulary import Array, Builder, Value, not_allowed
-from graphspec.vocabulary.layers.base import Layer, Seed, as_float, cast_to
+from graphspec.vocabulary.layers.layer import Layer, Seed, as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
 from graphspec.vocabulary.layers.spatial import (
     DataFormat,

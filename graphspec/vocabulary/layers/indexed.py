@@ -15,7 +15,7 @@ from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ
-from graphspec.vocabulary.layers.base import NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids, refused
+from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids, refused
 
 _NONE = "sparse tensors are not available: exported graphs have none"
 Sparse = Annotated[bool, *refused(_NONE, "Refused: exported graphs have no sparse tensors.")]

@@ -13,7 +13,7 @@ from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
-from graphspec.vocabulary.layers.base import Layer, as_float, cast_to, need_rank, positions
+from graphspec.vocabulary.layers.layer import Layer, as_float, cast_to, need_rank, positions
 
 
 class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broadcasts_rows=True):

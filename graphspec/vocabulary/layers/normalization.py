@@ -13,7 +13,7 @@ from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axes
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.layer import (
     NEUTRAL,
     Constraint,
     InitializerField,

@@ -11,7 +11,7 @@ from pydantic import Field
 from graphspec.base.config import one_or_each
 from graphspec.graph.ir.dims import names_in
 from graphspec.vocabulary import Builder, Value, not_allowed, not_fixed
-from graphspec.vocabulary.layers.base import LAYERS, Layer, cast_to
+from graphspec.vocabulary.layers.layer import LAYERS, Layer, cast_to
 from graphspec.vocabulary.layers.spatial import (
     DataFormat,
     axes_of,

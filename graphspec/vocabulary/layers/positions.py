@@ -11,7 +11,8 @@ from pydantic import Field
 from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, wrong_rank, wrong_size
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
+from graphspec.vocabulary.layers.layer import (
     NEUTRAL,
     Constraint,
     InitializerField,
@@ -22,7 +23,6 @@ from graphspec.vocabulary.layers.base import (
     need_rank,
     positions,
 )
-from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
 
 _SEQUENCE = "(batch, time, features)"
 _VECTORS = "feed it vectors, such as the output of an Embedding"

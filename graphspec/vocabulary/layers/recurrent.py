@@ -14,18 +14,6 @@ from graphspec.base.config import Neutral, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
-from graphspec.vocabulary.layers.base import (
-    NEUTRAL,
-    Layer,
-    LayerField,
-    NoEffect,
-    Outputs,
-    RegularizerField,
-    Stateful,
-    as_float,
-    cast_to,
-    need_rank,
-)
 from graphspec.vocabulary.layers.cells import (
     MAX_STEPS,
     Cell,
@@ -37,6 +25,18 @@ from graphspec.vocabulary.layers.cells import (
     Stack,
     need_steps,
     stacked,
+)
+from graphspec.vocabulary.layers.layer import (
+    NEUTRAL,
+    Layer,
+    LayerField,
+    NoEffect,
+    Outputs,
+    RegularizerField,
+    Stateful,
+    as_float,
+    cast_to,
+    need_rank,
 )
 
 

@@ -12,7 +12,7 @@ from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt,
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank
-from graphspec.vocabulary.layers.base import LAYERS, Layer, Seed, as_float, need_rank
+from graphspec.vocabulary.layers.layer import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
 
 DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]  # the fraction that is dropped, below 1

@@ -13,7 +13,7 @@ from graphspec.base.config import Size2, one_or_each
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Array, Builder, Value, not_fixed
-from graphspec.vocabulary.layers.base import Layer
+from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_first, from_channels_first, need_spatial
 
 # Resampling of images as in Keras on TensorFlow and JAX: half-pixel centres, cubic kernel with a = -½. Keras's PyTorch

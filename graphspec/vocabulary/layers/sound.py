@@ -16,7 +16,7 @@ from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import Builder, Value, wrong_rank
-from graphspec.vocabulary.layers.base import Layer, as_float
+from graphspec.vocabulary.layers.layer import Layer, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
 
 EPSILON = 1e-7  # Keras's ``epsilon``, below which powers and magnitudes count as this

@@ -17,7 +17,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
 from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
-from graphspec.vocabulary.layers.base import LAYERS, Layer, as_float
+from graphspec.vocabulary.layers.layer import LAYERS, Layer, as_float
 
 DataFormat = Annotated[
     Literal["channels_last", "channels_first"] | None,

@@ -19,7 +19,7 @@ from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import Fans, Initializer
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
-from graphspec.vocabulary.layers.base import (
+from graphspec.vocabulary.layers.layer import (
     ActivationField,
     Constraint,
     InitializerField,

@@ -22,8 +22,8 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Array, Builder, Value, shapes_differ, wrong_dtype, wrong_rank
-from graphspec.vocabulary.layers.base import Layer, cast_to, refused
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
+from graphspec.vocabulary.layers.layer import Layer, cast_to, refused
 from graphspec.vocabulary.layers.learners import Learner
 
 # Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from graphspec.base.config import only_base
-from graphspec.vocabulary.losses.base import LOSSES, Loss, reduce
+from graphspec.vocabulary.losses.loss import LOSSES, Loss, reduce
 
 LOSSES.found_in(
     __name__,

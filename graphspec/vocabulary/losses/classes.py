@@ -11,7 +11,7 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.losses.base import (
+from graphspec.vocabulary.losses.loss import (
     EPSILON,
     LOSSES,
     Loss,

@@ -12,7 +12,7 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ops import Op
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.losses.base import (
+from graphspec.vocabulary.losses.loss import (
     EPSILON,
     LOSSES,
     Axis,

@@ -13,7 +13,7 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.losses.base import LOSSES, Loss, other_activation, producer, refuse, total, warn
+from graphspec.vocabulary.losses.loss import LOSSES, Loss, other_activation, producer, refuse, total, warn
 
 
 @LOSSES.add("circle", "Circle")

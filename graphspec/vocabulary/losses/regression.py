@@ -12,7 +12,7 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary import Array, Builder, Value
-from graphspec.vocabulary.losses.base import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
+from graphspec.vocabulary.losses.loss import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
 
 @LOSSES.add("mean_squared_error", "MeanSquaredError", "mse", "MSE")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Builder
 from graphspec.vocabulary import Value as Tensor
-from graphspec.vocabulary.losses.base import LOSSES, Loss, refuse
+from graphspec.vocabulary.losses.loss import LOSSES, Loss, refuse
 
 
 @LOSSES.add("value", "Value")

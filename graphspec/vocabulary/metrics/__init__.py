@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from graphspec.base.config import only_base
-from graphspec.vocabulary.metrics.base import METRICS, Metric, MetricState, targets_of
+from graphspec.vocabulary.metrics.metric import METRICS, Metric, MetricState, targets_of
 
 METRICS.found_in(
     __name__,

@@ -11,9 +11,9 @@ from pydantic import Field
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
-from graphspec.vocabulary.losses.base import Loss, producer
-from graphspec.vocabulary.metrics import base
-from graphspec.vocabulary.metrics.base import METRICS, Average, Metric, check_classes, ids
+from graphspec.vocabulary.losses.loss import Loss, producer
+from graphspec.vocabulary.metrics import metric as base
+from graphspec.vocabulary.metrics.metric import METRICS, Average, Metric, check_classes, ids
 
 
 @METRICS.add("accuracy", "acc")

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from graphspec.base.config import Ints, Positive, PositiveInt, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
-from graphspec.vocabulary.losses.base import EPSILON, Axis, Loss, gives_probabilities, producer
-from graphspec.vocabulary.metrics import base
-from graphspec.vocabulary.metrics.base import METRICS, Ignored, Metric, add_row, divide, rows, units
+from graphspec.vocabulary.losses.loss import EPSILON, Axis, Loss, gives_probabilities, producer
+from graphspec.vocabulary.metrics import metric as base
+from graphspec.vocabulary.metrics.metric import METRICS, Ignored, Metric, add_row, divide, rows, units
 
 
 # F-scores: precision and recall as one score, per class or for all classes.

@@ -12,9 +12,9 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Graph, Type
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses import classes, crossentropy, regression
-from graphspec.vocabulary.losses.base import EPSILON, Axis, FromLogits, Loss, Smoothing
-from graphspec.vocabulary.metrics import base
-from graphspec.vocabulary.metrics.base import METRICS, Average, Ignored, Metric, add_row, divide, rows, total
+from graphspec.vocabulary.losses.loss import EPSILON, Axis, FromLogits, Loss, Smoothing
+from graphspec.vocabulary.metrics import metric as base
+from graphspec.vocabulary.metrics.metric import METRICS, Average, Ignored, Metric, add_row, divide, rows, total
 
 
 # Metrics that are the mean of a loss; the loss's lowering is the formula.

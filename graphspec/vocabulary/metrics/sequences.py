@@ -10,8 +10,8 @@ from pydantic import Field
 
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
-from graphspec.vocabulary.losses.base import Loss
-from graphspec.vocabulary.metrics.base import METRICS, Average, Metric
+from graphspec.vocabulary.losses.loss import Loss
+from graphspec.vocabulary.metrics.metric import METRICS, Average, Metric
 
 
 @METRICS.add("EditDistance", "edit_distance")

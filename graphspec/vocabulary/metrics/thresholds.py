@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, invalid
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
-from graphspec.vocabulary.losses.base import EPSILON, FromLogits, Loss, Targets
-from graphspec.vocabulary.metrics import base
-from graphspec.vocabulary.metrics.base import METRICS, Metric, add_row, dense, divide, rows, units, width
+from graphspec.vocabulary.losses.loss import EPSILON, FromLogits, Loss, Targets
+from graphspec.vocabulary.metrics import metric as base
+from graphspec.vocabulary.metrics.metric import METRICS, Metric, add_row, dense, divide, rows, units, width
 from graphspec.vocabulary.metrics.of_loss import check_logits
 
 

@@ -12,7 +12,7 @@ from graphspec.base.config import FROM_LIST
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need
-from graphspec.vocabulary.layers.base import LAYERS, Layer, Number
+from graphspec.vocabulary.layers.layer import LAYERS, Layer, Number
 
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder

@@ -16,7 +16,7 @@ from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.graph.onnx_model import Content, element_type
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
-from graphspec.graph.ops.base import declared_attributes
+from graphspec.graph.ops.op import declared_attributes
 from graphspec.vocabulary.onnx_files import reading
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, copy_of, subgraphs, weight_names
 

@@ -15,9 +15,18 @@ from graphspec.base.config import FROM_LIST, PositiveInt
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.operations import base
-from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, KeepDims, add_row, number, numbers, operation
+from graphspec.vocabulary.layers.layer import as_float, cast_to
+from graphspec.vocabulary.operations import operation as base
+from graphspec.vocabulary.operations.operation import (
+    Axes,
+    Axis,
+    AxisOrNone,
+    KeepDims,
+    add_row,
+    number,
+    numbers,
+    operation,
+)
 
 
 # Operations that reduce axes: sums, means, extremes, and where these are.

@@ -13,9 +13,18 @@ from pydantic import Field
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
-from graphspec.vocabulary.layers.base import as_float, cast_to
-from graphspec.vocabulary.operations import base
-from graphspec.vocabulary.operations.base import Axis, Function, add_row, is_integer, number, numbers, operation, truth
+from graphspec.vocabulary.layers.layer import as_float, cast_to
+from graphspec.vocabulary.operations import operation as base
+from graphspec.vocabulary.operations.operation import (
+    Axis,
+    Function,
+    add_row,
+    is_integer,
+    number,
+    numbers,
+    operation,
+    truth,
+)
 
 _LARGEST = 3.4028234663852886e38
 Formula = str | Callable[..., "Value"]  # an operator, or a function of the builder and the inputs

@@ -18,13 +18,13 @@ from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, need_dtype, need_sizes, normalize_axis
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers import spatial
-from graphspec.vocabulary.layers.base import as_float, cast_to
 from graphspec.vocabulary.layers.images import Resizing
+from graphspec.vocabulary.layers.layer import as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, pad_or_crop
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, from_channels_first, window
-from graphspec.vocabulary.losses.base import EPSILON, clip
+from graphspec.vocabulary.losses.loss import EPSILON, clip
 from graphspec.vocabulary.operations.along_axes import axes_of
-from graphspec.vocabulary.operations.base import Axes, Axis, KeepDims, add_row, operation
+from graphspec.vocabulary.operations.operation import Axes, Axis, KeepDims, add_row, operation
 
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
 Each = PositiveInt | tuple[PositiveInt, ...]

@@ -13,10 +13,10 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST
 from graphspec.graph.kernels.context import need
 from graphspec.graph.ops import OPS, Op
-from graphspec.graph.ops.base import REQUIRED, declared_attributes
+from graphspec.graph.ops.op import REQUIRED, declared_attributes
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.layers.base import Number
-from graphspec.vocabulary.operations.base import Operation, arity_of, inputs_of
+from graphspec.vocabulary.layers.layer import Number
+from graphspec.vocabulary.operations.operation import Operation, arity_of, inputs_of
 
 PREFIX = "onnx."
 

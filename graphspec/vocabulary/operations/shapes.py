@@ -15,10 +15,10 @@ from graphspec.base.config import FROM_LIST, MAX_SIZE, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.layers.base import LAYERS
-from graphspec.vocabulary.operations import base
+from graphspec.vocabulary.layers.layer import LAYERS
+from graphspec.vocabulary.operations import operation as base
 from graphspec.vocabulary.operations.along_axes import Diagonal, axes_of, placed
-from graphspec.vocabulary.operations.base import Axes, Axis, AxisOrNone, add_row, number, operation, promoted
+from graphspec.vocabulary.operations.operation import Axes, Axis, AxisOrNone, add_row, number, operation, promoted
 
 # Operations that change the shape, or the order of elements.
 Sizes = Annotated[

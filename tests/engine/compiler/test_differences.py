@@ -11,14 +11,14 @@ from paths import ROOT
 from ruamel.yaml import YAML
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.differences import Network, NetworkDifferences, network_differences
+from graphspec.engine.compiler.differences import NetworkDifferences, Side, network_differences
 
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 ARCHITECTURES = sorted((ROOT / "specs" / "architectures").glob("*.yaml"))
 
 
-def network(source: Any, sets: tuple[str, ...] = ()) -> Network:
-    return Network(*check(source, sets, allow_outside=True).require())
+def network(source: Any, sets: tuple[str, ...] = ()) -> Side:
+    return Side(*check(source, sets, allow_outside=True).require())
 
 
 def between(old: Any, new: Any) -> NetworkDifferences:

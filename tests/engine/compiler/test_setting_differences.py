@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from paths import ROOT
 
-from graphspec.engine.compiler.adapted import Adapted
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.differences import data_differences, learnt_differences, training_differences
 from graphspec.language.declarations import Spec

@@ -13,7 +13,7 @@ from graphs import Array
 from graphspec.base.arrays.calls import Calls
 from graphspec.engine.runtime import bind as binding
 from graphspec.engine.runtime import bind as interleave
-from graphspec.engine.runtime.bind import Label, Part, build_program, interleave_blocks
+from graphspec.engine.runtime.bind import Label, NodeCalls, build_program, interleave_blocks
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS
@@ -29,24 +29,24 @@ def run(parts: Sequence[tuple[Label, Calls]]) -> None:
             f(*operands)
 
 
-def in_sequence(parts: Sequence[Part]) -> Iterator[tuple[Label, Calls]]:
+def in_sequence(parts: Sequence[NodeCalls]) -> Iterator[tuple[Label, Calls]]:
     """Replace ``interleave_blocks``: yield one part after the other."""
     yield from ((part.label, part.calls) for part in parts)
 
 
 def test_work_on_a_block_follows_what_wrote_it() -> None:
     x, y, zeros = np.ones((3, 1 << 15), np.float32), np.empty((3, 1 << 15), np.float32), np.zeros(1 << 15, np.float32)
-    first = Part(("forward", "first"), [(np.multiply, a, a, b) for a, b in zip(x, y, strict=True)], True)
-    second = Part(("forward", "second"), [(partial(np.maximum, out=b), b, zeros) for b in y], True)
-    third = Part(("forward", "third"), [(y.fill, 2.0)], True)
+    first = NodeCalls(("forward", "first"), [(np.multiply, a, a, b) for a, b in zip(x, y, strict=True)], True)
+    second = NodeCalls(("forward", "second"), [(partial(np.maximum, out=b), b, zeros) for b in y], True)
+    third = NodeCalls(("forward", "third"), [(y.fill, 2.0)], True)
     assert [name for (_, name), _ in interleave_blocks([first, second, third])] == ["first", "second"] * 3 + ["third"]
 
 
 def test_nothing_moves_before_an_unknown_function_or_a_call_that_stays() -> None:
     x = np.ones((2, 1 << 15), np.float32)
-    doubled = Part(("forward", "doubled"), [(np.add, row, row, row) for row in x], True)
+    doubled = NodeCalls(("forward", "doubled"), [(np.add, row, row, row) for row in x], True)
     for calls, blockwise in (([(lambda: None,)], True), ([(np.add, x[0], x[0], x[0])], False)):
-        parts = [doubled, Part(("forward", "between"), calls, blockwise), doubled]
+        parts = [doubled, NodeCalls(("forward", "between"), calls, blockwise), doubled]
         assert [len(calls) for _, calls in interleave_blocks(parts)] == [2, 1, 2]
 
 
@@ -77,7 +77,7 @@ def test_random_calls_see_the_same_operands(seed: int, monkeypatch: pytest.Monke
         ][random.choice(8, p=[0.2, 0.2, 0.15, 0.15, 0.1, 0.1, 0.05, 0.05])]
 
     parts = [
-        Part(("forward", str(k)), [call() for _ in range(random.integers(1, 12))], bool(random.random() < 0.9))
+        NodeCalls(("forward", str(k)), [call() for _ in range(random.integers(1, 12))], bool(random.random() < 0.9))
         for k in range(8)
     ]
     start = random.integers(1, 5, len(memory)).astype(float)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphspec.base.errors import RunError
-from graphspec.engine.runtime.prepared import Prelude
+from graphspec.engine.runtime.prepared_rows import Prelude
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 

@@ -1,4 +1,4 @@
-"""Problems of a file: each with its place, once, and raised together."""
+"""ArchiveProblems of a file: each with its place, once, and raised together."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 
 from graphspec.base.budget import Budget
 from graphspec.base.errors import SpecError
-from graphspec.foreign.keras_files.containers import Problems
+from graphspec.foreign.keras_files.containers import ArchiveProblems
 
 
 def test_everything_is_raised_together_with_its_place() -> None:
-    problems = Problems("net.keras")
+    problems = ArchiveProblems("net.keras")
     problems.check()
     problems.invalid("model.weights.h5", "the weights end after 12 bytes")
     problems.unsupported("config.json: layers[3] 'twice'", "Lambda 'twice' is Python code", "write Rescaling")
@@ -24,7 +24,7 @@ def test_everything_is_raised_together_with_its_place() -> None:
 
 
 def test_a_file_with_a_million_problems_reports_some() -> None:
-    problems = Problems("net.keras")
+    problems = ArchiveProblems("net.keras")
     for k in range(1000):
         problems.unsupported(f"layers[{k}]", f"layer {k} is \x1b[31m code {'x' * k}", "leave it out")
     assert len(problems.found) == Budget.PROBLEMS

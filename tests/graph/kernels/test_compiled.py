@@ -23,7 +23,7 @@ from lowering import lower
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.errors import UsageError
-from graphspec.engine.runtime.bind import Part, build_program, interleave_blocks
+from graphspec.engine.runtime.bind import NodeCalls, build_program, interleave_blocks
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import INITIALIZERS
@@ -229,9 +229,9 @@ def test_kernels_are_interleaved_by_what_they_use(library: Any) -> None:
     size = 1 << 15
     p, g, other = (np.ones((3, size), np.float32) for _ in range(3))
     rate = np.array(0.5, np.float32)
-    first = Part(("forward", "first"), [(np.add, a, b, a) for a, b in zip(g, other, strict=True)], True)
+    first = NodeCalls(("forward", "first"), [(np.add, a, b, a) for a, b in zip(g, other, strict=True)], True)
     updates = [(library.bind("sgd", a, b, None, None, None, rate, None, None),) for a, b in zip(p, g, strict=True)]
-    second = Part(("forward", "second"), updates, True)
+    second = NodeCalls(("forward", "second"), updates, True)
     assert [name for (_, name), _ in interleave_blocks([first, second])] == ["first", "second"] * 3
     assert [name for (_, name), _ in interleave_blocks([second, first])] == ["second", "first"] * 3
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import graphspec as gs
 from graphspec.base.errors import SpecError
 from graphspec.graph.optimizers import OPTIMIZERS
-from graphspec.graph.optimizers.base import Settings, WeightGroup, settings_of
+from graphspec.graph.optimizers.optimizer import Settings, WeightGroup, settings_of
 
 TORCH = json.loads((GOLDEN / "torch_groups.json").read_text(encoding="utf-8"))
 X = np.random.default_rng(0).normal(size=(32, 6)).astype(np.float32)

@@ -17,7 +17,7 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.export.targets import TARGETS, newest_opset
 from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.base import declared_attributes
+from graphspec.graph.ops.op import declared_attributes
 from graphspec.graph.passes.for_export import BASE, drop_training, is_newer, legalize, since
 from graphspec.graph.target import Target
 

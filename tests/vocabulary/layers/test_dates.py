@@ -16,7 +16,7 @@ from lowering import lower, source
 from pydantic import ValidationError
 
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime.prepared import Prelude
+from graphspec.engine.runtime.prepared_rows import Prelude
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.dates import is_date
 

@@ -7,7 +7,7 @@ import pytest
 from heads import loss, value
 
 from graphspec.vocabulary.metrics import METRICS
-from graphspec.vocabulary.metrics.base import Average
+from graphspec.vocabulary.metrics.metric import Average
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_head_is_trained_and_exported_as_one_file(tmp_path: Path, batch: int |
 
 
 def test_features_are_computed_for_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.engine.runtime.prepared.NETWORK_ROWS", 16)
+    monkeypatch.setattr("graphspec.engine.runtime.prepared_rows.NETWORK_ROWS", 16)
     x, y = rows()
     network = gs.compile(spec(tmp_path, backbone()))
     assert network.prelude is not None
@@ -289,7 +289,7 @@ def test_features_are_kept_for_the_next_head(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     first = graphspec("train", "net.yaml", "--no-report")
     assert (first.exit_code, first.stderr) == (0, "")
-    monkeypatch.setattr("graphspec.engine.runtime.prepared.Prelude.run", None)  # it is not called again
+    monkeypatch.setattr("graphspec.engine.runtime.prepared_rows.Prelude.run", None)  # it is not called again
     again = graphspec("train", "net.yaml", "--no-report", "--overwrite", "--set", "layers.2.use_bias=false")
     assert (again.exit_code, again.stderr) == (0, "")
 

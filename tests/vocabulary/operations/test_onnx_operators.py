@@ -14,7 +14,7 @@ from graphspec.engine.compiler.check import check
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.base import REQUIRED, declared_attributes
+from graphspec.graph.ops.op import REQUIRED, declared_attributes
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.operations.onnx_operators import names
 

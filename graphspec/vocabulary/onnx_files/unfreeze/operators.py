@@ -21,7 +21,7 @@ from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels.context import need
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
-from graphspec.graph.ops.base import declared_attributes
+from graphspec.graph.ops.op import declared_attributes
 from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, kind_of, of_array, our_dtype, refuse
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import graphspec as gs
 from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.strings import Strings
 from graphspec.data.batches import Dataset
-from graphspec.engine.runtime import prepared
-from graphspec.engine.runtime.prepared import Prelude, key_of, prepare_rows
+from graphspec.engine.runtime import prepared_rows as prepared
+from graphspec.engine.runtime.prepared_rows import Prelude, key_of, prepare_rows
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import cut
 from graphspec.graph.initializers import Zeros

@@ -17,7 +17,7 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.graph.ir.graph import Graph
 from graphspec.vocabulary import Array, Value
-from graphspec.vocabulary.losses.base import Loss, Targets, gives_probabilities, producer
+from graphspec.vocabulary.losses.loss import Loss, Targets, gives_probabilities, producer
 
 M = TypeVar("M", bound="Metric")
 

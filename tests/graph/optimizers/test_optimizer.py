@@ -88,7 +88,7 @@ def golden(case: str, part: str) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", [case for case in CASES if case != "shared"])
 def test_ten_steps_are_those_of_keras(case: str, dtype: Any, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("vectors", "base", "by_weight"):
+    for module in ("vectors", "optimizer", "by_weight"):
         monkeypatch.setattr(
             f"graphspec.graph.optimizers.{module}.BLOCK", 5
         )  # blocks end within weights and within padding

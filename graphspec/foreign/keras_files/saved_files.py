@@ -18,7 +18,7 @@ import numpy as np
 from graphspec.base.budget import Budget
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
-from graphspec.foreign.keras_files.containers import MAGIC, Archive, Hdf5, Problems, parse_json
+from graphspec.foreign.keras_files.containers import MAGIC, Archive, ArchiveProblems, Hdf5, parse_json
 from graphspec.foreign.keras_files.layers import Notes
 from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, simple_class
 from graphspec.language.names import snake_case
@@ -55,7 +55,9 @@ class Stored:
 _SAME_ROLE = {"depthwise_kernel": "kernel", "u": "vector_u", "sn_u": "vector_u", "running_mean": "moving_mean"}
 
 
-def taken(owners: list[Owner], params: Mapping[str, Param], source: Weights, problems: Problems) -> dict[str, Array]:
+def taken(
+    owners: list[Owner], params: Mapping[str, Param], source: Weights, problems: ArchiveProblems
+) -> dict[str, Array]:
     """Return the weights of all nodes. Missing ones, others, and those of another shape are problems (GS801)."""
     by_node: dict[str, dict[str, Param]] = {owner.node: {} for owner in owners}
     for name, param in params.items():
@@ -77,7 +79,9 @@ def taken(owners: list[Owner], params: Mapping[str, Param], source: Weights, pro
     return found
 
 
-def _matched(owner: Owner, wanted: dict[str, Param], arrays: list[Stored], problems: Problems) -> dict[str, Stored]:
+def _matched(
+    owner: Owner, wanted: dict[str, Param], arrays: list[Stored], problems: ArchiveProblems
+) -> dict[str, Stored]:
     """Return the array of each role: by its name if the file has names, else by its order within its part."""
     if len(arrays) != len(wanted):
         have = "no weights" if not arrays else count(len(arrays), "weight")
@@ -299,7 +303,7 @@ class Saved:
 
 
 @contextmanager
-def opened(path: Path, problems: Problems) -> Iterator[Saved]:
+def opened(path: Path, problems: ArchiveProblems) -> Iterator[Saved]:
     """Open a file by its content, whatever its name.
 
     UsageError: it cannot be opened, or pyfive is not installed. SpecError: GS801, GS802.
@@ -325,7 +329,7 @@ def opened(path: Path, problems: Problems) -> Iterator[Saved]:
         yield _json(path, problems)
 
 
-def _archive(archive: Archive, problems: Problems) -> Iterator[Saved]:
+def _archive(archive: Archive, problems: ArchiveProblems) -> Iterator[Saved]:
     if CONFIG not in archive.entries:
         hint = "it needs `config.json` and `model.weights.h5`: save the model with `model.save('net.keras')`"
         raise problems.invalid("", "it is a ZIP archive, but no model that Keras saved", hint)
@@ -348,7 +352,7 @@ def _archive(archive: Archive, problems: Problems) -> Iterator[Saved]:
         yield Saved(config, CONFIG, _compiled(config), NewWeights(file), asset, _version(metadata), file)
 
 
-def _hdf5(path: Path, problems: Problems) -> Iterator[Saved]:
+def _hdf5(path: Path, problems: ArchiveProblems) -> Iterator[Saved]:
     with closing(Hdf5(path.open("rb"), path.name, problems)) as file:
         text = file.attribute(file.root, "model_config", path.name)
         if not isinstance(text, str):
@@ -363,7 +367,7 @@ def _hdf5(path: Path, problems: Problems) -> Iterator[Saved]:
         yield Saved(config, "model_config", training, weights, version=version, file=file)
 
 
-def _json(path: Path, problems: Problems) -> Saved:
+def _json(path: Path, problems: ArchiveProblems) -> Saved:
     with path.open("rb") as file:
         text = file.read(min(path.stat().st_size, Budget.CONFIG) + 1)
     if not text.lstrip().startswith(b"{"):

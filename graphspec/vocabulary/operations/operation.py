@@ -13,7 +13,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Neutral
 from graphspec.base.errors import ShapeError
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.layers.base import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
+from graphspec.vocabulary.layers.layer import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
 
 Function = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from paths import ROOT
 
 import graphspec as gs
 from graphspec.base.text import display_width
-from graphspec.cli.explained import lines
+from graphspec.cli.explanation import lines
 
 DATA = ROOT / "specs" / "data" / "penguins_test.csv"
 
