@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.kernel_softmax import softmaxes
 from graphspec.base.arrays.calls import Calls
-from graphspec.export.gate import gate
 from graphspec.graph.kernels.compiled import of_rows
+from graphspec.graph.kernels.recurrence import Gate
 from graphspec.graph.ops.gelu import gelu, normal_argument
 from graphspec.graph.ops.indexing import add_rows, gather_sum, gather_sum_gradient
 from graphspec.graph.ops.normalization import normalize, normalize_gradient
@@ -58,7 +58,7 @@ def operators() -> dict[str, tuple[Any, Callable[[Any], Calls]]]:
     )
     total, ids, rows = normal(2_000, 32), RANDOM.integers(0, 2_000, 25_600), normal(25_600, 32)
     places = ids.copy()
-    f, g = (gate(ctx, (name, 0.0, 0.0), (5, 96, 128)) for name in ("Sigmoid", "Tanh"))
+    f, g = (Gate(ctx, (name, 0.0, 0.0), (5, 96, 128)) for name in ("Sigmoid", "Tanh"))
     gates, u, factors = normal(5, 160, 128), normal(5, 32, 128), normal(5, 192, 128)
     state, half = normal(32, 128), number(0.5)
     add("an LSTM step's state, 32 × 128", lstm_state, gates[0], state, half, pair=normal(64, 128))
