@@ -76,14 +76,14 @@ def _not_merged(part: Any, opset: int, contrib: bool) -> Problem | None:
 
 def _unavailable(node: Node, opset: int) -> Problem:
     first = since(node.op)
-    text, hint = f"which opset {opset} does not have in this form", f"export for opset {first} or later"
+    why, hint = f"which opset {opset} does not have in this form", f"export for opset {first} or later"
     if OPS[node.op].domain == CONTRIB:
-        text, hint = "which only onnxruntime has", "export without `--target onnx`"
+        why, hint = "which only onnxruntime has", "export without `--target onnx`"
     elif first is None:
         text = f"needs {node.op}, which is not an ONNX operator"
         hint = "export only heads that do not depend on this node; for the others use `graphspec predict`"
         return Problem(Code.UNAVAILABLE_OPERATOR, text, hint)
-    return Problem(Code.UNAVAILABLE_OPERATOR, f"needs the operator {node.op}, {text}", hint)
+    return Problem(Code.UNAVAILABLE_OPERATOR, f"needs the operator {node.op}, {why}", hint)
 
 
 def _at(spec: Spec, owner: str, text: str, hint: str | None) -> Diagnostic:

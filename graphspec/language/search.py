@@ -80,15 +80,15 @@ def _settings(tree: Tree, problems: Problems) -> list[Setting]:
     if not tree.value:
         not_allowed(tree, "`space` is empty: there is nothing to search", problems, _FORMS)
     for path, child in tree.value.items():
-        refuse = partial(problems.key, tree, path, Code.VALUE_NOT_ALLOWED)
+        report = partial(problems.key, tree, path, Code.VALUE_NOT_ALLOWED)
         later = next((s.path for s in settings if s.path.startswith(f"{path}.")), None)
         if later is not None:
-            refuse(f"'{path}' replaces '{later}' above it", hint=f"write '{path}' first, or only one of them")
+            report(f"'{path}' replaces '{later}' above it", hint=f"write '{path}' first, or only one of them")
         if path.partition(".")[0] == "search":
-            refuse(f"'{path}' is not a setting of a network or its training", hint="remove it")
+            report(f"'{path}' is not a setting of a network or its training", hint="remove it")
         elif path == "training.workers":
             hint = "remove it; `graphspec search -j 2` runs two trials"
-            refuse("'training.workers' cannot be searched: a trial runs in one process", hint=hint)
+            report("'training.workers' cannot be searched: a trial runs in one process", hint=hint)
         elif not is_space(child):
             if not child.unknown:
                 hint = _FORMS

@@ -146,26 +146,29 @@ VERBS = frozenset(
 )
 
 
-def texts(node: ast.expr, function: ast.AST) -> Iterator[str]:
-    """The texts that an expression may be, as far as they are written in the function; ``{}`` for what is put in."""
+def texts(node: ast.expr, function: ast.AST, above: frozenset[str] = frozenset()) -> Iterator[str]:
+    """The texts that an expression may be, as far as they are written in the function; ``{}`` for what is put in.
+
+    ``above``: the names that it is assigned to: it may begin with one of them.
+    """
     match node:
         case ast.Constant(value=str(text)):
             yield text
         case ast.JoinedStr(values=[first, *_]):
-            yield from texts(first, function)
+            yield from texts(first, function, above)
         case ast.FormattedValue():
-            yield from list(texts(node.value, function)) or ["{}"]
+            yield from list(texts(node.value, function, above)) or ["{}"]
         case ast.IfExp():
-            yield from texts(node.body, function)
-            yield from texts(node.orelse, function)
+            yield from texts(node.body, function, above)
+            yield from texts(node.orelse, function, above)
         case ast.BinOp():
-            yield from texts(node.left, function)
+            yield from texts(node.left, function, above)
         case ast.Call(func=ast.Attribute(value=value, attr="format")):
-            yield from texts(value, function)
+            yield from texts(value, function, above)
         case ast.Name():
             for target, value in assigned(function):
-                if target == node.id:
-                    yield from texts(value, function)
+                if target == node.id and target not in above:
+                    yield from texts(value, function, above | {target})
 
 
 def assigned(function: ast.AST) -> Iterator[tuple[str, ast.expr]]:
@@ -194,6 +197,8 @@ def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
             for node in within(function):
                 if isinstance(node, ast.Call):
                     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    if name == "invalid" and isinstance(node.func, ast.Attribute):
+                        continue  # of a file: a sentence, behind its place
                     place = CARRIERS.get(name, len(node.args))
                     if place < len(node.args):
                         yield from ((node.lineno, text) for text in texts(node.args[place], function))

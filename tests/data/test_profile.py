@@ -7,6 +7,7 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -182,10 +183,11 @@ def test_wide_tables_take_few_queries(tmp_path: Path, monkeypatch: pytest.Monkey
     names = [f"c{k}" for k in range(1200)]
     cells = [[kinds[k % 4][row] for k in range(1200)] for row in range(3)]
     (tmp_path / "wide.csv").write_text("\n".join(",".join(row) for row in [names, *cells]) + "\n")
-    asked: list[str] = []
-    query = module.Profiler._query
-    monkeypatch.setattr(module.Profiler, "_query", lambda self, text: asked.append(text) or query(self, text))
-    found = profile(open_table(tmp_path / "wide.csv")).columns
+    table, asked = open_table(tmp_path / "wide.csv"), list[str]()
+    connection = table.connection
+    counting = SimpleNamespace(execute=lambda text: asked.append(text) or connection.execute(text))
+    monkeypatch.setattr(table, "connection", counting)
+    found = profile(table).columns
     assert len(asked) < 60
     for k, values in enumerate(kinds):
         assert dataclasses.replace(column(tmp_path, values), name=f"c{k + 8}") == found[f"c{k + 8}"]

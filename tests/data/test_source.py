@@ -18,16 +18,26 @@ Name = tuple[str, str]
 """A module and a function of it."""
 
 
-def reached(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below from which a DataError gets out: those in no ``try`` that catches it, nor in a nested function."""
+def catches(node: ast.Try) -> bool:
+    return bool(CATCHERS & {n.id for h in node.handlers if h.type for n in ast.walk(h.type) if isinstance(n, ast.Name)})
+
+
+def is_catching(function: ast.FunctionDef) -> bool:
+    """Whether ``with function(…)`` catches a DataError: a context manager that yields in such a ``try``."""
+    tries = (n for n in ast.walk(function) if isinstance(n, ast.Try) and catches(n))
+    return any(isinstance(n, ast.Yield) for found in tries for part in found.body for n in ast.walk(part))
+
+
+def reached(node: ast.AST, catching: set[str]) -> Iterator[ast.AST]:
+    """The nodes below from which a DataError gets out: not those in a ``try`` or ``with`` that catches it, or a function."""
     children = list(ast.iter_child_nodes(node))
-    if isinstance(node, ast.Try):
-        caught = {n.id for h in node.handlers if h.type for n in ast.walk(h.type) if isinstance(n, ast.Name)}
-        children = [c for c in children if c not in node.body] if caught & CATCHERS else children
+    is_with = isinstance(node, ast.With) and any(called(item.context_expr) in catching for item in node.items)
+    if is_with or (isinstance(node, ast.Try) and catches(node)):
+        children = [c for c in children if c not in getattr(node, "body", ())]
     yield node
     for child in children:
         if not isinstance(child, ast.FunctionDef | ast.ClassDef):
-            yield from reached(child)
+            yield from reached(child, catching)
 
 
 def called(node: ast.AST | None) -> str:
@@ -45,6 +55,8 @@ def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
     functions = {
         (m, f.name): f for m, tree in modules.items() for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)
     }
+    catching = {name for (_, name), function in functions.items() if is_catching(function)}
+    assert "naming_source" in catching
     makers = {name for name, f in functions.items() if isinstance(f.returns, ast.Name) and f.returns.id == "DataError"}
     for module, tree in modules.items():
         known = {
@@ -54,7 +66,9 @@ def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
             for alias in node.names
         }
         for function in (f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)):
-            nodes = [n for part in function.body if not isinstance(part, ast.FunctionDef) for n in reached(part)]
+            nodes = [
+                n for part in function.body if not isinstance(part, ast.FunctionDef) for n in reached(part, catching)
+            ]
             made = [called(n.exc) for n in nodes if isinstance(n, ast.Raise)]
             if any(name == "DataError" or known.get(str(name), (module, name)) in makers for name in made):
                 raising.add((module, function.name))

@@ -355,20 +355,20 @@ def _propagate_mask(
     assert layer is not None
     mask = next((v.mask for v in inputs if v.mask is not None), None)
 
-    def warn(text: str, hint: str, key: str | None) -> None:
+    def note(text: str, hint: str, key: str | None) -> None:
         found = _diagnose(node, result, reads(node), Code.MASK_DROPPED, text, hint, key)
         result.diagnostics.append(found.as_warning())
 
     if mask is not None and node.call.get("initial_state"):
         text = f"{owner.type} '{node.name}' ignores the mask of its input because `initial_state` is set, as in Keras"
-        warn(text, "masked steps count as data here; the output keeps the mask", "initial_state")
+        note(text, "masked steps count as data here; the output keeps the mask", "initial_state")
     if mask is None or layer.handles_mask:
         return outputs
     if layer.supports_masking:
         return tuple(v if v.mask is not None else v.with_mask(mask) for v in outputs)
     if mask.rank <= min(v.rank for v in inputs):
         text = f"{owner.type} '{visible(node.name)}' does not support masks: the mask of its input ends here"
-        warn(text, "masked steps count as data from here on; move the layer after the one that consumes the mask", None)
+        note(text, "masked steps count as data from here on; move the layer after the one that consumes the mask", None)
     return tuple(v.with_mask(None) for v in outputs)
 
 

@@ -26,7 +26,7 @@ from graphspec.graph.ops.gelu import erf
 
 def of_kinds(kinds: str, text: str) -> Callable[..., None]:
     """Return what accepts tensors whose dtypes begin with these letters."""
-    return lambda X, **_: need_dtype(X.dtype[0] in kinds, f"{text}, got {X.type}")
+    return lambda X, **_: need_dtype(X.dtype[0] in kinds, text + f", got {X.type}")
 
 
 def not_negative(name: str) -> Callable[..., None]:

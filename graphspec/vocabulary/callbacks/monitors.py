@@ -50,8 +50,7 @@ def direction(monitor: str) -> Literal["min", "max"] | None:
 
 def _not_logged(what: str, name: str, keys: Sequence[str], argument: str) -> Problem:
     """Return GS105 for an ``argument`` with a ``name`` that is not in the logs, which have ``keys``."""
-    text, hint = f"{what}, which this run does not log", _log_hint(name, keys)
-    return Problem(Code.VALUE_NOT_ALLOWED, text, hint, argument)
+    return Problem(Code.VALUE_NOT_ALLOWED, what + ", which this run does not log", _log_hint(name, keys), argument)
 
 
 def _log_hint(name: str, keys: Sequence[str]) -> str:
