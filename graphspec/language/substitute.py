@@ -32,8 +32,8 @@ class Substitution:
         """Return ``outer`` extended by ``definitions``, which may use each other and the variables of ``outer``."""
         uses: dict[str, list[str]] = {}
         for name, tree in definitions.items():
-            visible = definitions.keys() - ({name} & outer.keys())
-            uses[name] = [used for used in dict.fromkeys(_used(tree)) if used in visible]
+            inner = dict.fromkeys(u for u in _used(tree) if u in definitions)
+            uses[name] = [used for used in inner if used != name or name not in outer]
         written: dict[str, Tree] = {}
         known = ChainMap(written, cast("dict[str, Tree]", outer))
         for name, loop in _ordered(uses):
