@@ -291,7 +291,7 @@ def heading(registry: Registry[Any], cls: type[Config]) -> str:
     """A heading says what it is where two registries have one name, such as `Identity`."""
     name = names(registry, cls)[0]
     title = name if registry is LAYERS else f"{name} {registry.kind}"
-    alike = [c for c in registry if names(registry, c)[0].lower() == name.lower()]  # `accuracy` and `Accuracy`
+    alike = [c for c, (first, *_) in named(registry).items() if first.lower() == name.lower()]  # as `Accuracy`
     return title if alike[0] is cls else f"{title} ({alike.index(cls) + 1})"
 
 
@@ -311,7 +311,20 @@ def family_of(cls: type) -> str:
 
 def names(registry: Registry[Any], cls: type[Config]) -> list[str]:
     """The primary name, then the others."""
-    return [name for name in registry.names() if registry.get(name) is cls]
+    return named(registry)[cls]
+
+
+def named(registry: Registry[Any]) -> dict[type[Config], list[str]]:
+    return grouped(registry, tuple(registry.names()))
+
+
+@cache
+def grouped(registry: Registry[Any], every: tuple[str, ...]) -> dict[type[Config], list[str]]:
+    """The classes of a registry in order, with their names."""
+    found: dict[type[Config], list[str]] = defaultdict(list)
+    for name in every:
+        found[registry.get(name)].append(name)
+    return dict(found)
 
 
 def entry(registry: Registry[Any], cls: type[Config], operators: Iterable[str] | None, level: str) -> Iterator[str]:
