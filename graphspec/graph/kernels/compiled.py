@@ -208,11 +208,11 @@ def _taken(kernel: Any, call: Call, side: str) -> Call | None:
         arrays = _operands(call, rule.function)
         if arrays is None or len(arrays) != len(rule.operands):
             continue
-        pairs = dict(zip(rule.operands, arrays, strict=True))
-        if not all(name == rule.operand or _same(a, bound[name]) for name, a in pairs.items()):
+        pairs = list(zip(rule.operands, arrays, strict=True))  # a name may stand twice, as in `y += added`
+        if not all(name == rule.operand or _same(a, bound[name]) for name, a in pairs):
             continue
         result = bound[rule.operands[-1]]
-        extra = pairs.get(rule.operand, result)
+        extra = dict(pairs).get(rule.operand, result)
         if extra.size == result.size:
             if not extra.flags.c_contiguous:
                 continue
