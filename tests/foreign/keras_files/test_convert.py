@@ -130,6 +130,28 @@ def test_masks_of_an_embedding_are_inferred_again_and_others_are_refused(tmp_pat
     assert "`mask`" in message
 
 
+def old(cls: str, name: str, inbound: Any, **config: Any) -> Config:
+    """A layer of Keras 2."""
+    own = {"name": name, "trainable": True, "dtype": "float32"}
+    return {"class_name": cls, "name": name, "config": own | config, "inbound_nodes": inbound}
+
+
+def test_only_batch_normalizations_that_keras_2_called_without_training_are_frozen(tmp_path: Path) -> None:
+    layers = [
+        old("InputLayer", "x", [], batch_input_shape=[None, 4]),
+        old("Dense", "a", [[["x", 0, 0, {"training": False}]]], units=3),
+        old("BatchNormalization", "b", [[["a", 0, 0, {"training": False}]]]),
+        old("BatchNormalization", "c", [[["b", 0, 0, {}]]]),
+    ]
+    config = {"class_name": "Functional", "config": model(layers, [["c", 0, 0]], [["x", 0, 0]])["config"]}
+    found = imported(tmp_path, config)
+    frozen = {entry["name"]: entry.get("trainable", True) for entry in found.data["layers"]}
+    assert frozen == {"a": True, "b": False, "c": True}
+    assert [note for note in found.notes if "frozen" in note] == [
+        "batch normalizations that are called with `training=False` are frozen: their gamma and beta, too"
+    ]
+
+
 def test_the_mask_of_a_concatenation_is_inferred_and_one_of_the_users_own_is_refused(tmp_path: Path) -> None:
     """Keras gives the masks of what is joined its shape, joins them, and reduces them again."""
 
@@ -224,10 +246,6 @@ def test_what_it_was_compiled_with_comes_along_or_is_said(tmp_path: Path) -> Non
 
 
 def test_functions_of_tensorflow_in_models_of_keras_2(tmp_path: Path) -> None:
-    def old(cls: str, name: str, inbound: Any, **config: Any) -> Config:
-        own = {"name": name, "trainable": True, "dtype": "float32"}
-        return {"class_name": cls, "name": name, "config": own | config, "inbound_nodes": inbound}
-
     part = [{"start": None, "stop": None, "step": None}, {"start": 1, "stop": 3, "step": None}]
     layers = [
         old("InputLayer", "x", [], batch_input_shape=[None, 4]),
