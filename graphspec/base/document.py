@@ -1,7 +1,8 @@
 """A document: what a face of graphspec shows, without how it looks.
 
 A function that knows a fact returns blocks. A renderer draws them: :mod:`graphspec.base.terminal` as lines of a terminal,
-:mod:`graphspec.show.html` as a page. Only renderers know markup and widths; text of specs and data is escaped by them.
+:mod:`graphspec.show.html` as a page, :mod:`graphspec.show.markdown` as Markdown. Only renderers know markup and widths; they
+escape the texts of specs and data.
 """
 
 from __future__ import annotations

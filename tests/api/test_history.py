@@ -33,7 +33,7 @@ def test_a_history_is_a_mapping_of_lists() -> None:
 def test_a_notebook_shows_curves_and_a_table() -> None:
     page = gs.History(VALUES, "<blobs>")._repr_html_()
     assert page.startswith('<img alt="" style="max-width: 100%" src="data:image/svg+xml;base64,')
-    assert "<td>val_accuracy</td><td>0.3000</td><td>0.5000</td><td>2</td>" in page
+    assert "<th scope=row>val_accuracy</th><td>0.3000</td><td>0.5000</td><td>2</td>" in page
     assert "<details>" not in page
     many = gs.History({f"metric_{k}": [1.0] for k in range(30)})._repr_html_()
     assert "<details><summary>values</summary>" in many

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 
+from graphspec.base.document import Folded, Table
 from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
@@ -16,6 +17,7 @@ from graphspec.show.drawing.curves import Best, number
 from graphspec.show.drawing.outline import outline
 from graphspec.show.drawing.summary import summary_lines
 from graphspec.show.drawing.svg import svg as draw
+from graphspec.show.html import html_of
 from graphspec.show.html import text as text
 
 MAX_ROWS = 60  # the largest number of metrics in a table
@@ -31,14 +33,12 @@ def picture(svg: str) -> str:
 
 def history_html(svg: str, last: Mapping[str, float], best: Mapping[str, Best | None]) -> str:
     """Return the curves of a training, and a table of the last and the best values."""
-    rows = []
+    rows: list[list[str]] = []
     for key in list(last)[:MAX_ROWS]:
         found = best.get(key)
-        cells = "<td></td><td></td>" if found is None else f"<td>{number(found.value)}</td><td>{found.epoch}</td>"
-        rows.append(f"<tr><td>{text(key)}</td><td>{number(last[key])}</td>{cells}</tr>")
-    head = "<tr><th></th><th>last epoch</th><th>best</th><th>in epoch</th></tr>"
-    table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-    return picture(svg) + (table if len(rows) <= _OPEN_ROWS else details("values", table))
+        rows.append([key, number(last[key]), *(("", "") if found is None else (number(found.value), str(found.epoch)))])
+    table = Table(["", "last epoch", "best", "in epoch"], rows, label="values of the training")
+    return picture(svg) + html_of([table if len(rows) <= _OPEN_ROWS else Folded("values", [table])])
 
 
 def model_html(name: str, description: str, state: str, table: list[str], svg: str | None) -> str:

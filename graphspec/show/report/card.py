@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.text import count, printable, shell
+from graphspec.base.document import Block, Code, Heading, Inline, Items, Span, Table, Text
+from graphspec.base.text import count, shell
 from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.declarations import LABEL
+from graphspec.show.markdown import line, markdown_of
 from graphspec.show.report.about import between, facts_of, kind_of, sentence
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
@@ -31,9 +33,9 @@ _PYTHON = {"string": "object", "float32": "np.float32", "int64": "np.int64", "in
 _ARRAYS = {"float32": "Float32Array", "int64": "BigInt64Array", "int32": "Int32Array", "uint8": "Uint8Array"}
 
 
-def python_call(described: Mapping[str, Any], file: str) -> str:
+def python_call(described: Mapping[str, Any], file: str) -> Code:
     """Return a program in Python that asks the file, of this signature, about one record."""
-    lines = ["```python", "import numpy as np", "import onnxruntime", ""]
+    lines = ["import numpy as np", "import onnxruntime", ""]
     lines += [f"session = onnxruntime.InferenceSession({_text(file)})", "feeds = {"]
     for record in described["inputs"]:
         values, dims = _example_of(described, record)
@@ -45,12 +47,12 @@ def python_call(described: Mapping[str, Any], file: str) -> str:
         lines.append(f"    {json.dumps(record['name'])}: {made},")
     names = [record["name"] for record in described["outputs"]]
     lines += ["}", f"names = {json.dumps(names)}", "for name, value in zip(names, session.run(names, feeds)):"]
-    return "\n".join([*lines, "    print(name, value)", "```", ""])
+    return Code("\n".join([*lines, "    print(name, value)"]), label="python")
 
 
-def javascript_call(described: Mapping[str, Any], file: str) -> str:
+def javascript_call(described: Mapping[str, Any], file: str) -> Code:
     """Return a program in JavaScript that asks the file about one record."""
-    lines = ["```javascript", 'import * as ort from "onnxruntime-node"; // or onnxruntime-web in a web page', ""]
+    lines = ['import * as ort from "onnxruntime-node"; // or onnxruntime-web in a web page', ""]
     lines += [f"const session = await ort.InferenceSession.create({_text(file)});", "const feeds = {"]
     for record in described["inputs"]:
         values, dims = _example_of(described, record)
@@ -64,7 +66,7 @@ def javascript_call(described: Mapping[str, Any], file: str) -> str:
         lines.append(f"  {json.dumps(record['name'])}: new ort.Tensor({json.dumps(record['dtype'])}, {made}, {dims}),")
     lines += ["};", "const outputs = await session.run(feeds);"]
     lines += ["for (const name of session.outputNames) console.log(name, outputs[name].data);"]
-    return "\n".join([*lines, "```", ""])
+    return Code("\n".join(lines), label="javascript")
 
 
 def _example_of(described: Mapping[str, Any], record: Mapping[str, Any]) -> tuple[Any, list[int]]:
@@ -134,21 +136,21 @@ def card(found: Findings, file: str, licence: str | None = None) -> str:
     model, judged = found.model, found.judged
     rows = {} if judged is None or not len(judged.rows) else judged.inputs(0)
     described = signature(model, ({name: np.asarray(value)[None] for name, value in rows.items()}, {}))
-    sections = [
-        f"# {_line(model.spec.name)}\n",
-        *([f"{_line(model.spec.description)}\n"] if model.spec.description else []),
-        f"{_line(sentence(model))}\n",
-        "## How to call it\n",
-        f"{_code(f'graphspec export RUN -o {shell(file)}')} writes the file. It needs nothing but onnxruntime.\n",
+    blocks = [
+        Heading(model.spec.name, 1),
+        *([Text(model.spec.description)] if model.spec.description else []),
+        Text(sentence(model)),
+        Heading("How to call it", 2),
+        Text((_code(f"graphspec export RUN -o {shell(file)}"), " writes the file. It needs nothing but onnxruntime.")),
         python_call(described, file),
         javascript_call(described, file),
-        _inputs(model, described),
-        _outputs(model, described),
+        *_inputs(model, described),
+        *_outputs(model, described),
         *_results(found),
         *_limits(found),
-        _training(found),
+        *_training(found),
     ]
-    return f"{_front_matter(found, licence)}\n{MARK}\n" + "\n".join(sections).rstrip() + "\n"
+    return f"{_front_matter(found, licence)}\n{MARK}\n{markdown_of(blocks)}"
 
 
 # The front matter.
@@ -178,7 +180,7 @@ def _front_matter(found: Findings, licence: str | None) -> str:
     opening = ["---", f"license: {json.dumps(licence)}" if licence else "", "library_name: onnx"]
     lines = [*filter(None, [*opening, f"pipeline_tag: {tag}" if tag else "", "tags:", "- onnx", "- graphspec"])]
     if judged is not None and (known := dict(_known(judged))):
-        name_of_model = json.dumps(_line(model.spec.name))
+        name_of_model = json.dumps(line(model.spec.name))
         lines += ["metrics:", *(f"- {name}" for name in dict.fromkeys(known.values()))]
         lines += ["model-index:", f"- name: {name_of_model}", "  results:", "  - task:"]
         lines += [f"      type: {tag or 'other'}", "    dataset:"]
@@ -188,7 +190,7 @@ def _front_matter(found: Findings, licence: str | None) -> str:
         lines += [f"      split: {judged.part}", "    metrics:"]
         for key, name in known.items():
             value = judged.results[key]
-            lines += [f"    - type: {name}", f"      value: {value!r}", f"      name: {json.dumps(_line(key))}"]
+            lines += [f"    - type: {name}", f"      value: {value!r}", f"      name: {json.dumps(line(key))}"]
     return "\n".join([*lines, "---"])
 
 
@@ -202,29 +204,30 @@ def _known(judged: Scored) -> Iterator[tuple[str, str]]:
 
 
 # The sections.
-def _inputs(model: Session, described: Mapping[str, Any]) -> str:
+def _inputs(model: Session, described: Mapping[str, Any]) -> Iterator[Block]:
     listed = described["inputs"][:_INPUTS]
     rows = [[_code(r["name"]), r["dtype"], _shape(r["shape"]), input_text(model, r)] for r in listed]
-    more = len(described["inputs"]) - len(listed)
-    further = f"\nAnd {count(more, 'further input')}; the file's metadata (`graphspec.signature`) list all.\n"
-    table = _table(_SIGNATURE, rows)
-    return f"### Inputs\n\n{table}\n`N` is the number of records.\n{further if more > 0 else ''}"
+    yield from (Heading("Inputs"), Table(_SIGNATURE, rows), Text((_code("N"), " is the number of records.")))
+    if more := len(described["inputs"]) - len(listed):
+        told = f"And {count(more, 'further input')}; the file's metadata ("
+        yield Text((told, _code("graphspec.signature"), ") list all."))
 
 
-def _outputs(model: Session, described: Mapping[str, Any]) -> str:
+def _outputs(model: Session, described: Mapping[str, Any]) -> Iterator[Block]:
     rows = []
     for record in described["outputs"]:
         name = record["name"]
         head, owner = (model.spec.heads.get(key) for key in (name, name.removesuffix(LABEL)))
         text = output_text(model, head) if head is not None else label_text(model, owner) if owner is not None else ""
         rows.append([_code(name), record["dtype"], _shape(record["shape"]), text])
-    return f"### Outputs\n\n{_table(_SIGNATURE, rows)}"
+    yield from (Heading("Outputs"), Table(_SIGNATURE, rows))
 
 
-def _results(found: Findings) -> Iterator[str]:
+def _results(found: Findings) -> Iterator[Block]:
     judged = found.judged
+    yield Heading("Results", 2)
     if judged is None:
-        yield f"## Results\n\n{_line(found.missing or 'There are no rows on which the network was measured.')}\n"
+        yield Text(found.missing or "There are no rows on which the network was measured.")
         return
     what = {
         "test": "test rows, which the training has not seen",
@@ -235,12 +238,12 @@ def _results(found: Findings) -> Iterator[str]:
     for key, value in judged.results.items():
         meaning = f" ({judged.meanings[key]})" if key in judged.meanings else ""
         rows.append([key + meaning, f"{value:.6g}", between(found.intervals.get(key))])
-    yield f"## Results\n\nOn {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.\n"
-    yield _table(["loss or metric", "value", "95 % interval"], rows)
-    yield from (f"{_line(line.text)}\n" for line in lines(found.verdicts))
-    yield from (f"{_line(said[:1].upper() + said[1:])}\n" for said in doubts(found))
+    yield Text(f"On {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.")
+    yield Table(["loss or metric", "value", "95 % interval"], rows)
+    yield from (Text(verdict.text) for verdict in lines(found.verdicts))
+    yield from (Text(said[:1].upper() + said[1:]) for said in doubts(found))
     for name, shares in _by_class(judged).items():
-        yield f"### {_line(name)} by class\n\n{_table(['class', 'rows', 'right'], shares)}"
+        yield from (Heading(f"{name} by class"), Table(["class", "rows", "right"], shares))
 
 
 def _by_class(judged: Scored) -> dict[str, list[list[str]]]:
@@ -259,7 +262,7 @@ def _by_class(judged: Scored) -> dict[str, list[list[str]]]:
     return found
 
 
-def _limits(found: Findings) -> Iterator[str]:
+def _limits(found: Findings) -> Iterator[Block]:
     """Yield what a reader must not expect of the network, as far as its rows show it."""
     judged, model = found.judged, found.model
     points = [
@@ -277,12 +280,12 @@ def _limits(found: Findings) -> Iterator[str]:
         own = "A probability is the network's own estimate."
         points.append(f"{own} The report of the run shows how well it is calibrated.")
     points.append("Whether it treats groups of people alike was not measured.")
-    yield "## Limits\n\n" + "\n".join(f"- {_line(point)}" for point in points) + "\n"
+    yield from (Heading("Limits", 2), Items(points))
 
 
-def _training(found: Findings) -> str:
+def _training(found: Findings) -> Iterator[Block]:
     record = found.record
-    rows = [[name, value] for name, value in facts_of(found)]
+    rows: list[list[Inline]] = [[name, value] for name, value in facts_of(found)]
     versions = [f"graphspec {record.get('graphspec', '')}".strip(), f"Python {record.get('python', '')}".strip()]
     versions += [f"{name} {version}" for name, version in mapping_in(record, "packages").items()]
     rows.append(["Versions", ", ".join(versions)])
@@ -290,31 +293,12 @@ def _training(found: Findings) -> str:
     rows += [[f"sha256 of the {part} data", _code(value)] for part, value in hashes.items()]
     if isinstance(record.get("spec_sha256"), str):
         rows.append(["sha256 of the spec", _code(record["spec_sha256"])])
-    return f"## Training\n\n{_table(['', ''], rows)}"
+    yield from (Heading("Training", 2), Table(["", ""], rows))
 
 
-# Markdown. Every text goes through `_line` or `_code`: names and labels of specs and data may hold marks of their own.
-class _Markdown(str):
-    """Text in which nothing is to be escaped."""
-
-    __slots__ = ()
-
-
-def _line(text: str) -> str:
-    """Return text of specs and data as one line of Markdown that shows it as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", printable(" ".join(text.split())))
-
-
-def _code(text: str) -> _Markdown:
-    """Return a name as code; between backticks nothing can be escaped, so one that could end there is plain text."""
-    return _Markdown(_line(text) if set(text) & {"`", "|"} else f"`{printable(' '.join(text.split()))}`")
+def _code(text: str) -> Span:
+    return Span(text, "code")
 
 
 def _shape(shape: Sequence[Any]) -> str:
     return f"({', '.join(map(str, shape))})"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = [[cell if isinstance(cell, _Markdown) else _line(cell) for cell in row] for row in rows]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *(f"| {' | '.join(row)} |" for row in cells)]
-    return "\n".join(lines) + "\n"
