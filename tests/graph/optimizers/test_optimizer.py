@@ -157,14 +157,18 @@ def test_steps_do_not_allocate(name: str) -> None:
     for _ in range(20):  # fill Python's free lists of small objects
         bound.run()
     bound.write(bound.G, gradients)
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(5):
-        bound.run()
-    after, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert after - before < 4096
-    assert peak - before < 128 * 1024
+    kept, peaks = [], []
+    for _ in range(3):  # what other threads of the run allocate meanwhile is not a step's: it does not come three times
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(5):
+            bound.run()
+        after, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        kept.append(after - before)
+        peaks.append(peak - before)
+    assert min(kept) < 4096
+    assert min(peaks) < 128 * 1024
     weights = bound.read(bound.P)
     assert np.linalg.norm(weights["kernel"], axis=0).max() < 2 + 1e-4
     assert weights["bias"].min() >= 0
