@@ -14,7 +14,7 @@ from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
 from graphspec.cli.console import complain, out
 from graphspec.cli.options import Allow, Answering, DataPart, option
-from graphspec.cli.targets import is_spec, model_of, naming_data, refuse_other
+from graphspec.cli.targets import is_spec, naming_data, open_model, refuse_other
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -45,7 +45,7 @@ def _evaluate_run(run: Path, data: Path | None, part: DataPart, allow: Sequence[
     from graphspec.engine.runtime.running_metrics import HeadCounts
     from graphspec.engine.training.prepare import part_rows
 
-    model = model_of(run, "evaluate", allow)
+    model = open_model(run, "evaluate", allow)
     if data is None:
         _refuse_missing(model.spec, run, part)
     else:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from graphspec.base.errors import UsageError
 from graphspec.cli.console import out_wrapped
 from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target, option
-from graphspec.cli.targets import is_onnx, model_of, refuse_other
+from graphspec.cli.targets import is_onnx, open_model, refuse_other
 
 Kind = StrEnum("Kind", ["int8", "float16"])  # the numbers of a quantized file
 
@@ -51,7 +51,7 @@ def export(  # noqa: PLR0913 (one for each option)
         raise UsageError(f"{run} is an ONNX file already; {wanted}")
     if output is None and mlflow is None and triton is None:
         raise UsageError("name what to write: a file with `-o`, or a folder with `--mlflow` or `--triton`")
-    model = model_of(run, "export", allow or (), data)
+    model = open_model(run, "export", allow or (), data)
     folders = _writers(mlflow, triton, model.spec.name)
     with _file(output) as file:
         proof = model.export(

@@ -16,7 +16,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import DATA_SUFFIXES, written_in_parts
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Answering, argument, flag, option, output_file
-from graphspec.cli.targets import is_spec, model_of, refuse_other, spec_for_run
+from graphspec.cli.targets import is_spec, open_model, refuse_other, spec_for_run
 
 if TYPE_CHECKING:
     from graphspec.data.new_rows import NewRows
@@ -149,7 +149,7 @@ def _network(source: Path) -> _Network:
     if not source.is_dir() and not is_spec(source):
         found = read_exported(source)
         return _Network(found.spec, found.graph, list(found.outputs), found.run, found.refuse_too_large)
-    model = model_of(source, "predict")
+    model = open_model(source, "predict")
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
 
     def run_batch(feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import why_not_writable, write_atomic
 from graphspec.cli.console import complain, out_wrapped, write_data
 from graphspec.cli.options import Allow, DataPart, DataPlace, argument, option, output_file
-from graphspec.cli.targets import is_onnx, is_run, is_spec, model_of, naming_data, refuse_other, spec_for_run
+from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, open_model, refuse_other, spec_for_run
 
 if TYPE_CHECKING:
     from graphspec.show.report.build import Written
@@ -41,7 +41,7 @@ def report(
     if len(runs) > MOST:
         raise UsageError(f"{len(runs)} runs are too many for one page; name at most {MOST}")
     wanted = None if part is None else part.value
-    loaded = partial(model_of, command="report", allow=allow or (), data=data)
+    loaded = partial(open_model, command="report", allow=allow or (), data=data)
     if len(runs) == 1:
         with naming_data(data):
             written = write_report(loaded(runs[0]), runs[0], output, wanted)
@@ -107,7 +107,7 @@ def card(
     refuse_no_run(run)
     if output is not None and output.is_file() and MARK not in output.read_text(encoding="utf-8", errors="replace"):
         raise UsageError(f"{output} exists, and no card is in it; name another file with -o")
-    model = model_of(run, "card", allow or (), data)
+    model = open_model(run, "card", allow or (), data)
     with naming_data(data):
         found = find(model, run)
     text = card_of(found, file or f"{model.spec.name}.onnx", licence)

@@ -19,7 +19,7 @@ from graphspec.base.text import count, number, printable, shell, shorten_end, te
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
 from graphspec.cli.options import Allow, Cache, DataPlace, Sets, SpecFile, flag, matching, option, repeated, writes_onnx
 from graphspec.cli.stopping import signal_of, stopped_by
-from graphspec.cli.targets import model_of, naming_data
+from graphspec.cli.targets import naming_data, open_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,6 +223,6 @@ def _export(work: Work, run: Path, onnx: Path) -> None:
     if not run.is_dir():
         raise UsageError(f"the best trial was trained in another folder: export {run.name} there")
     with naming_data(work.source.data):
-        proof = f"{model_of(run, 'search', work.source.allow, work.source.data).export(onnx)}"
+        proof = f"{open_model(run, 'search', work.source.allow, work.source.data).export(onnx)}"
     record_export(run, onnx, proof)
     out_wrapped(f"{onnx}: {proof}")

@@ -143,7 +143,7 @@ def naming_data(data: Path | None) -> Iterator[None]:
         raise SpecError([replace(d, hint=hint) if is_missing else d for d, is_missing in found]) from None
 
 
-def model_of(target: Path, command: str, allow: Sequence[Path] = (), data: Path | None = None) -> Model:
+def open_model(target: Path, command: str, allow: Sequence[Path] = (), data: Path | None = None) -> Model:
     """Return the model of a run, or of a spec with weights to start from, whose data may lie elsewhere now."""
     from graphspec.api.model import load
     from graphspec.data.paths import moved

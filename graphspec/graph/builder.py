@@ -120,7 +120,6 @@ class Builder(Operators):
         layout: Layout | None = None,
         regularizer: Lowers | None = None,
         constraint: Constraint | None = None,
-        trainable: bool = True,
         state: bool = False,
     ) -> Value:
         """Create the weight ``<node>/<role>``; ``shape`` is in Keras's layout, the returned value in the graph's ``layout``.
@@ -129,7 +128,7 @@ class Builder(Operators):
         """
         name, shape = self._weight_name(role), tuple(shape)
         if (existing := self.graph.params.get(name)) is None:
-            moves = trainable and self.trainable and not state
+            moves = self.trainable and not state
             param = Param(name, shape, initializer, layout or _AS_IN_KERAS, moves, state, regularizer, constraint)
             self.graph.params[name] = param
             self.graph.values[name] = Value(name, Type("float32", param.stored_shape), "param", param=param)

@@ -46,20 +46,14 @@ class Content:
             self.domains[domain] = max(version, self.domains.get(domain, 0))
 
 
-def model_of(
-    graph: Graph,
-    constants: Mapping[str, Array] | None = None,
-    *,
-    opset: int = OPSET,
-    metadata: Mapping[str, str] | None = None,
-) -> Any:
+def model_of(graph: Graph, constants: Mapping[str, Array] | None = None, *, opset: int = OPSET) -> Any:
     """Return ``graph`` as an ``onnx.ModelProto``, checked by ONNX.
 
     Its inputs, nodes and outputs are written as they are, with the graph's names; nodes without a reader too. The graph has
     only operators of ``opset`` (the pass ``legalize`` sees to it), and no learnt sizes. ``constants`` are the arrays of its
     parameters, by name.
     """
-    return assemble(graph.name, content_of(graph, constants or {}, opset), opset, metadata or {})
+    return assemble(graph.name, content_of(graph, constants or {}, opset), opset, {})
 
 
 def content_of(graph: Graph, constants: Mapping[str, Array], opset: int) -> Content:
@@ -134,9 +128,9 @@ def info(name: str, value: Value) -> Any:
     return helper.make_tensor_value_info(name, element_type(value.dtype), list(value.shape))
 
 
-def opset_for(graph: Graph, opset: int = OPSET) -> int:
-    """Return the opset of a file with this graph: ``opset``, or the newest of the ONNX files that it contains."""
-    return max([opset, *(int(n.attrs["part"].opset) for n in graph.nodes if OPS[n.op].merged)])
+def opset_for(graph: Graph) -> int:
+    """Return the opset of a file with this graph: ours, or the newest of the ONNX files that it contains."""
+    return max([OPSET, *(int(n.attrs["part"].opset) for n in graph.nodes if OPS[n.op].merged)])
 
 
 def element_type(dtype: str) -> int:

@@ -245,15 +245,18 @@ def type_hint(tree: Tree, expected: str) -> str | None:
     return None
 
 
-def format_names(names: Iterable[str], limit: int = 12) -> str:
-    """Return ``a, b, c``; of more than ``limit`` names the first ones and ``…``."""
-    first = [shorten(name) for name in islice(names, limit + 1)]
-    return ", ".join(first[:limit]) + (", …" if len(first) > limit else "")
+_NAMES = 12  # names in a message
 
 
-def format_cycle(names: Sequence[str], limit: int = 12) -> str:
-    """Return ``a → b → a`` for a cycle ``a, b``; of more than ``limit`` names the first and last ones."""
-    listed = [*names] if len(names) <= limit else [*names[: limit // 2], "…", *names[-limit // 2 :]]
+def format_names(names: Iterable[str]) -> str:
+    """Return ``a, b, c``; of many names the first ones and ``…``."""
+    first = [shorten(name) for name in islice(names, _NAMES + 1)]
+    return ", ".join(first[:_NAMES]) + (", …" if len(first) > _NAMES else "")
+
+
+def format_cycle(names: Sequence[str]) -> str:
+    """Return ``a → b → a`` for a cycle ``a, b``; of many names the first and last ones."""
+    listed = [*names] if len(names) <= _NAMES else [*names[: _NAMES // 2], "…", *names[-_NAMES // 2 :]]
     return " → ".join(shorten(name) for name in [*listed, names[0]])
 
 

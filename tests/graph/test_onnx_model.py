@@ -12,7 +12,7 @@ from sketching import sketch
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Type, Value
-from graphspec.graph.onnx_model import CONTRIB, ML, model_of
+from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, model_of
 from graphspec.graph.onnx_session import session
 from graphspec.graph.passes.for_export import constant_values, is_newer, merge_equal_nodes
 from graphspec.graph.target import Target
@@ -37,7 +37,8 @@ def domains(model: Any) -> dict[str, int]:
 
 def test_texts_become_ids_in_onnxruntime() -> None:
     g, x = sketch({"x": TEXT})
-    model = model_of(g.graph.with_outputs({"ids": ids(g, x)}), metadata={"note": "é"})
+    content = content_of(g.graph.with_outputs({"ids": ids(g, x)}), {}, OPSET)
+    model = assemble("texts", content, OPSET, {"note": "é"})
     assert (model.ir_version, domains(model)) == (8, {"": 17, ML: 2, CONTRIB: 1})
     assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.STRING
     assert {p.key: p.value for p in model.metadata_props} == {"note": "é"}

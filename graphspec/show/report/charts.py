@@ -70,10 +70,10 @@ class Plot:
             box = f'x="{x:.1f}" y="{y:.1f}" width="{end - x:.1f}" height="{base - y:.1f}"'
             self.marks.append(f'<rect class="bar a" {box} fill-opacity="{strength:.2f}"{_tip(tip)}/>')
 
-    def many(self, points: Iterable[Point], kind: str = "a") -> None:
+    def many(self, points: Iterable[Point]) -> None:
         """Add many small dots as one mark."""
         shown = "".join("M{:.1f} {:.1f}h0".format(*self.at(p)) for p in points)
-        self.marks.append(f'<path class="many {kind}" d="{shown}"/>')
+        self.marks.append(f'<path class="many a" d="{shown}"/>')
 
     def area(self, cells: Iterable[tuple[float, float, float, float]], strength: float, tip: str) -> None:
         """Add rectangles ``(left, right, bottom, top)`` of one opacity as one mark."""
