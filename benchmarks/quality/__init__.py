@@ -1,0 +1,1 @@
+"""How good the answers are, on real tables, beside the tools that people use for tables."""

@@ -1,0 +1,95 @@
+"""graphspec as a user would: ``init``, ``train``, ``export``, ``predict``, nothing touched in between.
+
+``python -m benchmarks.quality.ours PYTHON SOURCE REPEAT FOLDER OUT``: the interpreter, the folder in which graphspec lies.
+OUT gets the scores and its neighbours the answers (``.npy``) and the spec (``.yaml``).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quality import scores
+
+
+def cells(path: Path) -> dict[str, list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        head, *rows = csv.reader(file)
+    return {name: [row[k] for row in rows] for k, name in enumerate(head)}
+
+
+def probabilities(answers: dict[str, list[str]], target: str, labels: list[str]) -> NDArray[np.float64]:
+    """(N, K) in the order of ``labels``: a column for each class, or one column for one of two classes.
+
+    Raises:
+        ValueError: the columns have no such names.
+    """
+    if all(f"{target}_{label}" in answers for label in labels):
+        return np.array([answers[f"{target}_{label}"] for label in labels], np.float64).T
+    if len(labels) != 2 or target not in answers:
+        raise ValueError(f"no probabilities of {', '.join(labels)} in the columns {', '.join(answers)}")
+    p = np.array(answers[target], np.float64)
+    # Whose chance it is, says the label of the surest rows; without labels the target is 0 or 1.
+    names = answers.get(f"{target}_label", [])
+    sure = Counter(name for name, chance in zip(names, p, strict=False) if chance > 0.5).most_common(1)
+    other = Counter(name for name, chance in zip(names, p, strict=False) if chance < 0.5).most_common(1)
+    second = sure[0][0] == labels[1] if sure else not other or other[0][0] == labels[0]
+    return np.stack([1 - p, p] if second else [p, 1 - p], 1)
+
+
+def run(python: str, source: str, folder: Path, out: Path) -> None:
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    target = meta["target"]
+    environment = os.environ | {"PYTHONPATH": source}
+    spent: dict[str, float] = {}
+
+    def graphspec(*words: str) -> None:
+        begin = time.perf_counter()
+        done = subprocess.run(
+            [python, "-m", "graphspec", *words], cwd=place, env=environment, capture_output=True, text=True
+        )
+        spent[words[0]] = time.perf_counter() - begin
+        if done.returncode:
+            sys.exit(f"graphspec {' '.join(words)}: exit code {done.returncode}\n{(done.stderr + done.stdout)[-2000:]}")
+
+    with TemporaryDirectory() as name:
+        place = Path(name)
+        for part in ("train", "test"):
+            (place / f"{part}.csv").symlink_to((folder / f"{part}.csv").resolve())
+        graphspec("init", "spec.yaml", "--from", "train.csv", "--target", target)
+        graphspec("train", "spec.yaml", "--out", "run", "--no-report")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        graphspec("export", "run", "-o", "model.onnx")
+        graphspec("predict", "model.onnx", "test.csv", "-o", "answers.csv")
+        answers, size = cells(place / "answers.csv"), (place / "model.onnx").stat().st_size
+        shutil.copy(place / "spec.yaml", out.with_suffix(".yaml"))
+        shutil.copy(place / "run/history.csv", out.with_suffix(".history.csv"))
+    truth, seen = cells(folder / "test.csv")[target], cells(folder / "train.csv")[target]
+    if meta["task"] == "classes":
+        labels = sorted(set(seen), key=lambda label: (float(label), "") if label.isdigit() else (0.0, label))
+        answer = probabilities(answers, target, labels)
+        rarest = min(labels, key=Counter(seen).__getitem__)
+        found = scores.classes(np.array([labels.index(y) for y in truth]), answer, labels.index(rarest))
+    else:
+        answer = np.array(answers[target], np.float64)
+        found = scores.numbers(np.array(truth, np.float64), answer)
+    said = {"digest": meta["digest"], "scores": found, "seconds": spent["init"] + spent["train"]}
+    said |= {"cpu": used.ru_utime + used.ru_stime, "predict": spent["predict"], "parts": spent, "size": size}
+    np.save(out.with_suffix(".npy"), answer.astype(np.float32))
+    out.write_text(json.dumps(said), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], sys.argv[2], Path(sys.argv[4]), Path(sys.argv[5]))
