@@ -61,16 +61,15 @@ def load(folder: Path) -> tuple[Rows, dict[str, Any], Any, list[Any]]:
 def filled(rows: Rows) -> None:
     """Missing numbers become the median, with a column that says so; missing texts a category."""
     for name in list(rows.x):
-        parts = (rows.x, rows.x_test)
-        if name in rows.texts:
-            for part in parts:
+        text, gaps = name in rows.texts, rows.x[name].isna().any()
+        middle = 0.0 if text or rows.x[name].isna().all() else rows.x[name].median()
+        for part in (rows.x, rows.x_test):
+            if text:
                 part[name] = part[name].cat.add_categories("(missing)").fillna("(missing)")
-        elif rows.x[name].isna().any() or rows.x_test[name].isna().any():
-            middle = rows.x[name].median()
-            for part in parts:
-                if rows.x[name].isna().any():
-                    part[f"{name} is missing"] = part[name].isna().astype(float)
-                part[name] = part[name].fillna(0.0 if np.isnan(middle) else middle)
+                continue
+            if gaps:
+                part[f"{name} is missing"] = part[name].isna().astype(float)
+            part[name] = part[name].fillna(middle)
 
 
 def lightgbm(rows: Rows, seed: int) -> Any:
