@@ -121,6 +121,7 @@ class HeadDecl:
     others: tuple[Ref | None, ...] = ()  # for a loss over pairs or triplets, the nodes after ``layer``
     target: Ref | None = None  # the input or node with which the loss compares, instead of an array of the data
     target_gradient: bool = False  # whether the gradient flows into ``target``, too
+    members: Literal["mean"] | None = None  # axis 1 of the node are members: answers are their mean, each is trained
 
     @property
     def layers(self) -> tuple[Ref | None, ...]:
@@ -381,6 +382,9 @@ LABEL = "_label"  # the labels of the predicted classes: an output of ONNX files
 
 
 # The values that the losses of heads read, and the names in ``Graph.loss_inputs`` of those that are no outputs.
+TRAINED = "trained:"  # then the head's name: its node, if the answers are computed from what is trained
+
+
 def node_of(head: str, k: int) -> str:
     """Return the name of node k of a head without an output."""
     return f"{head}:{k}"  # names of heads contain no colon
