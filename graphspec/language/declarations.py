@@ -117,6 +117,8 @@ class HeadDecl:
     wrong: bool = False  # whether an error has been reported. Missing attributes may then exist in the document
     scale: Literal["standard"] | None = None  # how the target is scaled for the loss
     statistics: tuple[float, float] | None = None  # mean and deviation of a standardized target, if they are learnt
+    clip: bool = False  # whether answers are clipped to the range of the training targets
+    bounds: tuple[float, float] | None = None  # that range, if it is learnt
     description: str = ""  # what it is, for the readers of an exported file
     others: tuple[Ref | None, ...] = ()  # for a loss over pairs or triplets, the nodes after ``layer``
     target: Ref | None = None  # the input or node with which the loss compares, instead of an array of the data

@@ -173,7 +173,7 @@ def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]
     least, most = loss.nodes
     if not least <= len(head.layers) <= most:
         return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
-    for key in ("metrics", "labels", "class_weight", "scale", "members"):
+    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members"):
         if head.tree.get(key) is not None and getattr(head, key):
             text = f"cannot have `{key}`: with {type(loss).__name__} it is a term of the loss, without an output"
             return [((key,), name, _wrong_value(text, f"remove `{key}`, or add a head without a loss"))]
@@ -222,6 +222,9 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyP
         return [(("members",), name, refused)]
     if head.scale is not None and (refused := _scale(head, value)) is not None:
         return [(("scale",), name, refused)]
+    if head.clip and head.scale is None:
+        text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"
+        return [(("clip",), name, _wrong_value(text, "add `scale: standard`, or remove `clip`"))]
     problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
         trained = lowered.graph.loss_inputs.get(TRAINED + head.name, value)

@@ -186,6 +186,8 @@ def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
         graph.loss_inputs[TRAINED + head.name] = value
         with g.part(f"{head.name}_members"):
             value = g.ReduceMean(value, axes=(1,), keepdims=0)
+    elif head.clip:  # a clipped answer has no gradient
+        graph.loss_inputs[TRAINED + head.name] = value
     if head.scale is None:
         return value
     with g.part(f"{head.name}_unit"):
@@ -193,6 +195,8 @@ def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
             g.learnt("statistics")
         mean, deviation = head.statistics or (0.0, 1.0)
         scaled = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
+        if head.clip:
+            scaled = g.Clip(scaled, *(g.constant(bound, "float32") for bound in head.bounds or (0.0, 1.0)))
     return scaled.with_mask(value.mask)
 
 
