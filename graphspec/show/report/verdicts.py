@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,8 +22,10 @@ from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, answering
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, flatten
+from graphspec.show.report.linear import LINEAR
 from graphspec.show.report.rows import evenly, fields
 from graphspec.show.report.scored import HeadAnswers, Scored
+from graphspec.show.report.scores import determination
 from graphspec.vocabulary.losses.regression import MeanSquaredError
 
 # How far losses and metrics would vary with other rows of the same kind: 95 % intervals, of shares and by the bootstrap.
@@ -215,6 +218,9 @@ class Verdict:
     gain: Interval | None  # the 95 % interval of how much better the network is; None for too few rows
     rows: int  # on how many of the kept rows both answer
     noun: str = "row"  # what is judged: rows, time steps, pixels
+    blind: float = math.nan  # the score of the best rule that reads no field: of all but the linear model
+    r2: float = math.nan  # the mean R² of numbers
+    overlooked: str = ""  # a sentence about the rarest class of which no row is recognized
 
     @property
     def better(self) -> bool | None:
@@ -225,8 +231,8 @@ class Verdict:
 
     @property
     def left(self) -> float:
-        """The part of the rule's error that the network leaves; 1 if the rule has none."""
-        own, other = (1 - v if self.metric == "accuracy" else v for v in (self.score, self.other))
+        """The part of the error of the best rule without fields that the network leaves; 1 if the rule has none."""
+        own, other = (1 - v if self.metric == "accuracy" else v for v in (self.score, self.blind))
         return own / other if other > 0 else 1.0
 
     def __str__(self) -> str:
@@ -238,9 +244,12 @@ class Verdict:
             own += " off on average"
         else:
             own = f"{self.metric.capitalize()} {own}"
+        own += "" if math.isnan(self.r2) else f", R² {self.r2:.4f}"
         what = "The probabilities are" if self.metric == "log loss" else "The network is"
         how = {None: "perhaps better: other rows may say otherwise", True: "better", False: "not better"}[self.better]
-        return f"{own}; {self.baseline}: {other}. {what} {how}."
+        if (self.better, self.baseline) == (False, LINEAR) and self.metric != "log loss":
+            how = f"no better than {LINEAR}: try less Dropout and L2, more units, or more rows"
+        return f"{own}; {self.baseline}: {other}. {what} {how}.{self.overlooked}"
 
 
 class Line(NamedTuple):
@@ -359,7 +368,19 @@ def _best(
         count = drawn @ np.bincount(group, minlength=groups)
         a, b = (shown(drawn @ np.bincount(group, v, groups) / count) for v in (values, others))
         gain = middle(sign * (a - b))
-    return Verdict(head.head.name, metric, score, rule, other, gain, len(rows), own.noun)
+    blind = [sign * float(shown(v.mean())) for name, v in each if name != LINEAR]
+    r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" else math.nan
+    said = _overlooked(own, values) if metric == "accuracy" and own.kind != "labels" else ""
+    best = sign * max(blind, default=math.nan)
+    return Verdict(head.head.name, metric, score, rule, other, gain, len(rows), own.noun, best, r2, said)
+
+
+def _overlooked(flat: Flat, right: Array) -> str:
+    """Return a sentence about the rarest class with ``FEWEST`` rows none of which is ``right``; nothing without one."""
+    counts, known = (np.bincount(flat.true.astype(np.int64), each) for each in (None, right))
+    missed = [k for k in np.argsort(counts, kind="stable").tolist() if counts[k] >= FEWEST and not known[k]]
+    text = " None of the {:,} {}s of '{}' is recognized: try `class_weight: balanced`."
+    return text.format(int(counts[missed[0]]), flat.noun, flat.labels[missed[0]]) if missed else ""
 
 
 def _share(value: float) -> str:
