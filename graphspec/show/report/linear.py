@@ -8,6 +8,7 @@ import numpy as np
 
 from graphspec.data.batches import Dataset
 from graphspec.engine.runtime.bind import build_program
+from graphspec.engine.runtime.prepared_rows import has_networks
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.cuts import by_row, part_of
 from graphspec.graph.ir.dims import has_rows
@@ -41,34 +42,31 @@ def linear(model: Session, judged: Scored, train: Dataset | None, folds: int = 0
     rows = evenly(len(train), min(_ROWS, _VALUES // width, _PRODUCTS // max(products, 1)))
     known = prepared_in_memory(model, taken(train, rows))
     x, z = _columns(model, read, known, prepared_in_memory(model, replace(taken(judged.raw, judged.rows), targets={})))
-    for name, head in heads.items():
+    for name, head in heads.items() if x.size else ():
         nothing = np.broadcast_to(np.float32(0), (len(rows), *head.answers.shape[1:]))
         like = replace(head, answers=nothing, targets=known.targets.get(name), losses=None, lengths={})
         own, flat = flatten(head), flatten(like)
-        y, several = flat.true, own.kind in ("classes", "binary")
-        fits = several or (own.kind == "numbers" and not own.probabilities)
-        if own.kind != flat.kind or not fits or not 1 < len(y) == len(rows):  # some have no target, or a class apart
+        y, solve = flat.true, {"numbers": _ridge, "classes": _logistic, "binary": _logistic}.get(own.kind)
+        if solve is None or own.kind != flat.kind or len(y) != len(rows):  # some have no target, or a class apart
             continue
-        if several:
+        if solve is _logistic:
             y = (y[:, None] == np.arange(len(own.labels))).astype(np.float64)
         values = np.zeros((len(z), y.shape[1]))
         for k in range(of := folds or 1):
             fit, asked = (rows % of != k) | (not folds), judged.rows % of == k
-            values[asked] = (_logistic if several else _ridge)(x[fit], y[fit], z[asked])
+            values[asked] = solve(x[fit], y[fit], z[asked])
         found[name] = [Baseline(LINEAR, in_form_of(head, own, values[:, 1] if own.kind == "binary" else values))]
     return found
 
 
 def _read(model: Session) -> dict[str, Value]:
-    """Return the inputs of numbers, and the last values that depend on ids alone; nothing if not all are vectors."""
-    nodes, read = model.graph.needed(model.graph.outputs.values()), dict[str, Value]()
-    fixed, ids = by_row(nodes), {name for name, v in model.graph.inputs.items() if not v.type.is_float}
-    for node in nodes:
-        own = [v for v in node.sources if v.kind in ("input", "op") and has_rows(v.shape)]
-        if own and node.name in fixed and all(v.name in ids for v in own):
-            ids.update(v.name for v in node.outputs)
-        else:
-            read |= {v.name: v for v in own if v.name in ids or v.kind == "input"}
+    """Return what is computed before anything trained or random, such as a record's vector; nothing if one is no vector."""
+    if any(v.rank > 2 for v in model.whole.inputs.values()) or (model.prelude and has_networks(model.prelude)):
+        return {}
+    nodes = model.graph.needed(model.graph.outputs.values())
+    fixed = by_row(nodes)
+    sources = [v for node in nodes if node.name not in fixed for v in node.sources if has_rows(v.shape)]
+    read = {v.name: v for v in sources if v.kind == "input" or (v.node is not None and v.node.name in fixed)}
     wide = [v for v in read.values() if v.shape[1:] not in ((), (1,))]
     return read if all(v.rank == 2 and isinstance(v.shape[1], int) and v.dtype in _NUMBERS for v in wide) else {}
 
@@ -78,11 +76,10 @@ def _columns(model: Session, read: dict[str, Value], *parts: Dataset) -> list[Ar
 
     They are standardized; if more than half are 0, as in a one-hot vector, divided by the largest. What is missing is 0.
     """
-    part, found, columns = part_of(model.graph, read, ()), [], list[list[Array]]()
+    part, found, columns = part_of(model.graph, read, ()), [], [[np.zeros((len(rows), 0)) for rows in parts]]
     for rows in parts:
-        feeds = {name: np.asarray(rows.inputs[name], v.dtype) for name, v in part.inputs.items()}
-        target = Target({name: array.shape for name, array in feeds.items()})
-        found.append(build_program(part, model.parameters, target, seed=model.seed).results(feeds))
+        target = Target({name: rows.inputs[name].shape for name in part.inputs})
+        found.append(build_program(part, model.parameters, target, seed=model.seed).results(rows.inputs))
     for name, value in read.items():
         both = [arrays[name].reshape(len(arrays[name]), -1) for arrays in found]
         if value.dtype in _NUMBERS:
@@ -107,24 +104,20 @@ def _ridge(x: Array, y: Array, asked: Array) -> Array:
 def _logistic(x: Array, y: Array, asked: Array) -> Array:
     """Return probabilities for one-hot ``y``, by the w of the least sum of cross-entropies + ``|w|² / 2``; biases are free.
 
-    Two classes have one vector of weights. Nesterov's method with restarts, by a bound of the Hessian matrix: ``xᵀx / 2``,
-    of two classes ``xᵀx / 4`` (Böhning 1992).
+    Two classes count ``|w|²``: then the difference of their vectors is the one vector of scikit-learn. Nesterov's method
+    with restarts, by the bound ``xᵀx / 2`` of the Hessian matrix (Böhning 1992).
     """
     present, answers, k = np.flatnonzero(y.any(0)), np.zeros((len(asked), y.shape[1])), 0
     x, asked = (np.column_stack([a, np.ones(len(a))]) for a in (x, asked))
-    penalty, first = np.append(np.ones(x.shape[1] - 1), 0), int(len(present) == 2)
-    inverse = np.linalg.inv(x.T @ x / (2 + 2 * first) + np.diag(penalty))
-
-    def chances(rows: Array, w: Array) -> Array:
-        return softmax(np.pad(rows @ w, ((0, 0), (first, 0))))
-
-    w = ahead = np.zeros((x.shape[1], len(present) - first))
+    penalty = np.append(np.full(x.shape[1] - 1, 2 if len(present) == 2 else 1), 0)
+    inverse = np.linalg.inv(x.T @ x / 2 + np.diag(penalty))
+    w = ahead = np.zeros((x.shape[1], len(present)))
     for _ in range(_STEPS):
-        gradient = x.T @ (chances(x, ahead) - y[:, present])[:, first:] + penalty[:, None] * ahead
+        gradient = x.T @ (softmax(x @ ahead) - y[:, present]) + penalty[:, None] * ahead
         if np.abs(gradient).max() <= _EXACT * len(x):
             break
         before, w = w, ahead - inverse @ gradient
         k = 0 if (gradient * (w - before)).sum() > 0 else k + 1
         ahead = w + k / (k + 3) * (w - before)
-    answers[:, present] = chances(asked, ahead)
+    answers[:, present] = softmax(asked @ ahead)
     return answers
