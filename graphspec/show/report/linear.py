@@ -74,7 +74,7 @@ def _read(model: Session) -> dict[str, Value]:
 def _columns(model: Session, read: dict[str, Value], *parts: Dataset) -> list[Array]:
     """Return the columns of training rows and of other rows, ``(n, width)``, scaled by what the training rows show.
 
-    They are standardized; if more than half are 0, as in a one-hot vector, divided by the largest. What is missing is 0.
+    They are standardized; if more than half are 0, as in a one-hot vector, divided by the largest.
     """
     part, found, columns = part_of(model.graph, read, ()), [], [[np.zeros((len(rows), 0)) for rows in parts]]
     for rows in parts:
@@ -87,11 +87,10 @@ def _columns(model: Session, read: dict[str, Value], *parts: Dataset) -> list[Ar
         elif len(ids := np.unique(both[0])) <= _ONE_HOT:
             columns.append([array == ids for array in both])
     x, *others = (np.concatenate(each, 1, dtype=np.float64) for each in zip(*columns, strict=True))
-    known, sparse = np.ma.masked_invalid(x), (x == 0).mean(0) > 0.5
-    mean = np.where(sparse, 0, known.mean(0).filled(0))
-    size = np.where(sparse, np.abs(known).max(0).filled(1), known.std(0).filled(1))
+    sparse = (x == 0).mean(0) > 0.5
+    mean, size = np.where(sparse, 0, x.mean(0)), np.where(sparse, np.abs(x).max(0), x.std(0))
     size[size <= 1e-9 * np.abs(mean)] = 1  # a constant
-    return [np.nan_to_num((array - mean) / size) for array in (x, *others)]
+    return [(array - mean) / size for array in (x, *others)]
 
 
 def _ridge(x: Array, y: Array, asked: Array) -> Array:
