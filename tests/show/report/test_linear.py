@@ -13,6 +13,7 @@ from judged import dense, network, numbers, per_step, sequences
 from safetensors.numpy import load_file
 
 import graphspec as gs
+from graphspec.show.report.baselines import Baseline
 from graphspec.show.report.findings import Findings, find, judge
 from graphspec.show.report.kinds import flatten
 from graphspec.show.report.linear import LINEAR, _logistic, _ridge, linear
@@ -146,8 +147,8 @@ def test_a_run_is_compared_with_a_linear_model_of_its_record(tmp_path: Path) -> 
     [verdict] = found.verdicts
     assert verdict.baseline == LINEAR
     assert verdict.other < 0.1 < verdict.score
-    assert verdict.left == pytest.approx(verdict.score / verdict.blind)
-    hint = "The network is no better than a linear model: try less Dropout and L2, more units, or more rows."
+    assert verdict.left == pytest.approx(verdict.score / verdict.blind[0])
+    hint = "The network is no better than a linear model: try more epochs, less Dropout and L2, or more units."
     assert str(verdict).endswith(hint)
     again = find(model, tmp_path)
     np.testing.assert_array_equal(again.baselines["y"][2].answers, found.baselines["y"][2].answers)
@@ -160,6 +161,11 @@ def test_a_rare_class_that_is_never_recognized_is_named() -> None:
     found = judge(Findings(model, Path(), {}), rows_of(model, numbers(200, 5), ids), "test")
     assert found.judged is not None
     never = replace(found.judged.heads["h"], answers=np.tile(np.float32([0.9, 0.1]), (200, 1)))
+    rule = [Baseline(LINEAR, np.where(ids[:, None] == [0, 1], 0.9, 0.1)), *found.baselines["h"]]
+    [first, *_] = verdicts(replace(found.judged, heads={"h": never}), {"h": rule})
+    assert str(first).startswith(
+        "90.0 % right; a linear model: 100 %; always 'No': 90.0 %. The network is no better than"
+    )
     some = replace(never, answers=np.where(np.arange(200)[:, None] == 199, never.answers[:, ::-1], never.answers))
     texts = [str(verdicts(replace(found.judged, heads={"h": head}), found.baselines)[0]) for head in (never, some)]
     assert "None of the 20 rows of 'Yes' is recognized: try `class_weight: balanced`." in texts[0]
