@@ -150,7 +150,7 @@ def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseli
     if own.kind == "numbers":
         for what, value in (("mean", known.true.mean(0)), ("median", np.median(known.true, axis=0))):
             always = f"always {amount(float(value[0]))}, " if value.size == 1 else ""
-            found.append(Baseline(f"{always}the {what} of {whose}", _everywhere(head, own, value)))
+            found.append(Baseline(f"{always}the {what} of {whose}", in_form_of(head, own, value)))
         return found
     if own.kind == "classes":
         shares = np.bincount(known.true, minlength=own.scores.shape[-1]) / len(known.true)
@@ -163,14 +163,14 @@ def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseli
     name = "for each label always the more frequent answer"
     if own.kind != "labels":
         name = f"always '{own.labels[int(answer.argmax() if own.kind == 'classes' else answer[0])]}'"
-    found.append(Baseline(name, _everywhere(head, own, answer)))
+    found.append(Baseline(name, in_form_of(head, own, answer)))
     if own.probabilities:
-        found.append(Baseline(f"the shares of {whose}", _everywhere(head, own, shares)))
+        found.append(Baseline(f"the shares of {whose}", in_form_of(head, own, shares)))
     return found
 
 
-def _everywhere(head: HeadAnswers, flat: Flat, values: Array) -> Array:
-    """Return one answer for all positions: probabilities as the logits that the head has in their place."""
+def in_form_of(head: HeadAnswers, flat: Flat, values: Array) -> Array:
+    """Return answers for all rows, or one for all: probabilities as the logits that the head has in their place."""
     loss, answers = head.head.loss, head.answers
     assert loss is not None
     if has_logits(loss) and not gives_probabilities(producer(head.value)):
@@ -181,7 +181,8 @@ def _everywhere(head: HeadAnswers, flat: Flat, values: Array) -> Array:
     axis = loss.class_axis(head.value)
     if flat.kind == "classes" and axis not in (None, answers.ndim - 1) and answers.ndim > 1:
         values = values.reshape(-1, *(1,) * (answers.ndim - 1 - axis))
-    return np.broadcast_to(np.asarray(values, np.float64), answers.shape)
+    values = np.asarray(values, np.float64)
+    return values.reshape(answers.shape) if values.size == answers.size else np.broadcast_to(values, answers.shape)
 
 
 def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Baseline]:

@@ -19,6 +19,7 @@ from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.reporting import Fitted, Times, read_times
 from graphspec.engine.training.run_directory import provenance
 from graphspec.show.report.baselines import Baseline, baselines, training_targets
+from graphspec.show.report.linear import linear
 from graphspec.show.report.scored import Scored, score
 from graphspec.show.report.verdicts import Interval, Verdict, given_away, intervals, verdicts
 
@@ -96,7 +97,8 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
     model = found.model
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
     source = model.spec.data.get("train" if split_off(model, part) else part) or model.spec.data.get("train")
-    rules = {name: baselines(scored, name, source, train.get(name)) for name in scored.heads}
+    fitted = linear(model, scored, found.train)
+    rules = {n: [*baselines(scored, n, source, train.get(n)), *fitted.get(n, ())] for n in scored.heads}
     found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)
     given = {} if found.train is None else given_away(model, found.train)
     return replace(found, verdicts=verdicts(scored, rules, model.seed), given=given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,8 +22,10 @@ from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, answering
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, flatten
+from graphspec.show.report.linear import LINEAR
 from graphspec.show.report.rows import evenly, fields
 from graphspec.show.report.scored import HeadAnswers, Scored
+from graphspec.show.report.scores import determination
 from graphspec.vocabulary.losses.regression import MeanSquaredError
 
 # How far losses and metrics would vary with other rows of the same kind: 95 % intervals, of shares and by the bootstrap.
@@ -215,32 +218,43 @@ class Verdict:
     gain: Interval | None  # the 95 % interval of how much better the network is; None for too few rows
     rows: int  # on how many of the kept rows both answer
     noun: str = "row"  # what is judged: rows, time steps, pixels
+    blind: tuple[float, str] = (math.nan, "")  # the score and the name of the best rule that is no linear model
+    r2: float = math.nan  # the mean R² of numbers
+    overlooked: str = ""  # a sentence about the rarest class of which no row is recognized
 
     @property
     def better(self) -> bool | None:
         """Whether the network is better; None if other rows might say otherwise."""
-        if not (self.score > self.other if self.metric == "accuracy" else self.score < self.other):
+        if not self._beats(self.other):
             return False
         return True if self.gain is not None and self.gain.low > 0 else None
 
+    def _beats(self, other: float) -> bool:
+        return self.score > other if self.metric == "accuracy" else self.score < other
+
     @property
     def left(self) -> float:
-        """The part of the rule's error that the network leaves; 1 if the rule has none."""
-        own, other = (1 - v if self.metric == "accuracy" else v for v in (self.score, self.other))
+        """The part of the error of the best rule, which is no linear model, that the network leaves; 1 without an error."""
+        own, other = (1 - v if self.metric == "accuracy" else v for v in (self.score, self.blind[0]))
         return own / other if other > 0 else 1.0
 
     def __str__(self) -> str:
         """Return the fact as a sentence or two."""
-        own, other = map(_share if self.metric == "accuracy" else amount, (self.score, self.other))
+        shown = _share if self.metric == "accuracy" else amount
+        own, other, blind = map(shown, (self.score, self.other, self.blind[0]))
         if self.metric == "accuracy":
             own += " right" if self.noun == "row" else f" of the {self.noun}s right"
         elif self.metric == "mean absolute error":
             own += " off on average"
         else:
             own = f"{self.metric.capitalize()} {own}"
+        own += "" if math.isnan(self.r2) else f", R² {self.r2:.4g}"
         what = "The probabilities are" if self.metric == "log loss" else "The network is"
         how = {None: "perhaps better: other rows may say otherwise", True: "better", False: "not better"}[self.better]
-        return f"{own}; {self.baseline}: {other}. {what} {how}."
+        if (self.better, self.baseline) == (False, LINEAR) and self.metric != "log loss" and self.score not in (0, 1):
+            how = f"no better than {LINEAR}: try more epochs, less Dropout and L2, or more units"
+            other += "" if self._beats(self.blind[0]) else f"; {self.blind[1]}: {blind}"
+        return f"{own}; {self.baseline}: {other}. {what} {how}.{self.overlooked}"
 
 
 class Line(NamedTuple):
@@ -359,7 +373,19 @@ def _best(
         count = drawn @ np.bincount(group, minlength=groups)
         a, b = (shown(drawn @ np.bincount(group, v, groups) / count) for v in (values, others))
         gain = middle(sign * (a - b))
-    return Verdict(head.head.name, metric, score, rule, other, gain, len(rows), own.noun)
+    blind = [(sign * float(shown(v.mean())), name) for name, v in each if name != LINEAR]
+    r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" else math.nan
+    said = _overlooked(own, values) if metric == "accuracy" and own.kind != "labels" else ""
+    best, name = max(blind, key=lambda one: one[0], default=(math.nan, ""))
+    return Verdict(head.head.name, metric, score, rule, other, gain, len(rows), own.noun, (sign * best, name), r2, said)
+
+
+def _overlooked(flat: Flat, right: Array) -> str:
+    """Return a sentence about the rarest class with ``FEWEST`` rows none of which is ``right``; nothing without one."""
+    counts, known = (np.bincount(flat.true.astype(np.int64), each) for each in (None, right))
+    missed = [k for k in np.argsort(counts, kind="stable").tolist() if counts[k] >= FEWEST and not known[k]]
+    text = " None of the {:,} {}s of '{}' is recognized: try `class_weight: balanced`."
+    return text.format(int(counts[missed[0]]), flat.noun, flat.labels[missed[0]]) if missed else ""
 
 
 def _share(value: float) -> str:

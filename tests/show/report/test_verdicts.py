@@ -21,7 +21,7 @@ def test_numbers_by_the_mean_absolute_error() -> None:
     good = replace(judged, heads={"h": replace(head, answers=Y + 0.5)})
     [better] = verdicts(good, {"h": [Baseline("yesterday", Y + 2), Baseline("rarely", Y * np.nan)]})
     assert (better.score, better.other, better.better) == (pytest.approx(0.5), pytest.approx(2), True)
-    assert lines([better]) == [("0.5000 off on average; yesterday: 2.0000. The network is better.", True)]
+    assert lines([better]) == [("0.5000 off on average, R² 0.9974; yesterday: 2.0000. The network is better.", True)]
     [worse] = verdicts(good, {"h": [Baseline("yesterday", Y + 0.4)]})
     assert (worse.better, lines([worse])[0].better) == (False, False)
     assert "The network is not better" in str(worse)
@@ -50,7 +50,7 @@ def test_classes_by_the_share_that_is_right_and_then_by_the_probabilities() -> N
         ("accuracy", "always '0'", False),
         ("log loss", "the shares", False),
     ]
-    assert lines(found)[0].text.startswith("66.7 % right; always '0': 66.7 %. The network is not better. Log loss ")
+    assert lines(found)[0].text.startswith("66.7 % right; always '0': 66.7 %. The network is not better. None of ")
     right = replace(judged, heads={"h": replace(judged.heads["h"], answers=np.eye(2)[IDS])})
     assert str(verdicts(right, {"h": [always, shares]})[0]) == "100 % right; always '0': 66.7 %. The network is better."
 
