@@ -57,6 +57,7 @@ __all__ = [
 _VOCABULARY = {
     **dict.fromkeys(("activations", "callbacks", "layers", "losses", "metrics"), "vocabulary"),
     **dict.fromkeys(("constraints", "initializers", "optimizers", "regularizers", "schedules"), "graph"),
+    "sklearn": "api",
 }
 """Public modules, which are imported when they are first used, and the folders that they lie in."""
 

@@ -103,7 +103,7 @@ def _write(path: Path, template: str, found: str, task: str, warnings: Sequence[
 
 def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
     """Write a spec for the pictures or texts of a folder with a folder for each class."""
-    from graphspec.cli.fill import folder
+    from graphspec.data.fill import folder
     from graphspec.data.source import DataError
 
     if target is not None:
@@ -124,7 +124,7 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
 
 
 def _from_series(path: Path, source: Path, target: str | None) -> None:
-    from graphspec.cli.fill import series
+    from graphspec.data.fill import series
     from graphspec.data.profile import profile
 
     with naming_source(source):
@@ -147,7 +147,7 @@ def _description(template: str) -> str:
 
 
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
-    from graphspec.cli.fill import spec_text
+    from graphspec.data.fill import spec_text
     from graphspec.engine.compiler.check import check
 
     task = next((task for task in TASKS if task == kind), None)
@@ -193,9 +193,9 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
 
 def table_of(source: Path) -> tuple[Table | Files, list[str]]:
     """Open a table of which no spec says how its text is read; return it with the lines of a spec that say it."""
-    from graphspec.cli.fill import form_lines
     from graphspec.data.database import Table
     from graphspec.data.files import Files, recognized
+    from graphspec.data.fill import form_lines
 
     table, form, why = recognized(source)
     if not isinstance(table, Table | Files):

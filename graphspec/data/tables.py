@@ -342,21 +342,18 @@ class Column:
     """
 
     def __init__(self, value: Any) -> None:
-        from nanoarrow import struct
-        from nanoarrow.c_array import c_array, c_array_from_buffers
-        from nanoarrow.c_array_stream import c_array_stream
-        from nanoarrow.c_schema import c_schema
+        import nanoarrow as na
 
         if hasattr(value, "__arrow_c_stream__"):
-            stream = c_array_stream(value)
+            stream = na.c_array_stream(value)
             schema, batches = stream.get_schema(), list(stream)
         else:
-            batches = [c_array(value)]
+            batches = [na.c_array(value)]
             schema = batches[0].schema
         if schema.format.startswith("v"):
             raise NotImplementedError("nanoarrow 0.9 ends the process when it copies a view of texts")
-        self._row = c_schema(struct({_ONLY: schema}))
-        self._batches = [c_array_from_buffers(self._row, len(b), [None], children=[b]) for b in batches]
+        self._row = na.c_schema(na.struct({_ONLY: schema}))
+        self._batches = [na.c_array_from_buffers(self._row, len(b), [None], children=[b]) for b in batches]
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> Any:
         from nanoarrow.c_array_stream import CArrayStream

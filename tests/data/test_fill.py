@@ -9,7 +9,7 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
-from graphspec.cli import fill as filled
+from graphspec.data import fill as filled
 from graphspec.language.declarations import Every
 
 
