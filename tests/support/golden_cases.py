@@ -28,6 +28,10 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Impute": "vocabulary/layers/test_missing.py",
         "Log1p": "vocabulary/layers/test_scaling.py",
         "MinMaxScaling": "vocabulary/layers/test_scaling.py",
+        **dict.fromkeys(
+            ("PeriodicEmbedding", "PiecewiseLinear", "QuantileScaling", "RobustScaling", "SmoothClip"),
+            "vocabulary/layers/test_embedded_numbers.py",
+        ),
         "Onnx": "vocabulary/onnx_files/test_layer.py",
         "Parameter": "vocabulary/layers/test_tensors.py",
         "PositionEmbedding": "vocabulary/layers/test_positions.py",
