@@ -55,6 +55,8 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "Impute", "indicator": True}, TABLE),
     ({"type": "Log1p"}, TABLE),
     ({"type": "MinMaxScaling"}, TABLE),
+    *(({"type": name}, TABLE) for name in ("SmoothClip", "RobustScaling", "QuantileScaling", "PiecewiseLinear")),
+    ({"type": "PeriodicEmbedding"}, TABLE),
     ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
     ({"type": "ops.broadcast_to", "shape": [-1, 4, 3]}, {"shape": [1, 3]}),
     ({"type": "ops.cast", "dtype": "int64"}, TABLE),

@@ -24,6 +24,7 @@ from graphspec.graph.row_axes import SIZES, RowAxes
 
 _ASSUMED = 64  # elements along an axis that varies
 _MANY_INPUTS = 8
+_SPREAD_RANK = 3  # of numbers that are spread before a step; pictures would need much memory
 _NO_ROWS = 1 << 50  # bytes that a value counts that is no row of anything, such as a size
 _ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
 
@@ -43,13 +44,14 @@ def cut(graph: Graph) -> Cut | None:
     """Return the two parts of a graph; None if nothing is cut off.
 
     A graph that NumPy computes alone is cut only if this joins many inputs, such as the columns of a record: in every step,
-    the small operators of each column would take longer than the network.
+    the small operators of each column would take longer than the network. Or if numbers are spread to several.
     """
     nodes = graph.needed(_roots(graph))
     once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
     by_numpy = all(OPS[n.op].has_kernel or (OPS[n.op].by_step and n.name not in once) for n in nodes)
     opened = set[str]().union(*any_size(graph).values())
-    if by_numpy and not opened and len(graph.inputs) < _MANY_INPUTS:
+    spread = [n.name for n in nodes if _spreads(n)]
+    if by_numpy and not opened and not spread and len(graph.inputs) < _MANY_INPUTS:
         return None
     # The nodes that depend on constants alone. Each part of the graph computes those that it reads.
     same = [n for n in nodes if OPS[n.op].has_kernel]
@@ -63,7 +65,9 @@ def cut(graph: Graph) -> Cut | None:
     if not chosen:
         return None
     parts = _split(graph, nodes, chosen, alike)
-    return None if by_numpy and not opened and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
+    if by_numpy and not opened and chosen.isdisjoint(spread) and len(parts.rest.inputs) > len(graph.inputs) // 2:
+        return None
+    return parts
 
 
 def any_size(graph: Graph) -> dict[str, set[str]]:
@@ -192,6 +196,13 @@ def _bytes(kind: Type) -> int:
     return _ITEM_BYTES.get(kind.dtype, 8) * prod(d if isinstance(d, int) else _ASSUMED for d in sizes)
 
 
+def _spreads(node: Node) -> bool:
+    """Return whether a node makes several numbers of one, such as one for each bin: steps should not, despite the bytes."""
+    sources, made = [v for v in node.sources if v.kind != "constant"], node.outputs[0].type
+    wider = len(sources) == 1 and sources[0].type.is_float and made.is_float and _bytes(made) > _bytes(sources[0].type)
+    return wider and OPS[node.op].elementwise and len(made.shape) <= _SPREAD_RANK
+
+
 def _before_the_cut(
     graph: Graph, nodes: list[Node], fixed: set[str], alike: set[str], rows: RowAxes, opened: set[str]
 ) -> set[str] | None:
@@ -226,7 +237,7 @@ def _before_the_cut(
             continue
         for output in node.outputs:
             add(output)
-            if not OPS[node.op].has_kernel or not sources:
+            if not OPS[node.op].has_kernel or not sources or _spreads(node):
                 flow.add_edge(start, ("in", output.name))
             flow.add_edges_from((("out", v.name), ("in", output.name)) for v in sources)
             flow.add_edges_from((("in", output.name), ("in", v.name)) for v in sources)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -67,6 +67,8 @@ def impute(missing: str | float, indicator: bool) -> dict[str, Any]:
 
 _SCALING = {  # the layers of each scale, by the ends of their names
     "standard": {"scaled": "Normalization"},
+    "robust": {"scaled": "RobustScaling"},
+    "quantile": {"scaled": "QuantileScaling"},
     "minmax": {"scaled": "MinMaxScaling"},
     "log1p": {"log": "Log1p", "scaled": "Normalization"},
     "none": {},
@@ -81,19 +83,47 @@ def _scale(value: Any) -> str | int:
             text = f"must be one of {', '.join(_SCALING)} or {{bins: n}}"
             raise invalid(text, did_you_mean(value, _SCALING) or _SCALE, show_value=True)
         return value
-    bins = value.get("bins") if isinstance(value, dict) and len(value) == 1 else None
-    if isinstance(bins, bool) or not isinstance(bins, int) or not 2 <= bins <= 10_000:
-        raise invalid("must be a word or {bins: n} with 2 to 10,000 bins", _SCALE, show_value=True)
-    return bins
+    return _counted(value, {"bins": 2}, "a word or {bins: n} with 2 to 10,000 bins", _SCALE)[1]
 
 
-_BINS = {"bins": {"type": "integer", "minimum": 2, "maximum": 10_000}}
-_BINNED = {"type": "object", "properties": _BINS, "required": ["bins"], "additionalProperties": False}
+def _counted(value: Any, least: Mapping[str, int], wanted: str, hint: str) -> tuple[str, int]:
+    """Return the only key of a mapping, one of ``least``, and its value, an integer from that number to 10,000."""
+    key, count = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else ("", None)
+    if key not in least or isinstance(count, bool) or not isinstance(count, int) or not least[key] <= count <= 10_000:
+        raise invalid(f"must be {wanted}", hint, show_value=True)
+    return key, count
+
+
+def _schema(key: str, least: int) -> dict[str, Any]:
+    counts = {key: {"type": "integer", "minimum": least, "maximum": 10_000}}
+    return {"type": "object", "properties": counts, "required": [key], "additionalProperties": False}
+
+
 Scale = Annotated[
     Any,
     BeforeValidator(_scale),
-    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _BINNED]}),
-    Field(description="standard: mean 0, deviation 1; minmax: 0 to 1; log1p: the logarithm first; or one-hot bins."),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _schema("bins", 2)]}),
+    Field(
+        description=(
+            "standard: mean 0, deviation 1; robust: median 0, distance of the quartiles 1; quantile: a normal distribution; "
+            "minmax: 0 to 1; log1p: the logarithm first; or one-hot bins."
+        )
+    ),
+]
+_EMBEDDED = {"pieces": "PiecewiseLinear", "periodic": "PeriodicEmbedding"}
+_EMBED = "such as `{pieces: 16}`: a slope of its own in each of 16 bins, or `{periodic: 16}`: trained waves"
+
+
+def _embed(value: Any) -> tuple[str, int] | None:
+    wanted = "{pieces: n} or {periodic: n} with n from 1 to 10,000"
+    return value if value is None else _counted(value, dict.fromkeys(_EMBEDDED, 1), wanted, _EMBED)
+
+
+EmbedNumber = Annotated[
+    Any,
+    BeforeValidator(_embed),
+    WithJsonSchema({"anyOf": [*(_schema(key, 1) for key in _EMBEDDED), {"type": "null"}]}),
+    Field(description="What the network reads beside the scaled number: {pieces: n} slopes, or {periodic: n} waves."),
 ]
 
 
@@ -154,12 +184,16 @@ class Number(Column):
         "fill_value": "write the number as `missing: 0.5`",
         "strategy": "write `missing: median`",
         "bins": "write `scale: {bins: 10}`",
+        "pieces": "write `embed: {pieces: 16}`",
+        "periodic": "write `embed: {periodic: 16}`",
     }
     sources: ClassVar[Mapping[str, str]] = {"strategy": "missing", "fill_value": "missing", "num_bins": "scale"}
 
     missing: Missing = "median"
     indicator: Indicator = False
     scale: Scale = "standard"
+    clip: Literal["smooth"] | None = setting(None, "smooth: far numbers come close to ±3 after scaling, not beyond.")
+    embed: EmbedNumber = None
     missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = setting(
         (), "Numbers that mean missing, such as -1, and texts of data files, such as unknown."
     )
@@ -170,6 +204,9 @@ class Number(Column):
             raise invalid("cannot be used with `missing: error`, which fills nothing", hint, key="missing_values")
         if self.missing == "error" and self.indicator:
             raise invalid("cannot be true where a missing number is an error", hint, key="indicator")
+        for key in ("clip", "embed"):
+            if isinstance(self.scale, int) and getattr(self, key) is not None:
+                raise invalid("cannot be used with bins, which are no number", "write `scale: standard`", key=key)
 
     @property
     def input(self) -> tuple[str, list[int | None]]:
@@ -187,6 +224,8 @@ class Number(Column):
             arguments = {"num_bins": self.scale, "output_mode": "one_hot"}
         for end, kind in scaling.items():
             layers.append(Step(end, kind, (layers[-1].end if layers else None,), arguments))
+        if self.clip is not None:
+            layers.append(Step("clipped", "SmoothClip", (layers[-1].end if layers else None,), {}))
         return _finished(layers, self.indicator)
 
 
@@ -632,11 +671,34 @@ def _declare_record(top: Scope, name: str, tree: Tree, at: Position, problems: P
             top.default_inputs[last[0].name] = last[0]
     if has_vector:
         nodes = [f"{name}/{part.name}" for part in vectors]
+        for entry in _embeddings(name, vectors, at[0], tree.path):
+            _declare_node(top, entry, "record", (at[0], tree.path), is_unknown, problems)
+            nodes += [] if entry.value["type"].value == "Concatenate" else [entry.value["name"].value]
         step = Step("", "Concatenate", (), {"axis": -1}) if len(nodes) > 1 else Step("", "Identity", (), {})
         whole = _entry(name, Step("", "", (), {}) if is_unknown else step, nodes, Tree({}, at[0], path=tree.path))
         wrong = incomplete or any(part.wrong for part in parts)
         top.default_inputs[name] = _declare_node(top, whole, "record", (at[0], tree.path), wrong, problems)
     return inputs
+
+
+def _embeddings(name: str, parts: Sequence[RecordPart], mark: Mark, path: str) -> Iterator[Tree]:
+    """Yield the nodes that embed the numbers of a record: one for all columns with an equal ``embed``, after their vector.
+
+    So there are few nodes in a graph, and few operations in a step, however many columns there are.
+    """
+    columns: dict[tuple[str, int], list[str]] = {}
+    for part in parts:
+        if not part.wrong and isinstance(part.config, Number) and part.config.embed is not None:
+            last = part.nodes[-1].value
+            number = last["inputs"].value[0].value if part.config.indicator else last["name"].value
+            columns.setdefault(part.config.embed, []).append(number)
+    at = Tree({}, mark, path=path)
+    for (kind, count), numbers in columns.items():
+        joined, key = f"{name}/numbers/{kind}_{count}", {"pieces": "num_bins", "periodic": "num_frequencies"}[kind]
+        if len(numbers) > 1:
+            yield _entry(f"{joined}/joined", Step("", "Concatenate", (), {"axis": -1}), numbers, at)
+            numbers = [f"{joined}/joined"]
+        yield _entry(joined, Step("", _EMBEDDED[kind], (), {key: count}), numbers, at)
 
 
 def _declare_node(top: Scope, tree: Tree, label: str, at: Position, failed: bool, problems: Problems) -> Item:

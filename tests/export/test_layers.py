@@ -105,6 +105,7 @@ def without_keras() -> list[Case]:
     patches = [
         {"type": "SpaceToDepth", "block_size": 2},
         {"type": "LayerScale"},
+        {"type": "PeriodicEmbedding", "num_frequencies": 3, "output_dim": 1},
         {"type": "DepthToSpace", "block_size": 2},
         {"type": "Patches", "patch_size": 2},
         {"name": "y", "type": "DotInteraction"},
@@ -171,6 +172,10 @@ OTHERS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"type": "Impute", "strategy": "zero", "indicator": True}, [np.where(NUMBERS < 0, np.float32("nan"), NUMBERS)]),
     ({"type": "Impute", "strategy": "constant", "fill_value": 2.0}, [INTEGERS]),
     ({"type": "MinMaxScaling", "minimum": -2.0, "maximum": 3.0}, [NUMBERS]),
+    ({"type": "SmoothClip", "limit": 2.0}, [NUMBERS]),
+    ({"type": "RobustScaling", "quantiles": [-2.0, 0.0, 0.5, 1.0, 3.0]}, [NUMBERS]),
+    ({"type": "QuantileScaling", "num_quantiles": 3, "quantiles": [[-2.0, 0.0, 3.0]]}, [NUMBERS]),
+    ({"type": "PiecewiseLinear", "num_bins": 3, "quantiles": [-2.0, 0.0, 0.0, 3.0]}, [NUMBERS]),
 ]
 """Layers with all their arguments, and rows for them."""
 

@@ -133,6 +133,47 @@ def scaled(d: Drawing, t: Tensor) -> Args | None:
     return d.one({"minimum": -1.0, "maximum": 2.0}, {"minimum": low, "maximum": [v + d.one(0, 1.5) for v in low]})
 
 
+def quantiles_of(d: Drawing, t: Tensor, count: int) -> Args | None:
+    """The argument ``quantiles``: learnt, one list, or one for each index."""
+    if t.features is None or t.dtype == "bool" or len(t.shape) < 1:
+        return None
+    if t.fresh and d.chance(0.5):
+        return {}
+    lists = [sorted(d.number(-2, 2) for _ in range(count)) for _ in range(t.features)]
+    return {"quantiles": d.one(lists, lists[0])}
+
+
+@draws("SmoothClip")
+def clipped(d: Drawing, t: Tensor) -> Args | None:
+    return d.some(limit=d.number(0.5, 4)) if t.dtype != "bool" else None
+
+
+@draws("RobustScaling")
+def robust(d: Drawing, t: Tensor) -> Args | None:
+    return quantiles_of(d, t, 5)
+
+
+@draws("QuantileScaling")
+def normal(d: Drawing, t: Tensor) -> Args | None:
+    count = d.int(2, 9)
+    args = quantiles_of(d, t, count)
+    return None if args is None else args | {"num_quantiles": count}
+
+
+@draws("PiecewiseLinear")
+def pieces(d: Drawing, t: Tensor) -> Args | None:
+    count = d.int(1, 6)
+    args = quantiles_of(d, t, count + 1)
+    return None if args is None else args | {"num_bins": count}
+
+
+@draws("PeriodicEmbedding")
+def periodic(d: Drawing, t: Tensor) -> Args | None:
+    if t.features is None or t.dtype == "bool":
+        return None
+    return {"num_frequencies": d.int(1, 4), "output_dim": d.int(1, 3)} | d.some(activation="relu")
+
+
 @draws("Log1p")
 def log1p(d: Drawing, t: Tensor) -> Args | None:
     return {} if t.is_float else None

@@ -60,7 +60,9 @@ LAYERS.found_in(
         "columns/discretization": "Discretization",
         "columns/missing": "Impute",
         "indexed/preprocessing": "CategoryEncoding",
-        "columns/scaling": "Normalization MinMaxScaling Log1p",
+        "columns/scaling": """
+            Normalization MinMaxScaling Log1p SmoothClip RobustScaling QuantileScaling PiecewiseLinear PeriodicEmbedding
+        """,
         "vocabularies/lookup": "StringLookup IntegerLookup",
         "vocabularies/hashing": "Hashing HashedCrossing",
         "text": "TextVectorization",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 18  # numbers that are summed together
 _RESOLUTION = 2.0**-24  # of float32: a smaller deviation is one of rounding
-_COUNTERS = 1 << 23  # counters of a pass: 64 MiB
+_COUNTERS = 1 << 20  # counters of a pass: 8 MiB for each of perhaps a hundred columns
+_KEPT = 1 << 20  # numbers that are sorted rather than counted: 4 MiB
 _DIGITS = 16  # bits of a key that one pass may resolve
 _KEY = 32  # bits of a key
 _FEW = 8  # groups of a column that are looked at one by one
@@ -186,7 +187,7 @@ class Quantiles:
     Between two numbers quantiles are interpolated linearly, as by ``numpy.quantile`` and SQL's ``quantile_cont``. The
     memory is fixed: a number becomes a key of 32 bits, whose order is that of the numbers. A pass counts the numbers by the
     next bits of their keys, among those that begin like the key of a number that is looked for. Two passes of 16 bits
-    suffice unless there are very many columns or quantiles.
+    suffice unless there are many columns or quantiles. A million numbers and less are kept and sorted, in one pass.
 
     Args:
         probabilities: which quantiles, from 0 to 1: a number, or several.
@@ -203,6 +204,7 @@ class Quantiles:
         self._fractions: Array = np.zeros((self._columns, 0))
         self._ranks: Array = np.zeros(0, np.int64)
         self._keys: Array = np.zeros(0, np.int64)
+        self._kept: list[Array] | None = []  # None when there are too many
         self._begin(np.arange(self._columns))
 
     def _begin(self, groups: Array) -> None:
@@ -214,6 +216,13 @@ class Quantiles:
 
     def add(self, batch: Array) -> None:
         rows = as_numbers(batch).reshape(-1, self._columns)
+        if self._kept is not None:
+            self._kept.append(rows)
+            if sum(kept.size for kept in self._kept) <= _KEPT:
+                return
+            early, self._kept = self._kept[:-1], None
+            for kept in early:
+                self.add(kept)
         if self._columns == 1 and len(self._groups) <= _FEW:
             self._add_column(rows.reshape(-1))
             return
@@ -245,7 +254,17 @@ class Quantiles:
                 np.add.at(self._counts[place], digits, 1)
 
     def end_pass(self) -> bool:
-        """Finish a pass. The first is the last one if a column has no number."""
+        """Finish a pass. The first is the last one if a column has no number, or if all numbers were kept."""
+        if self._kept is not None:
+            rows = np.sort(
+                np.concatenate([*self._kept, np.zeros((0, self._columns), np.float32)]), axis=0
+            )  # NaN is last
+            self._numbers = (~np.isnan(rows)).sum(0)
+            if self._numbers.all():
+                self._choose_ranks(self._numbers)
+                self._keys = _keys_of(rows[self._ranks, self._keys]).astype(np.int64)
+            self._kept = None
+            return True
         sums = np.cumsum(self._counts, axis=1, out=self._counts)
         if self._depth == 0:
             self._numbers = sums[:, -1].copy()

@@ -186,6 +186,10 @@ ELSEWHERE = (
     | {"DateParts": "vocabulary/layers/test_dates.py", "Impute": "vocabulary/layers/test_missing.py"}
     | dict.fromkeys(("Log1p", "MinMaxScaling"), "vocabulary/layers/test_scaling.py")
     | dict.fromkeys(
+        ("PeriodicEmbedding", "PiecewiseLinear", "QuantileScaling", "RobustScaling", "SmoothClip"),
+        "vocabulary/layers/test_embedded_numbers.py",
+    )
+    | dict.fromkeys(
         ("AdditiveAttention", "Attention", "EinsumDense", "GroupQueryAttention", "MultiHeadAttention"),
         "vocabulary/layers/test_attention.py",
     )
