@@ -26,13 +26,14 @@ from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.training_checks import refuse_untrainable
 from graphspec.engine.parallel.launch import raised
 from graphspec.engine.training.reporting import Silent
-from graphspec.engine.training.run_directory import check_own, check_resumable, install_adapted, start_run
+from graphspec.engine.training.run_directory import check_own, install_adapted, start_run
 from graphspec.engine.training.trainer import Trainer
 from graphspec.search.study import MAX_STARTS, Plan, Study, Trial
+from graphspec.vocabulary.callbacks.callback import COPIES
 
 # Train one trial in its run directory.
 PRUNED = "the search pruned the trial"
-_WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
+_WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv", COPIES)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         trainer = watch.trainer = model.trainer(watch, directory)
         if begun:
             check_own(directory)
-            trainer.resume(check_resumable(model, directory))
+            trainer.resume_from(directory)
             remove_leftovers(directory)
             trainer.write_derived()
         else:
@@ -115,6 +116,10 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
 
 def _result(trial: Trial, trainer: Trainer, metric: str) -> Trial:
     values = [float(v) for v in trainer.history.get(metric, ())]
+    if (
+        trainer.model.spec.training.several and trainer.running.rows
+    ):  # the result of all copies, not the mean of an epoch
+        values = [v for k, v in trainer.running.logs("val_").items() if k == metric] or values
     trial = replace(trial, values=values)
     if trainer.stopped is not None and trainer.stopped.startswith(PRUNED):
         return replace(trial, state="pruned", value=values[-1] if values and isfinite(values[-1]) else None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, bounded_search
 from graphspec.base.gc_pause import gc_paused
 
@@ -53,25 +54,60 @@ def check(
 
     Raises UsageError: an override is malformed or leads nowhere. ValueError: ``adapted`` does not fit the spec.
     """
+    from graphspec.language.declarations import Spec
+    from graphspec.language.parse import of_form, parse
+
+    spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
+    if spec is not None:
+        spec = spec if base is None else replace(spec, base=base)
+        spec = spec.allowing(allow) if allow else spec
+        spec = spec if spec.draws == draws else replace(spec, draws=draws)
+    chosen = None if adapted is None else adapted.form
+    if spec is not None and chosen not in (None, spec.form):
+        spec, found = of_form(spec, str(chosen))
+    checked = check_one(spec, found, adapted, allow_outside=allow_outside)
+    if spec is not None and adapted is None:
+        others = [name for name in spec.training.forms if name != spec.form]
+        forms = [check_one(*of_form(spec, name), allow_outside=allow_outside) for name in others]
+        found = [*checked.diagnostics, *(d for form in forms for d in form.diagnostics)]
+        found += [_differs(spec, form.spec) for form in forms if form.spec is not None and not _alike(spec, form.spec)]
+        checked.diagnostics = sorted(dict.fromkeys(found), key=Diagnostic.sort_key)
+    return checked
+
+
+def _alike(spec: Spec, form: Spec) -> bool:
+    """Return whether two forms of a spec have the same inputs, heads, losses and metrics."""
+    inputs, heads = (
+        [{n: (v.shape, v.dtype, v.column) for n, v in of.inputs.items()} for of in (spec, form)],
+        [{n: (h.loss, h.metrics, h.labels, h.class_weight) for n, h in of.all_heads.items()} for of in (spec, form)],
+    )
+    return inputs[0] == inputs[1] and heads[0] == heads[1]
+
+
+def _differs(spec: Spec, form: Spec) -> Diagnostic:
+    at = spec.tree.find(("training", "forms", str(form.form)))[0] or spec.tree
+    text = f"form '{form.form}' has other inputs, heads, losses or metrics than '{spec.form}'"
+    hint = "forms are trained on the same data, and compared by these values: set them outside of the forms"
+    return Diagnostic.at(at.mark, Code.VALUE_NOT_ALLOWED, text, path=at.path, hint=hint)
+
+
+def check_one(
+    spec: Spec | None, found: Sequence[Diagnostic] = (), adapted: Adapted | None = None, *, allow_outside: bool = False
+) -> Checked:
+    """Check a parsed spec, one of its forms if it has several; ``found`` are the diagnostics so far, see :func:`check`."""
     from graphspec.engine.compiler import training_checks as checks
     from graphspec.engine.compiler.adaptation import fill_in
     from graphspec.engine.compiler.heads import check_callbacks, check_heads
     from graphspec.engine.compiler.lower import link, lower
     from graphspec.engine.compiler.spec_files import read_arrays, read_onnx_files, read_vocabularies
-    from graphspec.language.declarations import Spec
-    from graphspec.language.parse import parse
 
-    spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
-    spec = spec if base is None else replace(spec, base=base)
     if adapted is not None:  # it contains the vocabularies and arrays of files
         spec = fill_in(spec, adapted)
     for read in (*(() if adapted is not None else (read_vocabularies, read_arrays)), read_onnx_files):
         spec, unread = read(spec)
         found = [*found, *unread]
-    spec = spec.allowing(allow) if allow else spec
-    spec = spec if spec.draws == draws else replace(spec, draws=draws)
     order, linked = link(spec)
     lowered = lower(spec, order)
     later = [*(lowered.with_shapes(d) for d in linked), *lowered.diagnostics, *check_heads(spec, lowered)]

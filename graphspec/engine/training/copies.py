@@ -1,0 +1,244 @@
+"""Train several copies of a network, of each of its forms, and put their weights together: the answer is their mean.
+
+A copy is a training of the single network, with a seed of its own, and without one fold of the rows if there are folds. What
+is learnt from rows before the first step is learnt once, from all training rows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from graphspec.base.arrays.random import generator
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.files import make_folder
+from graphspec.base.text import duration, number
+from graphspec.data.batches import BatchLoader, Dataset, class_ids
+from graphspec.engine.compiler.adaptation import Adapted
+from graphspec.engine.compiler.check import check_one
+from graphspec.engine.compiler.copies import prefixes_of
+from graphspec.engine.runtime.evaluation import add_batches
+from graphspec.engine.runtime.program import ProgramCache
+from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
+from graphspec.engine.runtime.session import Session
+from graphspec.engine.training.prepare import Fitting, learn, prepared_parts
+from graphspec.engine.training.reporting import HistoryText, Observer, Timer
+from graphspec.engine.training.run_directory import checkpoint_of_copy, record_copies, refuse_changes
+from graphspec.engine.training.trainer import Trainer
+from graphspec.graph.ir.graph import Array
+from graphspec.graph.optimizers import Rate
+from graphspec.language.parse import of_form
+from graphspec.vocabulary.callbacks.callback import COPIES
+
+if TYPE_CHECKING:
+    from graphspec.engine.training.choose_workers import TrainingSteps
+
+
+def folds_of(model: Session, raw: Dataset) -> Array:
+    """Return the fold of each training row, ``(n,)``, from 0, dealt by the seed; a single head's classes are spread evenly.
+
+    Raises SpecError: GS508, there are fewer than two rows for each fold.
+    """
+    folds, rows = model.spec.training.folds or 1, len(raw)
+    if rows < 2 * folds:
+        text = f"{rows} rows are too few for {folds} folds"
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint="use fewer `folds`, or `seeds`")])
+    order = generator(model.seed, "folds").permutation(rows)
+    classes = [h for h in model.spec.trained if h.needs_data and h.loss is not None and h.loss.fits == "classes"]
+    if len(classes) == 1 and (target := raw.targets[classes[0].name]).ndim < 3:
+        ids = class_ids(target if raw.chosen is None else target[raw.chosen])
+        order = order[np.argsort(ids[order], kind="stable")]
+    found = np.empty(rows, np.int64)
+    found[order] = np.arange(rows) % folds
+    return found
+
+
+def out_of_fold(model: Session, raw: Dataset) -> list[tuple[Session, Dataset, Array]]:
+    """Return for each copy its network, the prepared training rows that it has not seen, and their places among all."""
+    members, weights, folds = model.copies(), model.weights, folds_of(model, raw)
+    rows = members[0].prepared(raw)
+    for prefix, member in zip(prefixes_of(model.spec), members, strict=True):
+        member.set_weights({name: weights[prefix + name] for name in member.graph.params})
+    places = [np.flatnonzero(folds == k) for k in range(len(members))]
+    return [(member, rows.select(own), own) for member, own in zip(members, places, strict=True)]
+
+
+def evaluate_part(model: Session, raw: Dataset, part: str, heads: HeadCounts | None = None) -> RunningMetrics:
+    """Evaluate checked raw rows of a part of the spec's data: those of folds by the copies that have not seen them."""
+    size = model.spec.training.batch_size
+    if part != "validation" or model.spec.training.folds is None:
+        return model.evaluate_arrays(raw, size, heads)
+    running = RunningMetrics(model, heads)
+    for member, rows, _ in out_of_fold(model, raw):
+        add_batches(member.evaluation(rows, size, heads), running, lambda: None)
+    return running
+
+
+class _Quiet(Observer):
+    """Shows messages of a copy's training, and none of its epochs."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.say = observer.say  # type: ignore[method-assign]
+
+
+class _Form(NamedTuple):
+    """A trained form of the spec: its network, the means of the copies' histories, the results on held-out rows."""
+
+    model: Session
+    history: dict[str, list[float]]
+    running: RunningMetrics | None
+
+
+class CopiesTrainer(Trainer):
+    """One training of all copies of a network, and of all its forms; each writes checkpoints to a folder of its own.
+
+    ``history`` has the means over the copies; ``running``, the losses and metrics of the held-out rows, if there are any.
+    """
+
+    def __init__(
+        self,
+        model: Session,
+        rows: tuple[Dataset, Dataset | None],  # raw training and validation rows
+        fitting: Fitting,
+        observer: Observer,
+        directory: Path | None,
+    ) -> None:
+        self.model, self.observer, self.directory, self.say = model, observer, directory, observer.say
+        self._rows, self._fitting, self._copies = rows, fitting, list[dict[str, Any]]()
+        train, self.validation = prepared_parts(model, *rows)
+        self.loader = BatchLoader(train, fitting.batch_size, shuffle=False, seed=model.seed)
+        self.rate, self.total = Rate(model.spec.training.optimizer.learning_rate), fitting.epochs
+        self.steps = cast("TrainingSteps", SimpleNamespace(ranks=None))
+        self.epoch = self.batch = 0
+        self.history, self.tables, self.states, self.stopped, self.resumed = {}, [], [], None, False
+        self.timer, self.running = Timer(len(train), 0), RunningMetrics(model)
+        if model.spec.training.forms and rows[1] is None and model.spec.training.folds is None:
+            raise UsageError("`forms` needs rows to choose by: pass `validation_data`, or write `folds`")
+
+    def check_outputs(self) -> None:
+        """Do nothing: each copy checks the files in its own folder before it begins."""
+
+    def run(self) -> None:
+        """Train every copy of every form, or go on with it, and keep the best form; errors as for a single network."""
+        names: list[str | None] = [*self.model.spec.training.forms] or [None]
+        scores, kept, record = dict[str, float](), _Form(self.model, {}, None), dict[str, Any]()
+        for name in names:
+            began = time.monotonic()
+            form = self._trained(self._of_form(name), "" if name is None else f"form {name}, ")
+            if name is None or form.running is None:
+                kept = form
+                continue
+            key, larger = self._key(form.running)
+            value = form.running.logs("val_")[key]
+            self.say(f"form {name}: {key} {number(value)} in {duration(time.monotonic() - began)}")
+            scores[name] = math.inf if math.isnan(value) else -value if larger else value
+            if scores[name] == min(scores.values()) and scores[name] not in [*scores.values()][:-1]:
+                kept, record["form"] = form, name
+            record.setdefault("forms", {})[name] = {key: value}
+        if "form" in record:
+            self.say(f"kept: form {record['form']}")
+        if kept.model is not self.model and kept.model.adapted is not None:
+            self.model.install(kept.model.adapted)
+            self.model.set_weights(kept.model.weights)
+        self.history, running = kept.history, kept.running
+        if running is not None:
+            self.running, self.tables = running, running.tables()
+        self.epoch = self.model.epochs_done = max(map(len, self.history.values()), default=0)
+        if self.directory is not None:
+            text = HistoryText()
+            text.update(self.history)
+            record_copies(self.model, self.directory, text, {"copies": self._copies, **record})
+
+    def _of_form(self, name: str | None) -> Session:
+        """Return the network of a form that has learnt from the rows."""
+        model = self.model
+        if name is None:
+            return model
+        if name != model.spec.form:
+            spec, found = of_form(replace(model.single[0], data=model.spec.data), name)
+            checked = check_one(spec, found, allow_outside=True)
+            other = Session(*checked.require(), checked.diagnostics)
+            other.cache, other.on_rows, other.allow_outside = model.cache, model.on_rows, model.allow_outside
+            model = other
+            learn(model, self._rows[0])
+        model.adapted = replace(model.adapted or Adapted(), form=name)
+        return model
+
+    def _trained(self, model: Session, subject: str) -> _Form:
+        raw, of_validation = self._rows
+        prefixes, folds = prefixes_of(model.spec), model.spec.training.folds
+        parts = None if folds is None else folds_of(model, raw)
+        members, histories = model.copies(), list[Mapping[str, list[float]]]()
+        train, validation = prepared_parts(members[0], raw, of_validation)
+        for k, (prefix, member) in enumerate(zip(prefixes, members, strict=True)):
+            began = time.monotonic()
+            rows = train, validation
+            if parts is not None:
+                rows = train.select(np.flatnonzero(parts != k)), train.select(np.flatnonzero(parts == k))
+            trainer = self._trainer(member, rows)
+            trainer.run()
+            model.set_weights({prefix + name: array for name, array in member.weights.items()})
+            histories.append(trainer.history)
+            said = self._noted(trainer, subject + (f"copy {k + 1} of {len(members)}: " if len(members) > 1 else ""))
+            self.say(f"{said} ({duration(time.monotonic() - began)})")
+            member.programs = ProgramCache()
+        running = None
+        if of_validation is not None or folds is not None:
+            running = evaluate_part(model, of_validation or raw, "validation")
+        return _Form(model, _means(histories), running)
+
+    def _trainer(self, member: Session, rows: tuple[Dataset, Dataset | None]) -> Trainer:
+        """Return the trainer of a copy, at its checkpoint if it has one."""
+        if self.directory is None:
+            return self._fitting.trainer(member, *rows, _Quiet(self.observer), None)
+        directory = self.directory / COPIES / f"{len(self._copies) + 1}"
+        make_folder(directory)
+        trainer = self._fitting.trainer(member, *rows, _Quiet(self.observer), directory)
+        trainer.seconds_between = 1.0  # an epoch of a small network takes less time than its checkpoint
+        if (checkpoint := checkpoint_of_copy(member, directory)) is not None:
+            trainer.resume(checkpoint)
+        return trainer
+
+    def _noted(self, trainer: Trainer, subject: str) -> str:
+        """Record a trained copy, and return what is said of it: the epoch whose weights it has, with its values."""
+        restored = [state.restored_epoch for state in trainer.states if state.restored_epoch is not None]
+        epoch = restored[-1] if restored else trainer.epoch - 1
+        logs = {key: values[epoch] for key, values in trainer.history.items()}
+        shown = {key: value for key, value in logs.items() if key.startswith("val_")} or logs
+        self._copies.append({"seed": trainer.model.seed, "epochs": trainer.epoch, "epoch": epoch + 1})
+        values = ", ".join(f"{key} {number(value)}" for key, value in shown.items())
+        return f"{subject}epoch {epoch + 1} of {trainer.epoch}, {values}"
+
+    def _key(self, running: RunningMetrics) -> tuple[str, bool]:
+        """Return by which value forms are compared, the loss or numbers' first metric, and whether larger is better."""
+        training, heads, directions = self.model.spec.training, self.model.spec.trained, running.directions()
+        own = [key for key in directions if directions[key] is not None and key != "loss"]
+        loss = heads[0].loss
+        numbers = len(heads) == 1 and loss is not None and loss.fits == "numbers"
+        key = training.choose or f"val_{own[0] if numbers and own else 'loss'}"
+        return key, directions.get(key.removeprefix("val_")) == "up"
+
+    def resume_from(self, directory: Path, ranks: int = 1) -> None:
+        """Let every copy go on from its checkpoint. UsageError: the spec or its data have changed."""
+        refuse_changes(self.model, directory, ranks)
+        self.resumed = True
+
+    def write_derived(self) -> None:
+        """Do nothing: the run's own files are written at the end."""
+
+
+def _means(histories: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
+    """Return the means by epoch, each over the copies that trained it."""
+    longest = max(len(next(iter(each.values()), [])) for each in histories)
+    return {
+        key: [float(np.mean([each[key][k] for each in histories if k < len(each[key])])) for k in range(longest)]
+        for key in histories[0]
+    }
