@@ -152,7 +152,7 @@ def check_workers(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     training = spec.training
     key = "shards" if training.shards is not None else "workers"
     several = training.shards is not None or (isinstance(training.workers, int) and training.workers > 1)
-    if not several or (node := mixing(spec, lowered.graph)) is None:
+    if not several or training.several or (node := mixing(spec, lowered.graph)) is None:
         return []
     at = spec.tree.find(("training", key))[0] or spec.tree
     text = f"is not possible: {describe(node)}, but each process has a part of them"

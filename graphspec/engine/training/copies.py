@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.arrays.random import generator
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids
+from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check_one
 from graphspec.engine.compiler.copies import prefixes_of
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
+from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
-from graphspec.engine.training.prepare import Fitting, learn, prepared_parts
+from graphspec.engine.training.apart import Job, train_apart
+from graphspec.engine.training.prepare import Fitting, learn, part_rows, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import checkpoint_of_copy, record_copies, refuse_changes
 from graphspec.engine.training.trainer import Trainer
@@ -61,25 +66,49 @@ def folds_of(model: Session, raw: Dataset) -> Array:
     return found
 
 
-def out_of_fold(model: Session, raw: Dataset) -> list[tuple[Session, Dataset, Array]]:
-    """Return for each copy its network, the prepared training rows that it has not seen, and their places among all."""
-    members, weights, folds = model.copies(), model.weights, folds_of(model, raw)
-    rows = members[0].prepared(raw)
-    for prefix, member in zip(prefixes_of(model.spec), members, strict=True):
+def is_out_of_fold(model: Session, part: str) -> bool:
+    """Return whether a part of the data are all training rows, each to be answered by the copy that has not seen it."""
+    return part == "validation" and model.spec.training.folds is not None
+
+
+def out_of_fold(model: Session, raw: Dataset, kept: Array | None = None) -> list[tuple[Session, Dataset, Array]]:
+    """Return each copy with the prepared training rows that it has not seen, and their places among those that are kept."""
+    folds = folds_of(model, raw)
+    members, weights, kept = model.copies(), model.weights, np.arange(len(folds)) if kept is None else kept
+    rows, found = members[0].prepared(raw), list[tuple[Session, Dataset, Array]]()
+    for k, (prefix, member) in enumerate(zip(prefixes_of(model.spec), members, strict=True)):
         member.set_weights({name: weights[prefix + name] for name in member.graph.params})
-    places = [np.flatnonzero(folds == k) for k in range(len(members))]
-    return [(member, rows.select(own), own) for member, own in zip(members, places, strict=True)]
+        places = np.flatnonzero(folds[kept] == k)
+        found.append((member, rows.select(kept[places]), places))
+    return found
 
 
 def evaluate_part(model: Session, raw: Dataset, part: str, heads: HeadCounts | None = None) -> RunningMetrics:
-    """Evaluate checked raw rows of a part of the spec's data: those of folds by the copies that have not seen them."""
+    """Evaluate checked raw rows of a part of the spec's data; rows of folds are answered as :func:`out_of_fold` says."""
     size = model.spec.training.batch_size
-    if part != "validation" or model.spec.training.folds is None:
+    if not is_out_of_fold(model, part):
         return model.evaluate_arrays(raw, size, heads)
     running = RunningMetrics(model, heads)
     for member, rows, _ in out_of_fold(model, raw):
         add_batches(member.evaluation(rows, size, heads), running, lambda: None)
     return running
+
+
+def held_out_answers(model: Session) -> tuple[dict[str, Array], dict[str, Array], Dataset]:
+    """Return answers and targets by head for the validation rows, or the rows of all folds, and these checked raw rows.
+
+    Targets are class ids where the head has labels. Raises UsageError: the spec has no validation rows.
+    """
+    raw, found = part_rows(model, "validation"), dict[str, Array]()
+    pieces = [(model, model.prepared(raw), np.arange(len(raw)))]
+    for member, rows, places in out_of_fold(model, raw) if is_out_of_fold(model, "validation") else pieces:
+        compute_rows(member, rows, found, places, len(raw))
+    targets = with_class_ids(raw, model.labels, model.needed.targets, model.needed.ctc).targets
+    of_rows = {n: a if raw.chosen is None else a[raw.chosen] for n, a in targets.items()}
+    return {name: found[name] for name in model.graph.outputs}, of_rows, raw
+
+
+_WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers: auto` starts processes for them
 
 
 class _Quiet(Observer):
@@ -112,7 +141,9 @@ class CopiesTrainer(Trainer):
         directory: Path | None,
     ) -> None:
         self.model, self.observer, self.directory, self.say = model, observer, directory, observer.say
-        self._rows, self._fitting, self._copies = rows, fitting, list[dict[str, Any]]()
+        self._rows, self._fitting, self._folder, self._copies = rows, fitting, directory, list[dict[str, Any]]()
+        writes = fitting.trusted or (directory is None and any(c.outputs() for c in fitting.callbacks))
+        self._workers = 1 if writes else model.spec.training.workers  # callers' own callbacks stay in this process
         train, self.validation = prepared_parts(model, *rows)
         self.loader = BatchLoader(train, fitting.batch_size, shuffle=False, seed=model.seed)
         self.rate, self.total = Rate(model.spec.training.optimizer.learning_rate), fitting.epochs
@@ -173,39 +204,54 @@ class CopiesTrainer(Trainer):
         return model
 
     def _trained(self, model: Session, subject: str) -> _Form:
-        raw, of_validation = self._rows
-        prefixes, folds = prefixes_of(model.spec), model.spec.training.folds
-        parts = None if folds is None else folds_of(model, raw)
-        members, histories = model.copies(), list[Mapping[str, list[float]]]()
-        train, validation = prepared_parts(members[0], raw, of_validation)
-        for k, (prefix, member) in enumerate(zip(prefixes, members, strict=True)):
-            began = time.monotonic()
-            rows = train, validation
-            if parts is not None:
-                rows = train.select(np.flatnonzero(parts != k)), train.select(np.flatnonzero(parts == k))
-            trainer = self._trainer(member, rows)
-            trainer.run()
-            model.set_weights({prefix + name: array for name, array in member.weights.items()})
-            histories.append(trainer.history)
-            said = self._noted(trainer, subject + (f"copy {k + 1} of {len(members)}: " if len(members) > 1 else ""))
-            self.say(f"{said} ({duration(time.monotonic() - began)})")
-            member.programs = ProgramCache()
+        prefixes, histories, workers = prefixes_of(model.spec), list[Mapping[str, list[float]]](), self._workers
+        copies, (raw, of_validation) = range(len(prefixes)), self._rows
+        with TemporaryDirectory() as folder:
+            self._folder = self.directory or (None if workers == 1 else Path(folder))
+            if isinstance(workers, int):
+                self._train_apart(model, copies, workers)
+            for k, trainer in enumerate(self.trainers(copies, model)):
+                trainer.run()
+                model.set_weights({prefixes[k] + name: array for name, array in trainer.model.weights.items()})
+                histories.append(trainer.history)
+                said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
+                seconds = trainer.timer.times.seconds or 0.0
+                self.say(f"{said} ({duration(seconds)})")
+                if k == 0 and workers == "auto" and seconds * (len(copies) - 1) > _WORTHWHILE:
+                    self._train_apart(model, copies[1:], usable_cores())
         running = None
-        if of_validation is not None or folds is not None:
+        if of_validation is not None or model.spec.training.folds is not None:
             running = evaluate_part(model, of_validation or raw, "validation")
         return _Form(model, _means(histories), running)
 
-    def _trainer(self, member: Session, rows: tuple[Dataset, Dataset | None]) -> Trainer:
-        """Return the trainer of a copy, at its checkpoint if it has one."""
-        if self.directory is None:
-            return self._fitting.trainer(member, *rows, _Quiet(self.observer), None)
-        directory = self.directory / COPIES / f"{len(self._copies) + 1}"
-        make_folder(directory)
-        trainer = self._fitting.trainer(member, *rows, _Quiet(self.observer), directory)
-        trainer.seconds_between = 1.0  # an epoch of a small network takes less time than its checkpoint
-        if (checkpoint := checkpoint_of_copy(member, directory)) is not None:
-            trainer.resume(checkpoint)
-        return trainer
+    def _train_apart(self, model: Session, copies: Sequence[int], workers: int) -> None:
+        """Train copies in processes of their own, up to their last checkpoints."""
+        size, folder = min(workers, len(copies)), str((model.spec.base or Path()).resolve())
+        if size > 1 and self._folder is not None:
+            learnt = None if model.adapted is None else model.adapted.to_json()
+            known = model.document(), folder, learnt, self._rows, self._fitting, self._folder
+            train_apart([Job(*known, copies[k::size]) for k in range(size)])
+
+    def trainers(self, places: Iterable[int], model: Session | None = None) -> Iterator[Trainer]:
+        """Yield the trainers of some copies of a form, each at its checkpoint if it has one."""
+        model = model or self.model
+        forms, members, (raw, _) = [*model.spec.training.forms], model.copies(), self._rows
+        folds = None if model.spec.training.folds is None else folds_of(model, raw)
+        train, validation = prepared_parts(members[0], *self._rows)
+        before = len(members) * (forms.index(str(model.spec.form)) if forms else 0)
+        for k in places:
+            rows, directory = (train, validation), None
+            if folds is not None:
+                rows = train.select(np.flatnonzero(folds != k)), train.select(np.flatnonzero(folds == k))
+            if self._folder is not None:
+                directory = self._folder / COPIES / f"{before + k + 1}"
+                make_folder(directory)
+            trainer = self._fitting.trainer(members[k], *rows, _Quiet(self.observer), directory)
+            trainer.seconds_between = 1.0  # an epoch of a small network takes less time than its checkpoint
+            if directory is not None and (checkpoint := checkpoint_of_copy(members[k], directory)) is not None:
+                trainer.resume(checkpoint)
+            yield trainer
+            members[k].programs = ProgramCache()
 
     def _noted(self, trainer: Trainer, subject: str) -> str:
         """Record a trained copy, and return what is said of it: the epoch whose weights it has, with its values."""
