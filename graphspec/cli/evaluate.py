@@ -77,6 +77,8 @@ def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequenc
         do = "add `--data DIR` or `--data FILE`"
         raise UsageError(f"{file} contains no data, only the names of its data files; {do}")
     spec = _with_data(found.spec.allowing(allow), file, data, part)
+    if part == DataPart.validation and spec.training.folds is not None:
+        raise UsageError(f"{file} has only the mean of its copies, which have learnt from all rows: evaluate its run")
     try:
         rows = part_rows(Session(spec, found.checked.require()[1]), part)
         running = evaluate_exported(found, spec, rows)

@@ -444,7 +444,7 @@ def _with_folds(training: Training, data: dict[str, DataSource], problems: Probl
     ):
         if wrong and key in keys:
             not_allowed(keys[key], f"`{key}` of `training` {what}", problems, hint)
-    if training.folds is None or held_out is not None or training.tree is None:
+    if training.folds is None or held_out is not None or training.tree is None or not data:
         return data
     return data | {"validation": DataSource(None, None, None, None, None, training.tree, folds=training.folds)}
 

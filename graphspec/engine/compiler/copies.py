@@ -17,9 +17,12 @@ from graphspec.vocabulary.layers.merging import Average
 
 
 def prefixes_of(spec: Spec) -> list[str]:
-    """Return what the names of each copy's nodes and weights begin with: ``copy_1/``, …; nothing for a single network."""
-    copies = spec.training.copies
-    return [f"copy_{k}/" for k in range(1, copies + 1)] if copies > 1 else [""]
+    """Return what begins the names of each copy's nodes and weights: ``copy_1/``, …; nothing for a single network."""
+    word, blocks = "copy", {node.name.partition("/")[0] for node in spec.nodes}
+    numbers = range(1, spec.training.copies + 1)
+    while not blocks.isdisjoint(f"{word}_{k}" for k in numbers):
+        word += "_"
+    return [f"{word}_{k}/" for k in numbers] if len(numbers) > 1 else [""]
 
 
 def combined(spec: Spec, graph: Graph) -> tuple[Spec, Graph]:

@@ -53,6 +53,7 @@ class Session:
 
     Attributes:
         single: the spec, and its graph, that are trained; ``spec`` and ``full`` are those of all copies, if there are some.
+        prefixes: what begins the names of each copy's weights; an empty text for a single network.
         full: the operator graph from raw inputs to heads, with everything that the losses read.
         whole: the part of ``full`` that predicts, which is exported; the same graph if the losses read only the heads.
         graph: the part of ``full`` that is trained and computed by NumPy; the same graph if there is no prelude.
@@ -85,7 +86,7 @@ class Session:
         refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         if self.spec.draws:
-            prefixes = prefixes_of(self.spec)
+            prefixes = self.prefixes
             taken = {prefix + taken.weight.name for plan in initial for taken in plan.taken for prefix in prefixes}
             self.parameters.initialize(self.seed, taken)
             for k, plan in enumerate(initial):
@@ -95,7 +96,7 @@ class Session:
 
     def _set_graph(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
-        self.single, self.warnings = (spec, lowered), list(warnings)
+        self.single, self.prefixes, self.warnings = (spec, lowered), prefixes_of(spec), list(warnings)
         spec, graph = combined(spec, lowered.graph)
         self.spec, self.full = spec, graph
         self.whole = graph.without_losses()
@@ -155,8 +156,8 @@ class Session:
         for part, source in self.spec.data.items():
             named = {"file": source.file, "images": source.images, "texts": source.texts}
             named["folder"] = None if source.query is None else source.folder
-            places = {key: os.path.realpath(path) for key, path in named.items() if path is not None}
-            document["data"].get(part, {}).update(places)  # folds have none
+            if places := {key: os.path.realpath(path) for key, path in named.items() if path is not None}:
+                document["data"][part] |= places
         return document
 
     @property

@@ -27,7 +27,6 @@ from graphspec.data.batches import BatchLoader, Dataset, class_ids
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check_one
-from graphspec.engine.compiler.copies import prefixes_of
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.row_values import compute_rows
@@ -76,7 +75,7 @@ def out_of_fold(model: Session, raw: Dataset, kept: Array | None = None) -> list
     folds = folds_of(model, raw)
     members, weights, kept = model.copies(), model.weights, np.arange(len(folds)) if kept is None else kept
     rows, found = members[0].prepared(raw), list[tuple[Session, Dataset, Array]]()
-    for k, (prefix, member) in enumerate(zip(prefixes_of(model.spec), members, strict=True)):
+    for k, (prefix, member) in enumerate(zip(model.prefixes, members, strict=True)):
         member.set_weights({name: weights[prefix + name] for name in member.graph.params})
         places = np.flatnonzero(folds[kept] == k)
         found.append((member, rows.select(kept[places]), places))
@@ -108,6 +107,7 @@ def held_out_answers(model: Session) -> tuple[dict[str, Array], dict[str, Array]
     return {name: found[name] for name in model.graph.outputs}, of_rows, raw
 
 
+SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
 _WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers: auto` starts processes for them
 
 
@@ -204,15 +204,15 @@ class CopiesTrainer(Trainer):
         return model
 
     def _trained(self, model: Session, subject: str) -> _Form:
-        prefixes, histories, workers = prefixes_of(model.spec), list[Mapping[str, list[float]]](), self._workers
-        copies, (raw, of_validation) = range(len(prefixes)), self._rows
+        histories, workers = list[Mapping[str, list[float]]](), self._workers
+        copies, (raw, of_validation) = range(len(model.prefixes)), self._rows
         with TemporaryDirectory() as folder:
             self._folder = self.directory or (None if workers == 1 else Path(folder))
             if isinstance(workers, int):
                 self._train_apart(model, copies, workers)
             for k, trainer in enumerate(self.trainers(copies, model)):
                 trainer.run()
-                model.set_weights({prefixes[k] + name: array for name, array in trainer.model.weights.items()})
+                model.set_weights({model.prefixes[k] + name: array for name, array in trainer.model.weights.items()})
                 histories.append(trainer.history)
                 said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
                 seconds = trainer.timer.times.seconds or 0.0
@@ -247,7 +247,7 @@ class CopiesTrainer(Trainer):
                 directory = self._folder / COPIES / f"{before + k + 1}"
                 make_folder(directory)
             trainer = self._fitting.trainer(members[k], *rows, _Quiet(self.observer), directory)
-            trainer.seconds_between = 1.0  # an epoch of a small network takes less time than its checkpoint
+            trainer.seconds_between = SECONDS_BETWEEN
             if directory is not None and (checkpoint := checkpoint_of_copy(members[k], directory)) is not None:
                 trainer.resume(checkpoint)
             yield trainer

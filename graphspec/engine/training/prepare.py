@@ -185,6 +185,8 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
 
 def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     """Return training rows and validation rows as they were read."""
+    if model.spec.training.folds is not None and (data.validation_data, data.validation_split) != (None, None):
+        raise UsageError("with `folds`, every row is held out once: leave out `validation_data` and `validation_split`")
     validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
     source, fraction = model.spec.data.get("validation"), data.validation_split
     stratify, in_order = None, False
