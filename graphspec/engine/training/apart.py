@@ -47,7 +47,7 @@ class Job:
         from graphspec.engine.training.copies import CopiesTrainer
         from graphspec.engine.training.reporting import Silent
 
-        adapted = Adapted() if self.adapted is None else Adapted.of_json(self.adapted)
+        adapted = None if self.adapted is None else Adapted.of_json(self.adapted)
         checked = check(self.document, allow_outside=True, adapted=adapted, base=Path(self.folder))
         model = Session(*checked.require(), checked.diagnostics, adapted)
         for trainer in CopiesTrainer(model, self.rows, self.fitting, Silent(), self.directory).trainers(self.places):

@@ -57,7 +57,7 @@ class Trainer:
         self.resumed = False  # whether the state comes from a checkpoint
         self.reported: Collection[str] = ()  # monitored names whose absence from the logs has been reported
         self.last_checkpoint: tuple[int, int] | None = None  # its epoch and step
-        self.seconds_between, self._written = 0.0, 0.0  # at least, of two checkpoints; when the last one was written
+        self.seconds_between, self._written = 0.0, time.monotonic()  # of two checkpoints; when the last one was
         self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
 
     def stop(self, reason: str) -> None:

@@ -316,7 +316,7 @@ def test_an_error_in_a_process_is_reported(tmp_path: Path) -> None:
     result = graphspec(
         "train", project(tmp_path, spec.replace("activation: relu", "activation: linear")), "--out", tmp_path / "run"
     )
-    assert result.exit_code == 4, result.output
+    assert result.exit_code == 3, result.output
     assert "GS601" in result.stderr
 
 
