@@ -22,7 +22,7 @@ from graphspec.language.parse import parse
 
 FORMAT = 1
 _WANTED = "name specs, run directories or ONNX files"
-_NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "workers", "exported")
+_NOT_COMPARED = ("spec_sha256", "adapted_sha256", "data_sha256", "seed", "workers", "exported", "copies")
 """Keys of ``run.json`` that other parts of the comparison show, and the file that a run was exported to."""
 
 

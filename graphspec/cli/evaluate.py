@@ -43,6 +43,7 @@ def evaluate(
 def _evaluate_run(run: Path, data: Path | None, part: DataPart, allow: Sequence[Path]) -> None:
     from graphspec.cli.results import print_results, print_verdicts
     from graphspec.engine.runtime.running_metrics import HeadCounts
+    from graphspec.engine.training.copies import evaluate_part
     from graphspec.engine.training.prepare import part_rows
 
     model = open_model(run, "evaluate", allow)
@@ -54,7 +55,7 @@ def _evaluate_run(run: Path, data: Path | None, part: DataPart, allow: Sequence[
         rows = part_rows(model, part)
         if part != DataPart.test and _read(model.spec, DataPart.validation) == "train" and run.is_dir():
             _refuse_other_rows(model, run)
-        running = model.evaluate_arrays(rows, model.spec.training.batch_size, HeadCounts(model))
+        running = evaluate_part(model, rows, part, HeadCounts(model))
         print_results(running)
         if len(rows) and has_folder("show"):
             from graphspec.show.report.findings import Findings, judge
@@ -76,6 +77,8 @@ def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequenc
         do = "add `--data DIR` or `--data FILE`"
         raise UsageError(f"{file} contains no data, only the names of its data files; {do}")
     spec = _with_data(found.spec.allowing(allow), file, data, part)
+    if part == DataPart.validation and spec.training.folds is not None:
+        raise UsageError(f"{file} has only the mean of its copies, which have learnt from all rows: evaluate its run")
     try:
         rows = part_rows(Session(spec, found.checked.require()[1]), part)
         running = evaluate_exported(found, spec, rows)

@@ -204,11 +204,12 @@ def _listed(table: ResultTable) -> Iterator[Block]:
 _FEW = 5  # classes, and values of a metric, that the end of a training shows
 
 
-def print_test(model: Model, run: Path) -> RunningMetrics:
-    """Print the losses and metrics on the test data, shortened for the end of a training in ``run``; return them."""
-    running = model.evaluate_arrays(model.part("test"), model.spec.training.batch_size)
+def print_part(model: Model, run: Path, part: str, running: RunningMetrics | None = None) -> RunningMetrics:
+    """Print losses and metrics on a part of the data, shortened for the end of a training in ``run``; return them."""
+    running = running or model.evaluate_arrays(model.part(part), model.spec.training.batch_size)
     _print_values(running, most=_FEW)
-    print_few(running.tables(), shell("graphspec", "evaluate", str(run)))
+    options = [] if part == "test" else ["--part", part]
+    print_few(running.tables(), shell("graphspec", "evaluate", str(run), *options))
     return running
 
 

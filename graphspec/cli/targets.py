@@ -186,4 +186,4 @@ def _learn(model: Model, path: Path) -> None:
         raise UsageError(f"the network of {path} learns from training rows first: add `data: {{train: {{file: …}}}}`")
     train = model.part("train")
     if has_to_learn(model.spec, model.whole, train):
-        model.install(adapted_to(model.spec, {"train": train}))
+        model.install(adapted_to(model.single[0], {"train": train}))

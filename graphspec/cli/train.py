@@ -20,6 +20,7 @@ from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
 from graphspec.engine.parallel.launch import STOPS, handled, raised
+from graphspec.vocabulary.callbacks.callback import COPIES
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -149,6 +150,11 @@ def _checked(
     checked = check(str(spec), sets, draws=not resume, **options)
     declaration, _ = checked.require()
     draws = not resume or not _reached_checkpoint(directory or Path("runs") / declaration.name)
+    draws = draws or declaration.training.several  # of copies, some may not have begun
+    if mpi and declaration.training.several:
+        raise UsageError(
+            "--mpi shares batches among processes, and copies or forms do not: `workers: auto` trains several"
+        )
     if mpi and declaration.training.workers == "auto":
         text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"
         raise UsageError(f"{text}: add `--set training.workers=mpi` for one, or `--set training.workers=4`")
@@ -215,7 +221,7 @@ def _content(directory: Path) -> list[Path]:
 
 def _reached_checkpoint(directory: Path) -> bool:
     """Return whether the run reached its first checkpoint; a run killed before that starts again from its seed."""
-    written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv")
+    written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv", COPIES)
     return any((directory / name).exists() for name in written)
 
 
@@ -236,12 +242,12 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
 # The run.
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     """Resume from the last checkpoint, and update the run's files to its state: after a kill they may be older."""
-    from graphspec.engine.training.run_directory import check_own, check_resumable
+    from graphspec.engine.training.run_directory import check_own
 
     check_own(directory)
     if is_reached := _reached_checkpoint(directory):
         ranks = trainer.steps.ranks
-        trainer.resume(check_resumable(model, directory, 1 if ranks is None else ranks.size))
+        trainer.resume_from(directory, 1 if ranks is None else ranks.size)
     else:
         complain(f"{directory} has no checkpoint: starting again")
     remove_leftovers(directory)
@@ -256,6 +262,8 @@ def _run(model: Model, trainer: Trainer, directory: Path) -> None:
     if trainer.finished:
         why = f": {trainer.stopped}" if trainer.stopped is not None else ""
         out_wrapped(f"the run in {directory} is already finished after epoch {trainer.epoch}{why}")
+    elif trainer.resumed and model.spec.training.several:
+        out_wrapped("resuming: each copy goes on from its checkpoint")
     elif trainer.resumed:
         where = f"step {trainer.batch} of epoch {trainer.epoch + 1}" if trainer.batch else f"epoch {trainer.epoch}"
         out_wrapped(f"resuming after {where} of {trainer.total}")
@@ -288,14 +296,17 @@ def _finish(
     model: Model, trainer: Trainer, directory: Path, onnx: Path | None, signature: Path | None
 ) -> dict[str, RunningMetrics]:
     """Print the results of a training and export it; return the evaluations, by part."""
-    from graphspec.cli.results import print_few, print_test
+    from graphspec.cli.results import print_few, print_part
     from graphspec.engine.training.run_directory import record_export
 
     known: dict[str, RunningMetrics] = {}
     model.save_weights(directory)
     if "test" in model.spec.data:
         out("test data:")
-        known["test"] = print_test(model, directory)
+        known["test"] = print_part(model, directory, "test")
+    elif model.spec.training.several and trainer.running.rows:
+        out("out of fold:" if model.spec.training.folds else "validation data:")
+        known["validation"] = print_part(model, directory, "validation", trainer.running)
     elif trainer.tables:
         out("validation data:")
         print_few(trainer.tables, shell("graphspec", "evaluate", str(directory), "--part", "validation"))
@@ -330,6 +341,8 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:
     """Return the rest of the message after Ctrl-C or another signal, with the command that continues the run."""
+    if trainer.model.spec.training.several:
+        return f": {directory} has the checkpoints of its copies; continue with\n  {command}"
     if trainer.last_checkpoint is None:
         return f" before the first checkpoint; start again with\n  {command}"
     epoch, batch = trainer.last_checkpoint

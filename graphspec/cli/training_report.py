@@ -89,6 +89,9 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
         elif source is not None:
             text += f" of {_name(source, spec)}"
         others.append(text)
+    if (copies := spec.training.copies) > 1:
+        what = f"each without one fold of about {count(len(trainer.loader.dataset) // copies, 'row')}"
+        others.insert(0, f"{copies} copies, {what if spec.training.folds else 'each with a seed of its own'}")
     if "test" in model.parts:
         others.append(f"test: {_count(model.parts['test'], sources.get('test'))}")
     if others:
@@ -181,6 +184,9 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
 
     ``epochs`` were trained in ``seconds``; a resumed run has more.
     """
+    if trainer.model.spec.training.several:
+        out_wrapped(f"trained in {duration(seconds)}")
+        return
     if epochs:
         each = f", {duration(seconds / epochs)} per epoch" if epochs > 1 else ""
         stopped = f"; stopped: {trainer.stopped}" if trainer.stopped is not None else ""

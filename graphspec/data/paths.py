@@ -249,7 +249,7 @@ def portable_document(spec: Spec) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(json.dumps(spec.document))
     names, used = _names(spec), set[str]()
     for part, source in spec.data.items():
-        keys = document["data"][part]
+        keys = document["data"].get(part, {})  # folds have none
         for key in (*_ROWS, "folder"):
             used.update(_VARIABLE.findall(str(keys.get(key, ""))))
         keys.pop("folder", None)

@@ -212,7 +212,8 @@ def evaluate_answers(
         if graph.loss_inputs:
             why = "its loss reads values of trained layers that the file does not compute"
         raise UsageError(f"{exported.file} cannot be evaluated: {why}; evaluate its run")
-    session = Session(spec, replace(lowered, graph=graph))
+    training = replace(spec.training, folds=None, seeds=None)  # answers are those of all copies
+    session = Session(replace(spec, training=training), replace(lowered, graph=graph))
     if graph.params and weights is not None:
         session.set_weights({name: weights[name] for name in graph.params})
     rows = replace(rows, inputs=rows.inputs | {_ANSWER + name: array for name, array in answers.items()})

@@ -173,7 +173,21 @@ class Training:
     workers: int | Literal["auto", "mpi"] = 1
     shards: int | None = None
     initial_weights: WeightFile | None = None
+    folds: int | None = None  # folds, seeds: how many copies of the network are trained
+    seeds: int | None = None
+    forms: dict[str, dict[str, Any]] = field(default_factory=dict)  # overrides by path, by form: the best form is kept
+    choose: str | None = None  # the value by which it is chosen; None for the usual one
     tree: Tree | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def copies(self) -> int:
+        """The number of copies of the network, whose mean is the answer."""
+        return self.folds or self.seeds or 1
+
+    @property
+    def several(self) -> bool:
+        """Whether one training trains several networks: copies, or forms."""
+        return self.copies > 1 or bool(self.forms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +249,7 @@ class DataSource:
     in_order: bool = False  # a split takes the last rows; ``by_time``, the last part of the windows' time
     by_time: bool = False
     allow: tuple[Path, ...] = ()  # further folders in which the query's files may be
+    folds: int | None = None  # the folds of the training rows, each validated by the copy that is trained without it
     form: TextForm = TextForm()  # how a table of text is read
 
     @property
@@ -281,6 +296,7 @@ class Spec:
     Attributes:
         document: the plain document with overrides, before variables and blocks are expanded.
         base: the folder of the spec, to which file names are relative; None for a dict.
+        form: which form of ``training.forms`` it is; None without forms. ``document`` and ``tree`` have none's overrides.
         draws: whether its weights are drawn; False if they exist, and files of initial values are not opened.
         search: the section ``search``, which is no part of ``document``: training ignores it.
         heads: the heads with an output.
@@ -302,6 +318,7 @@ class Spec:
     draws: bool = True
     terms: dict[str, HeadDecl] = field(default_factory=dict)
     weights: list[WeightFile] = field(default_factory=list)
+    form: str | None = None
 
     @property
     def weight_files(self) -> list[WeightFile]:

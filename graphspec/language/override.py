@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from graphspec.base.errors import SET, Mark, SpecError, UsageError, did_you_mean, shorten
+from graphspec.base.codes import Code
+from graphspec.base.errors import SET, Mark, Problems, SpecError, UsageError, did_you_mean, shorten
 from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.base.synonyms.names import tables_of
 from graphspec.base.text import shell
@@ -13,7 +14,7 @@ from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.columns import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.sections import KEYS, HeadKeys, InputKeys, TrainingKeys
-from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names
+from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Tree, describe, format_names, format_value
 from graphspec.vocabulary.layers import LAYERS
 
 # Where ``--set`` leads: short forms and defaults that become mappings, and the full path of a key that is given alone.
@@ -202,7 +203,7 @@ def _refuse_short_path(tree: Tree, steps: Sequence[str], written: str) -> None:
     if (len(steps) == 1 and steps[0] in KEYS) or (parent is not None and parent.get(steps[-1]) is not None):
         return
     meant = corrected(tree, steps[-1:], written.strip())
-    if meant is None or (len(steps) > 1 and "training.optimizer." not in meant):
+    if meant is None or (len(steps) > 1 and "training.optimizer." not in meant.partition("=")[0]):
         return  # a key of this section: the check names a misspelt one
     inside = "the spec" if len(steps) == 1 else "'training'"
     raise UsageError(f"--set {'.'.join(steps)}: there is no '{steps[-1]}' in {inside}; {meant}")
@@ -271,3 +272,39 @@ def _with(tree: Tree, key: str | int, child: Tree) -> Tree:
         return Tree(items, tree.mark)
     marks = tree.key_marks if key in tree.key_marks else {**tree.key_marks, key: child.mark}
     return Tree({**tree.value, key: child}, tree.mark, marks)
+
+
+# The forms of a spec: each is the document with the overrides of one entry of ``training.forms``.
+_NOT_OF_FORMS = ("graphspec", "name", "description", "data", "search", "training")
+_OF_ALL_FORMS = tuple(f"training.{key}" for key in ("forms", "choose", "folds", "seeds", "seed", "workers"))
+
+
+def with_form(tree: Tree, name: str | None, problems: Problems) -> tuple[str | None, Tree]:
+    """Return the name of a form, by default of the first, and the document as this form; None and ``tree`` without forms."""
+    forms = tree.find(("training", "forms"))[0]
+    found = forms.value if forms is not None and isinstance(forms.value, dict) else {}
+    name = next(iter(found), None) if name is None else name
+    if name is None or not isinstance(found[name].value, dict):
+        return name, tree
+    for path, value in found[name].value.items():
+        if path in _NOT_OF_FORMS or path.startswith((*(f"{key}." for key in _NOT_OF_FORMS[:-1]), *_OF_ALL_FORMS)):
+            text = f"form '{name}' cannot change '{path}': forms are trained on the same rows, and compared"
+            problems.key(found[name], path, Code.VALUE_NOT_ALLOWED, text, hint="set it outside of the forms")
+            continue
+        try:
+            known = tree.mapping("vars")
+            if path.startswith("vars.") and not {path[5:], path[5:].partition(".")[0]} & known.keys():
+                raise UsageError(f"there is no variable '{path[5:]}'; {did_you_mean(path[5:], known) or ''}")
+            tree = replaced(tree, path, value, format_value(value))
+        except UsageError as error:
+            text, hint = leads_nowhere(path, str(error))
+            problems.key(found[name], path, Code.UNKNOWN_KEY, text, hint=hint)
+    return name, tree.set_paths()
+
+
+def leads_nowhere(path: str, message: str) -> tuple[str, str]:
+    """Return message and hint for a path of a document, from the error that ``--set`` raises for it."""
+    text, _, hint = message.removeprefix(f"--set {path}: ").partition("; ")
+    if meant := re.findall(r"--set '?([^\s'=]+)=", hint):
+        hint = f"did you mean {' or '.join(repr(each) for each in meant)}?"
+    return f"'{path}' leads nowhere: {text}", hint or "write a path as `--set` takes it"

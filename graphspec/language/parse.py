@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +16,22 @@ from graphspec.base.config import Config, PositiveInt, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
-from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows
+from graphspec.language.declarations import (
+    SUFFIXES,
+    DataSource,
+    Every,
+    NodeDecl,
+    Ref,
+    Spec,
+    TextForm,
+    Training,
+    Windows,
+)
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import setting, validate
 from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_layer_hint
 from graphspec.language.names import Item, check_name, check_written, resolve_name
+from graphspec.language.override import with_form
 from graphspec.language.read import Source, read
 from graphspec.language.search import parse_search
 from graphspec.language.sections import KEYS, REQUIRED, mapping, of_items, parse_heads, parse_inputs, parse_training
@@ -342,13 +354,25 @@ def parse(source: Source, sets: Sequence[str] = ()) -> tuple[Spec | None, list[D
     return parse_tree(tree, None if isinstance(source, Mapping) else Path(source).parent, problems)
 
 
-def parse_tree(tree: Tree, base: Path | None, problems: Problems | None = None) -> tuple[Spec | None, list[Diagnostic]]:
-    """Expand and parse a document that has been read, with the problems of reading, see :func:`parse`."""
+def parse_tree(
+    tree: Tree, base: Path | None, problems: Problems | None = None, form: str | None = None
+) -> tuple[Spec | None, list[Diagnostic]]:
+    """Expand and parse a document that has been read, with the problems of reading, as its first or another form."""
     problems = problems or Problems()
     _check_document(tree, problems)
-    expanded = expand(tree, problems)
+    form, changed = with_form(tree, form, problems)
+    expanded = expand(changed, problems)
     spec = None if expanded.overflow else _spec(tree, expanded, base, problems)
+    spec = None if spec is None else replace(spec, form=form)
     return spec, sorted(problems.found, key=Diagnostic.sort_key)
+
+
+def of_form(spec: Spec, form: str) -> tuple[Spec | None, list[Diagnostic]]:
+    """Return another form of a spec, with its problems. Raises ValueError: it has no such form."""
+    if form not in spec.training.forms:
+        raise ValueError(f"it is of the form '{form}', which the spec does not have")
+    other, found = parse_tree(spec.tree, spec.base, form=form)
+    return None if other is None else replace(other, data=spec.data, draws=spec.draws), found
 
 
 def _check_document(tree: Tree, problems: Problems) -> None:
@@ -376,20 +400,22 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     entries = {item.full: (item.owner or item).tree for item in expanded.nodes}
     heads = parse_heads(sections["outputs"], expanded.heads, problems, entries) if "outputs" in sections else {}
     declared = sections.get("inputs", Tree({}, tree.mark)).value
+    training = parse_training(sections.get("training"), problems)
+    data = parse_data(
+        sections.get("data"),
+        base,
+        list(declared) if isinstance(declared, dict) else [],
+        [h.name for h in heads.values() if h.loss is None or h.needs_data],
+        problems,
+    )
     return Spec(
         name=name or "spec",
         description=_text(sections.get("description"), "description", problems) or "",
         inputs=inputs,
         nodes=_parse_nodes(expanded, problems, block_names(tree)),
         heads={name: head for name, head in heads.items() if not head.only_trained},
-        training=parse_training(sections.get("training"), problems),
-        data=parse_data(
-            sections.get("data"),
-            base,
-            list(declared) if isinstance(declared, dict) else [],
-            [h.name for h in heads.values() if h.loss is None or h.needs_data],
-            problems,
-        ),
+        training=training,
+        data=_with_folds(training, data, problems),
         document={key: child.plain() for key, child in tree.value.items() if key != "search"},
         tree=tree,
         base=base,
@@ -397,6 +423,30 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         search=None if (search := tree.get("search")) is None else parse_search(search, problems),
         weights=of_items(expanded.top, expanded.scopes, problems),
     )
+
+
+def _with_folds(training: Training, data: dict[str, DataSource], problems: Problems) -> dict[str, DataSource]:
+    """Return the sources with the folds as validation rows; report copies and forms that do not go together with them."""
+    keys = {} if training.tree is None or not isinstance(training.tree.value, dict) else training.tree.value
+    held_out = data.get("validation")
+    windows = "train" in data and data["train"].windows is not None
+    of_all = "every row is held out by one copy; further rows to measure on are `data.test`"
+    by_time = "write `seeds`, with `validation: {split: 0.2, by: time}`"
+    none = "add `folds: 8`, or `data.validation`"
+    for key, wrong, what, hint in (
+        ("seeds", training.folds and training.seeds, "cannot be used with `folds`", "remove one of them"),
+        ("folds", training.folds and held_out, "cannot be used with `data.validation`", f"remove that: {of_all}"),
+        ("folds", training.folds and windows, "cannot be used with windows, which share values", by_time),
+        ("workers", training.several and training.workers == "mpi", "cannot be `mpi` with copies or forms", "`auto`"),
+        ("forms", len(training.forms) == 1, "needs at least two forms", "remove it, and write the values themselves"),
+        ("forms", training.forms and data and not (training.folds or held_out), "needs rows to choose by", none),
+        ("choose", training.choose and not training.forms, "needs `forms`", "remove it"),
+    ):
+        if wrong and key in keys:
+            not_allowed(keys[key], f"`{key}` of `training` {what}", problems, hint)
+    if training.folds is None or held_out is not None or training.tree is None or not data:
+        return data
+    return data | {"validation": DataSource(None, None, None, None, None, training.tree, folds=training.folds)}
 
 
 def _check_version(tree: Tree | None, problems: Problems) -> None:

@@ -229,6 +229,9 @@ class HeadKeys(Config):
     description: str = setting("", "What it is, in which unit: the exported file has this text.")
 
 
+Copies = Annotated[int, Field(ge=2, le=100)]
+
+
 class TrainingKeys(Config):
     """How the heads are trained."""
 
@@ -251,6 +254,18 @@ class TrainingKeys(Config):
     )
     initial_weights: Annotated[Any, WithJsonSchema(WEIGHT_FILE)] = setting(
         None, "A file or a run with the weights to start from: its name, or a mapping."
+    )
+    folds: Copies | None = setting(
+        None, "Copies of the network, each trained without one of so many folds of the rows: the answer is their mean."
+    )
+    seeds: Copies | None = setting(
+        None, "Copies of the network, trained with different seeds: the answer is their mean."
+    )
+    forms: dict[str, dict[str, Any]] = setting(
+        {}, "Forms of the spec by name, as overrides by path: `{wide: {vars.units: 256}}`. The best one is kept."
+    )
+    choose: str | None = setting(
+        None, "The value on held-out rows by which the best form is chosen, such as `val_loss`."
     )
 
 

@@ -21,11 +21,13 @@ class Adapted:
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the arguments of each layer, by node
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows: int = 0  # the number of rows that they were learnt from
+    form: str | None = None  # the form of the spec whose layers they are, if it has forms
 
     def to_json(self) -> dict[str, Any]:
         layers = {name: dict(state) for name, state in self.layers.items()}
         heads = {name: dict(state) for name, state in self.heads.items()}
-        return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads}
+        form = {} if self.form is None else {"form": self.form}
+        return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads} | form
 
     @classmethod
     def of_json(cls, record: Any) -> Adapted:
@@ -38,7 +40,9 @@ class Adapted:
                 raise ValueError("'layers' and 'heads' must be mappings of mappings")
         if type(rows := record.get("rows")) is not int or rows < 0:
             raise ValueError("'rows' must be a number of rows")
-        return cls(*parts, rows)
+        if not isinstance(form := record.get("form"), str | None):
+            raise ValueError("'form' must be a text")
+        return cls(*parts, rows, form)
 
     def of_files(self) -> Adapted:
         """Return the arrays of constants and the hashes of ONNX files alone, which came from files and give sizes."""

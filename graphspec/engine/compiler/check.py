@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, bounded_search
 from graphspec.base.gc_pause import gc_paused
 
@@ -53,29 +54,60 @@ def check(
 
     Raises UsageError: an override is malformed or leads nowhere. ValueError: ``adapted`` does not fit the spec.
     """
+    from graphspec.language.declarations import Spec
+    from graphspec.language.parse import of_form, parse
+
+    spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
+    if spec is not None:
+        spec = spec if base is None else replace(spec, base=base)
+        spec = spec.allowing(allow) if allow else spec
+        spec = spec if spec.draws == draws else replace(spec, draws=draws)
+    chosen = None if adapted is None else adapted.form
+    if spec is not None and chosen not in (None, spec.form):
+        spec, found = of_form(spec, str(chosen))
+    checked = check_one(spec, found, adapted, allow_outside=allow_outside)
+    if spec is not None and adapted is None:
+        found = checked.diagnostics
+        for name in (name for name in spec.training.forms if name != spec.form):
+            other = check_one(*of_form(spec, name), allow_outside=allow_outside)
+            found += other.diagnostics
+            if other.spec is not None and _compared(other.spec) != _compared(spec):
+                at = spec.tree.find(("training", "forms", name))[0] or spec.tree
+                text = f"form '{name}' has other inputs, heads, losses or metrics than '{spec.form}'"
+                hint = "forms are trained on the same data, and compared: set these outside of the forms"
+                found.append(Diagnostic.at(at.mark, Code.VALUE_NOT_ALLOWED, text, path=at.path, hint=hint))
+        checked.diagnostics = sorted(dict.fromkeys(found), key=Diagnostic.sort_key)
+    return checked
+
+
+def _compared(spec: Spec) -> list[Any]:
+    """Return what the forms of a spec have in common."""
+    inputs = [(v.name, v.shape, v.dtype, v.column) for v in spec.inputs.values()]
+    return [*inputs, *((h.name, h.loss, h.metrics, h.labels) for h in spec.all_heads.values())]
+
+
+def check_one(
+    spec: Spec | None, found: Sequence[Diagnostic] = (), adapted: Adapted | None = None, *, allow_outside: bool = False
+) -> Checked:
+    """Check a parsed spec, one of its forms if it has several; ``found`` are the diagnostics so far, see :func:`check`."""
     from graphspec.engine.compiler import training_checks as checks
     from graphspec.engine.compiler.adaptation import fill_in
     from graphspec.engine.compiler.heads import check_callbacks, check_heads
     from graphspec.engine.compiler.lower import link, lower
     from graphspec.engine.compiler.spec_files import read_arrays, read_onnx_files, read_vocabularies
-    from graphspec.language.declarations import Spec
-    from graphspec.language.parse import parse
 
-    spec, found = (source, []) if isinstance(source, Spec) else parse(source, sets)
     if spec is None:
         return Checked(None, None, sorted(set(found), key=Diagnostic.sort_key))
-    spec = spec if base is None else replace(spec, base=base)
     if adapted is not None:  # it contains the vocabularies and arrays of files
         spec = fill_in(spec, adapted)
     for read in (*(() if adapted is not None else (read_vocabularies, read_arrays)), read_onnx_files):
         spec, unread = read(spec)
         found = [*found, *unread]
-    spec = spec.allowing(allow) if allow else spec
-    spec = spec if spec.draws == draws else replace(spec, draws=draws)
     order, linked = link(spec)
     lowered = lower(spec, order)
     later = [*(lowered.with_shapes(d) for d in linked), *lowered.diagnostics, *check_heads(spec, lowered)]
-    for rule in (checks.check_training, checks.check_sparse, checks.check_groups, checks.check_workers):
+    rules = checks.check_training, checks.check_sparse, checks.check_groups, checks.check_means, checks.check_workers
+    for rule in rules:
         later += rule(spec, lowered)
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
     if spec.draws and spec.weight_files:

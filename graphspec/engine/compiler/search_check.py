@@ -6,7 +6,6 @@ the section ``search``, where the value is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
@@ -16,7 +15,7 @@ from graphspec.base.errors import Diagnostic, Mark, UsageError, did_you_mean
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.heads import log_keys
 from graphspec.language.declarations import Spec
-from graphspec.language.override import replaced
+from graphspec.language.override import leads_nowhere, replaced
 from graphspec.language.parse import parse_tree
 from graphspec.language.search_space import Range, Search, Setting, probes
 from graphspec.language.tree import Tree, describe, format_names
@@ -84,11 +83,7 @@ def _with(tree: Tree, path: str, value: Tree) -> Tree:
 
 def _wrong_path(setting: Setting, message: str) -> Diagnostic:
     """Return the error of a path, from the one that ``--set`` raises for it."""
-    text, _, hint = message.removeprefix(f"--set {setting.path}: ").partition("; ")
-    if meant := re.findall(r"--set '?([^\s'=]+)=", hint):
-        names = " or ".join(f"'{path}'" for path in meant)
-        hint = f"did you mean {names}?"
-    where, hint = f"'{setting.path}' leads nowhere: {text}", hint or "write a path as `--set` takes it"
+    where, hint = leads_nowhere(setting.path, message)
     return Diagnostic.at(setting.mark, Code.UNKNOWN_KEY, where, path=_path(setting), hint=hint)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
+from graphspec.base.arrays.random import generator
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.check import refused
@@ -20,9 +21,10 @@ from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signat
 from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
 from graphspec.data.targets import with_class_ids
-from graphspec.data.weights.plan import FilePlan, InitialWeights
+from graphspec.data.weights.plan import InitialWeights
 from graphspec.engine.compiler.adaptation import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
+from graphspec.engine.compiler.copies import combined, prefixes_of
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
@@ -50,6 +52,8 @@ class Session:
     depend on what the layers learn.
 
     Attributes:
+        single: the spec, and its graph, that are trained; ``spec`` and ``full`` are those of all copies, if there are some.
+        prefixes: what begins the names of each copy's weights; an empty text for a single network.
         full: the operator graph from raw inputs to heads, with everything that the losses read.
         whole: the part of ``full`` that predicts, which is exported; the same graph if the losses read only the heads.
         graph: the part of ``full`` that is trained and computed by NumPy; the same graph if there is no prelude.
@@ -60,7 +64,7 @@ class Session:
     def __init__(
         self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic] = (), adapted: Adapted | None = None
     ) -> None:
-        self._set_graph(spec, lowered.graph, warnings)
+        self._set_graph(spec, lowered, warnings)
         self.cache: Path | None = None  # the folder for prepared rows; None to keep them in memory
         self.on_rows: Callable[[str, int, int], None] = _show_nothing  # receives the progress of passes over rows
         self.allow_outside = False  # whether callbacks of the spec may write outside the run directory
@@ -70,10 +74,11 @@ class Session:
         self.sample_rows: dict[str, Array] | None = None  # a few of the last training's inputs, to prove an export
         files = given_by_files(spec.nodes)
         self.adapted = Adapted(layers=files) if adapted is None and files else adapted  # None if nothing was learnt
-        self._create_weights(lowered.initial)
+        self._create_weights()
 
-    def _create_weights(self, initial: Sequence[FilePlan]) -> None:
+    def _create_weights(self) -> None:
         """Create the weights, unless their shapes are still to be learnt; existing ones are 0 until they are set."""
+        initial = self.single[1].initial
         self.initial_weights: list[InitialWeights] = [plan.report() for plan in initial]
         if self.whole.learnt:
             self.parameters = Parameters(Graph(self.whole.name))
@@ -81,15 +86,19 @@ class Session:
         refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         if self.spec.draws:
-            self.parameters.initialize(self.seed, {taken.weight.name for plan in initial for taken in plan.taken})
+            prefixes = self.prefixes
+            taken = {prefix + taken.weight.name for plan in initial for taken in plan.taken for prefix in prefixes}
+            self.parameters.initialize(self.seed, taken)
             for k, plan in enumerate(initial):
                 for name, values in plan.values():
-                    self.parameters.set({name: values})
+                    self.parameters.set({prefix + name: values for prefix in prefixes})
                 self.initial_weights[k] = plan.report(plan.contents.sha256())
 
-    def _set_graph(self, spec: Spec, graph: Graph, warnings: Sequence[Diagnostic]) -> None:
+    def _set_graph(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
-        self.spec, self.full, self.warnings = spec, graph, list(warnings)
+        self.single, self.prefixes, self.warnings = (spec, lowered), prefixes_of(spec), list(warnings)
+        spec, graph = combined(spec, lowered.graph)
+        self.spec, self.full = spec, graph
         self.whole = graph.without_losses()
         self.graph, self.prelude = _parted(graph)
         self.answering, self._first = self.graph.without_losses(), self.prelude
@@ -111,10 +120,29 @@ class Session:
         Raises SpecError: the network does not fit what was learnt. ValueError: ``adapted`` does not belong to this
         spec.
         """
-        checked = check(self.spec, allow_outside=True, adapted=adapted, draws=self.spec.draws)
+        spec = replace(self.single[0], data=self.spec.data)
+        checked = check(spec, allow_outside=True, adapted=adapted, draws=spec.draws)
         (spec, lowered), self.adapted = checked.require(), adapted
-        self._set_graph(spec, lowered.graph, checked.diagnostics)
-        self._create_weights(lowered.initial)
+        self._set_graph(spec, lowered, checked.diagnostics)
+        self._create_weights()
+
+    def copies(self) -> list[Self]:
+        """Return the single networks that are trained, each with a seed of its own, and the weights that it draws."""
+        (spec, lowered), found = self.single, list[Self]()
+        for k in range(spec.training.copies):
+            seed = self.seed
+            if spec.training.copies > 1:
+                seed = int(generator(seed, "copy", step=k).integers(2**63))
+            training = replace(spec.training, folds=None, seeds=None, forms={}, workers=1, seed=seed)
+            document = {**spec.document, "training": {**(spec.document.get("training") or {}), "seed": seed}}
+            one = replace(spec, data=self.spec.data, training=training, document=document)
+            twin = copy(found[0]) if found else type(self)(one, lowered, (), self.adapted)
+            twin.spec, twin.single, twin.seed = one, (one, lowered), seed
+            twin.cache, twin.on_rows, twin.allow_outside = self.cache, self.on_rows, self.allow_outside
+            if found:
+                twin._create_weights()
+            found.append(twin)
+        return found
 
     def require_adapted(self) -> None:
         """Raise UsageError if layers must still learn from the training rows."""
@@ -128,7 +156,8 @@ class Session:
         for part, source in self.spec.data.items():
             named = {"file": source.file, "images": source.images, "texts": source.texts}
             named["folder"] = None if source.query is None else source.folder
-            document["data"][part] |= {key: os.path.realpath(path) for key, path in named.items() if path is not None}
+            if places := {key: os.path.realpath(path) for key, path in named.items() if path is not None}:
+                document["data"][part] |= places
         return document
 
     @property

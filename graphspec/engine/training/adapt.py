@@ -43,7 +43,7 @@ def adapt(spec: Spec, data: Dataset, progress: Progress = lambda rows, total: No
 
     Raises SpecError: a layer has nothing to learn from, or the spec does not fit it. RunError: GS605, a row fails.
     """
-    adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data))
+    adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data), spec.form)
     while True:
         resolved, lowered = check(spec, allow_outside=True, adapted=adapted, draws=False).require()
         nodes = _next_round(resolved)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
@@ -30,7 +30,7 @@ from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_cal
 from graphspec.graph.ir.graph import Array, Graph, numpy_dtype
 from graphspec.graph.memory_estimate import estimate
 from graphspec.language.declarations import WEIGHT, Spec
-from graphspec.vocabulary.callbacks.callback import Outputs
+from graphspec.vocabulary.callbacks.callback import Callback, Outputs
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -73,34 +73,71 @@ def prepare_fit(
     Raises SpecError: GS404, there is nothing to train; GS5, an error in the data. RunError: GS602, not enough memory.
     """
     data, settings, training = data or FitData(), settings or FitSettings(), model.spec.training
-    epochs = positive_int("epochs", settings.epochs, training.epochs)
-    size = positive_int("batch_size", settings.batch_size, training.batch_size)
-    shuffled = flag("shuffle", settings.shuffle, training.shuffle)
     callbacks = training.callbacks if settings.callbacks is None else given_callbacks(settings.callbacks)
-    if settings.callbacks is not None:  # the check of the spec has seen its own
+    fitting = Fitting(
+        positive_int("epochs", settings.epochs, training.epochs),
+        positive_int("batch_size", settings.batch_size, training.batch_size),
+        flag("shuffle", settings.shuffle, training.shuffle),
+        callbacks,
+        data.class_weight,
+        trusted=settings.callbacks is not None,
+    )
+    if fitting.trusted:  # the check of the spec has seen its own
         refuse_misspelt_monitors(callbacks, log_keys(model.spec, model.graph.outputs))
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw, of_validation = _parts(model, data)
-    if has_to_learn(model.spec, model.whole, raw):
-        model.install(adapt(model.spec, raw, partial(model.on_rows, "learning from rows")))
-        for part, rows in model.parts.items():  # a class without training rows is reported before the training
-            with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
+    learn(model, raw)
     model.sample_rows = raw.sample(SAMPLE_ROWS)
+    if training.several:
+        from graphspec.engine.training.copies import CopiesTrainer
+
+        return CopiesTrainer(model, (raw, of_validation), fitting, observer, directory)
+    return fitting.trainer(model, *prepared_parts(model, raw, of_validation), observer, directory)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The checked settings of a training, of ``fit`` or of the spec."""
+
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    callbacks: Sequence[Callback]
+    class_weight: Mapping[Any, Any] | Literal["balanced"] | None
+    trusted: bool  # whether the callbacks are the caller's, who may write anywhere
+
+    def trainer(
+        self, model: Session, train: Dataset, validation: Dataset | None, observer: Observer, directory: Path | None
+    ) -> Trainer:
+        """Return the trainer for prepared rows. GS602 (RunError): too little memory. SpecError: wrong class weights."""
+        train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
+        _check_memory(model, train, min(self.batch_size, len(train)))
+        _apply_class_weights(model, train, self.class_weight)
+        objective = model.objective(train)
+        validation = None if validation is None else as_indices(objective.graph, validation)
+        train = as_indices(objective.graph, train)
+        loader = BatchLoader(train, self.batch_size, shuffle=self.shuffle, seed=model.seed)
+        total = self.epochs + (0 if directory is not None else model.epochs_done)
+        outputs = Outputs(directory, trusted=self.trusted, allow_outside=model.allow_outside, source=model.source)
+        return Trainer(model, Plan(objective, loader, validation, list(self.callbacks), total), observer, outputs)
+
+
+def learn(model: Session, raw: Dataset) -> None:
+    """Let layers and heads learn from the training rows, unless they have."""
+    if not has_to_learn(model.spec, model.whole, raw):
+        return
+    model.install(adapt(model.single[0], raw, partial(model.on_rows, "learning from rows")))
+    for part, rows in model.parts.items():  # a class without training rows is reported before the training
+        with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
+
+
+def prepared_parts(model: Session, raw: Dataset, of_validation: Dataset | None) -> tuple[Dataset, Dataset | None]:
+    """Return training rows and validation rows as the graph reads them."""
     train = model.prepared(raw)
-    train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
-    if of_validation is not None and of_validation.inputs is raw.inputs:  # rows split from one file are prepared once
-        validation: Dataset | None = replace(train, weights=dict(of_validation.weights), chosen=of_validation.chosen)
-    else:
-        validation = None if of_validation is None else model.prepared(of_validation)
-    _check_memory(model, train, min(size, len(train)))
-    _apply_class_weights(model, train, data.class_weight)
-    objective = model.objective(train)
-    validation = None if validation is None else as_indices(objective.graph, validation)
-    loader = BatchLoader(as_indices(objective.graph, train), size, shuffle=shuffled, seed=model.seed)
-    first = 0 if directory is not None else model.epochs_done
-    trusted = settings.callbacks is not None
-    outputs = Outputs(directory, trusted=trusted, allow_outside=model.allow_outside, source=model.source)
-    return Trainer(model, Plan(objective, loader, validation, callbacks, first + epochs), observer, outputs)
+    if of_validation is None or of_validation.inputs is not raw.inputs:
+        return train, None if of_validation is None else model.prepared(of_validation)
+    # rows split from one file are prepared once
+    return train, replace(train, weights=of_validation.weights, chosen=of_validation.chosen)
 
 
 def part_rows(model: Session, part: str) -> Dataset:
@@ -148,6 +185,8 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
 
 def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     """Return training rows and validation rows as they were read."""
+    if model.spec.training.folds is not None and (data.validation_data, data.validation_split) != (None, None):
+        raise UsageError("with `folds`, every row is held out once: leave out `validation_data` and `validation_split`")
     validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
     source, fraction = model.spec.data.get("validation"), data.validation_split
     stratify, in_order = None, False

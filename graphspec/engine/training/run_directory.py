@@ -34,9 +34,10 @@ from graphspec.engine.compiler.check import check as check_spec
 from graphspec.engine.compiler.spec_files import refuse_changed, write_copies
 from graphspec.engine.runtime.records import RESTORE, Provenance, check, damaged, read_json
 from graphspec.engine.training.checkpoint import Checkpoint, load_arrays, load_checkpoint, save_arrays, save_checkpoint
+from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import KERNELS
-from graphspec.vocabulary.callbacks.callback import ADAPTED, ONNX_FILES, RUN_FILES, Output, is_called
+from graphspec.vocabulary.callbacks.callback import ADAPTED, COPIES, ONNX_FILES, RUN_FILES, Output, is_called
 
 if TYPE_CHECKING:
     from graphspec.engine.runtime.session import Session
@@ -103,7 +104,7 @@ def start_run(model: Session, directory: Path) -> None:
 
     make_folder(directory)
     check_own(directory)
-    write_copies(model.spec.nodes, directory)
+    write_copies(model.single[0].nodes, directory)
     document = document_for(model.spec, directory)
     _write_json(directory / "spec.json", document)
     if model.adapted is not None:
@@ -157,7 +158,7 @@ def install_adapted(model: Session, directory: Path) -> None:
     adapted = read_adapted(directory)
     if adapted is None:
         return
-    refuse_changed(model.spec.nodes, adapted.layers, directory)
+    refuse_changed(model.single[0].nodes, adapted.layers, directory)
     try:
         model.install(adapted)
     except (ValueError, SpecError) as error:
@@ -245,10 +246,43 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     Raises UsageError: the spec, its data, kernels that change bits or, without ``shards``, ranks or cores are too different.
     RunError: GS603, the checkpoint is missing or damaged.
     """
+    refuse_changes(model, directory, ranks)
+    before, now = read_json(directory / "spec.json"), model.document()
+    checkpoint, learnt = _load_checkpoint(model, directory), _learnt(model.adapted)
+    # Version 0.2 included the absolute paths of the data.
+    absolute = [spec_hash(_without_epochs(document) | learnt) for document in (now, before)]
+    expected = [belongs(now, model.adapted)["run"], *absolute]
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), expected, "run")
+    return checkpoint
+
+
+def checkpoint_of_copy(model: Session, directory: Path) -> Checkpoint | None:
+    """Return the checkpoint of one copy of a network; None if it has none. GS603 (RunError): it is damaged."""
+    check_own(directory)
+    if not (directory / "checkpoint.safetensors").exists():
+        return None
+    checkpoint = _load_checkpoint(model, directory)
+    expected = belongs(model.document(), model.adapted)["run"]
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), [expected], "run")
+    return checkpoint
+
+
+def record_copies(model: Session, directory: Path, text: HistoryText, record: Mapping[str, Any]) -> None:
+    """Write how the copies of a network were trained, to ``history.csv`` and ``run.json``, and which form was chosen."""
+    write_atomic(directory / "history.csv", text.csv())
+    if model.adapted is not None:
+        _write_json(directory / ADAPTED, model.adapted.to_json(), ensure_ascii=False)
+        record = {**record, "adapted_sha256": model.adapted.sha256}
+    if (path := directory / "run.json").is_file():
+        _write_json(path, {**read_json(path), **record})
+
+
+def refuse_changes(model: Session, directory: Path, ranks: int = 1) -> None:
+    """Raise UsageError for what :func:`check_resumable` names, and set ``model.workers``."""
     from graphspec.engine.training.choose_workers import refuse_other_ranks, refuse_too_few_cores, workers_per_rank
 
     refuse_other_spec(model, directory)
-    before, now = read_json(directory / "spec.json"), model.document()
+    before = read_json(directory / "spec.json")
     old, new = _epochs(before, directory / "spec.json"), model.spec.training.epochs
     if new < old:
         raise UsageError(f"the run in {directory} has {old} epochs; resuming allows only more, got {new}")
@@ -266,12 +300,6 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     else:
         refuse_too_few_cores(record.workers, directory)
     model.workers = record.workers
-    checkpoint, learnt = _load_checkpoint(model, directory), _learnt(model.adapted)
-    # Version 0.2 included the absolute paths of the data.
-    absolute = [spec_hash(_without_epochs(document) | learnt) for document in (now, before)]
-    expected = [belongs(now, model.adapted)["run"], *absolute]
-    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), expected, "run")
-    return checkpoint
 
 
 def _epochs(document: Mapping[str, Any], path: Path) -> int:
@@ -325,6 +353,9 @@ def save_model(model: Session, directory: Path, header: Mapping[str, str] | None
     with locked(directory):
         write_weights(model, directory / "weights.safetensors", network, header)
         start_run(model, directory)
+        if model.spec.training.several:  # the copies are not trained on
+            (directory / "checkpoint.safetensors").unlink(missing_ok=True)
+            return
         arrays = {f"weight/{n}": a for n, a in model.weights.items()} | model.optimizer_state.arrays()
         of_optimizer = {"step": model.optimizer_state.clock.step, "learning_rate": model.optimizer_state.rate.value}
         state = {"epoch": model.epochs_done, "batch": 0, **of_optimizer, "stopped": None}
@@ -453,7 +484,8 @@ def remove_run(directory: Path) -> list[str]:
     (directory / "checkpoint.safetensors").unlink(missing_ok=True)
     kept = []
     for path, parts in _files(directory):
-        if _is_own(path, parts) or any(_wrote(output, path, parts) for output in outputs):
+        of_callbacks = parts[2 if parts[0] == COPIES else 0 :]
+        if _is_own(path, parts) or any(_wrote(output, path, of_callbacks) for output in outputs):
             path.unlink()
             with suppress(OSError):  # the folder contains other files
                 for folder in list(path.parents)[: len(parts) - 1]:
@@ -473,6 +505,8 @@ def _files(directory: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 def _is_own(path: Path, parts: Sequence[str]) -> bool:
     """Return whether every run writes this file, or it is the temporary file of a killed run."""
+    if parts[0] == COPIES and len(parts) == 3 and parts[1].isdecimal():
+        return parts[2] in RUN_FILES or is_leftover(path)
     if len(parts) == 1:
         return (parts[0] in RUN_FILES and parts[0] not in _MARKERS) or is_leftover(path)
     copied = parts[0] == ONNX_FILES and re.fullmatch(r"[0-9a-f]{64}\.onnx", parts[-1]) is not None

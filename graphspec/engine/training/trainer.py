@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +57,7 @@ class Trainer:
         self.resumed = False  # whether the state comes from a checkpoint
         self.reported: Collection[str] = ()  # monitored names whose absence from the logs has been reported
         self.last_checkpoint: tuple[int, int] | None = None  # its epoch and step
+        self.seconds_between, self._written = 0.0, time.monotonic()  # of two checkpoints; when the last one was
         self.timer = Timer(len(plan.loader.dataset), 0 if plan.validation is None else len(plan.validation))
 
     def stop(self, reason: str) -> None:
@@ -92,7 +94,9 @@ class Trainer:
                         self.timer.begin(self.epoch, self.batch)
                     while not self.finished:
                         self._epoch(interrupt)
-                        if interrupt.requested:  # after the epoch's last step: its checkpoint has been written
+                        if interrupt.requested:  # after the epoch's last step
+                            if self.last_checkpoint != (self.epoch, self.batch):
+                                self.checkpoint()
                             if self.directory is not None:
                                 self.timer.write(self.directory)
                             interrupt.stop()
@@ -162,7 +166,8 @@ class Trainer:
             self.history.setdefault(key, []).append(value)
         self.timer.ended(rate, self.model.workers)
         self.observer.epoch(epoch, logs)
-        self.checkpoint()
+        if self.finished or time.monotonic() - self._written >= self.seconds_between:
+            self.checkpoint()
         self._revise_workers()  # after the checkpoint: a run that is resumed from it uses the recorded number, too
 
     def _validate(self, rows: Dataset, interrupt: Interrupt) -> RunningMetrics:
@@ -228,7 +233,7 @@ class Trainer:
         self._history_text.update(self.history)
         checkpoint = Checkpoint(arrays, self._state(), self._belongs, self.model.adapted)
         save_checkpoint(self.directory, checkpoint, self._history_text)
-        self.last_checkpoint = (self.epoch, self.batch)
+        self.last_checkpoint, self._written = (self.epoch, self.batch), time.monotonic()
         run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
         write_atomic(self.directory / "history.csv", self._history_text.csv())
         if self.batch or self.timer.due:
@@ -247,6 +252,10 @@ class Trainer:
     @cached_property
     def _belongs(self) -> dict[str, str]:
         return run_directory.belongs(self.model.document(), self.model.adapted)
+
+    def resume_from(self, directory: Path, ranks: int = 1) -> None:
+        """Restore the checkpoint of a run; more: :meth:`resume`, :func:`run_directory.check_resumable`."""
+        self.resume(run_directory.check_resumable(self.model, directory, ranks))
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Restore a checkpoint; the run then ends with the same bits as an uninterrupted one.

@@ -19,7 +19,7 @@ from graphspec.language.write import write_yaml
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.rows import file_name, run_name
-from graphspec.show.report.scored import Scored
+from graphspec.show.report.scored import OUT_OF_FOLD, Scored
 from graphspec.show.report.verdicts import FEWEST, RESAMPLES, Interval, lines
 from graphspec.show.report.worst import plain
 
@@ -146,11 +146,12 @@ def _said(found: Findings, judged: Scored) -> Text:
     rows = {
         "test": f"{judged.total:,} test {windows}, which the training has not seen",
         "given": f"{judged.total:,} rows that were given to the report",
+        "out of fold": f"{judged.total:,} training rows, {OUT_OF_FOLD}",
         "validation": f"{judged.total:,} validation {windows}, as the spec has no test data: the training did not learn "
         "from them, but may have been stopped or chosen by them",
         "train": f"the {judged.total:,} training {windows} themselves, as the spec has neither test nor validation data: "
         "new rows will be answered less well",
-    }[judged.part]
+    }["out of fold" if judged.out_of_fold else judged.part]
     said = ""
     if found.intervals:
         how = "stretches of time" if judged.raw.times is not None else "rows"
@@ -255,6 +256,8 @@ def _source(source: DataSource) -> str:
         how = "at the end " if source.in_order or source.by_time else ""
         by = f", stratified by {source.stratify}" if source.stratify else ""
         return f"the training data, {100 * source.split:g} % {how}of it{by}".replace("  ", " ")
+    if source.folds is not None:
+        return f"the training data, {OUT_OF_FOLD}"
     if source.query is not None:
         return "a query" if source.file is None else f"a query of {source.file.name}"
     return ", ".join(file_name(path) for path in source.paths) or "the data"

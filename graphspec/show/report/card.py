@@ -24,7 +24,7 @@ from graphspec.show.report.about import between, facts_of, kind_of, sentence
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.kinds import flatten
-from graphspec.show.report.scored import Scored
+from graphspec.show.report.scored import OUT_OF_FOLD, Scored
 from graphspec.show.report.verdicts import lines
 
 # How to call an exported file: a program in Python and one in JavaScript, with one record of the data.
@@ -234,6 +234,7 @@ def _results(found: Findings) -> Iterator[Block]:
         "validation": "validation rows: the training did not learn from them, but may have been stopped by them",
         "train": "training rows themselves: new rows will be answered less well",
     }.get(judged.part, "rows")
+    what = f"training rows, {OUT_OF_FOLD}" if judged.out_of_fold else what
     rows = []
     for key, value in judged.results.items():
         meaning = f" ({judged.meanings[key]})" if key in judged.meanings else ""

@@ -19,6 +19,7 @@ from graphspec.base.text import count, percent, shorten_end
 from graphspec.data.batches import Dataset
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.training.advice import ClassShares, LabelSequences, Summary, summarize
+from graphspec.engine.training.copies import is_out_of_fold
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.run_directory import data_hashes
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
@@ -316,7 +317,9 @@ def read_parts(found: Findings) -> Parts:
     problems: dict[str, str] = {}
     split = cache(lambda: train_and_validation(model))  # one file has both
     for part in PARTS:
-        if part in ready:
+        if is_out_of_fold(model, part):  # the training rows again
+            ready.pop(part, None)
+        elif part in ready:
             rows[part] = ready[part]
         elif part in model.spec.data:
             try:
@@ -364,7 +367,7 @@ def _parts(found: Findings, parts: Parts) -> Table:
 def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
     """Yield a sentence about judged rows that occur among the training rows, too."""
     judged = found.judged
-    if judged is None or judged.part == "train" or "train" not in parts:
+    if judged is None or judged.part == "train" or judged.out_of_fold or "train" not in parts:
         return
     same = repeated(parts["train"], judged.raw)
     if same == 0:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from graphspec.base.arrays.calls import settings
-from graphspec.data.batches import BatchLoader, Dataset
-from graphspec.engine.compiler.objective import Objective, mask_of, target_of
-from graphspec.engine.runtime.bind import build_program
+from graphspec.data.batches import Dataset
+from graphspec.engine.compiler.objective import mask_of, target_of
+from graphspec.engine.runtime.row_values import LOSS, compute_rows
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.runtime.session import Session
+from graphspec.engine.training.copies import evaluate_part, is_out_of_fold, out_of_fold
 from graphspec.graph.ir.graph import Array, Value
-from graphspec.graph.target import Target
 from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.show.report.rows import evenly
 
+OUT_OF_FOLD = "each answered by the copy that was trained without it"
 MAX_ROWS = 20_000  # rows whose answers are kept; of more, as many, spread evenly
-_LOSS = "each:"  # names of heads contain no colon
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class Scored:
     results: Mapping[str, float]  # all losses and metrics over all rows: the values of ``graphspec evaluate``
     meanings: Mapping[str, str]  # the meaning of each value of a metric with several values, by key
     tables: list[ResultTable]  # the metrics that are tables
+    out_of_fold: bool = False  # whether they are training rows, each answered by the copy that has not seen it
 
     @property
     def places(self) -> Array:
@@ -68,17 +67,20 @@ class Scored:
 
 def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | None = None) -> Scored:
     """Evaluate checked raw rows, unless that has just been done, and keep the answers for up to ``MAX_ROWS`` of them."""
-    size = model.spec.training.batch_size
-    prepared = model.prepared(raw)
-    running = running or model.evaluate_prepared(prepared, size)
+    prepared, found, heads = model.prepared(raw), dict[str, Array](), {}
     total = len(prepared)
     rows = evenly(total, MAX_ROWS)
     kept = prepared if len(rows) == total else prepared.select(rows)
-    found = _computed(model, kept, size)
-    heads = {}
+    if is_out_of_fold(model, part):
+        running = running or evaluate_part(model, raw, part)
+        for member, own, places in out_of_fold(model, raw, rows):
+            compute_rows(member, own, found, places, len(rows))
+    else:
+        running = running or model.evaluate_prepared(prepared, model.spec.training.batch_size)
+        compute_rows(model, kept, found, np.arange(len(rows)), len(rows))
     for name, head in model.spec.heads.items():
         lengths = {s[1:]: a for s in (LENGTH, STEPS) if (a := _of(kept, name + s)) is not None}
-        losses = found.get(_LOSS + name)
+        losses = found.get(LOSS + name)
         value = model.graph.outputs[name]
         target = found.get(target_of(name), _of(kept, name))
         mask = found.get(mask_of(name))
@@ -86,7 +88,8 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
             losses = _per_row(losses, mask if head.loss is not None and head.loss.uses_mask else None)
         answers = found[name] if head.loss is None else head.loss.point(found[name])
         heads[name] = HeadAnswers(head, value, answers, target, mask, losses, lengths)
-    return Scored(part, raw, total, rows, heads, running.logs(), running.meanings(), running.tables())
+    values = running.logs(), running.meanings(), running.tables()
+    return Scored(part, raw, total, rows, heads, *values, is_out_of_fold(model, part))
 
 
 def _of(rows: Dataset, name: str) -> Array | None:
@@ -104,53 +107,3 @@ def _per_row(losses: Array, mask: Array | None) -> Array:
     shape = mask.shape + (1,) * (losses.ndim - mask.ndim)
     counts = np.broadcast_to(mask.reshape(shape), losses.shape).reshape(flat.shape)
     return np.asarray((flat * counts).sum(axis=1) / np.maximum(counts.sum(axis=1), 1))
-
-
-def _computed(model: Session, rows: Dataset, size: int) -> dict[str, Array]:
-    """Return the values, the masks and the losses of all heads for prepared rows, by fetch."""
-    objective = model.objective(rows)
-    graph = objective.graph.with_outputs(_wanted(model, objective))
-    loader = BatchLoader(rows, size, shuffle=False, seed=model.seed)
-    collected: dict[str, Array] = {}
-    start = 0
-    loader.start(0)
-    with model.access.reading():
-        for batch in range(loader.batches):
-            count = loader.rows(batch)
-            shapes = loader.shapes(count)
-            bound = partial(build_program, graph, model.parameters, Target(shapes), seed=model.seed)
-            with model.programs.borrow(("answers", *sorted(shapes.items())), bound) as program:
-                loader.copy(batch, program.feeds)
-                with settings():
-                    program.run()
-                for name, array in program.fetches.items():
-                    _put(collected, name, array, start, len(rows))
-            start += count
-    return collected
-
-
-def _put(collected: dict[str, Array], name: str, array: Array, start: int, total: int) -> None:
-    """Copy a batch into the array of all rows, which grows where later batches have longer sequences."""
-    whole, sizes = collected.get(name), array.shape[1:]
-    if whole is None or whole.shape[1:] != sizes:
-        old = np.zeros((0, *sizes), array.dtype) if whole is None else whole
-        whole = collected[name] = np.zeros((total, *np.maximum(old.shape[1:], sizes)), array.dtype)
-        whole[tuple(map(slice, old.shape))] = old
-    whole[(slice(start, start + len(array)), *map(slice, sizes))] = array
-
-
-def _wanted(model: Session, objective: Objective) -> dict[str, Value]:
-    """Return the heads, their masks, and their losses before they are reduced to a scalar, by fetch."""
-    wanted: dict[str, Value] = {}
-    reduced = {node.outputs[0].name: node for node in objective.graph.nodes if node.op == "ReduceLoss"}
-    for name, value in model.graph.outputs.items():
-        wanted[name] = value
-        if value.mask is not None:
-            wanted[mask_of(name)] = value.mask
-        if name in objective.targets:
-            wanted[target_of(name)] = objective.targets[name]
-        loss = objective.answers.losses.get(name)
-        node = None if loss is None else reduced.get(loss.name)
-        if node is not None and node.inputs[0] is not None and node.inputs[0].rank:
-            wanted[_LOSS + name] = node.inputs[0]
-    return wanted

@@ -37,6 +37,7 @@ RUN_FILES = (  # the files of every run directory, independent of callbacks
     *("spec.json", "run.json", ADAPTED, TIMING, "weights.safetensors"),
     *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html"),
 )
+COPIES = "copies"  # the folder of a run with a folder for each copy of the network
 ONNX_FILES = "onnx_files"  # the folder of a run with copies of the ONNX files that its layers name
 _MAX_NAME = 255  # bytes that file systems allow in a name
 _INSIDE = "use a file inside the run directory, or allow others with `graphspec train --allow-outside`"
@@ -70,7 +71,7 @@ def wrong_name(name: str, *, allow_outside: bool = False) -> Wrong | None:
     if not parts:
         return "names the run directory itself", "use a file in it"
     first = _folded(parts[0])
-    if first in (*RUN_FILES, ONNX_FILES) or first.startswith(".graphspec") or is_leftover(Path(first)):
+    if first in (*RUN_FILES, ONNX_FILES, COPIES) or first.startswith(".graphspec") or is_leftover(Path(first)):
         return "is the name of a file that the run writes itself", "choose another name"
     return None
 
