@@ -415,6 +415,7 @@ class RecordKeys(Config):
 
     columns: dict[str, Any] = setting(..., "Columns by name: a type, or a mapping with `type` and its arguments.")
     crosses: list[Any] = setting([], "Combinations of categories: lists of columns, or mappings.")
+    numbers: dict[str, Any] = setting({}, "Arguments of every column of type number that does not set them itself.")
 
 
 def _some(columns: tuple[str, ...]) -> tuple[str, ...]:
@@ -473,12 +474,18 @@ def _parts(record: str, tree: Tree, problems: Problems) -> tuple[list[RecordPart
     before = len(problems.found)
     subject = f"record '{record}'"
     validate(RecordKeys, tree, subject, problems)
-    columns, crosses = tree.get("columns"), tree.get("crosses")
+    columns, crosses, numbers = tree.get("columns"), tree.get("crosses"), tree.get("numbers")
+    if numbers is not None and isinstance(numbers.value, dict):
+        for key in ("column", "description"):
+            if key in numbers.value:
+                not_allowed(numbers, f"`numbers` of {subject} has `{key}`", problems, "write it at each column")
+        validate(Number, numbers, f"`numbers` of {subject}", problems)
+    shared = None if len(problems.found) > before else numbers
     parts: list[RecordPart] = []
     if columns is not None and isinstance(columns.value, dict):
         if not columns.value:
             not_allowed(columns, f"`columns` of {subject} is empty", problems, EXAMPLE)
-        parts = [_column(record, key, columns, problems) for key in columns.value]
+        parts = [_column(record, key, columns, problems, shared) for key in columns.value]
     incomplete = (not parts and len(problems.found) > before) or tree.unknown
     by_name = {part.name: part for part in parts}
     if crosses is not None and isinstance(crosses.value, list):
@@ -486,8 +493,17 @@ def _parts(record: str, tree: Tree, problems: Problems) -> tuple[list[RecordPart
     return parts, incomplete
 
 
-def _column(record: str, name: str, columns: Tree, problems: Problems) -> RecordPart:
-    tree: Tree = columns.value[name]
+def _with(numbers: Tree | None, tree: Tree) -> Tree:
+    """Return a column with the arguments that it shares with all columns of numbers."""
+    kind = tree.get("type") if isinstance(tree.value, dict) else tree
+    if numbers is None or not numbers.value or kind is None or kind.value != "number":
+        return tree
+    own = tree.value if isinstance(tree.value, dict) else {}
+    return Tree({"type": kind, **numbers.value, **own}, tree.mark, numbers.key_marks | tree.key_marks, tree.path)
+
+
+def _column(record: str, name: str, columns: Tree, problems: Problems, numbers: Tree | None = None) -> RecordPart:
+    tree = _with(numbers, columns.value[name])
     mark = columns.key_marks.get(name, tree.mark)
     before = len(problems.found)
     config = _config(name, tree, problems)

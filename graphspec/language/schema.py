@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from graphspec.base.config import MAX_SIZE, Config, Neutral, Only, Registry
-from graphspec.language.columns import COLUMNS, MAX_CROSSED, Cross, RecordKeys
+from graphspec.language.columns import COLUMNS, MAX_CROSSED, Cross, Number, RecordKeys
 from graphspec.language.explain import REGISTRIES, fields_of
 from graphspec.language.parse import VERSION, DataKeys, ValidationKeys
 from graphspec.language.search import ObjectiveKeys, SearchKeys
@@ -562,7 +562,9 @@ def record_schema() -> Schema:
     names: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": MAX_CROSSED}
     crosses: Schema = {"type": "array", "items": {"anyOf": [names, section_schema(Cross), VARIABLE]}}
     text = {"description": record["properties"]["crosses"]["description"]}
-    return {**record, "properties": {"columns": columns_schema(), "crosses": {"anyOf": [crosses, VARIABLE], **text}}}
+    numbers = {**section_schema(Number), "description": record["properties"]["numbers"]["description"]}
+    keys = {"columns": columns_schema(), "crosses": {"anyOf": [crosses, VARIABLE], **text}, "numbers": numbers}
+    return {**record, "properties": keys}
 
 
 def _mapping(value: Schema, description: str) -> Schema:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, PositiveInt, as_tuple, invalid
-from graphspec.graph.initializers import RandomNormal, RandomUniform
+from graphspec.graph.initializers import RandomNormal, RandomUniform, oriented
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range, of_dtype
@@ -32,7 +32,6 @@ from graphspec.vocabulary.layers.layer import (
     need_rank,
 )
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
-from graphspec.vocabulary.layers.tensors import oriented
 
 _HUGE = 1e30  # a deviation
 _NORMAL, _END = NormalDist(), 3.09
