@@ -19,7 +19,7 @@ from graphspec.data.series import series_of
 from graphspec.data.source import DataError, Source
 from graphspec.data.targets import small_classes
 from graphspec.language.declarations import Every, TextForm, Windows
-from graphspec.language.write import WIDTH, literal, number, text_lines, wrapped
+from graphspec.language.write import WIDTH, flow, literal, text_lines, wrapped
 
 if TYPE_CHECKING:
     from graphspec.data.suggest import Column, Suggestion, Target
@@ -193,21 +193,28 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
     title = file.rpartition("/")[2]
     record = (f"  {found.record}:", [f"a record, of which {title} has {found.rows:,}"])
     columns = ("    columns:", ["apps give each column by its name; what it needs is learnt in training"])
+    numbers, network = list[tuple[str, Sequence[str]]](), found.network
+    if network.pieces:
+        shared = {"clip": "smooth", "embed": {"pieces": network.pieces}}
+        note = f"far ones are drawn in; beside each, {network.pieces} slopes between its quantiles"
+        numbers = [(f"    numbers: {literal(shared)}", [note])]
+    variables = {"units": network.units, "rate": network.dropout, "penalty": network.penalty} if network.forms else {}
     lines = [
         f"# yaml-language-server: $schema={schema}",
         "graphspec: 1",
         f"name: {name}",
         *text_lines("description", f"{target.name}, from the columns of {title}.".replace("${", "$${")),
+        *([f"vars: {literal(variables)}"] if variables else []),
         "",
         "inputs:",
-        *_commented([record, columns]),
+        *_commented([record, *numbers, columns]),
         *_commented([_column(column) for column in found.columns]),
         "",
         "layers:",
         *_layers(found),
         "",
         "outputs:",
-        *_head(target),
+        *_head(found),
         "",
         *_training(found),
         "",
@@ -248,54 +255,68 @@ def _layers(found: Suggestion) -> Iterator[str]:
     def add(stem: str, kind: str, arguments: Mapping[str, Any], *notes: str) -> str:
         name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
         taken.add(name)
-        rows.append((f"  - {literal({'name': name, 'type': kind, **arguments})}", notes))
+        rows.append((f"  - {flow({'name': name, 'type': kind, **arguments})}", notes))
         return name
 
-    for k, units in enumerate(network.units, 1):
-        end = f"_{k}" if len(network.units) > 1 else ""
-        first = (f"takes `{record}`: all columns, as one vector",) if k == 1 else ()
-        penalty = {"kernel_regularizer": {"type": "L2", "l2": network.penalty}} if network.penalty else {}
-        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty}, *first)
-        last = add(f"dropped{end}", "Dropout", {"rate": network.dropout})
-    note = f"`{record}` once more: many answers are nearly a sum of the columns"
-    add("both", "Concatenate", {"inputs": [record, last]}, note)
+    start, own = record, "Dense"
+    if network.members > 1:
+        note = f"{network.members} networks that share their hidden layers: the answer is their mean"
+        start, own = add("members", "Members", {"members": network.members}, note), "MemberDense"
+    variables = bool(network.forms)
+    for k in range(1, network.hidden + 1):
+        end = f"_{k}" if network.hidden > 1 else ""
+        penalty: dict[str, Any] = {}
+        if network.penalty:
+            penalty = {"kernel_regularizer": {"type": "L2", "l2": "${penalty}" if variables else network.penalty}}
+        units = "${units}" if variables else network.units
+        add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty})
+        last = add(f"dropped{end}", "Dropout", {"rate": "${rate}" if variables else network.dropout})
+    note = f"`{start}` once more: many answers are nearly a sum of the columns"
+    add("both", "Concatenate", {"inputs": [start, last]}, note)
     arguments: dict[str, Any] = {"units": target.units}
     notes = ["a unit for each class"] if target.task == "multiclass" else []
     if target.task != "regression":
         arguments["activation"] = "sigmoid" if target.task == "binary" else "softmax"
-    if network.decays:
-        arguments["kernel_initializer"] = "zeros"
-        notes.append("begins with the same answer for all rows")
     taken.discard(target.key)
-    add(target.key, "Dense", arguments, *notes)
+    add(target.key, own, arguments, *notes)
     return _commented(rows)
 
 
-def _head(target: Target) -> Iterator[str]:
-    head: dict[str, Any] = {"loss": _LOSSES[target.task]}
+def _head(found: Suggestion) -> Iterator[str]:
+    target, head = found.target, dict[str, Any](loss=_LOSSES[found.target.task])
     if target.task == "regression":
-        head |= {"scale": "standard", "metrics": ["mae"]}
-        notes = ["trained on a standard scale; answers and metrics are in the column's own unit"]
+        head |= {"scale": "standard", "clip": True, "metrics": ["r2_score", "mae"]}
+        notes = ["trained on a standard scale; answers are in the column's unit, within the range of the rows"]
     else:
         head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
         notes = ["labels are learnt from the column"] if target.has_texts else []
+        head |= {"labels": [str(k) for k in range(target.classes)]} if target.classes else {}
+    head |= {"members": "mean"} if found.network.members > 1 else {}
     return _commented([(f"  {literal(target.key)}: {literal(head)}", [*notes, *target.notes])])
 
 
 def _training(found: Suggestion) -> Iterator[str]:
     network = found.network
+    rate: Any = network.learning_rate
+    if network.steps:
+        rate = {"type": "CosineDecay", "initial_learning_rate": rate, "decay_steps": network.steps}
+    optimizer = f"  optimizer: {literal({'type': 'Adam', 'learning_rate': rate})}"
+    epochs = "at most: training ends when validation gets no better"
     yield "training:"
-    yield f"  optimizer: {{type: Adam, learning_rate: {number(network.learning_rate)}}}"
-    note = "at most: training ends when validation gets no better"
-    yield from _commented([(f"  epochs: {network.epochs}", [note])])
+    if network.folds:
+        note = f"{network.folds} copies, each trained without one part of the rows: the answer is their mean"
+        yield from _commented([(f"  folds: {network.folds}", [note])])
+    if network.forms:
+        note = "each is trained; the one whose answers for held-out rows are best is kept"
+        forms = [(f"    {name}: {literal(dict(sets))}", [why]) for name, (sets, why) in network.forms.items()]
+        yield from _commented([("  forms:", [note])])
+        yield from _commented(forms)
+    yield from _commented([(optimizer, [f"to 0 in {network.epochs} epochs"] if network.steps else [])])
+    yield from _commented([(f"  epochs: {network.epochs}", [epochs])])
     yield f"  batch_size: {network.batch_size}"
     yield "  seed: 1"
-    yield "  callbacks:"
-    if network.decays:
-        slower = {"monitor": "val_loss", "factor": 0.3, "patience": max(network.patience // 3, 1)}
-        yield f"    - {literal({'type': 'ReduceLROnPlateau', **slower})}"
     stop = {"monitor": "val_loss", "patience": network.patience, "restore_best_weights": True}
-    yield f"    - {literal({'type': 'EarlyStopping', **stop})}"
+    yield f"  callbacks: [{literal({'type': 'EarlyStopping', **stop})}]"
 
 
 def form_lines(form: TextForm, why: Mapping[str, str]) -> list[str]:
@@ -316,7 +337,8 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
     if target.drop_missing:
         note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
         yield from _commented([("    drop_missing_targets: true", [note])])
-    split: dict[str, Any] = {"split": found.network.held_out}
-    if target.task != "regression":
-        split["stratify"] = target.key
-    yield f"  validation: {literal(split)}"
+    if not found.network.folds:
+        split: dict[str, Any] = {"split": found.network.held_out}
+        if target.task != "regression":
+            split["stratify"] = target.key
+        yield f"  validation: {literal(split)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from graphspec.base.errors import did_you_mean
@@ -254,7 +254,7 @@ Task = Literal["binary", "multiclass", "regression"]
 _NUMBERS = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
 _MOST_COLUMNS = 2000
-_STEPS = 30_000  # of the optimizer, at most about this many
+_ROWS_SEEN = 1_000_000  # in all epochs, at most about this many
 _UNITS = 200  # classes that do not count from 0 must be below this
 
 
@@ -273,6 +273,7 @@ class Target:
     has_texts: bool  # whether its values are texts, from which labels are learnt
     missing: int  # the number of rows without a target, which are dropped
     notes: tuple[str, ...] = ()
+    classes: int = 0  # classes that are numbers from 0 on, which are their labels; 0 for others
 
     @property
     def drop_missing(self) -> bool:
@@ -284,15 +285,20 @@ class Target:
 class Sizes:
     """The sizes of a network and of its training."""
 
-    units: tuple[int, ...]  # of each hidden layer
+    units: int  # of each hidden layer
+    hidden: int  # the number of hidden layers
     dropout: float  # the rate after each hidden layer
     learning_rate: float
     batch_size: int
     epochs: int
     patience: int
     penalty: float = 0.0  # the factor of the L2 penalty on the kernels of hidden layers; 0 for none
-    decays: bool = False  # the last layer begins with zeros, the learning rate falls when validation gets no better
+    members: int = 1  # networks in one that share their hidden layers
+    pieces: int = 0  # slopes of each number
+    steps: int = 0  # in which the learning rate falls to 0
+    folds: int = 0  # copies, each trained without one part of the rows; 0: one network, validated by ``held_out``
     held_out: float = 0.15  # the fraction of the rows that validate
+    forms: Mapping[str, tuple[Mapping[str, Any], str]] = field(default_factory=dict)  # changes by name, and what for
 
 
 @dataclass(frozen=True)
@@ -382,7 +388,7 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str])
     record, of = free_name("row", taken, "row"), profile.columns[target]
     found = _target(of, head, task)
     rows = of.present if found.drop_missing else profile.rows
-    network = _network(rows, sum(c.width for c in used), task, any(c.type == "text" for c in used))
+    network = _network(rows, used, task, record)
     warnings = [f"column '{name}' {why}; it is left out" for name, why in leaks.items()]
     if task != "regression" and of.listed and (small := small_classes(dict(of.frequent))) is not None:
         warnings.append(f"column '{target}': {small}")
@@ -422,19 +428,28 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
         (most, rows), (rarest, few) = column.frequent[0], column.frequent[-1]
         if rows > 10 * few:
             notes.append(f"uneven: '{most}' {rows:,} rows, '{rarest}' {few:,}")
-    return Target(column.name, key, task, units, column.kind == "text", missing, tuple(notes))
+    numbered = _classes(column) if task != "regression" and column.is_number and _from_0(column) else 0
+    return Target(column.name, key, task, units, column.kind == "text", missing, tuple(notes), numbered)
 
 
-def _network(rows: int, width: int, task: Task, has_text: bool) -> Sizes:
-    """Return sizes that do well on a table with this many rows and numbers in a row, without being tuned to it."""
-    batch = 32 if rows < 20_000 else 64 if rows < 50_000 else 128 if rows < 200_000 else 256
-    epochs = next((e for e in (200, 100, 50, 30, 20) if e * rows <= _STEPS * batch), 10)
-    patience = max(epochs // 10, 3)
-    if has_text:
-        return Sizes((32,), 0.5, 0.001, batch, min(epochs, 30), min(patience, 3))
-    units = 32 if rows < 1000 else 64 if rows < 5000 else 128
-    if rows < 5000:  # hidden layers must not learn by heart what is nearly a sum of the columns
-        penalty = 0.03 if rows < 1000 else 0.01
-        return Sizes((units, units), 0.5, 0.003, batch, epochs, patience, penalty, held_out=0.1)
-    dropout, penalty = 0.1 if task == "regression" else 0.2, 0.005 if rows < 20_000 else 0.002
-    return Sizes((units, units), dropout, 0.001, batch, epochs, patience, penalty, decays=True)
+_ROW = "inputs.{}.numbers.embed"
+_STIFF, _MILD = "answers are nearly a sum of the columns", "few rows, or noisy ones"
+
+
+def _network(rows: int, columns: Sequence[Column], task: Task, record: str) -> Sizes:
+    """Return sizes that do well on a table with this many rows and columns, without being tuned to it."""
+    batch = next((b for b, most in ((32, 2000), (64, 5000), (128, 10_000), (256, 200_000)) if rows < most), 512)
+    if any(column.type == "text" for column in columns):  # a bag of words, which many hidden units learn by heart
+        return Sizes(32, 1, 0.5, 0.001, batch, 30, 3)
+    epochs = next((e for e in (50, 30, 20) if e * rows <= _ROWS_SEEN), 10)
+    folds = 5 if rows < 5000 else 4 if rows < 20_000 else 3 if rows < 50_000 else 0
+    numbers = sum(column.type == "number" for column in columns)
+    pieces = 0 if not 0 < numbers <= 128 else min(max(256 // numbers, 4), 16) // 2 * 2  # of all, a few hundred
+    trained = round(rows * (1 - 1 / folds)) if folds else round(rows * 0.85)
+    embed, stiff = _ROW.format(record), {"vars.units": 64, "vars.rate": 0.3, "vars.penalty": 0.003}
+    mild = {"vars.rate": 0.3, "vars.penalty": 0.001}
+    if pieces:
+        stiff, mild = {embed: None, **stiff}, {embed: {"pieces": pieces // 2}, **mild}
+    forms = {"stiff": (stiff, _STIFF), "mild": (mild, _MILD), "free": ({}, "as written: columns act together")}
+    steps = epochs * -(-trained // batch)
+    return Sizes(128, 2, 0.1, 0.005, batch, epochs, max(epochs // 3, 4), 0.0003, 4, pieces, steps, folds, forms=forms)
