@@ -36,12 +36,15 @@ def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[
 
 
 def _of_chain(spec: Spec, name: str, column: ColumnProfile) -> Iterator[str]:
-    """Yield what the nodes that compute with an input alone would learn from it."""
-    names = {name}
+    """Yield what the nodes that compute with an input alone would learn from it; pieces also if columns are joined."""
+    names, joined = {name}, set[str]()
     for node in spec.nodes:
         refs = [ref.name if ref is not None else "" for ref in node.inputs]
         if refs and names.issuperset(refs):
             names.add(node.name)
+        elif node.type == "Concatenate" and not names.isdisjoint(refs):
+            joined.add(node.name)
+        if node.name in names or (node.type == "PiecewiseLinear" and not joined.isdisjoint(refs)):
             yield from _of_layer(node, column)
 
 
@@ -63,8 +66,10 @@ def _of_layer(node: NodeDecl, column: ColumnProfile) -> Iterator[str]:
             yield f"mean {numbers.mean:.6g}, deviation {numbers.deviation:.6g}"
         case "MinMaxScaling" if numbers is not None:
             yield f"range {numbers.low:.6g} … {numbers.high:.6g}"
-        case "Discretization":
-            yield f"{getattr(layer, 'num_bins', None) or 'some'} bins"
+        case "RobustScaling" | "QuantileScaling" if numbers is not None:
+            yield f"quartiles {', '.join(f'{number:.6g}' for number in numbers.quartiles)}"
+        case "Discretization" | "PiecewiseLinear":
+            yield f"{getattr(layer, 'num_bins', None) or 'some'} {'bins' if node.type == 'Discretization' else 'pieces'}"
 
 
 def _vocabulary(at_least: Sequence[int], distinct: int, noun: str, layer: Any) -> str:

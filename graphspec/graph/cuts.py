@@ -24,9 +24,14 @@ from graphspec.graph.row_axes import SIZES, RowAxes
 
 _ASSUMED = 64  # elements along an axis that varies
 _MANY_INPUTS = 8
-_SPREAD_RANK = 3  # of numbers that are spread before a step; pictures would need much memory
 _NO_ROWS = 1 << 50  # bytes that a value counts that is no row of anything, such as a size
-_ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 1}
+_ITEM_BYTES = {
+    "float32": 4,
+    "int32": 4,
+    "int64": 8,
+    "uint8": 1,
+    "bool": 4,
+}  # bools become floats, beside which they stay
 
 
 class Cut(NamedTuple):
@@ -50,8 +55,8 @@ def cut(graph: Graph) -> Cut | None:
     once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
     by_numpy = all(OPS[n.op].has_kernel or (OPS[n.op].by_step and n.name not in once) for n in nodes)
     opened = set[str]().union(*any_size(graph).values())
-    spread = [n.name for n in nodes if _spreads(n)]
-    if by_numpy and not opened and not spread and len(graph.inputs) < _MANY_INPUTS:
+    plain = by_numpy and not opened and repeatable(nodes).isdisjoint(n.name for n in nodes if _spreads(n))
+    if plain and len(graph.inputs) < _MANY_INPUTS:
         return None
     # The nodes that depend on constants alone. Each part of the graph computes those that it reads.
     same = [n for n in nodes if OPS[n.op].has_kernel]
@@ -65,9 +70,7 @@ def cut(graph: Graph) -> Cut | None:
     if not chosen:
         return None
     parts = _split(graph, nodes, chosen, alike)
-    if by_numpy and not opened and chosen.isdisjoint(spread) and len(parts.rest.inputs) > len(graph.inputs) // 2:
-        return None
-    return parts
+    return None if plain and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
 
 
 def any_size(graph: Graph) -> dict[str, set[str]]:
@@ -197,10 +200,10 @@ def _bytes(kind: Type) -> int:
 
 
 def _spreads(node: Node) -> bool:
-    """Return whether a node makes several numbers of one, such as one for each bin: steps should not, despite the bytes."""
+    """Return whether a node makes several numbers of one (not of a pixel): steps should not, despite the bytes."""
     sources, made = [v for v in node.sources if v.kind != "constant"], node.outputs[0].type
     wider = len(sources) == 1 and sources[0].type.is_float and made.is_float and _bytes(made) > _bytes(sources[0].type)
-    return wider and OPS[node.op].elementwise and len(made.shape) <= _SPREAD_RANK
+    return wider and OPS[node.op].elementwise and len(made.shape) <= 3
 
 
 def _before_the_cut(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -83,46 +83,35 @@ def _scale(value: Any) -> str | int:
             text = f"must be one of {', '.join(_SCALING)} or {{bins: n}}"
             raise invalid(text, did_you_mean(value, _SCALING) or _SCALE, show_value=True)
         return value
-    return _counted(value, {"bins": 2}, "a word or {bins: n} with 2 to 10,000 bins", _SCALE)[1]
+    return _counted(value, ("bins",), "a word or {bins: n} with 2 to 10,000 bins", _SCALE)[1]
 
 
-def _counted(value: Any, least: Mapping[str, int], wanted: str, hint: str) -> tuple[str, int]:
-    """Return the only key of a mapping, one of ``least``, and its value, an integer from that number to 10,000."""
+def _counted(value: Any, keys: Collection[str], wanted: str, hint: str) -> tuple[str, int]:
+    """Return the only key of a mapping, and the integer from 2 to 10,000 that it has."""
     key, count = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else ("", None)
-    if key not in least or isinstance(count, bool) or not isinstance(count, int) or not least[key] <= count <= 10_000:
+    if key not in keys or isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= 10_000:
         raise invalid(f"must be {wanted}", hint, show_value=True)
     return key, count
 
 
-def _schema(key: str, least: int) -> dict[str, Any]:
-    counts = {key: {"type": "integer", "minimum": least, "maximum": 10_000}}
+def _counts(key: str) -> dict[str, Any]:
+    counts = {key: {"type": "integer", "minimum": 2, "maximum": 10_000}}
     return {"type": "object", "properties": counts, "required": [key], "additionalProperties": False}
 
 
 Scale = Annotated[
     Any,
     BeforeValidator(_scale),
-    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _schema("bins", 2)]}),
-    Field(
-        description=(
-            "standard: mean 0, deviation 1; robust: median 0, distance of the quartiles 1; quantile: a normal distribution; "
-            "minmax: 0 to 1; log1p: the logarithm first; or one-hot bins."
-        )
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _counts("bins")]}),
+    Field(description="standard: mean 0, deviation 1; log1p, robust, quantile: for a few large numbers; minmax; bins."),
 ]
-_EMBEDDED = {"pieces": "PiecewiseLinear", "periodic": "PeriodicEmbedding"}
+_EMBEDDED = {"pieces": ("PiecewiseLinear", "num_bins"), "periodic": ("PeriodicEmbedding", "num_frequencies")}
 _EMBED = "such as `{pieces: 16}`: a slope of its own in each of 16 bins, or `{periodic: 16}`: trained waves"
-
-
-def _embed(value: Any) -> tuple[str, int] | None:
-    wanted = "{pieces: n} or {periodic: n} with n from 1 to 10,000"
-    return value if value is None else _counted(value, dict.fromkeys(_EMBEDDED, 1), wanted, _EMBED)
-
-
+_EMBEDS = "{pieces: n} or {periodic: n} with n from 2 to 10,000"
 EmbedNumber = Annotated[
     Any,
-    BeforeValidator(_embed),
-    WithJsonSchema({"anyOf": [*(_schema(key, 1) for key in _EMBEDDED), {"type": "null"}]}),
+    BeforeValidator(lambda value: value if value is None else _counted(value, _EMBEDDED, _EMBEDS, _EMBED)),
+    WithJsonSchema({"anyOf": [*map(_counts, _EMBEDDED), {"type": "null"}]}),
     Field(description="What the network reads beside the scaled number: {pieces: n} slopes, or {periodic: n} waves."),
 ]
 
@@ -185,7 +174,6 @@ class Number(Column):
         "strategy": "write `missing: median`",
         "bins": "write `scale: {bins: 10}`",
         "pieces": "write `embed: {pieces: 16}`",
-        "periodic": "write `embed: {periodic: 16}`",
     }
     sources: ClassVar[Mapping[str, str]] = {"strategy": "missing", "fill_value": "missing", "num_bins": "scale"}
 
@@ -219,14 +207,12 @@ class Number(Column):
             if self.missing_values:
                 arguments["missing_values"] = list(self.missing_values)
             layers.append(Step("filled", "Impute", (None,), arguments))
-        scaling, arguments = _SCALING.get(self.scale, {"scaled": "Discretization"}), {}
+        clip, arguments = {} if self.clip is None else {"clipped": "SmoothClip"}, {}
         if isinstance(self.scale, int):
             arguments = {"num_bins": self.scale, "output_mode": "one_hot"}
-        for end, kind in scaling.items():
+        for end, kind in (_SCALING.get(self.scale, {"scaled": "Discretization"}) | clip).items():
             layers.append(Step(end, kind, (layers[-1].end if layers else None,), arguments))
-        if self.clip is not None:
-            layers.append(Step("clipped", "SmoothClip", (layers[-1].end if layers else None,), {}))
-        return _finished(layers, self.indicator)
+        return _finished(layers, self.indicator and self.embed is None)
 
 
 def _finished(layers: list[Step], indicator: bool) -> list[Step]:
@@ -686,35 +672,43 @@ def _declare_record(top: Scope, name: str, tree: Tree, at: Position, problems: P
         if not has_vector and last:
             top.default_inputs[last[0].name] = last[0]
     if has_vector:
-        nodes = [f"{name}/{part.name}" for part in vectors]
-        for entry in _embeddings(name, vectors, at[0], tree.path):
+        at_record = Tree({}, at[0], path=tree.path)
+        nodes, added = _vector(name, vectors, at_record)
+        for entry in added:
             _declare_node(top, entry, "record", (at[0], tree.path), is_unknown, problems)
-            nodes += [] if entry.value["type"].value == "Concatenate" else [entry.value["name"].value]
         step = Step("", "Concatenate", (), {"axis": -1}) if len(nodes) > 1 else Step("", "Identity", (), {})
-        whole = _entry(name, Step("", "", (), {}) if is_unknown else step, nodes, Tree({}, at[0], path=tree.path))
+        whole = _entry(name, Step("", "", (), {}) if is_unknown else step, nodes, at_record)
         wrong = incomplete or any(part.wrong for part in parts)
         top.default_inputs[name] = _declare_node(top, whole, "record", (at[0], tree.path), wrong, problems)
     return inputs
 
 
-def _embeddings(name: str, parts: Sequence[RecordPart], mark: Mark, path: str) -> Iterator[Tree]:
-    """Yield the nodes that embed the numbers of a record: one for all columns with an equal ``embed``, after their vector.
+def _vector(name: str, parts: Sequence[RecordPart], at: Tree) -> tuple[list[str], list[Tree]]:
+    """Return the inputs of a record's own node, and entries for what joins and embeds numbers, if a column has ``embed``.
 
-    So there are few nodes in a graph, and few operations in a step, however many columns there are.
+    Numbers with an equal ``embed``, and those without, are one vector each: it can cross the cut, and has one embedding.
     """
-    columns: dict[tuple[str, int], list[str]] = {}
+    nodes, groups, entries = list[str](), dict[tuple[str, int] | None, list[str]](), list[Tree]()
+    embedded = any(isinstance(part.config, Number) and part.config.embed is not None for part in parts)
     for part in parts:
-        if not part.wrong and isinstance(part.config, Number) and part.config.embed is not None:
-            last = part.nodes[-1].value
-            number = last["inputs"].value[0].value if part.config.indicator else last["name"].value
-            columns.setdefault(part.config.embed, []).append(number)
-    at = Tree({}, mark, path=path)
-    for (kind, count), numbers in columns.items():
-        joined, key = f"{name}/numbers/{kind}_{count}", {"pieces": "num_bins", "periodic": "num_frequencies"}[kind]
+        node, column = f"{name}/{part.name}", part.config
+        if embedded and isinstance(column, Number):
+            groups.setdefault(column.embed, []).append(node)
+            if column.embed is not None and column.indicator:
+                groups.setdefault(None, []).append(f"{part.nodes[0].value['name'].value}:1")
+        else:
+            nodes.append(node)
+    for embed, numbers in groups.items():
+        whole = f"{name}/numbers/{'_'.join(map(str, embed or ('plain',)))}"
         if len(numbers) > 1:
-            yield _entry(f"{joined}/joined", Step("", "Concatenate", (), {"axis": -1}), numbers, at)
-            numbers = [f"{joined}/joined"]
-        yield _entry(joined, Step("", _EMBEDDED[kind], (), {key: count}), numbers, at)
+            entries.append(_entry(f"{whole}/joined", Step("", "Concatenate", (), {"axis": -1}), numbers, at))
+            numbers = [f"{whole}/joined"]
+        nodes += numbers
+        if embed is not None:
+            layer, key = _EMBEDDED[embed[0]]
+            entries.append(_entry(whole, Step("", layer, (), {key: embed[1]}), numbers, at))
+            nodes.append(whole)
+    return nodes, entries
 
 
 def _declare_node(top: Scope, tree: Tree, label: str, at: Position, failed: bool, problems: Problems) -> Item:

@@ -46,6 +46,23 @@ def test_many_columns_of_numbers_are_joined_before_the_cut() -> None:
     assert list(parts.prelude.inputs) == list(graph.inputs)
 
 
+def test_numbers_are_spread_before_the_cut() -> None:
+    """Pieces of numbers need more bytes than the numbers, but every step would compute them again."""
+    graph, g, v = graph_of(x=("float32", ("N", 1)), z=("float32", ("N", 5)))
+    pieces = g.Sub(v["x"], g.constant([1.0, 2.0, 3.0]))
+    graph = graph.with_outputs({"y": dense(g, g.Concat(g.Relu(pieces), v["z"], axis=-1))})
+    parts = cut(graph)
+    assert parts is not None
+    assert [n.op for n in parts.rest.nodes] == ["MatMul"]
+    assert list(parts.rest.inputs) == ["node/Concat"]
+
+
+@pytest.mark.parametrize("shape", [("N", 9, 9, 1), ("N", 3)])
+def test_pictures_and_vectors_of_a_size_are_not_spread(shape: tuple[Any, ...]) -> None:
+    graph, g, v = graph_of(x=("float32", shape))
+    assert cut(graph.with_outputs({"y": dense(g, g.Sub(v["x"], g.constant([1.0, 2.0, 3.0])))})) is None
+
+
 def test_inputs_that_are_not_joined_are_no_reason_to_cut() -> None:
     graph, g, v = graph_of(**{f"x{k}": ("float32", ("N", 4)) for k in range(8)})
     outputs = {f"y{k}": g.MatMul(g.Relu(x), g.param(f"w{k}", (4, 1), Zeros())) for k, x in enumerate(v.values())}

@@ -67,6 +67,21 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "a: {type: number, missing: error, scale: {bins: 4}}",
         ["p/a: Discretization(a) num_bins=4 output_mode=one_hot"],
     ),
+    "robust": (
+        "a: {type: number, missing: error, scale: robust, clip: smooth}",
+        ["p/a/scaled: RobustScaling(a)", "p/a: SmoothClip(p/a/scaled)"],
+    ),
+    "normal": ("a: {type: number, missing: error, scale: quantile}", ["p/a: QuantileScaling(a)"]),
+    "clipped as it is": ("a: {type: number, missing: error, scale: none, clip: smooth}", ["p/a: SmoothClip(a)"]),
+    "clipped beside an indicator": (
+        "a: {type: number, missing: zero, indicator: true, clip: smooth}",
+        [
+            "p/a/filled: Impute(a) strategy=zero indicator=True",
+            "p/a/scaled: Normalization(p/a/filled)",
+            "p/a/clipped: SmoothClip(p/a/scaled)",
+            "p/a: Concatenate(p/a/clipped, p/a/filled:1) axis=-1",
+        ],
+    ),
     "category": (
         "a: category",
         [
@@ -127,6 +142,50 @@ CASES: dict[str, tuple[str, list[str]]] = {
 def test_a_column_becomes_layers(name: str, run: Any) -> None:
     columns, wanted = CASES[name]
     assert nodes(fine(run(columns))) == [*wanted, "p: Identity(p/a)"]
+
+
+def test_numbers_are_embedded_together(run: Any) -> None:
+    """Columns with an equal `embed` have one node, which reads the scaled numbers without indicators."""
+    plain = "type: number, missing: error, scale: none"
+    columns = (
+        f"a: {{{plain}, embed: {{pieces: 8}}}}, b: category, c: {{type: number, indicator: true, embed: {{pieces: 8}}}}"
+    )
+    rest = f", d: {{{plain}, embed: {{periodic: 4}}}}, e: {{{plain}, embed: {{pieces: 2}}}}, f: {{{plain}}}"
+    inputs = ["p/b", "p/numbers/pieces_8/joined", "p/numbers/pieces_8", "p/numbers/plain/joined"]
+    inputs += ["p/d", "p/numbers/periodic_4", "p/e", "p/numbers/pieces_2"]
+    assert nodes(fine(run(columns + rest)))[-6:] == [
+        "p/numbers/pieces_8/joined: Concatenate(p/a, p/c) axis=-1",
+        "p/numbers/pieces_8: PiecewiseLinear(p/numbers/pieces_8/joined) num_bins=8",
+        "p/numbers/plain/joined: Concatenate(p/c/filled:1, p/f) axis=-1",
+        "p/numbers/periodic_4: PeriodicEmbedding(p/d) num_frequencies=4",
+        "p/numbers/pieces_2: PiecewiseLinear(p/e) num_bins=2",
+        f"p: Concatenate({', '.join(inputs)}) axis=-1",
+    ]
+    filled = nodes(fine(run("a: {type: number, indicator: true, scale: none, embed: {pieces: 8}}")))
+    assert filled[-1] == "p: Concatenate(p/a, p/numbers/pieces_8, p/a:1) axis=-1"
+    alone = nodes(fine(run(f"a: {{{plain}, embed: {{pieces: 8}}}}")))
+    assert alone[-1] == "p: Concatenate(p/a, p/numbers/pieces_8) axis=-1"
+    names = f"numbers: {{{plain}, indicator: false, embed: {{pieces: 2}}}}, pieces_2: {{{plain}}}"
+    assert len(nodes(fine(run(names)))) == 4
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("embed: 8", "`embed` of column 'a' must be {pieces: n} or {periodic: n} with n from 2 to 10,000, not 8"),
+        ("embed: {pieces: 1}", "not {pieces: 1}"),
+        ("embed: {pieces: true}", "not {pieces: true}"),
+        ("embed: {pieces: 4, periodic: 4}", "must be {pieces: n} or {periodic: n}"),
+        ("embed: pieces", "must be {pieces: n} or {periodic: n}"),
+        ("scale: {bins: 4}, embed: {pieces: 4}", "`embed` of column 'a' cannot be used with bins"),
+        ("scale: {bins: 4}, clip: smooth", "`clip` of column 'a' cannot be used with bins"),
+        ("clip: hard", "`clip` of column 'a' must be 'smooth'"),
+        ("pieces: 4", "unknown key 'pieces' of column 'a'"),
+    ],
+)
+def test_wrong_embedding(column: str, text: str, run: Any) -> None:
+    problems = run(f"a: {{type: number, {column}}}").diagnostics
+    assert [text in problem.message for problem in problems] == [True]
 
 
 def test_an_image_is_no_part_of_the_vector(run: Any) -> None:

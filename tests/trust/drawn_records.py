@@ -135,7 +135,7 @@ def scaled(d: Drawing, t: Tensor) -> Args | None:
 
 def quantiles_of(d: Drawing, t: Tensor, count: int) -> Args | None:
     """The argument ``quantiles``: learnt, one list, or one for each index."""
-    if t.features is None or t.dtype == "bool" or len(t.shape) < 1:
+    if t.features is None or t.dtype == "bool":
         return None
     if t.fresh and d.chance(0.5):
         return {}
@@ -171,7 +171,7 @@ def pieces(d: Drawing, t: Tensor) -> Args | None:
 def periodic(d: Drawing, t: Tensor) -> Args | None:
     if t.features is None or t.dtype == "bool":
         return None
-    return {"num_frequencies": d.int(1, 4), "output_dim": d.int(1, 3)} | d.some(activation="relu")
+    return {"num_frequencies": d.int(1, 4), "output_dim": d.int(1, 3)}
 
 
 @draws("Log1p")

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, PositiveInt, as_tuple, invalid
-from graphspec.graph.initializers import RandomNormal, RandomUniform, oriented
+from graphspec.graph.initializers import RandomNormal, RandomUniform, VarianceScaling, Zeros, oriented
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.vocabulary import Array, Builder, Value, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis
 from graphspec.vocabulary.layers.indexed import Sparse, encode
-from graphspec.vocabulary.layers.layer import (
-    ActivationField,
-    InitializerField,
-    Layer,
-    NoEffect,
-    Outputs,
-    as_float,
-    cast_to,
-    default_initializer,
-    need_rank,
-)
+from graphspec.vocabulary.layers.layer import Layer, NoEffect, Outputs, as_float, cast_to, need_rank
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 
 _HUGE = 1e30  # a deviation
@@ -192,9 +182,7 @@ class Log1p(Layer, supports_masking=True):
 
 
 class SmoothClip(Layer, supports_masking=True):
-    """``x / √(1 + (x/limit)²)``: nearly x around 0, and never beyond ``limit``, so that no far number counts for much.
-
-    As in RealMLP (Holzmüller et al., *Better by Default*, 2024), whose limit is 3.
+    """``x / √(1 + (x/limit)²)``: nearly x around 0, and never beyond ``limit``, as in RealMLP (Holzmüller et al., 2024).
 
     Shapes: (batch, …) → the same.
     """
@@ -206,51 +194,44 @@ class SmoothClip(Layer, supports_masking=True):
 
 
 class _OfQuantiles(Layer, supports_masking=True, learnt_arguments=("quantiles",)):
-    """The base of layers that learn quantiles of each index of the last axis: exact ones of what is not NaN."""
+    """The base of layers that learn quantiles of each index of the last axis, exactly; by default of 0, ¼, ½, ¾ and 1."""
 
-    quantiles: Statistics = Field(
-        None,
-        description="The quantiles: a list in ascending order, or one for each index of the last axis; null: learnt.",
+    quantiles: Annotated[Statistics, Field(description="An ascending list, or one for each column; null: learnt.")] = (
+        None
     )
 
     def _probabilities(self) -> Sequence[float]:
-        raise NotImplementedError
+        return 0.0, 0.25, 0.5, 0.75, 1.0
 
     def check_arguments(self) -> None:
         if self.quantiles is not None:
             found, count = np.asarray(self.quantiles), len(self._probabilities())
-            if found.ndim not in (1, 2) or found.shape[-1] != count:
-                raise invalid(f"must have {count} numbers, or lists of as many", key="quantiles")
-            if (found[..., 1:] < found[..., :-1]).any():
-                raise invalid("must be sorted in ascending order", "exchange some", key="quantiles")
+            if found.ndim not in (1, 2) or found.shape[-1] != count or (np.diff(found) < 0).any():
+                raise invalid(f"must have {count} numbers in ascending order, or lists of as many", key="quantiles")
 
     def learner(self, X: Value) -> Quantiles:
-        return Quantiles(self._probabilities(), "quantiles", columns=X.features if last_axis(X) else None)
+        return Quantiles(self._probabilities(), "quantiles", columns=X.features)
 
     def _edges(self, g: Builder, X: Value) -> Array:
-        """Return the quantiles, a row for each index of the last axis, or one for all; 0, 1, … before they are learnt."""
-        count = len(self._probabilities())
-        edges = np.asarray(range(count) if self.quantiles is None else self.quantiles, np.float64).reshape(-1, count)
+        """Return the quantiles, a row for each index of the last axis; 0, 1, … before they are learnt."""
+        need_rank(X, 2, None, "(batch, …, numbers)")
         if self.learns:
             g.learnt("statistics")
-        columns = X.features if last_axis(X) and (self.learns or len(edges) > 1) else 1
-        if len(edges) not in (1, columns):
-            text = f"has {len(edges)} lists in `quantiles` for the last axis of {show(X.shape)}"
-            raise wrong_size(text, "use one list, or one per index of the axis", key="quantiles")
-        return edges
+        count = len(self._probabilities())
+        edges = np.asarray(range(count) if self.learns else self.quantiles, np.float64).reshape(-1, count)
+        if len(edges) not in (1, X.features):
+            text = f"has {len(edges)} lists in `quantiles` for {show(X.shape)}"
+            raise wrong_size(text, "use one list, or one per index of the last axis", key="quantiles")
+        return np.array(np.broadcast_to(edges, (X.features, count)))
 
 
 class RobustScaling(_OfQuantiles):
     """``(x − median) / (q₇₅ − q₂₅)``, as by scikit-learn's RobustScaler: a few far numbers do not change the scale.
 
-    Where both quartiles are equal, the divisor is ``maximum − minimum``; where these are, 1 (RealMLP's rule; SmoothClip may
-    follow). ``quantiles`` are minimum, quartile, median, quartile and maximum.
+    Where both quartiles are equal, the divisor is ``maximum − minimum``; where these are, 1, as in RealMLP.
 
-    Shapes: (batch, …) → the same.
+    Shapes: (batch, …, d) → the same.
     """
-
-    def _probabilities(self) -> Sequence[float]:
-        return 0.0, 0.25, 0.5, 0.75, 1.0
 
     def lower(self, g: Builder, X: Value) -> Value:
         low, first, median, third, high = self._edges(g, X).T
@@ -259,22 +240,21 @@ class RobustScaling(_OfQuantiles):
         return X / np.where(widths > 0, widths, 1.0)
 
 
-def _pieces(g: Builder, X: Value, low: Array, high: Array) -> Value:
-    """Emit how much of each piece from ``low`` to ``high`` lies below X: 0 to 1, on a new last axis; of an empty one, 0."""
-    widths = np.where(high > low, high - low, 1.0)
-    X = g.Unsqueeze(as_float(g, X), g.constant([X.rank]))
-    Y: Value = g.Clip((X - low) / widths, g.constant(0.0), g.constant(1.0))
+def _pieces(g: Builder, X: Value, edges: Array) -> Value:
+    """Emit ``clip((x − b) / (b′ − b), 0, 1)`` for neighbours b and b′, a row of edges for each index of the last axis."""
+    widths = np.diff(edges)
+    X = g.Unsqueeze(as_float(g, X), g.constant([X.rank])) - edges[:, :-1]
+    Y: Value = g.Clip(X / np.where(widths > 0, widths, 1.0), g.constant(0.0), g.constant(1.0))
     return Y
 
 
 class QuantileScaling(_OfQuantiles):
     """Numbers with a normal distribution: ``Φ⁻¹(F(x))``, as by scikit-learn's QuantileTransformer for a normal output.
 
-    F is the share of smaller training rows. It is learnt where the result is evenly spaced, and between these quantiles the
-    result is linear. A number that is several quantiles belongs to the middle one. The least and the largest number become
-    ∓3.09 (Φ(−3.09) = 0.001), where scikit-learn has 5.2: they are no outliers then. Beyond them the result is constant.
+    F is learnt where the result is evenly spaced; in between, the result is linear. A number that is several quantiles
+    belongs to the middle one. The extremes, and what lies beyond, become ∓3.09 (0.001; scikit-learn: 5.2): no outliers.
 
-    Shapes: (batch, …) → the same.
+    Shapes: (batch, …, d) → the same.
     """
 
     num_quantiles: Annotated[int, Field(ge=2, le=10_000, description="The number of quantiles.")] = 64
@@ -289,17 +269,16 @@ class QuantileScaling(_OfQuantiles):
             _, first, places, counts = np.unique(row, return_index=True, return_inverse=True, return_counts=True)
             middle = np.clip((shares[first] + shares[first + counts - 1]) / 2, _NORMAL.cdf(-_END), _NORMAL.cdf(_END))
             found[:] = np.array([*map(_NORMAL.inv_cdf, middle.tolist())])[places]
-        parts = _pieces(g, X, edges[:, :-1], edges[:, 1:]) * np.diff(normal)
+        parts = _pieces(g, X, edges) * np.diff(normal)
         return g.ReduceSum(parts, g.constant([-1]), keepdims=0) + normal[:, 0]
 
 
 class PiecewiseLinear(_OfQuantiles):
     """Each number as several, one for each bin from b to b′: ``clip((x − b) / (b′ − b), 0, 1)``.
 
-    A Dense after it is a function of x with a slope of its own in each bin (Gorishniy et al., *On Embeddings for Numerical
-    Features in Tabular Deep Learning*, 2022; there the outer bins have no end). The bins are learnt: each has as many
-    training rows. A number that is several quantiles ends one bin, so a column with few different numbers has fewer, and
-    a constant one has a bin of the width 1.
+    A Dense after it is a function with a slope of its own in each bin (Gorishniy et al., *On Embeddings for Numerical
+    Features in Tabular Deep Learning*, 2022; there the outer bins have no end). Each bin has as many training rows; those
+    without a width are left out, so few different numbers have few bins. A constant has one of the width 1.
 
     Shapes: (batch, …, d) → (batch, …, bins of all d).
     """
@@ -310,27 +289,20 @@ class PiecewiseLinear(_OfQuantiles):
         return [k / self.num_bins for k in range(self.num_bins + 1)]
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 2, None, "(batch, …, numbers)")
-        edges, count = self._edges(g, X), X.features
-        ends = [np.unique(row) for row in np.broadcast_to(edges, (count, edges.shape[1]))]
-        ends = [row if len(row) > 1 else np.array([row[0], row[0] + 1]) for row in ends]
-        most = max(map(len, ends)) - 1
-        table = np.stack([np.pad(row, (0, most + 1 - len(row)), "edge") for row in ends])
-        parts = _pieces(g, X, table[:, :-1], table[:, 1:])
-        Y = g.Reshape(parts, g.constant([*[0] * (X.rank - 1), count * most]))
-        if (np.diff(table) > 0).all() and not self.learns:
-            return Y
-        full = g.constant(np.flatnonzero(np.diff(table)))
+        edges = self._edges(g, X)
+        edges[edges[:, 0] == edges[:, -1], -1] += 1
+        Y: Value = g.reshape(_pieces(g, X, edges), [*[0] * (X.rank - 1), X.features * self.num_bins])
+        kept = g.constant(np.flatnonzero(np.diff(edges)))
         if self.learns:
-            full.type = Type("int64", (g.learnt("pieces"),))
-        return g.Gather(Y, full, axis=-1)
+            kept.type = Type("int64", (g.learnt("pieces"),))
+        return Y if kept.shape == Y.shape[-1:] else g.Gather(Y, kept, axis=-1)
 
 
 class PeriodicEmbedding(Layer, supports_masking=True):
     """Each number as ``cos(2π·frequency·x + phase) @ kernel + bias``, with weights of its own, all trained.
 
-    The frequencies begin normally distributed around 0, the phases uniform on [−π, π). Beside the number itself this is
-    RealMLP's PBLD (Holzmüller et al., *Better by Default*, 2024); of Gorishniy et al., 2022, it is the periodic embedding.
+    Beside the number itself this is RealMLP's PBLD (Holzmüller et al., *Better by Default*, 2024). The frequencies begin
+    normally distributed around 0, the phases uniform on [−π, π).
 
     Shapes: (batch, …, d) → (batch, …, d · output_dim).
     """
@@ -338,20 +310,18 @@ class PeriodicEmbedding(Layer, supports_masking=True):
     num_frequencies: Annotated[PositiveInt, Field(description="The number of frequencies of each number.")] = 16
     output_dim: Annotated[PositiveInt, Field(description="How many numbers each one becomes.")] = 3
     stddev: Annotated[float, Field(gt=0, description="The deviation of the first frequencies.")] = 0.1
-    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    kernel_initializer: InitializerField = default_initializer("lecun_uniform")
-    bias_initializer: InitializerField = default_initializer("zeros")
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, None, "(batch, …, numbers)")
         of, size = (X.features, self.num_frequencies), self.output_dim
         frequencies = self.weight(g, "frequencies", of, initializer=RandomNormal(stddev=self.stddev))
         phases = self.weight(g, "phases", of, initializer=RandomUniform(minval=-math.pi, maxval=math.pi))
-        start = oriented(self.kernel_initializer, (1,), (2,))
+        start = VarianceScaling(distribution="uniform", input_axes=(1,), output_axes=(2,))
         kernel = self.weight(g, "kernel", (*of, size), initializer=start)
         angles = g.Unsqueeze(as_float(g, X) * (2 * math.pi), g.constant([X.rank])) * frequencies + phases
-        Y = g.Einsum(g.Cos(angles), kernel, equation="...dk,dko->...do") + self.weight(g, "bias", (of[0], size))
-        return g.activate(self.activation, g.Reshape(Y, g.constant([*[0] * (X.rank - 1), of[0] * size])))
+        Y = g.Einsum(g.Cos(angles), kernel, equation="...dk,dko->...do")
+        Y += self.weight(g, "bias", (of[0], size), initializer=Zeros())
+        return g.reshape(Y, [*[0] * (X.rank - 1), of[0] * size])
 
 
 class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=("fill_value",)):
@@ -462,22 +432,12 @@ class Discretization(Layer, learnt_arguments=("bin_boundaries",)):
         if self.bin_boundaries is None and self.num_bins is None:
             hint = "such as `num_bins: 10`, or `bin_boundaries: [0.0, 1.0]`: bins below 0, from 0 to 1, and above"
             raise invalid("needs `num_bins` or `bin_boundaries`", hint, code=Code.MISSING_KEY)
-        if self.bin_boundaries is not None and self.num_bins is not None:
-            text = "must not be set with `bin_boundaries`, which make the bins"
-            raise invalid(text, "leave one of them out", key="num_bins")
+        if self.bin_boundaries is not None and self.num_bins not in (None, bins := len(self.bin_boundaries) + 1):
+            raise invalid(f"must be {bins} with these `bin_boundaries`", "leave one of them out", key="num_bins")
 
     def learner(self, X: Value) -> Quantiles:
         bins = self.num_bins or 1
         return Quantiles([k / bins for k in range(1, bins)], "bin_boundaries")
-
-    def with_learnt(self, state: Mapping[str, Any]) -> Self:
-        """Return the layer with the boundaries that it has learnt, in place of ``num_bins``."""
-        if self.num_bins is None:
-            return super().with_learnt(state)
-        learnt = self.model_copy(update={"num_bins": None}).with_learnt(state)
-        if len(learnt.bin_boundaries or ()) != self.num_bins - 1:
-            raise ValueError(f"{self.num_bins} bins need {self.num_bins - 1} boundaries")
-        return learnt
 
     def lower(self, g: Builder, X: Value) -> Value:
         boundaries = self.bin_boundaries

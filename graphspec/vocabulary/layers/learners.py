@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 18  # numbers that are summed together
 _RESOLUTION = 2.0**-24  # of float32: a smaller deviation is one of rounding
-_COUNTERS = 1 << 20  # counters of a pass: 8 MiB for each of perhaps a hundred columns
-_KEPT = 1 << 20  # numbers that are sorted rather than counted: 4 MiB
+_COUNTERS = 1 << 20  # counters of a pass, or numbers to sort: 8 MiB for each of perhaps a hundred columns
 _DIGITS = 16  # bits of a key that one pass may resolve
 _KEY = 32  # bits of a key
 _FEW = 8  # groups of a column that are looked at one by one
@@ -204,7 +203,7 @@ class Quantiles:
         self._fractions: Array = np.zeros((self._columns, 0))
         self._ranks: Array = np.zeros(0, np.int64)
         self._keys: Array = np.zeros(0, np.int64)
-        self._kept: list[Array] | None = []  # None when there are too many
+        self._kept: list[Array] | None = [np.zeros((0, self._columns), np.float32)]  # None when there are too many
         self._begin(np.arange(self._columns))
 
     def _begin(self, groups: Array) -> None:
@@ -218,7 +217,7 @@ class Quantiles:
         rows = as_numbers(batch).reshape(-1, self._columns)
         if self._kept is not None:
             self._kept.append(rows)
-            if sum(kept.size for kept in self._kept) <= _KEPT:
+            if sum(kept.size for kept in self._kept) <= _COUNTERS:
                 return
             early, self._kept = self._kept[:-1], None
             for kept in early:
@@ -256,9 +255,7 @@ class Quantiles:
     def end_pass(self) -> bool:
         """Finish a pass. The first is the last one if a column has no number, or if all numbers were kept."""
         if self._kept is not None:
-            rows = np.sort(
-                np.concatenate([*self._kept, np.zeros((0, self._columns), np.float32)]), axis=0
-            )  # NaN is last
+            rows = np.sort(np.concatenate(self._kept), axis=0)  # NaN is last
             self._numbers = (~np.isnan(rows)).sum(0)
             if self._numbers.all():
                 self._choose_ranks(self._numbers)

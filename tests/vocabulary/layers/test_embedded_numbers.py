@@ -110,7 +110,7 @@ def test_one_list_is_for_all_columns() -> None:
     assert in_both(layer, np.float32([[0.5, 2.0]]))[0].tolist() == [[0.5, 0.0, 1.0, 0.5]]
 
 
-def test_integers_and_scalars() -> None:
+def test_integers() -> None:
     ids = np.array([[1], [2], [6]], np.int64)
     assert in_both(adapted("RobustScaling", ids), ids)[0].ravel().tolist() == pytest.approx([-0.4, 0.0, 1.6])
     assert in_both(adapted({"type": "PiecewiseLinear", "num_bins": 2}, ids), ids)[0].tolist() == [
@@ -118,13 +118,10 @@ def test_integers_and_scalars() -> None:
         [1, 0],
         [1, 1],
     ]
-    assert in_both(adapted("QuantileScaling", np.float32([1, 2, 3])), np.float32([2.0]))[0] == pytest.approx(
-        0, abs=0.01
-    )
 
 
 def test_periodic_embedding() -> None:
-    layer = {"type": "PeriodicEmbedding", "num_frequencies": 5, "output_dim": 3, "activation": "relu"}
+    layer = {"type": "PeriodicEmbedding", "num_frequencies": 5, "output_dim": 3}
     x = R.normal(size=(7, 2)).astype(np.float32)
     graph = graph_of(layer, x)
     weights = {name.removeprefix("y/"): R.normal(size=p.shape) for name, p in graph.params.items()}
@@ -137,7 +134,7 @@ def test_periodic_embedding() -> None:
 
     def output(w: dict[str, Array], x: Array) -> Array:
         waves = np.cos(2 * np.pi * w["frequencies"] * x[:, :, None] + w["phases"])
-        return np.maximum(np.einsum("ndk,dko->ndo", waves, w["kernel"]) + w["bias"], 0).reshape(len(x), -1)
+        return (np.einsum("ndk,dko->ndo", waves, w["kernel"]) + w["bias"]).reshape(len(x), -1)
 
     parameters = Parameters(graph, np.float64)
     parameters.set({f"y/{name}": w for name, w in weights.items()})
@@ -188,12 +185,12 @@ def test_shapes_before_anything_is_learnt(kind: str) -> None:
     ("layer", "shape", "code", "text"),
     [
         *((kind, ("N", "features"), "GS305", "") for kind in (*LEARNING, "PeriodicEmbedding")),
-        *((kind, ("N",), "GS301", "(batch, …, numbers)") for kind in ("PiecewiseLinear", "PeriodicEmbedding")),
+        *((kind, ("N",), "GS301", "(batch, …, numbers)") for kind in (*LEARNING, "PeriodicEmbedding")),
         (
             {"type": "PiecewiseLinear", "num_bins": 1, "quantiles": [[0, 1], [2, 3]]},
             TIME,
             "GS304",
-            "has 2 lists in `quantiles` for the last axis of (N, time, 3)",
+            "has 2 lists in `quantiles` for (N, time, 3)",
         ),
     ],
 )
@@ -207,9 +204,12 @@ def test_shape_error(layer: Any, shape: Any, code: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
-        ({"type": "RobustScaling", "quantiles": [1.0, 2.0]}, "must have 5 numbers, or lists of as many"),
+        (
+            {"type": "RobustScaling", "quantiles": [1.0, 2.0]},
+            "must have 5 numbers in ascending order, or lists of as many",
+        ),
         ({"type": "RobustScaling", "quantiles": 1.0}, "must have 5 numbers"),
-        ({"type": "PiecewiseLinear", "num_bins": 2, "quantiles": [1, 0, 2]}, "must be sorted in ascending order"),
+        ({"type": "PiecewiseLinear", "num_bins": 2, "quantiles": [1, 0, 2]}, "must have 3 numbers in ascending order"),
         ({"type": "QuantileScaling", "quantiles": [[1, 0, 2]]}, "must have 64 numbers"),
         ({"type": "QuantileScaling", "num_quantiles": 1}, "greater than or equal to 2"),
         ({"type": "PiecewiseLinear", "num_bins": 0}, "greater than or equal to 1"),
