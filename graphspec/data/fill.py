@@ -22,7 +22,7 @@ from graphspec.language.declarations import Every, TextForm, Windows
 from graphspec.language.write import WIDTH, flow, literal, text_lines, wrapped
 
 if TYPE_CHECKING:
-    from graphspec.data.suggest import Column, Suggestion, Target
+    from graphspec.data.suggest import Column, Suggestion
 
 _SOME = 8  # names in a message
 _MOST_DATES = 0.9

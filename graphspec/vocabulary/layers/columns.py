@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, PositiveInt, as_tuple, invalid
-from graphspec.graph.initializers import RandomNormal, RandomUniform, VarianceScaling, Zeros, oriented
+from graphspec.graph.initializers import RandomNormal, RandomUniform, VarianceScaling, Zeros
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range, of_dtype
