@@ -198,7 +198,7 @@ def spec_text(found: Suggestion, name: str, file: str, schema: str) -> str:
         shared = {"clip": "smooth", "embed": {"pieces": network.pieces}}
         note = f"far ones are drawn in; beside each, {network.pieces} slopes between its quantiles"
         numbers = [(f"    numbers: {literal(shared)}", [note])]
-    variables = {"units": network.units, "rate": network.dropout, "penalty": network.penalty} if network.forms else {}
+    variables = {"units": network.units, "rate": network.dropout, "l2": network.penalty} if network.forms else {}
     lines = [
         f"# yaml-language-server: $schema={schema}",
         "graphspec: 1",
@@ -267,7 +267,7 @@ def _layers(found: Suggestion) -> Iterator[str]:
         end = f"_{k}" if network.hidden > 1 else ""
         penalty: dict[str, Any] = {}
         if network.penalty:
-            penalty = {"kernel_regularizer": {"type": "L2", "l2": "${penalty}" if variables else network.penalty}}
+            penalty = {"kernel_regularizer": {"type": "L2", "l2": "${l2}" if variables else network.penalty}}
         units = "${units}" if variables else network.units
         add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty})
         last = add(f"dropped{end}", "Dropout", {"rate": "${rate}" if variables else network.dropout})

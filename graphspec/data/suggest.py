@@ -433,7 +433,6 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
 
 
 _ROW = "inputs.{}.numbers.embed"
-_STIFF, _MILD = "answers are nearly a sum of the columns", "few rows, or noisy ones"
 
 
 def _network(rows: int, columns: Sequence[Column], task: Task, record: str) -> Sizes:
@@ -446,10 +445,26 @@ def _network(rows: int, columns: Sequence[Column], task: Task, record: str) -> S
     numbers = sum(column.type == "number" for column in columns)
     pieces = 0 if not 0 < numbers <= 128 else min(max(256 // numbers, 4), 16) // 2 * 2  # of all, a few hundred
     trained = round(rows * (1 - 1 / folds)) if folds else round(rows * 0.85)
-    embed, stiff = _ROW.format(record), {"vars.units": 64, "vars.rate": 0.3, "vars.penalty": 0.003}
-    mild = {"vars.rate": 0.3, "vars.penalty": 0.001}
-    if pieces:
-        stiff, mild = {embed: None, **stiff}, {embed: {"pieces": pieces // 2}, **mild}
-    forms = {"stiff": (stiff, _STIFF), "mild": (mild, _MILD), "free": ({}, "as written: columns act together")}
+    embed = {_ROW.format(record): None} if pieces else {}
+    fewer = {_ROW.format(record): {"pieces": pieces // 2}} if pieces else {}
+    forms: dict[str, tuple[Mapping[str, Any], str]] = {
+        "stiff": ({**embed, "vars.units": 64, "vars.rate": 0.3, "vars.l2": 0.003}, "nearly a sum of the columns"),
+        "mild": ({**fewer, "vars.rate": 0.3, "vars.l2": 0.001}, "few rows, or noisy ones"),
+        "free": ({}, "as written: columns act together"),
+    }
     steps = epochs * -(-trained // batch)
-    return Sizes(128, 2, 0.1, 0.005, batch, epochs, max(epochs // 3, 4), 0.0003, 4, pieces, steps, folds, forms=forms)
+    return Sizes(
+        128,
+        2,
+        0.1,
+        0.005,
+        batch,
+        epochs,
+        max(epochs // 3, 4),
+        0.0003,
+        4,
+        pieces,
+        steps,
+        folds,
+        forms=forms if rows < 200_000 else {},
+    )

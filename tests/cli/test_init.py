@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shlex
 import threading
 from collections.abc import Callable
@@ -232,10 +233,14 @@ def test_a_spec_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("target", "kind", "head"),
     [
-        ("species", None, "species: {loss: sparse_categorical_crossentropy, metrics: [accuracy]}"),
-        ("island", None, "island: {loss: binary_crossentropy, metrics: [accuracy, auc]}"),
-        ("mass", None, "mass: {loss: mse, scale: standard, metrics: [mae]}"),
-        ("Bill Length", "regression", "Bill_Length: {loss: mse, scale: standard, metrics: [mae]}"),
+        ("species", None, "species: {loss: sparse_categorical_crossentropy, metrics: [accuracy], members: mean}"),
+        ("island", None, "island: {loss: binary_crossentropy, metrics: [accuracy, auc], members: mean}"),
+        ("mass", None, "mass: {loss: mse, scale: standard, clip: true, metrics: [r2_score, mae], members: mean}"),
+        (
+            "Bill Length",
+            "regression",
+            "Bill_Length: {loss: mse, scale: standard, clip: true, metrics: [r2_score, mae], members: mean}",
+        ),
     ],
 )
 def test_a_spec_from_a_table_trains(
@@ -265,20 +270,22 @@ def test_a_spec_from_a_table_trains(
 
 
 @pytest.mark.slow
-def test_a_large_table_begins_level_and_slows_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_form_with_the_best_held_out_answers_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     r = np.random.default_rng(0)
-    X = r.normal(size=(6000, 3))
-    rows = np.column_stack([X, X.sum(1) + r.normal(size=6000)]).round(4).tolist()
+    X = r.normal(size=(150, 8))
+    rows = np.column_stack([X, X.sum(1) + 3 * r.normal(size=150)]).round(4).tolist()
     with Path("sums.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["a", "b", "c", "total"], *rows])
+        csv.writer(file).writerows([[*"abcdefgh", "total"], *rows])
     assert graphspec("init", "net.yaml", "--from", "sums.csv", "--target", "total").exit_code == 0
     text = Path("net.yaml").read_text()
-    assert text.count("kernel_regularizer: {type: L2, l2: 0.005}") == 2
-    assert "{name: total, type: Dense, units: 1, kernel_initializer: zeros}" in text
-    assert "{type: ReduceLROnPlateau, monitor: val_loss, factor: 0.3, patience: 3}" in text
-    checked = graphspec("validate", "net.yaml", "--data")
-    assert checked.stdout.startswith("net.yaml: ok ("), checked.stdout
+    assert text.count('kernel_regularizer: {type: L2, l2: "${l2}"}') == 2
+    assert "stiff: {inputs.row.numbers.embed: null, vars.units: 64, vars.rate: 0.3, vars.l2: 0.003}" in text
+    trained = graphspec("train", "net.yaml", "--no-report")
+    assert trained.exit_code == 0, trained.stderr
+    scores = dict(re.findall(r"(?m)^form (\w+): val_r2_score ([\d.]+)", trained.stdout))
+    assert list(scores) == ["stiff", "mild", "free"]
+    assert f"kept: form {max(scores, key=lambda name: float(scores[name]))}" in trained.stdout
 
 
 @pytest.mark.parametrize(
