@@ -253,7 +253,7 @@ def _layers(found: Suggestion) -> Iterator[str]:
     rows: list[tuple[str, Sequence[str]]] = []
 
     def add(stem: str, kind: str, arguments: Mapping[str, Any], *notes: str) -> str:
-        name = next(n for n in (stem, *(f"{stem}_layer{k or ''}" for k in range(len(taken) + 1))) if n not in taken)
+        name = next(n for n in (stem, *(f"{stem}_{k}" for k in range(3, len(taken) + 4))) if n not in taken)
         taken.add(name)
         rows.append((f"  - {flow({'name': name, 'type': kind, **arguments})}", notes))
         return name

@@ -254,7 +254,6 @@ Task = Literal["binary", "multiclass", "regression"]
 _NUMBERS = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
 _MOST_COLUMNS = 2000
-_ROWS_SEEN = 1_000_000  # in all epochs, at most about this many
 _UNITS = 200  # classes that do not count from 0 must be below this
 
 
@@ -432,39 +431,24 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     return Target(column.name, key, task, units, column.kind == "text", missing, tuple(notes), numbered)
 
 
-_ROW = "inputs.{}.numbers.embed"
-
-
 def _network(rows: int, columns: Sequence[Column], task: Task, record: str) -> Sizes:
     """Return sizes that do well on a table with this many rows and columns, without being tuned to it."""
     batch = next((b for b, most in ((32, 2000), (64, 5000), (128, 10_000), (256, 200_000)) if rows < most), 512)
     if any(column.type == "text" for column in columns):  # a bag of words, which many hidden units learn by heart
         return Sizes(32, 1, 0.5, 0.001, batch, 30, 3)
-    epochs = next((e for e in (50, 30, 20) if e * rows <= _ROWS_SEEN), 10)
+    epochs = next((e for e, most in ((100, 2000), (50, 20_000), (30, 50_000), (20, 100_000)) if rows < most), 10)
     folds = 5 if rows < 5000 else 4 if rows < 20_000 else 3 if rows < 50_000 else 0
+    trained = rows - rows // (folds or 6)
     numbers = sum(column.type == "number" for column in columns)
     pieces = 0 if not 0 < numbers <= 128 else min(max(256 // numbers, 4), 16) // 2 * 2  # of all, a few hundred
-    trained = round(rows * (1 - 1 / folds)) if folds else round(rows * 0.85)
-    embed = {_ROW.format(record): None} if pieces else {}
-    fewer = {_ROW.format(record): {"pieces": pieces // 2}} if pieces else {}
+    units, rate, l2 = (32, 0.5, 0.03) if rows < 1000 else (64, 0.5, 0.01) if rows < 5000 else (128, 0.2, 0.005)
+    plain = {f"inputs.{record}.numbers": {}} if pieces else {}
+    fewer = {f"inputs.{record}.numbers.embed": {"pieces": pieces // 2}} if pieces else {}
     forms: dict[str, tuple[Mapping[str, Any], str]] = {
-        "stiff": ({**embed, "vars.units": 64, "vars.rate": 0.3, "vars.l2": 0.003}, "nearly a sum of the columns"),
+        "stiff": ({**plain, "vars.units": units, "vars.rate": rate, "vars.l2": l2}, "nearly a sum of the columns"),
         "mild": ({**fewer, "vars.rate": 0.3, "vars.l2": 0.001}, "few rows, or noisy ones"),
         "free": ({}, "as written: columns act together"),
     }
+    forms = forms if rows < 200_000 else {}
     steps = epochs * -(-trained // batch)
-    return Sizes(
-        128,
-        2,
-        0.1,
-        0.005,
-        batch,
-        epochs,
-        max(epochs // 3, 4),
-        0.0003,
-        4,
-        pieces,
-        steps,
-        folds,
-        forms=forms if rows < 200_000 else {},
-    )
+    return Sizes(128, 2, 0.1, 0.005, batch, epochs, max(epochs // 3, 4), 0.0003, 4, pieces, steps, folds, forms=forms)
