@@ -108,9 +108,12 @@ def arguments() -> argparse.Namespace:
 
 
 def _module(options: argparse.Namespace, name: str, *words: object) -> str:
-    """What a module of this folder prints under the contenders' interpreter."""
+    """What a module of this folder prints under the contenders' interpreter; it exits where that fails."""
     command = [options.python, "-m", f"benchmarks.quality.{name}", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"error: {options.python} cannot do it; {HERE / 'requirements.txt'} says what --python needs")
+    return done.stdout
 
 
 def main() -> None:
