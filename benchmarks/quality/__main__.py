@@ -91,7 +91,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="TABLE", choices=TABLES, default=list(TABLES), help="these tables")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="splits of each table (3)")
-    parser.add_argument("--contenders", nargs="+", metavar="NAME", help="these are run; all by default")
+    parser.add_argument("--contenders", nargs="*", metavar="NAME", help="these are run; all by default")
+    parser.add_argument("--show", nargs="+", metavar="NAME", help="these are on the page; by default all that is kept")
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the contenders' interpreter")
     parser.add_argument("--graphspec", default=sys.executable, metavar="PATH", help="graphspec's interpreter (this)")
     parser.add_argument("--source", type=Path, default=ROOT, metavar="DIR", help="the folder of graphspec (this)")
@@ -107,9 +108,12 @@ def arguments() -> argparse.Namespace:
 
 
 def _module(options: argparse.Namespace, name: str, *words: object) -> str:
-    """What a module of this folder prints under the contenders' interpreter."""
+    """What a module of this folder prints under the contenders' interpreter; it exits where that fails."""
     command = [options.python, "-m", f"benchmarks.quality.{name}", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"error: {options.python} cannot do it; {HERE / 'requirements.txt'} says what --python needs")
+    return done.stdout
 
 
 def main() -> None:
@@ -117,7 +121,7 @@ def main() -> None:
     data, results, wheels = (options.data.resolve() / name for name in ("data", "results", "wheels"))
     _module(options, "tables", data, wheels, options.repeats, *options.only)
     versions = {"graphspec": options.label} | json.loads(_module(options, "peers"))
-    if unknown := set(options.contenders or []) - versions.keys():
+    if unknown := {*(options.contenders or []), *(options.show or [])} - versions.keys():
         known = ", ".join(versions)
         sys.exit(f"error: no contender {', '.join(sorted(unknown))} in {options.python}: there are {known}")
     jobs = [
@@ -126,7 +130,7 @@ def main() -> None:
         for repeat in range(1, options.repeats + 1)
         for table in options.only
     ]
-    chosen = [job for job in jobs if job.contender in (options.contenders or versions)]
+    chosen = [job for job in jobs if job.contender in (versions if options.contenders is None else options.contenders)]
     fresh = [job for job in chosen if job.result() is None or (options.fresh and job.contender == "graphspec")]
     batches = dict[tuple[Any, ...], list[Job]]()  # a process imports for all repeats of a table, where that counts
     for job in sorted(fresh, key=lambda job: (job.contender in SLOW, job.repeat if job.contender in SLOW else 0)):
@@ -146,7 +150,7 @@ def main() -> None:
             print(f"{k}/{len(batches)} {name}{': ' + error if error else ''}", file=sys.stderr, flush=True)
     content: dict[str, Any] = {"format": page.FORMAT, "machine": where(), "tables": {}}
     for job in jobs:
-        if (said := job.result()) is not None:
+        if job.contender in (options.show or versions) and (said := job.result()) is not None:
             meta = json.loads((job.folder / "meta.json").read_text(encoding="utf-8"))
             table = content["tables"].setdefault(job.table, {k: meta[k] for k in ("task", "rows", "columns")})
             said.pop("parts", None)
