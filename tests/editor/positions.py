@@ -113,9 +113,10 @@ COMPLETIONS = (
         "inputs:\n  p:\n    columns:\n      age:\n        type: number\n        ▮",
         ("missing", "scale"),
         ("vocabulary",),
-        6,
+        8,
     ),
     Completion("inputs: {p: {columns: {age: {type: number, missing: ▮}}}}", ("median", "mean"), (), 8),
+    Completion("inputs: {p: {columns: {age: {type: number, scale: ▮}}}}", ("robust", "quantile"), (), 8),
     Completion("inputs:\n  p:\n    columns: {a: category, b: category}\n    ▮", ("crosses",), ("shape", "columns"), 2),
     # heads, training, data, blocks
     Completion(
@@ -267,7 +268,7 @@ MISTAKES = (
     Mistake("inputs: {x: {dtype: int64}}", ('Missing property "shape".',)),
     Mistake("inputs: {x: {dtype: string}}", ()),
     Mistake("inputs: {p: {columns: {age: nmuber}}}", (UNKNOWN.format("column type"),)),
-    Mistake("inputs: {p: {columns: {age: {type: number, embed: 3}}}}", ("Property embed is not allowed.",)),
+    Mistake("inputs: {p: {columns: {age: {type: number, max_tokens: 3}}}}", ("Property max_tokens is not allowed.",)),
     Mistake("inputs: {p: {columns: {age: number}, shape: [1]}}", ("Property shape is not allowed.",)),
     Mistake("data: {train: {fil: a.csv}}", ("Property fil is not allowed.",)),
     Mistake("data: {validation: {split: 1.5}}", ("Value is above the exclusive maximum of 1.",)),
