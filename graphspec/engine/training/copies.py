@@ -25,16 +25,15 @@ from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids
-from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
 from graphspec.engine.parallel.apart import run_apart
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
-from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
-from graphspec.engine.training.prepare import Fitting, learn, part_rows, prepared_parts
+from graphspec.engine.training.adapt import learn
+from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import checkpoint_of_copy, record_copies, refuse_changes
 from graphspec.engine.training.trainer import Trainer
@@ -92,20 +91,6 @@ def evaluate_part(model: Session, raw: Dataset, part: str, heads: HeadCounts | N
     for member, rows, _ in out_of_fold(model, raw):
         add_batches(member.evaluation(rows, size, heads), running, lambda: None)
     return running
-
-
-def held_out_answers(model: Session) -> tuple[dict[str, Array], dict[str, Array], Dataset]:
-    """Return answers and targets by head for the validation rows, or the rows of all folds, and these checked raw rows.
-
-    Targets are class ids where the head has labels. Raises UsageError: the spec has no validation rows.
-    """
-    raw, found = part_rows(model, "validation"), dict[str, Array]()
-    pieces = [(model, model.prepared(raw), np.arange(len(raw)))]
-    for member, rows, places in out_of_fold(model, raw) if is_out_of_fold(model, "validation") else pieces:
-        compute_rows(member, rows, found, places, len(raw))
-    targets = with_class_ids(raw, model.labels, model.needed.targets, model.needed.ctc).targets
-    of_rows = {n: a if raw.chosen is None else a[raw.chosen] for n, a in targets.items()}
-    return {name: found[name] for name in model.graph.outputs}, of_rows, raw
 
 
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
