@@ -442,7 +442,7 @@ def _network(rows: int, columns: Sequence[Column], task: Task, record: str) -> S
     numbers = sum(column.type == "number" for column in columns)
     pieces = 0 if not 0 < numbers <= 128 else min(max(256 // numbers, 4), 16) // 2 * 2  # of all, a few hundred
     units, rate, l2 = (32, 0.5, 0.03) if rows < 1000 else (64, 0.5, 0.01) if rows < 5000 else (128, 0.2, 0.005)
-    plain = {f"inputs.{record}.numbers": {}} if pieces else {}
+    plain: dict[str, Any] = {f"inputs.{record}.numbers": {}} if pieces else {}
     fewer = {f"inputs.{record}.numbers.embed": {"pieces": pieces // 2}} if pieces else {}
     forms: dict[str, tuple[Mapping[str, Any], str]] = {
         "stiff": ({**plain, "vars.units": units, "vars.rate": rate, "vars.l2": l2}, "nearly a sum of the columns"),
