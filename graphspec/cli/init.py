@@ -175,6 +175,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 
 def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:
     """Look at a table, and decide how it becomes a spec."""
+    from graphspec.data.fill import in_time_order
     from graphspec.data.odd_values import leaks
     from graphspec.data.profile import profile
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
@@ -185,7 +186,8 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
             target = _target(target, source, table)
             found = profile(table)
             task = task_of(found, target, task)
-            decisions = suggest(found, target, task, leaks(table, found, target, classes=task != "regression"))
+            left_out = leaks(table, found, target, classes=task != "regression")
+            decisions = suggest(found, target, task, left_out, in_time_order(found, table))
             return replace(decisions, form=form)
     except CannotSuggest as error:
         raise UsageError(f"{source} {error}") from None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.data.folders import Folder, sizes_text
@@ -83,6 +85,16 @@ def series(template: str, table: Profile, rows: Source, target: str, file: str, 
 def _ordered(time: ColumnProfile, group: str | None) -> Windows:
     form = _forms(time)[0]
     return Windows(1, order=time.name, format=None if form == ISO else form, group=group)
+
+
+def in_time_order(table: Profile, rows: Source) -> str | None:
+    """Return the column of dates of which each row of a table has a later one than the row before; None without one."""
+    for column in table.columns.values():
+        if _is_time(column) and not column.absent and column.unique:
+            with suppress(DataError):
+                if bool((np.diff(series_of(rows, _ordered(column, None), 0).rows) > 0).all()):
+                    return column.name
+    return None
 
 
 def _step(rows: Source, windows: Windows, total: int) -> tuple[Every | None, int]:
@@ -292,6 +304,7 @@ def _head(found: Suggestion) -> Iterator[str]:
         notes = ["labels are learnt from the column"] if target.has_texts else []
         head |= {"labels": [str(k) for k in range(target.classes)]} if target.classes else {}
     head |= {"members": "mean"} if found.network.members > 1 else {}
+    head |= {"description": f"the probability of {target.probability}"} if target.probability else {}
     return _commented([(f"  {literal(target.key)}: {literal(head)}", [*notes, *target.notes])])
 
 
@@ -306,6 +319,8 @@ def _training(found: Suggestion) -> Iterator[str]:
     if network.folds:
         note = f"{network.folds} copies, each trained without one part of the rows: the answer is their mean"
         yield from _commented([(f"  folds: {network.folds}", [note])])
+    if network.seeds:
+        yield from _commented([(f"  seeds: {network.seeds}", ["copies: the answer is their mean"])])
     if network.forms:
         note = "each is trained; the one whose answers for held-out rows are best is kept"
         forms = [(f"    {name}: {literal(dict(sets))}", [why]) for name, (sets, why) in network.forms.items()]
@@ -338,7 +353,10 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
         note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
         yield from _commented([("    drop_missing_targets: true", [note])])
     if not found.network.folds:
-        split: dict[str, Any] = {"split": found.network.held_out}
-        if target.task != "regression":
+        split: dict[str, Any] = {"split": found.network.held_out if found.time is None else {"last": 0.2}}
+        if target.task != "regression" and found.time is None:
             split["stratify"] = target.key
-        yield f"  validation: {literal(split)}"
+        why = (
+            [] if found.time is None else [f"the rows are in the order of '{found.time}': an app asks about later ones"]
+        )
+        yield from _commented([(f"  validation: {literal(split)}", why)])

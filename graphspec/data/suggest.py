@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from graphspec.base.errors import did_you_mean
@@ -15,6 +15,8 @@ from graphspec.data.targets import small_classes
 
 # Decide how the columns of a table become columns of a spec, each with the type that fits its values.
 MIN_COUNT = 2  # categories in fewer rows count as unseen
+_ID = re.compile(r"(^|[_\W])(id|ids|uuid|key|index|row|rowid|no|nr|number)$|Id$|ID$", re.ASCII)
+_MANY = 50  # ids of a column are more; fewer are places or shops, of which an app asks again
 _CODES = 32  # at most this many whole numbers without a gap between them may be codes
 _ROWS_PER_CODE = 40  # codes need this many rows each
 _ONE_HOT = 32  # more categories than these get trained vectors
@@ -62,6 +64,8 @@ def _useless(column: ColumnProfile, profile: Profile) -> str | None:
         return None
     if column.kind in ("integer", "text", "bool") and column.unique and _is_id(column):
         return "is different in every row, an id"
+    if column.kind in ("integer", "text") and _ID.search(column.name) and _MANY < column.distinct <= column.present / 2:
+        return f"is an id of several rows each: validate with rows of others, or its {column.distinct:,} are learnt by heart"
     if profile.typed and column.is_number and column.stored == "text":
         return "has numbers stored as text: store numbers"
     if column.kind == "text" and not _is_prose(column) and _known_rows(column) < column.present / 4:
@@ -78,7 +82,7 @@ def _is_id(column: ColumnProfile) -> bool:
     """Return whether a column that is different in every row has no other meaning."""
     if column.kind == "text":
         return not _is_prose(column)
-    if re.search(r"(^|[_\W])(id|ids|uuid|key|index|row|rowid|no|nr|number)$|Id$|ID$", column.name, re.ASCII):
+    if _ID.search(column.name):
         return True
     numbers = column.numbers
     return column.present > 20 and numbers is not None and numbers.high - numbers.low < 2 * column.present
@@ -272,6 +276,7 @@ class Target:
     has_texts: bool  # whether its values are texts, from which labels are learnt
     missing: int  # the number of rows without a target, which are dropped
     notes: tuple[str, ...] = ()
+    probability: str = ""  # of which class the answer is the probability, if it is one number
     classes: int = 0  # classes that are numbers from 0 on, which are their labels; 0 for others
 
     @property
@@ -296,6 +301,7 @@ class Sizes:
     pieces: int = 0  # slopes of each number
     steps: int = 0  # in which the learning rate falls to 0
     folds: int = 0  # copies, each trained without one part of the rows; 0: one network, validated by ``held_out``
+    seeds: int = 0  # copies that differ in their seed
     held_out: float = 0.15  # the fraction of the rows that validate
     forms: Mapping[str, tuple[Mapping[str, Any], str]] = field(default_factory=dict)  # changes by name, and what for
 
@@ -311,6 +317,7 @@ class Suggestion:
     rows: int
     warnings: tuple[str, ...] = ()  # what should be read before training
     form: Sequence[str] = ()  # lines of the spec that say how the table's text is read
+    time: str | None = None  # the column of dates in whose order the rows are: the last ones validate
 
 
 def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
@@ -367,10 +374,11 @@ def _fit_units(column: ColumnProfile) -> bool:
     return column.kind == "integer" and numbers is not None and numbers.low >= 0 and numbers.high < _UNITS
 
 
-def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str]) -> Suggestion:
+def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str], time: str | None = None) -> Suggestion:
     """Decide how a table becomes a spec.
 
-    ``task``: from :func:`task_of`; ``leaks``: from :func:`graphspec.data.odd_values.leaks`.
+    ``task``: from :func:`task_of`; ``leaks``: from :func:`graphspec.data.odd_values.leaks`; ``time``: the column of dates
+    in whose order the rows are.
 
     Raises CannotSuggest: no column is left to learn from.
     """
@@ -387,11 +395,14 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str])
     record, of = free_name("row", taken, "row"), profile.columns[target]
     found = _target(of, head, task)
     rows = of.present if found.drop_missing else profile.rows
-    network = _network(rows, used, task, record)
+    network = _network(rows, used, record)
+    if time is not None:  # an app asks about later rows
+        steps = round(network.steps * 0.8 * (1 + 1 / max(network.folds - 1, 1)))
+        network = replace(network, folds=0, seeds=network.folds, steps=steps if network.folds else network.steps)
     warnings = [f"column '{name}' {why}; it is left out" for name, why in leaks.items()]
     if task != "regression" and of.listed and (small := small_classes(dict(of.frequent))) is not None:
         warnings.append(f"column '{target}': {small}")
-    return Suggestion(record, columns, found, network, profile.rows, tuple(warnings))
+    return Suggestion(record, columns, found, network, profile.rows, tuple(warnings), time=time)
 
 
 def free_name(text: str, taken: set[str], otherwise: str) -> str:
@@ -428,10 +439,12 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
         if rows > 10 * few:
             notes.append(f"uneven: '{most}' {rows:,} rows, '{rarest}' {few:,}")
     numbered = _classes(column) if task != "regression" and column.is_number and _from_0(column) else 0
-    return Target(column.name, key, task, units, column.kind == "text", missing, tuple(notes), numbered)
+    second = max(value for value, _ in column.frequent) if task == "binary" and column.listed else ""
+    has_texts = column.kind == "text"
+    return Target(column.name, key, task, units, has_texts, missing, tuple(notes), second, numbered)
 
 
-def _network(rows: int, columns: Sequence[Column], task: Task, record: str) -> Sizes:
+def _network(rows: int, columns: Sequence[Column], record: str) -> Sizes:
     """Return sizes that do well on a table with this many rows and columns, without being tuned to it."""
     batch = next((b for b, most in ((32, 2000), (64, 5000), (128, 10_000), (256, 200_000)) if rows < most), 512)
     if any(column.type == "text" for column in columns):  # a bag of words, which many hidden units learn by heart

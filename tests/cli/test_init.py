@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import re
 import shlex
 import threading
@@ -373,3 +374,27 @@ def test_slow_work_is_named_on_a_terminal(capsys: pytest.CaptureFixture[str], mo
     with saying("reading rows.csv"):
         pass
     assert capsys.readouterr().out == ""
+
+
+def test_rows_in_the_order_of_time_are_validated_by_the_last_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    days = [(datetime.date(2024, 1, 1) + datetime.timedelta(days=k)).isoformat() for k in range(300)]
+    rows = [[day, f"p{k % 60}", k % 7 + k / 10, k % 2] for k, day in enumerate(days)]
+    for name, ordered in (("sorted", rows), ("mixed", rows[::-1])):
+        with Path(f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["day", "patient_id", "a", "open"], *ordered])
+        result = graphspec("init", f"{name}.yaml", "--from", f"{name}.csv", "--target", "open")
+        assert result.exit_code == 0, result.stderr
+    text, mixed = Path("sorted.yaml").read_text(), Path("mixed.yaml").read_text()
+    assert "validation: {split: {last: 0.2}}  # the rows are in the order of 'day'" in text
+    assert "seeds: 5" in text
+    assert "folds:" not in text
+    assert "folds: 5" in mixed
+    assert "seeds:" not in mixed
+    assert 'labels: ["0", "1"]' in mixed
+    assert "the probability of 1" in mixed
+    assert "an id of several rows each" in mixed
+    checked = graphspec("validate", "sorted.yaml", "--data")
+    assert checked.stdout.startswith("sorted.yaml: ok ("), checked.stdout + checked.stderr

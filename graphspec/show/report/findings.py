@@ -97,7 +97,7 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
     model = found.model
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
     source = model.spec.data.get("train" if split_off(model, part) else part) or model.spec.data.get("train")
-    fitted = linear(model, scored, found.train)
+    fitted = linear(model, scored, found.train, folds=5 if scored.out_of_fold else 0)
     rules = {n: [*baselines(scored, n, source, train.get(n)), *fitted.get(n, ())] for n in scored.heads}
     found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)
     given = {} if found.train is None else given_away(model, found.train)
