@@ -395,6 +395,6 @@ def test_rows_in_the_order_of_time_are_validated_by_the_last_ones(
     assert "seeds:" not in mixed
     assert 'labels: ["0", "1"]' in mixed
     assert "the probability of 1" in mixed
-    assert "an id of several rows each" in mixed
+    assert "# patient_id: {type: category" in mixed
     checked = graphspec("validate", "sorted.yaml", "--data")
     assert checked.stdout.startswith("sorted.yaml: ok ("), checked.stdout + checked.stderr

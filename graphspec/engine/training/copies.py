@@ -35,7 +35,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.adapt import learn
 from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
-from graphspec.engine.training.run_directory import checkpoint_of_copy, record_copies, refuse_changes
+from graphspec.engine.training.run_directory import check_own, own_checkpoint, record_copies, refuse_changes
 from graphspec.engine.training.trainer import Trainer
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
@@ -150,7 +150,8 @@ class CopiesTrainer(Trainer):
     def run(self) -> None:
         """Train every copy of every form, or go on with it, and keep the best form; errors as for a single network."""
         names: list[str | None] = [*self.model.spec.training.forms] or [None]
-        scores, kept, record = dict[str, float](), _Form(self.model, {}, None), dict[str, Any]()
+        best: float | None = None
+        kept, record = _Form(self.model, {}, None), dict[str, Any]()
         for name in names:
             began = time.monotonic()
             form = self._trained(self._of_form(name), "" if name is None else f"form {name}, ")
@@ -160,12 +161,12 @@ class CopiesTrainer(Trainer):
             key, larger = self._key(form.running)
             value = form.running.logs("val_")[key]
             self.say(f"form {name}: {key} {number(value)} in {duration(time.monotonic() - began)}")
-            scores[name] = math.inf if math.isnan(value) else -value if larger else value
-            if scores[name] == min(scores.values()) and scores[name] not in [*scores.values()][:-1]:
-                kept, record["form"] = form, name
             record.setdefault("forms", {})[name] = {key: value}
-        if "form" in record:
-            self.say(f"kept: form {record['form']}")
+            score = math.inf if math.isnan(value) else -value if larger else value
+            if best is None or score < best:
+                kept, best = form, score
+        if best is not None:
+            self.say(f"kept: form {kept.model.spec.form}")
         if kept.model is not self.model and kept.model.adapted is not None:
             self.model.install(kept.model.adapted)
             self.model.set_weights(kept.model.weights)
@@ -204,8 +205,8 @@ class CopiesTrainer(Trainer):
                 trainer.run()
                 model.set_weights({model.prefixes[k] + name: array for name, array in trainer.model.weights.items()})
                 histories.append(trainer.history)
-                said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
                 seconds = trainer.timer.times.seconds or 0.0
+                said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
                 self.say(f"{said} ({duration(seconds)})")
                 if k == 0 and workers == "auto" and seconds * (len(copies) - 1) > _WORTHWHILE:
                     self._train_apart(model, copies[1:], usable_cores())
@@ -235,10 +236,11 @@ class CopiesTrainer(Trainer):
             if self._folder is not None:
                 directory = self._folder / COPIES / f"{before + k + 1}"
                 make_folder(directory)
+                check_own(directory)
             trainer = self._fitting.trainer(members[k], *rows, _Quiet(self.observer), directory)
             trainer.seconds_between = SECONDS_BETWEEN
-            if directory is not None and (checkpoint := checkpoint_of_copy(members[k], directory)) is not None:
-                trainer.resume(checkpoint)
+            if directory is not None and (directory / "checkpoint.safetensors").exists():
+                trainer.resume(own_checkpoint(members[k], directory))
             yield trainer
             members[k].programs = ProgramCache()
 
