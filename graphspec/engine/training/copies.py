@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -82,18 +82,24 @@ def out_of_fold(model: Session, raw: Dataset, kept: Array | None = None) -> list
     return found
 
 
-def evaluate_part(model: Session, raw: Dataset, part: str, heads: HeadCounts | None = None) -> RunningMetrics:
-    """Evaluate checked raw rows of a part of the spec's data; rows of folds are answered as :func:`out_of_fold` says."""
+def evaluate_part(
+    model: Session, raw: Dataset, part: str, heads: HeadCounts | None = None, copies: int | None = None
+) -> RunningMetrics:
+    """Evaluate checked raw rows of a part of the spec's data; rows of folds are answered as :func:`out_of_fold` says.
+
+    ``copies``: with folds, only the rows of the first ones.
+    """
     size = model.spec.training.batch_size
     if not is_out_of_fold(model, part):
         return model.evaluate_arrays(raw, size, heads)
     running = RunningMetrics(model, heads)
-    for member, rows, _ in out_of_fold(model, raw):
+    for member, rows, _ in out_of_fold(model, raw)[:copies]:
         add_batches(member.evaluation(rows, size, heads), running, lambda: None)
     return running
 
 
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
+TRIED = 2  # copies of each form by whose held-out rows it is chosen; the best one gets the others
 _WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers: auto` starts processes for them
 
 
@@ -108,12 +114,13 @@ class _Quiet(Observer):
             raise KeyboardInterrupt
 
 
-class _Form(NamedTuple):
-    """A trained form of the spec: its network, the means of the copies' histories, the results on held-out rows."""
+@dataclass
+class _Form:
+    """A form of the spec in training: its network, the histories of its copies, the results on held-out rows."""
 
     model: Session
-    history: dict[str, list[float]]
-    running: RunningMetrics | None
+    histories: list[Mapping[str, list[float]]] = field(default_factory=list)
+    running: RunningMetrics | None = None
 
 
 class CopiesTrainer(Trainer):
@@ -151,10 +158,11 @@ class CopiesTrainer(Trainer):
         """Train every copy of every form, or go on with it, and keep the best form; errors as for a single network."""
         names: list[str | None] = [*self.model.spec.training.forms] or [None]
         best: float | None = None
-        kept, record = _Form(self.model, {}, None), dict[str, Any]()
+        kept, record = _Form(self.model), dict[str, Any]()
+        first = len(self.model.prefixes) if len(names) == 1 else TRIED
         for name in names:
-            began = time.monotonic()
-            form = self._trained(self._of_form(name), "" if name is None else f"form {name}, ")
+            began, form = time.monotonic(), _Form(self._of_form(name))
+            self._train(form, range(len(form.model.prefixes))[:first])
             if name is None or form.running is None:
                 kept = form
                 continue
@@ -167,10 +175,12 @@ class CopiesTrainer(Trainer):
                 kept, best = form, score
         if best is not None:
             self.say(f"kept: form {kept.model.spec.form}")
+            if rest := range(len(kept.model.prefixes))[first:]:
+                self._train(kept, rest)
         if kept.model is not self.model and kept.model.adapted is not None:
             self.model.install(kept.model.adapted)
             self.model.set_weights(kept.model.weights)
-        self.history, running = kept.history, kept.running
+        self.history, running = _means(kept.histories), kept.running
         if running is not None:
             self.running, self.tables = running, running.tables()
         self.epoch = self.model.epochs_done = max(map(len, self.history.values()), default=0)
@@ -194,26 +204,28 @@ class CopiesTrainer(Trainer):
         model.adapted = replace(model.adapted or Adapted(), form=name)
         return model
 
-    def _trained(self, model: Session, subject: str) -> _Form:
-        histories, workers = list[Mapping[str, list[float]]](), self._workers
-        copies, (raw, of_validation) = range(len(model.prefixes)), self._rows
+    def _train(self, form: _Form, copies: range) -> None:
+        """Train some copies of a form, which follow those that are trained, and evaluate all that are."""
+        model, (raw, of_validation), total = form.model, self._rows, len(form.model.prefixes)
+        subject = "" if model.spec.form is None else f"form {model.spec.form}, "
         with TemporaryDirectory() as folder:
-            self._folder = self.directory or (None if workers == 1 else Path(folder))
-            if isinstance(workers, int):
-                self._train_apart(model, copies, workers)
-            for k, trainer in enumerate(self.trainers(copies, model)):
+            self._folder = self.directory or (None if self._workers == 1 else Path(folder))
+            if isinstance(self._workers, int):
+                self._train_apart(model, copies, self._workers)
+            for k, trainer in zip(copies, self.trainers(copies, model), strict=True):
                 trainer.run()
-                model.set_weights({model.prefixes[k] + name: array for name, array in trainer.model.weights.items()})
-                histories.append(trainer.history)
+                for other in range(k, total):  # those that are not trained yet answer like the last one
+                    weights = {model.prefixes[other] + n: array for n, array in trainer.model.weights.items()}
+                    model.set_weights(weights)
+                form.histories.append(trainer.history)
                 seconds = trainer.timer.times.seconds or 0.0
-                said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
+                said = self._noted(trainer, subject + (f"copy {k + 1} of {total}: " if total > 1 else ""))
                 self.say(f"{said} ({duration(seconds)})")
-                if k == 0 and workers == "auto" and seconds * (len(copies) - 1) > _WORTHWHILE:
-                    self._train_apart(model, copies[1:], usable_cores())
-        running = None
+                if self._workers == "auto":
+                    self._workers = usable_cores() if seconds * (total - 1) > _WORTHWHILE else 1
+                    self._train_apart(model, copies[1:], self._workers)
         if of_validation is not None or model.spec.training.folds is not None:
-            running = evaluate_part(model, of_validation or raw, "validation")
-        return _Form(model, _means(histories), running)
+            form.running = evaluate_part(model, of_validation or raw, "validation", copies=len(form.histories))
 
     def _train_apart(self, model: Session, copies: Sequence[int], workers: int) -> None:
         """Train copies in processes of their own, up to their last checkpoints."""

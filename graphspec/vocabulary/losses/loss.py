@@ -164,10 +164,27 @@ def producer(y_pred: Value) -> type[Op]:
     value: Value | None = y_pred
     while value is not None and value.node is not None:
         op = OPS[value.node.op]
+        if op is OPS["Mul"] and (averaged := {producer(term) for term in _averaged(value)}):
+            return averaged.pop() if len(averaged) == 1 else op
         if not (op.is_view or op.identity_in_inference or op is OPS["ReduceMean"]):
             return op
         value = value.node.inputs[0]
     return Op
+
+
+def _averaged(value: Value) -> list[Value]:
+    """Return the values of which a product is the mean, as an Average emits it: their sum times 1 / n; else nothing."""
+    assert value.node is not None
+    total, factor = value.node.inputs
+    terms, sums = list[Value](), [total]
+    while sums:
+        term = sums.pop()
+        if term is not None and term.node is not None and term.node.op == "Add":
+            sums += term.node.inputs
+        elif term is not None:
+            terms.append(term)
+    scale = None if factor is None or factor.data is None or factor.data.size > 1 else factor.data.item()
+    return terms if scale is not None and len(terms) > 1 and abs(scale * len(terms) - 1) < 1e-6 else []
 
 
 def gives_probabilities(op: type[Op]) -> bool:
