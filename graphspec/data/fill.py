@@ -329,6 +329,8 @@ def _training(found: Suggestion) -> Iterator[str]:
     yield from _commented([(optimizer, [f"to 0 in {network.epochs} epochs"] if network.steps else [])])
     yield from _commented([(f"  epochs: {network.epochs}", [epochs])])
     yield f"  batch_size: {network.batch_size}"
+    if network.folds or network.seeds:
+        yield from _commented([("  workers: auto", ["copies are trained at the same time, on all cores"])])
     yield "  seed: 1"
     stop = {"monitor": "val_loss", "patience": network.patience, "restore_best_weights": True}
     yield f"  callbacks: [{literal({'type': 'EarlyStopping', **stop})}]"
