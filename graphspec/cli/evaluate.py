@@ -12,7 +12,7 @@ import typer
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
-from graphspec.cli.console import complain, out
+from graphspec.cli.console import out
 from graphspec.cli.options import Allow, Answering, DataPart, option
 from graphspec.cli.targets import is_spec, naming_data, open_model, refuse_other
 
@@ -68,7 +68,7 @@ def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequenc
     from graphspec.cli.results import print_results
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.prepare import part_rows
-    from graphspec.export.read import evaluate_exported, has_penalties, read_exported
+    from graphspec.export.read import evaluate_exported, read_exported
 
     if not file.exists():
         raise UsageError(f"{file} does not exist; {_WANTED}")
@@ -86,8 +86,6 @@ def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequenc
         found_in = (replace(d, file=str(file)) if d.file == NOWHERE.file else d for d in error.diagnostics)
         raise SpecError(found_in) from None
     print_results(running)
-    if has_penalties(found.graph):
-        complain("note: the loss lacks the penalties of regularizers, which an ONNX file does not contain")
 
 
 def _read(spec: Spec, part: DataPart) -> str:

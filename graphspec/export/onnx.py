@@ -380,6 +380,8 @@ def output_text(model: Session, head: HeadDecl) -> str:
     if head.statistics is not None:
         mean, deviation = head.statistics
         parts.append(f"in the unit of the target, whose mean was {mean:.6g} and whose deviation was {deviation:.6g}")
+    if head.bounds is not None:
+        parts.append(f"from {head.bounds[0]:.6g} to {head.bounds[1]:.6g}, the range of the training targets")
     return "; ".join(filter(None, parts))
 
 

@@ -18,13 +18,12 @@ from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.objective import penalties
 from graphspec.engine.runtime.running_metrics import HeadCounts
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.graph.ops import OPS
-from graphspec.language.declarations import LABEL
+from graphspec.language.declarations import LABEL, TRAINED
 from graphspec.language.read import MAX_BYTES
 from graphspec.vocabulary.onnx_files.model_file import ModelFile, declarations
 
@@ -193,8 +192,7 @@ _ANSWER = "answer:"  # names of inputs contain no colon
 def evaluate_exported(exported: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
     """Return the losses and metrics of a file on checked raw rows, and the counts of its heads.
 
-    The total loss lacks the penalties of regularizers (:func:`has_penalties`), which the file does not contain. Raise
-    UsageError if the file fails to run, or masks of its heads depend on weights.
+    Raise UsageError if the file fails to run, or masks of its heads depend on weights.
     """
     return evaluate_answers(exported, spec, rows, answers_of(exported, rows, spec.training.batch_size))
 
@@ -222,11 +220,6 @@ def evaluate_answers(
     return session.evaluate_arrays(rows, spec.training.batch_size, HeadCounts(session))
 
 
-def has_penalties(graph: Graph) -> bool:
-    """Return whether regularizers add to the loss of a graph."""
-    return bool(penalties(graph.copy()))
-
-
 def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]:
     """Return the heads for the rows of a dataset; rows that are not chosen have zeros."""
     types = {name: value.type for name, value in exported.graph.inputs.items()}
@@ -251,12 +244,11 @@ def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]
 def _of_answers(graph: Graph) -> Graph:
     """Return a graph whose heads are inputs; what is left of the network computes their masks."""
     heads = {name: Value(_ANSWER + name, value.type, "input", mask=value.mask) for name, value in graph.outputs.items()}
-    others = [*(v.mask for v in heads.values() if v.mask is not None), *graph.loss_inputs.values()]
+    read_too = {name: v for name, v in graph.loss_inputs.items() if not name.startswith(TRAINED)}
+    others = [*(v.mask for v in heads.values() if v.mask is not None), *read_too.values()]
     nodes = graph.needed(others)
     read = {v.name: v for v in (*(v for node in nodes for v in node.sources), *others)}
     inputs = {name: value for name, value in graph.inputs.items() if name in read} | {v.name: v for v in heads.values()}
     params = {name: graph.params[name] for name, value in read.items() if value.kind == "param"}
     values = {name: value for name, value in graph.values.items() if name in params}
-    return Graph(
-        graph.name, inputs, params=params, values=values, nodes=nodes, outputs=heads, loss_inputs=graph.loss_inputs
-    )
+    return Graph(graph.name, inputs, params=params, values=values, nodes=nodes, outputs=heads, loss_inputs=read_too)

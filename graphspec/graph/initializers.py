@@ -212,6 +212,14 @@ class RandomUniform(RandomInitializer):
         return random.random(shape) * (self.maxval - self.minval) + self.minval
 
 
+@INITIALIZERS.add("RandomSign", "random_sign")
+class RandomSign(RandomInitializer):
+    """1 or -1, with equal probability. Wen et al., *BatchEnsemble*, ICLR 2020. Not in Keras."""
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        return random.integers(2, size=shape) * 2.0 - 1.0
+
+
 def fans(
     shape: tuple[int, ...], input_axes: tuple[int, ...] | None = None, output_axes: tuple[int, ...] | None = None
 ) -> tuple[int, int]:
@@ -255,6 +263,13 @@ class Fans(RandomInitializer):
         if distribution == "untruncated_normal":
             return random.standard_normal(shape) * math.sqrt(variance)
         return truncated(shape, random) * (math.sqrt(variance) / _TRUNCATED_STDDEV)
+
+
+def oriented(start: Initializer, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Initializer:
+    """Return the initializer with the kernel's input and output axes, which it needs for fans, unless it sets them."""
+    if isinstance(start, Fans) and (start.input_axes is None or start.output_axes is None):
+        return start.model_copy(update={"input_axes": inputs, "output_axes": outputs})
+    return start
 
 
 @INITIALIZERS.add("VarianceScaling", "variance_scaling")

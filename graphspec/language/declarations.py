@@ -117,10 +117,13 @@ class HeadDecl:
     wrong: bool = False  # whether an error has been reported. Missing attributes may then exist in the document
     scale: Literal["standard"] | None = None  # how the target is scaled for the loss
     statistics: tuple[float, float] | None = None  # mean and deviation of a standardized target, if they are learnt
+    clip: bool = False  # whether answers are clipped to the range of the training targets
+    bounds: tuple[float, float] | None = None  # that range, if it is learnt
     description: str = ""  # what it is, for the readers of an exported file
     others: tuple[Ref | None, ...] = ()  # for a loss over pairs or triplets, the nodes after ``layer``
     target: Ref | None = None  # the input or node with which the loss compares, instead of an array of the data
     target_gradient: bool = False  # whether the gradient flows into ``target``, too
+    members: Literal["mean"] | None = None  # axis 1 of the node are members: answers are their mean, each is trained
 
     @property
     def layers(self) -> tuple[Ref | None, ...]:
@@ -398,6 +401,9 @@ LABEL = "_label"  # the labels of the predicted classes: an output of ONNX files
 
 
 # The values that the losses of heads read, and the names in ``Graph.loss_inputs`` of those that are no outputs.
+TRAINED = "trained:"  # then the head's name: its node, if the answers are computed from what is trained
+
+
 def node_of(head: str, k: int) -> str:
     """Return the name of node k of a head without an output."""
     return f"{head}:{k}"  # names of heads contain no colon

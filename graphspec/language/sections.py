@@ -220,6 +220,12 @@ class HeadKeys(Config):
     scale: Literal["standard"] | None = setting(
         None, "`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit."
     )
+    clip: bool = setting(
+        False, "Whether answers stay within the range of the training targets; needs `scale: standard`."
+    )
+    members: Literal["mean"] | None = setting(
+        None, "`mean`: axis 1 of the node are members; each is trained on the target, the answers are their mean."
+    )
     description: str = setting("", "What it is, in which unit: the exported file has this text.")
 
 

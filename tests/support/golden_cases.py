@@ -27,6 +27,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "GumbelSoftmax": "vocabulary/layers/test_regularization.py",
         "Impute": "vocabulary/layers/test_missing.py",
         "Log1p": "vocabulary/layers/test_scaling.py",
+        **dict.fromkeys(("MemberDense", "Members"), "vocabulary/layers/test_members.py"),
         "MinMaxScaling": "vocabulary/layers/test_scaling.py",
         "Onnx": "vocabulary/onnx_files/test_layer.py",
         "Parameter": "vocabulary/layers/test_tensors.py",

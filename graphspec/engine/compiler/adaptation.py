@@ -16,7 +16,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Adapted:
-    """The learnt arguments; of ``heads``: ``labels``, or ``mean`` and ``deviation`` of a standardized target."""
+    """The learnt arguments; of ``heads``: ``labels``, or ``mean``, ``deviation``, ``min`` and ``max`` of a scaled target."""
 
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # the arguments of each layer, by node
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -65,8 +65,8 @@ def learns(spec: Spec) -> bool:
 
 
 def standardizes(head: HeadDecl) -> bool:
-    """Return whether the mean and the deviation of a head's target must still be learnt."""
-    return head.scale is not None and head.statistics is None
+    """Return whether the mean and the deviation of a head's target, or its range, must still be learnt."""
+    return head.scale is not None and (head.statistics is None or (head.clip and head.bounds is None))
 
 
 def fill_in(spec: Spec, adapted: Adapted) -> Spec:
@@ -101,4 +101,9 @@ def _head(head: HeadDecl, state: Mapping[str, Any]) -> HeadDecl:
         if len(numbers) != 2 or numbers[1] <= 0:
             raise ValueError(f"the statistics of '{head.name}' must be a mean and a positive deviation")
         head = replace(head, statistics=(float(numbers[0]), float(numbers[1])))
+    bounds = [v for v in (state.get("min"), state.get("max")) if isinstance(v, int | float) and math.isfinite(v)]
+    if head.clip and head.statistics is not None:
+        if len(bounds) != 2 or bounds[0] > bounds[1]:
+            raise ValueError(f"the range of '{head.name}', which `clip` needs, must be a 'min' and a 'max'")
+        head = replace(head, bounds=(float(bounds[0]), float(bounds[1])))
     return head

@@ -337,12 +337,12 @@ def _nodes(head: HeadDecl, names: Mapping[str, str] | None) -> dict[str, Any]:
 def _head(head: HeadDecl) -> dict[str, Any]:
     return {
         **_nodes(head, None),
-        "target_gradient": head.target_gradient or None,
+        **{key: getattr(head, key) or None for key in ("target_gradient", "clip")},
         "loss": plain(head.loss),
         "weight": head.weight,
         "metrics": plain(head.metrics),
         "class_weight": plain(head.class_weight),
-        **{key: getattr(head, key) for key in ("labels", "scale", "description")},
+        **{key: getattr(head, key) for key in ("labels", "scale", "members", "description")},
     }
 
 

@@ -18,7 +18,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, mul, show
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.declarations import WEIGHT, HeadDecl, Ref, Spec, node_of
+from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.callback import Output, check_outputs
@@ -106,7 +106,7 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
         if head.name in spec.terms:
             problems = _term(head, lowered)
         elif (value := lowered.graph.outputs.get(head.name)) is not None:
-            problems = [*_problems(head, value), *_target(head, value, lowered)]
+            problems = [*_problems(head, value, lowered), *_target(head, value, lowered)]
         else:
             continue
         nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
@@ -173,7 +173,7 @@ def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]
     least, most = loss.nodes
     if not least <= len(head.layers) <= most:
         return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
-    for key in ("metrics", "labels", "class_weight", "scale"):
+    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members"):
         if head.tree.get(key) is not None and getattr(head, key):
             text = f"cannot have `{key}`: with {type(loss).__name__} it is a term of the loss, without an output"
             return [((key,), name, _wrong_value(text, f"remove `{key}`, or add a head without a loss"))]
@@ -215,13 +215,20 @@ def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
     return [Diagnostic.of("`stratify`", _wrong_classes(text, hint), at.mark, path=at.path)]
 
 
-def _problems(head: HeadDecl, value: Value) -> list[tuple[KeyPath, str, Problem]]:
+def _problems(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
     name = f"head '{head.name}'"
+    node = None if head.layer is None else lowered.value(head.layer)
+    if head.members is not None and node is not None and (refused := _members(head, node)) is not None:
+        return [(("members",), name, refused)]
     if head.scale is not None and (refused := _scale(head, value)) is not None:
         return [(("scale",), name, refused)]
+    if head.clip and head.scale is None:
+        text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"
+        return [(("clip",), name, _wrong_value(text, "add `scale: standard`, or remove `clip`"))]
     problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
-        problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in head.loss.check(value)]
+        trained = lowered.graph.loss_inputs.get(TRAINED + head.name, value)
+        problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in head.loss.check(trained)]
     if not any(p.severity == "error" for *_, p in problems):
         used = {"loss"}
         for k, metric in enumerate(head.metrics):
@@ -280,6 +287,19 @@ def _learnt(labels: Sequence[str], units: object) -> Problem:
     else:
         hint = f"give it {len(labels)} units, or correct the column if two of them are one class"
     return _wrong_classes(text, hint)
+
+
+def _members(head: HeadDecl, node: Value) -> Problem | None:
+    """Return the problem of a head whose node has no members, or whose loss has no value for each of them; or None."""
+    if node.rank < 3 or not isinstance(node.shape[1], int) or node.mask is not None or not node.type.is_float:
+        what = "has a mask, which hides time steps" if node.mask is not None else f"is {node.type}"
+        text = f"cannot have `members`, which needs a node (batch, members, …) of numbers, but its node {what}"
+        return _wrong_value(text, "put a Members layer before the layers, or remove `members`")
+    loss = head.loss
+    if loss is None or (loss.targets in ("like", "one_hot", "ids", "one") and getattr(loss, "axis", -1) == -1):
+        return None
+    text = f"cannot have `members` with {loss.label}, which has no value for each row and member"
+    return _wrong_value(text, "use a loss over the last axis alone, or remove `members`")
 
 
 def _scale(head: HeadDecl, value: Value) -> Problem | None:

@@ -20,7 +20,7 @@ from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import operator
-from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
+from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
 from graphspec.vocabulary.layers.layer import Layer
 
@@ -113,7 +113,7 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             hint = "name a node with one value per row; Add, Multiply and Concatenate join this one with a batch"
             result.diagnostics.append(_wrong_head(head, ref, result, Code.WRONG_RANK, text, hint))
         else:
-            result.graph.outputs[head.name] = _in_own_unit(head, output, result.graph)
+            result.graph.outputs[head.name] = _answers(head, output, result.graph)
             _read_target(head, result.graph.outputs[head.name], result)
     for term in spec.terms.values():
         _read_term(term, result)
@@ -174,16 +174,29 @@ def _texts(refs: Sequence[Ref], result: Lowered) -> tuple[str, str] | None:
     return f"takes numbers, but '{visible(texts[0])}' is text", hint
 
 
-def _in_own_unit(head: HeadDecl, value: Value, graph: Graph) -> Value:
-    """Return the output of a head with a standardized target in the target's own unit: ``value · deviation + mean``."""
-    if head.scale is None or head.layer is None or not value.type.is_float:
+def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
+    """Return the output of a head: the mean of its members, and that of a standardized target in the target's own unit.
+
+    What is trained is then the node itself: it becomes an input of the losses.
+    """
+    if head.layer is None or not value.type.is_float:
         return value
     g = Builder(graph, head.layer.name)
+    if head.members is not None and value.rank > 2 and isinstance(value.shape[1], int):
+        graph.loss_inputs[TRAINED + head.name] = value
+        with g.part(f"{head.name}_members"):
+            value = g.ReduceMean(value, axes=(1,), keepdims=0)
+    elif head.clip:  # a clipped answer has no gradient
+        graph.loss_inputs[TRAINED + head.name] = value
+    if head.scale is None:
+        return value
     with g.part(f"{head.name}_unit"):
         if head.statistics is None:
             g.learnt("statistics")
         mean, deviation = head.statistics or (0.0, 1.0)
         scaled = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
+        if head.clip:
+            scaled = g.Clip(scaled, *(g.constant(bound, "float32") for bound in head.bounds or (0.0, 1.0)))
     return scaled.with_mask(value.mask)
 
 

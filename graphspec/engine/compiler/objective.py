@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, Spec, given_of, nodes_of
+from graphspec.language.declarations import LENGTH, STEPS, TRAINED, WEIGHT, HeadDecl, Spec, given_of, nodes_of
 from graphspec.vocabulary.losses import reduce
 
 if TYPE_CHECKING:
@@ -31,13 +32,22 @@ class Network(Protocol):
 
 
 @dataclass
+class Answers:
+    """What an evaluation returns: the losses of the heads' answers, such as their members' mean, without penalties."""
+
+    total: Value
+    losses: dict[str, Value]
+
+
+@dataclass
 class Objective:
     """A graph with losses; ``targets`` are the compared values that the network computes, by head."""
 
     graph: Graph
     total: Value  # the scalar to minimise
-    losses: dict[str, Value] = field(default_factory=dict)  # every head's own loss, by head
-    targets: dict[str, Value] = field(default_factory=dict)
+    losses: dict[str, Value]  # every head's own loss, by head
+    targets: dict[str, Value]
+    answers: Answers
 
 
 def add_losses(
@@ -49,6 +59,7 @@ def add_losses(
     available arrays ``<head>_length`` and ``<head>_input_length`` of CTC heads.
     """
     graph, losses, given = graph.copy(), dict[str, Value](), dict[str, Value]()
+    answers = dict[str, Value]()
     for head in spec.trained:
         assert head.loss is not None
         predicted = nodes_of(graph, head)
@@ -67,14 +78,36 @@ def add_losses(
                 mean, deviation = (g.constant(number, "float32") for number in head.statistics)
                 y_true, *predicted = (g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in (y_true, *predicted))
             values = head.loss.lower_values(g, y_true, predicted, **ctc_lengths)
+            trained = graph.loss_inputs.get(TRAINED + head.name)
+            each = values if trained is None or y_true is None else _of_trained(g, head, y_true, trained)
         weight = None
         if weighted and head.name in weighted:
             shape = values.shape[: weighted[head.name]] if values.rank else ("N",)  # one value for the whole batch
             weight = _target(graph, head.name + WEIGHT, Type("float32", shape))
         mask = y_pred.mask if head.loss.uses_mask else None
         with g:
-            losses[head.name] = reduce(g, values, weight=weight, mask=mask, reduction=head.loss.reduction)
-    return Objective(graph, _total(graph, spec, losses), losses, given)
+            scalar = partial(reduce, g, weight=weight, mask=mask, reduction=head.loss.reduction)
+            losses[head.name] = answers[head.name] = scalar(values)
+            if each is not values:
+                losses[head.name] = scalar(each)
+    more = penalties(graph)
+    total = of_answers = _total(graph, spec, losses, "total.loss", more)
+    if more or answers != losses:
+        of_answers = _total(graph, spec, answers, "total:answers")
+    return Objective(graph, total, losses, given, Answers(of_answers, answers))
+
+
+def _of_trained(g: Builder, head: HeadDecl, y_true: Value, trained: Value) -> Value:
+    """Return one loss per sample of the node that is trained: the mean over its members, each with the same target."""
+    assert head.loss is not None
+    if head.members is None:
+        return head.loss.lower_values(g, y_true, [trained])
+    sizes = [g.size(y_true, k) for k in range(y_true.rank)]
+    y_true = g.Unsqueeze(y_true, g.constant([1]))
+    y_true = g.Expand(y_true, g.ints([sizes[0], trained.fixed(1), *sizes[1:]]))
+    values = head.loss.lower_values(g, y_true, [trained])
+    each = g.ReduceMean(values, axes=(1,), keepdims=0)
+    return each if values.mask is None else each.with_mask(g.Gather(values.mask, g.constant(0), axis=1))
 
 
 def _target(graph: Graph, name: str, type_: Type) -> Value:
@@ -83,16 +116,16 @@ def _target(graph: Graph, name: str, type_: Type) -> Value:
     return value
 
 
-def _total(graph: Graph, spec: Spec, losses: Mapping[str, Value]) -> Value:
-    """Return ``Σ wᵢLᵢ / Σ wᵢ`` (combine: mean) or ``Σ wᵢLᵢ``, plus the penalties."""
-    g = Builder(graph, "total.loss")
+def _total(graph: Graph, spec: Spec, losses: Mapping[str, Value], name: str, more: Sequence[Value] = ()) -> Value:
+    """Return ``Σ wᵢLᵢ / Σ wᵢ`` (combine: mean) or ``Σ wᵢLᵢ``, plus ``more``, the penalties."""
+    g = Builder(graph, name)
     weights = {name: spec.all_heads[name].weight for name in losses}
     divisor = sum(weights.values()) if spec.training.combine == "mean" else 1.0
     terms = []
     for name, loss in losses.items():
         scale = weights[name] / divisor if divisor else 0.0
         terms.append(loss if scale == 1.0 else g.Mul(loss, g.constant(scale, "float32")))
-    terms += penalties(graph)
+    terms += more
     total: Value = terms[0] if len(terms) == 1 else g.Sum(*terms)
     return total
 
@@ -119,9 +152,12 @@ def logged_losses(spec: Spec) -> dict[str, str]:
     return {"loss": TOTAL} | {f"{head}_loss": loss_of(head) for head in heads}
 
 
-def fetches(network: Network, objective: Objective, counted: Collection[str] = ()) -> dict[str, Value]:
+def fetches(
+    network: Network, objective: Objective, counted: Collection[str] = (), *, evaluates: bool = False
+) -> dict[str, Value]:
     """Return the values to fetch in a step, by name: losses, and the heads that have metrics or are ``counted``."""
-    found = {TOTAL: objective.total} | {loss_of(head): value for head, value in objective.losses.items()}
+    source = objective.answers if evaluates else objective
+    found = {TOTAL: source.total} | {loss_of(head): value for head, value in source.losses.items()}
     for head in network.spec.heads.values():
         if head.metrics or head.name in counted:
             value = network.graph.outputs[head.name]

@@ -33,7 +33,7 @@ class Evaluation:
         programs: ProgramCache,
         counted: Sequence[str] = (),  # the heads that are counted besides the spec's metrics
     ) -> None:
-        self._graph = objective.graph.with_outputs(fetches(network, objective, counted))
+        self._graph = objective.graph.with_outputs(fetches(network, objective, counted, evaluates=True))
         self._parameters, self._programs, self._counted = parameters, programs, counted
         self._seed = network.spec.training.seed
         self.loader = BatchLoader(rows, batch_size, shuffle=False, seed=self._seed)

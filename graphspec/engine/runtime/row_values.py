@@ -61,7 +61,8 @@ def _wanted(model: Session, objective: Objective) -> dict[str, Value]:
             wanted[mask_of(name)] = value.mask
         if name in objective.targets:
             wanted[target_of(name)] = objective.targets[name]
-        node = reduced.get(objective.losses[name].name) if name in objective.losses else None
+        loss = objective.answers.losses.get(name)
+        node = None if loss is None else reduced.get(loss.name)
         if node is not None and node.inputs[0] is not None and node.inputs[0].rank:
             wanted[LOSS + name] = node.inputs[0]
     return wanted

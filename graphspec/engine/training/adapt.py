@@ -152,18 +152,20 @@ def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
             learn = learn_alphabet if sequences else learn_labels
             found[head.name] = {"labels": learn(target, data.chosen)}
         elif target is not None and standardizes(head):
-            found[head.name] = _statistics(target, data)
+            found[head.name] = _statistics(target, data, clip=head.clip)
     return found
 
 
-def _statistics(target: Array, data: Dataset) -> dict[str, float]:
-    """Return the mean and the deviation of a target; the deviation is 1 if all values are equal."""
-    count, mean, squares = 0, 0.0, 0.0
+def _statistics(target: Array, data: Dataset, *, clip: bool) -> dict[str, float]:
+    """Return the mean and the deviation of a target, 1 if all values are equal; with ``clip`` its range, too."""
+    count, mean, squares, low, high = 0, 0.0, 0.0, np.inf, -np.inf
     for rows in _chunks(data):
         values = target[rows].astype(np.float64)
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
         size, own = values.size, float(values.mean())
         squares += float(((values - own) ** 2).sum()) + (own - mean) ** 2 * count * size / (count + size)
         mean += (own - mean) * size / (count + size)
         count += size
     deviation = float(np.sqrt(squares / count))
-    return {"mean": float(np.float32(mean)), "deviation": float(np.float32(deviation)) or 1.0}
+    range_ = {"min": float(np.float32(low)), "max": float(np.float32(high))} if clip else {}
+    return {"mean": float(np.float32(mean)), "deviation": float(np.float32(deviation)) or 1.0, **range_}

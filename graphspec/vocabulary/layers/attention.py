@@ -13,7 +13,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import ShapeError
 from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
-from graphspec.graph.initializers import GlorotUniform, Ones
+from graphspec.graph.initializers import GlorotUniform, Ones, oriented
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
@@ -32,7 +32,6 @@ from graphspec.vocabulary.layers.layer import (
     need_rank,
 )
 from graphspec.vocabulary.layers.regularization import DropRate, drop
-from graphspec.vocabulary.layers.tensors import oriented
 
 Projected = tuple[Value, Value, Value]  # query, key and value
 Attended = tuple[Value, Value | None]  # the result and the attention weights

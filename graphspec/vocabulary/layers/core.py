@@ -1,4 +1,4 @@
-"""Dense, Embedding, Identity, Masking, Rescaling: layers on single values, vectors and ids."""
+"""Dense, its members, Embedding, Identity, Masking, Rescaling: layers on single values, vectors and ids."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
+from graphspec.graph.initializers import oriented
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.layer import (
     NEUTRAL,
@@ -52,6 +53,47 @@ class Dense(Layer, supports_masking=True):
         else:
             Y = g.MatMul(X, kernel)
             Y = Y if bias is None else Y + bias
+        return g.activate(self.activation, Y)
+
+
+class Members(Layer):
+    """Members: each sees the vector through its own trained scale, ``y[n, i] = x[n] · scale[i]``. Not in Keras.
+
+    Layers such as Dense behind it are shared by the members, which learn different things since their scales differ.
+    MemberDense then gives each its own answer, and a head with ``members: mean`` trains each and answers their mean.
+
+    Shapes: (batch, features) → (batch, members, features).
+    Gorishniy et al., *TabM: Advancing Tabular Deep Learning with Parameter-Efficient Ensembling*, 2024: TabM-mini.
+    """
+
+    members: Annotated[PositiveInt, Field(description="How many members there are.")] = 16
+    initializer: InitializerField = default_initializer("random_sign")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, 2, "(batch, features)", hint="put Flatten before it")
+        scale = self.weight(g, "scale", (self.members, X.features), prefix="")
+        return g.Mul(g.Unsqueeze(as_float(g, X), g.constant([1])), scale)
+
+
+class MemberDense(Dense):
+    """A Dense of its own for each member: ``y[n, i] = activation(x[n, i] @ kernel[i] + bias[i])``. Not in Keras.
+
+    The kernel is (members, features, units), the bias (members, units); each member's first values are a Dense's.
+
+    Shapes: (batch, members, features) → (batch, members, units).
+    """
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, 3, "(batch, members, features)", hint="put Members before it")
+        X, members = as_float(g, X), X.fixed(1)
+        start = oriented(self.kernel_initializer, (1,), (2,))
+        kernel = self.weight(g, "kernel", (members, X.features, self.units), initializer=start)
+        if self.units == 1:  # a sum is quicker than products with one column
+            Y = g.ReduceSum(g.Mul(X, g.Squeeze(kernel, g.constant([2]))), g.constant([2]), keepdims=1)
+        else:
+            Y = g.transpose(g.MatMul(g.transpose(X, (1, 0, 2)), kernel), (1, 0, 2))
+        if self.use_bias:
+            Y = Y + self.weight(g, "bias", (members, self.units))
         return g.activate(self.activation, Y)
 
 

@@ -16,7 +16,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
-from graphspec.graph.initializers import Fans, Initializer
+from graphspec.graph.initializers import oriented
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.layer import (
@@ -151,13 +151,6 @@ def _equation(value: str) -> str:
     if text is not None:
         raise invalid(text, hint)
     return value
-
-
-def oriented(start: Initializer, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Initializer:
-    """Return the initializer with the kernel's input and output axes, which it needs for fans, unless it sets them."""
-    if isinstance(start, Fans) and (start.input_axes is None or start.output_axes is None):
-        return start.model_copy(update={"input_axes": inputs, "output_axes": outputs})
-    return start
 
 
 class EinsumDense(Layer):

@@ -175,6 +175,13 @@ class Categorical(Probabilistic, activation="softmax", fits="classes"):
         y_true = self.classes_last(g, y_true)
         return smooth(y_true, smoothing, 1.0 / y_true.features)
 
+    def crossentropy(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
+        """Emit ``-Σ y log p`` over the classes, which are the last axis of ``y_true``."""
+        logits = self.logits(y_pred)
+        if logits is not None:
+            return g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
+        return total(g, -(y_true * self.log_probabilities(g, self.classes_last(g, y_pred))))
+
     def classes_last(self, g: Builder, X: Value) -> Value:
         """Emit ``X`` with the class axis moved to the end."""
         axis = self.axis % X.rank
@@ -195,11 +202,7 @@ class CategoricalCrossentropy(Categorical):
     label_smoothing: Smoothing = 0.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        y_true = self.smoothed(g, y_true, self.label_smoothing)
-        logits = self.logits(y_pred)
-        if logits is not None:
-            return g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
-        return total(g, -(y_true * self.log_probabilities(g, self.classes_last(g, y_pred))))
+        return self.crossentropy(g, self.smoothed(g, y_true, self.label_smoothing), y_pred)
 
 
 @LOSSES.add("categorical_focal_crossentropy", "CategoricalFocalCrossentropy")
@@ -243,13 +246,15 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
     """``-log p[y]``: the cross-entropy of the target's class along ``axis``.
 
     Probabilities are first divided by their sum. Targets equal to ``ignore_class`` are masked: they count neither in
-    the sum nor in the divisor of the mean.
+    the sum nor in the divisor of the mean. Label smoothing s, which Keras has for one-hot targets alone, is theirs:
+    ``-Σ y log p`` with y = 1 - s + s / classes for the target's class, and s / classes for the others.
 
     Shapes: head (N, …, classes), targets (N, …), class ids from 0 → (N, …); with another ``axis``, that axis is missing
     in the targets.
     """
 
     ignore_class: int | None = Field(default=None, description="The class of targets that do not count; null for none.")
+    label_smoothing: Smoothing = 0.0
 
     def target(self, y_pred: Value) -> Type:
         axis = self.axis % y_pred.rank
@@ -260,8 +265,12 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
         if self.ignore_class is not None:
             counts = ~g.Equal(y_true, g.constant(self.ignore_class))
             y_true = g.Where(counts, y_true, g.constant(0))
-        logits = self.logits(y_pred)
-        if logits is not None:
+        logits, s = self.logits(y_pred), self.label_smoothing
+        if s:
+            classes = y_pred.fixed(self.axis)
+            soft = g.constant([s / classes, 1 - s + s / classes], "float32")
+            values = self.crossentropy(g, g.OneHot(y_true, g.constant(classes), soft, axis=-1), y_pred)
+        elif logits is not None:
             values = g.SparseSoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
         else:
             values = -of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true)

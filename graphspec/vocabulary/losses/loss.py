@@ -160,11 +160,11 @@ def reduce(
 
 
 def producer(y_pred: Value) -> type[Op]:
-    """Return the operator that computes the head's values, skipping views and dropout; ``Op`` itself for an input."""
+    """Return the operator that computes the head's values, skipping views, means and dropout; ``Op`` for an input."""
     value: Value | None = y_pred
     while value is not None and value.node is not None:
         op = OPS[value.node.op]
-        if not (op.is_view or op.identity_in_inference):
+        if not (op.is_view or op.identity_in_inference or op is OPS["ReduceMean"]):
             return op
         value = value.node.inputs[0]
     return Op

@@ -192,10 +192,13 @@ def test_a_penalty_counts_once_whatever_the_batch() -> None:
     """A layer of a parameter is one row: its penalty is not divided by the rows of the batch."""
     layers = [P, {"name": "a", "type": "ActivityRegularization", "l2": 0.5, "inputs": "p"}]
     model = gs.compile(spec(*layers, {"name": "s", "type": "Add", "inputs": ["x", "a"]}, *END))
-    penalty = 0.5 * float((model.weights["p/value"] ** 2).sum())
+    penalty, start = 0.5 * float((model.weights["p/value"] ** 2).sum()), model.weights
     for rows in (10, 3, 1):
+        model.set_weights(start)
         error = float(((model.predict(X[:rows]) - Y[:rows]) ** 2).mean())
-        assert model.evaluate(X[:rows], Y[:rows])["loss"] == pytest.approx(error + penalty, rel=1e-5)
+        assert model.evaluate(X[:rows], Y[:rows])["loss"] == pytest.approx(error, rel=1e-5)
+        trained = model.fit(X[:rows], Y[:rows], batch_size=rows, verbose=0)
+        assert trained["loss"][0] == pytest.approx(error + penalty, rel=1e-5)
 
 
 def test_noise_on_a_parameter_is_the_same_for_all_workers() -> None:

@@ -68,6 +68,34 @@ def test_values_loss_and_gradient_are_those_of_keras(case: Case, dtype: Any) -> 
     assert_close({"gradient": gradients["y_pred"]}, {"gradient": case["gradient"]})
 
 
+SMOOTHED = [case for case in CASES if case.id.startswith("CategoricalCrossentropy-smoothing")]
+
+
+@pytest.mark.parametrize("case", SMOOTHED, ids=lambda case: case.id)
+def test_smoothed_ids_are_smoothed_one_hot_rows(case: Case) -> None:
+    """Keras smooths one-hot rows alone."""
+    args = {"loss": case.args["loss"] | {"type": "SparseCategoricalCrossentropy"}}
+    arrays = case.arrays | {"y_true": case["y_true"].argmax(-1)}
+    test_values_loss_and_gradient_are_those_of_keras(Case(case.id, args, arrays), np.float64)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize("logits", [False, True])
+def test_smoothed_ids_along_an_axis_where_some_do_not_count(axis: int, logits: bool) -> None:
+    random = np.random.default_rng(0)
+    z = random.standard_normal((3, 4, 5))
+    p = np.exp(z) / np.exp(z).sum(axis, keepdims=True)
+    ids = np.where(random.random(p.max(axis).shape) < 0.3, -1, random.integers(0, p.shape[axis], p.max(axis).shape))
+    loss = {"type": "sparse_categorical_crossentropy", "axis": axis, "label_smoothing": 0.2, "ignore_class": -1}
+    case = Case("axis", {"loss": loss | {"from_logits": logits}}, {"y_pred": z if logits else p, "y_true": ids})
+    graph, fetches, arrays, _ = lowered(case)
+    found, _, _ = run(graph, Parameters(graph, np.float64), arrays, fetches)
+    log = np.moveaxis(np.log(p), axis, -1)
+    own = np.take_along_axis(log, np.maximum(ids, 0)[..., None], -1)[..., 0]
+    expected = -(0.8 * own + 0.2 * log.mean(-1))
+    assert_close({"loss": found["loss"]}, {"loss": np.array(expected[ids >= 0].mean())})
+
+
 @pytest.mark.parametrize("case", NONE, ids=lambda case: case.id)
 def test_reduction_none_is_refused(case: Case) -> None:
     with pytest.raises(PydanticCustomError) as error:
