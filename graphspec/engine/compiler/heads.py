@@ -106,7 +106,7 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
         if head.name in spec.terms:
             problems = _term(head, lowered)
         elif (value := lowered.graph.outputs.get(head.name)) is not None:
-            problems = [*_problems(head, value, lowered), *_target(head, value, lowered)]
+            problems = [*_problems(head, value, lowered, spec), *_target(head, value, lowered)]
         else:
             continue
         nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
@@ -173,7 +173,7 @@ def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]
     least, most = loss.nodes
     if not least <= len(head.layers) <= most:
         return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
-    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members"):
+    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members", "interval", "calibrate"):
         if head.tree.get(key) is not None and getattr(head, key):
             text = f"cannot have `{key}`: with {type(loss).__name__} it is a term of the loss, without an output"
             return [((key,), name, _wrong_value(text, f"remove `{key}`, or add a head without a loss"))]
@@ -215,7 +215,7 @@ def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
     return [Diagnostic.of("`stratify`", _wrong_classes(text, hint), at.mark, path=at.path)]
 
 
-def _problems(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
+def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> list[tuple[KeyPath, str, Problem]]:
     name = f"head '{head.name}'"
     node = None if head.layer is None else lowered.value(head.layer)
     if head.members is not None and node is not None and (refused := _members(head, node)) is not None:
@@ -225,6 +225,8 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyP
     if head.clip and head.scale is None:
         text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"
         return [(("clip",), name, _wrong_value(text, "add `scale: standard`, or remove `clip`"))]
+    if (unfit := _uncertain(head, value, spec)) is not None:
+        return [((unfit[0],), name, unfit[1])]
     problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
         trained = lowered.graph.loss_inputs.get(TRAINED + head.name, value)
@@ -300,6 +302,30 @@ def _members(head: HeadDecl, node: Value) -> Problem | None:
         return None
     text = f"cannot have `members` with {loss.label}, which has no value for each row and member"
     return _wrong_value(text, "use a loss over the last axis alone, or remove `members`")
+
+
+def _uncertain(head: HeadDecl, value: Value, spec: Spec) -> tuple[str, Problem] | None:
+    """Return why a head can have no `interval` or no `calibrate`, with that key; or None."""
+    loss, keys = head.loss, [key for key in ("interval", "calibrate") if getattr(head, key) is not None]
+    for key in keys:
+        if key == "interval" and (
+            loss is None or loss.fits != "numbers" or loss.targets != "like" or not head.needs_data
+        ):
+            text = "cannot have `interval`, which is for numbers with a loss and targets in the data"
+        elif key == "interval" and (value.mask is not None or not all(isinstance(d, int) for d in value.shape[1:])):
+            text = f"cannot have `interval`, which needs as many values in each row, but the head is {value.type}"
+        elif key == "calibrate" and (
+            loss is None or loss.fits != "classes" or not head.needs_data or loss.class_axis(value) != value.rank - 1
+        ):
+            text = "cannot have `calibrate`, which is for classes on the last axis, with targets in the data"
+        elif spec.data and "validation" not in spec.data:
+            text = f"has `{key}`, which is learnt from rows that the training has held out, but there are none"
+            hint = "add `data.validation`, such as `{split: 0.2}`, or `training.folds`"
+            return key, _wrong_value(text, hint)
+        else:
+            continue
+        return key, _wrong_value(text, f"remove `{key}`")
+    return None
 
 
 def _scale(head: HeadDecl, value: Value) -> Problem | None:

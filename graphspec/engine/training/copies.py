@@ -37,6 +37,7 @@ from graphspec.engine.training.prepare import Fitting, learn, part_rows, prepare
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import checkpoint_of_copy, record_copies, refuse_changes
 from graphspec.engine.training.trainer import Trainer
+from graphspec.engine.training.uncertainty import forget, learn_from
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
 from graphspec.language.parse import of_form
@@ -76,7 +77,9 @@ def out_of_fold(model: Session, raw: Dataset, kept: Array | None = None) -> list
     members, weights, kept = model.copies(), model.weights, np.arange(len(folds)) if kept is None else kept
     rows, found = members[0].prepared(raw), list[tuple[Session, Dataset, Array]]()
     for k, (prefix, member) in enumerate(zip(model.prefixes, members, strict=True)):
-        member.set_weights({name: weights[prefix + name] for name in member.graph.params})
+        later = zip(member.spec.held_out_weights, model.spec.held_out_weights, strict=True)
+        own = {name: prefix + name for name in member.graph.params} | dict(later)
+        member.set_weights({name: weights[of] for name, of in own.items()})
         places = np.flatnonzero(folds[kept] == k)
         found.append((member, rows.select(kept[places]), places))
     return found
@@ -93,18 +96,19 @@ def evaluate_part(model: Session, raw: Dataset, part: str, heads: HeadCounts | N
     return running
 
 
-def held_out_answers(model: Session) -> tuple[dict[str, Array], dict[str, Array], Dataset]:
-    """Return answers and targets by head for the validation rows, or the rows of all folds, and these checked raw rows.
+def held_out_answers(model: Session, raw: Dataset | None = None) -> tuple[dict[str, Array], dict[str, Array], Dataset]:
+    """Return answers by fetch and targets by head for the validation rows, or the rows of all folds, and these raw rows.
 
-    Targets are class ids where the head has labels. Raises UsageError: the spec has no validation rows.
+    ``raw``: the rows, if they are known. Targets are class ids where the head has labels. Raises UsageError: the spec has no
+    validation rows.
     """
-    raw, found = part_rows(model, "validation"), dict[str, Array]()
+    raw, found = part_rows(model, "validation") if raw is None else raw, dict[str, Array]()
     pieces = [(model, model.prepared(raw), np.arange(len(raw)))]
     for member, rows, places in out_of_fold(model, raw) if is_out_of_fold(model, "validation") else pieces:
         compute_rows(member, rows, found, places, len(raw))
     targets = with_class_ids(raw, model.labels, model.needed.targets, model.needed.ctc).targets
     of_rows = {n: a if raw.chosen is None else a[raw.chosen] for n, a in targets.items()}
-    return {name: found[name] for name in model.graph.outputs}, of_rows, raw
+    return found, of_rows, raw
 
 
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
@@ -212,7 +216,8 @@ class CopiesTrainer(Trainer):
                 self._train_apart(model, copies, workers)
             for k, trainer in enumerate(self.trainers(copies, model)):
                 trainer.run()
-                model.set_weights({model.prefixes[k] + name: array for name, array in trainer.model.weights.items()})
+                weights, later = trainer.model.weights, trainer.model.spec.held_out_weights
+                model.set_weights({model.prefixes[k] + name: a for name, a in weights.items() if name not in later})
                 histories.append(trainer.history)
                 said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
                 seconds = trainer.timer.times.seconds or 0.0
@@ -221,6 +226,9 @@ class CopiesTrainer(Trainer):
                     self._train_apart(model, copies[1:], usable_cores())
         running = None
         if of_validation is not None or model.spec.training.folds is not None:
+            if model.spec.held_out_weights:
+                forget(model)
+                learn_from(model, *held_out_answers(model, of_validation or raw)[:2])
             running = evaluate_part(model, of_validation or raw, "validation")
         return _Form(model, _means(histories), running)
 
@@ -247,7 +255,7 @@ class CopiesTrainer(Trainer):
                 directory = self._folder / COPIES / f"{before + k + 1}"
                 make_folder(directory)
             trainer = self._fitting.trainer(members[k], *rows, _Quiet(self.observer), directory)
-            trainer.seconds_between = SECONDS_BETWEEN
+            trainer.seconds_between, trainer.concludes = SECONDS_BETWEEN, False
             if directory is not None and (checkpoint := checkpoint_of_copy(members[k], directory)) is not None:
                 trainer.resume(checkpoint)
             yield trainer

@@ -27,6 +27,7 @@ from graphspec.engine.training.adapt import adapt
 from graphspec.engine.training.choose_workers import Plan
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_callbacks, refuse_misspelt_monitors
+from graphspec.engine.training.uncertainty import refuse_unlearnable
 from graphspec.graph.ir.graph import Array, Graph, numpy_dtype
 from graphspec.graph.memory_estimate import estimate
 from graphspec.language.declarations import WEIGHT, Spec
@@ -86,6 +87,8 @@ def prepare_fit(
         refuse_misspelt_monitors(callbacks, log_keys(model.spec, model.graph.outputs))
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw, of_validation = _parts(model, data)
+    held_out = raw if training.folds is not None else of_validation
+    refuse_unlearnable(model.spec, None if held_out is None else len(held_out))
     learn(model, raw)
     model.sample_rows = raw.sample(SAMPLE_ROWS)
     if training.several:

@@ -219,6 +219,7 @@ def _outputs(model: Session, described: Mapping[str, Any]) -> Iterator[Block]:
         name = record["name"]
         head, owner = (model.spec.heads.get(key) for key in (name, name.removesuffix(LABEL)))
         text = output_text(model, head) if head is not None else label_text(model, owner) if owner is not None else ""
+        text = text or record.get("description", "")
         rows.append([_code(name), record["dtype"], _shape(record["shape"]), text])
     yield from (Heading("Outputs"), Table(_SIGNATURE, rows))
 
