@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import isfinite
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from graphspec.api.model import Model
-from graphspec.base.arrays.cores import ONE_THREAD
-from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError
+from graphspec.base.errors import Diagnostic, RunError, SpecError
 from graphspec.base.files import remove_leftovers
 from graphspec.data.check import refused
 from graphspec.data.paths import moved
 from graphspec.data.signature import load_all
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.training_checks import refuse_untrainable
-from graphspec.engine.parallel.launch import raised
+from graphspec.engine.parallel.apart import run_apart
 from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import check_own, install_adapted, start_run
 from graphspec.engine.training.trainer import Trainer
@@ -173,80 +166,9 @@ def run_here(work: Work, study: Study, show: Show) -> None:
 
 
 def run_in_processes(work: Work, processes: int, show: Show) -> None:
-    """Run trials in several processes of one thread each.
-
-    Raises KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their trials can be resumed.
-    GraphspecError: a process failed with it; the others have ended their trials.
-    """
-    context, failed = get_context("spawn"), list[Exception]()
-    ends: dict[Connection, Any] = {}
-    with _one_thread():
-        for _ in range(processes):
-            mine, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_process, args=(work, theirs), daemon=False)
-            process.start()
-            theirs.close()
-            ends[mine] = process
-    running = dict(ends)
-    try:
-        while running:
-            for end in wait([*running]):
-                assert isinstance(end, Connection)
-                try:
-                    message = end.recv()
-                except (EOFError, OSError):
-                    running.pop(end)
-                    continue
-                if isinstance(message, Trial):
-                    show(message)
-                else:
-                    failed.append(message)
-    except KeyboardInterrupt:
-        for process in (process for process in ends.values() if process.is_alive()):
-            if sys.platform == "win32":
-                process.terminate()  # its last checkpoint is from the end of an epoch
-            else:
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGINT)
-        raise
-    finally:
-        for process in ends.values():
-            process.join()
-    if failed:
-        raise failed[0]
-    if any(codes := [process.exitcode for process in ends.values()]):
-        listed = ", ".join(map(str, codes))
-        raise ChildProcessError(f"a process of the search has died (exit codes {listed}): the same command goes on")
+    """Run trials in several processes; errors as for :func:`graphspec.engine.parallel.apart.run_apart`."""
+    run_apart(_run, [work] * processes, show)
 
 
-def _process(work: Work, end: Connection) -> None:
-    """Run trials in a process of its own group: Ctrl-C in a terminal reaches it once, by the process that started it."""
-    if hasattr(os, "setpgrp"):
-        with suppress(OSError):
-            os.setpgrp()
-    try:
-        with raised():
-            run_here(work, work.study(), end.send)
-    except KeyboardInterrupt:
-        end.close()
-        os._exit(0)
-    except BrokenPipeError:  # the process that started it has died: another one resumes its trial
-        os._exit(1)
-    except GraphspecError as error:
-        end.send(error)
-    finally:
-        with suppress(OSError):
-            end.close()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let processes that are started inside the ``with`` block compute with one thread each."""
-    before = {key: os.environ.get(key) for key in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
-    try:
-        yield
-    finally:
-        for key in ONE_THREAD:
-            os.environ.pop(key, None)
-        os.environ.update({key: value for key, value in before.items() if value is not None})
+def _run(work: Work, send: Show) -> None:
+    run_here(work, work.study(), send)

@@ -67,28 +67,23 @@ def check(
         spec, found = of_form(spec, str(chosen))
     checked = check_one(spec, found, adapted, allow_outside=allow_outside)
     if spec is not None and adapted is None:
-        others = [name for name in spec.training.forms if name != spec.form]
-        forms = [check_one(*of_form(spec, name), allow_outside=allow_outside) for name in others]
-        found = [*checked.diagnostics, *(d for form in forms for d in form.diagnostics)]
-        found += [_differs(spec, form.spec) for form in forms if form.spec is not None and not _alike(spec, form.spec)]
+        found = checked.diagnostics
+        for name in (name for name in spec.training.forms if name != spec.form):
+            other = check_one(*of_form(spec, name), allow_outside=allow_outside)
+            found += other.diagnostics
+            if other.spec is not None and _compared(other.spec) != _compared(spec):
+                at = spec.tree.find(("training", "forms", name))[0] or spec.tree
+                text = f"form '{name}' has other inputs, heads, losses or metrics than '{spec.form}'"
+                hint = "forms are trained on the same data, and compared: set these outside of the forms"
+                found.append(Diagnostic.at(at.mark, Code.VALUE_NOT_ALLOWED, text, path=at.path, hint=hint))
         checked.diagnostics = sorted(dict.fromkeys(found), key=Diagnostic.sort_key)
     return checked
 
 
-def _alike(spec: Spec, form: Spec) -> bool:
-    """Return whether two forms of a spec have the same inputs, heads, losses and metrics."""
-    inputs, heads = (
-        [{n: (v.shape, v.dtype, v.column) for n, v in of.inputs.items()} for of in (spec, form)],
-        [{n: (h.loss, h.metrics, h.labels, h.class_weight) for n, h in of.all_heads.items()} for of in (spec, form)],
-    )
-    return inputs[0] == inputs[1] and heads[0] == heads[1]
-
-
-def _differs(spec: Spec, form: Spec) -> Diagnostic:
-    at = spec.tree.find(("training", "forms", str(form.form)))[0] or spec.tree
-    text = f"form '{form.form}' has other inputs, heads, losses or metrics than '{spec.form}'"
-    hint = "forms are trained on the same data, and compared by these values: set them outside of the forms"
-    return Diagnostic.at(at.mark, Code.VALUE_NOT_ALLOWED, text, path=at.path, hint=hint)
+def _compared(spec: Spec) -> list[Any]:
+    """Return what the forms of a spec have in common."""
+    inputs = [(v.name, v.shape, v.dtype, v.column) for v in spec.inputs.values()]
+    return [*inputs, *((h.name, h.loss, h.metrics, h.labels) for h in spec.all_heads.values())]
 
 
 def check_one(
@@ -111,7 +106,8 @@ def check_one(
     order, linked = link(spec)
     lowered = lower(spec, order)
     later = [*(lowered.with_shapes(d) for d in linked), *lowered.diagnostics, *check_heads(spec, lowered)]
-    for rule in (checks.check_training, checks.check_sparse, checks.check_groups, checks.check_workers):
+    rules = checks.check_training, checks.check_sparse, checks.check_groups, checks.check_means, checks.check_workers
+    for rule in rules:
         later += rule(spec, lowered)
     found = [*found, *once([*later, *check_callbacks(spec, lowered, allow_outside)])]
     if spec.draws and spec.weight_files:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, Problem
+from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered_network import Lowered
@@ -22,6 +22,7 @@ from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.callback import Output, check_outputs
+from graphspec.vocabulary.callbacks.monitors import direction
 from graphspec.vocabulary.losses import Loss
 from graphspec.vocabulary.metrics import METRICS, Metric, targets_of
 
@@ -393,8 +394,11 @@ def check_callbacks(spec: Spec, lowered: Lowered, allow_outside: bool) -> list[D
     rate, average = (tree.find(("optimizer", key))[0] for key in ("learning_rate", "use_ema"))
     scheduled = rate is not None and isinstance(rate.value, dict)
     averaged = average is not None and average.value is True
-    declared = tree.get("callbacks")
-    found = []
+    declared, choose, found = tree.get("callbacks"), spec.training.choose, list[Diagnostic]()
+    if choose is not None and not (choose.startswith("val_") and choose in keys and direction(choose)):
+        hint = did_you_mean(choose, keys) or f"use one of {', '.join(key for key in keys if key.startswith('val_'))}"
+        problem = Problem(Code.VALUE_NOT_ALLOWED, f"cannot be '{choose}'", hint, "choose")
+        found.append(Diagnostic.of("`choose`", problem, tree.value["choose"].mark, path=tree.value["choose"].path))
     written: list[tuple[str, Output]] = []
     for k, item in enumerate(declared.value if declared is not None and isinstance(declared.value, list) else ()):
         try:  # not from `spec.training`, which has no callbacks if one of them is wrong

@@ -88,6 +88,14 @@ def check_sparse(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     return found
 
 
+def check_means(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
+    """Return GS306 for heads whose answers have no mean, in a network of several copies."""
+    values = lowered.graph.outputs if spec.training.copies > 1 else {}
+    problem = Problem(Code.WRONG_DTYPE, "is not float32: answers of copies are averaged", "name the node before it")
+    heads = [spec.heads[name] for name, value in values.items() if not value.type.is_float]
+    return [Diagnostic.of(f"head '{head.name}'", problem, head.mark, path=head.tree.path) for head in heads]
+
+
 def check_groups(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     """Return GS105 for patterns of the optimizer's groups that match no trainable weight."""
     names = [p.name for p in lowered.graph.params.values() if p.trainable]

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from multiprocessing import parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -26,13 +27,13 @@ from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids
 from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted
-from graphspec.engine.compiler.check import check_one
+from graphspec.engine.compiler.check import check, check_one
+from graphspec.engine.parallel.apart import run_apart
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
-from graphspec.engine.training.apart import Job, train_apart
 from graphspec.engine.training.prepare import Fitting, learn, part_rows, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import checkpoint_of_copy, record_copies, refuse_changes
@@ -121,6 +122,10 @@ class _Quiet(Observer):
     def __init__(self, observer: Observer) -> None:
         self.say = observer.say  # type: ignore[method-assign]
 
+    def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
+        if (parent := parent_process()) is not None and not parent.is_alive():  # it was killed
+            raise KeyboardInterrupt
+
 
 class _Form(NamedTuple):
     """A trained form of the spec: its network, the means of the copies' histories, the results on held-out rows."""
@@ -154,7 +159,7 @@ class CopiesTrainer(Trainer):
         self.steps = cast("TrainingSteps", SimpleNamespace(ranks=None))
         self.epoch = self.batch = 0
         self.history, self.tables, self.states, self.stopped, self.resumed = {}, [], [], None, False
-        self.timer, self.running = Timer(len(train), 0), RunningMetrics(model)
+        self.timer, self.running, self.last_checkpoint = Timer(len(train), 0), RunningMetrics(model), None
         if model.spec.training.forms and rows[1] is None and model.spec.training.folds is None:
             raise UsageError("`forms` needs rows to choose by: pass `validation_data`, or write `folds`")
 
@@ -234,11 +239,10 @@ class CopiesTrainer(Trainer):
 
     def _train_apart(self, model: Session, copies: Sequence[int], workers: int) -> None:
         """Train copies in processes of their own, up to their last checkpoints."""
-        size, folder = min(workers, len(copies)), str((model.spec.base or Path()).resolve())
+        size, folder = min(workers, len(copies)), (model.spec.base or Path()).resolve()
         if size > 1 and self._folder is not None:
-            learnt = None if model.adapted is None else model.adapted.to_json()
-            known = model.document(), folder, learnt, self._rows, self._fitting, self._folder
-            train_apart([Job(*known, copies[k::size]) for k in range(size)])
+            known = model.document(), folder, model.adapted, (self._rows, self._fitting, Observer(), self._folder)
+            run_apart(_train, [(*known, copies[k::size]) for k in range(size)], self.say)
 
     def trainers(self, places: Iterable[int], model: Session | None = None) -> Iterator[Trainer]:
         """Yield the trainers of some copies of a form, each at its checkpoint if it has one."""
@@ -287,6 +291,15 @@ class CopiesTrainer(Trainer):
 
     def write_derived(self) -> None:
         """Do nothing: the run's own files are written at the end."""
+
+
+def _train(job: tuple[dict[str, Any], Path, Adapted | None, tuple[Any, ...], Sequence[int]], send: Any) -> None:
+    """Train some copies in a process of their own: the document and its folder, what was learnt, the rows, the places."""
+    document, folder, adapted, training, places = job
+    checked = check(document, allow_outside=True, adapted=adapted, base=folder)
+    model = Session(*checked.require(), checked.diagnostics, adapted)
+    for trainer in CopiesTrainer(model, *training).trainers(places):
+        trainer.run()
 
 
 def _means(histories: Sequence[Mapping[str, list[float]]]) -> dict[str, list[float]]:
