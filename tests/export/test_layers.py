@@ -109,12 +109,18 @@ def without_keras() -> list[Case]:
         {"type": "Patches", "patch_size": 2},
         {"name": "y", "type": "DotInteraction"},
     ]
+    members = [
+        {"type": "Members"},
+        {"type": "MemberDense", "units": 3},
+        {"name": "y", "type": "MemberDense", "units": 1},
+    ]
     kinds = ("SegmentSum", "SegmentMean", "SegmentMax")
     messages = [{"name": kind, "type": kind, "column": 1, "inputs": ["start", "edges", "nodes"]} for kind in kinds]
     edges = {"nodes": {"shape": ["nodes", 3]}, "edges": {"shape": ["edges", 2], "dtype": "int64"}}
     return [
         network("noise", {"x": {"shape": [4]}}, [*noise[:-1], noise[-1] | {"name": "y"}], ["y"]),
         network("steps", {"ids": {"shape": [None], "dtype": "int64"}}, steps, ["y"]),
+        network("members", {"x": {"shape": [4]}}, members, ["y"]),
         network("patches", {"x": {"shape": [4, 4, 3]}}, patches, ["y"]),
         network(
             "messages",

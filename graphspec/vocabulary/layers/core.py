@@ -78,7 +78,8 @@ class Members(Layer):
 class MemberDense(Dense):
     """A Dense of its own for each member: ``y[n, i] = activation(x[n, i] @ kernel[i] + bias[i])``. Not in Keras.
 
-    The kernel is (members, features, units), the bias (members, units); each member's first values are a Dense's.
+    The kernel is (members, features, units), the bias (members, units). First values have the variance that they have
+    in a Dense. A constraint that is meant for the inputs of a unit needs ``axis: 1``.
 
     Shapes: (batch, members, features) → (batch, members, units).
     """
