@@ -17,6 +17,7 @@ from graphspec.language.declarations import HeadDecl, Spec
 from graphspec.vocabulary.losses.loss import EPSILON
 
 _HOTTEST = 20.0  # a temperature is between its inverse and this
+_WORTHWHILE = 0.98  # widths by level must be better by more than chance: one width is easier to explain
 _STEPS = 60  # of the golden section, each of which leaves 0.62 of the range
 
 
@@ -129,7 +130,7 @@ def _interval(answers: Array, errors: Array, share: float) -> tuple[Array, Array
             half = np.take_along_axis(widths, _groups(answers[other], levels), axis=0)
             ways[way] += float((2 * half + 2 / (1 - share) * np.maximum(errors[other] - half, 0)).sum())
     widths, levels = _by_level(answers, errors, share)
-    if not (ways[_by_level] < ways[_alike] and np.isfinite(widths).all()):
+    if not (ways[_by_level] < _WORTHWHILE * ways[_alike] and np.isfinite(widths).all()):
         widths, levels = _alike(answers, errors, share)
     return np.nextafter(widths.astype(np.float32), np.float32(np.inf)), levels
 
