@@ -138,16 +138,11 @@ class HeadDecl:
         return bool(self.others) or (self.loss is not None and not self.loss.has_output)
 
     @property
-    def interval_weights(self) -> list[str]:
-        """The names of the widths of the interval, ``(5, …)``, and of the levels between them, ``(4, …)``, if it has one."""
-        roles = () if self.interval is None or self.layer is None else ("widths", "levels")
-        return [f"{self.layer.name}/{self.name}_interval/{role}" for role in roles if self.layer is not None]
-
-    @property
-    def temperature_weight(self) -> list[str]:
-        """The name of the temperature of its probabilities, if it has one."""
-        name = f"{self.name}_calibration/temperature"
-        return [] if self.calibrate is None or self.layer is None else [f"{self.layer.name}/{name}"]
+    def held_out_weights(self) -> list[str]:
+        """The names of the weights that held-out rows give: an interval's widths and levels, or a temperature."""
+        roles = [] if self.interval is None else ["interval/widths", "interval/levels"]
+        roles += [] if self.calibrate is None else ["calibration/temperature"]
+        return [f"{self.layer.name}/{self.name}_{role}" for role in roles if self.layer is not None]
 
     @property
     def needs_data(self) -> bool:
@@ -348,13 +343,11 @@ class Spec:
     @property
     def held_out_weights(self) -> list[str]:
         """The names of the weights that a training learns at its end, from rows that it has held out."""
-        return [name for h in self.heads.values() for name in (*h.interval_weights, *h.temperature_weight)]
+        return [name for head in self.heads.values() for name in head.held_out_weights]
 
     def head_of(self, output: str) -> tuple[HeadDecl, str]:
-        """Return the head of an output, and what the output is of it: nothing, or a name of ``BOUNDS``."""
-        ends = ("", *BOUNDS)
-        found = ((self.heads.get(output[: len(output) - len(end)]), end) for end in ends if output.endswith(end))
-        return next((head, end) for head, end in found if head is not None)
+        """Return the head of an output, and which of ``BOUNDS`` the output is, if it is an end of an interval."""
+        return next((h, end) for h in self.heads.values() for end in ("", *BOUNDS) if h.name + end == output)
 
     @property
     def trained(self) -> list[HeadDecl]:

@@ -307,25 +307,19 @@ def _members(head: HeadDecl, node: Value) -> Problem | None:
 
 def _uncertain(head: HeadDecl, value: Value, spec: Spec) -> tuple[str, Problem] | None:
     """Return why a head can have no `interval` or no `calibrate`, with that key; or None."""
-    loss, keys = head.loss, [key for key in ("interval", "calibrate") if getattr(head, key) is not None]
-    for key in keys:
-        if key == "interval" and (
-            loss is None or loss.fits != "numbers" or loss.targets != "like" or not head.needs_data
-        ):
-            text = "cannot have `interval`, which is for numbers with a loss and targets in the data"
-        elif key == "interval" and (value.mask is not None or not all(isinstance(d, int) for d in value.shape[1:])):
-            text = f"cannot have `interval`, which needs as many values in each row, but the head is {value.type}"
-        elif key == "calibrate" and (
-            loss is None or loss.fits != "classes" or not head.needs_data or loss.class_axis(value) != value.rank - 1
-        ):
-            text = "cannot have `calibrate`, which is for classes on the last axis, with targets in the data"
-        elif spec.data and "validation" not in spec.data:
-            text = f"has `{key}`, which is learnt from rows that the training has held out, but there are none"
-            hint = "add `data.validation`, such as `{split: 0.2}`, or `training.folds`"
-            return key, _wrong_value(text, hint)
-        else:
-            continue
-        return key, _wrong_value(text, f"remove `{key}`")
+    loss, ints = head.loss, value.mask is None and all(isinstance(d, int) for d in value.shape[1:])
+    fits = loss.fits if loss is not None and head.needs_data else None
+    numbers = ints and fits == "numbers" and loss is not None and loss.targets == "like"
+    classes = fits == "classes" and loss is not None and loss.class_axis(value) == value.rank - 1
+    unheld, add = "is learnt from rows that the training has held out, but there are none", "`training.folds`"
+    for key, wrong, why, hint in (
+        ("interval", not numbers, "needs numbers, as many in each row, and a loss with targets in the data", ""),
+        ("calibrate", not classes, "needs classes on the last axis, and a loss with targets in the data", ""),
+        *((key, spec.data and "validation" not in spec.data, unheld, add) for key in ("interval", "calibrate")),
+    ):
+        if wrong and getattr(head, key) is not None:
+            hint = f"add `data.validation`, such as `{{split: 0.2}}`, or {hint}" if hint else f"remove `{key}`"
+            return key, _wrong_value(f"cannot have `{key}`, which {why}", hint)
     return None
 
 

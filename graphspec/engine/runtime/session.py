@@ -153,7 +153,7 @@ class Session:
     def require_intervals(self) -> None:
         """Raise UsageError if a head has an interval, but no training has learnt its width."""
         for head in self.spec.heads.values():
-            if head.interval is not None and (self.parameters.view(head.interval_weights[0]) < 0).any():
+            if head.interval is not None and (self.parameters.view(head.held_out_weights[0]) < 0).any():
                 text = f"'{head.name}' has no interval yet: it is learnt at the end of a training, from held-out rows"
                 raise UsageError(f"{text}; train the network, or remove `interval`")
 
