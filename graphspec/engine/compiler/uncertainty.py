@@ -51,6 +51,6 @@ def add_interval(head: HeadDecl, graph: Graph) -> None:
         at, start, end = g.constant([0]), g.constant([1]), g.constant([LEVELS])
         steps = g.Sub(g.Slice(widths, start, end, at), g.Slice(widths, at, g.constant([LEVELS - 1]), at))
         width = g.Add(g.Gather(widths, g.constant(0), axis=0), g.ReduceSum(g.Mul(above, steps), start, keepdims=0))
-        for end, bound in zip(BOUNDS, (g.Sub(value, width), g.Add(value, width)), strict=True):
+        for name, bound in zip(BOUNDS, (g.Sub(value, width), g.Add(value, width)), strict=True):
             limits = (g.constant(number, "float32") for number in head.bounds or (0.0, 1.0))
-            graph.outputs[head.name + end] = g.Clip(bound, *limits) if head.clip else bound
+            graph.outputs[head.name + name] = g.Clip(bound, *limits) if head.clip else bound

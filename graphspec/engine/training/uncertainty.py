@@ -38,7 +38,8 @@ def refuse_unlearnable(spec: Spec, rows: int | None) -> None:
 def forget(model: Session) -> None:
     """Forget what held-out rows have taught: a training starts, and goes on, as if it was the first one."""
     params, rng = [model.graph.params[name] for name in model.spec.held_out_weights], np.random.default_rng()
-    model.set_weights({param.name: param.initializer(param.shape, rng) for param in params})  # constants
+    if params:  # their initial values are constants
+        model.set_weights({param.name: param.initializer(param.shape, rng) for param in params})
 
 
 def learn_from(model: Session, answers: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
