@@ -25,11 +25,13 @@ from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids
+from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
 from graphspec.engine.parallel.apart import run_apart
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
+from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.adapt import learn
@@ -37,6 +39,7 @@ from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import check_own, own_checkpoint, record_copies, refuse_changes
 from graphspec.engine.training.trainer import Trainer
+from graphspec.engine.training.uncertainty import forget, learn_from
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
 from graphspec.language.parse import of_form
@@ -76,7 +79,9 @@ def out_of_fold(model: Session, raw: Dataset, kept: Array | None = None) -> list
     members, weights, kept = model.copies(), model.weights, np.arange(len(folds)) if kept is None else kept
     rows, found = members[0].prepared(raw), list[tuple[Session, Dataset, Array]]()
     for k, (prefix, member) in enumerate(zip(model.prefixes, members, strict=True)):
-        member.set_weights({name: weights[prefix + name] for name in member.graph.params})
+        later = zip(member.spec.held_out_weights, model.spec.held_out_weights, strict=True)
+        own = {name: prefix + name for name in member.graph.params} | dict(later)
+        member.set_weights({name: weights[of] for name, of in own.items()})
         places = np.flatnonzero(folds[kept] == k)
         found.append((member, rows.select(kept[places]), places))
     return found
@@ -96,6 +101,19 @@ def evaluate_part(
     for member, rows, _ in out_of_fold(model, raw)[:copies]:
         add_batches(member.evaluation(rows, size, heads), running, lambda: None)
     return running
+
+
+def held_out_answers(model: Session, raw: Dataset) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return answers by fetch and targets by head for raw validation rows, or the rows of all folds.
+
+    Targets are class ids where the head has labels.
+    """
+    found = dict[str, Array]()
+    pieces = [(model, model.prepared(raw), np.arange(len(raw)))]
+    for member, rows, places in out_of_fold(model, raw) if is_out_of_fold(model, "validation") else pieces:
+        compute_rows(member, rows, found, places, len(raw))
+    targets = with_class_ids(raw, model.labels, model.needed.targets, model.needed.ctc).targets
+    return found, {n: a if raw.chosen is None else a[raw.chosen] for n, a in targets.items()}
 
 
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
@@ -214,9 +232,9 @@ class CopiesTrainer(Trainer):
                 self._train_apart(model, copies, self._workers)
             for k, trainer in zip(copies, self.trainers(copies, model), strict=True):
                 trainer.run()
-                for other in range(k, total):  # those that are not trained yet answer like the last one
-                    weights = {model.prefixes[other] + n: array for n, array in trainer.model.weights.items()}
-                    model.set_weights(weights)
+                own = {n: a for n, a in trainer.model.weights.items() if n not in trainer.model.spec.held_out_weights}
+                for prefix in model.prefixes[k:]:  # those that are not trained yet answer like the last one
+                    model.set_weights({prefix + name: array for name, array in own.items()})
                 form.histories.append(trainer.history)
                 seconds = trainer.timer.times.seconds or 0.0
                 said = self._noted(trainer, subject + (f"copy {k + 1} of {total}: " if total > 1 else ""))
@@ -225,6 +243,9 @@ class CopiesTrainer(Trainer):
                     self._workers = usable_cores() if seconds * (total - 1) > _WORTHWHILE else 1
                     self._train_apart(model, copies[1:], self._workers)
         if of_validation is not None or model.spec.training.folds is not None:
+            if len(form.histories) == total and model.spec.held_out_weights:
+                forget(model)
+                learn_from(model, *held_out_answers(model, of_validation or raw))
             form.running = evaluate_part(model, of_validation or raw, "validation", copies=len(form.histories))
 
     def _train_apart(self, model: Session, copies: Sequence[int], workers: int) -> None:
@@ -250,7 +271,7 @@ class CopiesTrainer(Trainer):
                 make_folder(directory)
                 check_own(directory)
             trainer = self._fitting.trainer(members[k], *rows, _Quiet(self.observer), directory)
-            trainer.seconds_between = SECONDS_BETWEEN
+            trainer.seconds_between, trainer.concludes = SECONDS_BETWEEN, False
             if directory is not None and (directory / "checkpoint.safetensors").exists():
                 trainer.resume(own_checkpoint(members[k], directory))
             yield trainer
