@@ -99,7 +99,8 @@ def _check_learnt(spec: Spec, lowered: Lowered, parts: Mapping[str, Dataset]) ->
     """Let layers and heads learn from the training rows; raise SpecError unless network and labels fit what was learnt."""
     from graphspec.data.signature import data_signature
     from graphspec.data.targets import with_class_ids
-    from graphspec.engine.training.prepare import adapted_to, has_to_learn
+    from graphspec.engine.training.adapt import has_to_learn
+    from graphspec.engine.training.prepare import adapted_to
 
     if not has_to_learn(spec, lowered.graph, parts["train"]):
         return

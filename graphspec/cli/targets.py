@@ -180,7 +180,8 @@ def started(path: Path, command: str, allow: Sequence[Path] = ()) -> Model:
 
 
 def _learn(model: Model, path: Path) -> None:
-    from graphspec.engine.training.prepare import adapted_to, has_to_learn
+    from graphspec.engine.training.adapt import has_to_learn
+    from graphspec.engine.training.prepare import adapted_to
 
     if "train" not in model.spec.data:
         raise UsageError(f"the network of {path} learns from training rows first: add `data: {{train: {{file: …}}}}`")

@@ -152,9 +152,7 @@ def _checked(
     draws = not resume or not _reached_checkpoint(directory or Path("runs") / declaration.name)
     draws = draws or declaration.training.several  # of copies, some may not have begun
     if mpi and declaration.training.several:
-        raise UsageError(
-            "--mpi shares batches among processes, and copies or forms do not: `workers: auto` trains several"
-        )
+        raise UsageError("--mpi trains no copies or forms: leave it out, and write `workers: auto`")
     if mpi and declaration.training.workers == "auto":
         text = "--mpi needs the number of workers of each rank, but the spec has `workers: auto`"
         raise UsageError(f"{text}: add `--set training.workers=mpi` for one, or `--set training.workers=4`")

@@ -275,7 +275,7 @@ def _with(tree: Tree, key: str | int, child: Tree) -> Tree:
 
 
 # The forms of a spec: each is the document with the overrides of one entry of ``training.forms``.
-_NOT_OF_FORMS = ("graphspec", "name", "description", "data", "search", "training")
+_NOT_OF_FORMS = ("graphspec", "name", "description", "data", "search")
 _OF_ALL_FORMS = tuple(f"training.{key}" for key in ("forms", "choose", "folds", "seeds", "seed", "workers"))
 
 
@@ -287,7 +287,7 @@ def with_form(tree: Tree, name: str | None, problems: Problems) -> tuple[str | N
     if name is None or not isinstance(found[name].value, dict):
         return name, tree
     for path, value in found[name].value.items():
-        if path in _NOT_OF_FORMS or path.startswith((*(f"{key}." for key in _NOT_OF_FORMS[:-1]), *_OF_ALL_FORMS)):
+        if path == "training" or path.partition(".")[0] in _NOT_OF_FORMS or path.startswith(_OF_ALL_FORMS):
             text = f"form '{name}' cannot change '{path}': forms are trained on the same rows, and compared"
             problems.key(found[name], path, Code.VALUE_NOT_ALLOWED, text, hint="set it outside of the forms")
             continue

@@ -16,17 +16,7 @@ from graphspec.base.config import Config, PositiveInt, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
-from graphspec.language.declarations import (
-    SUFFIXES,
-    DataSource,
-    Every,
-    NodeDecl,
-    Ref,
-    Spec,
-    TextForm,
-    Training,
-    Windows,
-)
+from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import setting, validate
 from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_layer_hint
@@ -362,8 +352,8 @@ def parse_tree(
     _check_document(tree, problems)
     form, changed = with_form(tree, form, problems)
     expanded = expand(changed, problems)
-    spec = None if expanded.overflow else _spec(tree, expanded, base, problems)
-    spec = None if spec is None else replace(spec, form=form)
+    spec = None if expanded.overflow else replace(_spec(tree, expanded, base, problems), form=form)
+    spec = None if spec is None else replace(spec, data=_with_folds(spec, problems))
     return spec, sorted(problems.found, key=Diagnostic.sort_key)
 
 
@@ -400,22 +390,20 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     entries = {item.full: (item.owner or item).tree for item in expanded.nodes}
     heads = parse_heads(sections["outputs"], expanded.heads, problems, entries) if "outputs" in sections else {}
     declared = sections.get("inputs", Tree({}, tree.mark)).value
-    training = parse_training(sections.get("training"), problems)
-    data = parse_data(
-        sections.get("data"),
-        base,
-        list(declared) if isinstance(declared, dict) else [],
-        [h.name for h in heads.values() if h.loss is None or h.needs_data],
-        problems,
-    )
     return Spec(
         name=name or "spec",
         description=_text(sections.get("description"), "description", problems) or "",
         inputs=inputs,
         nodes=_parse_nodes(expanded, problems, block_names(tree)),
         heads={name: head for name, head in heads.items() if not head.only_trained},
-        training=training,
-        data=_with_folds(training, data, problems),
+        training=parse_training(sections.get("training"), problems),
+        data=parse_data(
+            sections.get("data"),
+            base,
+            list(declared) if isinstance(declared, dict) else [],
+            [h.name for h in heads.values() if h.loss is None or h.needs_data],
+            problems,
+        ),
         document={key: child.plain() for key, child in tree.value.items() if key != "search"},
         tree=tree,
         base=base,
@@ -425,10 +413,10 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     )
 
 
-def _with_folds(training: Training, data: dict[str, DataSource], problems: Problems) -> dict[str, DataSource]:
+def _with_folds(spec: Spec, problems: Problems) -> dict[str, DataSource]:
     """Return the sources with the folds as validation rows; report copies and forms that do not go together with them."""
+    training, data, held_out = spec.training, spec.data, spec.data.get("validation")
     keys = {} if training.tree is None or not isinstance(training.tree.value, dict) else training.tree.value
-    held_out = data.get("validation")
     windows = "train" in data and data["train"].windows is not None
     of_all = "every row is held out by one copy; further rows to measure on are `data.test`"
     by_time = "write `seeds`, with `validation: {split: 0.2, by: time}`"
@@ -444,7 +432,7 @@ def _with_folds(training: Training, data: dict[str, DataSource], problems: Probl
     ):
         if wrong and key in keys:
             not_allowed(keys[key], f"`{key}` of `training` {what}", problems, hint)
-    if training.folds is None or held_out is not None or training.tree is None or not data:
+    if not training.folds or held_out is not None or training.tree is None or not data:
         return data
     return data | {"validation": DataSource(None, None, None, None, None, training.tree, folds=training.folds)}
 

@@ -261,18 +261,12 @@ class TrainingKeys(Config):
     initial_weights: Annotated[Any, WithJsonSchema(WEIGHT_FILE)] = setting(
         None, "A file or a run with the weights to start from: its name, or a mapping."
     )
-    folds: Copies | None = setting(
-        None, "Copies of the network, each trained without one of so many folds of the rows: the answer is their mean."
-    )
-    seeds: Copies | None = setting(
-        None, "Copies of the network, trained with different seeds: the answer is their mean."
-    )
+    folds: Copies | None = setting(None, "Copies, each trained without one of so many folds: their mean is the answer.")
+    seeds: Copies | None = setting(None, "Copies, each trained with another seed: their mean is the answer.")
     forms: dict[str, dict[str, Any]] = setting(
         {}, "Forms of the spec by name, as overrides by path: `{wide: {vars.units: 256}}`. The best one is kept."
     )
-    choose: str | None = setting(
-        None, "The value on held-out rows by which the best form is chosen, such as `val_loss`."
-    )
+    choose: str | None = setting(None, "The value of held-out rows that chooses the form, such as `val_loss`.")
 
 
 def mapping(tree: Tree, subject: str, problems: Problems, hint: str | None = None) -> bool:

@@ -86,19 +86,17 @@ class Session:
         refuse_memory(self.graph, sum(p.size * 4 for p in self.graph.params.values()), available())
         self.parameters = Parameters(self.graph)
         if self.spec.draws:
-            prefixes = self.prefixes
-            taken = {prefix + taken.weight.name for plan in initial for taken in plan.taken for prefix in prefixes}
-            self.parameters.initialize(self.seed, taken)
+            taken = [taken.weight.name for plan in initial for taken in plan.taken]
+            self.parameters.initialize(self.seed, {prefix + name for name in taken for prefix in self.prefixes})
             for k, plan in enumerate(initial):
                 for name, values in plan.values():
-                    self.parameters.set({prefix + name: values for prefix in prefixes})
+                    self.parameters.set({prefix + name: values for prefix in self.prefixes})
                 self.initial_weights[k] = plan.report(plan.contents.sha256())
 
     def _set_graph(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
         self.single, self.prefixes, self.warnings = (spec, lowered), prefixes_of(spec), list(warnings)
-        spec, graph = combined(spec, lowered.graph)
-        self.spec, self.full = spec, graph
+        self.spec, self.full = spec, graph = combined(spec, lowered.graph)
         self.whole = graph.without_losses()
         self.graph, self.prelude = _parted(graph)
         self.answering, self._first = self.graph.without_losses(), self.prelude
@@ -130,9 +128,8 @@ class Session:
         """Return the single networks that are trained, each with a seed of its own, and the weights that it draws."""
         (spec, lowered), found = self.single, list[Self]()
         for k in range(spec.training.copies):
-            seed = self.seed
-            if spec.training.copies > 1:
-                seed = int(generator(seed, "copy", step=k).integers(2**63))
+            own = int(generator(self.seed, "copy", step=k).integers(2**63))
+            seed = own if spec.training.copies > 1 else self.seed
             training = replace(spec.training, folds=None, seeds=None, forms={}, workers=1, seed=seed)
             document = {**spec.document, "training": {**(spec.document.get("training") or {}), "seed": seed}}
             one = replace(spec, data=self.spec.data, training=training, document=document)

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.data.batches import Dataset
-from graphspec.data.targets import learn_alphabet, learn_labels
+from graphspec.data.targets import learn_alphabet, learn_labels, with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted, learning_nodes, standardizes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lower import link, reads
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.runtime.prepared_rows import Prelude, Progress
+from graphspec.engine.runtime.session import Session
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, part_of, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Value
@@ -52,6 +54,22 @@ def adapt(spec: Spec, data: Dataset, progress: Progress = lambda rows, total: No
         if len(nodes) == len(learning_nodes(resolved)):  # no node waits for another one
             _refuse_too_large(resolved, adapted)
             return adapted
+
+
+def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
+    """Return whether layers or heads have something to learn from the training rows."""
+    labelled = {name for name, head in spec.heads.items() if head.labels is not None}
+    texts = {name for name, target in train.targets.items() if isinstance(target, Strings)}
+    return bool(graph.learnt) or bool(texts - labelled)
+
+
+def learn(model: Session, raw: Dataset) -> None:
+    """Let layers and heads learn from the training rows, unless they have."""
+    if not has_to_learn(model.spec, model.whole, raw):
+        return
+    model.install(adapt(model.single[0], raw, partial(model.on_rows, "learning from rows")))
+    for part, rows in model.parts.items():  # a class without training rows is reported before the training
+        with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
 
 
 def _refuse_too_large(spec: Spec, adapted: Adapted) -> None:

@@ -25,18 +25,17 @@ from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids
-from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
 from graphspec.engine.parallel.apart import run_apart
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
-from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
-from graphspec.engine.training.prepare import Fitting, learn, part_rows, prepared_parts
+from graphspec.engine.training.adapt import learn
+from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
-from graphspec.engine.training.run_directory import checkpoint_of_copy, record_copies, refuse_changes
+from graphspec.engine.training.run_directory import check_own, own_checkpoint, record_copies, refuse_changes
 from graphspec.engine.training.trainer import Trainer
 from graphspec.engine.training.uncertainty import forget, learn_from
 from graphspec.graph.ir.graph import Array
@@ -97,21 +96,6 @@ def evaluate_part(model: Session, raw: Dataset, part: str, heads: HeadCounts | N
     return running
 
 
-def held_out_answers(model: Session, raw: Dataset | None = None) -> tuple[dict[str, Array], dict[str, Array], Dataset]:
-    """Return answers by fetch and targets by head for the validation rows, or the rows of all folds, and these raw rows.
-
-    ``raw``: the rows, if they are known. Targets are class ids where the head has labels. Raises UsageError: the spec has no
-    validation rows.
-    """
-    raw, found = part_rows(model, "validation") if raw is None else raw, dict[str, Array]()
-    pieces = [(model, model.prepared(raw), np.arange(len(raw)))]
-    for member, rows, places in out_of_fold(model, raw) if is_out_of_fold(model, "validation") else pieces:
-        compute_rows(member, rows, found, places, len(raw))
-    targets = with_class_ids(raw, model.labels, model.needed.targets, model.needed.ctc).targets
-    of_rows = {n: a if raw.chosen is None else a[raw.chosen] for n, a in targets.items()}
-    return found, of_rows, raw
-
-
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
 _WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers: auto` starts processes for them
 
@@ -169,7 +153,8 @@ class CopiesTrainer(Trainer):
     def run(self) -> None:
         """Train every copy of every form, or go on with it, and keep the best form; errors as for a single network."""
         names: list[str | None] = [*self.model.spec.training.forms] or [None]
-        scores, kept, record = dict[str, float](), _Form(self.model, {}, None), dict[str, Any]()
+        best: float | None = None
+        kept, record = _Form(self.model, {}, None), dict[str, Any]()
         for name in names:
             began = time.monotonic()
             form = self._trained(self._of_form(name), "" if name is None else f"form {name}, ")
@@ -179,12 +164,12 @@ class CopiesTrainer(Trainer):
             key, larger = self._key(form.running)
             value = form.running.logs("val_")[key]
             self.say(f"form {name}: {key} {number(value)} in {duration(time.monotonic() - began)}")
-            scores[name] = math.inf if math.isnan(value) else -value if larger else value
-            if scores[name] == min(scores.values()) and scores[name] not in [*scores.values()][:-1]:
-                kept, record["form"] = form, name
             record.setdefault("forms", {})[name] = {key: value}
-        if "form" in record:
-            self.say(f"kept: form {record['form']}")
+            score = math.inf if math.isnan(value) else -value if larger else value
+            if best is None or score < best:
+                kept, best = form, score
+        if best is not None:
+            self.say(f"kept: form {kept.model.spec.form}")
         if kept.model is not self.model and kept.model.adapted is not None:
             self.model.install(kept.model.adapted)
             self.model.set_weights(kept.model.weights)
@@ -224,16 +209,17 @@ class CopiesTrainer(Trainer):
                 weights, later = trainer.model.weights, trainer.model.spec.held_out_weights
                 model.set_weights({model.prefixes[k] + name: a for name, a in weights.items() if name not in later})
                 histories.append(trainer.history)
-                said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
                 seconds = trainer.timer.times.seconds or 0.0
+                said = self._noted(trainer, subject + (f"copy {k + 1} of {len(copies)}: " if len(copies) > 1 else ""))
                 self.say(f"{said} ({duration(seconds)})")
                 if k == 0 and workers == "auto" and seconds * (len(copies) - 1) > _WORTHWHILE:
                     self._train_apart(model, copies[1:], usable_cores())
         running = None
         if of_validation is not None or model.spec.training.folds is not None:
-            if model.spec.held_out_weights:
-                forget(model)
-                learn_from(model, *held_out_answers(model, of_validation or raw)[:2])
+            forget(model)
+            held_out = None if of_validation is None else model.prepared(of_validation)
+            alone = [] if held_out is None else [(model, held_out, np.arange(len(held_out)))]
+            learn_from(model, alone or out_of_fold(model, raw))
             running = evaluate_part(model, of_validation or raw, "validation")
         return _Form(model, _means(histories), running)
 
@@ -258,10 +244,11 @@ class CopiesTrainer(Trainer):
             if self._folder is not None:
                 directory = self._folder / COPIES / f"{before + k + 1}"
                 make_folder(directory)
+                check_own(directory)
             trainer = self._fitting.trainer(members[k], *rows, _Quiet(self.observer), directory)
             trainer.seconds_between, trainer.concludes = SECONDS_BETWEEN, False
-            if directory is not None and (checkpoint := checkpoint_of_copy(members[k], directory)) is not None:
-                trainer.resume(checkpoint)
+            if directory is not None and (directory / "checkpoint.safetensors").exists():
+                trainer.resume(own_checkpoint(members[k], directory))
             yield trainer
             members[k].programs = ProgramCache()
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from graphspec.base.arguments import bad_argument, flag, literal, positive_int
-from graphspec.base.arrays.memory import available, free
+from graphspec.base.arguments import bad_argument, flag, positive_int
 from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
-from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError
-from graphspec.data.batches import BatchLoader, as_indices, class_ids, row_weights, split, split_by_time, split_last
+from graphspec.base.errors import UsageError
+from graphspec.data.batches import class_ids, split, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
-from graphspec.data.targets import with_class_ids
-from graphspec.engine.compiler.heads import log_keys, refuse_class_weight
-from graphspec.engine.compiler.training_checks import refuse_memory, refuse_untrainable
-from graphspec.engine.training.adapt import adapt
-from graphspec.engine.training.choose_workers import Plan
+from graphspec.engine.compiler.heads import log_keys
+from graphspec.engine.compiler.training_checks import refuse_untrainable
+from graphspec.engine.training.adapt import adapt, learn
+from graphspec.engine.training.copies import CopiesTrainer
+from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_callbacks, refuse_misspelt_monitors
 from graphspec.engine.training.uncertainty import refuse_unlearnable
-from graphspec.graph.ir.graph import Array, Graph, numpy_dtype
-from graphspec.graph.memory_estimate import estimate
+from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.language.declarations import WEIGHT, Spec
-from graphspec.vocabulary.callbacks.callback import Callback, Outputs
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -92,55 +87,8 @@ def prepare_fit(
     learn(model, raw)
     model.sample_rows = raw.sample(SAMPLE_ROWS)
     if training.several:
-        from graphspec.engine.training.copies import CopiesTrainer
-
         return CopiesTrainer(model, (raw, of_validation), fitting, observer, directory)
     return fitting.trainer(model, *prepared_parts(model, raw, of_validation), observer, directory)
-
-
-@dataclass(frozen=True)
-class Fitting:
-    """The checked settings of a training, of ``fit`` or of the spec."""
-
-    epochs: int
-    batch_size: int
-    shuffle: bool
-    callbacks: Sequence[Callback]
-    class_weight: Mapping[Any, Any] | Literal["balanced"] | None
-    trusted: bool  # whether the callbacks are the caller's, who may write anywhere
-
-    def trainer(
-        self, model: Session, train: Dataset, validation: Dataset | None, observer: Observer, directory: Path | None
-    ) -> Trainer:
-        """Return the trainer for prepared rows. GS602 (RunError): too little memory. SpecError: wrong class weights."""
-        train = replace(train, weights=dict(train.weights))  # a copy: class weights will be added
-        _check_memory(model, train, min(self.batch_size, len(train)))
-        _apply_class_weights(model, train, self.class_weight)
-        objective = model.objective(train)
-        validation = None if validation is None else as_indices(objective.graph, validation)
-        train = as_indices(objective.graph, train)
-        loader = BatchLoader(train, self.batch_size, shuffle=self.shuffle, seed=model.seed)
-        total = self.epochs + (0 if directory is not None else model.epochs_done)
-        outputs = Outputs(directory, trusted=self.trusted, allow_outside=model.allow_outside, source=model.source)
-        return Trainer(model, Plan(objective, loader, validation, list(self.callbacks), total), observer, outputs)
-
-
-def learn(model: Session, raw: Dataset) -> None:
-    """Let layers and heads learn from the training rows, unless they have."""
-    if not has_to_learn(model.spec, model.whole, raw):
-        return
-    model.install(adapt(model.single[0], raw, partial(model.on_rows, "learning from rows")))
-    for part, rows in model.parts.items():  # a class without training rows is reported before the training
-        with_class_ids(rows, model.labels, model.needed.targets, model.needed.ctc, model.spec.data[part])
-
-
-def prepared_parts(model: Session, raw: Dataset, of_validation: Dataset | None) -> tuple[Dataset, Dataset | None]:
-    """Return training rows and validation rows as the graph reads them."""
-    train = model.prepared(raw)
-    if of_validation is None or of_validation.inputs is not raw.inputs:
-        return train, None if of_validation is None else model.prepared(of_validation)
-    # rows split from one file are prepared once
-    return train, replace(train, weights=of_validation.weights, chosen=of_validation.chosen)
 
 
 def part_rows(model: Session, part: str) -> Dataset:
@@ -169,21 +117,6 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     if source is not None and source.split is not None:
         train, _ = _split(train, source.split, spec.training.seed, source.stratify, in_order=source.in_order)
     return adapt(spec, train)
-
-
-def has_to_learn(spec: Spec, graph: Graph, train: Dataset) -> bool:
-    """Return whether layers or heads have something to learn from the training rows."""
-    labelled = {name for name, head in spec.heads.items() if head.labels is not None}
-    texts = {name for name, target in train.targets.items() if isinstance(target, Strings)}
-    return bool(graph.learnt) or bool(texts - labelled)
-
-
-def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
-    shapes = {n: (rows, *a.shape[1:]) for n, a in arrays.inputs.items()}
-    slots = len(model.spec.training.optimizer.slots())
-    need = model.once(("memory", *shapes.items()), lambda: estimate(model.graph, shapes, slots))
-    usable = min(available(), free() + model.nbytes())  # the estimate includes the memory that the model uses already
-    refuse_memory(model.graph, need, usable, shapes)
 
 
 def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
@@ -226,40 +159,6 @@ def _split(rows: Dataset, share: float, seed: int, stratify: str | None, *, in_o
         classes = None if stratify is None else class_ids(rows.targets[stratify])
         train, validation = split(len(rows), share, seed, classes)
     return rows.select(train), rows.select(validation)
-
-
-def _apply_class_weights(
-    model: Session, arrays: Dataset, class_weight: Mapping[Any, Any] | Literal["balanced"] | None
-) -> None:
-    """Multiply the sample weights of the training rows by their class weights."""
-    heads = [h for h in model.spec.heads.values() if h.needs_data]
-    by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
-    nested = isinstance(class_weight, Mapping) and all(isinstance(v, Mapping | str) for v in class_weight.values())
-    if isinstance(class_weight, Mapping) and nested and set(class_weight) <= {h.name for h in heads}:
-        by_head = class_weight
-    elif class_weight is not None:
-        if len(heads) != 1:
-            raise UsageError("with several heads, `class_weight` must be {head: {class: weight}}")
-        by_head = {heads[0].name: class_weight}
-    for name, weights in by_head.items():
-        if not isinstance(weights, Mapping):
-            expected = "a mapping such as `{0: 1.0, 1: 5.0}`, or 'balanced'"
-            weights = literal("class_weight", weights, "balanced", expected)
-        head = model.spec.heads[name]
-        if refused := refuse_class_weight(head, model.graph.outputs[name]):
-            raise SpecError([Diagnostic.of(f"head '{name}'", refused)])
-        target, chosen = arrays.targets[name], arrays.chosen
-        chosen_target = target if chosen is None else target[chosen]
-        ignored = getattr(head.loss, "ignore_class", None)
-        width = model.graph.outputs[name].fixed(-1)
-        rows = row_weights(weights, chosen_target, 2 if width == 1 else width, head.labels, ignored)
-        if chosen is not None:
-            all_rows = np.ones(len(target), np.float32)
-            all_rows[chosen] = rows
-            rows = all_rows
-        if (before := arrays.weights.get(name)) is not None:
-            rows = (before * rows.reshape(-1, *(1,) * (before.ndim - 1))).astype(np.float32)
-        arrays.weights[name] = rows
 
 
 # The rows that a quantized network is judged on, and those that show the ranges of its activations.

@@ -248,22 +248,16 @@ def check_resumable(model: Session, directory: Path, ranks: int = 1) -> Checkpoi
     """
     refuse_changes(model, directory, ranks)
     before, now = read_json(directory / "spec.json"), model.document()
-    checkpoint, learnt = _load_checkpoint(model, directory), _learnt(model.adapted)
+    learnt = _learnt(model.adapted)
     # Version 0.2 included the absolute paths of the data.
-    absolute = [spec_hash(_without_epochs(document) | learnt) for document in (now, before)]
-    expected = [belongs(now, model.adapted)["run"], *absolute]
-    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), expected, "run")
-    return checkpoint
+    return own_checkpoint(model, directory, [spec_hash(_without_epochs(each) | learnt) for each in (now, before)])
 
 
-def checkpoint_of_copy(model: Session, directory: Path) -> Checkpoint | None:
-    """Return the checkpoint of one copy of a network; None if it has none. GS603 (RunError): it is damaged."""
-    check_own(directory)
-    if not (directory / "checkpoint.safetensors").exists():
-        return None
+def own_checkpoint(model: Session, directory: Path, hashes: Sequence[str] = ()) -> Checkpoint:
+    """Return the checkpoint of a model in a folder, which has its hash, or another. GS603 (RunError): it is damaged."""
     checkpoint = _load_checkpoint(model, directory)
-    expected = belongs(model.document(), model.adapted)["run"]
-    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), [expected], "run")
+    expected = [belongs(model.document(), model.adapted)["run"], *hashes]
+    _check_belongs(checkpoint.path, checkpoint.belongs.get("run"), expected, "run")
     return checkpoint
 
 

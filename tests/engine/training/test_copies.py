@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import shop
 from commands import SPEC, graphspec, project
+from held_out import held_out_answers
 
 import graphspec as gs
-from graphspec.engine.training.copies import CopiesTrainer, folds_of, held_out_answers
+from graphspec.engine.training.copies import CopiesTrainer, folds_of
+from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import start_run
 from graphspec.engine.training.trainer import Trainer
@@ -209,7 +211,6 @@ def test_by_which_value_forms_are_chosen() -> None:
 
 
 def model_trainer(model: gs.Model, x: Any, y: Any, said: list[str]) -> Trainer:
-    from graphspec.engine.training.prepare import FitData, prepare_fit
 
     observer = Silent()
     observer.say = said.append  # type: ignore[method-assign]

@@ -12,10 +12,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from commands import graphspec
+from held_out import held_out_answers
 from resuming import assert_same_files, interrupt, resume, whole
 
 import graphspec as gs
-from graphspec.engine.training.copies import held_out_answers
 from graphspec.engine.training.uncertainty import _interval, _width
 from graphspec.graph.ir.graph import Array
 from graphspec.show.report.scored import score
