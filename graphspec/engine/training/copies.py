@@ -25,13 +25,11 @@ from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids
-from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
 from graphspec.engine.parallel.apart import run_apart
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
-from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.adapt import learn
@@ -101,19 +99,6 @@ def evaluate_part(
     for member, rows, _ in out_of_fold(model, raw)[:copies]:
         add_batches(member.evaluation(rows, size, heads), running, lambda: None)
     return running
-
-
-def held_out_answers(model: Session, raw: Dataset) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return answers by fetch and targets by head for raw validation rows, or the rows of all folds.
-
-    Targets are class ids where the head has labels.
-    """
-    found = dict[str, Array]()
-    pieces = [(model, model.prepared(raw), np.arange(len(raw)))]
-    for member, rows, places in out_of_fold(model, raw) if is_out_of_fold(model, "validation") else pieces:
-        compute_rows(member, rows, found, places, len(raw))
-    targets = with_class_ids(raw, model.labels, model.needed.targets, model.needed.ctc).targets
-    return found, {n: a if raw.chosen is None else a[raw.chosen] for n, a in targets.items()}
 
 
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
@@ -243,9 +228,11 @@ class CopiesTrainer(Trainer):
                     self._workers = usable_cores() if seconds * (total - 1) > _WORTHWHILE else 1
                     self._train_apart(model, copies[1:], self._workers)
         if of_validation is not None or model.spec.training.folds is not None:
-            if len(form.histories) == total and model.spec.held_out_weights:
+            if len(form.histories) == total:
                 forget(model)
-                learn_from(model, *held_out_answers(model, of_validation or raw))
+                held_out = None if of_validation is None else model.prepared(of_validation)
+                alone = [] if held_out is None else [(model, held_out, np.arange(len(held_out)))]
+                learn_from(model, alone or out_of_fold(model, raw))
             form.running = evaluate_part(model, of_validation or raw, "validation", copies=len(form.histories))
 
     def _train_apart(self, model: Session, copies: Sequence[int], workers: int) -> None:

@@ -22,7 +22,6 @@ from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.objective import TOTAL, loss_of
 from graphspec.engine.parallel.launch import Interrupt, interruptible
 from graphspec.engine.runtime.records import Progress, Sums, damaged, explain
-from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training import run_directory
@@ -116,10 +115,8 @@ class Trainer:
             if self.directory is not None:
                 self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
                 self.timer.write(self.directory)
-        if self.concludes and (rows := self.validation) is not None and self.model.spec.held_out_weights:
-            found, targets = dict[str, Array](), rows.targets.items()
-            compute_rows(self.model, rows, found, np.arange(len(rows)), len(rows))
-            learn_from(self.model, found, {n: a if rows.chosen is None else a[rows.chosen] for n, a in targets})
+        if self.concludes and self.validation is not None:
+            learn_from(self.model, [(self.model, self.validation, np.arange(len(self.validation)))])
 
     def _choose_workers(self) -> None:
         same_bits = self.model.spec.training.shards is not None  # whatever the number of workers

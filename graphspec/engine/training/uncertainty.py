@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.objective import mask_of
 from graphspec.engine.compiler.uncertainty import LEVELS
+from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import HeadDecl, Spec
@@ -42,19 +44,24 @@ def forget(model: Session) -> None:
         model.set_weights({param.name: param.initializer(param.shape, rng) for param in params})
 
 
-def learn_from(model: Session, answers: Mapping[str, Array], targets: Mapping[str, Array]) -> None:
-    """Set temperatures and intervals by the answers of held-out rows, ``(n, …)``, their masks and targets, by fetch."""
-    for head in model.spec.heads.values():
-        if not (names := head.held_out_weights):
-            continue
-        found, true = answers[head.name].astype(np.float64), np.asarray(targets[head.name])
-        if (mask := answers.get(mask_of(head.name))) is not None:
-            found, true = found[mask], true[mask]
+def learn_from(model: Session, pieces: Sequence[tuple[Session, Dataset, Array]]) -> None:
+    """Set temperatures and intervals by prepared rows that were held out, each part with who answers it, and its places."""
+    found, targets, total = dict[str, Array](), dict[str, Array](), sum(len(places) for *_, places in pieces)
+    heads = [head for head in model.spec.heads.values() if head.held_out_weights]
+    for member, rows, places in pieces if heads else ():
+        compute_rows(member, rows, found, places, total)
+        for head in heads:
+            own = rows.targets[head.name][slice(None) if rows.chosen is None else rows.chosen]
+            targets.setdefault(head.name, np.empty((total, *own.shape[1:]), own.dtype))[places] = own
+    for head in heads:
+        answers, true = found[head.name].astype(np.float64), targets[head.name]
+        if (mask := found.get(mask_of(head.name))) is not None:
+            answers, true = answers[mask], true[mask]
         if head.interval is None:
-            learnt = [np.array(_temperature(head, found, true))]
+            learnt = [np.array(_temperature(head, answers, true))]
         else:
-            learnt = [*_interval(found, np.abs(found - true.reshape(found.shape)), head.interval)]
-        model.set_weights(dict(zip(names, learnt, strict=True)))
+            learnt = [*_interval(answers, np.abs(answers - true.reshape(answers.shape)), head.interval)]
+        model.set_weights(dict(zip(head.held_out_weights, learnt, strict=True)))
 
 
 def _temperature(head: HeadDecl, answers: Array, targets: Array) -> float:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import shop
 from commands import SPEC, graphspec, project
+from held_out import held_out_answers
 
 import graphspec as gs
-from graphspec.engine.training.copies import CopiesTrainer, folds_of, held_out_answers
-from graphspec.engine.training.prepare import FitData, part_rows, prepare_fit
+from graphspec.engine.training.copies import CopiesTrainer, folds_of
+from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import start_run
 from graphspec.engine.training.trainer import Trainer
@@ -100,8 +101,7 @@ def test_results_out_of_fold(tmp_path: Path) -> None:
     for k, (prefix, single) in enumerate(zip(model.prefixes, model.copies(), strict=True)):
         single.set_weights({name: model.weights[prefix + name] for name in single.weights})
         expected[folds == k] = single.predict_dict(x[folds == k], batch_size=32)["answer"]
-    rows = part_rows(model, "validation")
-    answers, targets = held_out_answers(model, rows)
+    answers, targets, rows = held_out_answers(model)
     assert len(rows) == 80
     np.testing.assert_allclose(answers["answer"], expected, rtol=1e-5, atol=1e-6)
     accuracy = float(((expected > 0.5) == targets["answer"].reshape(-1, 1)).mean())
@@ -121,8 +121,7 @@ def test_results_out_of_fold(tmp_path: Path) -> None:
 def test_validation_rows_are_held_out_answers_too(tmp_path: Path) -> None:
     model = gs.compile(project(tmp_path), ["training.seeds=2"])
     model.fit(verbose=0)
-    rows = part_rows(model, "validation")
-    answers, targets = held_out_answers(model, rows)
+    answers, targets, rows = held_out_answers(model)
     x = rows.inputs["features"][rows.chosen]
     np.testing.assert_allclose(answers["answer"], model.predict(x), rtol=1e-5, atol=1e-6)
     assert len(targets["answer"]) == len(rows) == 20

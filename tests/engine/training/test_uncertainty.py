@@ -12,11 +12,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from commands import graphspec
+from held_out import held_out_answers
 from resuming import assert_same_files, interrupt, resume, whole
 
 import graphspec as gs
-from graphspec.engine.training.copies import held_out_answers
-from graphspec.engine.training.prepare import part_rows
 from graphspec.engine.training.uncertainty import _interval, _width
 from graphspec.graph.ir.graph import Array
 from graphspec.show.report.scored import score
@@ -77,8 +76,7 @@ def test_the_width_is_a_quantile_of_the_errors_of_held_out_rows(training: dict[s
     )
     model = gs.compile(document(0.8, **training) | {"data": data})
     model.fit(verbose=0)
-    held_out = part_rows(model, "validation")
-    answers, targets = held_out_answers(model, held_out)
+    answers, targets, held_out = held_out_answers(model)
     errors = np.abs(answers["y"].astype(np.float64) - targets["y"]).ravel()
     widths, levels = model.weights[WIDTHS].ravel(), model.weights[LEVELS].ravel()
     assert len(held_out) == (90 if "folds" in training else 36)
