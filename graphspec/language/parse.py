@@ -16,17 +16,7 @@ from graphspec.base.config import Config, PositiveInt, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
-from graphspec.language.declarations import (
-    SUFFIXES,
-    DataSource,
-    Every,
-    NodeDecl,
-    Ref,
-    Spec,
-    TextForm,
-    Training,
-    Windows,
-)
+from graphspec.language import declarations
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.explain import setting, validate
 from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_layer_hint
@@ -124,11 +114,11 @@ class ValidationKeys(DataKeys):
 
 def parse_data(
     tree: Tree | None, base: Path | None, inputs: list[str], heads: list[str], problems: Problems
-) -> dict[str, DataSource]:
+) -> dict[str, declarations.DataSource]:
     """Return the valid data sources by part."""
     if tree is None or tree.value is None or not mapping(tree, "`data`", problems, _DATA):
         return {}
-    arrays = [head + suffix for head in heads for suffix in SUFFIXES]
+    arrays = [head + suffix for head in heads for suffix in declarations.SUFFIXES]
     sources = {}
     for part, child in tree.value.items():
         if part not in PARTS:
@@ -152,7 +142,7 @@ def parse_data(
     return sources
 
 
-def _check_times(windows: Windows | None, validation: DataSource, problems: Problems) -> None:
+def _check_times(windows: declarations.Windows | None, validation: declarations.DataSource, problems: Problems) -> None:
     """Report a split that does not suit the training rows: windows that are neighbours share values."""
     tree, by_time = validation.tree, validation.by_time
     if validation.split is None:
@@ -169,13 +159,13 @@ def _check_times(windows: Windows | None, validation: DataSource, problems: Prob
             not_allowed(tree.value[key], f"`{key}` of `data.validation` needs {what}", problems, hint)
 
 
-def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | None:
+def _windows(tree: Tree | None, subject: str, problems: Problems) -> declarations.Windows | None:
     if tree is None or tree.value is None:
         return None
     keys = validate(WindowKeys, tree, f"`windows` of {subject}", problems)
     if keys is None:
         return None
-    every = Every.of(keys.every)
+    every = declarations.Every.of(keys.every)
     if keys.every is not None and every is None:
         hint = "write a number and a unit: `15min`, `1h`, `1d`, `1w`, `1month` or `1y`; for times that are numbers, `1`"
         message = f"`every` of the windows of {subject} cannot be {format_value(keys.every)}"
@@ -183,13 +173,13 @@ def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | N
     for key in ("every", "format"):
         if getattr(keys, key) is not None and keys.order is None:
             problems.key(tree, key, Code.VALUE_NOT_ALLOWED, f"`{key}` of windows needs `order`", hint=_ORDER)
-    return Windows(**keys.model_dump() | {"every": every})
+    return declarations.Windows(**keys.model_dump() | {"every": every})
 
 
-def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> DataSource:
+def _source(keys: DataKeys, windows: declarations.Windows | None, tree: Tree, base: Path) -> declarations.DataSource:
     split, by_time = getattr(keys, "split", None), getattr(keys, "by", None) is not None
     files = {key: base / name for key in ("file", "images", "texts") if (name := getattr(keys, key)) is not None}
-    return DataSource(
+    return declarations.DataSource(
         files.get("file"),
         keys.inputs,
         keys.targets,
@@ -206,7 +196,7 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
         windows=windows,
         in_order=by_time or isinstance(split, dict),
         by_time=by_time,
-        form=TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
+        form=declarations.TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
     )
 
 
@@ -309,7 +299,7 @@ class _SourceCheck:
                     "only tables of text have it; in a query read_csv has the options `delim` and `decimal_separator`"
                 )
                 self._needs(key, "a `file` that ends in .csv or .tsv", hint)
-        form = TextForm(None, keys.decimal, keys.thousands)
+        form = declarations.TextForm(None, keys.decimal, keys.thousands)
         columns = [set(marks) for marks in (form.decimal, form.thousands) if isinstance(marks, dict)]
         for column in sorted(set().union({""}, *columns)):
             decimal, thousands = form.marks(column)
@@ -340,7 +330,7 @@ _MISSING = {
 }
 
 
-def parse(source: Source, sets: Sequence[str] = ()) -> tuple[Spec | None, list[Diagnostic]]:
+def parse(source: Source, sets: Sequence[str] = ()) -> tuple[declarations.Spec | None, list[Diagnostic]]:
     """Read, expand and parse a spec: a file's path or a dict, with overrides ``key.path=VALUE``.
 
     Return the spec with everything that is valid, and all problems sorted by position. The spec is None if the document
@@ -356,7 +346,7 @@ def parse(source: Source, sets: Sequence[str] = ()) -> tuple[Spec | None, list[D
 
 def parse_tree(
     tree: Tree, base: Path | None, problems: Problems | None = None, form: str | None = None
-) -> tuple[Spec | None, list[Diagnostic]]:
+) -> tuple[declarations.Spec | None, list[Diagnostic]]:
     """Expand and parse a document that has been read, with the problems of reading, as its first or another form."""
     problems = problems or Problems()
     _check_document(tree, problems)
@@ -367,7 +357,7 @@ def parse_tree(
     return spec, sorted(problems.found, key=Diagnostic.sort_key)
 
 
-def of_form(spec: Spec, form: str) -> tuple[Spec | None, list[Diagnostic]]:
+def of_form(spec: declarations.Spec, form: str) -> tuple[declarations.Spec | None, list[Diagnostic]]:
     """Return another form of a spec, with its problems. Raises ValueError: it has no such form."""
     if form not in spec.training.forms:
         raise ValueError(f"it is of the form '{form}', which the spec does not have")
@@ -390,7 +380,7 @@ def _check_document(tree: Tree, problems: Problems) -> None:
         problems.node(tree, Code.MISSING_KEY, f"the document needs `{key}`", hint=_MISSING[key], subject=key)
 
 
-def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> Spec:
+def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems) -> declarations.Spec:
     sections = expanded.sections
     _check_version(sections.get("graphspec"), problems)
     name = _text(sections.get("name"), "name", problems)
@@ -408,7 +398,7 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         [h.name for h in heads.values() if h.loss is None or h.needs_data],
         problems,
     )
-    return Spec(
+    return declarations.Spec(
         name=name or "spec",
         description=_text(sections.get("description"), "description", problems) or "",
         inputs=inputs,
@@ -425,7 +415,9 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     )
 
 
-def _with_folds(training: Training, data: dict[str, DataSource], problems: Problems) -> dict[str, DataSource]:
+def _with_folds(
+    training: declarations.Training, data: dict[str, declarations.DataSource], problems: Problems
+) -> dict[str, declarations.DataSource]:
     """Return the sources with the folds as validation rows; report copies and forms that do not go together with them."""
     keys = {} if training.tree is None or not isinstance(training.tree.value, dict) else training.tree.value
     held_out = data.get("validation")
@@ -446,7 +438,9 @@ def _with_folds(training: Training, data: dict[str, DataSource], problems: Probl
             not_allowed(keys[key], f"`{key}` of `training` {what}", problems, hint)
     if training.folds is None or held_out is not None or training.tree is None or not data:
         return data
-    return data | {"validation": DataSource(None, None, None, None, None, training.tree, folds=training.folds)}
+    return data | {
+        "validation": declarations.DataSource(None, None, None, None, None, training.tree, folds=training.folds)
+    }
 
 
 def _check_version(tree: Tree | None, problems: Problems) -> None:
@@ -468,7 +462,7 @@ def _text(tree: Tree | None, key: str, problems: Problems) -> str | None:
     return tree.value
 
 
-def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) -> list[NodeDecl]:
+def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) -> list[declarations.NodeDecl]:
     layers: dict[int, Layer | None] = {}
     for item in (*expanded.nodes, *expanded.unused):
         if id(item.tree) not in layers:  # all copies of an entry share one tree
@@ -481,7 +475,7 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
         owner = item.owner or item
         written = check_written(item, _class(owner), problems)
         nodes.append(
-            NodeDecl(
+            declarations.NodeDecl(
                 name=item.full,
                 type=owner.tree.text("type"),
                 layer=None if item.failed else layers.get(id(owner.tree)),
@@ -525,10 +519,10 @@ def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer
     return validate(cls, tree, f"{kind} '{name}'", problems, without=without)
 
 
-def _calls(item: Item, problems: Problems) -> dict[str, list[Ref | None]]:
+def _calls(item: Item, problems: Problems) -> dict[str, list[declarations.Ref | None]]:
     """Return Keras's call arguments of a node as lists of references."""
     cls = _class(item)
-    calls: dict[str, list[Ref | None]] = {}
+    calls: dict[str, list[declarations.Ref | None]] = {}
     for key in cls.call_arguments if cls is not None else ():
         argument = item.tree.get(key)
         if argument is None or (argument.value is None and not argument.unknown):
