@@ -27,7 +27,7 @@ def found(y: np.ndarray, units: int, activation: str, loss: Any, **head: Any) ->
             "training": {"batch_size": 16},
         }
     )
-    running = model.evaluate_arrays(user_arrays(model.needed, X, y), 16, HeadCounts(model))
+    running = model.evaluate_arrays(user_arrays(model.needed, X, y), 16, HeadCounts(model, model.cutoffs))
     assert running.heads is not None
     evaluated = model.evaluate(X, y)
     logs = running.logs()
