@@ -104,12 +104,7 @@ class Config(BaseModel, metaclass=Called):
     """Base class of everything that a spec configures: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(
-        defer_build=True,
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        arbitrary_types_allowed=True,
-        allow_inf_nan=False,
+        defer_build=True, strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False
     )
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that users often write here by mistake, each with a hint to the right place. Keys of other frameworks are in

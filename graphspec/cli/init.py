@@ -232,8 +232,7 @@ def _name(path: Path) -> str:
 def import_(
     path: Annotated[Path, argument("FILE", "A file of Keras, .keras, .h5, .json; or .onnx.")],
     output: Annotated[
-        Path | None,
-        output_file("The spec to write; by default FILE's name with .yaml, in this folder.", "SPEC"),
+        Path | None, output_file("The spec to write; by default FILE's name with .yaml, in this folder.", "SPEC")
     ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace files that exist.")] = False,
 ) -> None:

@@ -9,18 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from graphspec.base import text as t
 from graphspec.base.arrays.memory import human, peak
-from graphspec.base.text import (
-    can_show,
-    display_width,
-    duration,
-    number,
-    printable,
-    scale_of,
-    sparkline,
-    terminal_width,
-    wrapped,
-)
 from graphspec.cli.console import flush, out_wrapped
 from graphspec.engine.training.reporting import BY_LOSS, Lines, Monitored
 
@@ -60,15 +50,17 @@ class Bar(Lines):
         super().__init__(every, monitored)
         self._epochs = self._steps = 0
         self._drawn = self._began = 0.0
-        self._width = terminal_width(sys.stdout)
+        self._width = t.terminal_width(sys.stdout)
         self._progress = _bar(stage=False)
         self._speed = Speed()
         self._losses: list[float] = []
-        self._has_blocks = can_show(sys.stdout)
+        self._has_blocks = t.can_show(sys.stdout)
 
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
         super().begin(epochs, first, steps)
+        for task in self._progress.task_ids:  # of another copy of the network
+            self._progress.remove_task(task)
         self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, text="")
         self._progress.start()
         self._began = time.monotonic()
@@ -85,7 +77,7 @@ class Bar(Lines):
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         now = time.monotonic()
-        self._say_all(self._log.epoch(epoch, logs, duration(now - self._began)))
+        self._say_all(self._log.epoch(epoch, logs, t.duration(now - self._began)))
         self._began = now
         self._losses.append(logs.get("loss", math.nan))
         if epoch + 1 < self._epochs and self._due():
@@ -102,7 +94,7 @@ class Bar(Lines):
         done, now = epoch * self._steps + step, time.monotonic()
         shown = f"epoch {epoch + 1}/{self._epochs}  step {step:>{len(str(self._steps))}}/{self._steps}"
         for part in self._parts(now, done, logs):  # until one does not fit
-            if _BAR_COLUMNS + display_width(f"{shown}  {part}") > (self._width or 80):
+            if _BAR_COLUMNS + t.display_width(f"{shown}  {part}") > (self._width or 80):
                 break
             shown = f"{shown}  {part}"
         self._progress.update(self._task, completed=done, text=shown)
@@ -110,20 +102,20 @@ class Bar(Lines):
 
     def _parts(self, now: float, done: int, logs: Mapping[str, float]) -> Iterator[str]:
         """Yield what is worth showing, the most important first."""
-        values = [f"{printable(key)} {number(value)}" for key, value in logs.items()]
+        values = [f"{t.printable(key)} {t.number(value)}" for key, value in logs.items()]
         if left := self._speed.left(now, done):
             yield left
         yield from values[:1]
         if rate := self._speed.rate(now, done):
             yield f"{rate:,.0f} rows/s"
         if self._has_blocks and len(self._losses) >= _FEWEST:
-            yield sparkline(self._losses, _SPARKLINE, scale_of(self._losses, may_be_log=True))
+            yield t.sparkline(self._losses, _SPARKLINE, t.scale_of(self._losses, may_be_log=True))
         yield from values[1:]
         if (memory := peak()) is not None:
             yield f"{human(memory)} at most"
 
     def say(self, text: str) -> None:
-        shown = "\n".join(wrapped(printable(text), self._width, indent=2))
+        shown = "\n".join(t.wrapped(t.printable(text), self._width, indent=2))
         self._progress.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
@@ -206,7 +198,7 @@ class PreparingBar:
         if self._progress is not None:
             rate = f"{rows / max(now - self._began, 1e-9):,.0f} rows/s"
             left, done = self._remaining.left(now, rows), f"{rows}/{total}"
-            room = (terminal_width(sys.stderr) or 80) - len(stage) - _BAR - 3
+            room = (t.terminal_width(sys.stderr) or 80) - len(stage) - _BAR - 3
             texts = ("  ".join(filter(None, parts)) for parts in ([done, rate, left], [done, left], [left]))
             text = next((text for text in texts if len(text) <= room), "")
             self._progress.update(self._task, completed=rows, text=text)

@@ -266,10 +266,12 @@ def print_verdicts(found: Findings, *, measures: bool = False) -> None:
     ``measures``: whether to measure for this how important each field is.
     """
     from graphspec.show.report.importance import too_good
-    from graphspec.show.report.verdicts import lines
+    from graphspec.show.report.verdicts import coverage, lines
 
     for line in lines(found.verdicts)[:_VERDICT_MOST]:
         out_wrapped(f"warning: {line.text}" if line.better is False else line.text, 2)
+    for text in coverage(found.judged)[:_VERDICT_MOST]:
+        out_wrapped(text, 2)
     names = " and ".join(f"'{name}'" for name in list(found.given)[:_VERDICT_MOST])
     said = f"{names} {'give' if len(found.given) > 1 else 'gives'} away the target, as said at the start"
     for text in [said] if found.given else too_good(found, measures=measures):

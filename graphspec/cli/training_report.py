@@ -7,18 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from graphspec.base import text as t
 from graphspec.base.arrays.memory import human, peak
-from graphspec.base.text import (
-    can_show,
-    count,
-    display_width,
-    duration,
-    number,
-    percent,
-    shorten_end,
-    shorten_middle,
-    terminal_width,
-)
 from graphspec.cli.console import complain, out, out_wrapped
 from graphspec.cli.results import curve_lines
 from graphspec.data.batches import Dataset, Times
@@ -40,18 +30,18 @@ def announce(model: Session, trainer: Trainer) -> None:
     for line in _rows(model, trainer):
         out_wrapped(line)
     heads = model.spec.trained
-    width = terminal_width(sys.stdout) or _PIPED
+    width = t.terminal_width(sys.stdout) or _PIPED
     for head in heads[:_HEADS]:
         value = model.graph.outputs.get(head.name)
         found = None if value is None else hints.summarize(head, value, trainer.loader.dataset)
         if found is not None:
-            out_wrapped(f"{head.name}: {describe(found, width - display_width(head.name) - 2)}")
+            out_wrapped(f"{head.name}: {describe(found, width - t.display_width(head.name) - 2)}")
         if isinstance(found, hints.ClassShares) and found.exact and not found.several and found.positions == 1:
             counted = zip(found.labels, found.counts.tolist(), strict=True)
             if (small := small_classes({label: n for label, n in counted if n})) is not None:
                 complain(f"warning: {head.name}: {small}")
     if len(heads) > _HEADS:
-        out_wrapped(f"… and {count(len(heads) - _HEADS, 'further head')}")
+        out_wrapped(f"… and {t.count(len(heads) - _HEADS, 'further head')}")
     if len(heads) > 1:
         out_wrapped(_total(heads, model.spec.training.combine))
     for known in model.initial_weights:
@@ -90,7 +80,7 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
             text += f" of {_name(source, spec)}"
         others.append(text)
     if (copies := spec.training.copies) > 1:
-        what = f"each without one fold of about {count(len(trainer.loader.dataset) // copies, 'row')}"
+        what = f"each without one fold of about {t.count(len(trainer.loader.dataset) // copies, 'row')}"
         others.insert(0, f"{copies} copies, {what if spec.training.folds else 'each with a seed of its own'}")
     if "test" in model.parts:
         others.append(f"test: {_count(model.parts['test'], sources.get('test'))}")
@@ -101,12 +91,12 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
 def _filled(times: Times | None) -> str:
     """Return how much of a table is filled in, rows and values, as the rest of a sentence."""
     steps = 0 if times is None else int(times.series.added.sum())
-    parts = [count(n, noun) for n, noun in ((steps, "row"), (times.filled if times else 0, "value")) if n]
+    parts = [t.count(n, noun) for n, noun in ((steps, "row"), (times.filled if times else 0, "value")) if n]
     return f" ({' and '.join(parts)} filled in)" if parts else ""
 
 
 def _count(data: Dataset, source: DataSource | None) -> str:
-    return count(len(data), "row" if source is None or source.windows is None else "window")
+    return t.count(len(data), "row" if source is None or source.windows is None else "window")
 
 
 def _name(source: DataSource, spec: Spec) -> str:
@@ -118,7 +108,7 @@ def _name(source: DataSource, spec: Spec) -> str:
         name = path.relative_to(source.beside if spec.base is None else spec.base)
     except ValueError:
         name = path
-    return shorten_middle(name.as_posix(), 60)
+    return t.shorten_middle(name.as_posix(), 60)
 
 
 def describe(found: hints.Summary, room: int) -> str:
@@ -129,7 +119,7 @@ def describe(found: hints.Summary, room: int) -> str:
         several = f"{found.values:,} numbers per row, " if found.values > 1 else ""
         values = f"{_plain(found.low)} to {_plain(found.high)}, mean {_plain(found.mean)} ± {_plain(found.deviation)}"
         return several + ("" if found.exact else "about ") + values
-    return f"sequences of at most {found.longest:,} of {count(found.classes, 'label')}"
+    return f"sequences of at most {found.longest:,} of {t.count(found.classes, 'label')}"
 
 
 def _plain(value: float) -> str:
@@ -138,18 +128,18 @@ def _plain(value: float) -> str:
 
 def _classes(found: hints.ClassShares, room: int) -> str:
     order = sorted(range(len(found.labels)), key=lambda k: -found.counts[k])
-    many = count(len(order), "class", "classes")
+    many = t.count(len(order), "class", "classes")
     positions = f" at each of {found.positions:,} positions" if found.positions > 1 else ""
     start = f"{many}{positions}, of which several may apply" if found.several else f"{many}{positions}"
     text = f"{start}: " if found.exact else f"{start}, about: "
     numbered = any(label[-1:].isdigit() for label in found.labels)
     for place, k in enumerate(order):
-        label, share = shorten_end(" ".join(found.labels[k].split()), _LABEL), percent(found.share(k))
+        label, share = t.shorten_end(" ".join(found.labels[k].split()), _LABEL), t.percent(found.share(k))
         item = f"{label} ({share})" if numbered else f"{label} {share}"
         left = len(order) - place - 1
-        rest = f", … down to {percent(found.share(order[-1]))}"
+        rest = f", … down to {t.percent(found.share(order[-1]))}"
         longer = text + (", " if place else "") + item
-        if place and display_width(longer + (rest if left else "")) > room:
+        if place and t.display_width(longer + (rest if left else "")) > room:
             return text + rest
         text = longer
     return text
@@ -159,7 +149,7 @@ def _settings(model: Session, trainer: Trainer) -> str:
     params, training = model.graph.params.values(), model.spec.training
     total, trainable = sum(p.size for p in params), sum(p.size for p in params if p.trainable)
     assert not isinstance(total, LearntSize), "what was to be learnt has been learnt"
-    parts = [count(total, "parameter") + (f" ({trainable:,} trainable)" if trainable != total else "")]
+    parts = [t.count(total, "parameter") + (f" ({trainable:,} trainable)" if trainable != total else "")]
     optimizer = type(training.optimizer).__name__
     scheduled = trainer.rate.schedule is not None
     parts.append(optimizer if scheduled else f"{optimizer} with learning rate {trainer.rate.value:g}")
@@ -171,7 +161,7 @@ def _settings(model: Session, trainer: Trainer) -> str:
 
 def _workers(trainer: Trainer, workers: int | str) -> str:
     if workers == "mpi" or trainer.steps.ranks is not None:
-        ranks = count(1 if trainer.steps.ranks is None else trainer.steps.ranks.size, "rank")
+        ranks = t.count(1 if trainer.steps.ranks is None else trainer.steps.ranks.size, "rank")
         return f"{ranks} of {workers} processes" if isinstance(workers, int) else ranks
     if workers == 1:
         return "one process"
@@ -185,25 +175,25 @@ def report(trainer: Trainer, epochs: int, seconds: float) -> None:
     ``epochs`` were trained in ``seconds``; a resumed run has more.
     """
     if trainer.model.spec.training.several:
-        out_wrapped(f"trained in {duration(seconds)}")
+        out_wrapped(f"trained in {t.duration(seconds)}")
         return
     if epochs:
-        each = f", {duration(seconds / epochs)} per epoch" if epochs > 1 else ""
+        each = f", {t.duration(seconds / epochs)} per epoch" if epochs > 1 else ""
         stopped = f"; stopped: {trainer.stopped}" if trainer.stopped is not None else ""
-        out_wrapped(f"trained {count(epochs, 'epoch')} in {duration(seconds)}{each}{stopped}")
+        out_wrapped(f"trained {t.count(epochs, 'epoch')} in {t.duration(seconds)}{each}{stopped}")
         # rows per second over validation and checkpoints, too, and the memory of this process
         speed = f"speed: {len(trainer.loader.dataset) * epochs / max(seconds, 1e-9):,.0f} rows/s"
         out_wrapped(speed if (memory := peak()) is None else f"{speed}; memory: at most {human(memory)}")
-        out(*curve_lines(trainer.history, terminal_width(sys.stdout), has_blocks=can_show(sys.stdout)))
+        out(*curve_lines(trainer.history, t.terminal_width(sys.stdout), has_blocks=t.can_show(sys.stdout)))
     best = best_epoch(trainer)
     restored = restored_epoch(trainer)
     if best is not None:
         key, epoch = best
-        text = f"best: epoch {epoch + 1} of {trainer.epoch}, {key} {number(trainer.history[key][epoch])}"
+        text = f"best: epoch {epoch + 1} of {trainer.epoch}, {key} {t.number(trainer.history[key][epoch])}"
         if restored is not None:
             text += f"; the weights are those of epoch {restored + 1}"
         elif not getattr(trainer.model.spec.training.optimizer, "use_ema", False) and epoch + 1 < trainer.epoch:
-            text += f"; the weights are those of the last epoch, {key} {number(trainer.history[key][-1])}"
+            text += f"; the weights are those of the last epoch, {key} {t.number(trainer.history[key][-1])}"
         out_wrapped(text)
     hint = hints.advice(evidence(trainer, restored=restored is not None))
     if hint is not None:

@@ -18,31 +18,21 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
+from graphspec.data import source as base
 from graphspec.data.database import Relation, Table, Union
 from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_glob, matching, size_of, type_error
-from graphspec.data.source import (
-    NO_ROWS,
-    DataError,
-    DataErrors,
-    Filled,
-    MemoryBudget,
-    Request,
-    Source,
-    lossy,
-    placed,
-    unreadable,
-    wrong_shape,
-)
 from graphspec.data.tables import Delimited, Lines, Parquet
 from graphspec.data.text_files import MOSTLY, decoded, marks_of, row_from_1, undecodable
 from graphspec.language.declarations import DataSource, TextForm
 
 
-class Files(Source):
+class Files(base.Source):
     """The rows of the files of a pattern, such as ``visits/*.parquet``, with the same columns, in the order of names."""
 
-    def __init__(self, pattern: Path, open_source: Callable[[Path, int | None], Source], max_rows: int | None) -> None:
+    def __init__(
+        self, pattern: Path, open_source: Callable[[Path, int | None], base.Source], max_rows: int | None
+    ) -> None:
         self.max_rows, self._open = max_rows, open_source
         self._root = next(p for p in pattern.parents if not has_marks(p))
         self.paths = matching(pattern)
@@ -60,17 +50,17 @@ class Files(Source):
         if missing or new:
             first, named = self.paths[0].relative_to(self._root), f"{self.item} '{min(missing or new)}'"
             text = f"has no {named}, which '{first}' has" if missing else f"has {named}, which '{first}' does not have"
-            raise DataError(Code.MISSING_ARRAY, text, f"all files that match need the same {self.item}s")
+            raise base.DataError(Code.MISSING_ARRAY, text, f"all files that match need the same {self.item}s")
 
     @contextmanager
     def _naming(self, path: Path) -> Iterator[None]:
         """Add the file's name to the problems of a file."""
         try:
             yield
-        except DataError as error:
+        except base.DataError as error:
             raise self._named(error, path) from error.__cause__
 
-    def _named(self, error: DataError, path: Path) -> DataError:
+    def _named(self, error: base.DataError, path: Path) -> base.DataError:
         return error.changed(message=f"{error.problem.message} (in '{path.relative_to(self._root)}')")
 
     def place(self, row: int) -> str:
@@ -104,11 +94,11 @@ class Files(Source):
         tables = []
         for path, file in self.sources():
             if not isinstance(file, Table):
-                raise unreadable(f"is no table: {path.name}", "look at one file at a time")
+                raise base.unreadable(f"is no table: {path.name}", "look at one file at a time")
             tables.append(file)
         return Union(tables, [name for name in self.names if name not in self.ambiguous])
 
-    def sources(self) -> Iterator[tuple[Path, Source]]:
+    def sources(self) -> Iterator[tuple[Path, base.Source]]:
         """Yield every file and its source, until there are enough rows."""
         yield self.paths[0], self._first
         for path in self.paths[1:]:
@@ -116,9 +106,9 @@ class Files(Source):
                 source = self._open(path, self.max_rows)
             yield path, source
 
-    def fill(self, requests: Sequence[Request]) -> Filled:
+    def fill(self, requests: Sequence[base.Request]) -> base.Filled:
         parts: dict[str, list[Any]] = {r.name: [] for r in requests}
-        problems: dict[str, DataErrors] = {r.name: {} for r in requests}
+        problems: dict[str, base.DataErrors] = {r.name: {} for r in requests}
         rows = 0
         for index, (path, source) in enumerate(self.sources()):
             waiting = [_of_part(r, index) for r in requests if not problems[r.name]]
@@ -130,7 +120,7 @@ class Files(Source):
                 bad = part if isinstance(part, dict) else {}
                 if not isinstance(part, dict) and before and len(part) and (other := _unlike(part, before[0])):
                     bad = {0: other}
-                problems[request.name] = {k: self._named(placed(e, source.place), path) for k, e in bad.items()}
+                problems[request.name] = {k: self._named(base.placed(e, source.place), path) for k, e in bad.items()}
                 if not bad and (len(part) or not before):
                     before[:] = [*(p for p in before if len(p)), part]
             if all(problems.values()) or (self.max_rows is not None and rows >= self.max_rows):
@@ -141,25 +131,25 @@ class Files(Source):
         return array if self.max_rows is None else array[: self.max_rows]
 
 
-def _unlike(part: Any, first: Any) -> DataError | None:
+def _unlike(part: Any, first: Any) -> base.DataError | None:
     """Return why the rows of a file do not fit those of the files before."""
     if isinstance(part, Strings) != isinstance(first, Strings):
         hint = "give the head its `labels`, or write all as text"
-        return lossy("has texts in some files, and numbers in others", hint)
+        return base.lossy("has texts in some files, and numbers in others", hint)
     if part.shape[1:] != first.shape[1:]:
         text = f"has shape {part.shape[1:]} per row, the files before have {first.shape[1:]}"
-        return wrong_shape(text, "pad the rows to one length")
+        return base.wrong_shape(text, "pad the rows to one length")
     return None
 
 
-def _of_part(request: Request, index: int) -> Request:
+def _of_part(request: base.Request, index: int) -> base.Request:
     """Return the request for one file, which is filled in a place of its own."""
     if (allocate := request.allocate) is None:
         return request
     return replace(request, allocate=lambda name, shape, dtype: allocate(f"{name}:{index}", shape, dtype))
 
 
-def joined(parts: list[Any], request: Request) -> Any:
+def joined(parts: list[Any], request: base.Request) -> Any:
     """Join the parts of an array in the narrowest dtype that holds all of them, but at most as wide as the graph's.
 
     Raises DataError: GS602, the parts and the array together do not fit into memory.
@@ -167,7 +157,7 @@ def joined(parts: list[Any], request: Request) -> Any:
     if len(parts) == 1:
         return parts[0]
     if request.allocate is None:
-        MemoryBudget().reserve(sum(part.nbytes for part in parts))
+        base.MemoryBudget().reserve(sum(part.nbytes for part in parts))
     if isinstance(parts[0], Strings):
         builder = StringsBuilder(parts[0].shape[1:], request.name, request.allocate)
         for part in parts:
@@ -182,7 +172,7 @@ def joined(parts: list[Any], request: Request) -> Any:
     return np.concatenate(parts, out=array, casting="unsafe")
 
 
-def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
+def open_rows(source: DataSource, max_rows: int | None = None) -> base.Source:
     """Open a part's rows, at most ``max_rows``. Raises DataError: as :func:`open_source`; of queries GS512 or GS513."""
     if source.windows is not None:
         from graphspec.data.windows import WindowSource
@@ -195,7 +185,7 @@ def open_rows(source: DataSource, max_rows: int | None = None) -> Source:
     return WithPictures(table, folder, [folder, source.beside, *source.allow])  # a run's spec is not beside its table
 
 
-def plain_rows(source: DataSource, max_rows: int | None) -> Source:
+def plain_rows(source: DataSource, max_rows: int | None) -> base.Source:
     """Open the source of a part's rows as they are stored: no windows, and names of pictures instead of pictures."""
     if source.query is not None:
         from graphspec.data.queries import Query
@@ -222,12 +212,12 @@ def files_of(source: DataSource) -> list[Path]:
         if (file := source.file) is not None:
             return matching(file) if is_glob(file) else [file] if is_regular(file) else []
         folder = of_source(source)
-    except DataError:
+    except base.DataError:
         return []
     return [] if folder is None else [folder.folder / path for path in folder.paths]
 
 
-def open_source(path: Path, max_rows: int | None = None, *, source: DataSource | None = None) -> Source:
+def open_source(path: Path, max_rows: int | None = None, *, source: DataSource | None = None) -> base.Source:
     """Open a data file; at most ``max_rows`` rows will be read.
 
     ``source``: the source of the file in a spec, which says how its text is read, and names it for people.
@@ -246,7 +236,7 @@ def open_source(path: Path, max_rows: int | None = None, *, source: DataSource |
             size_of(path)  # a picture or a text that is not there, before what is said of one
         raise type_error(path)
     if size_of(path) == 0:
-        raise DataError(Code.TOO_FEW_ROWS, "is empty", NO_ROWS)
+        raise base.DataError(Code.TOO_FEW_ROWS, "is empty", base.NO_ROWS)
     if suffix == ARCHIVE:
         from graphspec.data.archives import Npz
 
@@ -280,7 +270,7 @@ def open_table(path: Path, form: TextForm = TextForm()) -> Table:  # noqa: B008 
 # How the text of a table is read of which no spec says it: its encoding, and the marks in its numbers.
 
 
-def recognized(path: Path) -> tuple[Source, TextForm, dict[str, str]]:
+def recognized(path: Path) -> tuple[base.Source, TextForm, dict[str, str]]:
     """Open a file; return it, how its text is read, and why by key. Raises DataError: it cannot be read."""
     form, why = TextForm(), dict[str, str]()
     of_text = not is_glob(path) and is_regular(path) and suffix_of(path).startswith((".csv", ".tsv", ".jsonl"))

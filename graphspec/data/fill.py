@@ -297,7 +297,7 @@ def _layers(found: Suggestion) -> Iterator[str]:
 def _head(found: Suggestion) -> Iterator[str]:
     target, head = found.target, dict[str, Any](loss=_LOSSES[found.target.task])
     if target.task == "regression":
-        head |= {"scale": "standard", "clip": True, "metrics": ["r2_score", "mae"]}
+        head |= {"scale": "standard", "clip": True, "interval": 0.9, "metrics": ["r2_score", "mae"]}
         notes = ["trained on a standard scale; answers are in the column's unit, within the range of the rows"]
     else:
         head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
@@ -329,6 +329,8 @@ def _training(found: Suggestion) -> Iterator[str]:
     yield from _commented([(optimizer, [f"to 0 in {network.epochs} epochs"] if network.steps else [])])
     yield from _commented([(f"  epochs: {network.epochs}", [epochs])])
     yield f"  batch_size: {network.batch_size}"
+    if network.folds or network.seeds:
+        yield from _commented([("  workers: auto", ["copies are trained at the same time, on all cores"])])
     yield "  seed: 1"
     stop = {"monitor": "val_loss", "patience": network.patience, "restore_best_weights": True}
     yield f"  callbacks: [{literal({'type': 'EarlyStopping', **stop})}]"

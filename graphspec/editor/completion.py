@@ -13,58 +13,50 @@ from graphspec.editor.analysis import Analysis, Cursor, locate
 from graphspec.editor.document import Edit, Entry, Node, Span
 from graphspec.editor.names import Scope, scope_of, scopes
 from graphspec.graph.ir.dims import show
+from graphspec.language import schema as of_schema
 from graphspec.language.columns import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.layer_entries import ENTRY_KEYS
-from graphspec.language.schema import (
-    BLOCK,
-    NODE_KEYS,
-    OPTION,
-    SHARE,
-    Schema,
-    accepted,
-    arguments,
-    block_schema,
-    describe_class,
-    document_properties,
-    first_sentence,
-    paragraphs_of,
-    primary_name,
-    record_schema,
-    section_schema,
-    shown,
-)
 from graphspec.language.sections import REQUIRED, InputKeys
 from graphspec.vocabulary.layers import CELLS, LAYERS
 
 KINDS: dict[str, Registry[Any]] = {**REGISTRIES, "column": COLUMNS}  # by the names that schemas have for them
-_PARAMS: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
-_TYPE: Schema = {"title": "layer", "type": "string", "allOf": [{"$ref": "#/$defs/layer"}], "description": "The layer."}
-_CALLS: Schema = {"title": "name or list of names", "description": "Nodes for Keras's call argument.", "x-names": True}
+_PARAMS: of_schema.Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
+_TYPE: of_schema.Schema = {
+    "title": "layer",
+    "type": "string",
+    "allOf": [{"$ref": "#/$defs/layer"}],
+    "description": "The layer.",
+}
+_CALLS: of_schema.Schema = {
+    "title": "name or list of names",
+    "description": "Nodes for Keras's call argument.",
+    "x-names": True,
+}
 
 
 class Field(NamedTuple):
     """A key of a mapping: its schema, and whether it must be written."""
 
-    schema: Schema
+    schema: of_schema.Schema
     required: bool = False
 
 
 @cache
 def document() -> dict[str, Field]:
     """Return the keys of a document."""
-    found = document_properties()
+    found = of_schema.document_properties()
     found["inputs"] = {**found["inputs"], "additionalProperties": {"x-place": "input"}}
     found["layers"] = {**found["layers"], "title": "list of layers"}
     return {key: Field(value, key in REQUIRED) for key, value in found.items()}
 
 
-def _with_required(schema: Schema) -> dict[str, Field]:
+def _with_required(schema: of_schema.Schema) -> dict[str, Field]:
     required = schema.get("required", ())
     return {key: Field(value, key in required) for key, value in schema.get("properties", {}).items()}
 
 
-def members(schema: Schema) -> Iterator[Schema]:
+def members(schema: of_schema.Schema) -> Iterator[of_schema.Schema]:
     """Yield the alternatives of a schema."""
     if "anyOf" in schema:
         for member in schema["anyOf"]:
@@ -74,7 +66,7 @@ def members(schema: Schema) -> Iterator[Schema]:
     yield schema
 
 
-def kind_of(schema: Schema) -> str | None:
+def kind_of(schema: of_schema.Schema) -> str | None:
     """Return the kind of the objects that a schema accepts, such as ``initializer``, or None."""
     for member in members(schema):
         for reference in (member, *member.get("allOf", ())):
@@ -84,7 +76,7 @@ def kind_of(schema: Schema) -> str | None:
     return None
 
 
-def fields(schema: Schema | None, node: Node | None) -> dict[str, Field]:
+def fields(schema: of_schema.Schema | None, node: Node | None) -> dict[str, Field]:
     """Return the keys that a mapping may have. ``node`` is the mapping, if it is written already."""
     if schema is None:
         return {}
@@ -94,7 +86,7 @@ def fields(schema: Schema | None, node: Node | None) -> dict[str, Field]:
         case "node":
             return _node(node)
         case "block":
-            return _with_required(block_schema())
+            return _with_required(of_schema.block_schema())
         case "input":
             return _input(node)
     if (kind := kind_of(schema)) is not None:
@@ -105,11 +97,11 @@ def fields(schema: Schema | None, node: Node | None) -> dict[str, Field]:
     return found
 
 
-def _items(schema: Schema) -> Schema | None:
+def _items(schema: of_schema.Schema) -> of_schema.Schema | None:
     return next((member["items"] for member in members(schema) if isinstance(member.get("items"), dict)), None)
 
 
-def child(schema: Schema | None, entry: Entry) -> Schema | None:
+def child(schema: of_schema.Schema | None, entry: Entry) -> of_schema.Schema | None:
     """Return the schema of the value of an entry, whose mapping or list has ``schema``."""
     if schema is None:
         return None
@@ -121,32 +113,32 @@ def child(schema: Schema | None, entry: Entry) -> Schema | None:
     return next((value for value in free if isinstance(value, dict)), None)
 
 
-def schema_at(node: Node) -> Schema | None:
+def schema_at(node: Node) -> of_schema.Schema | None:
     """Return the schema of a value; None if anything may stand there or nothing is known."""
-    schema: Schema | None = {"x-place": "document"}
+    schema: of_schema.Schema | None = {"x-place": "document"}
     for entry in node.steps():
         schema = child(schema, entry)
     return schema
 
 
 def _node(node: Node | None) -> dict[str, Field]:
-    keys = {key: Field(value) for key, value in NODE_KEYS.items()}
+    keys = {key: Field(value) for key, value in of_schema.NODE_KEYS.items()}
     common = {"name": keys["name"], "inputs": keys["inputs"]}
     if node is not None and node.find("share") is not None:
-        return {"share": Field(SHARE, True), **common}
+        return {"share": Field(of_schema.SHARE, True), **common}
     if node is not None and node.find("block") is not None:
         copies = {key: keys[key] for key in ("repeat", "trainable", "weights")}
-        return {"block": Field(BLOCK, True), "params": Field(_PARAMS), **common, **copies}
+        return {"block": Field(of_schema.BLOCK, True), "params": Field(_PARAMS), **common, **copies}
     if node is None or node.find("type") is None:
-        return {"type": Field(_TYPE, True), "block": Field(BLOCK), "share": Field(SHARE), **common}
+        return {"type": Field(_TYPE, True), "block": Field(of_schema.BLOCK), "share": Field(of_schema.SHARE), **common}
     cls = named_class(LAYERS, node.scalar("type"))
     own = {} if cls is None else {key: value for key, value in class_fields(cls).items() if key not in ENTRY_KEYS}
     return {"type": Field(_TYPE, True), **own, **keys}
 
 
-def _object(kind: str, schema: Schema, node: Node | None) -> dict[str, Field]:
+def _object(kind: str, schema: of_schema.Schema, node: Node | None) -> dict[str, Field]:
     """Return the keys of a mapping that stands for an object of a registry."""
-    names: Schema = {"title": kind, "type": "string", "allOf": [{"$ref": f"#/$defs/{kind}"}]}
+    names: of_schema.Schema = {"title": kind, "type": "string", "allOf": [{"$ref": f"#/$defs/{kind}"}]}
     if text := schema.get("description"):
         names["description"] = text
     cls = None if node is None else named_class(KINDS[kind], node.scalar("type"))
@@ -154,10 +146,10 @@ def _object(kind: str, schema: Schema, node: Node | None) -> dict[str, Field]:
 
 
 def _input(node: Node | None) -> dict[str, Field]:
-    record = {key: Field(value, key == "columns") for key, value in record_schema()["properties"].items()}
+    record = {key: Field(value, key == "columns") for key, value in of_schema.record_schema()["properties"].items()}
     if node is not None and node.find("columns") is not None:
         return record
-    found = {key: Field(value) for key, value in section_schema(InputKeys)["properties"].items()}
+    found = {key: Field(value) for key, value in of_schema.section_schema(InputKeys)["properties"].items()}
     if node is None or node.scalar("dtype") != "string":
         found["shape"] = Field(found["shape"].schema, True)
     if node is None or not any(node.find(key) is not None for key in found):
@@ -168,10 +160,10 @@ def _input(node: Node | None) -> dict[str, Field]:
 @cache
 def class_fields(cls: type[Config]) -> dict[str, Field]:
     """Return the arguments of a class, the required ones first."""
-    found, required = arguments(cls)
+    found, required = of_schema.arguments(cls)
     own = {key: Field(value, key in required) for key, value in found.items()}
     calls = {key: Field(_CALLS) for key in getattr(cls, "call_arguments", ())}
-    calls |= {key: Field(OPTION) for key in getattr(cls, "call_options", ())}
+    calls |= {key: Field(of_schema.OPTION) for key in getattr(cls, "call_options", ())}
     return dict(sorted(own.items(), key=lambda item: not item[1].required)) | calls
 
 
@@ -190,22 +182,24 @@ def names_of(kind: str) -> dict[str, str]:
     registry = KINDS[kind]
     is_detailed = registry in (LAYERS, CELLS, COLUMNS)
     found: dict[str, str] = {}
-    for cls in accepted(registry):
-        primary = primary_name(registry, cls)
-        text = describe_class(cls) if is_detailed else first_sentence(paragraphs_of(cls)[0])
+    for cls in of_schema.accepted(registry):
+        primary = of_schema.primary_name(registry, cls)
+        text = (
+            of_schema.describe_class(cls) if is_detailed else of_schema.first_sentence(of_schema.paragraphs_of(cls)[0])
+        )
         for name in registry.names():
             if registry.get(name) is cls:
                 found[name] = f"Another name of {primary}." if is_detailed and name != primary else text
     return found
 
 
-def types_of(schema: Schema) -> Sequence[str]:
+def types_of(schema: of_schema.Schema) -> Sequence[str]:
     """Return the types that one alternative of a schema names."""
     types: str | Sequence[str] = schema.get("type", ())
     return [types] if isinstance(types, str) else types
 
 
-def choices(schema: Schema) -> list[str]:
+def choices(schema: of_schema.Schema) -> list[str]:
     """Return the words that a schema accepts: those of a list, true and false, null."""
     found: list[str] = []
     for member in members(schema):
@@ -334,9 +328,9 @@ def _value_edit(analysis: Analysis, at: Cursor, word: str, *, literal: bool = Fa
     return Edit(*at.token, (" " if before == ":" else "") + (f'"{word}"' if quotes else word))
 
 
-def _default(schema: Schema) -> str | None:
+def _default(schema: of_schema.Schema) -> str | None:
     default = schema.get("default")
-    return shown(default) if isinstance(default, bool | int | float | str) and default != "" else None
+    return of_schema.shown(default) if isinstance(default, bool | int | float | str) and default != "" else None
 
 
 def _names(analysis: Analysis, at: Cursor) -> Iterator[Item]:

@@ -55,6 +55,7 @@ def export(
     if level > (newest := newest_opset(version)):
         raise UsageError(f"opset {level} cannot be proved: onnxruntime {version} supports at most {newest}")
     model.require_adapted()
+    model.require_intervals()
     if diagnostics := check_export(model.spec, model.whole, level, contrib=has_contrib(target)):
         raise SpecError(diagnostics)
     chosen = rows_for(model, rows)

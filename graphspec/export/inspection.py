@@ -20,7 +20,7 @@ from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.differences import Change, changes
-from graphspec.export.onnx import KEY, NOTE, missing_mark, target_unit
+from graphspec.export.onnx import KEY, NOTE, bound_text, missing_mark, target_unit
 from graphspec.export.targets import kernels, runs_on
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.onnx_session import sanitized
@@ -231,9 +231,10 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
         inputs.append(_tensor(Declared(name, "tensor", value.dtype, value.shape, spec.inputs[name].description), own))
     outputs = []
     for name, value in graph.outputs.items():
-        head = spec.heads[name]
+        head, end = spec.head_of(name)
         own = {"labels": head.labels, "target": target_unit(head)}
-        outputs.append(_tensor(Declared(name, "tensor", value.dtype, value.shape, head.description), own))
+        description = bound_text(head, end) if end else head.description
+        outputs.append(_tensor(Declared(name, "tensor", value.dtype, value.shape, description), own))
         if head.labels is not None:
             label = Declared(name + LABEL, "tensor", STRING, value.shape[:-1])
             outputs.append(_tensor(label, {"labels": head.labels, "target": None}))

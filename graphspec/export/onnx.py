@@ -24,7 +24,7 @@ from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
 from graphspec.graph.passes import prepare as run_passes
 from graphspec.graph.passes.for_export import constant_values, is_newer, since
 from graphspec.graph.target import Target
-from graphspec.language.declarations import LABEL
+from graphspec.language.declarations import BOUNDS, LABEL
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
@@ -255,9 +255,9 @@ def signature(model: Session, example: tuple[Mapping[str, Array], Mapping[str, A
     """Return the signature of an exported model as JSON; the ``example`` is a row of every input, and the file's outputs."""
     outputs = []
     for name, value in model.whole.outputs.items():
-        head = model.spec.heads[name]
+        head, end = model.spec.head_of(name)
         unit = {} if (target := target_unit(head)) is None else {"target": target}
-        outputs.append(_record(name, value, head.description, unit))
+        outputs.append(_record(name, value, bound_text(head, end) if end else head.description, unit))
         if name in model.labels:
             letters = name in model.needed.ctc
             labels = label_texts(model.labels[name], letters=letters)
@@ -337,6 +337,7 @@ def describe(proto: Any, model: Session, described: Mapping[str, Any]) -> None:
     texts = {record["name"]: input_text(model, record) for record in described["inputs"]}
     for head in model.spec.heads.values():
         texts[head.name] = output_text(model, head)
+        texts |= {head.name + end: bound_text(head, end) for end in BOUNDS}
         texts[head.name + LABEL] = label_text(model, head)
     for value in (*proto.graph.input, *proto.graph.output):
         value.doc_string = _valid(texts.get(value.name, ""))
@@ -383,6 +384,12 @@ def output_text(model: Session, head: HeadDecl) -> str:
     if head.bounds is not None:
         parts.append(f"from {head.bounds[0]:.6g} to {head.bounds[1]:.6g}, the range of the training targets")
     return "; ".join(filter(None, parts))
+
+
+def bound_text(head: HeadDecl, end: str) -> str:
+    """Return what an end of a head's interval is."""
+    of = f"{100 * (head.interval or 0):g} % interval of '{head.name}'"
+    return f"{'lower' if end == BOUNDS[0] else 'upper'} end of the {of}, by rows that the training has held out"
 
 
 def label_text(model: Session, head: HeadDecl) -> str:

@@ -18,26 +18,12 @@ import numpy as np
 from graphspec.base.codes import Code
 from graphspec.base.config import FLOAT32_LIMIT
 from graphspec.base.errors import ShapeError
+from graphspec.graph.ir import graph as ir
 from graphspec.graph.ir.dims import Dim, LearntSize, Shape, show, stand_in
-from graphspec.graph.ir.graph import (
-    BUILDER,
-    STRING,
-    Array,
-    Constraint,
-    Graph,
-    Initializer,
-    Layout,
-    Lowers,
-    Node,
-    Param,
-    Type,
-    Value,
-    numpy_dtype,
-)
 from graphspec.graph.operators import Operators
 from graphspec.graph.ops import OPS
 
-_AS_IN_KERAS = Layout()
+_AS_IN_KERAS = ir.Layout()
 _MAX_KNOWN = 64  # the elements of int64 vectors up to this length are tracked symbolically (`Value.dims`)
 _MAX_AXES = 32  # axes of a tensor
 _MAX_SIZE = 2**62  # size of an axis
@@ -63,7 +49,7 @@ class Builder(Operators):
 
     """
 
-    graph: Graph
+    graph: ir.Graph
     owner: str  # the spec node whose name prefixes all names
     weights: str = ""  # the spec node whose weights are used; it differs from `owner` for a node with `share`
     trainable: bool = True  # False freezes the weights that this builder creates
@@ -71,17 +57,17 @@ class Builder(Operators):
     folder: Path | None = None  # of files of initial values; None if the weights exist: the files are not opened then
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
-    _rewrites: dict[str, Callable[[Value], Value]] = field(default_factory=dict)
+    _rewrites: dict[str, Callable[[ir.Value], ir.Value]] = field(default_factory=dict)
     _entered: list[Token[Any]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._entered.append(BUILDER.set(self))
+        self._entered.append(ir.BUILDER.set(self))
         return self
 
     def __exit__(self, *error: object) -> None:
-        BUILDER.reset(self._entered.pop())
+        ir.BUILDER.reset(self._entered.pop())
 
-    def emit(self, name: str, inputs: Sequence[Value | None], attributes: dict[str, Any]) -> Any:
+    def emit(self, name: str, inputs: Sequence[ir.Value | None], attributes: dict[str, Any]) -> Any:
         """Append an operator node. Return its output, or a tuple if the operator has several outputs."""
         op = OPS[name](**attributes)
         if not op.takes_texts and (texts := next((v for v in inputs if v is not None and v.type.is_string), None)):
@@ -91,7 +77,7 @@ class Builder(Operators):
             inputs = inputs[:-1]
         types = op.infer(*inputs)
         several = isinstance(types, tuple)
-        output_types = cast("tuple[Type, ...]", types if several else (types,))
+        output_types = cast("tuple[ir.Type, ...]", types if several else (types,))
         for each in output_types:
             _check_sizes(each.shape)
         unique = self._unique(f"{self.owner}/{self._prefix}{name}")
@@ -115,13 +101,13 @@ class Builder(Operators):
         self,
         role: str,
         shape: Sequence[int],
-        initializer: Initializer,
+        initializer: ir.Initializer,
         *,
-        layout: Layout | None = None,
-        regularizer: Lowers | None = None,
-        constraint: Constraint | None = None,
+        layout: ir.Layout | None = None,
+        regularizer: ir.Lowers | None = None,
+        constraint: ir.Constraint | None = None,
         state: bool = False,
-    ) -> Value:
+    ) -> ir.Value:
         """Create the weight ``<node>/<role>``; ``shape`` is in Keras's layout, the returned value in the graph's ``layout``.
 
         For a node with ``share`` this is the weight of the other node; ``GS307`` if its shape differs.
@@ -129,9 +115,9 @@ class Builder(Operators):
         name, shape = self._weight_name(role), tuple(shape)
         if (existing := self.graph.params.get(name)) is None:
             moves = self.trainable and not state
-            param = Param(name, shape, initializer, layout or _AS_IN_KERAS, moves, state, regularizer, constraint)
+            param = ir.Param(name, shape, initializer, layout or _AS_IN_KERAS, moves, state, regularizer, constraint)
             self.graph.params[name] = param
-            self.graph.values[name] = Value(name, Type("float32", param.stored_shape), "param", param=param)
+            self.graph.values[name] = ir.Value(name, ir.Type("float32", param.stored_shape), "param", param=param)
         elif existing.shape != shape:
             text = f"shares '{name}' of shape {show(existing.shape)}, but its inputs need shape {show(shape)}"
             hint = f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own"
@@ -146,10 +132,10 @@ class Builder(Operators):
     def _weight_name(self, role: str) -> str:
         return f"{self.weights or self.owner}/{self._prefix}{role}"
 
-    def _rewritten(self, role: str, value: Value) -> Value:
+    def _rewritten(self, role: str, value: ir.Value) -> ir.Value:
         return self._rewrites[self._prefix + role](value) if self._prefix + role in self._rewrites else value
 
-    def rewriting(self, functions: dict[str, Callable[[Value], Value]]) -> AbstractContextManager[Builder]:
+    def rewriting(self, functions: dict[str, Callable[[ir.Value], ir.Value]]) -> AbstractContextManager[Builder]:
         """Apply a function to each weight with one of these roles that is created inside (spectral normalization)."""
         return self._within("_rewrites", self._rewrites | {self._prefix + role: f for role, f in functions.items()})
 
@@ -162,29 +148,29 @@ class Builder(Operators):
         finally:
             setattr(self, name, before)
 
-    def constant(self, data: Any, dtype: str | None = None) -> Value:
+    def constant(self, data: Any, dtype: str | None = None) -> ir.Value:
         """Return a constant; ``dtype`` defaults to int64 for integers, float32 for floats and string for texts."""
-        array: Array = np.asarray(data)
+        array: ir.Array = np.asarray(data)
         if dtype is None:
-            dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}.get(array.dtype.kind, STRING)
+            dtype = {"i": "int64", "u": "int64", "f": "float32", "b": "bool"}.get(array.dtype.kind, ir.STRING)
         for x in (array.min(), array.max()) if array.dtype == np.float64 and array.size else ():
             if FLOAT32_LIMIT <= abs(x) < np.inf:  # computed from numbers of the spec
                 text = f"has the number {x:g}, which exceeds float32"
                 raise ShapeError(Code.VALUE_NOT_ALLOWED, text, hint="scale it")
         stays = array.ndim > 0 and not any(array.strides)  # a broadcast scalar stays a view
-        array = array.astype(numpy_dtype(dtype), copy=not stays)
+        array = array.astype(ir.numpy_dtype(dtype), copy=not stays)
         array.flags.writeable = False
         name = self._unique(f"{self.owner}/{self._prefix}const")
-        return Value(name, Type(dtype, array.shape), "constant", data=array)
+        return ir.Value(name, ir.Type(dtype, array.shape), "constant", data=array)
 
-    def ints(self, values: Sequence[Dim | Value]) -> Value:
+    def ints(self, values: Sequence[Dim | ir.Value]) -> ir.Value:
         """Return an int64 vector for Reshape, Expand, … from integers and values of shape (1,), see :meth:`size`."""
         if all(isinstance(v, int) for v in values):
             return self.constant(np.array(values, np.int64))
-        parts = [v if isinstance(v, Value) else self.constant(np.array([v], np.int64)) for v in values]
+        parts = [v if isinstance(v, ir.Value) else self.constant(np.array([v], np.int64)) for v in values]
         return self.Concat(*parts, axis=0)
 
-    def size(self, X: Value, axis: int) -> int | Value:
+    def size(self, X: ir.Value, axis: int) -> int | ir.Value:
         """Return the size of an axis: an integer if it is fixed, else an int64 value of shape (1,)."""
         d = X.shape[axis]
         if isinstance(d, int):
@@ -192,20 +178,20 @@ class Builder(Operators):
         axis %= X.rank
         return self.Slice(self.Shape(X), self.constant([axis]), self.constant([axis + 1]), self.constant([0]))
 
-    def reshape(self, X: Value, shape: Sequence[int | Value]) -> Value:
+    def reshape(self, X: ir.Value, shape: Sequence[int | ir.Value]) -> ir.Value:
         """Return X reshaped to sizes that are integers or values of shape (1,)."""
         return self.Reshape(X, self.ints(shape))
 
-    def unit(self, X: Value, axes: Sequence[int], least: float = 1e-7) -> Value:
+    def unit(self, X: ir.Value, axes: Sequence[int], least: float = 1e-7) -> ir.Value:
         """Return ``X / max(‖X‖, least)``, with the norm over ``axes``."""
         norm = self.Max(self.ReduceL2(X, axes=tuple(axes), keepdims=1), self.constant(least, "float32"))
         return self.Div(X, norm)
 
-    def activate(self, activation: Lowers | None, X: Value) -> Value:
+    def activate(self, activation: ir.Lowers | None, X: ir.Value) -> ir.Value:
         """Return ``activation(X)``, or X if there is no activation."""
         return X if activation is None else activation.lower(self, X)
 
-    def penalize(self, regularizer: Lowers | None, *outputs: Value) -> None:
+    def penalize(self, regularizer: ir.Lowers | None, *outputs: ir.Value) -> None:
         """Add the penalty on a layer's outputs to the loss, averaged over the batch; as in Keras, masks are ignored."""
         if regularizer is not None:
             share = self.RowShare if self.one_row else self.PerRow
@@ -216,70 +202,72 @@ class Builder(Operators):
         """Name weights and operators that are created inside ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""
         return self._within("_prefix", f"{self._prefix}{name}/")
 
-    def transpose(self, X: Value, perm: Sequence[int]) -> Value:
+    def transpose(self, X: ir.Value, perm: Sequence[int]) -> ir.Value:
         """Return X with permuted axes, or X itself if the permutation is the identity."""
         return X if list(perm) == list(range(X.rank)) else self.Transpose(X, perm=tuple(perm))
 
 
 def append(
-    graph: Graph,
+    graph: ir.Graph,
     name: str,
     op: str,
-    inputs: Sequence[Value | None],
+    inputs: Sequence[ir.Value | None],
     attrs: dict[str, Any],
     owner: str,
-    types: Sequence[Type],
+    types: Sequence[ir.Type],
     names: Sequence[str] | None = None,
-) -> tuple[Value, ...]:
+) -> tuple[ir.Value, ...]:
     """Append an operator to a graph; by default its outputs have its name."""
-    node = Node(name, op, tuple(inputs), attrs, owner)
+    node = ir.Node(name, op, tuple(inputs), attrs, owner)
     names = names or [name if k == 0 else f"{name}:{k}" for k in range(len(types))]
-    node.outputs = tuple(Value(n, t, "op", node, k) for k, (n, t) in enumerate(zip(names, types, strict=True)))
+    node.outputs = tuple(ir.Value(n, t, "op", node, k) for k, (n, t) in enumerate(zip(names, types, strict=True)))
     graph.nodes.append(node)
     return node.outputs
 
 
-Visit = Callable[["Rebuild", Node, tuple[Value | None, ...]], Sequence[Value] | None]
+Visit = Callable[["Rebuild", ir.Node, tuple[ir.Value | None, ...]], Sequence[ir.Value] | None]
 
 
 class Rebuild:
     """The graph under construction; a pass's ``visit`` emits into it and returns the replacements of a node's outputs."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = Graph(graph.name, dict(graph.inputs), dict(graph.targets), dict(graph.params), dict(graph.values))
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = ir.Graph(
+            graph.name, dict(graph.inputs), dict(graph.targets), dict(graph.params), dict(graph.values)
+        )
 
-    def copy(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
+    def copy(self, node: ir.Node, inputs: Sequence[ir.Value | None], **attrs: Any) -> tuple[ir.Value, ...]:
         """Append a copy of the node with other inputs of the same types, and with some attributes changed."""
         outputs = self._copy(node, inputs, node.attrs | attrs, [v.type for v in node.outputs])
         for new, old in zip(outputs, node.outputs, strict=True):
             new.dims = old.dims
         return outputs
 
-    def copy_inferred(self, node: Node, inputs: Sequence[Value | None], **attrs: Any) -> tuple[Value, ...]:
+    def copy_inferred(self, node: ir.Node, inputs: Sequence[ir.Value | None], **attrs: Any) -> tuple[ir.Value, ...]:
         """Append a copy of the node with inputs of other shapes; the types of its outputs are inferred again."""
         types = OPS[node.op](**node.attrs | attrs).infer(*inputs)
         return self._copy(node, inputs, node.attrs | attrs, types if isinstance(types, tuple) else (types,))
 
     def _copy(
-        self, node: Node, inputs: Sequence[Value | None], attrs: dict[str, Any], types: Sequence[Type]
-    ) -> tuple[Value, ...]:
+        self, node: ir.Node, inputs: Sequence[ir.Value | None], attrs: dict[str, Any], types: Sequence[ir.Type]
+    ) -> tuple[ir.Value, ...]:
         names = [v.name for v in node.outputs]
         return append(self.graph, node.name, node.op, inputs, attrs, node.owner, types, names)
 
-    def builder(self, node: Node) -> Builder:
+    def builder(self, node: ir.Node) -> Builder:
         """Return a builder for the replacement of ``node``. Names begin with the node's name, so they are unique."""
         return Builder(self.graph, node.owner, _prefix=f"{node.name.removeprefix(f'{node.owner}/')}/")
 
 
-def rebuild(graph: Graph, visit: Visit) -> Graph:
+def rebuild(graph: ir.Graph, visit: Visit) -> ir.Graph:
     """Return a new graph: for each node the result of ``visit``, or a copy of the node if this is None.
 
     Nodes on which neither an output nor the loss depends are omitted.
     """
     state = Rebuild(graph)
-    replacements: dict[str, Value] = {}
+    replacements: dict[str, ir.Value] = {}
 
-    def current(value: Value | None) -> Value | None:
+    def current(value: ir.Value | None) -> ir.Value | None:
         return value if value is None else replacements.get(value.name, value)
 
     for node in graph.needed(graph.roots()):
@@ -294,7 +282,7 @@ def rebuild(graph: Graph, visit: Visit) -> Graph:
     return state.graph
 
 
-def readers(graph: Graph) -> Counter[str]:
+def readers(graph: ir.Graph) -> Counter[str]:
     """Return the number of readers of each value, by name: nodes, and the graph for an output or the loss."""
     read = [v for node in graph.needed(graph.roots()) for v in node.sources]
     return Counter(v.name for v in (*read, *graph.roots()))

@@ -123,6 +123,8 @@ class HeadDecl:
     others: tuple[Ref | None, ...] = ()  # for a loss over pairs or triplets, the nodes after ``layer``
     target: Ref | None = None  # the input or node with which the loss compares, instead of an array of the data
     target_gradient: bool = False  # whether the gradient flows into ``target``, too
+    interval: float | None = None  # the share of new rows that the outputs ``BOUNDS`` shall contain
+    calibrate: Literal["temperature"] | None = None  # how probabilities are made as sure as they are right
     members: Literal["mean"] | None = None  # axis 1 of the node are members: answers are their mean, each is trained
 
     @property
@@ -134,6 +136,13 @@ class HeadDecl:
     def only_trained(self) -> bool:
         """Whether the head is a term of the loss alone: no output of predictions and files."""
         return bool(self.others) or (self.loss is not None and not self.loss.has_output)
+
+    @property
+    def held_out_weights(self) -> list[str]:
+        """The names of the weights that held-out rows give: an interval's widths and levels, or a temperature."""
+        roles = [] if self.interval is None else ["interval/widths", "interval/levels"]
+        roles += [] if self.calibrate is None else ["calibration/temperature"]
+        return [f"{self.layer.name}/{self.name}_{role}" for role in roles if self.layer is not None]
 
     @property
     def needs_data(self) -> bool:
@@ -332,6 +341,15 @@ class Spec:
         return self.heads | self.terms
 
     @property
+    def held_out_weights(self) -> list[str]:
+        """The names of the weights that a training learns at its end, from rows that it has held out."""
+        return [name for head in self.heads.values() for name in head.held_out_weights]
+
+    def head_of(self, output: str) -> tuple[HeadDecl, str]:
+        """Return the head of an output, and which of ``BOUNDS`` the output is, if it is an end of an interval."""
+        return next((h, end) for h in self.heads.values() for end in ("", *BOUNDS) if h.name + end == output)
+
+    @property
     def trained(self) -> list[HeadDecl]:
         """All heads with a loss."""
         return [head for head in self.all_heads.values() if head.loss is not None]
@@ -397,6 +415,7 @@ WEIGHT = "_sample_weight"  # the weight of each row, or of each time step
 LENGTH = "_length"  # for CTC, the number of labels of each row
 STEPS = "_input_length"  # for CTC, the number of time steps of each row
 SUFFIXES = (WEIGHT, LENGTH, STEPS)  # the arrays that data may contain beside a head's targets
+BOUNDS = ("_low", "_high")  # the ends of an interval around a head: outputs of the network
 LABEL = "_label"  # the labels of the predicted classes: an output of ONNX files and of ``graphspec predict``
 
 

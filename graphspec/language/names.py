@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import NOWHERE, Mark, Problems, did_you_mean, shorten
-from graphspec.language.declarations import LABEL, LENGTH, STEPS, WEIGHT, HeadRefs, Ref
+from graphspec.language.declarations import BOUNDS, LABEL, LENGTH, STEPS, WEIGHT, HeadRefs, Ref
 from graphspec.language.tree import Tree, format_names, wrong_type
 from graphspec.vocabulary.losses import LOSSES
 
@@ -370,6 +370,7 @@ def _resolve_head(top: Scope, name: str, layer: Tree | None, at: Position, probl
 def _generated(head: Tree) -> list[tuple[str, str]]:
     """Return the suffixes of the ONNX outputs and data arrays that a head adds, each with its purpose."""
     suffixes = [] if head.get("labels") is None else [(LABEL, "the label output")]
+    suffixes += [] if head.get("interval") is None else [(end, "an end of the interval") for end in BOUNDS]
     loss = head.get("loss")
     if loss is not None and loss.value is not None:
         suffixes.append((WEIGHT, "the sample weights"))

@@ -15,18 +15,8 @@ from ruamel.yaml import events as yaml
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.reader import ReaderError
 
+from graphspec.base import errors
 from graphspec.base.codes import Code
-from graphspec.base.errors import (
-    NOWHERE,
-    Diagnostic,
-    GivenText,
-    Mark,
-    Problems,
-    SourceFile,
-    SpecError,
-    did_you_mean,
-    shorten,
-)
 from graphspec.base.text import count_breaks, line_of
 from graphspec.language.override import override
 from graphspec.language.scan import ERRORS, events
@@ -46,13 +36,13 @@ from graphspec.language.tree import (
 _ALLOWED: Final = "a spec contains mappings, lists, text, numbers, true, false and null"
 
 
-def tree_from_dict(source: Mapping[Any, Any], problems: Problems) -> Tree:
+def tree_from_dict(source: Mapping[Any, Any], problems: errors.Problems) -> Tree:
     """Return the tree of a dict; SpecError (GS110) if it is too deep, contains itself, or is too large."""
     return _Converter(problems).convert(source, "", 0)
 
 
 class _Converter:
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: errors.Problems) -> None:
         self.problems = problems
         self.count = 0
 
@@ -70,12 +60,12 @@ class _Converter:
             return self._mapping(plain, path, depth)
         if isinstance(plain, list):
             items = [self.convert(item, child_path(path, str(i)), depth + 1) for i, item in enumerate(plain)]
-            return Tree(items, NOWHERE)
+            return Tree(items, errors.NOWHERE)
         if plain is _UNSUPPORTED:
             return self._refuse(path, f"a spec cannot contain a {_type_name(value)}")
         if (message := scalar_problem(plain)) is not None:
             return self._refuse(path, message, Code.VALUE_NOT_ALLOWED, "write it shorter")
-        return Tree(plain, NOWHERE)
+        return Tree(plain, errors.NOWHERE)
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], path: str, depth: int) -> Tree:
         children: dict[str, Tree] = {}
@@ -93,17 +83,17 @@ class _Converter:
                 self._refuse(child_path(path, name), message, Code.DUPLICATE_KEY, "remove one of them")
             else:
                 children[name] = self.convert(child, child_path(path, name), depth + 1)
-        return Tree(children, NOWHERE, dict.fromkeys(children, NOWHERE))
+        return Tree(children, errors.NOWHERE, dict.fromkeys(children, errors.NOWHERE))
 
     def _refuse(self, path: str, message: str, code: str = Code.WRONG_TYPE, hint: str = _ALLOWED) -> Tree:
         """Report a value, and return an unknown one in its place."""
-        self.problems.at(NOWHERE, code, message, path=path, hint=hint)
-        return Tree(None, NOWHERE, unknown=True)
+        self.problems.at(errors.NOWHERE, code, message, path=path, hint=hint)
+        return Tree(None, errors.NOWHERE, unknown=True)
 
     @staticmethod
-    def _too_large(message: str, path: str) -> SpecError:
+    def _too_large(message: str, path: str) -> errors.SpecError:
         hint = "real specs have about ten levels and short keys"
-        return fail(NOWHERE.file, message, code=Code.DOCUMENT_TOO_LARGE, path=path, hint=hint)
+        return fail(errors.NOWHERE.file, message, code=Code.DOCUMENT_TOO_LARGE, path=path, hint=hint)
 
 
 _UNSUPPORTED: Final = object()
@@ -160,7 +150,7 @@ def line_and_column(text: str, position: int) -> tuple[int, int]:
     return count_breaks(head) + 1, position - max(head.rfind("\n"), head.rfind("\r"))
 
 
-def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
+def explain_syntax(error: Exception, text: str, file: str) -> errors.Diagnostic:
     """Return GS101 for an error of the YAML parser."""
     if isinstance(error, MarkedYAMLError):
         return _marked(error, text, file)
@@ -169,12 +159,12 @@ def explain_syntax(error: Exception, text: str, file: str) -> Diagnostic:
         code = ord(error.character) if isinstance(error.character, str) else int(error.character)
         message = f"not YAML or JSON: character U+{code:04X} is not allowed in text"
         hint = "remove it; inside double quotes it may be written as an escape"
-        return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, line, column, hint=hint)
+        return errors.Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, line, column, hint=hint)
     hint = "check escapes inside double quotes, and lines that begin with '%'"
-    return Diagnostic(Code.UNREADABLE_DOCUMENT, f"not YAML or JSON: {error}".rstrip(": "), file, hint=hint)
+    return errors.Diagnostic(Code.UNREADABLE_DOCUMENT, f"not YAML or JSON: {error}".rstrip(": "), file, hint=hint)
 
 
-def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
+def _marked(error: MarkedYAMLError, text: str, file: str) -> errors.Diagnostic:
     """Return GS101 for an error with a position, with a hint for common mistakes."""
     position = error.problem_mark or error.context_mark
     problem = re.sub(r"\('(.*)',\)", r"'\1'", (error.problem or "syntax error").strip())
@@ -202,7 +192,7 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> Diagnostic:
             hint = "put quotes around text that begins with this character"
     hint = hint or "check indentation, quotes and brackets here and in the lines above"
     line, column = (None, None) if position is None else (position.line + 1, position.column + 1)
-    return Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, line, column, hint=hint)
+    return errors.Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, line, column, hint=hint)
 
 
 # Load the text of a spec from a file, a pipe or a device, up to a limit.
@@ -214,17 +204,21 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFBLK: "a block device", stat.S_IFSOCK: "a socket"}
 
 
-def fail(file: str, message: str, *, line: int | None = None, column: int | None = None, **fields: Any) -> SpecError:
+def fail(
+    file: str, message: str, *, line: int | None = None, column: int | None = None, **fields: Any
+) -> errors.SpecError:
     """Return the error for a source that cannot be read: GS101, or the code in ``fields``."""
-    return SpecError([Diagnostic(fields.pop("code", Code.UNREADABLE_DOCUMENT), message, file, line, column, **fields)])
+    return errors.SpecError(
+        [errors.Diagnostic(fields.pop("code", Code.UNREADABLE_DOCUMENT), message, file, line, column, **fields)]
+    )
 
 
-def load(file: str) -> SourceFile:
+def load(file: str) -> errors.SourceFile:
     """Read a file once and return its name with its text, also of ``/dev/stdin`` and of pipes, whose writer it waits for.
 
     SpecError: it cannot be read or is not text (GS101), or it is too large (GS110).
     """
-    if isinstance(file, GivenText):
+    if isinstance(file, errors.GivenText):
         if len(file.text) > MAX_BYTES:
             raise _too_large(file, f"the text has {len(file.text) / 2**20:.0f} MiB")
         return file
@@ -235,24 +229,24 @@ def load(file: str) -> SourceFile:
         if stat.S_ISFIFO(status.st_mode) and path.suffix.lower() not in ("", *_SUFFIXES):
             kind = "a pipe"
         if kind is not None:
-            raise fail(file, f"cannot read '{shorten(file)}': it is {kind}", hint="name a YAML or JSON file")
+            raise fail(file, f"cannot read '{errors.shorten(file)}': it is {kind}", hint="name a YAML or JSON file")
         size = status.st_size if stat.S_ISREG(status.st_mode) else 0
         data = b""
         if size <= MAX_BYTES:
             with path.open("rb") as stream:
                 data = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        hint = did_you_mean(file, [str(p) for p in path.parent.glob("*") if p.suffix in _SUFFIXES]) or _FIRST
-        raise fail(file, f"no such file: {shorten(file)!r}", hint=hint) from None
+        hint = errors.did_you_mean(file, [str(p) for p in path.parent.glob("*") if p.suffix in _SUFFIXES]) or _FIRST
+        raise fail(file, f"no such file: {errors.shorten(file)!r}", hint=hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise fail(file, f"cannot read {shorten(file)!r}: {reason}") from None
+        raise fail(file, f"cannot read {errors.shorten(file)!r}: {reason}") from None
     if max(size, len(data)) > MAX_BYTES:
         much = f"{size / 2**20:.0f}" if size > MAX_BYTES else f"more than {MAX_BYTES // 2**20}"
         raise _too_large(file, f"the file has {much} MiB")
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # UTF-16 has a byte-order mark
     try:
-        return SourceFile(file, data.decode(encoding))
+        return errors.SourceFile(file, data.decode(encoding))
     except UnicodeDecodeError as error:
         head = data[: error.start].decode(encoding, "ignore")
         line, column = line_and_column(head, len(head))
@@ -260,7 +254,7 @@ def load(file: str) -> SourceFile:
         raise fail(file, text, line=line, column=column, hint="a spec is a text file in UTF-8") from None
 
 
-def _too_large(file: str, size: str, most: str = f"{MAX_BYTES // 2**20}") -> SpecError:
+def _too_large(file: str, size: str, most: str = f"{MAX_BYTES // 2**20}") -> errors.SpecError:
     hint = "is it a spec? store data in separate files"
     return fail(file, f"{size}, but a spec has at most {most}", code=Code.DOCUMENT_TOO_LARGE, hint=hint)
 
@@ -278,7 +272,7 @@ _NUMBER = re.compile(
 _CORE_TAGS = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None), "map": dict, "seq": list}
 
 
-def read(source: Source, *, sets: Sequence[str] = (), problems: Problems | None = None) -> Tree:
+def read(source: Source, *, sets: Sequence[str] = (), problems: errors.Problems | None = None) -> Tree:
     """Return the tree of a spec.
 
     Args:
@@ -293,7 +287,7 @@ def read(source: Source, *, sets: Sequence[str] = (), problems: Problems | None 
         UsageError: an override is malformed or leads nowhere.
     """
     collected = problems is not None
-    problems = problems or Problems()
+    problems = problems or errors.Problems()
     if isinstance(source, Mapping):
         tree = tree_from_dict(source, problems)
     else:
@@ -303,7 +297,7 @@ def read(source: Source, *, sets: Sequence[str] = (), problems: Problems | None 
         hint = "begin with `graphspec: 1`, then `name`, `inputs`, `layers` and `outputs`"
         problems.value(tree, Code.UNREADABLE_DOCUMENT, f"a spec is a mapping of keys, not {describe(tree)}", hint=hint)
     if problems.found and not (collected and isinstance(tree.value, dict)):
-        raise SpecError(problems.found)
+        raise errors.SpecError(problems.found)
     for text in sets:
         tree = override(tree, text, read_value)
     return tree.set_paths()
@@ -311,7 +305,7 @@ def read(source: Source, *, sets: Sequence[str] = (), problems: Problems | None 
 
 def read_value(text: str, file: str) -> Tree:
     """Return the tree of a YAML value that is not in a file, such as one of the command line. Its marks have no line."""
-    problems = Problems()
+    problems = errors.Problems()
     tree = _Builder(file, problems, without_lines=True).build(text or "null")
     problems.check()
     return tree
@@ -324,15 +318,15 @@ class _Open:
     value: Any
     start: Any
     unknown: bool
-    marks: dict[str, Mark] = field(default_factory=dict)
+    marks: dict[str, errors.Mark] = field(default_factory=dict)
     key: str | None = None
-    key_mark: Mark = NOWHERE
+    key_mark: errors.Mark = errors.NOWHERE
 
 
 class _Builder:
     """Builds a tree from the events of one document, without recursion."""
 
-    def __init__(self, file: str, problems: Problems, *, without_lines: bool = False) -> None:
+    def __init__(self, file: str, problems: errors.Problems, *, without_lines: bool = False) -> None:
         self.file, self.problems, self.without_lines = file, problems, without_lines
         self.anchors: dict[str, Tree | None] = {}
         self.stack: list[_Open] = []
@@ -380,26 +374,26 @@ class _Builder:
             found = explain_syntax(error, text, self.file)
             if self.without_lines:
                 found = replace(found, line=None, column=None)
-            raise SpecError([*self.problems.found, found]) from None
+            raise errors.SpecError([*self.problems.found, found]) from None
 
-    def _mark(self, event: Any, end: Any = None) -> Mark:
+    def _mark(self, event: Any, end: Any = None) -> errors.Mark:
         if self.without_lines:
-            return Mark(self.file)
+            return errors.Mark(self.file)
         start, stop = event.start_mark, end or event.end_mark
         length = stop.column - start.column if start.line == stop.line else 1
-        return Mark(self.file, start.line + 1, start.column + 1, max(1, length))
+        return errors.Mark(self.file, start.line + 1, start.column + 1, max(1, length))
 
     def _path(self) -> str:
         steps = [entry.key if isinstance(entry.value, dict) else str(len(entry.value)) for entry in self.stack]
         return ".".join(step for step in steps if step is not None)
 
-    def _report(self, mark: Mark, code: str, message: str, hint: str | None) -> None:
+    def _report(self, mark: errors.Mark, code: str, message: str, hint: str | None) -> None:
         self.problems.at(mark, code, message, path=self._path(), hint=hint)
 
-    def _stop(self, event: Any, message: str, hint: str, code: str = Code.DOCUMENT_TOO_LARGE) -> SpecError:
+    def _stop(self, event: Any, message: str, hint: str, code: str = Code.DOCUMENT_TOO_LARGE) -> errors.SpecError:
         """Return the error that stops reading, with all problems found before."""
         self._report(self._mark(event), code, message, hint)
-        return SpecError(self.problems.found)
+        return errors.SpecError(self.problems.found)
 
     def _check_depth(self, event: Any, levels: int) -> None:
         if levels > MAX_DEPTH:
@@ -475,7 +469,7 @@ class _Builder:
             message = "a key must be a string, not an alias"
             raise self._stop(event, message, "replace the alias by its text", Code.WRONG_TYPE)
         if name not in self.anchors:
-            hint = did_you_mean(name, self.anchors, quote="*") or "put quotes around text that begins with '*'"
+            hint = errors.did_you_mean(name, self.anchors, quote="*") or "put quotes around text that begins with '*'"
             raise self._stop(event, f"no anchor '&{name}' precedes this alias", hint, Code.UNREADABLE_DOCUMENT)
         tree = self.anchors[name]
         if tree is None:
@@ -509,7 +503,7 @@ class _Builder:
             return None
         return name
 
-    def _scalar(self, event: Any, mark: Mark) -> Any:
+    def _scalar(self, event: Any, mark: errors.Mark) -> Any:
         """Return the value of a scalar. Report a scalar that a spec cannot contain, and return None."""
         self._count(event, 1)
         text = joined(event.value)

@@ -226,6 +226,12 @@ class HeadKeys(Config):
     members: Literal["mean"] | None = setting(
         None, "`mean`: axis 1 of the node are members; each is trained on the target, the answers are their mean."
     )
+    interval: Annotated[float, Field(ge=0.5, lt=1)] | None = setting(
+        None, "The share of new rows that `<head>_low` to `<head>_high` shall contain: held-out rows give the width."
+    )
+    calibrate: Literal["temperature"] | None = setting(
+        None, "`temperature`: probabilities become as sure as they are right on held-out rows."
+    )
     description: str = setting("", "What it is, in which unit: the exported file has this text.")
 
 

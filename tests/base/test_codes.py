@@ -93,7 +93,7 @@ def test_every_code_is_reported_somewhere() -> None:
 
 CARRIERS = {
     **dict.fromkeys(
-        ("DataError", "Problem", "ShapeError", "need", "need_value", "need_dtype", "need_sizes", "need_shapes"), 1
+        ("DataError", "Problem", "ShapeError", "need", "need.value", "need.dtype", "need.sizes", "need.shapes"), 1
     ),
     **dict.fromkeys(("invalid", "refuse", "warn", "error", "warning"), 0),
 }
@@ -196,7 +196,8 @@ def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
         if isinstance(function, ast.FunctionDef | ast.Module):
             for node in within(function):
                 if isinstance(node, ast.Call):
-                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    whole = ast.unparse(node.func)
+                    name = whole if whole.startswith("need.") else whole.rpartition(".")[2]
                     if name == "invalid" and isinstance(node.func, ast.Attribute):
                         continue  # of a file: a sentence, behind its place
                     place = CARRIERS.get(name, len(node.args))

@@ -230,7 +230,7 @@ def test_a_spec_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert graphspec("data", "specs/my net.yaml").exit_code == 0
 
 
-_NUMBER = "{loss: mse, scale: standard, clip: true, metrics: [r2_score, mae], members: mean}"
+_NUMBER = "{loss: mse, scale: standard, clip: true, interval: 0.9, metrics: [r2_score, mae], members: mean}"
 
 
 @pytest.mark.slow

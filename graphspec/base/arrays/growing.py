@@ -29,11 +29,7 @@ class Growing:
     """
 
     def __init__(
-        self,
-        dtype: Any,
-        name: str = "",
-        allocate: Allocate | None = None,
-        reserve: Callable[[int], None] | None = None,
+        self, dtype: Any, name: str = "", allocate: Allocate | None = None, reserve: Callable[[int], None] | None = None
     ) -> None:
         self.dtype, self._name, self._allocate, self._reserve = np.dtype(dtype), name, allocate, reserve
         self._memory = bytearray()  # grows without a copy of large blocks, and without touching what is not used yet

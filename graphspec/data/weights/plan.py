@@ -25,7 +25,7 @@ from graphspec.graph.ir.dims import show
 
 if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Graph
-    from graphspec.language.declarations import NodeDecl, Spec, WeightFile
+    from graphspec.language.declarations import Spec, WeightFile
 
 # Open a file of weights: what it holds, and why others are refused.
 WEIGHTS = "weights.safetensors"  # the file of a run that has its weights
@@ -327,7 +327,7 @@ def plan_weights(spec: Spec, graph: Graph, *, complete: bool) -> tuple[list[File
     files = spec.weight_files
     plans: list[FilePlan] = []
     found: list[Diagnostic] = []
-    for file, weights in zip(files, _grouped(files, _weights(spec.nodes, graph)), strict=True):
+    for file, weights in zip(files, _grouped(files, _weights(spec, graph)), strict=True):
         assert file.tree is not None
         try:
             contents = open_weights((spec.base or Path()) / file.file)
@@ -353,9 +353,9 @@ def _around(name: str, names: Collection[str]) -> str:
     return name
 
 
-def _weights(nodes: Sequence[NodeDecl], graph: Graph) -> list[Weight]:
-    owners = {node.name: node for node in nodes if node.share is None}
-    named = [(_around(param.name, owners), param) for param in graph.params.values()]
+def _weights(spec: Spec, graph: Graph) -> list[Weight]:
+    owners, later = {node.name: node for node in spec.nodes if node.share is None}, spec.held_out_weights
+    named = [(_around(param.name, owners), param) for param in graph.params.values() if param.name not in later]
     return [Weight(owners[name], param.name[len(name) + 1 :], param.shape) for name, param in named if name]
 
 

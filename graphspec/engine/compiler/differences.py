@@ -342,7 +342,7 @@ def _head(head: HeadDecl) -> dict[str, Any]:
         "weight": head.weight,
         "metrics": plain(head.metrics),
         "class_weight": plain(head.class_weight),
-        **{key: getattr(head, key) for key in ("labels", "scale", "members", "description")},
+        **{key: getattr(head, key) for key in ("labels", "scale", "members", "interval", "calibrate", "description")},
     }
 
 

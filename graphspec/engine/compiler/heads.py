@@ -107,7 +107,7 @@ def check_heads(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
         if head.name in spec.terms:
             problems = _term(head, lowered)
         elif (value := lowered.graph.outputs.get(head.name)) is not None:
-            problems = [*_problems(head, value, lowered), *_target(head, value, lowered)]
+            problems = [*_problems(head, value, lowered, spec), *_target(head, value, lowered)]
         else:
             continue
         nodes = tuple(lowered.node_ref(ref) for ref in head.layers if ref is not None)
@@ -174,7 +174,7 @@ def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]
     least, most = loss.nodes
     if not least <= len(head.layers) <= most:
         return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
-    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members"):
+    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members", "interval", "calibrate"):
         if head.tree.get(key) is not None and getattr(head, key):
             text = f"cannot have `{key}`: with {type(loss).__name__} it is a term of the loss, without an output"
             return [((key,), name, _wrong_value(text, f"remove `{key}`, or add a head without a loss"))]
@@ -216,7 +216,7 @@ def _stratify(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
     return [Diagnostic.of("`stratify`", _wrong_classes(text, hint), at.mark, path=at.path)]
 
 
-def _problems(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]]:
+def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> list[tuple[KeyPath, str, Problem]]:
     name = f"head '{head.name}'"
     node = None if head.layer is None else lowered.value(head.layer)
     if head.members is not None and node is not None and (refused := _members(head, node)) is not None:
@@ -226,6 +226,8 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered) -> list[tuple[KeyP
     if head.clip and head.scale is None:
         text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"
         return [(("clip",), name, _wrong_value(text, "add `scale: standard`, or remove `clip`"))]
+    if (unfit := _uncertain(head, value, spec)) is not None:
+        return [((unfit[0],), name, unfit[1])]
     problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
         trained = lowered.graph.loss_inputs.get(TRAINED + head.name, value)
@@ -301,6 +303,24 @@ def _members(head: HeadDecl, node: Value) -> Problem | None:
         return None
     text = f"cannot have `members` with {loss.label}, which has no value for each row and member"
     return _wrong_value(text, "use a loss over the last axis alone, or remove `members`")
+
+
+def _uncertain(head: HeadDecl, value: Value, spec: Spec) -> tuple[str, Problem] | None:
+    """Return why a head can have no `interval` or no `calibrate`, with that key; or None."""
+    loss, ints = head.loss, value.mask is None and all(isinstance(d, int) for d in value.shape[1:])
+    fits = loss.fits if loss is not None and head.needs_data else None
+    numbers = ints and fits == "numbers" and loss is not None and loss.targets == "like"
+    classes = fits == "classes" and loss is not None and loss.class_axis(value) == value.rank - 1
+    unheld, add = "is learnt from rows that the training has held out, but there are none", "`training.folds`"
+    for key, wrong, why, hint in (
+        ("interval", not numbers, "needs numbers, as many in each row, and a loss with targets in the data", ""),
+        ("calibrate", not classes, "needs classes on the last axis, and a loss with targets in the data", ""),
+        *((key, spec.data and "validation" not in spec.data, unheld, add) for key in ("interval", "calibrate")),
+    ):
+        if wrong and getattr(head, key) is not None:
+            hint = f"add `data.validation`, such as `{{split: 0.2}}`, or {hint}" if hint else f"remove `{key}`"
+            return key, _wrong_value(f"cannot have `{key}`, which {why}", hint)
+    return None
 
 
 def _scale(head: HeadDecl, value: Value) -> Problem | None:

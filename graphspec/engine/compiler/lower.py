@@ -13,6 +13,7 @@ from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible
+from graphspec.engine.compiler.uncertainty import add_interval, calibrated
 from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
@@ -114,6 +115,8 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             result.diagnostics.append(_wrong_head(head, ref, result, Code.WRONG_RANK, text, hint))
         else:
             result.graph.outputs[head.name] = _answers(head, output, result.graph)
+            if head.interval is not None:
+                add_interval(head, result.graph)
             _read_target(head, result.graph.outputs[head.name], result)
     for term in spec.terms.values():
         _read_term(term, result)
@@ -188,6 +191,10 @@ def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
             value = g.ReduceMean(value, axes=(1,), keepdims=0)
     elif head.clip:  # a clipped answer has no gradient
         graph.loss_inputs[TRAINED + head.name] = value
+    if head.calibrate is not None:
+        result = calibrated(head, value, graph)
+        graph.loss_inputs.setdefault(TRAINED + head.name, value)
+        return result
     if head.scale is None:
         return value
     with g.part(f"{head.name}_unit"):

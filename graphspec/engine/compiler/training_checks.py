@@ -50,7 +50,7 @@ def check_training(spec: Spec, lowered: Lowered) -> list[Diagnostic]:
     graph, text = lowered.graph, ""  # heads and layers with errors count as trainable
     if not any(head.loss is not None or head.wrong for head in spec.all_heads.values()):
         text, hint = "head with a loss", "give a head a loss, such as `loss: mean_squared_error`"
-    elif len(graph.outputs) == len(spec.heads) and not any(p.trainable for p in graph.params.values()):
+    elif spec.heads.keys() <= graph.outputs.keys() and not any(p.trainable for p in graph.params.values()):
         text, hint = "trainable weight", "remove `trainable: false`" if graph.params else "add a layer with weights"
     if not spec.heads or not text:
         return []

@@ -147,6 +147,13 @@ class Session:
             names = ", ".join(f"'{node.name}'" for node in learning_nodes(self.spec)[:3]) or "the network"
             raise UsageError(f"the model has not learnt from training rows yet ({names}): call `fit`, or load a run")
 
+    def require_intervals(self) -> None:
+        """Raise UsageError if a head has an interval, but no training has learnt its width."""
+        for head in self.spec.heads.values():
+            if head.interval is not None and (self.parameters.view(head.held_out_weights[0]) < 0).any():
+                text = f"'{head.name}' has no interval yet: it is learnt at the end of a training, from held-out rows"
+                raise UsageError(f"{text}; train the network, or remove `interval`")
+
     def document(self) -> dict[str, Any]:
         """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""
         document: dict[str, Any] = json.loads(json.dumps(self.spec.document))
@@ -263,6 +270,7 @@ class Session:
     def _batch(self, feeds: Mapping[str, Array], values: Mapping[str, Value] | None = None) -> dict[str, Array]:
         """Do the work of :meth:`run` for checked arrays: compute the heads, or other values of the graph by name."""
         self.require_adapted()
+        self.require_intervals()
         if self._first is not None:
             feeds = self.through_prelude(feeds)
 

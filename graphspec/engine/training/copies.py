@@ -37,6 +37,7 @@ from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import check_own, own_checkpoint, record_copies, refuse_changes
 from graphspec.engine.training.trainer import Trainer
+from graphspec.engine.training.uncertainty import forget, learn_from
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
 from graphspec.language.parse import of_form
@@ -76,7 +77,9 @@ def out_of_fold(model: Session, raw: Dataset, kept: Array | None = None) -> list
     members, weights, kept = model.copies(), model.weights, np.arange(len(folds)) if kept is None else kept
     rows, found = members[0].prepared(raw), list[tuple[Session, Dataset, Array]]()
     for k, (prefix, member) in enumerate(zip(model.prefixes, members, strict=True)):
-        member.set_weights({name: weights[prefix + name] for name in member.graph.params})
+        later = zip(member.spec.held_out_weights, model.spec.held_out_weights, strict=True)
+        own = {name: prefix + name for name in member.graph.params} | dict(later)
+        member.set_weights({name: weights[of] for name, of in own.items()})
         places = np.flatnonzero(folds[kept] == k)
         found.append((member, rows.select(kept[places]), places))
     return found
@@ -104,10 +107,10 @@ _WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers:
 
 
 class _Quiet(Observer):
-    """Shows messages of a copy's training, and none of its epochs."""
+    """Shows the progress of a copy's training and its messages, and no lines of its epochs."""
 
     def __init__(self, observer: Observer) -> None:
-        self.say = observer.say  # type: ignore[method-assign]
+        self.begin, self.step, self.say, self.end = observer.begin, observer.step, observer.say, observer.end  # type: ignore[method-assign]
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         if (parent := parent_process()) is not None and not parent.is_alive():  # it was killed
@@ -214,9 +217,9 @@ class CopiesTrainer(Trainer):
                 self._train_apart(model, copies, self._workers)
             for k, trainer in zip(copies, self.trainers(copies, model), strict=True):
                 trainer.run()
-                for other in range(k, total):  # those that are not trained yet answer like the last one
-                    weights = {model.prefixes[other] + n: array for n, array in trainer.model.weights.items()}
-                    model.set_weights(weights)
+                own = {n: a for n, a in trainer.model.weights.items() if n not in trainer.model.spec.held_out_weights}
+                for prefix in model.prefixes[k:]:  # those that are not trained yet answer like the last one
+                    model.set_weights({prefix + name: array for name, array in own.items()})
                 form.histories.append(trainer.history)
                 seconds = trainer.timer.times.seconds or 0.0
                 said = self._noted(trainer, subject + (f"copy {k + 1} of {total}: " if total > 1 else ""))
@@ -225,6 +228,11 @@ class CopiesTrainer(Trainer):
                     self._workers = usable_cores() if seconds * (total - 1) > _WORTHWHILE else 1
                     self._train_apart(model, copies[1:], self._workers)
         if of_validation is not None or model.spec.training.folds is not None:
+            if len(form.histories) == total:
+                forget(model)
+                held_out = None if of_validation is None else model.prepared(of_validation)
+                alone = [] if held_out is None else [(model, held_out, np.arange(len(held_out)))]
+                learn_from(model, alone or out_of_fold(model, raw))
             form.running = evaluate_part(model, of_validation or raw, "validation", copies=len(form.histories))
 
     def _train_apart(self, model: Session, copies: Sequence[int], workers: int) -> None:
@@ -250,7 +258,7 @@ class CopiesTrainer(Trainer):
                 make_folder(directory)
                 check_own(directory)
             trainer = self._fitting.trainer(members[k], *rows, _Quiet(self.observer), directory)
-            trainer.seconds_between = SECONDS_BETWEEN
+            trainer.seconds_between, trainer.concludes = SECONDS_BETWEEN, False
             if directory is not None and (directory / "checkpoint.safetensors").exists():
                 trainer.resume(own_checkpoint(members[k], directory))
             yield trainer

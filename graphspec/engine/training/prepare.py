@@ -17,15 +17,14 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import UsageError
 from graphspec.data.batches import class_ids, split, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
-from graphspec.data.targets import with_class_ids
 from graphspec.engine.compiler.heads import log_keys
 from graphspec.engine.compiler.training_checks import refuse_untrainable
-from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.training.adapt import adapt, learn
-from graphspec.engine.training.copies import CopiesTrainer, is_out_of_fold, out_of_fold
+from graphspec.engine.training.copies import CopiesTrainer
 from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_callbacks, refuse_misspelt_monitors
+from graphspec.engine.training.uncertainty import refuse_unlearnable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.language.declarations import WEIGHT, Spec
 
@@ -83,6 +82,8 @@ def prepare_fit(
         refuse_misspelt_monitors(callbacks, log_keys(model.spec, model.graph.outputs))
     refuse_untrainable(d for d in model.warnings if d.code == Code.NOTHING_TO_TRAIN)
     raw, of_validation = _parts(model, data)
+    held_out = raw if training.folds is not None else of_validation
+    refuse_unlearnable(model.spec, None if held_out is None else len(held_out))
     learn(model, raw)
     model.sample_rows = raw.sample(SAMPLE_ROWS)
     if training.several:
@@ -178,20 +179,6 @@ def held_out_rows(model: Session, given: Any = None) -> tuple[Dataset, str]:
         "a quantized network is compared with the float32 one on rows that it was not trained on, and the spec names none: "
         "add `data.test` or `data.validation` to it, or pass `validation_data` in Python"
     )
-
-
-def held_out_answers(model: Session) -> tuple[dict[str, Array], dict[str, Array], Dataset]:
-    """Return answers and targets by head for the validation rows, or the rows of all folds, and these checked raw rows.
-
-    Targets are class ids where the head has labels. Raises UsageError: the spec has no validation rows.
-    """
-    raw, found = part_rows(model, "validation"), dict[str, Array]()
-    pieces = [(model, model.prepared(raw), np.arange(len(raw)))]
-    for member, rows, places in out_of_fold(model, raw) if is_out_of_fold(model, "validation") else pieces:
-        compute_rows(member, rows, found, places, len(raw))
-    targets = with_class_ids(raw, model.labels, model.needed.targets, model.needed.ctc).targets
-    of_rows = {n: a if raw.chosen is None else a[raw.chosen] for n, a in targets.items()}
-    return {name: found[name] for name in model.graph.outputs}, of_rows, raw
 
 
 def calibration_rows(model: Session, given: Data | str | Path = None) -> Mapping[str, Array]:

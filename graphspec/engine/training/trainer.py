@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from graphspec.base.arrays.calls import settings
@@ -27,6 +28,7 @@ from graphspec.engine.training import run_directory
 from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, save_checkpoint, write_state
 from graphspec.engine.training.choose_workers import AutoWorkers, Plan, TrainingSteps, choose_workers
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
+from graphspec.engine.training.uncertainty import forget, learn_from
 from graphspec.graph.ir.graph import Array
 from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
@@ -55,6 +57,7 @@ class Trainer:
         self.steps = TrainingSteps(model, plan, self.running)
         self._auto: AutoWorkers | None = None
         self.resumed = False  # whether the state comes from a checkpoint
+        self.concludes = True  # whether held-out rows teach temperatures and intervals at the end
         self.reported: Collection[str] = ()  # monitored names whose absence from the logs has been reported
         self.last_checkpoint: tuple[int, int] | None = None  # its epoch and step
         self.seconds_between, self._written = 0.0, time.monotonic()  # of two checkpoints; when the last one was
@@ -86,6 +89,7 @@ class Trainer:
         """
         with self.model.access.writing("steps"):
             self.check_outputs()
+            forget(self.model)
             self.observer.begin(self.total, self.epoch, self.loader.batches)
             try:
                 with settings(), interruptible() as interrupt:
@@ -111,6 +115,8 @@ class Trainer:
             if self.directory is not None:
                 self.timer.times.restored_epoch = restored[-1] + 1 if restored else None
                 self.timer.write(self.directory)
+        if self.concludes and self.validation is not None:
+            learn_from(self.model, [(self.model, self.validation, np.arange(len(self.validation)))])
 
     def _choose_workers(self) -> None:
         same_bits = self.model.spec.training.shards is not None  # whatever the number of workers

@@ -21,7 +21,7 @@ from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, each_block, unsigned
 from graphspec.graph.kernels.compiled import Neighbour, twin, use_fast_kernel
-from graphspec.graph.kernels.context import Context, need, need_float, need_sizes
+from graphspec.graph.kernels.context import Context, need
 
 _MANY_ROWS, _MANY_ELEMENTS = 256, 2048  # spreading a vector is faster for matrices with at least as many
 _WIDTH = 1024  # elements in a spread vector
@@ -38,12 +38,12 @@ def contiguous(ctx: Context, X: Array, order: Sequence[int]) -> tuple[Array, Cal
 
 def channel_count(X: Value, **vectors: Value) -> int:
     """Return the number C of channels of X (N, C, …); each of the ``vectors`` must have C elements."""
-    need_float(X, *vectors.values())
+    need.float(X, *vectors.values())
     need(X.rank >= 2, f"needs (N, C, …), got {show(X.shape)}")
     count = X.fixed(1)
     for name, value in vectors.items():
         text = f"has {name} {show(value.shape)}, which does not fit {count} channels of {show(X.shape)}"
-        need_sizes(value.shape == (count,), text)
+        need.sizes(value.shape == (count,), text)
     return count
 
 

@@ -159,19 +159,33 @@ class Context(Protocol):
         """Return counter-based random numbers for this node, keyed by seed, purpose, node and step."""
 
 
-def need(
+def _need(
     condition: bool, message: str, *, code: str = Code.WRONG_RANK, hint: str | None = None, key: str | None = None
 ) -> None:
-    """Raise :class:`ShapeError` unless ``condition`` holds."""
     if not condition:
         raise ShapeError(code, message, hint=hint, key=key)
 
 
-need_value = partial(need, code=Code.VALUE_NOT_ALLOWED)
-need_dtype = partial(need, code=Code.WRONG_DTYPE)
-need_fixed = partial(need, code=Code.SIZE_NOT_FIXED)
-need_sizes = partial(need, code=Code.SIZES_DO_NOT_FIT)
-need_shapes = partial(need, code=Code.SHAPES_DIFFER)
+class _Need:
+    """``need(condition, message)`` raises :class:`ShapeError` unless the condition holds; its members have other codes."""
+
+    __call__ = staticmethod(_need)
+    value = staticmethod(partial(_need, code=Code.VALUE_NOT_ALLOWED))
+    dtype = staticmethod(partial(_need, code=Code.WRONG_DTYPE))
+    fixed = staticmethod(partial(_need, code=Code.SIZE_NOT_FIXED))
+    sizes = staticmethod(partial(_need, code=Code.SIZES_DO_NOT_FIT))
+    shapes = staticmethod(partial(_need, code=Code.SHAPES_DIFFER))
+
+    @staticmethod
+    def float(*values: Value | None) -> None:
+        """Raise :class:`ShapeError` unless all values are float32 tensors; None is accepted."""
+        for v in values:
+            if v is not None and not v.type.is_float:
+                # not `need`, which would format the message on every call
+                raise ShapeError(Code.WRONG_DTYPE, f"needs a float32 tensor, got {v.type}")
+
+
+need = _Need()
 
 
 def broadcast(*shapes: Shape) -> Shape:
@@ -199,11 +213,3 @@ def same_dtype(*values: Value | None) -> str:
     if len(dtypes) != 1:
         raise ShapeError(Code.WRONG_DTYPE, f"has operands of different dtypes: {', '.join(sorted(dtypes))}")
     return dtypes.pop()
-
-
-def need_float(*values: Value | None) -> None:
-    """Raise :class:`ShapeError` unless all values are float32 tensors; None is accepted."""
-    for v in values:
-        if v is not None and not v.type.is_float:
-            # not `need`, which would format the message on every call
-            raise ShapeError(Code.WRONG_DTYPE, f"needs a float32 tensor, got {v.type}")

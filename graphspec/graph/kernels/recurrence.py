@@ -18,25 +18,11 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.expressions import (
-    Expression,
-    Formula,
-    absolute,
-    exp,
-    expm1,
-    leaf,
-    log1p,
-    maximum,
-    minimum,
-    not_equal,
-    number,
-    record,
-    square,
-    tanh,
-)
+from graphspec.graph import expressions as ex
+from graphspec.graph.expressions import number
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import CACHE_ELEMENTS
-from graphspec.graph.kernels.context import Context, need_value
+from graphspec.graph.kernels.context import Context, need
 from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, worth_transposing
 
 # The activations of recurrent operators. They work in place; their derivatives are computed from their value.
@@ -47,8 +33,8 @@ _REQUIRED = math.nan  # the defaults of ONNX and onnxruntime differ, so the spec
 class CellActivation:
     """A row of the table of activations."""
 
-    formula: Formula  # returns Y of X, alpha and beta (a and b)
-    slope: Formula  # returns the derivative of Y, alpha and beta
+    formula: ex.Formula  # returns Y of X, alpha and beta (a and b)
+    slope: ex.Formula  # returns the derivative of Y, alpha and beta
     alpha: float | None = None  # the default; None if it is not used
     beta: float | None = None
     bounded: bool = False  # whether its values are bounded
@@ -56,30 +42,36 @@ class CellActivation:
 
 CELL_ACTIVATIONS: dict[str, CellActivation] = {  # the activations of ONNX's recurrent operators
     # A sigmoid needs only one slow call, tanh.
-    "Sigmoid": CellActivation(lambda X, a, b: tanh(X * 0.5) * 0.5 + 0.5, lambda Y, a, b: Y * (1 - Y), bounded=True),
-    "Tanh": CellActivation(lambda X, a, b: tanh(X), lambda Y, a, b: 1 - square(Y), bounded=True),
-    "Relu": CellActivation(lambda X, a, b: maximum(X, 0), lambda Y, a, b: number(Y > 0)),
+    "Sigmoid": CellActivation(lambda X, a, b: ex.tanh(X * 0.5) * 0.5 + 0.5, lambda Y, a, b: Y * (1 - Y), bounded=True),
+    "Tanh": CellActivation(lambda X, a, b: ex.tanh(X), lambda Y, a, b: 1 - ex.square(Y), bounded=True),
+    "Relu": CellActivation(lambda X, a, b: ex.maximum(X, 0), lambda Y, a, b: number(Y > 0)),
     "Softsign": CellActivation(
-        lambda X, a, b: X / (absolute(X) + 1), lambda Y, a, b: square(1 - absolute(Y)), bounded=True
+        lambda X, a, b: X / (ex.absolute(X) + 1), lambda Y, a, b: ex.square(1 - ex.absolute(Y)), bounded=True
     ),
-    "Softplus": CellActivation(lambda X, a, b: log1p(exp(-absolute(X))) + maximum(X, 0), lambda Y, a, b: -expm1(-Y)),
+    "Softplus": CellActivation(
+        lambda X, a, b: ex.log1p(ex.exp(-ex.absolute(X))) + ex.maximum(X, 0), lambda Y, a, b: -ex.expm1(-Y)
+    ),
     "LeakyRelu": CellActivation(
-        lambda X, a, b: (maximum if a <= 1 else minimum)(X, X * a), lambda Y, a, b: number(Y > 0) * (1 - a) + a, 0.01
+        lambda X, a, b: (ex.maximum if a <= 1 else ex.minimum)(X, X * a),
+        lambda Y, a, b: number(Y > 0) * (1 - a) + a,
+        0.01,
     ),
-    "ThresholdedRelu": CellActivation(lambda X, a, b: X * (a < X), lambda Y, a, b: number(not_equal(Y, 0)), _REQUIRED),
+    "ThresholdedRelu": CellActivation(
+        lambda X, a, b: X * (a < X), lambda Y, a, b: number(ex.not_equal(Y, 0)), _REQUIRED
+    ),
     "Elu": CellActivation(
-        lambda X, a, b: expm1(minimum(X, 0)) * a + maximum(X, 0),
-        lambda Y, a, b: minimum(Y, 0) + a + number(Y > 0) * (1 - a),
+        lambda X, a, b: ex.expm1(ex.minimum(X, 0)) * a + ex.maximum(X, 0),
+        lambda Y, a, b: ex.minimum(Y, 0) + a + number(Y > 0) * (1 - a),
         1.0,
     ),
     "Affine": CellActivation(
         lambda X, a, b: X * a + b if b else X * a, lambda Y, a, b: number(a), _REQUIRED, _REQUIRED
     ),
     "ScaledTanh": CellActivation(
-        lambda X, a, b: tanh(X * b) * a, lambda Y, a, b: square(Y) * (-b / a) + a * b, _REQUIRED, _REQUIRED
+        lambda X, a, b: ex.tanh(X * b) * a, lambda Y, a, b: ex.square(Y) * (-b / a) + a * b, _REQUIRED, _REQUIRED
     ),
     "HardSigmoid": CellActivation(
-        lambda X, a, b: minimum(maximum(X * a + b, 0), 1),
+        lambda X, a, b: ex.minimum(ex.maximum(X * a + b, 0), 1),
         lambda Y, a, b: number(Y > 0) * (Y < 1) * a,
         *(0.2, 0.5),
         bounded=True,
@@ -100,17 +92,17 @@ def parse_activations(
     parsed = []
     for written in names:
         name = _CANONICAL.get(written.lower(), "")
-        need_value(bool(name), f"does not know the activation '{written}'")
+        need.value(bool(name), f"does not know the activation '{written}'")
         values = [0.0, 0.0]
         for k, default in enumerate((CELL_ACTIVATIONS[name].alpha, CELL_ACTIVATIONS[name].beta)):
             if default is not None:
                 values[k] = unused[k].pop(0) if unused[k] else default
         alpha, beta = values
-        need_value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
+        need.value(not any(map(math.isnan, values)), f"needs an alpha or a beta for the activation {name}")
         signed = name in ("LeakyRelu", "Elu", "HardSigmoid", "ScaledTanh")
-        need_value(not signed or alpha > 0, f"needs an alpha above 0 for {name}, got {alpha}")
+        need.value(not signed or alpha > 0, f"needs an alpha above 0 for {name}, got {alpha}")
         parsed.append((name, alpha, beta))
-    need_value(not any(unused), "has more alphas or betas than its activations use")
+    need.value(not any(unused), "has more alphas or betas than its activations use")
     return parsed
 
 
@@ -130,15 +122,15 @@ class Gate:
 
     def apply(self, X: Array) -> Calls:
         """Return calls that replace X by ``Y = f(X)``."""
-        return self._record(X, self._row.formula(leaf(X), self.alpha, self.beta))
+        return self._record(X, self._row.formula(ex.leaf(X), self.alpha, self.beta))
 
     def slope(self, Y: Array, D: Array) -> Calls:
         """Return calls for ``D = f'(X)``."""
-        return self._record(D, self._row.slope(leaf(Y), self.alpha, self.beta))
+        return self._record(D, self._row.slope(ex.leaf(Y), self.alpha, self.beta))
 
-    def _record(self, array: Array, expression: Expression) -> Calls:
+    def _record(self, array: Array, expression: ex.Expression) -> Calls:
         self._used.clear()
-        return record(cast("Context", self), (array, expression))
+        return ex.record(cast("Context", self), (array, expression))
 
     def constant(self, value: float) -> Array:
         return self._ctx.constant(value)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, ceildiv, floordiv
-from graphspec.graph.kernels.context import need, need_value
+from graphspec.graph.kernels.context import need
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
@@ -105,7 +105,7 @@ def padding(
     spatial: Sequence[Dim], extents: Ints, strides: Ints, pads: Ints | None, auto_pad: str
 ) -> list[tuple[int, int] | None]:
     """Return the padding at the start and at the end of each axis; None if it depends on a symbolic size."""
-    need_value(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}")
+    need.value(auto_pad in AUTO_PADS, f"has auto_pad {auto_pad!r}, which is none of {', '.join(AUTO_PADS)}")
     rank = len(spatial)
     if auto_pad == "VALID":
         return [(0, 0)] * rank

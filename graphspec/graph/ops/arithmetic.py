@@ -16,21 +16,9 @@ from graphspec.graph.expressions import Formula, Function, leaf, record
 from graphspec.graph.ir.dims import Dim, add, floordiv, mul, subtract
 from graphspec.graph.ir.graph import Array, Node, Type, Value, numpy_dtype
 from graphspec.graph.ir.ranges import ANY, Range, may_wrap_into
+from graphspec.graph.kernels import common
 from graphspec.graph.kernels.channels import broadcast_rows
-from graphspec.graph.kernels.common import (
-    as_words,
-    bit_mask,
-    clip,
-    copy_cast,
-    fold,
-    give_each,
-    give_sum,
-    in_blocks,
-    output_for,
-    scratch_like,
-    within,
-)
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, need_dtype, need_float, same_dtype
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, same_dtype
 from graphspec.graph.ops.op import Memoryless, Op, in_place, variants
 
 
@@ -101,7 +89,7 @@ class Arithmetic(Op):
     def infer(self, *operands: Value) -> Type:
         need(len(operands) > 0, "needs an input")
         dtype = same_dtype(*operands)
-        need_dtype(dtype != "bool", "needs numbers, got bool tensors")
+        need.dtype(dtype != "bool", "needs numbers, got bool tensors")
         return Type(dtype, broadcast(*(X.shape for X in operands)))
 
     def dims(self, *operands: Value) -> tuple[Dim, ...] | None:
@@ -132,13 +120,15 @@ class Binary(Op):
         cls.keeps_in, cls.keeps_out = tuple(k for k, name in enumerate("AB") if name in read), "C" in read
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
-        C = output_for(ctx, (0, A), (1, B))
+        C = common.output_for(ctx, (0, A), (1, B))
 
         def backward(dC: Array) -> Calls:
             def write(gradient: Formula, out: Array) -> Calls:
                 return record(ctx, (out, gradient(*map(leaf, (A, B, C, dC)))))
 
-            return give_each(ctx, dC, {k: ((A, B)[k], partial(write, gradient)) for k, gradient in self.gradients})
+            return common.give_each(
+                ctx, dC, {k: ((A, B)[k], partial(write, gradient)) for k, gradient in self.gradients}
+            )
 
         return C, record(ctx, (C, self.formula(leaf(A), leaf(B)))), backward
 
@@ -164,8 +154,8 @@ class Add(Terms):
     of_sizes = staticmethod(add)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
-        C = output_for(ctx, (0, A), (1, B))
-        return C, broadcast_rows(ctx, np.add, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, 1.0))
+        C = common.output_for(ctx, (0, A), (1, B))
+        return C, broadcast_rows(ctx, np.add, A, B, C), lambda dC: common.give_sum(ctx, dC, (A, B), (1.0, 1.0))
 
 
 class Sub(Terms):
@@ -183,8 +173,8 @@ class Sub(Terms):
         return {i: -r if i else r for i, r in bounds.items()}
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
-        C = output_for(ctx, (0, A), (1, B))
-        return C, broadcast_rows(ctx, np.subtract, A, B, C), lambda dC: give_sum(ctx, dC, (A, B), (1.0, -1.0))
+        C = common.output_for(ctx, (0, A), (1, B))
+        return C, broadcast_rows(ctx, np.subtract, A, B, C), lambda dC: common.give_sum(ctx, dC, (A, B), (1.0, -1.0))
 
 
 class Mul(Binary, Arithmetic):
@@ -229,7 +219,7 @@ class Mod(Arithmetic):
     fmod: int = 0
 
     def infer(self, *operands: Value) -> Type:
-        need_dtype(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats")
+        need.dtype(self.fmod == 1 or not operands[0].type.is_float, "needs fmod=1 for floats")
         return super().infer(*operands)
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
@@ -248,7 +238,7 @@ class Pow(Op):
     elementwise = True
 
     def infer(self, X: Value, Y: Value) -> Type:
-        need_dtype("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors")
+        need.dtype("bool" not in (X.dtype, Y.dtype), "needs numbers, got bool tensors")
         return Type(X.dtype, broadcast(X.shape, Y.shape))
 
     def bind(self, ctx: Context, X: Array, Y: Array) -> Bound:
@@ -258,7 +248,7 @@ class Pow(Op):
         calls, E, is_float = list[tuple[object, ...]](), Y, X.dtype.kind == "f"
         if is_float and Y.dtype != X.dtype:
             E = ctx.save_for_backward(Y.shape, X.dtype)
-            calls.append((copy_cast, E, Y))
+            calls.append((common.copy_cast, E, Y))
         x, e, z = map(leaf, (X, E, Z))
         if is_float and exponent is not None and exponent in POWERS:
             calls += record(ctx, (Z, POWERS[exponent](x)))
@@ -273,11 +263,8 @@ class Pow(Op):
             twice = d * x
             to_X = twice + twice if exponent == 2.0 else d * (power(x, e - 1.0) * e)
             to_Y = d * z * ex.log(ex.maximum(x, tiny))
-            writers = {
-                1: (Y, lambda out: record(ctx, (out, to_Y))),
-                0: (X, lambda out: record(ctx, (out, to_X))),
-            }
-            return give_each(ctx, dZ, writers)
+            writers = {1: (Y, lambda out: record(ctx, (out, to_Y))), 0: (X, lambda out: record(ctx, (out, to_X)))}
+            return common.give_each(ctx, dZ, writers)
 
         return Z, calls, backward
 
@@ -301,19 +288,19 @@ class Extremum(Arithmetic):
         return dict.fromkeys(range(len(ranges)), one_side if exact else out)
 
     def bind(self, ctx: Context, *operands: Array) -> Bound:
-        Y = output_for(ctx, *list(enumerate(operands))[:2])  # the third operand is read after Y is written
+        Y = common.output_for(ctx, *list(enumerate(operands))[:2])  # the third operand is read after Y is written
 
         def backward(dY: Array) -> Calls:
             def write(X: Array, out: Array) -> Calls:
-                selected = scratch_like(ctx, dY, np.bool_)
+                selected = common.scratch_like(ctx, dY, np.bool_)
                 if out is dY:  # the last operand
                     return [(np.equal, X, Y, selected), (np.multiply, dY, selected, dY)]
                 # Subtracting leaves 0 for later operands that also equal Y.
                 return [(np.equal, X, Y, selected), (np.multiply, dY, selected, out), (np.subtract, dY, out, dY)]
 
-            return give_each(ctx, dY, {k: (X, partial(write, X)) for k, X in enumerate(operands)})
+            return common.give_each(ctx, dY, {k: (X, partial(write, X)) for k, X in enumerate(operands)})
 
-        return Y, fold(self.choose, operands, Y), backward
+        return Y, common.fold(self.choose, operands, Y), backward
 
 
 variants(
@@ -328,11 +315,11 @@ variants(
 
 def scaled_sum(ctx: Context, operands: tuple[Array, ...], scale: float) -> Bound:
     """``Y = scale · Σ operands``."""
-    Y = output_for(ctx, *list(enumerate(operands))[:2])
-    calls = fold(np.add, operands, Y)
+    Y = common.output_for(ctx, *list(enumerate(operands))[:2])
+    calls = common.fold(np.add, operands, Y)
     if scale != 1.0:
         calls.append((np.multiply, Y, ctx.constant(scale), Y))
-    return Y, calls, lambda dY: give_sum(ctx, dY, operands, [scale] * len(operands))
+    return Y, calls, lambda dY: common.give_sum(ctx, dY, operands, [scale] * len(operands))
 
 
 class Sum(Terms):
@@ -368,7 +355,7 @@ class PRelu(Binary):
     )
 
     def infer(self, X: Value, slope: Value) -> Type:
-        need_float(X, slope)
+        need.float(X, slope)
         need(broadcast(X.shape, slope.shape) == X.shape, f"needs a slope that broadcasts to {X.type}, got {slope.type}")
         return X.type
 
@@ -380,7 +367,7 @@ class Clip(Op):
     keeps_in, keeps_out = (1, 2), True
 
     def infer(self, X: Value, minimum: Value | None = None, maximum: Value | None = None) -> Type:
-        need_dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
+        need.dtype(X.dtype != "bool", f"needs a numeric tensor, got {X.type}")
         same_dtype(X, minimum, maximum)
         for bound in (minimum, maximum):
             need(bound is None or bound.rank == 0, "needs scalar bounds")
@@ -393,15 +380,15 @@ class Clip(Op):
         return Range(min(max(X.low, minimum.low), maximum.high), min(max(X.high, minimum.high), maximum.high))
 
     def bind(self, ctx: Context, X: Array, minimum: Array | None = None, maximum: Array | None = None) -> Bound:
-        Y = output_for(ctx, (0, X))
+        Y = common.output_for(ctx, (0, X))
         smallest, largest = (-inf, inf) if X.dtype.kind == "f" else (np.iinfo(X.dtype).min, np.iinfo(X.dtype).max)
         low = ctx.constant(smallest, X.dtype) if minimum is None else minimum
         high = ctx.constant(largest, X.dtype) if maximum is None else maximum
-        calls = in_blocks(ctx, lambda x, y: [clip(x, low, high, y)], X, Y)
+        calls = common.in_blocks(ctx, lambda x, y: [common.clip(x, low, high, y)], X, Y)
 
         @in_place(ctx)
         def backward(dY: Array) -> Calls:
-            return in_blocks(ctx, lambda y, dy: within(ctx, y, minimum, maximum, dy), Y, dY)
+            return common.in_blocks(ctx, lambda y, dy: common.within(ctx, y, minimum, maximum, dy), Y, dY)
 
         return Y, calls, backward
 
@@ -415,11 +402,11 @@ class Predicate(Memoryless):
 
     def infer(self, A: Value, B: Value) -> Type:
         dtype = same_dtype(A, B)
-        need_dtype(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors")
+        need.dtype(numpy_dtype(dtype).kind in self.dtype_kinds, f"does not support {dtype} tensors")
         return Type("bool", broadcast(A.shape, B.shape))
 
     def bind(self, ctx: Context, A: Array, B: Array) -> Bound:
-        C = output_for(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
+        C = common.output_for(ctx, (0, A), (1, B), dtype=np.dtype(np.bool_))
         return C, [(self.function, A, B, C)], None
 
 
@@ -450,19 +437,19 @@ class Where(Op):
     copied_inputs, drops_elements, takes_texts = slice(1, 3), True, True
 
     def infer(self, condition: Value, A: Value, B: Value) -> Type:
-        need_dtype(condition.dtype == "bool", f"needs a bool condition, got {condition.type}")
+        need.dtype(condition.dtype == "bool", f"needs a bool condition, got {condition.type}")
         return Type(same_dtype(A, B), broadcast(condition.shape, A.shape, B.shape))
 
     def bind(self, ctx: Context, condition: Array, A: Array, B: Array) -> Bound:
-        Y = output_for(ctx, (1, A))
+        Y = common.output_for(ctx, (1, A))
 
         def backward(dY: Array) -> Calls:
-            mask, mask_calls = bit_mask(ctx, condition, dY.dtype)
-            d = as_words(dY)
+            mask, mask_calls = common.bit_mask(ctx, condition, dY.dtype)
+            d = common.as_words(dY)
             gradients: dict[int, tuple[Array, Callable[[Array], Calls]]] = {
-                1: (A, lambda out: [(np.bitwise_and, d, mask, as_words(out))]),
-                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, as_words(out))]),
+                1: (A, lambda out: [(np.bitwise_and, d, mask, common.as_words(out))]),
+                2: (B, lambda out: [(np.invert, mask, mask), (np.bitwise_and, d, mask, common.as_words(out))]),
             }
-            return mask_calls + give_each(ctx, dY, gradients)
+            return mask_calls + common.give_each(ctx, dY, gradients)
 
         return Y, ex.choose.calls(ctx, (condition, A, B), Y), backward

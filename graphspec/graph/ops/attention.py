@@ -15,32 +15,11 @@ from graphspec.graph.expressions import exp, write
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
+from graphspec.graph.kernels import softmax as kernels
 from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import (
-    Bound,
-    Context,
-    broadcast,
-    need,
-    need_dtype,
-    need_fixed,
-    need_float,
-    need_shapes,
-    need_sizes,
-    need_value,
-    normalize_axis,
-)
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis
 from graphspec.graph.kernels.matmul import batched
-from graphspec.graph.kernels.softmax import (
-    added_to_scores,
-    blocks,
-    gradient,
-    middle,
-    part,
-    softmax,
-    softmax_gradient,
-    subtract_largest,
-)
 from graphspec.graph.ops.dropout import dropout_mask
 from graphspec.graph.ops.op import Inference, Op, c_contiguous, in_place
 
@@ -61,7 +40,7 @@ class Normalized(Op):
     axis: int = -1
 
     def infer(self, X: Value) -> Type:
-        need_float(X)
+        need.float(X)
         normalize_axis(self.axis, X.rank)
         return X.type
 
@@ -90,8 +69,8 @@ def less_maximum(ctx: Context, X: Array, axis: int, maxima: Array, Y: Array) -> 
     """Return the calls for ``Y = X - max X`` along ``axis``, and the maxima."""
     if not (X.flags.c_contiguous and Y.flags.c_contiguous):
         return [*maximum(ctx, X, axis, maxima), (np.subtract, X, maxima, Y)]
-    x, largest, y = (middle(A, axis) for A in (X, maxima, Y))
-    return subtract_largest(x, None, largest, y, maxima=lambda: maximum(ctx, X, axis, maxima), source=x)
+    x, largest, y = (kernels.middle(A, axis) for A in (X, maxima, Y))
+    return kernels.subtract_largest(x, None, largest, y, maxima=lambda: maximum(ctx, X, axis, maxima), source=x)
 
 
 class Softmax(Normalized):
@@ -114,11 +93,11 @@ class Softmax(Normalized):
         def backward(dY: Array) -> Calls:  # dX = Y · (dY - Σ dY · Y)
             t, total = scratch_like(ctx, dY), self.totals(ctx, X)
             plain = dY.flags.c_contiguous and Y.flags.c_contiguous
-            dy, sums, y = (middle(A, at) if plain else A for A in (dY, total, Y))
+            dy, sums, y = (kernels.middle(A, at) if plain else A for A in (dY, total, Y))
             return [
                 (np.multiply, dY, Y, t),
                 *sum_axes(ctx, t, (at,), total),
-                *(softmax_gradient if plain else softmax_gradient.numpy)(dy, None, sums, y, None),
+                *(kernels.softmax_gradient if plain else kernels.softmax_gradient.numpy)(dy, None, sums, y, None),
             ]
 
         return Y, calls, backward
@@ -179,12 +158,12 @@ def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Di
     need(len(shape) in (3, 4), f"needs {name} of rank 3 or 4, got {show(shape)}")
     count, size = (heads, shape[-1]) if len(shape) == 3 else (shape[1], shape[3])
     fixed = isinstance(count, int) and isinstance(size, int)
-    need_fixed(fixed, f"needs fixed heads in {name} {show(shape)}")
+    need.fixed(fixed, f"needs fixed heads in {name} {show(shape)}")
     assert isinstance(count, int)
     assert isinstance(size, int)
     if len(shape) == 3:
         fits = count > 0 and size % count == 0
-        need_sizes(fits, f"cannot split {name} {show(shape)} into {count} heads of equal size")
+        need.sizes(fits, f"cannot split {name} {show(shape)} into {count} heads of equal size")
         size //= count
     return shape[0], count, shape[-2], size
 
@@ -219,25 +198,25 @@ class Attention(Op):
     softcap: float = 0.0
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
-        need_float(Q, K, V)
+        need.float(Q, K, V)
         ranks = f"{show(Q.shape)}, {show(K.shape)}, {show(V.shape)}"
         need(Q.rank == K.rank == V.rank, f"has inputs whose ranks differ: {ranks}")
         has_counts = (self.q_num_heads is not None, self.kv_num_heads is not None)
-        need_value(has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3")
+        need.value(has_counts == (Q.rank == 3,) * 2, "needs q_num_heads and kv_num_heads only for data of rank 3")
         N, heads, T, size = _four_axes("Q", Q.shape, self.q_num_heads)
         M, groups, S, key_size = _four_axes("K", K.shape, self.kv_num_heads)
         B, value_groups, L, width = _four_axes("V", V.shape, self.kv_num_heads)
         shapes = f"Q {show(Q.shape)}, K {show(K.shape)}, V {show(V.shape)}"
-        need_shapes(N == M == B, f"has inputs whose batches differ: {shapes}")
-        need_shapes(S == L and groups == value_groups, f"has keys and values that differ in length or heads: {shapes}")
-        need_sizes(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}")
-        need_sizes(heads % groups == 0, f"has {heads} heads of Q, which do not divide by {groups} heads of K and V")
-        need_value(self.softcap >= 0, f"has a negative softcap {self.softcap}", key="softcap")
+        need.shapes(N == M == B, f"has inputs whose batches differ: {shapes}")
+        need.shapes(S == L and groups == value_groups, f"has keys and values that differ in length or heads: {shapes}")
+        need.sizes(size == key_size, f"has queries and keys that differ in size: {size} and {key_size}")
+        need.sizes(heads % groups == 0, f"has {heads} heads of Q, which do not divide by {groups} heads of K and V")
+        need.value(self.softcap >= 0, f"has a negative softcap {self.softcap}", key="softcap")
         if attn_mask is not None:
-            need_dtype(attn_mask.dtype in ("bool", "float32"), f"needs a bool or float32 mask, got {attn_mask.dtype}")
+            need.dtype(attn_mask.dtype in ("bool", "float32"), f"needs a bool or float32 mask, got {attn_mask.dtype}")
             full = (N, heads, T, S)
             fits = 0 < attn_mask.rank <= 4 and attn_mask.shape[-1] == S and broadcast(attn_mask.shape, full) == full
-            need_shapes(fits, f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}")
+            need.shapes(fits, f"has a mask {show(attn_mask.shape)} that does not broadcast to {show(full)}")
         return Type(Q.dtype, (N, T, heads * width) if Q.rank == 3 else (N, heads, T, width))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
@@ -275,7 +254,7 @@ class Attention(Op):
         calls: Calls = []
         terms: list[Array] = []
         if attn_mask is not None:
-            term, calls = added_to_scores(ctx, attn_mask, groups)
+            term, calls = kernels.added_to_scores(ctx, attn_mask, groups)
             terms.append(term)
         if self.is_causal:
             terms.append(ctx.constant(np.where(np.tri(T, S, dtype=bool).T, 0.0, -np.inf)[None, None, :, None]))
@@ -284,33 +263,36 @@ class Attention(Op):
         kept, draw = self.kept_weights(ctx, (N, groups, S, columns))
         calls += draw
         mark = ctx.mark()
-        for block in blocks(N, groups, S * columns):
+        for block in kernels.blocks(N, groups, S * columns):
             ctx.reset(mark)
-            a, b = part(grouped(q), block), part(k, block)
+            a, b = kernels.part(grouped(q), block), kernels.part(k, block)
             lead = b.shape[:2]
             by_head, flat = (*lead, S, per_group, T), (*lead, S, columns)
-            scores = ctx.scratch(flat) if weights is None else part(weights, block)
+            scores = ctx.scratch(flat) if weights is None else kernels.part(weights, block)
             calls += [*scaled_columns(a, factor, queries := ctx.scratch((*lead, size, columns)))]
             calls += batched(ctx, b, queries, scores)
             if self.softcap > 0:
-                tanh = scores if capped is None else part(capped, block)
+                tanh = scores if capped is None else kernels.part(capped, block)
                 calls += [
                     (np.multiply, scores, ctx.constant(1 / self.softcap), scores),
                     (np.tanh, scores, tanh),
                     (np.multiply, tanh, ctx.constant(self.softcap), scores),
                 ]
             for term in terms:
-                calls.append((np.add, scores.reshape(by_head), part(term, block), scores.reshape(by_head)))
+                calls.append((np.add, scores.reshape(by_head), kernels.part(term, block), scores.reshape(by_head)))
             row_max = ctx.scratch((*lead, 1, columns))
-            chosen = None if kept is None else part(kept, block)
+            chosen = None if kept is None else kernels.part(kept, block)
             used = scores if chosen is None else ctx.scratch(flat)
             product = None if chosen is None else used
-            calls += softmax(ctx, scores, row_max, masked=bool(terms), kept=chosen, product=product)
+            calls += kernels.softmax(ctx, scores, row_max, masked=bool(terms), kept=chosen, product=product)
             if seen is not None:
                 flags = ctx.scratch(row_max.shape, np.bool_)
-                calls += [(np.greater, row_max, ctx.constant(_ABSORBED), flags), (np.copyto, part(seen, block), flags)]
+                calls += [
+                    (np.greater, row_max, ctx.constant(_ABSORBED), flags),
+                    (np.copyto, kernels.part(seen, block), flags),
+                ]
             left = used.reshape(by_head).transpose(0, 1, 3, 4, 2)
-            calls += batched(ctx, left, part(v, block)[:, :, None], part(grouped(y), block))
+            calls += batched(ctx, left, kernels.part(v, block)[:, :, None], kernels.part(grouped(y), block))
 
         def backward(dY: Array) -> Calls:
             # W: the weights, K: 1, or those kept. dV = K · W · dY, d scores = W · (K · V dYᵀ - Σ dY · Y).
@@ -322,38 +304,38 @@ class Attention(Op):
             whole = ctx.scratch((N, groups, per_group, T, S)) if ctx.wants(3) else None
             calls: Calls = []
             mark = ctx.mark()
-            for block in blocks(N, groups, S * columns):
+            for block in kernels.blocks(N, groups, S * columns):
                 ctx.reset(mark)
-                W, d = part(weights, block), part(grouped(dy), block)
+                W, d = kernels.part(weights, block), kernels.part(grouped(dy), block)
                 lead = W.shape[:2]
                 if dv is not None:
                     rows, copies = _rows(ctx, d)
                     used = W if kept is None else ctx.scratch(W.shape)
-                    calls += [] if kept is None else [(np.multiply, W, part(kept, block), used)]
-                    calls += [*copies, *batched(ctx, used, rows, part(dv, block))]
+                    calls += [] if kept is None else [(np.multiply, W, kernels.part(kept, block), used)]
+                    calls += [*copies, *batched(ctx, used, rows, kernels.part(dv, block))]
                 if dq is None and dk is None and whole is None:
                     continue
                 dot, dS = ctx.scratch((*lead, per_group, T)), ctx.scratch(W.shape)
                 flat = dot.reshape(*lead, 1, columns)
                 calls += [*scaled_columns(d, None, gradients := ctx.scratch((*lead, width, columns)))]
-                calls.append((np.vecdot, d, part(grouped(y), block), dot))
-                calls += batched(ctx, part(v, block), gradients, dS)
-                factors = (None if X is None else part(X, block) for X in (kept, seen))
-                calls += gradient(dS, next(factors), flat, W, next(factors))
+                calls.append((np.vecdot, d, kernels.part(grouped(y), block), dot))
+                calls += batched(ctx, kernels.part(v, block), gradients, dS)
+                factors = (None if X is None else kernels.part(X, block) for X in (kept, seen))
+                calls += kernels.gradient(dS, next(factors), flat, W, next(factors))
                 by_query = dS.reshape(*lead, S, per_group, T).transpose(0, 1, 3, 4, 2)
                 if whole is not None:
-                    calls.append((np.copyto, part(whole, block), by_query))
+                    calls.append((np.copyto, kernels.part(whole, block), by_query))
                 if capped is not None:
-                    slope, tanh = ctx.scratch(dS.shape), part(capped, block)
+                    slope, tanh = ctx.scratch(dS.shape), kernels.part(capped, block)
                     calls += write(ctx, slope, lambda tanh: 1.0 - tanh * tanh, tanh)
                     calls.append((np.multiply, dS, slope, dS))
                 if dq is not None:
-                    target = part(dq, block)
-                    calls += batched(ctx, by_query, part(k, block)[:, :, None], target)
+                    target = kernels.part(dq, block)
+                    calls += batched(ctx, by_query, kernels.part(k, block)[:, :, None], target)
                     calls.append((np.multiply, target, factor, target))
                 if dk is not None:
-                    target = part(dk, block)
-                    rows, copies = _rows(ctx, part(grouped(q), block))
+                    target = kernels.part(dk, block)
+                    rows, copies = _rows(ctx, kernels.part(grouped(q), block))
                     calls += [*copies, *batched(ctx, dS, rows, target), (np.multiply, target, factor, target)]
             if whole is not None:
                 assert attn_mask is not None
@@ -374,7 +356,7 @@ class DropoutAttention(Attention):
     seed: int | None = None
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
-        need_value(0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", key="ratio")
+        need.value(0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", key="ratio")
         return super().infer(Q, K, V, attn_mask)
 
     def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:

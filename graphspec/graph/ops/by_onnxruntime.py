@@ -13,7 +13,7 @@ from graphspec.base.arrays.layout import Array
 from graphspec.graph.ir.dims import Dim, Shape, show
 from graphspec.graph.ir.graph import STRING, Type, Value
 from graphspec.graph.ir.ranges import Range, of_dtype
-from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_sizes, need_value
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.ops.op import Memoryless
 
 
@@ -38,13 +38,13 @@ class LabelEncoder(OfStrings):
     default_int64: int = -1
 
     def infer(self, X: Value) -> Type:
-        need_dtype(X.dtype in (STRING, "int64"), f"needs texts or int64 numbers, got {X.type}")
+        need.dtype(X.dtype in (STRING, "int64"), f"needs texts or int64 numbers, got {X.type}")
         texts, numbers = tuple(self.keys_strings or ()), tuple(self.keys_int64s or ())
         one = bool(texts) == X.type.is_string != bool(numbers)
-        need_dtype(one, f"needs keys of the dtype {X.dtype} alone")
+        need.dtype(one, f"needs keys of the dtype {X.dtype} alone")
         count, values = len(texts or numbers), len(self.values_int64s)
-        need_sizes(count == values, f"has {count} keys and {values} values")
-        need_value(len(set(texts or numbers)) == count, "has a key twice")
+        need.sizes(count == values, f"has {count} keys and {values} values")
+        need.value(len(set(texts or numbers)) == count, "has a key twice")
         return Type("int64", X.shape)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
@@ -94,7 +94,7 @@ class Tokenizer(OfStrings):
         _need_texts(X)
         need(X.rank in (1, 2), f"needs the shape (N,) or (N, C), got {show(X.shape)}")
         one = (self.tokenexp is None) != (self.separators is None)
-        need_value(one, "needs either `tokenexp` or `separators`")
+        need.value(one, "needs either `tokenexp` or `separators`")
         return Type(STRING, (*X.shape, self._tokens(X)))
 
     def _tokens(self, X: Value) -> Dim:
@@ -118,7 +118,7 @@ class MurmurHash3(OfStrings):
 
     def infer(self, X: Value) -> Type:
         supported = (STRING, "int32", "int64", "uint32", "uint64", "float32")
-        need_dtype(X.dtype in supported, f"needs texts or numbers of 32 or 64 bits, got {X.type}")
+        need.dtype(X.dtype in supported, f"needs texts or numbers of 32 or 64 bits, got {X.type}")
         return Type("uint32" if self.positive else "int32", X.shape)
 
     def bounds(self, output: Value, ranges: Sequence[Range]) -> Range:
@@ -163,4 +163,4 @@ class OnnxFile(Memoryless):
 
 def _need_texts(X: Value) -> None:
     """Raise :class:`ShapeError` (GS306) unless the elements are texts."""
-    need_dtype(X.type.is_string, f"needs texts, got {X.type}")
+    need.dtype(X.type.is_string, f"needs texts, got {X.type}")

@@ -15,7 +15,7 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.graph.kernels.common import as_words, fold, negate
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.kernels.correlation import correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.op import TrainingOnly, Windowed, need_spatial
@@ -45,15 +45,15 @@ class Conv(Convolution):
     strides: Sequence[int] | None = None
 
     def infer(self, X: Value, W: Value, B: Value | None = None) -> Type:
-        need_float(X, W, B)
+        need.float(X, W, B)
         kernel = need_kernel(X, W, self.kernel_shape)
         channels, out = X.fixed(1), W.fixed(0)
         divides = self.group >= 1 and channels % self.group == 0 and out % self.group == 0
         text = f"cannot divide {channels} channels and {out} filters by {self.group} groups"
-        need_sizes(divides, text, key="groups")
+        need.sizes(divides, text, key="groups")
         count = W.fixed(1) * self.group
         text = f"has a kernel for {count} channels, but the input {show(X.shape)} has {channels}"
-        need_sizes(channels == count, text)
+        need.sizes(channels == count, text)
         need_bias(B, out)
         steps = self.steps(X.rank - 2)
         return Type(X.dtype, (X.shape[0], out, *output_dims(X.shape[2:], kernel, *steps, self.pads, self.auto_pad)))
@@ -105,7 +105,7 @@ def need_kernel(X: Value, W: Value, kernel_shape: Sequence[int] | None) -> tuple
 
 def need_bias(B: Value | None, out: int) -> None:
     """Raise :class:`ShapeError` unless the bias, if any, has one element per filter."""
-    need_sizes(B is None or B.shape == (out,), f"needs a bias with {out} elements, one for each filter")
+    need.sizes(B is None or B.shape == (out,), f"needs a bias with {out} elements, one for each filter")
 
 
 # Transposed convolution: ConvTranspose.
@@ -124,13 +124,13 @@ class ConvTranspose(Convolution):
     strides: Sequence[int] | None = None
 
     def infer(self, X: Value, W: Value, B: Value | None = None) -> Type:
-        need_float(X, W, B)
+        need.float(X, W, B)
         kernel = need_kernel(X, W, self.kernel_shape)
         channels = X.fixed(1)
         divides = self.group >= 1 and channels % self.group == 0
-        need_sizes(divides, f"cannot divide {channels} channels by {self.group} groups", key="groups")
+        need.sizes(divides, f"cannot divide {channels} channels by {self.group} groups", key="groups")
         text = f"has a kernel for {W.fixed(0)} channels, but the input {show(X.shape)} has {channels}"
-        need_sizes(channels == W.fixed(0), text)
+        need.sizes(channels == W.fixed(0), text)
         out = W.fixed(1) * self.group
         need_bias(B, out)
         rank = X.rank - 2
@@ -139,10 +139,10 @@ class ConvTranspose(Convolution):
         dims: list[Dim] = []
         for k, size in enumerate(X.shape[2:]):
             text = f"needs output_padding below the stride {steps[k]}, got {extra[k]}"
-            need_value(0 <= extra[k] < steps[k], text, key="output_padding")
+            need.value(0 <= extra[k] < steps[k], text, key="output_padding")
             extent = (kernel[k] - 1) * gaps[k] + 1
             out_size = add(mul(size, steps[k]), extent - steps[k] + extra[k] - begins[k] - ends[k])
-            need_sizes(
+            need.sizes(
                 not isinstance(out_size, int) or out_size >= 1,
                 f"has an output of size {out_size} along spatial axis {k + 1}: padding removes all elements",
                 hint="use `padding: valid` or another `output_padding`",
@@ -222,7 +222,7 @@ class ConvPool(TrainingOnly, Windowed):
         Y = conv.infer(X, W)
         per_axis(self.window, X.rank - 2, 1, "window")
         text = f"has a window {show(tuple(self.window))} of one tap"
-        need_value(math.prod(self.window) > 1, text, key="window")
+        need.value(math.prod(self.window) > 1, text, key="window")
         ones = (1,) * len(self.window)
         return Type(Y.dtype, (*Y.shape[:2], *output_dims(Y.shape[2:], self.window, self.window, ones, None, "VALID")))
 

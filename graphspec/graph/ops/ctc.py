@@ -14,7 +14,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import copy_cast, negate
-from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.ops.op import TrainingOnly, into_gradient
 
 _LOG_0 = -1e30  # stands for log 0: finite, so that differences of such values are not NaN
@@ -39,13 +39,13 @@ class CTCLoss(TrainingOnly):
     def infer(
         self, logits: Value, labels: Value, input_length: Value | None = None, label_length: Value | None = None
     ) -> Type:
-        need_float(logits)
+        need.float(logits)
         need(logits.rank == 3, f"needs logits (batch, time, classes), got {show(logits.shape)}")
         need(labels.rank == 2, f"needs labels (batch, labels), got {show(labels.shape)}")
         for ids in (labels, input_length, label_length):
-            need_dtype(ids is None or ids.dtype == "int64", "needs int64 labels and lengths")
+            need.dtype(ids is None or ids.dtype == "int64", "needs int64 labels and lengths")
             fits = ids is None or ids.shape[0] == logits.shape[0]
-            need_shapes(fits, f"has labels or lengths that do not fit the batch of {show(logits.shape)}")
+            need.shapes(fits, f"has labels or lengths that do not fit the batch of {show(logits.shape)}")
         return Type(logits.dtype, logits.shape[:1])
 
     def bind(self, ctx: Context, logits: Array, labels: Array, *lengths: Array | None) -> Bound:

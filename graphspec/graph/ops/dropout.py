@@ -16,7 +16,7 @@ from graphspec.graph.expressions import cos, exp, leaf, log, number, record, sin
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import saved_like
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_value, normalize_axis
+from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
 _LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
@@ -99,9 +99,9 @@ def multiply(ctx: Context, X: Array, factor: Array, calls: Calls) -> Bound:
 
 def infer_noise(X: Value, rate: float | None = None, shared: Sequence[int] = ()) -> Type:
     """The output type of noise on X; raise :class:`ShapeError` for a rate or axes that do not fit."""
-    need_float(X)
+    need.float(X)
     need(X.rank >= 1, "needs a batch axis for its noise")
-    need_value(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", key="rate")
+    need.value(rate is None or 0 <= rate < 1, f"needs a rate in [0, 1), got {rate}", key="rate")
     for axis in shared:
         need(0 <= normalize_axis(axis, X.rank) == axis, f"needs shared axes counted from 0, got {axis}")
     return X.type
@@ -214,7 +214,7 @@ class Sample(Noise):
     seed: int | None = None
 
     def infer(self, mean: Value, log_variance: Value) -> Type:  # type: ignore[override]
-        need_float(mean, log_variance)
+        need.float(mean, log_variance)
         both = f"{show(mean.shape)} and {show(log_variance.shape)}"
         need(mean.shape == log_variance.shape, f"needs a mean and a log variance of one shape, got {both}")
         return infer_noise(mean)
@@ -270,7 +270,7 @@ class StraightThrough(TrainingOnly):
     identity_in_inference = True
 
     def infer(self, X: Value, S: Value) -> Type:
-        need_float(X, S)
+        need.float(X, S)
         need(X.shape == S.shape, f"needs inputs of one shape, got {show(X.shape)} and {show(S.shape)}")
         return X.type
 

@@ -19,14 +19,14 @@ from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import scratch_like, unsigned, within
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Context, need_dtype, need_float, need_value
+from graphspec.graph.kernels.context import Context, need
 from graphspec.graph.ops.formulas import Gated, Row, register
 from graphspec.graph.ops.gelu import erf
 
 
 def of_kinds(kinds: str, text: str) -> Callable[..., None]:
     """Return what accepts tensors whose dtypes begin with these letters."""
-    return lambda X, **_: need_dtype(X.dtype[0] in kinds, text + f", got {X.type}")
+    return lambda X, **_: need.dtype(X.dtype[0] in kinds, text + f", got {X.type}")
 
 
 def not_negative(name: str) -> Callable[..., None]:
@@ -34,16 +34,16 @@ def not_negative(name: str) -> Callable[..., None]:
 
     def accepts(X: Value, **attributes: float) -> None:
         value = attributes[name]
-        need_value(value >= 0, f"needs {name} to be at least 0, got {value}")
-        need_float(X)
+        need.value(value >= 0, f"needs {name} to be at least 0, got {value}")
+        need.float(X)
 
     return accepts
 
 
 def need_width(X: Value, alpha: float) -> None:
     """Raise ShapeError unless X has floats and alpha is positive."""
-    need_value(alpha > 0, f"needs an alpha above 0, got {alpha}")
-    need_float(X)
+    need.value(alpha > 0, f"needs an alpha above 0, got {alpha}")
+    need.float(X)
 
 
 @kernel(result="y")
@@ -266,11 +266,7 @@ ACTIVATIONS = {
         value_range=Range(0, 1),
     ),
     "Tanh": Row(
-        "``Y = tanh(X)``.",
-        ex.tanh,
-        lambda X, Y, d: tanh_gradient(Y, d),
-        activation="tanh",
-        value_range=Range(-1, 1),
+        "``Y = tanh(X)``.", ex.tanh, lambda X, Y, d: tanh_gradient(Y, d), activation="tanh", value_range=Range(-1, 1)
     ),
     "Softplus": Row(
         "``Y = log(1 + exp(X))``, as ``max(X, 0) + log1p(exp(-|X|))``, which never overflows.",

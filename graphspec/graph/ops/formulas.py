@@ -12,7 +12,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.graph.expressions import Expression, Formula, leaf, letters, record_blocks
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import each_block, output_for, saved_like
-from graphspec.graph.kernels.context import Bound, Context, need_float
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.ops.op import OPS, Memoryless, in_place
 
 
@@ -24,7 +24,7 @@ class Unary(Memoryless):
     formula: ClassVar[Formula]  # returns Y of X and the attributes, by name; Y may have the memory of X
     gradient: ClassVar[Formula | None] = None  # returns it of X, Y, Y's gradient and the attributes
     # Raises ShapeError for an input that the function is not defined for, given the attributes too.
-    accepts: ClassVar[Callable[..., None]] = staticmethod(lambda X, **attributes: need_float(X))
+    accepts: ClassVar[Callable[..., None]] = staticmethod(lambda X, **attributes: need.float(X))
     truth: ClassVar[bool] = False  # whether Y is bools
 
     def infer(self, X: Value) -> Type:

@@ -18,7 +18,7 @@ from graphspec.graph.expressions import Expression, write
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import clip, in_blocks, scratch_like
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Context, need_value
+from graphspec.graph.kernels.context import Context, need
 from graphspec.graph.ops.formulas import Gated
 
 
@@ -198,7 +198,7 @@ class Gelu(ByKernels):
     approximate: str = "none"
 
     def infer(self, X: Value) -> Type:
-        need_value(self.approximate in ("none", "tanh"), f"does not implement the approximation '{self.approximate}'")
+        need.value(self.approximate in ("none", "tanh"), f"does not implement the approximation '{self.approximate}'")
         return super().infer(X)
 
     def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:

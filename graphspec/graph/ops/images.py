@@ -18,7 +18,7 @@ from graphspec.graph.ir.dims import Dim, mul, quotient, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
-from graphspec.graph.kernels.context import Bound, Context, need, need_float, need_sizes, need_value
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.ops.dropout import identity, random_words
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient
 
@@ -59,14 +59,14 @@ class Resize(Memoryless):
     def infer(
         self, X: Value, roi: Value | None = None, scales: Value | None = None, sizes: Value | None = None
     ) -> Type:
-        need_float(X)
+        need.float(X)
         for name, value, implemented in (
             ("mode", self.mode, ("nearest", "linear", "cubic")),
             ("coordinate_transformation_mode", self.coordinate_transformation_mode, COORDINATES),
             ("nearest_mode", self.nearest_mode, NEAREST),
         ):
             text = f"has {name} {value!r}, which is not implemented"
-            need_value(value in implemented, text, hint=f"use {' or '.join(implemented)}")
+            need.value(value in implemented, text, hint=f"use {' or '.join(implemented)}")
         if sizes is not None:
             requested = sizes.known()
             need(requested is not None and len(requested) == X.rank, f"needs {X.rank} constant sizes")
@@ -76,7 +76,7 @@ class Resize(Memoryless):
         assert data is not None
         factors = [float(s) for s in data.reshape(-1)]
         need(len(factors) == X.rank, f"has {len(factors)} scales for the axes of {show(X.shape)}")
-        need_value(all(s > 0 for s in factors), f"has scales {factors}, which must be positive")
+        need.value(all(s > 0 for s in factors), f"has scales {factors}, which must be positive")
         shape: list[Dim] = []
         for k, s in enumerate(factors):
             shape.append(mul(X.shape[k], int(s)) if s == int(s) else int(np.floor(X.fixed(k) * np.float32(s))))
@@ -183,7 +183,7 @@ SPACE = "nchrws"
 def divided(size: Dim, by: int, text: str) -> Dim:
     """Return the quotient of a size; raise ShapeError with this text if there is none."""
     result = quotient(size, by)
-    need_sizes(result is not None, text)
+    need.sizes(result is not None, text)
     return 0 if result is None else result
 
 
@@ -199,7 +199,7 @@ class Rearrangement(Memoryless):
     def need_image(self, X: Value) -> int:
         """Return the block's size; raise :class:`ShapeError` unless X is a batch of images with channels first."""
         need(X.rank == 4, f"needs images (N, C, H, W), got {show(X.shape)}")
-        need_value(self.blocksize >= 1, f"has blocksize {self.blocksize}")
+        need.value(self.blocksize >= 1, f"has blocksize {self.blocksize}")
         return self.blocksize
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -239,7 +239,7 @@ class DepthToSpace(Rearrangement):
 
     def infer(self, X: Value) -> Type:
         b = self.need_image(X)
-        need_value(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", hint="use DCR or CRD")
+        need.value(self.mode in CHANNELS_FIRST, f"has mode {self.mode!r}", hint="use DCR or CRD")
         n, c, h, w = X.shape
         channels = divided(c, b * b, f"cannot split {c} channels into blocks of {b * b}")
         return Type(X.dtype, (n, channels, mul(h, b), mul(w, b)))
@@ -311,7 +311,7 @@ class Recolor(TrainingOnly):
     axes: Sequence[int] = (1, 2)
 
     def infer(self, X: Value, scale: Value | None = None, shift: Value | None = None) -> Type:
-        need_float(X, scale, shift)
+        need.float(X, scale, shift)
         for value in (scale, shift):
             need(value is None or value.shape == (X.shape[0], 1), f"needs a number for each row of {show(X.shape)}")
         return X.type
@@ -361,7 +361,7 @@ class RandomCrop(TrainingOnly):
     varies_in_training = True
 
     def infer(self, X: Value, corner: Value, rows: Value, columns: Value) -> Type:
-        need_float(X, corner, rows, columns)
+        need.float(X, corner, rows, columns)
         need(X.rank == 4 and corner.shape == (1, 2), f"needs images and a corner, got {X.type} and {corner.type}")
         need(rows.data is not None and columns.data is not None, "needs constant matrices")
         (h, height), (width, w) = rows.shape, columns.shape
@@ -418,11 +418,11 @@ class AffineWarp(TrainingOnly):
     fill_value: float = 0.0
 
     def infer(self, X: Value, matrix: Value) -> Type:
-        need_float(X, matrix)
+        need.float(X, matrix)
         need(X.rank == 4, f"needs images (batch, height, width, channels), got {show(X.shape)}")
         need(matrix.shape == (X.shape[0], 6), f"needs a map of shape {show((X.shape[0], 6))}, got {show(matrix.shape)}")
-        need_value(self.interpolation in ("nearest", "bilinear"), f"has no interpolation {self.interpolation!r}")
-        need_value(self.fill_mode in FILL_MODES, f"has no fill_mode {self.fill_mode!r}")
+        need.value(self.interpolation in ("nearest", "bilinear"), f"has no interpolation {self.interpolation!r}")
+        need.value(self.fill_mode in FILL_MODES, f"has no fill_mode {self.fill_mode!r}")
         return X.type
 
     def bind(self, ctx: Context, X: Array, matrix: Array) -> Bound:

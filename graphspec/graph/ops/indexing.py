@@ -20,18 +20,7 @@ from graphspec.graph.ir.graph import Array, Node, Type, Value
 from graphspec.graph.ir.ranges import Range as Interval
 from graphspec.graph.kernels.common import copy_cast, unsigned
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import (
-    Bound,
-    Context,
-    need,
-    need_dtype,
-    need_float,
-    need_shapes,
-    need_sizes,
-    need_value,
-    normalize_axis,
-    same_dtype,
-)
+from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis, same_dtype
 from graphspec.graph.ops.op import Memoryless, Op, TrainingOnly, c_contiguous, into_gradient, known_numbers
 from graphspec.graph.ops.shape import integer, reshaped, single, steps_in
 
@@ -40,7 +29,7 @@ _BLOCK = 1 << 15  # flat indices computed per block: 256 KiB
 
 def need_integers(indices: Value) -> None:
     """Raise :class:`ShapeError` unless ``indices`` are int32 or int64."""
-    need_dtype(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}")
+    need.dtype(indices.dtype in ("int32", "int64"), f"needs integer indices, got {indices.type}")
 
 
 def wrap(ctx: Context, indices: Array, size: int, ids: Array) -> Calls:
@@ -162,7 +151,7 @@ class Gather(Op):
         size, elements = X.shape[at], indices.known()
         if isinstance(size, int) and indices.data is not None and elements is not None:
             wrong = next((k for k in elements if isinstance(k, int) and not -size <= k < size), None)
-            need_sizes(wrong is None, f"has index {wrong} out of range on axis {self.axis} of {show(X.shape)}")
+            need.sizes(wrong is None, f"has index {wrong} out of range on axis {self.axis} of {show(X.shape)}")
         return Type(X.dtype, (*X.shape[:at], *indices.shape, *X.shape[at + 1 :]))
 
     def dims(self, X: Value, indices: Value) -> tuple[Dim, ...] | None:
@@ -227,7 +216,7 @@ class GatherElements(Op):
         need(X.rank == indices.rank, f"needs indices of the rank of {show(X.shape)}, got {show(indices.shape)}")
         fits = fits_beside(indices.shape, X.shape, at)
         text = f"has indices {show(indices.shape)}, larger than {show(X.shape)} on another axis than {self.axis}"
-        need_shapes(fits, text)
+        need.shapes(fits, text)
         return Type(X.dtype, indices.shape)
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
@@ -257,7 +246,7 @@ class OneHot(Op):
     axis: int = -1
 
     def infer(self, indices: Value, depth: Value, values: Value) -> Type:
-        need_dtype(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}")
+        need.dtype(indices.dtype != "bool", f"needs numbers as indices, got {indices.type}")
         size = integer(depth, "depth")
         need(values.shape == (2,), f"needs two values, got shape {show(values.shape)}")
         at = normalize_axis(self.axis, indices.rank + 1)
@@ -293,9 +282,9 @@ class Range(Memoryless):
 
     def infer(self, start: Value, limit: Value, delta: Value) -> Type:
         dtype = same_dtype(start, limit, delta)
-        need_dtype(dtype in ("int32", "int64"), f"needs integers, got {dtype}")
+        need.dtype(dtype in ("int32", "int64"), f"needs integers, got {dtype}")
         first, last, step = single(start, "start"), single(limit, "limit"), integer(delta, "delta")
-        need_value(step != 0, "needs a delta other than 0")
+        need.value(step != 0, "needs a delta other than 0")
         span = subtract(last, first) if step > 0 else subtract(first, last)
         return Type(dtype, (steps_in(span, step, f"the number of steps of {step} from {first} to {last}"),))
 
@@ -320,7 +309,7 @@ class CheckIds(TrainingOnly):
     argument: str = "input_dim"
 
     def infer(self, ids: Value) -> Type:
-        need_dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
+        need.dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
         return ids.type
 
     def bounds(self, output: Value, ranges: Sequence[Interval]) -> Interval:
@@ -363,13 +352,13 @@ class ScatterElements(Op):
     def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         need_integers(indices)
         same_dtype(data, updates)
-        need_value(self.reduction in ("none", "add"), f"has reduction {self.reduction!r}, which is not implemented")
+        need.value(self.reduction in ("none", "add"), f"has reduction {self.reduction!r}, which is not implemented")
         at = normalize_axis(self.axis, data.rank)
         need(indices.shape == updates.shape, f"has indices {show(indices.shape)} for updates {show(updates.shape)}")
         text = f"needs indices of rank {data.rank} for {show(data.shape)}, got {show(indices.shape)}"
         need(data.rank == indices.rank, text)
         fits = fits_beside(indices.shape, data.shape, at)
-        need_shapes(fits, f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}")
+        need.shapes(fits, f"has indices {show(indices.shape)}, larger than {show(data.shape)} outside axis {self.axis}")
         return data.type
 
     def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
@@ -462,7 +451,7 @@ class GatherND(Op):
         need(0 <= b < X.rank, f"has batch_dims {b} for rank {X.rank}")
         length = tuple_length(X, indices, b)
         text = f"has indices {show(indices.shape)} for {show(X.shape)}, which differ on the first {b} axes"
-        need_shapes(X.shape[:b] == indices.shape[:b], text)
+        need.shapes(X.shape[:b] == indices.shape[:b], text)
         return Type(X.dtype, (*indices.shape[:-1], *X.shape[b + length :]))
 
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
@@ -499,10 +488,10 @@ class ScatterND(Op):
     def infer(self, data: Value, indices: Value, updates: Value) -> Type:
         same_dtype(data, updates)
         text = f"has reduction {self.reduction!r}, which is not implemented"
-        need_value(self.reduction in ("none", "add"), text, hint="use none or add")
+        need.value(self.reduction in ("none", "add"), text, hint="use none or add")
         needed = (*indices.shape[:-1], *data.shape[tuple_length(data, indices) :])
         text = f"needs updates {show(needed)} for data {show(data.shape)} and indices {show(indices.shape)}"
-        need_shapes(updates.shape == needed, f"{text}, got {show(updates.shape)}")
+        need.shapes(updates.shape == needed, f"{text}, got {show(updates.shape)}")
         return data.type
 
     def bind(self, ctx: Context, data: Array, indices: Array, updates: Array) -> Bound:
@@ -546,7 +535,7 @@ _ADDED = 1 << 15  # elements per call of np.add.at
 
 
 def _need_ids(ids: Value) -> None:
-    need_dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
+    need.dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
     need(ids.rank > 0, "needs an axis of ids, got a scalar")
 
 
@@ -571,8 +560,8 @@ class MultiHot(TrainingOnly):
     def infer(self, ids: Value, weights: Value | None = None) -> Type:
         _need_ids(ids)
         if weights is not None:
-            need_float(weights)
-            need_value(self.count == 1, "has weights, which need count 1")
+            need.float(weights)
+            need.value(self.count == 1, "has weights, which need count 1")
             need(weights.shape == ids.shape, f"has weights {show(weights.shape)} for ids {show(ids.shape)}")
         return Type("float32", (*ids.shape[:-1], self.depth))
 
@@ -622,7 +611,7 @@ class GatherSum(TrainingOnly):
 
     def infer(self, ids: Value, W: Value) -> Type:
         _need_ids(ids)
-        need_float(W)
+        need.float(W)
         need(W.rank == 2, f"needs a matrix, got {show(W.shape)}")
         return Type("float32", (*ids.shape[:-1], W.shape[1]))
 

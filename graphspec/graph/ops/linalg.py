@@ -18,16 +18,7 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels.common import as_words, output_for, reduce_to, sum_axes
 from graphspec.graph.kernels.compiled import use_fast_kernel
-from graphspec.graph.kernels.context import (
-    Bound,
-    Context,
-    broadcast,
-    need,
-    need_dtype,
-    need_float,
-    need_shapes,
-    need_sizes,
-)
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need
 from graphspec.graph.kernels.matmul import batched, matmul
 from graphspec.graph.ops.op import Memoryless, Op, TrainingOnly, as_shape, in_place, in_shape
 from graphspec.graph.ops.shape import NUMBERS, integer
@@ -52,13 +43,13 @@ class Gemm(Op):
     transB: int = 0
 
     def infer(self, A: Value, B: Value, C: Value | None = None) -> Type:
-        need_float(A, B, C)
+        need.float(A, B, C)
         need(A.rank == B.rank == 2, f"needs two matrices, got {show(A.shape)} and {show(B.shape)}")
         m, k = A.shape[::-1] if self.transA else A.shape
         k2, n = B.shape[::-1] if self.transB else B.shape
-        need_sizes(k == k2, f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
+        need.sizes(k == k2, f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
         fits = C is None or broadcast(C.shape, (m, n)) == (m, n)
-        need_shapes(fits, f"has C {show(C.shape if C else ())}, which does not fit {show((m, n))}")
+        need.shapes(fits, f"has C {show(C.shape if C else ())}, which does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
@@ -142,11 +133,11 @@ class MatMul(Op):
     keeps_in, keeps_out = (0, 1), False
 
     def infer(self, A: Value, B: Value) -> Type:
-        need_float(A, B)
+        need.float(A, B)
         need(A.rank > 0 and B.rank > 0, f"needs operands of rank 1 or more, got {show(A.shape)} and {show(B.shape)}")
         left = A.shape if A.rank > 1 else (1, *A.shape)
         right = B.shape if B.rank > 1 else (*B.shape, 1)
-        need_sizes(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
+        need.sizes(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
         lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
         rows, columns = left[-2:-1] if A.rank > 1 else (), right[-1:] if B.rank > 1 else ()
         return Type(A.dtype, (*lead, *rows, *columns))
@@ -246,7 +237,7 @@ class EyeLike(Op):
     def infer(self, X: Value) -> Type:
         need(X.rank == 2, f"needs a matrix, got {X.type}")
         dtype = X.dtype if self.dtype is None else self.dtype
-        need_dtype(dtype in NUMBERS, f"does not support {dtype}")
+        need.dtype(dtype in NUMBERS, f"does not support {dtype}")
         return Type(dtype, X.shape)
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -313,7 +304,7 @@ def axis_sizes(equation: str, names: Sequence[str], shapes: Sequence[Shape]) -> 
             axis = "an axis of '...'" if broadcasts else f"'{letter}'"
             text = f"has the equation '{equation}', where {axis} has sizes {size} and {d}: {' and '.join(map(show, shapes))}"
             fits = size == d or (broadcasts and 1 in (size, d))
-            need_sizes(fits, text, key="equation", hint="use one letter only for axes of equal size")
+            need.sizes(fits, text, key="equation", hint="use one letter only for axes of equal size")
     return sizes
 
 
@@ -420,7 +411,7 @@ class Einsum(Op):
 
     def infer(self, *Inputs: Value) -> Type:
         need(len(Inputs) > 0, "needs at least one operand")
-        need_float(*Inputs)
+        need.float(*Inputs)
         names, out = parse_equation(self.equation, [X.rank for X in Inputs])
         sizes = axis_sizes(self.equation, names, [X.shape for X in Inputs])
         return Type(Inputs[0].dtype, tuple(sizes[c] for c in out))

@@ -16,7 +16,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_shapes
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.kernels.softmax import subtract_largest
 from graphspec.graph.ops.elementwise import exp_of_negative
 from graphspec.graph.ops.op import TrainingOnly, as_shape, in_place, in_shape, into_gradient
@@ -148,7 +148,7 @@ def subtract_label(ctx: Context, z: Array, sums: Array, dy: Array, indices: Arra
 
 def need_logits(X: Value) -> None:
     """Raise ShapeError unless X is a float tensor with a class axis."""
-    need_float(X)
+    need.float(X)
     need(X.rank >= 1, f"needs logits with a class axis, got {show(X.shape)}")
 
 
@@ -163,9 +163,9 @@ class SparseSoftmaxCrossEntropy(TrainingOnly):
 
     def infer(self, logits: Value, labels: Value) -> Type:
         need_logits(logits)
-        need_dtype(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}")
+        need.dtype(labels.dtype[0] in "iu", f"needs integer labels, got {labels.type}")
         fits = labels.shape == logits.shape[:-1]
-        need_shapes(fits, f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}")
+        need.shapes(fits, f"has labels {show(labels.shape)}, which do not fit logits {show(logits.shape)}")
         return Type(logits.dtype, labels.shape)
 
     def bind(self, ctx: Context, logits: Array, labels: Array) -> Bound:
@@ -194,9 +194,9 @@ class SparseSoftmaxCrossEntropy(TrainingOnly):
 
 def need_same_shape(logits: Value, targets: Value) -> None:
     """Raise ShapeError unless both are float tensors of one shape."""
-    need_float(logits, targets)
+    need.float(logits, targets)
     fits = logits.shape == targets.shape
-    need_shapes(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}")
+    need.shapes(fits, f"has targets {show(targets.shape)}, which do not fit {show(logits.shape)}")
 
 
 class SoftmaxCrossEntropy(TrainingOnly):
@@ -347,11 +347,11 @@ class ReduceLoss(TrainingOnly):
     reduction: str = "sum_over_batch_size"
 
     def infer(self, values: Value, weight: Value | None = None, mask: Value | None = None) -> Type:
-        need_float(values, weight)
+        need.float(values, weight)
         for name, factor in (("weight", weight), ("mask", mask)):
             fits = factor is None or factor.shape == values.shape[: factor.rank]
             need(fits, f"has a {name} {show(factor.shape if factor else ())} for losses {show(values.shape)}")
-        need_dtype(mask is None or mask.dtype == "bool", "needs a bool mask")
+        need.dtype(mask is None or mask.dtype == "bool", "needs a bool mask")
         return Type(values.dtype, ())
 
     def bind(self, ctx: Context, values: Array, weight: Array | None = None, mask: Array | None = None) -> Bound:
@@ -404,7 +404,7 @@ class Scaling(TrainingOnly):
     """Multiplies X by a factor that depends on the batch. Shapes: X and Y are equal."""
 
     def infer(self, X: Value) -> Type:
-        need_float(X)
+        need.float(X)
         return X.type
 
     def scaled(self, ctx: Context, X: Array, factor: float) -> Bound:

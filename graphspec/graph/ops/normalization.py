@@ -14,28 +14,10 @@ from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.expressions import inverse_or_zero, maximum, reciprocal, sqrt, square, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.channels import (
-    Channels,
-    channel_count,
-    channel_order,
-    contiguous,
-    inverse_root,
-    norm_gradient,
-    scale_shift,
-)
+from graphspec.graph.kernels import channels as kernels
 from graphspec.graph.kernels.common import scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import (
-    Backward,
-    Bound,
-    Context,
-    broadcast,
-    need,
-    need_float,
-    need_sizes,
-    need_value,
-    normalize_axis,
-)
+from graphspec.graph.kernels.context import Backward, Bound, Context, broadcast, need, normalize_axis
 from graphspec.graph.ops.op import Inference, Op, TrainingOnly, in_place, in_shape, passes_on
 
 _FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance
@@ -64,7 +46,7 @@ class BatchNormalization(Op):
     training_mode: int = 0
 
     def infer(self, X: Value, scale: Value, B: Value, input_mean: Value, input_var: Value) -> Type | tuple[Type, ...]:
-        channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
+        kernels.channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
         if self.training_mode and input_mean.kind != "param":
             return X.type, input_mean.type, input_var.type
         return X.type
@@ -96,14 +78,14 @@ class ByChannel(NamedTuple):
     X: Array
     order: tuple[int, ...]  # the axes, slowest in memory first; the channel axis is last where the layout allows it
     rows: Array  # X with its axes in that order, contiguous
-    channels: Channels  # combines vectors of C elements with blocks of ``rows``
+    channels: kernels.Channels  # combines vectors of C elements with blocks of ``rows``
 
 
 def by_channel(ctx: Context, X: Array) -> tuple[ByChannel, Calls]:
     """X by channel, and the calls that copy it if it is not contiguous in that order."""
-    order = channel_order(X)
-    rows, calls = contiguous(ctx, X, order)
-    return ByChannel(X, order, rows, Channels(ctx, X.shape, order)), calls
+    order = kernels.channel_order(X)
+    rows, calls = kernels.contiguous(ctx, X, order)
+    return ByChannel(X, order, rows, kernels.Channels(ctx, X.shape, order)), calls
 
 
 class Moments(NamedTuple):
@@ -131,18 +113,18 @@ def normalize_channels(
     inverse, factor = ctx.save_for_backward((count,)), ctx.save_for_backward((count,))
     shift = ctx.scratch((count,))
     calls: Calls = [
-        *inverse_root(var, ctx.constant(epsilon), inverse),
+        *kernels.inverse_root(var, ctx.constant(epsilon), inverse),
         (np.multiply, scale, inverse, factor),
         *write(ctx, shift, lambda B, mean, factor: B - mean * factor, B, mean, factor),
     ]
     (factors, spread_factor), (shifts, spread_shift) = channels.spread(factor), channels.spread(shift)
     calls += spread_factor + spread_shift
     for x, y in channels.blocks(data.rows, Y.transpose(order)):
-        calls += scale_shift(x, channels.over(x, factors), channels.over(y, shifts), y, None, None)
+        calls += kernels.scale_shift(x, channels.over(x, factors), channels.over(y, shifts), y, None, None)
 
     def backward(dY: Array, *_: None) -> Calls:
-        rows, calls = contiguous(ctx, X, order)
-        drows, copy_calls = contiguous(ctx, dY, order)
+        rows, calls = kernels.contiguous(ctx, X, order)
+        drows, copy_calls = kernels.contiguous(ctx, dY, order)
         calls += copy_calls
         sums = ctx.scratch((2, count))
         if ctx.wants(first) or ctx.wants(first + 1) or share is not None:
@@ -237,7 +219,7 @@ def batch_statistics(ctx: Context, data: ByChannel, mean: Array, var: Array, sha
 
 
 def _gradient_sums(
-    ctx: Context, X: Array, dY: Array, channels: Channels, mean: Array, sums: Array, offset: Array | None
+    ctx: Context, X: Array, dY: Array, channels: kernels.Channels, mean: Array, sums: Array, offset: Array | None
 ) -> Calls:
     """Calls that write ``Σ dY`` and ``Σ dY · (X - mean)`` of each channel over this worker's rows.
 
@@ -267,7 +249,7 @@ def _gradient_sums(
 def _input_gradient(
     ctx: Context,
     arrays: Sequence[Array],
-    channels: Channels,
+    channels: kernels.Channels,
     sums: Array,
     vectors: tuple[Array, Array, Array, Array, Array],
 ) -> Calls:
@@ -289,7 +271,7 @@ def _input_gradient(
     for x, dy, *weights in channels.blocks(*arrays):
         t = channels.like(x, block)
         slope, offset, scale = (channels.over(x, v) for v in (slopes, offsets, factors))
-        calls += norm_gradient(x, dy, slope, offset, scale, weights[0] if weights else None, t=t)
+        calls += kernels.norm_gradient(x, dy, slope, offset, scale, weights[0] if weights else None, t=t)
     return calls
 
 
@@ -315,8 +297,8 @@ class MaskedBatchNormalization(TrainingOnly):
     momentum: float = 0.9
 
     def infer(self, X: Value, W: Value, scale: Value, B: Value, input_mean: Value, input_var: Value) -> Type:
-        need_float(W)
-        channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
+        need.float(W)
+        kernels.channel_count(X, scale=scale, B=B, input_mean=input_mean, input_var=input_var)
         need(broadcast(W.shape, X.shape) == X.shape, f"has a mask {show(W.shape)}, which does not fit {show(X.shape)}")
         return X.type
 
@@ -361,7 +343,7 @@ class Rows(NamedTuple):
 
     order: tuple[int, ...]  # of the axes; makes a row contiguous
     size: int  # the number of elements in a row
-    channels: Channels  # applies the scale and the bias to blocks of whole rows
+    channels: kernels.Channels  # applies the scale and the bias to blocks of whole rows
 
 
 @twin()
@@ -413,7 +395,7 @@ def normalize_rows(
     root mean square is the divisor.
     """
     order, size, channels = layout
-    dense, calls = contiguous(ctx, X, order)
+    dense, calls = kernels.contiguous(ctx, X, order)
     rows = X.size // size
     Y = ctx.out(order=order)
     needs_gradient = any(ctx.wants(i) for i in range(3))
@@ -436,7 +418,7 @@ def normalize_rows(
         calls += [
             (np.vecdot, source, source, i[:, 0]),
             (np.multiply, i, one_over_size, i),
-            *inverse_root(i, eps, i),
+            *kernels.inverse_root(i, eps, i),
         ]
         wide = y, channels.over(h, scale_tiled), channels.over(y, bias_tiled)
         last = normalize if channels.last and size == channels.count else normalize.numpy
@@ -444,7 +426,7 @@ def normalize_rows(
         calls += last(source, i, hr if needs_gradient else None, y.reshape(-1, size), scale, bias, wide=wide)
 
     def backward(dY: Array) -> Calls:
-        dense_gradient, copies = contiguous(ctx, dY, order)
+        dense_gradient, copies = kernels.contiguous(ctx, dY, order)
         calls = list(copies)
         scale_sums, bias_sums = channels.sums(), channels.sums()
         dScale, dB = ctx.grad(1), (ctx.grad(2) if B is not None else None)
@@ -494,13 +476,13 @@ class OverLastAxes(Op):
 
     def type_of(self, X: Value, **vectors: Value | None) -> Type:
         """Return X's type; each of ``vectors`` must have the shape of the normalized axes."""
-        need_float(X, *vectors.values())
-        need_value(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
+        need.float(X, *vectors.values())
+        need.value(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
         axis = normalize_axis(self.axis, X.rank)
         shape = tuple(X.fixed(k) for k in range(axis, X.rank))
         for name, value in vectors.items():
             text = f"has {name} {show(value.shape) if value is not None else ''} for the axes {show(shape)}"
-            need_sizes(value is None or value.shape == shape, text)
+            need.sizes(value is None or value.shape == shape, text)
         return X.type
 
     def normalized(self, ctx: Context, X: Array, scale: Array, B: Array | None, *, centred: bool) -> Bound:
@@ -508,7 +490,7 @@ class OverLastAxes(Op):
         axis, order = self.axis % X.ndim, axis_order(X)
         if order[axis:] != tuple(range(axis, X.ndim)):
             order = tuple(range(X.ndim))
-        rows = Rows(order, scale.size, Channels(ctx, (X.size // scale.size, scale.size), (0, 1)))
+        rows = Rows(order, scale.size, kernels.Channels(ctx, (X.size // scale.size, scale.size), (0, 1)))
         return normalize_rows(ctx, X, scale, B, rows, epsilon=self.epsilon, centred=centred)
 
 
@@ -561,16 +543,16 @@ class GroupNormalization(Op):
     stash_type: int = 1
 
     def infer(self, X: Value, scale: Value, bias: Value) -> Type:
-        need_value(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
-        count = channel_count(X, scale=scale, bias=bias)
+        need.value(self.stash_type == 1, "needs stash_type 1 (float32), the only one that is implemented")
+        count = kernels.channel_count(X, scale=scale, bias=bias)
         text = f"cannot divide {count} channels into {self.num_groups} groups"
-        need_sizes(self.num_groups >= 1 and count % self.num_groups == 0, text)
+        need.sizes(self.num_groups >= 1 and count % self.num_groups == 0, text)
         return X.type
 
     def bind(self, ctx: Context, X: Array, scale: Array, bias: Array) -> Bound:
         order = tuple(range(X.ndim))
         size = math.prod(X.shape[1:]) // self.num_groups
-        channels = Channels(ctx, X.shape, order)
+        channels = kernels.Channels(ctx, X.shape, order)
         return normalize_rows(ctx, X, scale, bias, Rows(order, size, channels), epsilon=self.epsilon)
 
 
@@ -587,8 +569,8 @@ class LpNormalization(Op):
     p: int = 2
 
     def infer(self, X: Value) -> Type:
-        need_float(X)
-        need_value(self.p in (1, 2), f"needs p 1 or 2, got {self.p}")
+        need.float(X)
+        need.value(self.p in (1, 2), f"needs p 1 or 2, got {self.p}")
         normalize_axis(self.axis, X.rank)
         return X.type
 
@@ -600,10 +582,7 @@ class LpNormalization(Op):
         calls: Calls = [(np.abs, X, Y) if self.p == 1 else (np.multiply, X, X, Y), *sum_axes(ctx, Y, (axis,), inverse)]
         if self.p == 2:
             calls.append((np.sqrt, inverse, inverse))
-        calls += [
-            *write(ctx, inverse, inverse_or_zero, inverse),
-            (np.multiply, X, inverse, Y),
-        ]
+        calls += [*write(ctx, inverse, inverse_or_zero, inverse), (np.multiply, X, inverse, Y)]
 
         @in_place(ctx)
         def backward(dY: Array) -> Calls:
@@ -638,7 +617,7 @@ class SpectralScale(TrainingOnly):
     iterations: int = 1
 
     def infer(self, W: Value, u: Value) -> Type:
-        need_float(W, u)
+        need.float(W, u)
         return W.type
 
     def bind(self, ctx: Context, W: Array, u: Array) -> Bound:

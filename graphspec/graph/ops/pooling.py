@@ -16,7 +16,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import fold
-from graphspec.graph.kernels.context import Bound, Context, need_float, need_value
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.kernels.max_pool import MaxTaps, OnePass, Taps, along
 from graphspec.graph.kernels.windows import Axis, Window, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.op import Op, Windowed, into_gradient, need_spatial, passes_on
@@ -39,7 +39,7 @@ class Pool(Windowed):
         pads: Sequence[int] | None
 
     def infer(self, X: Value) -> Type:
-        need_float(X)
+        need.float(X)
         need_spatial(X)
         rank = X.rank - 2
         kernel = per_axis(self.kernel_shape, rank, 1, "kernel_shape")
@@ -111,7 +111,7 @@ class MaxPool(Pool):
     strides: Sequence[int] | None = None
 
     def infer(self, X: Value) -> Type:
-        need_value(
+        need.value(
             not self.auto_pad.startswith("SAME") or set(self.dilations or ()) <= {1},
             f"has auto_pad {self.auto_pad} with dilations {self.dilations}, which onnxruntime pads by another rule",
             hint="write `pads` in place of `auto_pad`",
@@ -261,7 +261,7 @@ class GlobalPool(Op):
     keeps_channels = True
 
     def infer(self, X: Value) -> Type:
-        need_float(X)
+        need.float(X)
         need_spatial(X)
         return Type(X.dtype, (*X.shape[:2], *(1,) * (X.rank - 2)))
 

@@ -11,7 +11,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.dims import Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, need_dtype, need_float, need_sizes, need_value
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.kernels.matmul import matmul
 from graphspec.graph.kernels.recurrence import (
     CellInputs,
@@ -61,14 +61,14 @@ class Recurrent(Op):
     ) -> tuple[Type, ...]:
         if len(initial) > self.cell.states:
             raise TypeError(f"{type(self).__name__} takes {self.cell.states} initial states, got {len(initial)}")
-        need_float(X, W, R, B, *initial)
-        need_value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
-        need_value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
+        need.float(X, W, R, B, *initial)
+        need.value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
+        need.value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
         D, H, names = len(_DIRECTIONS[self.direction]), self.hidden_size, self.activations
         count = D * len(self.default_activations)
-        need_value(names is None or len(names) == count, f"needs {count} activations")
+        need.value(names is None or len(names) == count, f"needs {count} activations")
         self.functions()
-        need_value(self.clip is None or self.clip > 0, "needs a positive clip")
+        need.value(self.clip is None or self.clip > 0, "needs a positive clip")
         need(X.rank == 3, f"needs data (time, batch, features), got {show(X.shape)}")
         T, N, features = X.shape
         expected = {
@@ -80,9 +80,9 @@ class Recurrent(Op):
         }
         for name, (value, shape) in expected.items():
             fits = value is None or value.shape == shape
-            need_sizes(fits, f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}")
+            need.sizes(fits, f"needs {name} of shape {show(shape)}, got {show(value.shape if value else ())}")
         integer = sequence_lens is None or sequence_lens.dtype in ("int32", "int64")
-        need_dtype(integer, "needs integer sequence_lens")
+        need.dtype(integer, "needs integer sequence_lens")
         return Type(X.dtype, (T, D, N, H)), *[Type(X.dtype, (D, N, H))] * self.cell.states
 
     def functions(self) -> list[tuple[str, float, float]]:
@@ -247,11 +247,7 @@ def lstm_state(gates: Array, c: Array, half: Array | None, /, *, pair: Array) ->
     sigmoids, calls = gates[: 3 * H], list[tuple[object, ...]]()
     if half is not None:
         calls = [(np.multiply, sigmoids, half, sigmoids), (np.add, sigmoids, half, sigmoids)]
-    return [
-        *calls,
-        (np.multiply, gates[H : 3 * H], gates[3 * H :], pair),
-        (np.add, pair[:H], pair[H:], c),
-    ]
+    return [*calls, (np.multiply, gates[H : 3 * H], gates[3 * H :], pair), (np.add, pair[:H], pair[H:], c)]
 
 
 @twin()
@@ -426,11 +422,7 @@ def _factors_of_reset(gates: Array, factors: Array) -> Calls:
     H = gates.shape[1] // 4
     q, r = gates[:, :H], gates[:, H : 2 * H]
     of_q, of_r, of_candidate = factors[:, :H], factors[:, H : 2 * H], factors[:, 3 * H : 4 * H]
-    return [
-        (np.multiply, of_candidate, r, of_q),
-        (np.multiply, of_r, q, of_r),
-        (np.multiply, of_r, of_candidate, of_r),
-    ]
+    return [(np.multiply, of_candidate, r, of_q), (np.multiply, of_r, q, of_r), (np.multiply, of_r, of_candidate, of_r)]
 
 
 class _GRUCell(_Cell):
@@ -614,13 +606,13 @@ class _Dropout(Recurrent):
         count = 5 + self.cell.states
         operands, masks = inputs[:count], inputs[count:]
         types = super().infer(*operands)
-        need_value(self.direction != "bidirectional", "needs one direction, got bidirectional")
+        need.value(self.direction != "bidirectional", "needs one direction, got bidirectional")
         N, features = operands[0].shape[1:]
         need(1 <= len(masks) <= 2, "needs one or two masks")
         for mask, size in zip(masks, (self.hidden_size, features), strict=False):
-            need_float(mask)
+            need.float(mask)
             shape = (N, self.gates, size)
-            need_sizes(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}")
+            need.sizes(mask.shape == shape, f"needs a mask of shape {show(shape)}, got {show(mask.shape)}")
         return types
 
     def bind(self, ctx: Context, *inputs: Any, masks: tuple[Array | None, Array | None] = (None, None)) -> Bound:

@@ -19,15 +19,7 @@ from graphspec.graph.ir.dims import Shape, fixed_size
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import copy_cast, saved_like, scratch_like, sum_axes
-from graphspec.graph.kernels.context import (
-    Bound,
-    Context,
-    need_dtype,
-    need_fixed,
-    need_float,
-    need_sizes,
-    normalize_axis,
-)
+from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
 from graphspec.graph.ops.indexing import scatter_rows
 from graphspec.graph.ops.op import Memoryless, Op, into_gradient, known_numbers, variants
 from graphspec.graph.ops.shape import integer
@@ -80,7 +72,7 @@ class Reduction(Op):
 
     def infer(self, X: Value) -> Type:
         if self.float_only:
-            need_float(X)
+            need.float(X)
         return Type(X.dtype, reduced_shape(X.shape, reduction_axes(self.axes, X.rank), self.keepdims))
 
     def bind(self, ctx: Context, X: Array) -> Bound:
@@ -127,9 +119,9 @@ class ReduceSum(Memoryless):
     noop_with_empty_axes: int = 0
 
     def infer(self, X: Value, axes: Value | None = None) -> Type:
-        need_dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
+        need.dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
         reduced = self.reduced(X, axes)
-        need_fixed(reduced is not None, "needs axes known when building")
+        need.fixed(reduced is not None, "needs axes known when building")
         return Type(X.dtype, reduced_shape(X.shape, reduced or (), self.keepdims))
 
     def reduced(self, X: Value, axes: Value | None) -> tuple[int, ...] | None:
@@ -299,9 +291,9 @@ class CumSum(Memoryless):
     reverse: int = 0
 
     def infer(self, X: Value, axis: Value) -> Type:
-        need_dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
+        need.dtype(X.dtype != "bool", "needs a numeric tensor, got bool")
         listed = axis.known() or ()
-        need_fixed(len(listed) == 1, "needs one axis, known when building")
+        need.fixed(len(listed) == 1, "needs one axis, known when building")
         normalize_axis(int(listed[0]), X.rank)
         return X.type
 
@@ -421,7 +413,7 @@ class TopK(Memoryless):
         size = X.shape[at]
         k = size if K.known() == (size,) else integer(K, "K")  # a symbolic K is supported if it is the whole axis
         unknown = not isinstance(size, int) or not isinstance(k, int)
-        need_sizes(k == size or unknown or 0 <= int(k) <= int(size), f"cannot select {k} of {size} elements")
+        need.sizes(k == size or unknown or 0 <= int(k) <= int(size), f"cannot select {k} of {size} elements")
         shape = (*X.shape[:at], k, *X.shape[at + 1 :])
         return Type(X.dtype, shape), Type("int64", shape)
 

@@ -15,19 +15,7 @@ from graphspec.graph.ir.dims import Dim, add, ceildiv, mul, product, quotient, s
 from graphspec.graph.ir.graph import STRING, Array, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range, hull
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, copy_cast, copy_rows, reduce_to, scratch_like, sum_axes
-from graphspec.graph.kernels.context import (
-    Bound,
-    Context,
-    broadcast,
-    need,
-    need_dtype,
-    need_fixed,
-    need_shapes,
-    need_sizes,
-    need_value,
-    normalize_axis,
-    same_dtype,
-)
+from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis, same_dtype
 from graphspec.graph.ops.op import Memoryless, as_shape, in_shape, into_gradient, known_numbers
 
 NUMBERS = frozenset(
@@ -39,21 +27,21 @@ _EXACT = 1 << 24  # float32 represents all integers up to here
 def elements_of(value: Value, name: str) -> tuple[Dim, ...]:
     """Return the elements of a small integer vector; raise ShapeError (GS305) if they are not known when building."""
     elements = value.known()
-    need_fixed(elements is not None, f"needs {name} known when building")
+    need.fixed(elements is not None, f"needs {name} known when building")
     return elements or ()
 
 
 def single(value: Value, name: str) -> Dim:
     """Return the one element of an integer vector; raise ShapeError if it is not known (GS305) or not one."""
     elements = elements_of(value, name)
-    need_value(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers")
+    need.value(len(elements) == 1, f"needs one {name}, got {len(elements)} numbers")
     return elements[0]
 
 
 def integer(value: Value, name: str) -> int:
     """Return the value of an integer vector with one element; raise ShapeError (GS305) if it is not known."""
     only = single(value, name)
-    need_fixed(isinstance(only, int), f"needs a fixed {name}, got '{only}'")
+    need.fixed(isinstance(only, int), f"needs a fixed {name}, got '{only}'")
     return int(only)
 
 
@@ -119,7 +107,7 @@ class Reshape(View):
     def infer(self, X: Value, shape: Value) -> Type:
         sizes = list(elements_of(shape, "sizes"))
         free = [k for k, d in enumerate(sizes) if d == -1]
-        need_sizes(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}")
+        need.sizes(len(free) <= 1, f"has {len(free)} sizes of -1 in {show(tuple(sizes))}")
         # Copied sizes cancel, even if they are 0.
         copied = [k for k, d in enumerate(sizes) if d == 0 and not self.allowzero]
         need(not copied or copied[-1] < X.rank, f"cannot copy the size of axis {copied[-1:]} of {show(X.shape)}")
@@ -130,11 +118,11 @@ class Reshape(View):
         message = f"cannot reshape {show(X.shape)} to {show(tuple(sizes))}"
         if free:
             size = 0 if remaining == 0 else quotient(remaining, fixed)
-            need_sizes(size is not None, f"{message}: the sizes do not divide")
+            need.sizes(size is not None, f"{message}: the sizes do not divide")
             sizes[free[0]] = -1 if size is None else size
         else:
             empty = product(X.shape) == 0 == product(tuple(sizes))  # a computed size of 0 can mean no rows, not a copy
-            need_sizes(remaining == fixed or empty, f"{message}: the numbers of elements differ")
+            need.sizes(remaining == fixed or empty, f"{message}: the numbers of elements differ")
         return Type(X.dtype, tuple(sizes))
 
 
@@ -167,7 +155,7 @@ class Squeeze(View):
     def infer(self, X: Value, axes: Value | None = None) -> Type:
         removed = unit_axes(axes, X.rank) if axes is not None else [k for k, d in enumerate(X.shape) if d == 1]
         for k in removed:
-            need_sizes(X.shape[k] == 1, f"cannot remove axis {k} of {show(X.shape)}: its size is not 1")
+            need.sizes(X.shape[k] == 1, f"cannot remove axis {k} of {show(X.shape)}: its size is not 1")
         return Type(X.dtype, tuple(d for k, d in enumerate(X.shape) if k not in removed))
 
 
@@ -285,7 +273,7 @@ class Cast(Memoryless):
             supported = X.dtype in ("int32", "int64")
         else:
             supported = self.to in NUMBERS
-        need_dtype(supported, f"does not cast {X.dtype} to {self.to}")
+        need.dtype(supported, f"does not cast {X.dtype} to {self.to}")
         return Type(self.to, X.shape)
 
     def dims(self, X: Value) -> tuple[Dim, ...] | None:
@@ -340,7 +328,7 @@ class Concat(Memoryless):
         for X in inputs:
             need(X.rank == first.rank, f"joins shapes of different rank: {show(first.shape)} and {show(X.shape)}")
             same = all(d == e for k, (d, e) in enumerate(zip(X.shape, first.shape, strict=True)) if k != at)
-            need_shapes(same, f"joins shapes that differ outside axis {self.axis}")
+            need.shapes(same, f"joins shapes that differ outside axis {self.axis}")
             total = add(total, X.shape[at])
         return Type(same_dtype(*inputs), (*first.shape[:at], total, *first.shape[at + 1 :]))
 
@@ -398,12 +386,12 @@ class Split(Memoryless):
     def infer(self, X: Value, split: Value) -> tuple[Type, ...]:
         at = normalize_axis(self.axis, X.rank)
         sizes = elements_of(split, "sizes")
-        need_value(len(sizes) > 0, "needs a size")
+        need.value(len(sizes) > 0, "needs a size")
         total: Dim = 0
         for size in sizes:
             total = add(total, size)
         message = f"cannot split axis {self.axis} of {show(X.shape)} into {show(sizes)}"
-        need_sizes(total == X.shape[at], f"{message}: the sizes do not add up")
+        need.sizes(total == X.shape[at], f"{message}: the sizes do not add up")
         return tuple(Type(X.dtype, (*X.shape[:at], size, *X.shape[at + 1 :])) for size in sizes)
 
     def bind(self, ctx: Context, X: Array, split: Array) -> Bound:
@@ -443,7 +431,7 @@ def slice_length(size: Dim, start: Dim, stop: Dim, step: int) -> Dim:
 
 def steps_in(span: Dim | None, step: int, text: str) -> Dim:
     """Return how many steps a span has; raise ShapeError (GS305) with this text if it is not known."""
-    need_fixed(span is not None, f"cannot determine {text}")
+    need.fixed(span is not None, f"cannot determine {text}")
     count = ceildiv(0 if span is None else span, abs(step))
     return max(count, 0) if isinstance(count, int) else count
 
@@ -467,7 +455,7 @@ def slices_by_axis(
     need(fits, "has starts, ends, axes and steps of different lengths")
     slices = []
     for a, s, e, step in zip(listed, begins, stops, increments, strict=True):
-        need_value(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}")
+        need.value(isinstance(step, int) and step != 0, f"needs a fixed step other than 0, got {step}")
         slices.append((normalize_axis(int(a), X.rank), s, e, int(step)))
     return slices
 
@@ -532,16 +520,16 @@ class Pad(Memoryless):
     mode: Literal["constant", "reflect", "edge"] = "constant"
 
     def infer(self, X: Value, pads: Value, constant: Value | None = None) -> Type:
-        need_value(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'")
+        need.value(self.mode in ("constant", "reflect", "edge"), f"has no mode '{self.mode}'")
         pads_ = elements_of(pads, "pads")
         need(len(pads_) == 2 * X.rank, f"has {len(pads_)} pads for rank {X.rank}")
         same_dtype(X, constant)
         shape: list[Dim] = []
         for d, *both in zip(X.shape, pads_[: X.rank], pads_[X.rank :], strict=True):
-            need_fixed(all(isinstance(n, int) for n in both), "needs fixed pads")
+            need.fixed(all(isinstance(n, int) for n in both), "needs fixed pads")
             low, high = map(int, both)
             largest = max(low, high)
-            need_value(self.mode == "constant" or min(low, high) >= 0, f"cannot crop in mode {self.mode}")
+            need.value(self.mode == "constant" or min(low, high) >= 0, f"cannot crop in mode {self.mode}")
             if isinstance(d, int) and largest > 0 and self.mode != "constant":
                 room = d - 1 if self.mode == "reflect" else largest if d else 0
                 text = f"cannot {self.mode} {largest} elements of an axis of {d}"

@@ -13,7 +13,7 @@ from graphspec.graph.expressions import Expression, leaf, record, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
-from graphspec.graph.kernels.context import Bound, Context, need, need_float
+from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.ops.op import TrainingOnly, into_gradient
 
 _EXCLUDED = -1e30  # exponent or logit of an excluded pair; not -inf, so that a row without pairs has the gradient 0
@@ -23,7 +23,7 @@ class BatchSum(TrainingOnly):
     """``Y = Σ X`` over axis 0, for the rows of all workers. Shapes: X (batch, …) → Y (…)."""
 
     def infer(self, X: Value) -> Type:
-        need_float(X)
+        need.float(X)
         need(X.rank > 0, "needs a batch axis")
         return Type(X.dtype, X.shape[1:])
 
@@ -52,7 +52,7 @@ class CircleLoss(TrainingOnly):
     remove_diagonal: int = 1
 
     def infer(self, X: Value, ids: Value) -> Type:
-        need_float(X)
+        need.float(X)
         need(X.rank == 2, f"needs rows of features, got {show(X.shape)}")
         need(ids.dtype == "int64" and ids.shape == X.shape[:1], f"needs one int64 id per row, got {ids.type}")
         return Type(X.dtype, X.shape[:1])
@@ -135,7 +135,7 @@ class InfoNCE(TrainingOnly):
     within: int = 1
 
     def infer(self, A: Value, B: Value, scale: Value) -> Type:
-        need_float(A, B, scale)
+        need.float(A, B, scale)
         need(A.rank == 2 and A.shape == B.shape, f"needs two inputs of rows, got {show(A.shape)} and {show(B.shape)}")
         need(scale.rank == 0, f"needs a scalar scale, got {show(scale.shape)}")
         return Type(A.dtype, A.shape[:1])

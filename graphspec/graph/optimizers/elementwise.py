@@ -18,20 +18,11 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.config import NonNegative, invalid
 from graphspec.graph.ir.graph import Array, Maybe
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.optimizers.optimizer import (
-    BEFORE,
-    OF_DECAY,
-    OPTIMIZERS,
-    Decay,
-    Epsilon,
-    Optimizer,
-    arrays_of,
-    begin,
-)
+from graphspec.graph.optimizers import optimizer as base
 from graphspec.graph.schedules import LearningRate
 
 
-@twin(before=BEFORE)
+@twin(before=base.BEFORE)
 def sgd(  # noqa: PLR0913 (the operands of the kernel)
     p: Array,
     g: Array,
@@ -46,7 +37,7 @@ def sgd(  # noqa: PLR0913 (the operands of the kernel)
     t: Array,
 ) -> Calls:
     """Return the calls of :class:`SGD` for one block, after :func:`begin`; ``nesterov`` is any array or None."""
-    calls = begin(p, g, other, shrink)
+    calls = base.begin(p, g, other, shrink)
     calls.append((np.multiply, g, rate, t))
     if v is None:
         return [*calls, (np.subtract, p, t, p)]
@@ -56,8 +47,8 @@ def sgd(  # noqa: PLR0913 (the operands of the kernel)
     return [*calls, (np.subtract, p, t, p), (np.multiply, v, momentum, t), (np.add, p, t, p)]
 
 
-@OPTIMIZERS.add("SGD", "sgd")
-class SGD(Optimizer):
+@base.OPTIMIZERS.add("SGD", "sgd")
+class SGD(base.Optimizer):
     """Gradient descent ``p ← p − ηg``; with momentum ``m ← μm − ηg``, ``p ← p + m``; Nesterov: ``p ← p + μm − ηg``.
 
     Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
@@ -72,40 +63,40 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        (momentum,) = arrays_of(p, self.momentum) if self.momentum else [None]
+        (momentum,) = base.arrays_of(p, self.momentum) if self.momentum else [None]
         nesterov = momentum if self.nesterov else None
         return sgd(p, g, None, None, m.get("momentum"), rate, momentum, nesterov, t=t)
 
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if not self.momentum:
             return []
-        v, (mu,) = m["momentum"], arrays_of(p, self.momentum)
+        v, (mu,) = m["momentum"], base.arrays_of(p, self.momentum)
         calls: Calls = [(np.multiply, v, mu, v)]
         return [*calls, (np.multiply, v, mu, t), (np.add, p, t, p)] if self.nesterov else [*calls, (np.add, p, v, p)]
 
 
-@OPTIMIZERS.add("Lion", "lion")
-class Lion(Optimizer):
+@base.OPTIMIZERS.add("Lion", "lion")
+class Lion(base.Optimizer):
     """``p ← p − η sign(β₁m + (1 − β₁)g)``, then ``m ← β₂m + (1 − β₂)g``.
 
     Chen et al., *Symbolic Discovery of Optimization Algorithms*, NeurIPS 2023.
     """
 
     beta_1: float = Field(0.9, gt=0, le=1, description="The weight of the mean gradient in the sign.")
-    beta_2: Decay = Field(0.99, description="The decay rate of the mean of the gradient.")
+    beta_2: base.Decay = Field(0.99, description="The decay rate of the mean of the gradient.")
 
     moment_names = ("momentum",)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
         u, numbers = m["momentum"], (self.beta_2, self.beta_1 * (1 - self.beta_2), 1 - self.beta_1)
-        beta_2, old, new = arrays_of(p, *numbers)
+        beta_2, old, new = base.arrays_of(p, *numbers)
         calls: Calls = [(np.multiply, u, old, t), (np.multiply, u, beta_2, u), (np.add, u, g, u)]
         calls += [(np.multiply, g, new, g), (np.add, t, g, t), (np.sign, t, t), (np.multiply, t, rate, t)]
         return [*calls, (np.subtract, p, t, p)]
 
 
-@twin(before=BEFORE)
+@twin(before=base.BEFORE)
 def rmsprop(  # noqa: PLR0913 (the operands of the kernel)
     p: Array,
     g: Array,
@@ -127,7 +118,7 @@ def rmsprop(  # noqa: PLR0913 (the operands of the kernel)
 
     ``mean`` and ``share``, 1 − ρ, are there if it is centered; ``u`` and ``momentum`` if updates accumulate.
     """
-    calls = begin(p, g, other, shrink)
+    calls = base.begin(p, g, other, shrink)
     calls += [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
     if mean is None:
         calls.append((np.add, v, epsilon, t))
@@ -140,27 +131,27 @@ def rmsprop(  # noqa: PLR0913 (the operands of the kernel)
     return [*calls, (np.multiply, u, momentum, u), (np.add, u, t, u), (np.subtract, p, u, p)]
 
 
-@twin(before=BEFORE)
+@twin(before=base.BEFORE)
 def adagrad(
     p: Array, g: Array, other: Maybe, shrink: Maybe, squares: Array, rate: Array, epsilon: Array, /, *, t: Array
 ) -> Calls:
     """Return the calls of :class:`Adagrad` for one block, after :func:`begin`."""
-    calls = begin(p, g, other, shrink)
+    calls = base.begin(p, g, other, shrink)
     calls += [(np.square, g, t), (np.add, squares, t, squares), (np.add, squares, epsilon, t), (np.sqrt, t, t)]
     return [*calls, (np.divide, g, t, g), (np.multiply, g, rate, g), (np.subtract, p, g, p)]
 
 
-@OPTIMIZERS.add("RMSprop", "rmsprop")
-class RMSprop(Optimizer):
+@base.OPTIMIZERS.add("RMSprop", "rmsprop")
+class RMSprop(base.Optimizer):
     """``v ← ρv + (1 − ρ)g²``, ``p ← p − ηg / √(v + ε)``.
 
     With ``centered`` the square of the mean gradient is subtracted from v. With momentum the updates u accumulate: ``u
     ← μu + ηg / √(v + ε)``, ``p ← p − u``. Tieleman and Hinton, *Neural Networks for Machine Learning*, lecture 6, 2012.
     """
 
-    rho: Decay = Field(0.9, description="The decay rate of the mean square of the gradient.")
+    rho: base.Decay = Field(0.9, description="The decay rate of the mean square of the gradient.")
     momentum: float = Field(0.0, ge=0, le=1, description="The factor of the previous update.")
-    epsilon: Epsilon = Field(1e-7, description="The constant that is added under the root.")
+    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added under the root.")
     centered: bool = Field(False, description="Whether to divide by the deviation from the mean gradient.")
 
     def moments(self) -> tuple[str, ...]:
@@ -171,7 +162,7 @@ class RMSprop(Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        rho, share, momentum, epsilon = arrays_of(
+        rho, share, momentum, epsilon = base.arrays_of(
             p, self.rho, 1 - self.rho, self.momentum, self.epsilon / (1 - self.rho)
         )
         numbers = rho, epsilon, share if self.centered else None, momentum if self.momentum else None
@@ -183,15 +174,15 @@ class RMSprop(Optimizer):
         return [(np.multiply, m["velocity"], np.array(self.rho, p.dtype), m["velocity"])]
 
 
-@OPTIMIZERS.add("Adagrad", "adagrad")
-class Adagrad(Optimizer):
+@base.OPTIMIZERS.add("Adagrad", "adagrad")
+class Adagrad(base.Optimizer):
     """``a ← a + g²``, ``p ← p − ηg / √(a + ε)``.
 
     Duchi, Hazan and Singer, *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 2011.
     """
 
     initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
-    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the sum of squares.")
+    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added to the sum of squares.")
 
     moment_names = ("accumulator",)
 
@@ -206,22 +197,22 @@ class Adagrad(Optimizer):
         return []
 
 
-@OPTIMIZERS.add("Adadelta", "adadelta")
-class Adadelta(Optimizer):
+@base.OPTIMIZERS.add("Adadelta", "adadelta")
+class Adadelta(base.Optimizer):
     """``v ← ρv + (1 − ρ)g²``, ``δ = g √(d + ε) / √(v + ε)``, ``d ← ρd + (1 − ρ)δ²``, ``p ← p − ηδ``.
 
     Zeiler, *ADADELTA: An Adaptive Learning Rate Method*, 2012.
     """
 
-    rho: Decay = Field(0.95, description="The decay rate of the mean squares.")
-    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the mean squares.")
+    rho: base.Decay = Field(0.95, description="The decay rate of the mean squares.")
+    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added to the mean squares.")
 
     moment_names = ("accumulated_grad", "accumulated_delta_var")
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
         v, d = m["accumulated_grad"], m["accumulated_delta_var"]
-        rho, epsilon = arrays_of(p, self.rho, self.epsilon / (1 - self.rho))
+        rho, epsilon = base.arrays_of(p, self.rho, self.epsilon / (1 - self.rho))
         calls: Calls = [(np.multiply, v, rho, v), (np.square, g, t), (np.add, v, t, v)]
         calls += [(np.add, d, epsilon, t), (np.sqrt, t, t), (np.multiply, g, t, g)]
         calls += [(np.add, v, epsilon, t), (np.sqrt, t, t), (np.divide, g, t, g)]
@@ -233,8 +224,8 @@ class Adadelta(Optimizer):
         return [(np.multiply, mean, rho, mean) for mean in (m["accumulated_grad"], m["accumulated_delta_var"])]
 
 
-@OPTIMIZERS.add("Ftrl", "ftrl")
-class Ftrl(Optimizer):
+@base.OPTIMIZERS.add("Ftrl", "ftrl")
+class Ftrl(base.Optimizer):
     """``n' = n + g²``, ``z ← z + g + 2λₛp − (n'^−κ − n^−κ)p/η``, ``p ← (clip(z, ±λ₁) − z) / (n'^−κ/η + 2λ₂ + β/η)``.
 
     κ is ``learning_rate_power``; λ₁, λ₂ and λₛ are the strengths of L1, L2 and shrinkage.
@@ -289,12 +280,12 @@ def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:
 
 def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
     """Return calls that update the two moments: ``u ← β₁u + g``, ``v ← β₂v + g²``."""
-    beta_1, beta_2 = arrays_of(g, *betas)
+    beta_1, beta_2 = base.arrays_of(g, *betas)
     calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
     return [*calls, (np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
 
 
-@twin(before=BEFORE)
+@twin(before=base.BEFORE)
 def adam(  # noqa: PLR0913 (the operands of the kernel)
     p: Array,
     g: Array,
@@ -312,7 +303,7 @@ def adam(  # noqa: PLR0913 (the operands of the kernel)
     t: Array,
 ) -> Calls:
     """Return calls for ``u ← β₁u + g``, ``v ← β₂v + g²``, ``p ← p − rate · u / (√v + ε)``, after :func:`begin`."""
-    calls = begin(p, g, other, shrink)
+    calls = base.begin(p, g, other, shrink)
     calls += [(np.multiply, u, beta_1, u), (np.add, u, g, u)]
     calls += [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
     if largest is not None:
@@ -358,7 +349,7 @@ def adam_update(
     epsilon: float,
 ) -> Calls:
     """Return calls that update one block by Adam; the third moment is AMSGrad's, the largest second one so far, or None."""
-    numbers = arrays_of(p, *betas, epsilon / math.sqrt(1 - betas[1]))
+    numbers = base.arrays_of(p, *betas, epsilon / math.sqrt(1 - betas[1]))
     return adam(p, g, None, None, *moments, rate, *numbers, t=t)
 
 
@@ -367,17 +358,17 @@ def keeps_sign(beta: float) -> bool:
     return beta > 0.5
 
 
-class Moments(Optimizer):
+class Moments(base.Optimizer):
     """Base of the optimizers with Adam's two moments and arguments."""
 
-    beta_1: Decay = Field(0.9, description="The decay rate of the mean of the gradient.")
-    beta_2: Decay = Field(0.999, description="The decay rate of the mean square of the gradient.")
-    epsilon: Epsilon = Field(1e-7, description="The constant that is added to the divisor.")
+    beta_1: base.Decay = Field(0.9, description="The decay rate of the mean of the gradient.")
+    beta_2: base.Decay = Field(0.999, description="The decay rate of the mean square of the gradient.")
+    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added to the divisor.")
 
     moment_names = ("momentum", "velocity")
 
 
-@OPTIMIZERS.add("Adam", "adam")
+@base.OPTIMIZERS.add("Adam", "adam")
 class Adam(Moments):
     """``m ← β₁m + (1 − β₁)g``, ``v ← β₂v + (1 − β₂)g²``, ``p ← p − η √(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)``.
 
@@ -402,18 +393,18 @@ class Adam(Moments):
         if not keeps_sign(self.beta_1):
             return None
         moments, (rate,) = (m["momentum"], m["velocity"], m.get("velocity_max")), factors
-        beta_1, beta_2, epsilon = arrays_of(p, self.beta_1, self.beta_2, self.epsilon / math.sqrt(1 - self.beta_2))
+        beta_1, beta_2, epsilon = base.arrays_of(p, self.beta_1, self.beta_2, self.epsilon / math.sqrt(1 - self.beta_2))
         return adam_idle(p, *moments, rate, beta_1, beta_2, epsilon, None, None, t=t)
 
 
-@OPTIMIZERS.add("AdamW", "adamw")
+@base.OPTIMIZERS.add("AdamW", "adamw")
 class AdamW(Adam):
     """Adam with decoupled weight decay λ: ``p ← p − ηλp``, then Adam's update.
 
     Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
     """
 
-    weight_decay: NonNegative | None = Field(0.004, description=OF_DECAY)
+    weight_decay: NonNegative | None = Field(0.004, description=base.OF_DECAY)
 
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
@@ -422,7 +413,7 @@ class AdamW(Adam):
         return self
 
 
-@OPTIMIZERS.add("Adamax", "adamax")
+@base.OPTIMIZERS.add("Adamax", "adamax")
 class Adamax(Moments):
     """``m ← β₁m + (1 − β₁)g``, ``u ← max(β₂u, |g|)``, ``p ← p − η/(1 − β₁ᵗ) · m / (u + ε)``.
 
@@ -435,7 +426,7 @@ class Adamax(Moments):
         return (rate * (1 - self.beta_1) / (1 - self.beta_1 ** (step + 1)),)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
-        u, norm, (beta_1, beta_2) = m["momentum"], m["norm"], arrays_of(p, self.beta_1, self.beta_2)
+        u, norm, (beta_1, beta_2) = m["momentum"], m["norm"], base.arrays_of(p, self.beta_1, self.beta_2)
         calls: Calls = [(np.multiply, u, beta_1, u), (np.add, u, g, u), (np.multiply, norm, beta_2, norm)]
         calls += [(np.abs, g, g), (partial(np.maximum, out=norm), norm, g)]
         return [*calls, *self._move(p, t, u, norm, factors)]
@@ -443,12 +434,12 @@ class Adamax(Moments):
     def idle(self, p: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls | None:
         if not keeps_sign(self.beta_1):
             return None
-        u, norm, (beta_1, beta_2) = m["momentum"], m["norm"], arrays_of(p, self.beta_1, self.beta_2)
+        u, norm, (beta_1, beta_2) = m["momentum"], m["norm"], base.arrays_of(p, self.beta_1, self.beta_2)
         return [(np.multiply, u, beta_1, u), (np.multiply, norm, beta_2, norm), *self._move(p, t, u, norm, factors)]
 
     def _move(self, p: Array, t: Array, u: Array, norm: Array, factors: Sequence[Array]) -> Calls:
         """Return calls for ``p ← p − rate · u / (norm + ε)``."""
-        (rate,), (epsilon,) = factors, arrays_of(p, self.epsilon)
+        (rate,), (epsilon,) = factors, base.arrays_of(p, self.epsilon)
         calls: Calls = [(np.add, norm, epsilon, t), (np.divide, u, t, t), (np.multiply, t, rate, t)]
         return [*calls, (np.subtract, p, t, p)]
 
@@ -459,7 +450,7 @@ def _nadam_products() -> tuple[float, ...]:
     return tuple(accumulate((1 - 0.5 * 0.96**k for k in range(1, 1000)), lambda a, b: a * b, initial=1.0))
 
 
-@OPTIMIZERS.add("Nadam", "nadam")
+@base.OPTIMIZERS.add("Nadam", "nadam")
 class Nadam(Moments):
     """Adam with Nesterov's momentum: ``p ← p − η (μₜ₊₁m / (1 − Uₜ₊₁) + (1 − μₜ)g / (1 − Uₜ)) / (√(v / (1 − β₂ᵗ)) + ε)``.
 
@@ -483,7 +474,7 @@ class Nadam(Moments):
         return [*calls, (np.subtract, p, g, p)]
 
 
-@OPTIMIZERS.add("ScheduleFreeAdamW", "schedulefreeadamw")
+@base.OPTIMIZERS.add("ScheduleFreeAdamW", "schedulefreeadamw")
 class ScheduleFreeAdamW(Moments):
     """``z ← z − ηg / (√(v / (1 − β₂ᵗ)) + ε)``, ``x ← (1 − 1/t)x + z/t``, ``p = (1 − β₁)z + β₁x``.
 
@@ -492,7 +483,7 @@ class ScheduleFreeAdamW(Moments):
     """
 
     learning_rate: LearningRate = Field(0.0025, description="A number, or a schedule.")
-    epsilon: Epsilon = Field(1e-8, description="The constant that is added to the divisor.")
+    epsilon: base.Epsilon = Field(1e-8, description="The constant that is added to the divisor.")
     warmup_steps: NonNegative = Field(0, description="Steps in which the learning rate increases linearly.")
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
@@ -511,7 +502,7 @@ class ScheduleFreeAdamW(Moments):
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         # With d the step of z, p follows from its old value without storing x: p ← (1 − 1/t)(p − (1 − β₁)d) + z/t.
         rate, epsilon, keep, add, back = factors
-        z, v, (beta_2,) = m["momentum"], m["velocity"], arrays_of(p, self.beta_2)
+        z, v, (beta_2,) = m["momentum"], m["velocity"], base.arrays_of(p, self.beta_2)
         calls: Calls = [(np.multiply, v, beta_2, v), (np.square, g, t), (np.add, v, t, v)]
         calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g), (np.multiply, g, rate, g)]
         calls += [(np.subtract, z, g, z), (np.multiply, p, keep, p), (np.multiply, g, back, g)]

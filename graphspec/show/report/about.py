@@ -20,7 +20,7 @@ from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.rows import file_name, run_name
 from graphspec.show.report.scored import OUT_OF_FOLD, Scored
-from graphspec.show.report.verdicts import FEWEST, RESAMPLES, Interval, lines
+from graphspec.show.report.verdicts import FEWEST, RESAMPLES, Interval, coverage, lines
 from graphspec.show.report.worst import plain
 
 # What a network does, in a plain sentence: what it reads and what its heads answer.
@@ -128,6 +128,7 @@ def headline(found: Findings) -> Section | None:
     parts: list[Block] = [Text(f"{found.missing} The results of the training are in the curves below.", "note")]
     if judged is not None:
         parts = [Text(line.text, "warning" if line.better is False else "verdict") for line in lines(found.verdicts)]
+        parts += [Text(text, "verdict") for text in coverage(judged)]
         parts += [Text(said[:1].upper() + said[1:], "warning") for said in doubts(found)]
         parts += [_said(found, judged), _tiles(found, judged), _table(found, judged)]
     return Section("results", "Results", [*parts, Heading("Training"), Facts(list(facts_of(found)), "facts")])

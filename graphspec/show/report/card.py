@@ -25,7 +25,7 @@ from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.kinds import flatten
 from graphspec.show.report.scored import OUT_OF_FOLD, Scored
-from graphspec.show.report.verdicts import lines
+from graphspec.show.report.verdicts import coverage, lines
 
 # How to call an exported file: a program in Python and one in JavaScript, with one record of the data.
 _MOST = 64  # elements of an input that a program shows; larger ones are made of zeros
@@ -219,6 +219,7 @@ def _outputs(model: Session, described: Mapping[str, Any]) -> Iterator[Block]:
         name = record["name"]
         head, owner = (model.spec.heads.get(key) for key in (name, name.removesuffix(LABEL)))
         text = output_text(model, head) if head is not None else label_text(model, owner) if owner is not None else ""
+        text = text or record.get("description", "")
         rows.append([_code(name), record["dtype"], _shape(record["shape"]), text])
     yield from (Heading("Outputs"), Table(_SIGNATURE, rows))
 
@@ -241,7 +242,7 @@ def _results(found: Findings) -> Iterator[Block]:
         rows.append([key + meaning, f"{value:.6g}", between(found.intervals.get(key))])
     yield Text(f"On {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.")
     yield Table(["loss or metric", "value", "95 % interval"], rows)
-    yield from (Text(verdict.text) for verdict in lines(found.verdicts))
+    yield from (Text(text) for text in [*(verdict.text for verdict in lines(found.verdicts)), *coverage(judged)])
     yield from (Text(said[:1].upper() + said[1:]) for said in doubts(found))
     for name, shares in _by_class(judged).items():
         yield from (Heading(f"{name} by class"), Table(["class", "rows", "right"], shares))

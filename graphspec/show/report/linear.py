@@ -13,6 +13,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.graph.cuts import by_row, part_of
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Array, Value
+from graphspec.graph.ops import OPS
 from graphspec.graph.target import Target
 from graphspec.show.report.baselines import Baseline, in_form_of
 from graphspec.show.report.kinds import flatten, softmax
@@ -65,10 +66,17 @@ def _read(model: Session) -> dict[str, Value]:
         return {}
     nodes = model.graph.needed(model.graph.outputs.values())
     fixed = by_row(nodes)
-    sources = [v for node in nodes if node.name not in fixed for v in node.sources if has_rows(v.shape)]
+    sources = [_vector(v) for node in nodes if node.name not in fixed for v in node.sources if has_rows(v.shape)]
     read = {v.name: v for v in sources if v.kind == "input" or (v.node is not None and v.node.name in fixed)}
     wide = [v for v in read.values() if v.shape[1:] not in ((), (1,))]
     return read if all(v.rank == 2 and isinstance(v.shape[1], int) and v.dtype in _NUMBERS for v in wide) else {}
+
+
+def _vector(value: Value) -> Value:
+    """Return what a value is a view of, if that is a vector: members of a network read one with an axis more."""
+    while value.rank > 2 and value.node is not None and OPS[value.node.op].is_view:
+        value = value.node.sources[0]
+    return value
 
 
 def _columns(model: Session, read: dict[str, Value], *parts: Dataset) -> list[Array]:

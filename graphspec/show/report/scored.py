@@ -14,7 +14,7 @@ from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.copies import evaluate_part, is_out_of_fold, out_of_fold
 from graphspec.graph.ir.graph import Array, Value
-from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
+from graphspec.language.declarations import BOUNDS, LENGTH, STEPS, HeadDecl
 from graphspec.show.report.rows import evenly
 
 OUT_OF_FOLD = "each answered by the copy that was trained without it"
@@ -33,6 +33,7 @@ class HeadAnswers:
     mask: Array | None  # bool, ``(n, time)``, False where a time step does not count; None without a mask
     # one value per row, ``(n,)``: the mean over the row's own values that count; None if the loss has no value per row
     losses: Array | None
+    bounds: tuple[Array, Array] | None  # the ends of its interval, ``(n, …)``, if it has one
     lengths: Mapping[str, Array]  # for CTC, ``length`` and ``input_length`` of every row, if the data have them
 
 
@@ -87,7 +88,8 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
         if losses is not None:
             losses = _per_row(losses, mask if head.loss is not None and head.loss.uses_mask else None)
         answers = found[name] if head.loss is None else head.loss.point(found[name])
-        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, lengths)
+        bounds = None if head.interval is None else (found[name + BOUNDS[0]], found[name + BOUNDS[1]])
+        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, bounds, lengths)
     values = running.logs(), running.meanings(), running.tables()
     return Scored(part, raw, total, rows, heads, *values, is_out_of_fold(model, part))
 

@@ -274,6 +274,29 @@ def lines(found: Sequence[Verdict]) -> list[Line]:
     return shown
 
 
+def coverage(judged: Scored | None) -> list[str]:
+    """Return for each head with an interval how wide it is, and which share of the judged rows it contains."""
+    found = []
+    for name, head in [] if judged is None else judged.heads.items():
+        if judged is None or head.bounds is None or head.targets is None:
+            continue
+        low, high = (bound.astype(np.float64) for bound in head.bounds)
+        true, half = head.targets.reshape(low.shape), (high - low) / 2
+        share, least, most = float(np.mean((low <= true) & (true <= high))), float(half.min()), float(half.max())
+        wide = f" on average, from {amount(least)} to {amount(most)}" if most - least > 1e-3 * most else ""
+        what = "values" if low[:1].size > 1 else "out-of-fold rows" if judged.out_of_fold else f"{judged.part} rows"
+        text = f"{_share(share)} of {low.size:,} {what} lie within"
+        if low.size == len(low) and judged.raw.times is None:
+            text += " ({} to {})".format(*map(_share, wilson(share, len(low))))
+        text += (
+            ", which have set its width: only test rows show how many others do" if judged.part == "validation" else ""
+        )
+        found.append(
+            f"{name}: {100 * (head.head.interval or 0):g} % interval ±{amount(float(half.mean()))}{wide}; {text}."
+        )
+    return found
+
+
 def verdicts(judged: Scored, rules: Mapping[str, Sequence[Baseline]], seed: int | None = None) -> list[Verdict]:
     """Return how each head with simple rules compares with the best of them; nothing for training rows.
 

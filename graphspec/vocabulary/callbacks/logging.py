@@ -19,20 +19,11 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
 from graphspec.base.files import create, make_folder, write_at
 from graphspec.graph.ir.graph import Array, Graph
-from graphspec.vocabulary.callbacks.callback import (
-    Callback,
-    CallbackState,
-    FileName,
-    Logs,
-    NonNegativeInt,
-    Output,
-    Run,
-    saves,
-)
+from graphspec.vocabulary.callbacks import callback as base
 
 
-class _CSVLogger(CallbackState):
-    saved = saves(keys=list[str] | None, size=NonNegativeInt | None)
+class _CSVLogger(base.CallbackState):
+    saved = base.saves(keys=list[str] | None, size=base.NonNegativeInt | None)
     keys: list[str] | None = None
     size: int | None = None  # the bytes written; later bytes in the file belong to epochs that a resumed run repeats
 
@@ -43,7 +34,7 @@ class _CSVLogger(CallbackState):
         resumed = self.size is not None
         return self.run.outputs.claim(self.config.filename, self, lambda path: resumed or self.config.is_table(path))
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: base.Logs) -> None:
         text = io.StringIO()
         writer = csv.writer(text, delimiter=self.config.separator)
         if self.keys is None:
@@ -60,10 +51,10 @@ class _CSVLogger(CallbackState):
         self.size = write_at(path, start, text.getvalue().encode())
 
 
-class CSVLogger(Callback, run_state=_CSVLogger):
+class CSVLogger(base.Callback, run_state=_CSVLogger):
     """Write the logs of every epoch to a CSV file: ``epoch`` (from 0), then the logged values, sorted by name."""
 
-    filename: FileName = Field(description="The file.")
+    filename: base.FileName = Field(description="The file.")
     separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
     append: bool = Field(False, description="Whether to append to an existing file.")
 
@@ -75,8 +66,8 @@ class CSVLogger(Callback, run_state=_CSVLogger):
             raise invalid(text, "use for example `;`", show_value=True)
         return separator
 
-    def outputs(self) -> list[Output]:
-        return [Output("filename", self.filename, is_own=self.is_table)]
+    def outputs(self) -> list[base.Output]:
+        return [base.Output("filename", self.filename, is_own=self.is_table)]
 
     def is_table(self, path: Path) -> bool:
         """Return True if the first line of a file is the header of such a table, or the part that a killed run wrote."""
@@ -92,14 +83,14 @@ class CSVLogger(Callback, run_state=_CSVLogger):
         return names[:1] == ["epoch"] and "loss" in names and any(name.startswith("val_") for name in names)
 
 
-class _TerminateOnNaN(CallbackState):
+class _TerminateOnNaN(base.CallbackState):
     def on_batch_end(self, step: int, loss: float) -> None:
         if not math.isfinite(loss) and not self.config.raise_error:
             self.run.say(f"Batch {step}: invalid loss {loss}, terminating training")
             self.run.stop(f"the loss is {loss}")
 
 
-class TerminateOnNaN(Callback, run_state=_TerminateOnNaN):
+class TerminateOnNaN(base.Callback, run_state=_TerminateOnNaN):
     """Stop when the loss is NaN or infinite. With ``raise_error`` the run fails with GS601, as without this callback."""
 
     raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
@@ -114,14 +105,14 @@ def _is_events(path: Path) -> bool:
 
 
 _File = Annotated[  # the name of an event file, no path since the file is written to, and its size
-    tuple[Annotated[str, Field(pattern=r"^events\.out\.tfevents\.[^/\\]+$")] | None, NonNegativeInt], FROM_LIST
+    tuple[Annotated[str, Field(pattern=r"^events\.out\.tfevents\.[^/\\]+$")] | None, base.NonNegativeInt], FROM_LIST
 ]
 
 
-class _TensorBoard(CallbackState):
-    saved = saves(files=Annotated[tuple[_File, _File], FROM_LIST])
+class _TensorBoard(base.CallbackState):
+    saved = base.saves(files=Annotated[tuple[_File, _File], FROM_LIST])
 
-    def __init__(self, config: TensorBoard, run: Run) -> None:
+    def __init__(self, config: TensorBoard, run: base.Run) -> None:
         super().__init__(config, run)
         self.train, self.validation = self.events = [_Events(self, f"{config.log_dir}/{part}") for part in _PARTS]
         frequency = config.update_freq
@@ -160,7 +151,7 @@ class _TensorBoard(CallbackState):
             scalars["batch_steps_per_second"], self.last = _speed(self.last, self.step)
         self.train.scalars(scalars, self.step)
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: base.Logs) -> None:
         if epoch == 0 and self.config.write_graph:
             self.train.graph(self.run.graph)
         logs = {"learning_rate": self.run.rate.value} | logs
@@ -176,15 +167,15 @@ class _TensorBoard(CallbackState):
             self.train.histograms(self.run.weights(), epoch)
 
 
-class TensorBoard(Callback, run_state=_TensorBoard):
+class TensorBoard(base.Callback, run_state=_TensorBoard):
     """Write event files for TensorBoard: training into ``log_dir/train``, validation into ``log_dir/validation``.
 
     The names of scalars are ``epoch_<name>``, by epoch from 0; with ``update_freq`` also ``batch_<name>``, by step from
     1; ``evaluation_<name>_vs_iterations``, by the number of updates. Histograms are named ``<weight>/histogram``.
     """
 
-    log_dir: FileName = Field("logs", description="The folder of the event files.")
-    histogram_freq: NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
+    log_dir: base.FileName = Field("logs", description="The folder of the event files.")
+    histogram_freq: base.NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
     write_graph: bool = Field(True, description="Whether to write the operator graph.")
     write_images: Annotated[
         bool, AfterValidator(only(False, "weights are not written as images", "use `histogram_freq`"))
@@ -201,8 +192,8 @@ class TensorBoard(Callback, run_state=_TensorBoard):
     ] = Field(0, description="Refused: read the embeddings from the weights.")
     embeddings_metadata: None = Field(None, description="Only null: embeddings are not written.")
 
-    def outputs(self) -> list[Output]:
-        return [Output("log_dir", f"{self.log_dir}/{part}", shared=True, is_own=_is_events) for part in _PARTS]
+    def outputs(self) -> list[base.Output]:
+        return [base.Output("log_dir", f"{self.log_dir}/{part}", shared=True, is_own=_is_events) for part in _PARTS]
 
 
 def _speed(since: tuple[float, int], step: int) -> tuple[float, tuple[float, int]]:
@@ -284,7 +275,7 @@ def _record(data: bytes) -> bytes:
 
 
 # Callbacks of Keras without effect here, since every run does the same; and callbacks that are refused.
-class Always(Callback, run_state=CallbackState):
+class Always(base.Callback, run_state=base.CallbackState):
     """Base of the callbacks that are accepted without effect: every run does the same."""
 
 
@@ -296,7 +287,7 @@ class ProgbarLogger(Always):
     """Without effect: the command line shows progress; ``fit`` does with ``verbose``."""
 
 
-class Refused(Callback):
+class Refused(base.Callback):
     """Base of the callbacks that are refused (GS105), with the reason and an alternative."""
 
     reason: ClassVar[tuple[str, str]]

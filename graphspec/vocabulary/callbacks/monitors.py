@@ -18,18 +18,7 @@ from graphspec.base.files import make_folder
 from graphspec.base.text import count
 from graphspec.graph.schedules import SCHEDULES, Schedule
 from graphspec.vocabulary import Array
-from graphspec.vocabulary.callbacks.callback import (
-    Callback,
-    CallbackState,
-    FileName,
-    Logs,
-    NonNegativeInt,
-    Output,
-    Run,
-    is_saved_model,
-    refused,
-    saves,
-)
+from graphspec.vocabulary.callbacks import callback as base
 from graphspec.vocabulary.metrics import METRICS
 
 _MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
@@ -67,7 +56,7 @@ def _first(keys: Sequence[str], limit: int = 20) -> str:
     return ", ".join(keys[:limit]) + (", …" if len(keys) > limit else "")
 
 
-class Monitor(Callback):
+class Monitor(base.Callback):
     """Base of the callbacks that monitor one value in the logs."""
 
     monitor: str = Field("val_loss", description="The name of the logged value.")
@@ -93,11 +82,11 @@ class Monitor(Callback):
     def larger_is_better(self) -> bool:
         """Return True if larger values are better; raise GS105 if that is unknown."""
         if (mode := self._mode()) is None:
-            raise refused(self, self._undecided())
+            raise base.refused(self, self._undecided())
         return mode == "max"
 
 
-class _Telling(CallbackState):
+class _Telling(base.CallbackState):
     """Base of the states of callbacks with ``verbose``."""
 
     def tell(self, text: str) -> None:
@@ -112,11 +101,11 @@ class _MonitorState(_Telling):
     wait = 0
     _warned = False
 
-    def __init__(self, config: Any, run: Run, *, compares: bool = True) -> None:
+    def __init__(self, config: Any, run: base.Run, *, compares: bool = True) -> None:
         super().__init__(config, run)
         self._larger: bool = compares and config.larger_is_better()
 
-    def current(self, logs: Logs) -> float | None:
+    def current(self, logs: base.Logs) -> float | None:
         """Return the monitored value. Without it return None, and warn once unless a check of the spec has warned."""
         name = self.config.monitor
         if name not in logs and not self._warned and name not in self.run.reported:
@@ -133,12 +122,12 @@ class _MonitorState(_Telling):
 
 
 class _EarlyStopping(_MonitorState):
-    saved = saves(best=float | None, wait=Natural, best_epoch=Natural, stopped_epoch=Natural)
+    saved = base.saves(best=float | None, wait=Natural, best_epoch=Natural, stopped_epoch=Natural)
     keeps_weights = True
     best_epoch = stopped_epoch = 0
     best_weights: Mapping[str, Array] = {}
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: base.Logs) -> None:
         config, current = self.config, self.current(logs)
         if current is None or epoch < config.start_from_epoch:
             return
@@ -175,12 +164,12 @@ class EarlyStopping(Monitor, run_state=_EarlyStopping):
     """Stop when a logged value has not improved by more than ``min_delta`` for ``patience`` epochs."""
 
     min_delta: float = Field(0.0, description="A change must be larger than this to count as an improvement.")
-    patience: NonNegativeInt = Field(
+    patience: base.NonNegativeInt = Field(
         0, description="The number of epochs without improvement before the callback acts."
     )
     baseline: float | None = Field(None, description="Training stops unless the value is better than this.")
     restore_best_weights: bool = Field(False, description="Whether to restore the best weights at the end.")
-    start_from_epoch: NonNegativeInt = Field(0, description="The number of epochs before monitoring starts.")
+    start_from_epoch: base.NonNegativeInt = Field(0, description="The number of epochs before monitoring starts.")
 
 
 _FORM = re.compile(r"(?:[\w ]?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(?:\.\d{1,2})?[bdeEfFgGoxX%]?", re.ASCII)
@@ -202,11 +191,11 @@ def _named(name: str, keys: Sequence[str]) -> Problem:
 
 
 class _ModelCheckpoint(_MonitorState):
-    saved = saves(best=float | None, batches=Natural)
+    saved = base.saves(best=float | None, batches=Natural)
     batches = 0
     _resumed = False
 
-    def __init__(self, config: ModelCheckpoint, run: Run) -> None:
+    def __init__(self, config: ModelCheckpoint, run: base.Run) -> None:
         super().__init__(config, run, compares=config.save_best_only)
         self.best = config.initial_value_threshold
 
@@ -219,7 +208,7 @@ class _ModelCheckpoint(_MonitorState):
             self._claim(self.config.filepath.format())
 
     def _claim(self, name: str) -> Path:
-        return self.run.outputs.claim(name, self, lambda path: self._resumed or is_saved_model(path))
+        return self.run.outputs.claim(name, self, lambda path: self._resumed or base.is_saved_model(path))
 
     def on_batch_end(self, step: int, loss: float) -> None:
         if isinstance(self.config.save_freq, int):
@@ -228,11 +217,11 @@ class _ModelCheckpoint(_MonitorState):
                 self.batches = 0
                 self._save(self.run.epoch, {"loss": loss}, step)
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: base.Logs) -> None:
         if self.config.save_freq == "epoch":
             self._save(epoch, logs, None)
 
-    def _save(self, epoch: int, logs: Logs, step: int | None) -> None:
+    def _save(self, epoch: int, logs: base.Logs, step: int | None) -> None:
         if self.config.save_best_only and not self._is_best(epoch, logs):
             return
         path = self._path(epoch, logs, step)
@@ -240,7 +229,7 @@ class _ModelCheckpoint(_MonitorState):
         self.run.save(path, self.config.save_weights_only or path.suffix == ".safetensors")
         self.tell(f"Epoch {epoch + 1}: saved the model to {path}")
 
-    def _is_best(self, epoch: int, logs: Logs) -> bool:
+    def _is_best(self, epoch: int, logs: base.Logs) -> bool:
         current = self.current(logs)
         if current is None:
             return True  # as in Keras: too many checkpoints are better than none
@@ -252,12 +241,12 @@ class _ModelCheckpoint(_MonitorState):
         self.best = current
         return True
 
-    def _path(self, epoch: int, logs: Logs, step: int | None) -> Path:
+    def _path(self, epoch: int, logs: base.Logs, step: int | None) -> Path:
         values: dict[str, Any] = {"epoch": epoch + 1, **({} if step is None else {"batch": step + 1}), **logs}
         try:
             return self._claim(self.config.filepath.format(**values))
         except KeyError as missing:
-            raise refused(self.config, _named(str(missing.args[0]), list(values))) from None
+            raise base.refused(self.config, _named(str(missing.args[0]), list(values))) from None
 
 
 class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
@@ -267,7 +256,9 @@ class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
     ``.safetensors`` is a file of weights, any other name is a run directory.
     """
 
-    filepath: FileName = Field(description="A folder, or a .safetensors file; may contain {epoch} and logged values.")
+    filepath: base.FileName = Field(
+        description="A folder, or a .safetensors file; may contain {epoch} and logged values."
+    )
     save_best_only: bool = Field(False, description="Whether only improvements are saved.")
     save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
     save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
@@ -300,10 +291,10 @@ class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
         available = ["epoch", "batch", *keys]
         return monitored + [_named(name, available) for name in _names(self.filepath) if name not in available]
 
-    def outputs(self) -> list[Output]:
+    def outputs(self) -> list[base.Output]:
         parts = string.Formatter().parse(self.filepath)
         name = "".join(text if name is None else f"{text}\0{name}\0" for text, name, *_ in parts)
-        return [Output("filepath", name, is_own=is_saved_model)]
+        return [base.Output("filepath", name, is_own=base.is_saved_model)]
 
 
 _FIXED = "set the optimizer's `learning_rate` to a number"
@@ -312,24 +303,24 @@ _SCHEDULED = Problem(
 )
 
 
-class SetsRate(Callback):
+class SetsRate(base.Callback):
     """Base of the callbacks that change the learning rate; it must not follow a schedule."""
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         return super().check(keys) + [_SCHEDULED] * scheduled
 
-    def start(self, run: Run) -> CallbackState:
+    def start(self, run: base.Run) -> base.CallbackState:
         if run.rate.schedule is not None:
-            raise refused(self, _SCHEDULED)
+            raise base.refused(self, _SCHEDULED)
         return super().start(run)
 
 
 class _ReduceLROnPlateau(_MonitorState):
-    saved = saves(best=float | None, wait=Natural, cooldown=Natural)
+    saved = base.saves(best=float | None, wait=Natural, cooldown=Natural)
     adds = ("learning_rate",)
     cooldown = 0
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: base.Logs) -> None:
         logs["learning_rate"] = rate = self.run.rate.value
         current = self.current(logs)
         if current is None:
@@ -356,7 +347,7 @@ class ReduceLROnPlateau(SetsRate, Monitor, run_state=_ReduceLROnPlateau):
     factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
     patience: int = Field(10, ge=0, description="The number of epochs without improvement before the callback acts.")
     min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
-    cooldown: NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
+    cooldown: base.NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
     min_lr: NonNegative = Field(0.0, description="The smallest learning rate.")
 
 
@@ -367,7 +358,7 @@ class _LearningRateScheduler(_Telling):
         self.run.rate.value = rate = self.config.schedule(epoch)
         self.tell(f"Epoch {epoch + 1}: learning rate {rate:g}")
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: base.Logs) -> None:
         logs["learning_rate"] = self.run.rate.value
 
 
@@ -385,7 +376,7 @@ _HINT = "set `use_ema: true` in the optimizer"
 _NO_AVERAGES = Problem(Code.VALUE_NOT_ALLOWED, "needs moving averages of the weights", _HINT, key="type")
 
 
-class _SwapEMAWeights(CallbackState):
+class _SwapEMAWeights(base.CallbackState):
     """Holds no state: the optimizer records whether weights and averages are swapped."""
 
     def _set_swapped(self, swapped: bool) -> None:
@@ -398,7 +389,7 @@ class _SwapEMAWeights(CallbackState):
     def on_test_end(self) -> None:
         self._set_swapped(False)
 
-    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    def on_epoch_end(self, epoch: int, logs: base.Logs) -> None:
         if self.config.swap_on_epoch:
             self._set_swapped(True)
 
@@ -407,7 +398,7 @@ class _SwapEMAWeights(CallbackState):
             self._set_swapped(False)
 
 
-class SwapEMAWeights(Callback, run_state=_SwapEMAWeights):
+class SwapEMAWeights(base.Callback, run_state=_SwapEMAWeights):
     """Validate with the moving averages of the weights; the optimizer needs ``use_ema``.
 
     With ``swap_on_epoch`` the averages also replace the weights from the end of an epoch to the start of the next one:
@@ -419,7 +410,7 @@ class SwapEMAWeights(Callback, run_state=_SwapEMAWeights):
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         return [] if averaged else [_NO_AVERAGES]
 
-    def start(self, run: Run) -> CallbackState:
+    def start(self, run: base.Run) -> base.CallbackState:
         if not run.optimizer_state.optimizer.use_ema:
-            raise refused(self, _NO_AVERAGES)
+            raise base.refused(self, _NO_AVERAGES)
         return super().start(run)

@@ -10,15 +10,8 @@ from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, activations, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import functions
-from graphspec.vocabulary.layers.layer import (
-    ActivationField,
-    Constraint,
-    InitializerField,
-    Layer,
-    RegularizerField,
-    as_float,
-    default_initializer,
-)
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.layer import Layer
 
 
 class Activation(Layer, supports_masking=True):
@@ -27,11 +20,11 @@ class Activation(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    activation: ActivationField = Field(description="The activation.")
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    activation: base.ActivationField = Field(description="The activation.")
+    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return g.activate(self.activation, as_float(g, X))
+        return g.activate(self.activation, base.as_float(g, X))
 
 
 class Function(Layer, supports_masking=True):
@@ -40,7 +33,7 @@ class Function(Layer, supports_masking=True):
     function: ClassVar[type[activations.Activation]]
 
     def lower(self, g: Builder, X: Value) -> Value:
-        return self.function(**dict(self)).lower(g, as_float(g, X))
+        return self.function(**dict(self)).lower(g, base.as_float(g, X))
 
 
 class ReLU(Function, function=functions.Relu):
@@ -81,9 +74,9 @@ class PReLU(Layer, supports_masking=True):
     He et al., *Delving Deep into Rectifiers*, ICCV 2015.
     """
 
-    alpha_initializer: InitializerField = default_initializer("Zeros")
-    alpha_regularizer: RegularizerField = Field(default=None, description="Penalty on the slopes.")
-    alpha_constraint: Constraint = None
+    alpha_initializer: base.InitializerField = base.default_initializer("Zeros")
+    alpha_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the slopes.")
+    alpha_constraint: base.Constraint = None
     shared_axes: Annotated[
         IntOrInts | None, Field(description="Axes along which one slope is shared, such as [1, 2] for images.")
     ] = None
@@ -101,7 +94,7 @@ class PReLU(Layer, supports_masking=True):
                 hint = f"share one slope along it: `shared_axes: {sorted({*shared, axis})}`"
                 raise not_fixed(text, hint, key="shared_axes")
             shape.append(1 if axis in shared else X.fixed(axis))
-        return g.PRelu(as_float(g, X), self.weight(g, "alpha", shape))
+        return g.PRelu(base.as_float(g, X), self.weight(g, "alpha", shape))
 
 
 class Softmax(Layer, supports_masking=True):
@@ -114,7 +107,7 @@ class Softmax(Layer, supports_masking=True):
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = activations.feature_axes(X, self.axis, key="axis")
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         mask = X.mask if X.mask is not None and X.mask.rank == X.rank else None
         if mask is not None:
             X = g.Where(mask, X, g.constant(-1e9))

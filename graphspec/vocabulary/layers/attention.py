@@ -18,19 +18,8 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.graph.kernels.context import broadcast
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank, wrong_size
-from graphspec.vocabulary.layers.layer import (
-    Constraint,
-    InitializerField,
-    Layer,
-    NoEffect,
-    Outputs,
-    RegularizerField,
-    Seed,
-    as_float,
-    cast_to,
-    default_initializer,
-    need_rank,
-)
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.regularization import DropRate, drop
 
 Projected = tuple[Value, Value, Value]  # query, key and value
@@ -50,14 +39,14 @@ def sources(query: Value, value: Value, key: Value | None, g: Builder) -> tuple[
     """Return query, value and key as float32; without a key the value is the key."""
     named = {"query": query, "value": value} | ({} if key is None else {"key": key})
     for name, X in named.items():
-        need_rank(X, 3, None, f"(batch, …, time, features) as its {name}", TIME_HINT)
+        base.need_rank(X, 3, None, f"(batch, …, time, features) as its {name}", TIME_HINT)
     shapes = ", ".join(f"{name} {show(X.shape)}" for name, X in named.items())
     hint = "list them in this order: `inputs: [query, value, key]`"
     if len({X.rank for X in named.values()}) > 1:
         raise wrong_rank(f"needs inputs of equal rank, got {shapes}", hint)
     if key is not None and key.shape[:-1] != value.shape[:-1]:
         raise shapes_differ(f"needs one key per value, got {shapes}", hint)
-    return as_float(g, query), as_float(g, value), as_float(g, value if key is None else key)
+    return base.as_float(g, query), base.as_float(g, value), base.as_float(g, value if key is None else key)
 
 
 def one(calls: dict[str, Sequence[Value]], name: str) -> Value | None:
@@ -79,7 +68,7 @@ def mask_of(g: Builder, X: Value, explicit: Value | None, name: str) -> Value | 
     if not 2 <= mask.rank < X.rank or mask.shape != X.shape[: mask.rank]:
         text = f"needs a mask of shape {show(X.shape[:-1])} in `{name}`, got {show(mask.shape)}"
         raise shapes_differ(text, "use one bool per step", key=name)
-    return cast_to(g, mask, "bool")
+    return base.cast_to(g, mask, "bool")
 
 
 def for_each_pair(g: Builder, bias: Value, query: Value, key: Value) -> Value:
@@ -100,7 +89,7 @@ class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INP
     call_arguments: ClassVar[tuple[str, ...]] = ("mask",)
 
     dropout: DROPPED = 0.0
-    seed: Seed = None
+    seed: base.Seed = None
     use_causal_mask: FLAG_CAUSAL = False
     return_attention_scores: FLAG_SCORES = False
 
@@ -113,7 +102,7 @@ class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INP
         W = drop(g, weights(g, self.scores(g, query, key), bias), self.dropout, self.seed)
         return g.MatMul(W, value), W
 
-    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> base.Outputs:
         masks = calls.get("mask", ())
         if len(masks) not in (0, 2, 3):
             text = f"expects two nodes in `mask`, got {len(masks)}"
@@ -228,16 +217,16 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
     sliding_window: PositiveInt | None = Field(
         default=None, description="A query attends only to keys at a smaller distance than this; null for all."
     )
-    flash_attention: NoEffect = None
-    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
-    bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on every kernel.")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on every bias.")
-    activity_regularizer: RegularizerField = Field(None, description="Penalty on the output of every projection.")
-    kernel_constraint: Constraint = None
-    bias_constraint: Constraint = None
+    flash_attention: base.NoEffect = None
+    kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
+    bias_initializer: base.InitializerField = base.default_initializer("zeros")
+    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on every kernel.")
+    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on every bias.")
+    activity_regularizer: base.RegularizerField = Field(None, description="Penalty on the output of every projection.")
+    kernel_constraint: base.Constraint = None
+    bias_constraint: base.Constraint = None
     use_gate: bool = Field(default=False, description="Whether the heads' results are multiplied by a sigmoid gate.")
-    seed: Seed = None
+    seed: base.Seed = None
     use_causal_mask: FLAG_CAUSAL = False
     return_attention_scores: FLAG_SCORES = False
 
@@ -257,7 +246,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         """Return the sizes of the output's last axes."""
         return (query.features,)
 
-    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> base.Outputs:
         Q, V, K = sources(query, value, key, g)
         time = self.time_axes(Q)
         others = [k for k in range(Q.rank - 1) if k not in time]
@@ -377,7 +366,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
             text = f"needs an `attention_mask` of shape {show((full[0], *pairs))}, got {show(mask.shape)}"
             hint = f"use one bool per query and key, for all heads, or per head: {show(full)}"
             raise shapes_differ(text, hint, key="attention_mask")
-        mask = cast_to(g, mask, "bool")
+        mask = base.cast_to(g, mask, "bool")
         if len(full) > mask.rank:
             mask = g.Unsqueeze(mask, g.constant(list(range(lead, lead + len(full) - mask.rank))))
         return _join_axes(g, _join_axes(g, mask, start, len(time)), start + 1, len(time))
@@ -468,7 +457,7 @@ class GroupQueryAttention(
     def head_sizes(self) -> tuple[int, int]:
         return self.head_dim, self.head_dim
 
-    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> Outputs:
+    def lower(self, g: Builder, query: Value, value: Value, key: Value | None = None, **calls: Any) -> base.Outputs:
         H, G = self.heads()
         if H % G:
             text = f"has {H} query heads, not divisible by {G} key and value heads"
@@ -476,7 +465,7 @@ class GroupQueryAttention(
             raise wrong_size(text, hint, key="num_key_value_heads")
         for name, X in (("query", query), ("value", value)):
             hint = "join axes with Reshape, or use MultiHeadAttention, which has `attention_axes`"
-            need_rank(X, 3, 3, f"(batch, time, features) as its {name}", hint if X.rank > 3 else TIME_HINT)
+            base.need_rank(X, 3, 3, f"(batch, time, features) as its {name}", hint if X.rank > 3 else TIME_HINT)
         if query.features != value.features:
             text = f"needs a query and a value of equal size, got {query.features} and {value.features}"
             raise wrong_size(text, "project one of them with Dense first")

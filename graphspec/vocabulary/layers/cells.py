@@ -17,17 +17,8 @@ from graphspec.graph.ir.dims import names_in, show
 from graphspec.graph.ir.graph import Array, Layout
 from graphspec.vocabulary import Builder, Value, not_fixed, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
-from graphspec.vocabulary.layers.layer import (
-    CELLS,
-    ActivationField,
-    Constraint,
-    InitializerField,
-    Layer,
-    RegularizerField,
-    Seed,
-    as_float,
-    default_initializer,
-)
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.regularization import DropRate, drop
 
 # Recurrences without an ONNX operator, unrolled step by step with ordinary operators.
@@ -154,31 +145,31 @@ class Cell(Layer):
         raise NotImplementedError
 
 
-CellField = Annotated[Cell, BeforeValidator(CELLS.parse), WithJsonSchema({"x-kind": "cell"})]
+CellField = Annotated[Cell, BeforeValidator(base.CELLS.parse), WithJsonSchema({"x-kind": "cell"})]
 """A cell by name or mapping."""
 
 
 class Weighted(Cell):
     """Base: a cell with a kernel for its input and one for its state."""
 
-    activation: ActivationField = Field(
+    activation: base.ActivationField = Field(
         default="tanh", validate_default=True, description="The activation of candidate and output; null for none."
     )
     use_bias: bool = Field(default=True, description="Whether a bias is added.")
-    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
-    recurrent_initializer: InitializerField = default_initializer("orthogonal")
-    bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    recurrent_regularizer: RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
-    kernel_constraint: Constraint = None
-    recurrent_constraint: Constraint = None
-    bias_constraint: Constraint = None
+    kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
+    recurrent_initializer: base.InitializerField = base.default_initializer("orthogonal")
+    bias_initializer: base.InitializerField = base.default_initializer("zeros")
+    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    recurrent_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
+    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the bias.")
+    kernel_constraint: base.Constraint = None
+    recurrent_constraint: base.Constraint = None
+    bias_constraint: base.Constraint = None
     dropout: Annotated[DropRate, Field(description="Fraction of input features dropped, the same at every step.")] = 0.0
     recurrent_dropout: Annotated[
         DropRate, Field(description="Fraction of the state's features that every step drops, the same at every step.")
     ] = 0.0
-    seed: Seed = None
+    seed: base.Seed = None
 
     def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:
         """Emit one of the activations."""
@@ -196,7 +187,7 @@ class Gated(Weighted):
     """Base: a cell with gates."""
 
     recurrent_activation: Annotated[
-        ActivationField, Field(description="The activation of the gates; null for none.")
+        base.ActivationField, Field(description="The activation of the gates; null for none.")
     ] = Field(default="sigmoid", validate_default=True)
 
 
@@ -294,7 +285,7 @@ class UnitCell(Weighted, Units):
         for state in initial:
             need_state(state, (X.shape[1], self.units), "give every state as many features as the layer has units")
         run = self._operator if self.unrolled() is None else self._unrolled_steps
-        return run(g, X, [as_float(g, state) for state in initial], pace)
+        return run(g, X, [base.as_float(g, state) for state in initial], pace)
 
     def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
         size, one = len(self.gates) * self.units, g.constant([0])

@@ -8,25 +8,14 @@ from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
-from graphspec.vocabulary.layers.cells import (
-    Pace,
-    Reason,
-    Remembering,
-    States,
-    by_gate,
-    drop_features,
-    need_state,
-    of_state,
-    state_masks,
-    unroll,
-)
+from graphspec.vocabulary.layers import cells
 from graphspec.vocabulary.layers.convolution import WINDOW, Filters, Window
 from graphspec.vocabulary.layers.layer import as_float
 from graphspec.vocabulary.layers.recurrent import Recurrent, last_output
 from graphspec.vocabulary.layers.spatial import axes_of, by_rank, from_channels_first, window
 
 
-class ConvLSTM(Recurrent, Remembering, Window, Filters, states=2):
+class ConvLSTM(Recurrent, cells.Remembering, Window, Filters, states=2):
     """Base: an LSTM with convolutions instead of matrix products (Shi et al., 2015).
 
     The convolution of the input uses the layer's strides, padding and dilation; the convolution of the state uses
@@ -47,7 +36,7 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters, states=2):
             raise not_fixed(text, "its states need fixed sizes: give numbers in `inputs`")
         self.strides_or_dilation()
 
-    def unrolled(self) -> Reason | None:
+    def unrolled(self) -> cells.Reason | None:
         return "ONNX has no operator for it", "use a layer without states, such as Conv3D", None
 
     def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:
@@ -63,34 +52,36 @@ class ConvLSTM(Recurrent, Remembering, Window, Filters, states=2):
             return X
         return g.transpose(X, (*range(axis), X.rank - 1, *range(axis, X.rank - 1)))
 
-    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+    def over(
+        self, g: Builder, X: Value, initial: Sequence[Value], pace: cells.Pace
+    ) -> tuple[Value | None, cells.States]:
         X = self._channels_first(g, X, 2)
         kernel = self._kernel(g, "kernel", X.fixed(2))
         recurrent = self._kernel(g, "recurrent_kernel", self.filters)
         bias = self.weight(g, "bias", (4 * self.filters,)) if self.use_bias else None
         copies = 4 if self.dropout else 1  # as in Keras: each gate has its own mask
-        inputs = [drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
-        Z = by_gate(g, lambda x, k: self._of_all_steps(g, x, k), kernel, copies, axis=0, into=2)(*inputs)
+        inputs = [cells.drop_features(g, X, self.dropout, self.seed) for _ in range(copies)]
+        Z = cells.by_gate(g, lambda x, k: self._of_all_steps(g, x, k), kernel, copies, axis=0, into=2)(*inputs)
         if bias is not None:
             Z = Z + g.reshape(bias, (4 * self.filters, *[1] * self.rank))
         zeros = g.Expand(g.constant(0.0), g.ints([g.size(Z, 1), self.filters, *(Z.fixed(k) for k in range(3, Z.rank))]))
         shape = from_channels_first(g, zeros, self.data_format).shape
         for state in initial:
-            need_state(state, shape, "give states the shape of the layer's output at one step")
+            cells.need_state(state, shape, "give states the shape of the layer's output at one step")
         states = [self._channels_first(g, as_float(g, state), 1) for state in initial] or [zeros, zeros]
 
         def convolve(h: Value, k: Value) -> Value:
             pads = window(h, self.kernel_size, [1] * self.rank, "same", key="kernel_size")
             return g.Conv(h, k, kernel_shape=self.kernel_size, **pads)
 
-        masks = state_masks(g, zeros, 4, self.recurrent_dropout, self.seed)
-        product = of_state(g, convolve, recurrent, masks, axis=0, into=1)
+        masks = cells.state_masks(g, zeros, 4, self.recurrent_dropout, self.seed)
+        product = cells.of_state(g, convolve, recurrent, masks, axis=0, into=1)
 
-        def step(z: Value, previous: States) -> States:
+        def step(z: Value, previous: cells.States) -> cells.States:
             h, c = previous
             return self.remember(g, z + product(h), c, 1)
 
-        Y, last = unroll(g, Z, states, step, pace)
+        Y, last = cells.unroll(g, Z, states, step, pace)
         if Y is not None and self.data_format != "channels_first":
             Y = g.transpose(Y, (0, 1, *range(3, Y.rank), 2))
         return Y, [from_channels_first(g, state, self.data_format) for state in last]

@@ -11,22 +11,9 @@ from pydantic import Field
 from graphspec.base.config import Natural, PositiveInt, one_or_each
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import Builder, Value, not_allowed, wrong_size
-from graphspec.vocabulary.layers.layer import (
-    ActivationField,
-    Constraint,
-    InitializerField,
-    Layer,
-    RegularizerField,
-    default_initializer,
-)
-from graphspec.vocabulary.layers.spatial import (
-    DataFormat,
-    by_rank,
-    channels_first,
-    from_channels_first,
-    of_window,
-    window,
-)
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers import spatial
+from graphspec.vocabulary.layers.layer import Layer
 
 _SIDES = "valid: none; same: the output size is input size / strides."
 Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]
@@ -46,12 +33,12 @@ class Window(Layer):
     kernel_size: Sizes
     strides: Sizes
     padding: Annotated[Literal["valid", "same"], Field(description=_SIDES)] = "valid"
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
     dilation_rate: Sizes
 
     def window(self, X: Value) -> dict[str, Any]:
         """Return the attributes of the window over the channels-first ``X``."""
-        pads = window(X, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
+        pads = spatial.window(X, self.kernel_size, self.strides, self.padding, self.dilation_rate, key="kernel_size")
         return self.attributes() | pads
 
     def attributes(self) -> dict[str, Any]:
@@ -68,18 +55,18 @@ class Window(Layer):
 class Convolution(Window):
     """Base: a window, a bias and an activation."""
 
-    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
     use_bias: bool = Field(default=True, description="Whether a bias is added.")
-    bias_initializer: InitializerField = default_initializer("zeros")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
-    bias_constraint: Constraint = None
+    bias_initializer: base.InitializerField = base.default_initializer("zeros")
+    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
+    bias_constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
         channels_axis = 1 if self.data_format == "channels_first" else -1
-        first = channels_first(g, X, self.rank, self.data_format)
+        first = spatial.channels_first(g, X, self.rank, self.data_format)
         Y = self.convolve(g, first, X.fixed(channels_axis))
-        return g.activate(self.activation, from_channels_first(g, Y, self.data_format))
+        return g.activate(self.activation, spatial.from_channels_first(g, Y, self.data_format))
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         """Emit the result for the channels-first ``X``, with the bias."""
@@ -93,9 +80,9 @@ class Convolution(Window):
 class FilterBank(Convolution, Filters):
     """Base: a convolution in which every filter sees all channels (of its group)."""
 
-    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    kernel_constraint: Constraint = None
+    kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
+    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    kernel_constraint: base.Constraint = None
 
     def kernel(self, g: Builder, last: tuple[int, int]) -> Value:
         """Create the kernel, Keras's shape (k…, *last); ONNX's has the last two axes swapped, in front."""
@@ -124,9 +111,9 @@ class DepthwiseConv(Convolution):
     """Base: ``depth_multiplier`` separate convolutions of every channel, of any spatial rank."""
 
     depth_multiplier: Annotated[PositiveInt, Field(description="The number of output channels per input channel.")] = 1
-    depthwise_initializer: InitializerField = default_initializer("glorot_uniform")
-    depthwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
-    depthwise_constraint: Constraint = None
+    depthwise_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
+    depthwise_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
+    depthwise_constraint: base.Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         return self.depthwise(g, X, channels, "kernel", self.bias(g, channels * self.depth_multiplier))
@@ -144,9 +131,9 @@ class DepthwiseConv(Convolution):
 class SeparableConv(DepthwiseConv, Filters):
     """Base: a depthwise convolution, then a pointwise one (kernel size 1) that mixes the channels."""
 
-    pointwise_initializer: InitializerField = default_initializer("glorot_uniform")
-    pointwise_regularizer: RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
-    pointwise_constraint: Constraint = None
+    pointwise_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
+    pointwise_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
+    pointwise_constraint: base.Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         Y = self.depthwise(g, X, channels, "depthwise_kernel")
@@ -202,7 +189,7 @@ def _steps(description: str) -> Callable[[int], tuple[Any, Any]]:
 
 
 WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {  # what depends on the number of spatial axes
-    "kernel_size": lambda rank: (one_or_each(rank), Field(description=f"The {of_window(rank)} of the window.")),
+    "kernel_size": lambda rank: (one_or_each(rank), Field(description=f"The {spatial.of_window(rank)} of the window.")),
     "strides": _steps("The step of the window."),
     "dilation_rate": _steps("The distance between the window's elements."),
 }
@@ -216,8 +203,8 @@ def _padding(rank: int) -> tuple[Any, Any]:
 
 
 _SUM = "Convolution {over}: ``activation(kernel ⋆ x + bias)``."
-by_rank(Conv, "Conv{}D Convolution{}D", _SUM, _FILTERED, padding=_padding, **WINDOW)
-by_rank(
+spatial.by_rank(Conv, "Conv{}D Convolution{}D", _SUM, _FILTERED, padding=_padding, **WINDOW)
+spatial.by_rank(
     ConvTranspose,
     "Conv{}DTranspose Convolution{}DTranspose",
     "Transposed convolution {over}, which upsamples by the strides.",
@@ -225,7 +212,7 @@ by_rank(
     output_padding=lambda rank: (one_or_each(rank, Natural) | None, Field(None, description=_PADDING)),
     **WINDOW,
 )
-by_rank(
+spatial.by_rank(
     DepthwiseConv,
     "DepthwiseConv{}D",
     (
@@ -236,7 +223,7 @@ by_rank(
     (1, 2),
     **WINDOW,
 )
-by_rank(
+spatial.by_rank(
     SeparableConv,
     "SeparableConv{}D SeparableConvolution{}D",
     (

@@ -13,17 +13,9 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid
 from graphspec.graph.ir.ranges import of_dtype
 from graphspec.vocabulary import Array, Builder, Value, not_allowed
+from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.layer import Layer, Seed, as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
-from graphspec.vocabulary.layers.spatial import (
-    DataFormat,
-    channels_first,
-    channels_last,
-    from_channels_first,
-    from_channels_last,
-    need_spatial,
-    to_channels_first,
-)
 
 Height = Annotated[PositiveInt, Field(description="The height of the output.")]
 Width = Annotated[PositiveInt, Field(description="The width of the output.")]
@@ -56,7 +48,7 @@ class Resizing(Layer):
     fill_mode: Annotated[Literal["constant"], Field(description="Only `constant`, as in Keras.")] = "constant"
     fill_value: Annotated[float, Field(description="The value of the padding of `pad_to_aspect_ratio`.")] = 0.0
     antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def check_arguments(self) -> None:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
@@ -64,7 +56,7 @@ class Resizing(Layer):
             raise invalid(text, "set one of them to false")
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_spatial(X, 2, self.data_format)
+        spatial.need_spatial(X, 2, self.data_format)
         for key, is_set, reason in (
             ("crop_to_aspect_ratio", self.crop_to_aspect_ratio, "keeping the aspect ratio"),
             ("pad_to_aspect_ratio", self.pad_to_aspect_ratio, "keeping the aspect ratio"),
@@ -76,12 +68,12 @@ class Resizing(Layer):
                 need_fixed(X, self.data_format, reason, key=key, hint=hint)
         size = self.height, self.width
         copied = self.interpolation == "nearest" and X.dtype not in ("float32", "bool")
-        Y = to_channels_first(g, X if copied else as_float(g, X), 2, self.data_format)
+        Y = spatial.to_channels_first(g, X if copied else as_float(g, X), 2, self.data_format)
         if self.crop_to_aspect_ratio:
             Y = crop_spatial(g, Y, *window((Y.fixed(2), Y.fixed(3)), size))
         elif self.pad_to_aspect_ratio and (pads := self._pads((Y.fixed(2), Y.fixed(3)))):
             Y = g.Pad(Y, g.constant([0, 0, *pads, 0, 0, *pads]), g.constant(self._filling(Y.dtype), Y.dtype))
-        Y = from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
+        Y = spatial.from_channels_first(g, resized(g, Y, size, self.interpolation, self.antialias), self.data_format)
         if copied or X.dtype in ("float32", "bool"):
             return Y
         limits, high = np.iinfo(X.dtype), np.float32(np.iinfo(X.dtype).max)
@@ -117,10 +109,10 @@ class CenterCrop(Layer):
 
     height: Height
     width: Width
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        Y, size = channels_first(g, X, 2, self.data_format), (self.height, self.width)
+        Y, size = spatial.channels_first(g, X, 2, self.data_format), (self.height, self.width)
         need_fixed(X, self.data_format, "centred cropping", key="height")
         old = Y.fixed(2), Y.fixed(3)
         spare = [d - n for d, n in zip(old, size, strict=True)]
@@ -128,7 +120,7 @@ class CenterCrop(Layer):
             Y = crop_spatial(g, Y, (spare[0] // 2, self.height), (spare[1] // 2, self.width))
         else:
             Y = resized(g, crop_spatial(g, Y, *window(old, size)), size)
-        return from_channels_first(g, Y, self.data_format)
+        return spatial.from_channels_first(g, Y, self.data_format)
 
 
 # Layers that change images at random in training. Outside training they are the identity, and exports omit them. The
@@ -186,7 +178,7 @@ Lookup = Annotated[
 
 def images(g: Builder, X: Value, data_format: str | None) -> Value:
     """Return ``X`` as float32; raise GS301 unless it is a batch of images."""
-    need_spatial(X, 2, data_format)
+    spatial.need_spatial(X, 2, data_format)
     return as_float(g, X)
 
 
@@ -202,8 +194,8 @@ def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: 
     column = next(column for column in columns if not isinstance(column, float))
     zero = g.Mul(column, g.constant(0.0))
     filled = [g.Add(zero, g.constant(c)) if isinstance(c, float) else c for c in columns]
-    Y = g.AffineWarp(channels_last(g, X, data_format), g.Concat(*filled, axis=1), **attributes)
-    return from_channels_last(g, Y, data_format)
+    Y = g.AffineWarp(spatial.channels_last(g, X, data_format), g.Concat(*filled, axis=1), **attributes)
+    return spatial.from_channels_last(g, Y, data_format)
 
 
 class RandomFlip(Layer):
@@ -216,7 +208,7 @@ class RandomFlip(Layer):
         default="horizontal_and_vertical", description="Left and right, top and bottom, or both."
     )
     seed: Seed = None
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = images(g, X, self.data_format)
@@ -234,7 +226,7 @@ class Warp(Layer):
     interpolation: Lookup = "bilinear"
     seed: Seed = None
     fill_value: Annotated[float, Field(description="The value beyond the border with `fill_mode: constant`.")] = 0.0
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
         """Return the six coefficients of each row's map, in the order of the operator AffineWarp."""
@@ -305,7 +297,7 @@ class Recolor(Layer):
 
     value_range: ValueRange = (0.0, 255.0)
     seed: Seed = None
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         """Return each row's factor of the distances to the channel's mean, and the value that is added to its pixels."""
@@ -360,10 +352,10 @@ class RandomCrop(Layer):
     height: Height
     width: Width
     seed: Seed = None
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        Y = channels_first(g, X, 2, self.data_format)
+        Y = spatial.channels_first(g, X, 2, self.data_format)
         need_fixed(X, self.data_format, "cropping", key="height")
         old, size = (Y.fixed(2), Y.fixed(3)), (self.height, self.width)
         centre = window(old, size)
@@ -373,7 +365,7 @@ class RandomCrop(Layer):
             rows, columns = (self._weights(*span) for span in zip(old, centre, size, strict=True))
             corner = g.RowUniform(Y, low=(0.0, 0.0), high=(1.0, 1.0), same=True, seed=self.seed)
             Y = g.RandomCrop(Y, corner, g.constant(rows, "float32"), g.constant(columns.T, "float32"))
-        return from_channels_first(g, Y, self.data_format)
+        return spatial.from_channels_first(g, Y, self.data_format)
 
     @staticmethod
     def _weights(size: int, span: tuple[int, int], out: int) -> Array:

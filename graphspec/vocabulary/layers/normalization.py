@@ -13,20 +13,8 @@ from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axes
-from graphspec.vocabulary.layers.layer import (
-    NEUTRAL,
-    Constraint,
-    InitializerField,
-    Layer,
-    LayerField,
-    NoEffect,
-    RegularizerField,
-    as_float,
-    cast_to,
-    default_initializer,
-    need_rank,
-    refused,
-)
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.layer import Layer
 
 _RENORM = "batch renormalization is not available"
 Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
@@ -39,12 +27,12 @@ class Affine(Layer, supports_masking=True):
     epsilon: Epsilon = 1e-3
     center: Annotated[bool, Field(description="Whether beta is added.")] = True
     scale: Annotated[bool, Field(description="Whether the result is multiplied by gamma.")] = True
-    beta_initializer: InitializerField = default_initializer("zeros")
-    gamma_initializer: InitializerField = default_initializer("ones")
-    beta_regularizer: RegularizerField = Field(default=None, description="Penalty on beta.")
-    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
-    beta_constraint: Constraint = None
-    gamma_constraint: Constraint = None
+    beta_initializer: base.InitializerField = base.default_initializer("zeros")
+    gamma_initializer: base.InitializerField = base.default_initializer("ones")
+    beta_regularizer: base.RegularizerField = Field(default=None, description="Penalty on beta.")
+    gamma_regularizer: base.RegularizerField = Field(default=None, description="Penalty on gamma.")
+    beta_constraint: base.Constraint = None
+    gamma_constraint: base.Constraint = None
 
     def gamma(self, g: Builder, shape: Sequence[int]) -> Value:
         """Return the factors; ones if ``scale`` is false."""
@@ -66,18 +54,18 @@ class BatchNormalization(Affine, mixes_rows=True):
 
     axis: Annotated[int, Field(description="The axis of the channels.")] = -1
     momentum: Annotated[Rate, Field(description="The weight of the old moving statistics in every update.")] = 0.99
-    moving_mean_initializer: InitializerField = default_initializer("zeros")
-    moving_variance_initializer: InitializerField = default_initializer("ones")
-    renorm: Annotated[bool, *refused(_RENORM, f"Refused: {_RENORM}.")] = False
-    renorm_clipping: NoEffect = None
-    renorm_momentum: NoEffect = 0.99
-    synchronized: NoEffect = False
+    moving_mean_initializer: base.InitializerField = base.default_initializer("zeros")
+    moving_variance_initializer: base.InitializerField = base.default_initializer("ones")
+    renorm: Annotated[bool, *base.refused(_RENORM, f"Refused: {_RENORM}.")] = False
+    renorm_clipping: base.NoEffect = None
+    renorm_momentum: base.NoEffect = 0.99
+    synchronized: base.NoEffect = False
 
     def lower(self, g: Builder, X: Value) -> Value:
         (axis,), mask = _axes(X, self.axis), X.mask
         if mask is not None and mask.rank >= X.rank:
             raise wrong_rank(f"needs a mask of lower rank than its data {show(X.shape)}, got {show(mask.shape)}")
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         shape = (X.fixed(axis),)
         gamma, beta = self.gamma(g, shape), self.beta(g, shape)
         mean = self.weight(g, "moving_mean", shape, state=True)
@@ -86,7 +74,7 @@ class BatchNormalization(Affine, mixes_rows=True):
         weights, decay = (gamma, beta, mean, variance), {"epsilon": self.epsilon, "momentum": self.momentum}
         first = g.transpose(X, order)
         if mask is not None and g.trainable:
-            keep = g.Unsqueeze(cast_to(g, mask, "float32"), g.constant(list(range(mask.rank, X.rank))))
+            keep = g.Unsqueeze(base.cast_to(g, mask, "float32"), g.constant(list(range(mask.rank, X.rank))))
             Y = g.MaskedBatchNormalization(first, g.transpose(keep, order), *weights, **decay)
         else:
             Y = g.emit("BatchNormalization", (first, *weights), decay | {"training_mode": int(g.trainable)})
@@ -95,7 +83,7 @@ class BatchNormalization(Affine, mixes_rows=True):
 
 def _axes(X: Value, axes: int | tuple[int, ...]) -> list[int]:
     """Return non-negative axes other than the batch, in order; raise GS301 if one does not exist."""
-    need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
+    base.need_rank(X, 2, None, "(batch, …, channels)", hint="give the input a shape such as [1]")
     return feature_axes(X, axes, key="axis")
 
 
@@ -115,7 +103,7 @@ class LayerNormalization(Affine):
     Shapes: (batch, …) → the same. Ba et al., *Layer Normalization*, 2016.
     """
 
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
+    neutral: ClassVar[Mapping[str, Neutral]] = base.NEUTRAL | {
         "rms_scaling": Neutral((False,), "normalization without the mean is another layer", "use RMSNormalization")
     }
 
@@ -123,7 +111,7 @@ class LayerNormalization(Affine):
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         shape = tuple(X.fixed(axis) for axis in axes)
         gamma, beta = self.gamma(g, shape), self.beta(g, shape) if self.center else None
         order = _last(X, axes)
@@ -150,7 +138,7 @@ class GroupNormalization(Affine):
 
     def lower(self, g: Builder, X: Value) -> Value:
         (axis,) = _axes(X, self.axis)
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         channels = X.fixed(axis)
         groups = channels if self.groups == -1 else self.groups
         if channels % groups:
@@ -176,7 +164,7 @@ class RMSNormalization(Layer):
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         scale = self.weight(g, "scale", tuple(X.fixed(axis) for axis in axes), initializer=INITIALIZERS.parse("ones"))
         order = _last(X, axes)
         Y = g.RMSNormalization(g.transpose(X, order), scale, axis=-len(axes), epsilon=self.epsilon)
@@ -193,7 +181,7 @@ class UnitNormalization(Layer, supports_masking=True):
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         if len(axes) == 1:
             return g.LpNormalization(X, axis=axes[0], p=2)
         return g.unit(X, axes, _MIN_NORM)
@@ -206,13 +194,13 @@ class LayerScale(Layer, supports_masking=True):
     """
 
     init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
-    gamma_regularizer: RegularizerField = Field(default=None, description="Penalty on gamma.")
-    gamma_constraint: Constraint = None
+    gamma_regularizer: base.RegularizerField = Field(default=None, description="Penalty on gamma.")
+    gamma_constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 2, None, "(batch, …, features)")
+        base.need_rank(X, 2, None, "(batch, …, features)")
         start = INITIALIZERS.parse({"type": "Constant", "value": self.init_values})
-        return g.Mul(as_float(g, X), self.weight(g, "gamma", (X.features,), initializer=start))
+        return g.Mul(base.as_float(g, X), self.weight(g, "gamma", (X.features,), initializer=start))
 
 
 class SpectralNormalization(Layer):
@@ -225,7 +213,9 @@ class SpectralNormalization(Layer):
     Miyato et al., *Spectral Normalization for Generative Adversarial Networks*, ICLR 2018.
     """
 
-    layer: Annotated[LayerField, Field(description="A layer with a kernel or embeddings, such as Dense or Conv2D.")]
+    layer: Annotated[
+        base.LayerField, Field(description="A layer with a kernel or embeddings, such as Dense or Conv2D.")
+    ]
     power_iterations: Annotated[PositiveInt, Field(description="The number of power iterations per step.")] = 1
 
     @property

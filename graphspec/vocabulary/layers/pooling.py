@@ -11,16 +11,8 @@ from pydantic import Field
 from graphspec.base.config import one_or_each
 from graphspec.graph.ir.dims import names_in
 from graphspec.vocabulary import Builder, Value, not_allowed, not_fixed
+from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.layer import LAYERS, Layer, cast_to
-from graphspec.vocabulary.layers.spatial import (
-    DataFormat,
-    axes_of,
-    by_rank,
-    channels_first,
-    from_channels_first,
-    of_window,
-    window,
-)
 
 Padding = Annotated[
     Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
@@ -36,14 +28,14 @@ class Pooling(Layer, same_by_default={"strides": "pool_size"}):
     pool_size: tuple[int, ...]
     strides: tuple[int, ...] | None = None
     padding: Padding = "valid"
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        X = channels_first(g, X, self.rank, self.data_format)
+        X = spatial.channels_first(g, X, self.rank, self.data_format)
         strides = self.strides or self.pool_size
-        pads = window(X, self.pool_size, strides, self.padding, key="pool_size")
+        pads = spatial.window(X, self.pool_size, strides, self.padding, key="pool_size")
         Y = g.emit(self.op, (X,), {"kernel_shape": self.pool_size, "strides": strides, **pads})
-        return from_channels_first(g, Y, self.data_format)
+        return spatial.from_channels_first(g, Y, self.data_format)
 
 
 def _strides(rank: int) -> tuple[Any, Any]:
@@ -51,7 +43,10 @@ def _strides(rank: int) -> tuple[Any, Any]:
 
 
 def _pool_size(default: Callable[[int], Any]) -> Callable[[int], tuple[Any, Any]]:
-    return lambda rank: (one_or_each(rank), Field(default(rank), description=f"The {of_window(rank)} of the window."))
+    return lambda rank: (
+        one_or_each(rank),
+        Field(default(rank), description=f"The {spatial.of_window(rank)} of the window."),
+    )
 
 
 _REQUIRED, _TWO = _pool_size(lambda rank: ...), _pool_size(lambda rank: (2,) * rank)
@@ -60,7 +55,7 @@ for _names, _op, _text, _pooled in (
     ("MaxPooling{}D MaxPool{}D", "MaxPool", "The largest value of each window.", _TWO),
     ("AveragePooling{}D AvgPool{}D", "AveragePool", "The mean of each window. Padding does not count.", _REQUIRED),
 ):
-    by_rank(Pooling, _names, _text, op=_op, pool_size=_pooled, strides=_strides)
+    spatial.by_rank(Pooling, _names, _text, op=_op, pool_size=_pooled, strides=_strides)
 
 
 class GlobalPooling(Layer):
@@ -69,13 +64,13 @@ class GlobalPooling(Layer):
     rank: ClassVar[int]
     op: ClassVar[str]
 
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
     keepdims: Annotated[bool, Field(description="Whether the reduced axes remain, with size 1.")] = False
 
     def lower(self, g: Builder, X: Value) -> Value:
-        X = channels_first(g, X, self.rank, self.data_format)
+        X = spatial.channels_first(g, X, self.rank, self.data_format)
         Y = self.reduce(g, X, tuple(range(2, self.rank + 2)))
-        return from_channels_first(g, Y, self.data_format) if self.keepdims else Y
+        return spatial.from_channels_first(g, Y, self.data_format) if self.keepdims else Y
 
     def reduce(self, g: Builder, X: Value, axes: tuple[int, ...]) -> Value:
         """Emit the reduction of the channels-first ``X``."""
@@ -89,7 +84,7 @@ for _names, _op, _text, _ranks in (
     (_LARGEST, "ReduceMax", "The largest value of each channel.", (2, 3)),
     (_MEANS, "ReduceMean", "The mean of each channel.", (2, 3)),
 ):
-    by_rank(GlobalPooling, _names, _text, "(batch, {axes}, channels) → (batch, channels).", _ranks, op=_op)
+    spatial.by_rank(GlobalPooling, _names, _text, "(batch, {axes}, channels) → (batch, channels).", _ranks, op=_op)
 
 
 @LAYERS.add("GlobalAveragePooling1D", "GlobalAvgPool1D")
@@ -135,14 +130,14 @@ class AdaptivePooling(Layer):
     op: ClassVar[str]
 
     output_size: tuple[int, ...]
-    data_format: DataFormat = None
+    data_format: spatial.DataFormat = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        X = channels_first(g, X, self.rank, self.data_format)
+        X = spatial.channels_first(g, X, self.rank, self.data_format)
         pairs = []
         for d, out in zip(X.shape[2:], self.output_size, strict=True):
             if not isinstance(d, int):
-                text = f"needs fixed sizes for {axes_of(self.rank, self.data_format)}, but '{d}' varies"
+                text = f"needs fixed sizes for {spatial.axes_of(self.rank, self.data_format)}, but '{d}' varies"
                 hint = f"give {names_in(d)} a number in `inputs`, or use global pooling, which accepts any size"
                 raise not_fixed(text, hint, key="output_size")
             pairs.append(pair := even(d, out))
@@ -156,7 +151,7 @@ class AdaptivePooling(Layer):
             Y = X
             for axis, out in enumerate(self.output_size, 2):
                 Y = self.along(g, Y, axis, windows(X.fixed(axis), out))
-        return from_channels_first(g, Y, self.data_format)
+        return spatial.from_channels_first(g, Y, self.data_format)
 
     def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
         """Return X with one axis pooled."""
@@ -186,7 +181,7 @@ class AdaptiveMaxPooling(AdaptivePooling, op="MaxPool"):
 
 
 def _output_size(rank: int) -> tuple[Any, Any]:
-    text = "The number of steps" if rank == 1 else of_window(rank).capitalize()
+    text = "The number of steps" if rank == 1 else spatial.of_window(rank).capitalize()
     return Annotated[one_or_each(rank), Field(description=f"{text} of the output.")], ...
 
 
@@ -197,4 +192,4 @@ for _base, _name, _value in (
     (AdaptiveMaxPooling, "AdaptiveMaxPooling{}D", "largest value"),
 ):
     _text = f"The {_value} of each of ``output_size`` windows."
-    by_rank(_base, _name, _text, _RESIZED, output_size=_output_size)
+    spatial.by_rank(_base, _name, _text, _RESIZED, output_size=_output_size)

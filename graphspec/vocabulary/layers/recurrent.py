@@ -14,30 +14,9 @@ from graphspec.base.config import Neutral, invalid
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
-from graphspec.vocabulary.layers.cells import (
-    MAX_STEPS,
-    Cell,
-    CellField,
-    GRUCell,
-    LSTMCell,
-    Pace,
-    SimpleRNNCell,
-    Stack,
-    need_steps,
-    stacked,
-)
-from graphspec.vocabulary.layers.layer import (
-    NEUTRAL,
-    Layer,
-    LayerField,
-    NoEffect,
-    Outputs,
-    RegularizerField,
-    Stateful,
-    as_float,
-    cast_to,
-    need_rank,
-)
+from graphspec.vocabulary.layers import cells
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.layer import Layer
 
 
 def flip_time(g: Builder, X: Value) -> Value:
@@ -59,7 +38,7 @@ class Steps:
             text = f"needs a mask with one value per step, (batch, time), got {show(mask.shape)}"
             raise shapes_differ(text, "add Masking after the layers that compute one vector per step")
         self.g, self.mask = g, mask
-        self.lengths: Value = g.ReduceSum(cast_to(g, mask, "int32"), g.constant([1]), keepdims=0)
+        self.lengths: Value = g.ReduceSum(base.cast_to(g, mask, "int32"), g.constant([1]), keepdims=0)
         self.batch, self.time = g.ints([g.size(mask, 0)]), g.ints([g.size(mask, 1)])
         ones = g.Expand(g.constant(1), g.Concat(self.batch, g.constant([1]), axis=0))
         self.row: Value = g.CumSum(ones, g.constant(0), exclusive=1)  # 0, 1, … along the batch
@@ -67,7 +46,7 @@ class Steps:
     def collect(self, X: Value) -> Value:
         """Emit ``X`` (batch, time, …) as (time, batch, …), with the unmasked steps first."""
         g = self.g
-        _, order = g.TopK(cast_to(g, self.mask, "float32"), self.time, axis=1)
+        _, order = g.TopK(base.cast_to(g, self.mask, "float32"), self.time, axis=1)
         return self._gather(X, g.transpose(order + self.row * self.time, (1, 0)))
 
     def distribute(self, Y: Value, *, reverse: bool, zero_masked: bool) -> Value:
@@ -77,9 +56,9 @@ class Steps:
         0. With ``zero_masked`` it is 0 at all masked steps.
         """
         g = self.g
-        count = g.CumSum(cast_to(g, self.mask, "int64"), g.constant(1), exclusive=int(reverse))
+        count = g.CumSum(base.cast_to(g, self.mask, "int64"), g.constant(1), exclusive=int(reverse))
         if reverse:  # the index of the first unmasked step from here on
-            lengths = g.Unsqueeze(cast_to(g, self.lengths, "int64"), g.constant([1]))
+            lengths = g.Unsqueeze(base.cast_to(g, self.lengths, "int64"), g.constant([1]))
             index, exists = count, count < lengths
         else:  # the index of the last unmasked step up to here; -1 if there is none
             index, exists = count - 1, count > 0
@@ -107,7 +86,7 @@ ReturnSequences = Annotated[
 ]
 
 
-class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
+class Recurrent(cells.Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
     """Base of the recurrent layers. A layer with a single cell inherits from that cell, too.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``; with
@@ -117,20 +96,20 @@ class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("in
     ``zero_output_for_mask``. With ``initial_state`` masked steps count like others, but the output keeps the mask.
     """
 
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {  # written by Keras 2
+    neutral: ClassVar[Mapping[str, Neutral]] = base.NEUTRAL | {  # written by Keras 2
         "time_major": Neutral((False,), "time is the axis after the batch", "add a Permute before the layer"),
         "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
     }
 
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
     return_sequences: ReturnSequences = False
     return_state: bool = Field(default=False, description="Whether the last states are additional outputs.")
     go_backwards: bool = Field(default=False, description="Whether the steps are processed from last to first.")
-    stateful: Stateful = False
-    unroll: NoEffect = False
+    stateful: base.Stateful = False
+    unroll: base.NoEffect = False
     zero_output_for_mask: bool = Field(default=False, description="Whether the output at masked steps is 0.")
 
-    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Outputs:
+    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> base.Outputs:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)
         if self.return_sequences:
             Y = (flip_time(g, Y) if self.go_backwards else Y).with_mask(X.mask)
@@ -167,16 +146,16 @@ class Recurrent(Cell, handles_mask=True, gathers_steps=True, call_arguments=("in
             raise ShapeError(Code.WRONG_INPUT_COUNT, text, hint, key="initial_state")
         for _, cell in parts:
             if (reason := cell.unrolled()) is not None:
-                need_steps(X, *reason)
+                cells.need_steps(X, *reason)
         mask = None if initial else X.mask
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         steps = None if mask is None else Steps(g, mask)
         Y: Value | None = g.transpose(X, (1, 0, *range(2, X.rank))) if steps is None else steps.collect(X)
         states: list[Value] = []
         last: list[Value] = []
         lengths = None if steps is None else steps.lengths
         for k, (name, cell) in enumerate(parts, 1):
-            pace = Pace(lengths, self.go_backwards, sequences=self.return_sequences or k < len(parts))
+            pace = cells.Pace(lengths, self.go_backwards, sequences=self.return_sequences or k < len(parts))
             assert Y is not None
             before = initial[len(states) : len(states) + cell.states]
             with g.part(name) if name else nullcontext():
@@ -202,31 +181,31 @@ def last_output(g: Builder, X: Value) -> str | None:
     return None
 
 
-class SimpleRNN(Recurrent, SimpleRNNCell):
+class SimpleRNN(Recurrent, cells.SimpleRNNCell):
     """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``.
     """
 
 
-class GRU(Recurrent, GRUCell):
+class GRU(Recurrent, cells.GRUCell):
     """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``.
     Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
 
-    use_cudnn: NoEffect = "auto"
+    use_cudnn: base.NoEffect = "auto"
 
 
-class LSTM(Recurrent, LSTMCell):
+class LSTM(Recurrent, cells.LSTMCell):
     """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``.
     Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation, 1997.
     """
 
-    use_cudnn: NoEffect = "auto"
+    use_cudnn: base.NoEffect = "auto"
 
 
 class RNN(Recurrent):
@@ -236,10 +215,12 @@ class RNN(Recurrent):
     outputs are the output of the top cell, then with ``return_state`` the states of every cell, the lowest cell first.
     """
 
-    cell: Annotated[Stack | CellField, Field(description="The cell, or a list of cells from bottom to top.")]
+    cell: Annotated[
+        cells.Stack | cells.CellField, Field(description="The cell, or a list of cells from bottom to top.")
+    ]
 
-    def parts(self) -> list[tuple[str, Cell]]:
-        return self.cell.parts() if isinstance(self.cell, Cell) else stacked(self.cell)
+    def parts(self) -> list[tuple[str, cells.Cell]]:
+        return self.cell.parts() if isinstance(self.cell, cells.Cell) else cells.stacked(self.cell)
 
 
 def _recurrent(layer: Layer) -> Layer:
@@ -249,7 +230,7 @@ def _recurrent(layer: Layer) -> Layer:
     return layer
 
 
-RecurrentField = Annotated[LayerField, AfterValidator(_recurrent)]
+RecurrentField = Annotated[base.LayerField, AfterValidator(_recurrent)]
 
 
 class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",)):
@@ -267,7 +248,7 @@ class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",))
     )
     backward_layer: RecurrentField | None = Field(None, description="The backward layer; null for a copy of `layer`.")
 
-    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> Outputs:
+    def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> base.Outputs:
         forward, backward = self._pair()
         half, count = forward.state_count(), forward.state_count() + backward.state_count()
         if initial_state and len(initial_state) != count:
@@ -322,14 +303,14 @@ class TimeDistributed(Layer, handles_mask=True):
     Shapes: (batch, time, …) → (batch, time, the layer's output without the batch).
     """
 
-    layer: Annotated[LayerField, Field(description="The layer that is applied to every step.")]
+    layer: Annotated[base.LayerField, Field(description="The layer that is applied to every step.")]
 
     @property
     def mixes_rows(self) -> bool:
         return self.layer.mixes_rows
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, None, "(batch, time, …)", hint="without a time axis the layer needs no wrapper")
+        base.need_rank(X, 3, None, "(batch, time, …)", hint="without a time axis the layer needs no wrapper")
         least, most = self.layer.arity
         refused = f"cannot wrap {type(self.layer).__name__}, which"
         if least > 1 or most == 0:
@@ -352,8 +333,10 @@ class TimeDistributed(Layer, handles_mask=True):
     def _unrolled(self, g: Builder, X: Value) -> Value:
         """Emit the layer step by step: in training each step is a separate batch for it."""
         steps = X.fixed(1)
-        if steps > MAX_STEPS:
-            text = f"would be unrolled for {steps:,} steps, each a separate batch in training, at most {MAX_STEPS:,}"
+        if steps > cells.MAX_STEPS:
+            text = (
+                f"would be unrolled for {steps:,} steps, each a separate batch in training, at most {cells.MAX_STEPS:,}"
+            )
             hint = "freeze it with `trainable: false`, or use fewer steps"
             raise ShapeError(Code.DOCUMENT_TOO_LARGE, text, hint, key="layer")
         outputs = []

@@ -19,15 +19,8 @@ from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import oriented
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, shapes_differ, wrong_rank, wrong_size
-from graphspec.vocabulary.layers.layer import (
-    ActivationField,
-    Constraint,
-    InitializerField,
-    Layer,
-    RegularizerField,
-    as_float,
-    default_initializer,
-)
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.layer import Layer
 
 
 # Parameter and Constant: tensors that depend on no input, and thus have no batch axis.
@@ -45,9 +38,9 @@ class Parameter(Layer, arity=(0, 0)):
         FROM_LIST,
         Field(description="The shape, without a batch axis: `[4, 8]`, or `[]` for one number.", max_length=MAX_AXES),
     ]
-    initializer: InitializerField = default_initializer("glorot_uniform")
-    regularizer: RegularizerField = Field(default=None, description="Penalty on the tensor.")
-    constraint: Constraint = None
+    initializer: base.InitializerField = base.default_initializer("glorot_uniform")
+    regularizer: base.RegularizerField = Field(default=None, description="Penalty on the tensor.")
+    constraint: base.Constraint = None
 
     def lower(self, g: Builder) -> Value:
         return self.weight(g, "value", self.shape, prefix="")
@@ -165,18 +158,18 @@ class EinsumDense(Layer):
     output_shape: Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST] = Field(
         description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
     )
-    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
     bias_axes: str | None = Field(default=None, description="The letters of the bias's axes; null for no bias.")
-    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
-    bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
-    kernel_constraint: Constraint = None
-    bias_constraint: Constraint = None
+    kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
+    bias_initializer: base.InitializerField = base.default_initializer("zeros")
+    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the bias.")
+    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
+    kernel_constraint: base.Constraint = None
+    bias_constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        X = as_float(g, X)
+        X = base.as_float(g, X)
         parts = next(m for form in _FORMS if (m := form.fullmatch(self.equation))).groupdict()
         x, w, y, left = parts["x"], parts["w"], parts["y"], bool(parts.get("left"))
         elided = X.rank - len(x)
@@ -263,7 +256,7 @@ class DotInteraction(Layer, arity=(1, None)):
         if len({X.shape[-1] for X in inputs}) > 1:
             text = f"multiplies vectors of one size, got {', '.join(show(X.shape) for X in inputs)}"
             raise shapes_differ(text, "project them to the same number of units with Dense layers")
-        several = [as_float(g, X) for X in inputs]
+        several = [base.as_float(g, X) for X in inputs]
         rows = [X if X.rank == 3 else g.Unsqueeze(X, g.constant([1])) for X in several]
         vectors = g.Concat(*rows, axis=1) if len(rows) > 1 else rows[0]
         count = vectors.fixed(1)

@@ -11,25 +11,11 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.losses.loss import (
-    EPSILON,
-    LOSSES,
-    Loss,
-    OfProbabilities,
-    axis_of,
-    check_classes,
-    gives_probabilities,
-    mean,
-    producer,
-    refuse,
-    source,
-    total,
-    warn,
-)
+from graphspec.vocabulary.losses import loss as base
 
 
-@LOSSES.add("ctc", "CTC")
-class CTC(Loss, label="ctc", targets="labels", uses_mask=False):
+@base.LOSSES.add("ctc", "CTC")
+class CTC(base.Loss, label="ctc", targets="labels", uses_mask=False):
     """Connectionist temporal classification: ``-log p(labels)``, summed over all alignments of labels and time steps.
 
     The head outputs logits; if it ends in a softmax, the loss uses the logits before it. Class 0 is the blank.
@@ -48,18 +34,18 @@ class CTC(Loss, label="ctc", targets="labels", uses_mask=False):
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank != 3 or not isinstance(y_pred.shape[-1], int) or y_pred.shape[-1] < 2:
             text = f"needs values (batch, time, classes) with at least two classes, got {show(y_pred.shape)}"
-            return refuse(text, "use one unit per class, and one for the blank (class 0), at every time step")
+            return base.refuse(text, "use one unit per class, and one for the blank (class 0), at every time step")
         return []
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        op = producer(y_pred)
-        if gives_probabilities(op) and axis_of(y_pred, "Softmax") != 2:
+        op = base.producer(y_pred)
+        if base.gives_probabilities(op) and base.axis_of(y_pred, "Softmax") != 2:
             text = f"expects logits, but the activation is {op.activation}"
-            return warn(text, "remove the activation, or use softmax over the last axis")
+            return base.warn(text, "remove the activation, or use softmax over the last axis")
         return []
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        logits = source(y_pred) if axis_of(y_pred, "Softmax") == 2 else y_pred
+        logits = base.source(y_pred) if base.axis_of(y_pred, "Softmax") == 2 else y_pred
         steps, labels = lengths.get("input_length"), lengths.get("label_length")
         if steps is None and y_pred.mask is not None:
             steps = g.ReduceSum(g.Cast(y_pred.mask, to="int64"), g.constant([1]), keepdims=0)
@@ -67,15 +53,15 @@ class CTC(Loss, label="ctc", targets="labels", uses_mask=False):
 
 
 # Hinge losses: zero for values beyond a margin.
-class Margin(Loss):
+class Margin(base.Loss):
     """Base of the losses of ``max(1 - y · y_pred, 0)`` per unit, for targets y of -1 and 1; 0 counts as -1."""
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        op = producer(y_pred)
-        if not gives_probabilities(op):
+        op = base.producer(y_pred)
+        if not base.gives_probabilities(op):
             return super().check_activation(y_pred)
         text = f"needs values beyond -1 and 1, but {op.activation} returns none below 0"
-        return warn(text, "use `activation: tanh` or none, or binary_crossentropy")
+        return base.warn(text, "use `activation: tanh` or none, or binary_crossentropy")
 
     def shortfall(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
         """Emit ``max(1 - y · y_pred, 0)``: the distance to the margin."""
@@ -83,7 +69,7 @@ class Margin(Loss):
         return g.Relu(1.0 - signs * y_pred)
 
 
-@LOSSES.add("hinge", "Hinge")
+@base.LOSSES.add("hinge", "Hinge")
 class Hinge(Margin, label="hinge"):
     """Mean of ``max(1 - y · y_pred, 0)`` over the last axis.
 
@@ -91,10 +77,10 @@ class Hinge(Margin, label="hinge"):
     """
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        return mean(g, self.shortfall(g, y_true, y_pred))
+        return base.mean(g, self.shortfall(g, y_true, y_pred))
 
 
-@LOSSES.add("squared_hinge", "SquaredHinge")
+@base.LOSSES.add("squared_hinge", "SquaredHinge")
 class SquaredHinge(Margin, label="squared_hinge"):
     """Mean of ``max(1 - y · y_pred, 0)²`` over the last axis.
 
@@ -103,27 +89,27 @@ class SquaredHinge(Margin, label="squared_hinge"):
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         shortfall = self.shortfall(g, y_true, y_pred)
-        return mean(g, shortfall * shortfall)
+        return base.mean(g, shortfall * shortfall)
 
 
-@LOSSES.add("categorical_hinge", "CategoricalHinge")
-class CategoricalHinge(Loss, label="categorical_hinge", targets="one_hot"):
+@base.LOSSES.add("categorical_hinge", "CategoricalHinge")
+class CategoricalHinge(base.Loss, label="categorical_hinge", targets="one_hot"):
     """``max(1 + max((1 - y) · y_pred) - Σ y · y_pred, 0)`` over the classes, the last axis.
 
     Shapes: head (N, …, classes), targets of the same shape, one-hot → (N, …).
     """
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or check_classes(-1, y_pred)
+        return super().check_shape(y_pred) or base.check_classes(-1, y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        right = total(g, y_true * y_pred)
+        right = base.total(g, y_true * y_pred)
         best = g.ReduceMax((1.0 - y_true) * y_pred, axes=(y_pred.rank - 1,), keepdims=0)
         return g.Relu(best - right + 1.0)
 
 
 # Losses of overlapping regions, computed over the whole batch unless ``axis`` is set.
-class Overlap(OfProbabilities, suitable_activation="`activation: sigmoid` or `activation: softmax`"):
+class Overlap(base.OfProbabilities, suitable_activation="`activation: sigmoid` or `activation: softmax`"):
     """Base: one minus an overlap index. Without ``axis`` there is one index for the whole batch."""
 
     axis: Axes | None = Field(default=None, description="The axes that are summed over; null for all, with the batch.")
@@ -133,9 +119,9 @@ class Overlap(OfProbabilities, suitable_activation="`activation: sigmoid` or `ac
         for axis in axes:
             if not -y_pred.rank <= axis < y_pred.rank:
                 text = f"has axis {axis}, which does not fit the head's shape {show(y_pred.shape)}"
-                return refuse(text, f"use axes from 0 (the batch) to {y_pred.rank - 1}, or null for all")
+                return base.refuse(text, f"use axes from 0 (the batch) to {y_pred.rank - 1}, or null for all")
         if len({axis % y_pred.rank for axis in axes}) < len(axes):
-            return refuse(f"repeats an axis in {list(axes)}", "list every axis once")
+            return base.refuse(f"repeats an axis in {list(axes)}", "list every axis once")
         return super().check_shape(y_pred)
 
     def sum(self, g: Builder, X: Value) -> Value:
@@ -148,14 +134,14 @@ class Overlap(OfProbabilities, suitable_activation="`activation: sigmoid` or `ac
 
     def index(self, g: Builder, overlap: Value, divisor: Value) -> Value:
         """Emit ``1 - overlap / (divisor + 1e-7)``: one value per row, or one for the batch."""
-        values = g.constant(1.0) - overlap / (divisor + EPSILON)
+        values = g.constant(1.0) - overlap / (divisor + base.EPSILON)
         if overlap.rank == 0 or overlap.shape[0] == "N":
             return values
         # Values without a batch axis belong to no row, so they are reduced here.
         return g.ReduceSum(values, keepdims=0) if self.reduction == "sum" else g.ReduceMean(values, keepdims=0)
 
 
-@LOSSES.add("dice", "Dice")
+@base.LOSSES.add("dice", "Dice")
 class Dice(Overlap, label="dice"):
     """Dice loss: ``1 - 2 Σ y · p / (Σ y + Σ p + 1e-7)``, summed over ``axis``.
 
@@ -171,7 +157,7 @@ class Dice(Overlap, label="dice"):
         return self.index(g, overlap, self.sum(g, y_true) + self.sum(g, y_pred))
 
 
-@LOSSES.add("tversky", "Tversky")
+@base.LOSSES.add("tversky", "Tversky")
 class Tversky(Overlap, label="tversky"):
     """Tversky loss: ``1 - Σ y·p / (Σ y·p + alpha Σ y·(1 - p) + beta Σ (1 - y)·p + 1e-7)``, summed over ``axis``.
 

@@ -12,83 +12,61 @@ from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ops import Op
 from graphspec.vocabulary import Builder, Value
-from graphspec.vocabulary.losses.loss import (
-    EPSILON,
-    LOSSES,
-    Axis,
-    FromLogits,
-    Loss,
-    OfProbabilities,
-    Smoothing,
-    axis_of,
-    check_axis,
-    check_classes,
-    check_probabilities,
-    clip,
-    gives_probabilities,
-    mean,
-    of_class,
-    producer,
-    refuse,
-    smooth,
-    source,
-    total,
-    warn,
-)
+from graphspec.vocabulary.losses import loss as base
 
 # Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.
 Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are down-weighted; 0 for not at all.")]
 
 
-class Probabilistic(Loss):
+class Probabilistic(base.Loss):
     """Base of the cross-entropies: the head outputs probabilities, or logits with ``from_logits``."""
 
     activation: ClassVar[str]  # the activation that this loss expects
-    from_logits: FromLogits = False
+    from_logits: base.FromLogits = False
 
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
         """Return GS401 if the activation ``op`` returns another kind of probabilities than this loss expects."""
         raise NotImplementedError
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        op = producer(y_pred)
+        op = base.producer(y_pred)
         if self.from_logits:
-            if gives_probabilities(op):
+            if base.gives_probabilities(op):
                 text = f"has `from_logits: true` and applies {self.activation} again to a {op.activation}"
-                return warn(text, "set `from_logits: false`: the loss is still computed from the logits")
+                return base.warn(text, "set `from_logits: false`: the loss is still computed from the logits")
             return []
         if found := self.check_probability_kind(op, y_pred):
             return found
         hint = f"add `activation: {self.activation}` to the layer, or set `from_logits: true` in the loss"
-        return check_probabilities(y_pred, hint)
+        return base.check_probabilities(y_pred, hint)
 
 
 class Binary(Probabilistic, activation="sigmoid", fits="classes", binary=True, probability_targets=True):
     """Base of the cross-entropies in which every unit is an independent class."""
 
-    label_smoothing: Smoothing = 0.0
+    label_smoothing: base.Smoothing = 0.0
     axis: Annotated[int, Field(description="The axis that is averaged over.")] = -1
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or (check_axis(self.axis, y_pred) if y_pred.rank > 1 else [])
+        return super().check_shape(y_pred) or (base.check_axis(self.axis, y_pred) if y_pred.rank > 1 else [])
 
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
         if op.activation != "softmax":
             return []
         text = "treats every unit independently, but softmax makes the units compete"
-        return warn(text, f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`")
+        return base.warn(text, f"use {self.label.replace('binary', 'categorical')}, or `activation: sigmoid`")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        y_true = smooth(y_true, self.label_smoothing, 0.5)
-        return mean(g, self.weighted(g, self.crossentropy(g, y_true, y_pred), y_true, y_pred), self.axis)
+        y_true = base.smooth(y_true, self.label_smoothing, 0.5)
+        return base.mean(g, self.weighted(g, self.crossentropy(g, y_true, y_pred), y_true, y_pred), self.axis)
 
     def crossentropy(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
         """Emit the cross-entropy of every unit."""
         if self.from_logits:
             return g.SigmoidCrossEntropy(y_pred, y_true)
         if y_pred.node is not None and y_pred.node.op == "Sigmoid":
-            return g.SigmoidCrossEntropy(source(y_pred), y_true)
-        p, one = clip(g, y_pred), g.constant(1.0)
+            return g.SigmoidCrossEntropy(base.source(y_pred), y_true)
+        p, one = base.clip(g, y_pred), g.constant(1.0)
         return -(y_true * g.Log(p) + (one - y_true) * g.Log(one - p))
 
     def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
@@ -96,7 +74,7 @@ class Binary(Probabilistic, activation="sigmoid", fits="classes", binary=True, p
         return values
 
 
-@LOSSES.add("binary_crossentropy", "BinaryCrossentropy", "BCE", "bce")
+@base.LOSSES.add("binary_crossentropy", "BinaryCrossentropy", "BCE", "bce")
 class BinaryCrossentropy(Binary, label="binary_crossentropy"):
     """Mean of ``-(y log p + (1 - y) log(1 - p))`` over ``axis``; every unit is an independent class.
 
@@ -107,7 +85,7 @@ class BinaryCrossentropy(Binary, label="binary_crossentropy"):
     """
 
 
-@LOSSES.add("binary_focal_crossentropy", "BinaryFocalCrossentropy")
+@base.LOSSES.add("binary_focal_crossentropy", "BinaryFocalCrossentropy")
 class BinaryFocalCrossentropy(Binary, label="binary_focal_crossentropy"):
     """Binary focal loss: mean of ``-(1 - q)^gamma · log q`` over ``axis``, q the probability of the unit's target.
 
@@ -136,51 +114,51 @@ class BinaryFocalCrossentropy(Binary, label="binary_focal_crossentropy"):
 
 def focal_factor(g: Builder, error: Value, gamma: float) -> Value:
     """Emit ``max(error, 1e-7) ** gamma``: at 0 the power has no derivative if gamma is below 1."""
-    return g.Max(error, g.constant(EPSILON)) ** gamma
+    return g.Max(error, g.constant(base.EPSILON)) ** gamma
 
 
 class Categorical(Probabilistic, activation="softmax", fits="classes"):
     """Base of the cross-entropies over exclusive classes along ``axis``."""
 
-    axis: Axis = -1
+    axis: base.Axis = -1
 
     def class_axis(self, y_pred: Value) -> int | None:
         return self.axis % y_pred.rank
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or check_classes(self.axis, y_pred)
+        return super().check_shape(y_pred) or base.check_classes(self.axis, y_pred)
 
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
         if op.activation == "sigmoid":
             text = "needs probabilities that sum to 1 over the classes, but the activation is sigmoid"
-            return warn(text, "use `activation: softmax`, or binary_crossentropy if several classes may apply")
-        axis = axis_of(y_pred, "Softmax")
+            return base.warn(text, "use `activation: softmax`, or binary_crossentropy if several classes may apply")
+        axis = base.axis_of(y_pred, "Softmax")
         if axis is not None and axis != self.axis % y_pred.rank:
             text = f"expects the classes on axis {self.axis}, but softmax normalizes axis {axis}"
-            return warn(text, "use the same `axis` for both")
+            return base.warn(text, "use the same `axis` for both")
         return []
 
     def logits(self, y_pred: Value) -> Value | None:
         """Return the logits, or None if only probabilities are known."""
         if self.from_logits:
             return y_pred
-        return source(y_pred) if axis_of(y_pred, "Softmax") == self.axis % y_pred.rank else None
+        return base.source(y_pred) if base.axis_of(y_pred, "Softmax") == self.axis % y_pred.rank else None
 
     def log_probabilities(self, g: Builder, y_pred: Value) -> Value:
         """Emit ``log(y_pred / Σ y_pred)`` over the last axis, clipped."""
-        return g.Log(clip(g, y_pred / g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)))
+        return g.Log(base.clip(g, y_pred / g.ReduceSum(y_pred, g.constant([y_pred.rank - 1]), keepdims=1)))
 
     def smoothed(self, g: Builder, y_true: Value, smoothing: float) -> Value:
         """Emit the targets with label smoothing, the classes on the last axis."""
         y_true = self.classes_last(g, y_true)
-        return smooth(y_true, smoothing, 1.0 / y_true.features)
+        return base.smooth(y_true, smoothing, 1.0 / y_true.features)
 
     def crossentropy(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
         """Emit ``-Σ y log p`` over the classes, which are the last axis of ``y_true``."""
         logits = self.logits(y_pred)
         if logits is not None:
             return g.SoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
-        return total(g, -(y_true * self.log_probabilities(g, self.classes_last(g, y_pred))))
+        return base.total(g, -(y_true * self.log_probabilities(g, self.classes_last(g, y_pred))))
 
     def classes_last(self, g: Builder, X: Value) -> Value:
         """Emit ``X`` with the class axis moved to the end."""
@@ -188,7 +166,7 @@ class Categorical(Probabilistic, activation="softmax", fits="classes"):
         return g.transpose(X, [*(k for k in range(X.rank) if k != axis), axis])
 
 
-@LOSSES.add("categorical_crossentropy", "CategoricalCrossentropy")
+@base.LOSSES.add("categorical_crossentropy", "CategoricalCrossentropy")
 class CategoricalCrossentropy(Categorical):
     """``-Σ y log p`` over the classes along ``axis``.
 
@@ -199,13 +177,13 @@ class CategoricalCrossentropy(Categorical):
     """
 
     label, targets, probability_targets = "categorical_crossentropy", "one_hot", True
-    label_smoothing: Smoothing = 0.0
+    label_smoothing: base.Smoothing = 0.0
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         return self.crossentropy(g, self.smoothed(g, y_true, self.label_smoothing), y_pred)
 
 
-@LOSSES.add("categorical_focal_crossentropy", "CategoricalFocalCrossentropy")
+@base.LOSSES.add("categorical_focal_crossentropy", "CategoricalFocalCrossentropy")
 class CategoricalFocalCrossentropy(Categorical):
     """Focal loss: ``-Σ alpha (1 - p)^gamma y log p`` over the classes; well-predicted classes count less.
 
@@ -219,7 +197,7 @@ class CategoricalFocalCrossentropy(Categorical):
     label, targets, probability_targets = "categorical_focal_crossentropy", "one_hot", True
     alpha: Annotated[FloatOrFloats, Field(description="One weight, or one per class.")] = 0.25
     gamma: Gamma = 2.0
-    label_smoothing: Smoothing = 0.0
+    label_smoothing: base.Smoothing = 0.0
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if found := super().check_shape(y_pred):
@@ -227,7 +205,7 @@ class CategoricalFocalCrossentropy(Categorical):
         classes = y_pred.fixed(self.axis)
         if isinstance(self.alpha, tuple) and len(self.alpha) != classes:
             text = f"has {len(self.alpha)} values of `alpha` for {classes} classes"
-            return refuse(text, "use one value, or one per class")
+            return base.refuse(text, "use one value, or one per class")
         return []
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
@@ -238,10 +216,10 @@ class CategoricalFocalCrossentropy(Categorical):
         else:
             log_p = g.LogSoftmax(self.classes_last(g, logits), axis=-1)
         factor = focal_factor(g, 1.0 - g.Exp(log_p), self.gamma)
-        return total(g, -(factor * np.asarray(self.alpha)) * (y_true * log_p))
+        return base.total(g, -(factor * np.asarray(self.alpha)) * (y_true * log_p))
 
 
-@LOSSES.add("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
+@base.LOSSES.add("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy")
 class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_crossentropy", targets="ids"):
     """``-log p[y]``: the cross-entropy of the target's class along ``axis``.
 
@@ -254,7 +232,7 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
     """
 
     ignore_class: int | None = Field(default=None, description="The class of targets that do not count; null for none.")
-    label_smoothing: Smoothing = 0.0
+    label_smoothing: base.Smoothing = 0.0
 
     def target(self, y_pred: Value) -> Type:
         axis = self.axis % y_pred.rank
@@ -273,12 +251,12 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
         elif logits is not None:
             values = g.SparseSoftmaxCrossEntropy(self.classes_last(g, logits), y_true)
         else:
-            values = -of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true)
+            values = -base.of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true)
         return values.with_mask(counts)
 
 
-@LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")
-class CategoricalGeneralizedCrossEntropy(OfProbabilities):
+@base.LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")
+class CategoricalGeneralizedCrossEntropy(base.OfProbabilities):
     """``(1 - p[y]^q) / q``: robust to wrong labels, between cross-entropy (q → 0) and mean absolute error (q → 1).
 
     p is at least 1e-7: at 0 the power has no derivative.
@@ -296,15 +274,15 @@ class CategoricalGeneralizedCrossEntropy(OfProbabilities):
         return Type("int64", y_pred.shape[:-1])
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or check_classes(-1, y_pred)
+        return super().check_shape(y_pred) or base.check_classes(-1, y_pred)
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        p = g.Max(of_class(g, y_pred, y_true), g.constant(EPSILON))
+        p = g.Max(base.of_class(g, y_pred, y_true), g.constant(base.EPSILON))
         return (1.0 - p**self.q) * (1 / self.q)
 
 
-@LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")
-class KLDivergence(OfProbabilities, label="kl_divergence"):
+@base.LOSSES.add("kl_divergence", "KLDivergence", "KLD", "kld")
+class KLDivergence(base.OfProbabilities, label="kl_divergence"):
     """Kullback–Leibler divergence ``Σ y log(y / p)`` over the last axis; y and p are clipped to 1e-7 … 1.
 
     Shapes: head (N, …, classes), targets of the same shape, distributions → (N, …).
@@ -313,5 +291,5 @@ class KLDivergence(OfProbabilities, label="kl_divergence"):
     """
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        y_true, y_pred = (g.Clip(X, g.constant(EPSILON), g.constant(1.0)) for X in (y_true, y_pred))
-        return total(g, y_true * (g.Log(y_true) - g.Log(y_pred)))
+        y_true, y_pred = (g.Clip(X, g.constant(base.EPSILON), g.constant(1.0)) for X in (y_true, y_pred))
+        return base.total(g, y_true * (g.Log(y_true) - g.Log(y_pred)))

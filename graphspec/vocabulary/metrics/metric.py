@@ -50,11 +50,7 @@ class MetricState:
         self.counters = np.zeros(metric.shape(y_pred))
 
     def update(
-        self,
-        y_true: Array | None,
-        y_pred: Array,
-        mask: Array | None = None,
-        lengths: Mapping[str, Array] | None = None,
+        self, y_true: Array | None, y_pred: Array, mask: Array | None = None, lengths: Mapping[str, Array] | None = None
     ) -> None:
         """Add a batch to the counters. A metric overrides :meth:`count` instead: other processes may count batches, too.
 

@@ -61,8 +61,7 @@ class Onnx(Layer):
         ),
     ] = False
     batch_statistics: Annotated[
-        bool,
-        Field(description="Let BatchNormalization use the statistics of the batch in training, and move its own."),
+        bool, Field(description="Let BatchNormalization use the statistics of the batch in training, and move its own.")
     ] = False
 
     _content: OnnxFile | None = PrivateAttr(default=None)

@@ -21,7 +21,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, RunError, ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
 from graphspec.graph.ir.graph import Type, Value, numpy_dtype
-from graphspec.graph.kernels.context import need, need_shapes
+from graphspec.graph.kernels.context import need
 from graphspec.vocabulary.onnx_files.part import SECONDS, Part
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Signature:
             fits = len(tensor.sizes) == len(shape)
             for size, d in zip(tensor.sizes, shape, strict=False):
                 fits = fits and (known.setdefault(size, d) == d if isinstance(size, str) else size == d)
-            need_shapes(fits, f"cannot take {show(tuple(shape))} as its input {k}")
+            need.shapes(fits, f"cannot take {show(tuple(shape))} as its input {k}")
         return tuple(
             Type(t.dtype, tuple(s.at(known[s.of]) if isinstance(s, Size) else s for s in t.sizes)) for t in self.outputs
         )

@@ -15,16 +15,7 @@ from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
 from graphspec.vocabulary.layers.layer import as_float, cast_to
 from graphspec.vocabulary.operations import operation as base
-from graphspec.vocabulary.operations.operation import (
-    Axis,
-    Function,
-    add_row,
-    is_integer,
-    number,
-    numbers,
-    operation,
-    truth,
-)
+from graphspec.vocabulary.operations.operation import operation
 
 _LARGEST = 3.4028234663852886e38
 Formula = str | Callable[..., "Value"]  # an operator, or a function of the builder and the inputs
@@ -35,7 +26,7 @@ def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) 
     return value
 
 
-def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **attributes: Any) -> Function:
+def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **attributes: Any) -> base.Function:
     """Return the function of one input: the formula of the ``cast`` input."""
 
     def function(g: Builder, x: Value) -> Value:
@@ -44,7 +35,9 @@ def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **at
     return function
 
 
-def binary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, of_bools: str | None = None) -> Function:
+def binary(
+    formula: Formula, cast: Callable[..., list[Value]] = base.floats, of_bools: str | None = None
+) -> base.Function:
     """Return the function of two inputs: the formula of both ``cast``, or the operator ``of_bools`` of two bools."""
 
     def function(g: Builder, x1: Value, x2: Value) -> Value:
@@ -59,7 +52,7 @@ def _identity(g: Builder, x: Value) -> Value:
 
 
 def _absolute(g: Builder, x: Value) -> Value:
-    return x if x.dtype == "bool" else g.Abs(number(g, x))
+    return x if x.dtype == "bool" else g.Abs(base.number(g, x))
 
 
 def _divide_no_nan(g: Builder, a: Value, b: Value) -> Value:
@@ -90,7 +83,7 @@ def _expm1(g: Builder, x: Value) -> Value:
 
 
 def _trunc(g: Builder, x: Value) -> Value:
-    return x if is_integer(x) else g.Sign(x) * g.Floor(abs(x))
+    return x if base.is_integer(x) else g.Sign(x) * g.Floor(abs(x))
 
 
 def _sinc(g: Builder, x: Value) -> Value:
@@ -124,9 +117,9 @@ def _of_numbers(op: str, g: Builder, a: Value, b: Value) -> Value:
     return g.Where(g.IsNaN(a), b, g.Where(g.IsNaN(b), a, g.emit(op, (a, b), {})))
 
 
-ROWS: dict[str, tuple[Function, str]] = {  # the function of each operation, and the sentence of the pages
+ROWS: dict[str, tuple[base.Function, str]] = {  # the function of each operation, and the sentence of the pages
     "add": (binary("Add", base.promoted, of_bools="Or"), "``x1 + x2``; of two bools, whether one is true."),
-    "subtract": (binary("Sub", numbers), "``x1 - x2``."),
+    "subtract": (binary("Sub", base.numbers), "``x1 - x2``."),
     "multiply": (binary("Mul", base.promoted, of_bools="And"), "``x1 · x2``; of two bools, whether both are true."),
     "maximum": (binary("Max", base.promoted, of_bools="Or"), "The larger of each pair."),
     "minimum": (binary("Min", base.promoted, of_bools="And"), "The smaller of each pair."),
@@ -134,20 +127,20 @@ ROWS: dict[str, tuple[Function, str]] = {  # the function of each operation, and
     "true_divide": (binary("Div"), "``x1 / x2``, float32, as ``ops.divide``."),
     "divide_no_nan": (binary(_divide_no_nan), "``x1 / x2``, float32; 0 where ``x2`` is 0."),
     "floor_divide": (
-        binary(_floor_divide, numbers),
+        binary(_floor_divide, base.numbers),
         "``⌊x1 / x2⌋``, the largest integer that is no larger than the quotient. Integers give int64.",
     ),
-    "mod": (binary(_mod, numbers), "The remainder ``x1 - ⌊x1 / x2⌋ · x2``, which has the sign of ``x2``."),
-    "fmod": (binary(_fmod, numbers), "The remainder with the sign of x1, as C's ``fmod``."),
+    "mod": (binary(_mod, base.numbers), "The remainder ``x1 - ⌊x1 / x2⌋ · x2``, which has the sign of ``x2``."),
+    "fmod": (binary(_fmod, base.numbers), "The remainder with the sign of x1, as C's ``fmod``."),
     "power": (
-        binary("Pow", numbers),
+        binary("Pow", base.numbers),
         "``x1 ** x2``. A negative base with an exponent that is no integer gives NaN.",
     ),
     "hypot": (binary(lambda g, a, b: g.Sqrt(a * a + b * b)), "``√(x1² + x2²)``, float32."),
     "ldexp": (binary(lambda g, a, b: a * g.Pow(g.constant(2.0), b)), "``x1 · 2^x2``, float32."),
     "arctan2": (binary(sound.arctan2), "The angle of the point (x2, x1), from -π to π; -0 counts as 0."),
     "heaviside": (binary(_heaviside), "0 where x1 is negative, x2 where it is 0, 1 elsewhere, float32."),
-    "logaddexp": (binary(_logaddexp, numbers), "``log(exp(x1) + exp(x2))``, float32, without overflow."),
+    "logaddexp": (binary(_logaddexp, base.numbers), "``log(exp(x1) + exp(x2))``, float32, without overflow."),
     "logaddexp2": (binary(_logaddexp2), "``log₂(2^x1 + 2^x2)``, which does not overflow."),
     "fmax": (
         binary(partial(_of_numbers, "Max")),
@@ -162,19 +155,19 @@ ROWS: dict[str, tuple[Function, str]] = {  # the function of each operation, and
         binary(lambda g, a, b: ~g.Equal(a, b), base.promoted),
         "Whether the elements of each pair differ, bool.",
     ),
-    "greater": (binary("Greater", numbers), "Whether ``x1 > x2``, bool."),
-    "greater_equal": (binary("GreaterOrEqual", numbers), "Whether ``x1 ≥ x2``, bool."),
-    "less": (binary("Less", numbers), "Whether ``x1 < x2``, bool."),
-    "less_equal": (binary("LessOrEqual", numbers), "Whether ``x1 ≤ x2``, bool."),
+    "greater": (binary("Greater", base.numbers), "Whether ``x1 > x2``, bool."),
+    "greater_equal": (binary("GreaterOrEqual", base.numbers), "Whether ``x1 ≥ x2``, bool."),
+    "less": (binary("Less", base.numbers), "Whether ``x1 < x2``, bool."),
+    "less_equal": (binary("LessOrEqual", base.numbers), "Whether ``x1 ≤ x2``, bool."),
     "logical_and": (binary("And", base.truths), "Whether both are not 0, bool."),
     "logical_or": (binary("Or", base.truths), "Whether one of both is not 0, bool."),
     "logical_xor": (binary("Xor", base.truths), "Whether exactly one of both is not 0, bool."),
     "abs": (_absolute, "``|x|``."),
     "absolute": (_absolute, "``|x|``, as ``ops.abs``."),
     "fabs": (unary("Abs"), "``|x|``, float32."),
-    "negative": (unary("Neg", numbers), "``-x``."),
-    "sign": (unary("Sign", numbers), "-1, 0 or 1: the sign of each element."),
-    "square": (unary(lambda g, x: x * x, numbers), "``x²``."),
+    "negative": (unary("Neg", base.numbers), "``-x``."),
+    "sign": (unary("Sign", base.numbers), "-1, 0 or 1: the sign of each element."),
+    "square": (unary(lambda g, x: x * x, base.numbers), "``x²``."),
     "sqrt": (unary("Sqrt"), "``√x``, float32."),
     "rsqrt": (unary(lambda g, x: g.Reciprocal(g.Sqrt(x))), "``1 / √x``, float32."),
     "cbrt": (unary(lambda g, x: g.Sign(x) * abs(x) ** (1 / 3)), "The cube root, float32."),
@@ -208,7 +201,7 @@ ROWS: dict[str, tuple[Function, str]] = {  # the function of each operation, and
     "rad2deg": (unary(lambda g, x: x * (180 / math.pi)), "Radians as degrees: ``x · 180 / π``, float32."),
     "ceil": (unary("Ceil"), "The smallest integer that is no smaller, float32."),
     "floor": (unary("Floor"), "The largest integer that is no larger, float32."),
-    "trunc": (unary(_trunc, numbers), "The integer part, towards 0."),
+    "trunc": (unary(_trunc, base.numbers), "The integer part, towards 0."),
     "isnan": (unary("IsNaN"), "Whether each element is no number, bool."),
     "isinf": (unary("IsInf"), "Whether each element is infinite, bool."),
     "isposinf": (unary("IsInf", detect_negative=0), "Whether each element is +∞, bool."),
@@ -223,7 +216,7 @@ ROWS: dict[str, tuple[Function, str]] = {  # the function of each operation, and
 @operation
 def where(g: Builder, condition: Value, x1: Value, x2: Value) -> Value:
     """``x1`` where the condition is not 0, else ``x2``."""
-    return g.Where(truth(g, condition), *base.promoted(g, x1, x2))
+    return g.Where(base.truth(g, condition), *base.promoted(g, x1, x2))
 
 
 @operation
@@ -246,8 +239,8 @@ def round_(
     g: Builder, x: Value, *, decimals: Annotated[int, Field(ge=0, le=6, description="The number of decimals.")] = 0
 ) -> Value:
     """The nearest number with so many decimals; halves go to the even one."""
-    x = number(g, x)
-    if is_integer(x):
+    x = base.number(g, x)
+    if base.is_integer(x):
         return x
     if decimals == 0:
         return g.Round(x)
@@ -264,8 +257,8 @@ def clip(
     x_max: Annotated[float, Field(description="The largest output.")],
 ) -> Value:
     """``min(max(x, x_min), x_max)``; integers stay integers if both bounds are."""
-    x = number(g, x)
-    integers = is_integer(x) and float(x_min).is_integer() and float(x_max).is_integer()
+    x = base.number(g, x)
+    integers = base.is_integer(x) and float(x_min).is_integer() and float(x_max).is_integer()
     x = x if integers else as_float(g, x)
     return g.Clip(x, *(g.constant(int(bound) if integers else bound, x.dtype) for bound in (x_min, x_max)))
 
@@ -296,14 +289,16 @@ Dtype = Annotated[
 
 def filled(g: Builder, x: Value, *, fill_value: float, dtype: str | None) -> Value:
     """Emit a tensor of the shape of x with equal elements."""
-    dtype = dtype or (number(g, x).dtype if x.dtype != "bool" else "bool")
+    dtype = dtype or (base.number(g, x).dtype if x.dtype != "bool" else "bool")
     return g.Expand(g.constant(np.asarray(fill_value).astype(dtype), dtype), g.Shape(x))
 
 
 FILL = {"fill_value": (Annotated[float, Field(description="The elements.")], ...)}
-add_row(__name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", {"dtype": (Dtype, None)})
-add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", {"dtype": (Dtype, None)})
-add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | {"dtype": (Dtype, None)})
+base.add_row(
+    __name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", {"dtype": (Dtype, None)}
+)
+base.add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", {"dtype": (Dtype, None)})
+base.add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | {"dtype": (Dtype, None)})
 
 
 @operation
@@ -311,7 +306,7 @@ def cast(
     g: Builder, x: Value, *, dtype: Annotated[Literal["float32", "int64", "bool"], Field(description="The dtype.")]
 ) -> Value:
     """X in another dtype. Floats are truncated towards 0; bool is whether an element is not 0."""
-    return truth(g, x) if dtype == "bool" else cast_to(g, x, dtype)
+    return base.truth(g, x) if dtype == "bool" else cast_to(g, x, dtype)
 
 
 ALPHA = {"alpha": (Annotated[float, Field(description="The slope of the exponential at 0.")], 1.0)}
@@ -325,7 +320,7 @@ APPROXIMATE = {
     "approximate": (Annotated[bool, Field(description="Whether the error function is approximated by a tanh.")], True)
 }
 BEND = {"b": (Annotated[float, Field(ge=0, description="How smooth the bend at 0 is.")], 4)}
-ALONG: dict[str, Any] = {"axis": (Axis, -1)}
+ALONG: dict[str, Any] = {"axis": (base.Axis, -1)}
 
 
 def activated(name: str, g: Builder, x: Value, **arguments: Any) -> Value:
@@ -365,6 +360,6 @@ ACTIVATION_ROWS: dict[str, tuple[str, dict[str, Any]]] = {  # the sentence of th
 }
 
 for _name, (_function, _text) in ROWS.items():
-    add_row(__name__, _name, _function, _text)
+    base.add_row(__name__, _name, _function, _text)
 for _name, (_text, _arguments) in ACTIVATION_ROWS.items():
-    add_row(__name__, _name, partial(activated, _name), _text, _arguments)
+    base.add_row(__name__, _name, partial(activated, _name), _text, _arguments)

@@ -15,7 +15,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
 from graphspec.graph.initializers import WINDOW
 from graphspec.graph.ir.dims import has_rows, show
-from graphspec.graph.kernels.context import need, need_dtype, need_sizes, normalize_axis
+from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.images import Resizing
@@ -162,7 +162,7 @@ def normalize(
 @operation
 def one_hot(g: Builder, x: Value, *, num_classes: Classes, axis: Axis = -1) -> Value:
     """1 at each index along a new axis and 0 elsewhere, float32; an index out of range gives zeros."""
-    need_dtype(not x.type.is_float and x.dtype != "bool", f"needs integers, got {x.type}")
+    need.dtype(not x.type.is_float and x.dtype != "bool", f"needs integers, got {x.type}")
     x = cast_to(g, x, "int64")
     ids = g.Where(x < 0, g.constant(num_classes), x)  # a negative one is out of range, too
     return g.OneHot(ids, g.constant(num_classes), g.constant([0.0, 1.0]), axis=axis)
@@ -282,7 +282,7 @@ def _convolved(
     into, out = kernel.fixed(rank), kernel.fixed(rank + 1)
     turned = g.transpose(as_float(g, kernel), [rank + 1, rank, *range(rank)])
     fits = channels == into if by_channel else channels % into == 0 and out % (channels // into) == 0
-    need_sizes(fits, f"has a kernel for {into} channels, but {channels} channels")
+    need.sizes(fits, f"has a kernel for {into} channels, but {channels} channels")
     if by_channel:  # (multiplier, channels, k…) → (channels · multiplier, 1, k…)
         turned = g.reshape(g.transpose(turned, [1, 0, *range(2, rank + 2)]), [into * out, 1, *size])
     pads = window(x, size, steps, padding, dilations, key="strides")
@@ -331,7 +331,7 @@ def conv_transpose(
     rank = _spatial(inputs, kernel)
     x = channels_first(g, as_float(g, inputs), rank, data_format)
     channels, into = x.fixed(1), kernel.fixed(rank + 1)
-    need_sizes(into == channels, f"has a kernel for {into} channels, but {channels}")
+    need.sizes(into == channels, f"has a kernel for {into} channels, but {channels}")
     layer = spatial.of_rank("Conv{}DTranspose", rank)(
         filters=kernel.fixed(rank),
         kernel_size=tuple(kernel.fixed(k) for k in range(rank)),
@@ -364,7 +364,7 @@ def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
     for X in (q, k, v):
         need(X.rank == 4, f"needs (batch, steps, heads, depth), got {show(X.shape)}")
     heads, shared = q.fixed(2), k.fixed(2)
-    need_sizes(heads % shared == 0, f"cannot share {shared} heads among {heads}")
+    need.sizes(heads % shared == 0, f"cannot share {shared} heads among {heads}")
     if heads != shared:  # grouped queries: each key serves several heads
         places = g.constant([head * shared // heads for head in range(heads)])
         k, v = g.Gather(k, places, axis=2), g.Gather(v, places, axis=2)

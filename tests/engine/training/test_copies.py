@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import shop
 from commands import SPEC, graphspec, project
+from held_out import held_out_answers
 
 import graphspec as gs
 from graphspec.engine.training.copies import CopiesTrainer, folds_of
-from graphspec.engine.training.prepare import FitData, held_out_answers, prepare_fit
+from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import start_run
 from graphspec.engine.training.trainer import Trainer

@@ -170,3 +170,12 @@ def test_a_rare_class_that_is_never_recognized_is_named() -> None:
     texts = [str(verdicts(replace(found.judged, heads={"h": head}), found.baselines)[0]) for head in (never, some)]
     assert "None of the 20 rows of 'Yes' is recognized: try `class_weight: balanced`." in texts[0]
     assert "recognized" not in texts[1]
+
+
+def test_members_of_a_network_read_the_same_vector() -> None:
+    x, new, true = numbers(60, 5), numbers(20, 5, seed=1), np.zeros((20, 1))
+    members = [{"type": "Members", "members": 3}, {"name": "y", "type": "MemberDense", "units": 1}]
+    joined = network(dense(1), {"loss": "mse"})
+    apart = {**joined, "layers": members, "outputs": {"y": {"loss": "mse", "members": "mean"}}}
+    expected, found = (fitted(spec, x, x[:, :1] ** 2, new, true) for spec in (joined, apart))
+    np.testing.assert_allclose([*found.values()], [*expected.values()], rtol=1e-6)
