@@ -69,6 +69,8 @@ class Bar(Lines):
     def begin(self, epochs: int, first: int, steps: int) -> None:
         self._epochs, self._steps = epochs, steps
         super().begin(epochs, first, steps)
+        for task in self._progress.task_ids:  # of another copy of the network
+            self._progress.remove_task(task)
         self._task = self._progress.add_task("", total=epochs * steps, completed=first * steps, text="")
         self._progress.start()
         self._began = time.monotonic()

@@ -101,10 +101,10 @@ _WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers:
 
 
 class _Quiet(Observer):
-    """Shows messages of a copy's training, and none of its epochs."""
+    """Shows the progress of a copy's training and its messages, and no lines of its epochs."""
 
     def __init__(self, observer: Observer) -> None:
-        self.say = observer.say  # type: ignore[method-assign]
+        self.begin, self.step, self.say, self.end = observer.begin, observer.step, observer.say, observer.end  # type: ignore[method-assign]
 
     def epoch(self, epoch: int, logs: Mapping[str, float]) -> None:
         if (parent := parent_process()) is not None and not parent.is_alive():  # it was killed
