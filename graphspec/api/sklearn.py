@@ -89,6 +89,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         sets = dict(self.overrides or {})
         if self.random_state is not None:
             sets["training.seed"] = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if self.validation_split is not None:  # in place of folds; forms need rows to be chosen by
+            sets |= {f"training.{key}": None for key in (("folds",) if self.validation_split else ("folds", "forms"))}
         model = self.model_ = compile(source, [f"{path}={literal(value)}" for path, value in sets.items()])
         if len(model.needed.targets) != 1:
             raise ValueError(f"an estimator trains a network with one head: the spec has {len(model.needed.targets)}")
@@ -135,7 +137,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.left_out_ = {column.name: column.notes[0] for column in decided.columns if column.left_out}
         fill = {"missing": "median"}  # new rows may have gaps where these have none
         filled = [replace(c, arguments={**fill, **c.arguments}) if c.type == "number" else c for c in decided.columns]
-        text = spec_text(replace(decided, columns=tuple(filled)), "table", "X", "graphspec.schema.json")
+        aim = replace(decided.target, classes=0, probability=str(self.classes_[1]) if classes == 2 else "")
+        text = spec_text(replace(decided, target=aim, columns=tuple(filled)), "table", "X", "graphspec.schema.json")
         spec: dict[str, Any] = read(GivenText("table.yaml", text)).plain()
         return spec, spec.pop("data").get("validation", {}).get("split")
 
