@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.arrays.memory import free
 from graphspec.base.codes import Code
@@ -18,9 +18,7 @@ from graphspec.data.database import duplicates, lock, new_connection, quoted
 from graphspec.data.paths import has_marks, matching, where_it_may_be
 from graphspec.data.source import DataError, first_line, lossy, unreadable
 from graphspec.data.tables import Typed
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource
 
 # The text of a query: what it reads and calls is checked, its files are resolved, and ties of its order are broken.
 Tree = dict[str, Any]  # a part of the database's syntax tree

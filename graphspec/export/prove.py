@@ -20,7 +20,7 @@ from graphspec.base.arrays.random import generator
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.base.text import count
-from graphspec.data.signature import SAMPLE_ROWS, user_inputs
+from graphspec.data.signature import SAMPLE_ROWS, Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import label_texts, predicted_classes, predicted_letters
@@ -32,7 +32,6 @@ from graphspec.graph.target import Target
 from graphspec.language.declarations import LABEL
 
 if TYPE_CHECKING:
-    from graphspec.data.signature import Data
     from graphspec.engine.runtime.session import Session
     from graphspec.export.quantize import Verdict
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.graph import MISSING_INTEGER
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 
 _BLOCK = 1 << 18  # numbers that are summed together
 _RESOLUTION = 2.0**-24  # of float32: a smaller deviation is one of rounding
