@@ -93,6 +93,7 @@ def test_a_matrix_of_objects_is_read_as_a_frame_is() -> None:
     assert model.predict_proba(lacking).shape == (300, 2)
 
 
+@pytest.mark.slow
 def test_it_stands_where_an_estimator_stands() -> None:
     x, y = load_iris(return_X_y=True)
     model = GraphspecClassifier(epochs=8, batch_size=16, random_state=0, overrides=QUICK)
