@@ -99,6 +99,12 @@ def check_own(directory: Path) -> None:
             raise RunError(Code.DAMAGED_RUN, f"{path} {what}, but a run writes to it", RESTORE)
 
 
+def reached_checkpoint(directory: Path) -> bool:
+    """Return whether the run reached its first checkpoint; a run killed before that starts again from its seed."""
+    written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv", COPIES)
+    return any((directory / name).exists() for name in written)
+
+
 def start_run(model: Session, directory: Path) -> None:
     """Create a run directory before the first step, with ``spec.json`` and ``run.json``."""
     from graphspec.data.weights.plan import in_record
