@@ -89,5 +89,5 @@ training:
     with pytest.raises(ValueError, match="form 'other'"):
         of_form(spec, "other")
     (tmp_path / "spec.yaml").write_text(text)
-    with pytest.raises(gs.SpecError, match="spec.yaml:11:24"):
+    with pytest.raises(gs.SpecError, match=r"spec\.yaml:11:24"):
         gs.compile(tmp_path / "spec.yaml")
