@@ -89,8 +89,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         sets = dict(self.overrides or {})
         if self.random_state is not None:
             sets["training.seed"] = int(check_random_state(self.random_state).randint(2**31 - 1))
-        if self.validation_split is not None:  # in place of folds; forms need rows to be chosen by
-            sets |= {f"training.{key}": None for key in (("folds",) if self.validation_split else ("folds", "forms"))}
+        if self.validation_split is not None:  # in place of folds
+            sets["training.folds"] = None
+        if self.validation_split == 0:  # no rows choose a form
+            sets["training.forms"] = None
         model = self.model_ = compile(source, [f"{path}={literal(value)}" for path, value in sets.items()])
         if len(model.needed.targets) != 1:
             raise ValueError(f"an estimator trains a network with one head: the spec has {len(model.needed.targets)}")
@@ -140,6 +142,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         aim = replace(decided.target, classes=0, probability=str(self.classes_[1]) if classes == 2 else "")
         text = spec_text(replace(decided, target=aim, columns=tuple(filled)), "table", "X", "graphspec.schema.json")
         spec: dict[str, Any] = read(GivenText("table.yaml", text)).plain()
+        spec["outputs"][decided.target.key].pop("interval", None)  # an estimator answers with one number
         return spec, spec.pop("data").get("validation", {}).get("split")
 
     def _columns(self, X: Any) -> dict[str, Any]:
