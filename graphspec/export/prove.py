@@ -485,8 +485,8 @@ class _Comparison:
             seen = float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
             if head + LABEL in outputs:
-                masks = self._model.step_masks(feeds)
-                ids = predicted_letters(a, masks[head]) if head in masks else predicted_classes(a)
+                masks, cutoffs = self._model.step_masks(feeds), self._model.cutoffs
+                ids = predicted_letters(a, masks[head]) if head in masks else predicted_classes(a, cutoffs[head])
                 texts = label_texts(self._model.labels[head], letters=head in self._model.needed.ctc)
                 wrong = (outputs[head + LABEL] != np.array(texts, object)[ids]) & np.isfinite(a).all(-1)
                 if wrong.any():

@@ -336,7 +336,7 @@ def _nodes(head: HeadDecl, names: Mapping[str, str] | None) -> dict[str, Any]:
 def _head(head: HeadDecl) -> dict[str, Any]:
     return {
         **_nodes(head, None),
-        **{key: getattr(head, key) or None for key in ("target_gradient", "clip")},
+        **{key: getattr(head, key) or None for key in ("target_gradient", "clip", "threshold")},
         "loss": plain(head.loss),
         "weight": head.weight,
         "metrics": plain(head.metrics),

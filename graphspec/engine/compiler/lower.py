@@ -17,6 +17,7 @@ from graphspec.engine.compiler.uncertainty import add_interval, calibrated
 from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
+from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import Range
@@ -182,6 +183,9 @@ def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
     if head.layer is None or not value.type.is_float:
         return value
     g = Builder(graph, head.layer.name)
+    if head.threshold == "f1":  # a weight that labels depend on: no operator reads it
+        initial = Constant(value=0.0 if getattr(head.loss, "from_logits", False) else 0.5)
+        Builder(graph, head.layer.name, trainable=False).param(f"{head.name}_threshold", (), initial)
     if head.members is not None and value.rank > 2 and isinstance(value.shape[1], int):
         graph.loss_inputs[TRAINED + head.name] = value
         with g.part(f"{head.name}_members"):
