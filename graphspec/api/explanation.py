@@ -19,7 +19,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, percent, printable
 from graphspec.data.signature import Data
-from graphspec.engine.runtime.explanations import TOLERANCE, Attributed, Attributions, Contribution
+from graphspec.engine.runtime.explanations import TOLERANCE, Attributed, Attributions, Contribution, explain_inputs
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array
 
@@ -190,8 +190,6 @@ class Explainable(Session):
             why = model.explain(model.part("test").inputs, rows=3)
             why.top(0)[0].name, why.attributions["sex"].shape  # ('bill_length_mm', (3,))
         """
-        from graphspec.engine.runtime.explanations import explain_inputs
-
         if x is None:
             raise UsageError("`explain` needs `x`, the rows to explain")
         data_rows("x", x)

@@ -55,7 +55,7 @@ def _evaluate_run(run: Path, data: Path | None, part: DataPart, allow: Sequence[
         rows = part_rows(model, part)
         if part != DataPart.test and _read(model.spec, DataPart.validation) == "train" and run.is_dir():
             _refuse_other_rows(model, run)
-        running = evaluate_part(model, rows, part, HeadCounts(model))
+        running = evaluate_part(model, rows, part, HeadCounts(model, model.cutoffs))
         print_results(running)
         if len(rows) and has_folder("show"):
             from graphspec.show.report.findings import Findings, judge

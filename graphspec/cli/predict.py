@@ -153,7 +153,7 @@ def _network(source: Path) -> _Network:
     names = [*model.graph.outputs, *(head + LABEL for head in model.labels)]
 
     def run_batch(feeds: Mapping[str, Array]) -> dict[str, Array]:
-        return with_labels(model.run(feeds), model.labels, model.step_masks(feeds))
+        return with_labels(model.run(feeds), model, model.step_masks(feeds))
 
     return _Network(model.spec, model.whole, names, run_batch)
 

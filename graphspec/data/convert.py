@@ -399,7 +399,6 @@ def _in_microseconds(times: Array) -> Array:
 
 
 def _text_of(value: Any) -> str | None:
-    """Return the text of an object; None if it has none."""
     if isinstance(value, str):
         return value
     if is_null(value):

@@ -265,7 +265,6 @@ def _parts(value: Any) -> Iterator[Tree]:
 
 
 def _texts(expression: Mapping[str, Any]) -> list[str] | None:
-    """Return the texts of a constant or of a list of constants; None for another expression."""
     if expression["type"] == "VALUE_CONSTANT" and expression["literal"]["kind"] == "STRING":
         return [str(expression["literal"]["text"])]
     if expression["type"] == "FUNCTION" and expression["function_name"] == "list_value":
@@ -275,7 +274,6 @@ def _texts(expression: Mapping[str, Any]) -> list[str] | None:
 
 
 def _option(argument: Mapping[str, Any]) -> str:
-    """Return the name of a named argument."""
     expression = argument["expression"]
     if argument["name"] or expression["type"] != "COMPARE_EQUAL":
         return str(argument["name"]).lower()

@@ -258,6 +258,7 @@ Task = Literal["binary", "multiclass", "regression"]
 _NUMBERS = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
 _MOST_COLUMNS = 2000
+_RARE = 0.1  # of the rows: a rarer one of two classes gets a threshold of its own
 _UNITS = 200  # classes that do not count from 0 must be below this
 
 
@@ -277,6 +278,7 @@ class Target:
     missing: int  # the number of rows without a target, which are dropped
     notes: tuple[str, ...] = ()
     probability: str = ""  # of which class the answer is the probability, if it is one number
+    rare: bool = False  # whether one of two classes is so rare that it would never be the answer at a threshold of 0.5
     classes: int = 0  # classes that are numbers from 0 on, which are their labels; 0 for others
 
     @property
@@ -422,8 +424,7 @@ def free_name(text: str, taken: set[str], otherwise: str) -> str:
 
 def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     missing = column.absent if column.is_number else column.missing
-    notes = []
-    units = 1
+    notes, units, rare = [], 1, False
     if task == "multiclass":
         units = _classes(column)
         if not _from_0(column) and column.numbers is not None:
@@ -436,12 +437,15 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
         notes.append(f"{texts} is a class too: rows whose cell is empty have no target")
     if task != "regression" and column.frequent and column.listed:
         (most, rows), (rarest, few) = column.frequent[0], column.frequent[-1]
-        if rows > 10 * few:
+        if rare := task == "binary" and few < _RARE * (few + rows):
+            share = f"'{rarest}' has {_percent(few / (few + rows))} of the rows"
+            notes.append(f"{share}: it is the answer from a lower probability on, at which F1 is best")
+        elif rows > 10 * few:
             notes.append(f"uneven: '{most}' {rows:,} rows, '{rarest}' {few:,}")
     numbered = _classes(column) if task != "regression" and column.is_number and _from_0(column) else 0
     second = max(value for value, _ in column.frequent) if task == "binary" and column.listed else ""
     has_texts = column.kind == "text"
-    return Target(column.name, key, task, units, has_texts, missing, tuple(notes), second, numbered)
+    return Target(column.name, key, task, units, has_texts, missing, tuple(notes), second, rare, numbered)
 
 
 def _network(rows: int, columns: Sequence[Column], record: str) -> Sizes:

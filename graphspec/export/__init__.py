@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import SpecError, UsageError
 from graphspec.base.files import write_atomic
@@ -66,11 +66,13 @@ def export(
         "spec_sha256": hashlib.sha256(json.dumps(portable, sort_keys=True).encode()).hexdigest(),
         "labels": json.dumps(model.labels),
     }
+    if any(head.threshold is not None for head in model.spec.heads.values()):
+        metadata["thresholds"] = json.dumps(model.cutoffs)
     if model.adapted is not None:
         metadata["adapted"] = json.dumps(model.adapted.to_json())
-    proto = to_model(
-        model.whole, model.parameters, labels=model.labels, sequences=model.needed.ctc, metadata=metadata, opset=level
-    )
+    ctc, cutoffs = model.needed.ctc, model.cutoffs
+    keys: dict[str, Any] = {"labels": model.labels, "sequences": ctc, "cutoffs": cutoffs, "metadata": metadata}
+    proto = to_model(model.whole, model.parameters, **keys, opset=level)
     proof = prove(model, proto.SerializeToString(), chosen)
     described = signature_of(model, proof.example)
     describe(proto, model, described)

@@ -92,16 +92,16 @@ def _at(spec: Spec, owner: str, text: str, hint: str | None) -> Diagnostic:
     return Diagnostic.at(mark, Code.UNAVAILABLE_OPERATOR, text, path=path, hint=hint)
 
 
-# The labels that a head predicts, in NumPy and as ONNX nodes. The class of a value is the argmax, with one unit by the
-# threshold 0.5. A CTC head has a label at each time step at which a letter begins, and no text at the others: joined,
+# The labels that a head predicts, in NumPy and as ONNX nodes. The class of a value is the argmax, with one unit by
+# ``Session.cutoffs``. A CTC head has a label at each time step at which a letter begins, and no text at the others: joined,
 # those of a row are the best path's text.
 _HALF = 0.5
 
 
-def predicted_classes(values: Array) -> Array:
-    """Return the predicted class ids, ``(N, …, units)`` → ``(N, …)``."""
+def predicted_classes(values: Array, cutoff: float = _HALF) -> Array:
+    """Return the predicted class ids, ``(N, …, units)`` → ``(N, …)``; of one unit by the ``cutoff``."""
     if values.shape[-1] == 1:
-        return (values[..., 0] > _HALF).astype(np.int64)
+        return (values[..., 0] > cutoff).astype(np.int64)
     return np.asarray(values.argmax(-1))
 
 
@@ -123,14 +123,12 @@ def label_texts(classes: Sequence[str], *, letters: bool) -> list[str]:
     return ["", *classes[1:]] if letters else list(classes)
 
 
-def with_labels(
-    heads: Mapping[str, Array], labels: Mapping[str, Sequence[str]], sequences: Mapping[str, Array | None]
-) -> dict[str, Array]:
+def with_labels(heads: Mapping[str, Array], model: Session, sequences: Mapping[str, Array | None]) -> dict[str, Array]:
     """Return the heads and each ``<head>_label``, equal to the file's outputs; ``sequences`` are CTC heads with masks."""
-    outputs = dict(heads)
-    for head, classes in labels.items():
-        letters = head in sequences
-        ids = predicted_letters(heads[head], sequences[head]) if letters else predicted_classes(heads[head])
+    outputs, cutoffs = dict(heads), model.cutoffs
+    for head, classes in model.labels.items():
+        letters, values = head in sequences, heads[head]
+        ids = predicted_letters(values, sequences[head]) if letters else predicted_classes(values, cutoffs[head])
         outputs[head + LABEL] = np.array(label_texts(classes, letters=letters))[ids]
     return outputs
 
@@ -171,11 +169,12 @@ class _LabelNodes:
         return [*self.nodes, gather], [strings, *self.constants]
 
 
-def label_nodes(head: str, value: Value, classes: Sequence[str]) -> tuple[list[Any], list[Any]]:
+def label_nodes(head: str, value: Value, classes: Sequence[str], cutoff: float) -> tuple[list[Any], list[Any]]:
     """Return the nodes that compute ``<head>_label``, and their constants."""
     g = _LabelNodes(head)
     if value.shape[-1] == 1:
-        above = g.emit("Greater", [head, g.constant("half", _HALF, np.float32)], "positive", own_name=f"{head}/Greater")
+        half = g.constant("half", cutoff, np.float32)
+        above = g.emit("Greater", [head, half], "positive", own_name=f"{head}/Greater")
         ids = g.emit("Cast", [above], "id", own_name=f"{head}/Cast", to=element_type("int64"))
         g.emit("Squeeze", [ids, g.constant("last", [-1])], "index", own_name=f"{head}/Squeeze")
     else:
@@ -217,6 +216,7 @@ def to_model(
     *,
     labels: Mapping[str, Sequence[str]],
     sequences: Collection[str] = (),
+    cutoffs: Mapping[str, float] | None = None,
     metadata: Mapping[str, str],
     opset: int = OPSET,
 ) -> Any:
@@ -232,7 +232,7 @@ def to_model(
             masked = f"{head}/mask" in masks
             nodes, constants = letter_nodes(head, classes, f"{head}/mask" if masked else None)
         else:
-            nodes, constants = label_nodes(head, graph.outputs[head], classes)
+            nodes, constants = label_nodes(head, graph.outputs[head], classes, (cutoffs or {}).get(head, _HALF))
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))
@@ -364,14 +364,14 @@ def output_text(model: Session, head: HeadDecl) -> str:
     """Return what an app must know of a head: meaning, classes, threshold, unit."""
     value, labels = model.whole.outputs[head.name], model.labels.get(head.name)
     parts = [head.description.rstrip(". ")]
-    kind = "" if head.loss is None else targets_of(head.loss)
+    kind, cutoff = "" if head.loss is None else targets_of(head.loss), f"{model.cutoffs[head.name]:g}"
     sure = head.loss is not None and not getattr(head.loss, "from_logits", False)
     if value.shape[-1] == 1 and head.loss is not None and head.loss.binary:
         if labels is not None:
             no, yes = map(_quoted, labels)
-            parts.append((f"probability of {yes}; " if sure else "") + f"above 0.5 it means {yes}, else {no}")
+            parts.append((f"probability of {yes}; " if sure else "") + f"above {cutoff} it means {yes}, else {no}")
         elif sure:
-            parts.append("probability of class 1; above 0.5 it means class 1, else class 0")
+            parts.append(f"probability of class 1; above {cutoff} it means class 1, else class 0")
     elif labels is not None or kind in ("ids", "one_hot"):
         what = "probability of each class" if sure and kind in ("ids", "one_hot") else "a value for each class"
         names = [f"{k} is {_quoted(label)}" for k, label in enumerate(labels or ())]
@@ -397,7 +397,7 @@ def label_text(model: Session, head: HeadDecl) -> str:
         return ""
     if model.whole.outputs[head.name].shape[-1] == 1:
         no, yes = map(_quoted, labels)
-        return f"{yes} if '{head.name}' is above 0.5, else {no}"
+        return f"{yes} if '{head.name}' is above {model.cutoffs[head.name]:g}, else {no}"
     return f"label of the class with the largest value of '{head.name}'"
 
 

@@ -20,6 +20,7 @@ from graphspec.base.arrays.random import generator
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.base.text import count
+from graphspec.data.check import load
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
@@ -140,8 +141,6 @@ def rows_for(model: Session, wanted: Data | str | Path = None) -> Rows:
         return Rows(user_inputs(model.needed_inputs, wanted), "the rows given", from_user=True)
     if model.sample_rows is not None:
         return Rows(model.sample_rows, "the last fit")
-    from graphspec.data.check import load
-
     failed = ""
     for part, origin in _PARTS.items():
         source = model.spec.data.get(part)
@@ -486,8 +485,8 @@ class _Comparison:
             seen = float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
             if head + LABEL in outputs:
-                masks = self._model.step_masks(feeds)
-                ids = predicted_letters(a, masks[head]) if head in masks else predicted_classes(a)
+                masks, cutoffs = self._model.step_masks(feeds), self._model.cutoffs
+                ids = predicted_letters(a, masks[head]) if head in masks else predicted_classes(a, cutoffs[head])
                 texts = label_texts(self._model.labels[head], letters=head in self._model.needed.ctc)
                 wrong = (outputs[head + LABEL] != np.array(texts, object)[ids]) & np.isfinite(a).all(-1)
                 if wrong.any():

@@ -7,9 +7,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.strings import Strings
@@ -29,6 +30,7 @@ from graphspec.vocabulary.onnx_files.model_file import ModelFile, declarations
 
 _MAX_LABEL = 4096  # characters of a label
 _MAX_MESSAGE = 300
+_CUTOFFS = TypeAdapter(dict[str, Annotated[float, Field(gt=-1e30, lt=1e30)]])  # thresholds, in float32
 _MAX_ADAPTED = 1 << 27  # bytes of vocabularies and statistics
 
 
@@ -94,6 +96,7 @@ def read_exported(file: Path) -> Exported:
     try:
         checked = check(document, allow_outside=True, adapted=_adapted(content), draws=False)
         spec, lowered = checked.require()
+        cutoffs = _CUTOFFS.validate_json(content.metadata.get("thresholds", "{}"))
     except SpecError as error:
         raise SpecError([replace(d, file=str(file)) for d in error.diagnostics]) from None
     except ValueError as error:
@@ -103,6 +106,9 @@ def read_exported(file: Path) -> Exported:
         raise UsageError(f"{file} has {content.merged}: graphspec does not write such files for its spec")
     if lowered.graph.learnt:
         raise UsageError(f"{file} does not contain what the network has learnt from its training rows")
+    spec = replace(
+        spec, heads={name: replace(head, cutoff=cutoffs.get(name, 0.5)) for name, head in spec.heads.items()}
+    )
     graph = lowered.graph.without_losses()
     heads = {name: value.type for name, value in graph.outputs.items()}
     labelled = [head.name for head in spec.heads.values() if head.labels is not None]
@@ -212,7 +218,7 @@ def evaluate_answers(
     if graph.params and weights is not None:
         session.set_weights({name: weights[name] for name in graph.params})
     rows = replace(rows, inputs=rows.inputs | {_ANSWER + name: array for name, array in answers.items()})
-    return session.evaluate_arrays(rows, spec.training.batch_size, HeadCounts(session))
+    return session.evaluate_arrays(rows, spec.training.batch_size, HeadCounts(session, session.cutoffs))
 
 
 def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]:

@@ -125,6 +125,8 @@ class HeadDecl:
     target_gradient: bool = False  # whether the gradient flows into ``target``, too
     interval: float | None = None  # the share of new rows that the outputs ``BOUNDS`` shall contain
     calibrate: Literal["temperature"] | None = None  # how probabilities are made as sure as they are right
+    threshold: Literal["f1"] | float | None = None  # the probability above which the second of two classes is answered
+    cutoff: float | None = None  # the learnt one, as a value of the head, where no weights are
     members: Literal["mean"] | None = None  # axis 1 of the node are members: answers are their mean, each is trained
 
     @property
@@ -139,9 +141,10 @@ class HeadDecl:
 
     @property
     def held_out_weights(self) -> list[str]:
-        """The names of the weights that held-out rows give: an interval's widths and levels, or a temperature."""
+        """The names of the weights that held-out rows give: of an interval, a temperature, a threshold."""
         roles = [] if self.interval is None else ["interval/widths", "interval/levels"]
         roles += [] if self.calibrate is None else ["calibration/temperature"]
+        roles += ["threshold"] if self.threshold == "f1" else []
         return [f"{self.layer.name}/{self.name}_{role}" for role in roles if self.layer is not None]
 
     @property

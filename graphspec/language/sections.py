@@ -232,6 +232,9 @@ class HeadKeys(Config):
     calibrate: Literal["temperature"] | None = setting(
         None, "`temperature`: probabilities become as sure as they are right on held-out rows."
     )
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["f1"] | None = setting(
+        None, "The probability above which the second of two classes is answered; `f1`: the best one on held-out rows."
+    )
     description: str = setting("", "What it is, in which unit: the exported file has this text.")
 
 

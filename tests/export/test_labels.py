@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -11,6 +14,7 @@ from graphspec.export.onnx import joined, letter_nodes, predicted_letters, with_
 from graphspec.vocabulary.metrics.sequences import greedy_decode
 
 CLASSES = ["-", "a", "b", "ß"]
+MODEL: Any = SimpleNamespace(labels={"y": CLASSES}, cutoffs={"y": 0.5})
 RNG = np.random.default_rng(0)
 
 
@@ -42,7 +46,7 @@ def in_file(head: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     ],
 )
 def test_repeats_collapse_before_blanks_are_left_out(steps: list[int], text: str) -> None:
-    found = with_labels({"y": values(*steps)}, {"y": CLASSES}, {"y": None})["y_label"]
+    found = with_labels({"y": values(*steps)}, MODEL, {"y": None})["y_label"]
     assert found.shape == (1, len(steps))
     assert joined(found).tolist() == [text]
     assert in_file(values(*steps), None).tolist() == found.tolist()
@@ -50,7 +54,7 @@ def test_repeats_collapse_before_blanks_are_left_out(steps: list[int], text: str
 
 def test_letters_are_those_of_the_metric_and_of_the_file() -> None:
     head = RNG.normal(size=(40, 9, 4)).astype(np.float32)
-    found = with_labels({"y": head}, {"y": CLASSES}, {"y": None})["y_label"]
+    found = with_labels({"y": head}, MODEL, {"y": None})["y_label"]
     decoded, lengths = greedy_decode(head, np.full(40, 9))
     expected = ["".join(CLASSES[k] for k in row[:n]) for row, n in zip(decoded, lengths, strict=True)]
     assert joined(found).tolist() == expected
@@ -64,7 +68,7 @@ def test_masked_steps_at_the_end_are_left_out_and_those_between_stay() -> None:
     assert predicted_letters(head, mask).tolist() == [[1, 0, 1, 0, 0]]
     assert predicted_letters(head, np.zeros((1, 5), bool)).tolist() == [[0] * 5]
     head, mask = RNG.normal(size=(40, 9, 4)).astype(np.float32), RNG.random((40, 9)) < 0.3
-    found = with_labels({"y": head}, {"y": CLASSES}, {"y": mask})["y_label"]
+    found = with_labels({"y": head}, MODEL, {"y": mask})["y_label"]
     assert in_file(head, mask).tolist() == found.tolist()
 
 

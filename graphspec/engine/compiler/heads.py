@@ -174,7 +174,7 @@ def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]
     least, most = loss.nodes
     if not least <= len(head.layers) <= most:
         return [(("layer",) if head.others else ("loss",), name, _wrong_count(head, loss))]
-    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members", "interval", "calibrate"):
+    for key in ("metrics", "labels", "class_weight", "scale", "clip", "members", "interval", "calibrate", "threshold"):
         if head.tree.get(key) is not None and getattr(head, key):
             text = f"cannot have `{key}`: with {type(loss).__name__} it is a term of the loss, without an output"
             return [((key,), name, _wrong_value(text, f"remove `{key}`, or add a head without a loss"))]
@@ -306,16 +306,19 @@ def _members(head: HeadDecl, node: Value) -> Problem | None:
 
 
 def _uncertain(head: HeadDecl, value: Value, spec: Spec) -> tuple[str, Problem] | None:
-    """Return why a head can have no `interval` or no `calibrate`, with that key; or None."""
+    """Return why a head can have no `interval`, `calibrate` or `threshold`, with that key; or None."""
     loss, ints = head.loss, value.mask is None and all(isinstance(d, int) for d in value.shape[1:])
     fits = loss.fits if loss is not None and head.needs_data else None
     numbers = ints and fits == "numbers" and loss is not None and loss.targets == "like"
     classes = fits == "classes" and loss is not None and loss.class_axis(value) == value.rank - 1
+    two = classes and loss is not None and loss.binary and value.shape[-1] == 1
+    none = head.held_out_weights and spec.data and "validation" not in spec.data
     unheld, add = "is learnt from rows that the training has held out, but there are none", "`training.folds`"
     for key, wrong, why, hint in (
         ("interval", not numbers, "needs numbers, as many in each row, and a loss with targets in the data", ""),
         ("calibrate", not classes, "needs classes on the last axis, and a loss with targets in the data", ""),
-        *((key, spec.data and "validation" not in spec.data, unheld, add) for key in ("interval", "calibrate")),
+        ("threshold", not two, "needs one unit for two classes, and a loss such as binary_crossentropy", ""),
+        *((key, none, unheld, add) for key in ("interval", "calibrate", "threshold")),
     ):
         if wrong and getattr(head, key) is not None:
             hint = f"add `data.validation`, such as `{{split: 0.2}}`, or {hint}" if hint else f"remove `{key}`"

@@ -17,12 +17,14 @@ from graphspec.engine.compiler.uncertainty import add_interval, calibrated
 from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
+from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
+from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.layer import Layer
 
 
@@ -74,7 +76,6 @@ def _replaced(inputs: Inputs, calls: Calls, rows: Mapping[str, Value]) -> tuple[
 
 
 def _with_rows(g: Builder, X: Value, size: int | Value | None) -> Value:
-    """Return a value as a batch of one row, or of ``size`` equal rows."""
     Y: Value = g.Unsqueeze(X, g.constant([0]))
     if size is not None:
         Y = g.Expand(Y, g.ints([size, *(1,) * X.rank]))
@@ -153,7 +154,6 @@ def _read_target(head: HeadDecl, y_pred: Value, result: Lowered) -> None:
 
 
 def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
-    """Return GS306 for a head of texts."""
     text = f"head '{head.name}' is text, but a head is numbers"
     hint = "a classifier's head is one number per class; `labels` gives the names of the classes"
     return _wrong_head(head, layer, result, Code.WRONG_DTYPE, text, hint)
@@ -169,8 +169,6 @@ def _texts(refs: Sequence[Ref], result: Lowered) -> tuple[str, str] | None:
     texts = [r.name for r in refs if (value := result.value(r)) is not None and value.type.is_string]
     if not texts:
         return None
-    from graphspec.vocabulary.layers import LAYERS
-
     known = ((name, LAYERS.get(name)) for name in LAYERS.names() if "." not in name)  # no operators of ONNX
     able = [name for name, cls in known if cls is not None and cls.takes_strings]
     hint = f"put a layer that takes texts between them: {format_names(able)}"
@@ -185,6 +183,9 @@ def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
     if head.layer is None or not value.type.is_float:
         return value
     g = Builder(graph, head.layer.name)
+    if head.threshold == "f1":  # a weight that labels depend on: no operator reads it
+        initial = Constant(value=0.0 if getattr(head.loss, "from_logits", False) else 0.5)
+        Builder(graph, head.layer.name, trainable=False).param(f"{head.name}_threshold", (), initial)
     if head.members is not None and value.rank > 2 and isinstance(value.shape[1], int):
         graph.loss_inputs[TRAINED + head.name] = value
         with g.part(f"{head.name}_members"):
@@ -393,7 +394,6 @@ def _propagate_mask(
 
 
 def _no_kernel(node: NodeDecl, result: Lowered, text: str, hint: str) -> Diagnostic:
-    """Return GS309 at the inputs of a node."""
     refs = [r for r in node.inputs if r is not None]
     return _diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
 

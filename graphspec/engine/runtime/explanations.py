@@ -365,7 +365,7 @@ def explain_rows(
             baselines |= {name: mean for name, mean in means.items() if mean.shape == baselines[name].shape}
         given = {name: array for name, array in arrays.items() if name in cut.rest.inputs}
         integrator = Integrator(session, cut, chosen.name, given, baselines)
-        selectors, explained, offsets = _selectors(chosen, integrator.outputs(), label)
+        selectors, explained, offsets = _selectors(chosen, integrator.outputs(), label, session.cutoffs[chosen.name])
         paths = [integrator.path(row, selectors[row]) for row in range(rows)]
     values, baseline, gaps, steps = (
         np.array([getattr(path, name) for path in paths]) for name in ("value", "baseline", "gap", "steps")
@@ -389,7 +389,7 @@ def _head(session: Session, name: str | None) -> HeadDecl:
     return found
 
 
-def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array, list[str], Array]:
+def _selectors(head: HeadDecl, outputs: Array, label: str | None, cutoff: float) -> tuple[Array, list[str], Array]:
     """Return the weights of a head's values in f, what each row explains, and what to add to f of each row."""
     rows, shape = len(outputs), outputs.shape[1:]
     weights, offsets = np.zeros((rows, *shape)), np.zeros(rows)
@@ -404,7 +404,7 @@ def _selectors(head: HeadDecl, outputs: Array, label: str | None) -> tuple[Array
         assert labels is not None
         given = None if label is None else _class(head, label, 2)
         flat = outputs.reshape(rows, -1)
-        first = (flat <= 0.5) if given is None else np.full(flat.shape, given == 0)
+        first = (flat <= cutoff) if given is None else np.full(flat.shape, given == 0)
         weights = np.where(first, -1.0, 1.0).reshape(weights.shape)
         names = [_named(head, {int(not f) for f in row}) for row in first]
         return weights, names, first.sum(axis=1).astype(float)

@@ -16,7 +16,7 @@ from graphspec.graph.ir.graph import Array, Value
 from graphspec.language.declarations import LENGTH, STEPS, HeadDecl
 from graphspec.vocabulary.losses.loss import Loss
 from graphspec.vocabulary.metrics import ConfusionMatrix, F1Score, MeanAbsoluteError, R2Score, RootMeanSquaredError
-from graphspec.vocabulary.metrics.metric import Direction, Metric, MetricState, has_logits, targets_of, units
+from graphspec.vocabulary.metrics.metric import Direction, Metric, MetricState, targets_of, units
 
 
 @dataclass(frozen=True)
@@ -197,12 +197,12 @@ class NumberErrors:
 class HeadCounts:
     """The counters of all heads whose answers are classes or numbers."""
 
-    def __init__(self, model: Network) -> None:
+    def __init__(self, model: Network, cutoffs: Mapping[str, float]) -> None:
         self._heads: list[tuple[HeadDecl, list[MetricState]]] = []
         for head in model.spec.heads.values():
-            value = model.graph.outputs[head.name]
-            own = [metric for metric in head.metrics if isinstance(metric, ConfusionMatrix)][:1]  # with its threshold
-            if head.loss is not None and (metrics := own or _metrics(head.loss, value, head.labels)):
+            value, loss = model.graph.outputs[head.name], head.loss
+            own = [m for m in head.metrics if isinstance(m, ConfusionMatrix) and head.threshold is None][:1]
+            if loss is not None and (metrics := own or _metrics(loss, value, head.labels, cutoffs[head.name])):
                 states = [m.resolve(head.loss, value, head.labels).start(value, Compute()) for m in metrics]
                 self._heads.append((head, states))
 
@@ -218,7 +218,7 @@ class HeadCounts:
         return [found for head, states in self._heads if (found := _result(head, states)) is not None]
 
 
-def _metrics(loss: Loss, value: Value, labels: Sequence[str] | None) -> list[Metric]:
+def _metrics(loss: Loss, value: Value, labels: Sequence[str] | None, cutoff: float) -> list[Metric]:
     """Return the metrics whose counters are needed; none if they do not fit the head."""
     metrics: list[Metric] = []
     if loss.of_differences:
@@ -231,7 +231,7 @@ def _metrics(loss: Loss, value: Value, labels: Sequence[str] | None) -> list[Met
         elif units(value) > _MATRIX:
             metrics = [F1Score()]
         else:
-            metrics = [ConfusionMatrix(threshold=0.0 if has_logits(loss) else 0.5)]
+            metrics = [ConfusionMatrix(threshold=cutoff)]
     return [] if any(metric.check(value, loss, labels) for metric in metrics) else metrics
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import copy
@@ -153,6 +154,18 @@ class Session:
             if head.interval is not None and (self.parameters.view(head.held_out_weights[0]) < 0).any():
                 text = f"'{head.name}' has no interval yet: it is learnt at the end of a training, from held-out rows"
                 raise UsageError(f"{text}; train the network, or remove `interval`")
+
+    @property
+    def cutoffs(self) -> dict[str, float]:
+        """By head: the value of its one unit above which the second of two classes is answered."""
+        found = {name: head.cutoff or 0.0 for name, head in self.spec.heads.items()}
+        for name, head in self.spec.heads.items():
+            given = head.threshold or 0.5
+            if given != "f1":
+                found[name] = math.log(given / (1 - given)) if getattr(head.loss, "from_logits", False) else given
+            elif head.cutoff is None:
+                found[name] = float(self.parameters.view(head.held_out_weights[-1]))
+        return found
 
     def document(self) -> dict[str, Any]:
         """Return the spec with overrides applied and absolute paths of data, so it can be read in any folder."""

@@ -1,4 +1,4 @@
-"""At the end of a training, learn from held-out rows how sure the heads are: temperatures, and the widths of intervals."""
+"""At the end of a training, learn from held-out rows how sure heads are: temperatures, intervals, thresholds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def refuse_unlearnable(spec: Spec, rows: int | None) -> None:
     for head in spec.heads.values():
         share = head.interval or 0.0
         if rows is None and head.held_out_weights:
-            text = f"'{head.name}' has `interval` or `calibrate`, which are learnt from held-out rows"
+            text = f"'{head.name}' has `interval`, `calibrate` or `threshold`, which are learnt from held-out rows"
             raise UsageError(f"{text}: pass `validation_data` or `validation_split`, or write `folds`")
         if rows is not None and _rank(rows, share) > rows:
             text = f"{rows} held-out rows are too few for `interval: {share:g}` of head '{head.name}'"
@@ -45,7 +45,7 @@ def forget(model: Session) -> None:
 
 
 def learn_from(model: Session, pieces: Sequence[tuple[Session, Dataset, Array]]) -> None:
-    """Set temperatures and intervals by prepared rows that were held out, each part with who answers it, and its places."""
+    """Set what held-out rows teach: prepared ones, each part with who answers it, and its places."""
     found, targets, total = dict[str, Array](), dict[str, Array](), sum(len(places) for *_, places in pieces)
     heads = [head for head in model.spec.heads.values() if head.held_out_weights]
     for member, rows, places in pieces if heads else ():
@@ -57,10 +57,17 @@ def learn_from(model: Session, pieces: Sequence[tuple[Session, Dataset, Array]])
         answers, true = found[head.name].astype(np.float64), targets[head.name]
         if (mask := found.get(mask_of(head.name))) is not None:
             answers, true = answers[mask], true[mask]
-        if head.interval is None:
-            learnt = [np.array(_temperature(head, answers, true))]
-        else:
-            learnt = [*_interval(answers, np.abs(answers - true.reshape(answers.shape)), head.interval)]
+        learnt = list[Array]()
+        if head.interval is not None:
+            learnt += _interval(answers, np.abs(answers - true.reshape(answers.shape)), head.interval)
+        if head.calibrate is not None:
+            learnt.append(np.array(_temperature(head, answers, true)))
+        if head.threshold == "f1":
+            logits = getattr(head.loss, "from_logits", False)
+            if head.calibrate is not None:  # the answers are then those of the temperature
+                odds = 1 / np.clip(answers, EPSILON, 1 - EPSILON) - 1
+                answers = answers / learnt[-1] if logits else 1 / (1 + odds ** (1 / learnt[-1]))
+            learnt.append(np.array(_threshold(answers, true, 0.0 if logits else 0.5)))
         model.set_weights(dict(zip(head.held_out_weights, learnt, strict=True)))
 
 
@@ -91,6 +98,21 @@ def _temperature(head: HeadDecl, answers: Array, targets: Array) -> float:
 
     gains = [log_loss(1.0, other) - log_loss(best(half), other) for half, other in (_HALVES, _HALVES[::-1])]
     return best(slice(None)) if sum(gains) > 0 else 1.0
+
+
+def _threshold(answers: Array, targets: Array, middle: float) -> float:
+    """Return the value between two answers with the largest F1 of the rarer class, nearest ``middle``; without any, that."""
+    flat, true = answers.reshape(-1).astype(np.float32), targets.reshape(-1) > 0.5
+    values, no, yes = np.unique(flat), np.sort(flat[~true]), np.sort(flat[true])
+    if len(values) < 2 or not (len(no) and len(yes)):
+        return middle
+    cuts = (values[:-1] + values[1:]) / 2
+    cuts = np.where(cuts < values[1:], cuts, values[:-1])  # of neighbours in float32, the lower one
+    kept, missed = (np.searchsorted(of, cuts, "right") for of in (no, yes))
+    hits = kept if len(no) < len(yes) else len(yes) - missed
+    f1 = hits / (hits + (len(no) - kept + missed) / 2)
+    best = cuts[f1 == f1.max()]
+    return float(best[np.abs(best - middle).argmin()])
 
 
 def _rank(rows: int, share: float) -> int:

@@ -15,7 +15,7 @@ from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
 from graphspec.show.report import scores as measures
 from graphspec.show.report.charts import amount, halves, share, table, unit_plot
-from graphspec.show.report.kinds import Flat, some
+from graphspec.show.report.kinds import Flat, cutoff_of, some
 from graphspec.show.report.scored import HeadAnswers
 from graphspec.vocabulary.metrics.classes import pairs
 from graphspec.vocabulary.metrics.thresholds import AUC
@@ -250,7 +250,7 @@ _BARS = 20
 
 def binary_head(head: HeadAnswers, flat: Flat, anchor: str) -> list[doc.Block]:
     """Return the values at a threshold that can be moved, and the curves; ids of elements begin with ``anchor``."""
-    default = 0.5 if flat.probabilities else 0.0
+    default = cutoff_of(head, 0.5 if flat.probabilities else 0.0)
     grid_of = thresholds(flat.scores, default, probabilities=flat.probabilities)
     counts = measures.at_thresholds(flat.true, flat.scores, grid_of)
     at = int(np.flatnonzero(grid_of == default)[0])
@@ -308,7 +308,7 @@ def _notes(head: HeadAnswers, flat: Flat, default: float) -> list[str]:
         notes.append(f"Only '{alone}' occurs in these {flat.noun}s: the areas below curves are not defined")
     elif any(isinstance(metric, AUC) for metric in head.head.metrics):
         notes.append("The areas are exact; the metric `AUC` of the spec is computed from some thresholds, as in Keras")
-    of_head = 0.0 if getattr(head.head.loss, "from_logits", False) and flat.probabilities else default
+    of_head = head.head.cutoff if getattr(head.head.loss, "from_logits", False) and flat.probabilities else default
     for metric in head.head.metrics:
         limit = getattr(metric.resolve(head.head.loss, head.value, head.head.labels), "threshold", None)
         if isinstance(limit, float) and limit != of_head:

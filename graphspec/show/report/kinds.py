@@ -137,6 +137,12 @@ def _judged_alone(head: HeadAnswers, scores: Array) -> tuple[Array, bool]:
     return scores.astype(np.float64), probable
 
 
+def cutoff_of(head: HeadAnswers, default: float) -> float:
+    """Return the score, a probability for logits, above which a head with a threshold answers its second class."""
+    cutoff, logits = np.asarray(head.head.cutoff, np.float32), getattr(head.head.loss, "from_logits", False)
+    return default if head.head.threshold is None else float(sigmoid(cutoff) if logits else cutoff)
+
+
 def _counted(head: HeadAnswers, true: Array, answers: Array, form: _Form) -> tuple[Array, Array, tuple[str, ...]]:
     """Return targets and answers, flat, without positions that are masked or not finite, and sentences about these."""
     mask, noun = head.mask, _noun(head)
@@ -171,7 +177,6 @@ def _kept(true: Array, answers: Array, keep: Array, why: str, noun: str) -> tupl
 
 
 def _noun(head: HeadAnswers) -> str:
-    """Return what a position of a head is called."""
     rank = head.answers.ndim - 1
     if rank == 2 and head.head.loss is not None:
         return "time step" if head.mask is not None or head.value.shape[1] is None else "position"

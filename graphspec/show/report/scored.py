@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,7 +79,8 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
     else:
         running = running or model.evaluate_prepared(prepared, model.spec.training.batch_size)
         compute_rows(model, kept, found, np.arange(len(rows)), len(rows))
-    for name, head in model.spec.heads.items():
+    for name, cutoff in model.cutoffs.items():
+        head = replace(model.spec.heads[name], cutoff=cutoff)
         lengths = {s[1:]: a for s in (LENGTH, STEPS) if (a := _of(kept, name + s)) is not None}
         losses = found.get(LOSS + name)
         value = model.graph.outputs[name]

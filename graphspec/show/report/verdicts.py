@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphspec.base.arrays.strings import Strings
+from graphspec.base.text import percent
 from graphspec.data.batches import Dataset
 from graphspec.data.odd_values import giving_away
 from graphspec.data.profile import Values
@@ -21,7 +22,7 @@ from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import LENGTH, STEPS
 from graphspec.show.report.baselines import Baseline, answering
 from graphspec.show.report.charts import amount
-from graphspec.show.report.kinds import Flat, flatten
+from graphspec.show.report.kinds import Flat, cutoff_of, flatten
 from graphspec.show.report.linear import LINEAR
 from graphspec.show.report.rows import evenly, fields
 from graphspec.show.report.scored import HeadAnswers, Scored
@@ -114,7 +115,6 @@ def wilson(share: float, size: float) -> Interval:
 
 
 def _is_one_per_row(head: HeadAnswers) -> bool:
-    """Return whether a head has one answer for each row: a class, or yes or no."""
     classes = head.head.loss is not None and head.head.loss.targets in ("ids", "one_hot")
     return head.answers.ndim == 1 or (head.answers.ndim == 2 and (classes or head.answers.shape[1] == 1))
 
@@ -275,9 +275,11 @@ def lines(found: Sequence[Verdict]) -> list[Line]:
 
 
 def coverage(judged: Scored | None) -> list[str]:
-    """Return for each head with an interval how wide it is, and which share of the judged rows it contains."""
+    """Return how wide intervals are and which share of the judged rows they contain, and what thresholds find."""
     found = []
     for name, head in [] if judged is None else judged.heads.items():
+        if judged is not None and head.head.threshold is not None and head.targets is not None:
+            found += _at_threshold(judged, head)
         if judged is None or head.bounds is None or head.targets is None:
             continue
         low, high = (bound.astype(np.float64) for bound in head.bounds)
@@ -295,6 +297,20 @@ def coverage(judged: Scored | None) -> list[str]:
             f"{name}: {100 * (head.head.interval or 0):g} % interval ±{amount(float(half.mean()))}{wide}; {text}."
         )
     return found
+
+
+def _at_threshold(judged: Scored, head: HeadAnswers) -> list[str]:
+    """Return what the threshold of a head finds of the rarer class; nothing without its rows, or without an answer."""
+    flat, cutoff = flatten(head), cutoff_of(head, 0.5)
+    k = 2 * flat.true.sum() <= len(flat.true)
+    true, said = flat.true == k, (flat.scores > cutoff) == k
+    if not (true.any() and said.any()):
+        return []
+    finds, right = percent(float(said[true].mean())), percent(float(true[said].mean()))
+    of = "out-of-fold" if judged.out_of_fold else judged.part
+    own = ", which have set the threshold" if (judged.part, head.head.threshold) == ("validation", "f1") else ""
+    text = f"{head.head.name}: '{flat.labels[int(k)]}' is answered from {cutoff if k else 1 - cutoff:.2g} on: finds {finds}"
+    return [f"{text} of its {flat.noun}s, {right} of these answers are right ({of} rows{own})."]
 
 
 def verdicts(judged: Scored, rules: Mapping[str, Sequence[Baseline]], seed: int | None = None) -> list[Verdict]:
@@ -398,7 +414,7 @@ def _best(
         gain = middle(sign * (a - b))
     blind = [(sign * float(shown(v.mean())), name) for name, v in each if name != LINEAR]
     r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" else math.nan
-    said = _overlooked(own, values) if metric == "accuracy" and own.kind != "labels" else ""
+    said = _overlooked(own, values) if metric == "accuracy" and own.kind != "labels" and not head.head.threshold else ""
     best, name = max(blind, key=lambda one: one[0], default=(math.nan, ""))
     return Verdict(head.head.name, metric, score, rule, other, gain, len(rows), own.noun, (sign * best, name), r2, said)
 
@@ -407,8 +423,9 @@ def _overlooked(flat: Flat, right: Array) -> str:
     """Return a sentence about the rarest class with ``FEWEST`` rows none of which is ``right``; nothing without one."""
     counts, known = (np.bincount(flat.true.astype(np.int64), each) for each in (None, right))
     missed = [k for k in np.argsort(counts, kind="stable").tolist() if counts[k] >= FEWEST and not known[k]]
-    text = " None of the {:,} {}s of '{}' is recognized: try `class_weight: balanced`."
-    return text.format(int(counts[missed[0]]), flat.noun, flat.labels[missed[0]]) if missed else ""
+    text = " None of the {:,} {}s of '{}' is recognized: try `{}`."
+    do = "threshold: f1" if flat.kind == "binary" else "class_weight: balanced"
+    return text.format(int(counts[missed[0]]), flat.noun, flat.labels[missed[0]], do) if missed else ""
 
 
 def _share(value: float) -> str:

@@ -18,7 +18,7 @@ from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import html_of, row_size, text
 from graphspec.show.report.charts import spark
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.kinds import labels_of, sigmoid, softmax
+from graphspec.show.report.kinds import cutoff_of, labels_of, sigmoid, softmax
 from graphspec.show.report.rows import Field, as_wide_as_pictures, fields, places, source_name
 from graphspec.show.report.scored import HeadAnswers, Scored
 
@@ -236,7 +236,7 @@ def _binary(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verdi
     if answer.size == 1:
         labels = labels_of(found, 2)
         value, truth = float(answer.reshape(-1)[0]), float(target.reshape(-1)[0])
-        positive, inside = value > 0.5, 0 <= value <= 1
+        positive, inside = value > cutoff_of(found, 0.5), 0 <= value <= 1
         share = value if positive or not inside else 1 - value
         said = "not a number" if np.isnan(value) else _with_share(labels[int(positive)], share)
         if truth not in (-1, 0, 1):

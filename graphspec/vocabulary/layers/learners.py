@@ -312,7 +312,6 @@ def _range_of(group: int, free: int) -> tuple[np.float32, np.float32]:
 
 
 def _numbers_of(keys: Array) -> Array:
-    """Return the float32 numbers of keys."""
     return np.where(keys >> 31, keys ^ 0x80000000, keys ^ 0xFFFFFFFF).astype(np.uint32).view(np.float32)
 
 

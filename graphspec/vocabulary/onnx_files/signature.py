@@ -292,7 +292,6 @@ def _rows(array: Array, tensor: Tensor, row: int) -> Array:
 
 
 def _changed_row(array: Array, tensor: Tensor, k: int) -> Array:
-    """Return an input with another row ``k``."""
     changed = array.copy()
     axis = next((k for k, size in enumerate(tensor.sizes) if size == ROWS), None)
     if axis is None or array.dtype == object:

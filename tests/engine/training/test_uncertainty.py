@@ -237,7 +237,9 @@ def test_several_values_in_a_row_and_clipped_ends(tmp_path: Path) -> None:
 
 def test_what_cannot_be_learnt_is_said_before_the_training() -> None:
     x, y = rows(40, 0)
-    with pytest.raises(gs.UsageError, match="'y' has `interval` or `calibrate`, which are learnt from held-out rows"):
+    with pytest.raises(
+        gs.UsageError, match="'y' has `interval`, `calibrate` or `threshold`, which are learnt from held"
+    ):
         gs.compile(document()).fit(x, y, verbose=0)
     with pytest.raises(gs.SpecError, match=r"8 held-out rows are too few for `interval: 0\.9` of head 'y'"):
         gs.compile(document()).fit(x, y, validation_split=0.2, verbose=0)

@@ -161,7 +161,6 @@ class Lowering:
 
     @staticmethod
     def _known(name: str, value: Known) -> Known:
-        """Return a value, or a constant if its elements are known."""
         dims = value.dims if isinstance(value, Value) and value.kind == "op" else None
         if dims is None or not isinstance(value, Value) or not all(isinstance(d, int) for d in dims):
             return value
