@@ -142,7 +142,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         aim = replace(decided.target, classes=0, probability=str(self.classes_[1]) if classes == 2 else "")
         text = spec_text(replace(decided, target=aim, columns=tuple(filled)), "table", "X", "graphspec.schema.json")
         spec: dict[str, Any] = read(GivenText("table.yaml", text)).plain()
-        spec["outputs"][decided.target.key].pop("interval", None)  # an estimator answers with one number
+        for key in ("interval", "threshold"):  # an estimator answers with a number, or with the likeliest class
+            spec["outputs"][decided.target.key].pop(key, None)
         return spec, spec.pop("data").get("validation", {}).get("split")
 
     def _columns(self, X: Any) -> dict[str, Any]:
