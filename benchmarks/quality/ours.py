@@ -82,9 +82,15 @@ def run(python: str, source: str, folder: Path, out: Path) -> None:
         answer = probabilities(answers, target, labels)
         rarest = min(labels, key=Counter(seen).__getitem__)
         found = scores.classes(np.array([labels.index(y) for y in truth]), answer, labels.index(rarest))
+        said_labels = answers.get(f"{target}_label", [])
+        right = [said == rarest for said, y in zip(said_labels, truth, strict=False) if y == rarest]
+        found |= {"labelled_recall": sum(right) / len(right)} if right else {}
     else:
         answer = np.array(answers[target], np.float64)
         found = scores.numbers(np.array(truth, np.float64), answer)
+        if f"{target}_low" in answers:
+            ends = (np.array(answers[f"{target}_{end}"], np.float64) for end in ("low", "high"))
+            found |= scores.interval(np.array(truth, np.float64), *ends)
     said = {"digest": meta["digest"], "scores": found, "seconds": spent["init"] + spent["train"]}
     said |= {"cpu": used.ru_utime + used.ru_stime, "predict": spent["predict"], "parts": spent, "size": size}
     np.save(out.with_suffix(".npy"), answer.astype(np.float32))

@@ -34,6 +34,10 @@ def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
     parts += [f"{title}; bold: best of the row.\n\n{grid(chosen, score)}" for title, chosen, score in shown if chosen]
     parts.append(f"Mean rank, and wins or shared wins.\n\n{_ranks(tables, numbers, classes, two)}")
     parts.append(f"Over all that a contender has run.\n\n{_costs(tables)}")
+    if intervals := _intervals(numbers):
+        parts.append(
+            f"Intervals of 90 %: the part of the test rows within, and the width in deviations.\n\n{intervals}"
+        )
     if before is not None:
         parts.append(changes(before["tables"], tables))
     if failed := content["failed"]:
@@ -133,6 +137,12 @@ def _costs(tables: Tables) -> str:
     facts: list[tuple[str, Callable[[Any], float | None], Callable[[list[float]], float], str]] = [
         ("ECE, mean", lambda r: r["scores"].get("ece"), fmean, "{:.3f}"),
         ("recall of the rarest class, mean", lambda r: r["scores"].get("recall"), fmean, "{:.2f}"),
+        (
+            "recall of the rarest class by its label, mean",
+            lambda r: r["scores"].get("labelled_recall"),
+            fmean,
+            "{:.2f}",
+        ),
         ("seconds to train, median", lambda r: r["seconds"], median, "{:.1f}"),
         ("seconds of the processor, median", lambda r: r["cpu"], median, "{:.1f}"),
         ("seconds of the processor, most", lambda r: r["cpu"], max, "{:.0f}"),
@@ -142,6 +152,17 @@ def _costs(tables: Tables) -> str:
         values = {c: [v for r in runs[c] if (v := pick(r)) is not None] for c in names}
         lines.append([title, *(unit.format(summary(v)) if v else "" for v in values.values())])
     return table(["", *names], lines)
+
+
+def _intervals(tables: Tables) -> str:
+    """How many test rows lie within their intervals; nothing if no contender has any."""
+    lines = []
+    for name, one in tables.items():
+        for contender in one["contenders"]:
+            coverage, width = (mean(one, contender, score) for score in ("coverage", "width"))
+            if coverage is not None and width is not None:
+                lines.append([name, contender, f"{coverage:.3f}", f"{width:.2f}"])
+    return table(["table", "", "within", "width"], lines) if lines else ""
 
 
 def changes(before: Tables, after: Tables, contender: str = "graphspec") -> str:

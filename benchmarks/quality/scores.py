@@ -20,6 +20,11 @@ def numbers(y: NDArray[np.float64], answer: NDArray[np.float64]) -> dict[str, fl
     }
 
 
+def interval(y: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> dict[str, float]:
+    """The part of the rows (N,) within their intervals, and the mean width in deviations of the rows."""
+    return {"coverage": float(((low <= y) & (y <= high)).mean()), "width": float((high - low).mean() / y.std())}
+
+
 def classes(y: NDArray[np.intp], p: NDArray[np.float64], rarest: int) -> dict[str, float]:
     """Scores of probabilities (N, K) for labels (N,) in 0…K-1: `auc` for two classes, `recall` of the class ``rarest``."""
     p = np.clip(p, LEAST, 1)

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +18,10 @@ from graphspec.base.arguments import rows as data_rows
 from graphspec.base.errors import UsageError
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, number, percent, printable
-from graphspec.engine.runtime.explanations import TOLERANCE
+from graphspec.data.signature import Data
+from graphspec.engine.runtime.explanations import TOLERANCE, Attributed, Attributions, Contribution, explain_inputs
 from graphspec.engine.runtime.session import Session
-
-if TYPE_CHECKING:
-    from graphspec.data.signature import Data
-    from graphspec.engine.runtime.explanations import Attributed, Attributions, Contribution
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 FORMATS = (".html", ".svg", ".jsonl", ".csv")
 _FAR = 0.2  # a gap after which attributions say nothing
@@ -193,8 +190,6 @@ class Explainable(Session):
             why = model.explain(model.part("test").inputs, rows=3)
             why.top(0)[0].name, why.attributions["sex"].shape  # ('bill_length_mm', (3,))
         """
-        from graphspec.engine.runtime.explanations import explain_inputs
-
         if x is None:
             raise UsageError("`explain` needs `x`, the rows to explain")
         data_rows("x", x)

@@ -14,7 +14,6 @@ NO_ESTIMATOR: Final[str] = _WORDS["estimator"]
 
 
 def _answers(section: str) -> dict[str, str]:
-    """Return the answers of a section, by name."""
     rows = _WORDS[section].items()
     return {name: text.replace("<estimator>", NO_ESTIMATOR) for names, text in rows for name in names.split()}
 

@@ -89,6 +89,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         sets = dict(self.overrides or {})
         if self.random_state is not None:
             sets["training.seed"] = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if self.validation_split is not None:  # in place of folds
+            sets["training.folds"] = None
+        if self.validation_split == 0:  # no rows choose a form
+            sets["training.forms"] = None
         model = self.model_ = compile(source, [f"{path}={literal(value)}" for path, value in sets.items()])
         if len(model.needed.targets) != 1:
             raise ValueError(f"an estimator trains a network with one head: the spec has {len(model.needed.targets)}")
@@ -135,8 +139,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.left_out_ = {column.name: column.notes[0] for column in decided.columns if column.left_out}
         fill = {"missing": "median"}  # new rows may have gaps where these have none
         filled = [replace(c, arguments={**fill, **c.arguments}) if c.type == "number" else c for c in decided.columns]
-        text = spec_text(replace(decided, columns=tuple(filled)), "table", "X", "graphspec.schema.json")
+        aim = replace(decided.target, classes=0, probability=str(self.classes_[1]) if classes == 2 else "")
+        text = spec_text(replace(decided, target=aim, columns=tuple(filled)), "table", "X", "graphspec.schema.json")
         spec: dict[str, Any] = read(GivenText("table.yaml", text)).plain()
+        for key in ("interval", "threshold"):  # an estimator answers with a number, or with the likeliest class
+            spec["outputs"][decided.target.key].pop(key, None)
         return spec, spec.pop("data").get("validation", {}).get("split")
 
     def _columns(self, X: Any) -> dict[str, Any]:

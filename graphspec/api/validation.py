@@ -11,6 +11,7 @@ from graphspec.base.errors import Diagnostic, Diagnostics, GivenText, SpecError,
 from graphspec.engine.compiler.check import Checked, SpecSource, check, once
 from graphspec.engine.compiler.search_check import check_search
 from graphspec.export.targets import has_contrib, opset_of
+from graphspec.language.declarations import Spec
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -54,8 +55,6 @@ def validate(
 
 def source_of(source: Any) -> Any:
     """Return ``source`` in a form that :func:`check` accepts: a dict, a ``Spec``, a path, or a text with a name."""
-    from graphspec.language.declarations import Spec
-
     return source if isinstance(source, Mapping | Spec | GivenText) else path_of("source", source)
 
 

@@ -42,7 +42,6 @@ else:
 
 
 def _wrong_call(cls: Any, error: ValidationError) -> UsageError:
-    """Return the error of a call with wrong arguments: all of them."""
     texts_of: dict[str, str] = {}
     for wrong in error.errors(include_url=False):
         loc = wrong["loc"]

@@ -80,7 +80,6 @@ def terminal_width(stream: TextIO) -> int | None:
 
 
 def _has(stream: TextIO, text: str) -> bool:
-    """Return whether the encoding of ``stream`` has the characters of a text."""
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeError, LookupError):

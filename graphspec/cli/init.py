@@ -141,7 +141,6 @@ def _template(kind: Kind) -> str:
 
 
 def _description(template: str) -> str:
-    """Return the description of a template as a part of a sentence."""
     [text] = re.findall(r"^description: (.*)\.$", template, re.M)
     return str(text[0].lower() + text[1:])
 

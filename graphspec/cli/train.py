@@ -20,7 +20,7 @@ from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
 from graphspec.engine.parallel.launch import STOPS, handled, raised
-from graphspec.vocabulary.callbacks.callback import COPIES
+from graphspec.vocabulary.callbacks.callback import ADAPTED
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -55,8 +55,8 @@ def train(  # noqa: PLR0913 (the options of the command)
     from graphspec.cli.progress import observer_for_stdout, show_preparing
     from graphspec.data.paths import moved
     from graphspec.engine.compiler.training_checks import refuse_untrainable
+    from graphspec.engine.training import run_directory as runs
     from graphspec.engine.training.reporting import Lines, monitored
-    from graphspec.engine.training.run_directory import install_adapted, locked, refuse_other_spec, start_run
     from graphspec.vocabulary.callbacks.monitors import Monitor
 
     resume = resume_mode is not None
@@ -84,7 +84,7 @@ def train(  # noqa: PLR0913 (the options of the command)
         resume = False  # there is nothing yet
     _check_directory(directory, resume=resume, overwrite=overwrite)
     if directory.is_dir():
-        with locked(directory):  # report a locked directory before reading all data
+        with runs.locked(directory):  # report a locked directory before reading all data
             pass
     cache = cache or directory.parent / CACHE
     with naming_data(data if resume else directory):
@@ -92,9 +92,9 @@ def train(  # noqa: PLR0913 (the options of the command)
     model = Model(declaration, lowered, checked.diagnostics)
     model.parts, model.allow_outside, model.cache = parts, allow_outside, cache
     show_preparing(model)
-    if resume and _reached_checkpoint(directory):  # else the run starts again, and learns again
-        refuse_other_spec(model, directory)
-        install_adapted(model, directory)
+    if resume and runs.reached_checkpoint(directory):  # else the run starts again, and learns again
+        runs.refuse_other_spec(model, directory)
+        runs.install_adapted(model, directory)
     every = None if log_every == "auto" else int(log_every)
     callbacks = declaration.training.callbacks
     followed = monitored(callbacks)
@@ -104,14 +104,14 @@ def train(  # noqa: PLR0913 (the options of the command)
     trainer.steps.ranks = joined()
     trainer.reported = {c.monitor for c in callbacks if isinstance(c, Monitor)}  # the check of the spec has warned
     make_folder(directory)
-    with locked(directory, err):
+    with runs.locked(directory, err):
         _check_directory(directory, resume=resume, overwrite=overwrite)  # it may have changed in the meantime
         if resume:
             _resume(model, trainer, directory)
         trainer.check_outputs()
         if overwrite:
             _remove(directory, [spec, *(path for s in declaration.data.values() for path in s.paths)])
-        start_run(model, directory)
+        runs.start_run(model, directory)
         try:
             with raised():
                 _run(model, trainer, directory)
@@ -146,10 +146,11 @@ def _checked(
 ) -> Checked:
     """Check the spec. A run that goes on has its weights: files of initial values are not opened then."""
     from graphspec.engine.compiler.check import check
+    from graphspec.engine.training.run_directory import reached_checkpoint
 
     checked = check(str(spec), sets, draws=not resume, **options)
     declaration, _ = checked.require()
-    draws = not resume or not _reached_checkpoint(directory or Path("runs") / declaration.name)
+    draws = not resume or not reached_checkpoint(directory or Path("runs") / declaration.name)
     draws = draws or declaration.training.several  # of copies, some may not have begun
     if mpi and declaration.training.several:
         raise UsageError("--mpi trains no copies or forms: leave it out, and write `workers: auto`")
@@ -193,8 +194,6 @@ _MAX_LISTED = 5  # files that a message lists
 
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
-    from graphspec.vocabulary.callbacks.callback import ADAPTED
-
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
     content = _content(directory)
@@ -217,12 +216,6 @@ def _content(directory: Path) -> list[Path]:
     return [path for path in directory.iterdir() if path.name != LOCK] if directory.is_dir() else []
 
 
-def _reached_checkpoint(directory: Path) -> bool:
-    """Return whether the run reached its first checkpoint; a run killed before that starts again from its seed."""
-    written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv", COPIES)
-    return any((directory / name).exists() for name in written)
-
-
 def _remove(directory: Path, used: Sequence[Path]) -> None:
     """Remove the files of a run unless one is in use; report other files, which stay."""
     from graphspec.engine.training.run_directory import remove_run
@@ -240,10 +233,10 @@ def _remove(directory: Path, used: Sequence[Path]) -> None:
 # The run.
 def _resume(model: Model, trainer: Trainer, directory: Path) -> None:
     """Resume from the last checkpoint, and update the run's files to its state: after a kill they may be older."""
-    from graphspec.engine.training.run_directory import check_own
+    from graphspec.engine.training.run_directory import check_own, reached_checkpoint
 
     check_own(directory)
-    if is_reached := _reached_checkpoint(directory):
+    if is_reached := reached_checkpoint(directory):
         ranks = trainer.steps.ranks
         trainer.resume_from(directory, 1 if ranks is None else ranks.size)
     else:

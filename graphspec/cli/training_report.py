@@ -150,6 +150,7 @@ def _settings(model: Session, trainer: Trainer) -> str:
     total, trainable = sum(p.size for p in params), sum(p.size for p in params if p.trainable)
     assert not isinstance(total, LearntSize), "what was to be learnt has been learnt"
     parts = [t.count(total, "parameter") + (f" ({trainable:,} trainable)" if trainable != total else "")]
+    parts[0] += f" in form {model.spec.form}" if training.forms else ""
     optimizer = type(training.optimizer).__name__
     scheduled = trainer.rate.schedule is not None
     parts.append(optimizer if scheduled else f"{optimizer} with learning rate {trainer.rate.value:g}")

@@ -8,16 +8,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from graphspec.base.arrays.memory import map_file
 from graphspec.data.convert import assemble, chunks
 from graphspec.data.source import DataError, Filled, MemoryBudget, Request, Source, first_line, lossy, unreadable
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array
 
 MAPPED = 1 << 26  # bytes: uncompressed arrays of at least this size are memory-mapped, not read
 _HEADERS = {

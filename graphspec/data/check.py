@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.growing import Allocate
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
@@ -26,10 +27,6 @@ from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, DataSource
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.growing import Allocate
-
 
 _NO_ROWS = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
 

@@ -6,7 +6,7 @@ import datetime
 import math
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,7 @@ from graphspec.data.source import (
 )
 from graphspec.graph.ir.dims import evaluate, show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.ranges import Range
 
 # Conversion of an array to the type that the graph expects, and checks of its shape and values.
 _CHECK_ELEMENTS = 1 << 18  # elements per step of a check, to keep temporaries small
@@ -401,7 +399,6 @@ def _in_microseconds(times: Array) -> Array:
 
 
 def _text_of(value: Any) -> str | None:
-    """Return the text of an object; None if it has none."""
     if isinstance(value, str):
         return value
     if is_null(value):

@@ -457,7 +457,6 @@ class Table(Relation, Source):
 
 
 def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
-    """Return a part of a column as it is stored in the array."""
     if isinstance(part, DataError) or way.text or request.type.dtype == "bool" or request.type.is_float:
         return part
     if way.integers:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +34,7 @@ from graphspec.data.source import (
     unreadable,
     wrong_shape,
 )
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource
 
 # Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one,
 # picture by picture; those of one height may have several widths, and are padded.

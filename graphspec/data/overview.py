@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.base.text import count as _count
@@ -18,10 +18,8 @@ from graphspec.data.profile import OCCURRENCES, ArrayProfile, ColumnProfile, Fil
 from graphspec.data.source import DataError, DataSignature, Source
 from graphspec.data.suggest import is_year, words_of
 from graphspec.data.targets import small_classes
+from graphspec.language.declarations import DataSource, NodeDecl, Spec
 from graphspec.vocabulary.metrics import targets_of
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import DataSource, NodeDecl, Spec
 
 
 def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[Any]]) -> dict[str, list[str]]:

@@ -146,7 +146,6 @@ def where_it_may_be(path: Path) -> str:
 
 
 def _mentions(script: Path, name: str) -> bool:
-    """Return whether a script contains the name of a file."""
     try:
         with script.open("rb") as file:
             return name.encode() in file.read(_MAX_SCRIPT)

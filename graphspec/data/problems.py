@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,9 @@ from graphspec.data.folders import Folder
 from graphspec.data.source import DataError, DataSignature, Request, Source, Tally, at, placed
 from graphspec.data.targets import DROP
 from graphspec.data.text_files import WORDS, forms_of, marks_of
+from graphspec.graph.ir.graph import Array
+from graphspec.language.declarations import DataSource
 from graphspec.language.parse import SOURCES
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource
 
 # Diagnostics of columns: what is wrong in words, with a fix, and columns with the same problem as one diagnostic.
 _SHOWN = 8  # columns of one diagnostic

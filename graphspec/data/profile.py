@@ -451,7 +451,6 @@ class Profiler:
 
 
 def _with_distribution(column: ColumnProfile, of: Mapping[str, Any]) -> ColumnProfile:
-    """Return a profile with the aggregates of its numbers and values."""
     if column.numbers is not None:
         low, middle, high = map(float, of["quartiles"])
         numbers = replace(column.numbers, quartiles=(low, middle, high), skewness=round(of["skewness"] or 0.0, 9))

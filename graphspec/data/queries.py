@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.arrays.memory import free
 from graphspec.base.codes import Code
@@ -18,9 +18,7 @@ from graphspec.data.database import duplicates, lock, new_connection, quoted
 from graphspec.data.paths import has_marks, matching, where_it_may_be
 from graphspec.data.source import DataError, first_line, lossy, unreadable
 from graphspec.data.tables import Typed
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import DataSource
+from graphspec.language.declarations import DataSource
 
 # The text of a query: what it reads and calls is checked, its files are resolved, and ties of its order are broken.
 Tree = dict[str, Any]  # a part of the database's syntax tree
@@ -267,7 +265,6 @@ def _parts(value: Any) -> Iterator[Tree]:
 
 
 def _texts(expression: Mapping[str, Any]) -> list[str] | None:
-    """Return the texts of a constant or of a list of constants; None for another expression."""
     if expression["type"] == "VALUE_CONSTANT" and expression["literal"]["kind"] == "STRING":
         return [str(expression["literal"]["text"])]
     if expression["type"] == "FUNCTION" and expression["function_name"] == "list_value":
@@ -277,7 +274,6 @@ def _texts(expression: Mapping[str, Any]) -> list[str] | None:
 
 
 def _option(argument: Mapping[str, Any]) -> str:
-    """Return the name of a named argument."""
     expression = argument["expression"]
     if argument["name"] or expression["type"] != "COMPARE_EQUAL":
         return str(argument["name"]).lower()

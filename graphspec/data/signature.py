@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +25,10 @@ from graphspec.data.tables import column_or_value, columns_of, is_frame
 from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
 from graphspec.graph.ir.graph import Array, Graph, Type
+from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import HeadDecl, Spec, nodes_of
 from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.metrics import targets_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from graphspec.graph.ir.ranges import Range
 
 Data = Array | Mapping[str, Array] | Any | None  # from Python: arrays or columns by name, a data frame, or one array
 

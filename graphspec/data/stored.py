@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +29,8 @@ from graphspec.data.batches import Dataset
 from graphspec.data.check import load
 from graphspec.data.files import files_of
 from graphspec.data.source import DataSignature
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource
+from graphspec.graph.ir.graph import Array
+from graphspec.language.declarations import DataSource
 
 SHARE = 0.25  # of the free memory: files that seem to need more are read into the cache
 _PACKED = 4  # how much larger the rows of a compressed file are, about

@@ -258,7 +258,7 @@ Task = Literal["binary", "multiclass", "regression"]
 _NUMBERS = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
 _MOST_COLUMNS = 2000
-_RARE = 0.2  # of the rows: a rarer one of two classes gets a threshold of its own
+_RARE = 0.1  # of the rows: a rarer one of two classes gets a threshold of its own
 _UNITS = 200  # classes that do not count from 0 must be below this
 
 

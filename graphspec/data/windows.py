@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from graphspec.data.batches import Times
 from graphspec.data.series import Gaps, Series, series_of
 from graphspec.data.source import DataError, DataErrors, Filled, Request, Source, View, placed
 from graphspec.graph.ir.graph import Array, Type
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import Windows
+from graphspec.language.declarations import Windows
 
 
 class WindowSource(View):

@@ -19,6 +19,7 @@ from graphspec.language.explain import REGISTRIES
 from graphspec.language.layer_entries import ENTRY_KEYS
 from graphspec.language.sections import REQUIRED, InputKeys
 from graphspec.vocabulary.layers import CELLS, LAYERS
+from graphspec.vocabulary.losses import LOSSES
 
 KINDS: dict[str, Registry[Any]] = {**REGISTRIES, "column": COLUMNS}  # by the names that schemas have for them
 _PARAMS: of_schema.Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
@@ -368,8 +369,6 @@ def _referable(analysis: Analysis, at: Cursor, scope: Scope) -> Iterable[tuple[s
 
 def _fitting(analysis: Analysis, at: Cursor, items: Iterable[Item]) -> Iterator[Item]:
     """Yield losses, first those that fit the head."""
-    from graphspec.vocabulary.losses import LOSSES
-
     path = [*at.container.keys(), *([at.entry.key or ""] if at.entry else [])]
     head = path[1] if path[:1] == ["outputs"] and len(path) > 2 else ""
     heads, lowered = analysis.root.get("outputs"), analysis.lowered

@@ -21,6 +21,7 @@ from graphspec.editor import completion as grammar
 from graphspec.editor.analysis import Analysis, place_of
 from graphspec.editor.document import Edit, Entry, Node, applied
 from graphspec.editor.hover import layer_entries
+from graphspec.language.read import read_value
 from graphspec.language.schema import Schema, shown
 from graphspec.language.tree import child_path
 
@@ -89,8 +90,6 @@ class _Writer:
         """Return a value in YAML's flow style as this document writes it: as JSON in a JSON file."""
         if not self.analysis.is_json:
             return text
-        from graphspec.language.read import read_value
-
         return json.dumps(read_value(text, "").plain(), ensure_ascii=False)
 
     def key(self, key: str) -> str:
@@ -383,7 +382,6 @@ class _Repair(_Writer):
                 yield _fix(f"set `{match[1]}: {match[2]}` on {names}", edits, *paths)
 
     def _layer(self, name: str, line: int | None) -> Node | None:
-        """Return the entry of ``layers`` of a name, or the one at a line."""
         last = name.rpartition("/")[2].partition(":")[0]
         for entry in layer_entries(self.analysis):
             own = entry.node.scalar("name")

@@ -321,7 +321,6 @@ def _with_words(schema: Schema, text: str) -> str:
 
 
 def _codes(analysis: Analysis, offset: int) -> str:
-    """Return the explanations of the codes of the problems at an offset."""
     spans = [(place_of(analysis, d), d.code) for d in analysis.diagnostics]
     found = [code for at, code in spans if at.start <= offset < max(at.end, at.start + 1)]
     codes = [Code(code) for code in dict.fromkeys(found)]

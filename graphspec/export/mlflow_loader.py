@@ -70,7 +70,6 @@ class Model:
 
 
 def _fed(entry: dict[str, Any], given: Any) -> Any:
-    """Return the array of one input."""
     name, kind, missing = entry["name"], entry["dtype"], entry["missing"]
     if name not in given:
         raise ValueError(f"there is no column '{name}'")

@@ -16,7 +16,7 @@ from graphspec.base.errors import Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
 from graphspec.engine.compiler.lowered_network import visible
 from graphspec.engine.runtime.bind import Binder
-from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Type, Value
+from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Node, Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, element_type, info, tensor_of
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
@@ -24,15 +24,13 @@ from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
 from graphspec.graph.passes import prepare as run_passes
 from graphspec.graph.passes.for_export import constant_values, is_newer, since
 from graphspec.graph.target import Target
-from graphspec.language.declarations import BOUNDS, LABEL
+from graphspec.language.declarations import BOUNDS, LABEL, HeadDecl, Spec
 from graphspec.vocabulary.metrics import targets_of
 
 if TYPE_CHECKING:
     from graphspec.data.source import DataSignature
     from graphspec.engine.runtime.parameters import Parameters
     from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Node
-    from graphspec.language.declarations import HeadDecl, Spec
 
 
 # Check whether a spec can be exported, without weights and without onnxruntime.

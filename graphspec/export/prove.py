@@ -20,7 +20,8 @@ from graphspec.base.arrays.random import generator
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, ShapeError, SpecError
 from graphspec.base.text import count
-from graphspec.data.signature import SAMPLE_ROWS, user_inputs
+from graphspec.data.check import load
+from graphspec.data.signature import SAMPLE_ROWS, Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import label_texts, predicted_classes, predicted_letters
@@ -32,7 +33,6 @@ from graphspec.graph.target import Target
 from graphspec.language.declarations import LABEL
 
 if TYPE_CHECKING:
-    from graphspec.data.signature import Data
     from graphspec.engine.runtime.session import Session
     from graphspec.export.quantize import Verdict
 
@@ -141,8 +141,6 @@ def rows_for(model: Session, wanted: Data | str | Path = None) -> Rows:
         return Rows(user_inputs(model.needed_inputs, wanted), "the rows given", from_user=True)
     if model.sample_rows is not None:
         return Rows(model.sample_rows, "the last fit")
-    from graphspec.data.check import load
-
     failed = ""
     for part, origin in _PARTS.items():
         source = model.spec.data.get(part)

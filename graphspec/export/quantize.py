@@ -24,6 +24,8 @@ import numpy as np
 from graphspec.base.document import Column, Table
 from graphspec.base.terminal import table_lines
 from graphspec.graph.ir.graph import Array
+from graphspec.graph.onnx_session import session
+from graphspec.graph.ops import OPS
 
 if TYPE_CHECKING:
     from graphspec.vocabulary.metrics.metric import Direction
@@ -111,8 +113,6 @@ class Core:
         """Return values of the file by name, computed by onnxruntime for some rows."""
         from onnx import helper
 
-        from graphspec.graph.onnx_session import session
-
         if not wanted:
             return {}
         types = {v.name: v.type.tensor_type.elem_type for v in self._infos()}
@@ -142,8 +142,6 @@ class Core:
 def weights_of(node: Any, initial: Mapping[str, Any]) -> list[str]:
     """Return the names of the trained matrices that a node reads."""
     from onnx import TensorProto
-
-    from graphspec.graph.ops import OPS
 
     if node.domain or node.op_type not in OPS:
         return []

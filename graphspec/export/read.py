@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, TypeAdapter
@@ -18,20 +18,15 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.engine.compiler.adaptation import Adapted
-from graphspec.engine.compiler.check import check
-from graphspec.engine.runtime.running_metrics import HeadCounts
+from graphspec.engine.compiler.check import Checked, check
+from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
 from graphspec.graph.onnx_session import failure, sanitized, session
 from graphspec.graph.ops import OPS
-from graphspec.language.declarations import LABEL, TRAINED
+from graphspec.language.declarations import LABEL, TRAINED, Spec
 from graphspec.language.read import MAX_BYTES
 from graphspec.vocabulary.onnx_files.model_file import ModelFile, declarations
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.check import Checked
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.language.declarations import Spec
 
 _MAX_LABEL = 4096  # characters of a label
 _MAX_MESSAGE = 300

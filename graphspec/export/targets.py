@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.arguments import bad_argument
 from graphspec.base.errors import UsageError
 from graphspec.graph.onnx_model import CONTRIB, IR_OF_OPSET, ML, OPSET
 from graphspec.graph.ops import OPS
-from graphspec.vocabulary.onnx_files.model_file import OLDEST_OPSET
-
-if TYPE_CHECKING:
-    from graphspec.vocabulary.onnx_files.model_file import ModelFile
+from graphspec.vocabulary.onnx_files.model_file import OLDEST_OPSET, ModelFile
 
 STANDARD = "onnx"  # the target of runtimes that have ONNX's own operators alone
 _ORT = "ort-"

@@ -62,7 +62,6 @@ def _numbers(node: Node, k: int) -> list[Dim] | None:
 
 
 def _axes(node: Node, k: int) -> list[int] | None:
-    """Return the axes that an input lists; None if it is absent."""
     numbers = _numbers(node, k)
     return None if numbers is None else [int(n) for n in numbers]
 

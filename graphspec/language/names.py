@@ -411,7 +411,6 @@ def check_written(item: Item, cls: type[Layer] | None, problems: Problems) -> di
 
 
 def _is_number(value: Tree) -> bool:
-    """Return whether a value is a number, or a list of numbers."""
     if isinstance(value.value, list):
         return bool(value.value) and all(not isinstance(item.value, list) and _is_number(item) for item in value.value)
     return isinstance(value.value, int | float) and not isinstance(value.value, bool) and not value.unknown

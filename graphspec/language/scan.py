@@ -34,7 +34,6 @@ _ESCAPES: Final = (
 
 
 def _line(word: str, space: str) -> re.Pattern[str]:
-    """Return a pattern for words of one line, separated by spaces."""
     return re.compile(f"{word}(?:{space}++{word})*+")
 
 

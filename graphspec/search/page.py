@@ -146,7 +146,6 @@ def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> s
 
 
 def _axis(space: Space) -> Scale:
-    """Return the axis of a space, from bound to bound."""
     if isinstance(space, Choice):
         last = max(len(space.items) - 1, 1)
         return Scale(0.0, float(last), tuple(float(k) for k in range(len(space.items))))

@@ -19,14 +19,12 @@ from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.training_checks import refuse_untrainable
 from graphspec.engine.parallel.apart import run_apart
 from graphspec.engine.training.reporting import Silent
-from graphspec.engine.training.run_directory import check_own, install_adapted, start_run
+from graphspec.engine.training.run_directory import check_own, install_adapted, reached_checkpoint, start_run
 from graphspec.engine.training.trainer import Trainer
 from graphspec.search.study import MAX_STARTS, Plan, Study, Trial
-from graphspec.vocabulary.callbacks.callback import COPIES
 
 # Train one trial in its run directory.
 PRUNED = "the search pruned the trial"
-_WRITTEN = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv", COPIES)
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,7 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
     try:
         model = source.model(trial.sets)
         directory = study.folder / trial.name
-        begun = any((directory / name).exists() for name in _WRITTEN)
-        if begun:
+        if begun := reached_checkpoint(directory):
             install_adapted(model, directory)
         watch = _Watch(study, trial)
         trainer = watch.trainer = model.trainer(watch, directory)

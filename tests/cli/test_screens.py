@@ -166,6 +166,7 @@ def masked(text: str) -> str:
     text = text.replace("\\", "/")
     text = re.sub(r"\d+(\.\d+)? (GiB|MiB|TiB) available", "#.# GiB available", text)
     text = re.sub(r"[▁-█]", "▄", text)
+    text = re.sub(r"^slow: no core .*? CPU\s+quota\n", "", text, flags=re.M | re.S)  # a machine with other work
     text = re.sub(r"( at |best: epoch |since epoch )\d+(?=$|:| of )", r"\1#", text, flags=re.M)
     text = re.sub(r"speed: .* rows/s(; memory: at most \S+ [MG]iB)?", "speed: # rows/s; memory: at most # MiB", text)
     text = re.sub(r"(largest difference:\s+\w+) \S+", r"\1 #", text)

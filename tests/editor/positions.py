@@ -128,7 +128,7 @@ COMPLETIONS = (
     # in a flow list, the server offers every name as an item of a block list, too
     Completion("outputs: {y: {metrics: [▮]}}", ("accuracy", "AUC", "F1Score"), ("Metric",), 300),
     Completion("outputs: {y: {scale: ▮}}", ("standard", "null"), (), 3),
-    Completion("training:\n  ▮", ("optimizer", "epochs", "batch_size", "callbacks", "workers"), ("loss",), 10),
+    Completion("training:\n  ▮", ("optimizer", "epochs", "batch_size", "callbacks", "workers"), ("loss",), 14),
     Completion("training: {optimizer: ▮}", ("adam", "Adam", "SGD"), ("Optimizer", "LossScaleOptimizer")),
     Completion("training:\n  optimizer:\n    type: ▮", ("Adam", "SGD"), ("Optimizer",)),
     Completion("training:\n  optimizer:\n    type: SGD\n    ▮", ("learning_rate", "momentum"), ("beta_1",), 30),

@@ -95,7 +95,6 @@ def of_one_size(arrays: Iterable[Any], rows: Array) -> Array:
 
 
 def _groups(packed: Sequence[Pictures], rows: Array) -> Sequence[Array]:
-    """Return rows by the sizes of their pictures."""
     if not packed or not len(rows):
         return []
     sizes = np.concatenate([array.sizes for array in packed], axis=1)[rows]

@@ -109,7 +109,6 @@ class Strings:
         return np.diff(self.offsets).reshape(self.shape)
 
     def _rows(self, rows: Array) -> Array:
-        """Return rows as indices from 0."""
         if rows.dtype == np.bool_:
             if rows.shape != (len(self),):
                 raise IndexError(f"a mask of shape {rows.shape} does not fit {len(self)} rows")

@@ -20,6 +20,9 @@ from graphspec.engine.compiler.lower import link
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.spec_files import onnx_layer
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
+from graphspec.vocabulary.activations import ACTIVATIONS
+from graphspec.vocabulary.losses import LOSSES
+from graphspec.vocabulary.metrics import METRICS
 
 # The settings of a spec as plain values, with all defaults, so that two of them can be compared key by key.
 TYPE = "type"  # the key of an object's class
@@ -72,10 +75,6 @@ def name_of(kind: type) -> str:
 
 @cache
 def _names() -> dict[type, str]:
-    from graphspec.vocabulary.activations import ACTIVATIONS
-    from graphspec.vocabulary.losses import LOSSES
-    from graphspec.vocabulary.metrics import METRICS
-
     registries = (ACTIVATIONS, LOSSES, METRICS)
     return {kind: name for registry in registries for name in registry.primary() if (kind := registry.get(name))}
 

@@ -24,6 +24,7 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
+from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.layer import Layer
 
 
@@ -75,7 +76,6 @@ def _replaced(inputs: Inputs, calls: Calls, rows: Mapping[str, Value]) -> tuple[
 
 
 def _with_rows(g: Builder, X: Value, size: int | Value | None) -> Value:
-    """Return a value as a batch of one row, or of ``size`` equal rows."""
     Y: Value = g.Unsqueeze(X, g.constant([0]))
     if size is not None:
         Y = g.Expand(Y, g.ints([size, *(1,) * X.rank]))
@@ -154,7 +154,6 @@ def _read_target(head: HeadDecl, y_pred: Value, result: Lowered) -> None:
 
 
 def _text_head(head: HeadDecl, layer: Ref, result: Lowered) -> Diagnostic:
-    """Return GS306 for a head of texts."""
     text = f"head '{head.name}' is text, but a head is numbers"
     hint = "a classifier's head is one number per class; `labels` gives the names of the classes"
     return _wrong_head(head, layer, result, Code.WRONG_DTYPE, text, hint)
@@ -170,8 +169,6 @@ def _texts(refs: Sequence[Ref], result: Lowered) -> tuple[str, str] | None:
     texts = [r.name for r in refs if (value := result.value(r)) is not None and value.type.is_string]
     if not texts:
         return None
-    from graphspec.vocabulary.layers import LAYERS
-
     known = ((name, LAYERS.get(name)) for name in LAYERS.names() if "." not in name)  # no operators of ONNX
     able = [name for name, cls in known if cls is not None and cls.takes_strings]
     hint = f"put a layer that takes texts between them: {format_names(able)}"
@@ -397,7 +394,6 @@ def _propagate_mask(
 
 
 def _no_kernel(node: NodeDecl, result: Lowered, text: str, hint: str) -> Diagnostic:
-    """Return GS309 at the inputs of a node."""
     refs = [r for r in node.inputs if r is not None]
     return _diagnose(node, result, refs, Code.NO_TRAINING_KERNEL, text, hint, "inputs")
 

@@ -70,7 +70,8 @@ def _setting(spec: Spec, setting: Setting, allow_outside: bool) -> Iterator[Diag
         try:
             tree = _with(spec.tree, setting.path, value)
         except UsageError as error:
-            yield _wrong_path(setting, str(error))
+            where, hint = leads_nowhere(setting.path, str(error))
+            yield Diagnostic.at(setting.mark, Code.UNKNOWN_KEY, where, path=_path(setting), hint=hint)
             return
         yield from _of_probe(spec, tree, setting, place, value, allow_outside)
 
@@ -79,12 +80,6 @@ def _with(tree: Tree, path: str, value: Tree) -> Tree:
     """Return a document without ``search``, with ``value`` at ``path``. Raises UsageError: the path leads nowhere."""
     rest = {key: child for key, child in tree.value.items() if key != "search"}
     return replaced(Tree(rest, tree.mark, tree.key_marks), path, value, describe(value)).set_paths()
-
-
-def _wrong_path(setting: Setting, message: str) -> Diagnostic:
-    """Return the error of a path, from the one that ``--set`` raises for it."""
-    where, hint = leads_nowhere(setting.path, message)
-    return Diagnostic.at(setting.mark, Code.UNKNOWN_KEY, where, path=_path(setting), hint=hint)
 
 
 def _of_probe(

@@ -25,6 +25,7 @@ from graphspec.engine.runtime.records import Record, check, read_json
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.vocabulary.callbacks import Callback
 from graphspec.vocabulary.callbacks.callback import TIMING
+from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
 
 _VAL = "val_"
 _WIDE, _COMPACT = 9, 6  # characters of a value at most
@@ -222,8 +223,6 @@ def step_for(epochs: int) -> int:
 
 def monitored(callbacks: Iterable[Callback]) -> Monitored:
     """Return what decides which epoch is best: what callbacks monitor to keep or stop at the best, else ``val_loss``."""
-    from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
-
     monitors = [c for c in callbacks if isinstance(c, EarlyStopping | ModelCheckpoint)]
     keepers = [c for c in monitors if isinstance(c, EarlyStopping) or c.save_best_only]
     return [*((c.monitor, c.larger_is_better()) for c in keepers), *BY_LOSS]

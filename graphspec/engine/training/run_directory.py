@@ -37,6 +37,7 @@ from graphspec.engine.training.checkpoint import Checkpoint, load_arrays, load_c
 from graphspec.engine.training.reporting import HistoryText
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import KERNELS
+from graphspec.language.parse import parse
 from graphspec.vocabulary.callbacks.callback import ADAPTED, COPIES, ONNX_FILES, RUN_FILES, Output, is_called
 
 if TYPE_CHECKING:
@@ -96,6 +97,12 @@ def check_own(directory: Path) -> None:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             what = "is a symbolic link" if path.is_symlink() else "is not a regular file"
             raise RunError(Code.DAMAGED_RUN, f"{path} {what}, but a run writes to it", RESTORE)
+
+
+def reached_checkpoint(directory: Path) -> bool:
+    """Return whether the run reached its first checkpoint; a run killed before that starts again from its seed."""
+    written = ("checkpoint.safetensors", "checkpoint.json", "weights.safetensors", "history.csv", COPIES)
+    return any((directory / name).exists() for name in written)
 
 
 def start_run(model: Session, directory: Path) -> None:
@@ -470,8 +477,6 @@ _MARKERS = ("spec.json", "run.json")  # mark the folder as a run directory until
 
 def remove_run(directory: Path) -> list[str]:
     """Remove the files of the run in ``directory``, except its markers, and return the names of all other files."""
-    from graphspec.language.parse import parse
-
     spec, _ = parse(str(directory / "spec.json"))  # if it cannot be read, no outputs of callbacks are known
     outputs = [output for callback in (spec.training.callbacks if spec else ()) for output in callback.outputs()]
     # The checkpoint goes first: if this is interrupted, nobody can resume the incomplete run.

@@ -9,11 +9,12 @@ import textwrap
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.base.arguments import path_of
+from graphspec.base.arrays.layout import Array
 from graphspec.base.codes import Code
 from graphspec.base.config import Config
 from graphspec.base.errors import Diagnostic, GivenText, Mark, ProblemError, SpecError, UsageError
@@ -21,20 +22,17 @@ from graphspec.base.files import suffix_of, written_in_parts
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import Checked, check
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.onnx_session import sanitized
+from graphspec.language.declarations import Spec
 from graphspec.language.sections import KEYS
 from graphspec.language.write import WIDTH, write_yaml
 from graphspec.vocabulary.onnx_files.part import our_dtype
 from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.layout import Array
-    from graphspec.engine.compiler.lowered_network import Lowered
-    from graphspec.language.declarations import Spec
 
 # Import an ONNX file: a short spec with the file as one layer, trained if its operators have gradients, else frozen.
 _SIZES = (224, 256, 320, 512, 128, 64, 32)  # tried for axes that a file leaves open, if they must be fixed

@@ -130,7 +130,6 @@ def _means_default(cls: type[Config], key: str, arguments: Mapping[str, Any]) ->
 
 
 def _shortest(value: Any, accepts: Callable[[Any], bool]) -> Any:
-    """Return the shortest form of an argument that ``accepts``."""
     for short in _forms(value):
         if accepts(short):
             return short

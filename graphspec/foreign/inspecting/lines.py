@@ -342,7 +342,6 @@ def _operators(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _target_range(names: list[str]) -> str:
-    """Return a list of targets, the versions as a range."""
     versions = [name for name in names if name.startswith("ort-")]
     shown = [f"{versions[0]} to {versions[-1]}" if len(versions) > 1 else versions[0]] if versions else []
     return ", ".join([*shown, *(name for name in names if name not in versions)])

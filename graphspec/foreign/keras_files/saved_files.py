@@ -11,21 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.layout import Array
 from graphspec.base.budget import Budget
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.foreign.keras_files.containers import MAGIC, Archive, ArchiveProblems, Hdf5, parse_json
 from graphspec.foreign.keras_files.layers import Notes
 from graphspec.foreign.keras_files.model_config import LayerDef, ModelDef, simple_class
+from graphspec.graph.ir.graph import Param
 from graphspec.language.names import snake_case
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.layout import Array
-    from graphspec.graph.ir.graph import Param
 
 
 @dataclass

@@ -122,17 +122,12 @@ def fold(function: np.ufunc, operands: Sequence[Array], Y: Array) -> Calls:
     return [(function, A, B, Y) for A, B in pairs]
 
 
-def broadcast_axes(small: Sequence[int], large: Sequence[int]) -> tuple[int, ...]:
-    """Return the axes of ``large`` along which an operand of shape ``small`` was broadcast."""
-    lead = len(large) - len(small)
-    return (*range(lead), *(k + lead for k, n in enumerate(small) if n == 1 and large[k + lead] != 1))
-
-
 def reduce_to(ctx: Context, i: int, dY: Array, X: Array, scale: float = 1.0) -> Calls:
     """Return calls that write the gradient of input ``i``, broadcast from X's shape to dY's: a sum of ``scale · dY``."""
     if (dX := ctx.grad(i)) is None:
         return []
-    axes = broadcast_axes(X.shape, dY.shape)
+    lead = dY.ndim - X.ndim
+    axes = (*range(lead), *(k + lead for k, n in enumerate(X.shape) if n == 1 and dY.shape[k + lead] != 1))
     if not axes:
         return [(np.multiply, dY, ctx.constant(scale), dX)] if scale != 1.0 else each_block(np.copyto, dX, dY)
     shape = [n for k, n in enumerate(dY.shape) if k not in axes]

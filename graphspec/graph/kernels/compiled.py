@@ -197,7 +197,6 @@ def _of_kernel(kernel: Any) -> tuple[Twin[Any], dict[str, Any]]:
 
 
 def _taken(kernel: Any, call: Call, side: str) -> Call | None:
-    """Return ``kernel`` with ``call`` taken in on one side."""
     if not isinstance(kernel, LIBRARY.Call):
         return None
     own, bound = _of_kernel(kernel)

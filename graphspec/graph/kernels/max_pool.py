@@ -94,7 +94,6 @@ class Taps:
 
 
 def _short_rows(X: Array) -> bool:
-    """Whether X is not contiguous and its contiguous rows are short."""
     row = 1
     for k in reversed(axis_order(X)):
         if X.shape[k] > 1 and X.strides[k] != row * X.itemsize:

@@ -9,27 +9,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.passes import for_export, for_program
+from graphspec.graph.passes.for_export import (
+    cancel_transposes,
+    drop_training,
+    fold_constants,
+    legalize,
+    merge_equal_nodes,
+    remove_identity_arithmetic,
+)
+from graphspec.graph.passes.for_program import (
+    crop_unread,
+    fuse_conv_max_pool,
+    multi_hot_matmul_to_gather_sum,
+    shard_products,
+    sink_bias_relu_below_pool,
+    sparsify_bool_inputs,
+)
 from graphspec.graph.target import Target
 
 Pass = Callable[[Graph, Target], Graph]  # rewrites a graph for a target
 
-FOR_PRODUCTS: tuple[Pass, ...] = (for_program.sparsify_bool_inputs, for_program.multi_hot_matmul_to_gather_sum)
+FOR_PRODUCTS: tuple[Pass, ...] = (sparsify_bool_inputs, multi_hot_matmul_to_gather_sum)
 """The passes that determine the matmuls of a graph; the memory estimate and the choice of sharded kernels need no others."""
 FOR_PROGRAM: tuple[Pass, ...] = (  # before binding: they may use operators that ONNX lacks
     *FOR_PRODUCTS,
-    for_program.sink_bias_relu_below_pool,
-    for_program.crop_unread,
-    for_program.fuse_conv_max_pool,
-    for_program.shard_products,
+    sink_bias_relu_below_pool,
+    crop_unread,
+    fuse_conv_max_pool,
+    shard_products,
 )
-FOR_OPSET: tuple[Pass, ...] = (for_export.drop_training, for_export.legalize)  # they determine the operators of a file
+FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)  # they determine the operators of a file
 FOR_EXPORT: tuple[Pass, ...] = (  # before a file is written: they replace operators that the target's opset lacks
     *FOR_OPSET,
-    for_export.fold_constants,
-    for_export.remove_identity_arithmetic,
-    for_export.merge_equal_nodes,
-    for_export.cancel_transposes,
+    fold_constants,
+    remove_identity_arithmetic,
+    merge_equal_nodes,
+    cancel_transposes,
 )
 
 

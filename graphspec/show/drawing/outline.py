@@ -241,7 +241,6 @@ class _Outline:
 
 
 def _listed(names: Tree | None) -> list[str]:
-    """Return the names of a list, or the single name in place of one."""
     if names is None:
         return []
     return [str(item.value) for item in names.value] if isinstance(names.value, list) else [str(names.value)]
@@ -252,7 +251,6 @@ def _mapping(tree: Tree | None) -> dict[str, Any]:
 
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
-    """Return a value, or the value of the variable that it names."""
     match = re.fullmatch(r"\$\{(.+)\}", value) if isinstance(value, str) else None
     return variables.get(match[1], value) if match else value
 

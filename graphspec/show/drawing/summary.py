@@ -83,7 +83,6 @@ def fold_records(rows: Sequence[Row], spec: Spec) -> list[Row]:
 
 
 def _records(spec: Spec) -> dict[str, list[str]]:
-    """Return the names of the columns of each record."""
     inputs = spec.document.get("inputs")
     declared = inputs if isinstance(inputs, dict) else {}
     return {

@@ -218,7 +218,14 @@ def facts_of(found: Findings) -> Iterator[tuple[str, str]]:
         of = f" of {wanted:,}" if wanted > epochs else ""
         yield "Epochs", f"{epochs:,}{of}" + (f"; stopped: {found.stopped}" if found.stopped else "")
         restored = None if times is None else times.restored_epoch
-        yield "Weights", f"of epoch {restored:,}, restored" if restored else f"of the last epoch, {epochs:,}"
+        copies = [
+            c.get("epoch") for c in record.get("copies", ()) if isinstance(c, dict) and c.get("form") == spec.form
+        ]
+        form = f"form {spec.form}, " if spec.form else ""
+        if len(copies) > 1:
+            yield "Copies", f"{form}{len(copies)}, with their weights of the epochs {', '.join(map(str, copies))}"
+        else:
+            yield "Weights", f"of epoch {restored:,}, restored" if restored else f"of the last epoch, {epochs:,}"
     params = list(model.graph.params.values())
     total, trained = sum(p.size for p in params), sum(p.size for p in params if p.trainable)
     if not isinstance(total, LearntSize):

@@ -138,7 +138,6 @@ def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
 
 
 def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseline]:
-    """Return the answers that are the same for all rows."""
     known, whose = own, f"these {own.noun}s"
     if train is not None and head.mask is None and len(train):
         shape = (len(train), *head.answers.shape[1:])

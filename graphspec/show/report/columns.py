@@ -381,7 +381,6 @@ def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
 
 
 def _heads(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
-    """Yield what the targets of each head are, by part."""
     model, needed = found.model, found.model.needed
     rows = {part: data for part, data in parts.items() if len(data)}
     ids = {part: with_class_ids(data, model.labels, needed.targets, needed.ctc) for part, data in rows.items()}

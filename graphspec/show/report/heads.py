@@ -257,7 +257,6 @@ def example_images(judged: Scored, head: HeadAnswers, flat: Flat, name_of: Calla
 
 
 def _colours(flat: Flat) -> list[doc.Block]:
-    """Return which class has which colour."""
     if flat.kind != "classes":
         return []
     shown: list[doc.Inline] = ["Colours of the classes: "]

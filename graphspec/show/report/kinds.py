@@ -177,7 +177,6 @@ def _kept(true: Array, answers: Array, keep: Array, why: str, noun: str) -> tupl
 
 
 def _noun(head: HeadAnswers) -> str:
-    """Return what a position of a head is called."""
     rank = head.answers.ndim - 1
     if rank == 2 and head.head.loss is not None:
         return "time step" if head.mask is not None or head.value.shape[1] is None else "position"

@@ -127,7 +127,6 @@ def _density(plot: Plot, scale: Scale, true: Array, predicted: Array) -> str:
 
 
 def _spread(true: Array, predicted: Array, title: str) -> Figure:
-    """Return the histogram of the errors."""
     errors = predicted - true
     q1, q2, q3 = np.quantile(errors, [0.25, 0.5, 0.75]).tolist()
     reach = _FAR * (q3 - q1)

@@ -115,7 +115,6 @@ def wilson(share: float, size: float) -> Interval:
 
 
 def _is_one_per_row(head: HeadAnswers) -> bool:
-    """Return whether a head has one answer for each row: a class, or yes or no."""
     classes = head.head.loss is not None and head.head.loss.targets in ("ids", "one_hot")
     return head.answers.ndim == 1 or (head.answers.ndim == 2 and (classes or head.answers.shape[1] == 1))
 

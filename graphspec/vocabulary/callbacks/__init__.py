@@ -4,30 +4,10 @@ Relative file names are relative to the run directory, if there is one.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.config import only_base
 from graphspec.vocabulary.callbacks.callback import CALLBACKS, Callback, CallbackState
-
-if TYPE_CHECKING:
-    from graphspec.vocabulary.callbacks.logging import (
-        BackupAndRestore,
-        CSVLogger,
-        History,
-        LambdaCallback,
-        OrbaxCheckpoint,
-        ProgbarLogger,
-        RemoteMonitor,
-        TensorBoard,
-        TerminateOnNaN,
-    )
-    from graphspec.vocabulary.callbacks.monitors import (
-        EarlyStopping,
-        LearningRateScheduler,
-        ModelCheckpoint,
-        ReduceLROnPlateau,
-        SwapEMAWeights,
-    )
 
 CALLBACKS.found_in(
     __name__,
@@ -47,25 +27,8 @@ CALLBACKS.refused |= {
 }
 
 
-__all__ = [
-    "CALLBACKS",
-    "BackupAndRestore",
-    "CSVLogger",
-    "Callback",
-    "CallbackState",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "OrbaxCheckpoint",
-    "ProgbarLogger",
-    "ReduceLROnPlateau",
-    "RemoteMonitor",
-    "SwapEMAWeights",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
+__all__ = ["CALLBACKS", "Callback", "CallbackState"]
+__all__ += CALLBACKS.public()
 __dir__ = partial(sorted, __all__)
 
 

@@ -373,7 +373,6 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
 
 
 def _join_axes(g: Builder, X: Value, start: int, count: int) -> Value:
-    """Return X with ``count`` axes from ``start`` on joined to one."""
     if count == 1:
         return X
     return g.reshape(X, (*[0] * start, -1, *[g.size(X, k) for k in range(start + count, X.rank)]))

@@ -104,7 +104,6 @@ def _escaped(piece: str) -> str:
 
 
 def _fields(form: str | None) -> list[str]:
-    """Return the fields of a format, in order."""
     return [
         piece for piece in _pieces(f"{_ISO} %H:%M:%S" if form is None else form) if re.fullmatch("%[A-Za-z]", piece)
     ]

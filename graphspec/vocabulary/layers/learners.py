@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.graph import MISSING_INTEGER
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 
 _BLOCK = 1 << 18  # numbers that are summed together
 _RESOLUTION = 2.0**-24  # of float32: a smaller deviation is one of rounding
@@ -315,7 +312,6 @@ def _range_of(group: int, free: int) -> tuple[np.float32, np.float32]:
 
 
 def _numbers_of(keys: Array) -> Array:
-    """Return the float32 numbers of keys."""
     return np.where(keys >> 31, keys ^ 0x80000000, keys ^ 0xFFFFFFFF).astype(np.uint32).view(np.float32)
 
 

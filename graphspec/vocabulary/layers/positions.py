@@ -11,18 +11,9 @@ from pydantic import Field
 from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, wrong_rank, wrong_size
+from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
-from graphspec.vocabulary.layers.layer import (
-    NEUTRAL,
-    Constraint,
-    InitializerField,
-    Layer,
-    RegularizerField,
-    as_float,
-    default_initializer,
-    need_rank,
-    positions,
-)
+from graphspec.vocabulary.layers.layer import NEUTRAL, Layer
 
 _SEQUENCE = "(batch, time, features)"
 _VECTORS = "feed it vectors, such as the output of an Embedding"
@@ -47,12 +38,12 @@ class PositionEmbedding(Layer, supports_masking=True):
     sequence_length: Annotated[
         PositiveInt | None, Field(description="The length of the longest sequence; null for that of the input.")
     ] = None
-    initializer: InitializerField = default_initializer("glorot_uniform")
+    initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     add: Adds = False
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
-        X, length = as_float(g, X), g.size(X, -2)
+        base.need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
+        X, length = base.as_float(g, X), g.size(X, -2)
         if self.sequence_length is None and not isinstance(length, int):
             text = f"needs `sequence_length`: the length of its input {show(X.shape)} varies"
             raise not_fixed(text, "set it to the length of the longest sequence", key="sequence_length")
@@ -65,7 +56,9 @@ class PositionEmbedding(Layer, supports_masking=True):
             if length < count:
                 table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
         else:
-            table = g.Gather(table, g.CheckIds(positions(g, length), size=count, argument="sequence_length"), axis=0)
+            table = g.Gather(
+                table, g.CheckIds(base.positions(g, length), size=count, argument="sequence_length"), axis=0
+            )
         return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
@@ -82,7 +75,7 @@ class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse
     sequence_length: Annotated[PositiveInt, Field(description="The length of the longest sequence.")]
     embedding_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
     tie_weights: Tied = True
-    embeddings_initializer: InitializerField = default_initializer("uniform")
+    embeddings_initializer: base.InitializerField = base.default_initializer("uniform")
     mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
 
     def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
@@ -112,8 +105,8 @@ class SinePositionEncoding(Layer, supports_masking=True):
     add: Adds = False
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
-        X, length, features = as_float(g, X), g.size(X, -2), X.features
+        base.need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
+        X, length, features = base.as_float(g, X), g.size(X, -2), X.features
         even = np.arange(features) % 2 == 0
         rates = self.max_wavelength ** (-2.0 * (np.arange(features) // 2) / features)
         if isinstance(length, int):
@@ -127,7 +120,7 @@ class SinePositionEncoding(Layer, supports_masking=True):
 
 def _column(g: Builder, length: Value, factor: float = 1.0) -> Value:
     """Emit 0, 1, 2, … (length, 1) as float32, times ``factor``."""
-    steps: Value = g.Unsqueeze(g.Cast(positions(g, length), to="float32"), g.constant([1]))
+    steps: Value = g.Unsqueeze(g.Cast(base.positions(g, length), to="float32"), g.constant([1]))
     return steps if factor == 1.0 else g.Mul(steps, g.constant(factor, "float32"))
 
 
@@ -151,8 +144,8 @@ class RotaryEmbedding(Layer, supports_masking=True):
     feature_axis: Annotated[int, Field(description="The axis of the features, an even number.")] = -1
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
-        X = as_float(g, X)
+        base.need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
+        X = base.as_float(g, X)
         time, at = self._axis(X, "sequence_axis"), self._axis(X, "feature_axis")
         if time == at:
             raise not_allowed("needs two different axes", key="feature_axis")
@@ -188,13 +181,13 @@ class ClassToken(Layer, handles_mask=True):
     Dosovitskiy et al., *An Image Is Worth 16x16 Words*, ICLR 2021.
     """
 
-    initializer: InitializerField = default_initializer("zeros")
-    regularizer: RegularizerField = Field(default=None, description="Penalty on the vector.")
-    constraint: Constraint = None
+    initializer: base.InitializerField = base.default_initializer("zeros")
+    regularizer: base.RegularizerField = Field(default=None, description="Penalty on the vector.")
+    constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 3, 3, _SEQUENCE, hint=_VECTORS)
-        X, mask = as_float(g, X), X.mask
+        base.need_rank(X, 3, 3, _SEQUENCE, hint=_VECTORS)
+        X, mask = base.as_float(g, X), X.mask
         token = self.weight(g, "token", (1, 1, X.features), prefix="")
         Y: Value = g.Concat(g.Expand(token, g.ints([g.size(X, 0), 1, X.features])), X, axis=1)
         if mask is None:
@@ -224,13 +217,15 @@ class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_
     num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
     max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
     bidirectional: bool = Field(default=True, description="Whether keys after the query have buckets of their own.")
-    initializer: InitializerField = Field(_SWIN, validate_default=True, description="The initial values of the weight.")
-    regularizer: RegularizerField = Field(default=None, description="Penalty on the table.")
-    constraint: Constraint = None
+    initializer: base.InitializerField = Field(
+        _SWIN, validate_default=True, description="The initial values of the weight."
+    )
+    regularizer: base.RegularizerField = Field(default=None, description="Penalty on the table.")
+    constraint: base.Constraint = None
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         for X in inputs:
-            need_rank(X, 1 + has_rows(X.shape), None, "(batch, time, …)")
+            base.need_rank(X, 1 + has_rows(X.shape), None, "(batch, time, …)")
         axes = [int(has_rows(X.shape)) for X in inputs]
         lengths = [g.size(X, axis) for X, axis in zip(inputs, axes, strict=True)]
         queries, keys = lengths[0], lengths[-1]
@@ -258,7 +253,7 @@ class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_
         if isinstance(queries, int) and isinstance(keys, int):
             distances = np.arange(keys) - np.arange(queries)[:, None]
             return g.constant(buckets[np.clip(distances, -limit, limit) + limit])
-        q, k = (g.constant(np.arange(n)) if isinstance(n, int) else positions(g, n) for n in (queries, keys))
+        q, k = (g.constant(np.arange(n)) if isinstance(n, int) else base.positions(g, n) for n in (queries, keys))
         distance = g.Unsqueeze(k, g.constant([0])) - g.Unsqueeze(q, g.constant([1]))
         shifted = g.Clip(distance, g.constant(-limit), g.constant(limit)) + limit
         return g.Gather(g.constant(buckets), shifted, axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.errors import Problem
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses import classes, crossentropy, regression
@@ -65,8 +66,6 @@ def values_of(loss: Loss, head: Value, target: Type) -> Graph:
     If the values have a mask, it is the output ``counts``, bool. The graph is computed in float64: the other rows of
     the batch change at most the last bits of a row's value.
     """
-    from graphspec.graph.builder import Builder
-
     graph = Graph(loss.label, inputs={head.name: head})
     y_true = graph.targets["y_true"] = Value("y_true", target, "target")
     with Builder(graph, loss.label) as g:

@@ -124,7 +124,6 @@ def _words(labels: list[int], separator: int | str, word_ids: dict[tuple[int, ..
 
 
 def _padded(sequences: list[list[int]]) -> tuple[Array, Array]:
-    """Return the sequences as one array, padded with 0, and their lengths."""
     lengths = np.array([len(s) for s in sequences], np.int64)
     padded = np.zeros((len(sequences), int(lengths.max(initial=0))), np.int64)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = [word for s in sequences for word in s]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +20,9 @@ from graphspec.base.budget import demand
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, RunError, ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
-from graphspec.graph.ir.graph import Type, Value, numpy_dtype
+from graphspec.graph.ir.graph import Array, Type, Value, numpy_dtype
 from graphspec.graph.kernels.context import need
 from graphspec.vocabulary.onnx_files.part import SECONDS, Part
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
 
 ROWS = "N"
 _DTYPES = ("float32", "int64", "int32", "uint8", "bool")
@@ -295,7 +292,6 @@ def _rows(array: Array, tensor: Tensor, row: int) -> Array:
 
 
 def _changed_row(array: Array, tensor: Tensor, k: int) -> Array:
-    """Return an input with another row ``k``."""
     changed = array.copy()
     axis = next((k for k, size in enumerate(tensor.sizes) if size == ROWS), None)
     if axis is None or array.dtype == object:

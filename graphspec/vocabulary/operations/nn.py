@@ -250,7 +250,6 @@ WINDOW_ARGUMENTS: dict[str, Any] = {
 
 
 def _spatial(x: Value, kernel: Value) -> int:
-    """Return the number of spatial axes."""
     rank = x.rank - 2
     text = "needs (batch, 1 to 3 spatial axes, channels) and a kernel (size, …, channels, filters) without a batch axis"
     fits = 1 <= rank <= 3 and kernel.rank == x.rank and not has_rows(kernel.shape)

@@ -6,12 +6,13 @@ from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import ShapeError
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.onnx_model import OPSET
@@ -23,9 +24,6 @@ from graphspec.vocabulary.onnx_files.unfreeze import operators, tensors
 from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, Call, Known, as_declared, label
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.tensors import FROZEN, Constant, Weight, Weights, kind_of, refuse
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
 
 _SHOWN = 4  # nodes of one operator in a message
 
@@ -163,7 +161,6 @@ class Lowering:
 
     @staticmethod
     def _known(name: str, value: Known) -> Known:
-        """Return a value, or a constant if its elements are known."""
         dims = value.dims if isinstance(value, Value) and value.kind == "op" else None
         if dims is None or not isinstance(value, Value) or not all(isinstance(d, int) for d in dims):
             return value

@@ -11,23 +11,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from graphspec.base.codes import Code
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, ceildiv, has_rows, mul, product
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels.context import need
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.op import declared_attributes
-from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, kind_of, of_array, our_dtype, refuse
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
-    from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened
-    from graphspec.vocabulary.onnx_files.unfreeze.tensors import Weights
+from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened
+from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, Weights, kind_of, of_array, our_dtype, refuse
 
 
 def label(node: Any) -> str:

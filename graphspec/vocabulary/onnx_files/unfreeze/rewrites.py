@@ -25,14 +25,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import has_rows, product
 from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.ops import OPS
-
-if TYPE_CHECKING:
-    from graphspec.graph.builder import Builder
 
 
 class Flattened:
