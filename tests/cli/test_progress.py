@@ -50,7 +50,7 @@ def test_the_bar_fits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     now, screen = [100.0], io.StringIO()
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr(progress, "peak", lambda: 2**28)
-    monkeypatch.setattr(progress, "can_show", lambda _: True)
+    monkeypatch.setattr(progress.t, "can_show", lambda _: True)
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(
         "rich.console.Console", lambda **_: Console(file=screen, force_terminal=True, width=width, color_system=None)

@@ -120,9 +120,9 @@ COMPLETIONS = (
     Completion("inputs:\n  p:\n    columns: {a: category, b: category}\n    ▮", ("crosses",), ("shape", "columns"), 2),
     # heads, training, data, blocks
     Completion(
-        "outputs:\n  y:\n    ▮", ("loss", "metrics", "weight", "class_weight", "labels", "scale"), ("layers",), 10
+        "outputs:\n  y:\n    ▮", ("loss", "metrics", "weight", "class_weight", "labels", "scale"), ("layers",), 15
     ),
-    Completion("outputs: {y: {l▮}}", ("loss", "labels", "layer"), ("learning_rate",), 10),
+    Completion("outputs: {y: {l▮}}", ("loss", "labels", "layer"), ("learning_rate",), 15),
     Completion("outputs: {y: {loss: ▮}}", ("mse", "mean_squared_error", "sparse_categorical_crossentropy"), ("Loss",)),
     Completion("outputs:\n  y:\n    metrics:\n      - ▮", ("accuracy", "AUC", "F1Score"), ("Metric", "mse_loss")),
     # in a flow list, the server offers every name as an item of a block list, too
