@@ -230,7 +230,7 @@ def test_a_verdict_names_the_threshold_to_a_head_that_never_finds_a_class() -> N
 
 
 def test_init_gives_a_rare_class_a_threshold(tmp_path: Path) -> None:
-    for few, rare in ((19, True), (20, False)):
+    for few, rare in ((9, True), (10, False)):
         lines = [f"{k % 10 / 8},{'Yes' if k < few else 'No'}" for k in range(100)]
         (tmp_path / "t.csv").write_text("\n".join(["a,y", *lines]) + "\n")
         path = tmp_path / f"{few}.yaml"
