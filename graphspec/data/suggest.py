@@ -454,7 +454,7 @@ def _network(rows: int, columns: Sequence[Column], record: str) -> Sizes:
     if any(column.type == "text" for column in columns):  # a bag of words, which many hidden units learn by heart
         return Sizes(32, 1, 0.5, 0.001, batch, 30, 3)
     epochs = next((e for e, most in ((100, 2000), (50, 20_000), (30, 50_000), (20, 100_000)) if rows < most), 10)
-    folds = 5 if rows < 5000 else 4 if rows < 20_000 else 3 if rows < 50_000 else 0
+    folds = 0 if rows < 20 else 5 if rows < 5000 else 4 if rows < 20_000 else 3 if rows < 50_000 else 0
     trained = rows - rows // (folds or 6)
     numbers = sum(column.type == "number" for column in columns)
     pieces = 0 if not 0 < numbers <= 128 else min(max(256 // numbers, 4), 16) // 2 * 2  # of all, a few hundred

@@ -36,7 +36,8 @@ NO_TWIN = {"check_sample_weight_equivalence_on_dense_data": "batches, dropout an
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [GraphspecClassifier(epochs=20), GraphspecRegressor(epochs=20)], expected_failed_checks=lambda _: NO_TWIN
+    [kind(epochs=20, overrides=QUICK) for kind in (GraphspecClassifier, GraphspecRegressor)],
+    expected_failed_checks=lambda _: NO_TWIN,
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
     check(estimator)

@@ -398,3 +398,16 @@ def test_rows_in_the_order_of_time_are_validated_by_the_last_ones(
     assert "# patient_id: {type: category" in mixed
     checked = graphspec("validate", "sorted.yaml", "--data")
     assert checked.stdout.startswith("sorted.yaml: ok ("), checked.stdout + checked.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["amount", "kind"])
+@pytest.mark.parametrize("rows", [12, 24])
+def test_a_spec_of_few_rows_trains(target: str, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Path("few.csv").open("w", newline="") as file:
+        few = [[f"{k * 37 % 23}.5", "yes" if k % 3 else "no", f"{k * 1.25}"] for k in range(rows)]
+        csv.writer(file).writerows([["a", "kind", "amount"], *few])
+    assert graphspec("init", "few.yaml", "--from", "few.csv", "--target", target).exit_code == 0
+    trained = graphspec("train", "few.yaml", "--set", "training.epochs=1", "--no-report")
+    assert trained.exit_code == 0, trained.stderr
