@@ -297,13 +297,8 @@ def _layers(found: Suggestion) -> Iterator[str]:
 def _head(found: Suggestion) -> Iterator[str]:
     target, head = found.target, dict[str, Any](loss=_LOSSES[found.target.task])
     if target.task == "regression":
-        few = found.rows < 60  # an interval needs nine held-out rows
-        head |= {
-            "scale": "standard",
-            "clip": True,
-            **({} if few else {"interval": 0.9}),
-            "metrics": ["r2_score", "mae"],
-        }
+        interval = {"interval": 0.9} if found.rows >= 60 else {}  # which needs nine held-out rows
+        head |= {"scale": "standard", "clip": True, **interval, "metrics": ["r2_score", "mae"]}
         notes = ["trained on a standard scale; answers are in the column's unit, within the range of the rows"]
     else:
         head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
