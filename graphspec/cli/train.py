@@ -20,7 +20,6 @@ from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
 from graphspec.cli.targets import is_run, naming_data, naming_file
 from graphspec.engine.parallel.launch import STOPS, handled, raised
-from graphspec.vocabulary.callbacks.callback import ADAPTED
 
 if TYPE_CHECKING:
     from graphspec.api.model import Model
@@ -194,6 +193,8 @@ _MAX_LISTED = 5  # files that a message lists
 
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
+    from graphspec.vocabulary.callbacks.callback import ADAPTED
+
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
     content = _content(directory)

@@ -238,7 +238,7 @@ _NUMBER = "{loss: mse, scale: standard, clip: true, interval: 0.9, metrics: [r2_
     ("target", "kind", "head"),
     [
         ("species", None, "species: {loss: sparse_categorical_crossentropy, metrics: [accuracy], members: mean}"),
-        ("island", None, "island: {loss: binary_crossentropy, metrics: [accuracy, auc], members: mean}"),
+        ("island", None, "island: {loss: binary_crossentropy, metrics: [accuracy, auc], members: mean, description"),
         ("mass", None, f"mass: {_NUMBER}"),
         (
             "Bill Length",
