@@ -107,14 +107,17 @@ def test_penalties_are_in_no_evaluation(tmp_path: Path) -> None:
     result = graphspec("evaluate", tmp_path / "a.onnx", "--data", tmp_path)
     assert result.exit_code == 0, result.stderr
     assert values(result.stdout) == pytest.approx(run, rel=1e-4)
-    model, rows = gs.load(tmp_path / "run"), np.load(tmp_path / "test.npz")
+    model = gs.load(tmp_path / "run")
+    with np.load(tmp_path / "test.npz") as file:
+        rows = dict(file)
     p, y = model.predict(rows["features"]).astype(np.float64), rows["answer"].reshape(-1, 1)
     assert run["loss"] == pytest.approx(-np.log(np.where(y > 0.5, p, 1 - p)).mean(), rel=1e-3)
 
 
 def test_precision_and_recall_of_every_class(run: Path) -> None:
     model = gs.load(run)
-    rows = np.load(run.parent / "test.npz")
+    with np.load(run.parent / "test.npz") as file:
+        rows = dict(file)
     answered, true = (np.ravel(a) > 0.5 for a in (model.predict(rows["features"]), rows["answer"]))
     lines = graphspec("evaluate", run).stdout.partition("\n\n")[2].splitlines()
     assert lines[0].split() == ["answer", "rows", "precision", "recall", "F1", "taken", "for"]
