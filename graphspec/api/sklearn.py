@@ -101,6 +101,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self._wanted = {needed.columns.get(name, name): kind.shape[1:] for name, kind in needed.inputs.items()}
         if names is None and self.spec is not None and len(self._wanted) == len(self._names):
             self._names = [*self._wanted]
+        by_spec = None if model.spec.training.folds else by_spec
         share = by_spec if self.validation_split is None else self.validation_split
         parts = split(len(y), share, model.seed, None if is_amount else y) if share else [slice(None)]
         answers = y if is_amount else self._named()[y]

@@ -107,7 +107,7 @@ STAGES = {
     "reading": "graphspec.data.signature load_all",
     "preparing": "graphspec.cli.progress show_preparing",
     "starting": "graphspec.engine.training.run_directory start_run",
-    "testing": "graphspec.cli.results print_test",
+    "testing": "graphspec.cli.results print_part",
     "exporting": "graphspec.engine.training.run_directory record_export",
     "reporting": "graphspec.show.report.build write_found",
 }

@@ -357,6 +357,17 @@ def permute(d: Drawing, t: Tensor) -> Args | None:
     return {"dims": d.random.sample(range(1, t.rank + 1), t.rank)} if t.rank else None
 
 
+@draws("Members")
+def members(d: Drawing, t: Tensor) -> Args | None:
+    return {"members": d.int(1, 4)} if t.rank == 1 and t.is_float else None
+
+
+@draws("MemberDense")
+def member_dense(d: Drawing, t: Tensor) -> Args | None:
+    fits = t.rank == 2 and t.is_float and t.features is not None and isinstance(t.shape[0], int)
+    return {"units": d.int(1, 4), **d.some(use_bias=False)} if fits else None
+
+
 @draws("RepeatVector")
 def repeat(d: Drawing, t: Tensor) -> Args | None:
     return {"n": d.int(1, 4)} if t.rank == 1 else None
