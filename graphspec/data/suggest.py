@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from graphspec.base.errors import did_you_mean
@@ -397,10 +397,7 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
     record, of = free_name("row", taken, "row"), profile.columns[target]
     found = _target(of, head, task)
     rows = of.present if found.drop_missing else profile.rows
-    network = _network(rows, used, record)
-    if time is not None:  # an app asks about later rows
-        steps = round(network.steps * 0.8 * (1 + 1 / max(network.folds - 1, 1)))
-        network = replace(network, folds=0, seeds=network.folds, steps=steps if network.folds else network.steps)
+    network = _network(rows, used, record, in_order=time is not None)
     warnings = [f"column '{name}' {why}; it is left out" for name, why in leaks.items()]
     if task != "regression" and of.listed and (small := small_classes(dict(of.frequent))) is not None:
         warnings.append(f"column '{target}': {small}")
@@ -448,14 +445,18 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     return Target(column.name, key, task, units, has_texts, missing, tuple(notes), second, rare, numbered)
 
 
-def _network(rows: int, columns: Sequence[Column], record: str) -> Sizes:
-    """Return sizes that do well on a table with this many rows and columns, without being tuned to it."""
+def _network(rows: int, columns: Sequence[Column], record: str, *, in_order: bool) -> Sizes:
+    """Return sizes that do well on a table with this many rows and columns, without being tuned to it.
+
+    ``in_order``: the rows are in the order of time, and an app asks about later ones: the last of them validate.
+    """
     batch = next((b for b, most in ((32, 2000), (64, 5000), (128, 10_000), (256, 200_000)) if rows < most), 512)
     if any(column.type == "text" for column in columns):  # a bag of words, which many hidden units learn by heart
         return Sizes(32, 1, 0.5, 0.001, batch, 30, 3)
     epochs = next((e for e, most in ((100, 2000), (50, 20_000), (30, 50_000), (20, 100_000)) if rows < most), 10)
     folds = 0 if rows < 20 else 5 if rows < 5000 else 4 if rows < 20_000 else 3 if rows < 50_000 else 0
-    trained = rows - rows // (folds or 6)
+    folds, seeds = (0, folds) if in_order else (folds, 0)
+    trained = rows - rows // (folds or (5 if in_order else 6))
     numbers = sum(column.type == "number" for column in columns)
     pieces = 0 if not 0 < numbers <= 128 else min(max(256 // numbers, 4), 16) // 2 * 2  # of all, a few hundred
     units, rate, l2 = (32, 0.5, 0.03) if rows < 1000 else (64, 0.5, 0.01) if rows < 5000 else (128, 0.2, 0.005)
@@ -468,4 +469,5 @@ def _network(rows: int, columns: Sequence[Column], record: str) -> Sizes:
     }
     forms = forms if rows < 200_000 else {}
     steps = epochs * -(-trained // batch)
-    return Sizes(128, 2, 0.1, 0.005, batch, epochs, max(epochs // 3, 4), 0.0003, 4, pieces, steps, folds, forms=forms)
+    patience = max(epochs // 3, 4)
+    return Sizes(128, 2, 0.1, 0.005, batch, epochs, patience, 0.0003, 4, pieces, steps, folds, seeds, forms=forms)

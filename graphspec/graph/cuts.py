@@ -25,13 +25,8 @@ from graphspec.graph.row_axes import SIZES, RowAxes
 _ASSUMED = 64  # elements along an axis that varies
 _MANY_INPUTS = 8
 _NO_ROWS = 1 << 50  # bytes that a value counts that is no row of anything, such as a size
-_ITEM_BYTES = {
-    "float32": 4,
-    "int32": 4,
-    "int64": 8,
-    "uint8": 1,
-    "bool": 4,
-}  # bools become floats, beside which they stay
+# bools become floats, beside which they stay
+_ITEM_BYTES = {"float32": 4, "int32": 4, "int64": 8, "uint8": 1, "bool": 4}
 
 
 class Cut(NamedTuple):

@@ -188,6 +188,30 @@ def test_wrong_embedding(column: str, text: str, run: Any) -> None:
     assert [text in problem.message for problem in problems] == [True]
 
 
+def test_columns_of_numbers_share_arguments_that_they_do_not_set(run: Any) -> None:
+    shared = "numbers: {missing: zero, scale: minmax, clip: smooth"
+    apart = (
+        "a: {type: number, missing: zero, scale: minmax, clip: smooth}, b: {type: number, missing: zero, scale: none}"
+    )
+    joined = f"a: number, b: {{type: number, scale: none, clip: null}}, c: category}}\n    {shared}"
+    assert nodes(fine(run(joined))) == nodes(fine(run(f"{apart}, c: category")))
+
+
+@pytest.mark.parametrize(
+    ("shared", "text"),
+    [
+        ("scale: minmx", "`scale` of `numbers` of record 'p' must be one of"),
+        ("pieces: 4", "unknown key 'pieces' of `numbers` of record 'p'"),
+        ("column: Age", "`numbers` of record 'p' has `column`"),
+        ("description: years", "`numbers` of record 'p' has `description`"),
+    ],
+)
+def test_wrong_shared_arguments_are_reported_once(shared: str, text: str, run: Any) -> None:
+    [problem] = run(f"a: number, b: number}}\n    numbers: {{{shared}").diagnostics
+    assert text in problem.message
+    assert problem.line == 4
+
+
 def test_an_image_is_no_part_of_the_vector(run: Any) -> None:
     image = "a: {type: image, shape: [4, 6, 3]}"
     layers = [f"p/a/scaled: Rescaling(a) scale={1 / 255}", "p/a: Resizing(p/a/scaled) height=4 width=6"]

@@ -270,7 +270,7 @@ class CopiesTrainer(Trainer):
         epoch = restored[-1] if restored else trainer.epoch - 1
         logs = {key: values[epoch] for key, values in trainer.history.items()}
         shown = {key: value for key, value in logs.items() if key.startswith("val_")} or logs
-        form = {} if self.model.spec.training.forms == {} else {"form": trainer.model.spec.form}
+        form = {"form": trainer.model.spec.form} if self.model.spec.training.forms else {}
         self._copies.append({**form, "seed": trainer.model.seed, "epochs": trainer.epoch, "epoch": epoch + 1})
         values = ", ".join(f"{key} {number(value)}" for key, value in shown.items())
         return f"{subject}epoch {epoch + 1} of {trainer.epoch}, {values}"
