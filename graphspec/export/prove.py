@@ -185,6 +185,12 @@ def _accepts(model: Session, lengths: Mapping[str, int]) -> bool:
         model.infer_shapes(shapes)
     except ShapeError:
         return False
+    for node in model.whole.nodes:  # positions beyond the last that a table has, which no shape shows
+        ids = node.inputs[0] if node.op == "CheckIds" else None
+        if ids is not None and ids.node is not None and ids.node.op == "Range":
+            longest = evaluate(ids.shape[0], lengths)
+            if longest is not None and longest > node.attrs["size"]:
+                return False
     return True
 
 
