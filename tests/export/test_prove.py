@@ -110,7 +110,8 @@ def test_operators_of_onnxruntime_alone(texts: gs.Model, tmp_path: Path) -> None
 def test_generated_rows_are_no_longer_than_positions_known(tmp_path: Path) -> None:
     """A table of 17 positions allows the sizes 3, 7 and 16; the next one, 40, would look up what is not there."""
     layer = {"name": "y", "type": "TokenAndPositionEmbedding", "vocabulary_size": 5, "embedding_dim": 2}
-    spec = {"graphspec": 1, "inputs": {"x": {"shape": [None], "dtype": "int32"}}, "outputs": {"y": {}}}
+    inputs = {"x": {"shape": [None], "dtype": "int32"}}
+    spec = {"graphspec": 1, "name": "net", "inputs": inputs, "outputs": {"y": {"loss": "mse"}}}
     for longest, sizes in ((5, [3]), (17, [3, 7, 16])):
         model = gs.compile({**spec, "layers": [{**layer, "sequence_length": longest}]})
         proof = model.export(tmp_path / "net.onnx")
