@@ -266,6 +266,9 @@ class DataSource:
     in_order: bool = False  # a split takes the last rows; ``by_time``, the last part of the windows' time
     by_time: bool = False
     allow: tuple[Path, ...] = ()  # further folders in which the query's files may be
+    group: str | None = (
+        None  # the column whose value keeps training rows together when they are split, or dealt in folds
+    )
     folds: int | None = None  # the folds of the training rows, each validated by the copy that is trained without it
     form: TextForm = TextForm()  # how a table of text is read
 

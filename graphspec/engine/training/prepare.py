@@ -128,6 +128,10 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     stratify, in_order = None, False
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
+        source = model.spec.data.get("train")
+        if source is not None and source.group and (model.spec.training.folds or fraction is not None):
+            text = f"the spec keeps rows with the same '{source.group}' together, but arrays of inputs have no groups"
+            raise UsageError(f"{text}: train on the spec's own data, or override `data.train.group=null`")
     else:
         if data.sample_weight is not None:
             raise UsageError(f"`sample_weight` requires `x` and `y`; in data files use `<head>{WEIGHT}`")
@@ -157,7 +161,7 @@ def _split(rows: Dataset, share: float, seed: int, stratify: str | None, *, in_o
         train, validation = split_last(len(rows), share)
     else:
         classes = None if stratify is None else class_ids(rows.targets[stratify])
-        train, validation = split(len(rows), share, seed, classes)
+        train, validation = split(len(rows), share, seed, classes, rows.of_groups())
     return rows.select(train), rows.select(validation)
 
 
