@@ -265,6 +265,7 @@ class DataSource:
     windows: Windows | None = None  # windows over the rows are the rows of the data
     in_order: bool = False  # a split takes the last rows; ``by_time``, the last part of the windows' time
     by_time: bool = False
+    origins: int | None = None  # for windows, how many of the last horizons of each series are split off, each a window
     allow: tuple[Path, ...] = ()  # further folders in which the query's files may be
     group: str | None = (
         None  # the column whose value keeps training rows together when they are split, or dealt in folds
@@ -276,6 +277,17 @@ class DataSource:
     def has_rows(self) -> bool:
         """False for a split, which has no rows of its own."""
         return self.query is not None or bool(self.paths)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the rows are a part of the training rows."""
+        return self.split is not None or self.origins is not None
+
+    @property
+    def at_origins(self) -> str:
+        """The words for what is split off at rolling origins; empty for other splits."""
+        last = "horizon" if self.origins == 1 else f"{self.origins} horizons"
+        return "" if self.origins is None else f"the last {last} of each series"
 
     @property
     def subject(self) -> str:
