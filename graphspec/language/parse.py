@@ -164,12 +164,13 @@ def _check_split(train: DataSource, validation: DataSource, problems: Problems) 
     in_order = "for rows in the order of time write `split: {last: 0.2}`"
     shared = "add `by: time`: other splits share values between training and validation"
     grouped = windows is not None and windows.group is not None and windows.order is None
+    ordered = validation.in_order and validation.split is not None
     for wrong, key, what, hint in (
         (by_time and windows is None, "by", "`windows` of `data.train`", in_order),
         (validation.origins is not None and windows is None, "origins", "`windows` of `data.train`", in_order),
         (not (by_time or validation.origins) and windows is not None, "split", "`by` for windows", shared),
         (by_time and grouped, "by", "`order` of the windows", _ORDER),
-        (validation.in_order and train.group, "split", "a `data.train` without `group`", "write `split: 0.2`"),
+        (ordered and train.group, "split", "a `data.train` without `group`", "write `split: 0.2`"),
     ):
         if wrong:
             not_allowed(tree.value[key], f"`{key}` of `data.validation` needs {what}", problems, hint)

@@ -124,7 +124,7 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     if model.spec.training.folds is not None and (data.validation_data, data.validation_split) != (None, None):
         raise UsageError("with `folds`, every row is held out once: leave out `validation_data` and `validation_split`")
     validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
-    source, by = model.spec.data.get("validation"), cast(Any, data.validation_split)
+    source, by = model.spec.data.get("validation"), cast("DataSource | float | None", data.validation_split)
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
         source = model.spec.data.get("train")
@@ -141,7 +141,7 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
             elif source.is_split:
                 by = source
     if by is not None and validation is None:
-        if isinstance(by, bool) or not isinstance(by, DataSource | Real) or (isinstance(by, Real) and not 0 < by < 1):
+        if not isinstance(by, DataSource) and (isinstance(by, bool) or not isinstance(by, Real) or not 0 < by < 1):
             raise bad_argument("validation_split", "a number between 0 and 1", by)
         train, validation = _split(train, by, model.seed)
     return train, validation
