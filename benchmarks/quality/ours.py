@@ -103,6 +103,7 @@ def run(python: str, source: str, folder: Path, out: Path) -> None:
         answers, took = Graphspec(python, source, Path(name)).answers(out, "--target", target, table="test.csv")
     truth, seen = cells(folder / "test.csv")[target], cells(folder / "train.csv")[target]
     if meta["task"] == "classes":
+        truth, seen = ([label.removesuffix(".0") for label in column] for column in (truth, seen))  # 1.0 is called 1
         labels = sorted(set(seen), key=lambda label: (float(label), "") if label.isdigit() else (0.0, label))
         answer = probabilities(answers, target, labels)
         rarest = min(labels, key=Counter(seen).__getitem__)
