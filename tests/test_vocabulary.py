@@ -92,7 +92,6 @@ def test_every_layer_is_known_by_what_it_lowers_to() -> None:
     found = reference.lowered()
     unknown = {cls.__name__ for cls in REGISTRIES["layer"]} - found.keys()
     alone = {"Constant", "Onnx", "Parameter", "RelativePositionBias"}  # without a batch axis they are no heads
-    alone |= {"Members", "MemberDense"}  # tests/vocabulary/layers/test_members.py
     kernels = {f"ops.{name}conv" for name in ("", "depthwise_", "separable_")} | {"ops.conv_transpose"}  # are inputs
     sums = {"ops.vdot", "ops.segment_sum", "ops.segment_max", "ops.segment_min"}  # over the batch
     assert {name for name in unknown if not name.startswith("onnx.")} == {"Activation", *alone, *kernels, *sums}
