@@ -219,7 +219,13 @@ class Windows:
     format: str | None = None  # how it writes dates; None for ISO 8601
     every: Every | None = None  # the step of time; None if it is not checked
     missing: str | Mapping[str, str] | None = None  # how missing values are filled in: for all columns, or by column
+    season: int | Sequence[int] | None = None  # the steps of its seasons, if the step of time does not say them
     last: bool = False  # only the last window of each series is taken
+
+    @property
+    def seasons(self) -> Sequence[int]:
+        """The steps of the seasons that are written."""
+        return (self.season,) if isinstance(self.season, int) else self.season or ()
 
     def filling(self, column: str) -> str | None:
         """Return how missing values of a column are filled in: ``interpolate``, ``previous``, or None."""
