@@ -18,7 +18,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import MICROSECONDS, DataSource
 from graphspec.show.drawing.curves import Scale, linear
-from graphspec.show.report.baselines import Baseline, answering
+from graphspec.show.report.baselines import Baseline, answering, mase
 from graphspec.show.report.charts import Plot, amount, table
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, flatten
@@ -62,16 +62,17 @@ def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
     """Return the errors of all outputs together, with those of simple rules for the same rows."""
     kept, rows = known_rows(head, rules)
     own = flat if len(rows) in (0, len(head.answers)) else flatten(answering(head, head.answers, rows))
-    others = [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
-    shown = []
-    for name, of in [("This network", own), *others]:
+    others = [(rule, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
+    compared, shown = rows if len(rows) else np.arange(len(head.answers)), []
+    for (name, answers, _), of in [(Baseline("This network", head.answers), own), *others]:
         errors, r2 = number_errors(of.true.reshape(-1), of.scores.reshape(-1)), determination(of.true, of.scores)
         mean = float(np.nanmean(r2)) if np.isfinite(r2).any() else float("nan")
-        shown.append((name[:1].upper() + name[1:], *_cells(errors, mean)))
+        scaled = [] if head.scale is None else [amount(mase(head, answers, compared))]
+        shown.append((name[:1].upper() + name[1:], *_cells(errors, mean), *scaled))
     caption = f"Errors of {count(own.true.size, 'value')}, in the target's own unit"
     caption += ", where all of these have an answer" if own is not flat else ""
     caption += "; R² is the mean of the outputs" if flat.true.shape[1] > 1 else ""
-    return table(caption, ("Answer", *_COLUMNS), shown, sort=False)
+    return table(caption, ("Answer", *_COLUMNS, *([] if head.scale is None else ["MASE"])), shown, sort=False)
 
 
 def _cells(e: NumberErrors, r2: float) -> list[str]:

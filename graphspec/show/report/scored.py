@@ -35,6 +35,7 @@ class HeadAnswers:
     losses: Array | None
     bounds: tuple[Array, Array] | None  # the ends of its interval, ``(n, …)``, if it has one
     lengths: Mapping[str, Array]  # for CTC, ``length`` and ``input_length`` of every row, if the data have them
+    scale: Array | None = None  # of forecasts, by what errors are divided for MASE, ``(n, …)``; NaN where unknown
 
 
 @dataclass(frozen=True)
