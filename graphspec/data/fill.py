@@ -303,7 +303,7 @@ def _head(found: Suggestion) -> Iterator[str]:
     else:
         head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
         notes = ["labels are learnt from the column"] if target.has_texts else []
-        head |= {"labels": [str(k) for k in range(target.classes)]} if target.classes else {}
+        head |= {"labels": [*target.labels]} if target.labels else {}
     head |= {"threshold": "f1"} if target.rare else {}
     head |= {"members": "mean"} if found.network.members > 1 else {}
     head |= {"description": f"the probability of {target.probability}"} if target.probability else {}
