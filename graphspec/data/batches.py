@@ -35,11 +35,14 @@ _PARTS = ("inputs", "targets", "weights", "lengths")
 class Times:
     """When the windows over series begin and end, by number of the point in time."""
 
-    first: Array  # first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``
+    first: Array  # first, origin, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``
+    origin: Array  # where the future begins
     last: Array
     count: int  # the number of different points in time
     series: Series
-    past: int  # the steps of a window's past
+    past: int  # the steps of a window's past; ``future``, those that follow
+    future: int
+    whole: Array  # the rows that are windows, whatever the ``stride``: within one series, with all values, ``(m,)``
     filled: int = 0  # how many values were filled in, besides those of added steps
 
 
@@ -184,8 +187,9 @@ def split_last(n: int, fraction: float) -> tuple[Array, Array]:
 def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
     """Return the indices of training windows and of validation windows.
 
-    Of T different points in time, the last ``round(fraction · T)``, at least one, are for validation: all values of a
-    validation window are there, and all values of a training window before. Other windows belong to neither.
+    Of T different points in time, the last ``round(fraction · T)``, at least one, are for validation: the future of a
+    validation window is there, its past may be before; all values of a training window are before. Other windows belong to
+    neither.
 
     Raises SpecError: GS508 if a part has no window.
     """
@@ -193,13 +197,44 @@ def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
     assert times is not None, "rows that are no windows have no time"
     border = times.count - min(max(round(fraction * times.count), 1), times.count - 1)
     chosen = slice(None) if arrays.chosen is None else arrays.chosen
-    training, validation = np.flatnonzero(times.last[chosen] < border), np.flatnonzero(times.first[chosen] >= border)
+    training, validation = np.flatnonzero(times.last[chosen] < border), np.flatnonzero(times.origin[chosen] >= border)
     if not len(training) or not len(validation):
         points, what = (times.count - border, "for") if len(training) else (border, "before")
-        text = f"the {points} points in time {what} validation hold no whole window"
+        text = f"the {points} points in time {what} validation hold no whole {'future' if len(training) else 'window'}"
         hint = "use shorter windows, or another fraction for `split`"
         raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
     return training, validation
+
+
+def split_at_origins(arrays: Dataset, origins: int) -> tuple[Dataset, Dataset]:
+    """Return training windows, and validation windows at rolling origins (Tashman, 2000).
+
+    They are cut series by series, so that one network of many series is judged at the end of each of them. The futures of
+    a series' validation windows lie one after the other, and the last of them ends with the series: at most ``origins``, or
+    as many as the series has after its first past. Its training windows end before the first of them.
+
+    Raises SpecError: GS508 if a part has no window.
+    """
+    times = arrays.times
+    assert times is not None, "rows that are no windows have no time"
+    groups, size = times.series.groups, times.past + times.future
+
+    def left(rows: Array) -> tuple[Array, Array]:
+        """Return how many steps follow each window, and how many of a series' last steps are for validation."""
+        ends = np.searchsorted(groups, groups[rows], "right")
+        fit = (ends - np.searchsorted(groups, groups[rows]) - times.past) // times.future
+        return ends - rows - size, np.minimum(fit, origins) * times.future
+
+    chosen = np.arange(len(times.first)) if arrays.chosen is None else arrays.chosen
+    after, held = left(chosen)
+    training = chosen[after >= held]
+    after, held = left(times.whole)
+    validation = times.whole[(after < held) & (after % times.future == 0)]
+    if not len(training) or not len(validation):
+        text = f"no series has a window before {origins} futures of {times.future} steps at its end"
+        hint = "use fewer `origins`, or shorter windows"
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
+    return replace(arrays, chosen=training), replace(arrays, chosen=validation)
 
 
 def class_ids(y: Array) -> Array:

@@ -118,6 +118,9 @@ class ValidationKeys(DataKeys):
     )
     by: Literal["time"] | None = setting(None, "`time`: the split of windows takes the last part of the time.")
     stratify: str | None = setting(None, "Head whose class proportions the split preserves.")
+    origins: PositiveInt | None = setting(
+        None, "For windows: the last horizons of each series are for validation, so many, each with a window."
+    )
 
 
 _KEYS: dict[str, type[DataKeys]] = {"train": TrainKeys, "validation": ValidationKeys}
@@ -156,16 +159,18 @@ def parse_data(
 def _check_split(train: DataSource, validation: DataSource, problems: Problems) -> None:
     """Report a split that does not suit the training rows: windows that are neighbours share values."""
     tree, by_time, windows = validation.tree, validation.by_time, train.windows
-    if validation.split is None:
+    if not validation.is_split:
         return
     in_order = "for rows in the order of time write `split: {last: 0.2}`"
     shared = "add `by: time`: other splits share values between training and validation"
     grouped = windows is not None and windows.group is not None and windows.order is None
+    ordered = validation.in_order and validation.split is not None
     for wrong, key, what, hint in (
         (by_time and windows is None, "by", "`windows` of `data.train`", in_order),
-        (not by_time and windows is not None, "split", "`by` for windows", shared),
+        (validation.origins is not None and windows is None, "origins", "`windows` of `data.train`", in_order),
+        (not (by_time or validation.origins) and windows is not None, "split", "`by` for windows", shared),
         (by_time and grouped, "by", "`order` of the windows", _ORDER),
-        (validation.in_order and train.group, "split", "a `data.train` without `group`", "write `split: 0.2`"),
+        (ordered and train.group, "split", "a `data.train` without `group`", "write `split: 0.2`"),
     ):
         if wrong:
             not_allowed(tree.value[key], f"`{key}` of `data.validation` needs {what}", problems, hint)
@@ -206,9 +211,10 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
         texts=files.get("texts"),
         labelled=keys.labels is not None,
         windows=windows,
-        in_order=by_time or isinstance(split, dict),
+        in_order=by_time or isinstance(split, dict) or getattr(keys, "origins", None) is not None,
         by_time=by_time,
         group=getattr(keys, "group", None),
+        origins=getattr(keys, "origins", None),
         form=TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
     )
 
@@ -264,15 +270,21 @@ class _SourceCheck:
             self._excludes("drop_missing_targets", "`windows`", hint)
         if keys.windows is not None and getattr(keys, "group", None) is not None:
             self._excludes("group", "`windows`", "`windows` have a `group` of their own, and are split `by: time`")
-        if not self.rows and keys.folder is None and self.split is None:  # `folder` is told by _check_query
+        split = self.split is not None or getattr(keys, "origins", None) is not None
+        if not self.rows and keys.folder is None and not split:  # `folder` is told by _check_query
             self._lacks("file", "`file` or `split`" if hasattr(keys, "split") else "`file`", _FILE)
         return len(self.problems.found) > before
 
     def _check_split(self, heads: list[str]) -> None:
         split, stratify, by = self.split, getattr(self.keys, "stratify", None), getattr(self.keys, "by", None)
-        if split is None:
+        if getattr(self.keys, "origins", None) is not None:
+            for key in ("split", "by", "stratify", *self.rows):
+                if getattr(self.keys, key) is not None:
+                    self._excludes("origins", f"`{key}`")
+        elif split is None:
             for key in (key for key, value in (("stratify", stratify), ("by", by)) if value is not None):
                 self._needs(key, "`split`", "set the fraction of the training rows, for example `split: 0.1`")
+        if split is None:
             return
         if self.rows:
             self._excludes("split", f"`{self.rows[0]}`")
