@@ -286,11 +286,6 @@ class Target:
     rare: bool = False  # whether one of two classes is so rare that it would never be the answer at a threshold of 0.5
     labels: Sequence[str] = ()  # classes that are whole numbers; none for others
 
-    @property
-    def drop_missing(self) -> bool:
-        """Whether rows are dropped."""
-        return self.missing > 0
-
 
 @dataclass(frozen=True)
 class Sizes:
@@ -399,7 +394,7 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
         raise CannotSuggest("has no column from which the target can be learnt")
     record, of = free_name("row", taken, "row"), profile.columns[target]
     found = _target(of, head, task)
-    rows = of.present if found.drop_missing else profile.rows
+    rows = of.present if found.missing else profile.rows
     network = _network(rows, used, record, in_order=time is not None)
     warnings = [f"column '{name}' {why}; it is left out" for name, why in leaks.items()]
     if task != "regression" and of.listed and (small := small_classes(dict(of.frequent))) is not None:

@@ -45,7 +45,7 @@ def test_tasks(tmp_path: Path, values: list[Any], task: str, units: int) -> None
     found = table(tmp_path, x=cycled(1.5, 2.5, 4.5), y=values)
     assert task_of(found, "y") == task
     target = suggest(found, "y", task_of(found, "y"), {}).target
-    assert (target.task, target.units, target.drop_missing) == (task, units, False)
+    assert (target.task, target.units, target.missing) == (task, units, 0)
     classes = sorted({v for v in values if isinstance(v, int)}) if task != "regression" else []
     assert list(target.labels) == [str(v) for v in classes]
     assert target.probability == (str(max(values)) if task == "binary" else "")
@@ -105,8 +105,8 @@ def test_a_table_is_too_wide_before_its_leaks_are_sought(tmp_path: Path) -> None
 
 def test_missing_targets(tmp_path: Path) -> None:
     found = table(tmp_path, x=cycled(1.5, 2.5), y=cycled(1.5, 2.5, "NA", 4.25), z=cycled("a", "b", "NA"))
-    assert suggest(found, "y", "regression", {}).target.drop_missing
-    assert not suggest(found, "z", "multiclass", {}).target.drop_missing
+    assert suggest(found, "y", "regression", {}).target.missing
+    assert not suggest(found, "z", "multiclass", {}).target.missing
 
 
 def test_names(tmp_path: Path) -> None:
