@@ -140,7 +140,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.left_out_ = {column.name: column.notes[0] for column in decided.columns if column.left_out}
         fill = {"missing": "median"}  # new rows may have gaps where these have none
         filled = [replace(c, arguments={**fill, **c.arguments}) if c.type == "number" else c for c in decided.columns]
-        aim = replace(decided.target, classes=0, probability=str(self.classes_[1]) if classes == 2 else "")
+        aim = replace(decided.target, labels=(), probability=str(self.classes_[1]) if classes == 2 else "")
         text = spec_text(replace(decided, target=aim, columns=tuple(filled)), "table", "X", "graphspec.schema.json")
         spec: dict[str, Any] = read(GivenText("table.yaml", text)).plain()
         for key in ("interval", "threshold"):  # an estimator answers with a number, or with the likeliest class

@@ -270,7 +270,7 @@ def row_weights(
     else:
         names = list(labels or ())
         for key, weight in class_weight.items():
-            index = names.index(key) if key in names else int(key) if str(key).isdigit() else -1
+            index = names.index(str(key)) if str(key) in names else int(key) if str(key).isdigit() else -1
             text = None
             if not 0 <= index < classes:
                 text = f"`class_weight` has an unknown class {key!r}"

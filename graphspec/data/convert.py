@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -89,7 +90,8 @@ def convert(
     """Return ``array`` in a dtype that the copy of a batch converts to ``expected``'s; narrow dtypes and memory maps stay.
 
     Booleans, integers and float64 become float32, rounded to 24 bits like all computed values. Floats become integers
-    if they are whole, and too small to have been rounded to a whole number. ``labels`` map text to ids.
+    if they are whole, and too small to have been rounded to a whole number. ``labels`` map text to ids, and numbers as
+    :func:`whole_labels` says.
 
     ``first``: the index of the first row, if the array is a part of a longer one; ``gaps``: values may be missing: they
     become NaN, or ``MISSING_INTEGER`` in int64.
@@ -98,6 +100,8 @@ def convert(
     """
     if array.dtype.kind in "OUS":
         array = _text(array, expected, labels, first, gaps=gaps)
+    elif array.dtype.kind in "iuf" and (known := whole_labels(labels or ())):
+        array = _ids_of(array, known, first) if not expected.is_float or expected.shape[1:] in ((), (1,)) else array
     kind, dtype = array.dtype.kind, np.dtype(np.float32 if expected.is_float else expected.dtype)
     if expected.is_float and kind in "fiub":
         if kind != "f":
@@ -174,6 +178,25 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
             raise DataError(Code.OUT_OF_RANGE, text, hint)
     found = [MISSING_INTEGER if missing else ids[v] for v, missing in zip(values, absent, strict=True)]
     return one_hot(np.array(found, np.int64).reshape(array.shape), expected, len(labels))
+
+
+def whole_labels(labels: Sequence[str]) -> list[int]:
+    """Return labels that are whole numbers, and stand for themselves; none if numbers are ids, as those from 0 on are."""
+    known = [int(label) for label in labels if re.fullmatch(r"0|-?[1-9]\d{0,14}", label)]
+    return [] if len(known) < len(labels) or sorted(known) == [*range(len(known))] else known
+
+
+def _ids_of(array: Array, labels: Sequence[int], first: int) -> Array:
+    """Return the ids of numbers that are labels. Raises DataError: GS506, one is none."""
+    known, order = np.array(labels), np.argsort(labels)
+    ids = order[np.searchsorted(known[order], array).clip(max=len(known) - 1)]
+    absent = (array != array) | (array == MISSING_INTEGER)
+    if (wrong := ((known[ids] != array) & ~absent).reshape(-1)).any():
+        index = int(wrong.argmax())
+        row, few = first + index // max(array[0].size, 1), ", ".join(map(str, labels[:12]))
+        text = f"has {array.reshape(-1)[index]:.15g} in {at(row)}, which is not a label"
+        raise DataError(Code.OUT_OF_RANGE, text, f"the labels are {few}")
+    return np.where(absent, array, ids)
 
 
 def _is_absent(value: Any, labels: Sequence[str] | None) -> bool:

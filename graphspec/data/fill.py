@@ -303,7 +303,7 @@ def _head(found: Suggestion) -> Iterator[str]:
     else:
         head["metrics"] = ["accuracy", "auc"] if target.task == "binary" else ["accuracy"]
         notes = ["labels are learnt from the column"] if target.has_texts else []
-        head |= {"labels": [str(k) for k in range(target.classes)]} if target.classes else {}
+        head |= {"labels": [*target.labels]} if target.labels else {}
     head |= {"threshold": "f1"} if target.rare else {}
     head |= {"members": "mean"} if found.network.members > 1 else {}
     head |= {"description": f"the probability of {target.probability}"} if target.probability else {}
@@ -356,14 +356,12 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
         yield from _commented([(f"    group: {literal(found.group)}", [note])])
     if target.key != target.name:
         yield f"    targets: {literal({target.key: target.name})}"
-    if target.drop_missing:
+    if target.missing:
         note = f"{target.missing:,} {'row has' if target.missing == 1 else 'rows have'} no target"
         yield from _commented([("    drop_missing_targets: true", [note])])
     if not found.network.folds:
         split: dict[str, Any] = {"split": found.network.held_out if found.time is None else {"last": 0.2}}
         if target.task != "regression" and found.time is None:
             split["stratify"] = target.key
-        why = (
-            [] if found.time is None else [f"the rows are in the order of '{found.time}': an app asks about later ones"]
-        )
-        yield from _commented([(f"  validation: {literal(split)}", why)])
+        order = f"the rows are in the order of '{found.time}': an app asks about later ones"
+        yield from _commented([(f"  validation: {literal(split)}", [] if found.time is None else [order])])

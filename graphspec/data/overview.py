@@ -10,6 +10,7 @@ from typing import Any
 from graphspec.base.errors import did_you_mean, shorten
 from graphspec.base.text import count as _count
 from graphspec.data.check import requested
+from graphspec.data.convert import whole_labels
 from graphspec.data.database import Table
 from graphspec.data.files import Files, plain_rows
 from graphspec.data.folders import with_columns
@@ -257,6 +258,9 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
         units = signature.classes[use.name]
         if found.kind == "text" and labels is None and found.distinct > units:
             yield f"has {found.distinct} classes, but '{use.name}' has {_count(units, 'unit')}"
+        elif found.kind == "integer" and (known := whole_labels(labels or ())):
+            if wrong := sorted({int(float(value)) for value, _ in found.frequent} - {*known}):
+                yield f"has {wrong[0]}, which is not a label; the labels are {', '.join(labels[:12])}"
         elif found.numbers is not None and found.is_number and found.numbers.high >= units:
             yield f"has the class {found.numbers.high:.0f}, but '{use.name}' has {_count(units, 'unit')}: 0 to {units - 1}"
 

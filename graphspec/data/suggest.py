@@ -265,7 +265,6 @@ _NUMBERS = 20  # a target with more different whole numbers is a number
 _MOST_CLASSES = 1000
 _MOST_COLUMNS = 2000
 _RARE = 0.1  # of the rows: a rarer one of two classes gets a threshold of its own
-_UNITS = 200  # classes that do not count from 0 must be below this
 
 
 class CannotSuggest(Exception):  # noqa: N818
@@ -285,12 +284,7 @@ class Target:
     notes: tuple[str, ...] = ()
     probability: str = ""  # of which class the answer is the probability, if it is one number
     rare: bool = False  # whether one of two classes is so rare that it would never be the answer at a threshold of 0.5
-    classes: int = 0  # classes that are numbers from 0 on, which are their labels; 0 for others
-
-    @property
-    def drop_missing(self) -> bool:
-        """Whether rows are dropped."""
-        return self.missing > 0
+    labels: Sequence[str] = ()  # classes that are whole numbers; none for others
 
 
 @dataclass(frozen=True)
@@ -351,7 +345,7 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
     classes = _classes(column)
     if task is None:
         is_amount = column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS)
-        task = "regression" if is_amount else "binary" if classes == 2 and _from_0(column) else "multiclass"
+        task = "regression" if is_amount else "binary" if classes == 2 else "multiclass"
     if task == "regression":
         if not column.is_number:
             raise CannotSuggest(f"has texts in {named}, not numbers: choose --kind multiclass")
@@ -359,10 +353,9 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         raise CannotSuggest(f"has {classes:,} different values in {named}, not two")
     elif classes > min(_MOST_CLASSES, max(column.present // 2, 2)):
         raise CannotSuggest(f"has {classes:,} different values in {named}, too many for classes")
-    elif not _from_0(column) and (task == "binary" or not _fit_units(column)):
+    elif column.is_number and not _labels(column):
         few = " and ".join(sorted(value for value, _ in column.frequent[:2]))
-        wanted = "0 and 1" if task == "binary" else "whole numbers from 0 on"
-        raise CannotSuggest(f"has classes such as {few} in {named}: write them as texts, or as {wanted}")
+        raise CannotSuggest(f"has classes such as {few} in {named}: write them as texts, or as whole numbers")
     return task
 
 
@@ -371,16 +364,14 @@ def _classes(column: ColumnProfile) -> int:
     return column.distinct + (0 if column.is_number else len(column.missing_texts))
 
 
-def _from_0(column: ColumnProfile) -> bool:
-    """Return whether classes are texts, or numbers that count from 0."""
-    ends = None if column.numbers is None or column.kind != "integer" else (column.numbers.low, column.numbers.high)
-    return not column.is_number or ends == (0, column.distinct - 1)
-
-
-def _fit_units(column: ColumnProfile) -> bool:
-    """Return whether every class can have the unit with its number, although some units then have no class."""
+def _labels(column: ColumnProfile) -> tuple[str, ...]:
+    """Return the labels of classes that are whole numbers, in their order; none for texts."""
     numbers = column.numbers
-    return column.kind == "integer" and numbers is not None and numbers.low >= 0 and numbers.high < _UNITS
+    if column.kind != "integer" or numbers is None:
+        return ()
+    if (numbers.low, numbers.high) == (0, column.distinct - 1):
+        return tuple(map(str, range(column.distinct)))
+    return tuple(map(str, sorted(int(float(value)) for value, _ in column.frequent))) if column.listed else ()
 
 
 def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str], time: str | None = None) -> Suggestion:
@@ -403,7 +394,7 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
         raise CannotSuggest("has no column from which the target can be learnt")
     record, of = free_name("row", taken, "row"), profile.columns[target]
     found = _target(of, head, task)
-    rows = of.present if found.drop_missing else profile.rows
+    rows = of.present if found.missing else profile.rows
     network = _network(rows, used, record, in_order=time is not None)
     warnings = [f"column '{name}' {why}; it is left out" for name, why in leaks.items()]
     if task != "regression" and of.listed and (small := small_classes(dict(of.frequent))) is not None:
@@ -433,9 +424,6 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     notes, units, rare = [], 1, False
     if task == "multiclass":
         units = _classes(column)
-        if not _from_0(column) and column.numbers is not None:
-            units = int(column.numbers.high) + 1
-            notes.append("a number is the index of its unit: some units have no class")
         if column.kind == "integer" and column.distinct <= _NUMBERS and not column.unique:
             notes.append(f"{column.distinct} whole numbers: classes; with --kind regression, an amount")
     if task != "regression" and column.missing_texts and not column.is_number:
@@ -448,10 +436,10 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
             notes.append(f"{share}: it is the answer from a lower probability on, at which F1 is best")
         elif rows > 10 * few:
             notes.append(f"uneven: '{most}' {rows:,} rows, '{rarest}' {few:,}")
-    numbered = _classes(column) if task != "regression" and column.is_number and _from_0(column) else 0
-    second = max(value for value, _ in column.frequent) if task == "binary" and column.listed else ""
+    labels = _labels(column) if task != "regression" else ()
+    second = labels[1:2] or [max(value for value, _ in column.frequent)] if task == "binary" and column.listed else [""]
     has_texts = column.kind == "text"
-    return Target(column.name, key, task, units, has_texts, missing, tuple(notes), second, rare, numbered)
+    return Target(column.name, key, task, units, has_texts, missing, tuple(notes), second[0], rare, labels)
 
 
 def _network(rows: int, columns: Sequence[Column], record: str, *, in_order: bool) -> Sizes:

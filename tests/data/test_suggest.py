@@ -34,8 +34,9 @@ def cycled(*values: Any) -> list[Any]:
         (cycled("true", "false"), "binary", 1),
         (cycled("a", "b", "c"), "multiclass", 3),
         (cycled(0, 1, 2), "multiclass", 3),
-        (cycled(3, 5, 8), "multiclass", 9),
-        (cycled(1, 2), "multiclass", 3),
+        (cycled(3, 5, 8), "multiclass", 3),
+        (cycled(1, 2), "binary", 1),
+        (cycled(-1, 1), "binary", 1),
         (list(range(N)), "regression", 1),
         (cycled(0.5, 1.5), "regression", 1),
     ],
@@ -44,8 +45,10 @@ def test_tasks(tmp_path: Path, values: list[Any], task: str, units: int) -> None
     found = table(tmp_path, x=cycled(1.5, 2.5, 4.5), y=values)
     assert task_of(found, "y") == task
     target = suggest(found, "y", task_of(found, "y"), {}).target
-    assert (target.task, target.units, target.drop_missing) == (task, units, False)
-    assert ("some units have no class" in "".join(target.notes)) == (units > len(set(values)))
+    assert (target.task, target.units, target.missing) == (task, units, 0)
+    classes = sorted({v for v in values if isinstance(v, int)}) if task != "regression" else []
+    assert list(target.labels) == [str(v) for v in classes]
+    assert target.probability == (str(max(values)) if task == "binary" else "")
 
 
 def test_a_given_task(tmp_path: Path) -> None:
@@ -66,15 +69,18 @@ def test_a_given_task(tmp_path: Path) -> None:
         ([""] * N, "has no value in column 'y': nothing to learn"),
         ([f"k{k}" for k in range(N)], "has 120 different values in column 'y', too many for classes"),
         ([f"2024-01-{k % 28 + 1:02}" for k in range(N)], "of kind date: a target is a number or a class"),
-        (
-            cycled(-1, 1),
-            "has classes such as -1 and 1 in column 'y': write them as texts, or as whole numbers from 0 on",
-        ),
     ],
 )
 def test_targets_that_do_not_fit(tmp_path: Path, values: list[Any], text: str) -> None:
     with pytest.raises(CannotSuggest, match=text):
         task_of(table(tmp_path, x=cycled(1.5, 2.5), y=values), "y")
+
+
+def test_numbers_that_are_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(
+        CannotSuggest, match=r"classes such as 0\.5 and 1\.5 in column 'y': write them as texts, or as whole"
+    ):
+        task_of(table(tmp_path, x=cycled(1.5, 2.5, 4.5), y=cycled(0.5, 1.5)), "y", "binary")
 
 
 def test_a_target_that_does_not_exist(tmp_path: Path) -> None:
@@ -99,8 +105,8 @@ def test_a_table_is_too_wide_before_its_leaks_are_sought(tmp_path: Path) -> None
 
 def test_missing_targets(tmp_path: Path) -> None:
     found = table(tmp_path, x=cycled(1.5, 2.5), y=cycled(1.5, 2.5, "NA", 4.25), z=cycled("a", "b", "NA"))
-    assert suggest(found, "y", "regression", {}).target.drop_missing
-    assert not suggest(found, "z", "multiclass", {}).target.drop_missing
+    assert suggest(found, "y", "regression", {}).target.missing
+    assert not suggest(found, "z", "multiclass", {}).target.missing
 
 
 def test_names(tmp_path: Path) -> None:
