@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import page, series, tables
+from benchmarks.quality import page, series, tables, texts
 from benchmarks.race import ONE, ROOT
 from benchmarks.tables import publish, where
 
 HERE = Path(__file__).parent
-KINDS = {"tables": tables, "series": series}
+KINDS = {"tables": tables, "series": series, "texts": texts}
 """By name; what is slow is run after the others, all sets of the first repeat first."""
 
 

@@ -41,7 +41,7 @@ def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
     return "\n\n".join([*parts, *failures(content)])
 
 
-MAIN = {"numbers": "r2", "classes": "accuracy", "series": "mase"}
+MAIN = {"numbers": "r2", "classes": "accuracy", "series": "mase", "tags": "accuracy"}
 """By task: the score that ranks, and that a change is judged by."""
 
 
