@@ -25,6 +25,7 @@ _MOST_WORDS = 20_000
 _HEAVY_TAIL = 4.0  # skewness from which on the logarithm is taken
 _INDICATED = 0.01  # of the rows: if more numbers are missing, the network learns what that means
 _PROSE = 3.0  # texts of this many words on average are read word by word
+_TAIL = 0.05  # of the rows: no more have the larger half of counts
 _FEW_WORDS = 5  # among numbers may mean a missing one
 _SHARE = 0.95  # of the values: from here on, "nearly all"
 _AMBIGUOUS = ("none", "?")  # may be values of their own
@@ -344,7 +345,8 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         raise CannotSuggest(f"has a {named} of kind {column.kind}: a target is a number or a class")
     classes = _classes(column)
     if task is None:
-        is_amount = column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS)
+        many = column.distinct > _NUMBERS or _is_count(column)
+        is_amount = column.kind == "float" or (column.kind == "integer" and many)
         task = "regression" if is_amount else "binary" if classes == 2 else "multiclass"
     if task == "regression":
         if not column.is_number:
@@ -357,6 +359,14 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         few = " and ".join(sorted(value for value, _ in column.frequent[:2]))
         raise CannotSuggest(f"has classes such as {few} in {named}: write them as texts, or as whole numbers")
     return task
+
+
+def _is_count(column: ColumnProfile) -> bool:
+    """Return whether whole numbers from 0 on are counts: large ones are rare, and too rare to be classes."""
+    if column.numbers is None or column.numbers.low != 0 or not column.listed or column.distinct < 6:
+        return False
+    half, rows = column.numbers.high / 2, {int(value): rows for value, rows in column.frequent}
+    return min(rows.values()) < 10 and sum(n for value, n in rows.items() if value > half) < _TAIL * column.present
 
 
 def _classes(column: ColumnProfile) -> int:
@@ -426,6 +436,8 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
         units = _classes(column)
         if column.kind == "integer" and column.distinct <= _NUMBERS and not column.unique:
             notes.append(f"{column.distinct} whole numbers: classes; with --kind regression, an amount")
+    elif task == "regression" and _is_count(column):
+        notes.append(f"{column.distinct} whole numbers, few large ones: counts; with --kind multiclass, classes")
     if task != "regression" and column.missing_texts and not column.is_number:
         texts = ", ".join(f"'{text}'" for text in column.missing_texts)
         notes.append(f"{texts} is a class too: rows whose cell is empty have no target")

@@ -51,6 +51,25 @@ def test_tasks(tmp_path: Path, values: list[Any], task: str, units: int) -> None
     assert target.probability == (str(max(values)) if task == "binary" else "")
 
 
+@pytest.mark.parametrize(
+    ("rows", "task"),
+    [
+        ([80, 25, 8, 4, 1, 0, 1, 1], "regression"),  # visits to a doctor
+        ([40, 30, 20, 10, 8, 7, 5], "multiclass"),  # the larger half is not rare
+        ([30, 30, 20, 20, 10, 10], "multiclass"),  # each can be learnt
+        ([100, 15, 5], "multiclass"),
+        ([0, 80, 25, 8, 4, 1, 1, 1], "multiclass"),  # not from 0 on
+    ],
+)
+def test_counts_are_amounts(tmp_path: Path, rows: list[int], task: str) -> None:
+    values = [value for value, n in enumerate(rows) for _ in range(n)]
+    found = table(tmp_path, x=(cycled(1.5, 2.5) * 2)[: len(values)], y=values)
+    assert task_of(found, "y") == task
+    notes = suggest(found, "y", task_of(found, "y"), {}).target.notes
+    assert notes[0].startswith(f"{found.columns['y'].distinct} whole numbers")
+    assert ("counts" in notes[0]) == (task == "regression")
+
+
 def test_a_given_task(tmp_path: Path) -> None:
     found = table(tmp_path, x=cycled(1.5, 2.5), y=cycled(3, 5, 8), z=cycled("a", "b", "c"))
     assert task_of(found, "y", "regression") == "regression"
