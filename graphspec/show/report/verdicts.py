@@ -298,12 +298,10 @@ def coverage(judged: Scored | None) -> list[str]:
         text = f"{_share(share)} of {low.size:,} {what} lie within"
         if low.size == len(low) and judged.raw.times is None:
             text += " ({} to {})".format(*map(_share, wilson(share, len(low))))
-        text += (
-            ", which have set its width: only test rows show how many others do" if judged.part == "validation" else ""
-        )
-        found.append(
-            f"{name}: {100 * (head.head.interval or 0):g} % interval ±{amount(float(half.mean()))}{wide}; {text}."
-        )
+        learnt, own = head.head.interval, getattr(head.head.loss, "share", 0.0)
+        if learnt is not None and judged.part == "validation":
+            text += ", which have set its width: only test rows show how many others do"
+        found.append(f"{name}: {100 * (learnt or own):g} % interval ±{amount(float(half.mean()))}{wide}; {text}.")
     return found
 
 
