@@ -63,7 +63,8 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
     sources, spec = model.spec.data, model.spec
     train = sources.get("train")
     rows = f"train: {_count(trainer.loader.dataset, train)}"
-    yield rows + ("" if train is None else f" of {_name(train, spec)}{_filled(trainer.loader.dataset.times)}")
+    together = "" if train is None or not train.group else f", those of each {train.group} together"
+    yield rows + ("" if train is None else f" of {_name(train, spec)}{_filled(trainer.loader.dataset.times)}{together}")
     others = []
     if trainer.validation is not None:
         text = f"validation: {_count(trainer.validation, train)}"

@@ -61,6 +61,7 @@ class Dataset:
     lengths: dict[str, Array] = field(default_factory=dict)  # for CTC: ``<head>_length``, ``<head>_input_length``
     chosen: Array | None = None  # the rows of the dataset, None for all; the arrays, maybe memory maps, are not indexed
     times: Times | None = None  # for windows over series, when they begin and end
+    groups: Array | None = None  # the number of each row's group, ``(n,)``: rows of one stay together
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
@@ -71,14 +72,14 @@ class Dataset:
         return self.inputs | self.targets | weights | self.lengths
 
     def named(self) -> dict[str, Array]:
-        """Return all arrays as ``<part>/<name>``, and ``chosen``: the argument of :meth:`of`."""
+        """Return all arrays as ``<part>/<name>``, ``chosen`` and ``groups``: the argument of :meth:`of`."""
         named: dict[str, Array] = {}
         for part in _PARTS:
             for name, a in getattr(self, part).items():
                 begin = next((b for b, kind in _PACKED.items() if isinstance(a, kind)), None)
                 arrays = {} if begin is None else a.arrays()
                 named |= {f"{begin}:{kind}/{part}/{name}": v for kind, v in arrays.items()} or {f"{part}/{name}": a}
-        return named if self.chosen is None else named | {"chosen": self.chosen}
+        return named | {key: a for key in ("chosen", "groups") if (a := getattr(self, key)) is not None}
 
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Dataset:
@@ -95,7 +96,11 @@ class Dataset:
             part, _, name = key.partition("/")
             if part in parts and name:
                 parts[part][name] = array
-        return cls(**parts, chosen=named.get("chosen"))
+        return cls(**parts, chosen=named.get("chosen"), groups=named.get("groups"))
+
+    def of_groups(self) -> Array | None:
+        """Return the number of each chosen row's group, None without groups."""
+        return self.groups if self.groups is None or self.chosen is None else self.groups[self.chosen]
 
     def select(self, rows: Array) -> Dataset:
         """Return a dataset of the rows with these indices; nothing is copied."""
@@ -108,18 +113,22 @@ class Dataset:
         return {name: np.array(array[rows]) for name, array in self.inputs.items()}
 
 
-def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> tuple[Array, Array]:
+def split(
+    n: int, fraction: float, seed: int, classes: Array | None = None, groups: Array | None = None
+) -> tuple[Array, Array]:
     """Return the indices of training rows and of validation rows, both in ascending order.
 
     Validation has ``round(fraction · n)`` rows, at least one, from a permutation keyed by the seed. With ``classes`` (one
     id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids. The
-    last row of a class stays in training, if there are enough others.
+    last row of a class stays in training, if there are enough others. With ``groups``, parts are those of :func:`deal`.
 
     Raises SpecError: GS508 if there are too few rows for both parts.
     """
     count = _held_out(n, fraction)
     order = generator(seed, "split").permutation(n)
-    if classes is None:
+    if groups is not None:
+        chosen = deal(groups, (1 - fraction, fraction), order, classes) == 1
+    elif classes is None:
         chosen = order[:count]
     else:
         ids, sizes = np.unique(classes, return_counts=True)
@@ -133,6 +142,33 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     in_validation = np.zeros(n, bool)
     in_validation[chosen] = True
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
+
+
+def deal(groups: Array, shares: Sequence[float], order: Array, classes: Array | None = None) -> Array:
+    """Return the part of each row, ``(n,)``, from 0, with all rows of a group in one part.
+
+    Groups are dealt one by one, the largest first, those of one size in the ``order`` of their rows: each to the part that
+    then lacks least, in squares of rows by what the part shall have; of each of the ``classes`` (one id per row), too.
+
+    ``shares``: of the rows, by part. Raises SpecError: GS508, there are fewer groups than parts.
+    """
+    names, groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < len(shares):
+        text = f"{len(names)} different groups of rows are too few for {len(shares)} parts"
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint="use fewer `folds`, or remove `group`")])
+    ids = np.zeros(len(groups), np.int64) if classes is None else np.unique(classes, return_inverse=True)[1] + 1
+    counts = np.zeros((len(names), ids.max() + 1))
+    np.add.at(counts, (groups, ids), 1)
+    counts[:, 0] = sizes
+    wanted = np.outer(shares, counts.sum(0))
+    lacks, part = wanted.copy(), np.empty(len(names), np.int64)
+    dealt = np.lexsort((np.unique(groups[order], return_index=True)[1], -sizes))
+    for group in dealt:
+        part[group] = k = int((counts[group] * (counts[group] - 2 * lacks) / wanted).sum(1).argmin())
+        lacks[k] -= counts[group]
+    for k in set(range(len(shares))) - set(part.tolist()):  # too small for any group: one of two parts
+        part[dealt[-1]] = k
+    return np.asarray(part[groups])
 
 
 def _held_out(n: int, fraction: float) -> int:

@@ -273,6 +273,9 @@ class DataSource:
     by_time: bool = False
     origins: int | None = None  # for windows, how many of the last horizons of each series are split off, each a window
     allow: tuple[Path, ...] = ()  # further folders in which the query's files may be
+    group: str | None = (
+        None  # the column whose value keeps training rows together when they are split, or dealt in folds
+    )
     folds: int | None = None  # the folds of the training rows, each validated by the copy that is trained without it
     form: TextForm = TextForm()  # how a table of text is read
 

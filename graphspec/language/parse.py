@@ -108,6 +108,14 @@ class DataKeys(Config):
     drop_missing_targets: bool = setting(False, "Leave out rows without a target.")
 
 
+class TrainKeys(DataKeys):
+    """The training rows."""
+
+    group: str | None = setting(
+        None, "The column whose value keeps rows together, such as a customer: in one fold, on one side of a `split`."
+    )
+
+
 class ValidationKeys(DataKeys):
     """Validation rows: a file, or a part of the training rows."""
 
@@ -119,6 +127,9 @@ class ValidationKeys(DataKeys):
     origins: PositiveInt | None = setting(
         None, "For windows: the last horizons of each series are for validation, so many, each with a window."
     )
+
+
+_KEYS: dict[str, type[DataKeys]] = {"train": TrainKeys, "validation": ValidationKeys}
 
 
 def parse_data(
@@ -138,7 +149,7 @@ def parse_data(
         subject = f"`data.{part}`"
         if not mapping(child, subject, problems, _DATA):
             continue
-        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, subject, problems)
+        keys = validate(_KEYS.get(part, DataKeys), child, subject, problems)
         _check_names(child.get("inputs"), "input", inputs, [], problems)
         _check_names(child.get("targets"), "head", heads, arrays, problems)
         if keys is None or _SourceCheck(child, keys, subject, problems).is_wrong(heads):
@@ -147,23 +158,25 @@ def parse_data(
         if keys.windows is None or windows is not None:
             sources[part] = _source(keys, windows, child, base or Path())
     if {"train", "validation"} <= sources.keys():
-        _check_times(sources["train"].windows, sources["validation"], problems)
+        _check_split(sources["train"], sources["validation"], problems)
     return sources
 
 
-def _check_times(windows: Windows | None, validation: DataSource, problems: Problems) -> None:
+def _check_split(train: DataSource, validation: DataSource, problems: Problems) -> None:
     """Report a split that does not suit the training rows: windows that are neighbours share values."""
-    tree, by_time = validation.tree, validation.by_time
+    tree, by_time, windows = validation.tree, validation.by_time, train.windows
     if not validation.is_split:
         return
     in_order = "for rows in the order of time write `split: {last: 0.2}`"
     shared = "add `by: time`: other splits share values between training and validation"
     grouped = windows is not None and windows.group is not None and windows.order is None
+    ordered = validation.in_order and validation.split is not None
     for wrong, key, what, hint in (
         (by_time and windows is None, "by", "`windows` of `data.train`", in_order),
         (validation.origins is not None and windows is None, "origins", "`windows` of `data.train`", in_order),
         (not (by_time or validation.origins) and windows is not None, "split", "`by` for windows", shared),
         (by_time and grouped, "by", "`order` of the windows", _ORDER),
+        (ordered and train.group, "split", "a `data.train` without `group`", "write `split: 0.2`"),
     ):
         if wrong:
             not_allowed(tree.value[key], f"`{key}` of `data.validation` needs {what}", problems, hint)
@@ -206,6 +219,7 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
         windows=windows,
         in_order=by_time or isinstance(split, dict) or getattr(keys, "origins", None) is not None,
         by_time=by_time,
+        group=getattr(keys, "group", None),
         origins=getattr(keys, "origins", None),
         form=TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
     )
@@ -260,6 +274,8 @@ class _SourceCheck:
         if keys.windows is not None and keys.drop_missing_targets:
             hint = "fill in the missing values: without a row, the windows around it are gone"
             self._excludes("drop_missing_targets", "`windows`", hint)
+        if keys.windows is not None and getattr(keys, "group", None) is not None:
+            self._excludes("group", "`windows`", "`windows` have a `group` of their own, and are split `by: time`")
         split = self.split is not None or getattr(keys, "origins", None) is not None
         if not self.rows and keys.folder is None and not split:  # `folder` is told by _check_query
             self._lacks("file", "`file` or `split`" if hasattr(keys, "split") else "`file`", _FILE)

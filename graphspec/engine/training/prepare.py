@@ -124,9 +124,13 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     if model.spec.training.folds is not None and (data.validation_data, data.validation_split) != (None, None):
         raise UsageError("with `folds`, every row is held out once: leave out `validation_data` and `validation_split`")
     validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
-    source, by = model.spec.data.get("validation"), cast(Any, data.validation_split)
+    source, by = model.spec.data.get("validation"), cast("DataSource | float | None", data.validation_split)
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
+        source = model.spec.data.get("train")
+        if source is not None and source.group and (model.spec.training.folds or by is not None):
+            text = f"the spec keeps rows with the same '{source.group}' together, but arrays of inputs have no groups"
+            raise UsageError(f"{text}: train on the spec's own data, or override `data.train.group=null`")
     else:
         if data.sample_weight is not None:
             raise UsageError(f"`sample_weight` requires `x` and `y`; in data files use `<head>{WEIGHT}`")
@@ -137,7 +141,7 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
             elif source.is_split:
                 by = source
     if by is not None and validation is None:
-        if isinstance(by, bool) or not isinstance(by, DataSource | Real) or (isinstance(by, Real) and not 0 < by < 1):
+        if not isinstance(by, DataSource) and (isinstance(by, bool) or not isinstance(by, Real) or not 0 < by < 1):
             raise bad_argument("validation_split", "a number between 0 and 1", by)
         train, validation = _split(train, by, model.seed)
     return train, validation
@@ -160,7 +164,7 @@ def _split(rows: Dataset, by: DataSource | float, seed: int) -> tuple[Dataset, D
         train, validation = split_last(len(rows), share)
     else:
         classes = None if source is None or source.stratify is None else class_ids(rows.targets[source.stratify])
-        train, validation = split(len(rows), share, seed, classes)
+        train, validation = split(len(rows), share, seed, classes, rows.of_groups())
     return rows.select(train), rows.select(validation)
 
 
