@@ -151,7 +151,8 @@ def test_a_forecast_is_drawn_with_its_interval_beside_both_naive_ones(tmp_path: 
         2,
     ]  # one is of the errors by step
     ahead = rows(html, "The forecast after the last row")
-    assert all(float(low) < float(value) < float(high) for _, value, low, high in ahead)
+    numbers = [[float(cell.replace("−", "-")) for cell in row[1:]] for row in ahead]
+    assert all(low < value < high for value, low, high in numbers)
 
 
 def test_quantiles_are_drawn_and_their_share_is_told(tmp_path: Path) -> None:
