@@ -149,6 +149,8 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
         step = f", every {windows.every}" if windows.every else ""
         size = f"{_count(windows.length, 'row')} and the next {windows.horizon:,}"
         part.notes.append(f"windows of {size}{by}{order}{step}")
+        known = [f"{key}: {', '.join(names)}" for key in ("future", "static") if (names := getattr(windows, key))]
+        part.notes += ["; ".join(known)] if known else []
     try:
         table = plain_rows(source, max_rows)
         part.rows, part.columns = profile_of(table, max_rows)

@@ -178,6 +178,7 @@ class Series:
     clock: Instants | None = None  # writes times; None if the rows have no time but their order
     every: Every | None = None  # the step; where the spec has none, the usual one
     warning: DataError | None = None  # what is told of missing steps where the spec does not say what the step is
+    beyond: int = 0  # how many steps at the end of each group have only their time
 
     def time_of(self, step: int) -> str:
         """Return the time of a step as its table writes it; empty if there are no times."""
@@ -197,6 +198,25 @@ class Series:
             first = anchors(self.times[same], self.groups[same], self.every)[:1]
         steps = steps_between(first, self.times[step : step + 1], self.every) + ahead
         return self.clock.text(time_at(first, steps, self.every)[0])
+
+    def extended(self, ahead: int) -> Series:
+        """Return the series with ``ahead`` more steps at the end of each group. Raises DataError: GS105, no step of time."""
+        if self.clock is None or self.every is None:
+            hint = "write `order` and `every` to `windows`, or add the rows"
+            raise DataError(Code.VALUE_NOT_ALLOWED, "has no step of time, which gives the times of the future", hint)
+        ends = np.flatnonzero(np.append(self.groups[1:] != self.groups[:-1], True))
+        steps, first = np.tile(np.arange(1, ahead + 1), len(ends)), anchors(self.times, self.groups, self.every)
+        at = np.repeat(ends, ahead)
+        after = time_at(first[at], steps_between(first[at], self.times[at], self.every) + steps, self.every)
+        rows, groups = (np.insert(each, at + 1, each[at]) for each in (self.rows, self.groups))
+        added, times = np.insert(self.added, at + 1, True), np.insert(self.times, at + 1, after)
+        return replace(self, rows=rows, added=added, groups=groups, times=times, beyond=ahead)
+
+    def trailing(self, missing: Array) -> tuple[Array, Array]:
+        """Return the ``missing`` steps at the end of each group, ``(n,)``, and the last other step of each step's group."""
+        steps, last = np.arange(len(missing)), np.full(len(self.names), -1)
+        np.maximum.at(last, self.groups[~missing], steps[~missing])
+        return steps > last[self.groups], last[self.groups]
 
 
 def series_of(source: Source, windows: Windows, rows: int) -> Series:
@@ -321,6 +341,15 @@ def _group(found: Series, row: int, windows: Windows) -> str:
 
 
 # Missing values of series, filled in from the known ones before and after them.
+def missing_in(rows: Array) -> Array:
+    """Return which values of a column are missing: NaN, the smallest int64, an empty text, None."""
+    if rows.dtype == object:
+        return np.array([text is None or text == "" for text in rows.tolist()], bool)
+    if rows.dtype.kind == "f":
+        return np.isnan(rows)
+    return np.asarray(rows == MISSING_INTEGER) if rows.dtype == np.int64 else np.zeros(len(rows), bool)
+
+
 @dataclass
 class Gaps:
     """The missing values of some columns of series, as they are filled in."""
@@ -348,12 +377,7 @@ class Gaps:
         ``rows``: the column at each step, ``(n,)``; at added steps, any value; ``name``: the name of the column; one
         that is an input and a target counts once.
         """
-        missing = np.zeros(len(rows), bool)
-        if rows.dtype == object:
-            missing = np.array([text is None or text == "" for text in rows.tolist()], bool)
-        elif rows.dtype.kind == "f" or rows.dtype == np.int64:
-            missing = np.isnan(rows) if rows.dtype.kind == "f" else rows == MISSING_INTEGER
-        known = ~(missing | self.series.added)
+        known = ~(missing_in(rows) | self.series.added)
         if known.all():
             return rows
         steps = np.arange(len(rows))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from graphspec.base.codes import Code
+from graphspec.base.text import count
 from graphspec.data.batches import Times
-from graphspec.data.series import Gaps, Series, series_of
+from graphspec.data.series import Gaps, Series, missing_in, series_of
 from graphspec.data.source import DataError, DataErrors, Filled, Request, Source, View, placed
 from graphspec.graph.ir.graph import Array, Type
 from graphspec.language.declarations import Windows
@@ -21,8 +22,11 @@ class WindowSource(View):
 
     The rows are sorted by ``group``, then by ``order``; missing steps and values are filled in where the spec says so. A
     window begins at every ``stride``-th step of a group, as long as the group has ``length + horizon`` steps from there;
-    without targets, ``length`` steps. The arrays are views: a batch alone is copied. They have a row for each step at which
-    a window may begin; ``chosen`` are those at which one does, None for all.
+    without targets and inputs of the future, ``length`` steps. The arrays are views: a batch alone is copied. They have a
+    row for each step at which a window may begin; ``chosen`` are those at which one does, None for all.
+
+    Without targets, the last rows of a series may lack the values of the past: their future is forecast. If all that is
+    known of the future is its time, each series gets ``horizon`` such rows more.
 
     Raises DataError: GS502, there is no column that ``group``, ``order`` or ``missing`` names; GS105, it is no table.
     """
@@ -34,6 +38,7 @@ class WindowSource(View):
         self.times: Times | None = None
         self.warning: DataError | None = None
         self._series: Series | None = None
+        self._known = {windows.order, windows.group}  # what every step has, also an added one
         named = [(key, getattr(windows, key)) for key in ("group", "order")]
         named += [("missing", name) for name in windows.missing or () if isinstance(windows.missing, Mapping)]
         for key, name in named:
@@ -45,71 +50,137 @@ class WindowSource(View):
         refused = {r.name: self._not_numbers(r) for r in requests}
         if any(refused.values()):
             return {name: problems for name, problems in refused.items() if problems}
-        filled = {r.name for r in requests if any(map(self._windows.filling, r.columns))}
-        found: dict[str, Any] = dict(self.table.fill([_per_row(r, r.name in filled) for r in requests]))
+        windows, past = self._windows, self._windows.length
+        reads = {r.name: windows.reading(r.name) if r.is_input else "target" for r in requests}
+        ahead = {c for r in requests if reads[r.name] == "future" for c in r.columns}
+        is_forecast = "target" not in reads.values()
+        future = windows.horizon if ahead or not is_forecast else 0
+        filled = {r.name for r in requests if any(map(windows.filling, r.columns))}
+        open_ended = {r.name for r in requests if is_forecast and ahead and reads[r.name] in ("past", "static")}
+        found = self._per_rows(requests, filled | open_ended)
         if any(isinstance(rows, dict) for rows in found.values()) or not found:
-            problems = {name: rows.items() for name, rows in found.items() if isinstance(rows, dict)}
-            return {name: {k: placed(e, self.table.place) for k, e in each} for name, each in problems.items()}
-        past, future = self._windows.length, self._windows.horizon
-        if all(request.is_input for request in requests):
-            future = 0
+            return found
         try:
-            series = self._sorted(len(next(iter(found.values()))))
+            beyond = future if is_forecast and ahead == {windows.order} else 0
+            series = self._sorted(len(next(iter(found.values()))), beyond)
             gaps = Gaps(series)
-            columns = {r.name: self._filled(np.asarray(found.pop(r.name)[:]), r, gaps) for r in requests}
-            self._choose(gaps, past, future)
+            columns = {r.name: self._in_order(np.asarray(found.pop(r.name)[:]), r, series) for r in requests}
+            unknown = np.zeros(len(series.rows), bool)
+            if open_ended:
+                of_past = [r for r in requests if reads[r.name] == "past"]
+                unknown, last = self._unknown(columns, of_past, ahead, series)
+                for request in (r for r in requests if r.name in open_ended):
+                    rows = columns[request.name]
+                    if self._lacks(rows, request, ~(unknown | series.added)):
+                        return self._per_rows(requests, filled)  # which tells what is missing
+                    columns[request.name] = np.where(unknown.reshape(-1, *(1,) * (rows.ndim - 1)), rows[last], rows)
+            for request in requests:
+                is_past = reads[request.name] == "past"
+                columns[request.name] = self._filled(columns[request.name], request, gaps, is_past)
+            self._choose(gaps, past, future, unknown)
         except DataError as error:
             raise placed(error, self.table.place) from error.__cause__
         arrays: Filled = {}
         for request in requests:
-            rows = columns[request.name]
-            rows, size = (rows[: len(rows) - future], past) if request.is_input else (rows[past:], future)
-            arrays[request.name] = _views(rows, size, request)
+            rows, read = columns[request.name], reads[request.name]
+            end = len(rows) - future
+            first, size = {"past": (0, past), "static": (past - 1, 1)}.get(read, (past, future))
+            arrays[request.name] = _views(rows[first : None if first == past else end], size, request, read)
         return arrays
+
+    def _per_rows(self, requests: Sequence[Request], filled: Collection[str]) -> dict[str, Any]:
+        """Return the columns of the rows, or the problems alone; columns of ``filled`` may lack values."""
+        found = self.table.fill([_per_row(r, r.name in filled) for r in requests])
+        problems = {name: rows.items() for name, rows in found.items() if isinstance(rows, dict)}
+        return {n: {k: placed(e, self.table.place) for k, e in of} for n, of in problems.items()} or dict(found)
+
+    def _unknown(
+        self, columns: Mapping[str, Array], past: Sequence[Request], ahead: Collection[str], series: Series
+    ) -> tuple[Array, Array]:
+        """Return the steps at the end of each series of which the past is not known, and the last step that is.
+
+        They lack each value of the past that is not known ahead, or one that nothing fills in.
+
+        Raises DataError: GS508, the last windows are wanted, and there are too few such steps.
+        """
+        names = [(r, k, name) for r in past for k, name in enumerate(r.columns) if name not in ahead]
+        every, some = np.full(len(series.rows), bool(names)), series.added.copy()
+        for request, k, name in names:
+            rows = columns[request.name]
+            missing = missing_in(rows[:, k] if request.stacked else rows)
+            every &= missing
+            if not request.gaps and self._windows.filling(name) is None:
+                some |= missing
+        unknown, last = series.trailing(every | some)
+        after, horizon = np.bincount(series.groups, unknown).astype(int), self._windows.horizon
+        if self._windows.last and names and after.min() < horizon:
+            of = f" of '{series.names[after.argmin()]}'" if self._windows.group else ""
+            text = f"has {count(int(after.min()), 'row')} after the last known value{of}, but the future has {horizon}"
+            hint = "add rows with what is known of the future: their other columns may be empty"
+            raise DataError(Code.TOO_FEW_ROWS, text, hint)
+        return unknown, np.maximum(last, 0)
+
+    def _lacks(self, rows: Array, request: Request, within: Array) -> bool:
+        """Return whether a number is missing that nothing fills in."""
+        ways = () if request.gaps or rows.dtype == object else map(self._windows.filling, request.columns)
+        pairs = zip(rows.reshape(len(rows), -1).T, ways, strict=False)
+        return any(way is None and (missing_in(column) & within).any() for column, way in pairs)
 
     def place(self, row: int) -> str:
         """Return the words for a window by the step at which it begins, among the steps in the order of time."""
         series = self._series
         if series is None and (self._windows.order or self._windows.group):
-            series = self._sorted(0)
+            series = self._sorted(0, 0)
         if series is None:
             return f"the window from {self.table.place(row)}"
         time, line = series.time_of(row), self.table.place(int(series.rows[row]))
         return f"the window from {time} ({line})" if time else f"the window from {line}"
 
-    def _sorted(self, rows: int) -> Series:
-        self._series = self._series or series_of(self.table, self._windows, rows)
+    def _sorted(self, rows: int, beyond: int) -> Series:
+        if self._series is None:
+            series = series_of(self.table, self._windows, rows)
+            self._series = series.extended(beyond) if beyond else series
         self.warning = self._series.warning
         return self._series
+
+    def _in_order(self, rows: Array, request: Request, series: Series) -> Array:
+        """Return a row for each step, as the table has it; that of an added step has its own time."""
+        if series.added.any() or (series.rows[1:] < series.rows[:-1]).any():
+            rows = rows[series.rows]
+        for k, name in enumerate(request.columns if series.added.any() else ()):
+            if name == self._windows.order:
+                at = np.flatnonzero(series.added)
+                times = [series.time_of(step) for step in at] if rows.dtype == object else series.times[at]
+                (rows[:, k] if request.stacked else rows)[at] = times
+        return rows
 
     def _not_numbers(self, request: Request) -> DataErrors:
         """Return the problems of columns that cannot be interpolated."""
         problems: DataErrors = {}
         for k, name in enumerate(() if request.type.is_float else request.columns):
-            if self._windows.filling(name) == "interpolate":
+            if self._windows.filling(name) == "interpolate" and name not in self._known:
                 text = "holds texts, classes or ids, and there is nothing between two of them"
                 hint = f"write `missing: {{{name}: previous, …}}`, or `missing: previous`"
                 problems[k] = DataError(Code.VALUE_NOT_ALLOWED, text, hint)
         return problems
 
-    def _filled(self, rows: Array, request: Request, gaps: Gaps) -> Array:
+    def _filled(self, rows: Array, request: Request, gaps: Gaps, is_past: bool) -> Array:
         series = gaps.series
-        if series.added.any() or (series.rows[1:] < series.rows[:-1]).any():
-            rows = rows[series.rows]
         columns = rows[:, None] if not request.stacked else rows
-        ways = [self._windows.filling(name) for name in request.columns]
-        if series.added.any() and None in ways:
-            text = f"lacks rows, and nothing says what '{request.columns[ways.index(None)]}' is in them"
+        ways = [None if name in self._known else self._windows.filling(name) for name in request.columns]
+        without = [n for n, way in zip(request.columns, ways, strict=True) if way is None and n not in self._known]
+        if without and np.count_nonzero(series.added) > series.beyond * len(np.unique(series.groups)):
+            text = f"lacks rows, and nothing says what '{without[0]}' is in them"
             raise DataError(Code.MISSING_VALUE, text, "name the column in `missing`, too")
         if not any(ways):
             return rows
         filled = [
-            gaps.fill(columns[:, k], way, name=name, is_input=request.is_input) if way else columns[:, k]
+            gaps.fill(columns[:, k], way, name=name, is_input=is_past) if way else columns[:, k]
             for k, (name, way) in enumerate(zip(request.columns, ways, strict=True))
         ]
         return np.stack(filled, 1) if request.stacked else filled[0]
 
-    def _choose(self, gaps: Gaps, past: int, future: int) -> None:
+    def _choose(self, gaps: Gaps, past: int, future: int, unknown: Array) -> None:
         """Find the windows of a past and a future: those that a value can be given everywhere, and that look not ahead."""
         windows, series, size = self._windows, gaps.series, past + future
         groups, steps = series.groups, len(series.rows)
@@ -121,11 +192,12 @@ class WindowSource(View):
             text = f"has no windows: a window needs {size} rows, the longest series has {longest}"
             hint = f"give at least {size} rows of one series, or use a smaller `length` or `horizon`"
             raise DataError(Code.TOO_FEW_ROWS, text, hint)
-        empty = np.concatenate([[0], np.cumsum(gaps.empty)])
+        empty, late = (np.concatenate([[0], np.cumsum(steps)]) for steps in (gaps.empty, unknown))
         whole = fits & (empty[starts + size] == empty[starts]) & ~gaps.later[starts + past - 1]
+        whole &= late[starts + past] == late[starts]
         every = np.flatnonzero(whole)
         if windows.last:
-            whole &= np.append(groups, -1)[starts + size] != groups[starts]
+            whole[every[:-1][groups[every[1:]] == groups[every[:-1]]]] = False
         else:
             whole &= (starts - first_of_group) % windows.stride == 0
         chosen = starts[whole]
@@ -147,9 +219,14 @@ def _per_row(request: Request, filled: bool) -> Request:
     return replace(request, type=kind, gaps=can_miss or (request.gaps and request.is_input))
 
 
-def _views(rows: Array, size: int, request: Request) -> Array:
-    """Return the windows of ``size`` rows: ``(n, size)``, or ``(n, size, columns)`` for several columns."""
+def _views(rows: Array, size: int, request: Request, read: str) -> Array:
+    """Return the windows of ``size`` rows: ``(n, size)``, or ``(n, size, columns)`` for several columns.
+
+    Those of one row for an input that is ``read`` once are the rows themselves.
+    """
     rank = len(request.type.shape)
+    if read == "static":
+        return rows
     if rows.ndim == 1 and rank == 3:
         rows = rows[:, None]
     windows = np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, size, 0), -1, 1)

@@ -324,7 +324,7 @@ class Text(Column):
         return [Step("", "TextVectorization", (None,), arguments)]
 
 
-DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]
+DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "yearday", "days"]
 
 
 @COLUMNS.add("date")

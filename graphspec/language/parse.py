@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Config, PositiveInt, with_article
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
@@ -67,6 +67,10 @@ class WindowKeys(Config):
     )
     season: _Season | list[_Season] | None = setting(
         None, "The steps after which the series repeats itself, or several such numbers; dates say it by `every`."
+    )
+    future: Annotated[tuple[str, ...], FROM_LIST] = setting((), "Inputs that are read over the future: it is known.")
+    static: Annotated[tuple[str, ...], FROM_LIST] = setting(
+        (), "Inputs with one value per window, that of the last row of its past."
     )
 
 
@@ -386,7 +390,9 @@ def parse_tree(
     form, changed = with_form(tree, form, problems)
     expanded = expand(changed, problems)
     spec = None if expanded.overflow else replace(_spec(tree, expanded, base, problems), form=form)
-    spec = None if spec is None else replace(spec, data=_with_folds(spec, problems))
+    if spec is not None:
+        spec = replace(spec, data=_with_inputs(spec, problems))
+        spec = replace(spec, data=_with_folds(spec, problems))
     return spec, sorted(problems.found, key=Diagnostic.sort_key)
 
 
@@ -444,6 +450,51 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         search=None if (search := tree.get("search")) is None else parse_search(search, problems),
         weights=of_items(expanded.top, expanded.scopes, problems),
     )
+
+
+def _with_inputs(spec: Spec, problems: Problems) -> dict[str, DataSource]:
+    """Return the sources with the inputs of records in place of the records that windows read over the future or once.
+
+    Report those that do not exist, that have another shape, and a future that is a target.
+    """
+    declared, found = spec.tree.get("inputs"), dict(spec.data)
+    names = list(declared.value) if declared is not None and isinstance(declared.value, dict) else []
+    of_name: dict[str, list[str]] = {name: [] for name in names}
+    for full, own in spec.inputs.items():
+        of_name.setdefault(own.tree.path.split(".")[1], []).append(full)
+    for part, source in spec.data.items():
+        if (windows := source.windows) is None:
+            continue
+        targets = {c for h in spec.heads for c in _listed((source.targets or {}).get(h, h))}
+        named = [(key, *item) for key in ("future", "static") for item in enumerate(getattr(windows, key))]
+        for key, k, name in named:
+            at = source.tree.find(("windows", key, k))[0] or source.tree
+            what = f"`{key}` of the windows of `data.{part}` names"
+            if name not in of_name:
+                hint = did_you_mean(name, names) or f"the inputs are {format_names(names)}"
+                problems.value(at, Code.UNKNOWN_NODE, f"{what} an unknown input '{name}'", hint=hint)
+            elif key == "static" and name in windows.future:
+                not_allowed(at, f"{what} '{name}', which `future` names, too", problems, "remove one of them")
+            for full in of_name.get(name, ()):
+                shape = spec.inputs[full].shape
+                columns = _listed((source.inputs or {}).get(full, spec.inputs[full].column or full))
+                wanted = [] if key == "static" else [windows.horizon]
+                if len(shape) > 1 if key == "static" else windows.horizon > 1 and shape[:1] != (windows.horizon,):
+                    text = f"{what} '{full}', whose shape is {format_value(list(shape))}"
+                    hint = f"write `shape: {wanted + [len(columns)] * (len(columns) > 1)}` to the input"
+                    not_allowed(at, text, problems, hint)
+                if key == "future" and (leak := next((c for c in columns if c in targets), None)) is not None:
+                    text = f"{what} '{full}', whose column '{leak}' is a target: what is forecast is not known"
+                    not_allowed(at, text, problems, "leave the column out, or read it over the past")
+        future, static = (
+            tuple(f for n in each for f in of_name.get(n, ())) for each in (windows.future, windows.static)
+        )
+        found[part] = replace(source, windows=replace(windows, future=future, static=static))
+    return found
+
+
+def _listed(columns: str | list[str]) -> list[str]:
+    return [columns] if isinstance(columns, str) else columns
 
 
 def _with_folds(spec: Spec, problems: Problems) -> dict[str, DataSource]:

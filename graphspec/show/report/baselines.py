@@ -289,11 +289,14 @@ def _begin(values: Array, rows: Dataset, name: str, source: DataSource) -> None:
     """Write the values of the first past, which no target has, if an input has the target's columns."""
     target = (source.targets or {}).get(name)
     wanted = [target] if isinstance(target, str) else list(target or ())
+    assert source.windows is not None
     for key, columns in (source.inputs or {}).items():
+        if source.windows.reading(key) != "past":
+            continue
         own = [columns] if isinstance(columns, str) else list(columns)
         array = rows.inputs.get(key)
         if wanted and isinstance(array, np.ndarray) and array.dtype.kind == "f" and set(wanted) <= set(own):
-            first = array[0].reshape(source.windows.length if source.windows else 1, -1)
+            first = array[0].reshape(source.windows.length, -1)
             if first.shape[1] == len(own):
                 values[: len(first)] = first[:, [own.index(column) for column in wanted]]
                 return

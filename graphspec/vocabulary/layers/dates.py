@@ -19,14 +19,14 @@ from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.indexed import mapped
 from graphspec.vocabulary.layers.layer import Layer, cast_to
 
-Part = Literal["year", "month", "day", "weekday", "hour", "minute", "days"]
+Part = Literal["year", "month", "day", "weekday", "hour", "minute", "yearday", "days"]
 
 _ISO = "%Y-%m-%d"
 _ISO_TIME = r"[T ]%H:%M(?::%S(?:[.,][0-9]+)?)?(?:Z|[+-]%H(?::?%M)?)?"
 _NAMES = {"%Y": "year", "%y": "year", "%m": "month", "%d": "day", "%H": "hour", "%M": "minute", "%S": "second"}
 # The fields of a text that a part is computed from, if it is not the field of its own name.
-_NEEDED: Mapping[str, tuple[str, ...]] = dict.fromkeys(("weekday", "days"), ("year", "month", "day"))
-_CYCLES = {"month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60)}
+_NEEDED: Mapping[str, tuple[str, ...]] = dict.fromkeys(("weekday", "yearday", "days"), ("year", "month", "day"))
+_CYCLES = {"month": (1, 12), "day": (1, 31), "weekday": (0, 7), "hour": (0, 24), "minute": (0, 60), "yearday": (1, 366)}
 """The first value and the number of values of the parts that start again."""
 _VALUES: Mapping[str, str] = {
     "%Y": "[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9]",
@@ -150,9 +150,10 @@ class DateParts(Layer, takes_strings=True):
     ``on 2024-12-31``. Impute may follow.
 
     With ``cyclic`` all parts but ``year`` and ``days`` are two numbers, the sine and the cosine of
-    2π·(value − first)/period, so December is close to January; the period of ``day`` is 31.
+    2π·(value − first)/period, so December is close to January; the period of ``day`` is 31, that of ``yearday`` 366.
+    With ``one_hot`` they are a one for each value that they may have.
 
-    Shapes: texts (batch, 1) → (batch, numbers).
+    Shapes: texts (batch, 1) → (batch, numbers), or of a series (batch, time) → (batch, time, numbers).
     """
 
     format: Annotated[str, AfterValidator(check_format)] | None = Field(
@@ -163,6 +164,7 @@ class DateParts(Layer, takes_strings=True):
         description="The parts, in the order of the output; weekday 0 is Monday, `days` counts from 1970-01-01.",
     )
     cyclic: Annotated[bool, Field(description="Whether parts that start again are a sine and a cosine.")] = True
+    one_hot: Annotated[bool, Field(description="Whether they are ones and zeros instead.")] = False
 
     def check_arguments(self) -> None:
         if not self.parts:
@@ -179,8 +181,8 @@ class DateParts(Layer, takes_strings=True):
     def lower(self, g: Builder, X: Value) -> Value:
         if not X.type.is_string:
             raise wrong_dtype(f"needs texts, got {X.type}", "set `dtype: string` for the input")
-        if X.rank != 2 or X.shape[1] != 1:
-            text = f"needs one text per row (batch, 1), got {show(X.shape)}"
+        if X.rank != 2:
+            text = f"needs one text per row (batch, 1), or per time step (batch, time), got {show(X.shape)}"
             raise wrong_size(text, "give every column of dates a layer of its own")
         whole = rf"\A{pattern_of(self.format)}\z"
         matches = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="", tokenexp=whole)
@@ -188,11 +190,12 @@ class DateParts(Layer, takes_strings=True):
         valid = g.Equal(g.ReduceSum(whole_texts, g.constant([2]), keepdims=0), g.constant(1))
         epoch = "".join(_EPOCH.get(piece, piece[-1]) for piece in _pieces(self.format or _ISO))
         fields = self._read(g, g.Where(valid, X, g.constant(epoch)))  # other texts may have numbers without end
-        numbers = g.Concat(*(self._number(g, part, fields) for part in self.parts), axis=1)
-        return g.Where(valid, numbers, g.constant(np.nan))
+        numbers = g.Concat(*(self._number(g, part, fields) for part in self.parts), axis=2)
+        found = g.Where(g.Unsqueeze(valid, g.constant([2])), numbers, g.constant(np.nan))
+        return g.Squeeze(found, g.constant([1])) if X.shape[1] == 1 else found
 
     def _read(self, g: Builder, X: Value) -> dict[str, Value]:
-        """Return what is needed of dates, all of which can be read: int64 (batch, 1) by name."""
+        """Return what is needed of dates, all of which can be read: int64 (batch, time) by name."""
         packed = self.format is None or _is_packed(self.format)
         tokens = g.Tokenizer(X, mark=0, mincharnum=1, pad_value="0", tokenexp="[0-9]{2}" if packed else "[0-9]{1,4}")
         numbers = g.Cast(tokens, to="int64")
@@ -217,6 +220,9 @@ class DateParts(Layer, takes_strings=True):
                 fields[name] = number + century
         if any(part in _NEEDED for part in self.parts):
             fields["days"] = _days(g, fields["year"], fields["month"], fields["day"])
+            if "yearday" in self.parts:
+                first = _days(g, fields["year"], g.constant(1), g.constant(1))
+                fields["yearday"] = fields["days"] - first + 1
             if "weekday" in self.parts:
                 fields["weekday"] = g.Mod(fields["days"] + 3, g.constant(7))
         for name, (low, count) in _CYCLES.items():
@@ -225,13 +231,13 @@ class DateParts(Layer, takes_strings=True):
         return fields
 
     def _number(self, g: Builder, part: Part, fields: Mapping[str, Value]) -> Value:
-        """Return a part as float32, (batch, 1) or with sine and cosine (batch, 2)."""
-        if not self.cyclic or part not in _CYCLES:
-            return cast_to(g, fields[part], "float32")
+        """Return a part as float32, (batch, time, 1), with sine and cosine 2 numbers, one-hot one for each value."""
+        if part not in _CYCLES or not (self.cyclic or self.one_hot):
+            return cast_to(g, g.Unsqueeze(fields[part], g.constant([2])), "float32")
         first, period = _CYCLES[part]
         angles = 2 * pi / period * np.arange(period)
-        table = g.constant(np.stack([np.sin(angles), np.cos(angles)], -1))  # the same numbers in every engine
-        return g.reshape(g.Gather(table, fields[part] - first, axis=0), (-1, 2))
+        table = np.eye(period) if self.one_hot else np.stack([np.sin(angles), np.cos(angles)], -1)
+        return g.Gather(g.constant(table), fields[part] - first, axis=0)  # the same numbers in every engine
 
 
 def _days(g: Builder, year: Value, month: Value, day: Value) -> Value:

@@ -21,7 +21,7 @@ from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.dates import is_date
 
 Array = np.ndarray[Any, Any]
-PARTS = ("year", "month", "day", "weekday", "hour", "minute", "days")
+PARTS = ("year", "month", "day", "weekday", "hour", "minute", "days", "yearday")
 FIRST = date(1970, 1, 1)
 
 
@@ -31,7 +31,8 @@ def texts(*values: str) -> Array:
 
 def parts_of(moment: datetime) -> list[float]:
     days = (moment.date() - FIRST).days
-    return [moment.year, moment.month, moment.day, moment.weekday(), moment.hour, moment.minute, days]
+    since = moment.timetuple().tm_yday
+    return [moment.year, moment.month, moment.day, moment.weekday(), moment.hour, moment.minute, days, since]
 
 
 def read(form: str | None, *values: str, parts: tuple[str, ...] = PARTS) -> Array:
@@ -154,7 +155,7 @@ def test_nasty_texts_are_missing() -> None:
 def test_a_zone_is_ignored() -> None:
     found = read(None, *(f"2024-12-31T23:59{zone}" for zone in ("", "Z", "+01:00", "-0130", "+14")))
     assert (found == found[0]).all()
-    assert found[0].tolist() == [2024, 12, 31, 1, 23, 59, 20088]
+    assert found[0].tolist() == [2024, 12, 31, 1, 23, 59, 20088, 366]
 
 
 @pytest.mark.slow
@@ -263,7 +264,7 @@ def test_shape(layer: dict[str, Any], shape: int) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "dtype", "code"),
-    [(("N", 1), "float32", "GS306"), (("N", 2), "string", "GS304"), (("N",), "string", "GS304")],
+    [(("N", 1), "float32", "GS306"), (("N", 2, 1), "string", "GS304"), (("N",), "string", "GS304")],
 )
 def test_shape_error(shape: tuple[Any, ...], dtype: str, code: str) -> None:
     with pytest.raises(ShapeError) as error:
@@ -305,3 +306,18 @@ def test_argument_error(arguments: dict[str, Any], where: tuple[Any, ...], text:
 def test_is_date_refuses_formats_as_the_layer_does() -> None:
     with pytest.raises(ValueError, match="has %j"):
         is_date("2024-001", "%Y-%j")
+
+
+def test_steps_of_time_have_parts_each() -> None:
+    found = [moments(3, 1999, 2025) for _ in range(4)]
+    written = np.array([[m.isoformat(timespec="minutes") for m in row] for row in found], object)
+    written[2, 1] = "never"
+    layer = {"type": "DateParts", "parts": list(PARTS), "cyclic": False}
+    read = in_onnxruntime(layer, written)[0]
+    expected = np.array([[parts_of(m) for m in row] for row in found], float)
+    expected[2, 1] = np.nan
+    np.testing.assert_array_equal(read, expected)
+    ones = in_onnxruntime(layer | {"parts": ["weekday", "year"], "one_hot": True}, written)[0]
+    assert ones.shape == (4, 3, 8)
+    np.testing.assert_array_equal(ones[0, :, :7].argmax(-1), [m.weekday() for m in found[0]])
+    assert (ones[0, :, :7].sum(-1) == 1).all()
