@@ -65,12 +65,12 @@ class WindowKeys(Config):
     missing: _Filling | dict[str, _Filling] | None = setting(
         None, "How missing values and steps are filled in: for all columns, or by column."
     )
+    season: _Season | list[_Season] | None = setting(
+        None, "The steps after which the series repeats itself, or several such numbers; dates say it by `every`."
+    )
     future: Annotated[tuple[str, ...], FROM_LIST] = setting((), "Inputs that are read over the future: it is known.")
     static: Annotated[tuple[str, ...], FROM_LIST] = setting(
         (), "Inputs with one value per window, that of the last row of its past."
-    )
-    season: _Season | list[_Season] | None = setting(
-        None, "The steps after which the series repeats itself, or several such numbers; dates say it by `every`."
     )
 
 

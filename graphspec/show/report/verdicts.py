@@ -222,7 +222,7 @@ class Verdict:
     r2: float = math.nan  # the mean R² of numbers
     overlooked: str = ""  # a sentence about the rarest class of which no row is recognized
     term: str = ""  # what a forecast by the rule is called
-    mase: float = math.nan  # the mean absolute scaled error of forecasts
+    mase: tuple[float, float] = (math.nan, math.nan)  # the mean absolute scaled errors of both forecasts
 
     @property
     def better(self) -> bool | None:
@@ -251,7 +251,8 @@ class Verdict:
         else:
             own = f"{self.metric[:1].upper()}{self.metric[1:]} {own}"
         own += "" if math.isnan(self.r2) else f", R² {self.r2:.4g}"
-        own += "" if math.isnan(self.mase) else f", MASE {amount(self.mase)}"
+        scaled = ["" if math.isnan(value) else f", MASE {amount(value)}" for value in self.mase]
+        own, other = own + scaled[0], other + scaled[1]
         than = f" than {self.term}" if self.term else ""
         what = "The probabilities are" if self.metric == "log loss" else "The network is"
         perhaps, no = (
@@ -298,12 +299,10 @@ def coverage(judged: Scored | None) -> list[str]:
         text = f"{_share(share)} of {low.size:,} {what} lie within"
         if low.size == len(low) and judged.raw.times is None:
             text += " ({} to {})".format(*map(_share, wilson(share, len(low))))
-        text += (
-            ", which have set its width: only test rows show how many others do" if judged.part == "validation" else ""
-        )
-        found.append(
-            f"{name}: {100 * (head.head.interval or 0):g} % interval ±{amount(float(half.mean()))}{wide}; {text}."
-        )
+        learnt, own = head.head.interval, getattr(head.head.loss, "share", 0.0)
+        if learnt is not None and judged.part == "validation":
+            text += ", which have set its width: only test rows show how many others do"
+        found.append(f"{name}: {100 * (learnt or own):g} % interval ±{amount(float(half.mean()))}{wide}; {text}.")
     return found
 
 
@@ -432,7 +431,8 @@ def _best(
     r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" and metric != "MASE" else math.nan
     said = _overlooked(own, values) if metric == "accuracy" and own.kind != "labels" and not head.head.threshold else ""
     best, name = max(blind, key=lambda one: one[0], default=(math.nan, ""))
-    term, scaled = {known.name: known.term for known in rules}[rule], mase(head, head.answers, rows)
+    of_rule = next(known for known in rules if known.name == rule)
+    term, scaled = of_rule.term, (mase(head, head.answers, rows), mase(head, of_rule.answers, rows))
     more = (len(rows), own.noun, (sign * best, name), r2, said, term, scaled)
     return Verdict(head.head.name, metric, score, rule, other, gain, *more)
 

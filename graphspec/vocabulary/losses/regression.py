@@ -166,6 +166,15 @@ class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differe
         middle: Array = answers[..., min(range(len(self.quantiles)), key=lambda k: abs(self.quantiles[k] - 0.5))]
         return middle
 
+    @property
+    def share(self) -> float:
+        """The share of targets that is meant to be within the ends."""
+        return max(self.quantiles) - min(self.quantiles)
+
+    def ends(self, answers: Array) -> tuple[Array, Array] | None:
+        low, high = (self.quantiles.index(of(self.quantiles)) for of in (min, max))
+        return None if low == high else (answers[..., low], answers[..., high])
+
     def check_shape(self, y_pred: Value) -> list[Problem]:
         count = len(self.quantiles)
         if y_pred.rank < 2 or y_pred.shape[-1] != count:

@@ -15,6 +15,7 @@ import graphspec as gs
 from graphspec.show.html import html_of
 from graphspec.show.report.findings import Findings, find
 from graphspec.show.report.heads import heads
+from graphspec.show.report.verdicts import coverage
 
 LENGTH, HORIZON, SEASON = 8, 4, 4
 RANDOM = np.random.default_rng(0)
@@ -110,9 +111,9 @@ def test_one_series_has_its_own_unit_and_mase_beside_it(tmp_path: Path) -> None:
     verdict = verdict_of(find(model, tmp_path))
     y = SERIES["a"]
     scale = np.abs(y[SEASON : -2 * HORIZON] - y[: -2 * HORIZON - SEASON]).mean()
-    assert verdict.mase == pytest.approx(verdict.score / scale, rel=1e-5)
+    assert verdict.mase == pytest.approx((verdict.score / scale, verdict.other / scale), rel=1e-5)
     assert " off on average, R² " in str(verdict)
-    assert f", MASE {verdict.mase:.5g}" in str(verdict)
+    assert f", MASE {verdict.mase[0]:.5g}; the value 4 steps before: " in str(verdict)
 
 
 def test_of_several_seasons_the_one_with_the_lowest_error_counts_and_without_any_the_step(tmp_path: Path) -> None:
@@ -134,3 +135,46 @@ def test_a_season_without_times(tmp_path: Path) -> None:
     model = gs.compile(spec)
     verdict = verdict_of(find(model, tmp_path))
     assert (verdict.score, verdict.other) == pytest.approx(by_hand(model, 1), rel=1e-5)
+
+
+def test_a_forecast_is_drawn_with_its_interval_beside_both_naive_ones(tmp_path: Path) -> None:
+    spec = document(tmp_path, {"origins": 2})
+    spec["outputs"]["next"]["interval"] = 0.6
+    model = gs.compile(spec)
+    model.fit(verbose=0)
+    section = heads(find(model, tmp_path))
+    assert section is not None
+    html = html_of(section.blocks)
+    assert html.count('<path class="band"') == 3  # two forecasts of the longer series, and the one after its last row
+    assert [html.count(f'class="line {kind}" points') for kind in ("b", "naive")] == [
+        3,
+        2,
+    ]  # one is of the errors by step
+    ahead = rows(html, "The forecast after the last row")
+    numbers = [[float(cell.replace("−", "-")) for cell in row[1:]] for row in ahead]
+    assert all(low < value < high for value, low, high in numbers)
+
+
+def test_quantiles_are_drawn_and_their_share_is_told(tmp_path: Path) -> None:
+    spec = document(tmp_path, {"origins": 2})
+    spec["layers"] = [
+        {"type": "Dense", "units": 3 * HORIZON},
+        {"type": "Reshape", "target_shape": [HORIZON, 3]},
+        {"name": "next", "type": "QuantileSteps"},
+    ]
+    spec["outputs"]["next"] = {"loss": {"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}, "scale": "standard"}
+    model = gs.compile(spec)
+    model.fit(verbose=0)
+    found = find(model, tmp_path)
+    section = heads(found)
+    assert section is not None
+    assert html_of(section.blocks).count('<path class="band"') == 3
+    judged = found.judged
+    assert judged is not None
+    answers = model.predict(judged.raw.inputs["past"][judged.places])
+    assert (np.diff(answers, axis=-1) >= 0).all()
+    targets = judged.heads["next"].targets
+    share = np.mean((answers[..., 0] <= targets) & (targets <= answers[..., 2]))
+    [said] = coverage(judged)
+    assert said.startswith("next: 80 % interval ±")
+    assert f"; {100 * share:.1f} % of 16 values lie within." in said
