@@ -172,7 +172,8 @@ def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignatur
                 part.problems.append(f"{missing}; {hint}" if hint else missing)
             else:
                 part.uses.setdefault(column, []).append(use)
-    needed = {windows.group, windows.order} if windows is not None else set()
+    part.notes += [f"rows of each '{source.group}' stay together"] if source.group else []
+    needed = {source.group} if windows is None else {windows.group, windows.order}
     part.unused = [column for column in table.names if column not in part.uses and column not in needed]
     for column, uses in part.uses.items():
         filled = windows is not None and windows.filling(column) is not None
@@ -258,9 +259,9 @@ def _column_problems(found: ColumnProfile, use: Use, signature: DataSignature) -
         units = signature.classes[use.name]
         if found.kind == "text" and labels is None and found.distinct > units:
             yield f"has {found.distinct} classes, but '{use.name}' has {_count(units, 'unit')}"
-        elif found.kind == "integer" and (known := whole_labels(labels or ())):
+        elif found.kind == "integer" and (known := whole_labels(labels or [])):
             if wrong := sorted({int(float(value)) for value, _ in found.frequent} - {*known}):
-                yield f"has {wrong[0]}, which is not a label; the labels are {', '.join(labels[:12])}"
+                yield f"has {wrong[0]}, which is not a label; the labels are {', '.join(map(str, known[:12]))}"
         elif found.numbers is not None and found.is_number and found.numbers.high >= units:
             yield f"has the class {found.numbers.high:.0f}, but '{use.name}' has {_count(units, 'unit')}: 0 to {units - 1}"
 

@@ -113,6 +113,9 @@ def test_a_run_is_said_resumed_and_judged_with_its_groups(tmp_path: Path) -> Non
     for name, array in a.weights.items():
         np.testing.assert_array_equal(array, b.weights[name])
     assert graphspec("evaluate", tmp_path / "a", "--part", "validation").exit_code == 0
+    shown = graphspec("data", path).stdout
+    assert "  rows of each 'person' stay together\n" in shown
+    assert "not used" not in shown
 
 
 def test_rows_of_the_cache_have_their_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
