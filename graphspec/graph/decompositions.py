@@ -200,6 +200,25 @@ def multi_hot(g: Builder, op: Any, ids: Value, weights: Value | None = None) -> 
     return g.Slice(Y, g.constant([0]), g.constant([depth]), g.constant([-1]))
 
 
+@decomposes("TermWeights")
+def term_weights(g: Builder, op: Any, ids: Value, idf: Value) -> Value:
+    """Emit the counts of all ids of a row, by scattering, and read them at its ids."""
+    depth = idf.fixed(0)
+    places = g.Where((ids >= 0) & (ids < depth), ids, g.constant(depth))
+    zeros, ones = (
+        g.Expand(g.constant(0.0), g.ints([g.size(ids, 0), depth + 1])),
+        g.Expand(g.constant(1.0), g.Shape(ids)),
+    )
+    counts = g.GatherElements(g.ScatterElements(zeros, places, ones, axis=1, reduction="add"), places, axis=1)
+    frequency = g.Log(counts) + 1.0 if op.sublinear else counts
+    whole = frequency * g.Gather(g.Concat(idf, g.constant(np.zeros(1, np.float32)), axis=0), places, axis=0)
+    weights = whole / counts
+    if op.unit:
+        length = g.ReduceSum(whole * weights, g.constant([1]), keepdims=1)
+        weights = weights / g.Sqrt(g.Where(length > 0.0, length, g.constant(1.0)))
+    return weights
+
+
 @decomposes("RandomCrop")
 def random_crop(g: Builder, op: Any, X: Value, corner: Value, rows: Value, columns: Value) -> Value:
     """Emit ``rows · X · columns``: at inference two matrices resample the image."""

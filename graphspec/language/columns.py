@@ -308,9 +308,11 @@ class Text(Column):
     standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = setting(
         "lower_and_strip_punctuation", "What is done to the text before it is split."
     )
-    split: Literal["whitespace", "character"] | None = setting(
-        "whitespace", "How the text is split; null takes it as one word."
+    split: Literal["whitespace", "character", "word_characters"] | None = setting(
+        "whitespace", "How the text is split; word_characters: `ngrams` stay within words; null takes it as one word."
     )
+    sublinear_tf: bool = setting(False, "Whether n occurrences count as 1 + log n.")
+    norm: Literal["l2"] | None = setting(None, "l2: the vector is divided by its length.")
     vocabulary: Texts | str | None = setting(None, "The known words, or a file with one per line; else learnt.")
 
     def check_arguments(self) -> None:
@@ -319,7 +321,8 @@ class Text(Column):
             raise invalid(text, "set `output_mode: multi_hot`, or leave `vocabulary` out", key="vocabulary")
 
     def steps(self) -> list[Step]:
-        optional = [key for key in ("ngrams", "standardize", "split", "vocabulary") if key in self.model_fields_set]
+        keys = ("ngrams", "standardize", "split", "sublinear_tf", "norm", "vocabulary")
+        optional = [key for key in keys if key in self.model_fields_set]
         arguments = {key: getattr(self, key) for key in ("max_tokens", "output_mode", *optional)}
         return [Step("", "TextVectorization", (None,), arguments)]
 

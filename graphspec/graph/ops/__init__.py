@@ -12,7 +12,7 @@ OPS.found_in(
             Where
         """,
         "attention": "Attention DropoutAttention Softmax LogSoftmax Hardmax",
-        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 OnnxFile",
+        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile",
         "convolution": "Conv ConvTranspose ConvPool",
         "ctc": "CTCLoss",
         "dropout": """

@@ -125,6 +125,29 @@ class MurmurHash3(OfStrings):
         return of_dtype(output.dtype)
 
 
+class TermWeights(OfStrings):
+    """Weights for MultiHot that make it a vector of term frequencies f, times ``idf``, on each row perhaps of length 1.
+
+    ids (N, k), idf (V,) → (N, k). Each time that an id occurs it has an equal part of ``f · idf``, which is not 0 within
+    ``idf``; f is the number of times c, or 1 + log c if ``sublinear``. With ``unit`` a row with such ids is divided by
+    ``√Σ(f · idf)²``.
+    """
+
+    rows = "first"
+    exported = False
+
+    sublinear: int = 0
+    unit: int = 0
+
+    def infer(self, ids: Value, idf: Value) -> Type:
+        need.dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
+        need.float(idf)
+        need(
+            ids.rank == 2 and idf.rank == 1, f"needs ids (N, k) and idf (V,), got {show(ids.shape)}, {show(idf.shape)}"
+        )
+        return Type("float32", ids.shape)
+
+
 class OnnxFile(Memoryless):
     """Some values of an ONNX file of another program: ``part`` of it, which computes each row by itself, frozen.
 

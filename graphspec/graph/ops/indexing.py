@@ -599,9 +599,9 @@ class MultiHot(TrainingOnly):
 class GatherSum(TrainingOnly):
     """``MultiHot(ids) @ W``: the sum of W's rows at the ids of the last axis, each id once or, with ``count``, each time.
 
-    Shapes: ids (…, k), W (V, n) → Y (…, n). Ids outside 0 … V − 1 are ignored: they become V. Without ``count`` each row of
-    ids is sorted, so that repeated ids are adjacent; repeats become V, too. The gradient is added only to the rows that the
-    ids select.
+    Shapes: ids (…, k), W (V, n), weights (…, k) → Y (…, n). Ids outside 0 … V − 1 are ignored: they become V. Without
+    ``count`` each row of ids is sorted, so that repeated ids are adjacent; repeats become V, too. The gradient is added only
+    to the rows that the ids select. Weights, 1 by default, need ``count`` and have no gradient.
     """
 
     rows = "ids"
@@ -609,13 +609,15 @@ class GatherSum(TrainingOnly):
 
     count: int = 0
 
-    def infer(self, ids: Value, W: Value) -> Type:
+    def infer(self, ids: Value, W: Value, weights: Value | None = None) -> Type:
         _need_ids(ids)
         need.float(W)
         need(W.rank == 2, f"needs a matrix, got {show(W.shape)}")
+        fits = weights is None or (self.count == 1 and weights.shape == ids.shape)
+        need(fits, "has weights, which need count 1 and the shape of the ids")
         return Type("float32", (*ids.shape[:-1], W.shape[1]))
 
-    def bind(self, ctx: Context, ids: Array, W: Array) -> Bound:
+    def bind(self, ctx: Context, ids: Array, W: Array, weights: Array | None = None) -> Bound:
         Y, k, (size, width) = ctx.out(), ids.shape[-1], W.shape
         sums = Y.reshape(-1, width)
         n = len(sums)
@@ -624,13 +626,26 @@ class GatherSum(TrainingOnly):
         if k > 1 and not self.count:
             calls += _drop_repeated(ctx, saved_ids, size)
         table, copies = c_contiguous(ctx, W)
-        calls += [*copies, *gather_sum(saved_ids, table, sums, ctx=ctx)]
+        parts: Array | None = None
+        if weights is None:
+            calls += [*copies, *gather_sum(saved_ids, table, sums, ctx=ctx)]
+        else:
+            parts = ctx.save_for_backward((n, k), np.float32)
+            calls += [
+                *copies,
+                (np.not_equal, saved_ids, ctx.constant(size, np.int64), valid := ctx.scratch((n, k), np.bool_)),
+            ]
+            calls.append((np.multiply, weights.reshape(n, k), valid, parts))
+            calls += _weighted_sum(saved_ids, parts, table, sums, ctx=ctx)
 
         @into_gradient(ctx, 1)
         def backward(dY: Array, dW: Array) -> Calls:
             grad, calls = c_contiguous(ctx, dY)
             total, copies = c_target(ctx, dW)
-            return [*calls, *gather_sum_gradient(saved_ids, total, grad.reshape(n, width), ctx=ctx), *copies]
+            rows = grad.reshape(n, width)
+            if parts is None:
+                return [*calls, *gather_sum_gradient(saved_ids, total, rows, ctx=ctx), *copies]
+            return [*calls, *_gradient_of_sum(saved_ids, total, rows, parts, ctx=ctx), *copies]
 
         return Y, calls, backward
 
@@ -672,12 +687,29 @@ def gather_sum(ids: Array, table: Array, sums: Array, /, *, ctx: Context) -> Cal
     return calls
 
 
+def _weighted_sum(ids: Array, weights: Array, table: Array, sums: Array, /, *, ctx: Context) -> Calls:
+    """Return calls for the sums of the table's rows at the ids (m, k) times their weights, which are 0 for the id V."""
+    (n, k), width = ids.shape, table.shape[1]
+    count = min(max(_GATHERED // max(k * width, 1), 1), n)
+    gathered, calls = ctx.scratch((count, k, width)), list[Any]()
+    for block in pieces(0, n, max(count, 1)):
+        chosen = gathered[: block.stop - block.start]
+        calls.append((np.take, table, ids[block], 0, chosen, "clip"))
+        calls.append((np.matmul, weights[block, None, :], chosen, sums[block, None, :]))
+    return calls
+
+
 @twin()
 def gather_sum_gradient(ids: Array, total: Array, rows: Array, /, *, ctx: Context) -> Calls:
     """Return calls for ``total = 0; total[ids[i]] += rows[i]``: ids (m, k), total (V, n), rows (m, n); V adds nothing.
 
     Column by column, since a column of the gradient fits the cache.
     """
+    return _gradient_of_sum(ids, total, rows, None, ctx=ctx)
+
+
+def _gradient_of_sum(ids: Array, total: Array, rows: Array, weights: Array | None, /, *, ctx: Context) -> Calls:
+    """The same, where each row is multiplied by weights (m, k), if there are any."""
     (n, k), size, target, source = ids.shape, len(total), total, rows
     if total.shape[1] % 2 == 0:
         target, source = as_pairs(total), as_pairs(rows)
@@ -688,7 +720,8 @@ def gather_sum_gradient(ids: Array, total: Array, rows: Array, /, *, ctx: Contex
     for block in pieces(0, n, block_rows):
         addends, targets = repeated[: block.stop - block.start], ids[block].reshape(-1)
         for c, column in enumerate(columns):
-            calls.append((np.copyto, addends, source[block, c : c + 1]))
+            one = source[block, c : c + 1]
+            calls.append((np.copyto, addends, one) if weights is None else (np.multiply, weights[block], one, addends))
             calls.append((np.add.at, column, targets, addends.reshape(-1)))
     return [*calls, (np.copyto, target, columns[:, :size].T)]
 

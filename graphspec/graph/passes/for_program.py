@@ -55,14 +55,16 @@ def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
         assert X is not None
         assert W is not None
         multi_hot = X.node
-        if multi_hot is None or multi_hot.op != "MultiHot" or len(multi_hot.inputs) > 1:
+        if multi_hot is None or multi_hot.op != "MultiHot":
             return None
-        (ids,) = multi_hot.sources
+        ids, *weights = multi_hot.sources
+        if any(v.kind not in ("input", "constant") for v in weights):  # they may need a gradient
+            return None
         k = ids.shape[-1]
         if not use_fast_kernel(not isinstance(k, int) or MIN_WIDTH_PER_ID * k <= multi_hot.attrs["depth"]):
             return None
         g = state.builder(node)
-        Y = g.GatherSum(ids, W, count=multi_hot.attrs["count"])
+        Y = g.GatherSum(ids, W, *weights, count=multi_hot.attrs["count"])
         return (Y if bias is None else g.Add(Y, bias),)
 
     return rebuild(graph, visit)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import AfterValidator, Field
 
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
@@ -24,6 +25,7 @@ _TOKENS = {  # the regular expression of a token, by ``split`` and whether punct
     ("character", False): r"(?s:.)",
     ("character", True): f"[^{_PUNCTUATION}]",
 }
+_BLANKS = " \x02\x03\t\n\v\f\r"  # the ends of a text, as the tokenizer marks them, are blanks like white space
 _PAD, _OTHER = 0, 1  # the codes of padding and of tokens that are in no entry
 
 
@@ -36,9 +38,12 @@ class TextVectorization(Lookup, takes_strings=True):
     by letter (Keras: of ASCII alone); of vocabulary entries that differ only in case, the first has the id.
 
     Ids: 0 for padding at the end, 1 for unseen tokens, then the vocabulary. Vectors have no element for padding: they begin
-    with the unseen. Entries of ``ngrams`` are tokens with a space between. The vocabulary has the most frequent tokens
-    first, of equal ones the larger first, with ``idf_weights`` of ``log(1 + rows / (1 + rows with the token))``; what is
-    learnt comes from the training rows.
+    with the unseen. Entries of ``ngrams`` are tokens with a space between. With ``split: word_characters`` they are runs of
+    characters within a word and one blank before and after it, as of scikit-learn's ``char_wb``; no punctuation is removed.
+    With ``sublinear_tf`` or ``norm``, unseen tokens do not count: their element is 0.
+
+    The vocabulary has the most frequent tokens first, of equal ones the larger first, with ``idf_weights`` of
+    ``log(1 + rows / (1 + rows with the token))``; what is learnt comes from the training rows.
 
     Shapes: int: texts (batch,) or (batch, 1) → (batch, tokens), or (batch, output_sequence_length); multi_hot, count,
         tf_idf: → (batch, ids). With ``split: null``, texts (batch, k) are k tokens.
@@ -48,8 +53,9 @@ class TextVectorization(Lookup, takes_strings=True):
         Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None,
         Field(description="What is done to texts first: lower case, punctuation removed, both, or null for nothing."),
     ] = "lower_and_strip_punctuation"
-    split: Literal["whitespace", "character"] | None = Field(
-        default="whitespace", description="What tokens are: words, characters, or null for whole texts."
+    split: Literal["whitespace", "character", "word_characters"] | None = Field(
+        default="whitespace",
+        description="Tokens are words, characters, characters whose n-grams stay within words, or, for null, whole texts.",
     )
     ngrams: Annotated[
         Annotated[int, Field(ge=1, le=16)]
@@ -72,6 +78,10 @@ class TextVectorization(Lookup, takes_strings=True):
     vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
         default=None, description="The tokens, or the name of a file beside the spec with one per line; null: learnt."
     )
+    sublinear_tf: bool = Field(default=False, description="Whether `tf_idf` counts n occurrences as 1 + log n.")
+    norm: Literal["l2"] | None = Field(
+        default=None, description="l2: vectors of `tf_idf` are divided by their lengths; null: they stay."
+    )
     ragged: Annotated[bool, AfterValidator(only(False, "arrays have rows of one length"))] = Field(
         default=False, description="Refused: arrays have rows of one length."
     )
@@ -86,6 +96,13 @@ class TextVectorization(Lookup, takes_strings=True):
             raise invalid("must be null for `split: null`, since there are no tokens", key="ngrams")
         if isinstance(self.ngrams, tuple) and len(set(self.ngrams)) < len(self.ngrams):
             raise invalid("must list each number of tokens once", key="ngrams", show_value=True)
+        for key in ("sublinear_tf", "norm"):
+            if getattr(self, key) and self.output_mode != "tf_idf":
+                text = f"must not be set for `output_mode: {self.output_mode}`"
+                raise invalid(text, "remove it, or set `output_mode: tf_idf`", key=key)
+        if self._in_words and (self.output_mode == "int" or 1 in self._widths):
+            text = "makes n-grams within words, which are vectors of n-grams of 2 characters or more"
+            raise invalid(text, "such as `ngrams: [2, 3, 4, 5]` and `output_mode: tf_idf`", key="split")
         if self.output_sequence_length is not None and self.output_mode != "int":
             text = f"must be null for `output_mode: {self.output_mode}`, since vectors have no order"
             raise invalid(text, "remove it", key="output_sequence_length")
@@ -102,12 +119,22 @@ class TextVectorization(Lookup, takes_strings=True):
         return self.standardize in ("strip_punctuation", "lower_and_strip_punctuation")
 
     @property
+    def _in_words(self) -> bool:
+        return self.split == "word_characters"
+
+    @property
+    def _weighs(self) -> bool:
+        return self.sublinear_tf or self.norm is not None
+
+    @property
     def _widths(self) -> tuple[int, ...]:
         """The numbers of tokens of n-grams."""
         return self.ngrams if isinstance(self.ngrams, tuple) else tuple(range(1, (self.ngrams or 1) + 1))
 
     def _spelt(self, token: str) -> Sequence[str]:
         """Return the forms in which the graph meets a token: its capitals beyond ASCII may have become small or not."""
+        if self._in_words and token == " ":
+            return _BLANKS
         return spellings(lower(token)) if self._lowers else (token,)
 
     def learning_input(self, g: Builder, X: Value) -> Value:
@@ -125,6 +152,8 @@ class TextVectorization(Lookup, takes_strings=True):
             texts = g.Reshape(X, g.constant([-1]))
         if self._lowers:
             texts = g.StringNormalizer(texts, case_change_action="LOWER", locale="C")
+        if self._in_words:
+            return g.Tokenizer(texts, mark=1, mincharnum=1, pad_value="", tokenexp=_TOKENS["character", False])
         if self.split is not None:
             return g.Tokenizer(texts, mark=0, mincharnum=1, pad_value="", tokenexp=_TOKENS[self.split, self._strips])
         return texts if texts.rank == X.rank else g.Reshape(texts, g.constant([-1, X.fixed(1)]))
@@ -137,6 +166,7 @@ class TextVectorization(Lookup, takes_strings=True):
             documents=self.output_mode == "tf_idf",
             fold=lower if self._lowers else str,
             ngrams=self._widths,
+            blanks=_BLANKS if self._in_words else "",
         )
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -149,7 +179,16 @@ class TextVectorization(Lookup, takes_strings=True):
         return self._encoded(g, ids)
 
     def _of_tokens(self, g: Builder, tokens: Value) -> Value:
-        return mapped(g, tokens, self._table(g, self._spelt) | {"": self._mask_id}, self._unseen)
+        unseen = -1 if self._weighs else self._unseen
+        return mapped(g, tokens, self._table(g, self._spelt) | {"": self._mask_id}, unseen)
+
+    def _encoded(self, g: Builder, ids: Value) -> Value:
+        if not self._weighs:
+            return super()._encoded(g, ids)
+        depth = self._depth(g)
+        idf = g.constant(np.broadcast_to(self._weights(depth), depth))
+        weights = g.TermWeights(ids, idf, sublinear=int(self.sublinear_tf), unit=int(self.norm is not None))
+        return g.MultiHot(ids, weights, depth=depth, count=1)
 
     def _cut(self, g: Builder, ids: Value, length: int) -> Value:
         if ids.rank != 2:
@@ -181,6 +220,8 @@ class TextVectorization(Lookup, takes_strings=True):
 
     def _parts(self, entry: str) -> list[str]:
         """Return the tokens of an n-gram, which a space joins."""
+        if self._in_words:
+            return list(entry)
         if self.split != "character":
             return entry.split(" ")
         joined = len(entry) % 2 == 1 and all(c == " " for c in entry[1::2])
@@ -211,7 +252,7 @@ class TextVectorization(Lookup, takes_strings=True):
 
     def _ids_of(self, g: Builder, state: Value, last: Value, table: dict[int, int]) -> Value:
         """Emit the ids of runs; a run whose last token is padding is padding."""
-        ids = mapped(g, state, table, self._unseen)
+        ids = mapped(g, state, table, -1 if self._weighs else self._unseen)
         return g.Where(g.Equal(last, g.constant(_PAD)), g.constant(self._mask_id), ids)
 
     def _joined(self, g: Builder, ids: Sequence[Value]) -> Value:

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +28,7 @@ from graphspec.vocabulary.layers.learners import Learner
 
 # Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.
 _LARGEST_FILE = 1 << 28  # bytes
+_WORDS = 1 << 16  # words whose runs of characters are remembered
 _SPELLINGS = 16  # of one token
 _LETTERS = range(0x80, 0x20000)  # all letters beyond ASCII that have a case
 
@@ -46,12 +47,14 @@ class VocabularyLearner:
     documents: bool = False  # also learn ``idf_weights``: ``log(1 + rows / (1 + rows with the token))``
     fold: Callable[[str], str] | None = None  # gives a token's canonical form
     ngrams: Sequence[int] = (1,)  # the numbers of successive tokens that an entry is made of, joined by a space
+    blanks: str = ""  # characters between words: if given, tokens are characters, and entries runs of them within words
 
     def __post_init__(self) -> None:
         self.rows = 0
         self._counts: Counter[Any] = Counter()
         self._documents: Counter[Any] | None = Counter() if self.documents else None
         self._canonical: dict[Any, Any] = {"": ""}
+        self._of_word: dict[str, list[str]] = {}
 
     def add(self, batch: Array) -> None:
         self.rows += len(batch)
@@ -76,8 +79,24 @@ class VocabularyLearner:
 
     def _entries(self, row: Sequence[str]) -> list[str]:
         """Return the n-grams of the tokens of a row."""
+        if self.blanks:
+            return [entry for word in "".join(row).translate(self._spaces).split(" ") for entry in self._within(word)]
         tokens = [token for token in row if token]
         return [" ".join(part) for n in self.ngrams for part in zip(*(tokens[k:] for k in range(n)), strict=False)]
+
+    @cached_property
+    def _spaces(self) -> dict[int, str]:
+        return dict.fromkeys(map(ord, self.blanks), " ")
+
+    def _within(self, word: str) -> list[str]:
+        """Return the runs of characters of a word between blanks, each as often as it occurs."""
+        if not word or word in self._of_word:
+            return self._of_word[word] if word else []
+        text = f" {word} "
+        runs = [text[k : k + n] for n in self.ngrams for k in range(len(text) - n + 1)]
+        if len(self._of_word) < _WORDS:
+            self._of_word[word] = runs
+        return runs
 
     def end_pass(self) -> bool:
         return True

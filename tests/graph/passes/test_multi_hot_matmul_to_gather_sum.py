@@ -188,7 +188,10 @@ def test_only_unscaled_products_of_much_wider_vectors_are_fused() -> None:
     weighted = spec("count")
     weighted["inputs"]["w"] = {"shape": [6]}
     weighted["layers"][0] |= {"inputs": "x", "count_weights": "w"}
-    assert not fused(weighted)
+    assert fused(weighted)
+    weighted["layers"].insert(0, {"name": "trained", "type": "Dense", "units": 6, "inputs": "w"})
+    weighted["layers"][1]["count_weights"] = "trained"
+    assert not fused(weighted), "these weights have a gradient"
     between = spec("multi_hot")
     between["layers"].insert(1, {"type": "Dropout", "rate": 0.5})
     assert not fused(between)

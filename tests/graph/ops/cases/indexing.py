@@ -167,8 +167,10 @@ CASES = {
     ),
     "GatherSum": OpCase(
         None,
-        [Example([IDS, normal(7, width)], {"count": count}) for width in (3, 4) for count in (0, 1)],
+        [Example([IDS, normal(7, width)], {"count": count}) for width in (3, 4) for count in (0, 1)]
+        + [Example([IDS, normal(7, width), normal(*IDS.shape)], {"count": 1}, wrt=[1]) for width in (1, 3, 4)],
         allocates=[Example([ids(1000, *shape), large(1000, 8)]) for shape in ((300, 50), (3000, 1))],
+        batched=batch(0, 2),
     ),
     "MultiHot": OpCase(
         None,
