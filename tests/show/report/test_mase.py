@@ -163,6 +163,7 @@ def test_quantiles_are_drawn_and_their_share_is_told(tmp_path: Path) -> None:
         {"name": "next", "type": "QuantileSteps"},
     ]
     spec["outputs"]["next"] = {"loss": {"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}, "scale": "standard"}
+    spec["outputs"]["next"]["metrics"] = ["smape", "wql"]
     model = gs.compile(spec)
     model.fit(verbose=0)
     found = find(model, tmp_path)
