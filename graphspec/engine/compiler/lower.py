@@ -207,7 +207,8 @@ def _answers(head: HeadDecl, value: Value, result: Lowered) -> Value:
         found = calibrated(head, value, graph)
         graph.loss_inputs.setdefault(TRAINED + head.name, value)
         return found
-    scale_by_window(head, value, result)
+    if head.window is not None:
+        scale_by_window(head, value, result)
     answers = value
     with g.part(f"{head.name}_unit"):
         if scale_of(head.name)[0] in graph.loss_inputs:
