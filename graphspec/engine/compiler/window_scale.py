@@ -31,14 +31,14 @@ def problem_of(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec | None
         text = f"cannot have `scale` by {len(columns)} columns of {shown}: its target is {show(target)}"
         return Problem(Code.VALUE_NOT_ALLOWED, text, "name one column for each index of the target's last axis")
     source = None if spec is None else next((s for s in spec.data.values() if s.has_rows), None)
-    read = next((n.inputs[0] for n in ([] if spec is None else spec.nodes) if n.name == head.window.name), None)
+    read = next((n.inputs[0] for n in (() if spec is None else spec.nodes) if n.name == head.window.name), None)
     if source is None or read is None:
         return None
     names, aim = (source.inputs or {}).get(read.name), (source.targets or {}).get(head.name, head.name)
     wanted = [aim] if isinstance(aim, str) else aim
     if isinstance(names, list) and set(wanted) <= set(names) and [names[c] for c in columns] != wanted:
         text = (
-            f"has the target '{wanted[0]}', but is scaled by '{names[columns[0]]}', column {columns[0]} of the window"
+            f"has the target '{wanted[0]}', but is scaled by '{names[columns[0]]}', column {columns[0]} of its window"
         )
         hint = f"write `columns: {[names.index(name) for name in wanted]}` beside `window`"
         return Problem(Code.VALUE_NOT_ALLOWED, text, hint)
@@ -69,6 +69,11 @@ def scale_by_window(head: HeadDecl, value: Value, result: Lowered) -> None:
             elif rank > found.rank:
                 found = g.Unsqueeze(found, g.constant(list(range(found.rank, rank))))
             result.graph.loss_inputs[name] = found
+
+
+def is_scaled(head: HeadDecl, graph: Graph) -> bool:
+    """Return whether a window scales the head's target."""
+    return scale_of(head.name)[0] in graph.loss_inputs
 
 
 def scaled(g: Builder, head: HeadDecl, graph: Graph, value: Value) -> Value:

@@ -216,8 +216,10 @@ class WindowScaling(Layer, supports_masking=True):
         mask, X = X.mask, as_float(g, X)
         level = g.Slice(X, g.constant([-1]), g.constant([1 << 62]), g.constant([1]))
         scaled = X - level  # exact where a window is far from 0: its mean would be rounded
-        mean = g.ReduceMean(scaled, axes=(1,), keepdims=1) if self.deviation or self.by == "mean" else None
-        centred = scaled if mean is None else scaled - mean
+        if self.by == "last" and not self.deviation:
+            return scaled.with_mask(mask), level
+        mean = g.ReduceMean(scaled, axes=(1,), keepdims=1)
+        centred = scaled - mean
         if self.by == "mean":
             scaled, level = centred, level + mean
         if not self.deviation:
