@@ -224,7 +224,7 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> lis
         return [(("members",), name, refused)]
     if head.scale is not None and (refused := _scale(head, value)) is not None:
         return [(("scale",), name, refused)]
-    if (refused := problem_of(head, value, lowered)) is not None:
+    if (refused := problem_of(head, value, lowered, spec)) is not None:
         return [(("scale",), name, refused)]
     if head.clip is True and head.scale != "standard":
         text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"
@@ -319,7 +319,7 @@ def _uncertain(head: HeadDecl, value: Value, spec: Spec) -> tuple[str, Problem] 
     """Return why a head can have no `interval`, `calibrate` or `threshold`, with that key; or None."""
     loss, ints = head.loss, value.mask is None and all(isinstance(d, int) for d in value.shape[1:])
     fits = loss.fits if loss is not None and head.needs_data else None
-    numbers = ints and fits == "numbers" and loss is not None and loss.targets == "like"
+    numbers = ints and fits == "numbers" and loss is not None and loss.targets in ("like", "one")
     classes = fits == "classes" and loss is not None and loss.class_axis(value) == value.rank - 1
     two = classes and loss is not None and loss.binary and value.shape[-1] == 1
     none = head.held_out_weights and spec.data and "validation" not in spec.data

@@ -146,10 +146,10 @@ def training_targets(model: Session, train: Dataset | None) -> dict[str, Array]:
 def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
     """Return what a head would be if it answered ``answers``, for some of its kept rows."""
     assert head.targets is not None
-    mask, losses = (None if array is None else array[rows] for array in (head.mask, head.losses))
+    mask, losses, scale = (None if of is None else of[rows] for of in (head.mask, head.losses, head.scale))
     lengths = {key: array[rows] for key, array in head.lengths.items()}
-    own = {"targets": head.targets[rows], "scale": None if head.scale is None else head.scale[rows]}
-    return replace(head, answers=answers[rows], mask=mask, losses=losses, lengths=lengths, **own)
+    kept = replace(head, answers=answers[rows], targets=head.targets[rows], mask=mask, losses=losses, lengths=lengths)
+    return replace(kept, scale=scale)
 
 
 def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseline]:

@@ -85,9 +85,9 @@ class Plot:
             tipped = f'fill-opacity="{strength:.2f}" data-tip="{text(tip)}"'
             self.marks.append(f'<path class="bar a" d="{"".join(shown)}" {tipped}/>')
 
-    def band(self, low: Sequence[Point], high: Sequence[Point], tip: str) -> None:
+    def band(self, tip: str, *ends: Sequence[Point]) -> None:
         """Add the area between two lines."""
-        shown = "L".join("{:.1f} {:.1f}".format(*self.at(p)) for p in [*low, *reversed(high)])
+        shown = "L".join("{:.1f} {:.1f}".format(*self.at(p)) for p in [*ends[0], *reversed(ends[1])])
         self.marks.append(f'<path class="band" d="M{shown}z"{_tip(tip)}/>')
 
     def box(self, at: float, half: float, spread: Sequence[float], tip: str) -> None:

@@ -235,7 +235,7 @@ class Stretch(NamedTuple):
         across = _axis(series, low, high)
         plot = Plot(across, linear(finite.tolist()), "Time", self.unit, summary, width=_WIDTH)
         for k, row in zip(windows, rows.tolist(), strict=True) if self.bounds else ():
-            plot.band(*(list(enumerate(of[row].tolist(), int(firsts[k]))) for of in self.bounds), "the interval")
+            plot.band("the interval", *(list(enumerate(of[row].tolist(), int(firsts[k]))) for of in self.bounds))
         for (tip, of), kind in reversed(list(zip(drawn, _KINDS, strict=False))):
             points = [
                 [(int(firsts[k]) + h, v) for h, v in enumerate(of[row].tolist()) if np.isfinite(v)]
@@ -266,7 +266,7 @@ class Stretch(NamedTuple):
         across = _axis(series, low, max(end + len(ahead), low + 1))
         plot = Plot(across, linear([v for _, v in chain(known, *lines)]), "Time", self.unit, summary, width=_WIDTH)
         if len(lines) > 1:
-            plot.band(*lines[1:], "the interval")
+            plot.band("the interval", *lines[1:])
         plot.line(known, "soft", tip="the last rows")
         plot.line(points, "a", tip="the forecast")
         plot.dots(points[-len(ahead) :], [f"{time}: {amount(value)}" for time, (value, *_) in ahead])

@@ -35,6 +35,7 @@ class HeadAnswers:
     losses: Array | None
     bounds: tuple[Array, Array] | None  # the ends of its interval or of its quantiles, ``(n, …)``, if it has them
     lengths: Mapping[str, Array]  # for CTC, ``length`` and ``input_length`` of every row, if the data have them
+    quantiles: Array | None = None  # all its values, if the answers are one of several quantiles
     scale: Array | None = None  # of forecasts, by what errors are divided for MASE, ``(n, …)``; NaN where unknown
 
 
@@ -93,7 +94,8 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
         bounds = None if head.interval is None else (found[name + BOUNDS[0]], found[name + BOUNDS[1]])
         if head.loss is not None and bounds is None:
             bounds = head.loss.ends(found[name])
-        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, bounds, lengths)
+        quantiles = found[name] if answers.ndim < found[name].ndim else None
+        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, bounds, lengths, quantiles)
     values = running.logs(), running.meanings(), running.tables()
     return Scored(part, raw, total, rows, heads, *values, is_out_of_fold(model, part))
 

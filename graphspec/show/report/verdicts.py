@@ -184,7 +184,8 @@ def _interval_metrics(
         values = dict(losses)
         targets: dict[str, Array] = {}
         for name, head in scored.heads.items():
-            values |= {name: head.answers[rows]} | ({} if head.mask is None else {mask_of(name): head.mask[rows]})
+            own = head.answers if head.quantiles is None else head.quantiles
+            values |= {name: own[rows]} | ({} if head.mask is None else {mask_of(name): head.mask[rows]})
             targets |= {} if head.targets is None else {name: head.targets[rows]}
             targets |= {name + s: head.lengths[s[1:]][rows] for s in (LENGTH, STEPS) if s[1:] in head.lengths}
         running.count_in(counters[k])

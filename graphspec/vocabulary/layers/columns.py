@@ -214,12 +214,16 @@ class WindowScaling(Layer, supports_masking=True):
     def lower(self, g: Builder, X: Value) -> Outputs:
         need_rank(X, 2, 3, "(batch, time) or (batch, time, columns)")
         mask, X = X.mask, as_float(g, X)
-        mean = g.ReduceMean(X, axes=(1,), keepdims=1)
-        level = g.Slice(X, g.constant([-1]), g.constant([1 << 62]), g.constant([1])) if self.by == "last" else mean
-        scaled = (X - level).with_mask(mask)
+        level = g.Slice(X, g.constant([-1]), g.constant([1 << 62]), g.constant([1]))
+        scaled = X - level  # exact where a window is far from 0: its mean would be rounded
+        if self.by == "last" and not self.deviation:
+            return scaled.with_mask(mask), level
+        mean = g.ReduceMean(scaled, axes=(1,), keepdims=1)
+        centred = scaled - mean
+        if self.by == "mean":
+            scaled, level = centred, level + mean
         if not self.deviation:
-            return scaled, level
-        centred = X - mean
+            return scaled.with_mask(mask), level
         deviation = g.Sqrt(g.ReduceMean(centred * centred, axes=(1,), keepdims=1) + self.epsilon)
         return (scaled / deviation).with_mask(mask), level, deviation
 

@@ -163,6 +163,7 @@ def test_quantiles_are_drawn_and_their_share_is_told(tmp_path: Path) -> None:
         {"name": "next", "type": "QuantileSteps"},
     ]
     spec["outputs"]["next"] = {"loss": {"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}, "scale": "standard"}
+    spec["outputs"]["next"]["metrics"] = ["smape", "wql"]
     model = gs.compile(spec)
     model.fit(verbose=0)
     found = find(model, tmp_path)
@@ -178,3 +179,21 @@ def test_quantiles_are_drawn_and_their_share_is_told(tmp_path: Path) -> None:
     [said] = coverage(judged)
     assert said.startswith("next: 80 % interval ±")
     assert f"; {100 * share:.1f} % of 16 values lie within." in said
+
+
+def test_metrics_of_quantiles_have_intervals(tmp_path: Path) -> None:
+    spec = document(tmp_path, {"split": 0.4, "by": "time"})
+    spec["layers"] = [
+        {"type": "Dense", "units": 3 * HORIZON},
+        {"type": "Reshape", "target_shape": [HORIZON, 3]},
+        {"name": "next", "type": "QuantileSteps"},
+    ]
+    loss = {"type": "quantile", "quantiles": [0.1, 0.5, 0.9]}
+    spec["outputs"]["next"] = {"loss": loss, "scale": "standard", "metrics": ["smape", "wql"]}
+    model = gs.compile(spec)
+    model.fit(verbose=0)
+    found = find(model, tmp_path)
+    assert found.judged is not None
+    for key in ("smape", "wql"):
+        low, high = found.intervals[key]
+        assert low < found.judged.results[key] < high
