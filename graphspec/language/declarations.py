@@ -95,10 +95,11 @@ class NodeDecl:
 
 @dataclass(frozen=True, slots=True)
 class HeadRefs:
-    """The nodes of a head, and its target if that is an input or a node; each None if it is unknown."""
+    """The nodes of a head, its target if that is an input or a node, and what scales it; each None if it is unknown."""
 
     layers: tuple[Ref | None, ...] = (None,)
     target: Ref | None = None
+    window: Ref | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,11 @@ class HeadDecl:
     mark: Mark
     tree: Tree = field(repr=False, compare=False)
     wrong: bool = False  # whether an error has been reported. Missing attributes may then exist in the document
-    scale: Literal["standard"] | None = None  # how the target is scaled for the loss
+    scale: Literal["standard", "window"] | None = None  # how the target is scaled for the loss
+    window: Ref | None = (
+        None  # the WindowScaling by which it is; ``columns``, those of the window that are the target's
+    )
+    columns: tuple[int, ...] | None = None
     statistics: tuple[float, float] | None = None  # mean and deviation of a standardized target, if they are learnt
     clip: bool | Mapping[Literal["min", "max"], float] = False  # whether answers are clipped, to which range
     bounds: tuple[float, float] | None = None  # the range of the training targets, if it is learnt
@@ -138,6 +143,11 @@ class HeadDecl:
     def limits(self) -> tuple[float | None, float | None] | None:
         """The ends to which answers are clipped; None if they are not, or if the targets' range is not learnt yet."""
         return self.bounds if isinstance(self.clip, bool) else (self.clip.get("min"), self.clip.get("max"))
+
+    @property
+    def refs(self) -> list[Ref]:
+        """All nodes and inputs that the head names."""
+        return [ref for ref in (*self.layers, self.target, self.window) if ref is not None]
 
     @property
     def only_trained(self) -> bool:
@@ -455,6 +465,11 @@ TRAINED = "trained:"  # then the head's name: its node, if the answers are compu
 def node_of(head: str, k: int) -> str:
     """Return the name of node k of a head without an output."""
     return f"{head}:{k}"  # names of heads contain no colon
+
+
+def scale_of(head: str) -> tuple[str, str]:
+    """Return the names of the level and of the deviation of a window by which a head's target is scaled."""
+    return f"level:{head}", f"deviation:{head}"
 
 
 def given_of(head: str) -> str:

@@ -309,10 +309,13 @@ def resolve_heads(top: Scope, outputs: Tree | None, problems: Problems) -> dict[
     for name, head in outputs.value.items():
         check_name("head name", name, partial(problems.at, own[name][0], path=own[name][1]))
         layers = _resolve_layers(top, name, head, own[name], problems)
-        target = head.get("target")
-        message = f"`target` of head '{name}' must be the name of an input or a node"
-        has_target = target is not None and target.value is not None and not target.unknown
-        heads[name] = HeadRefs(layers, resolve_name(top, target, message, problems) if target and has_target else None)
+        others = []
+        for keys in (("target",), ("scale", "window")):
+            at, key = head.find(keys)[0], ".".join(keys)
+            message = f"`{key}` of head '{name}' must be the name of an input or a node"
+            has_name = at is not None and at.value is not None and not at.unknown
+            others.append(resolve_name(top, at, message, problems) if at and has_name else None)
+        heads[name] = HeadRefs(layers, *others)
     positions = own | top.positions
     for name, head in outputs.value.items():
         for suffix, purpose in _generated(head):

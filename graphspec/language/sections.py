@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, MAX_SIZE, Config, Neutral, PositiveInt, named
+from graphspec.base.config import ANY_VALUE, FROM_LIST, MAX_SIZE, Config, Neutral, PositiveInt, named
 from graphspec.base.errors import Problems, did_you_mean
 from graphspec.base.synonyms.keys import means_null, number_hint
 from graphspec.base.synonyms.names import fold
@@ -198,6 +198,15 @@ class InputKeys(Config):
 INPUT_KEYS = (*InputKeys.model_fields, "columns")
 
 
+class WindowScale(Config):
+    """The scale of a target that is a window's own."""
+
+    window: str = setting(..., "The node of a WindowScaling, which reads the past of the target.")
+    columns: Annotated[tuple[Annotated[int, Field(ge=0)], ...], FROM_LIST] | None = setting(
+        None, "The columns of the window that are the target's, from 0; the first ones by default."
+    )
+
+
 class HeadKeys(Config):
     """A head: a node that is trained and exported, or a term of the loss."""
 
@@ -217,8 +226,10 @@ class HeadKeys(Config):
         None, "Weight of each class, or `balanced` = N / (K · count)."
     )
     labels: list[str] | None = setting(None, "Class names; the exported model then has an output `<head>_label`.")
-    scale: Literal["standard"] | None = setting(
-        None, "`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit."
+    scale: Literal["standard"] | WindowScale | None = setting(
+        None,
+        "`standard` trains on targets with mean 0 and deviation 1, `{window: scaled}` on those scaled by a WindowScaling; "
+        "answers are in the target's own unit.",
     )
     clip: bool | Annotated[dict[Literal["min", "max"], float], Field(min_length=1)] = setting(
         False,
@@ -379,11 +390,14 @@ def parse_heads(
             "layer": found.layers[0],
             "others": found.layers[1:],
             "target": found.target,
+            "window": found.window,
             "class_weight": _class_weight(name, keys, body, problems),
             "mark": tree.key_marks.get(name, child.mark),
             "tree": body,
             "wrong": wrong or len(problems.found) > before,
         }
+        if isinstance(keys.scale, WindowScale):
+            rest |= {"scale": "window", "columns": keys.scale.columns}
         heads[name] = HeadDecl(**dict(keys) | rest)
     if heads and all(head.only_trained and not head.wrong for head in heads.values()):
         text = "all heads are for training only: the network has no output to predict or to export"

@@ -66,7 +66,7 @@ def learns(spec: Spec) -> bool:
 
 def standardizes(head: HeadDecl) -> bool:
     """Return whether the mean and the deviation of a head's target, or its range, must still be learnt."""
-    return head.scale is not None and (head.statistics is None or (head.clip is True and head.bounds is None))
+    return head.scale == "standard" and (head.statistics is None or (head.clip is True and head.bounds is None))
 
 
 def fill_in(spec: Spec, adapted: Adapted) -> Spec:

@@ -49,7 +49,7 @@ def combined(spec: Spec, graph: Graph) -> tuple[Spec, Graph]:
 
     def head(of: HeadDecl) -> HeadDecl:
         first, *others = map(mean_of, of.layers)
-        return replace(of, layer=first, others=tuple(others), target=mean_of(of.target))
+        return replace(of, layer=first, others=tuple(others), target=mean_of(of.target), window=mean_of(of.window))
 
     copies = [_copy(node, prefix, own) for prefix in prefixes for node in spec.nodes if node.name in own]
     shared = [_copy(node, prefixes[0], own) for node in spec.nodes if node.name not in own]

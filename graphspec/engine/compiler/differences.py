@@ -330,7 +330,8 @@ def _input(declared: InputDecl) -> dict[str, Any]:
 
 def _nodes(head: HeadDecl, names: Mapping[str, str] | None) -> dict[str, Any]:
     layers = [_ref(ref, names, keep=True) for ref in head.layers]
-    return {"layer": layers if head.others else layers[0], "target": _ref(head.target, names, keep=True)}
+    others = {"target": _ref(head.target, names, keep=True), "window": _ref(head.window, names, keep=True)}
+    return {"layer": layers if head.others else layers[0], **others}
 
 
 def _head(head: HeadDecl) -> dict[str, Any]:

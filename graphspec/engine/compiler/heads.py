@@ -14,6 +14,7 @@ from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.objective import logged_losses
+from graphspec.engine.compiler.window_scale import problem_of
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, mul, show
 from graphspec.graph.ir.graph import Type, Value
@@ -222,6 +223,8 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> lis
     if head.members is not None and node is not None and (refused := _members(head, node)) is not None:
         return [(("members",), name, refused)]
     if head.scale is not None and (refused := _scale(head, value)) is not None:
+        return [(("scale",), name, refused)]
+    if (refused := problem_of(head, value, lowered)) is not None:
         return [(("scale",), name, refused)]
     if head.clip is True and head.scale != "standard":
         text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"

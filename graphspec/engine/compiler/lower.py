@@ -14,6 +14,7 @@ from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible
 from graphspec.engine.compiler.uncertainty import add_interval, calibrated, clipped
+from graphspec.engine.compiler.window_scale import scale_by_window, unscaled
 from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
@@ -22,7 +23,17 @@ from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import operator
-from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
+from graphspec.language.declarations import (
+    TRAINED,
+    HeadDecl,
+    NodeDecl,
+    Ref,
+    Spec,
+    given_of,
+    node_of,
+    operand_text,
+    scale_of,
+)
 from graphspec.language.tree import Tree, format_cycle, format_names
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.layer import Layer
@@ -115,7 +126,7 @@ def lower(spec: Spec, order: Sequence[NodeDecl]) -> Lowered:
             hint = "name a node with one value per row; Add, Multiply and Concatenate join this one with a batch"
             result.diagnostics.append(_wrong_head(head, ref, result, Code.WRONG_RANK, text, hint))
         else:
-            result.graph.outputs[head.name] = _answers(head, output, result.graph)
+            result.graph.outputs[head.name] = _answers(head, output, result)
             if head.interval is not None:
                 add_interval(head, result.graph)
             _read_target(head, result.graph.outputs[head.name], result)
@@ -175,14 +186,14 @@ def _texts(refs: Sequence[Ref], result: Lowered) -> tuple[str, str] | None:
     return f"takes numbers, but '{visible(texts[0])}' is text", hint
 
 
-def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
+def _answers(head: HeadDecl, value: Value, result: Lowered) -> Value:
     """Return the output of a head: the mean of its members, and that of a standardized target in the target's own unit.
 
     What is trained is then the node itself: it becomes an input of the losses.
     """
     if head.layer is None or not value.type.is_float:
         return value
-    g = Builder(graph, head.layer.name)
+    graph, g = result.graph, Builder(result.graph, head.layer.name)
     if head.threshold == "f1":  # a weight that labels depend on: no operator reads it
         initial = Constant(value=0.0 if getattr(head.loss, "from_logits", False) else 0.5)
         Builder(graph, head.layer.name, trainable=False).param(f"{head.name}_threshold", (), initial)
@@ -193,12 +204,15 @@ def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
     elif head.clip:  # a clipped answer has no gradient
         graph.loss_inputs[TRAINED + head.name] = value
     if head.calibrate is not None:
-        result = calibrated(head, value, graph)
+        found = calibrated(head, value, graph)
         graph.loss_inputs.setdefault(TRAINED + head.name, value)
-        return result
+        return found
+    scale_by_window(head, value, result)
     answers = value
     with g.part(f"{head.name}_unit"):
-        if head.scale is not None:
+        if scale_of(head.name)[0] in graph.loss_inputs:
+            answers = unscaled(g, head, graph, value)
+        elif head.scale == "standard":
             if head.statistics is None:
                 g.learnt("statistics")
             mean, deviation = head.statistics or (0.0, 1.0)
@@ -510,7 +524,7 @@ def _unused_nodes(
     uncertain = any(None in read for read in refs) or any("#" in node.name for node in spec.nodes)
     if not every or any(None in head.layers for head in every) or uncertain:
         return []  # a wrong reference or name, already reported, may be meant for any node
-    heads = [ref.name for h in every for ref in (*h.layers, h.target) if ref is not None and ref.name in declared]
+    heads = [ref.name for h in every for ref in h.refs if ref.name in declared]
     alive, stack = set[str](), list(heads)
     while stack:
         if (name := stack.pop()) not in alive:

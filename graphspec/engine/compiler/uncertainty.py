@@ -6,10 +6,11 @@ it has held out (``engine/training/uncertainty.py``).
 
 from __future__ import annotations
 
+from graphspec.engine.compiler.window_scale import scaled, unscaled
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.language.declarations import BOUNDS, HeadDecl
+from graphspec.language.declarations import BOUNDS, HeadDecl, scale_of
 from graphspec.vocabulary.losses.loss import clip
 
 LEVELS = 5  # groups of answers, from small to large, each of which may have a width of its own
@@ -47,11 +48,14 @@ def add_interval(head: HeadDecl, graph: Graph) -> None:
     with g.part(f"{head.name}_interval"):
         widths = g.param("widths", (LEVELS, *sizes), Constant(value=NOT_LEARNT))
         levels = g.param("levels", (LEVELS - 1, *sizes), Constant(value=0.0))
-        above = g.Cast(g.GreaterOrEqual(g.Unsqueeze(value, g.constant([1])), levels), to="float32")
+        of_window = scale_of(head.name)[0] in graph.loss_inputs
+        answer = scaled(g, head, graph, value) if of_window else value
+        above = g.Cast(g.GreaterOrEqual(g.Unsqueeze(answer, g.constant([1])), levels), to="float32")
         at, start, end = g.constant([0]), g.constant([1]), g.constant([LEVELS])
         steps = g.Sub(g.Slice(widths, start, end, at), g.Slice(widths, at, g.constant([LEVELS - 1]), at))
         width = g.Add(g.Gather(widths, g.constant(0), axis=0), g.ReduceSum(g.Mul(above, steps), start, keepdims=0))
-        for name, bound in zip(BOUNDS, (g.Sub(value, width), g.Add(value, width)), strict=True):
+        for name, bound in zip(BOUNDS, (g.Sub(answer, width), g.Add(answer, width)), strict=True):
+            bound = unscaled(g, head, graph, bound) if of_window else bound
             graph.outputs[head.name + name] = clipped(g, head, bound) if head.clip else bound
 
 

@@ -14,6 +14,7 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.target import Target
+from graphspec.language.declarations import scale_of
 
 LOSS = "each:"  # begins the names of the losses of each row; names of heads contain no colon
 
@@ -61,6 +62,7 @@ def _wanted(model: Session, objective: Objective) -> dict[str, Value]:
             wanted[mask_of(name)] = value.mask
         if name in objective.targets:
             wanted[target_of(name)] = objective.targets[name]
+        wanted |= {key: value for key in scale_of(name) if (value := model.graph.loss_inputs.get(key)) is not None}
         loss = objective.answers.losses.get(name)
         node = None if loss is None else reduced.get(loss.name)
         if node is not None and node.inputs[0] is not None and node.inputs[0].rank:

@@ -15,7 +15,7 @@ from graphspec.engine.compiler.uncertainty import LEVELS
 from graphspec.engine.runtime.row_values import compute_rows
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array
-from graphspec.language.declarations import HeadDecl, Spec
+from graphspec.language.declarations import HeadDecl, Spec, scale_of
 from graphspec.vocabulary.losses.loss import EPSILON
 
 _HOTTEST = 20.0  # a temperature is between its inverse and this
@@ -55,6 +55,11 @@ def learn_from(model: Session, pieces: Sequence[tuple[Session, Dataset, Array]])
             targets.setdefault(head.name, np.empty((total, *own.shape[1:]), own.dtype))[places] = own
     for head in heads:
         answers, true = found[head.name].astype(np.float64), targets[head.name]
+        for key, change in zip(scale_of(head.name), (np.subtract, np.divide), strict=True):
+            if (of_window := found.get(key)) is not None:  # widths are then those of scaled answers
+                more = (1,) * (answers.ndim - of_window.ndim)
+                true = change(true.reshape(answers.shape), of_window.reshape(of_window.shape + more))
+                answers = change(answers, of_window.reshape(of_window.shape + more))
         if (mask := found.get(mask_of(head.name))) is not None:
             answers, true = answers[mask], true[mask]
         learnt = list[Array]()

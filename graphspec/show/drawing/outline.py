@@ -103,9 +103,8 @@ class _Outline:
             if head.layer is not None:
                 key = f"head {head.name}"
                 top.boxes[key] = _head(head)
-                for ref in (*head.layers, head.target):
-                    if ref is not None:
-                        top.link(self._box_of(top, ref.name), key)
+                for ref in head.refs:
+                    top.link(self._box_of(top, ref.name), key)
         yield top
         drawn: set[str] = set()
         while waiting:

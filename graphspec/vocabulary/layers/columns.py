@@ -193,6 +193,37 @@ class SmoothClip(Layer, supports_masking=True):
         return g.Sin(g.Atan(as_float(g, X) / self.limit)) * self.limit  # the same number, without the square
 
 
+class WindowScaling(Layer, supports_masking=True):
+    """``(x − level) / deviation`` with the level and the deviation of each row's own window, column by column.
+
+    The level is the last value of a column, or with ``by: mean`` its mean; the deviation is ``√(variance + epsilon)``, or 1.
+    One network then reads series of very different sizes, and ``scale: {window: …}`` of a head gives its answers the size
+    of the window again.
+
+    Shapes: (batch, time) or (batch, time, columns) → the same; output 1 is the level, 2 the deviation if it is divided by
+    that, with 1 step of time.
+
+    Source: Kim et al., *Reversible Instance Normalization*, 2022; the last value, Zeng et al., *Are Transformers Effective
+    for Time Series Forecasting?*, 2023.
+    """
+
+    by: Annotated[Literal["last", "mean"], Field(description="What is subtracted.")] = "last"
+    deviation: Annotated[bool, Field(description="Whether it is divided by the deviation.")] = True
+    epsilon: Annotated[float, Field(gt=0, description="Added to the variance: that of equal values is 0.")] = 1e-5
+
+    def lower(self, g: Builder, X: Value) -> Outputs:
+        need_rank(X, 2, 3, "(batch, time) or (batch, time, columns)")
+        mask, X = X.mask, as_float(g, X)
+        mean = g.ReduceMean(X, axes=(1,), keepdims=1)
+        level = g.Slice(X, g.constant([-1]), g.constant([1 << 62]), g.constant([1])) if self.by == "last" else mean
+        scaled = (X - level).with_mask(mask)
+        if not self.deviation:
+            return scaled, level
+        centred = X - mean
+        deviation = g.Sqrt(g.ReduceMean(centred * centred, axes=(1,), keepdims=1) + self.epsilon)
+        return (scaled / deviation).with_mask(mask), level, deviation
+
+
 class _OfQuantiles(Layer, supports_masking=True, learnt_arguments=("quantiles",)):
     """The base of layers that learn quantiles of each index of the last axis, exactly; by default of 0, ¼, ½, ¾ and 1."""
 
