@@ -158,3 +158,18 @@ def test_what_is_learnt_elsewhere_is_refused() -> None:
     state = learn(layer.learner(value_of(X)), [X])
     with pytest.raises(ShapeError, match="3 values in `mean`"):
         lower(layer.with_learnt(state), ("N", 2))
+
+
+@pytest.mark.parametrize("by", ["last", "mean"])
+@pytest.mark.parametrize("divide", ["deviation", "size"])
+def test_windows_are_scaled_by_themselves(by: str, divide: str) -> None:
+    """By NumPy in float64; a window of zeros stays one."""
+    x = np.concatenate([X, np.zeros_like(X[:1])])
+    exact = x.astype(np.float64)
+    level = exact[:, -1:] if by == "last" else exact.mean(1, keepdims=True)
+    square = exact.var(1, keepdims=True) if divide == "deviation" else np.abs(exact).mean(1, keepdims=True) ** 2
+    expected = (exact - level) / np.sqrt(square + 1e-5)
+    found, *others = in_both({"type": "WindowScaling", "by": by, "divide": divide}, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    for value, own in zip(others, (level, np.sqrt(square + 1e-5)), strict=True):
+        np.testing.assert_allclose(value, own, rtol=1e-4, atol=1e-6)
