@@ -197,9 +197,9 @@ class WindowScaling(Layer, supports_masking=True):
     """``(x − level) / spread`` with the level and the spread of each row's own window, column by column.
 
     The level is the last value of a column, or with ``by: mean`` its mean. The spread is the deviation
-    ``√(variance + epsilon)``, or the size ``√(mean(|x|)² + epsilon)``, which suits amounts whose changes grow with their level.
-    One network then reads series of very different sizes, and ``scale: {window: …}`` of a head gives its answers the size
-    of the window again.
+    ``√(variance + epsilon)``, or the size ``√(mean(|x|)² + epsilon)``, for amounts whose changes grow with their level. One
+    network then reads series of very different sizes, and ``scale: {window: …}`` of a head gives its answers the size of
+    the window again.
 
     Shapes: (batch, time) or (batch, time, columns) → the same; output 1 is the level, 2 the spread if there is one,
     with 1 step of time.
