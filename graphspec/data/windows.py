@@ -84,8 +84,8 @@ class WindowSource(View):
         for request in requests:
             rows, read = columns[request.name], reads[request.name]
             end = len(rows) - future
-            first, size = {"past": (0, past), "static": (past - 1, 1)}.get(read, (past, future))
-            arrays[request.name] = _views(rows[first : None if first == past else end], size, request, read)
+            part = {"past": rows[:end], "static": rows[past - 1 : end]}.get(read, rows[past:])
+            arrays[request.name] = _views(part, past if read == "past" else future, request, read)
         return arrays
 
     def _per_rows(self, requests: Sequence[Request], filled: Collection[str]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class WindowSource(View):
         for k, name in enumerate(request.columns if series.added.any() else ()):
             if name == self._windows.order:
                 at = np.flatnonzero(series.added)
-                times = [series.time_of(step) for step in at] if rows.dtype == object else series.times[at]
+                times = [series.time_of(int(step)) for step in at] if rows.dtype == object else series.times[at]
                 (rows[:, k] if request.stacked else rows)[at] = times
         return rows
 

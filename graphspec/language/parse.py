@@ -453,9 +453,10 @@ def _with_inputs(spec: Spec, problems: Problems) -> dict[str, DataSource]:
     """
     declared, found = spec.tree.get("inputs"), dict(spec.data)
     names = list(declared.value) if declared is not None and isinstance(declared.value, dict) else []
-    of_name: dict[str, list[str]] = {name: [] for name in names}
-    for full, own in spec.inputs.items():
-        of_name.setdefault(own.tree.path.split(".")[1], []).append(full)
+    begins = {name: f"{declared.child_path(name)}.columns." for name in names if declared is not None}
+    of_name = {
+        n: [f for f, i in spec.inputs.items() if f == n or i.tree.path.startswith(at)] for n, at in begins.items()
+    }
     for part, source in spec.data.items():
         if (windows := source.windows) is None:
             continue
@@ -473,7 +474,8 @@ def _with_inputs(spec: Spec, problems: Problems) -> dict[str, DataSource]:
                 shape = spec.inputs[full].shape
                 columns = _listed((source.inputs or {}).get(full, spec.inputs[full].column or full))
                 wanted = [] if key == "static" else [windows.horizon]
-                if len(shape) > 1 if key == "static" else windows.horizon > 1 and shape[:1] != (windows.horizon,):
+                first = [d if isinstance(d, int) else windows.horizon for d in shape[:1]]
+                if len(shape) > 1 if key == "static" else windows.horizon > 1 and first != wanted:
                     text = f"{what} '{full}', whose shape is {format_value(list(shape))}"
                     hint = f"write `shape: {wanted + [len(columns)] * (len(columns) > 1)}` to the input"
                     not_allowed(at, text, problems, hint)

@@ -207,6 +207,9 @@ class WindowScale(Config):
     )
 
 
+_ByWindow = Annotated[WindowScale, WithJsonSchema(WindowScale.model_json_schema())]
+
+
 class HeadKeys(Config):
     """A head: a node that is trained and exported, or a term of the loss."""
 
@@ -226,10 +229,10 @@ class HeadKeys(Config):
         None, "Weight of each class, or `balanced` = N / (K · count)."
     )
     labels: list[str] | None = setting(None, "Class names; the exported model then has an output `<head>_label`.")
-    scale: Literal["standard"] | WindowScale | None = setting(
+    scale: Literal["standard"] | _ByWindow | None = setting(
         None,
-        "`standard` trains on targets with mean 0 and deviation 1, `{window: scaled}` on those scaled by a WindowScaling; "
-        "answers are in the target's own unit.",
+        "`standard` trains on targets with mean 0 and deviation 1, `{window: scaled}` on those that a WindowScaling "
+        "scales; answers are in the target's own unit.",
     )
     clip: bool | Annotated[dict[Literal["min", "max"], float], Field(min_length=1)] = setting(
         False,

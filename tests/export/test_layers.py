@@ -174,6 +174,7 @@ OTHERS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"type": "MinMaxScaling", "minimum": -2.0, "maximum": 3.0}, [NUMBERS]),
     ({"type": "QuantileSteps"}, [np.hstack([NUMBERS, -NUMBERS, NUMBERS])]),
     ({"type": "SmoothClip", "limit": 2.0}, [NUMBERS]),
+    ({"type": "WindowScaling", "by": "mean"}, [NUMBERS]),
     ({"type": "RobustScaling", "quantiles": [-2.0, 0.0, 0.5, 1.0, 3.0]}, [NUMBERS]),
     ({"type": "QuantileScaling", "num_quantiles": 3, "quantiles": [[-2.0, 0.0, 3.0]]}, [NUMBERS]),
     ({"type": "PiecewiseLinear", "num_bins": 3, "quantiles": [-2.0, 0.0, 0.0, 3.0]}, [NUMBERS]),

@@ -29,6 +29,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Log1p": "vocabulary/layers/test_scaling.py",
         **dict.fromkeys(("MemberDense", "Members"), "vocabulary/layers/test_members.py"),
         "MinMaxScaling": "vocabulary/layers/test_scaling.py",
+        "WindowScaling": "vocabulary/layers/test_scaling.py",
         **dict.fromkeys(
             ("PeriodicEmbedding", "PiecewiseLinear", "QuantileScaling", "RobustScaling", "SmoothClip"),
             "vocabulary/layers/test_embedded_numbers.py",

@@ -148,6 +148,11 @@ def clipped(d: Drawing, t: Tensor) -> Args | None:
     return d.some(limit=d.number(0.5, 4)) if t.dtype != "bool" else None
 
 
+@draws("WindowScaling")
+def of_windows(d: Drawing, t: Tensor) -> Args | None:
+    return d.some(by=d.one("last", "mean")) if t.dtype != "bool" and t.rank in (2, 3) else None
+
+
 @draws("RobustScaling")
 def robust(d: Drawing, t: Tensor) -> Args | None:
     return quantiles_of(d, t, 5)

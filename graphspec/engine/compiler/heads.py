@@ -224,7 +224,7 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> lis
         return [(("members",), name, refused)]
     if head.scale is not None and (refused := _scale(head, value)) is not None:
         return [(("scale",), name, refused)]
-    if (refused := problem_of(head, value, lowered)) is not None:
+    if (refused := problem_of(head, value, lowered, spec)) is not None:
         return [(("scale",), name, refused)]
     if head.clip is True and head.scale != "standard":
         text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"

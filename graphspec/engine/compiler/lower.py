@@ -14,7 +14,7 @@ from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible
 from graphspec.engine.compiler.uncertainty import add_interval, calibrated, clipped
-from graphspec.engine.compiler.window_scale import scale_by_window, unscaled
+from graphspec.engine.compiler.window_scale import is_scaled, scale_by_window, unscaled
 from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
@@ -23,17 +23,7 @@ from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import operator
-from graphspec.language.declarations import (
-    TRAINED,
-    HeadDecl,
-    NodeDecl,
-    Ref,
-    Spec,
-    given_of,
-    node_of,
-    operand_text,
-    scale_of,
-)
+from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.layer import Layer
@@ -207,10 +197,11 @@ def _answers(head: HeadDecl, value: Value, result: Lowered) -> Value:
         found = calibrated(head, value, graph)
         graph.loss_inputs.setdefault(TRAINED + head.name, value)
         return found
-    scale_by_window(head, value, result)
+    if head.window is not None:
+        scale_by_window(head, value, result)
     answers = value
     with g.part(f"{head.name}_unit"):
-        if scale_of(head.name)[0] in graph.loss_inputs:
+        if is_scaled(head, graph):
             answers = unscaled(g, head, graph, value)
         elif head.scale == "standard":
             if head.statistics is None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from graphspec.engine.compiler.window_scale import scaled
+from graphspec.engine.compiler.window_scale import is_scaled, scaled
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.language.declarations import LENGTH, STEPS, TRAINED, WEIGHT, HeadDecl, Spec, given_of, nodes_of, scale_of
+from graphspec.language.declarations import LENGTH, STEPS, TRAINED, WEIGHT, HeadDecl, Spec, given_of, nodes_of
 from graphspec.vocabulary.losses import reduce
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def add_losses(
             if head.statistics is not None and y_true is not None:  # the loss sees ``(value − mean) / deviation``
                 mean, deviation = (g.constant(number, "float32") for number in head.statistics)
                 y_true, *predicted = (g.Div(g.Sub(v, mean), deviation).with_mask(v.mask) for v in (y_true, *predicted))
-            if scale_of(head.name)[0] in graph.loss_inputs and y_true is not None:
+            if is_scaled(head, graph) and y_true is not None:
                 y_true, *predicted = (scaled(g, head, graph, v) for v in (y_true, *predicted))
             values = head.loss.lower_values(g, y_true, predicted, **ctc_lengths)
             trained = graph.loss_inputs.get(TRAINED + head.name)

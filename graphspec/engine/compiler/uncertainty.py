@@ -6,11 +6,11 @@ it has held out (``engine/training/uncertainty.py``).
 
 from __future__ import annotations
 
-from graphspec.engine.compiler.window_scale import scaled, unscaled
+from graphspec.engine.compiler.window_scale import is_scaled, scaled, unscaled
 from graphspec.graph.builder import Builder
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.language.declarations import BOUNDS, HeadDecl, scale_of
+from graphspec.language.declarations import BOUNDS, HeadDecl
 from graphspec.vocabulary.losses.loss import clip
 
 LEVELS = 5  # groups of answers, from small to large, each of which may have a width of its own
@@ -48,7 +48,7 @@ def add_interval(head: HeadDecl, graph: Graph) -> None:
     with g.part(f"{head.name}_interval"):
         widths = g.param("widths", (LEVELS, *sizes), Constant(value=NOT_LEARNT))
         levels = g.param("levels", (LEVELS - 1, *sizes), Constant(value=0.0))
-        of_window = scale_of(head.name)[0] in graph.loss_inputs
+        of_window = is_scaled(head, graph)
         answer = scaled(g, head, graph, value) if of_window else value
         above = g.Cast(g.GreaterOrEqual(g.Unsqueeze(answer, g.constant([1])), levels), to="float32")
         at, start, end = g.constant([0]), g.constant([1]), g.constant([LEVELS])

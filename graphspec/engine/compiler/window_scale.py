@@ -8,10 +8,10 @@ from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Graph, Value
-from graphspec.language.declarations import HeadDecl, scale_of
+from graphspec.language.declarations import HeadDecl, Spec, scale_of
 
 
-def problem_of(head: HeadDecl, value: Value, lowered: Lowered) -> Problem | None:
+def problem_of(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec | None = None) -> Problem | None:
     """Return what is wrong with the window by which a head is scaled, or with its columns; None if nothing is."""
     outputs = None if head.window is None else lowered.outputs.get(head.window.name)
     if head.window is None or head.loss is None or outputs is None:
@@ -30,6 +30,18 @@ def problem_of(head: HeadDecl, value: Value, lowered: Lowered) -> Problem | None
     if len(columns) > 1 and (len(target) < 2 or target[-1] != len(columns)):
         text = f"cannot have `scale` by {len(columns)} columns of {shown}: its target is {show(target)}"
         return Problem(Code.VALUE_NOT_ALLOWED, text, "name one column for each index of the target's last axis")
+    source = None if spec is None else next((s for s in spec.data.values() if s.has_rows), None)
+    read = next((n.inputs[0] for n in (() if spec is None else spec.nodes) if n.name == head.window.name), None)
+    if source is None or read is None:
+        return None
+    names, aim = (source.inputs or {}).get(read.name), (source.targets or {}).get(head.name, head.name)
+    wanted = [aim] if isinstance(aim, str) else aim
+    if isinstance(names, list) and set(wanted) <= set(names) and [names[c] for c in columns] != wanted:
+        text = (
+            f"has the target '{wanted[0]}', but is scaled by '{names[columns[0]]}', column {columns[0]} of its window"
+        )
+        hint = f"write `columns: {[names.index(name) for name in wanted]}` beside `window`"
+        return Problem(Code.VALUE_NOT_ALLOWED, text, hint)
     return None
 
 
@@ -42,21 +54,26 @@ def _columns(head: HeadDecl, value: Value) -> tuple[int, ...]:
 
 def scale_by_window(head: HeadDecl, value: Value, result: Lowered) -> None:
     """Let the loss and the answers of a head read the level and the deviation of its target's window."""
-    if head.window is None or head.loss is None or head.layer is None or problem_of(head, value, result) is not None:
-        return
-    outputs, target = result.outputs.get(head.window.name), head.loss.target(value)
+    outputs = () if head.window is None else result.outputs.get(head.window.name) or ()
+    if head.loss is None or head.layer is None or problem_of(head, value, result) is not None:
+        return  # reported with the head
     g, columns = Builder(result.graph, head.layer.name), _columns(head, value)
+    rank = len(head.loss.target(value).shape)
     with g, g.part(f"{head.name}_window"):
-        for name, own in zip(scale_of(head.name), (outputs or ())[1:], strict=False):
+        for name, own in zip(scale_of(head.name), outputs[1:], strict=False):
             found = g.StopGradient(own)
             if own.rank == 3:
                 found = g.Gather(found, g.constant(list(columns)), axis=2)
-            rank = len(target.shape)
             if rank < found.rank:  # (batch, 1, 1) to (batch, 1), or the columns of one step of time
                 found = g.Squeeze(found, g.constant(list(range(1, found.rank - rank + 1))))
             elif rank > found.rank:
                 found = g.Unsqueeze(found, g.constant(list(range(found.rank, rank))))
             result.graph.loss_inputs[name] = found
+
+
+def is_scaled(head: HeadDecl, graph: Graph) -> bool:
+    """Return whether a window scales the head's target."""
+    return scale_of(head.name)[0] in graph.loss_inputs
 
 
 def scaled(g: Builder, head: HeadDecl, graph: Graph, value: Value) -> Value:

@@ -62,7 +62,7 @@ def _wanted(model: Session, objective: Objective) -> dict[str, Value]:
             wanted[mask_of(name)] = value.mask
         if name in objective.targets:
             wanted[target_of(name)] = objective.targets[name]
-        wanted |= {key: value for key in scale_of(name) if (value := model.graph.loss_inputs.get(key)) is not None}
+        wanted |= {key: model.graph.loss_inputs[key] for key in scale_of(name) if key in model.graph.loss_inputs}
         loss = objective.answers.losses.get(name)
         node = None if loss is None else reduced.get(loss.name)
         if node is not None and node.inputs[0] is not None and node.inputs[0].rank:

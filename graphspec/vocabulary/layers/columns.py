@@ -217,15 +217,19 @@ class WindowScaling(Layer, supports_masking=True):
     def lower(self, g: Builder, X: Value) -> Outputs:
         need_rank(X, 2, 3, "(batch, time) or (batch, time, columns)")
         mask, X = X.mask, as_float(g, X)
-        mean = g.ReduceMean(X, axes=(1,), keepdims=1)
-        level = g.Slice(X, g.constant([-1]), g.constant([1 << 62]), g.constant([1])) if self.by == "last" else mean
-        scaled = (X - level).with_mask(mask)
+        level = g.Slice(X, g.constant([-1]), g.constant([1 << 62]), g.constant([1]))
+        scaled = X - level  # exact where a window is far from 0: its mean would be rounded
+        if self.by == "mean" or self.divide == "deviation":
+            mean = g.ReduceMean(scaled, axes=(1,), keepdims=1)
+            centred = scaled - mean
+            scaled, level = (centred, level + mean) if self.by == "mean" else (scaled, level)
         if self.divide is None:
-            return scaled, level
-        size = g.ReduceMean(g.Abs(X), axes=(1,), keepdims=1)
-        square = size * size if self.divide == "size" else g.ReduceMean((X - mean) * (X - mean), axes=(1,), keepdims=1)
-        deviation = g.Sqrt(square + self.epsilon)
-        return (scaled / deviation).with_mask(mask), level, deviation
+            return scaled.with_mask(mask), level
+        if self.divide == "size":
+            size = g.ReduceMean(g.Abs(X), axes=(1,), keepdims=1)
+        square = size * size if self.divide == "size" else g.ReduceMean(centred * centred, axes=(1,), keepdims=1)
+        spread = g.Sqrt(square + self.epsilon)
+        return (scaled / spread).with_mask(mask), level, spread
 
 
 class _OfQuantiles(Layer, supports_masking=True, learnt_arguments=("quantiles",)):

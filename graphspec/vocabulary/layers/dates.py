@@ -221,8 +221,7 @@ class DateParts(Layer, takes_strings=True):
         if any(part in _NEEDED for part in self.parts):
             fields["days"] = _days(g, fields["year"], fields["month"], fields["day"])
             if "yearday" in self.parts:
-                first = _days(g, fields["year"], g.constant(1), g.constant(1))
-                fields["yearday"] = fields["days"] - first + 1
+                fields["yearday"] = fields["days"] - _days(g, fields["year"], g.constant(1), g.constant(1)) + 1
             if "weekday" in self.parts:
                 fields["weekday"] = g.Mod(fields["days"] + 3, g.constant(7))
         for name, (low, count) in _CYCLES.items():
