@@ -13,7 +13,6 @@ import importlib.metadata
 import io
 import json
 import pickle
-import re
 import sys
 import time
 import warnings
@@ -393,13 +392,12 @@ def ours(python: str, source: str, folder: Path, out: Path) -> None:
     lines = {place: k for k, place in enumerate(zip(keys, times, strict=True))}
     chosen = [lines[key, rows.columns[key]["time"][k - 1]] for key, k in rows.at]
 
-    def columns(end: str) -> Any:
-        """The columns of the steps ahead that end so."""
-        steps = [name for name in found if re.fullmatch(rf"\w+?\+\d+\w*?{end}", name) and name.endswith(end)]
-        steps = [name for name in steps if end or not name.endswith(("_low", "_high"))]
-        return np.array([found[name] for name in steps], np.float64).T[chosen] if steps else None
+    def steps(head: str) -> Any:
+        """The columns of the steps ahead of a head, or of an end of its interval."""
+        columns = [np.array(found[name], np.float64)[chosen] for name in found if name.startswith(f"{head}+")]
+        return np.stack(columns, 1) if columns else None
 
-    answer, low, high = (columns(end) for end in ("", "_low", "_high"))
+    answer, low, high = map(steps, ("next", "next_low", "next_high"))
     if answer.shape[1] != data.horizon:
         raise ValueError(f"{answer.shape[1]} steps ahead, not {data.horizon}: {', '.join(found)}")
     np.save(out.with_suffix(".npy"), answer.astype(np.float32))

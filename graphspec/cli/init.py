@@ -52,6 +52,12 @@ def init(
         Path | None, option("FILE|DIR", "The table, or the folder of pictures or texts, to fit.", "--from")
     ] = None,
     target: Annotated[str | None, option("COLUMN", "With --from: the column to predict.")] = None,
+    horizon: Annotated[
+        int | None, option("N", "With --kind sequence: the steps to forecast; by default a season.", min=1)
+    ] = None,
+    future: Annotated[
+        list[str] | None, option("COLUMN", "With --kind sequence: a column known ahead, such as a price; repeat it.")
+    ] = None,
     show_kinds: Annotated[
         bool, flag("--list", "Say what each --kind is for, and exit.", callback=_list, is_eager=True)
     ] = False,
@@ -63,11 +69,13 @@ def init(
         raise UsageError(f"{path} already exists and is not overwritten")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}")
+    if (horizon or future) and (source is None or kind is not Kind.sequence):
+        raise UsageError("--horizon and --future are for the series of a table: --kind sequence --from FILE")
     with saying(f"making {path}"):
         if source is not None and source.is_dir():
             _from_folder(path, source, target, kind)
         elif source is not None and kind is Kind.sequence:
-            _from_series(path, source, target)
+            _from_series(path, source, target, horizon, future or ())
         elif source is not None:
             _from_table(path, source, target, kind)
         elif target is not None:
@@ -123,15 +131,15 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
     raise UsageError(f"{source} has neither pictures nor texts (.txt)")
 
 
-def _from_series(path: Path, source: Path, target: str | None) -> None:
-    from graphspec.data.fill import series
+def _from_series(path: Path, source: Path, target: str | None, horizon: int | None, future: Sequence[str]) -> None:
     from graphspec.data.profile import profile
+    from graphspec.data.suggest_series import series
 
     with naming_source(source):
         table, form = table_of(source)
-        target = _target(target, source, table)
-        filled = series(_template(Kind.sequence), profile(table), table, target, relative(source, path), form)
-    _write(path, filled.text, f"the next values of {filled.found}", "read its comments", filled.warnings)
+        target, file = _target(target, source, table), [relative(source, path), *form]
+        filled = series(_template(Kind.sequence), profile(table), table, target, file, horizon, future)
+    _write(path, filled.text, filled.found, "read its comments", filled.warnings)
 
 
 def _template(kind: Kind) -> str:
@@ -174,10 +182,10 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 
 def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:
     """Look at a table, and decide how it becomes a spec."""
-    from graphspec.data.fill import in_time_order
     from graphspec.data.odd_values import leaks
     from graphspec.data.profile import profile
     from graphspec.data.suggest import CannotSuggest, suggest, task_of
+    from graphspec.data.suggest_series import in_time_order
 
     try:
         with naming_source(source):

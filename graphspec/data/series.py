@@ -383,7 +383,7 @@ class Gaps:
         steps = np.arange(len(rows))
         before = np.maximum.accumulate(np.where(known, steps, -1))
         self.empty |= before < self._first
-        before = np.maximum(before, 0)
+        before = np.where(before < self._first, known.argmax(), before)  # where none is, any: no window begins there
         self.missing[name] = int(np.count_nonzero(~known & ~self.series.added))
         if how == "previous":
             return np.asarray(rows[before])

@@ -52,6 +52,10 @@ def _texts(_: np.random.Generator, n: int) -> Any:
     return [("What a fine film!", "Dull, and far too long.")[k % 2] + f" Take {k % 5}." for k in range(n)]
 
 
+def _hours(_: np.random.Generator, n: int) -> Any:
+    return [f"{datetime.datetime(2024, 1, 1) + datetime.timedelta(hours=k):%Y-%m-%dT%H:%M}" for k in range(n)]
+
+
 def _series(r: np.random.Generator, n: int) -> Any:
     return (100 + 20 * np.sin(np.arange(n) / 24 * 2 * np.pi) + r.normal(size=n)).tolist()
 
@@ -100,7 +104,7 @@ DATA: dict[str, Write] = {
     ),
     "text": _csv(text=_texts, opinion=_words("good", "bad")),
     "images": _pictures,
-    "sequence": _csv(time=lambda _, n: range(n), load=_series, temperature=_series, wind=_numbers(3)),
+    "sequence": _csv(time=_hours, load=_series, temperature=_series, wind=_numbers(3)),
 }
 ROWS = {"sequence": 600, "images": 120}
 """Rows of the made-up data; 120 by default."""

@@ -1,0 +1,335 @@
+"""Decide how a table becomes the spec of a forecast: its time, series, season, past and horizon, and a network that fits."""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from graphspec.base.errors import UsageError
+from graphspec.base.text import count
+from graphspec.data.convert import is_number
+from graphspec.data.fill import Filled, column_line
+from graphspec.data.profile import ISO, ColumnProfile, Profile
+from graphspec.data.series import Series, series_of
+from graphspec.data.source import DataError, Source
+from graphspec.data.suggest import choose, free_name
+from graphspec.graph.ir.graph import Array
+from graphspec.language.declarations import MICROSECONDS, Every, Windows
+from graphspec.language.write import WIDTH, literal
+
+_SOME = 8  # names in a message
+_MOST_DATES = 0.9
+_SEASONAL = 0.3  # the least correlation of changes that are a season apart
+_LONGEST = 400  # season that is looked for where no calendar says it
+_MOST_SERIES = 200  # that are looked at for a season
+_STEPS = 3000  # of training, about
+_FEW = 2000  # windows, for which a small network is enough
+_HELD_OUT = 9  # windows that an interval of 90 % needs
+_SHORT = 60  # values whose deviation says too little: amounts are divided by their size
+_NAMES = ("past", "now", "about", "ahead")
+_ABOUT = "  about:                              # a record: what a series has once"
+
+
+def series(
+    template: str,
+    table: Profile,
+    rows: Source,
+    target: str,
+    file: Sequence[str],
+    horizon: int | None,
+    future: Sequence[str],
+) -> Filled:
+    """Fill the template of a series: a network that reads a column of a table, and forecasts it.
+
+    ``file``: the table's path, and lines that say how its text is read; ``horizon``: the steps to forecast, by default a
+    season; ``future``: columns whose values are known ahead.
+
+    Raises UsageError: the target or a column of ``future`` is not of numbers, or more than a third of it or of the steps is
+    missing, or no series is long enough.
+    """
+    numbers = [name for name, column in table.columns.items() if column.is_number and not column.constant]
+    for name in (target, *future):
+        if name not in numbers:
+            kind = table.columns[name].kind if name in table.columns else "not there"
+            kind = "constant" if kind in ("integer", "float") else kind
+            raise UsageError(
+                f"column '{name}' is {kind}; a forecast is made of numbers: {_few(numbers) or 'there are none'}"
+            )
+    time, group = _time(table, rows, target)
+    windows = Windows(1) if time is None else _ordered(time, group)
+    steps, where = _stepped(rows, windows, table.rows)
+    added, every = int(steps.added.sum()), None if time is None else steps.every
+    each = [values for values in _by_series(rows, steps, target) if len(values)]
+    empty = sum(int(np.isnan(values).sum()) for values in each) - added
+    if 3 * empty > table.rows:
+        text = f"column '{target}' has {empty:,} empty cells between others, of {table.rows:,}: more than a third"
+        raise UsageError(f"{text}; leave out the rows without values, or forecast another column")
+    season, cycle = _season(every, each)
+    windows = _sized(windows, each, target, season, cycle, horizon)
+    used = {target, group, windows.order, *future}
+    once = [c for n, c in table.columns.items() if n not in used and _is_static(rows, steps, c)]
+    unread = [n for n in numbers if n not in used and table.columns[n] not in once]
+    lacking = " and ".join(count(n, noun) for n, noun in ((added, "missing row"), (empty, "empty cell")) if n)
+    notes = [f"{lacking}{where}: filled from the values before and after"] if lacking else []
+    if unread:
+        what = "`init --future COLUMN` makes an input of what is known of the rows to predict"
+        notes.append(f"not read: {_few(unread)}. {what}")
+    positive = min(np.nanmin(values) for values in each) >= 0
+    windows = replace(windows, every=every, missing="interpolate" if added or table.columns[target].absent else None)
+    held_out, interval = "origins: 1}                           # the last steps of each series", "interval: 0.9, "
+    if len(each) < _HELD_OUT:
+        share = math.ceil(100 * (windows.horizon + _HELD_OUT) / max(map(len, each)) + 1) / 100
+        share, interval = (max(share, 0.15), interval) if share <= 0.3 else (0.2, "")
+        held_out = (
+            f"split: {share:<4}, by: time}}                 # the last part of the time: random windows would overlap"
+        )
+    sized = positive and windows.length <= _SHORT
+    changes = {
+        "divide: deviation": "divide: size" if sized else "divide: deviation",
+        "interval: 0.9, ": ("clip: {min: 0}, " if positive and table.columns[target].kind == "integer" else "")
+        + interval,
+        "    windows: {": "".join(f"    # {line}\n" for note in notes for line in textwrap.wrap(note, WIDTH - 6))
+        + "    windows: {",
+        "split: 0.15, by: time}                 # the last part of the time: random windows would overlap": held_out,
+        "targets: {next: load}": f"targets: {{next: {literal(target)}}}",
+        "file: data/train.csv": "\n".join([f"file: {literal(file[0])}", *file[1:]]),
+        "The next values of a series,": f"The next values of {target},",
+    }
+    about = [column_line(choose(c, free_name(c.name, {*_NAMES}, "column"), table, None))[0] for c in once]
+    text = _with_sizes(_with_inputs(template, target, windows, future, about), windows, each)
+    for old, new in changes.items():
+        text = text.replace(old, new, 1)
+    found = f"the next {windows.horizon} values of {target} of {table.rows:,} rows"
+    found += "" if every is None else f", one every {every}"
+    found += "" if group is None else f", {len(each):,} series by {group}"
+    return Filled(text, found + (f", alike after {season} steps" if season > 1 else ""), _warnings(table, time))
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SOME]) + (", …" if len(names) > _SOME else "")
+
+
+def _sized(
+    windows: Windows, each: Sequence[Array], target: str, season: int, cycle: int, horizon: int | None
+) -> Windows:
+    """Return windows of several seasons of the past, whole cycles, as far as the shortest series allows."""
+    lengths = np.array([len(values) for values in each])
+    shortest, alone = int(lengths.min()), windows.group is None
+    ahead = horizon or max(1, min(season if season > 1 else 12, shortest // 4))
+    past = -(-max(4 * ahead if alone else 2 * ahead, 3 * season) // cycle) * cycle
+    most = shortest // 4 // cycle * cycle if alone else min(shortest, int(np.median(lengths)) - 2 * ahead)
+    past = max(1, min(past, max(most, 2 * cycle)))
+    if lengths.max() < past + 2 * ahead:
+        text = f"the longest series has {lengths.max():,} values of '{target}'"
+        raise UsageError(f"{text}: too few for {past} of the past, {ahead} ahead, and as many to validate")
+    return replace(windows, length=past, horizon=ahead)
+
+
+def _with_inputs(template: str, target: str, windows: Windows, future: Sequence[str], about: Sequence[str]) -> str:
+    """Return the template with the inputs that there are: the time, what a series has once, what is known ahead."""
+    calendar = {} if windows.order is None or windows.every is None else _calendar(windows.every, windows.format)
+    inputs: dict[str, Any] = {"past": target} | ({"now": windows.order} if calendar else {})
+    inputs |= {"ahead": list(future)} if future else {}
+    keys = {key: literal(value) for key in ("order", "format", "group") if (value := getattr(windows, key)) is not None}
+    keys |= {key: str(value) for key in ("every", "missing") if (value := getattr(windows, key)) is not None}
+    static = [name for name, there in (("now", calendar), ("about", about)) if there]
+    keys |= ({"future": "[ahead]"} if future else {}) | ({"static": literal(static)} if static else {})
+    layers = (("calendar", calendar), ("about", about), ("flat", future))
+    read = ["scaled", *(name for name, there in layers if there)]
+    record = "".join(f"{line}\n" for line in (_ABOUT, "    columns:", *about) if about)
+    gone = [] if calendar else ["  now:", "  - {name: calendar"]
+    gone += ([] if future else ["  ahead:", "  - {name: known", "  - {name: flat"]) + (
+        [] if read[1:] else ["  - {name: all"]
+    )
+    text = template
+    for line in gone:
+        text = re.sub(rf"(?m)^{re.escape(line)}.*\n", "", text)
+    for old, new in {
+        "relu}        #": "relu}        #" if read[1:] else "relu, inputs: scaled}  #",
+        "\nlayers:": f"{record}\nlayers:",
+        "parts: [month, weekday, hour]": literal(calendar)[1:-1],
+        '["${future}", 1]': f'["${{future}}", {len(future)}]',
+        "inputs: [scaled, calendar, flat]": f"inputs: {literal(read)}",
+        ", order: time, future: [ahead], static: [now]}": "".join(f", {key}: {value}" for key, value in keys.items())
+        + "}",
+        "inputs: {past: load, now: time, ahead: [temperature]}": f"inputs: {literal(inputs)}",
+    }.items():
+        text = text.replace(old, new, 1)
+    return text
+
+
+def _with_sizes(template: str, windows: Windows, each: Sequence[Array]) -> str:
+    """Return the template with sizes of the network and of its training for as many windows as there are."""
+    past, ahead, text = windows.length, windows.horizon, template
+    trained = sum(max(len(values) - past - 2 * ahead + 1, 0) for values in each)
+    batch = next(size for size, most in ((32, 1000), (64, 20_000), (512, trained + 1)) if trained < most)
+    epochs = min(max(_STEPS * batch // trained, 8), 100)
+    units = {"past": past, "future": ahead, "units": 256 if trained >= _FEW else 64}
+    for old, new in {
+        "vars: {past: 168, future: 24, units: 256}": f"vars: {literal(units)}",
+        "decay_steps: 2000": f"decay_steps: {epochs * -(-trained // batch)}",
+        "epochs: 20 ": f"epochs: {epochs:<3}",
+        "batch_size: 64": f"batch_size: {batch}",
+        "patience: 5": f"patience: {max(epochs // 3, 4)}",
+    }.items():
+        text = text.replace(old, new, 1)
+    return text
+
+
+def _ordered(time: ColumnProfile, group: str | None) -> Windows:
+    form = _forms(time)[0] if time.date_formats else ISO
+    return Windows(1, order=time.name, format=None if form == ISO else form, group=group)
+
+
+def _by_series(rows: Source, series: Series, name: str) -> list[Array]:
+    """Return a column of numbers of each series, from its first value to its last: NaN where a step has none."""
+    values = rows.values(name)
+    if values.dtype == object:
+        values = np.array([float(text) if text is not None and is_number(str(text)) else np.nan for text in values])
+    values = np.where(series.added, np.nan, values[series.rows])
+    parts = np.split(values, np.flatnonzero(np.diff(series.groups)) + 1)
+    known = [np.flatnonzero(~np.isnan(part)) for part in parts]
+    return [part[at[0] : at[-1] + 1] if len(at) else part[:0] for part, at in zip(parts, known, strict=True)]
+
+
+def _season(every: Every | None, each: Sequence[Array]) -> tuple[int, int]:
+    """Return after how many steps series are alike, 1 if never, and the longer cycle of a week, if they follow that more.
+
+    A step of time says what may be: a year of months or weeks, a week of days, a day of hours. Where times are numbers, it
+    is the lag of which changes are most alike.
+    """
+    if every is not None and every.months:
+        found = 12 // every.months if 12 % every.months == 0 else 1
+        return found, found
+    if every is not None and every.unit:
+        day, week = (MICROSECONDS[unit] // every.size for unit in ("d", "w"))
+        if day < 2:
+            return (week, week) if week > 1 else (52, 52) if week and min(map(len, each)) > 156 else (1, 1)
+        alike = [_alike(each, lag) for lag in (day, week)]
+        return day, week if alike[1] > alike[0] else day
+    found = [_alike(each, lag) for lag in range(_LONGEST + 1)]
+    best = max(
+        (lag for lag in range(2, _LONGEST) if found[lag] >= max(found[lag - 1], found[lag + 1])), key=found.__getitem__
+    )
+    return (best, best) if found[best] >= _SEASONAL else (1, 1)
+
+
+def _alike(each: Sequence[Array], lag: int) -> float:
+    """Return the correlation of changes that are some steps apart, the median of series with three such cycles, or 0."""
+    found = []
+    for values in each[:_MOST_SERIES] if lag > 0 else ():
+        changes = np.diff(values)
+        one, other = changes[lag:], changes[:-lag]
+        both = ~np.isnan(one + other)
+        if len(values) > 3 * lag and both.sum() > 2:
+            one, other = one[both] - one[both].mean(), other[both] - other[both].mean()
+            size = np.sqrt((one**2).sum() * (other**2).sum())
+            found.append(float((one * other).sum() / size) if size else 0.0)
+    return float(np.median(found)) if found else 0.0
+
+
+def _calendar(every: Every, form: str | None) -> dict[str, Any]:
+    """Return the arguments of a layer that reads a time: the parts that differ from step to step and come again."""
+    if not every.unit or every.unit == "y":
+        return {}
+    hours = not every.in_days
+    parts = ["month", *(["weekday"] if every.unit == "d" or hours else []), *(["hour"] if hours else [])]
+    return ({"format": form or "%Y-%m"} if form or every.months else {}) | {"parts": parts}
+
+
+def _is_static(rows: Source, steps: Series, column: ColumnProfile) -> bool:
+    """Return whether a column differs between series, and has one value in each."""
+    if len(steps.names) < 2 or not 1 < column.distinct <= len(steps.names):
+        return False
+    values = rows.values(column.name).astype(str)[steps.rows]
+    return len({*zip(steps.groups.tolist(), values.tolist(), strict=True)}) == len(steps.names)
+
+
+def in_time_order(table: Profile, rows: Source) -> str | None:
+    """Return the column of dates of which each row of a table has a later one than the row before; None without one."""
+    for column in table.columns.values():
+        if _is_date(column) and not column.absent and column.unique:
+            with suppress(DataError):
+                if bool((np.diff(series_of(rows, _ordered(column, None), 0).rows) > 0).all()):
+                    return column.name
+    return None
+
+
+def _time(table: Profile, rows: Source, target: str) -> tuple[ColumnProfile | None, str | None]:
+    """Return the column of the time, and that of the series, if there are several; None without one.
+
+    The time is the first column of dates; without one, whole numbers that count up by one in each series. The series is the
+    column with the fewest values, texts first, in which no time occurs twice.
+    """
+    columns = [c for c in table.columns.values() if c.name != target and not c.absent]
+    dates = [c for c in columns if _is_date(c)][:1]
+    counted = [
+        c for c in columns if c.kind == "integer" and c.numbers and c.numbers.high - c.numbers.low + 1 == c.distinct
+    ]
+    for time in dates or sorted(counted, key=lambda c: -c.distinct):
+        several = [c for c in columns if c.kind in ("text", "integer") and c is not time]
+        several = [c for c in several if c.distinct < table.rows and c.distinct * time.distinct >= table.rows]
+        groups = [c.name for c in sorted(several, key=lambda c: (c.kind != "text", c.distinct))]
+        for group in [None] if time.distinct >= table.rows else groups:
+            with suppress(DataError):  # a time occurs twice in a group
+                series = series_of(rows, _ordered(time, group), 0)
+                if dates or (time.distinct > 2 and series.every == Every(1) and series.warning is None):
+                    return time, group
+    return (dates[0] if dates else None), None
+
+
+def _stepped(rows: Source, windows: Windows, total: int) -> tuple[Series, str]:
+    """Return the series with a row for each step, and where the first one is missing, as words.
+
+    Raises UsageError: more than a third of the steps is missing.
+    """
+    series = series_of(rows, windows, total)
+    if series.every is None:
+        return series, ""
+    on_steps = replace(windows, every=series.every)
+    try:
+        return series_of(rows, on_steps, total), ""
+    except DataError as error:
+        if "lacks" not in error.problem.message:
+            return replace(series, every=None), ""  # times off the steps: there is no grid
+        where = re.sub(r".*?(, the first .*)", r"\1", error.problem.message)
+    with suppress(DataError):
+        filled = series_of(rows, replace(on_steps, missing="interpolate"), total)
+        if 2 * filled.added.sum() <= total:
+            return filled, where
+    text = f"more than a third of the steps of {series.every} are missing in '{windows.order}'"
+    raise UsageError(f"{text}{where}: write a row for each step")
+
+
+def _is_date(column: ColumnProfile) -> bool:
+    months = column.kind == "text" and all(re.fullmatch(r"\d{4}-\d\d", value) for value, _ in column.frequent)
+    return column.kind == "date" or (months and bool(column.frequent))
+
+
+def _forms(time: ColumnProfile) -> list[str]:
+    """Return the formats that all dates of a column have, ISO 8601 first."""
+    forms = [form for form, share in time.date_formats.items() if share == 1.0]
+    return sorted(forms, key=lambda form: form != ISO) or [ISO]
+
+
+def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:
+    """Return what is not sure of the time: its format, or that none is found."""
+    if time is not None:
+        first, *others = _forms(time)
+        either = f"the dates of column '{time.name}' are read as {first}; they may also be {', '.join(others)}"
+        return (either,) if others and first != ISO else ()
+    nearly = [
+        f": some values of column '{c.name}' are no dates as {form}"
+        for c in table.columns.values()
+        for form, share in c.date_formats.items()
+        if _MOST_DATES <= share < 1
+    ]
+    found = f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series"
+    return (f"{found}, in the order of the file; if a column is the time, write `order` and `format` to `windows`",)
