@@ -89,6 +89,14 @@ def test_ranks_count_tables_that_all_have(content: dict[str, Any]) -> None:
     assert "- tabm on oj, repeat 1: boom" in text
 
 
+def test_ranks_with_contenders_that_ran_on_fewer_and_fewer_tables(content: dict[str, Any]) -> None:
+    content["tables"]["wage"]["contenders"]["realmlp"] = run(0.5)
+    text = page.text(content)
+    assert cells(text, "all (3)") == ["1.50 (2)", "1.50 (2)", "", ""]
+    assert cells(text, "all (2)") == ["2.00 (0)", "2.00 (1)", "2.00 (1)", ""]  # auto and wage have tabm
+    assert cells(text, "all (1)") == ["3.00 (0)", "2.00 (0)", "4.00 (0)", "1.00 (1)"]
+
+
 def test_a_table_that_became_worse_is_named(content: dict[str, Any]) -> None:
     before = json.loads(json.dumps(content))
     repeats = content["tables"]["auto"]["contenders"]["graphspec"]["repeats"]

@@ -112,11 +112,12 @@ def wins(tables: Tables, names: Sequence[str], score: Callable[[Mapping[str, Any
 
 
 def _ranks(tables: Tables, numbers: Tables, classes: Tables, two: Tables) -> str:
-    """Among the contenders that have every table and repeat, among those that have every table, and among all."""
+    """Among the contenders that have every table and repeat, among those that have every table, and with those of fewer."""
     everyone = contenders(tables)
     runs = {c: {(n, k) for n, t in tables.items() for k in repeats(t, c)} for c in everyone}
     whole = [c for c in everyone if runs[c] == set.union(*runs.values())]
-    wide = [c for c in everyone if {n for n, _ in runs[c]} == tables.keys()]
+    count_of = {c: len({n for n, _ in runs[c]}) for c in everyone}
+    wider = [[c for c in everyone if count_of[c] >= least] for least in sorted({*count_of.values()}, reverse=True)]
     groups: list[tuple[str, Tables, Callable[[Mapping[str, Any]], str]]] = [
         ("all", tables, main_score),
         ("numbers, by R²", numbers, main_score),
@@ -127,7 +128,7 @@ def _ranks(tables: Tables, numbers: Tables, classes: Tables, two: Tables) -> str
         (f"{LARGE:,} rows and more", {n: t for n, t in tables.items() if t["rows"] >= LARGE}, main_score),
     ]
     lines = []
-    for names in {len(names): names for names in (whole, wide, everyone) if len(names) > 1}.values():
+    for names in {len(names): names for names in (whole, *wider) if len(names) > 1}.values():
         for group, chosen, score in groups:
             count, cells = wins(chosen, names, score)
             said = dict(zip(names, cells, strict=True))
