@@ -160,10 +160,14 @@ def _layers(found: Suggestion) -> Iterator[str]:
         units = "${units}" if variables else network.units
         add(f"hidden{end}", "Dense", {"units": units, "activation": "relu", **penalty})
         last = add(f"dropped{end}", "Dropout", {"rate": "${rate}" if variables else network.dropout})
-    note = f"`{start}` once more: many answers are nearly a sum of the columns"
-    add("both", "Concatenate", {"inputs": [start, last]}, note)
     arguments: dict[str, Any] = {"units": target.units}
     notes = ["a unit for each class"] if target.task == "multiclass" else []
+    if network.hidden:
+        note = f"`{start}` once more: many answers are nearly a sum of the columns"
+        add("both", "Concatenate", {"inputs": [start, last]}, note)
+    else:
+        arguments["kernel_regularizer"] = {"type": "L2", "l2": network.penalty}
+        notes.append("the sum of a weight for each word or run in the text")
     if target.task != "regression":
         arguments["activation"] = "sigmoid" if target.task == "binary" else "softmax"
     taken.discard(target.key)

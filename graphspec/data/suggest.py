@@ -22,10 +22,15 @@ _ROWS_PER_CODE = 40  # codes need this many rows each
 _ONE_HOT = 32  # more categories than these get trained vectors
 _LARGEST_EMBEDDING = 32
 _MOST_WORDS = 20_000
+_MOST_RUNS = 30_000  # words and pairs of them, or runs of characters, if a text is all that there is
+_RUNS = [2, 3, 4, 5]  # characters of a run
+_LONG = 120  # words on average: of longer texts, runs of characters are many and say no more
+_ROOM = 1 << 27  # runs of all texts, each padded to the longest
 _HEAVY_TAIL = 4.0  # skewness from which on the logarithm is taken
 _INDICATED = 0.01  # of the rows: if more numbers are missing, the network learns what that means
 _PROSE = 3.0  # texts of this many words on average are read word by word
 _TAIL = 0.05  # of the rows: no more have the larger half of counts
+_LETTERS = 6  # of a word, with the blank behind it
 _FEW_WORDS = 5  # among numbers may mean a missing one
 _SHARE = 0.95  # of the values: from here on, "nearly all"
 _AMBIGUOUS = ("none", "?")  # may be values of their own
@@ -399,9 +404,14 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
         for name, column in profile.columns.items()
         if name != target
     )
+    columns = _only_text(columns, profile)
     used = [column for column in columns if not column.left_out]
     if not used:
-        raise CannotSuggest("has no column from which the target can be learnt")
+        refused = [
+            c.name for c in columns if profile.columns[c.name].kind == "text" and profile.columns[c.name].distinct > 1
+        ]
+        way = f": if '{refused[0]}' is a text that says something, keep it and the target alone" if refused else ""
+        raise CannotSuggest(f"has no column from which the target can be learnt{way}")
     record, of = free_name("row", taken, "row"), profile.columns[target]
     found = _target(of, head, task)
     rows = of.present if found.missing else profile.rows
@@ -412,6 +422,21 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
     groups = [c for c in profile.columns.values() if time is None and c.name not in {target, *leaks} and _is_group(c)]
     group = min(groups, key=lambda c: c.distinct).name if groups else None
     return Suggestion(record, columns, found, network, profile.rows, tuple(warnings), time=time, group=group)
+
+
+def _only_text(columns: tuple[Column, ...], profile: Profile) -> tuple[Column, ...]:
+    """Return the columns; a single one of texts, which may all be different, is read by its words and characters."""
+    column = profile.columns[columns[0].name] if len(columns) == 1 else None
+    if column is None or column.kind != "text" or column.words is None or columns[0].type not in ("text", "category"):
+        return columns
+    if not _is_prose(column) and column.distinct <= max(_MANY, column.present // 20):
+        return columns
+    words, arguments = column.words, dict[str, Any](ngrams=2, max_tokens=_MOST_RUNS, sublinear_tf=True, norm="l2")
+    note = f"{words.mean:.{int(words.mean < 10)}f} words on average: words and pairs of them"
+    if words.mean <= _LONG and words.longest * column.rows * _LETTERS * len(_RUNS) <= _ROOM:
+        arguments["characters"] = _RUNS
+        note += ", and runs of 2 to 5 characters, by which new words are known in part"
+    return (Column(column.name, columns[0].key, "text", arguments, (note,), width=_MOST_RUNS),)
 
 
 def free_name(text: str, taken: set[str], otherwise: str) -> str:
@@ -460,6 +485,9 @@ def _network(rows: int, columns: Sequence[Column], record: str, *, in_order: boo
     ``in_order``: the rows are in the order of time, and an app asks about later ones: the last of them validate.
     """
     batch = next((b for b, most in ((32, 2000), (64, 5000), (128, 10_000), (256, 200_000)) if rows < most), 512)
+    if len(columns) == 1 and "norm" in columns[0].arguments:  # a line, as in logistic regression
+        rate = 0.01 if rows < 20_000 else 0.003
+        return Sizes(0, 0, 0, rate, batch, 12, 4, 1e-5, steps=12 * -(-rows * 9 // (10 * batch)), held_out=0.1)
     if any(column.type == "text" for column in columns):  # a bag of words, which many hidden units learn by heart
         return Sizes(32, 1, 0.5, 0.001, batch, 30, 3)
     epochs = next((e for e, most in ((100, 2000), (50, 20_000), (30, 50_000), (20, 100_000)) if rows < most), 10)

@@ -18,7 +18,17 @@ from graphspec.base.errors import UsageError
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
 from graphspec.data.source import DATES, DataError, Filled, Request, at, lossy, unreadable
-from graphspec.data.text_files import GROUPED, Scan, header, lines_of_rows, number_pattern, opened_text, scan, uneven
+from graphspec.data.text_files import (
+    GROUPED,
+    Scan,
+    breaks_within_cells,
+    header,
+    lines_of_rows,
+    number_pattern,
+    opened_text,
+    scan,
+    uneven,
+)
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.declarations import TextForm
 
@@ -63,6 +73,7 @@ class Delimited(Table):
             quotechar='"',
             escapechar='"',
             comment="",
+            parallel=not breaks_within_cells(self.path),  # the database loses its place in long texts
             all_varchar=True,  # a label "no" is not a boolean, a label "2020-01-01" is not a date
         )
 

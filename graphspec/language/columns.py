@@ -297,6 +297,7 @@ class Text(Column):
         "embed": "give the text an input of its own, `{dtype: string}`, a TextVectorization and an Embedding",
         "missing": "a missing text has no words, and all its numbers are 0",
     }
+    sources: ClassVar[Mapping[str, str]] = {"ngrams": "characters", "split": "characters"}
 
     max_tokens: PositiveInt | None = setting(5000, "The largest number of different words, with the unseen ones.")
     output_mode: Annotated[Literal["tf_idf", "multi_hot", "count"], _without(_IDS, _OWN_INPUT)] = setting(
@@ -311,6 +312,9 @@ class Text(Column):
     split: Literal["whitespace", "character", "word_characters"] | None = setting(
         "whitespace", "How the text is split; word_characters: `ngrams` stay within words; null takes it as one word."
     )
+    characters: Annotated[tuple[PositiveInt, ...], FROM_LIST] | None = setting(
+        None, "Beside the words, runs of these numbers of characters within words, such as `[2, 3, 4, 5]`."
+    )
     sublinear_tf: bool = setting(False, "Whether n occurrences count as 1 + log n.")
     norm: Literal["l2"] | None = setting(None, "l2: the vector is divided by its length.")
     vocabulary: Texts | str | None = setting(None, "The known words, or a file with one per line; else learnt.")
@@ -324,7 +328,16 @@ class Text(Column):
         keys = ("ngrams", "standardize", "split", "sublinear_tf", "norm", "vocabulary")
         optional = [key for key in keys if key in self.model_fields_set]
         arguments = {key: getattr(self, key) for key in ("max_tokens", "output_mode", *optional)}
-        return [Step("", "TextVectorization", (None,), arguments)]
+        if self.characters is None:
+            return [Step("", "TextVectorization", (None,), arguments)]
+        runs = {"split": "word_characters", "ngrams": self.characters}
+        return [
+            Step("words", "TextVectorization", (None,), arguments),
+            Step(
+                "runs", "TextVectorization", (None,), {k: v for k, v in arguments.items() if k != "vocabulary"} | runs
+            ),
+            Step("", "Concatenate", ("words", "runs"), {"axis": -1}),
+        ]
 
 
 DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "yearday", "days"]

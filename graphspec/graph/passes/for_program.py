@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from graphspec.base.arrays.layout import CACHE_LINE, shard_slice
 from graphspec.graph.analysis import needed_gradients
-from graphspec.graph.builder import Rebuild, append, readers, rebuild
+from graphspec.graph.builder import Builder, Rebuild, append, readers, rebuild
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Shard
@@ -30,12 +31,27 @@ def multiplies(node: Node) -> bool:
     return unscaled and node.inputs[1] is not None and node.inputs[1].rank == 2
 
 
+def _is_weighted(X: Value) -> bool:
+    return X.node is not None and X.node.op == "MultiHot" and len(X.node.inputs) > 1
+
+
+def _gathered(g: Builder, X: Value, W: Value) -> Value | None:
+    """Emit ``X @ W`` as a GatherSum, if X is a MultiHot that is much wider than its list of ids."""
+    if X.node is None or X.node.op != "MultiHot":
+        return None
+    ids, *weights = X.node.sources
+    k, fixed = ids.shape[-1], all(v.kind in ("input", "constant") for v in weights)  # others may need a gradient
+    if not fixed or not use_fast_kernel(not isinstance(k, int) or MIN_WIDTH_PER_ID * k <= X.node.attrs["depth"]):
+        return None
+    return g.GatherSum(ids, W, *weights, count=X.node.attrs["count"])
+
+
 def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
     """Replace products of MultiHot and a matrix by GatherSum.
 
     A multi-hot vector times a matrix is the sum of the matrix's rows at the ids. GatherSum computes the sum from the
     ids, so the wide vectors, mostly zeros, are never created. This is faster if the vectors are much wider than the
-    lists of ids.
+    lists of ids. Of vectors joined to some with weights, each part is multiplied by its own rows of the matrix.
 
     >>> g, ids, W = sketch({"ids": Type("int64", ("N", 3))}, {"W": (1000, 8)})
     >>> graph = g.graph.with_outputs({"y": g.MatMul(g.MultiHot(ids, depth=1000), W)})
@@ -54,18 +70,21 @@ def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
         X, W, bias = (*inputs, None)[:3]
         assert X is not None
         assert W is not None
-        multi_hot = X.node
-        if multi_hot is None or multi_hot.op != "MultiHot":
+        g, joined = state.builder(node), X.node
+        if joined is None or joined.op != "Concat" or not any(map(_is_weighted, joined.sources)):
+            Y = _gathered(g, X, W)
+            return None if Y is None else (Y if bias is None else g.Add(Y, bias),)
+        parts, others, begin = list[Value](), list[tuple[Value, Value]](), 0
+        for part in joined.sources:
+            end = begin + part.fixed(-1)
+            rows = g.Slice(W, g.constant([begin]), g.constant([end]), g.constant([0]))
+            Y = _gathered(g, part, rows)
+            others += [(part, rows)] if Y is None else []
+            parts += [] if Y is None else [Y]
+            begin = end
+        if not parts:
             return None
-        ids, *weights = multi_hot.sources
-        if any(v.kind not in ("input", "constant") for v in weights):  # they may need a gradient
-            return None
-        k = ids.shape[-1]
-        if not use_fast_kernel(not isinstance(k, int) or MIN_WIDTH_PER_ID * k <= multi_hot.attrs["depth"]):
-            return None
-        g = state.builder(node)
-        Y = g.GatherSum(ids, W, *weights, count=multi_hot.attrs["count"])
-        return (Y if bias is None else g.Add(Y, bias),)
+        return (reduce(g.Add, [*parts, *(g.MatMul(*other) for other in others), *([] if bias is None else [bias])]),)
 
     return rebuild(graph, visit)
 
