@@ -90,11 +90,15 @@ def test_ranks_count_tables_that_all_have(content: dict[str, Any]) -> None:
 
 
 def test_ranks_with_contenders_that_ran_on_fewer_and_fewer_tables(content: dict[str, Any]) -> None:
-    content["tables"]["wage"]["contenders"]["realmlp"] = run(0.5)
+    content["tables"]["ames"] = one("numbers", 2930, graphspec=run(0.9), linear=run(0.8), tabm=run(0.7))
+    for name, score in (("wage", 0.5), ("ames", 0.9)):
+        content["tables"][name]["contenders"]["realmlp"] = run(score)
+    content["tables"]["wage"]["contenders"]["forest"] = run(0.1)
     text = page.text(content)
-    assert cells(text, "all (3)") == ["1.50 (2)", "1.50 (2)", "", ""]
-    assert cells(text, "all (2)") == ["2.00 (0)", "2.00 (1)", "2.00 (1)", ""]  # auto and wage have tabm
-    assert cells(text, "all (1)") == ["3.00 (0)", "2.00 (0)", "4.00 (0)", "1.00 (1)"]
+    assert cells(text, "all (4)") == ["1.38 (3)", "1.62 (2)", "", "", ""]
+    assert cells(text, "all (3)") == ["1.67 (1)", "2.00 (1)", "2.33 (1)", "", ""]  # auto, wage and ames have tabm
+    assert cells(text, "all (2)") == ["2.25 (1)", "2.50 (0)", "4.00 (0)", "1.25 (2)", ""]
+    assert "all (1)" not in text  # forest's only table tells nothing about ranks
 
 
 def test_a_table_that_became_worse_is_named(content: dict[str, Any]) -> None:

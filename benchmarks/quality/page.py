@@ -12,6 +12,8 @@ from benchmarks.tables import table
 FORMAT = 1
 WORSE = 0.01
 """How much accuracy or R² a table may lose against an earlier file."""
+FEWEST = 2
+"""Tables that a line of ranks needs if it is with contenders that have not run on all of them."""
 LOWER = ("log_loss", "mase", "smape")
 """Scores of which less is better."""
 
@@ -132,7 +134,7 @@ def _ranks(tables: Tables, numbers: Tables, classes: Tables, two: Tables) -> str
         for group, chosen, score in groups:
             count, cells = wins(chosen, names, score)
             said = dict(zip(names, cells, strict=True))
-            if count:
+            if count >= (1 if names == whole else FEWEST):
                 lines.append([f"{group} ({count})", *(said.get(c, "") for c in everyone)])
     return table(["group (tables)", *everyone], lines)
 
