@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -31,6 +30,7 @@ from graphspec.data.source import (
 from graphspec.graph.ir.dims import evaluate, show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
+from graphspec.language.declarations import WholeLabels
 
 # Conversion of an array to the type that the graph expects, and checks of its shape and values.
 _CHECK_ELEMENTS = 1 << 18  # elements per step of a check, to keep temporaries small
@@ -181,9 +181,8 @@ def _text(array: Array, expected: Type, labels: Sequence[str] | None, first: int
 
 
 def whole_labels(labels: Sequence[str]) -> list[int]:
-    """Return labels that are whole numbers, and stand for themselves; none if numbers are ids, as those from 0 on are."""
-    known = [int(label) for label in labels if re.fullmatch(r"0|-?[1-9]\d{0,14}", label)]
-    return [] if len(known) < len(labels) or sorted(known) == [*range(len(known))] else known
+    """Return the labels that are whole numbers, and stand for themselves in data; none if numbers are ids."""
+    return [*map(int, labels)] if isinstance(labels, WholeLabels) else []
 
 
 def _ids_of(array: Array, labels: Sequence[int], first: int) -> Array:

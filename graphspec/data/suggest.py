@@ -290,7 +290,7 @@ class Target:
     notes: tuple[str, ...] = ()
     probability: str = ""  # of which class the answer is the probability, if it is one number
     rare: bool = False  # whether one of two classes is so rare that it would never be the answer at a threshold of 0.5
-    labels: Sequence[str] = ()  # classes that are whole numbers; none for others
+    labels: Sequence[str | int] = ()  # classes that are whole numbers; none for others
 
 
 @dataclass(frozen=True)
@@ -379,14 +379,14 @@ def _classes(column: ColumnProfile) -> int:
     return column.distinct + (0 if column.is_number else len(column.missing_texts))
 
 
-def _labels(column: ColumnProfile) -> tuple[str, ...]:
-    """Return the labels of classes that are whole numbers, in their order; none for texts."""
+def _labels(column: ColumnProfile) -> tuple[str | int, ...]:
+    """Return the labels of classes that are whole numbers, in their order: numbers if they are no ids; none for texts."""
     numbers = column.numbers
     if column.kind != "integer" or numbers is None:
         return ()
     if (numbers.low, numbers.high) == (0, column.distinct - 1):
         return tuple(map(str, range(column.distinct)))
-    return tuple(map(str, sorted(int(float(value)) for value, _ in column.frequent))) if column.listed else ()
+    return tuple(sorted(int(float(value)) for value, _ in column.frequent)) if column.listed else ()
 
 
 def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str], time: str | None = None) -> Suggestion:
@@ -476,7 +476,7 @@ def _target(column: ColumnProfile, key: str, task: Task) -> Target:
     labels = _labels(column) if task != "regression" else ()
     second = labels[1:2] or [max(value for value, _ in column.frequent)] if task == "binary" and column.listed else [""]
     has_texts = column.kind == "text"
-    return Target(column.name, key, task, units, has_texts, missing, tuple(notes), second[0], rare, labels)
+    return Target(column.name, key, task, units, has_texts, missing, tuple(notes), str(second[0]), rare, labels)
 
 
 def _network(rows: int, columns: Sequence[Column], record: str, *, in_order: bool) -> Sizes:

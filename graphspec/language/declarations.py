@@ -102,6 +102,10 @@ class HeadRefs:
     window: Ref | None = None
 
 
+class WholeLabels(list[str]):
+    """Labels that are written as whole numbers: a number in the data is its label, not the id of a class."""
+
+
 @dataclass(frozen=True, slots=True)
 class HeadDecl:
     """A head."""

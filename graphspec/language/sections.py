@@ -17,7 +17,15 @@ from graphspec.base.synonyms.names import fold
 from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
-from graphspec.language.declarations import ClassWeight, HeadDecl, HeadRefs, InputDecl, Training, WeightFile
+from graphspec.language.declarations import (
+    ClassWeight,
+    HeadDecl,
+    HeadRefs,
+    InputDecl,
+    Training,
+    WeightFile,
+    WholeLabels,
+)
 from graphspec.language.explain import meant_keys, salvage, setting, validate
 from graphspec.language.names import Item, Scope
 from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, wrong_type
@@ -228,7 +236,11 @@ class HeadKeys(Config):
     class_weight: dict[str, FiniteWeight] | Literal["balanced"] | None = setting(
         None, "Weight of each class, or `balanced` = N / (K · count)."
     )
-    labels: list[str] | None = setting(None, "Class names; the exported model then has an output `<head>_label`.")
+    labels: list[str] | list[int] | None = setting(
+        None,
+        "Class names; the exported model then has an output `<head>_label`. If they are whole numbers, such as `[1, 2, 7]`, "
+        "a number in the data is its label.",
+    )
     scale: Literal["standard"] | _ByWindow | None = setting(
         None,
         "`standard` trains on targets with mean 0 and deviation 1, `{window: scaled}` on those that a WindowScaling "
@@ -399,6 +411,8 @@ def parse_heads(
             "tree": body,
             "wrong": wrong or len(problems.found) > before,
         }
+        if keys.labels and isinstance(keys.labels[0], int):
+            rest["labels"] = WholeLabels(map(str, keys.labels))
         if isinstance(keys.scale, WindowScale):
             rest |= {"scale": "window", "columns": keys.scale.columns}
         heads[name] = HeadDecl(**dict(keys) | rest)
@@ -410,7 +424,7 @@ def parse_heads(
 
 def _class_weight(head: str, keys: HeadKeys, tree: Tree, problems: Problems) -> ClassWeight | None:
     """Return the class weights by class index. Keys may be labels."""
-    labels = keys.labels or []
+    labels = [*map(str, keys.labels or ())]
     indices = {label: k for k, label in reversed(list(enumerate(labels)))}
     if len(indices) < len(labels):
         second, duplicate = next((k, label) for k, label in enumerate(labels) if indices[label] != k)

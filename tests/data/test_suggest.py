@@ -47,7 +47,7 @@ def test_tasks(tmp_path: Path, values: list[Any], task: str, units: int) -> None
     target = suggest(found, "y", task_of(found, "y"), {}).target
     assert (target.task, target.units, target.missing) == (task, units, 0)
     classes = sorted({v for v in values if isinstance(v, int)}) if task != "regression" else []
-    assert list(target.labels) == [str(v) for v in classes]
+    assert [str(v) for v in target.labels] == [str(v) for v in classes]
     assert target.probability == (str(max(values)) if task == "binary" else "")
 
 
