@@ -230,4 +230,4 @@ def _views(rows: Array, size: int, request: Request, read: str) -> Array:
     if rows.ndim == 1 and rank == 3:
         rows = rows[:, None]
     windows = np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, size, 0), -1, 1)
-    return windows[:, 0] if size == 1 and windows.ndim > max(rank, 2) else windows
+    return windows[:, 0] if size == 1 and windows.ndim > (rank if request.is_input else max(rank, 2)) else windows
