@@ -74,9 +74,8 @@ class WindowSource(View):
                     if self._lacks(rows, request, ~(unknown | series.added)):
                         return self._per_rows(requests, filled)  # which tells what is missing
                     columns[request.name] = np.where(unknown.reshape(-1, *(1,) * (rows.ndim - 1)), rows[last], rows)
-            for request in requests:
-                is_past = reads[request.name] == "past"
-                columns[request.name] = self._filled(columns[request.name], request, gaps, is_past)
+            for r in requests:
+                columns[r.name] = self._filled(columns[r.name], r, gaps, reads[r.name] == "past")
             self._choose(gaps, past, future, unknown)
         except DataError as error:
             raise placed(error, self.table.place) from error.__cause__
