@@ -196,9 +196,9 @@ class SmoothClip(Layer, supports_masking=True):
 class WindowScaling(Layer, supports_masking=True):
     """``(x − level) / deviation`` with the level and the deviation of each row's own window, column by column.
 
-    The level is the last value of a column, or with ``by: mean`` its mean; the deviation is ``√(variance + epsilon)``, or 1.
-    One network then reads series of very different sizes, and ``scale: {window: …}`` of a head gives its answers the size
-    of the window again.
+    The level is the last value of a column, or with ``by: mean`` its mean; the deviation is 1, or ``√(variance + epsilon) +
+    floor · |mean|``. One network then reads series of very different sizes, and ``scale: {window: …}`` of a head gives its
+    answers the size of the window again.
 
     Shapes: (batch, time) or (batch, time, columns) → the same; output 1 is the level, 2 the deviation if it is divided by
     that, with 1 step of time.
@@ -209,6 +209,7 @@ class WindowScaling(Layer, supports_masking=True):
 
     by: Annotated[Literal["last", "mean"], Field(description="What is subtracted.")] = "last"
     deviation: Annotated[bool, Field(description="Whether it is divided by the deviation.")] = True
+    floor: Annotated[float, Field(ge=0, description="The part of the mean that is added to the deviation.")] = 0.1
     epsilon: Annotated[float, Field(gt=0, description="Added to the variance: that of equal values is 0.")] = 1e-5
 
     def lower(self, g: Builder, X: Value) -> Outputs:
@@ -220,11 +221,13 @@ class WindowScaling(Layer, supports_masking=True):
             return scaled.with_mask(mask), level
         mean = g.ReduceMean(scaled, axes=(1,), keepdims=1)
         centred = scaled - mean
+        mean += level
         if self.by == "mean":
-            scaled, level = centred, level + mean
+            scaled, level = centred, mean
         if not self.deviation:
             return scaled.with_mask(mask), level
         deviation = g.Sqrt(g.ReduceMean(centred * centred, axes=(1,), keepdims=1) + self.epsilon)
+        deviation = deviation + abs(mean) * self.floor if self.floor else deviation
         return (scaled / deviation).with_mask(mask), level, deviation
 
 
