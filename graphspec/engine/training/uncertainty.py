@@ -161,4 +161,5 @@ def _interval(answers: Array, errors: Array, share: float) -> tuple[Array, Array
         widths, levels = learnt(slice(None), 1)
     sizes = answers.shape[1:]  # one width is repeated, and without levels all of them are 0
     widths, levels = np.resize(widths, (LEVELS, *sizes)), np.resize(levels, (LEVELS - 1, *sizes))
-    return np.nextafter(widths.astype(np.float32), np.float32(np.inf)), levels
+    rounded = widths.astype(np.float32)
+    return np.where(rounded > 0, np.nextafter(rounded, np.float32(np.inf)), rounded), levels
