@@ -29,7 +29,7 @@ _MOST_DATES = 0.9
 _SEASONAL = 0.3  # the least correlation of changes that are a season apart
 _LONGEST = 400  # season that is looked for where no calendar says it
 _MOST_SERIES = 200  # that are looked at for a season
-_STEPS = 3000  # of training, about
+_ROWS = 200_000  # of training in all epochs, about
 _FEW = 2000  # windows, for which a small network is enough
 _HELD_OUT = 9  # windows that an interval of 90 % needs
 _SHORT = 60  # values whose deviation says too little: amounts are divided by their size
@@ -170,14 +170,14 @@ def _with_sizes(template: str, windows: Windows, each: Sequence[Array]) -> str:
     past, ahead, text = windows.length, windows.horizon, template
     trained = sum(max(len(values) - past - 2 * ahead + 1, 0) for values in each)
     batch = next(size for size, most in ((32, 1000), (64, 20_000), (512, trained + 1)) if trained < most)
-    epochs = min(max(_STEPS * batch // trained, 8), 100)
+    epochs = min(max(_ROWS // trained, 10), 100)
     units = {"past": past, "future": ahead, "units": 256 if trained >= _FEW else 64}
     for old, new in {
         "vars: {past: 168, future: 24, units: 256}": f"vars: {literal(units)}",
         "decay_steps: 2000": f"decay_steps: {epochs * -(-trained // batch)}",
         "epochs: 20 ": f"epochs: {epochs:<3}",
         "batch_size: 64": f"batch_size: {batch}",
-        "patience: 5": f"patience: {max(epochs // 3, 4)}",
+        "patience: 5": f"patience: {max(epochs // 2, 5)}",
     }.items():
         text = text.replace(old, new, 1)
     return text
