@@ -31,7 +31,6 @@ _MOST_SERIES = 200  # that are looked at for a season
 _ROWS = 200_000  # of training in all epochs, about
 _FEW = 2000  # windows, for which a small network is enough
 _HELD_OUT = 9  # windows that an interval of 90 % needs
-_SHORT = 60  # values whose deviation says too little: amounts are divided by their size
 _NAMES = ("past", "now", "about", "ahead")
 _WINDOWS = '    windows: {length: "${past}", horizon: "${future}"'
 _BY_TIME = "by: time}                 # the last part of the time: random windows would overlap"
@@ -93,7 +92,6 @@ def series(
     text = _changed(
         _with_sizes(text, windows, each),
         {
-            "divide: deviation": "divide: size" if positive and windows.length <= _SHORT else "divide: deviation",
             "interval: 0.9, ": counts + interval,
             f"split: 0.15, {_BY_TIME}": held_out,
             "targets: {next: load}": f"targets: {{next: {literal(target)}}}",

@@ -74,9 +74,8 @@ class WindowSource(View):
                     if self._lacks(rows, request, ~(unknown | series.added)):
                         return self._per_rows(requests, filled)  # which tells what is missing
                     columns[request.name] = np.where(unknown.reshape(-1, *(1,) * (rows.ndim - 1)), rows[last], rows)
-            for request in requests:
-                is_past = reads[request.name] == "past"
-                columns[request.name] = self._filled(columns[request.name], request, gaps, is_past)
+            for r in requests:
+                columns[r.name] = self._filled(columns[r.name], r, gaps, reads[r.name] == "past")
             self._choose(gaps, past, future, unknown)
         except DataError as error:
             raise placed(error, self.table.place) from error.__cause__
@@ -230,4 +229,4 @@ def _views(rows: Array, size: int, request: Request, read: str) -> Array:
     if rows.ndim == 1 and rank == 3:
         rows = rows[:, None]
     windows = np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, size, 0), -1, 1)
-    return windows[:, 0] if size == 1 and windows.ndim > max(rank, 2) else windows
+    return windows[:, 0] if size == 1 and windows.ndim > (rank if request.is_input else max(rank, 2)) else windows

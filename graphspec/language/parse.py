@@ -384,9 +384,8 @@ def parse_tree(
     form, changed = with_form(tree, form, problems)
     expanded = expand(changed, problems)
     spec = None if expanded.overflow else replace(_spec(tree, expanded, base, problems), form=form)
-    if spec is not None:
-        spec = replace(spec, data=_with_inputs(spec, problems))
-        spec = replace(spec, data=_with_folds(spec, problems))
+    for with_more in (_with_inputs, _with_folds):
+        spec = None if spec is None else replace(spec, data=with_more(spec, problems))
     return spec, sorted(problems.found, key=Diagnostic.sort_key)
 
 

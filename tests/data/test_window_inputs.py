@@ -160,3 +160,20 @@ def test_a_time_may_not_occur_twice(tmp_path: Path) -> None:
     [found] = diagnostics(written(tmp_path, TEXT.replace(" group: g,", "")), DataSignature(KINDS, TARGETS))
     assert found.code == "GS105"
     assert found.hint == "give `group`, or remove one of the rows"
+
+
+def test_one_step_ahead_and_the_calendar_of_the_past(tmp_path: Path) -> None:
+    text = lines(6, 6).splitlines()
+    del text[5]  # March 2 of a
+    (tmp_path / "s.csv").write_text("\n".join(text))
+    kinds = {"x": Type("string", ("N", 4)), "ahead": Type("float32", ("N",)), "w": Type("float32", ("N", 2))}
+    source = written(
+        tmp_path,
+        "file: s.csv\nwindows: {length: 4, group: g, order: t, every: 1d, missing: previous, future: [ahead], static: [w]}\n"
+        "inputs: {x: t, ahead: w, w: [v, w]}\ntargets: {y: v}",
+    )
+    arrays = rows(source, DataSignature(kinds, {"y": Type("float32", ("N", 1))}))
+    assert arrays.inputs["x"][0].tolist() == ["2024-02-27", "2024-02-28", "2024-02-29", "2024-03-01"]
+    assert arrays.inputs["x"][1][-1] == "2024-03-02"
+    assert arrays.inputs["ahead"][:2].tolist() == np.float32([0.3, 0.5]).tolist()
+    assert arrays.inputs["w"][1].tolist() == np.float32([3, 0.3]).tolist()

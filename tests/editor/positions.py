@@ -141,13 +141,13 @@ COMPLETIONS = (
     Completion("training: {callbacks: [{type: EarlyStopping, p▮}]}", ("patience", "monitor"), ("filepath",), 12),
     Completion("training: {combine: ▮}", ("mean", "sum"), (), 3),
     Completion("data:\n  ▮", ("train", "validation", "test"), ("file",), 4),
-    Completion("data:\n  train:\n    ▮", ("file", "query", "images", "windows"), ("split",), 15),
-    Completion("data:\n  validation:\n    ▮", ("split", "stratify", "file"), (), 18),
+    Completion("data:\n  train:\n    ▮", ("file", "query", "images", "windows"), ("split",), 16),
+    Completion("data:\n  validation:\n    ▮", ("split", "stratify", "file"), (), 19),
     Completion(
         "data:\n  train:\n    file: a.csv\n    windows:\n      ▮",
         ("length", "horizon", "stride", "every"),
         ("file",),
-        9,
+        10,
     ),
     Completion("blocks:\n  b:\n    ▮", ("params", "inputs", "layers", "outputs"), ("type",), 7),
     Completion(

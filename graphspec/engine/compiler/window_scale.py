@@ -36,10 +36,9 @@ def problem_of(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec | None
         return None
     names, aim = (source.inputs or {}).get(read.name), (source.targets or {}).get(head.name, head.name)
     wanted = [aim] if isinstance(aim, str) else aim
-    if isinstance(names, list) and set(wanted) <= set(names) and [names[c] for c in columns] != wanted:
-        text = (
-            f"has the target '{wanted[0]}', but is scaled by '{names[columns[0]]}', column {columns[0]} of its window"
-        )
+    known = isinstance(names, list) and len(names) > max(columns) and set(wanted) <= set(names)
+    if isinstance(names, list) and known and [names[c] for c in columns] != wanted:
+        text = f"has the target '{wanted[0]}', but is scaled by '{names[columns[0]]}', column {columns[0]} of the past"
         hint = f"write `columns: {[names.index(name) for name in wanted]}` beside `window`"
         return Problem(Code.VALUE_NOT_ALLOWED, text, hint)
     return None

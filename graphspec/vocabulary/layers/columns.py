@@ -194,42 +194,41 @@ class SmoothClip(Layer, supports_masking=True):
 
 
 class WindowScaling(Layer, supports_masking=True):
-    """``(x − level) / spread`` with the level and the spread of each row's own window, column by column.
+    """``(x − level) / deviation`` with the level and the deviation of each row's own window, column by column.
 
-    The level is the last value of a column, or with ``by: mean`` its mean. The spread is the deviation
-    ``√(variance + epsilon)``, or the size ``√(mean(|x|)² + epsilon)``, for amounts whose changes grow with their level. One
-    network then reads series of very different sizes, and ``scale: {window: …}`` of a head gives its answers the size of
-    the window again.
+    The level is the last value of a column, or with ``by: mean`` its mean; the deviation is 1, or ``√(variance + epsilon) +
+    floor · |mean|``. One network then reads series of very different sizes, and ``scale: {window: …}`` of a head gives its
+    answers the size of the window again.
 
-    Shapes: (batch, time) or (batch, time, columns) → the same; output 1 is the level, 2 the spread if there is one,
-    with 1 step of time.
+    Shapes: (batch, time) or (batch, time, columns) → the same; output 1 is the level, 2 the deviation if it is divided by
+    that, with 1 step of time.
 
     Source: Kim et al., *Reversible Instance Normalization*, 2022; the last value, Zeng et al., *Are Transformers Effective
     for Time Series Forecasting?*, 2023.
     """
 
     by: Annotated[Literal["last", "mean"], Field(description="What is subtracted.")] = "last"
-    divide: Annotated[Literal["deviation", "size"] | None, Field(description="What it is divided by.")] = "deviation"
-    epsilon: Annotated[
-        float, Field(gt=0, description="Added to the variance, or the size's square, which may be 0.")
-    ] = 1e-5
+    deviation: Annotated[bool, Field(description="Whether it is divided by the deviation.")] = True
+    floor: Annotated[float, Field(ge=0, description="The part of the mean that is added to the deviation.")] = 0.1
+    epsilon: Annotated[float, Field(gt=0, description="Added to the variance: that of equal values is 0.")] = 1e-5
 
     def lower(self, g: Builder, X: Value) -> Outputs:
         need_rank(X, 2, 3, "(batch, time) or (batch, time, columns)")
         mask, X = X.mask, as_float(g, X)
         level = g.Slice(X, g.constant([-1]), g.constant([1 << 62]), g.constant([1]))
         scaled = X - level  # exact where a window is far from 0: its mean would be rounded
-        if self.by == "mean" or self.divide == "deviation":
-            mean = g.ReduceMean(scaled, axes=(1,), keepdims=1)
-            centred = scaled - mean
-            scaled, level = (centred, level + mean) if self.by == "mean" else (scaled, level)
-        if self.divide is None:
+        if self.by == "last" and not self.deviation:
             return scaled.with_mask(mask), level
-        if self.divide == "size":
-            size = g.ReduceMean(g.Abs(X), axes=(1,), keepdims=1)
-        square = size * size if self.divide == "size" else g.ReduceMean(centred * centred, axes=(1,), keepdims=1)
-        spread = g.Sqrt(square + self.epsilon)
-        return (scaled / spread).with_mask(mask), level, spread
+        mean = g.ReduceMean(scaled, axes=(1,), keepdims=1)
+        centred = scaled - mean
+        mean += level
+        if self.by == "mean":
+            scaled, level = centred, mean
+        if not self.deviation:
+            return scaled.with_mask(mask), level
+        deviation = g.Sqrt(g.ReduceMean(centred * centred, axes=(1,), keepdims=1) + self.epsilon)
+        deviation = deviation + abs(mean) * self.floor if self.floor else deviation
+        return (scaled / deviation).with_mask(mask), level, deviation
 
 
 class _OfQuantiles(Layer, supports_masking=True, learnt_arguments=("quantiles",)):
