@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,25 +14,26 @@ import numpy as np
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.data.convert import is_number
-from graphspec.data.fill import Filled, column_line
+from graphspec.data.fill import Filled, column_line, commented
 from graphspec.data.profile import ISO, ColumnProfile, Profile
 from graphspec.data.series import Series, series_of
 from graphspec.data.source import DataError, Source
 from graphspec.data.suggest import choose, free_name
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import MICROSECONDS, Every, Windows
-from graphspec.language.write import WIDTH, literal
+from graphspec.language.write import literal, text_lines
 
 _SOME = 8  # names in a message
 _MOST_DATES = 0.9
 _SEASONAL = 0.3  # the least correlation of changes that are a season apart
 _LONGEST = 400  # season that is looked for where no calendar says it
 _MOST_SERIES = 200  # that are looked at for a season
-_STEPS = 3000  # of training, about
+_ROWS = 200_000  # of training in all epochs, about
 _FEW = 2000  # windows, for which a small network is enough
 _HELD_OUT = 9  # windows that an interval of 90 % needs
-_SHORT = 60  # values whose deviation says too little: amounts are divided by their size
 _NAMES = ("past", "now", "about", "ahead")
+_WINDOWS = '    windows: {length: "${past}", horizon: "${future}"'
+_BY_TIME = "by: time}                 # the last part of the time: random windows would overlap"
 _ABOUT = "  about:                              # a record: what a series has once"
 
 
@@ -43,25 +43,24 @@ def series(
     rows: Source,
     target: str,
     file: Sequence[str],
-    horizon: int | None,
-    future: Sequence[str],
+    known: tuple[int | None, Sequence[str]],
 ) -> Filled:
     """Fill the template of a series: a network that reads a column of a table, and forecasts it.
 
-    ``file``: the table's path, and lines that say how its text is read; ``horizon``: the steps to forecast, by default a
-    season; ``future``: columns whose values are known ahead.
+    ``file``: the table's path, and lines that say how its text is read; ``known``: the steps to forecast, by default a
+    season, and columns whose values are known ahead.
 
-    Raises UsageError: the target or a column of ``future`` is not of numbers, or more than a third of it or of the steps is
-    missing, or no series is long enough.
+    Raises UsageError: the target or a column that is known ahead is not of numbers, or more than a third of it or of the
+    steps is missing, or no series is long enough.
     """
+    horizon, future = known
     numbers = [name for name, column in table.columns.items() if column.is_number and not column.constant]
     for name in (target, *future):
         if name not in numbers:
             kind = table.columns[name].kind if name in table.columns else "not there"
             kind = "constant" if kind in ("integer", "float") else kind
-            raise UsageError(
-                f"column '{name}' is {kind}; a forecast is made of numbers: {_few(numbers) or 'there are none'}"
-            )
+            listed = _few(numbers) or "there are none"
+            raise UsageError(f"column '{name}' is {kind}; a forecast is made of numbers: {listed}")
     time, group = _time(table, rows, target)
     windows = Windows(1) if time is None else _ordered(time, group)
     steps, where = _stepped(rows, windows, table.rows)
@@ -71,6 +70,7 @@ def series(
     if 3 * empty > table.rows:
         text = f"column '{target}' has {empty:,} empty cells between others, of {table.rows:,}: more than a third"
         raise UsageError(f"{text}; leave out the rows without values, or forecast another column")
+    windows = replace(windows, every=every, missing="interpolate" if added or table.columns[target].absent else None)
     season, cycle = _season(every, each)
     windows = _sized(windows, each, target, season, cycle, horizon)
     used = {target, group, windows.order, *future}
@@ -78,38 +78,40 @@ def series(
     unread = [n for n in numbers if n not in used and table.columns[n] not in once]
     lacking = " and ".join(count(n, noun) for n, noun in ((added, "missing row"), (empty, "empty cell")) if n)
     notes = [f"{lacking}{where}: filled from the values before and after"] if lacking else []
-    if unread:
-        what = "`init --future COLUMN` makes an input of what is known of the rows to predict"
-        notes.append(f"not read: {_few(unread)}. {what}")
-    positive = min(np.nanmin(values) for values in each) >= 0
-    windows = replace(windows, every=every, missing="interpolate" if added or table.columns[target].absent else None)
+    notes += [f"not read: {_few(unread)}: what is known ahead, `init --future COLUMN` makes an input"] if unread else []
+    about = [column_line(choose(c, free_name(c.name, {*_NAMES}, "column"), table, None))[0] for c in once]
+    text = _with_inputs(template, target, windows, future, about, notes)
     held_out, interval = "origins: 1}                           # the last steps of each series", "interval: 0.9, "
     if len(each) < _HELD_OUT:
         share = math.ceil(100 * (windows.horizon + _HELD_OUT) / max(map(len, each)) + 1) / 100
         share, interval = (max(share, 0.15), interval) if share <= 0.3 else (0.2, "")
-        held_out = (
-            f"split: {share:<4}, by: time}}                 # the last part of the time: random windows would overlap"
-        )
-    sized = positive and windows.length <= _SHORT
-    changes = {
-        "divide: deviation": "divide: size" if sized else "divide: deviation",
-        "interval: 0.9, ": ("clip: {min: 0}, " if positive and table.columns[target].kind == "integer" else "")
-        + interval,
-        "    windows: {": "".join(f"    # {line}\n" for note in notes for line in textwrap.wrap(note, WIDTH - 6))
-        + "    windows: {",
-        "split: 0.15, by: time}                 # the last part of the time: random windows would overlap": held_out,
-        "targets: {next: load}": f"targets: {{next: {literal(target)}}}",
-        "file: data/train.csv": "\n".join([f"file: {literal(file[0])}", *file[1:]]),
-        "The next values of a series,": f"The next values of {target},",
-    }
-    about = [column_line(choose(c, free_name(c.name, {*_NAMES}, "column"), table, None))[0] for c in once]
-    text = _with_sizes(_with_inputs(template, target, windows, future, about), windows, each)
-    for old, new in changes.items():
-        text = text.replace(old, new, 1)
+        held_out = f"split: {share:<4}, {_BY_TIME}"
+    positive = min(np.nanmin(values) for values in each) >= 0
+    counts = "clip: {min: 0}, " if positive and table.columns[target].kind == "integer" else ""
+    title = f"The next values of {target}, from the last ones.".replace("${", "$${")
+    text = _changed(
+        _with_sizes(text, windows, each),
+        {
+            "interval: 0.9, ": counts + interval,
+            f"split: 0.15, {_BY_TIME}": held_out,
+            "targets: {next: load}": f"targets: {{next: {literal(target)}}}",
+            "file: data/train.csv": "\n".join([f"file: {literal(file[0])}", *file[1:]]),
+            "description: The next values of a series, from the last ones.": "\n".join(
+                text_lines("description", title)
+            ),
+        },
+    )
     found = f"the next {windows.horizon} values of {target} of {table.rows:,} rows"
     found += "" if every is None else f", one every {every}"
     found += "" if group is None else f", {len(each):,} series by {group}"
     return Filled(text, found + (f", alike after {season} steps" if season > 1 else ""), _warnings(table, time))
+
+
+def _changed(text: str, changes: Mapping[str, str]) -> str:
+    """Return a template with the first place of each text replaced."""
+    for old, new in changes.items():
+        text = text.replace(old, new, 1)
+    return text
 
 
 def _few(names: Sequence[str]) -> str:
@@ -132,7 +134,9 @@ def _sized(
     return replace(windows, length=past, horizon=ahead)
 
 
-def _with_inputs(template: str, target: str, windows: Windows, future: Sequence[str], about: Sequence[str]) -> str:
+def _with_inputs(
+    text: str, target: str, windows: Windows, future: Sequence[str], about: Sequence[str], notes: Sequence[str]
+) -> str:
     """Return the template with the inputs that there are: the time, what a series has once, what is known ahead."""
     calendar = {} if windows.order is None or windows.every is None else _calendar(windows.every, windows.format)
     inputs: dict[str, Any] = {"past": target} | ({"now": windows.order} if calendar else {})
@@ -141,46 +145,41 @@ def _with_inputs(template: str, target: str, windows: Windows, future: Sequence[
     keys |= {key: str(value) for key in ("every", "missing") if (value := getattr(windows, key)) is not None}
     static = [name for name, there in (("now", calendar), ("about", about)) if there]
     keys |= ({"future": "[ahead]"} if future else {}) | ({"static": literal(static)} if static else {})
+    windows_line = f"{_WINDOWS}{''.join(f', {key}: {value}' for key, value in keys.items())}}}"
     layers = (("calendar", calendar), ("about", about), ("flat", future))
     read = ["scaled", *(name for name, there in layers if there)]
     record = "".join(f"{line}\n" for line in (_ABOUT, "    columns:", *about) if about)
     gone = [] if calendar else ["  now:", "  - {name: calendar"]
-    gone += ([] if future else ["  ahead:", "  - {name: known", "  - {name: flat"]) + (
-        [] if read[1:] else ["  - {name: all"]
-    )
-    text = template
-    for line in gone:
+    gone += [] if future else ["  ahead:", "  - {name: known", "  - {name: flat"]
+    for line in gone if read[1:] else [*gone, "  - {name: all"]:
         text = re.sub(rf"(?m)^{re.escape(line)}.*\n", "", text)
-    for old, new in {
+    changes = {
         "relu}        #": "relu}        #" if read[1:] else "relu, inputs: scaled}  #",
         "\nlayers:": f"{record}\nlayers:",
         "parts: [month, weekday, hour]": literal(calendar)[1:-1],
         '["${future}", 1]': f'["${{future}}", {len(future)}]',
         "inputs: [scaled, calendar, flat]": f"inputs: {literal(read)}",
-        ", order: time, future: [ahead], static: [now]}": "".join(f", {key}: {value}" for key, value in keys.items())
-        + "}",
+        f"{_WINDOWS}, order: time, future: [ahead], static: [now]}}": "\n".join(commented([(windows_line, notes)])),
         "inputs: {past: load, now: time, ahead: [temperature]}": f"inputs: {literal(inputs)}",
-    }.items():
-        text = text.replace(old, new, 1)
-    return text
+    }
+    return _changed(text, changes)
 
 
-def _with_sizes(template: str, windows: Windows, each: Sequence[Array]) -> str:
+def _with_sizes(text: str, windows: Windows, each: Sequence[Array]) -> str:
     """Return the template with sizes of the network and of its training for as many windows as there are."""
-    past, ahead, text = windows.length, windows.horizon, template
+    past, ahead = windows.length, windows.horizon
     trained = sum(max(len(values) - past - 2 * ahead + 1, 0) for values in each)
     batch = next(size for size, most in ((32, 1000), (64, 20_000), (512, trained + 1)) if trained < most)
-    epochs = min(max(_STEPS * batch // trained, 8), 100)
+    epochs = min(max(_ROWS // trained, 10), 100)
     units = {"past": past, "future": ahead, "units": 256 if trained >= _FEW else 64}
-    for old, new in {
+    changes = {
         "vars: {past: 168, future: 24, units: 256}": f"vars: {literal(units)}",
         "decay_steps: 2000": f"decay_steps: {epochs * -(-trained // batch)}",
         "epochs: 20 ": f"epochs: {epochs:<3}",
         "batch_size: 64": f"batch_size: {batch}",
-        "patience: 5": f"patience: {max(epochs // 3, 4)}",
-    }.items():
-        text = text.replace(old, new, 1)
-    return text
+        "patience: 5": f"patience: {max(epochs // 2, 5)}",
+    }
+    return _changed(text, changes)
 
 
 def _ordered(time: ColumnProfile, group: str | None) -> Windows:

@@ -63,7 +63,7 @@ def test_a_series_has_its_time_its_group_and_what_is_known() -> None:
     assert train.inputs == {"past": "units sold", "now": "day", "ahead": ["price"]}
     assert train.targets == {"next": "units sold"}
     text = Path("net.yaml").read_text()
-    assert "    # not read: gaps." in text
+    assert "# not read: gaps:" in text
     assert "      size: number" in text
     assert "clip: {min: 0}" in text  # units are counted
     result = graphspec("train", "net.yaml", "--set", "training.epochs=1", "--export", "net.onnx")
@@ -185,3 +185,11 @@ def test_a_series_without_a_time_is_said() -> None:
     Path("sales.csv").write_text("shop,price\n" + "".join(f"{'ab'[k > 20]},{k}\n" for k in range(40)))
     result = graphspec(*_command("price"))
     assert "no column of times is found. The rows are read as one series" in " ".join(result.stderr.split())
+
+
+def test_names_that_yaml_would_read_otherwise() -> None:
+    lines = [f"{date(2024, 1, 1) + timedelta(days=k)},{k % 7},{k % 5}.5" for k in range(64)]
+    Path("sales.csv").write_text("\n".join(['day,"sold: ${now} #1","other\nname"', *lines]))
+    spec = _init("sold: ${now} #1")
+    assert spec.data["train"].targets == {"next": "sold: ${now} #1"}
+    assert spec.description == "The next values of sold: ${now} #1, from the last ones."

@@ -86,7 +86,7 @@ def test_one_step_of_several_columns() -> None:
 
 
 def test_a_level_alone() -> None:
-    model = gs.compile(document({"scale": {"window": "scaled"}}, (AHEAD,), {"divide": None}))
+    model = gs.compile(document({"scale": {"window": "scaled"}}, (AHEAD,), {"deviation": False}))
     level, _ = of_window()
     kernel, bias = (a.astype(np.float64) for a in model.weights.values())
     expected = (X - level).reshape(ROWS, -1) @ kernel + bias + level[:, :, 0]
