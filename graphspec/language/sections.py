@@ -236,15 +236,14 @@ class HeadKeys(Config):
     class_weight: dict[str, FiniteWeight] | Literal["balanced"] | None = setting(
         None, "Weight of each class, or `balanced` = N / (K · count)."
     )
-    labels: list[str] | list[int] | None = setting(
+    labels: list[str | int] | None = setting(
         None,
         "Class names; the exported model then has an output `<head>_label`. If they are whole numbers, such as `[1, 2, 7]`, "
         "a number in the data is its label.",
     )
     scale: Literal["standard"] | _ByWindow | None = setting(
         None,
-        "`standard` trains on targets with mean 0 and deviation 1, `{window: scaled}` on those that a WindowScaling "
-        "scales; answers are in the target's own unit.",
+        "`standard`: targets are trained with mean 0 and deviation 1; `{window: scaled}`: as a WindowScaling scales.",
     )
     clip: bool | Annotated[dict[Literal["min", "max"], float], Field(min_length=1)] = setting(
         False,
@@ -406,13 +405,12 @@ def parse_heads(
             "others": found.layers[1:],
             "target": found.target,
             "window": found.window,
+            "labels": _labels(subject, keys, body, problems),
             "class_weight": _class_weight(name, keys, body, problems),
             "mark": tree.key_marks.get(name, child.mark),
             "tree": body,
             "wrong": wrong or len(problems.found) > before,
         }
-        if keys.labels and isinstance(keys.labels[0], int):
-            rest["labels"] = WholeLabels(map(str, keys.labels))
         if isinstance(keys.scale, WindowScale):
             rest |= {"scale": "window", "columns": keys.scale.columns}
         heads[name] = HeadDecl(**dict(keys) | rest)
@@ -420,6 +418,16 @@ def parse_heads(
         text = "all heads are for training only: the network has no output to predict or to export"
         not_allowed(tree, text, problems, "add a head without a loss, for example `embedding: {layer: …}`")
     return heads
+
+
+def _labels(subject: str, keys: HeadKeys, tree: Tree, problems: Problems) -> list[str] | None:
+    if keys.labels is None:
+        return None
+    texts, numbers = [*map(str, keys.labels)], [k for k, label in enumerate(keys.labels) if isinstance(label, int)]
+    if numbers and len(numbers) < len(texts):
+        at, text = tree.value["labels"].value[numbers[0]], f"`labels[{numbers[0]}]` of {subject} must be text"
+        problems.value(at, Code.WRONG_TYPE, f"{text}, not {at.value}", hint="put quotes around it")
+    return WholeLabels(texts) if numbers else texts
 
 
 def _class_weight(head: str, keys: HeadKeys, tree: Tree, problems: Problems) -> ClassWeight | None:
