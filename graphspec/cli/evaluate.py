@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +62,11 @@ def _evaluate_run(run: Path, data: Path | None, part: DataPart, allow: Sequence[
             from graphspec.show.report.findings import Findings, judge
 
             out("")
-            print_verdicts(judge(Findings(model, run, {}), rows, part.value, running))
+            train = None
+            if rows.times is not None and part != DataPart.train and "train" in model.spec.data:
+                with suppress(SpecError):  # only MASE compares with them
+                    train = part_rows(model, "train")
+            print_verdicts(judge(Findings(model, run, {}, train=train), rows, part.value, running))
 
 
 def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequence[Path]) -> None:

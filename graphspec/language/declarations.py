@@ -229,9 +229,15 @@ class Windows:
     format: str | None = None  # how it writes dates; None for ISO 8601
     every: Every | None = None  # the step of time; None if it is not checked
     missing: str | Mapping[str, str] | None = None  # how missing values are filled in: for all columns, or by column
+    season: int | Sequence[int] | None = None  # the steps of its seasons, if the step of time does not say them
     future: tuple[str, ...] = ()  # the inputs that are read over the future
     static: tuple[str, ...] = ()  # the inputs with one value per window, that of the last row of its past
     last: bool = False  # only the last window of each series is taken
+
+    @property
+    def seasons(self) -> Sequence[int]:
+        """The steps of the seasons that are written."""
+        return (self.season,) if isinstance(self.season, int) else self.season or ()
 
     def reading(self, name: str) -> Literal["past", "future", "static"]:
         """Return over which rows of a window an input is read."""

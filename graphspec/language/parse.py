@@ -43,6 +43,9 @@ _Filling = Literal["interpolate", "previous"]
 _Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
+_Season = Annotated[int, Field(ge=2)]
+
+
 class WindowKeys(Config):
     """Windows over the rows of a table in the order of time."""
 
@@ -61,6 +64,9 @@ class WindowKeys(Config):
     )
     missing: _Filling | dict[str, _Filling] | None = setting(
         None, "How missing values and steps are filled in: for all columns, or by column."
+    )
+    season: _Season | list[_Season] | None = setting(
+        None, "The steps after which the series repeats itself, or several such numbers; dates say it by `every`."
     )
     future: Annotated[tuple[str, ...], FROM_LIST] = setting((), "Inputs that are read over the future: it is known.")
     static: Annotated[tuple[str, ...], FROM_LIST] = setting(

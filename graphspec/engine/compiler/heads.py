@@ -319,7 +319,7 @@ def _uncertain(head: HeadDecl, value: Value, spec: Spec) -> tuple[str, Problem] 
     """Return why a head can have no `interval`, `calibrate` or `threshold`, with that key; or None."""
     loss, ints = head.loss, value.mask is None and all(isinstance(d, int) for d in value.shape[1:])
     fits = loss.fits if loss is not None and head.needs_data else None
-    numbers = ints and fits == "numbers" and loss is not None and loss.targets == "like"
+    numbers = ints and fits == "numbers" and loss is not None and loss.targets in ("like", "one")
     classes = fits == "classes" and loss is not None and loss.class_axis(value) == value.rank - 1
     two = classes and loss is not None and loss.binary and value.shape[-1] == 1
     none = head.held_out_weights and spec.data and "validation" not in spec.data

@@ -39,22 +39,29 @@ def calibrated(head: HeadDecl, value: Value, graph: Graph) -> Value:
 
 
 def add_interval(head: HeadDecl, graph: Graph) -> None:
-    """Add the outputs ``<head>_low`` and ``<head>_high``: the answer less and plus the width for answers of its level."""
+    """Add the outputs ``<head>_low`` and ``<head>_high``: the answer less and plus the width for answers of its level.
+
+    Of quantiles, they are the lowest one less and the highest one plus the width.
+    """
     value = graph.outputs[head.name]
     sizes = [d for d in value.shape[1:] if isinstance(d, int)]
     if not value.type.is_float or len(sizes) < value.rank - 1 or head.layer is None:
         return  # reported with the head
-    g = Builder(graph, head.layer.name, trainable=False)
+    g, places = Builder(graph, head.layer.name, trainable=False), getattr(head.loss, "places", None)
+    sizes = sizes if places is None else sizes[:-1]
     with g.part(f"{head.name}_interval"):
         widths = g.param("widths", (LEVELS, *sizes), Constant(value=NOT_LEARNT))
         levels = g.param("levels", (LEVELS - 1, *sizes), Constant(value=0.0))
         of_window = is_scaled(head, graph)
         answer = scaled(g, head, graph, value) if of_window else value
+        low = high = answer
+        if places is not None:
+            answer, low, high = (g.Gather(answer, g.constant(k), axis=value.rank - 1) for k in places)
         above = g.Cast(g.GreaterOrEqual(g.Unsqueeze(answer, g.constant([1])), levels), to="float32")
         at, start, end = g.constant([0]), g.constant([1]), g.constant([LEVELS])
         steps = g.Sub(g.Slice(widths, start, end, at), g.Slice(widths, at, g.constant([LEVELS - 1]), at))
         width = g.Add(g.Gather(widths, g.constant(0), axis=0), g.ReduceSum(g.Mul(above, steps), start, keepdims=0))
-        for name, bound in zip(BOUNDS, (g.Sub(answer, width), g.Add(answer, width)), strict=True):
+        for name, bound in zip(BOUNDS, (g.Sub(low, width), g.Add(high, width)), strict=True):
             bound = unscaled(g, head, graph, bound) if of_window else bound
             graph.outputs[head.name + name] = clipped(g, head, bound) if head.clip else bound
 

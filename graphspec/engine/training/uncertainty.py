@@ -55,16 +55,19 @@ def learn_from(model: Session, pieces: Sequence[tuple[Session, Dataset, Array]])
             targets.setdefault(head.name, np.empty((total, *own.shape[1:]), own.dtype))[places] = own
     for head in heads:
         answers, true = found[head.name].astype(np.float64), targets[head.name]
-        for key, change in zip(scale_of(head.name), (np.subtract, np.divide), strict=True):
-            if (of_window := found.get(key)) is not None:  # widths are then those of scaled answers
-                more = (1,) * (answers.ndim - of_window.ndim)
-                true = change(true.reshape(answers.shape), of_window.reshape(of_window.shape + more))
-                answers = change(answers, of_window.reshape(of_window.shape + more))
         if (mask := found.get(mask_of(head.name))) is not None:
             answers, true = answers[mask], true[mask]
         learnt = list[Array]()
-        if head.interval is not None:
-            learnt += _interval(answers, np.abs(answers - true.reshape(answers.shape)), head.interval)
+        if head.interval is not None and head.loss is not None:
+            middle = head.loss.point(answers)
+            low, high = head.loss.ends(answers) or (middle, middle)
+            true = true.reshape(middle.shape)
+            errors = np.maximum(np.maximum(low - true, true - high), 0)  # of quantiles: Romano et al., 2019
+            for key, change in zip(scale_of(head.name), (np.subtract, np.divide), strict=True):
+                if (of_window := found.get(key)) is not None:  # widths are then those of scaled answers
+                    of_window = of_window.reshape(of_window.shape + (1,) * (middle.ndim - of_window.ndim))
+                    middle, errors = change(middle, of_window), errors / of_window if change is np.divide else errors
+            learnt += _interval(middle, errors, head.interval)
         if head.calibrate is not None:
             learnt.append(np.array(_temperature(head, answers, true)))
         if head.threshold == "f1":
@@ -158,4 +161,5 @@ def _interval(answers: Array, errors: Array, share: float) -> tuple[Array, Array
         widths, levels = learnt(slice(None), 1)
     sizes = answers.shape[1:]  # one width is repeated, and without levels all of them are 0
     widths, levels = np.resize(widths, (LEVELS, *sizes)), np.resize(levels, (LEVELS - 1, *sizes))
-    return np.nextafter(widths.astype(np.float32), np.float32(np.inf)), levels
+    rounded = widths.astype(np.float32)
+    return np.where(rounded > 0, np.nextafter(rounded, np.float32(np.inf)), rounded), levels

@@ -6,6 +6,8 @@ network is computed for it by the same code.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -39,17 +41,32 @@ class Grid(NamedTuple):
     places: Array
     seasons: dict[str, int]  # periods after which it may repeat itself, in steps, by the words for the value before it
 
+    def look_up(self, values: Array, groups: Array, of: Array, places: Array) -> Array:
+        """Return values at some places of the groups ``of`` some rows, NaN where there are none; ``groups``: of all rows."""
+        size = int(self.places.max()) + 1
+        keys = groups * size + self.places  # sorted, as the rows are
+        at = np.minimum(np.searchsorted(keys, of * size + places), len(keys) - 1)
+        hit = (self.places[at] == places) & (groups[at] == of)
+        return np.where(hit[..., None], values[at], np.nan)
 
-def grid_of(series: Series) -> Grid | None:
-    """Return the grid of the step that most neighbours of a series are apart; None without one, or without dates."""
-    if series.clock is None or not series.clock.dated or not len(series.times):
-        return None
+
+def grid_of(series: Series, season: Sequence[int] = ()) -> Grid | None:
+    """Return the grid of the step that most neighbours of a series are apart; None without one, or without a season.
+
+    The seasons follow from the step of dates, unless the spec says what the ``season`` is; other times have no others.
+    """
+    dated, rows = series.clock is not None and series.clock.dated, len(series.times)
     own = series.groups[1:] == series.groups[:-1]
-    for every in (*_CALENDAR, *([series.every] if series.every else ())):
+    for every in (*(_CALENDAR if dated else ()), *([series.every] if series.every else ())) if rows else ():
         places = steps_between(series.times.min(), series.times, every)
-        if 2 * np.count_nonzero(np.diff(places)[own] == 1) > np.count_nonzero(own):
-            return Grid(places, _seasons(every))
-    return None
+        if (dated or season) and 2 * np.count_nonzero(np.diff(places)[own] == 1) > np.count_nonzero(own):
+            break
+    else:
+        if not rows or not season or series.clock is not None:
+            return None
+        every, places = None, np.arange(rows) - np.searchsorted(series.groups, series.groups)
+    words = {steps: name for name, steps in (_seasons(every) if every and dated else {}).items()}
+    return Grid(places, {words.get(steps, f"the value {steps} steps before"): steps for steps in season or words})
 
 
 def _seasons(every: Every) -> dict[str, int]:
@@ -78,14 +95,10 @@ def before(values: Array, groups: Array, grid: Grid | None, last: Array, rows: A
     found = {LAST: np.repeat(values[last][:, None], rows.shape[1], axis=1)}
     if grid is None or not len(rows):
         return found
-    size = int(grid.places.max()) + 1
-    keys = groups * size + grid.places  # sorted, as the rows are
     ahead = grid.places[rows] - grid.places[last][:, None]
     for name, steps in grid.seasons.items():
         wanted = grid.places[rows] - steps * -(-ahead // steps)
-        at = np.minimum(np.searchsorted(keys, groups[rows] * size + wanted), len(keys) - 1)
-        hit = (grid.places[at] == wanted) & (groups[at] == groups[rows])
-        answers = np.where(hit[..., None], values[at], np.nan)
+        answers = grid.look_up(values, groups, groups[rows], wanted)
         if np.isfinite(answers).any():
             found[name] = answers
     return found
@@ -101,6 +114,7 @@ class Baseline(NamedTuple):
     name: str  # what it answers, in words: ``the same hour one week before``
     # for the kept rows, of the shape, the form and the unit of the head's ``answers``; NaN where it has none
     answers: Array
+    term: str = ""  # what a forecast by it is called
 
 
 def baselines(
@@ -132,9 +146,10 @@ def training_targets(model: Session, train: Dataset | None) -> dict[str, Array]:
 def answering(head: HeadAnswers, answers: Array, rows: Array) -> HeadAnswers:
     """Return what a head would be if it answered ``answers``, for some of its kept rows."""
     assert head.targets is not None
-    mask, losses = (None if array is None else array[rows] for array in (head.mask, head.losses))
+    mask, losses, scale = (None if of is None else of[rows] for of in (head.mask, head.losses, head.scale))
     lengths = {key: array[rows] for key, array in head.lengths.items()}
-    return replace(head, answers=answers[rows], targets=head.targets[rows], mask=mask, losses=losses, lengths=lengths)
+    kept = replace(head, answers=answers[rows], targets=head.targets[rows], mask=mask, losses=losses, lengths=lengths)
+    return replace(kept, scale=scale)
 
 
 def _constants(head: HeadAnswers, own: Flat, train: Array | None) -> list[Baseline]:
@@ -186,27 +201,91 @@ def in_form_of(head: HeadAnswers, flat: Flat, values: Array) -> Array:
 
 def _forecasts(judged: Scored, name: str, source: DataSource | None) -> list[Baseline]:
     """Return the last known value and the seasonal values of a head whose target is the future of a series."""
-    head, times, whole = judged.heads[name], judged.raw.times, judged.raw.targets.get(name)
-    if times is None or source is None or source.windows is None or not isinstance(whole, np.ndarray):
+    head, times = judged.heads[name], judged.raw.times
+    values = _series(judged.raw, name, source)
+    if values is None or times is None or source is None or source.windows is None or not _is_forecast(head):
         return []
     past, horizon = source.windows.length, source.windows.horizon
-    targets, numeric = head.targets, np.issubdtype(whole.dtype, np.number)
-    if targets is None or head.mask is not None or not numeric or targets[:1].size != head.answers[:1].size:
+    starts = judged.places
+    rows = starts[:, None] + np.arange(past, past + horizon)
+    if rows.size * values.shape[1] != head.answers.size:
         return []
-    futures = whole.reshape(len(whole), horizon, -1) if whole[:1].size % horizon == 0 else whole[:, :0]
-    if flatten(head).kind != "numbers" or futures[:1].size != targets[:1].size:
-        return []
+    grid = grid_of(times.series, source.windows.seasons)
+    found = before(values, times.series.groups, grid, starts + past - 1, rows)
+    terms = {rule: "the naive forecast" if rule == LAST else "the seasonal naive forecast" for rule in found}
+    return [Baseline(rule, answers.reshape(head.answers.shape), terms[rule]) for rule, answers in found.items()]
+
+
+def _is_forecast(head: HeadAnswers) -> bool:
+    fits = head.targets is not None and head.mask is None and head.targets.size == head.answers.size
+    return fits and len(head.answers) > 0 and flatten(head).kind == "numbers"
+
+
+def scale_of(
+    judged: Scored, name: str, source: DataSource | None, train: Dataset | None, *, after: bool
+) -> Array | None:
+    """Return by what the errors of forecasts are divided for MASE, in the form of the answers; None for other heads.
+
+    It is the mean of ``|y[t] - y[t - m]|`` of each series and column over the rows before the judged ones, those of the
+    training. The season m is the one of the step with the lowest mean; 1 without any. A series that is not among these
+    rows, or that repeats itself exactly, has NaN. ``after``: the judged rows are in the same table, after those.
+
+    Source: Hyndman and Koehler, *Another look at measures of forecast accuracy*, 2006.
+    """
+    head, own = judged.heads[name], judged.raw.times
+    values = None if train is None else _series(train, name, source)
+    if values is None or train is None or train.times is None or own is None or not _is_forecast(head):
+        return None
+    assert source is not None
+    assert source.windows is not None
+    series, rows = train.times.series, np.arange(len(values))
+    begins = np.searchsorted(series.groups, np.arange(len(series.names)))
+    grid = grid_of(series, source.windows.seasons) or Grid(rows - begins[series.groups], {})
+    if after:
+        first = np.full(len(begins), len(values))
+        futures = (np.arange(len(judged.raw)) if judged.raw.chosen is None else judged.raw.chosen) + own.past
+        np.minimum.at(first, series.groups[futures], futures)
+        values = np.where((rows < first[series.groups])[:, None], values, np.nan)
+    scales = []
+    for steps in grid.seasons.values() or (1,):
+        errors = np.abs(values - grid.look_up(values, series.groups, series.groups, grid.places - steps))
+        known = np.isfinite(errors)
+        total, count = (np.add.reduceat(of, begins, 0) for of in (np.where(known, errors, 0), known.astype(int)))
+        if known.any():
+            scales.append((float(errors[known].mean()), np.where(total > 0, total, np.nan) / np.maximum(count, 1)))
+    if not scales:
+        return None
+    numbers = {group: k for k, group in enumerate(series.names)}
+    at = [numbers.get(own.series.names[k], -1) for k in own.series.groups[judged.places].tolist()]
+    scale = np.pad(min(scales, key=lambda one: one[0])[1], ((0, 1), (0, 0)), constant_values=np.nan)[at]
+    return np.repeat(scale, source.windows.horizon, axis=0).reshape(head.answers.shape)
+
+
+def mase(head: HeadAnswers, answers: Array, rows: Array) -> float:
+    """Return the mean absolute scaled error of answers for some kept rows; NaN without a scale."""
+    if head.scale is None or head.targets is None:
+        return math.nan
+    errors = (np.abs(answers - head.targets.reshape(answers.shape)) / head.scale)[rows]
+    return float(np.nanmean(errors)) if np.isfinite(errors).any() else math.nan
+
+
+def _series(rows: Dataset, name: str, source: DataSource | None) -> Array | None:
+    """Return the values of a target at each step of the series, ``(steps, columns)``; None if it is not their future."""
+    times, whole = rows.times, rows.targets.get(name)
+    if times is None or source is None or source.windows is None or not isinstance(whole, np.ndarray):
+        return None
+    past, horizon = source.windows.length, source.windows.horizon
+    if not np.issubdtype(whole.dtype, np.number) or whole[:1].size % horizon or not len(whole):
+        return None
+    futures = whole.reshape(len(whole), horizon, -1)
     values = np.full((len(times.series.rows), futures.shape[-1]), np.nan)
     values[past : past + len(futures)] = futures[:, 0]
     values[past + len(futures) :] = futures[-1, 1:]
-    _begin(values, judged, name, source)
-    starts = judged.places
-    rows = starts[:, None] + np.arange(past, past + horizon)
-    found = before(values, times.series.groups, grid_of(times.series), starts + past - 1, rows)
-    return [Baseline(rule, answers.reshape(head.answers.shape)) for rule, answers in found.items()]
+    _begin(values, rows, name, source)
+    return values
 
 
-def _begin(values: Array, judged: Scored, name: str, source: DataSource) -> None:
+def _begin(values: Array, rows: Dataset, name: str, source: DataSource) -> None:
     """Write the values of the first past, which no target has, if an input has the target's columns."""
     target = (source.targets or {}).get(name)
     wanted = [target] if isinstance(target, str) else list(target or ())
@@ -215,7 +294,7 @@ def _begin(values: Array, judged: Scored, name: str, source: DataSource) -> None
         if source.windows.reading(key) != "past":
             continue
         own = [columns] if isinstance(columns, str) else list(columns)
-        array = judged.raw.inputs.get(key)
+        array = rows.inputs.get(key)
         if wanted and isinstance(array, np.ndarray) and array.dtype.kind == "f" and set(wanted) <= set(own):
             first = array[0].reshape(source.windows.length, -1)
             if first.shape[1] == len(own):

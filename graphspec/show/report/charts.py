@@ -85,6 +85,11 @@ class Plot:
             tipped = f'fill-opacity="{strength:.2f}" data-tip="{text(tip)}"'
             self.marks.append(f'<path class="bar a" d="{"".join(shown)}" {tipped}/>')
 
+    def band(self, tip: str, *ends: Sequence[Point]) -> None:
+        """Add the area between two lines."""
+        shown = "L".join("{:.1f} {:.1f}".format(*self.at(p)) for p in [*ends[0], *reversed(ends[1])])
+        self.marks.append(f'<path class="band" d="M{shown}z"{_tip(tip)}/>')
+
     def box(self, at: float, half: float, spread: Sequence[float], tip: str) -> None:
         """Add a box from the second to the fourth of five rising values, a line at the third, and whiskers to the others."""
         low, q1, middle, q3, high = ((1 - self.up.position(v)) * self.height for v in spread)

@@ -18,7 +18,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.reporting import Fitted, Times, read_times
 from graphspec.engine.training.run_directory import provenance
-from graphspec.show.report.baselines import Baseline, baselines, training_targets
+from graphspec.show.report.baselines import Baseline, baselines, scale_of, training_targets
 from graphspec.show.report.linear import linear
 from graphspec.show.report.scored import Scored, score
 from graphspec.show.report.verdicts import Interval, Verdict, given_away, intervals, verdicts
@@ -97,6 +97,11 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
     model = found.model
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
     source = model.spec.data.get("train" if split_off(model, part) else part) or model.spec.data.get("train")
+    of_train, after = model.spec.data.get("train"), part == "validation" and split_off(model, part)
+    heads = {
+        n: replace(h, scale=scale_of(scored, n, of_train, found.train, after=after)) for n, h in scored.heads.items()
+    }
+    scored = replace(scored, heads=heads)
     fitted = linear(model, scored, found.train, folds=5 if scored.out_of_fold else 0)
     rules = {n: [*baselines(scored, n, source, train.get(n)), *fitted.get(n, ())] for n in scored.heads}
     found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)

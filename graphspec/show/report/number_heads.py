@@ -16,9 +16,9 @@ from graphspec.data.new_rows import rows_at_end
 from graphspec.data.series import Series
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array
-from graphspec.language.declarations import MICROSECONDS, DataSource
+from graphspec.language.declarations import BOUNDS, MICROSECONDS, DataSource
 from graphspec.show.drawing.curves import Scale, linear
-from graphspec.show.report.baselines import Baseline, answering
+from graphspec.show.report.baselines import Baseline, answering, mase
 from graphspec.show.report.charts import Plot, amount, table
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, flatten
@@ -62,16 +62,17 @@ def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
     """Return the errors of all outputs together, with those of simple rules for the same rows."""
     kept, rows = known_rows(head, rules)
     own = flat if len(rows) in (0, len(head.answers)) else flatten(answering(head, head.answers, rows))
-    others = [(rule.name, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
-    shown = []
-    for name, of in [("This network", own), *others]:
+    others = [(rule, flatten(answering(head, rule.answers, rows))) for rule in kept if len(rows)]
+    compared, shown = rows if len(rows) else np.arange(len(head.answers)), []
+    for (name, answers, _), of in [(Baseline("This network", head.answers), own), *others]:
         errors, r2 = number_errors(of.true.reshape(-1), of.scores.reshape(-1)), determination(of.true, of.scores)
         mean = float(np.nanmean(r2)) if np.isfinite(r2).any() else float("nan")
-        shown.append((name[:1].upper() + name[1:], *_cells(errors, mean)))
+        scaled = [] if head.scale is None else [amount(mase(head, answers, compared))]
+        shown.append((name[:1].upper() + name[1:], *_cells(errors, mean), *scaled))
     caption = f"Errors of {count(own.true.size, 'value')}, in the target's own unit"
     caption += ", where all of these have an answer" if own is not flat else ""
     caption += "; R² is the mean of the outputs" if flat.true.shape[1] > 1 else ""
-    return table(caption, ("Answer", *_COLUMNS), shown, sort=False)
+    return table(caption, ("Answer", *_COLUMNS, *([] if head.scale is None else ["MASE"])), shown, sort=False)
 
 
 def _cells(e: NumberErrors, r2: float) -> list[str]:
@@ -175,23 +176,29 @@ _WIDTH = 480
 _DAY = MICROSECONDS["d"]
 _LONG, _STEPS = 60, 200  # steps of a chart: of days or months, and at most
 _TICKS = 5
-_KINDS = ("soft", "a", "b")
+_KINDS = ("soft", "a", "b", "naive")
 
 
-def future_of(model: Session, source: DataSource, name: str, group: int) -> list[tuple[str, float]]:
-    """Return the forecast of a head after the last row of a group, with its times; empty if its rows cannot be read."""
+def future_of(model: Session, source: DataSource, name: str, group: int) -> list[tuple[str, list[float]]]:
+    """Return the forecast of a head after the last row of a group, with its times; empty if its rows cannot be read.
+
+    Each has its value, and the ends of its interval if it has one.
+    """
     try:
         rows = rows_at_end(model.spec, model.whole, source)
-        values = in_batches(rows.inputs, 256, model.run)[name]
+        answers = in_batches(rows.inputs, 256, model.run)
     except GraphspecError:
         return []
     assert rows.ends is not None
-    at = np.flatnonzero(rows.ends.series.groups[rows.ends.at] == group)
-    if not len(at) or not np.isfinite(values[at[0]]).all():
+    at, loss = np.flatnonzero(rows.ends.series.groups[rows.ends.at] == group), model.spec.heads[name].loss
+    values = [answers[name], *(answers[name + end] for end in BOUNDS if name + end in answers)]
+    if loss is not None:
+        values = [loss.point(values[0]), *(values[1:] or loss.ends(values[0]) or ())]
+    if not len(at) or not np.isfinite(values[0][at[0]]).all():
         return []
     end = int(rows.ends.at[at[0]])
-    ahead = enumerate(values[at[0]].reshape(-1).tolist(), 1)
-    return [(rows.ends.series.time_after(end, k), value) for k, value in ahead]
+    ahead = enumerate(zip(*(of[at[0]].reshape(-1).tolist() for of in values), strict=True), 1)
+    return [(rows.ends.series.time_after(end, k), list(each)) for k, each in ahead]
 
 
 class Stretch(NamedTuple):
@@ -201,6 +208,7 @@ class Stretch(NamedTuple):
     unit: str  # the name of what is forecast
     starts: Array  # the step at which each kept window begins; ``targets``, its future, ``(n, horizon)``
     targets: Array
+    bounds: Sequence[Array] = ()  # the ends of the forecasts' intervals, ``(n, horizon)``, if they have them
 
     def past(self, chosen: Array, drawn: Sequence[tuple[str, Array]]) -> Figure:
         """Return the chart of the truth and of forecasts that follow each other, in about the last week.
@@ -218,7 +226,7 @@ class Stretch(NamedTuple):
                 before = int(firsts[k])
         low, high = int(firsts[windows[0]]), int(firsts[windows[-1]]) + horizon - 1
         rows = chosen[windows]
-        values = [np.concatenate([of[row] for row in rows]) for _, of in drawn]
+        values = [np.concatenate([of[row] for row in rows]) for of in [*(of for _, of in drawn), *self.bounds]]
         finite = np.concatenate([v[np.isfinite(v)] for v in values])
         series = self.times.series
         first, last = series.time_of(low), series.time_of(high)
@@ -226,6 +234,8 @@ class Stretch(NamedTuple):
         summary += f"{count(len(values[0]), 'step')}, mean absolute error {amount(number_errors(*values[:2]).mae)}"
         across = _axis(series, low, high)
         plot = Plot(across, linear(finite.tolist()), "Time", self.unit, summary, width=_WIDTH)
+        for k, row in zip(windows, rows.tolist(), strict=True) if self.bounds else ():
+            plot.band("the interval", *(list(enumerate(of[row].tolist(), int(firsts[k]))) for of in self.bounds))
         for (tip, of), kind in reversed(list(zip(drawn, _KINDS, strict=False))):
             points = [
                 [(int(firsts[k]) + h, v) for h, v in enumerate(of[row].tolist()) if np.isfinite(v)]
@@ -238,24 +248,28 @@ class Stretch(NamedTuple):
             plot.dots([(low, v[0]) for v in values[:2]], ["the truth", "this network"], "a")
         title = "Forecast and truth" + (f", {count(horizon, 'step')} at a time" if horizon > 1 else "")
         entries = [(f"line {kind}", tip) for kind, (tip, _) in zip(_KINDS, drawn, strict=False)]
+        entries += [("line band", "its interval")] if self.bounds else []
         return Figure(title, plot.drawing(), [Legend(entries)])
 
-    def future(self, window: int, ahead: Sequence[tuple[str, float]]) -> Figure:
+    def future(self, window: int, ahead: Sequence[tuple[str, list[float]]]) -> Figure:
         """Return the chart of the last known values of a series and of what follows them; ``window`` is its last one."""
         series, last = self.times.series, int(self.starts[window])
         end = int(np.searchsorted(series.groups, series.groups[last], "right")) - 1
         known = [(last + self.times.past + h, v) for h, v in enumerate(self.targets[window].tolist())]
         if known[-1][0] != end:
             known = []  # the last rows are not judged
-        points = [*known[-1:], *((end + h, v) for h, (_, v) in enumerate(ahead, 1))]
-        (first, begin), (until, final) = ahead[0], ahead[-1]
+        lines = [[(end + h, of[k]) for h, (_, of) in enumerate(ahead, 1)] for k in range(len(ahead[0][1]))]
+        points = [*known[-1:], *lines[0]]
+        (first, (begin, *_)), (until, (final, *_)) = ahead[0], ahead[-1]
         summary = f"After the last row, {first} to {until}: {amount(begin)} to {amount(final)}"
         low = int(known[0][0]) if known else end
         across = _axis(series, low, max(end + len(ahead), low + 1))
-        plot = Plot(across, linear([v for _, v in [*known, *points]]), "Time", self.unit, summary, width=_WIDTH)
+        plot = Plot(across, linear([v for _, v in chain(known, *lines)]), "Time", self.unit, summary, width=_WIDTH)
+        if len(lines) > 1:
+            plot.band("the interval", *lines[1:])
         plot.line(known, "soft", tip="the last rows")
         plot.line(points, "a", tip="the forecast")
-        plot.dots(points[-len(ahead) :], [f"{time}: {amount(value)}" for time, value in ahead])
+        plot.dots(points[-len(ahead) :], [f"{time}: {amount(value)}" for time, (value, *_) in ahead])
         entries = [*([("line soft", "the last rows")] if known else []), ("line a", "the forecast")]
         return Figure("After the last row", plot.drawing(), [Legend(entries)])
 
@@ -321,9 +335,11 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
     assert times is not None
     column = (source.targets or {}).get(name)
     unit = column if isinstance(column, str) else name
-    stretch = Stretch(times, unit, starts, targets)
+    stretch = Stretch(times, unit, starts, targets, [end.reshape(targets.shape) for end in head.bounds or ()])
     drawn = [("the truth", targets), ("this network", answers)]
-    drawn += [(names[k], kept[k - 1].answers.reshape(answers.shape)) for k in best]
+    of_best = [rule.term for rule in kept[best[0] - 1 : best[0]]] if best else []
+    also = [k for k, rule in enumerate(kept, 1) if rule.term and rule.term not in of_best and best][:1]
+    drawn += [(names[k], kept[k - 1].answers.reshape(answers.shape)) for k in (*best, *also)]
     groups = times.series.groups[starts]
     ahead = future_of(found.model, source, name, int(groups[chosen[-1]]))
     last = int(np.flatnonzero(finite & (groups == groups[chosen[-1]]))[-1])
@@ -332,8 +348,9 @@ def series(found: Findings, judged: Scored, name: str) -> list[Block]:
     if ahead:
         charts.append(stretch.future(last, ahead))
         title = "The forecast after the last row"
-        rows_ahead = [(time, amount(value)) for time, value in ahead]
-        tables.append(Folded(title, [table(title, ("Time", unit), rows_ahead)]))
+        rows_ahead = [(time, *map(amount, each)) for time, each in ahead]
+        names_ahead = ("Time", unit, "From", "To")[: len(rows_ahead[0])]
+        tables.append(Folded(title, [table(title, names_ahead, rows_ahead)]))
     if answers.shape[1] > 1:
         charts.append(_by_step([errors[k] for k in (0, *best)], [names[k] for k in (0, *best)]))
         columns = ("Steps ahead", *(name[:1].upper() + name[1:] for name in names))

@@ -33,8 +33,10 @@ class HeadAnswers:
     mask: Array | None  # bool, ``(n, time)``, False where a time step does not count; None without a mask
     # one value per row, ``(n,)``: the mean over the row's own values that count; None if the loss has no value per row
     losses: Array | None
-    bounds: tuple[Array, Array] | None  # the ends of its interval, ``(n, …)``, if it has one
+    bounds: tuple[Array, Array] | None  # the ends of its interval or of its quantiles, ``(n, …)``, if it has them
     lengths: Mapping[str, Array]  # for CTC, ``length`` and ``input_length`` of every row, if the data have them
+    quantiles: Array | None = None  # all its values, if the answers are one of several quantiles
+    scale: Array | None = None  # of forecasts, by what errors are divided for MASE, ``(n, …)``; NaN where unknown
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,10 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
             losses = _per_row(losses, mask if head.loss is not None and head.loss.uses_mask else None)
         answers = found[name] if head.loss is None else head.loss.point(found[name])
         bounds = None if head.interval is None else (found[name + BOUNDS[0]], found[name + BOUNDS[1]])
-        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, bounds, lengths)
+        if head.loss is not None and bounds is None:
+            bounds = head.loss.ends(found[name])
+        quantiles = found[name] if answers.ndim < found[name].ndim else None
+        heads[name] = HeadAnswers(head, value, answers, target, mask, losses, bounds, lengths, quantiles)
     values = running.logs(), running.meanings(), running.tables()
     return Scored(part, raw, total, rows, heads, *values, is_out_of_fold(model, part))
 

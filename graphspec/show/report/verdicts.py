@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.advice import ClassShares, Numbers, summarize
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import LENGTH, STEPS
-from graphspec.show.report.baselines import Baseline, answering
+from graphspec.show.report.baselines import Baseline, answering, mase
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, cutoff_of, flatten
 from graphspec.show.report.linear import LINEAR
@@ -184,7 +184,8 @@ def _interval_metrics(
         values = dict(losses)
         targets: dict[str, Array] = {}
         for name, head in scored.heads.items():
-            values |= {name: head.answers[rows]} | ({} if head.mask is None else {mask_of(name): head.mask[rows]})
+            own = head.answers if head.quantiles is None else head.quantiles
+            values |= {name: own[rows]} | ({} if head.mask is None else {mask_of(name): head.mask[rows]})
             targets |= {} if head.targets is None else {name: head.targets[rows]}
             targets |= {name + s: head.lengths[s[1:]][rows] for s in (LENGTH, STEPS) if s[1:] in head.lengths}
         running.count_in(counters[k])
@@ -221,6 +222,8 @@ class Verdict:
     blind: tuple[float, str] = (math.nan, "")  # the score and the name of the best rule that is no linear model
     r2: float = math.nan  # the mean R² of numbers
     overlooked: str = ""  # a sentence about the rarest class of which no row is recognized
+    term: str = ""  # what a forecast by the rule is called
+    mase: tuple[float, float] = (math.nan, math.nan)  # the mean absolute scaled errors of both forecasts
 
     @property
     def better(self) -> bool | None:
@@ -247,10 +250,17 @@ class Verdict:
         elif self.metric == "mean absolute error":
             own += " off on average"
         else:
-            own = f"{self.metric.capitalize()} {own}"
+            own = f"{self.metric[:1].upper()}{self.metric[1:]} {own}"
         own += "" if math.isnan(self.r2) else f", R² {self.r2:.4g}"
+        scaled = ["" if math.isnan(value) else f", MASE {amount(value)}" for value in self.mase]
+        own, other = own + scaled[0], other + scaled[1]
+        than = f" than {self.term}" if self.term else ""
         what = "The probabilities are" if self.metric == "log loss" else "The network is"
-        how = {None: "perhaps better: other rows may say otherwise", True: "better", False: "not better"}[self.better]
+        perhaps, no = (
+            f"perhaps better{than}: other rows may say otherwise",
+            f"NOT better{than}" if than else "not better",
+        )
+        how = {None: perhaps, True: f"better{than}", False: no}[self.better]
         if (self.better, self.baseline) == (False, LINEAR) and self.metric != "log loss" and self.score not in (0, 1):
             how = f"no better than {LINEAR}: try more epochs, less Dropout and L2, or more units"
             other += "" if self._beats(self.blind[0]) else f"; {self.blind[1]}: {blind}"
@@ -290,12 +300,10 @@ def coverage(judged: Scored | None) -> list[str]:
         text = f"{_share(share)} of {low.size:,} {what} lie within"
         if low.size == len(low) and judged.raw.times is None:
             text += " ({} to {})".format(*map(_share, wilson(share, len(low))))
-        text += (
-            ", which have set its width: only test rows show how many others do" if judged.part == "validation" else ""
-        )
-        found.append(
-            f"{name}: {100 * (head.head.interval or 0):g} % interval ±{amount(float(half.mean()))}{wide}; {text}."
-        )
+        learnt, own = head.head.interval, getattr(head.head.loss, "share", 0.0)
+        if learnt is not None and judged.part == "validation":
+            text += ", which have set its width: only test rows show how many others do"
+        found.append(f"{name}: {100 * (learnt or own):g} % interval ±{amount(float(half.mean()))}{wide}; {text}.")
     return found
 
 
@@ -317,12 +325,16 @@ def verdicts(judged: Scored, rules: Mapping[str, Sequence[Baseline]], seed: int 
     """Return how each head with simple rules compares with the best of them; nothing for training rows.
 
     Classes are compared by accuracy; if the network is not better by that, also by log loss. Numbers are compared by the
-    mean absolute error, or by the root mean squared error where a spec has that loss and not the other metric.
+    mean absolute error, or by the root mean squared error where a spec has that loss and not the other metric. Forecasts of
+    several series are compared by MASE: in their own units, the large ones count.
     """
+    times = judged.raw.times
+    several = times is not None and len(np.unique(times.series.groups[judged.places])) > 1
     found: list[Verdict] = []
     for name, answered in rules.items() if judged.part != "train" else ():
-        for metric in _metrics(judged.heads[name]):
-            own = _best(judged, judged.heads[name], metric, answered, np.random.default_rng(seed))
+        head = judged.heads[name]
+        for metric in _metrics(head) if head.scale is None or not several else ["MASE"]:
+            own = _best(judged, head, metric, answered, np.random.default_rng(seed))
             found += [] if own is None else [own]
             if own is not None and own.better:
                 break
@@ -374,7 +386,7 @@ def _values(metric: str, flat: Flat) -> Array:
             right = flat.scores if kind == "classes" else np.where(flat.true, flat.scores, 1 - flat.scores)
             chance = np.take_along_axis(right, flat.true[:, None], 1)[:, 0] if kind == "classes" else right
             found = -np.log(np.asarray(chance, np.float64).clip(_SURE, 1))
-        case "mean absolute error", _:
+        case "mean absolute error" | "MASE", _:
             found = np.abs(flat.scores - flat.true)
         case _:
             found = np.square(flat.scores - flat.true)
@@ -391,6 +403,10 @@ def _compared_rows(head: HeadAnswers, answered: Sequence[Baseline]) -> tuple[lis
 def _best(
     judged: Scored, head: HeadAnswers, metric: str, answered: Sequence[Baseline], rng: np.random.Generator
 ) -> Verdict | None:
+    if metric == "MASE" and head.scale is not None and head.targets is not None:
+        true, of = head.targets.reshape(head.scale.shape), head.scale
+        head = replace(head, answers=head.answers / of, targets=true / of, scale=None)
+        answered = [rule._replace(answers=rule.answers / of) for rule in answered]
     rules, rows = _compared_rows(head, answered)
     if not len(rows):
         return None
@@ -413,10 +429,13 @@ def _best(
         a, b = (shown(drawn @ np.bincount(group, v, groups) / count) for v in (values, others))
         gain = middle(sign * (a - b))
     blind = [(sign * float(shown(v.mean())), name) for name, v in each if name != LINEAR]
-    r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" else math.nan
+    r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" and metric != "MASE" else math.nan
     said = _overlooked(own, values) if metric == "accuracy" and own.kind != "labels" and not head.head.threshold else ""
     best, name = max(blind, key=lambda one: one[0], default=(math.nan, ""))
-    return Verdict(head.head.name, metric, score, rule, other, gain, len(rows), own.noun, (sign * best, name), r2, said)
+    of_rule = next(known for known in rules if known.name == rule)
+    term, scaled = of_rule.term, (mase(head, head.answers, rows), mase(head, of_rule.answers, rows))
+    more = (len(rows), own.noun, (sign * best, name), r2, said, term, scaled)
+    return Verdict(head.head.name, metric, score, rule, other, gain, *more)
 
 
 def _overlooked(flat: Flat, right: Array) -> str:

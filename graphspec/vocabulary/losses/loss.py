@@ -85,6 +85,10 @@ class Loss(Config):
         """Return the one answer for each target, of answers that have several."""
         return answers
 
+    def ends(self, answers: Array) -> tuple[Array, Array] | None:
+        """Return the ends of the range that answers which are quantiles give; None for others."""
+        return None
+
     def check(self, y_pred: Value) -> list[Problem]:
         """Return what does not fit this loss: the head's shape (GS402) or its activation (GS401, warnings).
 

@@ -161,10 +161,25 @@ class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differe
     def class_axis(self, y_pred: Value) -> int | None:
         return None
 
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """The units of the quantile that is closest to the median, of the lowest and of the highest one."""
+        q = self.quantiles
+        return min(range(len(q)), key=lambda k: abs(q[k] - 0.5)), q.index(min(q)), q.index(max(q))
+
     def point(self, answers: Array) -> Array:
         """Return the quantile that is closest to the median."""
-        middle: Array = answers[..., min(range(len(self.quantiles)), key=lambda k: abs(self.quantiles[k] - 0.5))]
+        middle: Array = answers[..., self.places[0]]
         return middle
+
+    @property
+    def share(self) -> float:
+        """The share of targets that is meant to be within the ends."""
+        return max(self.quantiles) - min(self.quantiles)
+
+    def ends(self, answers: Array) -> tuple[Array, Array] | None:
+        _, low, high = self.places
+        return None if low == high else (answers[..., low], answers[..., high])
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         count = len(self.quantiles)

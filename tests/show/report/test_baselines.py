@@ -76,7 +76,10 @@ def test_an_hourly_series_is_compared_with_the_day_and_the_week_before(tmp_path:
     [verdict] = found.verdicts
     assert verdict.baseline == "the same hour one week before"
     assert (verdict.better, verdict.other) == (False, pytest.approx(0.001, abs=1e-5))
-    assert str(verdict).endswith("; the same hour one week before: 0.001002. The network is not better.")
+    assert str(verdict).endswith("The network is NOT better than the seasonal naive forecast.")
+    assert verdict.mase == pytest.approx(
+        (verdict.score / 0.001, 1), rel=1e-2
+    )  # each week is 0.001 above the one before
 
 
 def test_training_targets_are_those_of_the_losses() -> None:
