@@ -138,7 +138,7 @@ def _from_series(path: Path, source: Path, target: str | None, horizon: int | No
     with naming_source(source):
         table, form = table_of(source)
         target, file = _target(target, source, table), [relative(source, path), *form]
-        filled = series(_template(Kind.sequence), profile(table), table, target, file, (horizon, future))
+        filled = series(_template(Kind.sequence), profile(table), table, target, file, horizon, future)
     _write(path, filled.text, filled.found, "read its comments", filled.warnings)
 
 

@@ -36,6 +36,9 @@ _WINDOWS = '    windows: {length: "${past}", horizon: "${future}"'
 _BY_TIME = "by: time}                 # the last part of the time: random windows would overlap"
 _ABOUT = "  about:                              # a record: what a series has once"
 
+Known = tuple[dict[str, Any], Sequence[str], Sequence[str]]
+"""The calendar as arguments of a layer, columns that are known ahead, lines of columns of which a series has one value."""
+
 
 def series(
     template: str,
@@ -43,23 +46,22 @@ def series(
     rows: Source,
     target: str,
     file: Sequence[str],
-    known: tuple[int | None, Sequence[str]],
+    horizon: int | None,
+    future: Sequence[str],
 ) -> Filled:
     """Fill the template of a series: a network that reads a column of a table, and forecasts it.
 
-    ``file``: the table's path, and lines that say how its text is read; ``known``: the steps to forecast, by default a
-    season, and columns whose values are known ahead.
+    ``file``: the table's path, and lines that say how its text is read; ``horizon``: the steps to forecast, by default a
+    season; ``future``: columns whose values are known ahead.
 
     Raises UsageError: the target or a column that is known ahead is not of numbers, or more than a third of it or of the
     steps is missing, or no series is long enough.
     """
-    horizon, future = known
     numbers = [name for name, column in table.columns.items() if column.is_number and not column.constant]
     for name in (target, *future):
         if name not in numbers:
-            kind = table.columns[name].kind if name in table.columns else "not there"
-            kind = "constant" if kind in ("integer", "float") else kind
-            listed = _few(numbers) or "there are none"
+            column, listed = table.columns.get(name), _few(numbers) or "there are none"
+            kind = "not there" if column is None else "constant" if column.is_number else column.kind
             raise UsageError(f"column '{name}' is {kind}; a forecast is made of numbers: {listed}")
     time, group = _time(table, rows, target)
     windows = Windows(1) if time is None else _ordered(time, group)
@@ -80,7 +82,8 @@ def series(
     notes = [f"{lacking}{where}: filled from the values before and after"] if lacking else []
     notes += [f"not read: {_few(unread)}: what is known ahead, `init --future COLUMN` makes an input"] if unread else []
     about = [column_line(choose(c, free_name(c.name, {*_NAMES}, "column"), table, None))[0] for c in once]
-    text = _with_inputs(template, target, windows, future, about, notes)
+    known = _calendar(time, every, windows.format), future, about
+    text = _with_inputs(template, target, windows, known, notes)
     held_out, interval = "origins: 1}                           # the last steps of each series", "interval: 0.9, "
     if len(each) < _HELD_OUT:
         share = math.ceil(100 * (windows.horizon + _HELD_OUT) / max(map(len, each)) + 1) / 100
@@ -134,11 +137,9 @@ def _sized(
     return replace(windows, length=past, horizon=ahead)
 
 
-def _with_inputs(
-    text: str, target: str, windows: Windows, future: Sequence[str], about: Sequence[str], notes: Sequence[str]
-) -> str:
+def _with_inputs(text: str, target: str, windows: Windows, known: Known, notes: Sequence[str]) -> str:
     """Return the template with the inputs that there are: the time, what a series has once, what is known ahead."""
-    calendar = {} if windows.order is None or windows.every is None else _calendar(windows.every, windows.format)
+    calendar, future, about = known
     inputs: dict[str, Any] = {"past": target} | ({"now": windows.order} if calendar else {})
     inputs |= {"ahead": list(future)} if future else {}
     keys = {key: literal(value) for key in ("order", "format", "group") if (value := getattr(windows, key)) is not None}
@@ -170,15 +171,19 @@ def _with_sizes(text: str, windows: Windows, each: Sequence[Array]) -> str:
     past, ahead = windows.length, windows.horizon
     trained = sum(max(len(values) - past - 2 * ahead + 1, 0) for values in each)
     batch = next(size for size, most in ((32, 1000), (64, 20_000), (512, trained + 1)) if trained < most)
-    epochs = min(max(_ROWS // trained, 10), 100)
+    epochs = min(max(_ROWS // trained, 20), 100)
     units = {"past": past, "future": ahead, "units": 256 if trained >= _FEW else 64}
     changes = {
         "vars: {past: 168, future: 24, units: 256}": f"vars: {literal(units)}",
         "decay_steps: 2000": f"decay_steps: {epochs * -(-trained // batch)}",
         "epochs: 20 ": f"epochs: {epochs:<3}",
         "batch_size: 64": f"batch_size: {batch}",
-        "patience: 5": f"patience: {max(epochs // 2, 5)}",
+        "patience: 5": f"patience: {epochs // 2}",
     }
+    if batch == 512:  # the last steps of each series stop it too early: one horizon is like no other
+        text = re.sub(r"(?m)^  callbacks:.*\n", "", text).replace(
+            "at most: training ends when validation gets no better", "to a rate of 0"
+        )
     return _changed(text, changes)
 
 
@@ -205,8 +210,7 @@ def _season(every: Every | None, each: Sequence[Array]) -> tuple[int, int]:
     is the lag of which changes are most alike.
     """
     if every is not None and every.months:
-        found = 12 // every.months if 12 % every.months == 0 else 1
-        return found, found
+        return (year := 12 // every.months if 12 % every.months == 0 else 1), year
     if every is not None and every.unit:
         day, week = (MICROSECONDS[unit] // every.size for unit in ("d", "w"))
         if day < 2:
@@ -214,9 +218,8 @@ def _season(every: Every | None, each: Sequence[Array]) -> tuple[int, int]:
         alike = [_alike(each, lag) for lag in (day, week)]
         return day, week if alike[1] > alike[0] else day
     found = [_alike(each, lag) for lag in range(_LONGEST + 1)]
-    best = max(
-        (lag for lag in range(2, _LONGEST) if found[lag] >= max(found[lag - 1], found[lag + 1])), key=found.__getitem__
-    )
+    peaks = [lag for lag in range(2, _LONGEST) if found[lag] >= max(found[lag - 1], found[lag + 1])]
+    best = max(peaks, key=found.__getitem__)
     return (best, best) if found[best] >= _SEASONAL else (1, 1)
 
 
@@ -234,13 +237,18 @@ def _alike(each: Sequence[Array], lag: int) -> float:
     return float(np.median(found)) if found else 0.0
 
 
-def _calendar(every: Every, form: str | None) -> dict[str, Any]:
+def _calendar(time: ColumnProfile | None, every: Every | None, form: str | None) -> dict[str, Any]:
     """Return the arguments of a layer that reads a time: the parts that differ from step to step and come again."""
-    if not every.unit or every.unit == "y":
+    if time is None or every is None or not every.unit or every.unit == "y":
         return {}
-    hours = not every.in_days
-    parts = ["month", *(["weekday"] if every.unit == "d" or hours else []), *(["hour"] if hours else [])]
-    return ({"format": form or "%Y-%m"} if form or every.months else {}) | {"parts": parts}
+    is_seen = time.dates is None or int(time.dates[1][:4]) > int(time.dates[0][:4]) + 1  # each month, more than once
+    parts = {
+        "month": is_seen or every.months,
+        "weekday": every.unit == "d" or not every.in_days,
+        "hour": not every.in_days,
+    }
+    form = form or ("%Y-%m" if time.kind == "text" else None)
+    return ({"format": form} if form else {}) | {"parts": [part for part, there in parts.items() if there]}
 
 
 def _is_static(rows: Source, steps: Series, column: ColumnProfile) -> bool:
@@ -269,10 +277,8 @@ def _time(table: Profile, rows: Source, target: str) -> tuple[ColumnProfile | No
     """
     columns = [c for c in table.columns.values() if c.name != target and not c.absent]
     dates = [c for c in columns if _is_date(c)][:1]
-    counted = [
-        c for c in columns if c.kind == "integer" and c.numbers and c.numbers.high - c.numbers.low + 1 == c.distinct
-    ]
-    for time in dates or sorted(counted, key=lambda c: -c.distinct):
+    counted = [c for c in columns if c.numbers and c.numbers.high - c.numbers.low + 1 == c.distinct]
+    for time in dates or sorted((c for c in counted if c.kind == "integer"), key=lambda c: -c.distinct):
         several = [c for c in columns if c.kind in ("text", "integer") and c is not time]
         several = [c for c in several if c.distinct < table.rows and c.distinct * time.distinct >= table.rows]
         groups = [c.name for c in sorted(several, key=lambda c: (c.kind != "text", c.distinct))]
