@@ -36,9 +36,6 @@ _WINDOWS = '    windows: {length: "${past}", horizon: "${future}"'
 _BY_TIME = "by: time}                 # the last part of the time: random windows would overlap"
 _ABOUT = "  about:                              # a record: what a series has once"
 
-Known = tuple[dict[str, Any], Sequence[str], Sequence[str]]
-"""The calendar as arguments of a layer, columns that are known ahead, lines of columns of which a series has one value."""
-
 
 def series(
     template: str,
@@ -91,23 +88,21 @@ def series(
         held_out = f"split: {share:<4}, {_BY_TIME}"
     positive = min(np.nanmin(values) for values in each) >= 0
     counts = "clip: {min: 0}, " if positive and table.columns[target].kind == "integer" else ""
-    title = f"The next values of {target}, from the last ones.".replace("${", "$${")
-    text = _changed(
-        _with_sizes(text, windows, each),
-        {
-            "interval: 0.9, ": counts + interval,
-            f"split: 0.15, {_BY_TIME}": held_out,
-            "targets: {next: load}": f"targets: {{next: {literal(target)}}}",
-            "file: data/train.csv": "\n".join([f"file: {literal(file[0])}", *file[1:]]),
-            "description: The next values of a series, from the last ones.": "\n".join(
-                text_lines("description", title)
-            ),
-        },
-    )
-    found = f"the next {windows.horizon} values of {target} of {table.rows:,} rows"
-    found += "" if every is None else f", one every {every}"
-    found += "" if group is None else f", {len(each):,} series by {group}"
-    return Filled(text, found + (f", alike after {season} steps" if season > 1 else ""), _warnings(table, time))
+    title = text_lines("description", f"The next values of {target}, from the last ones.".replace("${", "$${"))
+    changes = {
+        "interval: 0.9, ": counts + interval,
+        f"split: 0.15, {_BY_TIME}": held_out,
+        "targets: {next: load}": f"targets: {{next: {literal(target)}}}",
+        "file: data/train.csv": "\n".join([f"file: {literal(file[0])}", *file[1:]]),
+        "description: The next values of a series, from the last ones.": "\n".join(title),
+    }
+    text = _changed(_with_sizes(text, windows, each), changes)
+    found: list[Any] = [
+        f"the next {windows.horizon} values of {target} of {table.rows:,} rows",
+        every and f"one every {every}",
+    ]
+    found += [group and f"{len(each):,} series by {group}", season > 1 and f"alike after {season} steps"]
+    return Filled(text, ", ".join(part for part in found if part), _warnings(table, time))
 
 
 def _changed(text: str, changes: Mapping[str, str]) -> str:
@@ -137,8 +132,8 @@ def _sized(
     return replace(windows, length=past, horizon=ahead)
 
 
-def _with_inputs(text: str, target: str, windows: Windows, known: Known, notes: Sequence[str]) -> str:
-    """Return the template with the inputs that there are: the time, what a series has once, what is known ahead."""
+def _with_inputs(text: str, target: str, windows: Windows, known: tuple[Any, ...], notes: Sequence[str]) -> str:
+    """Return the template with the inputs that there are: the time, what is known ahead, what a series has once."""
     calendar, future, about = known
     inputs: dict[str, Any] = {"past": target} | ({"now": windows.order} if calendar else {})
     inputs |= {"ahead": list(future)} if future else {}
