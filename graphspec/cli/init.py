@@ -52,6 +52,9 @@ def init(
         Path | None, option("FILE|DIR", "The table, or the folder of pictures or texts, to fit.", "--from")
     ] = None,
     target: Annotated[str | None, option("COLUMN", "With --from: the column to predict.")] = None,
+    backbone: Annotated[
+        Path | None, option("FILE", "With --from a folder of pictures: a trained ONNX file, kept frozen in front.")
+    ] = None,
     show_kinds: Annotated[
         bool, flag("--list", "Say what each --kind is for, and exit.", callback=_list, is_eager=True)
     ] = False,
@@ -65,7 +68,9 @@ def init(
         raise UsageError(f"there is no folder {path.parent}")
     with saying(f"making {path}"):
         if source is not None and source.is_dir():
-            _from_folder(path, source, target, kind)
+            _from_folder(path, source, target, kind, backbone)
+        elif backbone is not None:
+            raise UsageError("--backbone is for pictures: name their folder with --from")
         elif source is not None and kind is Kind.sequence:
             _from_series(path, source, target)
         elif source is not None:
@@ -101,21 +106,25 @@ def _write(path: Path, template: str, found: str, task: str, warnings: Sequence[
         complain(f"warning: {warning}")
 
 
-def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
+def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None, backbone: Path | None) -> None:
     """Write a spec for the pictures or texts of a folder with a folder for each class."""
     from graphspec.data.fill import folder
+    from graphspec.data.pictures import changes
     from graphspec.data.source import DataError
 
     if target is not None:
         raise UsageError(f"{source} is a folder: the names of its folders are the target, so leave out --target")
     if kind not in (None, Kind.images, Kind.text):
         raise UsageError(f"a spec from a folder is images or text, not --kind {kind.value}")
+    if backbone is not None:
+        kind = kind or Kind.images
     tried = [(Kind.images, "images"), (Kind.text, "texts")]
     with naming_source(source):
         for chosen, key in tried:
             try:
                 if kind in (None, chosen):
-                    filled = folder(_template(chosen), source, relative(source, path), key)
+                    change = changes(path, backbone) if chosen is Kind.images else None
+                    filled = folder(_template(chosen), source, relative(source, path), key, change)
                     return _write(path, filled.text, filled.found, "read its comments", filled.warnings)
             except DataError as error:  # without pictures, it has perhaps texts
                 if kind is not None or error.problem.code is not Code.TOO_FEW_ROWS:
