@@ -58,6 +58,9 @@ def init(
     future: Annotated[
         list[str] | None, option("COLUMN", "With --kind sequence: a column known ahead, such as a price; repeat it.")
     ] = None,
+    backbone: Annotated[
+        Path | None, option("FILE", "With --from a folder of pictures: a trained ONNX file, kept frozen in front.")
+    ] = None,
     show_kinds: Annotated[
         bool, flag("--list", "Say what each --kind is for, and exit.", callback=_list, is_eager=True)
     ] = False,
@@ -73,7 +76,9 @@ def init(
         raise UsageError("--horizon and --future are for the series of a table: --kind sequence --from FILE")
     with saying(f"making {path}"):
         if source is not None and source.is_dir():
-            _from_folder(path, source, target, kind)
+            _from_folder(path, source, target, kind, backbone)
+        elif backbone is not None:
+            raise UsageError("--backbone is for pictures: name their folder with --from")
         elif source is not None and kind is Kind.sequence:
             _from_series(path, source, target, horizon, future or ())
         elif source is not None:
@@ -109,21 +114,25 @@ def _write(path: Path, template: str, found: str, task: str, warnings: Sequence[
         complain(f"warning: {warning}")
 
 
-def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
+def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None, backbone: Path | None) -> None:
     """Write a spec for the pictures or texts of a folder with a folder for each class."""
     from graphspec.data.fill import folder
+    from graphspec.data.pictures import changes
     from graphspec.data.source import DataError
 
     if target is not None:
         raise UsageError(f"{source} is a folder: the names of its folders are the target, so leave out --target")
     if kind not in (None, Kind.images, Kind.text):
         raise UsageError(f"a spec from a folder is images or text, not --kind {kind.value}")
+    if backbone is not None:
+        kind = kind or Kind.images
     tried = [(Kind.images, "images"), (Kind.text, "texts")]
     with naming_source(source):
         for chosen, key in tried:
             try:
                 if kind in (None, chosen):
-                    filled = folder(_template(chosen), source, relative(source, path), key)
+                    change = changes(path, backbone) if chosen is Kind.images else None
+                    filled = folder(_template(chosen), source, relative(source, path), key, change)
                     return _write(path, filled.text, filled.found, "read its comments", filled.warnings)
             except DataError as error:  # without pictures, it has perhaps texts
                 if kind is not None or error.problem.code is not Code.TOO_FEW_ROWS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,8 @@ class Filled:
     warnings: tuple[str, ...] = ()  # what the reader should know
 
 
-_FEW = 500  # pictures or texts below which an epoch has few steps, and a tenth of them says little
+Change = Callable[[str, Folder, Counter[tuple[int, int]]], str]
+_FEW = 500  # texts below which an epoch has few steps, and a tenth of them says little
 _FOR_FEW = {
     "batch_size: 64": "batch_size: 16",
     "epochs: 30 ": "epochs: 100",
@@ -39,8 +40,11 @@ _FOR_FEW = {
 }
 
 
-def folder(template: str, path: Path, file: str, kind: str) -> Filled:
-    """Fill the template of ``images`` or ``texts`` from a folder that has one for each class, or its subfolder ``train``."""
+def folder(template: str, path: Path, file: str, kind: str, change: Change | None = None) -> Filled:
+    """Fill the template of ``images`` or ``texts`` from a folder that has one for each class, or its subfolder ``train``.
+
+    ``change`` fits the template to the files and the sizes of their pictures.
+    """
     if (path / "train").is_dir():
         path, file = path / "train", f"{file}/train"
     files = Folder(path, kind.removesuffix("s"), labelled=True)
@@ -57,9 +61,11 @@ def folder(template: str, path: Path, file: str, kind: str) -> Filled:
     if path.name != "test" and (path.parent / "test").is_dir():
         test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
         text += f"  test: {{{kind}: {literal(test)}, labels: folder}}\n"
-    for old, new in (_FOR_FEW if len(files.paths) < _FEW else {}).items():
-        text = _replaced(text, old, new)
-    sizes = sizes_text(dict(profile_files(files).sizes)) if kind == "images" else ""
+    if kind == "texts" and len(files.paths) < _FEW:
+        for old, new in _FOR_FEW.items():
+            text = _replaced(text, old, new)
+    counts = Counter(dict(profile_files(files).sizes)) if kind == "images" else Counter()
+    text, sizes = text if change is None else change(text, files, counts), sizes_text(counts)
     found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f", in pixels: {sizes}" if sizes else "")
     return Filled(text, found, tuple(filter(None, [small_classes(classes, noun)])))
 

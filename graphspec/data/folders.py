@@ -117,7 +117,7 @@ def decode(paths: Sequence[Path], names: Sequence[str], request: Request) -> Dec
     whole: Any = None
     for row in np.flatnonzero(~other).tolist():
         try:
-            pixels = _decoded(paths[row], names[row], channels)
+            pixels = decoded(paths[row], names[row], channels)
             high, wide = pixels.shape[:2]
             if (high, wide) != tuple(used[row]):
                 raise unreadable(f"has '{names[row]}', which was altered while it was read", "try again")
@@ -163,7 +163,8 @@ def _allocated(shape: tuple[int, ...], request: Request) -> Array:
     return np.empty(shape, np.uint8)
 
 
-def _decoded(path: Path, name: str, channels: int) -> Array:
+def decoded(path: Path, name: str, channels: int) -> Array:
+    """Return a picture, upright, with 1, 3 or 4 channels; raise DataError if it cannot be read."""
     from PIL import Image, ImageOps
 
     try:

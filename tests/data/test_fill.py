@@ -37,7 +37,8 @@ def test_a_folder_of_pictures(source: str) -> None:
     assert [node.layer.units for node in spec.nodes if node.name == "kind"] == [3]  # type: ignore[union-attr]
     assert list(spec.data) == ["train", "validation", "test"]
     training, validation = spec.training, spec.data["validation"]
-    assert (training.batch_size, training.epochs, validation.split) == (16, 100, 0.25)  # of a few pictures
+    assert (training.batch_size, training.epochs, validation.split) == (16, 60, 0.25)  # of a few pictures
+    assert training.optimizer.learning_rate.total_steps == 2 * 60  # type: ignore[union-attr]  # 22 rows in batches of 16
 
 
 @pytest.mark.parametrize("name", ["mails", "opinions"])  # a name of the template in that of the folder stays

@@ -1,226 +1,132 @@
-"""Pictures are decoded as they are, and everything else is refused by its header."""
+"""``init --from FOLDER`` of pictures: what is seen in them, and the network that fits."""
 
 from __future__ import annotations
 
-import builtins
-import struct
-import zlib
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from commands import graphspec
+from onnx import TensorProto, helper
+from PIL import Image
 
-from graphspec.base.arrays.pictures import Pictures
-from graphspec.data import folders as pictures
-from graphspec.data.folders import decode
-from graphspec.data.source import DataError, Request
-from graphspec.graph.ir.graph import Type
+from graphspec.language.parse import parse
 
-Image = pytest.importorskip("PIL.Image")
-PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3)).astype(np.uint8)
+pytestmark = pytest.mark.usefixtures("folder")
 
 
-def request(*shape: int | str, dtype: str = "uint8") -> Request:
-    return Request("x", ["image"], False, Type(dtype, ("N", *shape)), True)
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
-def decoded(folder: Path, names: list[str], wanted: Request) -> Any:
-    return decode([folder / name for name in names], names, wanted).pixels
+def _write(size: tuple[int, int], *, colours: bool, one_sided: bool, n: int = 40) -> None:
+    """Pictures of a bright half, at the left or the right (``one_sided``), else at the top or the bottom."""
+    r = np.random.default_rng(0)
+    for k in range(n):
+        pixels = r.integers(0, 60, (*size, 3 if colours else 1), np.uint8).repeat(1 if colours else 3, axis=2)
+        half = pixels if not one_sided else pixels.transpose(1, 0, 2)
+        half = half[: len(half) // 2] if k % 2 else half[len(half) // 2 :]
+        half += 150
+        place = Path("pictures", "ab"[k % 2])
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{k:03}.png")
 
 
-def problems(folder: Path, names: list[str], wanted: Request) -> list[tuple[str, str]]:
-    with pytest.raises(DataError) as caught:
-        decoded(folder, names, wanted)
-    return [(str(error.code), error.problem.message) for error in caught.value.all]
+def _init(*words: str) -> tuple[dict[str, object], str]:
+    result = graphspec("init", "net.yaml", "--from", "pictures", *words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    spec, problems = parse("net.yaml")
+    assert not problems
+    text = Path("net.yaml").read_text()
+    assert max(map(len, text.splitlines())) <= 120
+    assert graphspec("validate", "net.yaml", "--data").exit_code == 0
+    return {node.name: node.layer for node in spec.nodes} | {"image": spec.inputs["image"].shape}, text
 
 
-def png(path: Path, width: int, height: int, bits: int = 8) -> None:
-    """Write the header of a picture that claims a size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
-        + chunk(b"IEND", b"")
-    )
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_pictures_are_flipped_if_mirrored_ones_resemble_their_class(one_sided: bool) -> None:
+    _write((12, 10), colours=True, one_sided=one_sided)
+    nodes, text = _init()
+    assert ("flipped" in nodes) is not one_sided
+    if not one_sided:
+        assert "# 100 % look like their class mirrored, 100 % as they are" in text
 
 
-@pytest.mark.parametrize("shape", [(4, 6, 3), ("h", "w", 3), ("h", 6, 3)])
-def test_pixels_stay(tmp_path: Path, shape: tuple[int | str, ...]) -> None:
-    names = ["a.png", "b.bmp", "c.tif", "d.webp"]
-    for name in names:
-        Image.fromarray(PIXELS).save(tmp_path / name, **({"lossless": True} if name == "d.webp" else {}))
-    found = decoded(tmp_path, names, request(*shape))
-    assert found.dtype == np.uint8
-    assert (found == PIXELS).all()
+@pytest.mark.parametrize(
+    ("size", "resized", "stages", "strides"),
+    [
+        ((8, 8), (8, 8), 2, 1),
+        ((16, 8), (16, 8), 2, 1),
+        ((28, 28), (28, 28), 3, 1),
+        ((3, 12), (3, 12), 0, 1),
+        ((96, 128), (48, 64), 3, 2),
+    ],
+)
+def test_pictures_are_not_enlarged_and_large_ones_reduced(
+    size: tuple[int, int], resized: tuple[int, int], stages: int, strides: int
+) -> None:
+    _write(size, colours=False, one_sided=True, n=20)
+    nodes, text = _init()
+    assert nodes["image"][2] == 1  # type: ignore[index]
+    assert "# height, width, grey: 0 to 255" in text
+    assert (nodes["resized"].height, nodes["resized"].width) == resized  # type: ignore[attr-defined]
+    assert sum(name.endswith("/conv_1") for name in nodes) == stages
+    assert nodes["stem"].strides == (strides, strides)  # type: ignore[attr-defined]
 
 
-def test_channels(tmp_path: Path) -> None:
-    Image.fromarray(PIXELS[..., 0]).save(tmp_path / "grey.png")
-    Image.fromarray(PIXELS).save(tmp_path / "colour.png")
-    Image.fromarray(np.dstack([PIXELS, PIXELS[..., :1]])).save(tmp_path / "alpha.png")
-    Image.fromarray(PIXELS).quantize(8).save(tmp_path / "palette.png")
-    names = ["grey.png", "colour.png", "alpha.png", "palette.png"]
-    assert (decoded(tmp_path, names, request(4, 6, 3))[[1, 2]] == PIXELS).all()
-    grey = decoded(tmp_path, names, request(4, 6, 1))
-    assert grey.shape == (4, 4, 6, 1)
-    assert (grey[0, ..., 0] == PIXELS[..., 0]).all()
-    luma = PIXELS @ [0.299, 0.587, 0.114]
-    assert np.abs(grey[1, ..., 0] - luma).max() <= 1
-    assert decoded(tmp_path, names, request(4, 6, 4))[2, 0, 0].tolist() == [*PIXELS[0, 0], PIXELS[0, 0, 0]]
+def _backbone(path: str, shape: tuple[object, ...], *, last: str = "Gemm") -> None:
+    """A classifier: the mean of each channel, then three classes."""
+    axes = [2, 3] if shape[1] == 3 else [1, 2]
+    weight = helper.make_tensor("w", TensorProto.FLOAT, (3, 3), np.eye(3, dtype=np.float32).ravel())
+    nodes = [
+        helper.make_node("ReduceMean", ["x", "axes"], ["means"], keepdims=0),
+        helper.make_node(last, ["means", "w"] if last == "Gemm" else ["means"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["y"], axis=1),
+    ]
+    values = [weight, helper.make_tensor("axes", TensorProto.INT64, (2,), axes)]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("N", 3))]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, values)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
 
 
-def test_pictures_are_turned_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90° clockwise
-    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
-    found = decoded(tmp_path, ["a.png"], request(6, 4, 3))
-    assert (found[0] == np.rot90(PIXELS, -1)).all()
-    [(_, message)] = problems(tmp_path, ["a.png"], request(4, 6, 3))
-    assert message == "has pictures of other sizes than 4 x 6: 'a.png' (1 of 6 x 4)"
+@pytest.mark.parametrize(
+    ("shape", "last", "output", "size"),
+    [
+        (("N", 3, 8, 9), "Gemm", "means", (8, 9)),
+        (("N", 16, 16, 3), "Gemm", "means", (16, 16)),
+        (("N", 3, "h", "w"), "Relu", None, (224, 224)),
+    ],
+)
+def test_a_backbone_is_frozen_before_a_new_head(
+    shape: tuple[object, ...], last: str, output: str | None, size: tuple[int, int]
+) -> None:
+    _write((10, 12), colours=True, one_sided=True, n=20)
+    _backbone("net.onnx", shape, last=last)
+    nodes, _ = _init("--backbone", "net.onnx")
+    assert nodes["features"].output == output  # type: ignore[attr-defined]
+    assert (nodes["resized"].height, nodes["resized"].width) == size  # type: ignore[attr-defined]
+    assert ("turned" in nodes) is (shape[1] == 3)
+    assert set(nodes) - {"image", "turned"} == {"resized", "scaled", "features", "flat", "kind"}
+    if output is not None:
+        result = graphspec("train", "net.yaml", "--set", "training.epochs=1", "--export", "out.onnx", "--no-report")
+        assert (result.exit_code, "out.onnx: equal to the runtime" in result.stdout) == (0, True), result.stderr
 
 
-def test_every_bad_file_is_named(tmp_path: Path) -> None:
-    Image.fromarray(PIXELS).save(tmp_path / "good.png")
-    whole = (tmp_path / "good.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) * 2 // 3])
-    (tmp_path / "text.jpg").write_text("no picture")
-    (tmp_path / "empty.png").write_bytes(b"")
-    Image.fromarray(PIXELS[:2]).save(tmp_path / "small.png")
-    names = ["good.png", "cut.png", "text.jpg", "empty.png", "small.png", "none.png"]
-    for wanted in (request(4, 6, 3), request("h", "w", 3)):
-        found = problems(tmp_path, names, wanted)
-        assert [code for code, _ in found] == ["GS503", "GS501", "GS501", "GS501", "GS501"]
-        for name, (_, message) in zip(["small.png", *names[1:4], "none.png"], found, strict=True):
-            assert f"'{name}'" in message
-        assert found[2][1].endswith("cannot be decoded: it is no picture")
-        assert "than 4 x 6: 'small.png' (1 of 4 x 6, 1 of 2 x 6)" in found[0][1]
-    found = problems(tmp_path, ["text.jpg"] * 50, request(4, 6, 3))
-    assert len(found) == 5
-    assert found[-1][1] == "has 46 more files that cannot be used"
-    assert problems(tmp_path, ["text.jpg"] * 5, request(4, 6, 3))[-1][1] == "has 1 more file that cannot be used"
-
-
-def test_bombs_and_wide_pictures(tmp_path: Path) -> None:
-    png(tmp_path / "bomb.png", 60_000, 60_000)
-    png(tmp_path / "large.png", 9_000, 9_000)
-    png(tmp_path / "wide.png", 6, 4, bits=16)
-    frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS[::-1])]
-    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
-    found = problems(tmp_path, ["bomb.png", "large.png"], request("h", "w", 1))
-    assert found[0][0] in ("GS501", "GS503")
-    assert found[1] == ("GS503", "has 'large.png' of 9000 x 9000 pixels, more than 67,108,864")
-    found = problems(tmp_path, ["wide.png", "film.gif"], request(4, 6, 1))
-    assert found[0] == ("GS504", "has 'wide.png' with more than 8 bits per channel, which would be cut off")
-    assert found[1] == ("GS503", "has 'film.gif' with several pictures")
-
-
-def test_no_program_is_started_for_postscript(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\nshowpage\n%%EOF\n")
-    assert problems(tmp_path, ["a.png"], request(4, 6, 3))[0][1].endswith("it is no picture")
-
-
-@pytest.mark.parametrize("shape", [(4, 6, 2), (4, 6, "c"), (4, 6)])
-def test_inputs_that_take_no_pictures(tmp_path: Path, shape: tuple[int | str, ...]) -> None:
-    assert problems(tmp_path, [], request(*shape))[0][0] == "GS503"
-
-
-def test_pictures_that_do_not_fit_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.fromarray(PIXELS).save(tmp_path / "a.png")
-    monkeypatch.setattr("graphspec.data.source.free", lambda: 100)
-    assert problems(tmp_path, ["a.png"] * 9, request(4, 6, 3))[0][0] == "GS602"
-
-
-def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **options: Any) -> Any:
-        if name.startswith("PIL"):
-            raise ImportError(name)
-        return real(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(DataError) as caught:
-        decoded(tmp_path, ["a.png"], request(4, 6, 3))
-    assert 'pip install "pillow>=' in (caught.value.problem.hint or "")
-    assert pictures.MAX_SHOWN == 20
-
-
-def sized(folder: Path, **sizes: tuple[int, int]) -> list[str]:
-    """Write a picture of ones for each size (height, width); return the names."""
-    for name, size in sizes.items():
-        Image.fromarray(np.ones(size, np.uint8)).save(folder / f"{name}.png")
-    return [f"{name}.png" for name in sizes]
-
-
-def test_narrower_pictures_are_padded_on_the_right(tmp_path: Path) -> None:
-    names = sized(tmp_path, a=(4, 2), b=(4, 5), c=(4, 1))
-    found = decode([tmp_path / name for name in names], names, request(4, "w", 1))
-    assert found.pixels.shape == (3, 4, 5, 1)
-    assert found.pixels[:, 0, :, 0].tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]
-    assert (found.axis, found.sizes.tolist()) == (2, [2, 5, 1])
-
-
-def test_lower_pictures_are_padded_below(tmp_path: Path) -> None:
-    names = sized(tmp_path, a=(2, 3), b=(4, 3))
-    found = decode([tmp_path / name for name in names], names, request("h", 3, 1))
-    assert found.pixels[..., 0, 0].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
-    assert (found.axis, found.sizes.tolist()) == (1, [2, 4])
-
-
-def test_only_the_axis_that_varies_may_differ(tmp_path: Path) -> None:
-    names = sized(tmp_path, a=(4, 2), b=(5, 9), c=(4, 3))
-    [(code, message)] = problems(tmp_path, names, request(4, "w", 1))
-    sizes = "(1 of 4 x 2, 1 of 5 x 9, 1 of 4 x 3)"
-    assert (code, message) == ("GS503", f"has pictures of other sizes than 4 x any: 'b.png' {sizes}")
-    [(code, message)] = problems(tmp_path, names, request("h", "w", 1))
-    assert (code, message) == ("GS503", f"has pictures of other sizes than 4 x 2: 'b.png', 'c.png' {sizes}")
-
-
-def test_the_size_that_most_have_is_expected(tmp_path: Path) -> None:
-    names = sized(
-        tmp_path, **{f"p{k}": (8, 8) if k % 9 == 0 else (4, 4) for k in range(36)}, q=(2, 2), r=(2, 3), s=(1, 1)
-    )
-    with pytest.raises(DataError) as caught:
-        decoded(tmp_path, names, request("h", "w", 1))
-    [error] = caught.value.all
-    assert "than 4 x 4: 'p0.png', 'p9.png', 'p18.png', … (32 of 4 x 4, 4 of 8 x 8, " in str(error)
-    assert str(error).endswith(" 1 of 2 x 2, 2 of 2 other sizes)")
-    assert "`{type: Resizing, height: 4, width: 4}`" in (error.problem.hint or "")
-
-
-def test_pictures_of_any_size_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = sized(tmp_path, a=(4, 2), b=(1, 9), c=(4, 2))
-    anything = replace(request("h", "w", 1), any_size=True)
-    found = decoded(tmp_path, names, anything)
-    assert isinstance(found, Pictures)
-    assert [row.shape for row in np.asarray(found)] == [(4, 2, 1), (1, 9, 1), (4, 2, 1)]
-    assert (found.data == 1).all()
-    alike = decoded(tmp_path, ["a.png", "c.png"], anything)
-    assert (type(alike), alike.shape) == (np.ndarray, (2, 4, 2, 1))
-    [(code, message)] = problems(tmp_path, names, replace(request(4, "w", 1), any_size=True))
-    assert (code, message.partition(" (")[0]) == ("GS503", "has pictures of other sizes than 4 x any: 'b.png'")
-    (tmp_path / "d.png").write_text("no picture")
-    assert [code for code, _ in problems(tmp_path, [*names, "d.png"], anything)] == ["GS501"]
-    monkeypatch.setattr("graphspec.data.source.free", lambda: 20)
-    assert [code for code, _ in problems(tmp_path, names, anything)] == ["GS602"]
-
-
-def test_the_widest_picture_may_lie_on_its_side(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(np.ones((7, 4), np.uint8)).save(tmp_path / "a.png", exif=exif)
-    names = ["a.png", *sized(tmp_path, b=(4, 2))]
-    assert decoded(tmp_path, names, request(4, "w", 1)).shape == (2, 4, 7, 1)
-
-
-def test_padded_pictures_need_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.data.source.free", lambda: 8_000)
-    names = sized(tmp_path, a=(4, 1000), b=(4, 1), c=(4, 1))
-    assert [code for code, _ in problems(tmp_path, names, request(4, "w", 1))] == ["GS602"]
+def test_files_that_are_no_backbone_are_refused() -> None:
+    _write((8, 8), colours=True, one_sided=True, n=20)
+    _backbone("flat.onnx", ("N", 5, 8, 9))
+    Path("bad.onnx").write_bytes(b"\xff")
+    Path("deep").mkdir()
+    for words, text in (
+        (["net.yaml", "--from", "pictures", "--backbone", "flat.onnx"], "flat.onnx reads no pictures: float32 (N, 3,"),
+        (["net.yaml", "--from", "pictures", "--backbone", "bad.onnx"], "bad.onnx"),
+        (["net.yaml", "--from", "pictures", "--backbone", "none.onnx"], "none.onnx"),
+        (["deep/net.yaml", "--from", "pictures", "--backbone", "flat.onnx"], "is not beside the spec or below"),
+        (["net.yaml", "--backbone", "flat.onnx"], "--backbone is for pictures: name their folder with --from"),
+    ):
+        result = graphspec("init", *words)
+        assert (result.exit_code, text in " ".join(result.stderr.split())) == (2, True), result.stderr
+        assert not Path("net.yaml").exists()
