@@ -486,8 +486,9 @@ def _network(rows: int, columns: Sequence[Column], record: str, *, in_order: boo
     """
     batch = next((b for b, most in ((32, 2000), (64, 5000), (128, 10_000), (256, 200_000)) if rows < most), 512)
     if len(columns) == 1 and "norm" in columns[0].arguments:  # a line, as in logistic regression
-        rate = 0.01 if rows < 20_000 else 0.003
-        return Sizes(0, 0, 0, rate, batch, 12, 4, 1e-5, steps=12 * -(-rows * 9 // (10 * batch)), held_out=0.1)
+        steps = 20 * -(-rows * 9 // (10 * batch))
+        rate = float(f"{min(20 / steps, 0.03):.0e}")  # the same way in few large steps and in many small ones
+        return Sizes(0, 0, 0, rate, batch, 20, 4, 1e-5, steps=steps, held_out=0.1)
     if any(column.type == "text" for column in columns):  # a bag of words, which many hidden units learn by heart
         return Sizes(32, 1, 0.5, 0.001, batch, 30, 3)
     epochs = next((e for e, most in ((100, 2000), (50, 20_000), (30, 50_000), (20, 100_000)) if rows < most), 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gc
 import gzip
 import json
@@ -19,6 +20,7 @@ from graphspec.base.errors import Diagnostic
 from graphspec.data.batches import Dataset
 from graphspec.data.check import load
 from graphspec.data.files import open_table
+from graphspec.data.profile import profile
 from graphspec.data.source import DataError, DataSignature
 from graphspec.graph.ir.graph import Type
 from graphspec.language.declarations import TextForm
@@ -288,3 +290,12 @@ def test_a_table_for_which_there_is_no_memory_is_not_told_of_its_first_line(tmp_
     with pytest.raises(DataError, match="cannot be read: Out of Memory Error") as caught, table.reading():
         raise duckdb.OutOfMemoryException("Out of Memory Error: Allocation failure")
     assert caught.value.problem.hint == "allow the process more memory, or end other programs"
+
+
+def test_long_cells_of_many_lines_are_read_in_place(tmp_path: Path) -> None:
+    """Before, the database lost its place in them, and named a line with too few cells."""
+    rows = [('a line, "quoted"\n' * (300 + k % 900) + str(k), "ab"[k % 2]) for k in range(2500)]
+    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("text", "y"), *rows])
+    found = profile(open_table(tmp_path / "t.csv"))
+    assert (found.rows, found.columns["text"].distinct, found.columns["y"].distinct) == (2500, 2500, 2)

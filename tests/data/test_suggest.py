@@ -194,3 +194,37 @@ def test_hidden_layers_are_penalized_whatever_the_number_of_rows(tmp_path: Path,
         assert 0 < network.steps <= network.epochs * found.rows * factor / network.batch_size + network.epochs
     assert penalties == sorted(penalties, reverse=True)
     assert all(penalties)
+
+
+SAID = ["a", "fine", "film", "about", "a", "dog", "that", "sings"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "characters"),
+    [
+        ([f"name{k}" for k in range(N)], True),  # all different: an id, beside other columns
+        ([f"name{k // 2}" for k in range(N)], True),
+        ([" ".join(SAID[k % 5 :]) + f" {k}" for k in range(N)], True),
+        ([" ".join([*SAID, str(k)] * 20) for k in range(N)], False),
+    ],
+)
+def test_a_text_alone_is_read_by_words_and_characters(tmp_path: Path, texts: list[str], characters: bool) -> None:
+    found = suggest(table(tmp_path, x=texts, y=cycled("a", "b")), "y", "binary", {})
+    [column] = found.columns
+    assert (column.type, column.left_out, column.arguments["ngrams"]) == ("text", False, 2)
+    assert ("characters" in column.arguments) == characters
+    assert (found.network.hidden, found.network.held_out) == (0, 0.1)
+
+
+def test_a_few_categories_alone_stay_categories(tmp_path: Path) -> None:
+    [column] = suggest(table(tmp_path, x=cycled("red", "green"), y=cycled("a", "b", "b")), "y", "binary", {}).columns
+    assert column.type == "category"
+
+
+def test_names_beside_an_id_are_named_with_the_way(tmp_path: Path) -> None:
+    found = table(tmp_path, id=list(range(N)), who=[f"name{k}" for k in range(N)], y=cycled("a", "b"))
+    text = (
+        "no column from which the target can be learnt: if 'who' is a text that says something, keep it and the target"
+    )
+    with pytest.raises(CannotSuggest, match=text):
+        suggest(found, "y", "binary", {})

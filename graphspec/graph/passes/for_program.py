@@ -41,7 +41,8 @@ def _gathered(g: Builder, X: Value, W: Value) -> Value | None:
         return None
     ids, *weights = X.node.sources
     k, fixed = ids.shape[-1], all(v.kind in ("input", "constant") for v in weights)  # others may need a gradient
-    if not fixed or not use_fast_kernel(not isinstance(k, int) or MIN_WIDTH_PER_ID * k <= X.node.attrs["depth"]):
+    least = 1 if weights else MIN_WIDTH_PER_ID  # the vectors of weights would be made in each step
+    if not fixed or not use_fast_kernel(not isinstance(k, int) or least * k <= X.node.attrs["depth"]):
         return None
     return g.GatherSum(ids, W, *weights, count=X.node.attrs["count"])
 

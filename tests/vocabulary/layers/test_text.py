@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,3 +195,66 @@ def test_inputs_that_are_refused() -> None:
         with pytest.raises(ShapeError) as caught:
             lowered({"type": "TextVectorization", **arguments}, array)
         assert caught.value.code == code
+
+
+SKLEARN = json.loads((Path(__file__).parents[2] / "golden/tf_idf.json").read_text(encoding="utf-8"))
+HOW = {
+    "words": {"ngrams": 2},
+    "runs": {"split": "word_characters", "ngrams": [2, 3, 4, 5]},
+}
+
+
+@pytest.mark.parametrize("case", SKLEARN["cases"], ids=lambda c: f"{c['way']}-{c['sublinear_tf']}-{c['norm']}")
+def test_weighted_vectors_equal_scikit_learn(case: dict[str, Any]) -> None:
+    keys = ("sublinear_tf", "norm", "vocabulary", "idf_weights")
+    config = {"type": "TextVectorization", "output_mode": "tf_idf", **HOW[case["way"]], **{k: case[k] for k in keys}}
+    found = prepared(layer_of(config), texts(SKLEARN["texts"])[:, None])
+    expected = np.array([[row.get(name, 0.0) for name in case["vocabulary"]] for row in case["rows"]])
+    np.testing.assert_allclose(found[:, 1:], expected, rtol=2e-6, atol=1e-6)
+    assert not found[:, 0].any(), "unseen tokens do not count"
+
+
+@pytest.mark.parametrize("way", HOW)
+def test_the_vocabulary_is_that_of_scikit_learn(way: str) -> None:
+    """Its entries, the most frequent first; idf as of Keras, in rows with the entry."""
+    config = {"type": "TextVectorization", "output_mode": "tf_idf", "norm": "l2", **HOW[way]}
+    layer = learnt(config, texts(SKLEARN["training"][:4])[:, None], texts(SKLEARN["training"][4:])[:, None])
+    assert sorted(layer.tokens()) == sorted(next(c["vocabulary"] for c in SKLEARN["cases"] if c["way"] == way))
+    rows = {e: sum(e in lists(t, way) for t in SKLEARN["training"]) for e in layer.tokens()}
+    expected = [np.log(1 + len(SKLEARN["training"]) / (1 + n)) for n in rows.values()]
+    np.testing.assert_allclose(layer.idf_weights, expected, rtol=1e-6)
+    often = Counter(e for t in SKLEARN["training"] for e in lists(t, way))
+    assert [often[e] for e in layer.tokens()] == sorted(often.values(), reverse=True)
+
+
+def lists(text: str, way: str) -> list[str]:
+    """All entries of a text, by Python alone."""
+    if way == "words":
+        words = tokens_of(text, "lower_and_strip_punctuation", "whitespace")
+        return words + [" ".join(pair) for pair in pairwise(words)]
+    padded = [f" {word} " for word in text.lower().split()]
+    return [word[k : k + n] for word in padded for n in range(2, 6) for k in range(len(word) - n + 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"sublinear_tf": True}, "must not be set for `output_mode: int`"),
+        ({"norm": "l2", "output_mode": "count"}, "must not be set for `output_mode: count`"),
+        ({"split": "word_characters", "output_mode": "tf_idf"}, "makes n-grams within words"),
+        ({"split": "word_characters", "ngrams": [2, 3]}, "makes n-grams within words"),
+        ({"split": "word_characters", "ngrams": 3, "output_mode": "count"}, "makes n-grams within words"),
+    ],
+)
+def test_weights_and_runs_that_do_not_fit(arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValidationError, match=text):
+        TextVectorization.model_validate(arguments)
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_runs_of_a_nasty_text(nasty: str) -> None:
+    """Its own runs are known, and its vector has length 1, if it has any word."""
+    config = {"type": "TextVectorization", "output_mode": "tf_idf", "norm": "l2", "ngrams": [2, 3]}
+    layer = learnt(config | {"split": "word_characters"}, texts([nasty, "a word"])[:, None])
+    [vector] = prepared(layer, texts([nasty])[:, None])
+    assert abs((vector**2).sum() - (1.0 if nasty.strip(SPACE) else 0.0)) < 1e-3
