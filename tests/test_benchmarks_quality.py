@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.quality import page
+from benchmarks.quality import page, series
 from benchmarks.quality.__main__ import Job
 from benchmarks.quality.ours import probabilities
 from benchmarks.quality.scores import auc, classes, numbers
@@ -89,6 +89,14 @@ def test_ranks_count_tables_that_all_have(content: dict[str, Any]) -> None:
     assert "- tabm on oj, repeat 1: boom" in text
 
 
+def test_ranks_with_contenders_that_ran_on_fewer_and_fewer_tables(content: dict[str, Any]) -> None:
+    content["tables"]["wage"]["contenders"]["realmlp"] = run(0.5)
+    text = page.text(content)
+    assert cells(text, "all (3)") == ["1.50 (2)", "1.50 (2)", "", ""]
+    assert cells(text, "all (2)") == ["2.00 (0)", "2.00 (1)", "2.00 (1)", ""]  # auto and wage have tabm
+    assert cells(text, "all (1)") == ["3.00 (0)", "2.00 (0)", "4.00 (0)", "1.00 (1)"]
+
+
 def test_a_table_that_became_worse_is_named(content: dict[str, Any]) -> None:
     before = json.loads(json.dumps(content))
     repeats = content["tables"]["auto"]["contenders"]["graphspec"]["repeats"]
@@ -115,6 +123,27 @@ def test_results_are_kept_until_the_rows_change(tmp_path: Path) -> None:
 
 def test_tables_come_from_pinned_wheels() -> None:
     packages = {table.source.partition(":")[0] for table in TABLES.values()}
-    assert packages == WHEELS.keys() | {"sklearn"}
+    others = {data.source.partition(":")[0] for data in series.TABLES.values()}
+    assert packages | others == WHEELS.keys() | {"sklearn"}
     assert sum(table.classes for table in TABLES.values()) * 2 == len(TABLES)
     assert all(table.target not in table.drop for table in TABLES.values())
+
+
+def test_forecasts_are_scored_by_hand() -> None:
+    """MASE: the error in units of the seasonal naive error of the training rows; sMAPE: of |y| + |answer|; in NumPy."""
+    data = series.Data("here", "y", season=2, horizon=2)
+    values = np.array([1.0, 2, 3, 5, 4, 6, 8])
+    rows = series.Rows(data, "d", {"a": {"y": values, "time": np.arange(7)}}, [("a", 4), ("a", 5)])
+    found = rows.score(np.array([[5.0, 6.0], [6.0, 4.0]]), np.array([[4.0, 7], [5, 5]]), np.array([[6.0, 9], [7, 7]]))
+    scale = (abs(3 - 1) + abs(5 - 2)) / 2
+    assert found["mase"] == pytest.approx((1 + 0 + 0 + 4) / 4 / scale)
+    assert found["smape"] == pytest.approx(200 * (1 / 9 + 4 / 12) / 4)
+    assert (found["coverage"], found["width"]) == pytest.approx((0.5, 2 / scale))
+    seasonal = series.PEERS["seasonal"][1](rows)[0]
+    assert seasonal.tolist() == [[3, 5], [5, 4]]
+
+
+def test_origins_leave_room_for_the_horizon() -> None:
+    data = series.Data("here", "y", season=12, horizon=12, stride=6, test=0.25)
+    assert series.origins(data, 120, None) == [90, 96, 102, 108]
+    assert series.origins(data, 120, 108) == [108]

@@ -1,4 +1,14 @@
-"""How good the answers are: what ``graphspec init`` writes for a table, beside other tools with their defaults."""
+"""How good the answers are: what ``graphspec init`` writes for tables and series, beside other tools with their defaults.
+
+A kind of data is a module with ``TABLES`` (its sets by name), ``REPEATS``, ``SLOW`` (contenders that take longer than
+imports), ``text`` (the page of what was measured), and commands; ``data`` and ``peers`` run under ``--python``:
+
+- ``data FOLDER WHEELS REPEATS SET…`` writes ``FOLDER/SET/REPEAT/meta.json``, which has ``table`` (where the set is from),
+  ``task``, ``rows``, ``columns``, and ``digest``, a hash of the files beside it;
+- ``peers`` prints the contenders there are, with their versions, as JSON;
+- ``peers NAME`` and ``ours PYTHON SOURCE``, then ``REPEAT FOLDER OUT`` for each run: train, answer, and write to OUT
+  ``digest``, ``scores``, ``seconds`` and ``cpu`` of training, ``size`` in bytes if there is one, and what is to be kept.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import page
-from benchmarks.quality.tables import TABLES
+from benchmarks.quality import page, series, tables
 from benchmarks.race import ONE, ROOT
 from benchmarks.tables import publish, where
 
 HERE = Path(__file__).parent
-SLOW = ("graphspec", "realmlp-s", "realmlp", "tabm")
-"""Contenders that take longer than imports do: run after the others, all tables of the first repeat first."""
+KINDS = {"tables": tables, "series": series}
+"""By name; what is slow is run after the others, all sets of the first repeat first."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,10 @@ def run(jobs: list[Job], options: argparse.Namespace, cores: queue.Queue[int]) -
     """Run jobs of one contender in one process, on one core; what went wrong, nothing if all went well."""
     contender = jobs[0].contender
     if contender == "graphspec":
-        command = [sys.executable, "-m", "benchmarks.quality.ours", options.graphspec, options.source.resolve()]
+        command: list[Any] = [sys.executable, "-m", f"benchmarks.quality.{options.kind}", "ours"]
+        command += [options.graphspec, options.source.resolve()]
     else:
-        command = [options.python, "-W", "ignore", "-m", "benchmarks.quality.peers", contender]
+        command = [options.python, "-W", "ignore", "-m", f"benchmarks.quality.{options.kind}", "peers", contender]
     for job in jobs:
         job.out.parent.mkdir(parents=True, exist_ok=True)
         job.out.unlink(missing_ok=True)
@@ -88,9 +98,10 @@ def run(jobs: list[Job], options: argparse.Namespace, cores: queue.Queue[int]) -
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--only", nargs="+", metavar="TABLE", choices=TABLES, default=list(TABLES), help="these tables")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="splits of each table (3)")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.partition("\n")[0])
+    parser.add_argument("kind", nargs="?", choices=KINDS, default="tables", help="the kind of data (tables)")
+    parser.add_argument("--only", nargs="+", metavar="SET", help="these tables, or sets of series; all by default")
+    parser.add_argument("--repeats", type=int, metavar="N", help="splits of each (tables: 3, series: 1)")
     parser.add_argument("--contenders", nargs="*", metavar="NAME", help="these are run; all by default")
     parser.add_argument("--show", nargs="+", metavar="NAME", help="these are on the page; by default all that is kept")
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the contenders' interpreter")
@@ -102,14 +113,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--patience", type=float, default=1800, help="seconds that one of them may take (1800)")
     parser.add_argument("--data", type=Path, default=HERE / ".data", metavar="DIR", help="for tables and results")
     parser.add_argument("--against", type=Path, metavar="FILE", help="an earlier JSON: what became worse since")
-    parser.add_argument("--json", type=Path, nargs="?", const=HERE / "results.json", metavar="FILE", help="write all")
+    parser.add_argument("--json", type=Path, nargs="?", const=HERE, metavar="FILE", help="write all")
     parser.add_argument("--markdown", type=Path, nargs="?", const=HERE / "README.md", metavar="FILE", help="the page")
-    return parser.parse_args()
+    options = parser.parse_args()
+    kind = KINDS[options.kind]
+    options.only = options.only or list(kind.TABLES)
+    if unknown := [name for name in options.only if name not in kind.TABLES]:
+        parser.error(f"--only: {', '.join(unknown)} is not among {', '.join(kind.TABLES)}")
+    options.repeats = options.repeats or kind.REPEATS
+    options.json = (
+        HERE / ("results.json" if kind is tables else f"{options.kind}.json") if options.json == HERE else options.json
+    )
+    return options
 
 
-def _module(options: argparse.Namespace, name: str, *words: object) -> str:
-    """What a module of this folder prints under the contenders' interpreter; it exits where that fails."""
-    command = [options.python, "-m", f"benchmarks.quality.{name}", *map(str, words)]
+def _module(options: argparse.Namespace, *words: object) -> str:
+    """What the kind's module prints under the contenders' interpreter; it exits where that fails."""
+    command = [options.python, "-m", f"benchmarks.quality.{options.kind}", *map(str, words)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"error: {options.python} cannot do it; {HERE / 'requirements.txt'} says what --python needs")
@@ -119,7 +139,8 @@ def _module(options: argparse.Namespace, name: str, *words: object) -> str:
 def main() -> None:
     options = arguments()
     data, results, wheels = (options.data.resolve() / name for name in ("data", "results", "wheels"))
-    _module(options, "tables", data, wheels, options.repeats, *options.only)
+    kind = KINDS[options.kind]
+    _module(options, "data", data, wheels, options.repeats, *options.only)
     versions = {"graphspec": options.label} | json.loads(_module(options, "peers"))
     if unknown := {*(options.contenders or []), *(options.show or [])} - versions.keys():
         known = ", ".join(versions)
@@ -133,8 +154,10 @@ def main() -> None:
     chosen = [job for job in jobs if job.contender in (versions if options.contenders is None else options.contenders)]
     fresh = [job for job in chosen if job.result() is None or (options.fresh and job.contender == "graphspec")]
     batches = dict[tuple[Any, ...], list[Job]]()  # a process imports for all repeats of a table, where that counts
-    for job in sorted(fresh, key=lambda job: (job.contender in SLOW, job.repeat if job.contender in SLOW else 0)):
-        batches.setdefault((job.contender, job.table, job.repeat if job.contender in SLOW else 0), []).append(job)
+    for job in sorted(
+        fresh, key=lambda job: (job.contender in kind.SLOW, job.repeat if job.contender in kind.SLOW else 0)
+    ):
+        batches.setdefault((job.contender, job.table, job.repeat if job.contender in kind.SLOW else 0), []).append(job)
     cores: queue.Queue[int] = queue.Queue()
     there = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     for k in range(options.jobs):
@@ -162,7 +185,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
     before = json.loads(options.against.read_text(encoding="utf-8")) if options.against else None
-    publish("quality", page.text(content, before), options.markdown)
+    publish("quality" if kind is tables else options.kind, kind.text(content, before), options.markdown)
     if failed:
         sys.exit(f"error: {len(failed)} of {len(fresh)} failed")
 

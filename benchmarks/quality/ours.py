@@ -1,6 +1,6 @@
 """graphspec as a user would: ``init``, ``train``, ``export``, ``predict``, nothing touched in between.
 
-``python -m benchmarks.quality.ours PYTHON SOURCE REPEAT FOLDER OUT``: the interpreter, the folder in which graphspec lies.
+``python -m benchmarks.quality.tables ours PYTHON SOURCE REPEAT FOLDER OUT``: its interpreter, the folder in which it lies.
 OUT gets the scores and its neighbours the answers (``.npy``) and the spec (``.yaml``).
 """
 
@@ -15,8 +15,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,33 +51,56 @@ def probabilities(answers: dict[str, list[str]], target: str, labels: list[str])
     return np.stack([1 - p, p] if second else [p, 1 - p], 1)
 
 
-def run(python: str, source: str, folder: Path, out: Path) -> None:
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    target = meta["target"]
-    environment = os.environ | {"PYTHONPATH": source}
-    spent: dict[str, float] = {}
+@dataclass
+class Graphspec:
+    """The commands of graphspec in a folder, with the seconds that each took."""
 
-    def graphspec(*words: str) -> None:
+    python: str
+    source: str
+    place: Path
+    spent: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, *words: str) -> None:
         begin = time.perf_counter()
         done = subprocess.run(
-            [python, "-m", "graphspec", *words], cwd=place, env=environment, capture_output=True, text=True
+            [self.python, "-m", "graphspec", *words],
+            cwd=self.place,
+            env=os.environ | {"PYTHONPATH": self.source},
+            capture_output=True,
+            text=True,
         )
-        spent[words[0]] = time.perf_counter() - begin
+        self.spent[words[0]] = time.perf_counter() - begin
         if done.returncode:
             sys.exit(f"graphspec {' '.join(words)}: exit code {done.returncode}\n{(done.stderr + done.stdout)[-2000:]}")
 
-    with TemporaryDirectory() as name:
-        place = Path(name)
-        for part in ("train", "test"):
-            (place / f"{part}.csv").symlink_to((folder / f"{part}.csv").resolve())
-        graphspec("init", "spec.yaml", "--from", "train.csv", "--target", target)
-        graphspec("train", "spec.yaml", "--out", "run", "--no-report")
+    def answers(self, out: Path, *init: str, table: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
+        """The answers of what ``init`` writes for ``train.csv``, trained and exported, for a table; what it took.
+
+        The spec and the history of its training become neighbours of ``out``.
+        """
+        self("init", "spec.yaml", "--from", "train.csv", *init)
+        self("train", "spec.yaml", "--out", "run", "--no-report")
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        graphspec("export", "run", "-o", "model.onnx")
-        graphspec("predict", "model.onnx", "test.csv", "-o", "answers.csv")
-        answers, size = cells(place / "answers.csv"), (place / "model.onnx").stat().st_size
-        shutil.copy(place / "spec.yaml", out.with_suffix(".yaml"))
-        shutil.copy(place / "run/history.csv", out.with_suffix(".history.csv"))
+        self("export", "run", "-o", "model.onnx")
+        self("predict", "model.onnx", table, "-o", "answers.csv")
+        shutil.copy(self.place / "spec.yaml", out.with_suffix(".yaml"))
+        shutil.copy(self.place / "run/history.csv", out.with_suffix(".history.csv"))
+        said: dict[str, Any] = {
+            "seconds": self.spent["init"] + self.spent["train"],
+            "cpu": used.ru_utime + used.ru_stime,
+        }
+        said |= {"predict": self.spent["predict"], "parts": self.spent}
+        said |= {"size": (self.place / "model.onnx").stat().st_size}
+        return cells(self.place / "answers.csv"), said
+
+
+def run(python: str, source: str, folder: Path, out: Path) -> None:
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    target = meta["target"]
+    with TemporaryDirectory() as name:
+        for part in ("train.csv", "test.csv"):
+            (Path(name) / part).symlink_to((folder / part).resolve())
+        answers, took = Graphspec(python, source, Path(name)).answers(out, "--target", target, table="test.csv")
     truth, seen = cells(folder / "test.csv")[target], cells(folder / "train.csv")[target]
     if meta["task"] == "classes":
         labels = sorted(set(seen), key=lambda label: (float(label), "") if label.isdigit() else (0.0, label))
@@ -91,11 +116,5 @@ def run(python: str, source: str, folder: Path, out: Path) -> None:
         if f"{target}_low" in answers:
             ends = (np.array(answers[f"{target}_{end}"], np.float64) for end in ("low", "high"))
             found |= scores.interval(np.array(truth, np.float64), *ends)
-    said = {"digest": meta["digest"], "scores": found, "seconds": spent["init"] + spent["train"]}
-    said |= {"cpu": used.ru_utime + used.ru_stime, "predict": spent["predict"], "parts": spent, "size": size}
     np.save(out.with_suffix(".npy"), answer.astype(np.float32))
-    out.write_text(json.dumps(said), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[2], Path(sys.argv[4]), Path(sys.argv[5]))
+    out.write_text(json.dumps({"digest": meta["digest"], "scores": found} | took), encoding="utf-8")

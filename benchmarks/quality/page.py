@@ -12,7 +12,7 @@ from benchmarks.tables import table
 FORMAT = 1
 WORSE = 0.01
 """How much accuracy or R² a table may lose against an earlier file."""
-LOWER = ("log_loss",)
+LOWER = ("log_loss", "mase", "smape")
 """Scores of which less is better."""
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -33,20 +33,26 @@ def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
     )
     parts += [f"{title}; bold: best of the row.\n\n{grid(chosen, score)}" for title, chosen, score in shown if chosen]
     parts.append(f"Mean rank, and wins or shared wins.\n\n{_ranks(tables, numbers, classes, two)}")
-    parts.append(f"Over all that a contender has run.\n\n{_costs(tables)}")
-    if intervals := _intervals(numbers):
-        parts.append(
-            f"Intervals of 90 %: the part of the test rows within, and the width in deviations.\n\n{intervals}"
-        )
+    parts.append(f"Over all that a contender has run.\n\n{costs(tables)}")
+    if covered := intervals(numbers):
+        parts.append(f"Intervals of 90 %: the part of the test rows within, and the width in deviations.\n\n{covered}")
     if before is not None:
         parts.append(changes(before["tables"], tables))
-    if failed := content["failed"]:
-        parts.append("Failed:\n\n" + "\n".join(f"- {name}: {error}" for name, error in failed.items()))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *failures(content)])
+
+
+MAIN = {"numbers": "r2", "classes": "accuracy", "series": "mase"}
+"""By task: the score that ranks, and that a change is judged by."""
 
 
 def main_score(one: Mapping[str, Any]) -> str:
-    return "r2" if one["task"] == "numbers" else "accuracy"
+    return MAIN[one["task"]]
+
+
+def failures(content: Mapping[str, Any]) -> list[str]:
+    """The part of a page about what failed, if anything did."""
+    lines = [f"- {name}: {error}" for name, error in content["failed"].items()]
+    return ["Failed:\n\n" + "\n".join(lines)] if lines else []
 
 
 def repeats(one: Mapping[str, Any], contender: str) -> dict[str, Any]:
@@ -65,7 +71,7 @@ def contenders(tables: Tables) -> list[str]:
     return list(dict.fromkeys(c for t in tables.values() for c in t["contenders"]))
 
 
-def grid(tables: Tables, score: str) -> str:
+def grid(tables: Tables, score: str, size: str = "rows × columns", digits: int = 3) -> str:
     """A score of all contenders on all tables, the mean of the repeats that are there; ¹: fewer than others have."""
     names = contenders(tables)
     lines = []
@@ -76,11 +82,11 @@ def grid(tables: Tables, score: str) -> str:
         most = max(len(repeats(one, c)) for c in names)
         cells = []
         for c, v in values.items():
-            cell = "" if v is None else f"{v:.3f}"
+            cell = "" if v is None else f"{v:.{digits}f}"
             cell = f"**{cell}**" if v == best else cell
             cells.append(f"{cell}¹" if v is not None and len(repeats(one, c)) < most else cell)
         lines.append([name, f"{one['rows']:,} × {one['columns']}", *cells])
-    return table(["table", "rows × columns", *names], lines)
+    return table(["table", size, *names], lines)
 
 
 def places(tables: Tables, names: Sequence[str], score: Callable[[Mapping[str, Any]], str]) -> dict[str, list[float]]:
@@ -98,7 +104,7 @@ def places(tables: Tables, names: Sequence[str], score: Callable[[Mapping[str, A
     return found
 
 
-def _wins(tables: Tables, names: Sequence[str], score: Callable[[Mapping[str, Any]], str]) -> tuple[int, list[str]]:
+def wins(tables: Tables, names: Sequence[str], score: Callable[[Mapping[str, Any]], str]) -> tuple[int, list[str]]:
     ranks = places(tables, names, score)
     by_table = list(zip(*ranks.values(), strict=True))
     wins = [sum(row[k] == min(row) for row in by_table) for k in range(len(names))]
@@ -106,11 +112,12 @@ def _wins(tables: Tables, names: Sequence[str], score: Callable[[Mapping[str, An
 
 
 def _ranks(tables: Tables, numbers: Tables, classes: Tables, two: Tables) -> str:
-    """Among the contenders that have every table and repeat, among those that have every table, and among all."""
+    """Among the contenders that have every table and repeat, among those that have every table, and with those of fewer."""
     everyone = contenders(tables)
     runs = {c: {(n, k) for n, t in tables.items() for k in repeats(t, c)} for c in everyone}
     whole = [c for c in everyone if runs[c] == set.union(*runs.values())]
-    wide = [c for c in everyone if {n for n, _ in runs[c]} == tables.keys()]
+    count_of = {c: len({n for n, _ in runs[c]}) for c in everyone}
+    wider = [[c for c in everyone if count_of[c] >= least] for least in sorted({*count_of.values()}, reverse=True)]
     groups: list[tuple[str, Tables, Callable[[Mapping[str, Any]], str]]] = [
         ("all", tables, main_score),
         ("numbers, by R²", numbers, main_score),
@@ -121,16 +128,16 @@ def _ranks(tables: Tables, numbers: Tables, classes: Tables, two: Tables) -> str
         (f"{LARGE:,} rows and more", {n: t for n, t in tables.items() if t["rows"] >= LARGE}, main_score),
     ]
     lines = []
-    for names in {len(names): names for names in (whole, wide, everyone) if len(names) > 1}.values():
+    for names in {len(names): names for names in (whole, *wider) if len(names) > 1}.values():
         for group, chosen, score in groups:
-            count, cells = _wins(chosen, names, score)
+            count, cells = wins(chosen, names, score)
             said = dict(zip(names, cells, strict=True))
             if count:
                 lines.append([f"{group} ({count})", *(said.get(c, "") for c in everyone)])
     return table(["group (tables)", *everyone], lines)
 
 
-def _costs(tables: Tables) -> str:
+def costs(tables: Tables) -> str:
     """What contenders take, and how far their probabilities and their rarest class can be trusted."""
     names, lines = contenders(tables), []
     runs = {c: [r for t in tables.values() for r in repeats(t, c).values()] for c in names}
@@ -150,11 +157,12 @@ def _costs(tables: Tables) -> str:
     ]
     for title, pick, summary, unit in facts:
         values = {c: [v for r in runs[c] if (v := pick(r)) is not None] for c in names}
-        lines.append([title, *(unit.format(summary(v)) if v else "" for v in values.values())])
+        if any(values.values()):
+            lines.append([title, *(unit.format(summary(v)) if v else "" for v in values.values())])
     return table(["", *names], lines)
 
 
-def _intervals(tables: Tables) -> str:
+def intervals(tables: Tables) -> str:
     """How many test rows lie within their intervals; nothing if no contender has any."""
     lines = []
     for name, one in tables.items():

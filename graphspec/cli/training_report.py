@@ -63,16 +63,17 @@ def _rows(model: Session, trainer: Trainer) -> Iterator[str]:
     sources, spec = model.spec.data, model.spec
     train = sources.get("train")
     rows = f"train: {_count(trainer.loader.dataset, train)}"
-    yield rows + ("" if train is None else f" of {_name(train, spec)}{_filled(trainer.loader.dataset.times)}")
+    together = "" if train is None or not train.group else f", those of each {train.group} together"
+    yield rows + ("" if train is None else f" of {_name(train, spec)}{_filled(trainer.loader.dataset.times)}{together}")
     others = []
     if trainer.validation is not None:
         text = f"validation: {_count(trainer.validation, train)}"
         source = sources.get("validation")
-        if source is not None and source.split is not None:
-            share = f"{source.split * 100:g} %"
+        if source is not None and source.is_split:
+            share = f"{(source.split or 0) * 100:g} %"
             how = f"{share} of it" + ("" if source.stratify is None else f", stratified by {source.stratify}")
             if trainer.loader.dataset.times is not None:
-                how = f"the last {share} of the time"
+                how = source.at_origins or f"the last {share} of the time"
             elif source.in_order:
                 how = f"the last {share}"
             text += f" ({how})"
@@ -249,7 +250,7 @@ def evidence(trainer: Trainer, *, restored: bool) -> hints.Evidence:
     unscaled = hints.unscaled_inputs(model.spec, trainer.loader.dataset) if guessing is not None else []
     source = model.spec.data.get("validation")
     split: Literal["random", "last"] | None = None  # of rows that are no part of the training rows
-    if source is not None and source.split is not None:
+    if source is not None and source.is_split:
         split = "last" if source.in_order or source.by_time else "random"
     seen = (trainer.history, updates, momenta, only_in_training, unseen, split)
     return hints.Evidence(*seen, largest, targets, restored, unscaled, guessing)

@@ -35,11 +35,14 @@ _PARTS = ("inputs", "targets", "weights", "lengths")
 class Times:
     """When the windows over series begin and end, by number of the point in time."""
 
-    first: Array  # first, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``
+    first: Array  # first, origin, last: of each row of the arrays, ``(n,)``. Row k begins at step k of ``series``
+    origin: Array  # where the future begins
     last: Array
     count: int  # the number of different points in time
     series: Series
-    past: int  # the steps of a window's past
+    past: int  # the steps of a window's past; ``future``, those that follow
+    future: int
+    whole: Array  # the rows that are windows, whatever the ``stride``: within one series, with all values, ``(m,)``
     filled: int = 0  # how many values were filled in, besides those of added steps
 
 
@@ -58,6 +61,7 @@ class Dataset:
     lengths: dict[str, Array] = field(default_factory=dict)  # for CTC: ``<head>_length``, ``<head>_input_length``
     chosen: Array | None = None  # the rows of the dataset, None for all; the arrays, maybe memory maps, are not indexed
     times: Times | None = None  # for windows over series, when they begin and end
+    groups: Array | None = None  # the number of each row's group, ``(n,)``: rows of one stay together
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())) if self.chosen is None else self.chosen)
@@ -68,14 +72,14 @@ class Dataset:
         return self.inputs | self.targets | weights | self.lengths
 
     def named(self) -> dict[str, Array]:
-        """Return all arrays as ``<part>/<name>``, and ``chosen``: the argument of :meth:`of`."""
+        """Return all arrays as ``<part>/<name>``, ``chosen`` and ``groups``: the argument of :meth:`of`."""
         named: dict[str, Array] = {}
         for part in _PARTS:
             for name, a in getattr(self, part).items():
                 begin = next((b for b, kind in _PACKED.items() if isinstance(a, kind)), None)
                 arrays = {} if begin is None else a.arrays()
                 named |= {f"{begin}:{kind}/{part}/{name}": v for kind, v in arrays.items()} or {f"{part}/{name}": a}
-        return named if self.chosen is None else named | {"chosen": self.chosen}
+        return named | {key: a for key in ("chosen", "groups") if (a := getattr(self, key)) is not None}
 
     @classmethod
     def of(cls, named: Mapping[str, Array]) -> Dataset:
@@ -92,7 +96,11 @@ class Dataset:
             part, _, name = key.partition("/")
             if part in parts and name:
                 parts[part][name] = array
-        return cls(**parts, chosen=named.get("chosen"))
+        return cls(**parts, chosen=named.get("chosen"), groups=named.get("groups"))
+
+    def of_groups(self) -> Array | None:
+        """Return the number of each chosen row's group, None without groups."""
+        return self.groups if self.groups is None or self.chosen is None else self.groups[self.chosen]
 
     def select(self, rows: Array) -> Dataset:
         """Return a dataset of the rows with these indices; nothing is copied."""
@@ -105,18 +113,22 @@ class Dataset:
         return {name: np.array(array[rows]) for name, array in self.inputs.items()}
 
 
-def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> tuple[Array, Array]:
+def split(
+    n: int, fraction: float, seed: int, classes: Array | None = None, groups: Array | None = None
+) -> tuple[Array, Array]:
     """Return the indices of training rows and of validation rows, both in ascending order.
 
     Validation has ``round(fraction · n)`` rows, at least one, from a permutation keyed by the seed. With ``classes`` (one
     id per row) the split is stratified: classes contribute in proportion, by largest remainders; ties go to lower ids. The
-    last row of a class stays in training, if there are enough others.
+    last row of a class stays in training, if there are enough others. With ``groups``, parts are those of :func:`deal`.
 
     Raises SpecError: GS508 if there are too few rows for both parts.
     """
     count = _held_out(n, fraction)
     order = generator(seed, "split").permutation(n)
-    if classes is None:
+    if groups is not None:
+        chosen = deal(groups, (1 - fraction, fraction), order, classes) == 1
+    elif classes is None:
         chosen = order[:count]
     else:
         ids, sizes = np.unique(classes, return_counts=True)
@@ -130,6 +142,33 @@ def split(n: int, fraction: float, seed: int, classes: Array | None = None) -> t
     in_validation = np.zeros(n, bool)
     in_validation[chosen] = True
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
+
+
+def deal(groups: Array, shares: Sequence[float], order: Array, classes: Array | None = None) -> Array:
+    """Return the part of each row, ``(n,)``, from 0, with all rows of a group in one part.
+
+    Groups are dealt one by one, the largest first, those of one size in the ``order`` of their rows: each to the part that
+    then lacks least, in squares of rows by what the part shall have; of each of the ``classes`` (one id per row), too.
+
+    ``shares``: of the rows, by part. Raises SpecError: GS508, there are fewer groups than parts.
+    """
+    names, groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(names) < len(shares):
+        text = f"{len(names)} different groups of rows are too few for {len(shares)} parts"
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint="use fewer `folds`, or remove `group`")])
+    ids = np.zeros(len(groups), np.int64) if classes is None else np.unique(classes, return_inverse=True)[1] + 1
+    counts = np.zeros((len(names), ids.max() + 1))
+    np.add.at(counts, (groups, ids), 1)
+    counts[:, 0] = sizes
+    wanted = np.outer(shares, counts.sum(0))
+    lacks, part = wanted.copy(), np.empty(len(names), np.int64)
+    dealt = np.lexsort((np.unique(groups[order], return_index=True)[1], -sizes))
+    for group in dealt:
+        part[group] = k = int((counts[group] * (counts[group] - 2 * lacks) / wanted).sum(1).argmin())
+        lacks[k] -= counts[group]
+    for k in set(range(len(shares))) - set(part.tolist()):  # too small for any group: one of two parts
+        part[dealt[-1]] = k
+    return np.asarray(part[groups])
 
 
 def _held_out(n: int, fraction: float) -> int:
@@ -148,8 +187,9 @@ def split_last(n: int, fraction: float) -> tuple[Array, Array]:
 def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
     """Return the indices of training windows and of validation windows.
 
-    Of T different points in time, the last ``round(fraction · T)``, at least one, are for validation: all values of a
-    validation window are there, and all values of a training window before. Other windows belong to neither.
+    Of T different points in time, the last ``round(fraction · T)``, at least one, are for validation: the future of a
+    validation window is there, its past may be before; all values of a training window are before. Other windows belong to
+    neither.
 
     Raises SpecError: GS508 if a part has no window.
     """
@@ -157,13 +197,44 @@ def split_by_time(arrays: Dataset, fraction: float) -> tuple[Array, Array]:
     assert times is not None, "rows that are no windows have no time"
     border = times.count - min(max(round(fraction * times.count), 1), times.count - 1)
     chosen = slice(None) if arrays.chosen is None else arrays.chosen
-    training, validation = np.flatnonzero(times.last[chosen] < border), np.flatnonzero(times.first[chosen] >= border)
+    training, validation = np.flatnonzero(times.last[chosen] < border), np.flatnonzero(times.origin[chosen] >= border)
     if not len(training) or not len(validation):
         points, what = (times.count - border, "for") if len(training) else (border, "before")
-        text = f"the {points} points in time {what} validation hold no whole window"
+        text = f"the {points} points in time {what} validation hold no whole {'future' if len(training) else 'window'}"
         hint = "use shorter windows, or another fraction for `split`"
         raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
     return training, validation
+
+
+def split_at_origins(arrays: Dataset, origins: int) -> tuple[Dataset, Dataset]:
+    """Return training windows, and validation windows at rolling origins (Tashman, 2000).
+
+    They are cut series by series, so that one network of many series is judged at the end of each of them. The futures of
+    a series' validation windows lie one after the other, and the last of them ends with the series: at most ``origins``, or
+    as many as the series has after its first past. Its training windows end before the first of them.
+
+    Raises SpecError: GS508 if a part has no window.
+    """
+    times = arrays.times
+    assert times is not None, "rows that are no windows have no time"
+    groups, size = times.series.groups, times.past + times.future
+
+    def left(rows: Array) -> tuple[Array, Array]:
+        """Return how many steps follow each window, and how many of a series' last steps are for validation."""
+        ends = np.searchsorted(groups, groups[rows], "right")
+        fit = (ends - np.searchsorted(groups, groups[rows]) - times.past) // times.future
+        return ends - rows - size, np.minimum(fit, origins) * times.future
+
+    chosen = np.arange(len(times.first)) if arrays.chosen is None else arrays.chosen
+    after, held = left(chosen)
+    training = chosen[after >= held]
+    after, held = left(times.whole)
+    validation = times.whole[(after < held) & (after % times.future == 0)]
+    if not len(training) or not len(validation):
+        text = f"no series has a window before {origins} futures of {times.future} steps at its end"
+        hint = "use fewer `origins`, or shorter windows"
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
+    return replace(arrays, chosen=training), replace(arrays, chosen=validation)
 
 
 def class_ids(y: Array) -> Array:

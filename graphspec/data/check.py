@@ -62,6 +62,7 @@ def load_from(
     check.tell_absent(table)
     try:
         found = table.fill(requests)
+        check.groups = None if source.group is None else table.stored.groups(source.group)[1][: table.max_rows]
     except DataError as error:
         for one in error.all:
             at = ("windows", "order") if one.code == Code.IRREGULAR_STEPS else ("file", "")
@@ -167,6 +168,7 @@ class _Check(Reporter):
         self._sizes: dict[str, int] = {}
         self._missing: dict[str, Array] = {}
         self.sizes: dict[str, tuple[int, Array]] = {}
+        self.groups: Array | None = None
 
     def request(self, section: str, name: str, column: str | list[str]) -> Request:
         signature, kind, is_input = self.signature, self._type(name), section == "inputs"
@@ -293,6 +295,7 @@ class _Check(Reporter):
                 {n: arrays[n] for n in signature.targets},
                 {h: arrays[h + WEIGHT] for h in signature.weighted if h + WEIGHT in arrays},
                 {n: a for n, a in arrays.items() if n in lengths},
+                groups=self.groups,
             )
             if self._missing:  # the rows that have all targets are left
                 keep = ~np.any(list(self._missing.values()), axis=0)

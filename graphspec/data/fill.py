@@ -357,6 +357,9 @@ def _data(found: Suggestion, file: str) -> Iterator[str]:
     yield "  train:"
     yield f"    file: {literal(file)}"
     yield from found.form
+    if found.group is not None:
+        note = "its rows validate together: an app asks about others"
+        yield from _commented([(f"    group: {literal(found.group)}", [note])])
     if target.key != target.name:
         yield f"    targets: {literal({target.key: target.name})}"
     if target.drop_missing:

@@ -137,7 +137,8 @@ def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None)
 def _overview(name: str, source: DataSource, spec: Spec, signature: DataSignature, max_rows: int | None) -> Overview:
     if not source.has_rows:
         last = "the last part of the time" if source.by_time else "the last rows" if source.in_order else None
-        return Overview(name, share=source.split, notes=[last] if last else [])
+        notes = [last] if last and not source.at_origins else []
+        return Overview(name, source.at_origins, share=source.split, notes=notes)
     part = Overview(name, ", ".join(path.name for path in source.paths))
     if source.query is not None:
         of_file = "" if source.file is None else f" of {source.file.name}"

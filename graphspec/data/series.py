@@ -213,10 +213,9 @@ def series_of(source: Source, windows: Windows, rows: int) -> Series:
 
 def _series(source: Source, windows: Windows, rows: int) -> Series:
     every, clock, names, groups = windows.every, None, ["the table"], None
-    if windows.group is not None:  # its different values, sorted; a missing one is one, too
-        texts = np.array(["" if name is None else str(name) for name in source.values(windows.group).tolist()])
-        different, groups = np.unique(texts, return_inverse=True)
-        names, rows = different.tolist(), len(groups)
+    if windows.group is not None:
+        names, groups = source.groups(windows.group)
+        rows = len(groups)
     times = np.arange(rows)
     if windows.order is not None:
         clock = instants(source, windows.order, windows.format, days=every is not None and every.in_days)

@@ -101,7 +101,21 @@ class Source:
 
     def values(self, column: str) -> Array:
         """Return a table's column: numbers, dates in µs since 1970, or texts. Raises DataError: GS105, no table."""
-        raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which `windows` needs", "write the series to a table")
+        raise DataError(
+            Code.VALUE_NOT_ALLOWED, "is no table, which windows and groups need", "write the rows to a table"
+        )
+
+    def groups(self, column: str) -> tuple[list[str], Array]:
+        """Return the different values of a table's column as texts, sorted, and each row's; no value is one, too.
+
+        Raises DataError: GS502, there is no such column; GS105, no table.
+        """
+        if column not in self.names or column in self.ambiguous:
+            few = ", ".join(self.names[:20])
+            raise DataError(Code.MISSING_ARRAY, f"has no unique column '{column}' for `group`", f"it has {few}")
+        texts = np.array(["" if name is None else str(name) for name in self.values(column).tolist()])
+        different, numbers = np.unique(texts, return_inverse=True)
+        return different.tolist(), numbers
 
     def type_of(self, column: str) -> str:
         """Return the database's name of the type of a column; empty if there is none."""

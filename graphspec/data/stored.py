@@ -56,7 +56,7 @@ def load_rows(
         if not found or any(d.code != Code.NOT_ENOUGH_MEMORY for d in found):
             return arrays, found
     # the key: the files, how they are read, and this version
-    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.form)
+    read = (source.inputs, source.targets, source.drop_missing_targets, source.query, source.form, source.group)
     needed = {f.name: _plain(getattr(signature, f.name)) for f in fields(signature) if f.name != "steps"}
     key = hashlib.sha256(repr((__version__, hash_of(files), read, needed)).encode()).hexdigest()[:40]
     return _stored(cache / f"rows-{key}", source, signature)

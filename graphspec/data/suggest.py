@@ -64,13 +64,19 @@ def _useless(column: ColumnProfile, profile: Profile) -> str | None:
         return None
     if column.kind in ("integer", "text", "bool") and column.unique and _is_id(column):
         return "is different in every row, an id"
-    if column.kind in ("integer", "text") and _ID.search(column.name) and _MANY < column.distinct <= column.present / 2:
-        return f"is an id of several rows each: validate with rows of others, or its {column.distinct:,} are learnt by heart"
+    if _is_group(column):
+        return f"is an id of several rows each, of which {column.distinct:,} would be learnt by heart"
     if profile.typed and column.is_number and column.stored == "text":
         return "has numbers stored as text: store numbers"
     if column.kind == "text" and not _is_prose(column) and _known_rows(column) < column.present / 4:
         return f"has {column.distinct:,} different values, nearly all of them rare"
     return None
+
+
+def _is_group(column: ColumnProfile) -> bool:
+    """Return whether a column may be the id of what several rows are of, such as a customer."""
+    several = _MANY < column.distinct <= column.present / 2
+    return several and column.kind in ("integer", "text") and _ID.search(column.name) is not None
 
 
 def _is_marked(column: ColumnProfile) -> bool:
@@ -320,6 +326,7 @@ class Suggestion:
     warnings: tuple[str, ...] = ()  # what should be read before training
     form: Sequence[str] = ()  # lines of the spec that say how the table's text is read
     time: str | None = None  # the column of dates in whose order the rows are: the last ones validate
+    group: str | None = None  # the column of ids whose rows stay together
 
 
 def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
@@ -401,7 +408,9 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
     warnings = [f"column '{name}' {why}; it is left out" for name, why in leaks.items()]
     if task != "regression" and of.listed and (small := small_classes(dict(of.frequent))) is not None:
         warnings.append(f"column '{target}': {small}")
-    return Suggestion(record, columns, found, network, profile.rows, tuple(warnings), time=time)
+    groups = [c for c in profile.columns.values() if time is None and c.name not in {target, *leaks} and _is_group(c)]
+    group = min(groups, key=lambda c: c.distinct).name if groups else None
+    return Suggestion(record, columns, found, network, profile.rows, tuple(warnings), time=time, group=group)
 
 
 def free_name(text: str, taken: set[str], otherwise: str) -> str:

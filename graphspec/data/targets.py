@@ -294,4 +294,4 @@ def keep_rows(data: Dataset, keep: Array, allocate: Allocate | None = None) -> D
 
     parts = ("inputs", "targets", "weights", "lengths")
     arrays: dict[str, Any] = {p: {n: kept(n, a) for n, a in getattr(data, p).items()} for p in parts}
-    return replace(data, **arrays)
+    return replace(data, **arrays, groups=None if data.groups is None else data.groups[keep])

@@ -123,6 +123,7 @@ class WindowSource(View):
             raise DataError(Code.TOO_FEW_ROWS, text, hint)
         empty = np.concatenate([[0], np.cumsum(gaps.empty)])
         whole = fits & (empty[starts + size] == empty[starts]) & ~gaps.later[starts + past - 1]
+        every = np.flatnonzero(whole)
         if windows.last:
             whole &= np.append(groups, -1)[starts + size] != groups[starts]
         else:
@@ -134,8 +135,9 @@ class WindowSource(View):
         chosen = chosen[: self.max_rows]
         self.chosen = None if len(chosen) == len(starts) else chosen
         different, ranks = np.unique(series.times, return_inverse=True)
-        first, last, filled = ranks[: len(starts)], ranks[size - 1 :], sum(gaps.missing.values())
-        self.times = Times(first, last, len(different), series, past, filled)
+        origin, filled = ranks[np.minimum(starts + past, steps - 1)], sum(gaps.missing.values())
+        first, last = ranks[: len(starts)], ranks[size - 1 :]
+        self.times = Times(first, origin, last, len(different), series, past, future, every, filled)
 
 
 def _per_row(request: Request, filled: bool) -> Request:

@@ -379,8 +379,9 @@ def output_text(model: Session, head: HeadDecl) -> str:
     if head.statistics is not None:
         mean, deviation = head.statistics
         parts.append(f"in the unit of the target, whose mean was {mean:.6g} and whose deviation was {deviation:.6g}")
-    if head.bounds is not None:
-        parts.append(f"from {head.bounds[0]:.6g} to {head.bounds[1]:.6g}, the range of the training targets")
+    if head.limits is not None:
+        ends = [f"{word} {end:.6g}" for word, end in zip(("from", "to"), head.limits, strict=True) if end is not None]
+        parts.append(" ".join(ends) + (", the range of the training targets" if head.clip is True else ""))
     return "; ".join(filter(None, parts))
 
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: an optimizer's learning rate as a function of the global step, counted from 0."""
+"""Schedules: an optimizer's learning rate, or its weight decay, as a function of the global step, counted from 0."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _number_or_schedule(value: Any) -> Any:
     return value if isinstance(value, int | float) else SCHEDULES.parse(value)
 
 
-LearningRate = Annotated[
+Scheduled = Annotated[
     NonNegative | Schedule,
     BeforeValidator(_number_or_schedule),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"x-kind": "schedule"}]}),
@@ -41,7 +41,7 @@ LearningRate = Annotated[
 
 
 def rate_at(rate: float | Schedule, step: int) -> float:
-    """Return a learning rate at ``step``."""
+    """Return a learning rate, or a weight decay, at ``step``."""
     return rate(step) if isinstance(rate, Schedule) else rate
 
 
@@ -188,7 +188,7 @@ class LinearWarmup(Schedule):
     The other rate's steps begin after the warm-up.
     """
 
-    learning_rate: LearningRate = Field(description="The rate after the warm-up: a number, or a schedule.")
+    learning_rate: Scheduled = Field(description="The rate after the warm-up: a number, or a schedule.")
     warmup_steps: PositiveInt = Field(description="Steps, not epochs, of the warm-up.")
     initial_learning_rate: NonNegative = Field(0.0, description="The rate at step 0.")
 
@@ -206,7 +206,7 @@ class Sequential(Schedule):
     ``schedules[k]`` begins at step ``boundaries[k-1]``: PyTorch's SequentialLR and its milestones.
     """
 
-    schedules: list[LearningRate] = Field(min_length=1, description="Numbers and schedules, in order.")
+    schedules: list[Scheduled] = Field(min_length=1, description="Numbers and schedules, in order.")
     boundaries: list[PositiveInt] = Field(description="The steps at which the second, third, … schedule begins.")
 
     @model_validator(mode="after")

@@ -117,8 +117,8 @@ class HeadDecl:
     wrong: bool = False  # whether an error has been reported. Missing attributes may then exist in the document
     scale: Literal["standard"] | None = None  # how the target is scaled for the loss
     statistics: tuple[float, float] | None = None  # mean and deviation of a standardized target, if they are learnt
-    clip: bool = False  # whether answers are clipped to the range of the training targets
-    bounds: tuple[float, float] | None = None  # that range, if it is learnt
+    clip: bool | Mapping[Literal["min", "max"], float] = False  # whether answers are clipped, to which range
+    bounds: tuple[float, float] | None = None  # the range of the training targets, if it is learnt
     description: str = ""  # what it is, for the readers of an exported file
     others: tuple[Ref | None, ...] = ()  # for a loss over pairs or triplets, the nodes after ``layer``
     target: Ref | None = None  # the input or node with which the loss compares, instead of an array of the data
@@ -133,6 +133,11 @@ class HeadDecl:
     def layers(self) -> tuple[Ref | None, ...]:
         """All nodes that the loss compares."""
         return (self.layer, *self.others)
+
+    @property
+    def limits(self) -> tuple[float | None, float | None] | None:
+        """The ends to which answers are clipped; None if they are not, or if the targets' range is not learnt yet."""
+        return self.bounds if isinstance(self.clip, bool) else (self.clip.get("min"), self.clip.get("max"))
 
     @property
     def only_trained(self) -> bool:
@@ -260,7 +265,11 @@ class DataSource:
     windows: Windows | None = None  # windows over the rows are the rows of the data
     in_order: bool = False  # a split takes the last rows; ``by_time``, the last part of the windows' time
     by_time: bool = False
+    origins: int | None = None  # for windows, how many of the last horizons of each series are split off, each a window
     allow: tuple[Path, ...] = ()  # further folders in which the query's files may be
+    group: str | None = (
+        None  # the column whose value keeps training rows together when they are split, or dealt in folds
+    )
     folds: int | None = None  # the folds of the training rows, each validated by the copy that is trained without it
     form: TextForm = TextForm()  # how a table of text is read
 
@@ -268,6 +277,17 @@ class DataSource:
     def has_rows(self) -> bool:
         """False for a split, which has no rows of its own."""
         return self.query is not None or bool(self.paths)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the rows are a part of the training rows."""
+        return self.split is not None or self.origins is not None
+
+    @property
+    def at_origins(self) -> str:
+        """The words for what is split off at rolling origins; empty for other splits."""
+        last = "horizon" if self.origins == 1 else f"{self.origins} horizons"
+        return "" if self.origins is None else f"the last {last} of each series"
 
     @property
     def subject(self) -> str:

@@ -102,6 +102,14 @@ class DataKeys(Config):
     drop_missing_targets: bool = setting(False, "Leave out rows without a target.")
 
 
+class TrainKeys(DataKeys):
+    """The training rows."""
+
+    group: str | None = setting(
+        None, "The column whose value keeps rows together, such as a customer: in one fold, on one side of a `split`."
+    )
+
+
 class ValidationKeys(DataKeys):
     """Validation rows: a file, or a part of the training rows."""
 
@@ -110,6 +118,12 @@ class ValidationKeys(DataKeys):
     )
     by: Literal["time"] | None = setting(None, "`time`: the split of windows takes the last part of the time.")
     stratify: str | None = setting(None, "Head whose class proportions the split preserves.")
+    origins: PositiveInt | None = setting(
+        None, "For windows: the last horizons of each series are for validation, so many, each with a window."
+    )
+
+
+_KEYS: dict[str, type[DataKeys]] = {"train": TrainKeys, "validation": ValidationKeys}
 
 
 def parse_data(
@@ -129,7 +143,7 @@ def parse_data(
         subject = f"`data.{part}`"
         if not mapping(child, subject, problems, _DATA):
             continue
-        keys = validate(ValidationKeys if part == "validation" else DataKeys, child, subject, problems)
+        keys = validate(_KEYS.get(part, DataKeys), child, subject, problems)
         _check_names(child.get("inputs"), "input", inputs, [], problems)
         _check_names(child.get("targets"), "head", heads, arrays, problems)
         if keys is None or _SourceCheck(child, keys, subject, problems).is_wrong(heads):
@@ -138,22 +152,25 @@ def parse_data(
         if keys.windows is None or windows is not None:
             sources[part] = _source(keys, windows, child, base or Path())
     if {"train", "validation"} <= sources.keys():
-        _check_times(sources["train"].windows, sources["validation"], problems)
+        _check_split(sources["train"], sources["validation"], problems)
     return sources
 
 
-def _check_times(windows: Windows | None, validation: DataSource, problems: Problems) -> None:
+def _check_split(train: DataSource, validation: DataSource, problems: Problems) -> None:
     """Report a split that does not suit the training rows: windows that are neighbours share values."""
-    tree, by_time = validation.tree, validation.by_time
-    if validation.split is None:
+    tree, by_time, windows = validation.tree, validation.by_time, train.windows
+    if not validation.is_split:
         return
     in_order = "for rows in the order of time write `split: {last: 0.2}`"
     shared = "add `by: time`: other splits share values between training and validation"
     grouped = windows is not None and windows.group is not None and windows.order is None
+    ordered = validation.in_order and validation.split is not None
     for wrong, key, what, hint in (
         (by_time and windows is None, "by", "`windows` of `data.train`", in_order),
-        (not by_time and windows is not None, "split", "`by` for windows", shared),
+        (validation.origins is not None and windows is None, "origins", "`windows` of `data.train`", in_order),
+        (not (by_time or validation.origins) and windows is not None, "split", "`by` for windows", shared),
         (by_time and grouped, "by", "`order` of the windows", _ORDER),
+        (ordered and train.group, "split", "a `data.train` without `group`", "write `split: 0.2`"),
     ):
         if wrong:
             not_allowed(tree.value[key], f"`{key}` of `data.validation` needs {what}", problems, hint)
@@ -194,8 +211,10 @@ def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> 
         texts=files.get("texts"),
         labelled=keys.labels is not None,
         windows=windows,
-        in_order=by_time or isinstance(split, dict),
+        in_order=by_time or isinstance(split, dict) or getattr(keys, "origins", None) is not None,
         by_time=by_time,
+        group=getattr(keys, "group", None),
+        origins=getattr(keys, "origins", None),
         form=TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
     )
 
@@ -249,15 +268,23 @@ class _SourceCheck:
         if keys.windows is not None and keys.drop_missing_targets:
             hint = "fill in the missing values: without a row, the windows around it are gone"
             self._excludes("drop_missing_targets", "`windows`", hint)
-        if not self.rows and keys.folder is None and self.split is None:  # `folder` is told by _check_query
+        if keys.windows is not None and getattr(keys, "group", None) is not None:
+            self._excludes("group", "`windows`", "`windows` have a `group` of their own, and are split `by: time`")
+        split = self.split is not None or getattr(keys, "origins", None) is not None
+        if not self.rows and keys.folder is None and not split:  # `folder` is told by _check_query
             self._lacks("file", "`file` or `split`" if hasattr(keys, "split") else "`file`", _FILE)
         return len(self.problems.found) > before
 
     def _check_split(self, heads: list[str]) -> None:
         split, stratify, by = self.split, getattr(self.keys, "stratify", None), getattr(self.keys, "by", None)
-        if split is None:
+        if getattr(self.keys, "origins", None) is not None:
+            for key in ("split", "by", "stratify", *self.rows):
+                if getattr(self.keys, key) is not None:
+                    self._excludes("origins", f"`{key}`")
+        elif split is None:
             for key in (key for key, value in (("stratify", stratify), ("by", by)) if value is not None):
                 self._needs(key, "`split`", "set the fraction of the training rows, for example `split: 0.1`")
+        if split is None:
             return
         if self.rows:
             self._excludes("split", f"`{self.rows[0]}`")

@@ -19,7 +19,7 @@ from typing import Any
 from graphspec.base.config import MAX_SIZE, Config, Neutral, Only, Registry
 from graphspec.language.columns import COLUMNS, MAX_CROSSED, Cross, Number, RecordKeys
 from graphspec.language.explain import REGISTRIES, fields_of
-from graphspec.language.parse import VERSION, DataKeys, ValidationKeys
+from graphspec.language.parse import VERSION, DataKeys, TrainKeys, ValidationKeys
 from graphspec.language.search import ObjectiveKeys, SearchKeys
 from graphspec.language.sections import REQUIRED, WEIGHT_FILE, HeadKeys, InputKeys, TrainingKeys
 from graphspec.vocabulary.callbacks.logging import Refused
@@ -506,7 +506,7 @@ def document_properties() -> dict[str, Schema]:
     """Return the schemas of the keys of the document."""
     heads = {**section_schema(HeadKeys), "type": ["object", "null"]}
     parts = {
-        "train": _about("Training rows.", section_schema(DataKeys)),
+        "train": _about("Training rows.", section_schema(TrainKeys)),
         "validation": _about("Rows for validation during training.", section_schema(ValidationKeys)),
         "test": _about("Rows for the final evaluation.", section_schema(DataKeys)),
     }
@@ -530,7 +530,8 @@ def section_schema(cls: type[Config]) -> Schema:
     """Return the schema of a mapping with the arguments of ``cls`` and no other keys."""
     properties, required = arguments(cls)
     # the name of a section of the document: ``TrainingKeys`` are of `training`
-    title = {"HeadKeys": "head", "DataKeys": "data source"}.get(cls.__name__, cls.__name__.removesuffix("Keys").lower())
+    titles = {"HeadKeys": "head", "DataKeys": "data source", "TrainKeys": "training rows"}
+    title = titles.get(cls.__name__, cls.__name__.removesuffix("Keys").lower())
     closed: Schema = {"title": title, "type": "object", "properties": properties, "additionalProperties": False}
     closed |= {"description": paragraphs[0]} if (paragraphs := paragraphs_of(cls))[0] else {}
     closed |= neutral({key: value for key, value in cls.neutral.items() if key not in cls.model_fields})

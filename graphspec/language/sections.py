@@ -220,8 +220,9 @@ class HeadKeys(Config):
     scale: Literal["standard"] | None = setting(
         None, "`standard` trains on targets with mean 0 and deviation 1; answers are in the target's own unit."
     )
-    clip: bool = setting(
-        False, "Whether answers stay within the range of the training targets; needs `scale: standard`."
+    clip: bool | Annotated[dict[Literal["min", "max"], float], Field(min_length=1)] = setting(
+        False,
+        "true: answers stay within the range of the training targets; needs `scale: standard`. Or the range: `{min: 0}`.",
     )
     members: Literal["mean"] | None = setting(
         None, "`mean`: axis 1 of the node are members; each is trained on the target, the answers are their mean."

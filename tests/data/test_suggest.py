@@ -128,6 +128,18 @@ def test_leaks_are_warnings(tmp_path: Path) -> None:
     assert [c.name for c in answer.columns if c.left_out] == ["z"]
 
 
+def test_ids_of_several_rows_keep_them_together(tmp_path: Path) -> None:
+    """The ids with the most rows each; not those of every row, of few places, or of a table in the order of time."""
+    ids = {"visit_id": range(N), "person_id": [f"p{k % 59}" for k in range(N)], "shop_id": cycled(1, 2)}
+    found = table(tmp_path, **ids, house_id=[k % 55 for k in range(N)], x=cycled(1.5, 2.5, 4.5), y=cycled(0, 1))
+    assert suggest(found, "y", "binary", {}).group == "house_id"
+    assert suggest(found, "y", "binary", {"house_id": "gives it away"}).group == "person_id"
+    assert suggest(found, "y", "binary", {}, "day").group is None
+    for name in ("person_id", "house_id"):
+        del found.columns[name]  # type: ignore[attr-defined]
+    assert suggest(found, "y", "binary", {}).group is None
+
+
 def test_sizes_grow_with_the_rows(tmp_path: Path) -> None:
     from dataclasses import replace
 

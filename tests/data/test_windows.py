@@ -12,7 +12,7 @@ from data.sources import diagnostics, rows, written
 
 import graphspec
 from graphspec.base.errors import SpecError
-from graphspec.data.batches import BatchLoader, split_by_time
+from graphspec.data.batches import BatchLoader, split_at_origins, split_by_time
 from graphspec.data.new_rows import read_inputs
 from graphspec.data.source import DataSignature
 from graphspec.graph.ir.graph import Type
@@ -165,25 +165,35 @@ def test_columns_and_sources_that_do_not_fit(tmp_path: Path) -> None:
     assert (found.code, "is no table" in found.message) == ("GS105", True)
 
 
-def test_a_split_by_time_shares_no_value(tmp_path: Path) -> None:
+def test_a_split_by_time_shares_no_target(tmp_path: Path) -> None:
     lines = [f"{t},{g},{100 * k + t}" for k, g in enumerate("abc") for t in range(5 * k, 40)]
     table(tmp_path / "s.csv", "t,g,v", lines)
     text = "windows: {length: 3, horizon: 2, group: g, order: t}\ninputs: {x: v}\ntargets: {y: v}"
     arrays = rows(written(tmp_path, f"file: s.csv\n{text}"), ONE)
     training, validation = split_by_time(arrays, 0.2)
-    values = []
-    for part in (training, validation):
-        chosen = arrays.select(part).chosen
-        values.append(np.hstack([arrays.inputs["x"][chosen], arrays.targets["y"][chosen]]) % 100)
-    before, after = values
-    assert before.max() == 31  # the last 8 of 40 points in time are for validation
-    assert after.min() == 32
+    before, after = (arrays.select(part).chosen for part in (training, validation))
+    past, future = arrays.inputs["x"] % 100, arrays.targets["y"] % 100
+    assert future[before].max() == 31  # the last 8 of 40 points in time are for validation
+    assert future[after].min() == 32
+    assert past[after].min() == 29  # the past of a window of validation may be older
     assert len(before) == (28 + 23 + 18)
-    assert len(after) == 3 * 4
-    for fraction in (0.05, 0.97):
-        with pytest.raises(SpecError, match="hold no whole window") as caught:
+    assert len(after) == 3 * 7
+    for fraction, what in ((0.025, "future"), (0.97, "window")):
+        with pytest.raises(SpecError, match=f"hold no whole {what}") as caught:
             split_by_time(arrays, fraction)
         assert caught.value.diagnostics[0].code == "GS508"
+
+
+def test_rolling_origins_are_at_the_end_of_each_series(tmp_path: Path) -> None:
+    sizes = {"a": 20, "b": 12, "c": 6, "d": 4}  # d is too short for a window
+    table(tmp_path / "s.csv", "t,g,v", [f"{t},{g},{t}" for g, size in sizes.items() for t in range(size)])
+    text = "windows: {length: 3, horizon: 2, group: g, order: t, stride: 2}\ninputs: {x: v}\ntargets: {y: v}"
+    arrays = rows(written(tmp_path, f"file: s.csv\n{text}"), ONE)
+    training, validation = split_at_origins(arrays, 3)
+    assert taken(validation, "targets", "y") == [*([14, 15], [16, 17], [18, 19]), *([6, 7], [8, 9], [10, 11]), [4, 5]]
+    assert taken(training, "targets", "y") == [[3, 4], [5, 6], [7, 8], [9, 10], [11, 12], [3, 4]]
+    with pytest.raises(SpecError, match="no series has a window before 9 futures of 2 steps"):
+        split_at_origins(arrays, 9)
 
 
 SPEC = """

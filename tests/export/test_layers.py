@@ -172,6 +172,7 @@ OTHERS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"type": "Impute", "strategy": "zero", "indicator": True}, [np.where(NUMBERS < 0, np.float32("nan"), NUMBERS)]),
     ({"type": "Impute", "strategy": "constant", "fill_value": 2.0}, [INTEGERS]),
     ({"type": "MinMaxScaling", "minimum": -2.0, "maximum": 3.0}, [NUMBERS]),
+    ({"type": "QuantileSteps"}, [np.hstack([NUMBERS, -NUMBERS, NUMBERS])]),
     ({"type": "SmoothClip", "limit": 2.0}, [NUMBERS]),
     ({"type": "RobustScaling", "quantiles": [-2.0, 0.0, 0.5, 1.0, 3.0]}, [NUMBERS]),
     ({"type": "QuantileScaling", "num_quantiles": 3, "quantiles": [[-2.0, 0.0, 3.0]]}, [NUMBERS]),

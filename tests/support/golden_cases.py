@@ -36,6 +36,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "Onnx": "vocabulary/onnx_files/test_layer.py",
         "Parameter": "vocabulary/layers/test_tensors.py",
         "PositionEmbedding": "vocabulary/layers/test_positions.py",
+        "QuantileSteps": "vocabulary/layers/test_quantile_steps.py",
         **dict.fromkeys(
             (
                 "ClassToken",
@@ -81,6 +82,8 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "ConfusionMatrix": "vocabulary/metrics/test_matrix.py",
         "CrossentropyOfLoss": "vocabulary/metrics/test_crossentropy.py",
         "EditDistance": "vocabulary/metrics/test_sequences.py",
+        "SymmetricMeanAbsolutePercentageError": "vocabulary/metrics/test_forecasts.py",
+        "WeightedQuantileLoss": "vocabulary/metrics/test_forecasts.py",
         "WordErrorRate": "vocabulary/metrics/test_sequences.py",
     },
 }

@@ -66,7 +66,7 @@ def learns(spec: Spec) -> bool:
 
 def standardizes(head: HeadDecl) -> bool:
     """Return whether the mean and the deviation of a head's target, or its range, must still be learnt."""
-    return head.scale is not None and (head.statistics is None or (head.clip and head.bounds is None))
+    return head.scale is not None and (head.statistics is None or (head.clip is True and head.bounds is None))
 
 
 def fill_in(spec: Spec, adapted: Adapted) -> Spec:
@@ -102,7 +102,7 @@ def _head(head: HeadDecl, state: Mapping[str, Any]) -> HeadDecl:
             raise ValueError(f"the statistics of '{head.name}' must be a mean and a positive deviation")
         head = replace(head, statistics=(float(numbers[0]), float(numbers[1])))
     bounds = [v for v in (state.get("min"), state.get("max")) if isinstance(v, int | float) and math.isfinite(v)]
-    if head.clip and head.statistics is not None:
+    if head.clip is True and head.statistics is not None:
         if len(bounds) != 2 or bounds[0] > bounds[1]:
             raise ValueError(f"the range of '{head.name}', which `clip` needs, must be a 'min' and a 'max'")
         head = replace(head, bounds=(float(bounds[0]), float(bounds[1])))

@@ -223,9 +223,16 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> lis
         return [(("members",), name, refused)]
     if head.scale is not None and (refused := _scale(head, value)) is not None:
         return [(("scale",), name, refused)]
-    if head.clip and head.scale is None:
+    if head.clip is True and head.scale != "standard":
         text = "cannot have `clip`, which needs `scale: standard`: the range of the targets is learnt with their mean"
-        return [(("clip",), name, _wrong_value(text, "add `scale: standard`, or remove `clip`"))]
+        return [(("clip",), name, _wrong_value(text, "add `scale: standard`, or write the range, such as `{min: 0}`"))]
+    if head.clip and ((head.loss is not None and head.loss.fits == "classes") or not value.type.is_float):
+        text = "cannot have `clip`, which is for heads that answer numbers"
+        return [(("clip",), name, _wrong_value(text, "remove `clip`"))]
+    low, high = head.limits or (None, None)
+    if low is not None and high is not None and low >= high:
+        text = f"has `clip` from {low:g} to {high:g}, which leaves no range"
+        return [(("clip",), name, _wrong_value(text, "write a `min` below `max`"))]
     if (unfit := _uncertain(head, value, spec)) is not None:
         return [((unfit[0],), name, unfit[1])]
     problems: list[tuple[KeyPath, str, Problem]] = []

@@ -13,7 +13,7 @@ from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible
-from graphspec.engine.compiler.uncertainty import add_interval, calibrated
+from graphspec.engine.compiler.uncertainty import add_interval, calibrated, clipped
 from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
@@ -196,16 +196,16 @@ def _answers(head: HeadDecl, value: Value, graph: Graph) -> Value:
         result = calibrated(head, value, graph)
         graph.loss_inputs.setdefault(TRAINED + head.name, value)
         return result
-    if head.scale is None:
-        return value
+    answers = value
     with g.part(f"{head.name}_unit"):
-        if head.statistics is None:
-            g.learnt("statistics")
-        mean, deviation = head.statistics or (0.0, 1.0)
-        scaled = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
+        if head.scale is not None:
+            if head.statistics is None:
+                g.learnt("statistics")
+            mean, deviation = head.statistics or (0.0, 1.0)
+            answers = g.Add(g.Mul(value, g.constant(deviation, "float32")), g.constant(mean, "float32"))
         if head.clip:
-            scaled = g.Clip(scaled, *(g.constant(bound, "float32") for bound in head.bounds or (0.0, 1.0)))
-    return scaled.with_mask(value.mask)
+            answers = clipped(g, head, answers)
+    return answers.with_mask(value.mask)
 
 
 def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:

@@ -52,5 +52,10 @@ def add_interval(head: HeadDecl, graph: Graph) -> None:
         steps = g.Sub(g.Slice(widths, start, end, at), g.Slice(widths, at, g.constant([LEVELS - 1]), at))
         width = g.Add(g.Gather(widths, g.constant(0), axis=0), g.ReduceSum(g.Mul(above, steps), start, keepdims=0))
         for name, bound in zip(BOUNDS, (g.Sub(value, width), g.Add(value, width)), strict=True):
-            limits = (g.constant(number, "float32") for number in head.bounds or (0.0, 1.0))
-            graph.outputs[head.name + name] = g.Clip(bound, *limits) if head.clip else bound
+            graph.outputs[head.name + name] = clipped(g, head, bound) if head.clip else bound
+
+
+def clipped(g: Builder, head: HeadDecl, value: Value) -> Value:
+    """Emit answers within the range of a head, 0 to 1 where it is not learnt yet."""
+    limits = head.limits or (0.0, 1.0)
+    return g.Clip(value, *(None if limit is None else g.constant(limit, "float32") for limit in limits))

@@ -170,7 +170,7 @@ def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
             learn = learn_alphabet if sequences else learn_labels
             found[head.name] = {"labels": learn(target, data.chosen)}
         elif target is not None and standardizes(head):
-            found[head.name] = _statistics(target, data, clip=head.clip)
+            found[head.name] = _statistics(target, data, clip=head.clip is True)
     return found
 
 

@@ -24,7 +24,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
-from graphspec.data.batches import BatchLoader, Dataset, class_ids
+from graphspec.data.batches import BatchLoader, Dataset, class_ids, deal
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
 from graphspec.engine.parallel.apart import run_apart
@@ -50,17 +50,20 @@ if TYPE_CHECKING:
 def folds_of(model: Session, raw: Dataset) -> Array:
     """Return the fold of each training row, ``(n,)``, from 0, dealt by the seed; a single head's classes are spread evenly.
 
-    Raises SpecError: GS508, there are fewer than two rows for each fold.
+    Rows of a group are in one fold. Raises SpecError: GS508, there are fewer than two rows for each fold, or too few groups.
     """
     folds, rows = model.spec.training.folds or 1, len(raw)
     if rows < 2 * folds:
         text = f"{rows} rows are too few for {folds} folds"
         raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint="use fewer `folds`, or `seeds`")])
-    order = generator(model.seed, "folds").permutation(rows)
+    order, ids = generator(model.seed, "folds").permutation(rows), None
     classes = [h for h in model.spec.trained if h.needs_data and h.loss is not None and h.loss.fits == "classes"]
     if len(classes) == 1 and (target := raw.targets[classes[0].name]).ndim < 3:
         ids = class_ids(target if raw.chosen is None else target[raw.chosen])
-        order = order[np.argsort(ids[order], kind="stable")]
+        if raw.groups is None:
+            order = order[np.argsort(ids[order], kind="stable")]
+    if (groups := raw.of_groups()) is not None:
+        return deal(groups, [1 / folds] * folds, order, ids)
     found = np.empty(rows, np.int64)
     found[order] = np.arange(rows) % folds
     return found

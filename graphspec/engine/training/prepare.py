@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
 from graphspec.base.codes import Code
 from graphspec.base.errors import UsageError
-from graphspec.data.batches import class_ids, split, split_by_time, split_last
+from graphspec.data.batches import class_ids, split, split_at_origins, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
 from graphspec.engine.compiler.heads import log_keys
 from graphspec.engine.compiler.training_checks import refuse_untrainable
@@ -26,7 +26,7 @@ from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_callbacks, refuse_misspelt_monitors
 from graphspec.engine.training.uncertainty import refuse_unlearnable
 from graphspec.graph.ir.graph import Array, numpy_dtype
-from graphspec.language.declarations import WEIGHT, Spec
+from graphspec.language.declarations import WEIGHT, DataSource, Spec
 
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
@@ -114,8 +114,8 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
     Raises SpecError: a layer has nothing to learn from, or there are too few rows to be split.
     """
     train, source = parts["train"], spec.data.get("validation")
-    if source is not None and source.split is not None:
-        train, _ = _split(train, source.split, spec.training.seed, source.stratify, in_order=source.in_order)
+    if source is not None and source.is_split:
+        train, _ = _split(train, source, spec.training.seed)
     return adapt(spec, train)
 
 
@@ -124,23 +124,26 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     if model.spec.training.folds is not None and (data.validation_data, data.validation_split) != (None, None):
         raise UsageError("with `folds`, every row is held out once: leave out `validation_data` and `validation_split`")
     validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
-    source, fraction = model.spec.data.get("validation"), data.validation_split
-    stratify, in_order = None, False
+    source, by = model.spec.data.get("validation"), cast("DataSource | float | None", data.validation_split)
     if data.x is not None:
         train = user_arrays(model.needed, data.x, data.y, data.sample_weight)
+        source = model.spec.data.get("train")
+        if source is not None and source.group and (model.spec.training.folds or by is not None):
+            text = f"the spec keeps rows with the same '{source.group}' together, but arrays of inputs have no groups"
+            raise UsageError(f"{text}: train on the spec's own data, or override `data.train.group=null`")
     else:
         if data.sample_weight is not None:
             raise UsageError(f"`sample_weight` requires `x` and `y`; in data files use `<head>{WEIGHT}`")
         train = model.part("train")
-        if source is not None and validation is None and fraction is None:
+        if source is not None and validation is None and by is None:
             if source.has_rows:
                 validation = model.part("validation")
-            else:
-                fraction, stratify, in_order = source.split, source.stratify, source.in_order
-    if fraction is not None and validation is None:
-        if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < fraction < 1:
-            raise bad_argument("validation_split", "a number between 0 and 1", fraction)
-        train, validation = _split(train, float(fraction), model.seed, stratify, in_order=in_order)
+            elif source.is_split:
+                by = source
+    if by is not None and validation is None:
+        if not isinstance(by, DataSource) and (isinstance(by, bool) or not isinstance(by, Real) or not 0 < by < 1):
+            raise bad_argument("validation_split", "a number between 0 and 1", by)
+        train, validation = _split(train, by, model.seed)
     return train, validation
 
 
@@ -150,14 +153,18 @@ def _with_targets(model: Session, rows: Any) -> Dataset:
     return user_arrays(model.needed, *rows)
 
 
-def _split(rows: Dataset, share: float, seed: int, stratify: str | None, *, in_order: bool) -> tuple[Dataset, Dataset]:
+def _split(rows: Dataset, by: DataSource | float, seed: int) -> tuple[Dataset, Dataset]:
+    source = by if isinstance(by, DataSource) else None
+    share = float(by) if not isinstance(by, DataSource) else by.split or 0.0
+    if source is not None and source.origins is not None:
+        return split_at_origins(rows, source.origins)
     if rows.times is not None:
         train, validation = split_by_time(rows, share)
-    elif in_order:
+    elif source is not None and source.in_order:
         train, validation = split_last(len(rows), share)
     else:
-        classes = None if stratify is None else class_ids(rows.targets[stratify])
-        train, validation = split(len(rows), share, seed, classes)
+        classes = None if source is None or source.stratify is None else class_ids(rows.targets[source.stratify])
+        train, validation = split(len(rows), share, seed, classes, rows.of_groups())
     return rows.select(train), rows.select(validation)
 
 

@@ -16,6 +16,7 @@ from graphspec.graph.ir.graph import Array, Param, Segment
 from graphspec.graph.optimizers.elementwise import Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.optimizer import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
 from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
+from graphspec.graph.schedules import Scheduled, rate_at
 
 
 @OPTIMIZERS.add("Lamb", "lamb")
@@ -136,9 +137,9 @@ class Muon(Optimizer):
 
     adam_beta_1: Decay = Field(0.9, description="For Adam, the decay rate of the mean of the gradient.")
     adam_beta_2: Decay = Field(0.999, description="For Adam, the decay rate of the mean square of the gradient.")
-    adam_weight_decay: NonNegative | None = Field(0.004, description="The `weight_decay` of Adam's weights.")
+    adam_weight_decay: Scheduled | None = Field(0.004, description="The `weight_decay` of Adam's weights.")
     epsilon: Epsilon = Field(1e-7, description="For Adam, the constant that is added to the divisor.")
-    weight_decay: NonNegative | None = Field(0.004, description=OF_DECAY)
+    weight_decay: Scheduled | None = Field(0.004, description=OF_DECAY)
     exclude_layers: list[str] | None = Field(
         None, description="Regular expressions; Adam updates a weight if one matches a part of its name `node/role`."
     )
@@ -175,7 +176,7 @@ class Muon(Optimizer):
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
         adam = adam_rate(step, rate * self.adam_lr_ratio, self.adam_beta_1, self.adam_beta_2)
-        return rate, adam, 1 - (self.adam_weight_decay or 0.0) * rate
+        return rate, adam, 1 - rate_at(self.adam_weight_decay or 0.0, step) * rate
 
     def updates(self, v: Vectors, shrink: Array, factors: Sequence[Array]) -> Calls:
         rate, adam_rate_, adam_shrink = factors

@@ -19,7 +19,7 @@ from graphspec.base.config import NonNegative, invalid
 from graphspec.graph.ir.graph import Array, Maybe
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.optimizers import optimizer as base
-from graphspec.graph.schedules import LearningRate
+from graphspec.graph.schedules import Scheduled
 
 
 @twin(before=base.BEFORE)
@@ -54,7 +54,7 @@ class SGD(base.Optimizer):
     Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
     """
 
-    learning_rate: LearningRate = Field(0.01, description="A number, or a schedule.")
+    learning_rate: Scheduled = Field(0.01, description="A number, or a schedule.")
     momentum: float = Field(0.0, ge=0, le=1, description="The factor μ of the previous update.")
     nesterov: bool = Field(False, description="Whether to use Nesterov's momentum.")
 
@@ -404,12 +404,13 @@ class AdamW(Adam):
     Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
     """
 
-    weight_decay: NonNegative | None = Field(0.004, description=base.OF_DECAY)
+    weight_decay: Scheduled | None = Field(0.004, description=base.OF_DECAY)
 
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
         if self.weight_decay is None:
-            raise invalid("must be a number", "use Adam for no weight decay", key="weight_decay", show_value=True)
+            text, hint = "must be a number or a schedule", "use Adam for no weight decay"
+            raise invalid(text, hint, key="weight_decay", show_value=True)
         return self
 
 
@@ -482,7 +483,7 @@ class ScheduleFreeAdamW(Moments):
     Defazio et al., *The Road Less Scheduled*, NeurIPS 2024.
     """
 
-    learning_rate: LearningRate = Field(0.0025, description="A number, or a schedule.")
+    learning_rate: Scheduled = Field(0.0025, description="A number, or a schedule.")
     epsilon: base.Epsilon = Field(1e-8, description="The constant that is added to the divisor.")
     warmup_steps: NonNegative = Field(0, description="Steps in which the learning rate increases linearly.")
 

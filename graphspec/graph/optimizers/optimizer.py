@@ -24,16 +24,16 @@ from graphspec.graph.ir.graph import Array, Param, Segment
 from graphspec.graph.kernels.compiled import Neighbour, join
 from graphspec.graph.kernels.context import Group
 from graphspec.graph.optimizers.vectors import BLOCK, Lookup, Rows, RowUpdate, Vectors, blocks
-from graphspec.graph.schedules import LearningRate, Schedule, rate_at
+from graphspec.graph.schedules import Schedule, Scheduled, rate_at
 
 
 class WeightGroup(Config):
     """The settings of the weights whose names, ``node/role``, match: ``*`` is any text, ``?`` a letter."""
 
     weights: Annotated[str | tuple[str, ...], FROM_LIST] = Field(description="A pattern, or several.")
-    learning_rate: LearningRate | None = Field(None, description="The learning rate of these weights.")
+    learning_rate: Scheduled | None = Field(None, description="The learning rate of these weights.")
     learning_rate_scale: NonNegative | None = Field(None, description="A factor of the optimizer's learning rate.")
-    weight_decay: NonNegative | None = Field(None, description="The weight decay of these weights.")
+    weight_decay: Scheduled | None = Field(None, description="The weight decay of these weights.")
 
     @model_validator(mode="after")
     def _sets_something(self) -> WeightGroup:
@@ -57,9 +57,9 @@ class WeightGroup(Config):
 _NUMBER = {"type": "number", "minimum": 0}
 _KEYS: dict[str, dict[str, Any]] = {
     "weights": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-    "learning_rate": {"anyOf": [_NUMBER, {"x-kind": "schedule"}]},
+    "learning_rate": (scheduled := {"anyOf": [_NUMBER, {"x-kind": "schedule"}]}),
     "learning_rate_scale": _NUMBER,
-    "weight_decay": _NUMBER,
+    "weight_decay": scheduled,
 }
 _DESCRIBED = {k: {**v, "description": WeightGroup.model_fields[k].description} for k, v in _KEYS.items()}
 _GROUP = {"type": "object", "properties": _DESCRIBED, "required": ["weights"], "additionalProperties": False}
@@ -72,7 +72,7 @@ class Settings:
 
     learning_rate: float | Schedule | None = None
     scale: float | None = None
-    weight_decay: float | None = None
+    weight_decay: float | Schedule | None = None
 
     def rate(self, whole: float | Schedule, step: int, current: float) -> float:
         """Return the rate at a step; if the optimizer's changes from ``whole`` to ``current``, all do in proportion."""
@@ -135,7 +135,8 @@ def begin(p: Array, g: Array, other: Array | None, shrink: Array | None) -> Call
     return calls if shrink is None else [*calls, (np.multiply, p, shrink, p)]
 
 
-OF_DECAY = "The decay of weights per step, times the learning rate."
+OF_DECAY = "The decay of weights per step, times the learning rate: a number, or a schedule."
+_DECAYS = ("weight_decay", "adam_weight_decay")
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Epsilon = Annotated[float, Field(ge=1e-30)]  # not 0: if a gradient has always been 0, the quotient would be 0 / 0
 
@@ -190,8 +191,8 @@ class Optimizer(Config):
 
     moment_names: ClassVar[tuple[str, ...]] = ()  # the state vectors of the update rule, if they are always the same
 
-    learning_rate: LearningRate = Field(0.001, description="A number, or a schedule.")
-    weight_decay: NonNegative | None = Field(None, description=OF_DECAY)
+    learning_rate: Scheduled = Field(0.001, description="A number, or a schedule.")
+    weight_decay: Scheduled | None = Field(None, description=OF_DECAY)
     clipnorm: Positive | None = Field(None, description="The largest norm of each weight's gradient.")
     clipvalue: Positive | None = Field(None, description="The largest absolute value of each element of the gradients.")
     global_clipnorm: Positive | None = Field(None, description="The largest norm of all gradients together.")
@@ -350,20 +351,25 @@ class Optimizer(Config):
             current = rate.advance(clock.step)
             for settings, own, factors, shrink in owners:
                 learning_rate = settings.rate(self.learning_rate, clock.step, current)
-                for array, value in zip(factors, own.factors(clock.step // every, learning_rate), strict=True):
+                now = own._at(clock.step)
+                for array, value in zip(factors, now.factors(clock.step // every, learning_rate), strict=True):
                     array.fill(value)
-                if own.weight_decay:
-                    shrink.fill(1 - own.weight_decay * learning_rate)
+                shrink.fill(1 - rate_at(now.weight_decay or 0.0, clock.step) * learning_rate)
 
         return [(begin,), *calls]
 
     def _with(self, settings: Settings) -> Optimizer:
         if settings.weight_decay is None:
             return self
-        keys = [key for key in ("weight_decay", "adam_weight_decay") if key in type(self).model_fields]
+        keys = [key for key in _DECAYS if key in type(self).model_fields]
         return self.model_copy(update=dict.fromkeys(keys, settings.weight_decay))
 
-    def decay_of(self, name: str) -> float:
+    def _at(self, step: int) -> Optimizer:
+        """Return the optimizer with the decays that its schedules give at a step."""
+        decays = {k: d(step) for k in _DECAYS if isinstance(d := getattr(self, k, None), Schedule)}
+        return self.model_copy(update=decays) if decays else self
+
+    def decay_of(self, name: str) -> float | Schedule:
         """Return the weight decay of a weight."""
         return self._with(settings_of(self.groups, name)).weight_decay or 0.0
 

@@ -260,6 +260,8 @@ def _data(found: Findings) -> Iterator[tuple[str, str]]:
 
 
 def _source(source: DataSource) -> str:
+    if source.at_origins:
+        return f"the training data, {source.at_origins}"
     if source.split is not None:
         how = "at the end " if source.in_order or source.by_time else ""
         by = f", stratified by {source.stratify}" if source.stratify else ""

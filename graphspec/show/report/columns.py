@@ -354,7 +354,7 @@ def _parts(found: Findings, parts: Parts) -> Table:
         if source is not None and not source.has_rows:
             which = "split off" if not source.in_order else "the last rows"
             which = "the last part of the time" if source.by_time else which
-            name = f"{which}: {percent(source.split or 0)} of the training data"
+            name = source.at_origins or f"{which}: {percent(source.split or 0)} of the training data"
         note: Inline = f"cannot be read: {parts.problems[part]}" if part in parts.problems else ""
         if part in before and now.get(part, before[part]) != before[part]:
             note = Span("changed since the training", "b")

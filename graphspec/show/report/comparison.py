@@ -161,10 +161,10 @@ def compared(found: Findings, name: str) -> Compared:
     part, total = ("", 0) if judged is None else (judged.part, judged.total)
     heads = [(h.name, type(h.loss).__name__, found.model.graph.outputs[h.name].shape[1:]) for h in spec.heads.values()]
     validation = spec.data.get("validation")
-    split = part != "test" and validation is not None and validation.split is not None
+    split = part != "test" and validation is not None and validation.is_split
     rows = [part, hashes.get("train" if split else part, ""), total]
     if split and validation is not None:
-        rows += [validation.split, spec.training.seed, validation.stratify]
+        rows += [validation.split, validation.origins, spec.training.seed, validation.stratify]
     size = sum(p.size for p in found.model.graph.params.values())
     # the spec without what was learnt
     written = None if found.directory is None else parse(str(found.directory / "spec.json"))[0]

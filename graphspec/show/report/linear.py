@@ -31,7 +31,8 @@ def linear(model: Session, judged: Scored, train: Dataset | None, folds: int = 0
 
     Numbers have scikit-learn's ``Ridge()``, classes its ``LogisticRegression()``, without weights of rows. There is none for
     pictures, sequences and windows, for wide rows, and for judged training rows, which it would know. With ``folds``, the
-    judged rows are those of ``train`` by number, and row i is answered by a model without the rows j ≡ i modulo folds.
+    judged rows are those of ``train`` by number, and row i is answered by a model without the rows j ≡ i modulo folds; of
+    groups, i and j are the numbers.
     """
     heads = {name: head for name, head in judged.heads.items() if head.mask is None and head.answers.ndim <= 2}
     read, found = _read(model), dict[str, list[Baseline]]()
@@ -53,8 +54,10 @@ def linear(model: Session, judged: Scored, train: Dataset | None, folds: int = 0
         if solve is _logistic:
             y = (y[:, None] == np.arange(len(own.labels))).astype(np.float64)
         values = np.zeros((len(z), y.shape[1]))
+        groups = train.of_groups() if folds else None
+        known_of, asked_of = (r if groups is None else groups[r] for r in (rows, judged.rows))
         for k in range(of := folds or 1):
-            fit, asked = (rows % of != k) | (not folds), judged.rows % of == k
+            fit, asked = (known_of % of != k) | (not folds), asked_of % of == k
             values[asked] = solve(x[fit], y[fit], z[asked])
         found[name] = [Baseline(LINEAR, in_form_of(head, own, values[:, 1] if own.kind == "binary" else values))]
     return found

@@ -28,7 +28,7 @@ def _refused(section: str) -> dict[str, tuple[str, str]]:
 LAYERS.found_in(
     __name__,
     {
-        "activation": "Activation ReLU LeakyReLU ELU PReLU Softmax",
+        "activation": "Activation ReLU LeakyReLU ELU PReLU Softmax QuantileSteps",
         "pooling/adaptive": """
             AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
             AdaptiveMaxPooling2D AdaptiveMaxPooling3D

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -113,3 +114,19 @@ class Softmax(Layer, supports_masking=True):
             X = g.Where(mask, X, g.constant(-1e9))
         Y = functions.Softmax().lower_over(g, X, axes)
         return Y if mask is None else g.Where(mask, Y, g.constant(0.0))
+
+
+class QuantileSteps(Layer, supports_masking=True):
+    """Quantiles that do not cross: the middle unit as it is, and from it up and down the sums of ``softplus(x)``.
+
+    Shapes: (batch, …, quantiles) → the same, ascending along the last axis, as the loss ``quantile`` lists them.
+    """
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        units, X = X.features, base.as_float(g, X)
+        middle, axis, last = (units - 1) // 2, g.constant([X.rank - 1]), g.constant(X.rank - 1)
+        at = [g.constant([k]) for k in (0, middle, middle + 1, units)]
+        below, own, above = (g.Slice(X, begin, end, axis) for begin, end in pairwise(at))
+        parts = [own - g.CumSum(g.Softplus(below), last, reverse=1)] if middle else []
+        parts += [own, *([own + g.CumSum(g.Softplus(above), last)] if units > 1 else [])]
+        return g.Concat(*parts, axis=X.rank - 1) if units > 1 else own

@@ -29,6 +29,10 @@ METRICS.found_in(
             SensitivityAtSpecificity sensitivity_at_specificity SpecificityAtSensitivity specificity_at_sensitivity
             AUC auc
         """,
+        "forecasts": """
+            SymmetricMeanAbsolutePercentageError symmetric_mean_absolute_percentage_error smape SMAPE
+            WeightedQuantileLoss weighted_quantile_loss wql WQL
+        """,
         "classes/fbeta": "F1Score f1_score FBetaScore f_beta_score",
         "of_loss/hinge": "Hinge hinge SquaredHinge squared_hinge CategoricalHinge categorical_hinge",
         "classes/matrix": """
@@ -53,7 +57,12 @@ _FOCAL = (
     "it is a loss, not a metric",
     "the logs contain the loss; `crossentropy` is the same without the focal weights",
 )
+_MASE = (
+    "it compares with the values of a series before the forecast, which no batch has",
+    "`train`, `evaluate` and the report show it for forecasts; use `mae` here",
+)
 METRICS.refused |= {
+    **dict.fromkeys(("mase", "MASE", "MeanAbsoluteScaledError", "mean_absolute_scaled_error"), _MASE),
     "Metric": only_base("metrics", "use `accuracy`, which follows the loss"),
     "MeanMetricWrapper": ("a spec contains no functions", "use a metric by its name"),
     "huber": ("it is a loss, not a metric", "the logs contain the loss; add `mae` or `mse`"),

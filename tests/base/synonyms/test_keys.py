@@ -11,12 +11,12 @@ import pytest
 from graphspec.base.config import Config
 from graphspec.base.synonyms.keys import hint_in, is_sentence, key_synonym, tables
 from graphspec.language.explain import REGISTRIES
-from graphspec.language.parse import PARTS, DataKeys, ValidationKeys
+from graphspec.language.parse import PARTS, DataKeys, TrainKeys, ValidationKeys
 from graphspec.language.sections import KEYS as DOCUMENT_KEYS
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 from graphspec.vocabulary.losses import LOSSES
 
-SECTIONS: tuple[type[Config], ...] = (HeadKeys, TrainingKeys, InputKeys, DataKeys, ValidationKeys)
+SECTIONS: tuple[type[Config], ...] = (HeadKeys, TrainingKeys, InputKeys, DataKeys, TrainKeys, ValidationKeys)
 
 
 def classes() -> Iterator[type[Config]]:

@@ -98,3 +98,48 @@ def test_clip_needs_a_scale() -> None:
     (problem,) = check(spec).errors
     assert "cannot have `clip`, which needs `scale: standard`" in problem.message
     assert problem.path == "outputs.y.clip"
+
+
+# A range that the spec has.
+def counts(clip: Any, **head: Any) -> dict[str, Any]:
+    return document() | {"outputs": {"y": {"loss": "mse", "clip": clip, **head}}}
+
+
+@pytest.mark.parametrize(
+    ("clip", "low", "high"), [({"min": 0}, 0, None), ({"max": 2.5}, None, 2.5), ({"min": -1, "max": 1}, -1, 1)]
+)
+@pytest.mark.parametrize("scale", [None, "standard"])
+def test_answers_stay_within_a_range_that_is_written(
+    clip: Any, low: Any, high: Any, scale: Any, tmp_path: Path
+) -> None:
+    model, free = (gs.compile(counts(c, scale=scale)) for c in (clip, False))
+    for network in (model, free):
+        network.fit(X, Y, verbose=0)
+    np.testing.assert_allclose(model.predict(FAR), np.clip(free.predict(FAR), low, high), rtol=1e-5, atol=1e-5)
+    losses = [network.fit(X, Y, verbose=0)["loss"][0] for network in (model, free)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # it trains what is not clipped
+    model.export(tmp_path / "c.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "c.onnx")
+    np.testing.assert_allclose(session.run(["y"], {"x": FAR})[0], model.predict(FAR), rtol=1e-6, atol=1e-6)
+
+
+def test_an_interval_stays_within_it(tmp_path: Path) -> None:
+    model = gs.compile(counts({"min": 0}, interval=0.8))
+    model.fit(X, Y, validation_split=0.3, verbose=0)
+    found = model.predict(X)
+    assert found["y_low"].min() == 0 < found["y_high"].min()
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (counts({"min": 1, "max": 1}), "has `clip` from 1 to 1, which leaves no range"),
+        (counts({}), "`clip`"),
+        (counts({"low": 1}), "`clip`"),
+        (counts(True), "or write the range, such as `{min: 0}`"),
+        (counts({"min": 0}, loss="binary_crossentropy"), "is for heads that answer numbers"),
+    ],
+)
+def test_ranges_that_make_no_sense(head: dict[str, Any], says: str) -> None:
+    found = check(head).diagnostics
+    assert says in "\n".join(map(str, found))

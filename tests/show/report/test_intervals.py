@@ -120,7 +120,7 @@ def test_windows_are_dealt_by_time() -> None:
     _, found = judged(NUMBERS, np.zeros((300, 1)), y)
     first = np.random.default_rng(6).permutation(300)
     steps = np.arange(310)
-    times = Times(first, first + 9, 310, Series(steps, steps < 0, 0 * steps, [""], steps), 5)
+    times = Times(first, first + 5, first + 9, 310, Series(steps, steps < 0, 0 * steps, [""], steps), 5, 5, first)
     timed = replace(found, raw=replace(found.raw, times=times))
     group = deal(timed, np.random.default_rng(0))
     assert group.max() + 1 == 30
