@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.quality import page, series
+from benchmarks.quality import page, pictures, series
 from benchmarks.quality.__main__ import Job
 from benchmarks.quality.ours import probabilities
 from benchmarks.quality.scores import auc, classes, numbers
