@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.quality import page, series
+from benchmarks.quality import page, pictures, series
 from benchmarks.quality.__main__ import Job
 from benchmarks.quality.ours import probabilities
 from benchmarks.quality.scores import auc, classes, numbers
@@ -151,3 +151,14 @@ def test_origins_leave_room_for_the_horizon() -> None:
     data = series.Data("here", "y", season=12, horizon=12, stride=6, test=0.25)
     assert series.origins(data, 120, None) == [90, 96, 102, 108]
     assert series.origins(data, 120, 108) == [108]
+
+
+def test_the_page_of_pictures_has_a_row_for_each_set() -> None:
+    def said(accuracy: float) -> dict[str, Any]:
+        scores = {"accuracy": accuracy, "log_loss": 1 - accuracy, "ece": 0.1, "recall": 0.9}
+        return {"version": "1", "repeats": {"1": {"scores": scores, "seconds": 2.0, "cpu": 1.0}}}
+
+    one = {"task": "classes", "rows": 1797, "columns": 64, "contenders": {"graphspec": said(0.99), "cnn": said(0.96)}}
+    text = pictures.text({"machine": "here", "tables": {"digits": one}, "failed": {}})
+    assert "| digits | 1,797 × 64        | **0.990** | 0.960 |" in text
+    assert "| digits | 1,797 × 64        | **0.010** | 0.040 |" in text

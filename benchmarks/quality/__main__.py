@@ -1,4 +1,4 @@
-"""How good the answers are: what ``graphspec init`` writes for tables and series, beside other tools with their defaults.
+"""How good the answers are: what ``graphspec init`` writes for a kind of data, beside other tools with their defaults.
 
 A kind of data is a module with ``TABLES`` (its sets by name), ``REPEATS``, ``SLOW`` (contenders that take longer than
 imports), ``text`` (the page of what was measured), and commands; ``data`` and ``peers`` run under ``--python``:
@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import page, series, tables, texts
+from benchmarks.quality import page, pictures, series, tables, texts
 from benchmarks.race import ONE, ROOT
 from benchmarks.tables import publish, where
 
 HERE = Path(__file__).parent
-KINDS = {"tables": tables, "series": series, "texts": texts}
+KINDS = {"tables": tables, "series": series, "texts": texts, "pictures": pictures}
 """By name; what is slow is run after the others, all sets of the first repeat first."""
 
 
@@ -100,8 +100,8 @@ def run(jobs: list[Job], options: argparse.Namespace, cores: queue.Queue[int]) -
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.partition("\n")[0])
     parser.add_argument("kind", nargs="?", choices=KINDS, default="tables", help="the kind of data (tables)")
-    parser.add_argument("--only", nargs="+", metavar="SET", help="these tables, or sets of series; all by default")
-    parser.add_argument("--repeats", type=int, metavar="N", help="splits of each (tables: 3, series: 1)")
+    parser.add_argument("--only", nargs="+", metavar="SET", help="these sets; all by default")
+    parser.add_argument("--repeats", type=int, metavar="N", help="splits of each (tables: 3, others: 1)")
     parser.add_argument("--contenders", nargs="*", metavar="NAME", help="these are run; all by default")
     parser.add_argument("--show", nargs="+", metavar="NAME", help="these are on the page; by default all that is kept")
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="the contenders' interpreter")

