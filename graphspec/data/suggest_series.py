@@ -29,7 +29,6 @@ _SEASONAL = 0.3  # the least correlation of changes that are a season apart
 _LONGEST = 400  # season that is looked for where no calendar says it
 _MOST_SERIES = 200  # that are looked at for a season
 _ROWS = 200_000  # of training in all epochs, about
-_FEW = 2000  # windows, for which a small network is enough
 _HELD_OUT = 9  # windows that an interval of 90 % needs
 _NAMES = ("past", "now", "about", "ahead")
 _WINDOWS = '    windows: {length: "${past}", horizon: "${future}"'
@@ -167,9 +166,9 @@ def _with_sizes(text: str, windows: Windows, each: Sequence[Array]) -> str:
     trained = sum(max(len(values) - past - 2 * ahead + 1, 0) for values in each)
     batch = next(size for size, most in ((32, 1000), (64, 20_000), (512, trained + 1)) if trained < most)
     epochs = min(max(_ROWS // trained, 20), 100)
-    units = {"past": past, "future": ahead, "units": 256 if trained >= _FEW else 64}
+    units = next((units for units, most in ((16, 500), (64, 2000)) if trained < most), 256)
     changes = {
-        "vars: {past: 168, future: 24, units: 256}": f"vars: {literal(units)}",
+        "vars: {past: 168, future: 24, units: 256}": f"vars: {literal({'past': past, 'future': ahead, 'units': units})}",
         "decay_steps: 2000": f"decay_steps: {epochs * -(-trained // batch)}",
         "epochs: 20 ": f"epochs: {epochs:<3}",
         "batch_size: 64": f"batch_size: {batch}",
