@@ -106,7 +106,6 @@ def evaluate_part(
 
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
 TRIED = 2  # copies of each form by whose held-out rows it is chosen; the best one gets the others
-LEAD = 0.5  # of an error of n rows, a later form must be better by this part divided by √n: as much is luck
 _WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers: auto` starts processes for them
 
 
@@ -164,7 +163,8 @@ class CopiesTrainer(Trainer):
     def run(self) -> None:
         """Train every copy of every form, or go on with it, and keep the best form; errors as for a single network."""
         names: list[str | None] = [*self.model.spec.training.forms] or [None]
-        kept, record, errors = _Form(self.model), dict[str, Any](), list[tuple[float, _Form]]()
+        best: float | None = None
+        kept, record = _Form(self.model), dict[str, Any]()
         first = len(self.model.prefixes) if len(names) == 1 else TRIED
         for name in names:
             began, form = time.monotonic(), _Form(self._of_form(name))
@@ -176,11 +176,10 @@ class CopiesTrainer(Trainer):
             value = form.running.logs("val_")[key]
             self.say(f"form {name}: {key} {number(value)} in {duration(time.monotonic() - began)}")
             record.setdefault("forms", {})[name] = {key: value}
-            errors.append((math.inf if math.isnan(value) else 1 - value if larger else value, form))
-        if errors:  # the first form whose error is as good as the least one
-            least = min(error for error, _ in errors)
-            most = least + LEAD * abs(least) / math.sqrt(max(form.running.rows if form.running else 0, 1))
-            kept = next(form for error, form in errors if not error > most)
+            score = math.inf if math.isnan(value) else -value if larger else value
+            if best is None or score < best:
+                kept, best = form, score
+        if best is not None:
             self.say(f"kept: form {kept.model.spec.form}")
             if rest := range(len(kept.model.prefixes))[first:]:
                 self._train(kept, rest)
