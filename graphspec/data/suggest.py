@@ -432,10 +432,10 @@ def _only_text(columns: tuple[Column, ...], profile: Profile) -> tuple[Column, .
     if not _is_prose(column) and column.distinct <= max(_MANY, column.present // 20):
         return columns
     words, arguments = column.words, dict[str, Any](ngrams=2, max_tokens=_MOST_RUNS, sublinear_tf=True, norm="l2")
-    note = f"{words.mean:.{int(words.mean < 10)}f} words on average: words and pairs of them"
+    note = f"{words.mean:.{int(words.mean < 10)}f} words on average: words, pairs of them"
     if words.mean <= _LONG and words.longest * column.rows * _LETTERS * len(_RUNS) <= _ROOM:
         arguments["characters"] = _RUNS
-        note += ", and runs of 2 to 5 characters, by which new words are known in part"
+        note += ", runs of 2 to 5 characters"
     return (Column(column.name, columns[0].key, "text", arguments, (note,), width=_MOST_RUNS),)
 
 
