@@ -115,7 +115,7 @@ def header(path: Path, separator: str | None = None) -> tuple[str, list[str], in
 def breaks_within_cells(path: Path) -> bool:
     """Return whether the first MiB has a quoted cell of several lines."""
     with opened_text(path) as file:
-        return any(b"\n" in cell for cell in file.buffer.read(1 << 20).split(b'"')[1::2])
+        return any(b"\n" in cell for cell in bytes(file.buffer.read(1 << 20)).split(b'"')[1::2])
 
 
 def uneven(path: Path, separator: str, hint: str | None) -> tuple[str, str | None] | None:
