@@ -106,6 +106,7 @@ def evaluate_part(
 
 SECONDS_BETWEEN = 1.0  # of two checkpoints: an epoch of a small network takes less time than one
 TRIED = 2  # copies of each form by whose held-out rows it is chosen; the best one gets the others
+FEW = 1000  # rows of a head of numbers: with fewer, all copies of each form are trained, and their medians are compared
 _WORTHWHILE = 5.0  # seconds that the other copies take, from which on `workers: auto` starts processes for them
 
 
@@ -126,6 +127,9 @@ class _Form:
 
     model: Session
     histories: list[Mapping[str, list[float]]] = field(default_factory=list)
+    medians: list[Mapping[str, float]] = field(
+        default_factory=list
+    )  # of each copy, from its kept epoch to the last one
     running: RunningMetrics | None = None
 
 
@@ -146,6 +150,9 @@ class CopiesTrainer(Trainer):
         self.model, self.observer, self.directory, self.say = model, observer, directory, observer.say
         self._rows, self._fitting, self._folder, self._copies = rows, fitting, directory, list[dict[str, Any]]()
         writes = fitting.trusted or (directory is None and any(c.outputs() for c in fitting.callbacks))
+        heads, choose = model.spec.trained, model.spec.training.choose
+        self._numbers = len(heads) == 1 and (loss := heads[0].loss) is not None and loss.fits == "numbers"
+        self._few = len(rows[0]) < FEW and self._numbers and not choose
         self._workers = 1 if writes else model.spec.training.workers  # callers' own callbacks stay in this process
         train, self.validation = prepared_parts(model, *rows)
         self.loader = BatchLoader(train, fitting.batch_size, shuffle=False, seed=model.seed)
@@ -165,7 +172,7 @@ class CopiesTrainer(Trainer):
         names: list[str | None] = [*self.model.spec.training.forms] or [None]
         best: float | None = None
         kept, record = _Form(self.model), dict[str, Any]()
-        first = len(self.model.prefixes) if len(names) == 1 else TRIED
+        first = len(self.model.prefixes) if len(names) == 1 or self._few else TRIED
         for name in names:
             began, form = time.monotonic(), _Form(self._of_form(name))
             self._train(form, range(len(form.model.prefixes))[:first])
@@ -174,6 +181,8 @@ class CopiesTrainer(Trainer):
                 continue
             key, larger = self._key(form.running)
             value = form.running.logs("val_")[key]
+            if self._few:  # of a best epoch a part is luck, and the larger one the freer a form is
+                value = float(np.mean([each[key] for each in form.medians]))
             self.say(f"form {name}: {key} {number(value)} in {duration(time.monotonic() - began)}")
             record.setdefault("forms", {})[name] = {key: value}
             score = math.inf if math.isnan(value) else -value if larger else value
@@ -226,6 +235,8 @@ class CopiesTrainer(Trainer):
                 form.histories.append(trainer.history)
                 seconds = trainer.timer.times.seconds or 0.0
                 said = self._noted(trainer, subject + (f"copy {k + 1} of {total}: " if total > 1 else ""))
+                kept = self._copies[-1]["epoch"] - 1
+                form.medians.append({key: float(np.median(of[kept:])) for key, of in trainer.history.items()})
                 self.say(f"{said} ({duration(seconds)})")
                 if self._workers == "auto":
                     self._workers = usable_cores() if seconds * (total - 1) > _WORTHWHILE else 1
@@ -280,11 +291,9 @@ class CopiesTrainer(Trainer):
 
     def _key(self, running: RunningMetrics) -> tuple[str, bool]:
         """Return by which value forms are compared, the loss or numbers' first metric, and whether larger is better."""
-        training, heads, directions = self.model.spec.training, self.model.spec.trained, running.directions()
+        directions = running.directions()
         own = [key for key in directions if directions[key] is not None and key != "loss"]
-        loss = heads[0].loss
-        numbers = len(heads) == 1 and loss is not None and loss.fits == "numbers"
-        key = training.choose or f"val_{own[0] if numbers and own else 'loss'}"
+        key = self.model.spec.training.choose or f"val_{own[0] if self._numbers and own else 'loss'}"
         return key, directions.get(key.removeprefix("val_")) == "up"
 
     def resume_from(self, directory: Path, ranks: int = 1) -> None:

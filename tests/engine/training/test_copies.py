@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 from pathlib import Path
@@ -211,6 +212,45 @@ def test_by_which_value_forms_are_chosen() -> None:
     assert found[None] == found["val_mae"] != found["val_loss"]
 
 
+def test_forms_of_few_rows_are_compared_by_all_copies_and_their_medians(tmp_path: Path) -> None:
+    """A free form's best epoch is partly luck: what counts is the median from the kept epoch on."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(60, 4))
+    table = np.column_stack([x, x @ [1, -1, 2, 0] + 2 * rng.normal(size=60)])
+    np.savetxt(tmp_path / "rows.csv", table, delimiter=",", header="a,b,c,d,y", comments="")
+    stop = {"type": "EarlyStopping", "monitor": "val_mae", "patience": 6, "restore_best_weights": True}
+    forms = {"line": {"vars.units": 1}, "free": {"vars.units": 64}}
+    training = {"epochs": 60, "seed": 1, "folds": 3, "forms": forms, "callbacks": [stop]}
+    spec = {
+        "graphspec": 1,
+        "name": "few",
+        "vars": {"units": 1},
+        "inputs": {"x": {"shape": [4]}},
+        "layers": [
+            {"name": "hidden", "type": "Dense", "units": "${units}", "activation": "tanh"},
+            {"name": "answer", "type": "Dense", "units": 1},
+        ],
+        "outputs": {"answer": {"loss": "mse", "metrics": ["mae"]}},
+        "training": training | {"optimizer": {"type": "Adam", "learning_rate": 0.05}},
+        "data": {"train": {"file": "rows.csv", "inputs": {"x": [*"abcd"]}, "targets": {"answer": "y"}}},
+    }
+    (tmp_path / "few.json").write_text(json.dumps(spec), encoding="utf-8")
+    train(tmp_path / "few.json", tmp_path / "run", resume=False)
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    copies = record["copies"]
+    assert [copy["form"] for copy in copies] == ["line"] * 3 + ["free"] * 3
+    medians: dict[str, list[float]] = {"line": [], "free": []}
+    for k, copy in enumerate(copies, 1):
+        with (tmp_path / f"run/copies/{k}/history.csv").open(encoding="utf-8", newline="") as file:
+            values = [float(row["val_mae"]) for row in csv.DictReader(file)]
+        assert min(values) == values[copy["epoch"] - 1] < np.median(values[copy["epoch"] - 1 :])
+        medians[copy["form"]].append(float(np.median(values[copy["epoch"] - 1 :])))
+    expected = {form: {"val_mae": pytest.approx(np.mean(own))} for form, own in medians.items()}
+    assert record["forms"] == expected
+    best = min(medians, key=lambda form: np.mean(medians[form]))
+    assert gs.load(tmp_path / "run").spec.form == best
+
+
 def model_trainer(model: gs.Model, x: Any, y: Any, said: list[str]) -> Trainer:
 
     observer = Silent()
@@ -251,7 +291,9 @@ def test_a_run_that_was_killed_goes_on_with_its_copies(
             "  seed: 5", "  seed: 5\n  forms: {a: {layers.hidden.units: 2}, b: {layers.hidden.units: 6}}"
         )
     path = project(tmp_path, spec)
-    whole = train(path, tmp_path / "whole", resume=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("graphspec.engine.training.copies.FEW", 0)
+        whole = train(path, tmp_path / "whole", resume=False)
     steps, step = 0, Trainer.step
 
     def dies(self: Trainer) -> None:
@@ -263,6 +305,7 @@ def test_a_run_that_was_killed_goes_on_with_its_copies(
 
     monkeypatch.setattr(Trainer, "step", dies)
     monkeypatch.setattr("graphspec.engine.training.copies.SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("graphspec.engine.training.copies.FEW", 0)
     train(path, tmp_path / "killed", resume=False, code=70)
     done = (tmp_path / "killed/copies/1/checkpoint.safetensors").stat().st_mtime_ns
     third = 4 if forms else 3  # of the first form, two copies are tried
