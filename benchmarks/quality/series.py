@@ -417,9 +417,11 @@ def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
         parts.append(
             f"{title}, less is better; bold: best of the row.\n\n{page.grid(tables, score, 'rows × series', digits)}"
         )
-    names = page.contenders(tables)
-    _, ranks = page.wins(tables, names, lambda _: "mase")
-    parts.append(f"Mean rank by MASE, and wins or shared wins.\n\n{table(['', *names], [['', *ranks]])}")
+    names = [c for c in page.contenders(tables) if all(page.repeats(t, c) for t in tables.values())]
+    if len(names) > 1:
+        count, ranks = page.wins(tables, names, lambda _: "mase")
+        ranked = table([f"{count} sets", *names], [["rank", *ranks]])
+        parts.append(f"Mean rank by MASE of those that ran on all sets, and wins or shared wins.\n\n{ranked}")
     parts.append(f"Over all that a contender has run.\n\n{page.costs(tables)}")
     if covered := page.intervals(tables):
         parts.append(f"Intervals of 90 %: the part of the values within, and the width in units of MASE.\n\n{covered}")
