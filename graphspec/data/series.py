@@ -194,7 +194,7 @@ class Series:
             return f"+{ahead}"
         first = self.times[step : step + 1]
         if self.every.months:  # after the end of February is the end of March
-            same = np.flatnonzero(self.groups == self.groups[step])
+            same = slice(*np.searchsorted(self.groups, self.groups[step] + np.arange(2)))
             first = anchors(self.times[same], self.groups[same], self.every)[:1]
         steps = steps_between(first, self.times[step : step + 1], self.every) + ahead
         return self.clock.text(time_at(first, steps, self.every)[0])

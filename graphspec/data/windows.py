@@ -25,8 +25,8 @@ class WindowSource(View):
     without targets and inputs of the future, ``length`` steps. The arrays are views: a batch alone is copied. They have a
     row for each step at which a window may begin; ``chosen`` are those at which one does, None for all.
 
-    Without targets, the last rows of a series may lack the values of the past: their future is forecast. If all that is
-    known of the future is its time, each series gets ``horizon`` such rows more.
+    Without targets, the last rows of a series may lack the values of the past. If all that is known of the future is its
+    time, each series gets ``horizon`` such rows more.
 
     Raises DataError: GS502, there is no column that ``group``, ``order`` or ``missing`` names; GS105, it is no table.
     """
@@ -219,10 +219,7 @@ def _per_row(request: Request, filled: bool) -> Request:
 
 
 def _views(rows: Array, size: int, request: Request, read: str) -> Array:
-    """Return the windows of ``size`` rows: ``(n, size)``, or ``(n, size, columns)`` for several columns.
-
-    Those of one row for an input that is ``read`` once are the rows themselves.
-    """
+    """Return the windows of ``size`` rows: ``(n, size)``, or ``(n, size, columns)`` for several columns; static: rows."""
     rank = len(request.type.shape)
     if read == "static":
         return rows

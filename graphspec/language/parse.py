@@ -451,6 +451,9 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
     )
 
 
+_READ = ("future", "static")  # the keys of windows that name inputs
+
+
 def _with_inputs(spec: Spec, problems: Problems) -> dict[str, DataSource]:
     """Return the sources with the inputs of records in place of the records that windows read over the future or once.
 
@@ -458,23 +461,25 @@ def _with_inputs(spec: Spec, problems: Problems) -> dict[str, DataSource]:
     """
     declared, found = spec.tree.get("inputs"), dict(spec.data)
     names = list(declared.value) if declared is not None and isinstance(declared.value, dict) else []
-    begins = {name: f"{declared.child_path(name)}.columns." for name in names if declared is not None}
-    of_name = {
-        n: [f for f, i in spec.inputs.items() if f == n or i.tree.path.startswith(at)] for n, at in begins.items()
-    }
+    at = {name: f"{declared.child_path(name)}.columns." for name in names if declared is not None}
+    of_name = {n: [f for f, i in spec.inputs.items() if f == n or i.tree.path.startswith(at[n])] for n in at}
     for part, source in spec.data.items():
         if (windows := source.windows) is None:
             continue
         targets = {c for h in spec.heads for c in _listed((source.targets or {}).get(h, h))}
-        named = [(key, *item) for key in ("future", "static") for item in enumerate(getattr(windows, key))]
+        for name in (n for n, of in of_name.items() if of not in ([], [n]) and windows.length > 1):
+            if name not in (*windows.static, *windows.future):
+                text = f"the windows of `data.{part}` read the past of record '{name}', whose columns have one value"
+                not_allowed(source.tree.value["windows"], text, problems, f"write `static: [{name}]`")
+        named = [(key, *item) for key in _READ for item in enumerate(getattr(windows, key))]
         for key, k, name in named:
-            at = source.tree.find(("windows", key, k))[0] or source.tree
+            mark = source.tree.find(("windows", key, k))[0] or source.tree
             what = f"`{key}` of the windows of `data.{part}` names"
             if name not in of_name:
                 hint = did_you_mean(name, names) or f"the inputs are {format_names(names)}"
-                problems.value(at, Code.UNKNOWN_NODE, f"{what} an unknown input '{name}'", hint=hint)
+                problems.value(mark, Code.UNKNOWN_NODE, f"{what} an unknown input '{name}'", hint=hint)
             elif key == "static" and name in windows.future:
-                not_allowed(at, f"{what} '{name}', which `future` names, too", problems, "remove one of them")
+                not_allowed(mark, f"{what} '{name}', which `future` names, too", problems, "remove one of them")
             for full in of_name.get(name, ()):
                 shape = spec.inputs[full].shape
                 columns = _listed((source.inputs or {}).get(full, spec.inputs[full].column or full))
@@ -483,14 +488,12 @@ def _with_inputs(spec: Spec, problems: Problems) -> dict[str, DataSource]:
                 if len(shape) > 1 if key == "static" else windows.horizon > 1 and first != wanted:
                     text = f"{what} '{full}', whose shape is {format_value(list(shape))}"
                     hint = f"write `shape: {wanted + [len(columns)] * (len(columns) > 1)}` to the input"
-                    not_allowed(at, text, problems, hint)
+                    not_allowed(mark, text, problems, hint)
                 if key == "future" and (leak := next((c for c in columns if c in targets), None)) is not None:
                     text = f"{what} '{full}', whose column '{leak}' is a target: what is forecast is not known"
-                    not_allowed(at, text, problems, "leave the column out, or read it over the past")
-        future, static = (
-            tuple(f for n in each for f in of_name.get(n, ())) for each in (windows.future, windows.static)
-        )
-        found[part] = replace(source, windows=replace(windows, future=future, static=static))
+                    not_allowed(mark, text, problems, "leave the column out, or read it over the past")
+        of: dict[str, Any] = {k: tuple(f for n in getattr(windows, k) for f in of_name.get(n, ())) for k in _READ}
+        found[part] = replace(source, windows=replace(windows, **of))
     return found
 
 

@@ -231,8 +231,7 @@ class HeadKeys(Config):
     labels: list[str] | None = setting(None, "Class names; the exported model then has an output `<head>_label`.")
     scale: Literal["standard"] | _ByWindow | None = setting(
         None,
-        "`standard` trains on targets with mean 0 and deviation 1, `{window: scaled}` on those that a WindowScaling "
-        "scales; answers are in the target's own unit.",
+        "`standard`: targets are trained with mean 0 and deviation 1; `{window: scaled}`: as a WindowScaling scales.",
     )
     clip: bool | Annotated[dict[Literal["min", "max"], float], Field(min_length=1)] = setting(
         False,

@@ -141,6 +141,7 @@ def test_trained_evaluated_and_exported(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("[ahead, when]", "[ahaed, when]", "names an unknown input 'ahaed'"),
+        (", static: [shop]", "", "read the past of record 'shop', whose columns have one value"),
         ("static: [shop]", "static: [when]", "names 'when', which `future` names, too"),
         ("static: [shop]", "static: [past]", "names 'past', whose shape is [3, 2]"),
         ("ahead: {shape: [2]}", "ahead: {shape: [3]}", "names 'ahead', whose shape is [3]"),

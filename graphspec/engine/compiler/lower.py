@@ -197,8 +197,7 @@ def _answers(head: HeadDecl, value: Value, result: Lowered) -> Value:
         found = calibrated(head, value, graph)
         graph.loss_inputs.setdefault(TRAINED + head.name, value)
         return found
-    if head.window is not None:
-        scale_by_window(head, value, result)
+    scale_by_window(head, value, result)
     answers = value
     with g.part(f"{head.name}_unit"):
         if is_scaled(head, graph):

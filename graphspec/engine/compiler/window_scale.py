@@ -54,7 +54,7 @@ def _columns(head: HeadDecl, value: Value) -> tuple[int, ...]:
 def scale_by_window(head: HeadDecl, value: Value, result: Lowered) -> None:
     """Let the loss and the answers of a head read the level and the deviation of its target's window."""
     outputs = () if head.window is None else result.outputs.get(head.window.name) or ()
-    if head.loss is None or head.layer is None or problem_of(head, value, result) is not None:
+    if not outputs or head.loss is None or head.layer is None or problem_of(head, value, result) is not None:
         return  # reported with the head
     g, columns = Builder(result.graph, head.layer.name), _columns(head, value)
     rank = len(head.loss.target(value).shape)

@@ -226,8 +226,8 @@ class WindowScaling(Layer, supports_masking=True):
             scaled, level = centred, mean
         if not self.deviation:
             return scaled.with_mask(mask), level
-        deviation = g.Sqrt(g.ReduceMean(centred * centred, axes=(1,), keepdims=1) + self.epsilon)
-        deviation = deviation + abs(mean) * self.floor if self.floor else deviation
+        variance = g.ReduceMean(centred * centred, axes=(1,), keepdims=1)
+        deviation = g.Sqrt(variance + self.epsilon) + abs(mean) * self.floor
         return (scaled / deviation).with_mask(mask), level, deviation
 
 
