@@ -60,6 +60,7 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "Members"}, {"shape": [3]}),
     ({"type": "MemberDense", "units": 2}, {"shape": [4, 3]}),
     ({"type": "QuantileSteps"}, {"shape": [3]}),
+    ({"type": "WindowScaling"}, {"shape": [4, 2]}),
     ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
     ({"type": "ops.broadcast_to", "shape": [-1, 4, 3]}, {"shape": [1, 3]}),
     ({"type": "ops.cast", "dtype": "int64"}, TABLE),

@@ -350,8 +350,8 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
         raise CannotSuggest(f"has a {named} of kind {column.kind}: a target is a number or a class")
     classes = _classes(column)
     if task is None:
-        many = column.distinct > _NUMBERS or _is_count(column)
-        is_amount = column.kind == "float" or (column.kind == "integer" and many)
+        is_amount = column.kind == "float" or (column.kind == "integer" and column.distinct > _NUMBERS)
+        is_amount = is_amount or _is_count(column)
         task = "regression" if is_amount else "binary" if classes == 2 else "multiclass"
     if task == "regression":
         if not column.is_number:
@@ -368,9 +368,11 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
 
 def _is_count(column: ColumnProfile) -> bool:
     """Return whether whole numbers from 0 on are counts: large ones are rare, and too rare to be classes."""
-    if column.numbers is None or column.numbers.low != 0 or not column.listed or column.distinct < 6:
+    if column.kind != "integer" or column.numbers is None or column.numbers.low != 0:
         return False
-    half, rows = column.numbers.high / 2, {int(value): rows for value, rows in column.frequent}
+    if not column.listed or column.distinct < 6:
+        return False
+    half, rows = column.numbers.high / 2, {int(float(value)): rows for value, rows in column.frequent}
     return min(rows.values()) < 10 and sum(n for value, n in rows.items() if value > half) < _TAIL * column.present
 
 

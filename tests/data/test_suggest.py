@@ -61,8 +61,9 @@ def test_tasks(tmp_path: Path, values: list[Any], task: str, units: int) -> None
         ([0, 80, 25, 8, 4, 1, 1, 1], "multiclass"),  # not from 0 on
     ],
 )
-def test_counts_are_amounts(tmp_path: Path, rows: list[int], task: str) -> None:
-    values = [value for value, n in enumerate(rows) for _ in range(n)]
+@pytest.mark.parametrize("written", [int, float])
+def test_counts_are_amounts(tmp_path: Path, rows: list[int], task: str, written: type) -> None:
+    values = [written(value) for value, n in enumerate(rows) for _ in range(n)]
     found = table(tmp_path, x=(cycled(1.5, 2.5) * 2)[: len(values)], y=values)
     assert task_of(found, "y") == task
     notes = suggest(found, "y", task_of(found, "y"), {}).target.notes

@@ -357,6 +357,11 @@ def permute(d: Drawing, t: Tensor) -> Args | None:
     return {"dims": d.random.sample(range(1, t.rank + 1), t.rank)} if t.rank else None
 
 
+@draws("QuantileSteps")
+def quantile_steps(d: Drawing, t: Tensor) -> Args | None:
+    return {} if t.is_float and t.rank and t.features else None
+
+
 @draws("Members")
 def members(d: Drawing, t: Tensor) -> Args | None:
     return {"members": d.int(1, 4)} if t.rank == 1 and t.is_float else None

@@ -101,8 +101,8 @@ class TextVectorization(Lookup, takes_strings=True):
                 text = f"must not be set for `output_mode: {self.output_mode}`"
                 raise invalid(text, "remove it, or set `output_mode: tf_idf`", key=key)
         if self._in_words and (self.output_mode == "int" or 1 in self._widths):
-            text = "makes n-grams within words, which are vectors of n-grams of 2 characters or more"
-            raise invalid(text, "such as `ngrams: [2, 3, 4, 5]` and `output_mode: tf_idf`", key="split")
+            text = "needs `ngrams` of 2 characters or more, and vectors of them"
+            raise invalid(text, "for example `ngrams: [2, 3, 4, 5]` and `output_mode: tf_idf`", key="split")
         if self.output_sequence_length is not None and self.output_mode != "int":
             text = f"must be null for `output_mode: {self.output_mode}`, since vectors have no order"
             raise invalid(text, "remove it", key="output_sequence_length")

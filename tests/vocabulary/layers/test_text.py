@@ -241,9 +241,9 @@ def lists(text: str, way: str) -> list[str]:
     [
         ({"sublinear_tf": True}, "must not be set for `output_mode: int`"),
         ({"norm": "l2", "output_mode": "count"}, "must not be set for `output_mode: count`"),
-        ({"split": "word_characters", "output_mode": "tf_idf"}, "makes n-grams within words"),
-        ({"split": "word_characters", "ngrams": [2, 3]}, "makes n-grams within words"),
-        ({"split": "word_characters", "ngrams": 3, "output_mode": "count"}, "makes n-grams within words"),
+        ({"split": "word_characters", "output_mode": "tf_idf"}, "needs `ngrams` of 2 characters or more"),
+        ({"split": "word_characters", "ngrams": [2, 3]}, "needs `ngrams` of 2 characters or more"),
+        ({"split": "word_characters", "ngrams": 3, "output_mode": "count"}, "needs `ngrams` of 2 characters or more"),
     ],
 )
 def test_weights_and_runs_that_do_not_fit(arguments: dict[str, Any], text: str) -> None:
