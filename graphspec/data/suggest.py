@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from graphspec.base.errors import did_you_mean
@@ -19,6 +19,7 @@ _ID = re.compile(r"(^|[_\W])(id|ids|uuid|key|index|row|rowid|no|nr|number)$|Id$|
 _MANY = 50  # ids of a column are more; fewer are places or shops, of which an app asks again
 _CODES = 32  # at most this many whole numbers without a gap between them may be codes
 _ROWS_PER_CODE = 40  # codes need this many rows each
+_SCALE = 10  # more columns of more whole numbers each are measured on a scale, such as pixels: seldom are so many codes
 _ONE_HOT = 32  # more categories than these get trained vectors
 _LARGEST_EMBEDDING = 32
 _MOST_WORDS = 20_000
@@ -401,6 +402,10 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
     """
     taken: set[str] = set()
     head = free_name(target, taken, "target")
+    amounts = [n for n, c in profile.columns.items() if n != target and c.distinct > _SCALE and _is_code(c)]
+    if len(amounts) > _SCALE:
+        like = {name: replace(profile.columns[name], kind="float") for name in amounts}
+        profile = replace(profile, columns={**profile.columns, **like})
     columns = tuple(
         choose(column, free_name(name, taken, "column"), profile, leaks.get(name))
         for name, column in profile.columns.items()

@@ -229,3 +229,10 @@ def test_names_beside_an_id_are_named_with_the_way(tmp_path: Path) -> None:
     )
     with pytest.raises(CannotSuggest, match=text):
         suggest(found, "y", "binary", {})
+
+
+@pytest.mark.parametrize(("columns", "kind"), [(11, "number"), (10, "category")])
+def test_many_columns_on_a_scale_are_no_codes(tmp_path: Path, columns: int, kind: str) -> None:
+    pixels = {f"p{k}": [(row * 7 + k * 5 + row // 12) % 12 for row in range(600)] for k in range(columns)}
+    found = table(tmp_path, **pixels, y=[("a", "b")[row % 2] for row in range(600)])
+    assert {column.type for column in suggest(found, "y", "binary", {}).columns} == {kind}
