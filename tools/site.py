@@ -35,6 +35,7 @@ PLACES = {
     "specs/README.md": "specs.md",
     "specs/data/README.md": "specs-data.md",
     "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/quality/README.md": "answers.md",
     "kernels/README.md": "kernels.md",
     "examples/README.md": "examples.md",
     "examples/drawing-pad/README.md": "examples-drawing-pad.md",

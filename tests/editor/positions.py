@@ -147,7 +147,7 @@ COMPLETIONS = (
         "data:\n  train:\n    file: a.csv\n    windows:\n      ▮",
         ("length", "horizon", "stride", "every"),
         ("file",),
-        11,
+        13,
     ),
     Completion("blocks:\n  b:\n    ▮", ("params", "inputs", "layers", "outputs"), ("type",), 7),
     Completion(
