@@ -24,7 +24,7 @@ from graphspec.language.declarations import MICROSECONDS, Every, Windows
 from graphspec.language.write import literal, text_lines
 
 _SOME = 8  # names in a message
-_MOST_DATES = 0.9
+_MOST = 0.9  # of the values: "nearly all"
 _SEASONAL = 0.3  # the least correlation of changes that are a season apart
 _LONGEST = 400  # season that is looked for where no calendar says it
 _MOST_SERIES = 200  # that are looked at for a season
@@ -71,6 +71,8 @@ def series(
     windows = replace(windows, every=every, missing="interpolate" if added or table.columns[target].absent else None)
     season, cycle = _season(every, each)
     windows = _sized(windows, each, target, season, cycle, horizon)
+    if season > 1 and (every is None or not every.unit):  # no step of time says it
+        windows = replace(windows, season=season)
     used = {target, group, windows.order, *future}
     once = [c for n, c in table.columns.items() if n not in used and _is_static(rows, steps, c)]
     unread = [n for n in numbers if n not in used and table.columns[n] not in once]
@@ -137,7 +139,7 @@ def _with_inputs(text: str, target: str, windows: Windows, known: tuple[Any, ...
     inputs: dict[str, Any] = {"past": target} | ({"now": windows.order} if calendar else {})
     inputs |= {"ahead": list(future)} if future else {}
     keys = {key: literal(value) for key in ("order", "format", "group") if (value := getattr(windows, key)) is not None}
-    keys |= {key: str(value) for key in ("every", "missing") if (value := getattr(windows, key)) is not None}
+    keys |= {key: str(value) for key in ("every", "missing", "season") if (value := getattr(windows, key)) is not None}
     static = [name for name, there in (("now", calendar), ("about", about)) if there]
     keys |= ({"future": "[ahead]"} if future else {}) | ({"static": literal(static)} if static else {})
     windows_line = f"{_WINDOWS}{''.join(f', {key}: {value}' for key, value in keys.items())}}}"
@@ -266,12 +268,12 @@ def in_time_order(table: Profile, rows: Source) -> str | None:
 def _time(table: Profile, rows: Source, target: str) -> tuple[ColumnProfile | None, str | None]:
     """Return the column of the time, and that of the series, if there are several; None without one.
 
-    The time is the first column of dates; without one, whole numbers that count up by one in each series. The series is the
-    column with the fewest values, texts first, in which no time occurs twice.
+    The time is the first column of dates; without one, whole numbers that count up by one in each series, but for a few
+    gaps. The series is the column with the fewest values, texts first, in which no time occurs twice.
     """
     columns = [c for c in table.columns.values() if c.name != target and not c.absent]
     dates = [c for c in columns if _is_date(c)][:1]
-    counted = [c for c in columns if c.numbers and c.numbers.high - c.numbers.low + 1 == c.distinct]
+    counted = [c for c in columns if c.numbers and _MOST * (c.numbers.high - c.numbers.low + 1) <= c.distinct]
     for time in dates or sorted((c for c in counted if c.kind == "integer"), key=lambda c: -c.distinct):
         several = [c for c in columns if c.kind in ("text", "integer") and c is not time]
         several = [c for c in several if c.distinct < table.rows and c.distinct * time.distinct >= table.rows]
@@ -279,7 +281,8 @@ def _time(table: Profile, rows: Source, target: str) -> tuple[ColumnProfile | No
         for group in [None] if time.distinct >= table.rows else groups:
             with suppress(DataError):  # a time occurs twice in a group
                 series = series_of(rows, _ordered(time, group), 0)
-                if dates or (time.distinct > 2 and series.every == Every(1) and series.warning is None):
+                steps = np.diff(series.times)[series.groups[1:] == series.groups[:-1]]
+                if dates or (time.distinct > 2 and len(steps) and np.mean(steps == 1) >= _MOST):
                     return time, group
     return (dates[0] if dates else None), None
 
@@ -328,7 +331,7 @@ def _warnings(table: Profile, time: ColumnProfile | None) -> tuple[str, ...]:
         f": some values of column '{c.name}' are no dates as {form}"
         for c in table.columns.values()
         for form, share in c.date_formats.items()
-        if _MOST_DATES <= share < 1
+        if _MOST <= share < 1
     ]
     found = f"no column of times is found{''.join(nearly[:1])}. The rows are read as one series"
     return (f"{found}, in the order of the file; if a column is the time, write `order` and `format` to `windows`",)

@@ -157,16 +157,22 @@ class WindowSource(View):
         """Return the problems of columns that cannot be interpolated."""
         problems: DataErrors = {}
         for k, name in enumerate(() if request.type.is_float else request.columns):
-            if self._windows.filling(name) == "interpolate" and name not in self._known:
+            if self._way(request, name) == "interpolate":
                 text = "holds texts, classes or ids, and there is nothing between two of them"
                 hint = f"write `missing: {{{name}: previous, …}}`, or `missing: previous`"
                 problems[k] = DataError(Code.VALUE_NOT_ALLOWED, text, hint)
         return problems
 
+    def _way(self, request: Request, name: str) -> str | None:
+        """Return how missing values of a column are filled in: what a series has once is nothing to interpolate."""
+        way = None if name in self._known else self._windows.filling(name)
+        is_static = request.is_input and self._windows.reading(request.name) == "static"
+        return "previous" if way == "interpolate" and is_static else way
+
     def _filled(self, rows: Array, request: Request, gaps: Gaps, is_past: bool) -> Array:
         series = gaps.series
         columns = rows[:, None] if not request.stacked else rows
-        ways = [None if name in self._known else self._windows.filling(name) for name in request.columns]
+        ways = [self._way(request, name) for name in request.columns]
         without = [n for n, way in zip(request.columns, ways, strict=True) if way is None and n not in self._known]
         if without and np.count_nonzero(series.added) > series.beyond * len(np.unique(series.groups)):
             text = f"lacks rows, and nothing says what '{without[0]}' is in them"

@@ -110,11 +110,25 @@ def test_whole_numbers_that_count_up_in_each_series_are_the_time() -> None:
     Path("sales.csv").write_text("\n".join(lines) + "\n")
     windows = _windows("load")
     assert (windows.order, windows.group, windows.every) == ("t", "id", Every(1))
-    assert (windows.length, windows.horizon) == (36, 12)  # a season, by the correlation of changes
+    assert (windows.length, windows.horizon, windows.season) == (36, 12, 12)  # by the correlation of changes
     result = graphspec(*_command("load", "--horizon", "6", spec="six.yaml"))
     assert "the next 6 values of load of 1,200 rows, one every 1, 20 series by id, alike after 12" in " ".join(
         result.stdout.split()
     )
+
+
+def test_whole_numbers_with_a_gap_are_the_time_and_what_is_static_is_not_interpolated() -> None:
+    r = np.random.default_rng(1)
+    lines = ["id,t,kind,load"]
+    for k in range(20):
+        values = np.sin(np.arange(60) * 2 * np.pi / 12) * (k + 1) + r.normal(0, 0.05, 60)
+        lines += [f"s{k},{n},{'ab'[k % 2]},{v:.3f}" for n, v in enumerate(values) if (k, n) != (3, 20)]
+    Path("sales.csv").write_text("\n".join(lines) + "\n")
+    windows = _windows("load")
+    assert (windows.order, windows.group, windows.every, windows.missing) == ("t", "id", Every(1), "interpolate")
+    assert windows.static == ("kind",)
+    assert "1 missing row, the first after 19 (line 201) of group 's3'" in Path("net.yaml").read_text()
+    assert graphspec("train", "net.yaml", "--set", "training.epochs=1", "--no-report").exit_code == 0
 
 
 @pytest.mark.parametrize(("step", "season"), [(1, 24), (24, 7), (0.5, 48)])
