@@ -66,8 +66,8 @@ def look(files: Folder, sizes: Counter[tuple[int, int]]) -> Look:
             small.append(np.asarray(thumbnail, np.float32))
             classes.append(labels[k])
     high, wide = (int(np.median(np.repeat([s[k] for s in sizes], list(sizes.values())))) for k in (0, 1))
-    thumbnails, named = np.array(small).reshape(len(small), -1), np.array(classes, object)
-    mirrored = np.array(small)[1::2, :, ::-1].reshape(len(small) // 2, -1)
+    pictures, named = np.array(small, np.float32).reshape(-1, _THUMBNAIL, _THUMBNAIL, 3), np.array(classes, object)
+    thumbnails, mirrored = (each.reshape(-1, 3 * _THUMBNAIL**2) for each in (pictures, pictures[1::2, :, ::-1]))
     known, also = (_known(thumbnails[::2], named[::2], asked, named[1::2]) for asked in (thumbnails[1::2], mirrored))
     note = f"{100 * also:.0f} % look like their class mirrored, {100 * known:.0f} % as they are"
     return Look(1 if grey else 3, high, wide, also >= _MIRRORED * known > 0, note)

@@ -54,6 +54,19 @@ def test_pictures_are_flipped_if_mirrored_ones_resemble_their_class(one_sided: b
         assert "# 100 % look like their class mirrored, 100 % as they are" in text
 
 
+def test_a_folder_of_which_one_or_no_picture_can_be_read() -> None:
+    """One has no neighbour to resemble; without any, the template stays as it is."""
+    _write((12, 10), colours=True, one_sided=False, n=4)
+    for k in range(4):
+        broken = Path("pictures", "ab"[k % 2], f"{k:03}.png")
+        broken.write_bytes(broken.read_bytes()[: 40 if k else None])
+    for spec in ("one.yaml", "none.yaml"):
+        result = graphspec("init", spec, "--from", "pictures")
+        assert result.exit_code == 0, result.stderr
+        assert ("flipped" in Path(spec).read_text()) is (spec == "none.yaml")
+        Path("pictures", "a", "000.png").write_bytes(b"no picture")
+
+
 @pytest.mark.parametrize(
     ("size", "resized", "stages", "strides"),
     [
