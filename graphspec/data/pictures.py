@@ -26,7 +26,7 @@ _THUMBNAIL = 12  # pixels of a side, by which pictures are compared
 _MOST = 64  # pixels of a side: a network of seconds or minutes sees no more
 _LARGE = 40  # pixels from which the first convolution takes every second one
 _MIRRORED = 0.6  # of the pictures that are known by their neighbour; letters: 0.3, garments: 0.75
-_VISITS = 600_000  # rows times epochs
+_VISITS = 1_000_000  # rows times epochs
 _IMAGENET = {"mean": [123.675, 116.28, 103.53], "variance": [3409.98, 3262.69, 3291.89]}  # of torchvision's and timm's
 
 
@@ -110,6 +110,8 @@ def fitted(template: str, found: Look, rows: int) -> str:
         section("  optimizer: "): "\n".join(training) + "\n\n",
         "split: 0.1": f"split: {held_out}",
     }
+    if not found.flips:
+        fitting[line("  - {name: both")] = ""
     fitting |= {line(f"  - {{name: stage_{k}"): "" for k in range(stages + 1, 4)}
     return changed(template, fitting if stages else fitting | {section("blocks:"): ""})
 
