@@ -116,7 +116,7 @@ class Step:
         if (shards := self.network.spec.training.shards) is not None:
             workers = shards
         elif shard_kernels and cut_anywhere(optimizer, segments):
-            target = Target(self.loader.shapes(batch))
+            target = Target(self.loader.shapes(batch), training=True)
             graph = prepare(objective.graph.with_outputs({}, objective.total), FOR_PRODUCTS, target)
             names = wide_kernels(graph, batch, workers)
             matrices = {s.param.name: s for s in segments if s.param.name in names}
