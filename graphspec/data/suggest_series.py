@@ -288,19 +288,21 @@ def _stepped(rows: Source, windows: Windows, total: int) -> tuple[Series, str]:
     series = series_of(rows, windows, total)
     if series.every is None:
         return series, ""
-    on_steps = replace(windows, every=series.every)
-    try:
-        return series_of(rows, on_steps, total), ""
-    except DataError as error:
-        if "lacks" not in error.problem.message:
-            return replace(series, every=None), ""  # times off the steps: there is no grid
-        where = re.sub(r".*?(, the first .*)", r"\1", error.problem.message)
-    with suppress(DataError):
-        filled = series_of(rows, replace(on_steps, missing="interpolate"), total)
-        if 2 * filled.added.sum() <= total:
-            return filled, where
     text = f"more than a third of the steps of {series.every} are missing in '{windows.order}'"
-    raise UsageError(f"{text}{where}: write a row for each step")
+    try:
+        filled = series_of(rows, replace(windows, every=series.every, missing="interpolate"), total)
+    except DataError:
+        if series.warning is None:  # times off the steps: there is no grid
+            return replace(series, every=None), ""
+        raise UsageError(f"{text}: write a row for each step") from None
+    if not filled.added.any():
+        return filled, ""
+    last = int(filled.added.argmax()) - 1
+    where = f", the first after {filled.time_of(last)} ({rows.place(int(filled.rows[last]))})"
+    where += "" if windows.group is None else f" of group '{filled.group_of(last)}'"
+    if 2 * filled.added.sum() > total:
+        raise UsageError(f"{text}{where}: write a row for each step")
+    return filled, where
 
 
 def _is_date(column: ColumnProfile) -> bool:

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from graphspec.base.arrays.calls import Call, Calls, runner
+from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader, Dataset
@@ -28,6 +28,7 @@ from graphspec.engine.runtime.program import Program
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Array, Graph, Segment
 from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
+from graphspec.graph.kernels.one_call import runner
 from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.vectors import Lookup
 from graphspec.graph.passes import FOR_PRODUCTS, prepare
