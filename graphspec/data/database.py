@@ -15,8 +15,26 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.convert import Filling, ListFilling, NumberFilling, TextFilling, as_data_error, exact_integers, no_number
-from graphspec.data.source import DataError, DataErrors, MemoryBudget, Request, Source, lossy, ragged, unreadable, wrong_shape
+from graphspec.data.convert import (
+    Filling,
+    ListFilling,
+    NumberFilling,
+    TextFilling,
+    as_data_error,
+    exact_integers,
+    no_number,
+)
+from graphspec.data.source import (
+    DataError,
+    DataErrors,
+    MemoryBudget,
+    Request,
+    Source,
+    lossy,
+    ragged,
+    unreadable,
+    wrong_shape,
+)
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
@@ -64,7 +82,7 @@ def lists(column: Any, row: int) -> tuple[Strings, Array]:
     Raises DataError: GS503, the column has no lists; GS504, as :func:`texts`.
     """
     if column.storage_type not in ("list", "large_list"):
-        raise wrong_shape("has one text in each row, not a list", "write lists: `[\"a\", \"b\"]`")
+        raise wrong_shape("has one text in each row, not a list", 'write lists: `["a", "b"]`')
     offsets = _offsets(column, column.offset, column.length)
     counts = np.diff(offsets) if column.length else np.empty(0, np.int64)
     try:

@@ -119,7 +119,12 @@ class Files(base.Source):
             for request in waiting:
                 part, before = found[request.name], parts[request.name]
                 bad = part if isinstance(part, dict) else {}
-                if not isinstance(part, dict) and before and len(part) and (other := _unlike(part, before[0], lists=request.lists)):
+                if (
+                    not isinstance(part, dict)
+                    and before
+                    and len(part)
+                    and (other := _unlike(part, before[0], lists=request.lists))
+                ):
                     bad = {0: other}
                 problems[request.name] = {k: self._named(base.placed(e, source.place), path) for k, e in bad.items()}
                 if not bad and (len(part) or not before):

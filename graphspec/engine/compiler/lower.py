@@ -21,9 +21,8 @@ from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repe
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
-from graphspec.graph.ops import OPS
 from graphspec.graph.ir.ranges import Range
-from graphspec.graph.ops import operator
+from graphspec.graph.ops import OPS, operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
 from graphspec.vocabulary.layers import LAYERS
