@@ -119,12 +119,7 @@ class Files(base.Source):
             for request in waiting:
                 part, before = found[request.name], parts[request.name]
                 bad = part if isinstance(part, dict) else {}
-                if (
-                    not isinstance(part, dict)
-                    and before
-                    and len(part)
-                    and (other := _unlike(part, before[0], lists=request.lists))
-                ):
+                if not isinstance(part, dict) and before and len(part) and (other := _unlike(part, before[0], request)):
                     bad = {0: other}
                 problems[request.name] = {k: self._named(base.placed(e, source.place), path) for k, e in bad.items()}
                 if not bad and (len(part) or not before):
@@ -137,12 +132,12 @@ class Files(base.Source):
         return array if self.max_rows is None else array[: self.max_rows]
 
 
-def _unlike(part: Any, first: Any, *, lists: bool) -> base.DataError | None:
+def _unlike(part: Any, first: Any, request: base.Request) -> base.DataError | None:
     """Return why the rows of a file do not fit those of the files before."""
     if isinstance(part, Strings) != isinstance(first, Strings):
         hint = "give the head its `labels`, or write all as text"
         return base.lossy("has texts in some files, and numbers in others", hint)
-    if part.shape[1:] != first.shape[1:] and not lists:
+    if part.shape[1:] != first.shape[1:] and not request.lists:
         text = f"has shape {part.shape[1:]} per row, the files before have {first.shape[1:]}"
         return base.wrong_shape(text, "pad the rows to one length")
     return None
