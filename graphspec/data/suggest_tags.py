@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from graphspec.base.codes import Code
 from graphspec.base.text import count
-from graphspec.data.fill import Filled, _replaced
+from graphspec.data.fill import Changes, Filled, changed, line
 from graphspec.data.source import DataError
 from graphspec.data.targets import small_classes
 from graphspec.language.write import literal
@@ -49,20 +48,20 @@ def tags(template: str, found: Profile, table: Relation, target: str, file: Sequ
     total, batch = sum(counts.values()), 32 if found.rows >= _FEW else 16
     epochs = min(max(round(_TOKENS / 1e6 * math.sqrt(1e6 / max(total, 1))), 3), 40)
     steps = epochs * -(-found.rows * 9 // (10 * batch))
-    text = template.partition("  # test: ")[0]
-    text = re.sub(r"(?<=name: tags, type: Dense, units: )\d+", str(len(counts)), text)
-    for old, new in (
-        ("decay_steps: 1000", f"decay_steps: {steps}"),
-        ("epochs: 20", f"epochs: {epochs}"),
-        ("batch_size: 32", f"batch_size: {batch}"),
-    ):
-        text = _replaced(text, old, new)
     path, *form = file
     source = {"file": path} | ({} if tokens == "tokens" else {"inputs": {"tokens": tokens}})
     source |= {} if target == "tags" else {"targets": {"tags": target}}
     lines = [f"  train: {literal(source)}"]
     if form:
         lines = ["  train:", *(f"    {key}: {literal(value)}" for key, value in source.items()), *form]
-    text = re.sub(r"(?m)^  train: .*$", lambda _: "\n".join(lines), text)
+    changes: Changes = {
+        "type: Dense, units: 10": f"type: Dense, units: {len(counts)}",
+        "decay_steps: 1000": f"decay_steps: {steps}",
+        "epochs: 20": f"epochs: {epochs}",
+        "batch_size: 32": f"batch_size: {batch}",
+        line("  train:"): "".join(f"{each}\n" for each in lines),
+        line("  # test:"): "",
+    }
+    text = changed(template, changes)
     said = f"{found.rows:,} sentences of {PurePath(path).name}, {total:,} words with {count(len(counts), 'tag')}"
     return Filled(text, said, tuple(filter(None, [small_classes(counts, "word")])))

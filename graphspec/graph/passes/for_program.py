@@ -31,6 +31,27 @@ def multiplies(node: Node) -> bool:
     return unscaled and node.inputs[1] is not None and node.inputs[1].rank == 2
 
 
+def drop_inference(graph: Graph, target: Target) -> Graph:
+    """Replace operators that only act at inference by their first input, in a program for training.
+
+    What only their other inputs need is computed no more: in training, a mean over a picture and its mirror image costs
+    nothing.
+
+    >>> g, x = sketch({"x": ("N", 4)})
+    >>> graph = g.graph.with_outputs({"y": g.MeanAtInference(g.Relu(x), g.Relu(g.Neg(x)))})
+    >>> print_graph(graph)
+    %1 = Relu(x)
+    %2 = Neg(x)
+    %3 = Relu(%2)
+    y = MeanAtInference(%1, %3)
+    >>> print_graph(drop_inference(graph, Target(training=True)))
+    y = Relu(x)
+    """
+    if not target.training or not any(OPS[node.op].inference_only for node in graph.nodes):
+        return graph
+    return rebuild(graph, lambda _, node, inputs: [X for X in inputs[:1] if X and OPS[node.op].inference_only] or None)
+
+
 def _is_weighted(X: Value) -> bool:
     return X.node is not None and X.node.op == "MultiHot" and len(X.node.inputs) > 1
 
