@@ -309,12 +309,16 @@ def in_batches(
     for rows in in_chunks(feeds.values(), total, size):
         for file in files:
             file.check()
-        part = {name: array[rows] for name, array in feeds.items()}
-        longest = max((int((part[n] != "").any(0).nonzero()[0].max(initial=0)) + 1 for n in lists), default=0)
-        parts.append(run({n: array[:, :longest] if n in lists else array for n, array in part.items()}))
+        parts.append(run(as_long({name: array[rows] for name, array in feeds.items()}, lists)))
         chunks.append(rows)
     order = slice(None) if isinstance(chunks[0], slice) else np.argsort(np.concatenate(chunks))
     return {name: _joined([part[name] for part in parts])[order] for name in parts[0]}
+
+
+def as_long(feeds: dict[str, Array], lists: Collection[str]) -> dict[str, Array]:
+    """Return arrays in which lists of texts are padded to the longest of these rows."""
+    longest = max((int((feeds[n] != "").any(0).nonzero()[0].max(initial=0)) + 1 for n in lists), default=0)
+    return feeds if not lists else {n: array[:, :longest] if n in lists else array for n, array in feeds.items()}
 
 
 def _joined(parts: Sequence[Array]) -> Array:

@@ -14,7 +14,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup, mapped
 from graphspec.vocabulary.layers.learners import Learner
-from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
+from graphspec.vocabulary.layers.vocabularies import CharacterLearner, VocabularyLearner, lower, spellings
 
 _SPACE = r"\t\n\v\f\r "  # as in Keras: white space of ASCII
 _PUNCTUATION = re.escape("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")  # as in Keras
@@ -146,6 +146,9 @@ class TextVectorization(Lookup, takes_strings=True):
         return spellings(lower(token)) if self._lowers else (token,)
 
     def learning_input(self, g: Builder, X: Value) -> Value:
+        return X if self._of_lists(X) else self._tokens(g, X)
+
+    def _tokens(self, g: Builder, X: Value) -> Value:
         """Emit the tokens, padded with ``""``."""
         if not X.type.is_string:
             raise wrong_dtype(f"needs texts, got {X.type}", "declare the input with `dtype: string`")
@@ -168,9 +171,12 @@ class TextVectorization(Lookup, takes_strings=True):
 
     def _of_lists(self, X: Value) -> bool:
         """Whether the input is lists of texts, of which each gets a fixed number of characters."""
-        return X.type.has_lists and self.split == "character" and self.output_sequence_length is not None
+        fits = self.split == "character" and self.output_sequence_length is not None and not self._strips
+        return fits and X.type.has_lists
 
     def learner(self, X: Value) -> Learner:
+        if self._of_lists(X):
+            return CharacterLearner(limit=self._limit(), fold=lower if self._lowers else str)
         mask, _, unseen = self._special()
         return VocabularyLearner(
             excluded={mask, unseen},
@@ -182,7 +188,7 @@ class TextVectorization(Lookup, takes_strings=True):
         )
 
     def lower(self, g: Builder, X: Value) -> Value:
-        tokens = self.learning_input(g, X)
+        tokens = self._tokens(g, X)
         if self.split is None and self.output_mode != "int" and tokens.rank == 1:
             tokens = g.Unsqueeze(tokens, g.constant([1]))
         ids = self._of_ngrams(g, tokens) if self._widths != (1,) else self._of_tokens(g, tokens)

@@ -121,6 +121,18 @@ class VocabularyLearner:
         return {"vocabulary": vocabulary, "idf_weights": [float(np.float32(w)) for w in weights]}
 
 
+class CharacterLearner(VocabularyLearner):
+    """Learns the characters of texts that are tokens: of each different text, once it has counted them."""
+
+    def state(self) -> dict[str, Any]:
+        characters = Counter[str]()
+        for text, count in self._counts.items():
+            for character in text:
+                characters[character] += count
+        self._counts = characters
+        return super().state()
+
+
 def read_vocabulary(path: Path) -> tuple[str, ...]:
     """Return the lines of a UTF-8 file, one token each. The first line may be empty, as in a vocabulary with a mask token.
 
