@@ -323,12 +323,14 @@ def as_long(feeds: dict[str, Array], lists: Collection[str]) -> dict[str, Array]
 
 def _joined(parts: Sequence[Array]) -> Array:
     """Join arrays of rows; those whose axis 1 is shorter are padded with zeros, or with empty texts."""
-    width = max((part.shape[1] for part in parts if part.ndim > 1), default=0)
-    narrow = [part for part in parts if part.ndim > 1 and part.shape[1] < width]
-    if not narrow:
+    if len({part.shape[1:] for part in parts}) == 1:
         return np.concatenate(parts)
-    sides = [[(0, width - p.shape[1] if axis == 1 else 0) for axis in range(p.ndim)] for p in parts]
-    return np.concatenate([np.pad(part, each) for part, each in zip(parts, sides, strict=True)])
+    width, row = max(part.shape[1] for part in parts), 0
+    found = np.zeros((sum(map(len, parts)), width, *parts[0].shape[2:]), np.result_type(*parts))
+    for part in parts:
+        found[row : row + len(part), : part.shape[1]] = part
+        row += len(part)
+    return found
 
 
 def _take_into(array: Array) -> Any:

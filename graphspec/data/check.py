@@ -26,6 +26,7 @@ from graphspec.data.convert import (
     padded,
     raise_counted,
     reshape,
+    widened,
 )
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
@@ -265,7 +266,10 @@ class _Check(Reporter):
             if isinstance(converted, Strings) and not expected.is_string:
                 expected = Type("string", expected.shape if signature.has_lists(name) else ("N",))
             if isinstance(converted, Strings) and signature.has_lists(name) and converted.ndim == 2:
-                self._compare_lists(name, str(expected.shape[1]), converted)
+                axis = str(expected.shape[1])
+                self._compare_lists(name, axis, converted)
+                if converted.shape[1] < (width := self._sizes.get(axis, 0)):  # the longest row has no target
+                    converted = widened(converted, np.full(len(converted), converted.shape[1]), width)
             if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
             elif not isinstance(converted, Pictures):

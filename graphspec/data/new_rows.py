@@ -181,7 +181,7 @@ class RecordSource(Source):
                 values = padded(values)
             if not request.type.is_string:
                 return as_array(values)
-            array = np.array(values, dtype=object) if values else np.empty(0, object)
+            array = np.array(values, dtype=object) if len(values) else np.empty(0, object)
             if array.ndim == 1 and any(isinstance(value, list) for value in values):
                 raise wrong_shape("has lists of different lengths", "fill shorter ones up with null")
             return array
