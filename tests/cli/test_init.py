@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import datetime
+import json
 import re
 import shlex
 import threading
