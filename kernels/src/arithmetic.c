@@ -75,9 +75,11 @@ KERNEL(sqrt, "x~ result!~", serves_one)
             LOOP(x[i], y[i]) \
         } else if (dr == 1 && dx == 1 && dy == 0) { \
             const REAL one = *y; \
+            (void)one; \
             LOOP(x[i], one) \
         } else if (dr == 1 && dx == 0 && dy == 1) { \
             const REAL one = *x; \
+            (void)one; \
             LOOP(one, y[i]) \
         } else { \
             for (ptrdiff_t i = 0; i < n; i++) \

@@ -10,7 +10,7 @@
 const gk_blas *gk_library = NULL;
 
 enum { ROWS = 101, COLUMNS = 102, PLAIN = 111, TRANSPOSED = 112 }; /* cblas.h */
-enum { SMALLEST_INT = 0x7fffffff };
+enum { LARGEST = 0x7fffffff }; /* of an integer of 32 bits */
 
 /* A matrix in memory: `order` has one of the strides that is the size of an element, `lead` is the other in elements. */
 typedef struct {
@@ -20,9 +20,9 @@ typedef struct {
 
 static Layout layout(ptrdiff_t row, ptrdiff_t column, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t item)
 {
-    if (column == item && row % item == 0 && row / item >= columns && row / item < SMALLEST_INT)
+    if (column == item && row % item == 0 && row / item >= columns && row / item < LARGEST)
         return (Layout){ROWS, row / item};
-    if (row == item && column % item == 0 && column / item >= rows && column / item < SMALLEST_INT)
+    if (row == item && column % item == 0 && column / item >= rows && column / item < LARGEST)
         return (Layout){COLUMNS, column / item};
     return (Layout){0, 0};
 }
@@ -54,7 +54,7 @@ static Shape shape_of(const gk_array *a)
 /* Positive and a multiple of an element: a stride that BLAS can have. */
 static int steps(ptrdiff_t stride, ptrdiff_t item)
 {
-    return stride > 0 && stride % item == 0 && stride / item < SMALLEST_INT;
+    return stride > 0 && stride % item == 0 && stride / item < LARGEST;
 }
 
 /* `least`: the number of terms of a sum from which NumPy calls BLAS. */
@@ -66,7 +66,7 @@ static int serves(const gk_array *a, ptrdiff_t least)
     const Shape s = shape_of(a);
     if (s.axes < 0 || (s.axes && (a[0].ndim == 1 || a[1].ndim == 1)))
         return 0;
-    if (s.m >= SMALLEST_INT || s.k >= SMALLEST_INT || s.n >= SMALLEST_INT || s.k < least)
+    if (s.m >= LARGEST || s.k >= LARGEST || s.n >= LARGEST || s.k < least)
         return 0;
     if (s.k == 1 && (s.m == 1 || s.n == 1))
         return 0;

@@ -68,6 +68,12 @@ def _gathered(g: Builder, X: Value, W: Value) -> Value | None:
     return g.GatherSum(ids, W, *weights, count=X.node.attrs["count"])
 
 
+def _joined(X: Value) -> list[Value]:
+    """Return the parts that a matrix is joined of along its columns, those of parts included."""
+    last = X.node is not None and X.node.op == "Concat" and X.node.attrs["axis"] in (1, -1) and X.rank == 2
+    return [part for source in X.node.sources for part in _joined(source)] if last and X.node is not None else [X]
+
+
 def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
     """Replace products of MultiHot and a matrix by GatherSum.
 
@@ -92,12 +98,12 @@ def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
         X, W, bias = (*inputs, None)[:3]
         assert X is not None
         assert W is not None
-        g, joined = state.builder(node), X.node
-        if joined is None or joined.op != "Concat" or not any(map(_is_weighted, joined.sources)):
+        g, joined = state.builder(node), _joined(X)
+        if len(joined) == 1 or not any(map(_is_weighted, joined)):
             Y = _gathered(g, X, W)
             return None if Y is None else (Y if bias is None else g.Add(Y, bias),)
         parts, others, begin = list[Value](), list[tuple[Value, Value]](), 0
-        for part in joined.sources:
+        for part in joined:
             end = begin + part.fixed(-1)
             rows = g.Slice(W, g.constant([begin]), g.constant([end]), g.constant([0]))
             Y = _gathered(g, part, rows)
