@@ -174,4 +174,4 @@ def test_answers_of_several_lengths_are_joined() -> None:
     assert in_batches({"tokens": short}, 1, run, ["tokens"])["label"].tolist() == short[:].tolist()  # type: ignore[dict-item]
     assert seen[2:] == [(1, 4), (1, 1), (1, 2)]
     assert found["label"].tolist() == tokens[:].tolist()
-    assert found["value"].sum(-1).tolist() == [[2, 2, 0, 0], [2, 2, 0, 0], [2, 2, 2, 2]]
+    assert found["value"].sum(-1).tolist() == [[2] * 4] * 3
