@@ -300,7 +300,7 @@ def in_batches(
 ) -> dict[str, Array]:
     """Call ``run`` for ``size`` rows at a time; join the results. Raises SpecError: GS501, a mapped file has changed.
 
-    ``lists``: inputs of texts that are padded to the longest list; it is that of the rows of a call, and results of
+    ``lists``: inputs of texts that are padded to the longest list: later calls get that of their rows, and results of
     several lengths are padded with 0, or with empty texts.
     """
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
@@ -309,7 +309,8 @@ def in_batches(
     for rows in in_chunks(feeds.values(), total, size):
         for file in files:
             file.check()
-        parts.append(run(as_long({name: array[rows] for name, array in feeds.items()}, lists)))
+        part = {name: array[rows] for name, array in feeds.items()}
+        parts.append(run(as_long(part, lists) if parts else part))  # the first one is as wide as all are
         chunks.append(rows)
     order = slice(None) if isinstance(chunks[0], slice) else np.argsort(np.concatenate(chunks))
     return {name: _joined([part[name] for part in parts])[order] for name in parts[0]}

@@ -27,7 +27,7 @@ def preview(spec: Spec, columns: Mapping[str, Any], uses: Mapping[str, Sequence[
     """Return what layers and heads would learn, by column; ``columns``, ``uses``: their profiles and uses by name."""
     found: dict[str, list[str]] = {}
     for name, of in uses.items():
-        if isinstance(column := columns.get(name), ColumnProfile):
+        if isinstance(column := columns.get(name), ColumnProfile) and column.kind != "list":
             ways = ((_of_chain if use.section == "input" else _of_head)(spec, use.name, column) for use in of)
             if texts := dict.fromkeys(chain.from_iterable(ways)):
                 found[name] = list(texts)

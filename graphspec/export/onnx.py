@@ -238,11 +238,11 @@ def to_model(
     content = content_of(graph, {name: parameters.view(name) for name in used}, opset)
     content.outputs = [output for output in content.outputs if output.name not in masks]
     for head, classes in labels.items():
-        mask = f"{head}/mask" if f"{head}/mask" in masks else None
+        hides = f"{head}/mask" if f"{head}/mask" in masks else None
         if head in sequences:
-            nodes, constants = letter_nodes(head, classes, mask)
+            nodes, constants = letter_nodes(head, classes, hides)
         else:
-            nodes, constants = label_nodes(head, graph.outputs[head], classes, (cutoffs or {}).get(head, _HALF), mask)
+            nodes, constants = label_nodes(head, graph.outputs[head], classes, (cutoffs or {}).get(head, _HALF), hides)
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))

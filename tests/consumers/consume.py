@@ -29,7 +29,9 @@ def array_of(kind: str, rank: int, values: list[Any]) -> np.ndarray[Any, Any]:
     """Return the array of one input."""
     values = [MISSING[kind] if value is None else value for value in values]
     if kind == "tensor(string)":
-        array = np.array([value.replace("\0", "\ufffd") for value in values], object)  # in JavaScript NUL ends a text
+        array = np.array(values, object)
+        flat = [value.replace("\0", "\ufffd") for value in array.reshape(-1).tolist()]  # in JavaScript NUL ends a text
+        array = np.array(flat, object).reshape(array.shape)
     else:
         whole = np.array(values, object)
         array = whole.astype(DTYPES.get(kind, np.bool_))

@@ -316,9 +316,54 @@ def strokes() -> Fixture:
     return spec, {"line": line}, {"letters": words}, rows_of_lists({"line": line[:16]})
 
 
+def sentences() -> Fixture:
+    """A tag for each token of a list, by its word and the characters at its ends; padding has none."""
+    spec = {
+        "graphspec": 1,
+        "name": "sentences",
+        "inputs": {"tokens": {"shape": [None], "dtype": "string"}},
+        "layers": [
+            {"name": "ids", "type": "StringLookup", "mask_token": "", "fold_case": True},
+            {"name": "word", "type": "Embedding", "input_dim": None, "output_dim": 4},
+            {
+                "name": "ends",
+                "type": "TextVectorization",
+                "standardize": None,
+                "split": "character",
+                "output_sequence_length": 5,
+                "last": 3,
+                "inputs": "tokens",
+            },
+            {"name": "letters", "type": "Embedding", "input_dim": None, "output_dim": 3},
+            {"name": "form", "type": "Reshape", "target_shape": [0, 15]},
+            {"name": "both", "type": "Concatenate", "inputs": ["word", "form"]},
+            {"name": "sentence", "type": "Masking", "inputs": ["both", "ids"]},
+            {"name": "near", "type": "Conv1D", "filters": 6, "kernel_size": 3, "padding": "same"},
+            {"name": "words", "type": "Masking", "inputs": ["near", "ids"]},
+            {"name": "tags", "type": "Dense", "units": 3, "activation": "softmax"},
+        ],
+        "outputs": {"tags": {"loss": "sparse_categorical_crossentropy"}},
+    }
+    made = [["The", "cät", "läuft"], ["Das", "ist", "ein", "Naïve"], ["北京"], ["the", "ÉTÉ", "endet"]] * 6
+    tags = [["D", "N", "V"], ["D", "V", "D", "N"], ["N"], ["D", "N", "V"]] * 6
+    asked = [*made[:4], *(NASTY[k : k + 4] for k in range(0, len(NASTY) - 3, 4))]
+    records = [{"tokens": [*(text for text in row if text), *[""] * 5][:5]} for row in asked]
+    return spec, {"tokens": made}, {"tags": tags}, records
+
+
 Fixture = tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 """A spec, arrays to train on, targets, and records to ask about."""
-MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens, bags, strokes)
+MAKERS: tuple[Callable[[], Fixture], ...] = (
+    table,
+    opinions,
+    characters,
+    image,
+    integers,
+    tokens,
+    bags,
+    strokes,
+    sentences,
+)
 QUANTIZED = ((image, "int8"), (table, "float16"))
 """Networks that are also written as a quantized file."""
 

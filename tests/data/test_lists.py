@@ -169,6 +169,9 @@ def test_answers_of_several_lengths_are_joined() -> None:
         return {"label": feeds["tokens"].astype(str), "value": np.ones((*feeds["tokens"].shape, 2))}
 
     found = in_batches({"tokens": tokens}, 2, run, ["tokens"])  # type: ignore[dict-item]
-    assert seen == [(2, 2), (1, 4)]
+    assert seen == [(2, 4), (1, 4)]
+    short = tokens.select(np.array([2, 0, 1]))
+    assert in_batches({"tokens": short}, 1, run, ["tokens"])["label"].tolist() == short[:].tolist()  # type: ignore[dict-item]
+    assert seen[2:] == [(1, 4), (1, 1), (1, 2)]
     assert found["label"].tolist() == tokens[:].tolist()
-    assert found["value"].sum(-1).tolist() == [[2, 2, 0, 0], [2, 2, 0, 0], [2, 2, 2, 2]]
+    assert found["value"].sum(-1).tolist() == [[2] * 4] * 3

@@ -86,6 +86,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "CrossentropyOfLoss": "vocabulary/metrics/test_crossentropy.py",
         "EditDistance": "vocabulary/metrics/test_sequences.py",
         "SymmetricMeanAbsolutePercentageError": "vocabulary/metrics/test_forecasts.py",
+        "SpanF1": "vocabulary/metrics/test_spans.py",
         "WeightedQuantileLoss": "vocabulary/metrics/test_forecasts.py",
         "WordErrorRate": "vocabulary/metrics/test_sequences.py",
     },

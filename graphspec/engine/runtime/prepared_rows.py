@@ -88,7 +88,8 @@ def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, pro
     chunks, lists = list(in_chunks(feeds.values(), total, chunk_rows(prelude, feeds))), lists_of(graph)
 
     def run(rows: slice | Array) -> dict[str, Array]:
-        return prelude.run(as_long({name: array[rows] for name, array in feeds.items()}, lists))
+        part = {name: array[rows] for name, array in feeds.items()}
+        return prelude.run(part if rows is chunks[0] else as_long(part, lists))  # one is as wide as all are
 
     # Of networks each core computes chunks, by itself: one that is busy delays no other. Texts are one thread's work.
     cores = max(1, usable_cores() // (threads_set() or 1)) if has_networks(prelude) else 1

@@ -18,7 +18,8 @@ from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
+from graphspec.base.codes import Code
+from graphspec.base.errors import Diagnostic, SpecError, UsageError, did_you_mean
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.check import refused
 from graphspec.data.convert import counts_of
@@ -223,15 +224,28 @@ class Session:
         return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, progress)
 
     def _measured(self, arrays: Dataset) -> Dataset:
-        """Return rows with the sizes of their lists of texts, if these differ: of all feeds that have the same axis."""
-        lists = [name for name in arrays.inputs if self.needed.has_lists(name)]
-        counts = {str(self.full.inputs[name].shape[1]): counts_of(Strings.of(arrays.inputs[name])) for name in lists}
+        """Return rows with the sizes of their lists of texts, if these differ: of all feeds that have the same axis.
+
+        Raises SpecError: GS402, padding would count as the first class of a head.
+        """
+        lists: dict[str, Any] = {name: a for name, a in arrays.inputs.items() if self.needed.has_lists(name)}
+        packed = {name: a if isinstance(a, Strings) else Strings.of(a) for name, a in lists.items()}
+        counts = {str(self.full.inputs[name].shape[1]): counts_of(texts) for name, texts in packed.items()}
         shapes = {name: v.shape for name, v in self.graph.inputs.items()}
         shapes |= {name: kind.shape for name, kind in self.needed.targets.items() if name in arrays.targets}
         shapes |= {name + WEIGHT: self.needed.weighted[name].shape for name, w in arrays.weights.items() if w.ndim > 1}
         axes = {name: str(shape[1]) for name, shape in shapes.items() if len(shape) > 1}
         sizes = {name: counts[axis] for name, axis in axes.items() if axis in counts}
-        return replace(arrays, sizes=sizes) if any(np.ptp(found) for found in sizes.values() if len(found)) else arrays
+        if not any(np.ptp(found) for found in sizes.values() if len(found)):
+            return arrays
+        for name in sizes.keys() & self.needed.targets.keys():
+            if self.full.outputs[name].mask is None:
+                text = (
+                    f"head '{name}' has no mask, so the padding of short rows would count as '{self.labels[name][0]}'"
+                )
+                hint = "put `{type: Masking, inputs: [NODE, ids]}` before its last layer, or `mask_zero: true` of an Embedding"
+                raise SpecError([Diagnostic(Code.LOSS_MISMATCH, text, hint=hint)])
+        return replace(arrays, sizes=sizes)
 
     def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the inputs of ``answering`` for one batch of raw inputs."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from graphspec.base.document import Block, Code, Heading, Inline, Items, Span, Table, Text
 from graphspec.base.text import count, shell
+from graphspec.engine.compiler.lowered_network import masks_of_tags
 from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.declarations import LABEL
@@ -170,7 +171,8 @@ def pipeline_tag(model: Session) -> str | None:
         return None if numbers else "image-classification"
     tokens = [i for i in inputs if i.dtype in ("int32", "int64") and len(i.shape) == 1 and i.shape[0] != 1]
     if len(inputs) == 1 and (tokens or inputs[0].dtype == "string"):
-        return "text-classification"
+        tagged = masks_of_tags(model.whole.outputs, model.labels)
+        return "token-classification" if tagged else "text-classification"
     return "tabular-regression" if numbers else "tabular-classification"
 
 

@@ -68,8 +68,9 @@ class SpanF1(Metric, label="span_f1", by_class=True, targets=("ids", "one_hot"))
         marks, types = zip(*(_parsed(label) or (_OUTSIDE, "") for label in self._labels), strict=True)
         numbers = np.unique(types, return_inverse=True)[1]
         table = np.stack([np.array(marks), numbers])
-        found = [_spans(table[:, each.astype(np.int64)], mask) for each in (true, y_pred.argmax(-1))]
-        return np.array([len(np.intersect1d(*found, assume_unique=True)), *map(len, found)], np.float64)
+        marked, said = (_spans(table[:, each.astype(np.int64)], mask) for each in (true, y_pred.argmax(-1)))
+        right = np.intersect1d(marked, said, assume_unique=True)
+        return np.array([len(right), len(marked), len(said)], np.float64)
 
     def finish(self, counters: Array) -> float | Array:
         right, true, predicted = counters

@@ -120,3 +120,21 @@ def test_copies_and_folds_train(folder: Path) -> None:
         more = ("--set", f"training.{name}=2", "--set", "training.epochs=1", "--set", "data.validation=null")
         result = graphspec("train", folder / "spec.yaml", "--out", folder / name, "--no-report", *more)
         assert result.exit_code == 0, result.stderr
+
+
+def test_a_head_without_a_mask_is_refused_where_rows_are_padded() -> None:
+    spec = {
+        "graphspec": 1,
+        "name": "unmasked",
+        "inputs": {"tokens": {"shape": [None], "dtype": "string"}},
+        "layers": [
+            {"name": "ids", "type": "StringLookup", "mask_token": ""},
+            {"name": "word", "type": "Embedding", "output_dim": 4},
+            {"name": "tags", "type": "Dense", "units": 2, "activation": "softmax"},
+        ],
+        "outputs": {"tags": {"loss": "sparse_categorical_crossentropy"}},
+    }
+    model = gs.compile(spec)
+    model.fit({"tokens": [["a", "b"], ["b", "a"]]}, {"tags": [["X", "Y"], ["Y", "X"]]}, epochs=1, verbose=0)
+    with pytest.raises(gs.SpecError, match="the padding of short rows would count as 'X'"):
+        gs.compile(spec).fit({"tokens": [["a", "b"], ["b"]]}, {"tags": [["X", "Y"], ["Y"]]}, epochs=1, verbose=0)

@@ -6,7 +6,7 @@ import pytest
 from graphspec.engine.runtime.bind import Compute
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.vocabulary.losses import SparseCategoricalCrossentropy
-from graphspec.vocabulary.metrics import SpanF1
+from graphspec.vocabulary.metrics import METRICS, SpanF1
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC", "L-PER", "U-PER"]
 
@@ -14,7 +14,7 @@ LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC", "L-PER", "U
 def state(labels=LABELS):
     head = Value("tags", Type("float32", ("N", "time", len(labels))), "input")
     loss = SparseCategoricalCrossentropy()
-    metric = SpanF1()
+    metric = METRICS.parse("span_f1")
     assert metric.check(head, loss, labels) == []
     return metric.resolve(loss, head, labels).start(head, Compute())
 
