@@ -294,11 +294,22 @@ def peer(name: str, seed: int, folder: Path, out: Path) -> None:
 
 
 def ours(python: str, source: str, folder: Path, out: Path) -> None:
-    from benchmarks.quality.ours import run
+    from benchmarks.quality.ours import Graphspec, run
 
-    if (folder / "train.jsonl").exists():  # tags: no spec of `init` has them yet
-        return
-    run(python, source, folder, out)
+    if not (folder / "train.jsonl").exists():
+        return run(python, source, folder, out)
+    meta, (train, test) = (
+        json.loads((folder / "meta.json").read_text(encoding="utf-8")),
+        (lists(folder / f"{part}.jsonl") for part in ("train", "test")),
+    )
+    with TemporaryDirectory() as name:
+        for part in ("train.jsonl", "test.jsonl"):
+            (Path(name) / part).symlink_to((folder / part).resolve())
+        options: dict[str, str] = {"table": "test.jsonl", "train": "train.jsonl", "to": "answers.jsonl"}
+        took = Graphspec(python, source, Path(name)).answered(out, "--target", "tags", **options)
+        answers = (Path(name) / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    found = tags_score(test, [json.loads(line)["tags_label"] for line in answers], {w for row, _ in train for w in row})
+    out.write_text(json.dumps({"digest": meta["digest"], "scores": found} | took), encoding="utf-8")
 
 
 # The page.
