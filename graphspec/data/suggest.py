@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,8 +21,7 @@ _ROWS_PER_CODE = 40  # codes need this many rows each
 _SCALE = 10  # more columns of more whole numbers each are measured on a scale, such as pixels: seldom are so many codes
 _ONE_HOT = 32  # more categories than these get trained vectors
 _LARGEST_EMBEDDING = 32
-_MOST_WORDS = 20_000
-_MOST_RUNS = 30_000  # words and pairs of them, or runs of characters, if a text is all that there is
+_MOST_RUNS = 30_000  # words and pairs of them, or runs of characters
 _RUNS = [2, 3, 4, 5]  # characters of a run
 _LONG = 120  # words on average: of longer texts, runs of characters are many and say no more
 _ROOM = 1 << 27  # runs of all texts, each padded to the longest
@@ -47,7 +45,6 @@ class Column:
     arguments: Mapping[str, Any]  # those of the type that are not defaults
     notes: tuple[str, ...] = ()  # what a person should look at
     left_out: bool = False  # whether the network does not read it
-    width: int = 1
 
 
 def choose(column: ColumnProfile, key: str, profile: Profile, leak: str | None) -> Column:
@@ -168,13 +165,12 @@ def _category(column: ColumnProfile, key: str, notes: list[str], arguments: Mapp
             found["fold_case"] = True
             notes.append(f"'{pair[0]}' and '{pair[1]}' differ in case only")
     often = column.at_least[MIN_COUNT - 1] if column.at_least else column.distinct
-    width = often + 2
-    if width > _ONE_HOT:
-        width = found["embed"] = min(_LARGEST_EMBEDDING, round(1.6 * often**0.56))
+    if often + 2 > _ONE_HOT:
+        found["embed"] = min(_LARGEST_EMBEDDING, round(1.6 * often**0.56))
     rare = column.distinct - often
     if rare > often:
         notes.append(f"{rare:,} of {column.distinct:,} values occur once and count as unseen")
-    return Column(column.name, key, "category", found, tuple(notes), width=width)
+    return Column(column.name, key, "category", found, tuple(notes))
 
 
 def words_of(texts: Mapping[str, int]) -> str:
@@ -216,18 +212,17 @@ def _number(column: ColumnProfile, key: str) -> Column:
         notes.append(f"half are up to {half}, the largest is {largest}: their logarithm")
     if column.kind == "integer" and not is_year(column) and 3 <= column.distinct <= _CODES // 2:
         notes.append(f"{column.distinct} whole numbers: `{{type: category, dtype: int64}}` if they are codes")
-    return Column(column.name, key, "number", arguments, tuple(notes), width=2 if "indicator" in arguments else 1)
+    return Column(column.name, key, "number", arguments, tuple(notes))
 
 
 def _text(column: ColumnProfile, key: str) -> Column:
-    words = column.words
+    words, arguments = column.words, dict[str, Any](ngrams=2, max_tokens=_MOST_RUNS, sublinear_tf=True, norm="l2")
     assert words is not None
-    often = words.at_least[MIN_COUNT - 1] + 1 if words.at_least else 0  # and the unseen ones
-    digits = 10 ** max(int(math.log10(max(often, 1))) - 1, 1)
-    size = min(max(-(-often // digits) * digits, 100), _MOST_WORDS)
-    notes = [f"{words.mean:.0f} words on average, {words.at_least[0]:,} different ones"] if words.at_least else []
-    arguments = {"max_tokens": size, "output_mode": "multi_hot"}  # weights would outweigh the other columns
-    return Column(column.name, key, "text", arguments, tuple(notes), width=size)
+    note = f"{words.mean:.{int(words.mean < 10)}f} words on average: words, pairs of them"
+    if words.mean <= _LONG and words.longest * column.rows * _LETTERS * len(_RUNS) <= _ROOM:
+        arguments["characters"] = _RUNS
+        note += ", runs of 2 to 5 characters"
+    return Column(column.name, key, "text", arguments, (note,))
 
 
 def _form(column: ColumnProfile) -> str | None:
@@ -250,7 +245,7 @@ def _date(column: ColumnProfile, key: str) -> Column:
     if column.absent >= max(_INDICATED * column.rows, 1):
         arguments["indicator"] = True
     notes.append(f"{first[:10]} to {last[:10]}")
-    return Column(column.name, key, "date", arguments, tuple(notes), width=2 * len(arguments["parts"]) + 1)
+    return Column(column.name, key, "date", arguments, tuple(notes))
 
 
 def _shown(value: str) -> str:
@@ -438,12 +433,7 @@ def _only_text(columns: tuple[Column, ...], profile: Profile) -> tuple[Column, .
         return columns
     if not _is_prose(column) and column.distinct <= max(_MANY, column.present // 20):
         return columns
-    words, arguments = column.words, dict[str, Any](ngrams=2, max_tokens=_MOST_RUNS, sublinear_tf=True, norm="l2")
-    note = f"{words.mean:.{int(words.mean < 10)}f} words on average: words, pairs of them"
-    if words.mean <= _LONG and words.longest * column.rows * _LETTERS * len(_RUNS) <= _ROOM:
-        arguments["characters"] = _RUNS
-        note += ", runs of 2 to 5 characters"
-    return (Column(column.name, columns[0].key, "text", arguments, (note,), width=_MOST_RUNS),)
+    return (_text(column, columns[0].key),)
 
 
 def free_name(text: str, taken: set[str], otherwise: str) -> str:

@@ -81,8 +81,8 @@ CASES: dict[str, tuple[Any, str, dict[str, Any], str]] = {
     "texts": (
         [" ".join(rng.choice(WORDS, 8)) for _ in range(N)],
         "text",
-        {"max_tokens": 310, "output_mode": "multi_hot"},
-        "8 words on average, 300 different ones",
+        {"ngrams": 2, "max_tokens": 30_000, "sublinear_tf": True, "norm": "l2", "characters": [2, 3, 4, 5]},
+        "8.0 words on average: words, pairs of them, runs of 2 to 5 characters",
     ),
     "dates": (
         [f"20{k % 20 + 10}-0{k % 9 + 1}-{k % 28 + 1:02}" for k in range(N)],
