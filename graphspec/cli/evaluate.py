@@ -70,7 +70,7 @@ def _evaluate_run(run: Path, data: Path | None, part: DataPart, allow: Sequence[
 
 
 def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequence[Path]) -> None:
-    from graphspec.cli.results import print_results
+    from graphspec.cli.results import print_results, print_verdicts
     from graphspec.engine.runtime.session import Session
     from graphspec.engine.training.prepare import part_rows
     from graphspec.export.read import evaluate_exported, read_exported
@@ -86,11 +86,16 @@ def _evaluate_file(file: Path, data: Path | None, part: DataPart, allow: Sequenc
         raise UsageError(f"{file} has only the mean of its copies, which have learnt from all rows: evaluate its run")
     try:
         rows = part_rows(Session(spec, found.checked.require()[1]), part)
-        running = evaluate_exported(found, spec, rows)
+        running, judging, answered = evaluate_exported(found, spec, rows)
     except SpecError as error:  # the file has no lines to point at
         found_in = (replace(d, file=str(file)) if d.file == NOWHERE.file else d for d in error.diagnostics)
         raise SpecError(found_in) from None
     print_results(running)
+    if rows.times is not None and len(rows) and has_folder("show"):  # of a series, the rows have the simple forecasts
+        from graphspec.show.report.findings import Findings, judge
+
+        out("")
+        print_verdicts(judge(Findings(judging, None, {}), answered, part.value, running))
 
 
 def _read(spec: Spec, part: DataPart) -> str:

@@ -75,7 +75,7 @@ def changed(template: str, changes: Changes) -> str:
     """Return a template with the first place of each text or pattern replaced; it must have all of them."""
     for old, new in changes.items():
         pattern = re.compile(re.escape(old)) if isinstance(old, str) else old
-        template, found = pattern.subn(lambda _, new=new: new, template, count=1)
+        template, found = pattern.subn(new.replace("\\", r"\\"), template, count=1)
         if not found:
             raise AssertionError(f"the template has no {old!r}")
     return template

@@ -145,7 +145,7 @@ def _evaluated(
     write_atomic(path, proto.SerializeToString())
     file = read_exported(path)
     answers = answers_of(file, rows, file.spec.training.batch_size)
-    return answers, file, evaluate_answers(file, file.spec, rows, answers, model.weights)
+    return answers, file, evaluate_answers(file, file.spec, rows, answers, model.weights)[0]
 
 
 def _record(proto: Any, verdict: Verdict, proof: Proof, example: Mapping[str, Array]) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from pydantic import Field, TypeAdapter
@@ -191,10 +191,14 @@ def _shape_text(shape: Sequence[Any]) -> str:
 _ANSWER = "answer:"  # names of inputs contain no colon
 
 
-def evaluate_exported(exported: Exported, spec: Spec, rows: Dataset) -> RunningMetrics:
-    """Return the losses and metrics of a file on checked raw rows, and the counts of its heads.
+Evaluated: TypeAlias = tuple[RunningMetrics, Session, Dataset]
 
-    Raise UsageError if the file fails to run, or masks of its heads depend on weights.
+
+def evaluate_exported(exported: Exported, spec: Spec, rows: Dataset) -> Evaluated:
+    """Return the losses and metrics of a file on checked raw rows, with the counts of its heads.
+
+    With them, a network that only judges answers, and the rows that it reads, which have those of the file. Raise UsageError
+    if the file fails to run, or masks of its heads depend on weights.
     """
     return evaluate_answers(exported, spec, rows, answers_of(exported, rows, spec.training.batch_size))
 
@@ -205,8 +209,8 @@ def evaluate_answers(
     rows: Dataset,
     answers: Mapping[str, Array],
     weights: Mapping[str, Array] | None = None,
-) -> RunningMetrics:
-    """Return the losses and metrics of a file's answers; the network's ``weights`` compute masks that depend on them."""
+) -> Evaluated:
+    """Evaluate a file's answers as :func:`evaluate_exported` does; ``weights`` compute masks that depend on them."""
     _, lowered = exported.checked.require()
     graph = _of_answers(lowered.graph)
     if graph.params and weights is None:
@@ -219,7 +223,8 @@ def evaluate_answers(
     if graph.params and weights is not None:
         session.set_weights({name: weights[name] for name in graph.params})
     rows = replace(rows, inputs=rows.inputs | {_ANSWER + name: array for name, array in answers.items()})
-    return session.evaluate_arrays(rows, spec.training.batch_size, HeadCounts(session, session.cutoffs))
+    heads = HeadCounts(session, session.cutoffs)
+    return session.evaluate_arrays(rows, spec.training.batch_size, heads), session, rows
 
 
 def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,3 +188,28 @@ def test_the_end_is_short_for_many_classes(tmp_path: Path, monkeypatch: pytest.M
     whole = graphspec("evaluate", "runs/twelve").stdout
     assert "f1_score_11" in whole
     assert "confusion_matrix: a row for each true class" in whole
+
+
+def test_a_file_of_a_series_is_judged_beside_the_naive_forecasts(tmp_path: Path) -> None:
+    steps = np.arange(60)
+    values = (10 + np.sin(steps * np.pi / 2)).round(3).tolist()
+    (tmp_path / "s.csv").write_text("t,v\n" + "".join(f"{k},{v}\n" for k, v in enumerate(values)), encoding="utf-8")
+    windows = {"length": 8, "horizon": 2, "order": "t", "every": 1, "season": 4}
+    spec: dict[str, Any] = {
+        "graphspec": 1,
+        "name": "forecast",
+        "inputs": {"past": {"shape": [8]}},
+        "layers": [{"name": "next", "type": "Dense", "units": 2, "kernel_initializer": "zeros"}],
+        "outputs": {"next": {"loss": "mae"}},
+        "training": {"seed": 1, "epochs": 1},
+        "data": {"train": {"file": "s.csv", "windows": windows, "inputs": {"past": "v"}, "targets": {"next": "v"}}},
+    }
+    path, file, run = tmp_path / "spec.json", tmp_path / "a.onnx", tmp_path / "run"
+    path.write_text(json.dumps(spec), encoding="utf-8")
+    assert graphspec("train", path, "--out", run, "--export", file).exit_code == 0
+    verdicts = [
+        graphspec("evaluate", of, "--data", tmp_path / "s.csv").stdout.split("warning: ")[1] for of in (file, run)
+    ]
+    assert "the value 4 steps before" in verdicts[0]
+    assert "NOT better than the seasonal naive forecast" in " ".join(verdicts[0].split())
+    assert verdicts[0].split(" off ")[0] == verdicts[1].split(" off ")[0]

@@ -22,7 +22,7 @@ def check(model: gs.Model, x: Any, y: Any, folder: Path) -> dict[str, float]:
     found = read_exported(folder / "a.onnx")
     spec = replace(found.spec, data={"test": found.spec.data["test"].at(folder / "test.npz")})
     rows = Session(spec, found.checked.require()[1]).part("test")
-    values = evaluate_exported(found, spec, rows).logs()
+    values = evaluate_exported(found, spec, rows)[0].logs()
     wanted = {k: v for k, v in model.evaluate(x, y).items() if not isinstance(v, np.ndarray)}
     assert values == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     return values

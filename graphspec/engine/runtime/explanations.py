@@ -22,7 +22,7 @@ from graphspec.engine.runtime.prepared_rows import Prelude
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.analysis import infer_shapes
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, rebuild
 from graphspec.graph.cuts import Frontier, Leaf, frontier, is_picture, part_of, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Type, Value
 from graphspec.graph.target import Target
@@ -106,7 +106,11 @@ class Integrator:
 
     def __post_init__(self) -> None:
         self._leaves = [leaf.value.name for leaf in self.cut.leaves]
-        output, graph = self.cut.rest.outputs[self.head], self.cut.rest.copy()
+        # What stops gradients in training, as that by the level of a window, is a part of the answer here.
+        graph = rebuild(
+            self.cut.rest, lambda _, node, inputs: [v for v in inputs if v] if node.op == "StopGradient" else None
+        )
+        output = graph.outputs[self.head]
         graph.targets[_SELECTOR] = chosen = Value(_SELECTOR, Type("float32", output.shape), "target")
         loss = Builder(graph, "explained").ReduceSum(Builder(graph, "explained.chosen").Mul(output, chosen), keepdims=0)
         self._graph: Graph = graph.with_outputs({self.head: output}, loss)

@@ -111,20 +111,15 @@ def test_series_have_the_names_of_their_columns() -> None:
     model.fit(epochs=1, verbose=0)
     found = model.explain(model.part("test").inputs, rows=1)
     shapes = {name: array.shape for name, array in found.attributions.items()}
-    assert shapes == {"past": (1, 48, 5), "hour": (1, 48), "weather": (1, 48)}
+    assert shapes == {"past": (1, 168), "now": (1,), "ahead": (1, 24, 2)}
     names = {c.name for c in found.contributions(0)}
-    assert {"past[0, bikers]", "past[47, workingday]", "hour[3]", "weather[47]"} <= names
-    assert next(c.raw for c in found.contributions(0) if c.input == "weather") in (
-        "clear",
-        "cloudy/misty",
-        "light rain/snow",
-    )
+    assert {"past[0]", "past[167]", "now", "ahead[0, holiday]", "ahead[23, workingday]"} <= names
+    assert next(c.raw for c in found.contributions(0) if c.input == "now") == "2011-11-03 23:00:00"
     assert found.explained == ["the sum of its values"]
     one = model.explain(model.part("test").inputs, rows=1, label=3)
     assert one.explained == ["3"]
-    assert one.values[0] == pytest.approx(
-        model.predict({n: c[:1] for n, c in model.part("test").inputs.items()})[0, 3], rel=1e-4
-    )
+    first = {n: c[:1] for n, c in model.part("test").inputs.items()}
+    assert one.values[0] == pytest.approx(model.predict(first)["hires"][0, 3], rel=1e-4)
 
 
 def test_pictures_and_two_inputs() -> None:
