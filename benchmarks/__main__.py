@@ -26,6 +26,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.4, help="how long a window lasts (0.4)")
     parser.add_argument("--workers", default="auto", metavar="N", help="graphspec's `training.workers` (auto)")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these contenders beside graphspec")
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="NAME", help="not these frameworks, which are not installed"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured, after each network")
     parser.add_argument(
         "--more", action="store_true", help="keep the networks of FILE of --json, and measure the others"
@@ -49,10 +52,13 @@ def arguments() -> argparse.Namespace:
     options.pythons = dict(p.partition("=")[::2] for p in options.python)
     if not options.pythons.keys() <= families:
         parser.error(f"--python takes NAME=PATH for {', '.join(sorted(families))}")
+    if not set(options.without) <= families - {"graphspec"}:
+        parser.error(f"--without takes {', '.join(sorted(families - {'graphspec'}))}")
     if options.only and not set(options.only) <= {entry.name for entry in field}:
         parser.error(f"--only takes {', '.join(repr(entry.name) for entry in field)}")
     if options.more and not options.json:
         parser.error("--more takes --json FILE")
+    field = [e for e in field if e.python not in options.without]
     options.field = [e for e in field if not options.only or e.name in ("graphspec", *options.only)]
     return options
 
@@ -76,7 +82,7 @@ def main() -> None:
             try:
                 scores = race(Path(folder), field, options.pythons, options.rounds, options.seconds, options.patience)
             except (BrokenError, ContenderError) as error:  # a peer that is broken, or graphspec in any case
-                sys.exit(f"error: the race of {name} ends (`--only` chooses contenders)\n{error}")
+                sys.exit(f"error: the race of {name} ends (`--without torch` and `--only` choose contenders)\n{error}")
         # The products of W3ids and of the recommender are looked up, not multiplied.
         results.append(report.Result(name, scores, None if name in LOOKED_UP else count / best))
         if options.json:

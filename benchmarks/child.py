@@ -20,9 +20,6 @@ from benchmarks.workload import Workload, read
 if TYPE_CHECKING:
     from benchmarks.contenders.base import Contender
 
-FRAMEWORKS = ("graphspec_kernels", "jax", "keras", "sklearn", "tensorflow", "torch")
-"""The packages that a contender may lack; one that is there and cannot be imported has failed."""
-
 
 def answer(contender: Contender, message: dict[str, Any]) -> dict[str, Any]:
     match message["do"]:
@@ -55,9 +52,6 @@ def main(family: str, folder: str, options: str) -> None:
         for line in sys.stdin:
             say(**answer(contender, json.loads(line)))
     except Exception as error:  # to the parent, whatever it is
-        if isinstance(error, ModuleNotFoundError) and error.name in FRAMEWORKS:
-            say(missing=f"{error.name} is not installed")
-            return
         traceback.print_exc()
         say(failed=f"{type(error).__name__}: {error}".splitlines()[0][:200])
 

@@ -88,6 +88,24 @@ def sound(rows: int, time: int) -> Rows:
     return levels[:, :-1], levels[:, 1:]
 
 
+def following(rows: int, time: int, count: int) -> Rows:
+    """Ids, and the one after each."""
+    text = ids(rows, time + 1, count)
+    return text[:, :-1], text[:, 1:]
+
+
+def translated(rows: int, time: int, count: int) -> Rows:
+    x, y = following(rows, time, count)
+    return {"source": ids(rows, time, count, 1), "x": x}, y
+
+
+def tagged(rows: int, time: int) -> Rows:
+    """Ids of 5,000 words, and a tag from 1 to 16 of each; at least 10, padded with 0."""
+    random = np.random.default_rng(1)
+    there = np.arange(time) < random.integers(10, time + 1, (rows, 1))
+    return ids(rows, time, 5000) * there, random.integers(1, 17, (rows, time)) * there
+
+
 ROWS |= {
     "transformer": lambda n: (ids(n, 64), classes(n)),
     "mobilenet": lambda n: (normal(n, 32, 32, 3), classes(n)),
@@ -102,6 +120,20 @@ ROWS |= {
     "mixer": lambda n: (normal(n, 32, 32, 3), classes(n)),
     "squeeze": lambda n: (normal(n, 32, 32, 3), classes(n)),
     "wavenet": lambda n: sound(n, 512),
+    "chargpt": lambda n: following(n, 128, 96),
+    "densenet": lambda n: (normal(n, 32, 32, 3), classes(n)),
+    "convnext": lambda n: (normal(n, 32, 32, 3), classes(n)),
+    "ecg": lambda n: (normal(n, 1024, 12), classes(n, 5)),
+    "video": lambda n: (normal(n, 32, 32, 32, 1), classes(n)),
+    "convlstm": lambda n: (normal(n, 8, 32, 32, 1), normal(n, 32, 32, 1)),
+    "dcgan": lambda n: (normal(n, 100), np.tanh(normal(n, 32, 32, 3))),
+    "seq2seq": lambda n: translated(n, 48, 2000),
+    "experts": lambda n: (normal(n, 40), classes(n, 2)),
+    "deep": lambda n: (normal(n, 32), classes(n, 2)),
+    "tagger": lambda n: tagged(n, 50),
+    "siamese": lambda n: ({"left": normal(n, 28, 28, 1), "right": normal(n, 28, 28, 1)[:, ::-1]}, classes(n, 2)),
+    "vgg": lambda n: (normal(n, 64, 64, 3), classes(n)),
+    "wide": lambda n: (normal(n, 784), classes(n)),
 }
 
 
@@ -126,7 +158,7 @@ SMALL = {
 ROWS |= {name: ROWS[small.of] for name, small in SMALL.items()}
 ROWS["recommender-small"] = lambda n: wanted(n, 5000, 1000)
 OLD = [name for name in ROWS if name.startswith("W")]
-"""The networks with targets."""
+"""Those of the first table."""
 
 
 def spec(name: str) -> Path | dict[str, Any]:

@@ -44,6 +44,8 @@ def prepare(name: str) -> tuple[Workload, int]:
         mode="json", exclude={"groups"}
     )
     loss = LOSSES[type(head.loss).__name__]
+    if loss == "sparse" and any(node.arguments.get("mask_zero") for node in nodes):
+        loss = "masked"
     given, size = source if isinstance(source, dict) else str(source), training.batch_size
     inputs = x if isinstance(x, dict) else {"x": x}
     workload = Workload(name, given, nodes, loss, optimizer, size, inputs, y, model.weights)
@@ -55,7 +57,8 @@ def node_of(declared: NodeDecl) -> Node:
     arguments = declared.layer.model_dump(mode="json", exclude_unset=True)
     # An activation by its name, a wrapped layer with its arguments.
     arguments |= {k: v for k, v in declared.tree.plain().items() if k in ("activation", "layer")}
-    return Node(declared.name, str(declared.type), [r.name for r in declared.inputs if r], arguments)
+    kind = type(declared.layer).__name__  # of a shared node too
+    return Node(declared.name, kind, [r.name for r in declared.inputs if r], arguments, declared.share)
 
 
 def multiply_adds(model: Model, workload: Workload) -> int:

@@ -30,16 +30,18 @@ SLOWEST = 1.0
 """Seconds of a step beyond which a contender is not measured further."""
 LAST_LINES = 20
 """What is shown of the output of a contender that has failed."""
+FIRST = 2e-6
+"""How nearly the first losses agree."""
 TRIES = 3
 """Windows a round until one is clean."""
 
 
 class ContenderError(Exception):
-    """A contender is left out: it is not installed, has no such network, is too slow, or trains otherwise."""
+    """A contender is left out: it has no such network, or is too slow."""
 
 
 class BrokenError(Exception):
-    """A contender is installed and fails. The race ends: without its best peer a ratio would say too much."""
+    """A contender cannot start, fails, or trains otherwise. The race ends: without its best peer a ratio says too much."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +123,14 @@ class Child:
         """Its next answer.
 
         Raises:
-            ContenderError: it is missing, or says nothing for ``patience`` seconds.
-            BrokenError: it has failed, or has ended.
+            ContenderError: it has no such network.
+            BrokenError: it has failed, has ended, or says nothing for ``patience`` seconds.
         """
         assert self._process.stdout is not None
         with DefaultSelector() as selector:
             selector.register(self._process.stdout, EVENT_READ)
             if not selector.select(patience):
-                raise ContenderError(f"not ready after {patience:.0f} s")
+                raise self._broken(f"not ready after {patience:.0f} s")
         line = self._process.stdout.readline()
         if not line:
             raise self._broken(f"it has ended with status {self._process.wait()}")
@@ -215,12 +217,12 @@ def agree(score: Score, wanted: Sequence[float]) -> None:
     """The first loss is that of the same weights on the same batch, the next ones those of the same training.
 
     Raises:
-        ContenderError: they differ.
+        BrokenError: they differ.
     """
-    allowed = [1e-4, *[score.entry.trains] * (len(wanted) - 1)]
+    allowed = [FIRST, *[score.entry.trains] * (len(wanted) - 1)]
     for k, (a, b, limit) in enumerate(zip(score.losses, wanted, allowed, strict=True)):
         if limit is not None and not abs(a - b) <= limit * abs(b):
-            raise ContenderError(f"the loss of step {k + 1} is {a:.6g}, not {b:.6g}")
+            raise BrokenError(f"{score.entry.name}: the loss of step {k + 1} is {a:.8g}, not {b:.8g}")
 
 
 def race(
@@ -233,8 +235,8 @@ def race(
         patience: how long a contender may take to get ready, compiling included.
 
     Raises:
-        ContenderError: the first is not to be had.
-        BrokenError: one fails that is installed.
+        ContenderError: the first is too slow.
+        BrokenError: one cannot start, fails, or trains otherwise.
     """
     scores, children, counts = [Score(e) for e in field_], dict[str, Child](), dict[str, int]()
     try:

@@ -20,6 +20,7 @@ class Node:
     type: str
     inputs: list[str]
     arguments: dict[str, Any]
+    share: str | None = None  # the node whose weights it has
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Workload:
 
     Attributes:
         spec: the spec's file, or the spec.
-        loss: ``sparse``, ``binary``, ``ctc`` (all from logits; 0 is the blank and pads labels) or ``squared``.
+        loss: ``sparse``, ``masked`` (steps whose target is 0 do not count), ``binary``, ``ctc`` (all from logits; 0 is
+            the blank and pads labels) or ``squared``.
         optimizer: ``type`` and Keras's arguments.
         weights: ``<node>/<role>`` in Keras's layout.
     """
@@ -60,8 +62,13 @@ class Workload:
 
     def of(self, node: Node) -> dict[str, Array]:
         """The weights of one node, by role."""
-        prefix = f"{node.name}/"
+        prefix = f"{node.share or node.name}/"
         return {name[len(prefix) :]: a for name, a in self.weights.items() if name.startswith(prefix)}
+
+    @property
+    def random(self) -> bool:
+        """Whether steps draw numbers: then their losses differ, and those of an evaluation are compared."""
+        return any(node.type == "Dropout" for node in self.nodes)
 
     @property
     def chain(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from benchmarks.contenders.graphspec import start
 from benchmarks.fine_tuning.cases import CASES, Case
 from benchmarks.networks import OLD, ROWS, SMALL, first, spec
 from benchmarks.prepare import prepare
-from benchmarks.race import BrokenError, Entry, Score, Window, agree, entries, race
+from benchmarks.race import ROOT, BrokenError, Entry, Score, Window, agree, entries, race
 from benchmarks.record import as_json, read
 from benchmarks.report import Result, page, ratios
 from benchmarks.workload import read as read_workload
@@ -94,8 +95,8 @@ def test_ratios_are_to_the_best_peer(results: list[Result]) -> None:
     row = ratios(results).splitlines()[2]
     assert [cell.strip() for cell in row.split("|")[1:-1]] == [
         *("recommender", "6.00", "2.00"),
-        *("4.00 torch", "**1.50**", "0.50", "0.95, 0.80"),
-        *("3.00 jax, tuned", "**2.00**", "0.67", "1.10, 0.90"),
+        *("4.00 torch", "**1.50**", "0.50", "0.95, 0.75"),
+        *("3.00 jax, tuned", "**2.00**", "0.67", "1.05, 0.85"),
         *("–", "–"),
     ]
     text = page(results, "a machine")
@@ -114,10 +115,12 @@ def test_json_can_be_read_again(results: list[Result], tmp_path: Path) -> None:
         read(file, True)
 
 
-def test_a_contender_that_trains_otherwise_is_left_out() -> None:
+def test_a_contender_that_trains_otherwise_ends_the_race() -> None:
     agree(score("jax", 1.0), [0.5, 0.4003])  # 0.07 %
-    with pytest.raises(Exception, match=r"the loss of step 2 is 0\.4, not 0\.402"):
+    with pytest.raises(BrokenError, match=r"keras tf: the loss of step 2 is 0\.4, not 0\.402"):
         agree(score("keras tf", 1.0), [0.5, 0.402])
+    with pytest.raises(BrokenError, match=r"jax: the loss of step 1 is 0\.5, not 0\.500002"):
+        agree(score("jax", 1.0), [0.500002, 0.4])
     for name, embeds in (("W6", True), ("gru", False)):
         entry = ENTRIES["keras tf"].on(name, embeds)
         assert entry is not None
@@ -128,9 +131,7 @@ def test_a_contender_that_trains_otherwise_is_left_out() -> None:
 
 
 @pytest.mark.slow
-def test_a_contender_that_fails_ends_the_race_and_a_missing_one_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_contender_that_cannot_start_ends_the_race(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Keras is a file here: the first cannot be found, the second breaks when it is imported."""
     fakes = {"absent": "raise ModuleNotFoundError('no', name='keras')\n", "broken": "raise TypeError('no groups')\n"}
     field = [replace(ENTRIES["graphspec"], options={"workers": "1"})]
@@ -141,11 +142,28 @@ def test_a_contender_that_fails_ends_the_race_and_a_missing_one_is_named(
         field.append(replace(ENTRIES["keras tf"], name=name, environment={"PYTHONPATH": path}))
     workload, _ = prepare("tabular-small")
     write(workload, tmp_path)
-    with pytest.raises(BrokenError, match=r"(?s)broken: TypeError: no groups\n  Traceback.*no groups"):
-        race(tmp_path, field, {}, 1, 0.01, 60)
-    assert capsys.readouterr().err.split() == ["graphspec:", "ready", "absent:", "keras", "is", "not", "installed"]
-    scores = race(tmp_path, field[:2], {}, 1, 0.01, 60)
-    assert [(bool(score.windows), score.note) for score in scores] == [(True, ""), (False, "keras is not installed")]
+    for entry, why in zip(field[1:], ("absent: ModuleNotFoundError: no", "broken: TypeError: no groups"), strict=True):
+        with pytest.raises(BrokenError, match=rf"(?s){why}\n  Traceback.*Error: no"):
+            race(tmp_path, [field[0], entry], {}, 1, 0.01, 60)
+        assert capsys.readouterr().err.split() == ["graphspec:", "ready"]
+    scores = race(tmp_path, field[:1], {}, 1, 0.01, 60)
+    assert [(bool(score.windows), score.note) for score in scores] == [(True, "")]
+
+
+@pytest.mark.slow
+def test_a_race_without_a_framework_fails_by_name() -> None:
+    """The status is 1 and the framework is named, unless it is left out on purpose."""
+    command = [sys.executable, "-m", "benchmarks", "deep", "--rounds", "1", "--seconds", "0.01", "--workers", "1"]
+    absent = ["--only", "jax", "--python", f"jax={sys.executable}"]
+    result = subprocess.run([*command, *absent], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert result.returncode == 1
+    assert "error: the race of deep ends (`--without torch` and `--only` choose contenders)" in result.stderr
+    assert "jax: ModuleNotFoundError: No module named 'jax'" in result.stderr
+    result = subprocess.run(
+        [*command, *absent, "--without", "jax"], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert result.returncode == 0, result.stderr
+    assert "deep: no peer to compare with" in result.stdout
 
 
 def test_an_optimizer_has_arguments_of_keras_alone() -> None:

@@ -27,9 +27,17 @@ class Contender(ABC):
     def restore(self) -> None:
         """Back to the first weights."""
 
-    @abstractmethod
     def losses(self, count: int) -> list[float]:
+        """The losses of the first steps, from the first weights; with dropout that of the first batch, evaluated."""
+        return [self.evaluated()] if self.workload.random else self.trained(count)
+
+    @abstractmethod
+    def trained(self, count: int) -> list[float]:
         """The losses of the first steps, from the first weights."""
+
+    @abstractmethod
+    def evaluated(self) -> float:
+        """The loss of the first batch, without dropout."""
 
     @abstractmethod
     def steps(self, warm: int, count: int) -> list[float]:
@@ -43,7 +51,7 @@ class Stepper(Contender):
     def step(self, k: int) -> float:
         """Train on batch ``k``; its loss."""
 
-    def losses(self, count: int) -> list[float]:
+    def trained(self, count: int) -> list[float]:
         return [self.step(k) for k in range(count)]
 
     def steps(self, warm: int, count: int) -> list[float]:

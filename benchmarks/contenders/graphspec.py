@@ -65,8 +65,13 @@ class Fit(Contender):
         self.processes, self.others = watch.state.processes, max(self.others, watch.state.others)
         return watch.state
 
-    def losses(self, count: int) -> list[float]:
+    def trained(self, count: int) -> list[float]:
         return self._fit(count).losses
+
+    def evaluated(self) -> float:
+        w, rows = self.workload, self.workload.rows(0)
+        given = {name: a[rows] for name, a in w.inputs.items()}
+        return self.model.evaluate(given, w.y[rows], batch_size=w.batch, verbose=0)["loss"]
 
     def steps(self, warm: int, count: int) -> list[float]:
         cold = max(warm, COLD)

@@ -43,7 +43,8 @@ def update(about: dict[str, Any], t: jax.Array, w: jax.Array, g: jax.Array, slot
 @partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
 def train(network: Network, weights: dict[str, Params], slots: Any, t: jax.Array, x: Any, y: jax.Array) -> Any:
     def objective(trained: dict[str, Params]) -> Any:
-        z, statistics = apply(network.nodes, {n: weights[n] | p for n, p in trained.items()}, x)
+        key = jax.random.fold_in(jax.random.key(0), t.astype(int))
+        z, statistics = apply(network.nodes, {n: weights[n] | p for n, p in trained.items()}, x, key)
         return loss_of(network.loss, z, y), statistics
 
     trained = {n: {k: w for k, w in p.items() if not k.startswith("moving_")} for n, p in weights.items()}
@@ -85,7 +86,9 @@ class Loop(Contender):
 
     def restore(self) -> None:
         w = self.workload
-        self.weights = {n.name: p for n in w.nodes if (p := {k: jnp.array(a) for k, a in w.of(n).items()})}
+        self.weights = {
+            n.name: p for n in w.nodes if not n.share and (p := {k: jnp.array(a) for k, a in w.of(n).items()})
+        }
         trained = {n: {k: a for k, a in p.items() if not k.startswith("moving_")} for n, p in self.weights.items()}
         # SGD and RMSprop have one slot; the other is empty.
         one = w.optimizer["type"] != "Adam"
@@ -100,7 +103,11 @@ class Loop(Contender):
         self.weights, self.slots, loss = train(self.network, self.weights, self.slots, step, x, y)
         return loss
 
-    def losses(self, count: int) -> list[float]:
+    def evaluated(self) -> float:
+        x, y = self.batches[0]
+        return float(loss_of(self.network.loss, apply(self.network.nodes, self.weights, x)[0], y))
+
+    def trained(self, count: int) -> list[float]:
         return [float(self._step()) for _ in range(count)]
 
     def steps(self, warm: int, count: int) -> list[float]:

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 
 LOSSES = {
     "sparse": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    "masked": keras.losses.SparseCategoricalCrossentropy(from_logits=True),  # by the mask of the ids
     "binary": keras.losses.BinaryCrossentropy(from_logits=True),
     "squared": keras.losses.MeanSquaredError(),
     "ctc": keras.losses.CTC(),
 }
+CAUSAL = "use_causal_mask"  # an argument of the call
 BLOCK = 8
 """Steps that Keras runs in one go (``steps_per_execution``), which is what is fastest."""
 
 
 def layer_of(node: Node) -> keras.Layer:
-    arguments = dict(node.arguments)
+    arguments = {k: v for k, v in node.arguments.items() if k != CAUSAL}
     if node.type == "Bidirectional":
         inner = dict(arguments["layer"])
         arguments["layer"] = getattr(keras.layers, inner.pop("type"))(**inner)
@@ -63,10 +65,11 @@ class Fit(Contender):
         }
         values, self.layers = dict(inputs), {}
         for node in workload.nodes:
-            layer = self.layers[node.name] = layer_of(node)
+            layer = self.layers[node.name] = self.layers[node.share] if node.share else layer_of(node)
             given = [values[i] for i in node.inputs]
             apart = len(given) == 1 or node.type == "MultiHeadAttention"
-            values[node.name] = layer(*given) if apart else layer(given)
+            call = {k: v for k, v in node.arguments.items() if k == CAUSAL}
+            values[node.name] = layer(*given, **call) if apart else layer(given)
         self.model = keras.Model(inputs, values[workload.nodes[-1].name])
         self.restore()
         self._compile(1)
@@ -89,7 +92,11 @@ class Fit(Contender):
     def _rows(self, rows: slice) -> dict[str, Any]:
         return {name: a[rows] for name, a in self.x.items()}
 
-    def losses(self, count: int) -> list[float]:
+    def evaluated(self) -> float:
+        rows = self.workload.rows(0)
+        return float(self.model.test_on_batch(self._rows(rows), self.y[rows]))
+
+    def trained(self, count: int) -> list[float]:
         found = []
         for k in range(count):
             rows = self.workload.rows(k)

@@ -59,7 +59,10 @@ class Loop(Stepper):
         self.format = torch.channels_last if fused or compiled else torch.contiguous_format
         self.batches = [self._batch(workload.rows(k)) for k in range(workload.batches)]
         self.model = Builder(workload, sparse).network()
-        if any(a.ndim == 4 for a in workload.inputs.values()):
+        kinds = {node.type for node in workload.nodes}
+        if "Conv3D" in kinds and self.format is torch.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last_3d)
+        elif any("2D" in kind for kind in kinds):
             self.model = self.model.to(memory_format=self.format)
         self.first = {name: t.clone() for name, t in self.model.state_dict().items()}
         parameters = [p for p in self.model.parameters() if p.requires_grad]
@@ -67,7 +70,7 @@ class Loop(Stepper):
         self.optimizer = Both(about, self.model) if sparse else optimizer(about, parameters, fused or compiled)
         self.update = self.optimizer.step
         loss, model = loss_of(workload.loss), self.model
-        self.forward = lambda xs, y: loss(model(*xs), y)
+        self.forward = self.plain = lambda xs, y: loss(model(*xs), y)
         if compiled:
             self.forward = torch.compile(self.forward)
             if about["type"] == "RMSprop":
@@ -87,6 +90,10 @@ class Loop(Stepper):
     def _images(self, rows: Any) -> torch.Tensor:
         """Rows, with the channels first if they are images."""
         t = tensor(rows.astype(np.float32) if rows.dtype == bool else rows)
+        if t.ndim == 5:
+            last = self.format is torch.channels_last
+            wanted = torch.channels_last_3d if last else torch.contiguous_format
+            return t.permute(0, 4, 1, 2, 3).contiguous(memory_format=wanted)
         return t.permute(0, 3, 1, 2).contiguous(memory_format=self.format) if t.ndim == 4 else t
 
     def step(self, k: int) -> float:
@@ -96,6 +103,13 @@ class Loop(Stepper):
         loss.backward()
         self.update()
         return loss.item()
+
+    def evaluated(self) -> float:
+        self.model.eval()
+        with torch.no_grad():
+            loss = self.plain(*self.batches[0]).item()
+        self.model.train()
+        return loss
 
     def restore(self) -> None:
         self.model.load_state_dict(self.first)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +16,9 @@ from benchmarks.contenders.torch_parts import (
     Affine,
     Attention,
     Bag,
+    ConvLSTM,
     Function,
+    Last,
     Network,
     filled,
     gru,
@@ -26,7 +29,15 @@ from benchmarks.contenders.torch_parts import (
 if TYPE_CHECKING:
     from benchmarks.workload import Array, Node, Workload
 
-MERGED = {"Add": lambda *xs: sum(xs[1:], xs[0]), "Multiply": lambda a, b: a * b}
+MERGED = {
+    "Add": lambda *xs: sum(xs[1:], xs[0]),
+    "Subtract": lambda a, b: a - b,
+    "Multiply": lambda a, b: a * b,
+    "Dot": lambda a, b: torch.bmm(a[:, None], b)[:, 0],  # a factor for each row of a matrix
+}
+STEPS_LAST = ("Conv1D", "MaxPooling1D", "GlobalMaxPooling1D", "BatchNormalization")
+"""What wants the channels before the steps."""
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 class Builder:
@@ -35,6 +46,7 @@ class Builder:
     Attributes:
         shapes: of the values, channels last, without the batch.
         first: the values of rank 3 that have their channels before the steps, as convolutions want them.
+        ids: the ids whose zeros mask a value.
         sparse: whether embeddings have sparse gradients.
     """
 
@@ -44,6 +56,8 @@ class Builder:
         self.flat: dict[str, tuple[int, ...]] = {}
         self.padded: dict[str, tuple[str, int]] = {}
         self.first: set[str] = set()
+        self.ids: dict[str, str] = {}
+        self.modules: dict[str, nn.Module] = {}
         self.parts: list[tuple[str, nn.Module, list[str]]] = []
 
     def network(self) -> nn.Module:
@@ -56,8 +70,8 @@ class Builder:
             nodes = nodes[2:]
         for node in nodes:
             self._add(node)
-        last = self._stepwise(nodes[-1].name, wanted=self.workload.loss == "sparse")  # as cross_entropy takes it
-        assert last == self.parts[-1][0]
+        if len(self.shapes[nodes[-1].name]) == 2 and nodes[-1].name not in self.first and self.workload.loss != "ctc":
+            self.parts.append(("rows", Function(lambda z: z.flatten(0, 1)), [nodes[-1].name]))  # of all steps
         if self.workload.chain and len(self.parts) == len(self.workload.nodes):
             return nn.Sequential(*(part for _, part, _ in self.parts))
         return Network(list(self.workload.inputs), self.parts)
@@ -76,8 +90,12 @@ class Builder:
 
     def _add(self, node: Node) -> None:
         given, kind = node.inputs, node.type
-        if kind in ("Conv1D", "GlobalMaxPooling1D"):
+        if kind in STEPS_LAST:
             given = [self._stepwise(given[0], wanted=True)]
+            if kind != "GlobalMaxPooling1D" and len(self.shapes[given[0]]) == 2:
+                self.first.add(node.name)
+        elif kind == "GlobalAveragePooling1D" and given[0] in self.first:
+            pass
         elif kind in ("Add", "Multiply", "ReLU", "Activation") and all(i in self.first for i in given):
             self.first.add(node.name)
         elif kind in ("Add", "Multiply") and any(i in self.first for i in given):
@@ -91,9 +109,19 @@ class Builder:
             self.shapes[node.name] += self.shapes[given[0]][2:]
             return
         self.shapes[node.name] = self.shapes[given[0]]
-        part = self._part(node, given)
+        if node.type in ("Bidirectional", "Embedding") and (ids := self._mask(node, given[0])) is not None:
+            given = [given[0], ids] if node.type == "Bidirectional" else given
+        part = self.modules[node.name] = self._part(node, given)
+        if node.share:
+            part = self.modules[node.share]
         given = [self.padded[i][0] if i in self.padded else i for i in given]
         self.parts.append((node.name, part, given))
+
+    def _mask(self, node: Node, given: str) -> str | None:
+        """The ids whose zeros mask what is given; from an embedding on, those that it takes."""
+        if node.arguments.get("mask_zero"):
+            self.ids[node.name] = given
+        return self.ids.get(given)
 
     def _part(self, node: Node, given: list[str]) -> nn.Module:  # noqa: C901 (a case a layer)
         a, shapes = node.arguments, [self.shapes[i] for i in given]
@@ -101,26 +129,32 @@ class Builder:
         match node.type:
             case "Dense":
                 return self._dense(node, weights, given[0])
-            case "Conv1D" | "Conv2D" | "DepthwiseConv2D":
+            case "Conv1D" | "Conv2D" | "Conv3D" | "DepthwiseConv2D":
                 return self._convolution(node, weights, given[0])
             case "Conv2DTranspose":
                 kernel = weights["kernel"]
                 (k, _, filters, c), (s, *_) = kernel.shape, a["strides"]
                 self.shapes[node.name] = (*(d * s for d in shape[:2]), filters)
-                assert k == s, "each pixel becomes a square of its own"
-                up = nn.ConvTranspose2d(c, filters, k, s)
-                return filled(up, weight=kernel.transpose(3, 2, 0, 1), bias=weights["bias"])
+                assert a.get("padding") == "same" or k == s, "the image grows by the strides"
+                up = nn.ConvTranspose2d(c, filters, k, s, (k - s) // 2, bias="bias" in weights)
+                return filled(up, weight=kernel.transpose(3, 2, 0, 1), **bias_of(weights))
             case "BatchNormalization":
                 kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
                 norm = kind(shape[-1], eps=1e-3, momentum=0.01)
                 return filled(norm, weight=weights["gamma"], bias=weights["beta"])
             case "LayerNormalization":
-                norm = nn.LayerNorm(shape[-1], eps=a["epsilon"])
-                return filled(norm, weight=weights["gamma"], bias=weights["beta"])
+                norm = filled(nn.LayerNorm(shape[-1], eps=a["epsilon"]), weight=weights["gamma"], bias=weights["beta"])
+                return Last(norm) if len(shape) == 3 else norm
+            case "Dropout":
+                return nn.Dropout(a["rate"])
             case "ReLU":
                 return nn.ReLU6(inplace=True) if a.get("max_value") == 6 else nn.ReLU(inplace=True)
             case "Activation":
                 return Function(ACTIVATIONS[a["activation"]])
+            case "MaxPooling1D" | "MaxPooling3D" | "AveragePooling2D":  # halves
+                self.shapes[node.name] = (*(d // 2 for d in shape[:-1]), shape[-1])
+                kind = {"MaxPooling1D": nn.MaxPool1d, "MaxPooling3D": nn.MaxPool3d, "AveragePooling2D": nn.AvgPool2d}
+                return kind[node.type](2)
             case "MaxPooling2D":
                 k, s = a.get("pool_size", [2, 2])[0], a.get("strides", a.get("pool_size", [2, 2]))[0]
                 same = a.get("padding") == "same"
@@ -130,11 +164,15 @@ class Builder:
                 self.shapes[node.name] = (*(2 * d for d in shape[:2]), shape[2])
                 return nn.Upsample(scale_factor=2)
             case "Flatten":
-                self.flat[node.name] = shape
+                self.flat[node.name], self.shapes[node.name] = shape, (math.prod(shape),)
                 return nn.Flatten()
-            case "Reshape":  # the pixels are the steps
+            case "Reshape" if len(shape) == 3:  # the pixels are the steps
                 self.shapes[node.name] = tuple(a["target_shape"])
                 return Function(lambda x: x.flatten(2).transpose(1, 2))
+            case "Reshape":
+                self.shapes[node.name] = size = tuple(a["target_shape"])
+                image = len(size) == 3
+                return Function(lambda x: x.unflatten(1, size).permute(0, 3, 1, 2) if image else x.unflatten(1, size))
             case "Permute":
                 self.shapes[node.name] = shape[::-1]
                 return Function(lambda x: x.transpose(1, 2))
@@ -143,22 +181,31 @@ class Builder:
                 self.shapes[node.name] = (1, 1, shape[-1]) if keep else shape[-1:]
                 return Function(lambda x: x.mean((2, 3), keepdim=keep))
             case "GlobalAveragePooling1D":
+                self.shapes[node.name], axis = shape[-1:], 2 if given[0] in self.first else 1
+                return Function(lambda x: x.mean(axis))
+            case "GlobalAveragePooling3D":
                 self.shapes[node.name] = shape[-1:]
-                return Function(lambda x: x.mean(1))
+                return Function(lambda x: x.mean((2, 3, 4)))
             case "GlobalMaxPooling1D":
                 self.shapes[node.name] = shape[-1:]
                 return Function(lambda x: x.max(2).values)
-            case "Add" | "Multiply":
+            case "Add" | "Subtract" | "Multiply" | "Dot":
+                self.shapes[node.name] = shapes[-1][1:] if node.type == "Dot" else shape
                 return Function(MERGED[node.type])
             case "Concatenate":
-                self.shapes[node.name] = (*shape[:-1], sum(s[-1] for s in shapes))
+                by_row = a.get("axis") == 1 and len(shape) == 2
+                joined = sum(s[0 if by_row else -1] for s in shapes)
+                self.shapes[node.name] = (joined, shape[1]) if by_row else (*shape[:-1], joined)
                 return Function(lambda *xs: torch.cat(xs, 1))
             case "Embedding":
                 self.shapes[node.name] = (*shape, weights["embeddings"].shape[1])
                 embedding = nn.Embedding(*weights["embeddings"].shape, sparse=self.sparse)
                 return filled(embedding, weight=weights["embeddings"])
             case "MultiHeadAttention":
-                return Attention(weights)
+                return Attention(weights, given[0] == given[1], a.get("use_causal_mask", False))
+            case "ConvLSTM2D":
+                self.shapes[node.name] = (*shape[1:3], a["filters"])
+                return ConvLSTM(weights)
             case "LSTM" | "GRU" | "Bidirectional":
                 return self._recurrent(node, weights, shape)
             case _:
@@ -169,7 +216,7 @@ class Builder:
         if node.type == "Bidirectional":
             a = a["layer"]
             self.shapes[node.name] = (shape[0], 2 * a["units"])
-            return lstm(a, weights, both=True)
+            return (gru if a["type"] == "GRU" else lstm)(a, weights, both=True)
         self.shapes[node.name] = (shape[0], a["units"]) if a.get("return_sequences") else (a["units"],)
         return gru(a, weights) if node.type == "GRU" else lstm(a, weights)
 
@@ -179,9 +226,9 @@ class Builder:
         if given in self.flat:  # what was flattened has the channels first
             h, w, c = self.flat[given]
             kernel = kernel.reshape(h, w, c, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
-        bias = {"bias": weights["bias"]} if "bias" in weights else {}
-        linear = filled(nn.Linear(*kernel.shape, bias=bool(bias)), weight=kernel.T, **bias)
-        return Affine(linear, node.arguments.get("activation"))
+        linear = filled(nn.Linear(*kernel.shape, bias="bias" in weights), weight=kernel.T, **bias_of(weights))
+        dense = Affine(linear, node.arguments.get("activation"))
+        return Last(dense) if len(self.shapes[given]) == 3 else dense
 
     def _convolution(self, node: Node, weights: dict[str, Array], given: str) -> Affine:
         a, shape = node.arguments, self.shapes[given]
@@ -201,12 +248,15 @@ class Builder:
         self.shapes[node.name] = (*out, c if depthwise else filters)
         if rank == 1:
             self.first.add(node.name)
-        conv = (nn.Conv1d if rank == 1 else nn.Conv2d)(
+        conv = CONVOLUTIONS[rank](
             c, c if depthwise else filters, k, s, within, d, groups=c if depthwise else 1, bias="bias" in weights
         )
-        bias = {"bias": weights["bias"]} if "bias" in weights else {}
-        order = (2, 3, 0, 1) if depthwise else (3, 2, 0, 1) if rank == 2 else (2, 1, 0)
-        return Affine(filled(conv, weight=kernel.transpose(order), **bias), a.get("activation"), uneven)
+        order = (2, 3, 0, 1) if depthwise else (rank + 1, rank, *range(rank))
+        return Affine(filled(conv, weight=kernel.transpose(order), **bias_of(weights)), a.get("activation"), uneven)
+
+
+def bias_of(weights: dict[str, Array]) -> dict[str, Array]:
+    return {"bias": weights["bias"]} if "bias" in weights else {}
 
 
 def loss_of(kind: str) -> object:
@@ -217,5 +267,9 @@ def loss_of(kind: str) -> object:
         logs = F.log_softmax(z, 2).transpose(0, 1)
         return F.ctc_loss(logs, y, steps, (y != 0).sum(1), reduction="sum") / len(z)
 
+    def sparse(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Of logits for each row, of all steps too, or with the classes before the steps."""
+        return F.cross_entropy(z, y.flatten() if z.ndim == 2 else y, ignore_index=0 if kind == "masked" else -100)
+
     binary = F.binary_cross_entropy_with_logits
-    return {"sparse": F.cross_entropy, "binary": binary, "squared": F.mse_loss, "ctc": ctc}[kind]
+    return {"sparse": sparse, "masked": sparse, "binary": binary, "squared": F.mse_loss, "ctc": ctc}[kind]

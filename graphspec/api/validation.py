@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from graphspec.base.arguments import flag, folders, path_of, texts
 from graphspec.base.errors import Diagnostic, Diagnostics, GivenText, SpecError, bounded_search
 from graphspec.engine.compiler.check import Checked, SpecSource, check, once
-from graphspec.engine.compiler.search_check import check_search
-from graphspec.export.targets import has_contrib, opset_of
 from graphspec.language.declarations import Spec
 
 if TYPE_CHECKING:
@@ -44,6 +42,8 @@ def validate(
         allow_outside: let callbacks write outside the run directory.
         allow: folders besides the spec's in which files that a query names may be.
     """
+    from graphspec.export.targets import has_contrib, opset_of
+
     outside = flag("allow_outside", allow_outside, False)
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
@@ -70,7 +70,11 @@ def check_further(
     """
     if checked.errors or checked.spec is None or checked.lowered is None:
         return checked.diagnostics
-    problems = [*checked.diagnostics, *check_search(checked, allow_outside=allow_outside)]
+    problems = [*checked.diagnostics]
+    if checked.spec.search is not None:
+        from graphspec.engine.compiler.search_check import check_search
+
+        problems += check_search(checked, allow_outside=allow_outside)
     if data:
         problems += _check_data(checked.spec, checked.lowered)
     if opset is not None:

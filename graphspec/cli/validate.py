@@ -121,9 +121,12 @@ def validate(  # noqa: PLR0913 (the options of the command)
     """
     from graphspec.api.validation import check_further
     from graphspec.engine.compiler.check import check
-    from graphspec.export.targets import has_contrib, opset_of
 
-    level = opset_of(opset, target)
+    level, contrib = None, True
+    if opset is not None or target is not None:
+        from graphspec.export.targets import has_contrib, opset_of
+
+        level, contrib = opset_of(opset, target), has_contrib(target)
     everything: list[Diagnostic] = []
     wrong = False
     for spec in specs:
@@ -131,7 +134,7 @@ def validate(  # noqa: PLR0913 (the options of the command)
             checked = checked_whole(spec, sets or (), allow=allow or (), data=data)
         else:
             checked = check(str(spec), sets or (), allow_outside=allow_outside, allow=allow or ())
-        found = check_further(checked, data=data, opset=level, contrib=has_contrib(target), allow_outside=allow_outside)
+        found = check_further(checked, data=data, opset=level, contrib=contrib, allow_outside=allow_outside)
         wrong = wrong or any(d.is_error or strict for d in found)
         if output is Format.text:
             print_diagnostics(found, sys.stdout)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -23,11 +23,12 @@ from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_la
 from graphspec.language.names import Item, check_name, check_written, resolve_name
 from graphspec.language.override import with_form
 from graphspec.language.read import Source, read
-from graphspec.language.search import parse_search
 from graphspec.language.sections import KEYS, REQUIRED, mapping, of_items, parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Tree, format_names, format_value, intended_keys, is_flag, not_allowed, wrong_type
 from graphspec.vocabulary.layers import LAYERS, Layer
-from graphspec.vocabulary.layers.dates import check_format
+
+if TYPE_CHECKING:
+    from graphspec.language.search_space import Search
 
 # Parse the section ``data``: where the rows of each part come from.
 PARTS = ("train", "validation", "test")
@@ -46,6 +47,12 @@ _Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 _Season = Annotated[int, Field(ge=2)]
 
 
+def _check_format(form: str) -> str | None:
+    from graphspec.vocabulary.layers.dates import check_format
+
+    return check_format(form)
+
+
 class WindowKeys(Config):
     """Windows over the rows of a table in the order of time."""
 
@@ -56,7 +63,7 @@ class WindowKeys(Config):
     order: str | None = setting(
         None, "The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
     )
-    format: Annotated[str, AfterValidator(check_format)] | None = setting(
+    format: Annotated[str, AfterValidator(_check_format)] | None = setting(
         None, "How that column writes dates, such as `%d.%m.%Y %H:%M`."
     )
     every: str | int | None = setting(
@@ -446,9 +453,15 @@ def _spec(tree: Tree, expanded: Expanded, base: Path | None, problems: Problems)
         tree=tree,
         base=base,
         terms={name: head for name, head in heads.items() if head.only_trained},
-        search=None if (search := tree.get("search")) is None else parse_search(search, problems),
+        search=None if (search := tree.get("search")) is None else _parse_search(search, problems),
         weights=of_items(expanded.top, expanded.scopes, problems),
     )
+
+
+def _parse_search(tree: Tree, problems: Problems) -> Search | None:
+    from graphspec.language.search import parse_search  # few specs have one
+
+    return parse_search(tree, problems)
 
 
 _READ = ("future", "static")  # the keys of windows that name inputs

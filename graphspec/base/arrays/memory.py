@@ -45,6 +45,16 @@ def peak() -> int | None:
     return size if sys.platform == "darwin" else size * 1024
 
 
+def give_back(array: Array) -> None:
+    """Let the system take the pages that lie within an array, whose elements are then zeros; only Linux can."""
+    import ctypes
+
+    start = array.ctypes.data + -array.ctypes.data % mmap.PAGESIZE
+    size = (array.ctypes.data + array.nbytes - start) // mmap.PAGESIZE * mmap.PAGESIZE
+    if sys.platform == "linux" and size > 0:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
+
+
 def _container_limits(root: Path) -> list[tuple[int, int]]:
     """Return (limit, used) in bytes for this process's control group and each of its parents, for cgroup v1 and v2.
 

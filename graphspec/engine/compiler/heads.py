@@ -23,9 +23,8 @@ from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
 from graphspec.vocabulary.callbacks.callback import Output, check_outputs
-from graphspec.vocabulary.callbacks.monitors import direction
 from graphspec.vocabulary.losses import Loss
-from graphspec.vocabulary.metrics import METRICS, Metric, targets_of
+from graphspec.vocabulary.metrics import METRICS, Metric, direction, targets_of
 
 _wrong_loss = partial(Problem, Code.LOSS_MISMATCH)
 _wrong_classes = partial(Problem, Code.CLASSES_MISMATCH)

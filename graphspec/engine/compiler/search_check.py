@@ -19,7 +19,7 @@ from graphspec.language.override import leads_nowhere, replaced
 from graphspec.language.parse import parse_tree
 from graphspec.language.search_space import Range, Search, Setting, probes
 from graphspec.language.tree import Tree, describe, format_names
-from graphspec.vocabulary.callbacks.monitors import direction
+from graphspec.vocabulary.metrics import direction
 
 
 def goal_of(search: Search) -> Literal["max", "min"]:

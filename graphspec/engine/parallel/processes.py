@@ -17,7 +17,7 @@ from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.arrays.layout import shard_slice
-from graphspec.base.arrays.memory import describe_map, free
+from graphspec.base.arrays.memory import describe_map, free, give_back
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, RunError, SpecError
 from graphspec.base.files import open_closed_streams
@@ -59,7 +59,8 @@ class Processes:
         A process ends when its input is closed. Raises OSError: one cannot be started; :meth:`close` ends the others.
         """
         environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        environment |= {"PYTHONIOENCODING": "utf-8", compiled.KERNELS: compiled.mode()}
+        environment |= {"PYTHONIOENCODING": "utf-8", "PYDANTIC_DISABLE_PLUGINS": "__all__"}  # as in `graphspec`
+        environment |= {compiled.KERNELS: compiled.mode()}
         options: dict[str, Any] = {"process_group": 0}  # only rank 0 gets Ctrl-C
         if sys.platform == "win32":
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -188,10 +189,10 @@ class Team:
             self.sharing = self.sharing.copy(memory.arrays)
             signals = self.processes.start(memory, {**message, **self._started(maps)})
             self.member = Member(step, memory.arrays, signals, place, partition, between)
-            self._own = dict(step.parameters.vectors)
-            for name, vector in self._own.items():
+            self.own = dict(step.parameters.vectors)
+            for name, vector in self.own.items():
                 memory.arrays[f"weights/{name}"][...] = vector
-            step.parameters.vectors = {name: memory.arrays[f"weights/{name}"] for name in self._own}
+            step.parameters.vectors = {name: memory.arrays[f"weights/{name}"] for name in self.own}
         except BaseException:
             self.processes.close()
             raise
@@ -224,9 +225,9 @@ class Team:
         """End the other workers, and move the weights back into this process's memory."""
         self.processes.close()
         parameters = self._step.parameters
-        for name, vector in self._own.items():
+        for name, vector in self.own.items():
             vector[...] = parameters.vectors[name]
-        parameters.vectors = self._own
+        parameters.vectors = self.own
 
 
 def _scatters(step: Step) -> bool:
@@ -258,6 +259,7 @@ class Leader:
         self.team, self.state, self.processes, self.member = team, state, team.processes, team.member
         self.bind: Callable[[Form], Program] = team.member.bind
         self.check = team.processes.check  # only the workers of this machine: if a rank dies, the launcher ends the job
+        self._aside = [*team.own.values(), gradient, *slots.values()]
         self._others = [running.views(counters) for counters in others]
         self._stack = ExitStack()
         self._stack.callback(lambda: state.move_back(gradient, slots))
@@ -268,6 +270,11 @@ class Leader:
         except BaseException:
             self._stack.close()
             raise
+
+    def give_back(self) -> None:
+        """Let the system have the memory of this process's weights, slots and gradient until they are moved back."""
+        for array in self._aside:
+            give_back(array)
 
     def launch_step(self, epoch: int, batch: int) -> None:
         self.team.launch(epoch, batch, self.state.rate)

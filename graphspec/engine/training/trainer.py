@@ -136,6 +136,8 @@ class Trainer:
 
     def _record_workers(self, size: int) -> None:
         self.model.workers = size
+        if self.steps.leader is not None:
+            self.steps.leader.give_back()
         if self.directory is not None:
             run_directory.record_workers(self.model, self.directory)
 

@@ -16,7 +16,7 @@ from graphspec.base.errors import UsageError, shorten
 from graphspec.base.files import write_atomic
 from graphspec.base.text import printable
 from graphspec.show.drawing.svg import escape, on_card, text_width
-from graphspec.vocabulary.callbacks.monitors import direction
+from graphspec.vocabulary.metrics import direction
 
 
 # Axes with round numbers: ticks of a linear or logarithmic scale, and their labels.

@@ -25,7 +25,7 @@ from graphspec.show.report.about import between, exported, kind, listed, moment
 from graphspec.show.report.curves import LOG_SWITCH, Line, Panel, charts_of
 from graphspec.show.report.findings import Findings, find, mapping_in
 from graphspec.show.report.verdicts import Interval
-from graphspec.vocabulary.callbacks.monitors import direction
+from graphspec.vocabulary.metrics import direction
 
 # The keys in which specs of several runs differ: all keys with their defaults, as paths such as ``training.epochs``.
 Flat = dict[str, str]

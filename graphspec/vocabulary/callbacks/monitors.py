@@ -19,22 +19,7 @@ from graphspec.base.text import count
 from graphspec.graph.schedules import SCHEDULES, Schedule
 from graphspec.vocabulary import Array
 from graphspec.vocabulary.callbacks import callback as base
-from graphspec.vocabulary.metrics import METRICS
-
-_MODES: dict[str, Literal["min", "max"]] = {"up": "max", "down": "min"}
-
-
-def direction(monitor: str) -> Literal["min", "max"] | None:
-    """Return whether a smaller or a larger value is better, by its name in the logs; None unless it is a loss or metric."""
-    name = monitor.removeprefix("val_")
-    if name == "loss" or name.endswith("_loss"):
-        return "min"
-    without_index = re.sub(r"_\d+$", "", name)
-    for known in sorted(METRICS.names(), key=len, reverse=True):
-        if any(n == known or n.endswith(f"_{known}") for n in (name, without_index)):
-            metric = METRICS.get(known)
-            return None if metric is None or metric.direction is None else _MODES[metric.direction]
-    return None
+from graphspec.vocabulary.metrics import direction
 
 
 def _not_logged(what: str, name: str, keys: Sequence[str], argument: str) -> Problem:

@@ -136,3 +136,29 @@ def test_rehearsals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert history == of_chosen
     for name, weight in one.weights.items():
         np.testing.assert_array_equal(chosen.weights[name], weight, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, "auto"])
+def test_weights_and_slots_are_in_memory_once(monkeypatch: pytest.MonkeyPatch, workers: Any) -> None:
+    """While several train, this process's own are given back; afterwards they hold what was trained."""
+    monkeypatch.setattr(auto_workers, "MIN_STEP_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MIN_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(auto_workers, "MAX_TIME_RATIO", 1e9)
+    x, y = np.random.default_rng(0).random((64, 300), np.float32), np.arange(64) % 3
+    given: list[int] = []
+    give_back = processes.give_back
+    models = []
+    for gives in (lambda array: given.append(array.nbytes) or give_back(array), lambda array: None):
+        monkeypatch.setattr(processes, "give_back", gives)
+        layers = [{"type": "Dense", "units": 200, "activation": "relu"}, {"name": "y", "type": "Dense", "units": 3}]
+        loss = {"loss": {"type": "sparse_categorical_crossentropy", "from_logits": True}}
+        training = {"optimizer": {"type": "Adam", "use_ema": True}, "batch_size": 16, "epochs": 2, "seed": 1}
+        spec = {"graphspec": 1, "name": "wide", "inputs": {"x": {"shape": [300]}}, "layers": layers}
+        models.append(gs.compile(spec | {"outputs": {"y": loss}, "training": training | {"workers": workers}}))
+        for _ in range(2):
+            models[-1].fit(x, y, verbose=0)
+        assert models[-1].workers == 2
+    assert sum(given) > 2 * 4 * 4 * 60_000  # in two fits, weights, slots and gradient
+    for name, weight in models[1].weights.items():
+        np.testing.assert_array_equal(models[0].weights[name], weight, err_msg=name)

@@ -13,7 +13,7 @@ from graphspec.base.errors import SpecError
 from graphspec.graph.optimizers import Rate
 from graphspec.graph.schedules import SCHEDULES
 from graphspec.vocabulary.callbacks import CALLBACKS
-from graphspec.vocabulary.callbacks.monitors import direction
+from graphspec.vocabulary.metrics import direction
 
 # Epochs that Keras 3 runs.
 STOPPING: list[tuple[dict[str, Any], list[float], int, int | None]] = [
