@@ -81,6 +81,7 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     from graphspec.engine.training import choose_workers
 
     monkeypatch.setattr(choose_workers, "usable_cores", lambda: 2)
+    monkeypatch.setattr(choose_workers, "MEASURED", {})
 
 
 @pytest.fixture(scope="session")

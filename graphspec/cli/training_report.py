@@ -44,6 +44,9 @@ def announce(model: Session, trainer: Trainer) -> None:
         out_wrapped(f"… and {t.count(len(heads) - _HEADS, 'further head')}")
     if len(heads) > 1:
         out_wrapped(_total(heads, model.spec.training.combine))
+    for param in model.graph.params.values():
+        if told := param.initializer.told:
+            out_wrapped(f"{param.name}: {told}")
     for known in model.initial_weights:
         out_wrapped(str(known))
     out_wrapped(_settings(model, trainer))

@@ -24,6 +24,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "DateParts": "vocabulary/layers/test_dates.py",
         "HashedCrossing": "vocabulary/layers/test_hashing.py",
         "Hashing": "vocabulary/layers/test_hashing.py",
+        "FlipMean": "vocabulary/layers/test_flip_mean.py",
         "GumbelSoftmax": "vocabulary/layers/test_regularization.py",
         "Impute": "vocabulary/layers/test_missing.py",
         "Log1p": "vocabulary/layers/test_scaling.py",

@@ -211,3 +211,10 @@ def augmentation(d: Drawing, t: Tensor, name: str) -> Args | None:
         "RandomBrightness": {"factor": factor, "value_range": [-1, 1]},
     }
     return {**args[name], **parts[2]}
+
+
+@draws("FlipMean")
+def flip_mean(d: Drawing, t: Tensor) -> Args | None:
+    if (parts := split(d, t, 2)) is None or not t.is_float:
+        return None
+    return {"inputs": [t.ref, t.ref], **d.some(mode=d.one("vertical", "horizontal_and_vertical")), **parts[2]}

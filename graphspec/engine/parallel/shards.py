@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from graphspec.base.arrays.calls import Call, Calls, runner
+from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
 from graphspec.data.batches import BatchLoader, Dataset
@@ -28,6 +28,7 @@ from graphspec.engine.runtime.program import Program
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Array, Graph, Segment
 from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
+from graphspec.graph.kernels.one_call import runner
 from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.vectors import Lookup
 from graphspec.graph.passes import FOR_PRODUCTS, prepare
@@ -115,7 +116,7 @@ class Step:
         if (shards := self.network.spec.training.shards) is not None:
             workers = shards
         elif shard_kernels and cut_anywhere(optimizer, segments):
-            target = Target(self.loader.shapes(batch))
+            target = Target(self.loader.shapes(batch), training=True)
             graph = prepare(objective.graph.with_outputs({}, objective.total), FOR_PRODUCTS, target)
             names = wide_kernels(graph, batch, workers)
             matrices = {s.param.name: s for s in segments if s.param.name in names}

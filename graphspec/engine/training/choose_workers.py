@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,7 @@ from graphspec.base.errors import RunError, UsageError
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective
 from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing
+from graphspec.engine.parallel import agreement
 from graphspec.engine.parallel.machine import Place
 from graphspec.engine.parallel.processes import Leader, Team
 from graphspec.engine.parallel.shards import Step, message_of
@@ -168,30 +170,57 @@ _KEPT_BYTES = 1 << 20  # programs of up to this size stay bound while the other 
 _OTHER_LOAD = 1.25  # steps of an epoch that take longer than in the trial by this factor: the machine has changed
 
 
+@dataclass
+class Measured:
+    """What this process has measured of a program: seconds of a step alone, mean and least; of a choice, its outcome."""
+
+    alone: float
+    least: float
+    ratio: float = math.nan  # of the steps of all workers to those of one process; NaN: not compared yet
+    expected: float = math.nan  # seconds of a step of the faster side
+
+
+MEASURED: dict[Hashable, Measured] = {}  # by program and shapes: fits, copies and folds of one program choose once
+
+
 class AutoWorkers:
     """The number of workers of a training, of which ``join`` starts ``most``, if it can; ``alone`` prepares for one."""
 
     def __init__(self, steps: TrainingSteps, alone: Callable[[], None], join: Callable[[int], bool], most: int) -> None:
         self._steps, self._train_alone, self._join, self._most = steps, alone, join, most
-        self._size = 1
-        self._ratio = self._expected = math.nan
-        self._since = math.inf
+        self._size, self._clear, self._since = 1, True, math.inf
         self._base: _Side | None = None
+        self._measured = Measured(math.nan, math.nan)
 
     def choose(self, epochs: range) -> int:
         """Start the faster number of workers, and return it (``epochs``: the remaining epochs)."""
-        steps, epoch = self._steps, epochs.start
+        steps, epoch, first = self._steps, epochs.start, list[float]()
         if self._most == 1:
             return 1
         self._base = _Side(steps)
-        self._train_alone()
-        alone = _block(steps, epoch)
-        remaining = fmean(alone) * len(epochs) * steps.loader.batches
-        if min(alone) < MIN_STEP_SECONDS or remaining < MIN_RUN_SECONDS:
+        measured = MEASURED.get(key := self._program())
+        if measured is None or math.isnan(measured.ratio):
+            self._train_alone()
+        if measured is None:
+            first = _block(steps, epoch)
+            measured = MEASURED.setdefault(key, Measured(fmean(first), min(first)))
+        self._measured = measured
+        remaining = measured.alone * len(epochs) * steps.loader.batches
+        if measured.least < MIN_STEP_SECONDS or remaining < MIN_RUN_SECONDS:
             return 1
-        self._compare(epoch, remaining, alone)
+        if math.isnan(measured.ratio):
+            self._compare(epoch, remaining, first)
+            self._clear = not CLEAR_RATIO < measured.ratio < 1 / CLEAR_RATIO
+        elif measured.ratio < MAX_TIME_RATIO:
+            self._size = self._most if self._join(self._most) else 1
         self._since = time.monotonic()
         return self._size
+
+    def _program(self) -> Hashable:
+        """Return what the times of a step depend on, but for other work on the machine."""
+        steps, loader = self._steps, self._steps.loader
+        facts = agreement.program(steps.common), sorted(loader.shapes(loader.rows(0)).items()), steps.shards, self._most
+        return blake2b(repr(facts).encode(errors="surrogatepass")).digest()
 
     def revise(self, epochs: range, seconds: float) -> int | None:
         """Choose again, once, if the first choice was not clear or steps take longer than then; None if nothing changes.
@@ -199,9 +228,9 @@ class AutoWorkers:
         ``epochs``: the remaining epochs. ``seconds``: the time of a step of the epoch that has ended.
         """
         remaining = seconds * len(epochs) * self._steps.loader.batches
-        if time.monotonic() - self._since < REVISE_SECONDS or remaining < 3 * REVISE_SECONDS or math.isnan(self._ratio):
+        if time.monotonic() - self._since < REVISE_SECONDS or remaining < 3 * REVISE_SECONDS:
             return None
-        if not CLEAR_RATIO < self._ratio < 1 / CLEAR_RATIO and seconds < _OTHER_LOAD * self._expected:
+        if math.isnan(self._measured.ratio) or (self._clear and seconds < _OTHER_LOAD * self._measured.expected):
             return None
         self._since, before = math.inf, self._size
         self._compare(epochs.start, remaining)
@@ -226,7 +255,7 @@ class AutoWorkers:
             self._alternate(alone, group, epoch, remaining, first)
         finally:
             group.install()  # the one that has processes to end
-        slower, faster = (alone, group) if self._ratio < MAX_TIME_RATIO else (group, alone)
+        slower, faster = (alone, group) if self._measured.ratio < MAX_TIME_RATIO else (group, alone)
         self._size = self._most if faster is group else 1
         slower.install()
         steps.programs.clear()
@@ -246,9 +275,8 @@ class AutoWorkers:
             if clear or len(pairs) == _ROUNDS or time.monotonic() - begin > budget:
                 break
             single = self._timed(alone, group, epoch)
-        self._ratio = median(b / a for a, b in pairs)
-        faster = self._ratio < MAX_TIME_RATIO
-        self._expected = median(pair[faster] for pair in pairs)
+        self._measured.ratio = ratio = median(b / a for a, b in pairs)
+        self._measured.expected = median(pair[ratio < MAX_TIME_RATIO] for pair in pairs)
 
     def _timed(self, side: _Side, other: _Side, epoch: int) -> list[float]:
         side.install()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, TypeAlias
@@ -90,6 +90,7 @@ class Value:
     dims: tuple[Dim, ...] | None = None  # the elements of a small vector of integers, if known symbolically: of shapes
     param: Param | None = None
     mask: Value | None = None  # a bool value, or None if nothing is masked
+    words: Sequence[str] | None = None  # of a layer's ids from 0 on, "" for one without; none before they are learnt
     range: Range | None = None  # the interval of a layer's integers, if it is smaller than the range of the dtype
 
     @property

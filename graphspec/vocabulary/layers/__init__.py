@@ -41,7 +41,7 @@ LAYERS.found_in(
         "attention": "Attention AdditiveAttention",
         "images/image": "Resizing CenterCrop",
         "images/augmentation": """
-            RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop
+            RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop FlipMean
         """,
         "resizing/padding": """
             ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D

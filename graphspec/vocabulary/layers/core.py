@@ -133,9 +133,10 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
         if ids.dtype in ("float32", "bool"):
             hint = f"declare input '{ids.name}' with `dtype: int64`" if ids.kind == "input" else "feed it integers"
             raise wrong_dtype(f"needs integer ids, got {ids.dtype}", hint)
-        size = number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
+        words, size = ids.words, number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
-        table = self.weight(g, "embeddings", (size, self.output_dim))
+        start = self.embeddings_initializer.of_words(words)
+        table = self.weight(g, "embeddings", (size, self.output_dim), initializer=start)
         g.mark_looked_up("embeddings", sparse=self.sparse)
         Y = g.Gather(table, ids, axis=0)
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)

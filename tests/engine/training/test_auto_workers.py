@@ -130,15 +130,51 @@ def test_a_choice_that_is_clear_is_not_looked_at_again(monkeypatch: pytest.Monke
         monkeypatch.setattr(auto, name, 0.0)
     run = run_of(Recorder(), "auto", 1)
     chooser = auto.AutoWorkers(run.steps, lambda: None, lambda size: False, 2)
-    chooser._since, chooser._expected = 0.0, 1.0
+    measured = chooser._measured = auto.Measured(1.0, 1.0, expected=1.0)
     compared: list[int] = []
     monkeypatch.setattr(chooser, "_compare", lambda *_: compared.append(1) or 2)
-    for ratio, seconds, again in ((0.5, 1.0, 0), (2.0, 1.0, 0), (0.95, 1.0, 1), (0.5, 2.0, 1)):
-        chooser._ratio, chooser._since = ratio, 0.0
+    for clear, seconds, again in ((True, 1.0, 0), (False, 1.0, 1), (True, 2.0, 1)):
+        measured.ratio, chooser._clear, chooser._since = 0.5, clear, 0.0
         compared.clear()
         chooser.revise(range(1, 9), seconds)
-        assert len(compared) == again, (ratio, seconds)
+        assert len(compared) == again, (clear, seconds)
     assert chooser.revise(range(1, 9), 2.0) is None  # once is enough
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("shards", [None, 2])
+@pytest.mark.parametrize("ratio", [MANY, NEVER])
+def test_a_program_is_timed_once_in_a_process(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, shards: int | None
+) -> None:
+    """A second fit of the model, and another model of the spec, take the first one's choice; another batch is timed."""
+    monkeypatch.setattr(auto, "MAX_TIME_RATIO", ratio)
+    blocks, block = list[int](), auto._block
+    monkeypatch.setattr(auto, "_block", lambda *args: blocks.append(1) or block(*args))
+    first, sizes, weights = run_of(Recorder(), "auto", 1, shards=shards), list[int | None](), []
+    again = run_of(Recorder(), "auto", 1, shards=shards)
+    first.run()
+    timed = len(blocks)
+    again.run()
+    for run in (first, again):
+        sizes.append(run.model.workers)
+        weights.append(run.model.weights)
+    assert sizes == [2 if ratio else 1] * 2
+    assert timed == len(blocks) > 0
+    for name, weight in weights[0].items():
+        np.testing.assert_array_equal(weights[1][name], weight, err_msg=name)
+    run_of(Recorder(), "auto", 1, shards=shards, batch_size=12).run()
+    assert len(blocks) > timed
+
+
+def test_a_short_fit_is_not_timed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks, block = list[int](), auto._block
+    monkeypatch.setattr(auto, "_block", lambda *args: blocks.append(1) or block(*args))
+    model, (x, y) = gs.compile(dense_spec(training=TRAINING | {"workers": "auto"})), blobs()
+    for _ in range(3):
+        model.fit(x, y, epochs=1, verbose=0)
+    assert model.workers == len(blocks) == 1
 
 
 @pytest.mark.slow
