@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from math import inf
+from typing import cast
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scr
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis
 from graphspec.graph.kernels.matmul import batched
-from graphspec.graph.kernels.query_blocks import ABSORBED, Noise, QueryBlocks, pays
-from graphspec.graph.ops.dropout import LEVELS, dropout_mask, noise_of_rows
+from graphspec.graph.kernels.query_blocks import ABSORBED, QueryBlocks, pays
+from graphspec.graph.ops.dropout import dropout_mask, noise_of_rows
 from graphspec.graph.ops.op import Inference, Op, c_contiguous, in_place
 
 # Softmax, LogSoftmax and Hardmax: functions along one axis.
@@ -193,6 +194,7 @@ class Attention(Op):
     q_num_heads: int | None = None
     scale: float | None = None
     softcap: float = 0.0
+    ratio, seed = 0.0, cast("int | None", None)  # of dropout: no attributes of this operator
 
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need.float(Q, K, V)
@@ -232,13 +234,12 @@ class Attention(Op):
     def _by_blocks(self, queries: int, keys: int, *, hides: bool, masked: bool) -> bool:
         return not self.softcap and pays(queries, keys, hides=hides, masked=masked)
 
-    def noise(self, ctx: Context, samples: int) -> Noise | None:
-        """Return the dropout of weights by blocks of queries."""
-        return None
-
     def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
         """Return factors of the weights (N, groups, S, per_group · T), or None, and the calls that write them."""
-        return None, []
+        return dropout_mask(ctx, shape, self.ratio, self.seed, 1 / (1 - self.ratio)) if self._drops(ctx) else (None, [])
+
+    def _drops(self, ctx: Context) -> bool:
+        return ctx.training and self.ratio > 0
 
     def bind(  # noqa: C901 (forward and backward share their buffers)
         self, ctx: Context, Q: Array, K: Array, V: Array, attn_mask: Array | None = None
@@ -363,12 +364,13 @@ class Attention(Op):
         """Bind as :class:`QueryBlocks` of Q, K, V and Y with groups of heads."""
         q, k, v, y = arrays
         groups, per_group = q.shape[1:3]
-        scale = ctx.constant(1 / math.sqrt(q.shape[4]) if self.scale is None else self.scale)
+        scale = 1 / math.sqrt(q.shape[4]) if self.scale is None else self.scale
         mask = None if attn_mask is None else kernels.by_key(attn_mask, groups)
         allocate = ctx.save_for_backward if differentiated else ctx.scratch
         saved = [allocate((*q.shape[:3], 1, q.shape[3])) for _ in range(2)]
-        noise = self.noise(ctx, len(q))
-        make = partial(QueryBlocks, ctx, q, k, v, y, scale, bool(self.is_causal), mask, noise, *saved)
+        noise = (*noise_of_rows(ctx, len(q), "dropout", self.seed), self.ratio) if self._drops(ctx) else None
+        attrs = scale, bool(self.is_causal), mask, noise
+        make = partial(QueryBlocks, ctx, q, k, v, y, *attrs, *saved)
 
         def backward(dY: Array) -> Calls:
             dQ, dK, dV, dM = (ctx.grad(i) for i in range(4))
@@ -392,18 +394,6 @@ class DropoutAttention(Attention):
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need.value(0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", key="ratio")
         return super().infer(Q, K, V, attn_mask)
-
-    def noise(self, ctx: Context, samples: int) -> Noise | None:
-        if not ctx.training or self.ratio == 0:
-            return None
-        stream, first = noise_of_rows(ctx, samples, "dropout", self.seed)
-        threshold = ctx.constant(round(self.ratio * LEVELS), np.uint16)
-        return Noise(stream, first, threshold, ctx.constant(1 / (1 - self.ratio)))
-
-    def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
-        if not ctx.training or self.ratio == 0:
-            return None, []
-        return dropout_mask(ctx, shape, self.ratio, self.seed, 1 / (1 - self.ratio))
 
 
 @twin()

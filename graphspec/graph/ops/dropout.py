@@ -20,7 +20,7 @@ from graphspec.graph.kernels.common import saved_like
 from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
-LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
+_LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
 _ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
 
 
@@ -56,7 +56,7 @@ def dropout_mask(
     mask = ctx.save_for_backward([shape[k] for k in order]).transpose(np.argsort(order))
     random, calls = random_words(ctx, shape, np.uint16, "dropout", seed, same=0 in shared)
     keep = ctx.scratch(random.shape, np.bool_)
-    threshold, scale = ctx.constant(round(rate * LEVELS), np.uint16), ctx.constant(factor)
+    threshold, scale = ctx.constant(round(rate * _LEVELS), np.uint16), ctx.constant(factor)
     calls += [(np.greater_equal, random, threshold, keep), (np.multiply, keep.reshape(shape), scale, mask)]
     return mask, calls
 
