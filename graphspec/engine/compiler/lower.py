@@ -213,18 +213,18 @@ def _answers(head: HeadDecl, value: Value, result: Lowered) -> Value:
 
 
 def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
-    """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
+    """Return GS309 for each layer that must learn from values that depend on weights."""
     learners = learning_nodes(spec)
     if not learners:
         return []
-    found, fixed, apart = [], repeatable(result.graph.nodes), by_row(result.graph.nodes)
+    found, (fixed, apart) = [], (f(result.graph.nodes, at_inference=True) for f in (repeatable, by_row))
     for node in learners:
         values = [v for r in node.inputs if (v := result.value(r)) is not None]
         sources = {v.node.name for v in values if v.node is not None}
         if values and not any(has_rows(v.shape) for v in values):
             text, hint = "learns from the training rows, but its input is the same for all", ""
         elif sources - fixed:
-            text = "learns from the training rows, before training, but its input depends on weights or random numbers"
+            text = "learns from the training rows, before training, but its input depends on weights"
             hint = "feed it from inputs, or "
         elif sources - apart:
             text = "learns from a part of the training rows at a time, but its input depends on several rows"

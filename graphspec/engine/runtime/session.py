@@ -240,10 +240,9 @@ class Session:
             return arrays
         for name in sizes.keys() & self.needed.targets.keys():
             if self.full.outputs[name].mask is None:
-                text = (
-                    f"head '{name}' has no mask, so the padding of short rows would count as '{self.labels[name][0]}'"
-                )
-                hint = "put `{type: Masking, inputs: [NODE, ids]}` before its last layer, or `mask_zero: true` of an Embedding"
+                first = self.labels[name][0]
+                text = f"head '{name}' has no mask, so the padding of short rows would count as '{first}'"
+                hint = "put `{type: Masking, inputs: [NODE, ids]}` before its last layer, or set `mask_zero: true`"
                 raise SpecError([Diagnostic(Code.LOSS_MISMATCH, text, hint=hint)])
         return replace(arrays, sizes=sizes)
 

@@ -40,7 +40,7 @@ class TextVectorization(Lookup, takes_strings=True):
     Ids: 0 for padding at the end, 1 for unseen tokens, then the vocabulary. Vectors have no element for padding: they begin
     with the unseen. Entries of ``ngrams`` are tokens with a space between. With ``split: word_characters`` they are runs of
     characters within a word and one blank before and after it, as of scikit-learn's ``char_wb``; no punctuation is removed.
-    With ``sublinear_tf`` or ``norm``, unseen tokens do not count: their element is 0.
+    There, and with ``sublinear_tf`` or ``norm``, unseen tokens do not count: their element is 0.
 
     The vocabulary has the most frequent tokens first, of equal ones the larger first, with ``idf_weights`` of
     ``log(1 + rows / (1 + rows with the token))``; what is learnt comes from the training rows.
@@ -278,7 +278,7 @@ class TextVectorization(Lookup, takes_strings=True):
 
     def _ids_of(self, g: Builder, state: Value, last: Value, table: dict[int, int]) -> Value:
         """Emit the ids of runs; a run whose last token is padding is padding."""
-        ids = mapped(g, state, table, -1 if self._weighs else self._unseen)
+        ids = mapped(g, state, table, -1 if self._weighs or self._in_words else self._unseen)
         return g.Where(g.Equal(last, g.constant(_PAD)), g.constant(self._mask_id), ids)
 
     def _joined(self, g: Builder, ids: Sequence[Value]) -> Value:
