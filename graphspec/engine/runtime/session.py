@@ -242,7 +242,7 @@ class Session:
             if self.full.outputs[name].mask is None:
                 first = self.labels[name][0]
                 text = f"head '{name}' has no mask, so the padding of short rows would count as '{first}'"
-                hint = "put `{type: Masking, inputs: [NODE, ids]}` before its last layer, or set `mask_zero` of an Embedding"
+                hint = "put `{type: Masking, inputs: [NODE, ids]}` before its last layer, or set `mask_zero: true`"
                 raise SpecError([Diagnostic(Code.LOSS_MISMATCH, text, hint=hint)])
         return replace(arrays, sizes=sizes)
 
