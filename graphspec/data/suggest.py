@@ -24,7 +24,7 @@ _LARGEST_EMBEDDING = 32
 _MOST_RUNS = 30_000  # words and pairs of them, or runs of characters
 _RUNS = [2, 3, 4, 5]  # characters of a run
 _LONG = 120  # words on average: of longer texts, runs of characters are many and say no more
-_ROOM = 1 << 27  # runs of all texts, each padded to the longest
+_ROOM = 1 << 27  # runs of all texts, each padded to the longest; beside other columns, many units read them
 _HEAVY_TAIL = 4.0  # skewness from which on the logarithm is taken
 _INDICATED = 0.01  # of the rows: if more numbers are missing, the network learns what that means
 _PROSE = 3.0  # texts of this many words on average are read word by word
@@ -215,11 +215,11 @@ def _number(column: ColumnProfile, key: str) -> Column:
     return Column(column.name, key, "number", arguments, tuple(notes))
 
 
-def _text(column: ColumnProfile, key: str) -> Column:
+def _text(column: ColumnProfile, key: str, room: int = _ROOM // 8) -> Column:
     words, arguments = column.words, dict[str, Any](ngrams=2, max_tokens=_MOST_RUNS, sublinear_tf=True, norm="l2")
     assert words is not None
     note = f"{words.mean:.{int(words.mean < 10)}f} words on average: words, pairs of them"
-    if words.mean <= _LONG and words.longest * column.rows * _LETTERS * len(_RUNS) <= _ROOM:
+    if words.mean <= _LONG and words.longest * column.rows * _LETTERS * len(_RUNS) <= room:
         arguments["characters"] = _RUNS
         note += ", runs of 2 to 5 characters"
     return Column(column.name, key, "text", arguments, (note,))
@@ -433,7 +433,7 @@ def _only_text(columns: tuple[Column, ...], profile: Profile) -> tuple[Column, .
         return columns
     if not _is_prose(column) and column.distinct <= max(_MANY, column.present // 20):
         return columns
-    return (_text(column, columns[0].key),)
+    return (_text(column, columns[0].key, _ROOM),)
 
 
 def free_name(text: str, taken: set[str], otherwise: str) -> str:

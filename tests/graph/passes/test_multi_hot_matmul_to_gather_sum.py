@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from graphs import allocated, build, check_gradients, feed, run
 from lowering import source
+from sketching import sketch
 
 import graphspec as gs
 from graphspec.base.errors import ShapeError
@@ -16,7 +17,7 @@ from graphspec.engine.compiler.objective import add_losses
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.graph import Graph
+from graphspec.graph.ir.graph import Graph, Type
 from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.memory_estimate import activations
 from graphspec.graph.passes.for_export import legalize
@@ -221,3 +222,26 @@ def test_it_trains_and_its_file_has_onnx_operators(tmp_path: Path) -> None:
     model.export(tmp_path / "words.onnx")
     written = {node.op_type for node in onnx.load(tmp_path / "words.onnx").graph.node}
     assert {"ScatterElements", "Gemm"} <= written
+
+
+def test_parts_of_joined_parts_have_their_own_rows() -> None:
+    """A record's bag of words and runs, joined to its numbers, and these to a hidden layer."""
+    inputs = {"ids": Type("int64", ("N", 3)), "w": Type("float32", ("N", 3)), "x": ("N", 2)}
+    g, ids, w, x, W = sketch(inputs, {"W": (1004, 5)})
+    bag = g.Concat(g.MultiHot(ids, w, depth=500, count=1), g.MultiHot(ids, w, depth=500, count=1), axis=-1)
+    joined = g.Concat(g.Concat(x, bag, axis=1), x, axis=1)
+    graph = g.graph.with_outputs({"y": g.MatMul(joined, W)})
+    changed = multi_hot_matmul_to_gather_sum(graph, Target())
+    ops = [node.op for node in changed.needed(changed.roots())]
+    assert ops.count("GatherSum") == 2
+    assert not {"MultiHot", "Concat"} & set(ops)
+    values = {"ids": np.array([[1, 7, -1], [499, 0, 3]]), "w": np.ones((2, 3)), "x": np.full((2, 2), 0.5)}
+    results = []
+    for each in (graph, changed):
+        weights = Parameters(each, np.float64)
+        weights.set({"W": np.arange(1004 * 5.0).reshape(1004, 5)})
+        program = build_program(each, weights, Target({name: value.shape for name, value in values.items()}))
+        feed(each, program, values)
+        program.run()
+        results.append(program.fetches["y"].copy())
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-12)
