@@ -107,9 +107,7 @@ class Integrator:
     def __post_init__(self) -> None:
         self._leaves = [leaf.value.name for leaf in self.cut.leaves]
         # What stops gradients in training, as that by the level of a window, is a part of the answer here.
-        graph = rebuild(
-            self.cut.rest, lambda _, node, inputs: [v for v in inputs if v] if node.op == "StopGradient" else None
-        )
+        graph = rebuild(self.cut.rest, lambda _, node, X: [*filter(None, X)] if node.op == "StopGradient" else None)
         output = graph.outputs[self.head]
         graph.targets[_SELECTOR] = chosen = Value(_SELECTOR, Type("float32", output.shape), "target")
         loss = Builder(graph, "explained").ReduceSum(Builder(graph, "explained.chosen").Mul(output, chosen), keepdims=0)

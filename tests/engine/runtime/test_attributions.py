@@ -164,6 +164,19 @@ def test_attributions_of_shipped_specs_add_up(name: str) -> None:
     assert found.attributions.keys() == model.spec.inputs.keys()
 
 
+def test_what_stops_a_gradient_in_training_is_a_part_of_the_answer() -> None:
+    layers = [
+        {"name": "level", "type": "StopGradient", "inputs": "x"},
+        {"name": "product", "type": "Multiply", "inputs": ["x", "level"]},
+        {"name": "y", "type": "Dense", "units": 1, "kernel_initializer": "ones", "inputs": "product"},
+    ]
+    document = {"graphspec": 1, "name": "stop", "inputs": {"x": {"shape": [2]}}, "layers": layers}
+    model = gs.compile(document | {"outputs": {"y": {"loss": "mse"}}})
+    x, zeros = np.array([[2, 3]], np.float32), np.zeros((1, 2), np.float32)
+    found = model.explain(x, baseline=zeros)
+    np.testing.assert_allclose(found.attributions["x"], [[4, 9]], rtol=1e-6)
+
+
 def test_hard_kinks_take_more_steps_and_too_many_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     layers = [
         {"name": "a", "type": "Dense", "units": 30, "activation": "relu", "bias_initializer": "random_normal"},
