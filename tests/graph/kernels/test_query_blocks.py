@@ -187,7 +187,7 @@ def test_memory_grows_with_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [bound(*case("causal", T, T)).nbytes for T in (2048, 4096)]
     assert sizes[1] < 2.2 * sizes[0]
     arrays, attrs = case("causal", 4096, 4096)
-    assert bound(arrays, attrs | {"ratio": 0.1}).nbytes < 1.5 * sizes[1]
+    assert bound(arrays, attrs | {"ratio": 0.1}).nbytes < 1.6 * sizes[1]
     assert sizes[1] < 4096 * 4096 * 4  # the scores of one of six
 
 
