@@ -25,10 +25,11 @@ from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.matmul import for_blas
 
-QUERIES = 64  # of a block, a multiple of 16: a counter of random numbers serves 16 elements
+QUERIES = 64  # of a block, or half of them; a multiple of 16: a counter of random numbers serves 16 elements
 TILE = 128  # rows of a product, or half the terms of its sums, for which BLAS does not pack operands
 ABSORBED = -1e30  # adding a mask element at or below this absorbs the score: no gradient passes to it
-# The scores of a head from which blocks take less time: some are hidden, a step knows which, or none are.
+# The scores of a head from which blocks take less time or, the last, much less memory: if some are hidden, if a bool mask
+# may hide some, and else. A mask that is added gives a query without keys, such as of padding, all of them.
 _SOME_HIDDEN, _SOME_MASKED, _ALL_SEEN = 1 << 15, 1 << 18, 1 << 20
 _ALL = slice(None)
 
@@ -76,7 +77,10 @@ class QueryBlocks:
         ctx, (N, groups, per_group, T, size), (S, width) = self.ctx, self.q.shape, self.v.shape[2:]
         (self.q, first), (self.k, second), (self.v, third) = (for_blas(ctx, X) for X in (self.q, self.k, self.v))
         self._copies = [*first, *second, *third]
-        self._tile, self._columns = TILE if small_kernels() else S, min(QUERIES, -(-T // 16) * 16)
+        most = (
+            QUERIES if self.causal and S < 2048 else 2 * QUERIES
+        )  # more hide more keys in vain, and read keys less often
+        self._tile, self._columns = TILE if small_kernels() else S, min(most, -(-T // 16) * 16)
         fits = max(1, CACHE_ELEMENTS // (S * self._columns))
         self._samples, self._groups = max(1, min(N, fits // max(groups, 1))), max(1, min(groups, fits))
         self._lead = self._samples, groups, per_group

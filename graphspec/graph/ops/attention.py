@@ -226,9 +226,7 @@ class Attention(Op):
         """The scores (N, heads, queries, keys), or what blocks of queries save of them."""
         Q, K = shapes[:2]
         T, S, hides = Q[-2], K[-2], bool(self.is_causal)
-        blocks = (
-            isinstance(T, int) and isinstance(S, int) and self._by_blocks(T, S, hides=hides, masked=len(shapes) > 3)
-        )
+        blocks = isinstance(T, int) and isinstance(S, int) and self._by_blocks(T, S, hides=hides, masked=False)
         return Q[0], self.q_num_heads or Q[1], T, 2 if blocks else S
 
     def _by_blocks(self, queries: int, keys: int, *, hides: bool, masked: bool) -> bool:
@@ -258,7 +256,7 @@ class Attention(Op):
 
         differentiated = any(ctx.wants(i) for i in range(4))
         hides = bool(self.is_causal) or ctx.known(3) is not None
-        if self._by_blocks(T, S, hides=hides, masked=attn_mask is not None):
+        if self._by_blocks(T, S, hides=hides, masked=attn_mask is not None and attn_mask.dtype == np.bool_):
             return self._by_queries(ctx, (grouped(q), k, v, grouped(y)), Y, attn_mask, differentiated)
         weights = ctx.save_for_backward((N, groups, S, columns)) if differentiated else None
         capped = ctx.save_for_backward((N, groups, S, columns)) if differentiated and self.softcap > 0 else None

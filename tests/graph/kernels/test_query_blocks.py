@@ -184,11 +184,11 @@ def test_workers_draw_what_one_draws(elements: int, monkeypatch: pytest.MonkeyPa
 
 def test_memory_grows_with_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", None)
-    sizes = [bound(*case("causal", T, T)).nbytes for T in (1024, 2048)]
+    sizes = [bound(*case("causal", T, T)).nbytes for T in (2048, 4096)]
     assert sizes[1] < 2.2 * sizes[0]
-    arrays, attrs = case("causal", 2048, 2048)
-    assert bound(arrays, attrs | {"ratio": 0.1}).nbytes < 1.5 * sizes[1]
-    assert sizes[1] < 2048 * 2048 * 4  # the scores of one of six
+    arrays, attrs = case("causal", 4096, 4096)
+    assert bound(arrays, attrs | {"ratio": 0.1}).nbytes < 1.6 * sizes[1]
+    assert sizes[1] < 4096 * 4096 * 4  # the scores of one of six
 
 
 @pytest.mark.parametrize(
