@@ -17,11 +17,12 @@ from benchmarks.kernel_pooling import pooling
 from benchmarks.networks import ROWS
 from benchmarks.steps import next_batch, of_workload
 from benchmarks.tables import add_page, publish, table, where
-from graphspec.base.arrays.calls import Calls, runner, settings
+from graphspec.base.arrays.calls import Calls, settings
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.channels import gradient_sums, norm_gradient, scale_shift, square_sums
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, clip_gradient
 from graphspec.graph.kernels.depthwise import depthwise, depthwise_gradient
+from graphspec.graph.kernels.one_call import runner
 from graphspec.graph.kernels.winograd import winograd_gradient, winograd_input, winograd_output
 from graphspec.graph.ops.elementwise import relu_gradient
 from graphspec.graph.optimizers.elementwise import adam, rmsprop, sgd

@@ -44,6 +44,9 @@ def announce(model: Session, trainer: Trainer) -> None:
         out_wrapped(f"… and {t.count(len(heads) - _HEADS, 'further head')}")
     if len(heads) > 1:
         out_wrapped(_total(heads, model.spec.training.combine))
+    for param in model.graph.params.values():
+        if told := param.initializer.told:
+            out_wrapped(f"{param.name}: {told}")
     for known in model.initial_weights:
         out_wrapped(str(known))
     out_wrapped(_settings(model, trainer))
@@ -239,7 +242,8 @@ def evidence(trainer: Trainer, *, restored: bool) -> hints.Evidence:
             validation = hints.summarize(head, value, trainer.validation)
             if not isinstance(train, hints.ClassShares) or not isinstance(validation, hints.ClassShares):
                 continue
-            if missing := train.missing_in(validation):
+            lists = head.name in trainer.loader.dataset.sizes  # of whose tags some are always rare
+            if not lists and (missing := train.missing_in(validation)):
                 unseen[head.name] = missing
             if len(heads) == 1 and not validation.several:
                 k = int(validation.counts.argmax())

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphspec.base.errors import UsageError
 from graphspec.data.folders import Folder, sizes_text
@@ -30,9 +30,10 @@ class Filled:
     warnings: tuple[str, ...] = ()  # what the reader should know
 
 
+Changes: TypeAlias = "dict[str | re.Pattern[str], str]"  # of a template: texts or patterns, and what stands there
 Change = Callable[[str, Folder, Counter[tuple[int, int]]], str]
 _FEW = 500  # texts below which an epoch has few steps, and a tenth of them says little
-_FOR_FEW = {
+_FOR_FEW: Changes = {
     "batch_size: 64": "batch_size: 16",
     "epochs: 30 ": "epochs: 100",
     "patience: 3": "patience: 10",
@@ -55,25 +56,39 @@ def folder(template: str, path: Path, file: str, kind: str, change: Change | Non
     if len(classes) > max(len(files.paths) // 2, 2):
         why = f"nearly every {noun} is a class of its own: is this the folder that you mean?"
         raise UsageError(f"{path} has {len(classes):,} classes for {len(files.paths):,} {noun}s; {why}")
-    text = template.replace("opinion", "kind").partition("  # test: ")[0]  # folders are of any kind, not of opinions
-    text = re.sub(r"(?<=name: kind, type: Dense, units: )\d+", f"{len(classes)}", text)
-    text = re.sub(r"(?m)(?<=^  train: ).*", lambda _: f"{{{kind}: {literal(file)}, labels: folder}}", text)
-    if path.name != "test" and (path.parent / "test").is_dir():
-        test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
-        text += f"  test: {{{kind}: {literal(test)}, labels: folder}}\n"
-    if kind == "texts" and len(files.paths) < _FEW:
-        for old, new in _FOR_FEW.items():
-            text = _replaced(text, old, new)
+    test = f"{file.rpartition('/')[0]}/test".removeprefix("/")
+    has_test = path.name != "test" and (path.parent / "test").is_dir()
+    changes: Changes = {
+        re.compile(r"(?<=name: kind, type: Dense, units: )\d+"): f"{len(classes)}",
+        line("  train: "): f"  train: {{{kind}: {literal(file)}, labels: folder}}\n",
+        line("  # test: "): f"  test: {{{kind}: {literal(test)}, labels: folder}}\n" if has_test else "",
+    }
+    few = kind == "texts" and len(files.paths) < _FEW
+    text = changed(template.replace("opinion", "kind"), changes | (_FOR_FEW if few else {}))  # folders are of any kind
     counts = Counter(dict(profile_files(files).sizes)) if kind == "images" else Counter()
     text, sizes = text if change is None else change(text, files, counts), sizes_text(counts)
     found = f"{len(files.paths):,} {noun}s of {len(classes):,} classes" + (f", in pixels: {sizes}" if sizes else "")
     return Filled(text, found, tuple(filter(None, [small_classes(classes, noun)])))
 
 
-def _replaced(text: str, old: str, new: str) -> str:
-    if old not in text:
-        raise AssertionError(f"the template has no {old!r}")
-    return text.replace(old, new, 1)
+def changed(template: str, changes: Changes) -> str:
+    """Return a template with the first place of each text or pattern replaced; it must have all of them."""
+    for old, new in changes.items():
+        pattern = re.compile(re.escape(old)) if isinstance(old, str) else old
+        template, found = pattern.subn(lambda _, new=new: new, template, count=1)
+        if not found:
+            raise AssertionError(f"the template has no {old!r}")
+    return template
+
+
+def line(start: str) -> re.Pattern[str]:
+    """Return the pattern of the line that begins so, to its end."""
+    return re.compile(rf"(?m)^{re.escape(start)}.*\n")
+
+
+def section(start: str) -> re.Pattern[str]:
+    """Return the pattern of the lines from one that begins so to the next empty one, with it."""
+    return re.compile(rf"(?ms)^{re.escape(start)}.*?\n\n")
 
 
 # The text of a spec from decisions about a table, as YAML with comments.

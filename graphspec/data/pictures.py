@@ -13,7 +13,7 @@ import numpy as np
 
 from graphspec.base.arrays.layout import Array
 from graphspec.base.errors import ProblemError, UsageError
-from graphspec.data.fill import Change
+from graphspec.data.fill import Change, Changes, changed, line, section
 from graphspec.data.folders import Folder, decoded
 from graphspec.data.source import DataError
 from graphspec.language.write import literal
@@ -26,7 +26,7 @@ _THUMBNAIL = 12  # pixels of a side, by which pictures are compared
 _MOST = 64  # pixels of a side: a network of seconds or minutes sees no more
 _LARGE = 40  # pixels from which the first convolution takes every second one
 _MIRRORED = 0.6  # of the pictures that are known by their neighbour; letters: 0.3, garments: 0.75
-_VISITS = 600_000  # rows times epochs
+_VISITS = 1_000_000  # rows times epochs
 _IMAGENET = {"mean": [123.675, 116.28, 103.53], "variance": [3409.98, 3262.69, 3291.89]}  # of torchvision's and timm's
 
 
@@ -100,19 +100,20 @@ def fitted(template: str, found: Look, rows: int) -> str:
         "  seed: 1",
         *(["  workers: auto                     # all cores"] if rows >= 2000 else []),
     ]
-    grey, flipped = found.channels == 1, "  - {name: flipped, type: RandomFlip, mode: horizontal}"
-    text = template
-    for pattern, new in (
-        (r"null, 3\](.*), colours:", rf"null, {found.channels}]\1, {'grey' if grey else 'colours'}:"),
-        (r"height: 32, width: 32}  .*", f"height: {high}, width: {wide}}}"),
-        (r"(?m)^  - \{name: flipped.*\n", f"{flipped}    # {found.note}\n" if found.flips else ""),
-        (r"(name: stem.* kernel_size: 3,)", r"\1 strides: 2," if large else r"\1"),
-        (rf"(?m)^  - \{{name: stage_[{stages + 1}-9].*\n", ""),
-        (r"(?ms)^  optimizer: .*?\n\n", "\n".join(training) + "\n\n"),
-        (r"split: 0.1", f"split: {held_out}"),
-    ):
-        text = re.sub(pattern, new, text)
-    return text if stages else re.sub(r"(?ms)^blocks:.*?\n\n", "", text)
+    flipped = f"  - {{name: flipped, type: RandomFlip, mode: horizontal}}    # {found.note}\n"
+    fitting: Changes = {
+        "null, 3]": f"null, {found.channels}]",
+        ", colours:": ", grey:" if found.channels == 1 else ", colours:",
+        line("  - {name: resized"): f"  - {{name: resized, type: Resizing, height: {high}, width: {wide}}}\n",
+        line("  - {name: flipped"): flipped if found.flips else "",
+        "type: Whitening,": f"type: Whitening,{' strides: 2,' if large else ''}",
+        section("  optimizer: "): "\n".join(training) + "\n\n",
+        "split: 0.1": f"split: {held_out}",
+    }
+    if not found.flips:
+        fitting[line("  - {name: both")] = ""
+    fitting |= {line(f"  - {{name: stage_{k}"): "" for k in range(stages + 1, 4)}
+    return changed(template, fitting if stages else fitting | {section("blocks:"): ""})
 
 
 def behind(template: str, spec: Path, backbone: Path) -> str:
@@ -152,8 +153,9 @@ def behind(template: str, spec: Path, backbone: Path) -> str:
     ]  # fmt: skip
     layers[1:1] = ["  # below: as most networks of photos were trained; see the page of yours"]
     layers[-2:-2] = ["  # a network that is trained already, frozen: computed once for each picture"]
-    text = re.sub(r"null, 3\]", f"null, {channels}]", re.sub(r"(?ms)^blocks:.*?\n\n", "", template))
-    return re.sub(r"(?ms)^  - \{name: resized.*?(?=^  - \{name: kind)", lambda _: "\n".join(layers) + "\n", text)
+    own = re.compile(r"(?ms)^  - \{name: resized.*?(?=^  - \{name: kind)")
+    changes: Changes = {own: "\n".join(layers) + "\n", "null, 3]": f"null, {channels}]"}
+    return changed(template, changes | {section("blocks:"): ""})
 
 
 def _features(file: OnnxFile) -> dict[str, str]:

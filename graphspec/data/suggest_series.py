@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from graphspec.base.errors import UsageError
 from graphspec.base.text import count
 from graphspec.data.convert import is_number
-from graphspec.data.fill import Filled, column_line, commented
+from graphspec.data.fill import Changes, Filled, changed, column_line, commented, line
 from graphspec.data.profile import ISO, ColumnProfile, Profile
 from graphspec.data.series import Series, series_of
 from graphspec.data.source import DataError, Source
@@ -90,27 +90,20 @@ def series(
     positive = min(np.nanmin(values) for values in each) >= 0
     counts = "clip: {min: 0}, " if positive and table.columns[target].kind == "integer" else ""
     title = text_lines("description", f"The next values of {target}, from the last ones.".replace("${", "$${"))
-    changes = {
+    changes: Changes = {
         "interval: 0.9, ": counts + interval,
         f"split: 0.15, {_BY_TIME}": held_out,
         "targets: {next: load}": f"targets: {{next: {literal(target)}}}",
         "file: data/train.csv": "\n".join([f"file: {literal(file[0])}", *file[1:]]),
         "description: The next values of a series, from the last ones.": "\n".join(title),
     }
-    text = _changed(_with_sizes(text, windows, each), changes)
+    text = changed(_with_sizes(text, windows, each), changes)
     found: list[Any] = [
         f"the next {windows.horizon} values of {target} of {table.rows:,} rows",
         every and f"one every {every}",
     ]
     found += [group and f"{len(each):,} series by {group}", season > 1 and f"alike after {season} steps"]
     return Filled(text, ", ".join(part for part in found if part), _warnings(table, time))
-
-
-def _changed(text: str, changes: Mapping[str, str]) -> str:
-    """Return a template with the first place of each text replaced."""
-    for old, new in changes.items():
-        text = text.replace(old, new, 1)
-    return text
 
 
 def _few(names: Sequence[str]) -> str:
@@ -148,18 +141,20 @@ def _with_inputs(text: str, target: str, windows: Windows, known: tuple[Any, ...
     record = "".join(f"{line}\n" for line in (_ABOUT, "    columns:", *about) if about)
     gone = [] if calendar else ["  now:", "  - {name: calendar"]
     gone += [] if future else ["  ahead:", "  - {name: known", "  - {name: flat"]
-    for line in gone if read[1:] else [*gone, "  - {name: all"]:
-        text = re.sub(rf"(?m)^{re.escape(line)}.*\n", "", text)
-    changes = {
-        "relu}        #": "relu}        #" if read[1:] else "relu, inputs: scaled}  #",
+    changes: Changes = {
         "\nlayers:": f"{record}\nlayers:",
-        "parts: [month, weekday, hour]": literal(calendar)[1:-1],
-        '["${future}", 1]': f'["${{future}}", {len(future)}]',
-        "inputs: [scaled, calendar, flat]": f"inputs: {literal(read)}",
-        f"{_WINDOWS}, order: time, future: [ahead], static: [now]}}": "\n".join(commented([(windows_line, notes)])),
+        line(f"{_WINDOWS}, "): "".join(f"{text}\n" for text in commented([(windows_line, notes)])),
         "inputs: {past: load, now: time, ahead: [temperature]}": f"inputs: {literal(inputs)}",
     }
-    return _changed(text, changes)
+    if calendar:
+        changes["parts: [month, weekday, hour]"] = literal(calendar)[1:-1]
+    if future:
+        changes['["${future}", 1]'] = f'["${{future}}", {len(future)}]'
+    if read[1:]:
+        changes["inputs: [scaled, calendar, flat]"] = f"inputs: {literal(read)}"
+    else:
+        changes |= {"relu}        #": "relu, inputs: scaled}  #", line("  - {name: all"): ""}
+    return changed(text, changes | {line(start): "" for start in gone})
 
 
 def _with_sizes(text: str, windows: Windows, each: Sequence[Array]) -> str:
@@ -169,7 +164,7 @@ def _with_sizes(text: str, windows: Windows, each: Sequence[Array]) -> str:
     batch = next(size for size, most in ((32, 1000), (64, 20_000), (512, trained + 1)) if trained < most)
     epochs = min(max(_ROWS // trained, 20), 100)
     units = next((units for units, most in ((16, 500), (64, 2000)) if trained < most), 256)
-    changes = {
+    changes: Changes = {
         "vars: {past: 168, future: 24, units: 256}": f"vars: {literal({'past': past, 'future': ahead, 'units': units})}",
         "decay_steps: 2000": f"decay_steps: {epochs * -(-trained // batch)}",
         "epochs: 20 ": f"epochs: {epochs:<3}",
@@ -177,10 +172,8 @@ def _with_sizes(text: str, windows: Windows, each: Sequence[Array]) -> str:
         "patience: 5": f"patience: {epochs // 2}",
     }
     if batch == 512:  # the last steps of each series stop it too early: one horizon is like no other
-        text = re.sub(r"(?m)^  callbacks:.*\n", "", text).replace(
-            "at most: training ends when validation gets no better", "to a rate of 0"
-        )
-    return _changed(text, changes)
+        changes |= {"at most: training ends when validation gets no better": "to a rate of 0", line("  callbacks:"): ""}
+    return changed(text, changes)
 
 
 def _ordered(time: ColumnProfile, group: str | None) -> Windows:
@@ -295,19 +288,21 @@ def _stepped(rows: Source, windows: Windows, total: int) -> tuple[Series, str]:
     series = series_of(rows, windows, total)
     if series.every is None:
         return series, ""
-    on_steps = replace(windows, every=series.every)
-    try:
-        return series_of(rows, on_steps, total), ""
-    except DataError as error:
-        if "lacks" not in error.problem.message:
-            return replace(series, every=None), ""  # times off the steps: there is no grid
-        where = re.sub(r".*?(, the first .*)", r"\1", error.problem.message)
-    with suppress(DataError):
-        filled = series_of(rows, replace(on_steps, missing="interpolate"), total)
-        if 2 * filled.added.sum() <= total:
-            return filled, where
     text = f"more than a third of the steps of {series.every} are missing in '{windows.order}'"
-    raise UsageError(f"{text}{where}: write a row for each step")
+    try:
+        filled = series_of(rows, replace(windows, every=series.every, missing="interpolate"), total)
+    except DataError:
+        if series.warning is None:  # times off the steps: there is no grid
+            return replace(series, every=None), ""
+        raise UsageError(f"{text}: write a row for each step") from None
+    if not filled.added.any():
+        return filled, ""
+    last = int(filled.added.argmax()) - 1
+    where = f", the first after {filled.time_of(last)} ({rows.place(int(filled.rows[last]))})"
+    where += "" if windows.group is None else f" of group '{filled.group_of(last)}'"
+    if 2 * filled.added.sum() > total:
+        raise UsageError(f"{text}{where}: write a row for each step")
+    return filled, where
 
 
 def _is_date(column: ColumnProfile) -> bool:

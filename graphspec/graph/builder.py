@@ -202,6 +202,19 @@ class Builder(Operators):
         """Name weights and operators that are created inside ``<node>/<name>/…`` (wrappers: ``forward``, ``backward``)."""
         return self._within("_prefix", f"{self._prefix}{name}/")
 
+    def again(self, Y: ir.Value, X: ir.Value, other: ir.Value) -> ir.Value:
+        """Emit what computes Y from X once more, with the same weights, from ``other``, which has X's type."""
+        new = {X.name: other}
+        for node in self.graph.needed([Y]):
+            if X.name not in {v.name for v in node.outputs} and any(v.name in new for v in node.sources):
+                inputs = [None if v is None else new.get(v.name, v) for v in node.inputs]
+                name, types = self._unique(f"{self.owner}/{node.name}"), [v.type for v in node.outputs]
+                copies = append(self.graph, name, node.op, inputs, node.attrs, self.owner, types)
+                for copy, old in zip(copies, node.outputs, strict=True):
+                    copy.dims = old.dims
+                new |= {old.name: copy for old, copy in zip(node.outputs, copies, strict=True)}
+        return new.get(Y.name, Y)
+
     def transpose(self, X: ir.Value, perm: Sequence[int]) -> ir.Value:
         """Return X with permuted axes, or X itself if the permutation is the identity."""
         return X if list(perm) == list(range(X.rank)) else self.Transpose(X, perm=tuple(perm))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
-from graphspec.base.arrays.array_files import converted, find, refuse_values
+from graphspec.base.arrays.array_files import ArrayFile, beside, converted, find, read_vocabulary, refuse_values
 from graphspec.base.arrays.layout import Array as Values
 from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
@@ -38,10 +41,19 @@ class Initializer(Config):
         """
         return self
 
+    def of_words(self, words: Sequence[str] | None) -> Self:
+        """Return the initializer for a weight whose rows belong to ``words``; to none yet, or None if to no words."""
+        return self
+
     @property
     def one_shape(self) -> bool:
         """True if the values are an array, which fits weights of one shape."""
         return False
+
+    @property
+    def told(self) -> str:
+        """What the training says about the values; "" for nothing."""
+        return ""
 
 
 def _need_form(fits: bool, form: str, shape: tuple[int, ...]) -> None:
@@ -90,8 +102,35 @@ class Constant(Initializer):
         return np.full(shape, np.asarray(self.value, np.float32), np.float32)
 
 
+class OfFile(Initializer):
+    """The base of initializers with a file, whose folder they get when the weights are created."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    def located(self, folder: Path | None) -> Self:
+        changed = self.model_copy()
+        changed._folder = folder
+        return changed
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Raise what is wrong with a file as a ShapeError that names it."""
+        try:
+            yield
+        except ProblemError as error:
+            text = f"names the file '{name}', which {error.problem.message}"
+            raise ShapeError(error.problem.code, text, error.problem.hint) from None
+
+    def _usable(self, shape: tuple[int, ...]) -> None:
+        """Raise UsageError if the file, which may have changed since the spec was checked, does not fit the weight."""
+        try:
+            self.check(shape)
+        except ProblemError as error:
+            raise UsageError(f"the initializer {type(self).__name__} {error.problem.message}") from None
+
+
 @INITIALIZERS.add("Array", "array")
-class Array(Initializer):
+class Array(OfFile):
     """The given values, of exactly the weight's shape: pretrained vectors, for example.
 
     They are nested lists under ``value``, or in a ``file`` beside the spec or below its folder. The file is read when the
@@ -102,8 +141,6 @@ class Array(Initializer):
     file: Annotated[str | None, Field(description="A file .npy, .npz or .safetensors, in place of `value`.")] = None
     key: Annotated[str | None, Field(description="The name of the array in a file that has several.")] = None
 
-    _folder: Path | None = PrivateAttr(default=None)
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         check_given(self.value, self.file, self.key, "file: vectors.npy")
@@ -113,22 +150,14 @@ class Array(Initializer):
     def one_shape(self) -> bool:
         return True
 
-    def located(self, folder: Path | None) -> Self:
-        changed = self.model_copy()
-        changed._folder = folder
-        return changed
-
     def check(self, shape: tuple[int, ...]) -> None:
         if self.file is None:
             self._check_shape(np.asarray(self.value).shape, shape)
         elif self._folder is not None:
-            try:
+            with self._reading(self.file):
                 array = find(self._folder, self.file, self.key)
                 self._check_shape(array.shape, shape)
                 refuse_values(array)
-            except ProblemError as error:
-                text = f"names the file '{self.file}', which {error.problem.message}"
-                raise ShapeError(error.problem.code, text, error.problem.hint) from None
 
     def _check_shape(self, got: tuple[int, ...], shape: tuple[int, ...]) -> None:
         pairs = zip(got, shape, strict=False)
@@ -139,11 +168,88 @@ class Array(Initializer):
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
         if self.file is None:
             return np.asarray(self.value, np.float32)
-        try:
-            self.check(shape)  # the file may have changed since the spec was checked
-            return converted(find(self._folder or Path(), self.file, self.key).read(), "float32")
-        except ProblemError as error:
-            raise UsageError(f"the initializer Array {error.problem.message}") from None
+        self._usable(shape)
+        return converted(find(self._folder or Path(), self.file, self.key).read(), "float32")
+
+
+@INITIALIZERS.add("Vectors", "vectors")
+class Vectors(OfFile):
+    """The vectors of words from a file, such as those of GloVe, for an Embedding of a text's words. Not in Keras.
+
+    The word of an id is looked up in ``vocabulary``, then in lower case. Ids whose word is not there, such as that of unseen
+    words, get random values of the same size, uniform with the vectors' deviation. Both files are beside the spec or below
+    its folder; they are read when the weights are created. A run has its weights, and does not need them.
+
+    Kim, *Convolutional Neural Networks for Sentence Classification*, EMNLP 2014.
+    """
+
+    file: Annotated[str, Field(description="A file .npy, .npz or .safetensors with a matrix: a row for each word.")]
+    vocabulary: Annotated[str, Field(description="A text file with the word of each row of the matrix, one per line.")]
+    key: Annotated[str | None, Field(description="The name of the matrix in a file that has several arrays.")] = None
+
+    _words: Sequence[str] | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        check_given(None, self.file, self.key, "file: vectors.npy")
+        return self
+
+    def of_words(self, words: Sequence[str] | None) -> Self:
+        changed = self.model_copy()
+        changed._words = words
+        return changed
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        hint = "use it for an Embedding whose ids come from a TextVectorization or StringLookup"
+        need.value(self._words is not None, "needs ids of words", hint=hint)
+        if self._folder is not None:
+            array, rows = self._matrix()
+            text = f"has a matrix of shape {show(array.shape)} in '{self.file}', not (words, {shape[-1]})"
+            hint = f"set `output_dim: {array.shape[-1]}`, or name another array with `key`"
+            need.sizes(array.shape[1:] == shape[1:], text, hint=hint)
+            text = f"finds none of the {sum(map(bool, self._words or ())):,} words in '{self.vocabulary}'"
+            need.value(not self._words or bool(rows), text, hint="look whether both have words of the same language")
+
+    def _matrix(self) -> tuple[ArrayFile, dict[int, int]]:
+        """Return the matrix, not read, and the row of each id whose word has one."""
+        folder = self._folder or Path()
+        with self._reading(self.file):
+            array = find(folder, self.file, self.key)
+            refuse_values(array)
+        with self._reading(self.vocabulary):
+            path = beside(folder, self.vocabulary)
+            stat = path.stat() if path.is_file() else None
+            count, rows = _rows_of(path, stat and (stat.st_mtime_ns, stat.st_size))
+        text = f"has {count:,} words in '{self.vocabulary}', but a matrix of shape {show(array.shape)} in '{self.file}'"
+        need.sizes(
+            array.shape[:1] == (count,), text, hint="write one word for each row, or name another array with `key`"
+        )
+        found = ((k, rows.get(word, rows.get(word.lower()))) for k, word in enumerate(self._words or ()) if word)
+        return array, {k: row for k, row in found if row is not None}
+
+    @property
+    def told(self) -> str:
+        known = self._words if self._folder is not None else ()
+        text = f"of {sum(map(bool, known)):,} words from {self.file}" if known else ""
+        return text and f"vectors of {len(self._matrix()[1]):,} {text}"
+
+    def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:
+        self._usable(shape)
+        array, rows = self._matrix()
+        rows = {k: row for k, row in rows.items() if k < shape[0]}
+        vectors = converted(array.read(), "float32")[list(rows.values())]
+        half = math.sqrt(3) * float(vectors.std(dtype=np.float64))  # of the interval of a uniform deviation
+        values = random.uniform(-half, half, shape).astype(np.float32)
+        values[list(rows)] = vectors
+        return values
+
+
+@lru_cache(maxsize=4)
+def _rows_of(path: Path, _: tuple[int, int] | None) -> tuple[int, Mapping[str, int]]:
+    """Return the number of words in a file, and the line of each; small letters stand for capitals that no line has."""
+    words = read_vocabulary(path)
+    small = {word.lower(): row for row, word in reversed(list(enumerate(words)))}
+    return len(words), small | {word: row for row, word in enumerate(words)}
 
 
 @INITIALIZERS.add("Identity", "identity", "IdentityInitializer")

@@ -19,7 +19,11 @@ def estimate(graph: Graph, shapes: Mapping[str, Shape], slots: int = 1, *, train
     """
     weights = sum(p.size * 4 for p in graph.params.values())
     trained = sum(p.size * 4 for p in graph.params.values() if p.trainable)
-    return weights + (trained * (1 + slots) if training else 0) + activations(graph, shapes) * (2 if training else 1)
+    return (
+        weights
+        + (trained * (1 + slots) if training else 0)
+        + (activations(graph, shapes, training) * (2 if training else 1))
+    )
 
 
 def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
@@ -30,12 +34,12 @@ def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
     }
 
 
-def activations(graph: Graph, shapes: Mapping[str, Shape]) -> int:
+def activations(graph: Graph, shapes: Mapping[str, Shape], training: bool = False) -> int:
     """Return the bytes of all values of a batch, without views."""
     from graphspec.graph.passes import FOR_PRODUCTS, prepare
     from graphspec.graph.target import Target
 
-    graph = prepare(graph, FOR_PRODUCTS, Target(shapes))
+    graph = prepare(graph, FOR_PRODUCTS, Target(shapes, training=training))
     nodes = graph.needed(graph.trained_roots())
     try:
         sizes = shapes_of(graph, nodes, shapes)

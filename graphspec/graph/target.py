@@ -25,6 +25,7 @@ class Target:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     input_grads: Sequence[str] = ()
     shard: Shard | None = None
+    training: bool = False  # whether the program trains: its operators then have their form of training
     # For a file: the version of its operators, and what computes a graph that depends only on weights and constants.
     opset: int = 17
     compute: Callable[[Graph], dict[str, Array]] = _cannot_compute

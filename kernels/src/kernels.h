@@ -13,7 +13,7 @@
 #endif
 
 /* Raise it if the operands or the results of a kernel change; graphspec/graph/kernels/compiled.py names the one it knows. */
-#define GK_ABI 1
+#define GK_ABI 2
 
 /* An operand. `data` is NULL if an optional operand is not there. */
 typedef struct {
@@ -35,13 +35,24 @@ typedef void (*gk_run)(const gk_array *);
  *   ~    may have any strides
  *   :t   has the type t of the struct module, such as `i` or `q`, not the kernel's float type; `l` serves for the one of its size
  * Operands without = and ~ are C-contiguous. `check` returns NULL, or what is wrong with the shapes.
+ * `serves`, if there is one, says whether the kernel has an answer for these shapes and strides.
  */
 typedef struct {
     const char *name;
     const char *operands;
     const char *(*check)(const gk_array *);
     gk_run floats, doubles;
+    int (*serves)(const gk_array *);
 } gk_kernel;
+
+/* Functions of NumPy's BLAS, each for floats and doubles; `wide`: its integers have 64 bits, else 32. */
+typedef struct {
+    int wide;
+    void *gemm[2], *gemv[2], *dot[2];
+} gk_blas;
+
+/* The BLAS of products; NULL until `use_blas`. */
+extern const gk_blas *gk_library;
 
 /* Versions of a function for several instruction sets, of which the loader chooses one: ELF with glibc, x86-64. All give
  * the same bits, since + - * / and sqrt are rounded correctly everywhere. */

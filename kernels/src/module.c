@@ -178,6 +178,190 @@ static PyType_Spec Call_spec = {
     Call_slots,
 };
 
+/* Sequence */
+
+typedef struct {
+    PyTypeObject *call, *sequence;
+} State;
+
+/* A step is a bound kernel, or a function of Python with its operands. */
+typedef struct {
+    const Call *kernel;
+    PyObject *function, *operands;
+} Step;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *steps; /* keeps what the array refers to: a tuple of pairs of a function and a tuple of operands */
+    Step *array;
+    Py_ssize_t count;
+} Sequence;
+
+static int Sequence_traverse(Sequence *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE((PyObject *)self));
+    Py_VISIT(self->steps);
+    return 0;
+}
+
+static int Sequence_clear(Sequence *self)
+{
+    self->count = 0;
+    Py_CLEAR(self->steps);
+    return 0;
+}
+
+static void Sequence_dealloc(Sequence *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    PyObject_GC_UnTrack(self);
+    Sequence_clear(self);
+    PyMem_Free(self->array);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* The kernels from `first` to the next function of Python, which is returned; in a long run other threads may run, too. */
+static Py_ssize_t run_kernels(const Sequence *self, Py_ssize_t first)
+{
+    Py_ssize_t stop = first;
+    int is_long = 0;
+    for (; stop < self->count && self->array[stop].kernel; stop++)
+        is_long |= self->array[stop].kernel->is_long;
+    PyThreadState *state = is_long ? PyEval_SaveThread() : NULL;
+    for (Py_ssize_t k = first; k < stop; k++)
+        self->array[k].kernel->run(self->array[k].kernel->arrays);
+    if (is_long)
+        PyEval_RestoreThread(state);
+    return stop;
+}
+
+static PyObject *Sequence_call(Sequence *self, PyObject *args, PyObject *named)
+{
+    if (PyTuple_Size(args) || (named && PyDict_Size(named))) {
+        PyErr_SetString(PyExc_TypeError, "a sequence takes no arguments");
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < self->count;) {
+        const Step *step = &self->array[k];
+        if (step->kernel) {
+            k = run_kernels(self, k);
+            continue;
+        }
+        PyObject *result = PyObject_Call(step->function, step->operands, NULL);
+        if (!result)
+            return NULL;
+        Py_DECREF(result);
+        k++;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Sequence_steps(Sequence *self, void *closure)
+{
+    (void)closure;
+    PyObject *steps = self->steps ? self->steps : Py_None;
+    Py_INCREF(steps);
+    return steps;
+}
+
+static PyGetSetDef Sequence_attributes[] = {
+    {"steps", (getter)Sequence_steps, NULL, "The calls: pairs of a function and its operands.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot Sequence_slots[] = {
+    {Py_tp_doc, "Calls in a row; a call without arguments makes them all."},
+    {Py_tp_dealloc, (void *)Sequence_dealloc},
+    {Py_tp_traverse, (void *)Sequence_traverse},
+    {Py_tp_clear, (void *)Sequence_clear},
+    {Py_tp_call, (void *)Sequence_call},
+    {Py_tp_getset, Sequence_attributes},
+    {0, NULL},
+};
+
+static PyType_Spec Sequence_spec = {
+    "graphspec_kernels.Sequence",
+    sizeof(Sequence),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    Sequence_slots,
+};
+
+/* A sequence of pairs (function, tuple of operands). */
+static PyObject *sequence(PyObject *module, PyObject *pairs)
+{
+    const State *state = PyModule_GetState(module);
+    PyObject *steps = PySequence_Tuple(pairs);
+    if (!steps)
+        return NULL;
+    Sequence *self = (Sequence *)((allocfunc)PyType_GetSlot(state->sequence, Py_tp_alloc))(state->sequence, 0);
+    if (!self) {
+        Py_DECREF(steps);
+        return NULL;
+    }
+    self->steps = steps;
+    self->count = PyTuple_Size(steps);
+    self->array = PyMem_Malloc((size_t)(self->count + 1) * sizeof(Step));
+    if (!self->array) {
+        self->count = 0;
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    for (Py_ssize_t k = 0; k < self->count; k++) {
+        PyObject *pair = PyTuple_GetItem(steps, k), *function = NULL, *operands = NULL;
+        if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2 || !PyTuple_Check(operands = PyTuple_GetItem(pair, 1))) {
+            self->count = 0;
+            Py_DECREF(self);
+            PyErr_SetString(PyExc_TypeError, "a step is a pair of a function and a tuple of operands");
+            return NULL;
+        }
+        function = PyTuple_GetItem(pair, 0);
+        const int is_kernel = Py_TYPE(function) == state->call && PyTuple_Size(operands) == 0;
+        self->array[k] = (Step){is_kernel ? (const Call *)function : NULL, function, operands};
+    }
+    return (PyObject *)self;
+}
+
+/* use_blas */
+
+static gk_blas library;
+
+/* The address of a function of each type, as an integer. */
+static int addresses(PyObject *pair, void **functions)
+{
+    for (int k = 0; k < 2; k++) {
+        PyObject *item = PySequence_GetItem(pair, k);
+        functions[k] = item ? PyLong_AsVoidPtr(item) : NULL;
+        Py_XDECREF(item);
+        if (!functions[k]) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "a function of BLAS has no address");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *use_blas(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    gk_blas found = {0};
+    gk_library = NULL;
+    if (count == 0)
+        Py_RETURN_NONE;
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "use_blas needs whether integers are wide, and gemm, gemv and dot for floats and doubles");
+        return NULL;
+    }
+    found.wide = PyObject_IsTrue(args[0]);
+    if (found.wide < 0 || addresses(args[1], found.gemm) || addresses(args[2], found.gemv) || addresses(args[3], found.dot))
+        return NULL;
+    library = found;
+    gk_library = &library;
+    Py_RETURN_NONE;
+}
+
 /* bind */
 
 static int same_order(const Py_buffer *a, const Py_buffer *b)
@@ -300,7 +484,7 @@ static int fill(Call *self, PyObject *const *operands, Py_ssize_t given)
         PyErr_Format(PyExc_TypeError, "%s has other operands: %s", kernel->name, kernel->operands);
         return -1;
     }
-    if (!fits || collides(self))
+    if (!fits || collides(self) || (kernel->serves && !kernel->serves(self->arrays)))
         return 0;
     const char *wrong = kernel->check ? kernel->check(self->arrays) : NULL;
     if (wrong) {
@@ -312,6 +496,23 @@ static int fill(Call *self, PyObject *const *operands, Py_ssize_t given)
     return 1;
 }
 
+/* A kernel bound to operands; None if it does not serve them. */
+static PyObject *bound(PyObject *module, const gk_kernel *kernel, PyObject *const *operands, Py_ssize_t count)
+{
+    PyTypeObject *type = ((State *)PyModule_GetState(module))->call;
+    Call *self = (Call *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (!self)
+        return NULL;
+    self->kernel = kernel;
+    const int found = fill(self, operands, count);
+    if (found > 0)
+        return (PyObject *)self;
+    Py_DECREF(self);
+    if (found < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *bind(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (count < 1 || count > MOST) {
@@ -321,24 +522,30 @@ static PyObject *bind(PyObject *module, PyObject *const *args, Py_ssize_t count)
     const char *name = PyUnicode_AsUTF8AndSize(args[0], NULL);
     if (!name)
         return NULL;
-    for (Py_ssize_t k = 0; k < COUNT; k++) {
-        if (strcmp(kernels[k]->name, name))
-            continue;
-        PyTypeObject *type = *(PyTypeObject **)PyModule_GetState(module);
-        Call *self = (Call *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-        if (!self)
-            return NULL;
-        self->kernel = kernels[k];
-        const int found = fill(self, args + 1, count - 1);
-        if (found > 0)
-            return (PyObject *)self;
-        Py_DECREF(self);
-        if (found < 0)
-            return NULL;
-        Py_RETURN_NONE;
-    }
+    for (Py_ssize_t k = 0; k < COUNT; k++)
+        if (!strcmp(kernels[k]->name, name) && kernels[k] != &gk_loop)
+            return bound(module, kernels[k], args + 1, count - 1);
     PyErr_SetObject(PyExc_KeyError, args[0]);
     return NULL;
+}
+
+static PyObject *bind_loop(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 4) {
+        PyErr_SetString(PyExc_TypeError, "bind_loop needs the addresses of a loop and of its data, and two arrays");
+        return NULL;
+    }
+    void *loop = PyLong_AsVoidPtr(args[0]), *data = PyErr_Occurred() ? NULL : PyLong_AsVoidPtr(args[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    PyObject *found = loop ? bound(module, &gk_loop, args + 2, 2) : NULL;
+    if (!loop)
+        PyErr_SetString(PyExc_ValueError, "the loop has no address");
+    if (found && found != Py_None) {
+        ((Call *)found)->arrays[2].data = loop;
+        ((Call *)found)->arrays[3].data = data;
+    }
+    return found;
 }
 
 static PyObject *operands(PyObject *module, PyObject *unused)
@@ -367,28 +574,31 @@ static PyObject *operands(PyObject *module, PyObject *unused)
 
 static int start(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &Call_spec, NULL);
-    if (!type)
+    State *state = PyModule_GetState(module);
+    state->call = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Call_spec, NULL);
+    state->sequence = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Sequence_spec, NULL);
+    if (!state->call || !state->sequence || PyModule_AddIntConstant(module, "ABI", GK_ABI) < 0)
         return -1;
-    *(PyTypeObject **)PyModule_GetState(module) = (PyTypeObject *)type;
-    if (PyModule_AddIntConstant(module, "ABI", GK_ABI) < 0)
-        return -1;
-    return PyModule_AddType(module, (PyTypeObject *)type);
+    return PyModule_AddType(module, state->call) < 0 || PyModule_AddType(module, state->sequence) < 0 ? -1 : 0;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)
 {
-    PyTypeObject **type = PyModule_GetState(module);
-    if (type)
-        Py_VISIT(*type);
+    State *state = PyModule_GetState(module);
+    if (state) {
+        Py_VISIT(state->call);
+        Py_VISIT(state->sequence);
+    }
     return 0;
 }
 
 static int clear(PyObject *module)
 {
-    PyTypeObject **type = PyModule_GetState(module);
-    if (type)
-        Py_CLEAR(*type);
+    State *state = PyModule_GetState(module);
+    if (state) {
+        Py_CLEAR(state->call);
+        Py_CLEAR(state->sequence);
+    }
     return 0;
 }
 
@@ -399,6 +609,11 @@ static void release(void *module)
 
 static PyMethodDef functions[] = {
     {"bind", (PyCFunction)(void (*)(void))bind, METH_FASTCALL, "Bind a kernel to arrays; None if it does not serve them."},
+    {"bind_loop", (PyCFunction)(void (*)(void))bind_loop, METH_FASTCALL,
+     "Bind the inner loop of a ufunc, given by the addresses of its function and data, to an input and a result."},
+    {"sequence", sequence, METH_O, "Return a Sequence of pairs of a function and its operands, kernels among them."},
+    {"use_blas", (PyCFunction)(void (*)(void))use_blas, METH_FASTCALL,
+     "Set the BLAS of products: whether its integers have 64 bits, and pairs of addresses of gemm, gemv, dot; or none."},
     {"operands", operands, METH_NOARGS, "Return the names of the operands of every kernel."},
     {NULL, NULL, 0, NULL},
 };
@@ -406,7 +621,7 @@ static PyMethodDef functions[] = {
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)start}, {0, NULL}};
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_core", "Kernels bound to arrays.", sizeof(PyTypeObject *), functions, slots,
+    PyModuleDef_HEAD_INIT, "_core", "Kernels bound to arrays.", sizeof(State), functions, slots,
     traverse, clear, release,
 };
 

@@ -62,7 +62,7 @@ def test_fans_match_keras() -> None:
     assert fans((2, 3, 4), (0,), (1, 2)) == (2, 12)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS.names())
+@pytest.mark.parametrize("name", [n for n in INITIALIZERS.names() if n not in ("Vectors", "vectors")])  # needs words
 def test_values_are_float32_of_the_shape(name: str) -> None:
     shape = (4, 1, 3) if INITIALIZERS.get(name) is STFT else (4, 3)
     x = draw({"type": name, "value": [[1, 2, 3]] * 4} if name in ("Array", "array") else name, shape)

@@ -55,3 +55,6 @@ OF_WINDOWS = {
     "winograd_output",
 }
 """Kernels whose cases are in the tests of their modules, beside those of the algorithms."""
+
+OF_ONE_CALL = {"add", "copy", "divide", "dot", "loop", "matmul", "multiply", "sqrt", "square", "subtract"}
+"""Kernels of single calls of NumPy, with cases in ``tests/graph/kernels/test_one_call.py``."""

@@ -1,14 +1,15 @@
-"""Arrays in files: ``.npy``, ``.npz``, ``.safetensors``. Nothing in them is ever executed."""
+"""Arrays in files, ``.npy``, ``.npz``, ``.safetensors``, and lists of words. Nothing in them is ever executed."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
+import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,7 @@ Dtype = Literal["float32", "int64", "bool"]
 KINDS: Mapping[str, Dtype] = {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}  # of NumPy's kinds
 MAX_AXES = Budget.AXES
 _MAGIC = b"\x93NUMPY"
+_LARGEST_LIST = 1 << 28  # bytes
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HINT = "write it with np.save, np.savez or safetensors, beside the spec"
 _SAFETENSORS = {
@@ -78,10 +80,7 @@ def find(folder: Path, name: str, key: str | None) -> ArrayFile:
         ProblemError: GS501, the file cannot be read; GS513, it is elsewhere; GS103 or GS502, the key is missing or wrong;
             GS504, it contains Python objects or texts.
     """
-    if "\0" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
-        text = "is neither beside the spec nor below its folder"
-        raise ProblemError(Code.OUTSIDE_FOLDER, text, hint="copy the file beside the spec")
-    path = folder / name
+    path = beside(folder, name)
     if path.exists() and not path.is_file():
         raise ProblemError(Code.UNREADABLE_FILE, "is not a file", _HINT)
     with _problems(name):
@@ -95,6 +94,14 @@ def find(folder: Path, name: str, key: str | None) -> ArrayFile:
                 return _of_numpy(file, size, path, None)
             arrays, start = _header(file, size)
             return _described(arrays[_chosen(arrays, key)], start, size, path)
+
+
+def beside(folder: Path, name: str) -> Path:
+    """Return the path of a file beside or below ``folder``; raise GS513 if it is elsewhere."""
+    if "\0" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        text = "is neither beside the spec nor below its folder"
+        raise ProblemError(Code.OUTSIDE_FOLDER, text, hint="copy the file beside the spec")
+    return folder / name
 
 
 def arrays_in(path: Path) -> dict[str, ArrayFile | str]:
@@ -331,3 +338,47 @@ def _whole(array: ArrayFile, size: int) -> ArrayFile:
     """Return the array if the file has ``size`` bytes for it; else raise ValueError."""
     demand(min(array.shape, default=0) >= 0 and array.nbytes == size, "its shape and its size differ")
     return array
+
+
+def read_vocabulary(path: Path) -> tuple[str, ...]:
+    """Return the lines of a UTF-8 file, one token each. The first line may be empty, as in a vocabulary with a mask token.
+
+    Raises:
+        ProblemError: GS501, the file does not exist, is no regular file, too large, or not UTF-8. GS105, it has no lines,
+            an empty line, or the same line twice.
+    """
+    hint = "write one token per line, in UTF-8, beside the spec"
+    try:
+        # It does not wait for the other end of a pipe.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+            if not path.is_file():
+                raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=hint)
+            content = file.read(_LARGEST_LIST + 1)
+    except OSError as error:
+        text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
+        raise ProblemError(Code.UNREADABLE_FILE, text, hint=hint) from None
+    if len(content) > _LARGEST_LIST:
+        raise ProblemError(
+            Code.UNREADABLE_FILE, f"has more than {_LARGEST_LIST >> 20} MiB", hint="keep frequent tokens"
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ProblemError(Code.UNREADABLE_FILE, f"is not UTF-8 on line {line}", hint=hint) from None
+    lines = text.removesuffix("\n").split("\n") if text else []
+    return _checked([line.removesuffix("\r") for line in lines])
+
+
+def _checked(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return the tokens of a file; raise GS105 for empty and repeated lines."""
+    if not any(lines):
+        raise ProblemError(Code.VALUE_NOT_ALLOWED, "contains no token", hint="write one token per line")
+    first: dict[str, int] = {}
+    for number, token in enumerate(lines, 1):
+        if not token and number > 1:
+            raise ProblemError(Code.VALUE_NOT_ALLOWED, f"has an empty line, line {number}", hint="remove the line")
+        if first.setdefault(token, number) != number:
+            text = f"contains the same token on lines {first[token]} and {number}"
+            raise ProblemError(Code.VALUE_NOT_ALLOWED, text, hint="remove one of the lines")
+    return tuple(lines)

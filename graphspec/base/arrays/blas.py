@@ -21,7 +21,7 @@ from graphspec.base.arrays.cores import threads_set
 
 THREADS_SET: int | None = threads_set()
 """The number of threads that the user set before NumPy was imported; None for none, and ``graphspec`` sets one."""
-_SYMBOLS = [f"{prefix}openblas_{{}}{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")]
+_SYMBOLS = [f"{prefix}{{}}{suffix}" for prefix in ("scipy_", "") for suffix in ("64_", "")]
 _WITH_SMALL_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
 
@@ -31,6 +31,8 @@ class OpenBlas(NamedTuple):
     get: Callable[[], int]
     set: Callable[[int], None]
     core: str
+    library: ctypes.PyDLL | None = None
+    symbol: str = "{}"  # how a function's name is written in the library
 
 
 @cache
@@ -42,12 +44,25 @@ def openblas() -> OpenBlas | None:
     except (AttributeError, OSError):
         return None
     for symbol in _SYMBOLS:
-        names = [symbol.format(name) for name in ("get_num_threads", "set_num_threads", "get_corename")]
+        names = [symbol.format(f"openblas_{name}") for name in ("get_num_threads", "set_num_threads", "get_corename")]
         if all(hasattr(library, name) for name in names):
             get, set_, core = (getattr(library, name) for name in names)
             core.restype = ctypes.c_char_p
-            return OpenBlas(get, set_, core().decode())
+            return OpenBlas(get, set_, core().decode(), library, symbol)
     return None
+
+
+def product_functions() -> tuple[bool, *tuple[tuple[int, int], ...]] | None:
+    """Return whether OpenBLAS's integers have 64 bits, and the addresses of gemm, gemv and dot for float32 and float64."""
+    if (blas := openblas()) is None:
+        return None
+    names = [[blas.symbol.format(f"cblas_{kind}{name}") for kind in "sd"] for name in ("gemm", "gemv", "dot")]
+    if not all(hasattr(blas.library, name) for pair in names for name in pair):
+        return None
+    addresses = [
+        [ctypes.cast(getattr(blas.library, name), ctypes.c_void_p).value or 0 for name in pair] for pair in names
+    ]
+    return blas.symbol.endswith("64_"), *((a, b) for a, b in addresses)
 
 
 def small_kernels() -> bool:

@@ -16,8 +16,10 @@ def problem_of(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec | None
     outputs = None if head.window is None else lowered.outputs.get(head.window.name)
     if head.window is None or head.loss is None or outputs is None:
         return None
+    from graphspec.vocabulary.layers.columns import WindowScaling  # loaded with the spec's layer
+
     layer = getattr(lowered.declared.get(head.window.name), "layer", None)
-    if type(layer).__name__ != "WindowScaling":
+    if not isinstance(layer, WindowScaling):
         text = f"cannot have `scale` by '{head.window.name}', which is no WindowScaling"
         hint = "scale the past of the target by one, `{name: scaled, type: WindowScaling, inputs: past}`, and name it"
         return Problem(Code.VALUE_NOT_ALLOWED, text, hint)

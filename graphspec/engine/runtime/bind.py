@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -505,7 +505,7 @@ def build_program(
     indices of its ones, which its shape shows; see :func:`sparsify_bool_inputs`. ``gradient``: receives the weights'
     gradients: a vector with the layout of the ``trainable`` one of ``parameters``.
     """
-    prepared = prepare(graph, FOR_PROGRAM, target)
+    prepared = prepare(graph, FOR_PROGRAM, replace(target, training=training))
     return Binder(prepared, parameters, target, gradient, training, seed, clock or Clock(), touched or {}).bind()
 
 

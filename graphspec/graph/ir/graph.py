@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, TypeAlias
@@ -52,6 +52,11 @@ class Type:
         return self.dtype == STRING
 
     @property
+    def has_lists(self) -> bool:
+        """Whether a row is a list whose length varies, of texts or of ids."""
+        return len(self.shape) == 2 and isinstance(self.shape[1], str) and not self.is_float
+
+    @property
     def nbytes(self) -> int:
         """The bytes of a tensor without symbolic dimensions; those of texts are an estimate."""
         return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)
@@ -90,6 +95,7 @@ class Value:
     dims: tuple[Dim, ...] | None = None  # the elements of a small vector of integers, if known symbolically: of shapes
     param: Param | None = None
     mask: Value | None = None  # a bool value, or None if nothing is masked
+    words: Sequence[str] | None = None  # of a layer's ids from 0 on, "" for one without; none before they are learnt
     range: Range | None = None  # the interval of a layer's integers, if it is smaller than the range of the dtype
 
     @property

@@ -73,15 +73,20 @@ def part(X: Array, block: Block) -> Array:
     return X[tuple(slice(None) if n == 1 else s for n, s in zip(X.shape[:2], block, strict=True))]
 
 
+def by_key(mask: Array, groups: int) -> Array:
+    """A view of a mask as (N, groups, S, per_group, T); its axes of size 1 stay so."""
+    full = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+    heads = full.shape[1]
+    split = (groups, heads // groups) if heads > 1 else (1, 1)
+    return full.reshape(full.shape[0], *split, *full.shape[2:], copy=False).transpose(0, 1, 4, 2, 3)
+
+
 def added_to_scores(ctx: Context, mask: Array, groups: int) -> tuple[Array, Calls]:
     """The term added to the scores, (N, groups, S, per_group, T), and calls that compute it.
 
     A float mask is that term itself; a bool mask stands for 0 if true, else -∞. Axes of size 1 in the mask stay so.
     """
-    full = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
-    heads = full.shape[1]
-    split = (groups, heads // groups) if heads > 1 else (1, 1)
-    full = full.reshape(full.shape[0], *split, *full.shape[2:], copy=False).transpose(0, 1, 4, 2, 3)
+    full = by_key(mask, groups)
     if mask.dtype != np.bool_ and full.shape[4] == 1:
         return full, []
     term = ctx.scratch(full.shape)

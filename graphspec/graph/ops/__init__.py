@@ -8,8 +8,8 @@ OPS.found_in(
     __name__,
     {
         "arithmetic": """
-            Add Sub Mul Div Mod Pow Max Min Sum Mean PRelu Clip Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor
-            Where
+            Add Sub Mul Div Mod Pow Max Min Sum Mean MeanAtInference PRelu Clip Equal Greater GreaterOrEqual Less LessOrEqual
+            And Or Xor Where
         """,
         "attention": "Attention DropoutAttention Softmax LogSoftmax Hardmax",
         "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile",

@@ -20,7 +20,8 @@ from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scr
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis
 from graphspec.graph.kernels.matmul import batched
-from graphspec.graph.ops.dropout import dropout_mask
+from graphspec.graph.kernels.query_blocks import ABSORBED, Noise, QueryBlocks, pays
+from graphspec.graph.ops.dropout import LEVELS, dropout_mask, noise_of_rows
 from graphspec.graph.ops.op import Inference, Op, c_contiguous, in_place
 
 # Softmax, LogSoftmax and Hardmax: functions along one axis.
@@ -149,10 +150,6 @@ class Hardmax(Normalized):
         return Y, calls, None
 
 
-# Adding a mask element at or below this absorbs the score. A row with only such scores passes no gradient to them.
-_ABSORBED = -1e30
-
-
 def _four_axes(name: str, shape: Shape, heads: int | None) -> tuple[Dim, int, Dim, int]:
     """``(batch, heads, length, size)`` of data with three or four axes."""
     need(len(shape) in (3, 4), f"needs {name} of rank 3 or 4, got {show(shape)}")
@@ -189,7 +186,7 @@ class Attention(Op):
     """
 
     rows = "all_in_front"
-    keeps_in, keeps_out = (0, 1, 2), True
+    keeps_in, keeps_out = (0, 1, 2, 3), True
 
     is_causal: int = 0
     kv_num_heads: int | None = None
@@ -224,9 +221,20 @@ class Attention(Op):
         return (fixed_size(shapes[0]) + fixed_size(output)) * fixed_size(shapes[1][-2:-1])
 
     def hidden_shape(self, shapes: Sequence[Shape]) -> Shape:
-        """The scores (N, heads, queries, keys)."""
+        """The scores (N, heads, queries, keys), or what blocks of queries save of them."""
         Q, K = shapes[:2]
-        return Q[0], self.q_num_heads or Q[1], Q[-2], K[-2]
+        T, S, hides = Q[-2], K[-2], bool(self.is_causal)
+        blocks = (
+            isinstance(T, int) and isinstance(S, int) and self._by_blocks(T, S, hides=hides, masked=len(shapes) > 3)
+        )
+        return Q[0], self.q_num_heads or Q[1], T, 2 if blocks else S
+
+    def _by_blocks(self, queries: int, keys: int, *, hides: bool, masked: bool) -> bool:
+        return not self.softcap and pays(queries, keys, hides=hides, masked=masked)
+
+    def noise(self, ctx: Context, samples: int) -> Noise | None:
+        """Return the dropout of weights by blocks of queries."""
+        return None
 
     def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
         """Return factors of the weights (N, groups, S, per_group · T), or None, and the calls that write them."""
@@ -248,6 +256,9 @@ class Attention(Op):
             return X.reshape(N, groups, per_group, *X.shape[2:], copy=False)
 
         differentiated = any(ctx.wants(i) for i in range(4))
+        hides = bool(self.is_causal) or ctx.known(3) is not None
+        if self._by_blocks(T, S, hides=hides, masked=attn_mask is not None):
+            return self._by_queries(ctx, (grouped(q), k, v, grouped(y)), Y, attn_mask, differentiated)
         weights = ctx.save_for_backward((N, groups, S, columns)) if differentiated else None
         capped = ctx.save_for_backward((N, groups, S, columns)) if differentiated and self.softcap > 0 else None
         factor = ctx.constant(1 / math.sqrt(size) if self.scale is None else self.scale)
@@ -257,7 +268,8 @@ class Attention(Op):
             term, calls = kernels.added_to_scores(ctx, attn_mask, groups)
             terms.append(term)
         if self.is_causal:
-            terms.append(ctx.constant(np.where(np.tri(T, S, dtype=bool).T, 0.0, -np.inf)[None, None, :, None]))
+            future = np.where(np.tri(S, T, -1, dtype=bool), -np.inf, 0.0)  # in C order, as the scores
+            terms.append(ctx.constant(future[None, None, :, None]))
         float_mask = attn_mask is not None and attn_mask.dtype != np.bool_
         seen = ctx.save_for_backward((N, groups, 1, columns)) if float_mask and differentiated else None
         kept, draw = self.kept_weights(ctx, (N, groups, S, columns))
@@ -288,7 +300,7 @@ class Attention(Op):
             if seen is not None:
                 flags = ctx.scratch(row_max.shape, np.bool_)
                 calls += [
-                    (np.greater, row_max, ctx.constant(_ABSORBED), flags),
+                    (np.greater, row_max, ctx.constant(ABSORBED), flags),
                     (np.copyto, kernels.part(seen, block), flags),
                 ]
             left = used.reshape(by_head).transpose(0, 1, 3, 4, 2)
@@ -345,6 +357,28 @@ class Attention(Op):
 
         return Y, calls, backward
 
+    def _by_queries(
+        self, ctx: Context, arrays: tuple[Array, ...], Y: Array, attn_mask: Array | None, differentiated: bool
+    ) -> Bound:
+        """Bind as :class:`QueryBlocks` of Q, K, V and Y with groups of heads."""
+        q, k, v, y = arrays
+        groups, per_group = q.shape[1:3]
+        scale = ctx.constant(1 / math.sqrt(q.shape[4]) if self.scale is None else self.scale)
+        mask = None if attn_mask is None else kernels.by_key(attn_mask, groups)
+        allocate = ctx.save_for_backward if differentiated else ctx.scratch
+        saved = [allocate((*q.shape[:3], 1, q.shape[3])) for _ in range(2)]
+        noise = self.noise(ctx, len(q))
+        make = partial(QueryBlocks, ctx, q, k, v, y, scale, bool(self.is_causal), mask, noise, *saved)
+
+        def backward(dY: Array) -> Calls:
+            dQ, dK, dV, dM = (ctx.grad(i) for i in range(4))
+            dq = None if dQ is None else _heads_first(dQ, groups * per_group).reshape(q.shape, copy=False)
+            dk, dv = (None if X is None else _heads_first(X, groups) for X in (dK, dV))
+            dy = _heads_first(dY, groups * per_group).reshape(y.shape, copy=False)
+            return make().backward(dy, dq, dk, dv, None if dM is None else kernels.by_key(dM, groups))
+
+        return Y, make().forward(), backward
+
 
 class DropoutAttention(Attention):
     """:class:`Attention` with dropout: in training, weights are 0 with probability ``ratio``, else times 1 / (1 - ratio)."""
@@ -358,6 +392,13 @@ class DropoutAttention(Attention):
     def infer(self, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Type:
         need.value(0 <= self.ratio < 1, f"needs a ratio in [0, 1), got {self.ratio}", key="ratio")
         return super().infer(Q, K, V, attn_mask)
+
+    def noise(self, ctx: Context, samples: int) -> Noise | None:
+        if not ctx.training or self.ratio == 0:
+            return None
+        stream, first = noise_of_rows(ctx, samples, "dropout", self.seed)
+        threshold = ctx.constant(round(self.ratio * LEVELS), np.uint16)
+        return Noise(stream, first, threshold, ctx.constant(1 / (1 - self.ratio)))
 
     def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
         if not ctx.training or self.ratio == 0:

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
+from graphspec.base.arrays.random import Stream
 from graphspec.graph.expressions import cos, exp, leaf, log, number, record, sin, sqrt, write
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Array, Type, Value
@@ -19,8 +20,15 @@ from graphspec.graph.kernels.common import saved_like
 from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
-_LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
+LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
 _ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
+
+
+def noise_of_rows(ctx: Context, rows: int, purpose: str, seed: int | None, *, same: bool = False) -> tuple[Stream, int]:
+    """The random numbers of a node, and the number in the batch of the first of its ``rows``; 0 with ``same``."""
+    own_samples = ctx.rows.stop - ctx.rows.start
+    first = 0 if same or ctx.alike or not own_samples else ctx.rows.start * (rows // own_samples)
+    return ctx.stream(purpose if seed is None else f"{purpose} {seed}"), first
 
 
 def random_words(
@@ -31,12 +39,11 @@ def random_words(
     The first axis of ``shape`` is the batch or a multiple of it, such as N·T. With ``same`` all workers draw the same
     integers, as for values without a batch axis.
     """
-    rows, own_samples = shape[0], ctx.rows.stop - ctx.rows.start
+    rows = shape[0]
     width = int(np.prod(shape[1:], dtype=np.int64))
     per_word = 8 // np.dtype(dtype).itemsize
     words = ctx.scratch((rows, 4 * -(-width // (4 * per_word))), np.uint64)
-    first = 0 if same or ctx.alike or not own_samples else ctx.rows.start * (rows // own_samples)
-    stream = ctx.stream(purpose if seed is None else f"{purpose} {seed}")
+    stream, first = noise_of_rows(ctx, rows, purpose, seed, same=same)
     return words.view(dtype)[:, :width], [(stream.fill, words, first)]
 
 
@@ -49,7 +56,7 @@ def dropout_mask(
     mask = ctx.save_for_backward([shape[k] for k in order]).transpose(np.argsort(order))
     random, calls = random_words(ctx, shape, np.uint16, "dropout", seed, same=0 in shared)
     keep = ctx.scratch(random.shape, np.bool_)
-    threshold, scale = ctx.constant(round(rate * _LEVELS), np.uint16), ctx.constant(factor)
+    threshold, scale = ctx.constant(round(rate * LEVELS), np.uint16), ctx.constant(factor)
     calls += [(np.greater_equal, random, threshold, keep), (np.multiply, keep.reshape(shape), scale, mask)]
     return mask, calls
 

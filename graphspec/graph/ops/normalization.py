@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls, runner
+from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.expressions import inverse_or_zero, maximum, reciprocal, sqrt, square, write
 from graphspec.graph.ir.dims import show
@@ -18,6 +18,7 @@ from graphspec.graph.kernels import channels as kernels
 from graphspec.graph.kernels.common import scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Backward, Bound, Context, broadcast, need, normalize_axis
+from graphspec.graph.kernels.one_call import runner
 from graphspec.graph.ops.op import Inference, Op, TrainingOnly, in_place, in_shape, passes_on
 
 _FAR = 64.0  # E[x²] - E[x]² loses digits if the squared mean exceeds this multiple of the variance

@@ -57,6 +57,7 @@ class Op:
     identity_in_inference: ClassVar[bool] = False  # whether it returns its first input at inference (dropout, noise)
     # Its replacement at inference: another operator or other attributes; None if it stays.
     inference: ClassVar[Inference | None] = None
+    inference_only: ClassVar[bool] = False  # whether a program for training has its first input in its place
     is_view: ClassVar[bool] = False  # whether its outputs are views of the first input, or known before a run
     elementwise: ClassVar[bool] = False  # whether it works on elements at the same index, after broadcasting
     neutral: ClassVar[float | None] = None  # the second operand that changes nothing: 1 for a product, 0 for a sum

@@ -335,7 +335,7 @@ class Optimizer(Config):
     def _updates(self, v: Vectors, clock: Clock, rate: Rate) -> Calls:
         """Return the calls of :meth:`updates` for each run of weights with equal settings, after their scalars."""
         every = self.gradient_accumulation_steps or 1
-        owners: list[tuple[Settings, Optimizer, list[Array], Array]] = []
+        owners: list[tuple[Settings, Optimizer, list[Array], Array, bool]] = []
         calls: Calls = []
         parts = [(settings, v.cut_out(run)) for settings, run in runs(self.groups, v.spans, v.P.size)]
         for settings, part in parts if self.groups else [(Settings(), v)]:
@@ -343,18 +343,19 @@ class Optimizer(Config):
             if owner is None:
                 own = self._with(settings)
                 scalars = [np.zeros((), v.P.dtype) for _ in own.factors(0, 1.0)]
-                owners.append(owner := (settings, own, scalars, np.ones((), v.P.dtype)))
-            _, own, factors, shrink = owner
+                owners.append(owner := (settings, own, scalars, np.ones((), v.P.dtype), own._at(0) is not own))
+            _, own, factors, shrink, _ = owner
             calls += own.updates(part, shrink, factors)
 
         def begin() -> None:
             current = rate.advance(clock.step)
-            for settings, own, factors, shrink in owners:
+            for settings, own, factors, shrink, has_schedules in owners:
                 learning_rate = settings.rate(self.learning_rate, clock.step, current)
-                now = own._at(clock.step)
+                now = own._at(clock.step) if has_schedules else own
                 for array, value in zip(factors, now.factors(clock.step // every, learning_rate), strict=True):
                     array.fill(value)
-                shrink.fill(1 - rate_at(now.weight_decay or 0.0, clock.step) * learning_rate)
+                if own.weight_decay:
+                    shrink.fill(1 - rate_at(now.weight_decay or 0.0, clock.step) * learning_rate)
 
         return [(begin,), *calls]
 

@@ -19,6 +19,7 @@ from graphspec.graph.passes.for_export import (
 )
 from graphspec.graph.passes.for_program import (
     crop_unread,
+    drop_inference,
     fuse_conv_max_pool,
     multi_hot_matmul_to_gather_sum,
     shard_products,
@@ -29,7 +30,7 @@ from graphspec.graph.target import Target
 
 Pass = Callable[[Graph, Target], Graph]  # rewrites a graph for a target
 
-FOR_PRODUCTS: tuple[Pass, ...] = (sparsify_bool_inputs, multi_hot_matmul_to_gather_sum)
+FOR_PRODUCTS: tuple[Pass, ...] = (drop_inference, sparsify_bool_inputs, multi_hot_matmul_to_gather_sum)
 """The passes that determine the matmuls of a graph; the memory estimate and the choice of sharded kernels need no others."""
 FOR_PROGRAM: tuple[Pass, ...] = (  # before binding: they may use operators that ONNX lacks
     *FOR_PRODUCTS,

@@ -31,6 +31,27 @@ def multiplies(node: Node) -> bool:
     return unscaled and node.inputs[1] is not None and node.inputs[1].rank == 2
 
 
+def drop_inference(graph: Graph, target: Target) -> Graph:
+    """Replace operators that only act at inference by their first input, in a program for training.
+
+    What only their other inputs need is computed no more: in training, a mean over a picture and its mirror image costs
+    nothing.
+
+    >>> g, x = sketch({"x": ("N", 4)})
+    >>> graph = g.graph.with_outputs({"y": g.MeanAtInference(g.Relu(x), g.Relu(g.Neg(x)))})
+    >>> print_graph(graph)
+    %1 = Relu(x)
+    %2 = Neg(x)
+    %3 = Relu(%2)
+    y = MeanAtInference(%1, %3)
+    >>> print_graph(drop_inference(graph, Target(training=True)))
+    y = Relu(x)
+    """
+    if not target.training or not any(OPS[node.op].inference_only for node in graph.nodes):
+        return graph
+    return rebuild(graph, lambda _, node, inputs: [X for X in inputs[:1] if X and OPS[node.op].inference_only] or None)
+
+
 def _is_weighted(X: Value) -> bool:
     return X.node is not None and X.node.op == "MultiHot" and len(X.node.inputs) > 1
 
@@ -45,6 +66,12 @@ def _gathered(g: Builder, X: Value, W: Value) -> Value | None:
     if not fixed or not use_fast_kernel(not isinstance(k, int) or least * k <= X.node.attrs["depth"]):
         return None
     return g.GatherSum(ids, W, *weights, count=X.node.attrs["count"])
+
+
+def _joined(X: Value) -> list[Value]:
+    """Return the parts that a matrix is joined of along its columns, those of parts included."""
+    last = X.node is not None and X.node.op == "Concat" and X.node.attrs["axis"] in (1, -1) and X.rank == 2
+    return [part for source in X.node.sources for part in _joined(source)] if last and X.node is not None else [X]
 
 
 def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
@@ -71,12 +98,12 @@ def multi_hot_matmul_to_gather_sum(graph: Graph, target: Target) -> Graph:
         X, W, bias = (*inputs, None)[:3]
         assert X is not None
         assert W is not None
-        g, joined = state.builder(node), X.node
-        if joined is None or joined.op != "Concat" or not any(map(_is_weighted, joined.sources)):
+        g, joined = state.builder(node), _joined(X)
+        if len(joined) == 1 or not any(map(_is_weighted, joined)):
             Y = _gathered(g, X, W)
             return None if Y is None else (Y if bias is None else g.Add(Y, bias),)
         parts, others, begin = list[Value](), list[tuple[Value, Value]](), 0
-        for part in joined.sources:
+        for part in joined:
             end = begin + part.fixed(-1)
             rows = g.Slice(W, g.constant([begin]), g.constant([end]), g.constant([0]))
             Y = _gathered(g, part, rows)

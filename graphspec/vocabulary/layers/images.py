@@ -198,15 +198,19 @@ def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: 
     return spatial.from_channels_last(g, Y, data_format)
 
 
+Mirrors = Annotated[
+    Literal["horizontal", "vertical", "horizontal_and_vertical"],
+    Field(description="Left and right, top and bottom, or both."),
+]
+
+
 class RandomFlip(Layer):
     """In training, mirror half of the images. With both directions an image is mirrored in both or in none, as in Keras.
 
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = Field(
-        default="horizontal_and_vertical", description="Left and right, top and bottom, or both."
-    )
+    mode: Mirrors = "horizontal_and_vertical"
     seed: Seed = None
     data_format: spatial.DataFormat = None
 
@@ -217,6 +221,32 @@ class RandomFlip(Layer):
         across = side if self.mode != "vertical" else 1.0
         down = side if self.mode != "horizontal" else 1.0
         return warped(g, X, [across, 0.0, 0.0, 0.0, down, 0.0], self.data_format, interpolation="nearest")
+
+
+class FlipMean(Layer, arity=(2, 2)):
+    """At prediction, the mean of a value and of what it is for mirrored images; in training the value itself.
+
+    The second input is what is mirrored: what lies between it and the first is computed twice, with the same weights. An
+    answer takes twice the time, a step of training does not.
+
+    Shapes: (batch, …), which depends on the images (batch, height, width, channels) → (batch, …).
+
+    Source: Krizhevsky, Sutskever and Hinton, *ImageNet Classification with Deep Convolutional Neural Networks*, 2012.
+    """
+
+    mode: Mirrors = "horizontal"
+    data_format: spatial.DataFormat = None
+
+    def lower(self, g: Builder, Y: Value, X: Value) -> Value:
+        spatial.need_spatial(X, 2, self.data_format)
+        down = 2 if self.data_format == "channels_first" else 1
+        axes = [axis for axis, one in ((down, "vertical"), (down + 1, "horizontal")) if one in self.mode]
+        back, end = [-1] * len(axes), [-(2**31)] * len(axes)
+        mirrored = g.again(Y, X, g.Slice(X, *(g.constant(numbers) for numbers in (back, end, axes, back))))
+        if mirrored is Y:
+            text = "gets a first input that is not computed from the second: nothing in it could be mirrored"
+            raise not_allowed(text, "name what the network computes, then the node of the pictures: [pooled, scaled]")
+        return g.MeanAtInference(as_float(g, Y), as_float(g, mirrored)).with_mask(Y.mask)
 
 
 class Warp(Layer):

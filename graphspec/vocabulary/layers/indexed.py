@@ -212,10 +212,16 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
             text = f"has a vocabulary in '{name}', which has not been read"
             raise ShapeError(Code.UNREADABLE_FILE, text, "list the tokens in `vocabulary`", key="vocabulary")
 
+    def _words(self) -> tuple[str, ...] | None:
+        """Return the token of each id, none before they are learnt; None if tokens are integers."""
+        tokens = self.tokens()
+        is_text = isinstance(self._special()[2], str)
+        return None if not is_text else () if tokens is None else ("",) * self._first + tokens
+
     def _encoded(self, g: Builder, ids: Value) -> Value:
         depth = self._depth(g)
         if self.output_mode == "int":
-            ids.range = Range(0, depth - 1)
+            ids.range, ids.words = Range(0, depth - 1), self._words()
             return ids
         if self.output_mode != "tf_idf":
             return encode(g, ids, depth, self.output_mode)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain, product
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -17,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
-from graphspec.base.errors import ProblemError, ShapeError
+from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.graph.ir.ranges import Range
@@ -26,8 +24,7 @@ from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse
 from graphspec.vocabulary.layers.layer import Layer, cast_to, refused
 from graphspec.vocabulary.layers.learners import Learner
 
-# Vocabularies: learnt from the training rows, read from a file, and the spellings of a token in other cases.
-_LARGEST_FILE = 1 << 28  # bytes
+# Vocabularies: learnt from the training rows, and the spellings of a token in other cases.
 _WORDS = 1 << 16  # words whose runs of characters are remembered
 _SPELLINGS = 16  # of one token
 _LETTERS = range(0x80, 0x20000)  # all letters beyond ASCII that have a case
@@ -121,48 +118,16 @@ class VocabularyLearner:
         return {"vocabulary": vocabulary, "idf_weights": [float(np.float32(w)) for w in weights]}
 
 
-def read_vocabulary(path: Path) -> tuple[str, ...]:
-    """Return the lines of a UTF-8 file, one token each. The first line may be empty, as in a vocabulary with a mask token.
+class CharacterLearner(VocabularyLearner):
+    """Learns the characters of texts that are tokens: of each different text, once it has counted them."""
 
-    Raises:
-        ProblemError: GS501, the file does not exist, is no regular file, too large, or not UTF-8. GS105, it has no lines,
-            an empty line, or the same line twice.
-    """
-    hint = "write one token per line, in UTF-8, beside the spec"
-    try:
-        # It does not wait for the other end of a pipe.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
-            if not path.is_file():
-                raise ProblemError(Code.UNREADABLE_FILE, "is not a file", hint=hint)
-            content = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
-        raise ProblemError(Code.UNREADABLE_FILE, text, hint=hint) from None
-    if len(content) > _LARGEST_FILE:
-        raise ProblemError(
-            Code.UNREADABLE_FILE, f"has more than {_LARGEST_FILE >> 20} MiB", hint="keep frequent tokens"
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ProblemError(Code.UNREADABLE_FILE, f"is not UTF-8 on line {line}", hint=hint) from None
-    lines = text.removesuffix("\n").split("\n") if text else []
-    return _checked([line.removesuffix("\r") for line in lines])
-
-
-def _checked(lines: Sequence[str]) -> tuple[str, ...]:
-    """Return the tokens of a file; raise GS105 for empty and repeated lines."""
-    if not any(lines):
-        raise ProblemError(Code.VALUE_NOT_ALLOWED, "contains no token", hint="write one token per line")
-    first: dict[str, int] = {}
-    for number, token in enumerate(lines, 1):
-        if not token and number > 1:
-            raise ProblemError(Code.VALUE_NOT_ALLOWED, f"has an empty line, line {number}", hint="remove the line")
-        if first.setdefault(token, number) != number:
-            text = f"contains the same token on lines {first[token]} and {number}"
-            raise ProblemError(Code.VALUE_NOT_ALLOWED, text, hint="remove one of the lines")
-    return tuple(lines)
+    def state(self) -> dict[str, Any]:
+        characters = Counter[str]()
+        for text, count in self._counts.items():
+            for character in text:
+                characters[character] += count
+        self._counts = characters
+        return super().state()
 
 
 def lower(text: str) -> str:

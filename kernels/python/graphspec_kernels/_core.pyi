@@ -1,4 +1,7 @@
+from collections.abc import Iterable
 from typing import Any
+
+Pair = tuple[int, int]
 
 ABI: int
 """Changes if the operands or the results of a kernel change. graphspec uses kernels of the ABI that it knows."""
@@ -13,6 +16,33 @@ class Call:
     def __call__(self) -> None: ...
     def uses(self) -> list[tuple[int, int, bool]]:
         """Return the memory of each operand: its first address, its end, and whether the call writes to it."""
+
+class Sequence:
+    """Calls in a row; a call without arguments makes them all, kernels without Python between them."""
+
+    @property
+    def steps(self) -> tuple[tuple[Any, tuple[Any, ...]], ...]:
+        """The calls: pairs of a function and its operands."""
+    def __call__(self) -> None: ...
+
+def sequence(steps: Iterable[tuple[Any, tuple[Any, ...]]], /) -> Sequence:
+    """Return a sequence of pairs of a function and its operands; a bound kernel has no operands.
+
+    Raises:
+        TypeError: a step is not such a pair.
+    """
+
+def use_blas(wide: bool = ..., gemm: Pair = ..., gemv: Pair = ..., dot: Pair = ..., /) -> None:
+    """Set the BLAS of the kernels `dot` and `matmul`; without arguments none, and they serve nothing.
+
+    `wide`: whether its integers have 64 bits, else 32. A pair has the addresses of a function of CBLAS for float and double.
+    """
+
+def bind_loop(loop: int, data: int, x: Any, y: Any, /) -> Call | None:
+    """Bind the inner loop of a ufunc of one input, at the address `loop`, to two arrays of the same layout without gaps.
+
+    Returns None for other layouts or types than float and double.
+    """
 
 def bind(name: str, /, *operands: Any) -> Call | None:
     """Bind a kernel to arrays; None stands for an optional operand that is not there.

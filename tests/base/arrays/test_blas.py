@@ -12,9 +12,9 @@ import pytest
 import graphspec as gs
 from graphspec.base.arrays import blas as blas_module
 from graphspec.base.arrays.blas import OpenBlas, computing, one_thread
-from graphspec.base.arrays.calls import runner
 from graphspec.engine.runtime import program as program_module
 from graphspec.engine.runtime.bind import Binder
+from graphspec.graph.kernels.one_call import runner
 
 
 def test_blas_threads_are_restored() -> None:

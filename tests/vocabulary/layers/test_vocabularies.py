@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphspec.base.arrays.array_files import read_vocabulary
 from graphspec.base.errors import ProblemError, ShapeError
-from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, read_vocabulary, spellings
+from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
 
 
 def test_frequent_tokens_come_first_and_then_the_larger_ones() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from graph.ops.cases.broadcasting import COLUMN, ROW, X, drawn_few, drawn_pair, drawn_several, of_two, several, two
 from graph.ops.cases.case import Example, OpCase, broadcast, ints, normal, positive, without_rows
@@ -83,6 +85,7 @@ CASES = {
     "LessOrEqual": comparison(),
     "Max": of_two(drawn_several, several()),
     "Mean": of_two(drawn_several, several()),
+    "MeanAtInference": replace(of_two(drawn_several, two()), draw=None),
     "Min": of_two(drawn_several, several()),
     "Mod": OpCase(
         modulo,

@@ -58,6 +58,11 @@ CASES = {
                 for mask in (None, large(8, 1, 1, 40), large(8, 1, 50, 40) > 0)
             ),
             Example([large(8, 2, 60, 40) for _ in range(3)], {"is_causal": 1, "softcap": 2.0}),
+            Example([large(4, 2, 200, 20) for _ in range(3)], {"is_causal": 1}),
+            *(
+                Example([*(large(2, 2, 520, 20) for _ in range(3)), mask])
+                for mask in (large(2, 1, 1, 520) > 0, large(2, 1, 520, 520))
+            ),
         ],
     ),
     "DropoutAttention": OpCase(
@@ -76,7 +81,10 @@ CASES = {
             ),
         ],
         no_rows=[Example([normal(0, 2, 5, 4) for _ in range(3)], {"ratio": 0.1}, training=True)],
-        allocates=[Example([large(8, 2, 60, 40) for _ in range(3)], {"is_causal": 1, "ratio": 0.1}, training=True)],
+        allocates=[
+            Example([large(8, 2, T, 40) for _ in range(3)], {"is_causal": 1, "ratio": 0.1}, training=True)
+            for T in (60, 200)
+        ],
     ),
     "Hardmax": OpCase(
         hardmax,
