@@ -304,8 +304,8 @@ def in_batches(
     several lengths are padded with 0, or with empty texts.
     """
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
-    total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), list[Mapping[str, Array]]()
-    chunks: list[Any] = []
+    total, files, chunks = len(next(iter(feeds.values()))), mapped_files(arrays), list[Any]()
+    parts: list[Mapping[str, Array]] = []
     for rows in in_chunks(feeds.values(), total, size):
         for file in files:
             file.check()
