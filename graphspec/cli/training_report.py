@@ -45,7 +45,7 @@ def announce(model: Session, trainer: Trainer) -> None:
     if len(heads) > 1:
         out_wrapped(_total(heads, model.spec.training.combine))
     for param in model.graph.params.values():
-        if told := param.initializer.told:
+        if told := getattr(param.initializer, "told", ""):
             out_wrapped(f"{param.name}: {told}")
     for known in model.initial_weights:
         out_wrapped(str(known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ _ROWS_PER_CODE = 40  # codes need this many rows each
 _SCALE = 10  # more columns of more whole numbers each are measured on a scale, such as pixels: seldom are so many codes
 _ONE_HOT = 32  # more categories than these get trained vectors
 _LARGEST_EMBEDDING = 32
+_MOST_WORDS = 20_000
 _MOST_RUNS = 30_000  # words and pairs of them, or runs of characters
 _RUNS = [2, 3, 4, 5]  # characters of a run
 _LONG = 120  # words on average: of longer texts, runs of characters are many and say no more
@@ -215,11 +217,20 @@ def _number(column: ColumnProfile, key: str) -> Column:
     return Column(column.name, key, "number", arguments, tuple(notes))
 
 
-def _text(column: ColumnProfile, key: str, room: int = _ROOM // 8) -> Column:
-    words, arguments = column.words, dict[str, Any](ngrams=2, max_tokens=_MOST_RUNS, sublinear_tf=True, norm="l2")
+def _text(column: ColumnProfile, key: str, *, alone: bool = False) -> Column:
+    words = column.words
     assert words is not None
+    in_runs = words.mean <= _LONG
+    in_runs &= words.longest * column.rows * _LETTERS * len(_RUNS) <= (_ROOM if alone else _ROOM // 8)
+    if not (in_runs or alone):  # pairs of words are learnt by heart by many units
+        often = words.at_least[MIN_COUNT - 1] + 1 if words.at_least else 0  # and the unseen ones
+        digits = 10 ** max(int(math.log10(max(often, 1))) - 1, 1)
+        size = min(max(-(-often // digits) * digits, 100), _MOST_WORDS)
+        notes = [f"{words.mean:.0f} words on average, {words.at_least[0]:,} different ones"] if words.at_least else []
+        return Column(column.name, key, "text", {"max_tokens": size, "output_mode": "multi_hot"}, tuple(notes))
     note = f"{words.mean:.{int(words.mean < 10)}f} words on average: words, pairs of them"
-    if words.mean <= _LONG and words.longest * column.rows * _LETTERS * len(_RUNS) <= room:
+    arguments = dict[str, Any](ngrams=2, max_tokens=_MOST_RUNS, sublinear_tf=True, norm="l2")
+    if in_runs:
         arguments["characters"] = _RUNS
         note += ", runs of 2 to 5 characters"
     return Column(column.name, key, "text", arguments, (note,))
@@ -433,7 +444,7 @@ def _only_text(columns: tuple[Column, ...], profile: Profile) -> tuple[Column, .
         return columns
     if not _is_prose(column) and column.distinct <= max(_MANY, column.present // 20):
         return columns
-    return (_text(column, columns[0].key, _ROOM),)
+    return (_text(column, columns[0].key, alone=True),)
 
 
 def free_name(text: str, taken: set[str], otherwise: str) -> str:

@@ -236,3 +236,17 @@ def test_many_columns_on_a_scale_are_no_codes(tmp_path: Path, columns: int, kind
     pixels = {f"p{k}": [(row * 7 + k * 5 + row // 12) % 12 for row in range(600)] for k in range(columns)}
     found = table(tmp_path, **pixels, y=[("a", "b")[row % 2] for row in range(600)])
     assert {column.type for column in suggest(found, "y", "binary", {}).columns} == {kind}
+
+
+@pytest.mark.parametrize(("longest", "characters"), [(9, True), (5000, False)])
+def test_a_text_beside_other_columns_has_runs_of_characters_if_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longest: int, characters: bool
+) -> None:
+    """All rows are padded to the longest text, and many units read them."""
+    monkeypatch.setattr("graphspec.data.suggest._ROOM", 1 << 25)
+    texts = [f"a word {k} of {k * k}" for k in range(N)]
+    rows = table(tmp_path, x=cycled(1.5, 2.25, 3.0), note=[*texts[:-1], "word " * longest], y=cycled("a", "b"))
+    column = suggest(rows, "y", "binary", {}).columns[1]
+    assert column.type == "text"
+    assert ("characters" in column.arguments) == characters
+    assert ("output_mode" in column.arguments) != characters
