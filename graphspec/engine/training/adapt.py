@@ -168,7 +168,8 @@ def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
         if isinstance(target, Strings) and head.labels is None:
             sequences = head.loss is not None and targets_of(head.loss) == "labels"
             learn = learn_alphabet if sequences else learn_labels
-            found[head.name] = {"labels": learn(target, data.chosen)}
+            rows = None if target.ndim == 2 else data.chosen  # rows held out have tags that others lack
+            found[head.name] = {"labels": learn(target, rows)}
         elif target is not None and standardizes(head):
             found[head.name] = _statistics(target, data, clip=head.clip is True)
     return found
