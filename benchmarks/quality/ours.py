@@ -74,15 +74,20 @@ class Graphspec:
             sys.exit(f"graphspec {' '.join(words)}: exit code {done.returncode}\n{(done.stderr + done.stdout)[-2000:]}")
 
     def answers(self, out: Path, *init: str, table: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
-        """The answers of what ``init`` writes for ``train.csv``, trained and exported, for a table; what it took.
+        """The answers of what ``init`` writes for ``train.csv``, trained and exported, for a table; what it took."""
+        took = self.answered(out, *init, table=table, train="train.csv", to="answers.csv")
+        return cells(self.place / "answers.csv"), took
+
+    def answered(self, out: Path, *init: str, table: str, train: str, to: str) -> dict[str, Any]:
+        """Write the answers of what ``init`` writes for a table ``to`` a file; return what it took.
 
         The spec and the history of its training become neighbours of ``out``.
         """
-        self("init", "spec.yaml", "--from", "train.csv", *init)
+        self("init", "spec.yaml", "--from", train, *init)
         self("train", "spec.yaml", "--out", "run", "--no-report")
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         self("export", "run", "-o", "model.onnx")
-        self("predict", "model.onnx", table, "-o", "answers.csv")
+        self("predict", "model.onnx", table, "-o", to)
         shutil.copy(self.place / "spec.yaml", out.with_suffix(".yaml"))
         shutil.copy(self.place / "run/history.csv", out.with_suffix(".history.csv"))
         said: dict[str, Any] = {
@@ -90,8 +95,7 @@ class Graphspec:
             "cpu": used.ru_utime + used.ru_stime,
         }
         said |= {"predict": self.spent["predict"], "parts": self.spent}
-        said |= {"size": (self.place / "model.onnx").stat().st_size}
-        return cells(self.place / "answers.csv"), said
+        return said | {"size": (self.place / "model.onnx").stat().st_size}
 
 
 def run(python: str, source: str, folder: Path, out: Path) -> None:

@@ -32,7 +32,7 @@ TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")  # the kinds of
 
 
 # the kind of problem of a new spec; its template is ``templates/<kind>.yaml``
-Kind = StrEnum("Kind", ["binary", "multiclass", "regression", "images", "text", "sequence", "two-heads"])
+Kind = StrEnum("Kind", ["binary", "multiclass", "regression", "images", "text", "tags", "sequence", "two-heads"])
 
 
 def _list(requested: bool) -> None:
@@ -166,9 +166,11 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
     from graphspec.data.fill import spec_text
     from graphspec.engine.compiler.check import check
 
+    if kind in (None, Kind.tags) and _from_tags(path, source, target, required=kind is not None):
+        return
     task = next((task for task in TASKS if task == kind), None)
     if kind is not None and task is None:
-        kinds = f"{', '.join(TASKS)} or {Kind.sequence.value}, not --kind {kind.value}"
+        kinds = f"{', '.join(TASKS)}, {Kind.tags.value} or {Kind.sequence.value}, not --kind {kind.value}"
         do = "for it, write a spec without --from, and name your columns in it"
         raise UsageError(f"a spec from a table is {kinds}; {do}")
     found = _decisions(source, target, task)
@@ -187,6 +189,25 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
     out_wrapped(f"{path}: a {found.target.task} problem, {read}")
     steps = "\n  ".join(shell("graphspec", command, str(path)) for command in ("data", "train"))
     out(f"read its comments, then:\n  {steps}")
+
+
+def _from_tags(path: Path, source: Path, target: str | None, *, required: bool) -> bool:
+    """Write a spec for the tags of tokens, and return True, if the target has lists or they are ``required``."""
+    from graphspec.data.profile import profile
+    from graphspec.data.suggest_tags import tags
+
+    with naming_source(source):
+        table, form = table_of(source)
+        target = _target(target, source, table)
+        of_lists = target in table.names and table.type_of(target) in ("list", "array")
+        if not (of_lists or required):
+            return False
+        if not of_lists:
+            raise UsageError(f"{source}: '{target}' has no lists: of tags, each row is a list, one for each token")
+        file = [relative(source, path), *form]
+        filled = tags(_template(Kind.tags), profile(table), table.relation(), target, file)
+    _write(path, filled.text, filled.found, "read its comments", filled.warnings)
+    return True
 
 
 def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestion:

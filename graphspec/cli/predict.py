@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -92,7 +92,13 @@ def predict(  # noqa: PLR0913 (options)
     network = _network(source)
     kept = _kept_names(keep or [], network.outputs)
     chosen = network.chosen(labels=labels)
+    tags = network.tags
+    if suffix != ".npz":  # of many tags, the probability of each at each token fills no table
+        chosen = [name for name in chosen if name not in tags]
+        network = replace(network, run=_without(network.run, tags))
     found, beside, steps = _answers(network, data, kept, last=last)
+    if suffix != ".npz":
+        found = (_with_lists(answer, tags) for answer in found)
     plain = labels and not keep and not last and output is None and not json and len(chosen) == 1
     names = chosen if plain else [*beside, *chosen]
     answers = ({name: answer[name] for name in names} for answer in found)
@@ -118,6 +124,14 @@ class _Network:
         """The labels of each head that has them."""
         return {head.name: head.labels for head in self.spec.heads.values() if head.labels is not None}
 
+    @property
+    def tags(self) -> list[str]:
+        """The heads with a label for each token."""
+        from graphspec.engine.compiler.lowered_network import masks_of_tags
+        from graphspec.language.declarations import LABEL
+
+        return list(masks_of_tags(self.graph.outputs, [name for name in self.labels if name + LABEL in self.outputs]))
+
     def chosen(self, *, labels: bool) -> list[str]:
         """Return the heads and labels of the answer."""
         from graphspec.language.declarations import LABEL
@@ -127,6 +141,11 @@ class _Network:
         if not names:
             raise UsageError("no head has labels; leave out --labels")
         return names
+
+
+def _without(run: Callable[..., dict[str, Array]], heads: Sequence[str]) -> Callable[..., dict[str, Array]]:
+    """Return the run of a network without these heads."""
+    return lambda feeds: {name: array for name, array in run(feeds).items() if name not in heads}
 
 
 def _kept_names(keep: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
@@ -168,6 +187,7 @@ def _answers(
     """
     from graphspec.data.batches import in_batches
     from graphspec.data.new_rows import read_rows, stream_rows
+    from graphspec.engine.compiler.lowered_network import lists_of
     from graphspec.language.declarations import Every
 
     windows = next((s.windows for s in network.spec.data.values() if s.windows is not None), None)
@@ -190,7 +210,7 @@ def _answers(
     rows = read_rows(network.spec, network.graph, data, list(kept), last=last)
     print_diagnostics(rows.warnings)
     network.expect(len(next(iter(rows.inputs.values()))))
-    answer = answered(rows, in_batches(rows.inputs, _BATCH_ROWS, network.run))
+    answer = answered(rows, in_batches(rows.inputs, _BATCH_ROWS, network.run, lists_of(network.graph)))
     if rows.ends is not None:
         own = rows.ends.columns(ahead=last)
         beside, every = list(_kept_names(list(own), network.outputs).values()), every or rows.ends.series.every
@@ -225,6 +245,18 @@ def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str,
     return answer
 
 
+def _with_lists(answer: dict[str, Array], tags: Sequence[str]) -> dict[str, Array]:
+    """Return an answer with the labels of each row's tokens as a list, without padding."""
+    import numpy as np
+
+    from graphspec.language.declarations import LABEL
+
+    for name in (head + LABEL for head in tags):
+        rows = [[text for text in row if text] for row in answer[name].tolist()]
+        answer[name] = np.fromiter(rows, object, len(rows))
+    return answer
+
+
 def _joined(answers: Iterable[dict[str, Array]]) -> Iterator[dict[str, Array]]:
     """Yield all rows as one answer: an archive cannot be written row by row."""
     import numpy as np
@@ -248,4 +280,6 @@ def _write(answers: Iterable[dict[str, Array]], output: Path | None, encode: Cal
 def _lines(answer: Mapping[str, Array], *, header: bool = True) -> bytes:
     """Return one label per line, without a header; those of several positions of a row are separated by spaces."""
     (labels,) = answer.values()
+    if labels.dtype == object:
+        return "".join(" ".join(row) + "\n" for row in labels.tolist()).encode()
     return "".join(" ".join(row) + "\n" for row in labels.reshape(len(labels), -1).tolist()).encode()

@@ -242,7 +242,8 @@ def evidence(trainer: Trainer, *, restored: bool) -> hints.Evidence:
             validation = hints.summarize(head, value, trainer.validation)
             if not isinstance(train, hints.ClassShares) or not isinstance(validation, hints.ClassShares):
                 continue
-            if missing := train.missing_in(validation):
+            lists = head.name in trainer.loader.dataset.sizes  # of whose tags some are always rare
+            if not lists and (missing := train.missing_in(validation)):
                 unseen[head.name] = missing
             if len(heads) == 1 and not validation.several:
                 k = int(validation.counts.argmax())

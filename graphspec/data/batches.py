@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from graphspec.data.series import Series
     from graphspec.graph.ir.graph import Array, Graph
 
+Form: TypeAlias = "tuple[int, int]"  # of a batch: its rows, and the width of its lists
+
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 _PACKED: dict[str, Any] = {"texts": Strings, "pictures": Pictures}  # by what begins the names of their arrays
-_PARTS = ("inputs", "targets", "weights", "lengths")
+_PARTS = ("inputs", "targets", "weights", "lengths", "sizes")
+_SORTED_BATCHES = 64  # batches whose rows are sorted by size, so that those of one batch have nearly the same
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Dataset:
     targets: dict[str, Array] = field(default_factory=dict)
     weights: dict[str, Array] = field(default_factory=dict)  # sample weights by head, ``(N,)`` or one per time step
     lengths: dict[str, Array] = field(default_factory=dict)  # for CTC: ``<head>_length``, ``<head>_input_length``
+    sizes: dict[str, Array] = field(
+        default_factory=dict
+    )  # by feed: how much of its padded axis 1 each row fills, ``(N,)``
     chosen: Array | None = None  # the rows of the dataset, None for all; the arrays, maybe memory maps, are not indexed
     times: Times | None = None  # for windows over series, when they begin and end
     groups: Array | None = None  # the number of each row's group, ``(n,)``: rows of one stay together
@@ -287,19 +293,44 @@ def row_weights(
 
 
 def in_batches(
-    feeds: Mapping[str, Array], size: int, run: Callable[[dict[str, Array]], Mapping[str, Array]]
+    feeds: Mapping[str, Array],
+    size: int,
+    run: Callable[[dict[str, Array]], Mapping[str, Array]],
+    lists: Collection[str] = (),
 ) -> dict[str, Array]:
-    """Call ``run`` for ``size`` rows at a time; join the results. Raises SpecError: GS501, a mapped file has changed."""
+    """Call ``run`` for ``size`` rows at a time; join the results. Raises SpecError: GS501, a mapped file has changed.
+
+    ``lists``: inputs of texts that are padded to the longest list; it is that of the rows of a call, and results of
+    several lengths are padded with 0, or with empty texts.
+    """
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
     total, files, parts = len(next(iter(feeds.values()))), mapped_files(arrays), []
     chunks: list[Any] = []
     for rows in in_chunks(feeds.values(), total, size):
         for file in files:
             file.check()
-        parts.append(run({name: array[rows] for name, array in feeds.items()}))
+        parts.append(run(as_long({name: array[rows] for name, array in feeds.items()}, lists)))
         chunks.append(rows)
     order = slice(None) if isinstance(chunks[0], slice) else np.argsort(np.concatenate(chunks))
-    return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+    return {name: _joined([part[name] for part in parts])[order] for name in parts[0]}
+
+
+def as_long(feeds: dict[str, Array], lists: Collection[str]) -> dict[str, Array]:
+    """Return arrays in which lists of texts are padded to the longest of these rows."""
+    longest = max((int((feeds[n] != "").any(0).nonzero()[0].max(initial=0)) + 1 for n in lists), default=0)
+    return feeds if not lists else {n: array[:, :longest] if n in lists else array for n, array in feeds.items()}
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    """Join arrays of rows; those whose axis 1 is shorter are padded with zeros, or with empty texts."""
+    if len({part.shape[1:] for part in parts}) == 1:
+        return np.concatenate(parts)
+    width, row = max(part.shape[1] for part in parts), 0
+    found = np.zeros((sum(map(len, parts)), width, *parts[0].shape[2:]), np.result_type(*parts))
+    for part in parts:
+        found[row : row + len(part), : part.shape[1]] = part
+        row += len(part)
+    return found
 
 
 def _take_into(array: Array) -> Any:
@@ -316,8 +347,21 @@ def _take_into(array: Array) -> Any:
     return lambda rows, axis, out, mode: octets.take(rows, axis, out.reshape(-1).view(np.uint8).reshape(shape), mode)
 
 
+def step_of_widths(width: int) -> int:
+    """Return a width of which there are few, four up to each double: a batch is padded to the next one.
+
+    >>> step_of_widths(3), step_of_widths(18), step_of_widths(33)
+    (4, 20, 40)
+    """
+    step = max(1 << (max(width - 1, 1).bit_length() - 3), 4) if width > 4 else 4
+    return -(-width // step) * step
+
+
 class BatchLoader:
     """Copies rows in batches; the seed and the epoch determine the order of an epoch.
+
+    Rows of several ``sizes`` are padded to the longest of their batch. If rows are shuffled, those of a batch have nearly
+    one size: of each 64 batches, the rows are sorted by it, and the batches are then shuffled.
 
     ``start`` an epoch, then ``copy`` its batches into a program's feeds. The last batch may be short.
 
@@ -330,6 +374,9 @@ class BatchLoader:
         self._n, self._holds_one_batch = len(arrays) if total is None else total, total is not None
         self.batches = -(-self._n // batch_size)
         self._order: Array | None = arrays.chosen
+        sizes = [] if total is not None else list(arrays.sizes.values())
+        self._sizes: Array | None = np.max(sizes, axis=0) if sizes else None
+        self._padded = frozenset(arrays.sizes) if sizes else frozenset[str]()
         self._gather = {name: _take_into(a) for name, a in self._arrays.items()}
         self._scratch = {}
         for name, a in self._arrays.items():  # a whole batch would not fit into the cache
@@ -341,13 +388,33 @@ class BatchLoader:
         if self.shuffle:
             order, chosen = self._orders.of(epoch, self._n), self.dataset.chosen
             self._order = order if chosen is None else chosen[order]
+            if self._sizes is not None:
+                self._order = self._alike(self._order, self._sizes[self._order], order)
+
+    def _alike(self, rows: Array, sizes: Array, drawn: Array) -> Array:
+        """Return rows so that those of a batch have nearly one size; ``drawn`` are numbers in random order."""
+        part = np.arange(len(rows)) // (_SORTED_BATCHES * self.batch_size)
+        rows = rows[np.lexsort((sizes, part))]
+        whole = len(rows) // self.batch_size
+        batches = rows[: whole * self.batch_size].reshape(whole, self.batch_size)
+        return np.concatenate([batches[np.argsort(drawn[:whole])].reshape(-1), rows[whole * self.batch_size :]])
+
+    def form(self, batch: int) -> Form:
+        """Return the number of rows of a batch, and the width to which lists are padded, 0 without lists."""
+        rows = self.rows(batch)
+        if self._sizes is None:
+            return rows, 0
+        order, first = self._order, batch * self.batch_size
+        own = slice(first, first + rows)
+        return rows, step_of_widths(int(self._sizes[own if order is None else order[own]].max(initial=1)))
 
     def rows(self, batch: int) -> int:
         return min(self.batch_size, self._n - batch * self.batch_size)
 
-    def shapes(self, rows: int) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every feed of a batch of ``rows`` rows."""
-        return {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
+    def shapes(self, rows: int, width: int = 0) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every feed of a batch of ``rows`` rows, where lists are padded to a ``width``."""
+        found = {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
+        return found | {n: (rows, min(width, found[n][1]), *found[n][2:]) for n in self._padded if width}
 
     def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
         """Copy one batch into the buffers of a program."""
@@ -376,12 +443,16 @@ class BatchLoader:
     def _unchecked_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
         pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]
         step = 0 if self._holds_one_batch else self.batch_size
+        cut = [(array[:, : buffer.shape[1]], buffer) for array, buffer, name in pairs if name in self._padded]
+        pairs = [pair for pair in pairs if pair[2] not in self._padded]
         if not self.shuffle and self._order is None:
 
             def fill(batch: int) -> None:
                 start, stop = batch * step + part.start, batch * step + part.stop
                 for array, buffer, _ in pairs:
                     buffer[...] = array[start:stop]  # half the time of np.copyto for a few rows
+                for array, buffer in cut:
+                    buffer[...] = array[start:stop]
 
             return fill
         alike = [(self._gather[name], buffer) for array, buffer, name in pairs if array.dtype == buffer.dtype]
@@ -395,6 +466,8 @@ class BatchLoader:
                 take(rows, 0, buffer, "clip")
             for name, buffer in others:
                 self._convert(name, rows, buffer)
+            for array, buffer in cut:
+                np.copyto(buffer, array[rows], casting="unsafe")
 
         return gather
 

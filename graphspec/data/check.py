@@ -16,13 +16,32 @@ from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.data.batches import Dataset
-from graphspec.data.convert import as_array, assemble, check_range, checked_weights, raise_counted, reshape
+from graphspec.data.convert import (
+    FILL_IN,
+    as_array,
+    assemble,
+    check_range,
+    checked_weights,
+    counts_of,
+    padded,
+    raise_counted,
+    reshape,
+    widened,
+)
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
-from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataErrors, DataSignature, Request, Source, placed
+from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataErrors, DataSignature, Request, Source, at, placed
 from graphspec.data.tables import FrameColumn, fill_from_frames
-from graphspec.data.targets import check_sequences, encode_texts, keep_rows, problem_of, rows_without, steps_of_rows
+from graphspec.data.targets import (
+    check_sequences,
+    encode_labels,
+    encode_texts,
+    keep_rows,
+    problem_of,
+    rows_without,
+    steps_of_rows,
+)
 from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
@@ -146,7 +165,7 @@ def _as_array(value: Any, request: Request) -> Any:
     try:
         if request.any_size and (pictures := Pictures.of(value)) is not None:
             return pictures
-        return as_array(value, gaps=request.gaps or request.type.is_string)
+        return as_array(padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string)
     except DataError as error:
         return error
 
@@ -167,6 +186,7 @@ class _Check(Reporter):
         self._places: dict[str, tuple[str, str]] = {}  # the section and the subject of each array
         self._sizes: dict[str, int] = {}
         self._missing: dict[str, Array] = {}
+        self._lists: dict[str, tuple[str, Array]] = {}  # by axis: the first lists, and how many texts each row has
         self.sizes: dict[str, tuple[int, Array]] = {}
         self.groups: Array | None = None
 
@@ -184,6 +204,7 @@ class _Check(Reporter):
             None if is_input or is_sequence else signature.labels.get(name),
             learns_labels=not is_input and name in signature.text_labels,
             is_sequence=is_sequence,
+            lists=signature.has_lists(name) and isinstance(column, str),
             gaps=may_miss and (kind.is_float or kind.dtype == "int64"),
             any_size=name in signature.any_size,
             missing=signature.missing.get(name, ()) if is_input else (),
@@ -243,7 +264,12 @@ class _Check(Reporter):
         expected, signature, is_input = self._type(name), self.signature, section == "inputs"
         try:
             if isinstance(converted, Strings) and not expected.is_string:
-                expected = Type("string", ("N",))
+                expected = Type("string", expected.shape if signature.has_lists(name) else ("N",))
+            if isinstance(converted, Strings) and signature.has_lists(name) and converted.ndim == 2:
+                axis = str(expected.shape[1])
+                self._compare_lists(name, axis, converted)
+                if converted.shape[1] < (width := self._sizes.get(axis, 0)):  # the longest row has no target
+                    converted = widened(converted, np.full(len(converted), converted.shape[1]), width)
             if name.endswith(WEIGHT) and name not in signature.targets:
                 converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
             elif not isinstance(converted, Pictures):
@@ -261,15 +287,31 @@ class _Check(Reporter):
             return
         self.arrays[name], self._places[name] = converted, (section, subject)
 
+    def _compare_lists(self, name: str, axis: str, texts: Strings) -> None:
+        """Raise GS507 unless lists have as many texts in each row as those that were added before for the same axis."""
+        counts = counts_of(texts)
+        if name in self.signature.targets and counts.sum() > np.count_nonzero(texts.lengths()):
+            row = int((np.count_nonzero(texts.lengths(), axis=1) < counts).argmax())
+            raise DataError(Code.MISSING_VALUE, f"has an empty text in the list of {at(row)}", FILL_IN)
+        other, before = self._lists.setdefault(axis, (name, counts))
+        if len(before) == len(counts) and (bad := (before != counts)).any():
+            row = int(bad.argmax())
+            if self.source is not None and self.source.drop_missing_targets and not counts[bad].any():
+                return
+            text = f"has {counts[row]} texts in {at(row)}, where '{other}' has {before[row]}"
+            raise DataError(Code.WRONG_LENGTH, text, "write one for each, or remove the row")
+
     def _checked_target(self, name: str, target: Any, subject: str) -> Any:
         """Return a target; of a CTC head whose labels are known, ids for texts."""
         signature = self.signature
-        if (missing := rows_without(target)) is not None:
+        if (missing := rows_without(target, lists=signature.has_lists(name))) is not None:
             self._missing[name] = missing
             if self.source is None or not self.source.drop_missing_targets:
                 problem = problem_of(missing, self.place, in_file=self.source is not None)
                 self.report("targets", name, problem, subject)
         if isinstance(target, Strings):
+            if name in signature.labels and signature.has_lists(name):
+                return encode_labels(target, signature.labels[name], learnt=False)
             known = name in signature.ctc and name in signature.labels
             return encode_texts(target, signature.labels[name], learnt=False) if known else target
         if name in signature.classes:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.growing import Growing
 from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
@@ -64,6 +65,33 @@ def as_array(value: Any, *, gaps: bool = False) -> Array:
         return np.asarray(value)
     except ValueError:
         raise wrong_shape("is a list of lists of different lengths", "pad them to one length") from None
+
+
+def padded(rows: Any) -> Any:
+    """Return lists of texts as one array, the shorter ones padded with empty texts; other values as they are."""
+    lists = [row.tolist() if isinstance(row, np.ndarray) else row for row in rows] if isinstance(rows, list) else []
+    if isinstance(rows, np.ndarray) and rows.dtype == object and rows.ndim == 1:
+        lists = rows.tolist()
+    if not lists or not all(isinstance(row, list | tuple) for row in lists):
+        return rows
+    found = np.full((len(lists), max(map(len, lists))), "", object)
+    for k, row in enumerate(lists):
+        found[k, : len(row)] = np.fromiter(row, object, len(row))
+    return found
+
+
+def widened(texts: Strings, counts: Array, width: int) -> Strings:
+    """Return the first ``counts`` texts of each row, which follow each other, as rows padded with empty texts."""
+    first = np.cumsum(counts) - counts
+    places = first[:, None] + np.minimum(np.arange(width), counts[:, None])
+    offsets = np.append(texts.offsets[places.reshape(-1)], texts.offsets[-1:])
+    return Strings(texts.data, offsets, (len(counts), width))
+
+
+def counts_of(texts: Strings) -> Array:
+    """Return the number of texts in each row of lists that are padded with empty texts, ``(N,)``."""
+    present = texts.lengths() > 0
+    return np.asarray(present.shape[1] - present[:, ::-1].argmax(1)) * present.any(1)
 
 
 def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
@@ -579,6 +607,29 @@ class TextFilling(Filling):
         return (StringsBuilder() if self._builder is None else self._builder).finish()
 
 
+class ListFilling(TextFilling):
+    """One requested column of lists of texts while it is filled: its parts are texts, and how many each row has."""
+
+    def __init__(self, request: Request, reserve: Callable[[int], None]) -> None:
+        super().__init__(request, reserve)
+        self._counts = Growing(np.int64, f"{request.name}:counts", None, reserve)
+
+    def _ready(self, column: int, part: Any, first: int) -> Any:
+        if self._builder is None:
+            self._builder = StringsBuilder((), self.request.name, self.request.allocate, self._reserve)
+        return part
+
+    def _store(self, column: int, part: Any, first: int) -> None:
+        super()._store(column, part[0], first)
+        self._counts.append(part[1])
+
+    def _filled(self, rows: int) -> Strings:
+        counts, texts = self._counts.result(), super()._filled(rows)
+        width = int(counts.max(initial=1))
+        self._reserve(2 * 8 * width * len(counts))
+        return widened(texts, counts, width)
+
+
 def assemble(request: Request, arrays: Sequence[Array | DataError], first: int = 0) -> Array | Strings | DataErrors:
     """Convert the arrays of a request, from row ``first`` of longer ones; stack several as columns of one array."""
     problems: DataErrors = {}
@@ -610,7 +661,8 @@ def _converted(array: Array, request: Request, first: int) -> Any:
         each = (convert(array[k][None], request.type, None, k) for k in range(len(array)))
         return Pictures.of([reshape(a, request.type, {}, squeeze=False, is_input=True)[0] for a in each])
     booleans = array.dtype.kind == "b" and not request.type.is_float  # no class ids
-    may_be_texts = not request.stacked and (request.is_sequence or request.learns_labels)
+    may_be_texts = not request.stacked and (request.is_sequence or request.learns_labels or request.lists)
+    array = padded(array) if request.lists else array
     if request.type.is_string or (may_be_texts and (holds_texts(array) or (booleans and request.learns_labels))):
         found: Any = pack(array, first)
     else:

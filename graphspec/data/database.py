@@ -15,8 +15,26 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.convert import Filling, NumberFilling, TextFilling, as_data_error, exact_integers, no_number
-from graphspec.data.source import DataError, DataErrors, MemoryBudget, Request, Source, lossy, ragged, unreadable
+from graphspec.data.convert import (
+    Filling,
+    ListFilling,
+    NumberFilling,
+    TextFilling,
+    as_data_error,
+    exact_integers,
+    no_number,
+)
+from graphspec.data.source import (
+    DataError,
+    DataErrors,
+    MemoryBudget,
+    Request,
+    Source,
+    lossy,
+    ragged,
+    unreadable,
+    wrong_shape,
+)
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
@@ -54,6 +72,21 @@ def texts(column: Any, row: int) -> Strings:
     """
     try:
         return _texts(column, 0, column.length, row, 1)
+    except TextError as error:
+        raise as_data_error(error) from None
+
+
+def lists(column: Any, row: int) -> tuple[Strings, Array]:
+    """Return the texts of a column of lists of a batch, and how many each row has; a missing list has none.
+
+    Raises DataError: GS503, the column has no lists; GS504, as :func:`texts`.
+    """
+    if column.storage_type not in ("list", "large_list"):
+        raise wrong_shape("has one text in each row, not a list", 'write lists: `["a", "b"]`')
+    offsets = _offsets(column, column.offset, column.length)
+    counts = np.diff(offsets) if column.length else np.empty(0, np.int64)
+    try:
+        return _texts(column.child(0), int(offsets[0]) if len(counts) else 0, int(counts.sum()), row, 1), counts
     except TextError as error:
         raise as_data_error(error) from None
 
@@ -172,6 +205,7 @@ class ColumnRead(NamedTuple):
     null_may_be_text: bool = False  # a NULL may be text that is not a number
     integers: bool = False  # the values are the digits of integers of any size
     text: bool = False  # the values are texts, which are packed
+    lists: bool = False  # the values are lists of texts
 
 
 class ReadAgain(Exception):  # noqa: N818
@@ -388,7 +422,8 @@ class Table(Relation, Source):
                 except DataError as error:
                     problems[k] = error
             packed = any(ways[key].text for key in _keys(request) if key in ways)
-            filling = TextFilling(request, budget.reserve) if packed else NumberFilling(request, rows, budget.reserve)
+            kind = ListFilling if request.lists and packed else TextFilling
+            filling = kind(request, budget.reserve) if packed else NumberFilling(request, rows, budget.reserve)
             filling.problems.update(problems)
             fillings[request.name] = filling
         done = 0
@@ -440,7 +475,7 @@ class Table(Relation, Source):
                 if k in filling.problems:
                     continue
                 if (way.sql, way.text) not in parts:
-                    parts[way.sql, way.text] = _or_error(column, done, as_text=way.text)
+                    parts[way.sql, way.text] = _or_error(column, done, as_text=way.text, as_lists=way.lists)
                 part = parts[way.sql, way.text]
                 if way.null_may_be_text and (row := first_null(column)) is not None:
                     missing[name, k] = done + row
@@ -479,8 +514,10 @@ def _keys(request: Request) -> list[_Key]:
     return [(request.name, k) for k in range(len(request.columns))]
 
 
-def _or_error(column: Any, row: int, *, as_text: bool) -> Any:
+def _or_error(column: Any, row: int, *, as_text: bool, as_lists: bool = False) -> Any:
     try:
+        if as_lists:
+            return lists(column, row)
         return texts(column, row) if as_text else values(column, row)
     except DataError as error:
         return error

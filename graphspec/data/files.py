@@ -19,6 +19,7 @@ from graphspec.base.arrays.strings import Strings, StringsBuilder
 from graphspec.base.codes import Code
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.data import source as base
+from graphspec.data.convert import widened
 from graphspec.data.database import Relation, Table, Union
 from graphspec.data.folders import WithPictures, of_source
 from graphspec.data.paths import PICTURES, TEXTS, folder_error, has_marks, is_glob, matching, size_of, type_error
@@ -118,7 +119,7 @@ class Files(base.Source):
             for request in waiting:
                 part, before = found[request.name], parts[request.name]
                 bad = part if isinstance(part, dict) else {}
-                if not isinstance(part, dict) and before and len(part) and (other := _unlike(part, before[0])):
+                if not isinstance(part, dict) and before and len(part) and (other := _unlike(part, before[0], request)):
                     bad = {0: other}
                 problems[request.name] = {k: self._named(base.placed(e, source.place), path) for k, e in bad.items()}
                 if not bad and (len(part) or not before):
@@ -131,12 +132,12 @@ class Files(base.Source):
         return array if self.max_rows is None else array[: self.max_rows]
 
 
-def _unlike(part: Any, first: Any) -> base.DataError | None:
+def _unlike(part: Any, first: Any, request: base.Request) -> base.DataError | None:
     """Return why the rows of a file do not fit those of the files before."""
     if isinstance(part, Strings) != isinstance(first, Strings):
         hint = "give the head its `labels`, or write all as text"
         return base.lossy("has texts in some files, and numbers in others", hint)
-    if part.shape[1:] != first.shape[1:]:
+    if part.shape[1:] != first.shape[1:] and not request.lists:
         text = f"has shape {part.shape[1:]} per row, the files before have {first.shape[1:]}"
         return base.wrong_shape(text, "pad the rows to one length")
     return None
@@ -158,6 +159,9 @@ def joined(parts: list[Any], request: base.Request) -> Any:
         return parts[0]
     if request.allocate is None:
         base.MemoryBudget().reserve(sum(part.nbytes for part in parts))
+    if isinstance(parts[0], Strings) and request.lists:
+        width = max(part.shape[1] for part in parts)
+        parts = [widened(part, np.full(len(part), part.shape[1]), width) for part in parts]
     if isinstance(parts[0], Strings):
         builder = StringsBuilder(parts[0].shape[1:], request.name, request.allocate)
         for part in parts:

@@ -18,7 +18,7 @@ from graphspec.base.errors import Diagnostic, Mark, Problem, SpecError, UsageErr
 from graphspec.base.files import ARCHIVE, is_regular, suffix_of
 from graphspec.data.batches import Dataset
 from graphspec.data.check import columns_of, load, load_from, refused
-from graphspec.data.convert import as_array, assemble
+from graphspec.data.convert import as_array, assemble, padded
 from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import Folder, of_source
@@ -177,9 +177,11 @@ class RecordSource(Source):
                 return DataError(Code.MISSING_ARRAY, f"is missing in {item} {line}", f"{hint}; null is a missing value")
             values.append(row.get(key))
         try:
+            if request.lists:
+                values = padded(values)
             if not request.type.is_string:
                 return as_array(values)
-            array = np.array(values, dtype=object) if values else np.empty(0, object)
+            array = np.array(values, dtype=object) if len(values) else np.empty(0, object)
             if array.ndim == 1 and any(isinstance(value, list) for value in values):
                 raise wrong_shape("has lists of different lengths", "fill shorter ones up with null")
             return array

@@ -272,7 +272,7 @@ def _case(found: ColumnProfile) -> list[str]:
 
 
 def _column_hints(found: ColumnProfile, use: Use) -> Iterator[str]:
-    if found.constant and found.present:
+    if found.constant and found.present and found.kind != "list":
         yield "is the same in every row: nothing can be learnt from it"
     if use.section == "target":
         return

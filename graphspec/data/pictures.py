@@ -106,7 +106,7 @@ def fitted(template: str, found: Look, rows: int) -> str:
         ", colours:": ", grey:" if found.channels == 1 else ", colours:",
         line("  - {name: resized"): f"  - {{name: resized, type: Resizing, height: {high}, width: {wide}}}\n",
         line("  - {name: flipped"): flipped if found.flips else "",
-        "filters: 24, kernel_size: 3,": f"filters: 24, kernel_size: 3,{' strides: 2,' if large else ''}",
+        "type: Whitening,": f"type: Whitening,{' strides: 2,' if large else ''}",
         section("  optimizer: "): "\n".join(training) + "\n\n",
         "split: 0.1": f"split: {held_out}",
     }

@@ -65,6 +65,7 @@ class Request:
     labels: Sequence[str] | None = None  # class names that text may contain
     learns_labels: bool = False  # the labels are learnt: a target of text is wanted as :class:`Strings`
     is_sequence: bool = False  # a target of CTC: ids, or a text (wanted as :class:`Strings`) with a label per character
+    lists: bool = False  # a row is a list of texts; shorter lists are padded with empty texts
     gaps: bool = False  # values may be missing; see :func:`graphspec.data.convert.convert`
     any_size: bool = False  # pictures may have several sizes; they then come as ``Pictures``
     missing: Sequence[str] = ()  # texts that mean a missing value, besides those such as ``NA``
@@ -275,6 +276,13 @@ class DataSignature:
     def weighted(self) -> Mapping[str, Type]:
         """The heads that may have sample weights, with the types of what they compare."""
         return {**self.targets, **self.unlabelled}
+
+    def has_lists(self, name: str) -> bool:
+        """Return whether a row of an input or a target is a list of texts: tokens, or the label of each."""
+        if (kind := self.inputs.get(name)) is not None:
+            return kind.is_string and kind.has_lists
+        labelled = (name in self.text_labels or name in self.labels) and name not in self.ctc
+        return labelled and name in self.targets and self.targets[name].has_lists
 
     def extras(self) -> list[str]:
         """Return the names of optional arrays: sample weights, and the lengths of label sequences."""

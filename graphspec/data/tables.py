@@ -224,6 +224,10 @@ class Typed(Table):
         inner, depth = _inner(sql_type)
         lists = "[]" * depth
         text = f"CAST({column} AS VARCHAR{lists})"
+        if request.lists and (request.type.is_string or inner in ("varchar", "enum", "null", "json")):
+            if inner not in self.with_text or depth != 1:
+                raise lossy(f"contains values of type {sql_type}, which are not lists of texts", "store lists of texts")
+            return ColumnRead(text, text=True, lists=True)
         if request.type.is_string:
             if inner not in self.with_text and not inner.startswith((*DATES, "time")):
                 raise lossy(f"contains values of type {sql_type}, which are not text", "store text or integers")

@@ -169,24 +169,30 @@ def learn_labels(targets: Strings, rows: Array | None = None) -> list[str]:
     return sorted(found - {""})
 
 
-def encode_labels(targets: Strings, labels: Sequence[str]) -> Array:
-    """Return the class ids of rows, int64. Raises DataError: GS511, a text is not among the labels."""
-    ids = {label: k for k, label in enumerate(labels)}
+def encode_labels(targets: Strings, labels: Sequence[str], *, learnt: bool = True) -> Array:
+    """Return the class ids of rows, int64, or of lists of labels: 0 where they are padded, in a narrow dtype.
+
+    Raises DataError: GS511 (GS506 if the labels were not ``learnt``), a text is not among the labels.
+    """
+    ids, width = {label: k for k, label in enumerate(labels)}, 1
     found = np.empty(len(targets), np.int64)
-    tally = Tally("has labels that no training row has")
-    for first, block in _blocks(targets, None, _BLOCK_ROWS):
-        texts = block.tolist()
+    if targets.ndim == 2:
+        ids, width = {"": 0} | ids, max(targets.shape[1], 1)
+        found = np.empty(targets.size, np.min_scalar_type(len(labels)))
+    tally = Tally("has labels that no training row has" if learnt else "has labels that the network does not know")
+    for row, block in _blocks(targets, None, max(_BLOCK_ROWS // width, 1)):
+        texts, first = block.tolist(), row * width
         try:
             found[first : first + len(texts)] = [ids[text] for text in texts]
         except KeyError:
             for k, text in enumerate(texts, first):
                 if text not in ids:
-                    tally.add(k, text)
+                    tally.add(k // width, text)
     if tally.rows:
         listed = f"the labels are {', '.join(labels[:12])}{', …' if len(labels) > 12 else ''}"
         hint = did_you_mean(next(iter(tally.examples)), labels) or listed
-        raise DataError(Code.CLASS_LEFT_OUT, tally.text(len(found), at), hint)
-    return found
+        raise DataError(Code.CLASS_LEFT_OUT if learnt else Code.OUT_OF_RANGE, tally.text(len(targets), at), hint)
+    return found.reshape(targets.shape)
 
 
 def with_class_ids(
@@ -250,10 +256,11 @@ def small_classes(rows: Mapping[str, int], noun: str = "row") -> str | None:
 DROP = "fill it in, or set `drop_missing_targets: true`"
 
 
-def rows_without(target: Array | Strings) -> Array | None:
-    """Return the mask of rows in which a value of the target is missing; None if there are none."""
+def rows_without(target: Array | Strings, *, lists: bool = False) -> Array | None:
+    """Return the mask of rows in which a value of the target, or a whole list, is missing; None if there are none."""
     if isinstance(target, Strings):
-        missing = (target.lengths().reshape(len(target), -1) == 0).any(1)
+        empty = target.lengths().reshape(len(target), -1) == 0
+        missing = empty.all(1) if lists else empty.any(1)
         return missing if missing.any() else None
     if target.dtype.kind != "f" and target.dtype != np.int64:
         return None

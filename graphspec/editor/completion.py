@@ -364,6 +364,11 @@ def _referable(analysis: Analysis, at: Cursor, scope: Scope) -> Iterable[tuple[s
     if path[:1] == ["outputs"] and key in ("layer", "target"):
         inputs = scope.inputs if key == "target" else ()
         return [(name, _shape_of(analysis, name)) for name in (*inputs, *scope.nodes)]
+    if path[:1] == ["outputs"] and path[2:] == ["scale"] and key == "window":
+        found = [name for name, symbol in scope.nodes.items() if symbol.node.scalar("type") == "WindowScaling"]
+        return [(name, _shape_of(analysis, name)) for name in found]
+    if path[:1] == ["data"] and path[2:] == ["windows"] and key in ("future", "static"):
+        return [(name, "input") for name in scope.inputs]
     return _heads(analysis) if path[:1] == ["data"] and key == "stratify" else ()
 
 

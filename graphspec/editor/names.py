@@ -212,6 +212,8 @@ def _occurrences(analysis: Analysis) -> Iterator[Occurrence]:
             yield from _named(analysis, scope, scope.container.get("outputs"))
     for entry in root.below("outputs"):
         yield from _named(analysis, top, entry.node.get("target"))
+        for scale in entry.node.below("scale"):
+            yield from _named(analysis, top, scale.node if scale.key == "window" else None)
         if (layer := entry.node.get("layer")) is not None:
             yield from _named(analysis, top, layer)
         else:
@@ -247,6 +249,8 @@ def _of_data(analysis: Analysis, top: Scope, part: Node) -> Iterator[Occurrence]
     for key, symbols in (("inputs", top.inputs), ("targets", {**top.nodes, **top.heads})):
         for entry in part.below(key):
             yield from _key_of(analysis, symbols.get(str(entry.key)), entry)
+    for entry in part.below("windows"):
+        yield from _named(analysis, top, entry.node if entry.key in ("future", "static") else None)
     stratify = part.get("stratify")
     if stratify is not None and (head := top.heads.get(stratify.text) or top.nodes.get(stratify.text)) is not None:
         yield Occurrence(head, stratify.inner)

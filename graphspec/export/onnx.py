@@ -14,7 +14,7 @@ from graphspec.base.budget import Budget
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
-from graphspec.engine.compiler.lowered_network import visible
+from graphspec.engine.compiler.lowered_network import masks_of_tags, visible
 from graphspec.engine.runtime.bind import Binder
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Node, Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, element_type, info, tensor_of
@@ -123,14 +123,19 @@ def label_texts(classes: Sequence[str], *, letters: bool) -> list[str]:
     return ["", *classes[1:]] if letters else list(classes)
 
 
-def with_labels(heads: Mapping[str, Array], model: Session, sequences: Mapping[str, Array | None]) -> dict[str, Array]:
-    """Return the heads and each ``<head>_label``, equal to the file's outputs; ``sequences`` are CTC heads with masks."""
-    outputs, cutoffs = dict(heads), model.cutoffs
-    for head, classes in model.labels.items():
-        letters, values = head in sequences, heads[head]
-        ids = predicted_letters(values, sequences[head]) if letters else predicted_classes(values, cutoffs[head])
-        outputs[head + LABEL] = np.array(label_texts(classes, letters=letters))[ids]
-    return outputs
+def with_labels(heads: Mapping[str, Array], model: Session, masks: Mapping[str, Array | None]) -> dict[str, Array]:
+    """Return the heads and each ``<head>_label``, equal to the file's outputs; ``masks``: Session's ``step_masks``."""
+    return {**heads, **{h + LABEL: labels_of(h, heads[h], model, masks.get(h)) for h in model.labels}}
+
+
+def labels_of(head: str, values: Array, model: Session, mask: Array | None) -> Array:
+    """Return the label of each value of a head, no text where its mask hides a time step."""
+    letters = head in model.needed.ctc
+    texts = [*label_texts(model.labels[head], letters=letters), ""]
+    if letters:
+        return np.array(texts)[predicted_letters(values, mask)]
+    ids = predicted_classes(values, model.cutoffs[head])
+    return np.array(texts)[ids if mask is None else np.where(mask, ids, len(texts) - 1)]
 
 
 def joined(labels: Array, steps: Array | None = None) -> Array:
@@ -169,17 +174,21 @@ class _LabelNodes:
         return [*self.nodes, gather], [strings, *self.constants]
 
 
-def label_nodes(head: str, value: Value, classes: Sequence[str], cutoff: float) -> tuple[list[Any], list[Any]]:
-    """Return the nodes that compute ``<head>_label``, and their constants."""
-    g = _LabelNodes(head)
+def label_nodes(
+    head: str, value: Value, classes: Sequence[str], cutoff: float, mask: str | None = None
+) -> tuple[list[Any], list[Any]]:
+    """Return the nodes that compute ``<head>_label``, no text where a mask hides a time step, and their constants."""
+    g, index = _LabelNodes(head), "index" if mask is None else "best"
     if value.shape[-1] == 1:
         half = g.constant("half", cutoff, np.float32)
         above = g.emit("Greater", [head, half], "positive", own_name=f"{head}/Greater")
         ids = g.emit("Cast", [above], "id", own_name=f"{head}/Cast", to=element_type("int64"))
-        g.emit("Squeeze", [ids, g.constant("last", [-1])], "index", own_name=f"{head}/Squeeze")
+        best = g.emit("Squeeze", [ids, g.constant("last", [-1])], index, own_name=f"{head}/Squeeze")
     else:
-        g.emit("ArgMax", [head], "index", own_name=f"{head}/ArgMax", axis=-1, keepdims=0)
-    return g.of(classes)
+        best = g.emit("ArgMax", [head], index, own_name=f"{head}/ArgMax", axis=-1, keepdims=0)
+    if mask is not None:
+        g.emit("Where", [mask, best, g.constant("padding", len(classes))], "index")
+    return g.of(classes if mask is None else [*classes, ""])
 
 
 def letter_nodes(head: str, classes: Sequence[str], mask: str | None = None) -> tuple[list[Any], list[Any]]:
@@ -222,17 +231,18 @@ def to_model(
 ) -> Any:
     """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; ``sequences`` are CTC heads."""
     outputs = graph.outputs
-    masks = {f"{head}/mask": mask for head in labels if head in sequences and (mask := outputs[head].mask) is not None}
+    hidden = masks_of_tags(outputs, labels) | {head: outputs[head].mask for head in sequences}
+    masks = {f"{head}/mask": mask for head in labels if (mask := hidden.get(head)) is not None}
     graph = prepare(graph.with_outputs({**outputs, **masks}) if masks else graph, parameters, opset)
     used = {v.name for node in graph.nodes for v in node.inputs if v is not None and v.kind == "param"}
     content = content_of(graph, {name: parameters.view(name) for name in used}, opset)
     content.outputs = [output for output in content.outputs if output.name not in masks]
     for head, classes in labels.items():
+        mask = f"{head}/mask" if f"{head}/mask" in masks else None
         if head in sequences:
-            masked = f"{head}/mask" in masks
-            nodes, constants = letter_nodes(head, classes, f"{head}/mask" if masked else None)
+            nodes, constants = letter_nodes(head, classes, mask)
         else:
-            nodes, constants = label_nodes(head, graph.outputs[head], classes, (cutoffs or {}).get(head, _HALF))
+            nodes, constants = label_nodes(head, graph.outputs[head], classes, (cutoffs or {}).get(head, _HALF), mask)
         content.nodes += nodes
         content.constants += constants
         content.outputs.append(info(head + LABEL, Value(head + LABEL, Type(STRING, graph.outputs[head].shape[:-1]))))

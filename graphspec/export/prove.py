@@ -24,7 +24,7 @@ from graphspec.data.check import load
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.export.onnx import label_texts, predicted_classes, predicted_letters
+from graphspec.export.onnx import labels_of
 from graphspec.graph.analysis import input_bounds
 from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, numpy_dtype
@@ -491,10 +491,8 @@ class _Comparison:
             seen = float(np.max(difference, initial=0.0, where=np.isfinite(difference)))
             self._proof.differences[head] = max(seen, self._proof.differences.get(head, 0.0))
             if head + LABEL in outputs:
-                masks, cutoffs = self._model.step_masks(feeds), self._model.cutoffs
-                ids = predicted_letters(a, masks[head]) if head in masks else predicted_classes(a, cutoffs[head])
-                texts = label_texts(self._model.labels[head], letters=head in self._model.needed.ctc)
-                wrong = (outputs[head + LABEL] != np.array(texts, object)[ids]) & np.isfinite(a).all(-1)
+                texts = labels_of(head, a, self._model, self._model.step_masks(feeds).get(head))
+                wrong = (outputs[head + LABEL] != texts.astype(object)) & np.isfinite(a).all(-1)
                 if wrong.any():
                     raise _refused(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
         return outputs

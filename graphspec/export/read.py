@@ -19,6 +19,7 @@ from graphspec.base.errors import RunError, SpecError, UsageError
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import Checked, check
+from graphspec.engine.compiler.lowered_network import lists_of
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import STRING, Array, Graph, Type, Value
@@ -232,7 +233,7 @@ def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]
         outputs = exported.run({n: a if types[n].is_string else a.astype(types[n].dtype) for n, a in arrays.items()})
         return {name: outputs[name] for name in exported.graph.outputs}
 
-    computed = in_batches(feeds, size, run)
+    computed = in_batches(feeds, size, run, lists_of(exported.graph))
     if chosen is None:
         return computed
     total, answers = len(next(iter(rows.inputs.values()))), {}

@@ -159,24 +159,27 @@ def _followed(nodes: Iterable[Node], belongs: Callable[[Node, Callable[[Value], 
     return names
 
 
-def repeatable(nodes: Iterable[Node]) -> set[str]:
-    """Return the names of the nodes with the same values in every epoch: they depend on no weight and are not random."""
+def repeatable(nodes: Iterable[Node], *, at_inference: bool = False) -> set[str]:
+    """Return the names of the nodes with the same values in every epoch: they depend on no weight and are not random.
+
+    With ``at_inference`` what is random in training alone counts, too.
+    """
 
     def belongs(node: Node, own: Callable[[Value], bool]) -> bool:
         op = OPS[node.op]
-        varies = op.identity_in_inference or op.inference is not None or op.varies_in_training
+        varies = not at_inference and (op.identity_in_inference or op.inference is not None or op.varies_in_training)
         return not varies and all(v.kind in ("input", "constant") or own(v) for v in node.sources)
 
     return _followed(nodes, belongs)
 
 
-def by_row(nodes: Sequence[Node], rows: RowAxes | None = None) -> set[str]:
+def by_row(nodes: Sequence[Node], rows: RowAxes | None = None, *, at_inference: bool = False) -> set[str]:
     """Return the names of the :func:`repeatable` nodes whose values can be computed for a part of the rows at a time.
 
     They do not depend on what mixes rows. What onnxruntime alone computes has the rows in front.
     """
     rows = rows or RowAxes(nodes)
-    apart = repeatable(nodes) - {node.name for node in rows.mixing}
+    apart = repeatable(nodes, at_inference=at_inference) - {node.name for node in rows.mixing}
 
     def belongs(node: Node, own: Callable[[Value], bool]) -> bool:
         first = OPS[node.op].has_kernel or OPS[node.op].by_step or all(map(rows.in_front, node.outputs))

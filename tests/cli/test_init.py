@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import re
 import shlex
 import threading
@@ -60,6 +61,14 @@ def _series(r: np.random.Generator, n: int) -> Any:
     return (100 + 20 * np.sin(np.arange(n) / 24 * 2 * np.pi) + r.normal(size=n)).tolist()
 
 
+def _sentences(folder: Path, r: np.random.Generator, n: int) -> None:
+    """Sentences with ten tags, each of which its word tells."""
+    with (folder / "train.jsonl").open("w") as file:
+        for k in range(n):
+            tags = [*(str(t) for t in r.integers(0, 10, 3 + k % 9)), str(k % 10)]
+            file.write(json.dumps({"tokens": [f"word{tag}s" for tag in tags], "tags": tags}) + "\n")
+
+
 def _pictures(folder: Path, r: np.random.Generator, n: int) -> None:
     """Ten folders of pictures, each as bright as its class."""
     from PIL import Image
@@ -103,6 +112,7 @@ DATA: dict[str, Write] = {
         days=lambda _, n: [10.0 * (k % 3) + k / n for k in range(n)],
     ),
     "text": _csv(text=_texts, opinion=_words("good", "bad")),
+    "tags": _sentences,
     "images": _pictures,
     "sequence": _csv(time=_hours, load=_series, temperature=_series, wind=_numbers(3)),
 }
@@ -126,6 +136,7 @@ def _written(kind: str) -> None:
         ("multiclass", "val_accuracy", 0.99, 1.0),
         ("two-heads", "val_carrier_accuracy", 0.99, 1.0),
         ("text", "val_accuracy", 0.99, 1.0),
+        ("tags", "val_accuracy", 0.99, 1.0),
         ("regression", "val_mae", 0.0, 150.0),
         ("sequence", "val_mae", 0.0, 5.0),
         ("images", "val_accuracy", 0.6, 1.0),
@@ -149,7 +160,7 @@ def test_a_new_spec_learns(
     assert "net.onnx: equal to the runtime" in result.stdout
     history = history_of(Path("runs/net"))
     assert least <= history[metric][int(np.argmin(history["val_loss"]))] <= most
-    if kind not in ("images", "sequence"):  # which are predicted from folders and windows
+    if kind not in ("images", "sequence", "tags"):  # which are predicted from folders, windows and lists
         answers = graphspec("predict", "net.onnx", "data/train.csv", "-o", "answers.csv")
         assert answers.exit_code == 0, answers.stderr
         with Path("answers.csv").open(newline="") as file:

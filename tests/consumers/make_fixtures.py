@@ -261,6 +261,36 @@ def tokens() -> Fixture:
     return spec, x, {"any": np.zeros((len(short), 1), np.float32)}, records
 
 
+def bags() -> Fixture:
+    """The bags of words and of runs of characters that `init` writes for texts, and their elements."""
+    bag = {"ngrams": 2, "max_tokens": 150, "sublinear_tf": True, "norm": "l2"}
+    runs = {"split": "word_characters", "ngrams": [2, 3, 4, 5]}
+    layers: dict[str, dict[str, Any]] = {
+        "runs": {**runs, "output_mode": "count", "max_tokens": 150},
+        "cased": {**runs, "output_mode": "multi_hot", "max_tokens": 60, "standardize": None},
+        "weights": {**bag, "output_mode": "tf_idf"},
+        "weights_of_runs": {**bag, **runs, "output_mode": "tf_idf", "norm": None},
+    }
+    spec = {
+        "graphspec": 1,
+        "name": "bags",
+        "inputs": {
+            "row": {"columns": {"text": {"type": "text", **bag, "characters": [2, 3, 4, 5]}}},
+            "note": {"dtype": "string"},
+        },
+        "layers": [
+            *({"name": name, "type": "TextVectorization", "inputs": "note", **more} for name, more in layers.items()),
+            {"name": "mood", "type": "Dense", "units": 3, "activation": "softmax", "inputs": "row"},
+        ],
+        "outputs": {"mood": {"loss": "sparse_categorical_crossentropy"}, **{name: {} for name in layers}},
+    }
+    short = [text for text in NASTY if len(text) < 100]
+    records = [{"text": text, "note": text} for text in (*NASTY, *TOWNS)]
+    texts = objects([*short, *TOWNS] * 2)
+    moods = objects([("glad", "sad", "été")[k % 3] for k in range(len(texts))])
+    return spec, {"text": texts, "note": texts}, {"mood": moods}, records
+
+
 def strokes() -> Fixture:
     """Letters of a word, each at the step at which it begins: repeats, blanks, and masked steps at the end."""
     random = np.random.default_rng(7)
@@ -288,7 +318,7 @@ def strokes() -> Fixture:
 
 Fixture = tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 """A spec, arrays to train on, targets, and records to ask about."""
-MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens, strokes)
+MAKERS: tuple[Callable[[], Fixture], ...] = (table, opinions, characters, image, integers, tokens, bags, strokes)
 QUANTIZED = ((image, "int8"), (table, "float16"))
 """Networks that are also written as a quantized file."""
 

@@ -86,7 +86,7 @@ def test_pictures_are_not_enlarged_and_large_ones_reduced(
     assert "# height, width, grey: 0 to 255" in text
     assert (nodes["resized"].height, nodes["resized"].width) == resized  # type: ignore[attr-defined]
     assert sum(name.endswith("/conv_1") for name in nodes) == stages
-    assert nodes["stem"].strides == (strides, strides)  # type: ignore[attr-defined]
+    assert nodes["stem"].strides == strides  # type: ignore[attr-defined]
 
 
 def _backbone(path: str, shape: tuple[object, ...], *, last: str = "Gemm") -> None:

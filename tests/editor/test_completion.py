@@ -58,6 +58,14 @@ HERE = (
     Completion("outputs:\n  ▮", ("y",), ()),
     Completion("outputs: {head: {layer: ▮}}", ("y",), ()),
     Completion("data: {validation: {split: 0.1, stratify: ▮}}", ("y",), ()),
+    Completion("data: {train: {windows: {length: 4, future: [▮]}}}", ("x",), ("y",), 1),
+    Completion("data: {train: {windows: {length: 4, static: ▮}}}", ("x",), ("y",)),
+    Completion(
+        "layers: [{name: a, type: WindowScaling}, {name: b, type: ReLU}]\noutputs: {b: {scale: {window: ▮}}}",
+        ("a",),
+        ("b", "x"),
+        1,
+    ),
     Completion("vars: {wide: 3}\nlayers: [{name: y, type: Dense, units: $▮}]", ("${wide}",), ()),
 )
 

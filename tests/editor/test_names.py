@@ -126,3 +126,22 @@ def test_a_name_that_cannot_be(name: str, reason: str) -> None:
 def test_no_name_here() -> None:
     with pytest.raises(Rejected, match="no name"):
         rename(Analysis(TEXT, "spec.yaml"), TEXT.index("units: 3"), "other")
+
+
+FORECAST = """graphspec: 1
+name: forecast
+inputs: {past: {shape: [4]}, ahead: {shape: [2]}, about: {shape: [1]}}
+layers:
+  - {name: scaled, type: WindowScaling, inputs: past}
+  - {name: next, type: Dense, units: 2}
+outputs: {next: {loss: mae, scale: {window: scaled}}}
+data: {train: {file: a.csv, windows: {length: 4, horizon: 2, future: [ahead], static: about}}}
+"""
+
+
+@pytest.mark.parametrize("word", ["name: scaled", "past: {sh", "ahead: {", "about: {"])
+def test_windows_and_scales_name_inputs_and_nodes(word: str) -> None:
+    offset = FORECAST.index(word) + len("name: ") * word.startswith("name")
+    name = word.removeprefix("name: ").partition(":")[0]
+    text = applied(FORECAST, rename(Analysis(FORECAST, "spec.yaml"), offset, "other"))
+    assert text == FORECAST.replace(name, "other")

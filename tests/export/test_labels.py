@@ -14,7 +14,7 @@ from graphspec.export.onnx import joined, letter_nodes, predicted_letters, with_
 from graphspec.vocabulary.metrics.sequences import greedy_decode
 
 CLASSES = ["-", "a", "b", "ß"]
-MODEL: Any = SimpleNamespace(labels={"y": CLASSES}, cutoffs={"y": 0.5})
+MODEL: Any = SimpleNamespace(labels={"y": CLASSES}, cutoffs={"y": 0.5}, needed=SimpleNamespace(ctc={"y"}))
 RNG = np.random.default_rng(0)
 
 

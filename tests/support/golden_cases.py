@@ -56,6 +56,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "vocabulary/layers/test_reshaping.py"),
         **dict.fromkeys(("LayerScale", "StochasticDepth"), "vocabulary/layers/test_regularization.py"),
         "RandomNormal": "vocabulary/layers/test_regularization.py",
+        "Whitening": "vocabulary/layers/test_whitening.py",
         "RandomUniform": "vocabulary/layers/test_regularization.py",
         "Sampling": "vocabulary/layers/test_regularization.py",
         "StopGradient": "vocabulary/layers/test_regularization.py",

@@ -218,3 +218,13 @@ def flip_mean(d: Drawing, t: Tensor) -> Args | None:
     if (parts := split(d, t, 2)) is None or not t.is_float:
         return None
     return {"inputs": [t.ref, t.ref], **d.some(mode=d.one("vertical", "horizontal_and_vertical")), **parts[2]}
+
+
+@draws("Whitening")
+def whitening(d: Drawing, t: Tensor) -> Args | None:
+    if (parts := split(d, t, 2)) is None or not t.is_float:
+        return None
+    args = {**parts[2], **d.some(strides=2, activation=d.activation(None, axes=False))}
+    if t.fresh and t.fixed and d.chance(0.5):
+        return args | {"kernel_size": d.int(1, 3)}
+    return args | {"kernel_size": 1, "filters": [[d.number(-1, 1) for _ in range(parts[1])] for _ in range(parts[1])]}

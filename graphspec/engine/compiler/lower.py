@@ -22,7 +22,7 @@ from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import Range
-from graphspec.graph.ops import operator
+from graphspec.graph.ops import OPS, operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
 from graphspec.vocabulary.layers import LAYERS
@@ -213,18 +213,18 @@ def _answers(head: HeadDecl, value: Value, result: Lowered) -> Value:
 
 
 def _not_learnable(spec: Spec, result: Lowered) -> list[Diagnostic]:
-    """Return GS309 for each layer that must learn from values that depend on weights or random numbers."""
+    """Return GS309 for each layer that must learn from values that depend on weights."""
     learners = learning_nodes(spec)
     if not learners:
         return []
-    found, fixed, apart = [], repeatable(result.graph.nodes), by_row(result.graph.nodes)
+    found, (fixed, apart) = [], (f(result.graph.nodes, at_inference=True) for f in (repeatable, by_row))
     for node in learners:
         values = [v for r in node.inputs if (v := result.value(r)) is not None]
         sources = {v.node.name for v in values if v.node is not None}
         if values and not any(has_rows(v.shape) for v in values):
             text, hint = "learns from the training rows, but its input is the same for all", ""
         elif sources - fixed:
-            text = "learns from the training rows, before training, but its input depends on weights or random numbers"
+            text = "learns from the training rows, before training, but its input depends on weights"
             hint = "feed it from inputs, or "
         elif sources - apart:
             text = "learns from a part of the training rows at a time, but its input depends on several rows"
@@ -391,10 +391,22 @@ def _propagate_mask(
         return outputs
     if layer.supports_masking:
         return tuple(v if v.mask is not None else v.with_mask(mask) for v in outputs)
-    if mask.rank <= min(v.rank for v in inputs):
+    if mask.rank <= min(v.rank for v in inputs) and not _sees_zeros(layer, inputs[0], result):
         text = f"{owner.type} '{visible(node.name)}' does not support masks: the mask of its input ends here"
         note(text, "masked steps count as data from here on; move the layer after the one that consumes the mask", None)
     return tuple(v.with_mask(None) for v in outputs)
+
+
+def _sees_zeros(layer: Layer, value: Value, result: Lowered) -> bool:
+    """Return whether a convolution pads with zeros what Masking has padded with zeros: then nothing is lost."""
+    while value.node is not None and getattr(layer, "padding", None) in ("same", "causal"):
+        maker = result.declared.get(value.node.owner)
+        if isinstance(maker, NodeDecl) and maker.type == "Masking":
+            return True
+        if not OPS[value.node.op].identity_in_inference or value.node.inputs[0] is None:
+            return False
+        value = value.node.inputs[0]
+    return False
 
 
 def _no_kernel(node: NodeDecl, result: Lowered, text: str, hint: str) -> Diagnostic:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -73,3 +73,14 @@ def _format(value: Any) -> str:
     if isinstance(value, tuple):
         return str(list(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def masks_of_tags(outputs: Mapping[str, Value], heads: Iterable[str]) -> dict[str, Value | None]:
+    """Return the mask of those heads with labels that have a label for each token, and hide padding."""
+    found = {head: outputs[head].mask for head in heads}
+    return {head: mask for head, mask in found.items() if mask is not None and 1 < mask.rank == outputs[head].rank - 1}
+
+
+def lists_of(graph: Graph) -> list[str]:
+    """Return the inputs whose rows are lists of texts."""
+    return [name for name, value in graph.inputs.items() if value.type.is_string and value.type.has_lists]

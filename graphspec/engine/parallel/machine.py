@@ -22,6 +22,7 @@ from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.pairwise import sum_into_first, until_two
+from graphspec.data.batches import Form
 from graphspec.engine.compiler.objective import TOTAL, loss_of
 from graphspec.engine.parallel.shards import ShardGroup, Step, Workers, in_step
 from graphspec.engine.runtime.parameters import Partition
@@ -342,21 +343,21 @@ class Member:
                 running.count_in(vector)
         self._matrices = partition.views(arrays, place.worker)
 
-    def bind(self, rows: int, send: Call | None = None) -> Program:
+    def bind(self, form: Form, send: Call | None = None) -> Program:
         """Bind a program that ends when all workers have their gradients; its losses are summed over all shards.
 
         Its feeds and fetches are those of the first shard. A rank of one worker sends its gradient by ``send`` before the
         losses are summed: both take one latency.
         """
         step, pairs = self._step, zip(self._lookups.items(), self.gradients[self._here], strict=True)
-        programs = [step.bind(rows, array, group, self._matrices, own) for (group, own), array in pairs]
+        programs = [step.bind(form, array, group, self._matrices, own) for (group, own), array in pairs]
         names = [TOTAL, *map(loss_of, step.objective.losses)]
         for program, group, running in zip(programs, self._lookups, self._running, strict=True):
             losses, sums = [program.fetches[name] for name in names], np.zeros(len(names))
             program.calls += [(_collect, losses, sums), (group.all_reduce, sums), *program.after]
             program.fetches |= {name: sums[k : k + 1].reshape(()) for k, name in enumerate(names)}
             if running is not None:
-                program.calls += [(running.reset,), (running.add, rows, program.fetches, program.feeds)]
+                program.calls += [(running.reset,), (running.add, form[0], program.fetches, program.feeds)]
         program, fills = programs[0], [program.load for program in programs]
         if len(programs) > 1:
 

@@ -21,7 +21,7 @@ from graphspec.base.arrays.memory import describe_map, free
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, RunError, SpecError
 from graphspec.base.files import open_closed_streams
-from graphspec.data.batches import Dataset
+from graphspec.data.batches import Dataset, Form
 from graphspec.engine.parallel.agreement import installation, program
 from graphspec.engine.parallel.launch import held_back
 from graphspec.engine.parallel.machine import Member, Memory, Pipes, Place, Spin, allocate, layout, spins_safely
@@ -232,6 +232,8 @@ class Team:
 def _scatters(step: Step) -> bool:
     """Return whether rank 0 gathers the rows of all workers, batch by batch, which saves a shared copy of all rows."""
     loader = step.loader
+    if loader.dataset.sizes:  # each worker finds out how long a batch's lists are
+        return False
     shapes = loader.shapes(loader.rows(0))
     row_bytes = sum(a[:1].nbytes for a in loader.dataset.feeds().values())
     return activations(step.network.graph, shapes) >= _SCATTER_RATIO * loader.rows(0) * row_bytes
@@ -254,7 +256,7 @@ class Leader:
     ) -> None:
         gradient, slots = state.gradient, state.slots
         self.team, self.state, self.processes, self.member = team, state, team.processes, team.member
-        self.bind: Callable[[int], Program] = team.member.bind
+        self.bind: Callable[[Form], Program] = team.member.bind
         self.check = team.processes.check  # only the workers of this machine: if a rank dies, the launcher ends the job
         self._others = [running.views(counters) for counters in others]
         self._stack = ExitStack()

@@ -26,6 +26,7 @@ from graphspec.base.arrays.pairwise import until_two
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.libraries import missing_library
+from graphspec.data.batches import Form
 from graphspec.engine.parallel.agreement import compare, program
 from graphspec.engine.parallel.launch import STOPS, Launch
 from graphspec.engine.parallel.machine import Place, pause
@@ -253,9 +254,9 @@ class Exchange:
         self._scatter = Pieces(ranks, _GRADIENTS, gradients, list(self._received))
         self._gather = Pieces(ranks, _WEIGHTS, [weights[self._part]] * ranks.size, [weights[part] for part in parts])
 
-    def bind(self, rows: int) -> Program:
-        """Bind a program for batches of ``rows`` rows over all ranks; its losses are summed over all ranks."""
-        return self.team.member.bind(rows, (self._scatter.start,))
+    def bind(self, form: Form) -> Program:
+        """Bind a program for batches of a form over all ranks; its losses are summed over all ranks."""
+        return self.team.member.bind(form, (self._scatter.start,))
 
     def update(self, rate: Rate) -> Calls:
         """Return the calls that update the weights: each rank sums and updates its part, and gets the others' parts."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
-from graphspec.data.batches import BatchLoader, Dataset
+from graphspec.data.batches import BatchLoader, Dataset, Form
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import TOTAL, Network, Objective, fetches, objective_for
@@ -128,22 +128,23 @@ class Step:
 
     def bind(
         self,
-        rows: int,
+        form: Form,
         gradient: Array,
         group: Group,
         matrices: Mapping[str, ShardedKernel] | None = None,
         lookups: Sequence[Lookup] = (),
     ) -> Program:
-        """Bind one shard's program for batches of ``rows`` rows; it writes its part of the gradient to ``gradient``.
+        """Bind one shard's program for batches of this form; it writes its part of the gradient to ``gradient``.
 
         ``lookups`` are the weights whose parts of this gradient are kept by rows.
         """
+        rows, width = form
         own = shard_slice(rows, group.rank, group.size)
         objective, shard = self.objective, Shard(group, own, rows, matrices or {})
         program = build_program(
             objective.graph.with_outputs(fetches(self.network, objective), objective.total),
             self.parameters,
-            Target(self.loader.shapes(own.stop - own.start), shard=shard),
+            Target(self.loader.shapes(own.stop - own.start, width), shard=shard),
             gradient=gradient,
             training=True,
             seed=self.seed,
@@ -203,11 +204,11 @@ def step_of(message: Mapping[str, Any], rows: Mapping[str, Array]) -> Step:
 
 
 class Follower:
-    """Computes a worker's part of the steps that rank 0 launches: ``bind`` by lengths of batches, then ``update``."""
+    """Computes a worker's part of the steps that rank 0 launches: ``bind`` by forms of batches, then ``update``."""
 
-    def __init__(self, step: Step, bind: Callable[[int], Program], update: Calls) -> None:
+    def __init__(self, step: Step, bind: Callable[[Form], Program], update: Calls) -> None:
         self._step, self._bind, self._update = step, bind, runner(update)
-        self._programs: dict[int, Program] = {}
+        self._programs: dict[Form, Program] = {}
         self._epoch = -1
 
     def step(self, epoch: int, batch: int) -> None:
@@ -216,10 +217,10 @@ class Follower:
         if epoch != self._epoch:
             self._epoch = epoch
             loader.start(epoch)
-        rows = loader.rows(batch)
-        program = self._programs.get(rows)
+        form = loader.form(batch)
+        program = self._programs.get(form)
         if program is None:
-            program = self._programs[rows] = self._bind(rows)
+            program = self._programs[form] = self._bind(form)
         program.load(batch)
         program.run()
         if math.isfinite(program.fetches[TOTAL]):

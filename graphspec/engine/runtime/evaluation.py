@@ -40,7 +40,7 @@ class Evaluation:
         self.loader.start(0)
 
     def borrow(self, batch: int) -> Loan:
-        shapes = self.loader.shapes(self.loader.rows(batch))
+        shapes = self.loader.shapes(*self.loader.form(batch))
         bound = partial(build_program, self._graph, self._parameters, Target(shapes), seed=self._seed)
         return self._programs.borrow(("evaluate", self._counted, *sorted(shapes.items())), bound)
 

@@ -27,7 +27,8 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import RunError
 from graphspec.base.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic
 from graphspec.base.version import __version__
-from graphspec.data.batches import Dataset
+from graphspec.data.batches import Dataset, as_long
+from graphspec.engine.compiler.lowered_network import lists_of
 from graphspec.graph.ir.dims import Dim
 from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.graph.onnx_model import model_of, opset_for
@@ -39,6 +40,7 @@ from graphspec.graph.target import Target
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 NETWORK_ROWS = 64  # of networks: PP-OCRv4's takes half the time that it takes for 256 rows or more
 CACHED_BYTES = 1 << 25  # from this size on, rows are kept in a cache beside the run; those of networks always
+_LIST_BYTES = 1 << 9  # of a text in a list: its characters may be read one by one
 _CHUNK_BYTES = 1 << 28  # of the values of one run of networks in the prelude
 _HIDDEN = 16  # values inside a network for each one that enters or leaves it
 _LARGEST_INDEX = 1 << 24  # bytes
@@ -80,12 +82,13 @@ Allocate = Callable[[str, tuple[int, ...], "np.dtype[Any]"], "Array"]
 def _compute(prelude: Prelude, feeds: Mapping[str, Any], allocate: Allocate, progress: Progress) -> dict[str, Array]:
     """Compute all rows, chunk by chunk; results of varying width are padded to the widest."""
     total = len(next(iter(feeds.values())))
-    outputs, found = prelude.graph.outputs, dict[str, Array]()
+    graph = prelude.graph
+    outputs, found = graph.outputs, dict[str, Array]()
     parts: dict[str, list[Array]] = {name: [] for name in prelude.varying}
-    chunks = list(in_chunks(feeds.values(), total, chunk_rows(prelude, feeds)))
+    chunks, lists = list(in_chunks(feeds.values(), total, chunk_rows(prelude, feeds))), lists_of(graph)
 
     def run(rows: slice | Array) -> dict[str, Array]:
-        return prelude.run({name: array[rows] for name, array in feeds.items()})
+        return prelude.run(as_long({name: array[rows] for name, array in feeds.items()}, lists))
 
     # Of networks each core computes chunks, by itself: one that is busy delays no other. Texts are one thread's work.
     cores = max(1, usable_cores() // (threads_set() or 1)) if has_networks(prelude) else 1
@@ -118,7 +121,9 @@ def chunk_rows(prelude: Prelude, feeds: Mapping[str, Any]) -> int:
     if not has_networks(prelude):
         each: int = sum(a.nbytes // max(len(a), 1) for a in feeds.values() if a.ndim == 4)  # large pictures
         wide = (4 * v.fixed(0) for n in graph.nodes if n.op == "TermWeights" for v in n.inputs[1:] if v is not None)
-        each = max(each, *wide, 1)  # which counts the ids of a row in a vector
+        each = max(
+            each, *wide, *(_LIST_BYTES * feeds[name].shape[1] for name in lists_of(graph)), 1
+        )  # which counts the ids of a row in a vector
         return max(1, min(CHUNK_ROWS, _CHUNK_BYTES // (_HIDDEN * each)))
     values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
     sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]

@@ -30,7 +30,7 @@ def compute_rows(model: Session, rows: Dataset, found: dict[str, Array], places:
     with model.access.reading():
         for batch in range(loader.batches):
             count = loader.rows(batch)
-            shapes = loader.shapes(count)
+            shapes = loader.shapes(*loader.form(batch))
             bound = partial(build_program, graph, model.parameters, Target(shapes), seed=model.seed)
             with model.programs.borrow(("answers", *sorted(shapes.items())), bound) as program:
                 loader.copy(batch, program.feeds)

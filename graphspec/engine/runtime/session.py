@@ -12,12 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+import numpy as np
+
 from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
 from graphspec.base.arrays.random import generator
+from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import Diagnostic, UsageError, did_you_mean
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.check import refused
+from graphspec.data.convert import counts_of
 from graphspec.data.signature import Data, KnownForms, batch_inputs, data_signature, user_inputs
 from graphspec.data.source import DataSignature
 from graphspec.data.stored import load_rows
@@ -26,7 +30,7 @@ from graphspec.data.weights.plan import InitialWeights
 from graphspec.engine.compiler.adaptation import Adapted, learning_nodes
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.copies import combined, prefixes_of
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered, masks_of_tags
 from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.compiler.training_checks import refuse_memory
@@ -41,7 +45,7 @@ from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import Shape
 from graphspec.graph.ir.graph import Array, Graph, Value
 from graphspec.graph.target import Target
-from graphspec.language.declarations import Spec
+from graphspec.language.declarations import WEIGHT, Spec
 
 T = TypeVar("T")
 
@@ -210,13 +214,24 @@ class Session:
         a row; GS602, there is too little memory or disk space.
         """
         self.require_adapted()
-        arrays = with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc)
+        arrays = self._measured(with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc))
         if self.prelude is None:
             return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
         size = sum(a.nbytes for a in arrays.inputs.values())
         cache = self.cache if size >= CACHED_BYTES or has_networks(self.prelude) else None
         progress = partial(self.on_rows, "preparing rows")
         return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, progress)
+
+    def _measured(self, arrays: Dataset) -> Dataset:
+        """Return rows with the sizes of their lists of texts, if these differ: of all feeds that have the same axis."""
+        lists = [name for name in arrays.inputs if self.needed.has_lists(name)]
+        counts = {str(self.full.inputs[name].shape[1]): counts_of(Strings.of(arrays.inputs[name])) for name in lists}
+        shapes = {name: v.shape for name, v in self.graph.inputs.items()}
+        shapes |= {name: kind.shape for name, kind in self.needed.targets.items() if name in arrays.targets}
+        shapes |= {name + WEIGHT: self.needed.weighted[name].shape for name, w in arrays.weights.items() if w.ndim > 1}
+        axes = {name: str(shape[1]) for name, shape in shapes.items() if len(shape) > 1}
+        sizes = {name: counts[axis] for name, axis in axes.items() if axis in counts}
+        return replace(arrays, sizes=sizes) if any(np.ptp(found) for found in sizes.values() if len(found)) else arrays
 
     def through_prelude(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return the inputs of ``answering`` for one batch of raw inputs."""
@@ -270,7 +285,7 @@ class Session:
         feeds = user_inputs(self.needed_inputs, x)
         forms.remember(x, feeds)
         with self.access.reading():
-            return in_batches(feeds, batch_size, self._batch)
+            return in_batches(feeds, batch_size, self._batch, list(filter(self.needed_inputs.has_lists, feeds)))
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network on one batch in inference mode, and return copies of the heads' outputs.
@@ -297,8 +312,9 @@ class Session:
             return program.results(feeds)
 
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
-        """Return the mask of each CTC head for one batch, bool (N, time), None for a head without one."""
+        """Return the mask of each head with a label for each time step, bool (N, time), None for a CTC head without one."""
         heads = {head: self.answering.outputs[head].mask for head in sorted(self.needed.ctc)}
+        heads |= masks_of_tags(self.answering.outputs, self.labels)
         masks = {head: mask for head, mask in heads.items() if mask is not None}
         if not masks:
             return dict.fromkeys(heads)

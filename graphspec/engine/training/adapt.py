@@ -109,11 +109,11 @@ def _learn(nodes: Sequence[NodeDecl], lowered: Lowered, data: Dataset, progress:
             inputs = [v for r in node.inputs if (v := lowered.value(r)) is not None]
             sources[node.name] = node.layer.learning_input(g, *inputs)
     graph = graph.with_outputs(sources)
-    fixed = repeatable(graph.needed(graph.trained_roots()))
+    fixed = repeatable(graph.needed(graph.trained_roots()), at_inference=True)
     wrong = [n for n in nodes if any(k.name not in fixed for k in graph.needed([graph.outputs[n.name]]))]
     if wrong or not_computable(graph):
-        text = "must learn from its input before training, but the input depends on weights or random numbers"
-        hint = "feed it from inputs, or from layers without weights and random numbers"
+        text = "must learn from its input before training, but the input depends on weights"
+        hint = "feed it from inputs, or from layers without weights"
         raise SpecError([_at(n, ShapeError(Code.NO_TRAINING_KERNEL, text, hint=hint)) for n in wrong])
     learners = {n.name: n.layer.learner(sources[n.name]) for n in nodes if n.layer is not None}
     states: dict[str, dict[str, Any]] = {}
@@ -168,7 +168,8 @@ def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
         if isinstance(target, Strings) and head.labels is None:
             sequences = head.loss is not None and targets_of(head.loss) == "labels"
             learn = learn_alphabet if sequences else learn_labels
-            found[head.name] = {"labels": learn(target, data.chosen)}
+            rows = None if target.ndim == 2 else data.chosen  # rows held out have tags that others lack
+            found[head.name] = {"labels": learn(target, rows)}
         elif target is not None and standardizes(head):
             found[head.name] = _statistics(target, data, clip=head.clip is True)
     return found

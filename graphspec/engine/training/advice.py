@@ -246,9 +246,12 @@ def summarize(head: HeadDecl, value: Value, data: Dataset) -> Summary | None:
         return None
     if form == "labels":
         return LabelSequences(int(np.prod(target.shape[1:], dtype=np.int64)), units - 1)
+    if form == "ids" and (sizes := data.sizes.get(head.name)) is not None:  # padding counts as no class
+        target = np.where(np.arange(target.shape[1]) < sizes[:, None], target.astype(np.int32), -1)
     rows, exact = _some(target, data)
     if form == "ids":
-        return _shares(head, rows.reshape(-1).astype(np.int64), units, exact, rows[0].size)
+        positions = 1 if head.name in data.sizes else rows[0].size
+        return _shares(head, rows.reshape(-1).astype(np.int64), units, exact, positions)
     if form == "one_hot" and rows.ndim > 1 and rows.shape[-1] == units > 1:
         chosen = rows.argmax(-1)
         return _shares(head, chosen.reshape(-1), units, exact, chosen[0].size)

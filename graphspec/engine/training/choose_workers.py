@@ -29,7 +29,7 @@ from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.graph.kernels.context import LocalGroup
 
 if TYPE_CHECKING:
-    from graphspec.data.batches import BatchLoader, Dataset
+    from graphspec.data.batches import BatchLoader, Dataset, Form
     from graphspec.engine.parallel.ranks import Ranks
     from graphspec.engine.runtime.session import Session
     from graphspec.graph.ir.graph import Array
@@ -56,7 +56,7 @@ class TrainingSteps:
         self.own_cache: ProgramCache | None = None  # the model's programs for its own memory, while there are others
         clock = self.optimizer_state.clock
         self.common = Step(model, plan.objective, model.parameters, plan.loader, model.seed, clock)
-        self.programs: dict[int, Program] = {}  # those that are bound, by the length of the batch
+        self.programs: dict[Form, Program] = {}  # those that are bound, by the form of the batch
         self.leader: Leader | None = None  # of the other worker processes, or ranks, if there are any
         self.shards = model.spec.training.shards  # parts of a batch that are computed separately; None: by worker
         self.ranks: Ranks | None = None  # the ranks of the MPI job, if the training is part of one
@@ -66,12 +66,12 @@ class TrainingSteps:
 
         The other workers then also do their part of the update; :meth:`finish` waits for them.
         """
-        program = self.programs.get(rows := self.loader.rows(batch)) or self._bind(rows)
+        program = self.programs.get(form := self.loader.form(batch)) or self._bind(form)
         if self.leader is not None:
             self.leader.launch_step(epoch, batch)
         program.load(batch)
         program.run()
-        return rows, program
+        return form[0], program
 
     def finish(self, running: RunningMetrics | None = None) -> None:
         if self.leader is not None:
@@ -129,26 +129,26 @@ class TrainingSteps:
                 array[...] = values
             state.rate.value = rate
 
-    def _bind(self, rows: int) -> Program:
+    def _bind(self, form: Form) -> Program:
         if self.leader is None:
-            program = self.model.programs.take(self._key(rows))
+            program = self.model.programs.take(self._key(form))
             if program is None:
                 state = self.optimizer_state
-                program = self.common.bind(rows, state.gradient, LocalGroup(), lookups=state.lookups)
-            program.load = self.loader.filler(program.feeds, slice(0, rows))
+                program = self.common.bind(form, state.gradient, LocalGroup(), lookups=state.lookups)
+            program.load = self.loader.filler(program.feeds, slice(0, form[0]))
         else:
-            program = self.leader.bind(rows)
-        self.programs[rows] = program
+            program = self.leader.bind(form)
+        self.programs[form] = program
         return program
 
-    def _key(self, rows: int) -> Hashable:
-        return ("train", *sorted(self.loader.shapes(rows).items()))
+    def _key(self, form: Form) -> Hashable:
+        return ("train", *sorted(self.loader.shapes(*form).items()))
 
     def _cache_programs(self) -> None:
         """Put the programs into the model's cache for the next ``fit``, without references to the rows."""
-        for rows, program in self.programs.items():
+        for form, program in self.programs.items():
             program.load = no_rows
-            self.model.programs.put(self._key(rows), program)
+            self.model.programs.put(self._key(form), program)
         self.programs.clear()
 
 

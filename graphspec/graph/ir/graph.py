@@ -52,6 +52,11 @@ class Type:
         return self.dtype == STRING
 
     @property
+    def has_lists(self) -> bool:
+        """Whether a row is a list whose length varies, of texts or of ids."""
+        return len(self.shape) == 2 and isinstance(self.shape[1], str) and not self.is_float
+
+    @property
     def nbytes(self) -> int:
         """The bytes of a tensor without symbolic dimensions; those of texts are an estimate."""
         return fixed_size(self.shape) * (_TEXT_BYTES if self.is_string else np.dtype(self.dtype).itemsize)

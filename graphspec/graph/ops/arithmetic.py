@@ -19,7 +19,7 @@ from graphspec.graph.ir.ranges import ANY, Range, may_wrap_into
 from graphspec.graph.kernels import common
 from graphspec.graph.kernels.channels import broadcast_rows
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, same_dtype
-from graphspec.graph.ops.op import Inference, Memoryless, Op, TrainingOnly, in_place, variants
+from graphspec.graph.ops.op import Inference, Memoryless, Op, in_place, variants
 
 
 # Ranges of the operands of a sum or a product that keep the result in a range.
@@ -341,11 +341,11 @@ class Mean(Arithmetic):
         return scaled_sum(ctx, operands, 1.0 / len(operands))
 
 
-class MeanAtInference(Mean, TrainingOnly):
+class MeanAtInference(Mean):
     """``Y = (X + Z) / 2``; in training Y is X, and the pass `drop_inference` removes the node and what only Z needs."""
 
     inference = Inference("Mean", (0, 1))
-    variadic, inference_only = False, True
+    exported, variadic, inference_only = False, False, True
 
 
 class PRelu(Binary):

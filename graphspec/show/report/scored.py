@@ -94,6 +94,7 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
         bounds = None if head.interval is None else (found[name + BOUNDS[0]], found[name + BOUNDS[1]])
         if head.loss is not None and bounds is None:
             bounds = head.loss.ends(found[name])
+        target = _as_long(target, found[name])
         quantiles = found[name] if answers.ndim < found[name].ndim else None
         heads[name] = HeadAnswers(head, value, answers, target, mask, losses, bounds, lengths, quantiles)
     values = running.logs(), running.meanings(), running.tables()
@@ -105,6 +106,12 @@ def _of(rows: Dataset, name: str) -> Array | None:
     if array is None:
         return None
     return np.asarray(array if rows.chosen is None else array[rows.chosen])
+
+
+def _as_long(target: Array | None, answers: Array) -> Array | None:
+    """Return lists of labels that are no longer than the answers, which are padded to the longest of these rows."""
+    longer = target is not None and target.ndim > 1 < answers.ndim and target.shape[1] > answers.shape[1]
+    return target[:, : answers.shape[1]] if longer and target is not None else target
 
 
 def _per_row(losses: Array, mask: Array | None) -> Array:

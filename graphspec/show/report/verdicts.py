@@ -430,7 +430,11 @@ def _best(
         gain = middle(sign * (a - b))
     blind = [(sign * float(shown(v.mean())), name) for name, v in each if name != LINEAR]
     r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" and metric != "MASE" else math.nan
-    said = _overlooked(own, values) if metric == "accuracy" and own.kind != "labels" and not head.head.threshold else ""
+    said = (
+        _overlooked(own, values)
+        if metric == "accuracy" and own.kind != "labels" and not head.head.threshold and head.value.rank < 3
+        else ""
+    )
     best, name = max(blind, key=lambda one: one[0], default=(math.nan, ""))
     of_rule = next(known for known in rules if known.name == rule)
     term, scaled = of_rule.term, (mase(head, head.answers, rows), mase(head, of_rule.answers, rows))

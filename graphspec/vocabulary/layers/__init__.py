@@ -47,7 +47,7 @@ LAYERS.found_in(
             ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
             UpSampling1D UpSampling2D UpSampling3D
         """,
-        "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D",
+        "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D Whitening",
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "core": "Dense Members MemberDense Embedding ReversibleEmbedding Identity Masking Rescaling",

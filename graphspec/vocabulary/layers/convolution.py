@@ -6,15 +6,19 @@ from collections.abc import Callable
 from math import gcd
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from graphspec.base.config import Natural, PositiveInt, one_or_each
+from graphspec.base.config import Natural, Positive, PositiveInt, one_or_each
 from graphspec.graph.ir.graph import Layout
-from graphspec.vocabulary import Builder, Value, not_allowed, wrong_size
+from graphspec.vocabulary import Array, Builder, Value, not_allowed, wrong_size
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers import spatial
+from graphspec.vocabulary.layers.columns import Statistics
 from graphspec.vocabulary.layers.layer import Layer
+from graphspec.vocabulary.layers.learners import Moments, Whitened
 
+_PATCHES = 28  # that Whitening learns from along a side, about
 _SIDES = "valid: none; same: the output size is input size / strides."
 Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]
 
@@ -105,6 +109,57 @@ class Conv(FilterBank):
         attributes = self.window(X)
         kernel = self.kernel(g, (channels // self.groups, self.filters))
         return g.Conv(X, kernel, self.bias(g, self.filters), group=self.groups, **attributes)
+
+
+class Whitening(Layer, learnt_arguments=("filters",)):
+    """A frozen first convolution: patches as uncorrelated numbers of variance 1, each with both signs, for a ReLU.
+
+    Learnt are the patches' second moments ``V diag(λ) Vᵀ`` over the training rows, as the images are at prediction. Filters
+    are the columns of ``V / √(λ + epsilon)`` and their negatives; what is beyond the border is 0.
+
+    Shapes: (batch, height, width, channels) → (batch, ⌈height / strides⌉, ⌈width / strides⌉, 2 · kernel_size² · channels).
+
+    Source: Jordan, *94% on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024.
+    """
+
+    kernel_size: Annotated[PositiveInt, Field(description="The height and width of a patch.")] = 3
+    strides: Annotated[PositiveInt, Field(description="The step of the patches.")] = 1
+    activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
+    epsilon: Annotated[Positive, Field(description="It is added to λ: what hardly varies is not made large.")] = 5e-4
+    filters: Statistics = Field(
+        default=None, description="Half of the filters, a list for each of (channel, row, column)."
+    )
+    data_format: spatial.DataFormat = None
+
+    def learning_input(self, g: Builder, X: Value) -> Value:
+        """Emit the mean of each row's products of patches beside each other, (batch, size, size)."""
+        high, wide = (X.fixed(axis) for axis in ((2, 3) if self.data_format == "channels_first" else (1, 2)))
+        Y = self._filtered(g, X, np.eye(self._size(X)), max(round((high * wide) ** 0.5 / _PATCHES), 1))
+        P = g.reshape(Y, [g.size(Y, 0), self._size(X), Y.fixed(2) * Y.fixed(3)])
+        return g.MatMul(P, g.transpose(P, [0, 2, 1])) * (1 / P.fixed(2))
+
+    def learner(self, X: Value) -> Moments:
+        return Whitened(X.fixed(1), self.epsilon)
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        size = self._size(X)
+        if self.filters is None:
+            g.learnt("filters")
+        half = np.eye(size) if self.filters is None else np.asarray(self.filters)
+        if half.shape != (size, size):
+            text = f"has `filters` of shape {list(half.shape)}, but its patches have {size} numbers"
+            raise wrong_size(text, f"give {size} lists of {size} numbers, or leave them out", key="filters")
+        Y = self._filtered(g, X, np.concatenate([half, -half]), self.strides)
+        return g.activate(self.activation, spatial.from_channels_first(g, Y, self.data_format))
+
+    def _size(self, X: Value) -> int:
+        return self.kernel_size**2 * X.fixed(1 if self.data_format == "channels_first" else -1)
+
+    def _filtered(self, g: Builder, X: Value, filters: Array, step: int) -> Value:
+        first, size = spatial.channels_first(g, X, 2, self.data_format), (self.kernel_size, self.kernel_size)
+        pads = spatial.window(first, size, (step, step), "same", key="kernel_size")
+        kernel = g.constant(filters.reshape(-1, first.fixed(1), *size), "float32")
+        return g.Conv(first, kernel, kernel_shape=size, strides=(step, step), **pads)
 
 
 class DepthwiseConv(Convolution):

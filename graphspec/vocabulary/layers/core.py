@@ -10,7 +10,8 @@ from pydantic import Field
 
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
 from graphspec.graph.initializers import oriented
-from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
+from graphspec.graph.ir.dims import show
+from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.layer import (
     NEUTRAL,
     ActivationField,
@@ -203,17 +204,27 @@ class Identity(Layer, supports_masking=True):
         return X
 
 
-class Masking(Layer, handles_mask=True):
+class Masking(Layer, arity=(1, 2), handles_mask=True):
     """The input with a mask: steps whose features all equal ``mask_value`` are masked and set to 0.
 
-    Shapes: (batch, time, features) → the same.
+    With a second input, ids, it is those whose id is 0, as of padded tokens. (Keras has one input.) A convolution then sees
+    zeros behind the last token, whatever the padding.
+
+    Shapes: (batch, time, features) → the same; ids (batch, time).
     """
 
     mask_value: float = Field(default=0.0, description="The value of all features of a masked step.")
 
-    def lower(self, g: Builder, X: Value) -> Value:
+    def lower(self, g: Builder, X: Value, ids: Value | None = None) -> Value:
         need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
         X = as_float(g, X)
+        if ids is not None:
+            if ids.type.is_float or ids.shape != X.shape[:-1]:
+                text = f"needs ids of the shape {show(X.shape[:-1])} as its second input, got {ids.type}"
+                raise shapes_differ(text, "give it the ids of the same tokens, such as those of StringLookup")
+            mask = g.Not(g.Equal(ids, g.constant(0, ids.dtype)))
+            keep = g.Unsqueeze(cast_to(g, mask, "float32"), g.constant([X.rank - 1]))
+            return g.Mul(X, keep).with_mask(mask)
         differs = g.Not(g.Equal(X, g.constant(self.mask_value, "float32")))
         keep = g.ReduceMax(cast_to(g, differs, "float32"), axes=(-1,), keepdims=1)
         mask = cast_to(g, g.Squeeze(keep, g.constant([X.rank - 1])), "bool")

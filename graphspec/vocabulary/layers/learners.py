@@ -147,6 +147,18 @@ class Moments:
         return learnt
 
 
+class Whitened(Moments):
+    """Learns the filters of Whitening from the mean of second moments, (rows, size, size)."""
+
+    def __init__(self, size: int, epsilon: float) -> None:
+        super().__init__((1, 2), (size, size), mean="filters", variance=None)
+        self._epsilon = epsilon
+
+    def state(self) -> dict[str, Any]:
+        values, vectors = np.linalg.eigh(np.asarray(super().state()["filters"]))
+        return {"filters": (vectors / np.sqrt(np.maximum(values, 0) + self._epsilon)).T[::-1].tolist()}
+
+
 class Extremes:
     """Learns the least and the largest number of each index of the last axis; NaN is skipped.
 

@@ -14,7 +14,7 @@ from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup, mapped
 from graphspec.vocabulary.layers.learners import Learner
-from graphspec.vocabulary.layers.vocabularies import VocabularyLearner, lower, spellings
+from graphspec.vocabulary.layers.vocabularies import CharacterLearner, VocabularyLearner, lower, spellings
 
 _SPACE = r"\t\n\v\f\r "  # as in Keras: white space of ASCII
 _PUNCTUATION = re.escape("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")  # as in Keras
@@ -40,13 +40,14 @@ class TextVectorization(Lookup, takes_strings=True):
     Ids: 0 for padding at the end, 1 for unseen tokens, then the vocabulary. Vectors have no element for padding: they begin
     with the unseen. Entries of ``ngrams`` are tokens with a space between. With ``split: word_characters`` they are runs of
     characters within a word and one blank before and after it, as of scikit-learn's ``char_wb``; no punctuation is removed.
-    With ``sublinear_tf`` or ``norm``, unseen tokens do not count: their element is 0.
+    There, and with ``sublinear_tf`` or ``norm``, unseen tokens do not count: their element is 0.
 
     The vocabulary has the most frequent tokens first, of equal ones the larger first, with ``idf_weights`` of
     ``log(1 + rows / (1 + rows with the token))``; what is learnt comes from the training rows.
 
     Shapes: int: texts (batch,) or (batch, 1) → (batch, tokens), or (batch, output_sequence_length); multi_hot, count,
-        tf_idf: → (batch, ids). With ``split: null``, texts (batch, k) are k tokens.
+        tf_idf: → (batch, ids). With ``split: null``, texts (batch, k) are k tokens. With ``split: character`` and
+        ``output_sequence_length``, lists of texts (batch, time) → (batch, time, output_sequence_length).
     """
 
     standardize: Annotated[
@@ -75,6 +76,11 @@ class TextVectorization(Lookup, takes_strings=True):
     output_sequence_length: Annotated[
         PositiveInt | None, Field(description="The number of ids, by cutting or padding at the end; null: as needed.")
     ] = None
+    last: int = Field(
+        default=0,
+        ge=0,
+        description="How many of `output_sequence_length` ids are those of the last tokens, not the first.",
+    )
     vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
         default=None, description="The tokens, or the name of a file beside the spec with one per line; null: learnt."
     )
@@ -103,6 +109,8 @@ class TextVectorization(Lookup, takes_strings=True):
         if self._in_words and (self.output_mode == "int" or 1 in self._widths):
             text = "needs `ngrams` of 2 characters or more, and vectors of them"
             raise invalid(text, "for example `ngrams: [2, 3, 4, 5]` and `output_mode: tf_idf`", key="split")
+        if self.last > (self.output_sequence_length or 0):
+            raise invalid("must not be larger than `output_sequence_length`", key="last", show_value=True)
         if self.output_sequence_length is not None and self.output_mode != "int":
             text = f"must be null for `output_mode: {self.output_mode}`, since vectors have no order"
             raise invalid(text, "remove it", key="output_sequence_length")
@@ -138,10 +146,13 @@ class TextVectorization(Lookup, takes_strings=True):
         return spellings(lower(token)) if self._lowers else (token,)
 
     def learning_input(self, g: Builder, X: Value) -> Value:
+        return X if self._of_lists(X) else self._tokens(g, X)
+
+    def _tokens(self, g: Builder, X: Value) -> Value:
         """Emit the tokens, padded with ``""``."""
         if not X.type.is_string:
             raise wrong_dtype(f"needs texts, got {X.type}", "declare the input with `dtype: string`")
-        if self.split is not None and X.rank != 1 and not (X.rank == 2 and X.shape[1] == 1):
+        if self.split is not None and X.rank != 1 and not (X.rank == 2 and X.shape[1] == 1) and not self._of_lists(X):
             text = f"needs texts of the shape (batch,) or (batch, 1), got {show(X.shape)}"
             raise wrong_rank(text, "set `split: null` if the texts are tokens")
         if self.split is None and (X.rank > 2 or (X.rank == 2 and not isinstance(X.shape[1], int))):
@@ -158,7 +169,14 @@ class TextVectorization(Lookup, takes_strings=True):
             return g.Tokenizer(texts, mark=0, mincharnum=1, pad_value="", tokenexp=_TOKENS[self.split, self._strips])
         return texts if texts.rank == X.rank else g.Reshape(texts, g.constant([-1, X.fixed(1)]))
 
+    def _of_lists(self, X: Value) -> bool:
+        """Whether the input is lists of texts, of which each gets a fixed number of characters."""
+        fits = self.split == "character" and self.output_sequence_length is not None and not self._strips
+        return fits and X.type.has_lists
+
     def learner(self, X: Value) -> Learner:
+        if self._of_lists(X):
+            return CharacterLearner(limit=self._limit(), fold=lower if self._lowers else str)
         mask, _, unseen = self._special()
         return VocabularyLearner(
             excluded={mask, unseen},
@@ -170,12 +188,14 @@ class TextVectorization(Lookup, takes_strings=True):
         )
 
     def lower(self, g: Builder, X: Value) -> Value:
-        tokens = self.learning_input(g, X)
+        tokens = self._tokens(g, X)
         if self.split is None and self.output_mode != "int" and tokens.rank == 1:
             tokens = g.Unsqueeze(tokens, g.constant([1]))
         ids = self._of_ngrams(g, tokens) if self._widths != (1,) else self._of_tokens(g, tokens)
         if self.output_sequence_length is not None:
             ids = self._cut(g, ids, self.output_sequence_length)
+            if self._of_lists(X):
+                ids = g.Reshape(ids, g.ints([g.size(X, 0), g.size(X, 1), self.output_sequence_length]))
         return self._encoded(g, ids)
 
     def _of_tokens(self, g: Builder, tokens: Value) -> Value:
@@ -194,8 +214,14 @@ class TextVectorization(Lookup, takes_strings=True):
         if ids.rank != 2:
             text = f"needs texts of the shape (batch, tokens) for `output_sequence_length`, got {show(ids.shape)}"
             raise wrong_rank(text, "remove it", key="output_sequence_length")
-        padded = g.Pad(ids, g.constant([0, 0, 0, length]))
-        return g.Slice(padded, g.constant([0]), g.constant([length]), g.constant([1]))
+        padded = g.Pad(ids, g.constant([0, self.last, 0, length]))
+        first, end = self.last, length
+        cut = g.Slice(padded, g.constant([first]), g.constant([end]), g.constant([1]))
+        if not self.last:
+            return cut
+        counts = g.ReduceSum(g.Cast(g.Not(g.Equal(ids, g.constant(0))), to="int64"), g.constant([1]), keepdims=1)
+        ends = g.GatherElements(padded, g.Add(counts, g.constant(np.arange(self.last)[None])), axis=1)
+        return g.Concat(cut, ends, axis=1) if first < end else ends
 
     # n-grams: every token has a code, and an n-gram the code of its first n − 1 tokens and of its last one.
 
@@ -252,7 +278,7 @@ class TextVectorization(Lookup, takes_strings=True):
 
     def _ids_of(self, g: Builder, state: Value, last: Value, table: dict[int, int]) -> Value:
         """Emit the ids of runs; a run whose last token is padding is padding."""
-        ids = mapped(g, state, table, -1 if self._weighs else self._unseen)
+        ids = mapped(g, state, table, -1 if self._weighs or self._in_words else self._unseen)
         return g.Where(g.Equal(last, g.constant(_PAD)), g.constant(self._mask_id), ids)
 
     def _joined(self, g: Builder, ids: Sequence[Value]) -> Value:

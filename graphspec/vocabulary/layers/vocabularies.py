@@ -118,6 +118,18 @@ class VocabularyLearner:
         return {"vocabulary": vocabulary, "idf_weights": [float(np.float32(w)) for w in weights]}
 
 
+class CharacterLearner(VocabularyLearner):
+    """Learns the characters of texts that are tokens: of each different text, once it has counted them."""
+
+    def state(self) -> dict[str, Any]:
+        characters = Counter[str]()
+        for text, count in self._counts.items():
+            for character in text:
+                characters[character] += count
+        self._counts = characters
+        return super().state()
+
+
 def lower(text: str) -> str:
     """Return ``text`` in lower case, character by character, by Unicode's simple mapping: ``İ`` becomes ``i``."""
     return text.lower() if text.isascii() else "".join(c.lower()[0] for c in text)

@@ -50,6 +50,7 @@ METRICS.found_in(
         "sequences": """
             EditDistance edit_distance CharacterErrorRate character_error_rate cer WordErrorRate word_error_rate wer
         """,
+        "spans": "SpanF1 span_f1",
     },
 )
 

@@ -258,3 +258,12 @@ def test_runs_of_a_nasty_text(nasty: str) -> None:
     layer = learnt(config | {"split": "word_characters"}, texts([nasty, "a word"])[:, None])
     [vector] = prepared(layer, texts([nasty])[:, None])
     assert abs((vector**2).sum() - (1.0 if nasty.strip(SPACE) else 0.0)) < 1e-3
+
+
+@pytest.mark.parametrize("mode", ["count", "multi_hot", "tf_idf"])
+def test_an_empty_text_has_no_runs_alone_or_beside_others(mode: str) -> None:
+    """The ends of a text are marked only if one of the batch has a character: two marks are no run of a word."""
+    config = {"type": "TextVectorization", "output_mode": mode, "split": "word_characters", "ngrams": [2, 3]}
+    layer = learnt(config, texts(["a word", "words"])[:, None])
+    for others in ([], ["a word"], ["two  b"]):
+        assert not prepared(layer, texts(["", *others])[:, None])[0].any()
