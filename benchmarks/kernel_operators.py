@@ -11,7 +11,7 @@ from benchmarks.kernel_softmax import softmaxes
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.kernels.compiled import of_rows
 from graphspec.graph.kernels.recurrence import Gate
-from graphspec.graph.ops.gelu import gelu, normal_argument
+from graphspec.graph.ops.gelu import gelu
 from graphspec.graph.ops.indexing import add_rows, gather_sum, gather_sum_gradient
 from graphspec.graph.ops.normalization import normalize, normalize_gradient
 from graphspec.graph.ops.recurrent import gru_factors, lstm_back, lstm_factors, lstm_state
@@ -66,10 +66,7 @@ def operators() -> dict[str, tuple[Any, Callable[[Any], Calls]]]:
     add("its gradients", lstm_back, np.zeros((6, 32, 128), np.float32), state, state.copy(), u[0], None)
     of_gru = {"f": f, "g": g, "one": number(1), "t": normal(5, 32, 128)}
     add("a GRU's factors, 5 steps of 32 × 128", gru_factors, normal(5, 128, 128), u, normal(5, 160, 128), **of_gru)
-    x, t, y, slope = (normal(65_536) for _ in range(4))
-    of_normal = normal(7), number(36), number(-0.5)
-    add("GELU before exp and tanh, 65,536", normal_argument, x, *of_normal, t, slope, square=normal(65_536))
-    add("GELU after them", gelu, x, t.copy(), half, number(0.4), y, np.zeros(65_536, np.float32))
+    add("GELU, 65,536", gelu, *(normal(65_536) for _ in range(3)), ctx=ctx)
     h, dy, scale, row = normal(512, 128), np.zeros((512, 128), np.float32), normal(128), normal(512, 1)
     wide = dy.reshape(64, 1024), np.tile(scale, 8), np.tile(scale, 8)
     add(

@@ -86,14 +86,15 @@ def version() -> str | None:
     return None if LIBRARY is None else str(LIBRARY.__version__)
 
 
-ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient"})
+ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu", "gelu_by_tanh"})
 """The kernels with which results are rounded in another way: they sum in another order than their twins, or are used where
-NumPy's sums would be ``einsum``'s. All are of convolutions with groups (:func:`rounds_otherwise`)."""
+NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU and of convolutions with groups
+(:func:`rounds_otherwise`)."""
 
 
 def rounds_otherwise(nodes: Iterable[Node]) -> bool:
     """Return whether kernels of :data:`ROUNDING` may compute one of these nodes."""
-    return bool(ROUNDING) and any(node.attrs.get("group", 1) != 1 for node in nodes)
+    return bool(ROUNDING) and any(node.op == "Gelu" or node.attrs.get("group", 1) != 1 for node in nodes)
 
 
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:

@@ -90,82 +90,68 @@ _NORMAL = _numbers("""
 """)
 
 
-@twin()
-def half_tanh(y: Array, half: Array, /) -> Calls:
+def half_tanh(y: Array, half: Array) -> Calls:
     """Calls for ``y = ½ · y + ½``: a sigmoid, if y is a hyperbolic tangent."""
     return [(np.multiply, y, half, y), (np.add, y, half, y)]
 
 
-@twin()
-def normal_argument(
-    x: Array,
-    coefficients: Array,
-    most: Array,
-    minus_half: Array,
-    argument: Array,
-    exponent: Array | None,
-    /,
-    *,
-    square: Array,
-) -> Calls:
-    """Calls for ``argument = x · P(min(x², most))``, highest power of P first, and ``exponent = -½ · x²`` if asked for."""
+def normal_argument(x: Array, coefficients: Array, most: Array, argument: Array, square: Array) -> Calls:
+    """Calls for ``argument = x · P(min(x², most))``, highest power of P first; ``square`` becomes ``min(x², most)``."""
     first, *others = (coefficients[k : k + 1].reshape(()) for k in range(coefficients.size))
-    calls: Calls = [(np.square, x, square)]
-    if exponent is not None:
-        calls.append((np.multiply, square, minus_half, exponent))
-    calls += [clip(square, np.array(0, x.dtype), most, square), (np.multiply, square, first, argument)]
+    calls: Calls = [clip(square, np.array(0, x.dtype), most, square), (np.multiply, square, first, argument)]
     for c in others[:-1]:
         calls += [(np.add, argument, c, argument), (np.multiply, argument, square, argument)]
     return [*calls, (np.add, argument, others[-1], argument), (np.multiply, x, argument, argument)]
 
 
 @twin()
-def gelu(x: Array, tanh: Array, half: Array, scale: Array, y: Array, slope: Array | None, /) -> Calls:
-    """Calls for ``y = x · Φ`` and the derivative, with ``Φ = ½ + ½ · tanh``; ``tanh`` is overwritten.
-
-    The derivative, ``slope``, contains exp(-½ · x²) before.
-    """
-    calls = half_tanh.numpy(tanh, half)
+def gelu(x: Array, y: Array, slope: Array | None, /, *, ctx: Context) -> Calls:
+    """Calls for ``y = x · Φ(x)`` and its derivative, ``slope = Φ(x) + x · φ(x)``; the kernel has an exp of its own."""
+    square, t = scratch_like(ctx, x), scratch_like(ctx, x)
+    half, minus_half = ctx.constant(0.5), ctx.constant(-0.5)
+    calls: Calls = [(np.square, x, square)]
     if slope is not None:
-        calls += [(np.multiply, slope, x, slope), (np.multiply, slope, scale, slope), (np.add, slope, tanh, slope)]
-    return [*calls, (np.multiply, x, tanh, y)]
+        calls.append((np.multiply, square, minus_half, slope))
+    if x.dtype == np.float32:
+        calls += [*normal_argument(x, ctx.constant(np.array(_NORMAL)), ctx.constant(36.0), t, square), (np.tanh, t, t)]
+    else:
+        calls += [(np.multiply, x, ctx.constant(math.sqrt(0.5)), square), *write(ctx, t, erf, square)]
+    calls += half_tanh(t, half)
+    if slope is not None:
+        scale = ctx.constant(1 / math.sqrt(2 * math.pi))
+        calls += [(np.exp, slope, slope), (np.multiply, slope, x, slope), (np.multiply, slope, scale, slope)]
+        calls.append((np.add, slope, t, slope))
+    return [*calls, (np.multiply, x, t, y)]
 
 
 @twin()
-def gelu_by_tanh(  # noqa: PLR0913 (the operands of the kernel)
-    x: Array,
-    tanh: Array,
-    half: Array,
-    most: Array,
-    cubic: Array,
-    linear: Array,
-    y: Array,
-    slope: Array,
-    /,
-    *,
-    square: Array,
-) -> Calls:
-    """Calls for ``y = x · g``, ``slope = g + (g - g²) · x · (min(x², most) · cubic + linear)``, with ``g = ½ + ½ · tanh``.
+def gelu_by_tanh(x: Array, y: Array, slope: Array | None, /, *, ctx: Context) -> Calls:
+    """Calls for ``y = x · g`` and ``slope = g + (g - g²) · x · (min(x², 100) · 6b + 2a)``, as the kernel without tanh.
 
-    ``tanh`` and ``square``, which is ``min(x², most)`` before, are overwritten.
+    ``g = ½ + ½ · tanh(x · (b · x² + a))``, ``a = √(2/π)``, ``b = 0.044715 · a``.
     """
-    return [
-        *half_tanh.numpy(tanh, half),
-        (np.square, tanh, slope),
-        (np.subtract, tanh, slope, slope),
-        (np.multiply, slope, x, slope),
-        (np.multiply, square, cubic, square),
-        (np.add, square, linear, square),
-        (np.multiply, slope, square, slope),
-        (np.add, slope, tanh, slope),
-        (np.multiply, x, tanh, y),
-    ]
+    square, gate, half = scratch_like(ctx, x), scratch_like(ctx, x), ctx.constant(0.5)
+    a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
+    most = ctx.constant(100.0)  # beyond this tanh is ±1, in float64 too
+    calls: Calls = [(np.square, x, square), *normal_argument(x, ctx.constant(np.array([b, a])), most, gate, square)]
+    calls += [(np.tanh, gate, gate), *half_tanh(gate, half)]
+    if slope is not None:
+        calls += [
+            (np.square, gate, slope),
+            (np.subtract, gate, slope, slope),
+            (np.multiply, slope, x, slope),
+            (np.multiply, square, ctx.constant(6 * b), square),
+            (np.add, square, ctx.constant(2 * a), square),
+            (np.multiply, slope, square, slope),
+            (np.add, slope, gate, slope),
+        ]
+    return [*calls, (np.multiply, x, gate, y)]
 
 
 @twin()
 def silu(x: Array, tanh: Array, half: Array, alpha: Array | None, y: Array, slope: Array | None, /) -> Calls:
     """Calls for ``y = x · g`` and its derivative, ``g + alpha · y · (1 - g)``, with ``g = ½ + ½ · tanh``."""
-    calls = [*half_tanh.numpy(tanh, half), (np.multiply, x, tanh, y)]
+    calls = [*half_tanh(tanh, half), (np.multiply, x, tanh, y)]
     if slope is None:
         return calls
     scaled: Calls = [] if alpha is None else [(np.multiply, slope, alpha, slope)]
@@ -202,35 +188,7 @@ class Gelu(ByKernels):
         return super().infer(X)
 
     def write(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
-        calls = self.by_tanh if self.approximate == "tanh" else self.exact
-        return calls(ctx, X, Y, slope)
-
-    def exact(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
-        """Calls for ``X · Φ(X)`` and its derivative."""
-        square, t = scratch_like(ctx, X), scratch_like(ctx, X)
-        half, minus_half = ctx.constant(0.5), ctx.constant(-0.5)
-        calls: Calls
-        if X.dtype == np.float32:
-            coefficients, most = ctx.constant(np.array(_NORMAL)), ctx.constant(36.0)
-            calls = [*normal_argument(X, coefficients, most, minus_half, t, slope, square=square), (np.tanh, t, t)]
-        else:
-            calls = [] if slope is None else [(np.square, X, square), (np.multiply, square, minus_half, slope)]
-            calls += [(np.multiply, X, ctx.constant(math.sqrt(0.5)), square), *write(ctx, t, erf, square)]
-        if slope is not None:
-            calls.append((np.exp, slope, slope))
-        return [*calls, *gelu(X, t, half, ctx.constant(1 / math.sqrt(2 * math.pi)), Y, slope)]
-
-    def by_tanh(self, ctx: Context, X: Array, Y: Array, slope: Array | None) -> Calls:
-        """Calls for ``X · (½ + ½ · tanh(√(2/π) · (X + 0.044715 · X³)))`` and its derivative."""
-        square, gate, half = scratch_like(ctx, X), scratch_like(ctx, X), ctx.constant(0.5)
-        a, b = math.sqrt(2 / math.pi), math.sqrt(2 / math.pi) * 0.044715
-        most = ctx.constant(100.0)  # beyond this tanh is ±1, in float64 too
-        calls = normal_argument(X, ctx.constant(np.array([b, a])), most, ctx.constant(-0.5), gate, None, square=square)
-        calls.append((np.tanh, gate, gate))
-        if slope is None:
-            return [*calls, *half_tanh(gate, half), (np.multiply, X, gate, Y)]
-        cubic, linear = ctx.constant(6 * b), ctx.constant(2 * a)
-        return [*calls, *gelu_by_tanh(X, gate, half, most, cubic, linear, Y, slope, square=square)]
+        return (gelu_by_tanh if self.approximate == "tanh" else gelu)(X, Y, slope, ctx=ctx)
 
 
 class Swish(ByKernels):

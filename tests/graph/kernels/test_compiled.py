@@ -344,7 +344,9 @@ def test_a_run_with_other_kernels_is_refused_if_they_round_in_another_way(
     assert said in " ".join(refused.stderr.split())
 
 
-def test_only_convolutions_with_groups_may_round_in_another_way() -> None:
+def test_only_convolutions_with_groups_and_gelu_may_round_in_another_way() -> None:
+    graph, _ = lower({"type": "Dense", "units": 3, "activation": "gelu"}, ("N", 4))
+    assert compiled.rounds_otherwise(graph.nodes)
     for layer, expected in (("Conv2D", False), ("DepthwiseConv2D", True), ("SeparableConv2D", True)):
         arguments = {"kernel_size": 3} | ({} if layer == "DepthwiseConv2D" else {"filters": 4})
         graph, _ = lower({"type": layer, **arguments}, ("N", 6, 6, 2))

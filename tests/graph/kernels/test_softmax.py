@@ -16,9 +16,9 @@ from graphs import Array
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.kernels import softmax
 from graphspec.graph.kernels.compiled import TWINS
-from graphspec.graph.ops import attention, elementwise, gelu, loss
+from graphspec.graph.ops import attention, elementwise, loss
 
-MODULES = (attention, elementwise, gelu, loss, softmax)
+MODULES = (attention, elementwise, loss, softmax)
 """The modules with twins, which register them."""
 
 SIZES = (
@@ -187,20 +187,6 @@ def test_sigmoids(size: int, dtype: Any, library: Any) -> None:
     operands = {"x": x, "targets": targets, "y": y.copy(), "exponent": t.copy()}
     check("binary_terms", ("y", "exponent"), operands, zeros=zeros)
     check("binary_gradient", ("dy",), {"t": t, "targets": targets, "dy": dy.copy()}, ctx=ctx)
-
-
-@needs_kernels
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [0, 1, 7, 33, 5000])
-def test_gelu_by_tanh(size: int, dtype: Any, library: Any) -> None:
-    random = np.random.default_rng(7)
-    x, tanh, y, slope = (numbers(random, size, dtype) for _ in range(4))
-    factors = {
-        name: np.array(value, dtype) for name, value in (("half", 0.5), ("most", 2), ("cubic", 0.2), ("linear", 1.6))
-    }
-    with np.errstate(over="ignore", under="ignore"):
-        square = np.minimum(np.square(x), factors["most"])
-    check("gelu_by_tanh", ("y", "slope"), {"x": x, "tanh": tanh, **factors, "y": y, "slope": slope}, square=square)
 
 
 @needs_kernels
