@@ -72,6 +72,7 @@ def main() -> None:
         one, two = (int(subprocess.check_output([*command, n])) for n in "12")
         shown = f"{two / one:.2f}"
         lines.append([name, f"{one / 1e6:.0f}", f"{two / 1e6:.0f}", f"**{shown}**" if two > MOST * one else shown])
+        print(*lines[-1], file=sys.stderr, flush=True)  # a long table may be interrupted
     if lines:
         text = table(["", "one process, MB", "two, MB", "ratio"], lines)
         publish("held", f"{where()}\n\n{text}", options.markdown)
