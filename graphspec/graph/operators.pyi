@@ -166,7 +166,7 @@ class Operators:
         q_num_heads: int | None = ...,
         scale: float | None = ...,
         softcap: float = ...,
-        ratio: float,
+        ratio: float = ...,
         seed: int | None = ...,
     ) -> Value: ...
     def DropoutGRU(

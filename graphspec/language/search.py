@@ -25,7 +25,7 @@ class ObjectiveKeys(Config):
     """What a search optimizes."""
 
     metric: str = setting("val_loss", "A column of `history.csv`.")
-    goal: Literal["max", "min"] | None = setting(
+    goal: Literal["min", "max"] | None = setting(
         None, "`max` or `min`; by default as the metric says: a loss is minimized, an accuracy maximized."
     )
 

@@ -80,7 +80,7 @@ class Search:
     settings: tuple[Setting, ...]
     trials: int | None
     metric: str
-    goal: Literal["max", "min"] | None
+    goal: Literal["min", "max"] | None
     sampler: str
     prune: str
     tree: Tree = field(repr=False, compare=False)

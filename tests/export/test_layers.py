@@ -115,6 +115,11 @@ def without_keras() -> list[Case]:
         {"type": "MemberDense", "units": 3},
         {"name": "y", "type": "MemberDense", "units": 1},
     ]
+    mirrored = [
+        {"name": "found", "type": "Conv2D", "filters": 2, "kernel_size": 2},
+        {"name": "pooled", "type": "GlobalAveragePooling2D"},
+        {"name": "y", "type": "FlipMean", "inputs": ["pooled", "x"]},
+    ]
     kinds = ("SegmentSum", "SegmentMean", "SegmentMax")
     messages = [{"name": kind, "type": kind, "column": 1, "inputs": ["start", "edges", "nodes"]} for kind in kinds]
     edges = {"nodes": {"shape": ["nodes", 3]}, "edges": {"shape": ["edges", 2], "dtype": "int64"}}
@@ -123,6 +128,7 @@ def without_keras() -> list[Case]:
         network("steps", {"ids": {"shape": [None], "dtype": "int64"}}, steps, ["y"]),
         network("members", {"x": {"shape": [4]}}, members, ["y"]),
         network("patches", {"x": {"shape": [4, 4, 3]}}, patches, ["y"]),
+        network("mirrored", {"x": {"shape": [None, 4, 3]}}, mirrored, ["y"]),
         network(
             "messages",
             edges,
@@ -177,6 +183,10 @@ OTHERS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"type": "WindowScaling", "by": "mean"}, [NUMBERS]),
     ({"type": "RobustScaling", "quantiles": [-2.0, 0.0, 0.5, 1.0, 3.0]}, [NUMBERS]),
     ({"type": "QuantileScaling", "num_quantiles": 3, "quantiles": [[-2.0, 0.0, 3.0]]}, [NUMBERS]),
+    (
+        {"type": "Whitening", "kernel_size": 1, "filters": [[0.5, -1.0], [0.5, 1.0]]},
+        [np.stack([NUMBERS, -NUMBERS], -1)[:, None]],
+    ),
     ({"type": "PiecewiseLinear", "num_bins": 3, "quantiles": [-2.0, 0.0, 0.0, 3.0]}, [NUMBERS]),
 ]
 """Layers with all their arguments, and rows for them."""

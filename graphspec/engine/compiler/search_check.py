@@ -22,7 +22,7 @@ from graphspec.language.tree import Tree, describe, format_names
 from graphspec.vocabulary.metrics import direction
 
 
-def goal_of(search: Search) -> Literal["max", "min"]:
+def goal_of(search: Search) -> Literal["min", "max"]:
     """Return whether the largest or the smallest value of the objective is the best."""
     return search.goal or direction(search.metric) or "min"
 

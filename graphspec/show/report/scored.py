@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphspec.data.batches import Dataset
+from graphspec.engine.compiler.lowered_network import masks_of_tags
 from graphspec.engine.compiler.objective import mask_of, target_of
 from graphspec.engine.runtime.row_values import LOSS, compute_rows
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
@@ -81,6 +82,7 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
     else:
         running = running or model.evaluate_prepared(prepared, model.spec.training.batch_size)
         compute_rows(model, kept, found, np.arange(len(rows)), len(rows))
+    tagged = masks_of_tags(model.whole.outputs, model.labels)
     for name, cutoff in model.cutoffs.items():
         head = replace(model.spec.heads[name], cutoff=cutoff)
         lengths = {s[1:]: a for s in (LENGTH, STEPS) if (a := _of(kept, name + s)) is not None}
@@ -94,7 +96,8 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
         bounds = None if head.interval is None else (found[name + BOUNDS[0]], found[name + BOUNDS[1]])
         if head.loss is not None and bounds is None:
             bounds = head.loss.ends(found[name])
-        target = _as_long(target, found[name])
+        if target is not None and name in tagged:  # lists of the rows, which are padded to the longest of them
+            target = target[:, : answers.shape[1]]
         quantiles = found[name] if answers.ndim < found[name].ndim else None
         heads[name] = HeadAnswers(head, value, answers, target, mask, losses, bounds, lengths, quantiles)
     values = running.logs(), running.meanings(), running.tables()
@@ -106,12 +109,6 @@ def _of(rows: Dataset, name: str) -> Array | None:
     if array is None:
         return None
     return np.asarray(array if rows.chosen is None else array[rows.chosen])
-
-
-def _as_long(target: Array | None, answers: Array) -> Array | None:
-    """Return lists of labels that are no longer than the answers, which are padded to the longest of these rows."""
-    longer = target is not None and target.ndim > 1 < answers.ndim and target.shape[1] > answers.shape[1]
-    return target[:, : answers.shape[1]] if longer and target is not None else target
 
 
 def _per_row(losses: Array, mask: Array | None) -> Array:
