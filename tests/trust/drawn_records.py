@@ -150,7 +150,7 @@ def clipped(d: Drawing, t: Tensor) -> Args | None:
 
 @draws("WindowScaling")
 def of_windows(d: Drawing, t: Tensor) -> Args | None:
-    return d.some(by=d.one("last", "mean")) if t.dtype != "bool" and t.rank in (2, 3) else None
+    return d.some(by=d.one("last", "mean")) if t.dtype != "bool" and t.rank in (1, 2) else None
 
 
 @draws("RobustScaling")
