@@ -130,7 +130,15 @@ class _Network:
         from graphspec.engine.compiler.lowered_network import masks_of_tags
         from graphspec.language.declarations import LABEL
 
-        return list(masks_of_tags(self.graph.outputs, [name for name in self.labels if name + LABEL in self.outputs]))
+        names = self.labels.keys() - self.sequences()
+        return list(masks_of_tags(self.graph.outputs, [name for name in names if name + LABEL in self.outputs]))
+
+    def sequences(self) -> list[str]:
+        """Return the CTC heads: an answer is one text, not a label for each step."""
+        from graphspec.vocabulary.metrics import targets_of
+
+        heads = self.spec.heads.values()
+        return [head.name for head in heads if head.loss is not None and targets_of(head.loss) == "labels"]
 
     def chosen(self, *, labels: bool) -> list[str]:
         """Return the heads and labels of the answer."""
@@ -237,10 +245,9 @@ def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str,
     """Return an answer with one text for each row of a CTC head, in place of one label for each step."""
     from graphspec.export.onnx import joined
     from graphspec.language.declarations import LABEL
-    from graphspec.vocabulary.metrics import targets_of
 
-    for name, head in network.spec.heads.items():
-        if head.loss is not None and targets_of(head.loss) == "labels" and name + LABEL in answer:
+    for name in network.sequences():
+        if name + LABEL in answer:
             answer[name + LABEL] = joined(answer[name + LABEL], steps.get(name))
     return answer
 

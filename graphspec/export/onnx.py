@@ -231,7 +231,7 @@ def to_model(
 ) -> Any:
     """Return an ``onnx.ModelProto``. Nodes, inputs and outputs have the spec's names; ``sequences`` are CTC heads."""
     outputs = graph.outputs
-    hidden = masks_of_tags(outputs, labels) | {head: outputs[head].mask for head in sequences}
+    hidden = masks_of_tags(outputs, labels.keys() - sequences) | {head: outputs[head].mask for head in sequences}
     masks = {f"{head}/mask": mask for head in labels if (mask := hidden.get(head)) is not None}
     graph = prepare(graph.with_outputs({**outputs, **masks}) if masks else graph, parameters, opset)
     used = {v.name for node in graph.nodes for v in node.inputs if v is not None and v.kind == "param"}

@@ -172,9 +172,9 @@ class Array(OfFile):
         return converted(find(self._folder or Path(), self.file, self.key).read(), "float32")
 
 
-@INITIALIZERS.add("Vectors", "vectors")
+@INITIALIZERS.add("Vectors")
 class Vectors(OfFile):
-    """The vectors of words from a file, such as those of GloVe, for an Embedding of a text's words. Not in Keras.
+    """Vectors of words from a file, such as GloVe's, for an Embedding. Not in Keras.
 
     The word of an id is looked up in ``vocabulary``, then in lower case. Ids whose word is not there, such as that of unseen
     words, get random values of the same size, uniform with the vectors' deviation. Both files are beside the spec or below
@@ -183,9 +183,9 @@ class Vectors(OfFile):
     Kim, *Convolutional Neural Networks for Sentence Classification*, EMNLP 2014.
     """
 
-    file: Annotated[str, Field(description="A file .npy, .npz or .safetensors with a matrix: a row for each word.")]
-    vocabulary: Annotated[str, Field(description="A text file with the word of each row of the matrix, one per line.")]
-    key: Annotated[str | None, Field(description="The name of the matrix in a file that has several arrays.")] = None
+    file: Annotated[str, Field(description="A file .npy, .npz or .safetensors: a row for each word.")]
+    vocabulary: Annotated[str, Field(description="A text file with the word of each row, one per line.")]
+    key: Annotated[str | None, Field(description="The name of the matrix in a file with several.")] = None
 
     _words: Sequence[str] | None = PrivateAttr(default=None)
 

@@ -114,6 +114,7 @@ VERBS = frozenset(
         "expects",
         "fills",
         "gets",
+        "finds",
         "has",
         "holds",
         "is",

@@ -76,7 +76,7 @@ def _format(value: Any) -> str:
 
 
 def masks_of_tags(outputs: Mapping[str, Value], heads: Iterable[str]) -> dict[str, Value | None]:
-    """Return the mask of those heads with labels that have a label for each token, and hide padding."""
+    """Return the mask of those heads with labels, not of CTC, that have a label for each token, and hide padding."""
     found = {head: outputs[head].mask for head in heads}
     return {head: mask for head, mask in found.items() if mask is not None and 1 < mask.rank == outputs[head].rank - 1}
 

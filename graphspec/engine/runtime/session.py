@@ -327,7 +327,7 @@ class Session:
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
         """Return the mask of each head with a label for each time step, bool (N, time), None for a CTC head without one."""
         heads = {head: self.answering.outputs[head].mask for head in sorted(self.needed.ctc)}
-        heads |= masks_of_tags(self.answering.outputs, self.labels)
+        heads |= masks_of_tags(self.answering.outputs, self.labels.keys() - self.needed.ctc)
         masks = {head: mask for head, mask in heads.items() if mask is not None}
         if not masks:
             return dict.fromkeys(heads)

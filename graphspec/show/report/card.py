@@ -171,7 +171,7 @@ def pipeline_tag(model: Session) -> str | None:
         return None if numbers else "image-classification"
     tokens = [i for i in inputs if i.dtype in ("int32", "int64") and len(i.shape) == 1 and i.shape[0] != 1]
     if len(inputs) == 1 and (tokens or inputs[0].dtype == "string"):
-        tagged = masks_of_tags(model.whole.outputs, model.labels)
+        tagged = masks_of_tags(model.whole.outputs, model.labels.keys() - model.needed.ctc)
         return "token-classification" if tagged else "text-classification"
     return "tabular-regression" if numbers else "tabular-classification"
 

@@ -82,7 +82,7 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
     else:
         running = running or model.evaluate_prepared(prepared, model.spec.training.batch_size)
         compute_rows(model, kept, found, np.arange(len(rows)), len(rows))
-    tagged = masks_of_tags(model.whole.outputs, model.labels)
+    tagged = masks_of_tags(model.whole.outputs, model.labels.keys() - model.needed.ctc)
     for name, cutoff in model.cutoffs.items():
         head = replace(model.spec.heads[name], cutoff=cutoff)
         lengths = {s[1:]: a for s in (LENGTH, STEPS) if (a := _of(kept, name + s)) is not None}

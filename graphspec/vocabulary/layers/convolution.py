@@ -125,9 +125,9 @@ class Whitening(Layer, learnt_arguments=("filters",)):
     kernel_size: Annotated[PositiveInt, Field(description="The height and width of a patch.")] = 3
     strides: Annotated[PositiveInt, Field(description="The step of the patches.")] = 1
     activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    epsilon: Annotated[Positive, Field(description="It is added to λ: what hardly varies is not made large.")] = 5e-4
+    epsilon: Annotated[Positive, Field(description="Added to λ: what hardly varies stays small.")] = 5e-4
     filters: Statistics = Field(
-        default=None, description="Half of the filters, a list for each of (channel, row, column)."
+        default=None, description="Half of the filters: lists over (channel, row, column)."
     )
     data_format: spatial.DataFormat = None
 

@@ -229,7 +229,7 @@ class FlipMean(Layer, arity=(2, 2)):
     The second input is what is mirrored: what lies between it and the first is computed twice, with the same weights. An
     answer takes twice the time, a step of training does not.
 
-    Shapes: (batch, …), which depends on the images (batch, height, width, channels) → (batch, …).
+    Shapes: (batch, …), of images (batch, height, width, channels) → (batch, …).
 
     Source: Krizhevsky, Sutskever and Hinton, *ImageNet Classification with Deep Convolutional Neural Networks*, 2012.
     """

@@ -79,7 +79,7 @@ class TextVectorization(Lookup, takes_strings=True):
     last: int = Field(
         default=0,
         ge=0,
-        description="How many of `output_sequence_length` ids are those of the last tokens, not the first.",
+        description="How many of the ids are those of the last tokens.",
     )
     vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
         default=None, description="The tokens, or the name of a file beside the spec with one per line; null: learnt."

@@ -181,7 +181,7 @@ def steps_of(trainer: Trainer, workers: int) -> tuple[list[float], Array, dict[s
         member.slots = slots
         update = member.update(optimizer.rate())
         for clock.step in range(mine.loader.batches):
-            program = member.bind(mine.loader.rows(clock.step))
+            program = member.bind(mine.loader.form(clock.step))
             signals[rank].barrier()
             program.load(clock.step)
             program.run()
