@@ -112,7 +112,7 @@ class Conv(FilterBank):
 
 
 class Whitening(Layer, learnt_arguments=("filters",)):
-    """A frozen first convolution: patches as uncorrelated numbers of variance 1, each with both signs, for a ReLU.
+    """A frozen first convolution: patches as uncorrelated numbers of variance 1, with both signs.
 
     Learnt are the patches' second moments ``V diag(λ) Vᵀ`` over the training rows, as the images are at prediction. Filters
     are the columns of ``V / √(λ + epsilon)`` and their negatives; what is beyond the border is 0.

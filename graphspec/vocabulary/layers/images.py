@@ -224,7 +224,7 @@ class RandomFlip(Layer):
 
 
 class FlipMean(Layer, arity=(2, 2)):
-    """At prediction, the mean of a value and of what it is for mirrored images; in training the value itself.
+    """At prediction the mean of a value and of that for mirrored images; in training the value.
 
     The second input is what is mirrored: what lies between it and the first is computed twice, with the same weights. An
     answer takes twice the time, a step of training does not.
