@@ -292,6 +292,7 @@ def test_a_table_for_which_there_is_no_memory_is_not_told_of_its_first_line(tmp_
     assert caught.value.problem.hint == "allow the process more memory, or end other programs"
 
 
+@pytest.mark.slow
 def test_long_cells_of_many_lines_are_read_in_place(tmp_path: Path) -> None:
     """With several threads the database lost its place in the mails of benchmarks.quality; it does not in these rows."""
     rows = [('a line, "quoted"\n' * (300 + k % 900) + str(k), "ab"[k % 2]) for k in range(2500)]

@@ -123,12 +123,10 @@ class Whitening(Layer, learnt_arguments=("filters",)):
     """
 
     kernel_size: Annotated[PositiveInt, Field(description="The height and width of a patch.")] = 3
-    strides: Annotated[PositiveInt, Field(description="The step of the patches.")] = 1
+    strides: Annotated[PositiveInt, Field(description="Their step.")] = 1
     activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
     epsilon: Annotated[Positive, Field(description="Added to λ: what hardly varies stays small.")] = 5e-4
-    filters: Statistics = Field(
-        default=None, description="Half of the filters: lists over (channel, row, column)."
-    )
+    filters: Statistics = Field(default=None, description="Half of the filters: lists over (channel, row, column).")
     data_format: spatial.DataFormat = None
 
     def learning_input(self, g: Builder, X: Value) -> Value:

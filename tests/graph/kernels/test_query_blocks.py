@@ -182,6 +182,7 @@ def test_workers_draw_what_one_draws(elements: int, monkeypatch: pytest.MonkeyPa
             np.testing.assert_allclose(np.concatenate([p[k] for p in parts]), expected, 1e-4, 1e-5)
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", None)
     sizes = [bound(*case("causal", T, T)).nbytes for T in (2048, 4096)]
