@@ -92,7 +92,10 @@ class Loop(Contender):
         trained = {n: {k: a for k, a in p.items() if not k.startswith("moving_")} for n, p in self.weights.items()}
         # SGD and RMSprop have one slot; the other is empty.
         one = w.optimizer["type"] != "Adam"
-        pair = lambda a: (jnp.zeros_like(a), jnp.zeros(0) if one else jnp.zeros_like(a))  # noqa: E731
+
+        def pair(a: jax.Array) -> tuple[jax.Array, jax.Array]:
+            return jnp.zeros_like(a), jnp.zeros(0) if one else jnp.zeros_like(a)
+
         self.slots = {n: {k: pair(a) for k, a in p.items()} for n, p in trained.items()}
         self.count = 0
 

@@ -17,6 +17,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.engine.training import advice as hints
 from graphspec.engine.training.reporting import monitored
 from graphspec.engine.training.trainer import Trainer
+from graphspec.graph.initializers import Vectors
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.declarations import DataSource, HeadDecl, Spec
 
@@ -26,7 +27,7 @@ _LABEL = 24  # columns of a label
 
 
 def announce(model: Session, trainer: Trainer) -> None:
-    """Print what the training reads and trains: rows, targets, parameters. No file is read for this."""
+    """Print what the training reads and trains: rows, targets, parameters. No row is read for this."""
     for line in _rows(model, trainer):
         out_wrapped(line)
     heads = model.spec.trained
@@ -45,7 +46,7 @@ def announce(model: Session, trainer: Trainer) -> None:
     if len(heads) > 1:
         out_wrapped(_total(heads, model.spec.training.combine))
     for param in model.graph.params.values():
-        if told := getattr(param.initializer, "told", ""):
+        if isinstance(param.initializer, Vectors) and (told := param.initializer.told):
             out_wrapped(f"{param.name}: {told}")
     for known in model.initial_weights:
         out_wrapped(str(known))

@@ -50,11 +50,6 @@ class Initializer(Config):
         """True if the values are an array, which fits weights of one shape."""
         return False
 
-    @property
-    def told(self) -> str:
-        """What the training says about the values; "" for nothing."""
-        return ""
-
 
 def _need_form(fits: bool, form: str, shape: tuple[int, ...]) -> None:
     text = f"needs {form}, but the weight has shape {show(shape)}"
@@ -229,6 +224,7 @@ class Vectors(OfFile):
 
     @property
     def told(self) -> str:
+        """How many of the words have a vector; "" before they are known."""
         known = self._words if self._folder is not None else ()
         text = f"of {sum(map(bool, known)):,} words from {self.file}" if known else ""
         return text and f"vectors of {len(self._matrix()[1]):,} {text}"

@@ -398,10 +398,10 @@ def _propagate_mask(
 
 
 def _sees_zeros(layer: Layer, value: Value, result: Lowered) -> bool:
-    """Return whether a convolution pads with zeros what Masking has padded with zeros: then nothing is lost."""
-    while value.node is not None and getattr(layer, "padding", None) in ("same", "causal"):
+    """Return whether a layer pads with zeros what another one has set to 0 where it is masked: then nothing is lost."""
+    while value.node is not None and layer.pads_with_zeros and getattr(layer, "padding", "valid") != "valid":
         maker = result.declared.get(value.node.owner)
-        if isinstance(maker, NodeDecl) and maker.type == "Masking":
+        if isinstance(maker, NodeDecl) and maker.layer is not None and maker.layer.zeroes_masked:
             return True
         if not OPS[value.node.op].identity_in_inference or value.node.inputs[0] is None:
             return False

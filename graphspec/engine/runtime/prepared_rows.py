@@ -122,9 +122,8 @@ def chunk_rows(prelude: Prelude, feeds: Mapping[str, Any]) -> int:
     if not has_networks(prelude):
         each: int = sum(a.nbytes // max(len(a), 1) for a in feeds.values() if a.ndim == 4)  # large pictures
         wide = (4 * v.fixed(0) for n in graph.nodes if n.op == "TermWeights" for v in n.inputs[1:] if v is not None)
-        each = max(
-            each, *wide, *(_LIST_BYTES * feeds[name].shape[1] for name in lists_of(graph)), 1
-        )  # which counts the ids of a row in a vector
+        lists = (_LIST_BYTES * feeds[name].shape[1] for name in lists_of(graph))
+        each = max(each, *wide, *lists, 1)  # `wide` counts the ids of a row in a vector
         return max(1, min(CHUNK_ROWS, _CHUNK_BYTES // (_HIDDEN * each)))
     values = [v for node in graph.nodes for v in node.outputs] + list(graph.inputs.values())
     sizes = [4 * math.prod(d for d in v.shape if isinstance(d, int)) for v in values]

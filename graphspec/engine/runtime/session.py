@@ -324,10 +324,14 @@ class Session:
         with self.access.reading(), self.programs.borrow(key, bound) as program:
             return program.results(feeds)
 
+    def tags(self, graph: Graph) -> dict[str, Value | None]:
+        """Return the masks in a graph of the heads with a label for each token."""
+        return masks_of_tags(graph.outputs, self.labels.keys() - self.needed.ctc)
+
     def step_masks(self, feeds: Mapping[str, Array]) -> dict[str, Array | None]:
         """Return the mask of each head with a label for each time step, bool (N, time), None for a CTC head without one."""
         heads = {head: self.answering.outputs[head].mask for head in sorted(self.needed.ctc)}
-        heads |= masks_of_tags(self.answering.outputs, self.labels.keys() - self.needed.ctc)
+        heads |= self.tags(self.answering)
         masks = {head: mask for head, mask in heads.items() if mask is not None}
         if not masks:
             return dict.fromkeys(heads)

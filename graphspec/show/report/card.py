@@ -16,7 +16,6 @@ import numpy as np
 
 from graphspec.base.document import Block, Code, Heading, Inline, Items, Span, Table, Text
 from graphspec.base.text import count, shell
-from graphspec.engine.compiler.lowered_network import masks_of_tags
 from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.declarations import LABEL
@@ -171,8 +170,7 @@ def pipeline_tag(model: Session) -> str | None:
         return None if numbers else "image-classification"
     tokens = [i for i in inputs if i.dtype in ("int32", "int64") and len(i.shape) == 1 and i.shape[0] != 1]
     if len(inputs) == 1 and (tokens or inputs[0].dtype == "string"):
-        tagged = masks_of_tags(model.whole.outputs, model.labels.keys() - model.needed.ctc)
-        return "token-classification" if tagged else "text-classification"
+        return "token-classification" if model.tags(model.whole) else "text-classification"
     return "tabular-regression" if numbers else "tabular-classification"
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphspec.data.batches import Dataset
-from graphspec.engine.compiler.lowered_network import masks_of_tags
 from graphspec.engine.compiler.objective import mask_of, target_of
 from graphspec.engine.runtime.row_values import LOSS, compute_rows
 from graphspec.engine.runtime.running_metrics import ResultTable, RunningMetrics
@@ -82,7 +81,7 @@ def score(model: Session, raw: Dataset, part: str, running: RunningMetrics | Non
     else:
         running = running or model.evaluate_prepared(prepared, model.spec.training.batch_size)
         compute_rows(model, kept, found, np.arange(len(rows)), len(rows))
-    tagged = masks_of_tags(model.whole.outputs, model.labels.keys() - model.needed.ctc)
+    tagged = model.tags(model.whole)
     for name, cutoff in model.cutoffs.items():
         head = replace(model.spec.heads[name], cutoff=cutoff)
         lengths = {s[1:]: a for s in (LENGTH, STEPS) if (a := _of(kept, name + s)) is not None}

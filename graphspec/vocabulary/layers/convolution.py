@@ -56,7 +56,7 @@ class Window(Layer):
             raise not_allowed(text, "set one of them to 1", key="dilation_rate")
 
 
-class Convolution(Window):
+class Convolution(Window, pads_with_zeros=True):
     """Base: a window, a bias and an activation."""
 
     activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")

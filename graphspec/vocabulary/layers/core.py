@@ -204,7 +204,7 @@ class Identity(Layer, supports_masking=True):
         return X
 
 
-class Masking(Layer, arity=(1, 2), handles_mask=True):
+class Masking(Layer, arity=(1, 2), handles_mask=True, zeroes_masked=True):
     """The input with a mask: steps whose features all equal ``mask_value`` are masked and set to 0.
 
     With a second input, ids, it is those whose id is 0, as of padded tokens. (Keras has one input.) A convolution then sees

@@ -94,6 +94,10 @@ class Layer(Config):
     """True if the output has the mask of the input, as Keras's ``supports_masking``."""
     handles_mask: ClassVar[bool] = False
     """True if ``lower`` sets the mask of every output itself (recurrent layers, pooling over time, merging)."""
+    zeroes_masked: ClassVar[bool] = False
+    """True if masked steps of the output are 0."""
+    pads_with_zeros: ClassVar[bool] = False
+    """True if what lies beyond the ends of the input counts as 0, unless ``padding`` is ``valid`` (convolutions)."""
     penalizes_itself: ClassVar[bool] = False
     """True if ``lower`` applies ``activity_regularizer`` itself, to values other than the outputs."""
     call_arguments: ClassVar[tuple[str, ...]] = ()

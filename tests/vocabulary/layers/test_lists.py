@@ -100,6 +100,22 @@ def test_steps_whose_id_is_0_are_masked_and_0() -> None:
     assert not [w for w in checked.warnings if w.code == "GS308"]
 
 
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        ({"type": "Conv1D", "filters": 1, "kernel_size": 3, "padding": "same"}, False),
+        ({"type": "Conv1D", "filters": 1, "kernel_size": 3, "padding": "causal"}, False),
+        ({"type": "Conv1D", "filters": 1, "kernel_size": 3}, True),
+        ({"type": "MaxPooling1D", "padding": "same"}, True),  # beyond the end is nothing, not 0
+    ],
+    ids=lambda value: value["type"] + value.get("padding", "") if isinstance(value, dict) else "",
+)
+def test_only_what_pads_with_zeros_may_follow_zeros_without_a_warning(layer: dict[str, Any], told: bool) -> None:
+    layers = [MASKED["layers"][0], {"name": "near", **layer}]
+    checked = gs.compile(MASKED | {"layers": layers, "outputs": {"near": {}}})
+    assert bool([w for w in checked.warnings if w.code == "GS308"]) is told
+
+
 def test_ids_of_another_shape_are_refused() -> None:
     wrong = MASKED | {"inputs": {"x": {"shape": [4, 2]}, "ids": {"shape": [3], "dtype": "int64"}}}
     with pytest.raises(SpecError, match="needs ids of the shape \\(N, 4\\) as its second input"):
