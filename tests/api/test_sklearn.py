@@ -59,7 +59,7 @@ def table(n: int = 300) -> tuple[dict[str, Any], np.ndarray[Any, Any]]:
 
 def gaps(columns: dict[str, Any]) -> dict[str, Any]:
     found = {name: column.copy() for name, column in columns.items()}
-    found["number"][::7], found["kind"][::5], found["day"][::11] = np.nan, None, np.datetime64("NaT")
+    found["number"][::7], found["kind"][::5], found["day"][::11] = np.nan, None, np.datetime64("NaT", "us")
     return found
 
 

@@ -142,7 +142,7 @@ def test_the_step_says_what_a_season_is(step: float, season: int) -> None:
 
 
 def test_the_week_is_in_the_past_where_days_differ() -> None:
-    time = np.datetime64("2024-01-01T00:00") + 60 * np.arange(24 * 60)
+    time = np.datetime64("2024-01-01T00:00") + np.timedelta64(60, "m") * np.arange(24 * 60)
     load = [(k % 24) * (3 if k // 24 % 7 < 5 else 1) for k in range(len(time))]
     Path("sales.csv").write_text("t,v\n" + "".join(f"{t},{v}\n" for t, v in zip(time, load, strict=True)))
     assert _windows("v").length == 168

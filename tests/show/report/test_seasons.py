@@ -16,7 +16,7 @@ def series(times: np.ndarray, groups: np.ndarray) -> Series:
 
 
 def moments(start: str, stop: str, step: str, unit: str) -> np.ndarray:
-    days = np.arange(np.datetime64(start, unit), np.datetime64(stop, unit), int(step))
+    days = np.arange(np.datetime64(start, unit), np.datetime64(stop, unit), np.timedelta64(int(step), unit))
     return np.asarray(days.astype("datetime64[us]").astype(np.int64))
 
 
