@@ -27,6 +27,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 _SAFE = 2**53  # the first integer that may not be exact in JSON
 _GAP = -(2**63)  # a missing integer
 _ROWS = 48
+_PARTS = ["weekday", "month", "yearday", "hour"]
 KINDS = {"tensor(float)": "float32", "tensor(int64)": "int64", "tensor(string)": "string"}
 
 
@@ -351,6 +352,82 @@ def sentences() -> Fixture:
     return spec, {"tokens": made}, {"tags": tags}, records
 
 
+def demand() -> Fixture:
+    """A series scaled by its window, its calendar, what is known ahead, and which shop; an interval, and quantiles."""
+    random = np.random.default_rng(9)
+    spec = {
+        "graphspec": 1,
+        "name": "demand",
+        "inputs": {
+            "past": {"shape": [7]},
+            "ahead": {"shape": [3, 2]},
+            "now": {"shape": [1], "dtype": "string"},
+            "shop": {"shape": [1], "dtype": "string"},
+        },
+        "layers": [
+            {"name": "scaled", "type": "WindowScaling", "inputs": "past"},
+            {"name": "calendar", "type": "DateParts", "parts": _PARTS, "one_hot": True, "inputs": "now"},
+            {"name": "days", "type": "Flatten", "inputs": "ahead"},
+            {"name": "known_shop", "type": "StringLookup", "inputs": "shop"},
+            {"name": "shop_vector", "type": "Embedding", "input_dim": None, "output_dim": 2},
+            {"name": "which", "type": "Flatten"},
+            {"name": "known", "type": "Concatenate", "inputs": ["scaled", "calendar", "days", "which"]},
+            {"name": "units", "type": "Dense", "units": 3},
+            {"name": "ranges", "type": "Dense", "units": 9, "inputs": "known"},
+            {"name": "steps", "type": "Reshape", "target_shape": [3, 3]},
+            {"name": "visits", "type": "QuantileSteps"},
+        ],
+        "outputs": {
+            "units": {"loss": "mae", "scale": {"window": "scaled"}, "clip": {"min": 0}, "interval": 0.9},
+            "visits": {"loss": {"type": "quantile", "quantiles": [0.05, 0.5, 0.95]}, "scale": "standard"},
+        },
+    }
+    level = random.gamma(2.0, 40.0, (_ROWS, 1))
+    first = np.datetime64("2024-02-27T06:00") + np.arange(_ROWS) * np.timedelta64(30, "h")
+    x: dict[str, Any] = {
+        "past": np.round(level + random.normal(0, 9, (_ROWS, 7))).astype(np.float32),
+        "ahead": random.integers(0, 2, (_ROWS, 3, 2)).astype(np.float32),
+        "now": objects([str(time) for time in first]),
+        "shop": objects([("Köln", "東京", "İzmir")[k % 3] for k in range(_ROWS)]),
+    }
+    y = {
+        "units": np.round(level + random.normal(0, 9, (_ROWS, 3))).astype(np.float32),
+        "visits": random.gamma(3.0, 900.0, (_ROWS, 3)).astype(np.float32),
+    }
+    records = rows_of_lists({name: values[:16] for name, values in x.items()})
+    for k, record in enumerate(records[8:]):  # times and shops that no training row has
+        record |= {"now": [DATES[k % len(DATES)]], "shop": [NASTY[k]]}
+    records[8]["past"] = [0.0] * 7  # a window without a spread
+    records[9]["past"] = [1e6 + k for k in range(7)]
+    return spec, x, y, records
+
+
+def garments() -> Fixture:
+    """A picture by the layers that `init` writes for them: whitened, and the mean with the mirrored picture."""
+    random = np.random.default_rng(10)
+    spec = {
+        "graphspec": 1,
+        "name": "garments",
+        "inputs": {"image": {"shape": [None, None, 3], "dtype": "uint8"}},
+        "layers": [
+            {"name": "resized", "type": "Resizing", "height": 8, "width": 8},
+            {"name": "scaled", "type": "Normalization"},
+            {"name": "moved", "type": "RandomTranslation", "height_factor": 0.1, "width_factor": 0.1},
+            {"name": "flipped", "type": "RandomFlip", "mode": "horizontal"},
+            {"name": "stem", "type": "Whitening", "activation": "relu"},
+            {"name": "shapes", "type": "Conv2D", "filters": 4, "kernel_size": 3, "use_bias": False},
+            {"name": "norm", "type": "BatchNormalization"},
+            {"name": "pooled", "type": "GlobalAveragePooling2D"},
+            {"name": "both", "type": "FlipMean", "inputs": ["pooled", "scaled"]},
+            {"name": "kind", "type": "Dense", "units": 2, "activation": "softmax"},
+        ],
+        "outputs": {"kind": {"loss": "sparse_categorical_crossentropy"}},
+    }
+    pictures = random.integers(0, 256, (24, 9, 7, 3)).astype(np.uint8)
+    y = {"kind": np.array(["coat", "Schürze"] * 12, object)}
+    return spec, {"image": pictures}, y, [{"image": picture.tolist()} for picture in pictures[:4]]
+
+
 Fixture = tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[dict[str, Any]]]
 """A spec, arrays to train on, targets, and records to ask about."""
 MAKERS: tuple[Callable[[], Fixture], ...] = (
@@ -363,6 +440,8 @@ MAKERS: tuple[Callable[[], Fixture], ...] = (
     bags,
     strokes,
     sentences,
+    demand,
+    garments,
 )
 QUANTIZED = ((image, "int8"), (table, "float16"))
 """Networks that are also written as a quantized file."""
@@ -416,7 +495,8 @@ def make(maker: Callable[[], Fixture], folder: Path, kind: str | None = None) ->
     spec, x, y, records = maker()
     training = {"epochs": 3, "batch_size": 16, "seed": 1, "optimizer": {"type": "Adam", "learning_rate": 0.01}}
     model = gs.compile(spec | {"training": training})
-    model.fit(x, y, verbose=0)
+    held = any("interval" in head for head in spec["outputs"].values())  # its widths are learnt from held-out rows
+    model.fit(x, y, validation_split=0.25 if held else None, verbose=0)
     folder = folder / (maker.__name__ if kind is None else f"{maker.__name__}_{kind}")
     folder.mkdir(parents=True, exist_ok=True)
     if kind is None:

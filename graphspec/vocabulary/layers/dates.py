@@ -234,8 +234,10 @@ class DateParts(Layer, takes_strings=True):
         if part not in _CYCLES or not (self.cyclic or self.one_hot):
             return cast_to(g, g.Unsqueeze(fields[part], g.constant([2])), "float32")
         first, period = _CYCLES[part]
+        if self.one_hot:
+            return g.OneHot(fields[part] - first, g.constant(period), g.constant([0.0, 1.0], "float32"), axis=-1)
         angles = 2 * pi / period * np.arange(period)
-        table = np.eye(period) if self.one_hot else np.stack([np.sin(angles), np.cos(angles)], -1)
+        table = np.stack([np.sin(angles), np.cos(angles)], -1)
         return g.Gather(g.constant(table), fields[part] - first, axis=0)  # the same numbers in every engine
 
 
