@@ -112,7 +112,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 def test_what_is_no_python_is_there(wheel: Path) -> None:
     others = {Path(name).suffix or name for name in names_in(wheel) if name.startswith("graphspec/")} - {".py"}
-    assert others == {".css", ".js", ".json", ".md", ".pyi", ".toml", ".typed", ".yaml"}
+    assert others == {".css", ".html", ".js", ".json", ".md", ".pyi", ".toml", ".typed", ".yaml"}
     templates = {path.name for path in (ROOT / "graphspec" / "cli" / "templates").iterdir()}
     assert len(templates) >= 7
     assert templates == {Path(name).name for name in names_in(wheel) if "/templates/" in name}

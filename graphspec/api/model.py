@@ -176,6 +176,26 @@ class Model(Explainable):
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
+    def page(self, folder: str | Path, *, engine: str | Path | None = None) -> Path:
+        """Export and prove the network, write a page to try it on, and return its path: ``folder/index.html``.
+
+        Args:
+            engine: the folder of npm's package onnxruntime-web, to put it into the page; without it the page fetches it.
+
+        Raises:
+            SpecError: the values of the exported file differ (GS701).
+            UsageError: the engine is not there, the network is too large for a page, or ``folder`` cannot be written.
+        """
+        from tempfile import TemporaryDirectory
+
+        from graphspec.show.page.build import page_of, write_page
+
+        with TemporaryDirectory(prefix="graphspec-") as temporary:
+            file = Path(temporary) / "model.onnx"
+            self.export(file)
+            html = page_of(file, None if engine is None else path_of("engine", engine))
+        return write_page(path_of("folder", folder) / "index.html", html)
+
     def export(
         self,
         path: str | Path,

@@ -25,6 +25,7 @@ from graphspec.cli.export import export
 from graphspec.cli.init import import_, init
 from graphspec.cli.inspect import inspect
 from graphspec.cli.options import flag, with_alone
+from graphspec.cli.page import page
 from graphspec.cli.predict import predict
 from graphspec.cli.report import card, report
 from graphspec.cli.schema import lsp, schema
@@ -175,7 +176,7 @@ def _bad_value(error: Any, default: str | None) -> tuple[str, str | None]:
 
 COMMANDS = (
     *(init, import_, data, validate, explain, summary, plot, train, search),
-    *(evaluate, report, predict, export, card, inspect, diff, schema, lsp),
+    *(evaluate, report, predict, export, page, card, inspect, diff, schema, lsp),
 )
 
 _ClickException: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from graphspec.base.errors import UsageError
-from graphspec.base.files import why_not_writable, write_atomic
+from graphspec.base.files import write_atomic
 from graphspec.cli.console import complain, out_wrapped, write_data
 from graphspec.cli.options import Allow, DataPart, DataPlace, argument, option, output_file
 from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, open_model, refuse_other, spec_for_run
@@ -48,7 +48,9 @@ def report(
         return say(written)
     path = output or Path("comparison.html")
     if output is None:
-        _refuse_foreign(path)
+        from graphspec.show.html import refuse_foreign
+
+        refuse_foreign(path, "report")
     with naming_data(data):
         notes = write_comparison(runs, loaded, path, wanted)
     out_wrapped(f"report: {path}")
@@ -72,18 +74,6 @@ def refuse_no_run(run: Path) -> None:
         missing = "is not a run directory" if run.exists() else "does not exist"
         what = "is an ONNX file, which has no history" if is_onnx(run) and run.exists() else missing
         raise UsageError(f"{run} {what}; {_WANTED}")
-
-
-def _refuse_foreign(path: Path) -> None:
-    """Raise UsageError if a file of this name is not a report."""
-    from graphspec.show.html import GENERATOR
-
-    if (why := why_not_writable(path)) is not None:
-        raise UsageError(why)
-    if path.is_file():
-        with path.open("rb") as file:
-            if GENERATOR.encode() not in file.read(4096):
-                raise UsageError(f"{path} exists, and no report is in it; name another file with -o")
 
 
 # ``graphspec card``: a model card of a run, in Markdown.

@@ -11,10 +11,13 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from graphspec.base import document as doc
 from graphspec.base.document import UNDEFINED, Block, Cell, Column, Inline, Row, Section, Span, Table, plain
+from graphspec.base.errors import UsageError
+from graphspec.base.files import why_not_writable
 from graphspec.base.text import printable
 from graphspec.base.version import __version__
 from graphspec.show.drawing.svg import escape
@@ -211,6 +214,16 @@ def page(opening: Opening, sections: Sequence[Section]) -> str:
         f"<footer>Written by graphspec {text(__version__)}. The page needs no network.</footer>\n"
         f"<script>{script}</script></body></html>\n"
     )
+
+
+def refuse_foreign(path: Path, what: str) -> None:
+    """Raise UsageError if a file of this name cannot be written, or is none of graphspec's; ``what`` is its kind."""
+    if (why := why_not_writable(path)) is not None:
+        raise UsageError(why)
+    if path.is_file():
+        with path.open("rb") as file:
+            if GENERATOR.encode() not in file.read(4096):
+                raise UsageError(f"{path} exists, and no {what} is in it; name another place with -o")
 
 
 @cache

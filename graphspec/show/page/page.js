@@ -1,0 +1,557 @@
+// The page: fields and heads come from the record `about`, answers from the file itself, and no text becomes markup.
+"use strict";
+const about = JSON.parse(document.getElementById("about").textContent);
+const { fields, heads } = about;
+const MISSING = { string: "", float32: NaN, int64: -(2n ** 63n) };
+const ARRAYS = { float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array };
+const POINTS = 25; // of a curve
+const EXACT = 8; // fields up to which every set of them is asked about
+const SAMPLES = 24; // orders of fields beyond
+const ROWS = 256; // of a table, in one call
+const WORDS = 120; // of which each one is left out in turn
+let ort, session;
+
+const at = (id) => document.getElementById(id);
+function made(tag, attributes = {}, ...children) {
+  const space = ["svg", "path", "circle", "line", "rect"].includes(tag) ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml";
+  const element = document.createElementNS(space, tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (name === "style") element.style.cssText = value; // the policy of the page has no style attributes
+    else if (value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+function shown(number) {
+  const size = Math.abs(number);
+  if (Number.isNaN(number)) return "not a number";
+  const wide = size >= 1000 ? Math.max(4, Math.floor(Math.log10(size)) + 1) : 4; // whole parts stay whole
+  const odd = size !== 0 && (size < 1e-4 || size >= 1e15);
+  return new Intl.NumberFormat(undefined, odd ? { notation: "scientific", maximumSignificantDigits: 4 } : { maximumSignificantDigits: wide }).format(number);
+}
+const percent = (share) => new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 }).format(share);
+
+// ---- records and tensors
+// A record has a value of each field: null where it is missing. `wide` is what lists are padded to.
+function tensorOf(field, values) {
+  const dims = [values.length];
+  if (field.kind === "words") {
+    const wide = Math.max(1, ...values.map((row) => row.length));
+    values = values.map((row) => [...row, ...Array(wide - row.length).fill("")]);
+    dims.push(wide);
+  } else if (Array.isArray(values[0])) for (let value = values[0]; Array.isArray(value); value = value[0]) dims.push(value.length);
+  else dims.push(1);
+  const flat = values.flat(Infinity).map((value) => value ?? MISSING[field.dtype]);
+  const data =
+    field.dtype === "string" ? flat.map((text) => String(text).toWellFormed().replaceAll("\0", "\ufffd")) // a NUL would end the text
+    : field.dtype === "int64" ? BigInt64Array.from(flat, BigInt)
+    : ARRAYS[field.dtype].from(flat, Number);
+  return new ort.Tensor(field.dtype, data, dims);
+}
+// The answers of records of one size: for each one an object of arrays by output.
+async function ask(records) {
+  const feeds = Object.fromEntries(fields.map((field) => [field.input, tensorOf(field, records.map((record) => record[field.input]))]));
+  const found = await session.run(feeds);
+  return records.map((_, k) =>
+    Object.fromEntries(
+      Object.entries(found).map(([name, { data, dims }]) => {
+        const size = dims.slice(1).reduce((a, b) => a * b, 1);
+        return [name, { data: Array.from(data.slice(k * size, (k + 1) * size)), dims: dims.slice(1) }];
+      }),
+    ),
+  );
+}
+
+// ---- fields: a control for each; `read` returns its value or throws what is wrong
+class Wrong extends Error {}
+function numberOf(text, field) {
+  const given = text.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2");
+  if (given === "") {
+    if (field.missing === null || field.missing === undefined) throw new Wrong("needs a number");
+    return null;
+  }
+  if (field.dtype === "int64") {
+    if (!/^[-+]?\d+$/.test(given)) throw new Wrong(`needs a whole number, not '${text}'`);
+    return String(BigInt(given));
+  }
+  if (field.dtype === "bool" && /^(true|false)$/i.test(given)) return given.toLowerCase() === "true" ? 1 : 0;
+  const number = Number(given);
+  if (Number.isNaN(number)) throw new Wrong(`needs a number, not '${text}'`);
+  return number;
+}
+// Numbers of a text in the shape of a field: one after the other, with spaces, commas or lines between them.
+function numbersOf(text, field) {
+  const parts = text.trim().split(/[\s,;]+/).filter(Boolean);
+  const known = field.dims.map((d) => d ?? 0);
+  const rest = known.reduce((a, b) => a * (b || 1), 1);
+  const dims = field.dims.map((d) => d ?? Math.max(1, Math.floor(parts.length / rest)));
+  const size = dims.reduce((a, b) => a * b, 1);
+  if (parts.length !== size) throw new Wrong(`needs ${size} numbers, and has ${parts.length}`);
+  const values = parts.map((part) => (field.dtype === "string" ? part : /^(nan|\?|na)$/i.test(part) ? null : numberOf(part, field)));
+  const nested = (from, [first, ...others]) => {
+    const step = others.reduce((a, b) => a * b, 1);
+    return Array.from({ length: first }, (_, k) => (others.length ? nested(from + k * step, others) : values[from + k]));
+  };
+  return nested(0, dims);
+}
+function valueOf(text, field) {
+  if (field.kind === "number" || (field.kind === "category" && field.dtype !== "string")) return numberOf(text, field);
+  if (field.kind === "words") return text.trim() === "" ? [] : text.trim().split(/\s+/);
+  if (field.kind === "numbers") return numbersOf(text, field);
+  return text;
+}
+const written = (value) => (value === null ? "" : Array.isArray(value) ? value.flat(Infinity).map((each) => each ?? "NaN").join(" ") : String(value));
+
+function controlOf(field, id) {
+  const label = made("label", { for: id }, field.name);
+  const box = made("div", { class: `field ${field.kind}` }, label);
+  const problem = made("p", { class: "problem", id: `${id}-problem`, role: "status" });
+  const common = { id, "aria-describedby": `${id}-problem`, input: changed, autocomplete: "off", spellcheck: "false" };
+  let control;
+  if (field.kind === "picture") return pictureOf(field, id, box, problem);
+  if (field.kind === "category") {
+    const other = made("input", { class: "other", type: "text", "aria-label": `${field.name}, another value`, input: changed, hidden: "" });
+    const options = field.known.map((value, k) => made("option", { value: `k${k}` }, written(value)));
+    control = made("select", common, ...options, made("option", { value: "other" }, "another value …"));
+    if (field.missing !== null && field.missing !== undefined) control.append(made("option", { value: "missing" }, "not known"));
+    box.append(control, other, problem);
+    const place = field.known.map(String).indexOf(String(field.first));
+    control.value = place >= 0 ? `k${place}` : field.first === "" || field.first === null ? "missing" : "other";
+    if (control.value === "other") other.value = written(field.first);
+    const read = () => {
+      other.hidden = control.value !== "other";
+      if (control.value === "missing") return null;
+      return control.value === "other" ? valueOf(other.value, field) : field.known[Number(control.value.slice(1))];
+    };
+    return { field, box, problem, control, read };
+  }
+  const long = ["text", "words", "numbers"].includes(field.kind);
+  control = long ? made("textarea", { ...common, rows: field.kind === "numbers" ? 4 : 3, dir: "auto" }) : made("input", { ...common, type: "text", inputmode: field.kind === "number" ? "decimal" : undefined, dir: "auto" });
+  control.value = written(field.first);
+  box.append(control);
+  if (field.kind === "number") {
+    const whole = field.dtype.startsWith("int") || field.dtype === "bool";
+    const slider = made("input", {
+      type: "range", min: field.low, max: field.high, step: whole ? 1 : "any", "aria-label": `${field.name}, slider`,
+      input: () => {
+        control.value = whole ? slider.value : Number(Number(slider.value).toPrecision(4));
+        changed();
+      },
+    });
+    const follow = () => { if (control.value.trim() !== "") slider.value = Number(control.value.replace(",", ".")); };
+    control.addEventListener("input", follow);
+    follow();
+    box.append(slider, made("p", { class: "hint" }, `usual: ${shown(field.low)} to ${shown(field.high)}${field.missing === "NaN" ? "; empty: not known" : ""}`));
+  }
+  if (field.kind === "date") box.append(made("p", { class: "hint" }, "such as 2024-12-31 or 2024-12-31T23:59"));
+  if (field.kind === "numbers") box.append(made("p", { class: "hint" }, `${field.dims.map((d) => d ?? "any").join(" × ")} numbers; a CSV's column can be pasted`));
+  box.append(problem);
+  return { field, box, problem, control, read: () => valueOf(control.value, field) };
+}
+
+// A picture: dropped, chosen, taken by a camera, or drawn; brought to the size that the file wants.
+function pictureOf(field, id, box, problem) {
+  const [tall, wide, channels] = field.dims;
+  let value = field.first;
+  const size = [tall ?? value?.length ?? 64, wide ?? value?.[0]?.length ?? 64];
+  const view = made("canvas", { width: size[1], height: size[0], role: "img", "aria-label": `${field.name}: the picture that is asked about` });
+  const brush = view.getContext("2d", { willReadFrequently: true });
+  const dark = channels !== 1 || !value || value[0][0][0] < 128; // strokes are as unlike the corner as the example's
+  const show = () => {
+    view.height = value.length;
+    view.width = value[0].length;
+    const pixels = brush.createImageData(view.width, view.height);
+    value.flat().forEach((pixel, k) => pixels.data.set(channels === 1 ? [pixel[0], pixel[0], pixel[0], 255] : [...pixel, 255], 4 * k));
+    brush.putImageData(pixels, 0, 0);
+  };
+  const take = () => {
+    const { data } = brush.getImageData(0, 0, view.width, view.height);
+    const grey = (k) => [Math.round(0.299 * data[k] + 0.587 * data[k + 1] + 0.114 * data[k + 2])];
+    value = Array.from({ length: view.height }, (_, y) =>
+      Array.from({ length: view.width }, (_, x) => {
+        const k = 4 * (y * view.width + x);
+        return channels === 1 ? grey(k) : [data[k], data[k + 1], data[k + 2]];
+      }),
+    );
+    changed();
+  };
+  const load = async (file) => {
+    try {
+      const picture = await createImageBitmap(file);
+      const most = Math.min(1, 1024 / Math.max(picture.width, picture.height));
+      view.width = wide ?? Math.max(1, Math.round(picture.width * most));
+      view.height = tall ?? Math.max(1, Math.round(picture.height * most));
+      brush.imageSmoothingQuality = "high";
+      brush.drawImage(picture, 0, 0, view.width, view.height);
+      take();
+    } catch {
+      problem.textContent = `${field.name}: '${file.name}' is not a picture that this browser reads`;
+    }
+  };
+  const input = made("input", { id, type: "file", accept: "image/*", change: () => input.files[0] && load(input.files[0]) });
+  const camera = made("input", { type: "file", accept: "image/*", capture: "environment", "aria-label": `${field.name}, by a camera`, change: () => camera.files[0] && load(camera.files[0]) });
+  box.addEventListener("dragover", (event) => event.preventDefault());
+  box.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (event.dataTransfer.files[0]) load(event.dataTransfer.files[0]);
+  });
+  const clear = made("button", { type: "button", click: () => {
+    brush.fillStyle = dark ? "#000" : "#fff";
+    brush.fillRect(0, 0, view.width, view.height);
+    take();
+  } }, "Empty the pad");
+  let last = null;
+  const place = (event) => {
+    const frame = view.getBoundingClientRect();
+    return [((event.clientX - frame.left) / frame.width) * view.width, ((event.clientY - frame.top) / frame.height) * view.height];
+  };
+  view.addEventListener("pointerdown", (event) => { last = place(event); view.setPointerCapture(event.pointerId); });
+  view.addEventListener("pointermove", (event) => {
+    if (last === null) return;
+    const next = place(event);
+    Object.assign(brush, { strokeStyle: dark ? "#fff" : "#000", lineWidth: Math.max(1.5, view.width / 14), lineCap: "round" });
+    brush.beginPath();
+    brush.moveTo(...last);
+    brush.lineTo(...next);
+    brush.stroke();
+    last = next;
+  });
+  view.addEventListener("pointerup", () => { last = null; take(); });
+  if (value) show();
+  box.append(view, made("div", { class: "buttons" }, input, camera, clear), made("p", { class: "hint" }, "drop a picture, choose one, take one, or draw into it"), problem);
+  return { field, box, problem, control: input, read: () => { if (!value) throw new Wrong("needs a picture"); return value; }, set: (given) => { value = given; show(); } };
+}
+
+// ---- answers
+const best = (data) => data.reduce((a, value, k) => (value > data[a] ? k : a), 0);
+const isClasses = (head) => head.labels !== null && head.dims.length === 1;
+// The probabilities of a head's classes by name, or null for other heads.
+function classesOf(head, answer) {
+  if (!isClasses(head)) return null;
+  const { data } = answer[head.name];
+  if (data.length === 1 && head.labels.length === 2) return [[head.labels[1], data[0]], [head.labels[0], 1 - data[0]]];
+  return data.map((share, k) => [head.labels[k] ?? String(k), share]);
+}
+function bar(name, share, top) {
+  const part = Math.max(0, Math.min(1, share));
+  return made("li", { class: top ? "top" : undefined }, made("span", { class: "name", dir: "auto" }, name), made("span", { class: "rail" }, made("span", { class: "part", style: `inline-size:${(100 * part).toFixed(2)}%` })), made("span", { class: "value" }, percent(share)));
+}
+function answerOf(head, answer, record) {
+  const { data, dims } = answer[head.name];
+  const box = made("section", { class: "answer" }, made("h3", {}, head.name));
+  if (head.description) box.append(made("p", { class: "hint" }, head.description));
+  const label = head.label && answer[head.label];
+  const classes = classesOf(head, answer);
+  if (label) box.append(made("p", { class: "main", dir: "auto" }, label.data.length === 1 ? String(label.data[0]) : label.data.filter((text) => text !== "").join(" ")));
+  if (classes) {
+    const sorted = classes.toSorted((a, b) => b[1] - a[1]).slice(0, 10);
+    box.append(made("ul", { class: "bars" }, ...sorted.map(([name, share], k) => bar(name, share, k === 0))));
+    if (classes.length > 10) box.append(made("p", { class: "hint" }, `and ${shown(classes.length - 10)} less likely ones`));
+  } else if (data.length === 1) {
+    const [low, high] = head.interval ? head.interval.map((name) => answer[name].data[0]) : [];
+    if (!label) box.append(made("p", { class: "main" }, shown(Number(data[0]))));
+    if (head.interval) box.append(made("p", { class: "hint" }, `${shown(low)} to ${shown(high)}`));
+  } else if (!label || dims.length === 1) {
+    const ends = head.interval?.map((name) => answer[name].data);
+    const quantiles = dims.length === 2 ? dims[1] : 1;
+    const middle = data.filter((_, k) => k % quantiles === quantiles >> 1).map(Number);
+    const lows = ends ? ends[0] : quantiles > 1 ? data.filter((_, k) => k % quantiles === 0) : null;
+    const highs = ends ? ends[1] : quantiles > 1 ? data.filter((_, k) => k % quantiles === quantiles - 1) : null;
+    if (middle.length > 1 && middle.length <= 512 && dims.length <= 2) box.append(forecast(head.past ? record[head.past].map(Number) : [], middle, lows, highs));
+    box.append(made("p", { class: "numbers" }, middle.slice(0, 48).map(shown).join("; ") + (middle.length > 48 ? " …" : "")));
+  }
+  return box;
+}
+// A line of what was and one of what comes, with its interval.
+function forecast(before, next, lows, highs) {
+  const all = [...before, ...next, ...(lows ?? []), ...(highs ?? [])];
+  if (!all.every(Number.isFinite)) return "";
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const x = (k) => (100 * k) / Math.max(1, before.length + next.length - 1);
+  const y = (value) => 38 - (36 * (value - least)) / (most - least || 1);
+  const line = (values, from) => "M" + values.map((value, k) => `${x(from + k).toFixed(2)},${y(value).toFixed(2)}`).join("L");
+  const chart = made("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img", "aria-label": `from ${shown(least)} to ${shown(most)}: the past, and ${next.length} values to come` });
+  if (lows) chart.append(made("path", { class: "band", d: line(lows, before.length) + "L" + line(highs, before.length).slice(1).split("L").reverse().join("L") + "Z" }));
+  if (before.length) chart.append(made("path", { class: "past", d: line(before, 0) }));
+  const joined = before.length ? [before.at(-1), ...next] : next;
+  chart.append(made("path", { class: "next", d: line(joined, before.length ? before.length - 1 : 0) }));
+  return chart;
+}
+
+// ---- what if, and why: by the file's own answers
+const scalars = fields.filter((field) => ["number", "category"].includes(field.kind));
+// The number of an answer that curves follow: the probability of a class, or the value itself.
+function follower(answer) {
+  const head = heads.find((each) => each.name === at("head").value) ?? heads[0];
+  const classes = classesOf(head, answer);
+  if (classes === null) return { name: head.name, of: (found) => Number(found[head.name].data[0]), text: shown };
+  const place = best(classes.map(([, share]) => share));
+  return { name: `${head.name}: ${classes[place][0]}`, of: (found) => classesOf(head, found)[place][1], text: percent };
+}
+function tried(field) {
+  if (field.kind === "category") return field.known.slice(0, POINTS);
+  const whole = field.dtype.startsWith("int") || field.dtype === "bool";
+  const points = Array.from({ length: POINTS }, (_, k) => field.low + ((field.high - field.low) * k) / (POINTS - 1));
+  return whole ? [...new Set(points.map(Math.round))] : points;
+}
+async function whatIf(record, answer) {
+  const { name, of, text } = follower(answer);
+  const shownNow = of(answer);
+  const rows = [];
+  for (const field of scalars) {
+    const values = tried(field);
+    if (values.length < 2) continue;
+    const found = (await ask(values.map((value) => ({ ...record, [field.input]: value })))).map(of);
+    rows.push({ field, values, found });
+  }
+  const all = rows.flatMap((row) => row.found).concat(shownNow).filter(Number.isFinite);
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const y = (value) => 37 - (34 * (value - least)) / (most - least || 1);
+  return made("div", { class: "curves" }, ...rows.map(({ field, values, found }) => {
+    const chart = made("svg", { viewBox: "0 0 100 40", preserveAspectRatio: "none", role: "img", "aria-label": `${name} for ${field.name}: from ${text(Math.min(...found))} to ${text(Math.max(...found))}` });
+    if (field.kind === "category") {
+      const step = 100 / values.length;
+      values.forEach((value, k) => {
+        const same = String(value) === String(record[field.input]);
+        chart.append(made("rect", { class: same ? "now" : "bar", x: k * step + step / 8, width: (step * 3) / 4, y: y(found[k]), height: Math.max(0.5, 39 - y(found[k])) }));
+      });
+    } else {
+      const x = (value) => (100 * (value - field.low)) / (field.high - field.low || 1);
+      chart.append(made("path", { class: "next", d: "M" + values.map((value, k) => `${x(value).toFixed(2)},${y(found[k]).toFixed(2)}`).join("L") }));
+      const now = Number(record[field.input]);
+      if (record[field.input] !== null && now >= field.low && now <= field.high) chart.append(made("line", { class: "now", x1: x(now), x2: x(now), y1: 0, y2: 40 }));
+    }
+    const ends = field.kind === "category" ? `${values.length} values` : `${shown(field.low)} to ${shown(field.high)}`;
+    return made("figure", {}, made("figcaption", {}, field.name), chart, made("p", { class: "hint" }, `${ends}: ${text(Math.min(...found))} to ${text(Math.max(...found))}`));
+  }));
+}
+// What each field adds to the answer against the typical row: Shapley values, exact for few fields, else over some orders.
+async function why(record, answer) {
+  const { name, of, text } = follower(answer);
+  const typical = Object.fromEntries(fields.map((field) => [field.input, sameSize(field.typical, record[field.input])]));
+  const count = fields.length;
+  const known = new Map();
+  const valueAt = (sets) => Promise.all([sets]).then(async () => {
+    const unknown = [...new Set(sets)].filter((set) => !known.has(set));
+    for (let from = 0; from < unknown.length; from += ROWS) {
+      const part = unknown.slice(from, from + ROWS);
+      const found = await ask(part.map((set) => Object.fromEntries(fields.map((field, k) => [field.input, set[k] === "1" ? record[field.input] : typical[field.input]]))));
+      part.forEach((set, k) => known.set(set, of(found[k])));
+    }
+  });
+  const added = Array(count).fill(0);
+  if (count <= EXACT) {
+    const sets = Array.from({ length: 2 ** count }, (_, k) => k.toString(2).padStart(count, "0"));
+    await valueAt(sets);
+    const factorial = (n) => (n < 2 ? 1 : n * factorial(n - 1));
+    for (const set of sets) {
+      const size = [...set].filter((bit) => bit === "1").length;
+      for (let k = 0; k < count; k++) {
+        if (set[k] === "1") continue;
+        const weight = (factorial(size) * factorial(count - size - 1)) / factorial(count);
+        added[k] += weight * (known.get(set.slice(0, k) + "1" + set.slice(k + 1)) - known.get(set));
+      }
+    }
+  } else {
+    let seed = 1; // the same orders each time
+    const orders = Array.from({ length: SAMPLES }, () => {
+      const order = fields.map((_, k) => k);
+      for (let k = count - 1; k > 0; k--) {
+        seed = (seed * 48271) % 2147483647;
+        const other = seed % (k + 1);
+        [order[k], order[other]] = [order[other], order[k]];
+      }
+      return order;
+    });
+    const paths = orders.map((order) => {
+      const bits = Array(count).fill("0");
+      return ["0".repeat(count), ...order.map((k) => { bits[k] = "1"; return bits.join(""); })];
+    });
+    await valueAt(paths.flat());
+    orders.forEach((order, n) => order.forEach((k, place) => { added[k] += (known.get(paths[n][place + 1]) - known.get(paths[n][place])) / SAMPLES; }));
+  }
+  const start = known.get("0".repeat(count));
+  const texts = fields.filter((field) => field.kind === "text" || field.kind === "words");
+  const shownTexts = [];
+  for (const field of texts) shownTexts.push(await words(field, record, of, of(answer), text));
+  const sorted = fields.map((field, k) => [field, added[k]]).toSorted((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+  const most = Math.max(...sorted.map(([, value]) => Math.abs(value))) || 1;
+  const sign = (value) => (value < 0 ? "−" : "+") + text(Math.abs(value));
+  return made("div", {},
+    made("p", {}, `${name} is ${text(of(answer))}; of the typical row it is ${text(start)}. The difference, by field${count <= EXACT ? "" : ` (over ${SAMPLES} orders of the fields)`}:`),
+    made("ul", { class: "bars" }, ...sorted.slice(0, 15).map(([field, value]) => made("li", {}, made("span", { class: "name", dir: "auto" }, field.name), made("span", { class: "rail" }, made("span", { class: value < 0 ? "part less" : "part", style: `inline-size:${((100 * Math.abs(value)) / most).toFixed(2)}%` })), made("span", { class: "value" }, sign(value))))),
+    ...shownTexts);
+}
+// A text whose words are coloured by how the answer changes without each of them.
+async function words(field, record, of, whole, text) {
+  const list = Array.isArray(record[field.input]);
+  const parts = list ? record[field.input] : record[field.input].split(/(\s+)/); // of a text: words at even places
+  const places = parts.flatMap((part, k) => ((list || k % 2 === 0) && part ? [k] : [])).slice(0, WORDS);
+  if (places.length < 2) return "";
+  const without = places.map((k) => (list ? parts.toSpliced(k, 1) : parts.toSpliced(k, 1).join("")));
+  const found = (await ask(without.map((value) => ({ ...record, [field.input]: value })))).map((answer) => whole - of(answer));
+  const most = Math.max(...found.map(Math.abs)) || 1;
+  const box = made("p", { class: "text", dir: "auto" });
+  parts.forEach((part, k) => {
+    const place = places.indexOf(k);
+    if (place < 0) return box.append(part, list ? " " : "");
+    const effect = found[place];
+    box.append(made("span", { title: `${effect < 0 ? "−" : "+"}${text(Math.abs(effect))}`, style: `background:rgb(var(--${effect < 0 ? "less" : "more"}) / ${((0.6 * Math.abs(effect)) / most).toFixed(2)})` }, part), list ? " " : "");
+  });
+  return made("div", {}, made("p", { class: "hint" }, `${field.name}: words that raise it are blue, those that lower it orange`), box);
+}
+// The typical value in the size of the given one, where sizes are free.
+function sameSize(typical, given) {
+  if (!Array.isArray(given)) return typical ?? null;
+  const like = (value) => (Array.isArray(value) ? value.map(like) : typeof value === "string" ? "" : 0);
+  const flat = JSON.stringify(like(given)) === JSON.stringify(like(typical ?? null));
+  return flat ? typical : like(given);
+}
+
+// ---- the form
+const controls = fields.map((field, k) => controlOf(field, `f${k}`));
+function recordOf() {
+  const record = {};
+  let good = true;
+  for (const { field, problem, control, read } of controls) {
+    try {
+      record[field.input] = read();
+      problem.textContent = "";
+      control.removeAttribute("aria-invalid");
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      problem.textContent = `${field.name} ${error.message}`;
+      control.setAttribute("aria-invalid", "true");
+      good = false;
+    }
+  }
+  return good ? record : null;
+}
+let busy = false, waiting = false;
+async function changed() {
+  if (!session) return;
+  if (busy) { waiting = true; return; } // one call at a time: the last value is answered last
+  busy = true;
+  try {
+    do {
+      waiting = false;
+      const record = recordOf();
+      if (record === null) { at("answers").replaceChildren(made("p", { class: "hint" }, "The form has a mistake.")); continue; }
+      const [answer] = await ask([record]);
+      at("answers").replaceChildren(...heads.map((head) => answerOf(head, answer, record)));
+      for (const [id, made_] of [["what-if", whatIf], ["why", why]]) if (at(id).open) at(`${id}-body`).replaceChildren(await made_(record, answer));
+    } while (waiting);
+  } catch (error) {
+    at("answers").replaceChildren(made("p", { class: "problem" }, `The network does not answer: ${error.message}`));
+  } finally {
+    busy = false;
+  }
+}
+
+// ---- a table: rows of a CSV file, and its answers
+function rowsOf(text) {
+  const first = text.slice(0, text.search(/\r?\n|$/));
+  const mark = [",", ";", "\t"].toSorted((a, b) => first.split(b).length - first.split(a).length)[0];
+  const rows = [[]];
+  let cell = "", quoted = false;
+  for (let k = text.charCodeAt(0) === 0xfeff ? 1 : 0; k < text.length; k++) {
+    const sign = text[k];
+    if (quoted) {
+      if (sign !== '"') cell += sign;
+      else if (text[k + 1] === '"') { cell += '"'; k++; }
+      else quoted = false;
+    } else if (sign === '"' && cell === "") quoted = true;
+    else if (sign === mark) { rows.at(-1).push(cell); cell = ""; }
+    else if (sign === "\n" || sign === "\r") {
+      if (sign === "\r" && text[k + 1] === "\n") k++;
+      rows.at(-1).push(cell);
+      cell = "";
+      rows.push([]);
+    } else cell += sign;
+  }
+  rows.at(-1).push(cell);
+  return { mark, rows: rows.filter((row) => row.length > 1 || row[0] !== "") };
+}
+const cellOf = (text, mark) => (/["\r\n]/.test(text) || text.includes(mark) ? `"${text.replaceAll('"', '""')}"` : text);
+async function table(text) {
+  const { mark, rows } = rowsOf(text);
+  const [names, ...body] = rows;
+  const places = fields.map((field) => [field.name, field.input].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
+  const lacking = fields.filter((_, k) => places[k] < 0).map((field) => field.name);
+  if (lacking.length) throw new Wrong(`has no column ${lacking.join(", ")}; its columns are ${names.join(", ")}`);
+  const good = [], bad = [], answers = Array(body.length).fill(null);
+  body.forEach((row, n) => {
+    try {
+      if (row.length !== names.length) throw new Wrong(`has ${row.length} cells, not ${names.length}`);
+      const record = Object.fromEntries(fields.map((field, k) => {
+        const cell = row[places[k]];
+        if (cell === "" && field.kind !== "text" && field.missing !== null && field.missing !== undefined) return [field.input, null];
+        try { return [field.input, valueOf(cell, field)]; } catch (error) { throw new Wrong(`${field.name} ${error.message}`); }
+      }));
+      good.push([n, record]);
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      bad.push([n, error.message]);
+    }
+  });
+  const free = fields.some((field) => field.kind === "words" || field.dims.includes(null)); // lengths differ: one at a time
+  for (let from = 0; from < good.length; from += free ? 1 : ROWS) {
+    const part = good.slice(from, from + (free ? 1 : ROWS));
+    (await ask(part.map(([, record]) => record))).forEach((answer, k) => { answers[part[k][0]] = answer; });
+    at("table-state").textContent = `${shown(from + part.length)} of ${shown(good.length)} rows`;
+  }
+  const added = heads.flatMap((head) => [head.label, head.name, ...(head.interval ?? [])].filter(Boolean));
+  const lines = [[...names, ...added], ...body.map((row, n) => [...row, ...added.map((name) => (answers[n] ? written(answers[n][name].data.map(plain)) : ""))])];
+  return { csv: lines.map((row) => row.map((cell) => cellOf(cell, mark)).join(mark)).join("\n") + "\n", good: good.length, bad };
+}
+const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(7)) : typeof value === "bigint" ? String(value) : value);
+async function dropped(file) {
+  const state = at("table-state");
+  try {
+    const { csv, good, bad } = await table(await file.text());
+    const link = made("a", { href: URL.createObjectURL(new Blob([csv], { type: "text/csv" })), download: file.name.replace(/(\.\w+)?$/, "_answers.csv") }, `Save ${good} rows with their answers`);
+    const listed = bad.slice(0, 50).map(([n, why_]) => made("li", {}, `row ${n + 1}: ${why_}`));
+    state.replaceChildren(link, ...(bad.length ? [made("p", {}, `${bad.length} rows have no answer:`), made("ul", { class: "problem" }, ...listed)] : []));
+  } catch (error) {
+    state.replaceChildren(made("p", { class: "problem" }, `'${file.name}' ${error instanceof Wrong ? error.message : `cannot be read: ${error.message}`}`));
+  }
+}
+
+// ---- the engine, and the start
+const bytesOf = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+async function part(name) {
+  const given = at(`engine-${name}`);
+  if (given) return bytesOf(given.textContent);
+  const { url, integrity } = about.engine[name];
+  const got = await fetch(url, { integrity, credentials: "omit", referrerPolicy: "no-referrer" });
+  if (!got.ok) throw new Error(`${url} answers ${got.status}`);
+  return new Uint8Array(await got.arrayBuffer());
+}
+async function start() {
+  at("form").replaceChildren(...controls.map(({ box }) => box));
+  at("head").replaceChildren(...heads.map((head) => made("option", { value: head.name }, head.name)));
+  at("head-choice").hidden = heads.length < 2;
+  at("what-if").hidden = scalars.length === 0;
+  at("why").hidden = fields.every((field) => field.kind === "picture"); // there is no typical picture
+  at("table").hidden = fields.some((field) => field.kind === "picture");
+  for (const id of ["what-if", "why"]) at(id).addEventListener("toggle", changed);
+  at("head").addEventListener("change", changed);
+  at("csv").addEventListener("change", () => at("csv").files[0] && dropped(at("csv").files[0]));
+  at("table").addEventListener("dragover", (event) => event.preventDefault());
+  at("table").addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (event.dataTransfer.files[0]) dropped(event.dataTransfer.files[0]);
+  });
+  try {
+    const [code, binary] = await Promise.all([part("code"), part("binary")]);
+    ort = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
+    Object.assign(ort.env.wasm, { wasmBinary: binary.buffer, numThreads: 1 }); // more threads need special headers
+    session = await ort.InferenceSession.create(bytesOf(at("model").textContent));
+  } catch (error) {
+    at("answers").replaceChildren(made("p", { class: "problem" }, `The engine does not start: ${error.message}`));
+    return;
+  }
+  await changed();
+}
+const ready = start();

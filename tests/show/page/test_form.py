@@ -1,0 +1,140 @@
+"""What a page knows of a file: kinds of fields, usual ranges, heads, and texts that cannot become markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from consumers.apps import FIXTURES
+from show.report.test_build import HOSTILE
+
+import graphspec as gs
+from graphspec.base.errors import UsageError
+from graphspec.show.page.build import LARGEST, contents, page_of
+from graphspec.show.page.form import form_of
+
+
+def fields_of(name: str) -> dict[str, dict[str, Any]]:
+    return {field["name"]: field for field in form_of(FIXTURES / name / "model.onnx")["fields"]}
+
+
+def heads_of(name: str) -> dict[str, dict[str, Any]]:
+    return {head["name"]: head for head in form_of(FIXTURES / name / "model.onnx")["heads"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        (
+            "table",
+            {
+                **dict.fromkeys(("age", "hours", "height", "steps"), "number"),
+                **dict.fromkeys(("town", "trade", "code"), "category"),
+                "joined": "date",
+                "remark": "text",
+            },
+        ),
+        ("demand", {"past": "numbers", "ahead": "numbers", "now": "date", "shop": "category"}),
+        ("garments", {"image": "picture"}),
+        ("sentences", {"tokens": "words"}),
+        ("opinions", {"opinion": "text"}),
+        ("integers", {"shop": "category", "items": "numbers", "level": "number", "urgent": "number"}),
+    ],
+)
+def test_each_input_has_a_kind(name: str, kinds: dict[str, str]) -> None:
+    assert {field: found["kind"] for field, found in fields_of(name).items()} == kinds
+
+
+def test_ranges_are_those_of_the_training_rows() -> None:
+    fields = fields_of("table")
+    assert (fields["height"]["low"], fields["height"]["high"]) == (148.62175, 195.47897)  # minimum and maximum
+    mean, deviation = 48.5625, 341.9127604166667**0.5
+    assert np.allclose([fields["age"]["low"], fields["age"]["high"]], [mean - 2 * deviation, mean + 2 * deviation])
+    assert fields["age"]["typical"] == 47  # what stands for a missing value: the median
+    low, high = (
+        np.expm1(6.3815755645434065 - 2 * 5.211550531967551**0.5),
+        np.expm1(6.3815755645434065 + 2 * 5.211550531967551**0.5),
+    )
+    assert np.allclose([fields["hours"]["low"], fields["hours"]["high"]], [low, high])  # of log(1 + x)
+    assert fields["steps"]["high"] == 17322.0  # the example lies above the last bound
+
+
+def test_large_integers_are_texts() -> None:
+    assert fields_of("table")["code"]["known"] == [3, 17, -5, "1152921504606846977"]
+
+
+def test_heads_have_labels_intervals_and_pasts() -> None:
+    assert heads_of("table")["kind"]["labels"] == ["b c", "ångström", "中"]
+    heads = heads_of("demand")
+    assert list(heads) == ["units", "visits"]
+    assert heads["units"]["interval"] == ["units_low", "units_high"]
+    assert (heads["units"]["past"], heads["visits"]["past"]) == ("past", None)
+
+
+def hostile(folder: Path) -> Path:
+    """A file whose names, labels and known values try to become markup."""
+    spec = {
+        "graphspec": 1,
+        "name": "hostile",
+        "description": HOSTILE,
+        "inputs": {"row": {"columns": {"colour": "category", "size": {"type": "number", "missing": "mean"}}}},
+        "layers": [{"name": "kind", "type": "Dense", "units": 2, "activation": "softmax", "inputs": "row"}],
+        "outputs": {"kind": {"loss": "sparse_categorical_crossentropy", "description": HOSTILE}},
+        "training": {"epochs": 1, "batch_size": 8},
+    }
+    model = gs.compile(spec)
+    x = {"colour": np.array([["red"], [HOSTILE]] * 8, object), "size": np.arange(16, dtype=np.float32)[:, None]}
+    model.fit(x, {"kind": np.array(["no", HOSTILE] * 8, object)}, verbose=0)
+    model.export(folder / "hostile.onnx", rows=x)
+    return folder / "hostile.onnx"
+
+
+def test_texts_cannot_become_markup(tmp_path: Path) -> None:
+    html = page_of(hostile(tmp_path))
+    assert re.findall(r"<script[^>]*>", html) == [
+        '<script type="application/json" id="about">',
+        '<script type="text/plain" id="model">',
+        "<script>",
+    ]
+    assert "<img" not in html
+    assert "\u202e" not in html
+    record = json.loads(html.partition('id="about">')[2].partition("</script>")[0])
+    assert HOSTILE in record["fields"][0]["known"]  # as it is, for the network
+    listed = contents([HOSTILE, "net"])
+    assert re.findall(r"<script|<img", listed) == []
+
+
+def test_the_page_is_small_and_fetches_the_engine_alone(tmp_path: Path) -> None:
+    file = FIXTURES / "table" / "model.onnx"
+    html = page_of(file)
+    assert len(html) - file.stat().st_size * 4 / 3 < 150_000
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
+    assert policy is not None
+    assert "connect-src https://cdn.jsdelivr.net/npm/onnxruntime-web@" in policy[1]
+    assert "unsafe-inline" not in policy[1]
+    assert '"integrity": "sha384-' in html
+    for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):
+        (tmp_path / name).write_bytes(b"engine")
+    own = page_of(file, tmp_path)
+    assert "connect-src 'none'" in own
+    assert "jsdelivr" not in own
+
+
+def test_what_has_no_page_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnx
+
+    foreign = onnx.load(FIXTURES / "table" / "model.onnx")
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    with pytest.raises(UsageError, match="has no signature with an example"):
+        page_of(tmp_path / "foreign.onnx")
+    with pytest.raises(UsageError, match=r"has no ort\.wasm\.bundle\.min\.mjs"):
+        page_of(FIXTURES / "table" / "model.onnx", tmp_path)
+    assert LARGEST > 1 << 20
+    monkeypatch.setattr("graphspec.show.page.build.LARGEST", 1000)
+    with pytest.raises(UsageError, match="a page holds at most"):
+        page_of(FIXTURES / "table" / "model.onnx")

@@ -1,0 +1,174 @@
+"""Pages in Chromium: answers are those of the file, forms, curves, tables, hostile texts, widths, accessibility."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import chromium
+from consumers.apps import FIXTURES, HERE, NAMES
+from show.page.test_form import hostile
+from show.report.test_build import AUDIT, OVERFLOW
+
+from graphspec.show.page.build import ENGINE, page_of
+from tools.browser import Page, opened
+
+PACKAGE = HERE / "node" / "node_modules"
+SETTLED = "(async () => { await ready; while (busy || waiting) await new Promise((done) => setTimeout(done, 20)); })()"
+OPEN = (
+    "['what-if', 'why', 'table'].forEach((id) => { at(id).open = true; }); new Promise((done) => setTimeout(done, 60))"
+)
+# What differs between the answers of a page and those of a fixture, for all records at once and for each one alone.
+CHECK = """(async (records, answers) => {
+  await ready;
+  const found = [];
+  for (const part of [records, ...records.map((record) => [record])]) {
+    (await ask(part)).forEach((answer, k) => {
+      const row = part.length === 1 ? records.indexOf(part[0]) : k;
+      for (const [name, { dims, data, dtype }] of Object.entries(answers)) {
+        const size = dims.slice(1).reduce((a, b) => a * b, 1);
+        const wanted = data.slice(row * size, (row + 1) * size);
+        const limit = 1e-5 + 1e-4 * Math.max(0, ...data.map((value) => Math.abs(value) || 0));
+        answer[name].data.forEach((value, n) => {
+          const same = dtype !== "float32" ? String(value) === String(wanted[n])
+            : wanted[n] === null ? Number.isNaN(value) : Math.abs(value - wanted[n]) <= limit;
+          if (!same) found.push(`${name} of record ${row}: ${value}, not ${wanted[n]}`);
+        });
+      }
+    });
+  }
+  return found;
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    found = chromium()
+    if found is None or os.name == "nt" or not (PACKAGE / "onnxruntime-web").is_dir():
+        pytest.skip("Chromium or onnxruntime-web is not installed")
+    with opened(found) as page:
+        yield page
+
+
+def show(browser: Page, folder: Path, file: Path, width: int = 1200, *, dark: bool = False) -> None:
+    path = folder / "page.html"
+    path.write_text(page_of(file, PACKAGE / "onnxruntime-web"), encoding="utf-8")
+    browser.open(path, width, dark=dark)
+    browser.run(SETTLED)
+    assert browser.errors == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("image_", "table_"))])
+def test_answers_are_those_of_the_file(browser: Page, tmp_path: Path, name: str) -> None:
+    show(browser, tmp_path, FIXTURES / name / "model.onnx")
+    lines = (FIXTURES / name / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    answers = (FIXTURES / name / "answers.json").read_text(encoding="utf-8")
+    assert browser.run(f"{CHECK}([{','.join(lines)}], {answers})") == []
+    wrong = json.loads(answers)
+    data = next(iter(wrong.values()))["data"]
+    data[0] = "?" if isinstance(data[0], str) else data[0] + 1
+    assert browser.run(f"{CHECK}([{','.join(lines)}], {json.dumps(wrong)})") != []
+
+
+@pytest.mark.slow
+def test_the_form_begins_with_the_example_and_answers_what_is_typed(browser: Page, tmp_path: Path) -> None:
+    show(browser, tmp_path, FIXTURES / "table" / "model.onnx")
+    text = browser.run("at('answers').innerText")
+    assert "b c\n61.4%" in text
+    assert "243,347" in text
+    browser.run("at('f0').value = '30'; at('f0').dispatchEvent(new Event('input'))")
+    browser.run(SETTLED)
+    assert browser.run("at('answers').innerText") != text
+    browser.run("at('f0').value = 'old'; at('f0').dispatchEvent(new Event('input'))")
+    browser.run(SETTLED)
+    assert browser.run("at('f0-problem').textContent") == "age needs a number, not 'old'"
+    assert browser.run("at('f0').getAttribute('aria-invalid')") == "true"
+    browser.run("at('f0').value = ''; at('f0').dispatchEvent(new Event('input'))")  # not known
+    browser.run(SETTLED)
+    assert "%" in browser.run("at('answers').innerText")
+
+
+@pytest.mark.slow
+def test_what_fields_add_sums_up_to_the_difference(browser: Page, tmp_path: Path) -> None:
+    show(browser, tmp_path, FIXTURES / "demand" / "model.onnx")
+    browser.run("controls[0].control.value = '90 80 70 60 50 40 30'; at('why').open = true; changed()")
+    browser.run(SETTLED)
+    first = browser.run("at('why-body').querySelector('p').innerText")
+    answer, start = (float(number) for number in re.findall(r"-?\d+\.?\d*", first)[:2])
+    assert answer != start
+    texts = browser.run("[...at('why-body').querySelectorAll('.value')].map((each) => each.innerText)")
+    added = sum(float(text.replace("−", "-")) for text in texts)
+    assert abs(answer - start - added) < 0.05
+
+
+TABLE = """age,hours,height,steps,town,trade,code,joined,remark,note
+52,1305.959,154.75314,17322,,Baker,3,,"naïve NAÏVE été",kept
+old,1,1,1,a,b,3,,x,
+30,1,150,9000,"Kö""ln",smith,999,2020-01-31,"two
+lines, and a comma",
+1,2
+"""
+
+
+@pytest.mark.slow
+def test_a_table_comes_back_with_its_answers(browser: Page, tmp_path: Path) -> None:
+    show(browser, tmp_path, FIXTURES / "table" / "model.onnx")
+    done: dict[str, Any] = browser.run(f"table({json.dumps(TABLE)})")
+    assert done["good"] == 2
+    assert done["bad"] == [[1, "age needs a number, not 'old'"], [3, "has 2 cells, not 10"]]
+    rows = browser.run(f"rowsOf({json.dumps(done['csv'])}).rows")
+    assert rows[0][-4:] == ["note", "kind_label", "kind", "price"]
+    assert rows[1][9:11] == ["kept", "b c"]
+    assert abs(float(rows[1][-1]) - 243346.8) < 1
+    assert rows[2][-3:] == ["", "", ""]
+    assert rows[3][4] == 'Kö"ln'
+    assert rows[3][8] == "two\nlines, and a comma"
+    lacking = browser.run("table('age,hours\\n1,2\\n').catch((error) => error.message)")
+    assert lacking.startswith("has no column height, steps, town")
+
+
+@pytest.mark.slow
+def test_hostile_texts_stay_texts(browser: Page, tmp_path: Path) -> None:
+    show(browser, tmp_path, hostile(tmp_path))
+    browser.run(OPEN)
+    browser.run(SETTLED)
+    assert browser.run("window.hacked") is None
+    assert browser.errors == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["table", "demand", "garments", "sentences"])
+def test_pages_are_for_everybody(browser: Page, tmp_path: Path, name: str) -> None:
+    axe = PACKAGE / "axe-core" / "axe.min.js"
+    for dark, width in ((False, 320), (True, 1920)):
+        show(browser, tmp_path, FIXTURES / name / "model.onnx", width, dark=dark)
+        browser.run(OPEN)
+        browser.run(SETTLED)
+        assert browser.run(OVERFLOW) == [], width
+        assert not [request for request in browser.requests if request.startswith("http")]
+        if axe.is_file():
+            browser.run(axe.read_text(encoding="utf-8") + "; 0")
+            assert browser.run(AUDIT) == []
+
+
+@pytest.mark.slow
+def test_the_hashes_are_those_of_the_package() -> None:
+    import hashlib
+    from base64 import b64encode
+
+    from graphspec.show.page import build
+
+    if not (PACKAGE / "onnxruntime-web").is_dir():
+        pytest.skip("onnxruntime-web is not installed")
+    version = json.loads((PACKAGE / "onnxruntime-web" / "package.json").read_text(encoding="utf-8"))["version"]
+    assert version == build.VERSION
+    html = page_of(FIXTURES / "table" / "model.onnx")
+    for name in ENGINE.values():
+        digest = hashlib.sha384((PACKAGE / "onnxruntime-web" / "dist" / name).read_bytes()).digest()
+        assert f"sha384-{b64encode(digest).decode()}" in html
