@@ -199,6 +199,8 @@ def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not kwargs and len(args) <= positional:
+                return function(*args)
             for name in kwargs:
                 if name not in known:
                     said = advice.get(name) or did_you_mean(name, known, quote="`")

@@ -120,6 +120,10 @@ class Config(BaseModel, metaclass=Called):
         for name, value in attributes.items():
             setattr(cls, name, value)
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        _forget_class_variables(cls)
+
     @model_validator(mode="before")
     @classmethod
     def _drop_neutral(cls, arguments: Any) -> Any:
@@ -142,6 +146,15 @@ class Config(BaseModel, metaclass=Called):
     def check_arguments(self) -> None:
         """Raise :func:`invalid` if arguments, each of which is right, do not fit together."""
 
+
+def _forget_class_variables(cls: type[Config]) -> None:
+    """Drop the annotations of class variables once pydantic has read them: it reads those of all bases for each class."""
+    annotations = vars(cls).get("__annotations__", {})
+    for name in annotations.keys() & cls.__class_vars__:
+        del annotations[name]
+
+
+_forget_class_variables(Config)
 
 _FEW = 15  # classes that a hint lists
 _FEW_NAMES = 60  # names that a registry of a few classes may have; classes of larger ones are not imported to be listed

@@ -449,11 +449,11 @@ class BatchLoader:
         if not self.shuffle and self._order is None:
 
             def fill(batch: int) -> None:
-                start, stop = batch * step + part.start, batch * step + part.stop
+                own = slice(batch * step + part.start, batch * step + part.stop)
                 for array, buffer, _ in pairs:
-                    buffer[...] = array[start:stop]  # half the time of np.copyto for a few rows
+                    buffer[...] = array[own]  # half the time of np.copyto for a few rows
                 for array, buffer in cut:
-                    buffer[...] = array[start:stop]
+                    buffer[...] = array[own]
 
             return fill
         alike = [(self._gather[name], buffer) for array, buffer, name in pairs if array.dtype == buffer.dtype]

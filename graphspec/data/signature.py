@@ -226,18 +226,18 @@ class KnownForms:
         self._names = list(needed.inputs)
         limits, gaps = needed.limits, needed.gaps
         self._checks = [_check_of(t, limits.get(name), gaps=name in gaps) for name, t in needed.inputs.items()]
-        self._forms: dict[tuple[tuple[int, ...], ...], list[tuple[int, ...]]] = {}
+        self._forms: dict[tuple[tuple[int, ...], ...], list[tuple[str, _Check, tuple[int, ...]]]] = {}
 
     def feeds(self, x: Any, most: int) -> dict[str, Array] | None:
         """Return the arrays of 1 to ``most`` rows by input, as the complete check returns them; None if it must decide."""
         arrays = self._arrays(x)
         if arrays is None:
             return None
-        shapes = self._forms.get(tuple([array.shape for array in arrays]))
-        if shapes is None or shapes[0][0] > most:
+        form = self._forms.get(tuple([array.shape for array in arrays]))
+        if form is None or form[0][2][0] > most:
             return None
         feeds = {}
-        for name, check, array, shape in zip(self._names, self._checks, arrays, shapes, strict=True):
+        for array, (name, check, shape) in zip(arrays, form):  # noqa: B905 (a microsecond counts)
             found = check(array)
             if found is None or (array.base is not None and map_of(array) is not None):
                 return None
@@ -250,7 +250,9 @@ class KnownForms:
         if arrays:
             if len(self._forms) >= _MAX_FORMS:
                 self._forms = {}
-            self._forms[tuple([array.shape for array in arrays])] = [accepted[name].shape for name in self._names]
+            shapes = [accepted[name].shape for name in self._names]
+            form = list(zip(self._names, self._checks, shapes, strict=True))
+            self._forms[tuple([array.shape for array in arrays])] = form
 
     def _arrays(self, x: Any) -> Sequence[Array] | None:
         """Return the inputs as arrays, in the order of the network; None if a name or a kind of value is another one."""
@@ -315,7 +317,7 @@ def _numbers(array: Array, *, gaps: bool = False) -> Array | None:
         return found if math.isfinite(value) or (gaps and math.isnan(value)) else None
     if gaps:
         return None if np.logical_or.reduce(np.isinf(found), None) else found
-    return found if np.logical_and.reduce(np.isfinite(found), None) else None
+    return found if math.isfinite(np.vdot(found, found)) else None  # else it may be that the sum is too large
 
 
 def _float32(array: Array) -> Array | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from commands import graphspec
 
-from graphspec.cli.app import COMMANDS, tables
+from graphspec.cli.app import COMMANDS
+from graphspec.cli.usage import tables
 
 
 @pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from commands import graphspec
 
-from graphspec.cli.app import COMMANDS, tables
+from graphspec.cli.app import COMMANDS
+from graphspec.cli.usage import ALONE, tables
 
 
 @pytest.mark.parametrize(
@@ -75,3 +78,11 @@ def test_every_command_that_is_meant_exists() -> None:
     names = {command.__name__ for command in COMMANDS}
     assert not {meant.split()[0] for meant in tables()["commands"].values() if not meant.startswith("--")} - names
     assert not names & set(tables()["commands"])
+
+
+def test_a_command_in_a_file_of_its_name_loads_no_other() -> None:
+    assert {c.__name__ for c in COMMANDS if c.__module__ == f"graphspec.cli.{c.__name__}"} == set(ALONE)
+    code = "import sys; from graphspec.cli.usage import app_for; app_for(['validate', 'x']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "graphspec.cli.validate" in loaded
+    assert not {"graphspec.cli.app", "graphspec.cli.train", "numpy"} & {*loaded}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.blas import computing
+from graphspec.base.arrays.blas import THREADS_SET, computing
 
 _BUFFER = 1024
 # Elements. The fastest of 512, 1024 and 2048 for a convnet, an Inception-like and a ResNet-like network (benchmarks W5,
@@ -48,4 +48,5 @@ def apart(run: Callable[[], None]) -> Callable[[], None]:
     context = copy_context()
     context.run(np.seterr, all="ignore")
     context.run(np.setbufsize, _BUFFER)
-    return computing()(partial(context.run, run))
+    alone = partial(context.run, run)
+    return computing()(alone) if THREADS_SET is None else alone

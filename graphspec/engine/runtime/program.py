@@ -106,10 +106,11 @@ class Access:
     def __enter__(self) -> None:
         me = threading.get_ident()
         with self._lock:
-            while not (me in self._readers or self._writer in (None, me)):
+            while self._writer is not None and not (self._writer == me or me in self._readers):
                 self._refuse_training()
                 self._changed.wait()
-            self._refuse_inconsistent()
+            if self._inconsistent:
+                self._refuse_inconsistent()
             self._readers[me] = self._readers.get(me, 0) + 1
 
     def __exit__(self, *_: object) -> None:
@@ -215,38 +216,44 @@ class ProgramCache:
                 finally:
                     self._waiting -= 1
             self._turns -= 1
-            return self.take(key)
+            return self._take(key)
 
     def give_back(self, key: Hashable, program: Program | None) -> None:
         """End a turn; keep the program, if any, as :meth:`put` does."""
         with self._lock:
             self._turns += 1
             if program is not None:
-                self.put(key, program)
+                self._put(key, program)
             if self._waiting:
                 self._freed.notify()
 
     def take(self, key: Hashable) -> Program | None:
         """Remove an idle program from the cache and return it; None if there is none."""
         with self._lock:
-            if not (programs := self._idle.get(key)):
-                return None
-            program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
-            self._nbytes -= program.nbytes
-            return program
+            return self._take(key)
+
+    def _take(self, key: Hashable) -> Program | None:
+        if not (programs := self._idle.get(key)):
+            return None
+        program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
+        self._nbytes -= program.nbytes
+        return program
 
     def put(self, key: Hashable, program: Program) -> None:
         """Add an idle program, and evict the least recently used ones beyond the limit."""
         with self._lock:
-            self._idle.setdefault(key, []).append(program)
-            self._idle.move_to_end(key)
-            self._nbytes += program.nbytes
-            while self._nbytes > self._max_bytes and sum(map(len, self._idle.values())) > 1:
-                oldest, programs = next(iter(self._idle.items()))
-                if programs:
-                    self._nbytes -= programs.pop(0).nbytes
-                if not programs:
-                    del self._idle[oldest]
+            self._put(key, program)
+
+    def _put(self, key: Hashable, program: Program) -> None:
+        self._idle.setdefault(key, []).append(program)
+        self._idle.move_to_end(key)
+        self._nbytes += program.nbytes
+        while self._nbytes > self._max_bytes and sum(map(len, self._idle.values())) > 1:
+            oldest, programs = next(iter(self._idle.items()))
+            if programs:
+                self._nbytes -= programs.pop(0).nbytes
+            if not programs:
+                del self._idle[oldest]
 
     def nbytes(self) -> int:
         return self._nbytes

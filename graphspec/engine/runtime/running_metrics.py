@@ -59,6 +59,7 @@ class RunningMetrics:
                 if keys or tables:
                     parts = metric.parts(value, head.labels) or []
                     self._metrics.append(_Entry(head.name, prefix + metric.key, state, keys, parts, head.labels))
+        self._states = [(entry.head, entry.state) for entry in self._metrics]
 
     def reset(self) -> None:
         self._sums, self.rows = dict.fromkeys(self._sums, 0.0), 0
@@ -70,8 +71,7 @@ class RunningMetrics:
         self.rows += rows
         for key, name in self._losses.items():
             self._sums[key] += float(fetches[name]) * rows
-        counted = [] if self.heads is None else self.heads.states()
-        for head, state in [*((entry.head, entry.state) for entry in self._metrics), *counted]:
+        for head, state in self._states if self.heads is None else [*self._states, *self.heads.states()]:
             lengths = {s[1:]: targets[head + s] for s in (LENGTH, STEPS) if head + s in targets}
             target = fetches.get(target_of(head), targets.get(head))
             state.update(target, fetches[head], fetches.get(mask_of(head)), lengths)

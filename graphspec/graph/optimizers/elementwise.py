@@ -160,6 +160,8 @@ class RMSprop(base.Optimizer):
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
         return (rate / math.sqrt(1 - self.rho),)
 
+    factors_by_rate = factors
+
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
         rho, share, momentum, epsilon = base.arrays_of(

@@ -190,6 +190,7 @@ class Optimizer(Config):
     }
 
     moment_names: ClassVar[tuple[str, ...]] = ()  # the state vectors of the update rule, if they are always the same
+    factors_by_rate: ClassVar[Any] = None  # the class's own `factors`, if they do not depend on the step
 
     learning_rate: Scheduled = Field(0.001, description="A number, or a schedule.")
     weight_decay: Scheduled | None = Field(None, description=OF_DECAY)
@@ -347,8 +348,18 @@ class Optimizer(Config):
             _, own, factors, shrink, _ = owner
             calls += own.updates(part, shrink, factors)
 
+        # The scalars depend on nothing but the current rate: they are as in the last step if that is.
+        by_rate = type(self).factors in (Optimizer.factors, type(self).factors_by_rate) and not any(
+            has_schedules or isinstance(settings.learning_rate, Schedule) for settings, *_, has_schedules in owners
+        )
+        last: float | None = None
+
         def begin() -> None:
+            nonlocal last
             current = rate.advance(clock.step)
+            if by_rate and current == last:
+                return
+            last = current
             for settings, own, factors, shrink, has_schedules in owners:
                 learning_rate = settings.rate(self.learning_rate, clock.step, current)
                 now = own._at(clock.step) if has_schedules else own
