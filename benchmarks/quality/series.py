@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -53,7 +54,7 @@ class Data:
     target: str
     season: int
     horizon: int
-    apart: int
+    apart: int = 1
     stride: int = 1
     test: float = 0.15
     long: int = 0
@@ -437,8 +438,12 @@ def ours(python: str, source: str, folder: Path, out: Path) -> None:
 
 
 def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
-    """MASE, sMAPE, costs and intervals of all contenders; with ``before``, what became worse since."""
-    tables: page.Tables = content["tables"]
+    """MASE, sMAPE, costs and intervals of all contenders; with ``before``, what became worse since.
+
+    All but the last table is of the first repeat, the last part of each series.
+    """
+    every: page.Tables = content["tables"]
+    tables = {name: first for name, one in every.items() if (first := _first(one))["contenders"]}
     parts = [content["machine"]]
     for title, score, digits in (("MASE", "mase", 3), ("sMAPE", "smape", 2)):
         parts.append(
@@ -452,9 +457,37 @@ def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
     parts.append(f"Over all that a contender has run.\n\n{page.costs(tables)}")
     if covered := page.intervals(tables):
         parts.append(f"Intervals of 90 %: the part of the values within, and the width in units of MASE.\n\n{covered}")
+    if cut := _of_cuts(every):
+        parts.append(
+            "Cut at several places, and trained anew at each: the mean MASE, and the part of the values within intervals of "
+            f"90 % with the standard error of its mean over the cuts.\n\n{cut}"
+        )
     if before is not None:
         parts.append(page.changes(before["tables"], tables))
     return "\n\n".join([*parts, *page.failures(content)])
+
+
+def _first(one: Mapping[str, Any]) -> dict[str, Any]:
+    found = {c: v | {"repeats": {"1": v["repeats"]["1"]}} for c, v in one["contenders"].items() if "1" in v["repeats"]}
+    return {**one, "contenders": found}
+
+
+def _of_cuts(tables: page.Tables) -> str:
+    """A row for each set with several repeats: its contenders that ran on all of graphspec's; nothing without graphspec."""
+    names, lines, within = page.contenders(tables), list[list[str]](), list[tuple[float, float]]()
+    for name, one in tables.items():
+        cuts = set(page.repeats(one, "graphspec"))
+        if len(cuts) > 1:
+            values = [page.mean(one, c, "mase", cuts) if cuts <= set(page.repeats(one, c)) else None for c in names]
+            best = min(v for v in values if v is not None)
+            cells = ["" if v is None else f"**{v:.3f}**" if v == best else f"{v:.3f}" for v in values]
+            found = [r["scores"]["coverage"] for r in page.repeats(one, "graphspec").values()]
+            within.append((fmean(found), stdev(found) / len(found) ** 0.5))
+            lines.append([name, str(len(cuts)), *cells, "{:.3f} ± {:.3f}".format(*within[-1])])
+    if len(lines) > 1:
+        mean, error = fmean(m for m, _ in within), sum(e**2 for _, e in within) ** 0.5 / len(within)
+        lines.append(["mean of the sets", "", *("" for _ in names), f"{mean:.3f} ± {error:.3f}"])
+    return table(["table", "cuts", *names, "graphspec's intervals"], lines) if lines else ""
 
 
 if __name__ == "__main__":
