@@ -149,8 +149,27 @@ def test_forecasts_are_scored_by_hand() -> None:
 
 def test_origins_leave_room_for_the_horizon() -> None:
     data = series.Data("here", "y", season=12, horizon=12, stride=6, test=0.25)
-    assert series.origins(data, 120, None) == [90, 96, 102, 108]
-    assert series.origins(data, 120, 108) == [108]
+    assert series.origins(data, 120, None, 1) == [90, 96, 102, 108]
+    assert series.origins(data, 120, 108, 1) == [108]
+
+
+def test_cuts_follow_one_another_backwards() -> None:
+    data = series.Data("here", "y", season=12, horizon=12, apart=12, stride=6, test=0.25)
+    cuts = [series.origins(data, 120, None, repeat) for repeat in (2, 3, 4)]
+    assert cuts == [[78, 84], [66, 72], []]  # 54 steps are fewer than five horizons
+    assert series.origins(data, 120, 108, 2) == [96, 102]
+
+
+def test_the_page_of_series_has_the_last_part_alone_and_then_all_cuts() -> None:
+    def said(*mase: float) -> dict[str, Any]:
+        scores = [{"mase": m, "smape": 1.0, "coverage": m, "width": 1.0} for m in mase]
+        repeats = {str(k): {"scores": one, "seconds": 2.0, "cpu": 1.0} for k, one in enumerate(scores, 1)}
+        return {"version": "1", "repeats": repeats}
+
+    one = {"task": "series", "rows": 144, "columns": 1, "contenders": {"graphspec": said(0.8, 1.0), "ets": said(0.9)}}
+    text = series.text({"machine": "here", "tables": {"airline": one}, "failed": {}})
+    assert "| airline | 144 × 1       | **0.800** | 0.900 |" in text
+    assert "| airline | 2    | **0.900** |     | 0.900 ± 0.100         |" in text
 
 
 def test_the_page_of_pictures_has_a_row_for_each_set() -> None:

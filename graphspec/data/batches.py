@@ -112,6 +112,17 @@ class Dataset:
         """Return a dataset of the rows with these indices; nothing is copied."""
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
+    def taken(self, rows: slice) -> Dataset:
+        """Return a dataset whose arrays have these rows alone."""
+        at = rows if self.chosen is None else self.chosen[rows]
+        parts: dict[str, Any] = {part: {n: a[at] for n, a in getattr(self, part).items()} for part in _PARTS}
+        return replace(self, **parts, chosen=None, times=None, groups=None)
+
+    def longest_first(self) -> Array:
+        """Return the numbers of the rows by the sizes of their lists: in this order, batches are padded least."""
+        sizes = np.max(list(self.sizes.values()), axis=0)
+        return np.argsort(-(sizes if self.chosen is None else sizes[self.chosen]), kind="stable")
+
     def sample(self, count: int) -> dict[str, Array]:
         """Return copies of at most ``count`` rows of every input, spread evenly over all rows, with pictures of one size."""
         alike = of_one_size(self.inputs.values(), np.arange(len(self)) if self.chosen is None else self.chosen)

@@ -65,7 +65,7 @@ def _of_layer(node: NodeDecl, column: ColumnProfile) -> Iterator[str]:
             yield f"mean {numbers.mean:.6g}, deviation {numbers.deviation:.6g}"
         case "MinMaxScaling" if numbers is not None:
             yield f"range {numbers.low:.6g} … {numbers.high:.6g}"
-        case "RobustScaling" | "QuantileScaling" if numbers is not None:
+        case "RobustScaling" if numbers is not None:
             yield f"quartiles {', '.join(f'{number:.6g}' for number in numbers.quartiles)}"
         case "Discretization" | "PiecewiseLinear":
             yield f"{getattr(layer, 'num_bins', None) or 'some'} {'bins' if node.type == 'Discretization' else 'pieces'}"

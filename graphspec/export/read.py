@@ -189,6 +189,7 @@ def _shape_text(shape: Sequence[Any]) -> str:
 
 # Evaluate an exported file: onnxruntime computes the heads, and graphspec their losses and metrics.
 _ANSWER = "answer:"  # names of inputs contain no colon
+_PART = 64  # batches of lists whose answers are kept at a time
 
 
 Evaluated: TypeAlias = tuple[RunningMetrics, Session, Dataset]
@@ -197,10 +198,21 @@ Evaluated: TypeAlias = tuple[RunningMetrics, Session, Dataset]
 def evaluate_exported(exported: Exported, spec: Spec, rows: Dataset) -> Evaluated:
     """Return the losses and metrics of a file on checked raw rows, with the counts of its heads.
 
-    With them, a network that only judges answers, and the rows that it reads, which have those of the file. Raise UsageError
-    if the file fails to run, or masks of its heads depend on weights.
+    With them, a network that only judges answers, and the rows that it reads, which have those of the file, but for lists.
+    Raise UsageError if the file fails to run, or masks of its heads depend on weights.
     """
-    return evaluate_answers(exported, spec, rows, answers_of(exported, rows, spec.training.batch_size))
+    judging, size = _judging(exported, spec, None), spec.training.batch_size
+    rows = judging.measured(rows)
+    if not rows.sizes:
+        return _judged(judging, rows, answers_of(exported, rows, size))
+    heads = HeadCounts(judging, judging.cutoffs)
+    running, rows = RunningMetrics(judging, heads), rows.select(rows.longest_first())
+    for start in range(
+        0, len(rows), _PART * size
+    ):  # the answers of all may need gigabytes: some numbers for each token
+        part = rows.taken(slice(start, start + _PART * size))
+        judging.evaluate_arrays(_with_answers(part, answers_of(exported, part, size)), size, heads, running)
+    return running, judging, rows
 
 
 def evaluate_answers(
@@ -211,6 +223,11 @@ def evaluate_answers(
     weights: Mapping[str, Array] | None = None,
 ) -> Evaluated:
     """Evaluate a file's answers as :func:`evaluate_exported` does; ``weights`` compute masks that depend on them."""
+    return _judged(_judging(exported, spec, weights), rows, answers)
+
+
+def _judging(exported: Exported, spec: Spec, weights: Mapping[str, Array] | None) -> Session:
+    """Return a network whose inputs are the answers of a file."""
     _, lowered = exported.checked.require()
     graph = _of_answers(lowered.graph)
     if graph.params and weights is None:
@@ -222,9 +239,16 @@ def evaluate_answers(
     session = Session(replace(spec, training=training), replace(lowered, graph=graph))
     if graph.params and weights is not None:
         session.set_weights({name: weights[name] for name in graph.params})
-    rows = replace(rows, inputs=rows.inputs | {_ANSWER + name: array for name, array in answers.items()})
-    heads = HeadCounts(session, session.cutoffs)
-    return session.evaluate_arrays(rows, spec.training.batch_size, heads), session, rows
+    return session
+
+
+def _judged(judging: Session, rows: Dataset, answers: Mapping[str, Array]) -> Evaluated:
+    rows, heads = _with_answers(rows, answers), HeadCounts(judging, judging.cutoffs)
+    return judging.evaluate_arrays(rows, judging.spec.training.batch_size, heads), judging, rows
+
+
+def _with_answers(rows: Dataset, answers: Mapping[str, Array]) -> Dataset:
+    return replace(rows, inputs=rows.inputs | {_ANSWER + name: array for name, array in answers.items()})
 
 
 def answers_of(exported: Exported, rows: Dataset, size: int) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -68,7 +68,6 @@ def impute(missing: str | float, indicator: bool) -> dict[str, Any]:
 _SCALING = {  # the layers of each scale, by the ends of their names
     "standard": {"scaled": "Normalization"},
     "robust": {"scaled": "RobustScaling"},
-    "quantile": {"scaled": "QuantileScaling"},
     "minmax": {"scaled": "MinMaxScaling"},
     "log1p": {"log": "Log1p", "scaled": "Normalization"},
     "none": {},
@@ -83,15 +82,15 @@ def _scale(value: Any) -> str | int:
             text = f"must be one of {', '.join(_SCALING)} or {{bins: n}}"
             raise invalid(text, did_you_mean(value, _SCALING) or _SCALE, show_value=True)
         return value
-    return _counted(value, ("bins",), "a word or {bins: n} with 2 to 10,000 bins", _SCALE)[1]
+    return _counted(value, "bins", "a word or {bins: n} with 2 to 10,000 bins", _SCALE)
 
 
-def _counted(value: Any, keys: Collection[str], wanted: str, hint: str) -> tuple[str, int]:
-    """Return the only key of a mapping, and the integer from 2 to 10,000 that it has."""
-    key, count = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else ("", None)
-    if key not in keys or isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= 10_000:
+def _counted(value: Any, key: str, wanted: str, hint: str) -> int:
+    """Return the integer from 2 to 10,000 that the only key of a mapping has."""
+    count = value.get(key) if isinstance(value, dict) and len(value) == 1 else None
+    if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= 10_000:
         raise invalid(f"must be {wanted}", hint, show_value=True)
-    return key, count
+    return count
 
 
 def _counts(key: str) -> dict[str, Any]:
@@ -103,16 +102,18 @@ Scale = Annotated[
     Any,
     BeforeValidator(_scale),
     WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _counts("bins")]}),
-    Field(description="standard: mean 0, deviation 1; log1p, robust, quantile: for a few large numbers; minmax; bins."),
+    Field(description="standard: mean 0, deviation 1; log1p, robust: for a few large numbers; minmax; bins."),
 ]
-_EMBEDDED = {"pieces": ("PiecewiseLinear", "num_bins"), "periodic": ("PeriodicEmbedding", "num_frequencies")}
-_EMBED = "such as `{pieces: 16}`: a slope of its own in each of 16 bins, or `{periodic: 16}`: trained waves"
-_EMBEDS = "{pieces: n} or {periodic: n} with n from 2 to 10,000"
+_EMBED = "such as `{pieces: 16}`: a slope of its own in each of 16 bins"
 EmbedNumber = Annotated[
     Any,
-    BeforeValidator(lambda value: value if value is None else _counted(value, _EMBEDDED, _EMBEDS, _EMBED)),
-    WithJsonSchema({"anyOf": [*map(_counts, _EMBEDDED), {"type": "null"}]}),
-    Field(description="What the network reads beside the scaled number: {pieces: n} slopes, or {periodic: n} waves."),
+    BeforeValidator(
+        lambda value: (
+            value if value is None else _counted(value, "pieces", "{pieces: n} with n from 2 to 10,000", _EMBED)
+        )
+    ),
+    WithJsonSchema({"anyOf": [_counts("pieces"), {"type": "null"}]}),
+    Field(description="What the network reads beside the scaled number: {pieces: n} slopes."),
 ]
 
 
@@ -704,7 +705,7 @@ def _vector(name: str, parts: Sequence[RecordPart], at: Tree) -> tuple[list[str]
 
     Numbers with an equal ``embed``, and those without, are one vector each: it can cross the cut, and has one embedding.
     """
-    nodes, groups, entries = list[str](), dict[tuple[str, int] | None, list[str]](), list[Tree]()
+    nodes, groups, entries = list[str](), dict[int | None, list[str]](), list[Tree]()
     embedded = any(isinstance(part.config, Number) and part.config.embed is not None for part in parts)
     for part in parts:
         node, column = f"{name}/{part.name}", part.config
@@ -715,14 +716,13 @@ def _vector(name: str, parts: Sequence[RecordPart], at: Tree) -> tuple[list[str]
         else:
             nodes.append(node)
     for embed, numbers in groups.items():
-        whole = f"{name}/numbers/{'_'.join(map(str, embed or ('plain',)))}"
+        whole = f"{name}/numbers/{'plain' if embed is None else f'pieces_{embed}'}"
         if len(numbers) > 1:
             entries.append(_entry(f"{whole}/joined", Step("", "Concatenate", (), {"axis": -1}), numbers, at))
             numbers = [f"{whole}/joined"]
         nodes += numbers
         if embed is not None:
-            layer, key = _EMBEDDED[embed[0]]
-            entries.append(_entry(whole, Step("", layer, (), {key: embed[1]}), numbers, at))
+            entries.append(_entry(whole, Step("", "PiecewiseLinear", (), {"num_bins": embed}), numbers, at))
             nodes.append(whole)
     return nodes, entries
 

@@ -160,6 +160,15 @@ def test_shuffled_batches_have_rows_of_nearly_one_size_in_an_order_of_the_epoch(
     assert np.corrcoef(longest, np.arange(len(longest)))[0, 1] < 0.5  # not from the short ones to the long ones
 
 
+def test_rows_that_are_evaluated_come_longest_first() -> None:
+    held = loader(np.array([2, 5, 9, 5, 1]), shuffle=False).dataset
+    assert held.longest_first().tolist() == [2, 1, 3, 0, 4]
+    assert held.select(np.array([0, 3, 2])).longest_first().tolist() == [2, 1, 0]
+    part = held.select(np.array([4, 3, 2])).taken(slice(1, 3))
+    assert part.chosen is None
+    assert (part.inputs["z"].tolist(), part.sizes["x"].tolist()) == ([3, 2], [5, 9])
+
+
 def test_answers_of_several_lengths_are_joined() -> None:
     tokens = Strings.of(np.array([["a", "", "", ""], ["b", "c", "", ""], ["d", "e", "f", "g"]], object))
     seen = []

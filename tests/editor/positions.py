@@ -116,7 +116,7 @@ COMPLETIONS = (
         8,
     ),
     Completion("inputs: {p: {columns: {age: {type: number, missing: ▮}}}}", ("median", "mean"), (), 8),
-    Completion("inputs: {p: {columns: {age: {type: number, scale: ▮}}}}", ("robust", "quantile"), (), 8),
+    Completion("inputs: {p: {columns: {age: {type: number, scale: ▮}}}}", ("robust", "minmax"), (), 7),
     Completion("inputs:\n  p:\n    columns: {a: category, b: category}\n    ▮", ("crosses",), ("shape", "columns"), 2),
     # heads, training, data, blocks
     Completion(

@@ -105,7 +105,6 @@ def without_keras() -> list[Case]:
     patches = [
         {"type": "SpaceToDepth", "block_size": 2},
         {"type": "LayerScale"},
-        {"type": "PeriodicEmbedding", "num_frequencies": 3, "output_dim": 1},
         {"type": "DepthToSpace", "block_size": 2},
         {"type": "Patches", "patch_size": 2},
         {"name": "y", "type": "DotInteraction"},
@@ -182,7 +181,6 @@ OTHERS: list[tuple[dict[str, Any], list[Any]]] = [
     ({"type": "SmoothClip", "limit": 2.0}, [NUMBERS]),
     ({"type": "WindowScaling", "by": "mean"}, [NUMBERS]),
     ({"type": "RobustScaling", "quantiles": [-2.0, 0.0, 0.5, 1.0, 3.0]}, [NUMBERS]),
-    ({"type": "QuantileScaling", "num_quantiles": 3, "quantiles": [[-2.0, 0.0, 3.0]]}, [NUMBERS]),
     (
         {"type": "Whitening", "kernel_size": 1, "filters": [[0.5, -1.0], [0.5, 1.0]]},
         [np.stack([NUMBERS, -NUMBERS], -1)[:, None]],

@@ -71,7 +71,6 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "a: {type: number, missing: error, scale: robust, clip: smooth}",
         ["p/a/scaled: RobustScaling(a)", "p/a: SmoothClip(p/a/scaled)"],
     ),
-    "normal": ("a: {type: number, missing: error, scale: quantile}", ["p/a: QuantileScaling(a)"]),
     "clipped as it is": ("a: {type: number, missing: error, scale: none, clip: smooth}", ["p/a: SmoothClip(a)"]),
     "clipped beside an indicator": (
         "a: {type: number, missing: zero, indicator: true, clip: smooth}",
@@ -150,14 +149,13 @@ def test_numbers_are_embedded_together(run: Any) -> None:
     columns = (
         f"a: {{{plain}, embed: {{pieces: 8}}}}, b: category, c: {{type: number, indicator: true, embed: {{pieces: 8}}}}"
     )
-    rest = f", d: {{{plain}, embed: {{periodic: 4}}}}, e: {{{plain}, embed: {{pieces: 2}}}}, f: {{{plain}}}"
+    rest = f", e: {{{plain}, embed: {{pieces: 2}}}}, f: {{{plain}}}"
     inputs = ["p/b", "p/numbers/pieces_8/joined", "p/numbers/pieces_8", "p/numbers/plain/joined"]
-    inputs += ["p/d", "p/numbers/periodic_4", "p/e", "p/numbers/pieces_2"]
-    assert nodes(fine(run(columns + rest)))[-6:] == [
+    inputs += ["p/e", "p/numbers/pieces_2"]
+    assert nodes(fine(run(columns + rest)))[-5:] == [
         "p/numbers/pieces_8/joined: Concatenate(p/a, p/c) axis=-1",
         "p/numbers/pieces_8: PiecewiseLinear(p/numbers/pieces_8/joined) num_bins=8",
         "p/numbers/plain/joined: Concatenate(p/c/filled:1, p/f) axis=-1",
-        "p/numbers/periodic_4: PeriodicEmbedding(p/d) num_frequencies=4",
         "p/numbers/pieces_2: PiecewiseLinear(p/e) num_bins=2",
         f"p: Concatenate({', '.join(inputs)}) axis=-1",
     ]
@@ -172,11 +170,11 @@ def test_numbers_are_embedded_together(run: Any) -> None:
 @pytest.mark.parametrize(
     ("column", "text"),
     [
-        ("embed: 8", "`embed` of column 'a' must be {pieces: n} or {periodic: n} with n from 2 to 10,000, not 8"),
+        ("embed: 8", "`embed` of column 'a' must be {pieces: n} with n from 2 to 10,000, not 8"),
         ("embed: {pieces: 1}", "not {pieces: 1}"),
         ("embed: {pieces: true}", "not {pieces: true}"),
-        ("embed: {pieces: 4, periodic: 4}", "must be {pieces: n} or {periodic: n}"),
-        ("embed: pieces", "must be {pieces: n} or {periodic: n}"),
+        ("embed: {pieces: 4, bins: 4}", "must be {pieces: n} with n"),
+        ("embed: pieces", "must be {pieces: n} with n"),
         ("scale: {bins: 4}, embed: {pieces: 4}", "`embed` of column 'a' cannot be used with bins"),
         ("scale: {bins: 4}, clip: smooth", "`clip` of column 'a' cannot be used with bins"),
         ("clip: hard", "`clip` of column 'a' must be 'smooth'"),

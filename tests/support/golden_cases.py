@@ -32,7 +32,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "MinMaxScaling": "vocabulary/layers/test_scaling.py",
         "WindowScaling": "vocabulary/layers/test_scaling.py",
         **dict.fromkeys(
-            ("PeriodicEmbedding", "PiecewiseLinear", "QuantileScaling", "RobustScaling", "SmoothClip"),
+            ("PiecewiseLinear", "RobustScaling", "SmoothClip"),
             "vocabulary/layers/test_embedded_numbers.py",
         ),
         "Onnx": "vocabulary/onnx_files/test_layer.py",

@@ -158,25 +158,11 @@ def robust(d: Drawing, t: Tensor) -> Args | None:
     return quantiles_of(d, t, 5)
 
 
-@draws("QuantileScaling")
-def normal(d: Drawing, t: Tensor) -> Args | None:
-    count = d.int(2, 9)
-    args = quantiles_of(d, t, count)
-    return None if args is None else args | {"num_quantiles": count}
-
-
 @draws("PiecewiseLinear")
 def pieces(d: Drawing, t: Tensor) -> Args | None:
     count = d.int(1, 6)
     args = quantiles_of(d, t, count + 1)
     return None if args is None else args | {"num_bins": count}
-
-
-@draws("PeriodicEmbedding")
-def periodic(d: Drawing, t: Tensor) -> Args | None:
-    if t.features is None or t.dtype == "bool":
-        return None
-    return {"num_frequencies": d.int(1, 4), "output_dim": d.int(1, 3)}
 
 
 @draws("Log1p")

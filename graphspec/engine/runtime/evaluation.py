@@ -21,7 +21,10 @@ from graphspec.graph.target import Target
 
 
 class Evaluation:
-    """The batches of prepared rows, in their order: each has the same bits in every process with one BLAS thread."""
+    """The batches of prepared rows, those with the longest lists first.
+
+    Each has the same bits in every process with one BLAS thread.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Evaluation:
         self._graph = objective.graph.with_outputs(fetches(network, objective, counted, evaluates=True))
         self._parameters, self._programs, self._counted = parameters, programs, counted
         self._seed = network.spec.training.seed
+        rows = rows.select(rows.longest_first()) if rows.sizes else rows
         self.loader = BatchLoader(rows, batch_size, shuffle=False, seed=self._seed)
         self.loader.start(0)
 

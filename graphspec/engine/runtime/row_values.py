@@ -24,6 +24,9 @@ def compute_rows(model: Session, rows: Dataset, found: dict[str, Array], places:
     size = model.spec.training.batch_size
     objective = model.objective(rows)
     graph = objective.graph.with_outputs(_wanted(model, objective))
+    if rows.sizes:
+        order = rows.longest_first()
+        rows, places = rows.select(order), places[order]
     loader = BatchLoader(rows, size, shuffle=False, seed=model.seed)
     start = 0
     loader.start(0)

@@ -215,7 +215,7 @@ class Session:
         a row; GS602, there is too little memory or disk space.
         """
         self.require_adapted()
-        arrays = self._measured(with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc))
+        arrays = self.measured(with_class_ids(arrays, self.labels, self.needed.targets, self.needed.ctc))
         if self.prelude is None:
             return replace(arrays, inputs={name: arrays.inputs[name] for name in self.graph.inputs})
         size = sum(a.nbytes for a in arrays.inputs.values())
@@ -223,7 +223,7 @@ class Session:
         progress = partial(self.on_rows, "preparing rows")
         return prepare_rows(self.prelude, arrays, list(self.graph.inputs), cache, progress)
 
-    def _measured(self, arrays: Dataset) -> Dataset:
+    def measured(self, arrays: Dataset) -> Dataset:
         """Return rows with the sizes of their lists of texts, if these differ: of all feeds that have the same axis.
 
         Raises SpecError: GS402, padding would count as the first class of a head.
@@ -253,9 +253,14 @@ class Session:
         found = self._first.run(feeds)
         return {name: found[name] if name in found else feeds[name] for name in self.answering.inputs}
 
-    def evaluate_arrays(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> RunningMetrics:
-        """Compute losses and metrics over checked raw arrays, in inference mode; ``heads`` counts, too."""
-        return self.evaluate_prepared(self.prepared(arrays), batch_size, heads)
+    def evaluate_arrays(
+        self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None, running: RunningMetrics | None = None
+    ) -> RunningMetrics:
+        """Compute losses and metrics over checked raw arrays, in inference mode; ``heads`` counts, too.
+
+        ``running``: those of the rows before, to which these are added.
+        """
+        return self.evaluate_prepared(self.prepared(arrays), batch_size, heads, running=running)
 
     def evaluate_prepared(
         self,
@@ -263,12 +268,13 @@ class Session:
         batch_size: int,
         heads: HeadCounts | None = None,
         between: Callable[[], None] = lambda: None,
+        running: RunningMetrics | None = None,
     ) -> RunningMetrics:
         """Compute losses and metrics over prepared arrays, in inference mode; ``heads`` counts, too.
 
         Threads compute many batches, which changes no bit; ``between`` is called before each: what it raises ends this.
         """
-        evaluation, running = self.evaluation(arrays, batch_size, heads), RunningMetrics(self, heads)
+        evaluation, running = self.evaluation(arrays, batch_size, heads), running or RunningMetrics(self, heads)
         with self.access.reading():
             add_batches(evaluation, running, between)
         return running

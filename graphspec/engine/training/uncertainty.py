@@ -67,7 +67,8 @@ def learn_from(model: Session, pieces: Sequence[tuple[Session, Dataset, Array]])
                 if (of_window := found.get(key)) is not None:  # widths are then those of scaled answers
                     of_window = of_window.reshape(of_window.shape + (1,) * (middle.ndim - of_window.ndim))
                     middle, errors = change(middle, of_window), errors / of_window if change is np.divide else errors
-            learnt += _interval(middle, errors, head.interval)
+            counted = total if mask is not None else sum(_counted(rows, middle) for _, rows, _ in pieces)
+            learnt += _interval(middle, errors, head.interval, counted / total)
         if head.calibrate is not None:
             learnt.append(np.array(_temperature(head, answers, true)))
         if head.threshold == "f1":
@@ -123,30 +124,51 @@ def _threshold(answers: Array, targets: Array, middle: float) -> float:
     return float(best[np.abs(best - middle).argmin()])
 
 
-def _rank(rows: int, share: float) -> int:
-    """Return which error of so many, from the smallest, at least ``share`` of new errors do not exceed."""
-    return math.ceil((rows + 1) * share - 1e-9)
+def _counted(rows: Dataset, values: Array) -> Array | int:
+    """Return how many rows count, for each of the ``values`` of a row: of windows, as many as begin k steps apart.
+
+    Errors k steps ahead share k - 1 steps with those of the next window: n of them know as much as n / k.
+    """
+    times = rows.times
+    if times is None or not times.future:
+        return len(rows)
+    starts = np.arange(len(times.first)) if rows.chosen is None else rows.chosen
+    begun = np.bincount(starts, minlength=len(times.first)).cumsum()  # windows, up to each step
+    ahead = np.pad(begun, (0, times.future), "edge") - np.pad(begun, (times.future, 0))
+    k = np.arange(1, times.future + 1) if values.shape[1:2] == (times.future,) else np.array([times.future])
+    return np.minimum(np.count_nonzero(ahead) / np.repeat(k, values[0].size // len(k)), len(rows))
 
 
-def _width(errors: Array, share: float) -> float:
+def _rank(rows: int, share: float, apart: float = 1.0) -> int:
+    """Return which error of so many, from the smallest, at least ``share`` of new errors do not exceed.
+
+    ``apart``: the part of the rows that counts. A quantile of m errors lies too low by a share of 1 / m.
+    """
+    return math.ceil((rows + 1 / apart) * share - 1e-9)
+
+
+def _width(errors: Array, share: float, apart: float = 1.0) -> float:
     """Return the split-conformal quantile of absolute errors (Vovk et al., 2005; Lei et al., 2018); infinite for too few."""
-    place = _rank(len(errors), share)
+    place = _rank(len(errors), share, apart)
     return float(np.sort(errors)[place - 1]) if place <= len(errors) else math.inf
 
 
-def _interval(answers: Array, errors: Array, share: float) -> tuple[Array, Array]:
+def _interval(answers: Array, errors: Array, share: float, apart: Array | float = 1.0) -> tuple[Array, Array]:
     """Return widths and levels: one width for all answers, or one by level where that is better for the other half.
 
+    ``apart``: of each value, the part of the rows that counts; where these are too few, the width is the largest error.
     Better is the lower interval score: the width, and ``2 / (1 - share)`` times what lies beyond it (Gneiting and Raftery,
     2007).
     """
     flat, each = answers.reshape(len(answers), -1).astype(np.float32), errors.reshape(len(errors), -1)
+    parts = np.broadcast_to(apart, each.shape[1:])
 
     def learnt(rows: slice, groups: int) -> tuple[Array, Array]:
         levels = np.quantile(flat[rows], np.arange(1, groups) / groups, axis=0).astype(np.float32)
         at, own = (flat[rows, None] >= levels).sum(axis=1), each[rows]
-        widths = [[_width(unit[of == k], share) for unit, of in zip(own.T, at.T, strict=True)] for k in range(groups)]
-        return np.array(widths), levels
+        units = [*zip(own.T, at.T, parts, strict=True)]
+        widths = [[_width(unit[of == k], share, part) for unit, of, part in units] for k in range(groups)]
+        return np.minimum(widths, own.max(0)) if groups == 1 else np.array(widths), levels
 
     def score(groups: int) -> float:
         total = 0.0

@@ -61,8 +61,8 @@ LAYERS.found_in(
         "columns/missing": "Impute",
         "indexed/preprocessing": "CategoryEncoding",
         "columns/scaling": """
-            Normalization MinMaxScaling Log1p SmoothClip WindowScaling RobustScaling QuantileScaling
-            PiecewiseLinear PeriodicEmbedding
+            Normalization MinMaxScaling Log1p SmoothClip WindowScaling RobustScaling
+            PiecewiseLinear
         """,
         "vocabularies/lookup": "StringLookup IntegerLookup",
         "vocabularies/hashing": "Hashing HashedCrossing",

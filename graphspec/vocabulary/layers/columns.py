@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import NormalDist
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, PositiveInt, as_tuple, invalid
-from graphspec.graph.initializers import RandomNormal, RandomUniform, VarianceScaling, Zeros
+from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range, of_dtype
@@ -24,7 +22,6 @@ from graphspec.vocabulary.layers.layer import Layer, NoEffect, Outputs, as_float
 from graphspec.vocabulary.layers.learners import Extremes, Learner, Moments, Quantiles
 
 _HUGE = 1e30  # a deviation
-_NORMAL, _END = NormalDist(), 3.09
 _MIN_DEVIATION = 1e-7  # as in Keras: Normalization divides by at least this standard deviation
 
 
@@ -286,31 +283,6 @@ def _pieces(g: Builder, X: Value, edges: Array) -> Value:
     return Y
 
 
-class QuantileScaling(_OfQuantiles):
-    """Numbers with a normal distribution: ``Φ⁻¹(F(x))``, as by scikit-learn's QuantileTransformer for a normal output.
-
-    F is learnt where the result is evenly spaced; in between, the result is linear. A number that is several quantiles
-    belongs to the middle one. The extremes, and what lies beyond, become ∓3.09 (0.001; scikit-learn: 5.2): no outliers.
-
-    Shapes: (batch, …, d) → the same.
-    """
-
-    num_quantiles: Annotated[int, Field(ge=2, le=10_000, description="The number of quantiles.")] = 64
-
-    def _probabilities(self) -> Sequence[float]:
-        return [0.0, *map(_NORMAL.cdf, np.linspace(-_END, _END, self.num_quantiles)[1:-1].tolist()), 1.0]
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        edges, shares = self._edges(g, X), np.asarray(self._probabilities())
-        normal = np.empty_like(edges)
-        for row, found in zip(edges, normal, strict=True):
-            _, first, places, counts = np.unique(row, return_index=True, return_inverse=True, return_counts=True)
-            middle = np.clip((shares[first] + shares[first + counts - 1]) / 2, _NORMAL.cdf(-_END), _NORMAL.cdf(_END))
-            found[:] = np.array([*map(_NORMAL.inv_cdf, middle.tolist())])[places]
-        parts = _pieces(g, X, edges) * np.diff(normal)
-        return g.ReduceSum(parts, g.constant([-1]), keepdims=0) + normal[:, 0]
-
-
 class PiecewiseLinear(_OfQuantiles):
     """Each number as several, one for each bin from b to b′: ``clip((x − b) / (b′ − b), 0, 1)``.
 
@@ -334,32 +306,6 @@ class PiecewiseLinear(_OfQuantiles):
         if self.learns:
             kept.type = Type("int64", (g.learnt("pieces"),))
         return Y if kept.shape == Y.shape[-1:] else g.Gather(Y, kept, axis=-1)
-
-
-class PeriodicEmbedding(Layer, supports_masking=True):
-    """Each number as ``cos(2π·frequency·x + phase) @ kernel + bias``, with weights of its own, all trained.
-
-    Beside the number itself this is RealMLP's PBLD (Holzmüller et al., *Better by Default*, 2024). The frequencies begin
-    normally distributed around 0, the phases uniform on [−π, π).
-
-    Shapes: (batch, …, d) → (batch, …, d · output_dim).
-    """
-
-    num_frequencies: Annotated[PositiveInt, Field(description="The number of frequencies of each number.")] = 16
-    output_dim: Annotated[PositiveInt, Field(description="How many numbers each one becomes.")] = 3
-    stddev: Annotated[float, Field(gt=0, description="The deviation of the first frequencies.")] = 0.1
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        need_rank(X, 2, None, "(batch, …, numbers)")
-        of, size = (X.features, self.num_frequencies), self.output_dim
-        frequencies = self.weight(g, "frequencies", of, initializer=RandomNormal(stddev=self.stddev))
-        phases = self.weight(g, "phases", of, initializer=RandomUniform(minval=-math.pi, maxval=math.pi))
-        start = VarianceScaling(distribution="uniform", input_axes=(1,), output_axes=(2,))
-        kernel = self.weight(g, "kernel", (*of, size), initializer=start)
-        angles = g.Unsqueeze(as_float(g, X) * (2 * math.pi), g.constant([X.rank])) * frequencies + phases
-        Y = g.Einsum(g.Cos(angles), kernel, equation="...dk,dko->...do")
-        Y += self.weight(g, "bias", (of[0], size), initializer=Zeros())
-        return g.reshape(Y, [*[0] * (X.rank - 1), of[0] * size])
 
 
 class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=("fill_value",)):

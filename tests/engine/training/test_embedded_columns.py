@@ -60,11 +60,8 @@ def fitted(columns: dict[str, Any], units: int = 4) -> tuple[Any, dict[str, Arra
 FORMS: dict[str, dict[str, Any]] = {
     "robust": {"scale": "robust", "clip": "smooth"},
     "standard": {"clip": "smooth", "indicator": True},
-    "quantile": {"scale": "quantile"},
     "pieces": {"scale": "robust", "clip": "smooth", "indicator": True, "embed": {"pieces": 8}},
-    "normal pieces": {"scale": "quantile", "embed": {"pieces": 4}},
-    "waves": {"scale": "robust", "clip": "smooth", "embed": {"periodic": 6}},
-    "both": {"embed": {"periodic": 3}},
+    "both": {"embed": {"pieces": 3}},
 }
 
 
@@ -78,7 +75,7 @@ def test_trained_exported_and_repeated(form: str, tmp_path: Path) -> None:
     assert proof.batches == [1, 2, 5]
     far = {name: np.float32([[1e30], [-1e30], [np.nan], [0.5]]) for name in columns}
     assert np.isfinite(model.predict(far)[2:]).all()
-    if "clip" in FORMS[form] or FORMS[form].get("scale") == "quantile":
+    if "clip" in FORMS[form]:
         assert np.isfinite(model.predict(far)).all()
     other = model_of(columns)
     other.fit(rows, np.sin(rows["a"]), verbose=0)
@@ -102,15 +99,6 @@ def test_pieces_are_computed_once(count: int, tmp_path: Path) -> None:
     )
     without.export(tmp_path / "p.onnx")
     assert nodes <= len(onnx.load(tmp_path / "p.onnx").graph.node) + 7
-
-
-def test_waves_are_few_operators_whatever_the_number_of_columns() -> None:
-    sizes = []
-    for count in (9, 30):
-        model, _ = fitted({f"c{k}": {"type": "number", **FORMS["waves"]} for k in range(count)})
-        assert len(model.graph.inputs) <= 2
-        sizes.append(len(model.graph.nodes))
-    assert sizes[0] == sizes[1] <= 14
 
 
 def test_widths_are_learnt() -> None:

@@ -11,6 +11,9 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
+from graphspec.data.batches import Dataset
+from graphspec.engine.training.prepare import part_rows
+from graphspec.export import read
 
 RNG = np.random.default_rng(0)
 NOUNS = ["cat", "dog", "tree", "house", "bird", "fish"]
@@ -66,6 +69,27 @@ def test_the_network_learns_and_evaluate_says_so(folder: Path) -> None:
         [line] = [line for line in result.stdout.splitlines() if line.startswith("accuracy")]
         found.append(float(line.split()[1]))
     assert found[0] == found[1] > 0.97
+
+
+def test_a_file_is_evaluated_part_by_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = []
+
+    def spy(exported: read.Exported, rows: Dataset, size: int) -> dict[str, np.ndarray]:
+        parts.append(len(rows))
+        return answers_of(exported, rows, size)
+
+    answers_of = read.answers_of
+    monkeypatch.setattr(read, "answers_of", spy)
+    monkeypatch.setattr(read, "_PART", 1)
+    found = read.read_exported(folder / "t.onnx")
+    model = gs.load(folder / "run")
+    rows = part_rows(model, "train")
+    running, *_ = read.evaluate_exported(found, found.spec, rows)
+    size = model.spec.training.batch_size
+    assert sum(parts) == len(rows)
+    assert {*parts[:-1]} == {size}
+    assert model.evaluation(model.prepared(rows), size).loader.form(0)[1] >= 12  # the longest ones first
+    assert running.logs() == pytest.approx(model.evaluate_arrays(rows, size).logs(), rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("source", ["run", "t.onnx"])

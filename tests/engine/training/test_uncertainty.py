@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from held_out import held_out_answers
 from resuming import assert_same_files, interrupt, resume, whole
 
 import graphspec as gs
-from graphspec.engine.training.uncertainty import _interval, _width
+from graphspec.data.batches import Dataset, Times
+from graphspec.engine.training.uncertainty import _counted, _interval, _width
 from graphspec.graph.ir.graph import Array
 from graphspec.show.report.scored import score
 from graphspec.show.report.verdicts import coverage
@@ -103,6 +105,31 @@ def test_levels_have_widths_of_their_own_where_that_is_better() -> None:
         own = errors[(answers >= low) & (answers < high)]
         np.testing.assert_allclose(widths[k], _width(own, 0.9), rtol=1e-6)
         assert np.mean(own <= widths[k]) >= 0.9
+
+
+def test_windows_that_overlap_count_as_those_that_begin_as_far_apart_as_they_look_ahead() -> None:
+    def counted(starts: Sequence[int], values: tuple[int, ...] = (4,), future: int = 4) -> list[float]:
+        steps = np.arange(30)
+        times = Times(steps, steps, steps, 30, None, 6, future, steps)  # type: ignore[arg-type]
+        rows = Dataset({"x": steps}, chosen=np.array(starts), times=times)
+        found = _counted(rows, np.zeros((len(starts), *values)))
+        assert not isinstance(found, int)
+        return found.tolist()
+
+    assert counted(range(9)) == [9.0, 6.0, 4.0, 3.0]  # nine windows, 12 steps
+    assert counted([0, 4, 8]) == counted([0, 8, 20]) == [3.0] * 4  # none overlap
+    assert counted([29]) == [1.0] * 4
+    assert counted([0, 1, 2, 20, 21], (2, 2), future=2) == [5.0, 5.0, 3.5, 3.5]
+    assert counted(range(9), (2,)) == [3.0, 3.0]  # which steps these are is not known
+    assert _counted(Dataset({"x": np.arange(7)}), np.zeros((7, 4))) == 7
+
+
+def test_few_windows_that_overlap_have_wider_intervals() -> None:
+    """Of n errors of which m count, the quantile of ``(m + 1) / m`` times the share; of too few, the largest one."""
+    errors = np.repeat(np.arange(1.0, 101.0)[:, None], 4, axis=1)
+    widths, levels = _interval(np.zeros((100, 4)), errors, 0.9, np.array([1.0, 0.3, 0.1, 0.05]))
+    assert np.round(widths[0]).tolist() == [91, 93, 99, 100]
+    assert not levels.any()
 
 
 def test_files_runs_and_pickles_have_it(tmp_path: Path) -> None:

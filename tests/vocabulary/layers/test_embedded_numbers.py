@@ -1,22 +1,17 @@
-"""Numbers made fit for networks: robust and normal scales, the smooth clip, pieces and waves, against their formulas."""
+"""Numbers made fit for networks: the robust scale, the smooth clip and pieces, against their formulas."""
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
-from adapting import adapted, graph_of, in_both, in_onnxruntime, learn, value_of
+from adapting import adapted, in_both, in_onnxruntime, learn, value_of
 from lowering import TIME, lower
 from pydantic import ValidationError
 
 from graphspec.base.errors import ShapeError
-from graphspec.engine.runtime.bind import build_program
-from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import LearntSize
-from graphspec.graph.target import Target
 from graphspec.vocabulary.layers import LAYERS
 
 Array = np.ndarray[Any, Any]
@@ -24,7 +19,7 @@ R = np.random.default_rng(0)
 SKEWED = np.exp(R.normal(0, 2, (500, 1)))
 X = np.hstack([SKEWED, R.integers(0, 2, (500, 1)), np.full((500, 1), 7.0), R.integers(0, 5, (500, 1)) ** 3]).astype("f")
 FAR = np.array([[1e30, -1e30, 8.0, np.inf], [-np.inf, 0.25, -3.0, -1.0]], np.float32)
-LEARNING = ("RobustScaling", "QuantileScaling", "PiecewiseLinear")
+LEARNING = ("RobustScaling", "PiecewiseLinear")
 
 
 def test_robust_scaling() -> None:
@@ -36,31 +31,6 @@ def test_robust_scaling() -> None:
     np.testing.assert_allclose(Y, (X - median) / widths, rtol=1e-5, atol=1e-6)
     rare = np.float32([[0.0]] * 9 + [[4.0]])  # equal quartiles: the range
     assert in_both(adapted("RobustScaling", rare), np.float32([[2.0]]))[0].tolist() == [[0.5]]
-
-
-def test_quantile_scaling_is_normal() -> None:
-    layer: Any = adapted("QuantileScaling", X)
-    (Y,) = in_onnxruntime(layer, X)
-    np.testing.assert_allclose((Y[:, 0].mean(), Y[:, 0].std()), (0, 1), atol=0.02)
-    ranks = (SKEWED[:, 0].argsort().argsort() + 0.5) / len(X)
-    inner = (ranks > 0.01) & (ranks < 0.99)
-    exact = np.vectorize(NormalDist().inv_cdf)(ranks)
-    np.testing.assert_allclose(Y[inner, 0], exact[inner], atol=0.08)
-    np.testing.assert_allclose((Y.min(), Y.max()), (-3.09, 3.09), rtol=1e-6)
-    np.testing.assert_array_equal(Y[:, 2], 0.0)
-    share = (X[:, 1] == 0).mean()
-    middle = [NormalDist().inv_cdf(share / 2), NormalDist().inv_cdf((1 + share) / 2)]  # of each of two values
-    np.testing.assert_allclose(sorted(set(Y[:, 1].tolist())), middle, atol=0.05)
-    (far,) = in_onnxruntime(layer, FAR)
-    np.testing.assert_allclose(far[0, [0, 3]], [3.09, Y[:, 3].max()], rtol=1e-5)
-    np.testing.assert_allclose(far[1, [0, 3]], [-3.09, Y[:, 3].min()], rtol=1e-5)
-
-
-def test_quantile_scaling_is_interpolated() -> None:
-    given = {"type": "QuantileScaling", "num_quantiles": 4, "quantiles": [0.0, 1.0, 3.0, 9.0]}
-    x = np.array([-1.0, 0.0, 0.5, 2.0, 6.0, 9.0, 20.0], np.float32)[:, None]
-    expected = np.interp(x, [0.0, 1.0, 3.0, 9.0], np.linspace(-3.09, 3.09, 4))
-    np.testing.assert_allclose(in_both(given, x)[0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_smooth_clip() -> None:
@@ -101,8 +71,7 @@ def test_sequences_keep_their_steps() -> None:
     (Y,) = in_both(adapted({"type": "PiecewiseLinear", "num_bins": 4}, x), x)
     (rows,) = in_both(adapted({"type": "PiecewiseLinear", "num_bins": 4}, x.reshape(60, 2)), x.reshape(60, 2))
     np.testing.assert_array_equal(Y.reshape(60, 8), rows)
-    for kind in ("RobustScaling", "QuantileScaling"):
-        assert in_onnxruntime(adapted(kind, x), x)[0].shape == x.shape
+    assert in_onnxruntime(adapted("RobustScaling", x), x)[0].shape == x.shape
 
 
 def test_one_list_is_for_all_columns() -> None:
@@ -120,53 +89,6 @@ def test_integers() -> None:
     ]
 
 
-def test_periodic_embedding() -> None:
-    layer = {"type": "PeriodicEmbedding", "num_frequencies": 5, "output_dim": 3}
-    x = R.normal(size=(7, 2)).astype(np.float32)
-    graph = graph_of(layer, x)
-    weights = {name.removeprefix("y/"): R.normal(size=p.shape) for name, p in graph.params.items()}
-    assert {name: w.shape for name, w in weights.items()} == {
-        "frequencies": (2, 5),
-        "phases": (2, 5),
-        "kernel": (2, 5, 3),
-        "bias": (2, 3),
-    }
-
-    def output(w: dict[str, Array], x: Array) -> Array:
-        waves = np.cos(2 * np.pi * w["frequencies"] * x[:, :, None] + w["phases"])
-        return (np.einsum("ndk,dko->ndo", waves, w["kernel"]) + w["bias"]).reshape(len(x), -1)
-
-    parameters = Parameters(graph, np.float64)
-    parameters.set({f"y/{name}": w for name, w in weights.items()})
-    gradient = np.zeros_like(parameters.vectors["trainable"])
-    with Builder(graph, "loss") as g:  # the mean of squares
-        loss = g.ReduceMean(graph.outputs["0"] * graph.outputs["0"], axes=None, keepdims=0)
-    with_loss = graph.with_outputs(graph.outputs, loss)
-    target = Target({"x": x.shape}, input_grads=["x"])
-    program = build_program(with_loss, parameters, target, gradient=gradient, training=True)
-    program.feeds["x"][...] = x
-    program.run()
-    np.testing.assert_allclose(program.fetches["0"], output(weights, x), rtol=1e-5)  # 2π is a float32
-    found = {name: parameters.view(f"y/{name}", gradient) for name in weights} | {"x": program.grads["x"]}
-    values = weights | {"x": x.astype(np.float64)}
-    for name, value in values.items():
-        for index in np.ndindex(*value.shape):
-            ends = []
-            for step in (1e-6, -1e-6):
-                moved = values | {name: value.copy()}
-                moved[name][index] += step
-                ends.append((output(moved, moved["x"]) ** 2).mean())
-            assert found[name][index] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-6), (name, index)
-
-
-def test_waves_begin_slow() -> None:
-    graph = graph_of({"type": "PeriodicEmbedding", "num_frequencies": 4000}, X[:, :1])
-    drawn = {n: p.initializer(p.shape, np.random.default_rng(0)) for n, p in graph.params.items()}
-    assert drawn["y/frequencies"].std() == pytest.approx(0.1, rel=0.05)
-    assert np.abs(drawn["y/phases"]).max() == pytest.approx(np.pi, rel=0.01)
-    assert drawn["y/kernel"].std() == pytest.approx(4000**-0.5, rel=0.05)
-
-
 @pytest.mark.parametrize("kind", LEARNING)
 def test_shapes_before_anything_is_learnt(kind: str) -> None:
     graph, (output,) = lower(kind, TIME)
@@ -178,14 +100,13 @@ def test_shapes_before_anything_is_learnt(kind: str) -> None:
         assert isinstance(output.shape[-1], LearntSize)
     else:
         assert output.shape == TIME
-    assert lower("PeriodicEmbedding", TIME)[1][0].shape == ("N", "time", 9)
 
 
 @pytest.mark.parametrize(
     ("layer", "shape", "code", "text"),
     [
-        *((kind, ("N", "features"), "GS305", "") for kind in (*LEARNING, "PeriodicEmbedding")),
-        *((kind, ("N",), "GS301", "(batch, …, numbers)") for kind in (*LEARNING, "PeriodicEmbedding")),
+        *((kind, ("N", "features"), "GS305", "") for kind in LEARNING),
+        *((kind, ("N",), "GS301", "(batch, …, numbers)") for kind in LEARNING),
         (
             {"type": "PiecewiseLinear", "num_bins": 1, "quantiles": [[0, 1], [2, 3]]},
             TIME,
@@ -210,11 +131,8 @@ def test_shape_error(layer: Any, shape: Any, code: str, text: str) -> None:
         ),
         ({"type": "RobustScaling", "quantiles": 1.0}, "must have 5 numbers"),
         ({"type": "PiecewiseLinear", "num_bins": 2, "quantiles": [1, 0, 2]}, "must have 3 numbers in ascending order"),
-        ({"type": "QuantileScaling", "quantiles": [[1, 0, 2]]}, "must have 64 numbers"),
-        ({"type": "QuantileScaling", "num_quantiles": 1}, "greater than or equal to 2"),
         ({"type": "PiecewiseLinear", "num_bins": 0}, "greater than or equal to 1"),
         ({"type": "SmoothClip", "limit": 0.0}, "greater than 0"),
-        ({"type": "PeriodicEmbedding", "stddev": 0.0}, "greater than 0"),
     ],
 )
 def test_argument_error(layer: dict[str, Any], text: str) -> None:

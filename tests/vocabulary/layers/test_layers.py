@@ -189,7 +189,7 @@ ELSEWHERE = (
     | {"Whitening": "vocabulary/layers/test_whitening.py"}
     | {"QuantileSteps": "vocabulary/layers/test_quantile_steps.py"}
     | dict.fromkeys(
-        ("PeriodicEmbedding", "PiecewiseLinear", "QuantileScaling", "RobustScaling", "SmoothClip"),
+        ("PiecewiseLinear", "RobustScaling", "SmoothClip"),
         "vocabulary/layers/test_embedded_numbers.py",
     )
     | dict.fromkeys(
