@@ -14,6 +14,7 @@ from graphspec.cli.predict import predict
 from graphspec.cli.report import card, report
 from graphspec.cli.schema import lsp, schema
 from graphspec.cli.search import search
+from graphspec.cli.serve import serve
 from graphspec.cli.summary import plot, summary
 from graphspec.cli.train import train
 from graphspec.cli.usage import app_of
@@ -21,7 +22,7 @@ from graphspec.cli.validate import validate
 
 COMMANDS = (
     *(init, import_, data, validate, explain, summary, plot, train, search),
-    *(evaluate, report, predict, export, page, card, inspect, diff, schema, lsp),
+    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp),
 )
 
 app = app_of(COMMANDS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from graphspec.base.errors import UsageError
@@ -14,6 +16,12 @@ from graphspec.cli.targets import is_onnx, is_run, is_spec, open_model, refuse_o
 _WANTED = "name a file that `graphspec export` has written, or a run directory"
 
 
+Engine = Annotated[
+    Path | None,
+    option("DIR", "npm's package onnxruntime-web, to put into the page, which then needs no network.", "--engine"),
+]
+
+
 def page(
     networks: Annotated[
         list[Path], argument("FILE|RUN", "Exported files, or runs, which are exported and proved first.")
@@ -22,10 +30,7 @@ def page(
         Path | None,
         option("DIR", "The folder to write, by default page; of several networks each has a page.", "--output", "-o"),
     ] = None,
-    engine: Annotated[
-        Path | None,
-        option("DIR", "npm's package onnxruntime-web, to put into the page, which then needs no network.", "--engine"),
-    ] = None,
+    engine: Engine = None,
     data: DataPlace = None,
     allow: Allow = None,
 ) -> None:
@@ -36,23 +41,37 @@ def page(
     from graphspec.show.page.build import contents, page_of, write_page
 
     folder = output or Path("page")
-    for network in networks:
-        refuse_other(network, _WANTED)
-        if is_spec(network):
-            raise spec_for_run(network, "page")
-        if not is_run(network) and not (is_onnx(network) and network.is_file()):
-            raise UsageError(f"{network} does not exist; {_WANTED}")
     names = [network.stem if is_onnx(network) else network.resolve().name for network in networks]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two of them are named '{twice}': pages have the names of their files and runs")
-    places = [folder / ("index.html" if len(names) == 1 else f"{name}.html") for name in names]
-    for network, place in zip(networks, places, strict=True):
-        with tempfile.TemporaryDirectory(prefix="graphspec-") as temporary:
-            file = network
-            if not is_onnx(network):
-                file = Path(temporary) / "model.onnx"
-                open_model(network, "page", allow or (), data).export(file)
+    for network in networks:
+        refuse_no_network(network, "page")
+    for name, network in zip(names, networks, strict=True):
+        with exported(network, "page", allow, data) as file:
             html = page_of(file, engine)
+        place = folder / ("index.html" if len(names) == 1 else f"{name}.html")
         out_wrapped(f"page: {write_page(place, html)}")
     if len(names) > 1:
         out_wrapped(f"page: {write_page(folder / 'index.html', contents(names))}, with links to them")
+
+
+def refuse_no_network(network: Path, command: str) -> None:
+    """Raise UsageError for what is neither an ONNX file nor a run."""
+    refuse_other(network, _WANTED)
+    if is_spec(network):
+        raise spec_for_run(network, command)
+    if not is_run(network) and not (is_onnx(network) and network.is_file()):
+        raise UsageError(f"{network} does not exist; {_WANTED}")
+
+
+@contextmanager
+def exported(network: Path, command: str, allow: list[Path] | None, data: Path | None = None) -> Iterator[Path]:
+    """Yield the file of a network: of a run one that is exported and proved, and removed in the end."""
+    refuse_no_network(network, command)
+    if is_onnx(network):
+        yield network
+        return
+    with TemporaryDirectory(prefix="graphspec-") as temporary:
+        file = Path(temporary) / "model.onnx"
+        open_model(network, command, allow or (), data).export(file)
+        yield file

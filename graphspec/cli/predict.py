@@ -231,6 +231,26 @@ def _answers(
     return iter([answer]), beside, steps()
 
 
+def answers_in_lines(source: Path) -> Callable[[bytes], bytes]:
+    """Return a function that answers rows in JSON Lines as ``predict SOURCE - --json`` does, from any thread."""
+    from graphspec.cli.rows import encode_rows
+    from graphspec.data.new_rows import stream_rows
+
+    network = _network(source)
+    tags = network.tags
+    chosen = [name for name in network.outputs if name not in tags]
+    run = _without(network.run, tags)
+
+    def answer(lines: bytes) -> bytes:
+        parts = []
+        for rows in stream_rows(network.spec, network.graph, io.BytesIO(lines), _BATCH_ROWS):
+            found = _with_lists(_with_texts(network, run(rows.inputs), rows.steps), tags)
+            parts.append(encode_rows({name: found[name] for name in chosen}, ".jsonl"))
+        return b"".join(parts)
+
+    return answer
+
+
 def _by_step(name: str, array: Array, horizon: int) -> Array:
     """Return an output of windows with a row for each step of their future."""
     if array.shape[1:2] == (horizon,):

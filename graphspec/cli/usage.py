@@ -222,7 +222,7 @@ def app_of(commands: Iterable[Callable[..., int | None]]) -> typer.Typer:
 
 ALONE = (
     *("data", "diff", "evaluate", "explain", "export", "init", "inspect"),
-    *("page", "predict", "report", "schema", "search", "summary", "train", "validate"),
+    *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "validate"),
 )
 """The commands in files of their names."""
 

@@ -47,10 +47,7 @@ from graphspec.cli.usage import ALONE, tables
         ("init a.yaml --kind quux", "not 'quux'\n  = help: `graphspec init --list` explains them\n"),
         ("init a.yaml t.csv", "init does not take 't.csv'\n  = help: write `--from t.csv --target COLUMN`\n"),
         ("sweep a.yaml", "= help: `graphspec search` tries settings: docs/tutorials/settings.md"),
-        (
-            "serve net.onnx",
-            "= help: an app serves the exported file: examples/node-service; `predict NET.onnx -` answers",
-        ),
+        ("serve", "error: serve needs FILE|RUN: an exported file, or a run, which is exported and proved first\n"),
         ("doctor", "= help: `pip check` says whether the libraries fit"),
         ("completion bash", "= help: `graphspec --install-completion` makes"),
         ("compare runs/a runs/b", "= help: did you mean 'report'?\n"),

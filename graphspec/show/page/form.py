@@ -50,7 +50,7 @@ def _field(
     field: dict[str, Any] = {
         "input": name,
         "name": entry["column"] or name,
-        "description": entry["description"] or "",
+        "description": _said(document.get("inputs"), name),
         "dtype": entry["dtype"],
         "dims": dims,
         "kind": _kind(entry, dims, column, _readers(document, name)),
@@ -94,6 +94,12 @@ def _column(document: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], 
             said = columns[name]
             return (said if isinstance(said, Mapping) else {"type": said}), source
     return {}, ""
+
+
+def _said(declared: Any, name: str) -> str:
+    """Return what the spec says of an input or a head, for people."""
+    of = declared.get(name) if isinstance(declared, Mapping) else None
+    return str(of.get("description") or "") if isinstance(of, Mapping) else ""
 
 
 def _readers(document: Mapping[str, Any], name: str) -> set[str]:
@@ -147,7 +153,7 @@ def _heads(
         heads.append(
             {
                 "name": name,
-                "description": output["description"] or "",
+                "description": _said(document.get("outputs"), name),
                 "dtype": output["dtype"],
                 "dims": [d if isinstance(d, int) else None for d in output["shape"][1:]],
                 "labels": None if output["labels"] is None else [str(label) for label in output["labels"]],

@@ -105,7 +105,7 @@ const written = (value) => (value === null ? "" : Array.isArray(value) ? value.f
 
 function controlOf(field, id) {
   const label = made("label", { for: id }, field.name);
-  const box = made("div", { class: `field ${field.kind}` }, label);
+  const box = made("div", { class: `field ${field.kind}` }, label, ...(field.description ? [made("p", { class: "hint" }, field.description)] : []));
   const problem = made("p", { class: "problem", id: `${id}-problem`, role: "status" });
   const common = { id, "aria-describedby": `${id}-problem`, input: changed, autocomplete: "off", spellcheck: "false" };
   let control;
