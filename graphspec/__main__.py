@@ -10,6 +10,7 @@ from graphspec.cli.stopping import on_signal, on_unraisable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from signal import SIG_IGN, SIGINT, getsignal, signal
+    from typing import Any
 else:
     from _signal import SIG_IGN, SIGINT, getsignal, signal  # Ctrl-C could interrupt the imports of `signal`
 
@@ -45,13 +46,31 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else pydantic searches all installed packages
 
     from graphspec.cli.console import prepare_streams
-    from graphspec.cli.usage import app_for
 
     prepare_streams()
     try:
         app_for(sys.argv[1:])(prog_name="graphspec")
     finally:
         signal(SIGINT, SIG_IGN)  # the work is done; let Python exit undisturbed
+
+
+ALONE = (
+    *("data", "diff", "evaluate", "explain", "export", "init", "inspect"),
+    *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "validate"),
+)  # the commands in files of their names
+
+
+def app_for(words: list[str]) -> Any:
+    """Return the command line that answers these words: of one command if they begin with it, without loading others."""
+    if words[:1] and words[0] in ALONE:
+        from importlib import import_module
+
+        from graphspec.cli.usage import app_of
+
+        return app_of([getattr(import_module(f"graphspec.cli.{words[0]}"), words[0])])
+    from graphspec.cli.app import app
+
+    return app
 
 
 if __name__ == "__main__":

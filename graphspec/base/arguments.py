@@ -200,7 +200,7 @@ def advising(advice: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             if not kwargs and len(args) <= positional:
-                return function(*args)
+                return function(*args, **kwargs)
             for name in kwargs:
                 if name not in known:
                     said = advice.get(name) or did_you_mean(name, known, quote="`")

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -217,20 +216,4 @@ def app_of(commands: Iterable[Callable[..., int | None]]) -> typer.Typer:
     for command in commands:
         app.command(cls=HelpText)(guarded(command))
     app.callback()(graphspec)
-    return app
-
-
-ALONE = (
-    *("data", "diff", "evaluate", "explain", "export", "init", "inspect"),
-    *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "validate"),
-)
-"""The commands in files of their names."""
-
-
-def app_for(words: Sequence[str]) -> typer.Typer:
-    """Return the command line that answers these words: of one command if they begin with it, without loading others."""
-    if words[:1] and words[0] in ALONE:
-        return app_of([getattr(import_module(f"graphspec.cli.{words[0]}"), words[0])])
-    from graphspec.cli.app import app
-
     return app

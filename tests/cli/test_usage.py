@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from commands import graphspec
 
+from graphspec.__main__ import ALONE
 from graphspec.cli.app import COMMANDS
-from graphspec.cli.usage import ALONE, tables
+from graphspec.cli.usage import tables
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_every_command_that_is_meant_exists() -> None:
 
 def test_a_command_in_a_file_of_its_name_loads_no_other() -> None:
     assert {c.__name__ for c in COMMANDS if c.__module__ == f"graphspec.cli.{c.__name__}"} == set(ALONE)
-    code = "import sys; from graphspec.cli.usage import app_for; app_for(['validate', 'x']); print(*sys.modules)"
+    code = "import sys; from graphspec.__main__ import app_for; app_for(['validate', 'x']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "graphspec.cli.validate" in loaded
     assert not {"graphspec.cli.app", "graphspec.cli.train", "numpy"} & {*loaded}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -38,6 +40,20 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
         if found.size > 1:
             return found
     return None
+
+
+def can_fork() -> bool:
+    """Return whether a fork of this process is whole: it has no threads but those of OpenBLAS, which ends them before."""
+    from graphspec.base.arrays import blas
+    from graphspec.base.arrays.cores import usable_cores
+
+    if sys.platform != "linux" or threading.active_count() > 1 or blas.openblas() is None:
+        return False
+    for _ in range(20):  # a thread that has been joined may end a moment later
+        if len([*Path("/proc/self/task").iterdir()]) <= (blas.THREADS_SET or usable_cores()):
+            return True
+        time.sleep(1e-3)
+    return False
 
 
 # Signals that stop a training: rank 0 handles them, and the other workers, which may get them too, ignore them.

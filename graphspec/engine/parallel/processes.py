@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import Calls
@@ -23,11 +26,11 @@ from graphspec.base.errors import Diagnostic, RunError, SpecError
 from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset, Form
 from graphspec.engine.parallel.agreement import installation, program
-from graphspec.engine.parallel.launch import held_back
+from graphspec.engine.parallel.launch import can_fork, held_back
 from graphspec.engine.parallel.machine import Member, Memory, Pipes, Place, Spin, allocate, layout, spins_safely
 from graphspec.engine.parallel.shards import Step, Workers
 from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
-from graphspec.engine.parallel.worker import DIAGNOSTICS
+from graphspec.engine.parallel.worker import DIAGNOSTICS, forked, inherit
 from graphspec.engine.runtime.evaluation import Evaluation
 from graphspec.engine.runtime.parameters import OptimizerState
 from graphspec.engine.runtime.program import Program
@@ -50,7 +53,7 @@ class Processes:
 
     def __init__(self, size: int) -> None:
         self.size, self._open = size, ExitStack()
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[subprocess.Popen[bytes] | Forked] = []
         self._errors: list[IO[bytes]] = []
 
     def start(self, memory: Memory, message: dict[str, Any]) -> Spin | Pipes:
@@ -101,6 +104,20 @@ class Processes:
             return Pipes(reads, writes, 0, self.check)
         return Spin(memory.arrays["signals"], 0, self.size, self.check)
 
+    def fork(self, memory: Memory, follow: Callable[[int], NoReturn]) -> Spin:
+        """Fork the processes, each of which calls ``follow`` with its rank, and return rank 0's signals. Raises OSError."""
+        for rank in range(1, self.size):
+            errors = self._open.enter_context(TemporaryFile(buffering=0))  # noqa: SIM115
+            read, write = os.pipe()
+            with held_back():
+                if not (pid := os.fork()):
+                    os.close(write)
+                    forked(read, errors.fileno(), partial(follow, rank))
+            os.close(read)
+            self.started.append(Forked(pid, os.fdopen(write, "wb", buffering=0)))
+            self._errors.append(errors)
+        return Spin(memory.arrays["signals"], 0, self.size, self.check)
+
     def check(self) -> None:
         """Raise if a process has ended: SpecError (GS5: the data), GS606 (it computes something else), GS604 (it died)."""
         for rank, process in enumerate(self.started, 1):
@@ -132,6 +149,36 @@ class Processes:
         self._open.close()
 
 
+class Forked:
+    """A forked process, with what is used of ``subprocess.Popen``."""
+
+    def __init__(self, pid: int, stdin: IO[bytes]) -> None:
+        self.pid, self.stdin = pid, stdin
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit status, that of a signal negative; None as long as the process lives."""
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # it has ended, and this program ignores SIGCHLD
+                pid, status = self.pid, 0
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout: float = math.inf) -> None:
+        """Wait for the end. Raises TimeoutExpired."""
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired("", timeout)
+            time.sleep(1e-3)
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
 def _exit_reason(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
@@ -160,6 +207,7 @@ class Team:
         place: Place,
         between: Workers | None = None,  # the group of the ranks
         validation: Dataset | None = None,  # the rows that the processes validate, if they are many
+        lighten: Callable[[], None] | None = None,  # frees what a fork of this process does not need; None: not forked
     ) -> None:
         open_closed_streams()  # the children's pipes replace theirs
         self._step, self._loader, self._compared = step, step.loader, place.workers == 1
@@ -167,15 +215,18 @@ class Team:
         partition = step.divide(step.optimizer, place.total, shard_kernels=alone)
         self._shards = len(partition.parts)
         arrays = layout(step, running, slots, partition, place)
-        data = self._loader.dataset.named() if place.workers > 1 else {}
+        forks = lighten if place.workers > 1 and spins_safely() and can_fork() else None  # then the rows are inherited
+        data = self._loader.dataset.named() if place.workers > 1 and not forks else {}
         maps = {name: where for name, a in data.items() if (where := describe_map(a)) is not None}
         rows = {name: a for name, a in data.items() if name not in maps}
         if scatters := bool(rows) and not maps and alone and _scatters(step):
             rows.pop("chosen", None)
         lengths = {name: self._loader.rows(0) if scatters else len(a) for name, a in rows.items()}
         arrays |= {f"rows/{name}": ((lengths[name], *a.shape[1:]), a.dtype) for name, a in rows.items()}
-        whole, room = {} if scatters else rows, free() - nbytes(arrays)
+        whole, room = {} if scatters else rows, math.inf if forks else free() - nbytes(arrays)
         self.sharing = Sharing.of(validation, self._loader.batch_size, running, whole, room, place.workers)
+        if forks:
+            self.sharing = replace(self.sharing, copies={}, chosen=None, maps={}, same=())
         maps |= {f"{PREFIX}rows/{name}": where for name, where in self.sharing.maps.items()}
         memory = allocate(arrays | self.sharing.layout())
         self._scattered: dict[str, Array] = {}
@@ -187,7 +238,12 @@ class Team:
                 for name, array in rows.items():
                     shared[name][...] = array
             self.sharing = self.sharing.copy(memory.arrays)
-            signals = self.processes.start(memory, {**message, **self._started(maps)})
+            signals: Spin | Pipes
+            if forks is None:
+                signals = self.processes.start(memory, {**message, **self._started(maps)})
+            else:
+                own = partial(inherit, forks, step, memory.arrays, validation)
+                signals = self.processes.fork(memory, lambda rank: own(replace(place, worker=rank)))
             self.member = Member(step, memory.arrays, signals, place, partition, between)
             self.own = dict(step.parameters.vectors)
             for name, vector in self.own.items():

@@ -53,7 +53,7 @@ class Sharing:
         batch_size: int,
         running: RunningMetrics,
         shared: Mapping[str, Any],  # the training rows that are in shared memory as a whole, by name
-        room: int,  # the bytes of free memory
+        room: float,  # the bytes of free memory
         size: int,
     ) -> Sharing:
         """Decide how ``size`` workers get the rows, and whether they validate at all."""
@@ -161,6 +161,7 @@ class Validator:
     place: Place
     arrays: Mapping[str, Array]  # shared arrays, and rows mapped from files, by name
     same: list[str]  # the names of rows that are also training rows
+    inherited: Dataset | None = None  # the rows, if they are this process's own
 
     def run(self) -> None:
         batches, evaluation, running = self._parts
@@ -168,9 +169,10 @@ class Validator:
 
     @cached_property
     def _parts(self) -> tuple[Batches, Evaluation, RunningMetrics]:
-        start = f"{PREFIX}rows/"
-        rows = {name.removeprefix(start): a for name, a in self.arrays.items() if name.startswith(start)}
-        data = Dataset.of(rows | {name: self.arrays[f"rows/{name}"] for name in self.same})
+        start, data = f"{PREFIX}rows/", self.inherited
+        if data is None:
+            rows = {name.removeprefix(start): a for name, a in self.arrays.items() if name.startswith(start)}
+            data = Dataset.of(rows | {name: self.arrays[f"rows/{name}"] for name in self.same})
         network, size = self.step.network, self.step.loader.batch_size
         objective = objective_for(network, data)
         evaluation = Evaluation(network, objective, self.step.parameters, data, size, ProgramCache())

@@ -1,7 +1,7 @@
-"""A worker process: ``python -m graphspec.engine.parallel.worker``, started by :mod:`graphspec.engine.parallel.processes`.
+"""A worker process, started by :mod:`graphspec.engine.parallel.processes`.
 
-It reads one line of JSON, compiles the spec, computes its shards of every step that rank 0 launches, and ends with its
-parent.
+It computes its shards of every step that rank 0 launches, and ends with its parent. Where rank 0 can be forked, it inherits
+network and rows; else it is ``python -m graphspec.engine.parallel.worker``, reads one line of JSON and compiles the spec.
 """
 
 from __future__ import annotations
@@ -10,22 +10,30 @@ import json
 import os
 import sys
 import threading
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from graphspec.engine.parallel.launch import ignore
+
+if TYPE_CHECKING:
+    from graphspec.data.batches import Dataset
+    from graphspec.engine.parallel.machine import Place, Signals
+    from graphspec.engine.parallel.shards import Step
+    from graphspec.engine.parallel.validation import Validator
+    from graphspec.graph.ir.graph import Array
 
 DIAGNOSTICS = "graphspec: diagnostics"  # their key in the last line of output of a worker that they ended
 
 
 def serve(message: dict[str, Any]) -> NoReturn:
-    """Compute this worker's shards of each step until the process is ended."""
+    """Build this worker's network and rows from rank 0's message, and :func:`follow`."""
     from graphspec.base.arrays.memory import open_map
     from graphspec.engine.parallel.agreement import compare, installation, program
-    from graphspec.engine.parallel.machine import Member, Pipes, Place, Signals, Spin, attach
-    from graphspec.engine.parallel.shards import Follower, step_of
-    from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Validator
-    from graphspec.graph.optimizers import Rate
+    from graphspec.engine.parallel.machine import Pipes, Place, Spin, attach
+    from graphspec.engine.parallel.shards import step_of
+    from graphspec.engine.parallel.validation import PREFIX, Validator
 
     place = replace(Place(**message["place"]), worker=message["rank"])
     rank, arrays = place.worker, attach(message["memory"])
@@ -33,7 +41,7 @@ def serve(message: dict[str, Any]) -> NoReturn:
     rows = {name[5:]: array for name, array in arrays.items() if name.startswith("rows/")}
     rows |= {name: array for name, array in maps.items() if not name.startswith(PREFIX)}
     step = step_of(message, rows)
-    vectors, clock = step.parameters.vectors, step.clock
+    vectors = step.parameters.vectors
     vectors |= {group: arrays[f"weights/{group}"] for group in vectors}
     compare(message["facts"], {**installation(), **program(step)}, f"rank {place.rank}", f"worker {rank}")
     signals: Signals
@@ -42,10 +50,32 @@ def serve(message: dict[str, Any]) -> NoReturn:
         signals = Pipes([read], [write], rank, _end)
     else:
         signals = Spin(arrays["signals"], rank, place.workers, lambda: None)
-    partition = step.divide(step.optimizer, place.total, shard_kernels=place.ranks == 1)
+    follow(step, arrays, place, signals, Validator(step, place, arrays | maps, message["validation"]))
+
+
+def inherit(
+    lighten: Callable[[], None], step: Step, arrays: Mapping[str, Array], rows: Dataset | None, place: Place
+) -> NoReturn:
+    """Follow with what was rank 0's before it was forked. ``rows``: those of validation; ``lighten`` frees the rest."""
+    from graphspec.engine.parallel.machine import Spin
+    from graphspec.engine.parallel.validation import Validator
+
+    lighten()
+    step.parameters.vectors = {name: arrays[f"weights/{name}"] for name in step.parameters.vectors}
+    signals = Spin(arrays["signals"], place.worker, place.workers, lambda: None)
+    follow(step, arrays, place, signals, Validator(step, place, arrays, [], rows))
+
+
+def follow(step: Step, arrays: Mapping[str, Array], place: Place, signals: Signals, validator: Validator) -> NoReturn:
+    """Compute this worker's shards of each step until the process is ended."""
+    from graphspec.engine.parallel.machine import Member
+    from graphspec.engine.parallel.shards import Follower
+    from graphspec.engine.parallel.validation import VALIDATE
+    from graphspec.graph.optimizers import Rate
+
+    partition, clock = step.divide(step.optimizer, place.total, shard_kernels=place.ranks == 1), step.clock
     member, rate = Member(step, arrays, signals, place, partition), Rate(step.optimizer.learning_rate)
     follower, order = Follower(step, member.bind, member.update(rate)), member.order
-    validator = Validator(step, place, arrays | maps, message["validation"])
     signals.notify()  # rank 0 waits for it before the first step
     while True:
         signals.wait()
@@ -71,6 +101,30 @@ def main() -> None:
     """Read the leader's message from standard input, and serve it."""
     ignore()
     message = json.loads(sys.stdin.buffer.readline())
+    _work(lambda: serve(message))
+
+
+def forked(stdin: int, output: int, work: Callable[[], NoReturn]) -> NoReturn:
+    """Make a forked process a worker of its own, with these standard streams."""
+    import gc
+
+    try:
+        os.setpgid(0, 0)  # only rank 0 gets Ctrl-C
+        ignore()
+        for source, fd in ((stdin, 0), (output, 1), (output, 2)):
+            os.dup2(source, fd)
+        sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (for the whole process)
+        gc.freeze()  # the collector would write to what is inherited, and pages that are written to are copied
+        _work(work)
+    except SystemExit as error:
+        os._exit(error.code if isinstance(error.code, int) else 1)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+    os._exit(1)
+
+
+def _work(work: Callable[[], NoReturn]) -> NoReturn:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     from graphspec.base.arrays.calls import settings
@@ -78,7 +132,7 @@ def main() -> None:
 
     try:
         with settings():
-            serve(message)
+            work()
     except SpecError as error:
         if not all(d.code.startswith("GS5") for d in error.diagnostics):
             raise

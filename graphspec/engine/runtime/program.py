@@ -216,23 +216,19 @@ class ProgramCache:
                 finally:
                     self._waiting -= 1
             self._turns -= 1
-            return self._take(key)
+            return self.take(key)
 
     def give_back(self, key: Hashable, program: Program | None) -> None:
         """End a turn; keep the program, if any, as :meth:`put` does."""
         with self._lock:
             self._turns += 1
             if program is not None:
-                self._put(key, program)
+                self.put(key, program)
             if self._waiting:
                 self._freed.notify()
 
     def take(self, key: Hashable) -> Program | None:
-        """Remove an idle program from the cache and return it; None if there is none."""
-        with self._lock:
-            return self._take(key)
-
-    def _take(self, key: Hashable) -> Program | None:
+        """Remove an idle program from the cache and return it; None if there is none. No other thread may use the cache."""
         if not (programs := self._idle.get(key)):
             return None
         program = programs.pop()  # an empty list is kept until the next eviction: the key is about to come back
@@ -240,11 +236,7 @@ class ProgramCache:
         return program
 
     def put(self, key: Hashable, program: Program) -> None:
-        """Add an idle program, and evict the least recently used ones beyond the limit."""
-        with self._lock:
-            self._put(key, program)
-
-    def _put(self, key: Hashable, program: Program) -> None:
+        """Add an idle program, and evict the least recently used ones beyond the limit. As :meth:`take`, not for threads."""
         self._idle.setdefault(key, []).append(program)
         self._idle.move_to_end(key)
         self._nbytes += program.nbytes

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.cores import usable_cores
+from graphspec.base.arrays.memory import give_back
 from graphspec.base.codes import Code
 from graphspec.base.errors import RunError, UsageError
 from graphspec.base.text import count
@@ -91,7 +92,14 @@ class TrainingSteps:
         state, running = self.optimizer_state, self._running
         slots = {name: (array.shape, array.dtype) for name, array in state.slots.items()}
         message = message_of(self.common, self.model) if size > 1 else {}
-        team = Team(self.common, running, slots, message, Place(workers=size), validation=self._validation)
+
+        def lighten() -> None:
+            for array in (*self.model.parameters.vectors.values(), state.gradient, *state.slots.values()):
+                give_back(array)
+            self.model.programs = ProgramCache()
+
+        place = Place(workers=size)
+        team = Team(self.common, running, slots, message, place, validation=self._validation, lighten=lighten)
         self._follow(Leader(team, state, running, team.member.counters[1:], team.member.update))
 
     def join_ranks(self, ranks: Ranks, workers: int = 1) -> None:

@@ -119,6 +119,6 @@ def runs(pid: int) -> bool:
     """Whether a worker of that number runs; another process may have got the number."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z" and "graphspec.engine.parallel.worker" in Path(f"/proc/{pid}/cmdline").read_text()
+        return state != "Z" and "graphspec" in Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False

@@ -87,6 +87,7 @@ def test_a_killed_worker_ends_the_run() -> None:
 
 @pytest.mark.slow
 def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "can_fork", lambda: False)
     message = processes.Team._started
     monkeypatch.setattr(processes.Team, "_started", lambda *a: message(*a) | {"document": {"graphspec": 1}})
     with pytest.raises(
