@@ -68,7 +68,7 @@ def learn_from(model: Session, pieces: Sequence[tuple[Session, Dataset, Array]])
                     of_window = of_window.reshape(of_window.shape + (1,) * (middle.ndim - of_window.ndim))
                     middle, errors = change(middle, of_window), errors / of_window if change is np.divide else errors
             counted = total if mask is not None else sum(_counted(rows, middle) for _, rows, _ in pieces)
-            learnt += _interval(middle, errors, head.interval, counted / total)
+            learnt += _interval(middle, errors, head.interval, counted)
         if head.calibrate is not None:
             learnt.append(np.array(_temperature(head, answers, true)))
         if head.threshold == "f1":
@@ -139,35 +139,37 @@ def _counted(rows: Dataset, values: Array) -> Array | int:
     return np.minimum(np.count_nonzero(ahead) / np.repeat(k, values[0].size // len(k)), len(rows))
 
 
-def _rank(rows: int, share: float, apart: float = 1.0) -> int:
+def _rank(rows: int, share: float, counted: float = math.inf) -> int:
     """Return which error of so many, from the smallest, at least ``share`` of new errors do not exceed.
 
-    ``apart``: the part of the rows that counts. A quantile of m errors lies too low by a share of 1 / m.
+    ``counted``: how many of the rows count. A quantile of m errors lies too low by a share of 1 / m.
     """
-    return math.ceil((rows + 1 / apart) * share - 1e-9)
+    return math.ceil((rows + max(rows / counted, 1)) * share - 1e-9)
 
 
-def _width(errors: Array, share: float, apart: float = 1.0) -> float:
+def _width(errors: Array, share: float, counted: float = math.inf) -> float:
     """Return the split-conformal quantile of absolute errors (Vovk et al., 2005; Lei et al., 2018); infinite for too few."""
-    place = _rank(len(errors), share, apart)
+    place = _rank(len(errors), share, counted)
     return float(np.sort(errors)[place - 1]) if place <= len(errors) else math.inf
 
 
-def _interval(answers: Array, errors: Array, share: float, apart: Array | float = 1.0) -> tuple[Array, Array]:
+def _interval(answers: Array, errors: Array, share: float, counted: Array | float = math.inf) -> tuple[Array, Array]:
     """Return widths and levels: one width for all answers, or one by level where that is better for the other half.
 
-    ``apart``: of each value, the part of the rows that counts; where these are too few, the width is the largest error.
     Better is the lower interval score: the width, and ``2 / (1 - share)`` times what lies beyond it (Gneiting and Raftery,
     2007).
+
+    ``counted``: how many rows count for each value, in a group of answers too, as every stretch of time has nearly all
+    levels. If they are too few, the one width is the largest error.
     """
     flat, each = answers.reshape(len(answers), -1).astype(np.float32), errors.reshape(len(errors), -1)
-    parts = np.broadcast_to(apart, each.shape[1:])
+    counted = np.broadcast_to(counted, each.shape[1:])
 
     def learnt(rows: slice, groups: int) -> tuple[Array, Array]:
         levels = np.quantile(flat[rows], np.arange(1, groups) / groups, axis=0).astype(np.float32)
         at, own = (flat[rows, None] >= levels).sum(axis=1), each[rows]
-        units = [*zip(own.T, at.T, parts, strict=True)]
-        widths = [[_width(unit[of == k], share, part) for unit, of, part in units] for k in range(groups)]
+        units = [*zip(own.T, at.T, counted, strict=True)]
+        widths = [[_width(unit[of == k], share, m) for unit, of, m in units] for k in range(groups)]
         return np.minimum(widths, own.max(0)) if groups == 1 else np.array(widths), levels
 
     def score(groups: int) -> float:

@@ -127,7 +127,7 @@ def test_windows_that_overlap_count_as_those_that_begin_as_far_apart_as_they_loo
 def test_few_windows_that_overlap_have_wider_intervals() -> None:
     """Of n errors of which m count, the quantile of ``(m + 1) / m`` times the share; of too few, the largest one."""
     errors = np.repeat(np.arange(1.0, 101.0)[:, None], 4, axis=1)
-    widths, levels = _interval(np.zeros((100, 4)), errors, 0.9, np.array([1.0, 0.3, 0.1, 0.05]))
+    widths, levels = _interval(np.zeros((100, 4)), errors, 0.9, np.array([np.inf, 30, 10, 5]))
     assert np.round(widths[0]).tolist() == [91, 93, 99, 100]
     assert not levels.any()
 
