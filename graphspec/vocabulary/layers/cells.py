@@ -216,11 +216,12 @@ class Remembering(Gated):
             options["initializer"] = ForgetBias(start=self.bias_initializer)
         return super().weight(g, role, shape, **options)
 
-    def remember(self, g: Builder, Z: Value, C: Value, axis: int) -> list[Value]:
-        """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and ``C``, the previous c."""
+    def remember(self, g: Builder, Z: Value, C: Value | None, axis: int) -> list[Value]:
+        """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and the previous c; None for zeros."""
         i, f, candidate, o = split(g, Z, 4, axis)
         i, f, o = (self.activated(g, self.recurrent_activation, gate) for gate in (i, f, o))
-        C = f * C + i * self.activated(g, self.activation, candidate)
+        new = i * self.activated(g, self.activation, candidate)
+        C = new if C is None else f * C + new
         return [o * self.activated(g, self.activation, C), C]
 
 
