@@ -189,6 +189,8 @@ def single_call(a: Array, b: Array, out: Array) -> Call:
 
 def batched(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     """Return calls for ``out = a @ b`` with broadcast leading axes."""
+    if a.shape[-1] == 1:  # np.matmul would not call BLAS
+        return [(np.multiply, a, b, out)]
     (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
     calls = [*first, *second]
     if all(n == 1 for n in out.shape[:-2]):
