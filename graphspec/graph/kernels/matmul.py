@@ -61,6 +61,17 @@ def tiling(m: int, k: int, n: int, first_transposed: bool, second_transposed: bo
     """Return the tiling of the product of (m, k) and (k, n), each possibly transposed in memory; None for no tiling."""
     if (first_transposed and second_transposed) or min(m, n) < 2 or k < 8:
         return None
+    found = _tiling(m, k, n, first_transposed, second_transposed)
+    small = m * n <= _SMALL_RESULT and m * k * n <= SMALL
+    if found or small or not second_transposed or m > 32 or k < 512 or n < 64:
+        return found
+    # A few rows times large weights, transposed: all rows in a tile read the weights once, in their order, without packing.
+    columns = next((c for c in (16, 8) if n % c == 0 and m * c * k <= SMALL), 0)
+    return Tiling(m, columns) if columns else None
+
+
+def _tiling(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool) -> Tiling | None:
+    """Return a tiling with wide tiles."""
     row_limit, parts = 128, 1
     if second_transposed:
         if m * n <= _SMALL_RESULT or not _fits_transposed(m, k, n):
