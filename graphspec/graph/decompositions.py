@@ -62,6 +62,16 @@ def hard_swish(g: Builder, op: Any, X: Value) -> Value:
     return X * g.HardSigmoid(X, alpha=1 / 6, beta=0.5)
 
 
+@decomposes("LSTMGates")
+def lstm_gates(g: Builder, op: Any, X: Value, Y: Value | None = None, C: Value | None = None) -> tuple[Value, Value]:
+    """Emit ``c = σ(i) · tanh(g) + σ(f) · C`` and ``h = σ(o) · tanh(c)``."""
+    sizes = g.constant([X.fixed(op.axis) // 4] * 4)
+    i, f, candidate, o = g.Split(X if Y is None else X + Y, sizes, axis=op.axis)
+    new = g.Sigmoid(i) * g.Tanh(candidate)
+    c = new if C is None else g.Sigmoid(f) * C + new
+    return g.Sigmoid(o) * g.Tanh(c), c
+
+
 # GroupNormalization (opset 21) and RMSNormalization (opset 23).
 @decomposes("GroupNormalization")
 def group_normalization(g: Builder, op: Any, X: Value, scale: Value, bias: Value) -> Value:

@@ -289,6 +289,9 @@ class Operators:
         clip: float | None = ...,
         layout: int = ...,
     ) -> tuple[Value, ...]: ...
+    def LSTMGates(
+        self, X: Value | None, Y: Value | None = None, C: Value | None = None, /, *, axis: int = ...
+    ) -> tuple[Value, ...]: ...
     def LabelEncoder(
         self,
         X: Value | None,

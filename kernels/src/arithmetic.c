@@ -1,10 +1,11 @@
 /* NumPy's arithmetic on small arrays of any strides, operands broadcast to the result: `+ - * /` are rounded correctly
- * everywhere, so the bits are NumPy's. Of large arrays a call takes too small a part to matter. */
+ * everywhere, so the bits are NumPy's. Of large arrays a call takes too small a part to matter, but each short row does to which an
+ * operand is broadcast: NumPy starts its loop anew. */
 
 #ifndef REAL
 #include "kernels.h"
 
-enum { LARGEST = 1 << 14, AXES = 8 };
+enum { LARGEST = 1 << 14, SHORT = 256, AXES = 8 };
 
 /* The strides of an operand along the axes of the result: 0 where it is broadcast. */
 static void broadcast(const gk_array *x, const gk_array *result, ptrdiff_t *strides)
@@ -12,31 +13,6 @@ static void broadcast(const gk_array *x, const gk_array *result, ptrdiff_t *stri
     const int missing = result->ndim - x->ndim;
     for (int axis = 0; axis < result->ndim; axis++)
         strides[axis] = axis < missing || x->shape[axis - missing] == 1 ? 0 : x->strides[axis - missing];
-}
-
-static int serves_small(const gk_array *result, const gk_array *operands, int count)
-{
-    if (result->size > LARGEST || result->ndim > AXES)
-        return 0;
-    for (int k = 0; k < count; k++) {
-        const int missing = result->ndim - operands[k].ndim;
-        if (missing < 0)
-            return 0;
-        for (int axis = 0; axis < operands[k].ndim; axis++)
-            if (operands[k].shape[axis] != 1 && operands[k].shape[axis] != result->shape[axis + missing])
-                return 0;
-    }
-    return 1;
-}
-
-static int serves_two(const gk_array *a)
-{
-    return serves_small(&a[2], a, 2);
-}
-
-static int serves_one(const gk_array *a)
-{
-    return serves_small(&a[1], a, 1);
 }
 
 /* The axis of the result with the shortest stride, whose elements an inner loop visits. */
@@ -47,6 +23,33 @@ static int innermost(const gk_array *result)
         if (result->shape[axis] > 1 && (result->shape[found] < 2 || result->strides[axis] < result->strides[found]))
             found = axis;
     return found;
+}
+
+static int serves_small(const gk_array *result, const gk_array *operands, int count)
+{
+    int by_row = 0;
+    if (result->ndim > AXES)
+        return 0;
+    for (int k = 0; k < count; k++) {
+        const int missing = result->ndim - operands[k].ndim;
+        if (missing < 0)
+            return 0;
+        for (int axis = 0; axis < operands[k].ndim; axis++)
+            if (operands[k].shape[axis] != 1 && operands[k].shape[axis] != result->shape[axis + missing])
+                return 0;
+        by_row |= operands[k].size > 1 && operands[k].size < result->size;
+    }
+    return result->size <= LARGEST || (by_row && result->shape[innermost(result)] <= SHORT);
+}
+
+static int serves_two(const gk_array *a)
+{
+    return serves_small(&a[2], a, 2);
+}
+
+static int serves_one(const gk_array *a)
+{
+    return serves_small(&a[1], a, 1);
 }
 
 #define SOURCE "arithmetic.c"

@@ -54,6 +54,15 @@ typedef struct {
 /* The BLAS of products; NULL until `use_blas`. */
 extern const gk_blas *gk_library;
 
+/* The inner loop of a ufunc of NumPy, and its data. */
+typedef struct {
+    void (*function)(char **, const ptrdiff_t *, const ptrdiff_t *, void *);
+    void *data;
+} gk_loop_of;
+
+/* tanh of floats and of doubles; no functions until `use_tanh`. */
+extern gk_loop_of gk_tanh[2];
+
 /* Versions of a function for several instruction sets, of which the loader chooses one: ELF with glibc, x86-64. All give
  * the same bits, since + - * / and sqrt are rounded correctly everywhere. */
 #if defined(GK_CLONES) /* given on the command line: one version, for the compiler's target */

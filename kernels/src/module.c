@@ -362,6 +362,26 @@ static PyObject *use_blas(PyObject *module, PyObject *const *args, Py_ssize_t co
     Py_RETURN_NONE;
 }
 
+static PyObject *use_tanh(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    void *found[4] = {0};
+    if (count != 0 && count != 4) {
+        PyErr_SetString(PyExc_TypeError, "use_tanh needs the addresses of a loop and its data for floats, then for doubles");
+        return NULL;
+    }
+    for (Py_ssize_t k = 0; k < count; k++) {
+        found[k] = PyLong_AsVoidPtr(args[k]);
+        if (PyErr_Occurred())
+            return NULL;
+    }
+    for (int k = 0; k < 2; k++) {
+        memcpy(&gk_tanh[k].function, &found[2 * k], sizeof(void *));
+        gk_tanh[k].data = found[2 * k + 1];
+    }
+    Py_RETURN_NONE;
+}
+
 /* bind */
 
 static int same_order(const Py_buffer *a, const Py_buffer *b)
@@ -614,6 +634,8 @@ static PyMethodDef functions[] = {
     {"sequence", sequence, METH_O, "Return a Sequence of pairs of a function and its operands, kernels among them."},
     {"use_blas", (PyCFunction)(void (*)(void))use_blas, METH_FASTCALL,
      "Set the BLAS of products: whether its integers have 64 bits, and pairs of addresses of gemm, gemv, dot; or none."},
+    {"use_tanh", (PyCFunction)(void (*)(void))use_tanh, METH_FASTCALL,
+     "Set the loops of tanh of NumPy: the addresses of a loop and its data for floats, then for doubles; or none."},
     {"operands", operands, METH_NOARGS, "Return the names of the operands of every kernel."},
     {NULL, NULL, 0, NULL},
 };

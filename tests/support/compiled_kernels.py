@@ -46,6 +46,8 @@ OF_WINDOWS = {
     "depthwise_gradient",
     "gelu",
     "gelu_by_tanh",
+    "lstm_gates",
+    "lstm_gates_gradient",
     "max_pool",
     "max_pool_gradient",
     "winograd_gradient",

@@ -61,6 +61,17 @@ def tiling(m: int, k: int, n: int, first_transposed: bool, second_transposed: bo
     """Return the tiling of the product of (m, k) and (k, n), each possibly transposed in memory; None for no tiling."""
     if (first_transposed and second_transposed) or min(m, n) < 2 or k < 8:
         return None
+    found = _tiling(m, k, n, first_transposed, second_transposed)
+    small = m * n <= _SMALL_RESULT and m * k * n <= SMALL
+    if found or small or not second_transposed or m > 32 or k < 512 or n < 64:
+        return found
+    # A few rows times large weights, transposed: all rows in a tile read the weights once, in their order, without packing.
+    columns = next((c for c in (16, 8) if n % c == 0 and m * c * k <= SMALL), 0)
+    return Tiling(m, columns) if columns else None
+
+
+def _tiling(m: int, k: int, n: int, first_transposed: bool, second_transposed: bool) -> Tiling | None:
+    """Return a tiling with wide tiles."""
     row_limit, parts = 128, 1
     if second_transposed:
         if m * n <= _SMALL_RESULT or not _fits_transposed(m, k, n):
@@ -150,7 +161,7 @@ def _by_column(X: Array) -> bool:
 
 def _tiled(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     (m, k), n = a.shape, b.shape[1]
-    tile = tiling(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if _use_tiles() else None
+    tile = tiling(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if small_products() else None
     if tile is None:
         return [single_call(a, b, out)]
     rows, columns, parts = tile
@@ -166,13 +177,14 @@ def _tiled(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     return [(np.matmul, A, B, grids), (np.add.reduce, terms, 0, None, out)]
 
 
-def _use_tiles() -> bool:
+def small_products() -> bool:
+    """Return whether products may rely on BLAS having kernels for small ones, which pack nothing."""
     return use_fast_kernel(small_kernels())
 
 
 def worth_transposing(m: int, k: int, n: int) -> bool:
     """Whether to copy a transposed second operand, because only then OpenBLAS treats the product as small."""
-    return m * n > _SMALL_RESULT and m * k * n <= SMALL and _use_tiles()
+    return m * n > _SMALL_RESULT and m * k * n <= SMALL and small_products()
 
 
 def single_call(a: Array, b: Array, out: Array) -> Call:
@@ -189,6 +201,8 @@ def single_call(a: Array, b: Array, out: Array) -> Call:
 
 def batched(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     """Return calls for ``out = a @ b`` with broadcast leading axes."""
+    if a.shape[-1] == 1:  # np.matmul would not call BLAS
+        return [(np.multiply, a, b, out)]
     (a, first), (b, second) = for_blas(ctx, a), for_blas(ctx, b)
     calls = [*first, *second]
     if all(n == 1 for n in out.shape[:-2]):

@@ -97,6 +97,13 @@ def loop(f: np.ufunc, dtype: np.dtype[Any]) -> tuple[int, int] | None:
     return addresses if result.tobytes() == f(x).tobytes() else None
 
 
+@cache
+def give_tanh() -> None:
+    """Give the library NumPy's loops of tanh, for kernels that need it within; without them these serve nothing."""
+    found = [loop(np.tanh, np.dtype(code)) for code in "fd"]
+    compiled.LIBRARY.use_tanh(*(address for pair in found for address in pair or (0, 0)))
+
+
 class _Fields(ctypes.Structure):
     """What follows the head of an object in a ufunc."""
 

@@ -23,7 +23,7 @@ from graphspec.graph.expressions import number
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import CACHE_ELEMENTS
 from graphspec.graph.kernels.context import Context, need
-from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, worth_transposing
+from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, small_products, worth_transposing
 
 # The activations of recurrent operators. They work in place; their derivatives are computed from their value.
 _REQUIRED = math.nan  # the defaults of ONNX and onnxruntime differ, so the spec must give the value
@@ -212,17 +212,20 @@ class InputGradient:
         return [(np.matmul, W.T, rows, target.mT)]
 
 
+_LARGE = 24_000  # elements of a result from which it pays to copy steps; a third where BLAS packs small operands too
+
+
 class OuterSum:
     """``total = Σ A[s] · B[s]ᵀ`` over all steps, in blocks of steps from the last to the first.
 
-    One call computes the products of several steps if their results stay in the cache. If a single result fills the cache,
-    the steps of a block are copied side by side and multiplied by one product.
+    The steps of a block are copied side by side and multiplied by one product, which writes its result once. Of a small
+    result this costs more than one call that computes the products of several steps.
     """
 
     def __init__(self, ctx: Context, shape: Sequence[int], steps: int) -> None:
         self._ctx, self._scratch = ctx, ReusedScratch(ctx)
+        self._join_steps = steps > 1 and math.prod(shape[-2:]) >= (_LARGE if small_products() else _LARGE // 3)
         size = min(steps, max(1, CACHE_ELEMENTS // max(math.prod(shape), 1)))
-        self._join_steps = size == 1 and steps > 1
         self._size = steps if self._join_steps else size
         self._total, self._part = ctx.scratch(shape), ctx.scratch(shape)
         self._parts = None if self._join_steps else ctx.scratch((size, *shape))

@@ -24,6 +24,7 @@ OPS.found_in(
             Sign Not IsNaN IsInf Relu LeakyRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus
             Softsign Mish HardSwish
         """,
+        "gates": "LSTMGates",
         "gelu": "Gelu Swish",
         "images": "Resize DepthToSpace SpaceToDepth RowUniform Recolor RandomCrop AffineWarp",
         "indexing": """

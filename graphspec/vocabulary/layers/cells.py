@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -216,11 +218,14 @@ class Remembering(Gated):
             options["initializer"] = ForgetBias(start=self.bias_initializer)
         return super().weight(g, role, shape, **options)
 
-    def remember(self, g: Builder, Z: Value, C: Value, axis: int) -> list[Value]:
-        """Emit h and c from ``Z``, the inputs of gates and candidate along ``axis``, and ``C``, the previous c."""
-        i, f, candidate, o = split(g, Z, 4, axis)
+    def remember(self, g: Builder, Z: Sequence[Value], C: Value | None, axis: int) -> list[Value]:
+        """Emit h and c of the gates along ``axis`` of the sum of ``Z``, and of the previous c, which None sets to 0."""
+        if [in_operator(self.recurrent_activation), in_operator(self.activation)] == [("Sigmoid", ()), ("Tanh", ())]:
+            return list(g.LSTMGates(Z[0], Z[1] if len(Z) > 1 else None, C, axis=axis))
+        i, f, candidate, o = split(g, reduce(add, Z), 4, axis)
         i, f, o = (self.activated(g, self.recurrent_activation, gate) for gate in (i, f, o))
-        C = f * C + i * self.activated(g, self.activation, candidate)
+        new = i * self.activated(g, self.activation, candidate)
+        C = new if C is None else f * C + new
         return [o * self.activated(g, self.activation, C), C]
 
 
@@ -414,7 +419,7 @@ class LSTMCell(Remembering, UnitCell, op="LSTM", gates=(0, 3, 1, 2), states=2):
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
         h, c = states
-        return self.remember(g, Z + products[0](h), c, -1)
+        return self.remember(g, (Z, products[0](h)), c, -1)
 
 
 def _several(value: Any) -> Any:

@@ -79,7 +79,9 @@ class ConvLSTM(Recurrent, cells.Remembering, Window, Filters, states=2):
 
         def step(z: Value, previous: cells.States) -> cells.States:
             h, c = previous
-            return self.remember(g, z + product(h), c, 1)
+            if c is zeros and Z.fixed(0) > 1:  # a product with zeros is none; of a single step the kernel must be read
+                return self.remember(g, (z,), None, 1)
+            return self.remember(g, (z, product(h)), c, 1)
 
         Y, last = cells.unroll(g, Z, states, step, pace)
         if Y is not None and self.data_format != "channels_first":

@@ -1,6 +1,17 @@
 """Compiled kernels for graphspec, which uses them if they are installed."""
 
-from graphspec_kernels._core import ABI, Call, Sequence, bind, bind_loop, operands, sequence, use_blas
+from graphspec_kernels._core import ABI, Call, Sequence, bind, bind_loop, operands, sequence, use_blas, use_tanh
 
 __version__ = "0.3.0"
-__all__ = ["ABI", "Call", "Sequence", "__version__", "bind", "bind_loop", "operands", "sequence", "use_blas"]
+__all__ = [
+    "ABI",
+    "Call",
+    "Sequence",
+    "__version__",
+    "bind",
+    "bind_loop",
+    "operands",
+    "sequence",
+    "use_blas",
+    "use_tanh",
+]

@@ -38,6 +38,9 @@ def use_blas(wide: bool = ..., gemm: Pair = ..., gemv: Pair = ..., dot: Pair = .
     `wide`: whether its integers have 64 bits, else 32. A pair has the addresses of a function of CBLAS for float and double.
     """
 
+def use_tanh(*addresses: int) -> None:
+    """Set NumPy's loops of tanh for the kernels `lstm_gates`: a loop and its data for float, then for double; or none."""
+
 def bind_loop(loop: int, data: int, x: Any, y: Any, /) -> Call | None:
     """Bind the inner loop of a ufunc of one input, at the address `loop`, to two arrays of the same layout without gaps.
 

@@ -72,6 +72,20 @@ def test_arithmetic(f: Any, dtype: str) -> None:
 
 
 @needs_kernels
+@pytest.mark.parametrize("f", ARITHMETIC[:4], ids=lambda f: f.__name__)
+def test_of_large_arrays_only_sums_with_short_rows_are_compiled(f: Any) -> None:
+    random = np.random.default_rng(9)
+    x, result = numbers(random, (300, 2, 33), "f"), np.zeros((300, 2, 33), "f")
+    for shape in ((33,), (2, 1), (300, 1, 33), (300, 2, 1)):
+        y = numbers(random, shape, "f")
+        same_bits((f, x, y, result), result, np.zeros_like(result))
+        same_bits((f, y, x, result), result, np.zeros_like(result))
+    long = np.ones((50, 400), "f")
+    alone = [(f, x, x, result), (f, x, np.float32(2), result), (f, long, long[0], np.zeros_like(long))]
+    assert compiled_steps(alone) == [False] * 3
+
+
+@needs_kernels
 @pytest.mark.parametrize("dtype", ["f", "d"])
 def test_copies(dtype: str) -> None:
     random = np.random.default_rng(6)
