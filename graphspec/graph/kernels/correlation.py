@@ -25,7 +25,7 @@ from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.depthwise import ByTap, Depthwise, DepthwiseRows, compiled_pays
 from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, worth_transposing
 from graphspec.graph.kernels.windows import Axis, ceil
-from graphspec.graph.kernels.winograd import Winograd, fits, pays
+from graphspec.graph.kernels.winograd import Winograd, form_of
 
 # Convolution as matrix products with patches: the inputs under each window, as rows of matrices.
 #
@@ -482,8 +482,8 @@ def correlation(
         return Depthwise(ctx, X, axes)
     if OneFilter.fits(X, kernel, axes) and use_fast_kernel(OneFilter.pays(kernel, gradient=gradient)):
         return OneFilter(ctx, X, axes)
-    if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
-        return Winograd(ctx, X, axes, outs, gradient=gradient)
+    if (found := form_of(axes, ins, outs, groups)) is not None and use_fast_kernel(found[1]):
+        return Winograd(ctx, X, axes, outs, found[0], gradient=gradient)
     if groups == 1 and (index := long_axis(axes)) is not None:
         start = ctx.mark()
         along = OneAxis(ctx, X, axes, index)
