@@ -36,7 +36,8 @@ from graphspec.graph.kernels.matmul import SMALL
 from graphspec.graph.kernels.windows import Axis, ceil
 
 # Measured thresholds; names with _BACK apply to the kernel's gradient.
-_CHANNELS = {4: 12, 6: 24}  # for a form with so many products, it is faster from this many channels and filters on
+_CHANNELS = 12  # it is faster from this many channels and filters on
+_DEPTH = {4: 18, 6: 40}  # and if a form with so many products has as many products for each number that is transformed
 _WORK = 0.9  # and up to this fraction of the multiplications of a direct convolution
 _LEAST_ROWS, _LEAST_ROWS_BACK = 16, 48  # products of fewer rows are faster if BLAS packs them
 _SUMMED_ROWS = 128  # the most rows that one product of a weight gradient sums
@@ -66,6 +67,7 @@ class Form(NamedTuple):
         return np.array([*finite, [0.0] * (self.taps - 1) + [1.0]])
 
 
+_ONE = Axis(1, 1, 1, 1, 1, 0)  # a series has one column
 _FORMS = [Form(3, 2), Form(2, 3), Form(4, 3), Form(3, 4), Form(2, 5)]
 
 
@@ -104,12 +106,14 @@ def form_of(axes: Sequence[Axis], channels: int, filters: int, groups: int = 1) 
     forms = [f for f in _FORMS if f.taps == axes[0].kernel]
     if groups != 1 or len(axes) > 3 or not forms or any(a.stride > 1 or a.dilation > 1 for a in axes):
         return None
-    down, across, width = axes[0], axes[-1], min(channels, filters)
-    forms = [f for f in forms if width >= _CHANNELS[f.products]] or forms[:1]
+    down, across = axes[0], axes[-1] if len(axes) > 1 else _ONE
+    channels *= axes[1].kernel if len(axes) == 3 else 1
+    depth = across.kernel * channels * filters / max(channels + filters, 1)
+    forms = [f for f in forms if depth >= _DEPTH[f.products]] or forms[:1]
     best = min(forms, key=lambda f: f.products * ceil(down.out, f.rows))
-    work = best.products * ceil(down.out, best.rows) * (RowLayout.of(across).period if len(axes) > 1 else 1)
-    direct = best.taps * down.out * (across.out if len(axes) > 1 else 1)
-    return best, width >= _CHANNELS[best.products] and work <= _WORK * direct
+    work = best.products * ceil(down.out, best.rows) * RowLayout.of(across).period
+    pays = work <= _WORK * best.taps * down.out * across.out and depth >= _DEPTH[best.products]
+    return best, pays and min(channels, filters) >= _CHANNELS
 
 
 @twin()
@@ -239,7 +243,7 @@ class Winograd:
         self._shape = (-1, self._x.shape[1], 1 if len(axes) == 1 else axes[-1].out)  # of Y without channels
         self._x = self._x.reshape(*self._x.shape[:2], -1, self._x.shape[-1], copy=False)
         self._served = _served(winograd_input, self._x)
-        self._down, across = axes[0], axes[-1] if len(axes) > 1 else Axis(1, 1, 1, 1, 1, 0)
+        self._down, across = axes[0], axes[-1] if len(axes) > 1 else _ONE
         self._taps, self._out = across.kernel, across.out
         self._row, self._tiles = RowLayout.of(across), ceil(self._down.out, form.rows)
         self._period, self._step = self._row.period, np.array([form.rows], np.intc)
