@@ -44,7 +44,10 @@ _SUMMED_ROWS = 128  # the most rows that one product of a weight gradient sums
 # from this ratio of a row's columns to the output's columns on, one matrix for each output column is faster
 _WASTED, _WASTED_BACK = 1.1, 1.15
 _LEAST_CHUNK_ROWS = 32  # this needs at least as many rows in a chunk
-_POINTS: dict[int, tuple[float, ...]] = {4: (1.0,), 6: (0.625, 1.5)}  # by the number of products; their powers are exact
+_POINTS: dict[int, tuple[float, ...]] = {
+    4: (1.0,),
+    6: (0.625, 1.5),
+}  # by the number of products; their powers are exact
 _LEAST_COLUMNS = 2048  # a chunk of a weight gradient has at least this many columns for each column of the kernel
 
 
@@ -200,8 +203,8 @@ def winograd_output(planes: Array, y: Array, step: Array, /, *, flat: Array, vie
 def winograd_gradient(dy: Array, planes: Array, step: Array, /, *, flat: Array, views: Array) -> Calls:
     """Return calls that write the gradients of the planes, 0 beyond dy's columns.
 
-    The operands are as in :func:`winograd_output`, but ``views`` and ``flat`` have ``step`` planes more than ``planes``. Beyond
-    dy's columns ``flat`` is 0; the calls write there, too.
+    The operands are as in :func:`winograd_output`, but ``views`` and ``flat`` have ``step`` planes more than ``planes``.
+    Beyond dy's columns ``flat`` is 0; the calls write there, too.
     """
     n, m, columns = len(planes), int(step[0]), dy.shape[2]
     places = [0, *range(n, n + m - 2), n - 1]  # the planes of a tile's rows
@@ -238,10 +241,9 @@ class Winograd:
         self.order = (2, 0, *range(3, X.ndim), 1)
         self._kernel_order = (2, *range(len(axes) + 1, 2, -1), 1, 0)  # (r, …, C, filters)
         self._x = X.transpose(self.order)
-        if len(axes) == 3:
-            self._x = self._side_by_side(axes[1])
-        self._shape = (-1, self._x.shape[1], 1 if len(axes) == 1 else axes[-1].out)  # of Y without channels
-        self._x = self._x.reshape(*self._x.shape[:2], -1, self._x.shape[-1], copy=False)
+        if len(axes) != 2:
+            self._x = self._x[:, :, None] if len(axes) == 1 else self._side_by_side(axes[1])
+        self._shape = (axes[0].out, self._x.shape[1], 1 if len(axes) == 1 else axes[-1].out)  # of Y without channels
         self._served = _served(winograd_input, self._x)
         self._down, across = axes[0], axes[-1] if len(axes) > 1 else _ONE
         self._taps, self._out = across.kernel, across.out
@@ -328,7 +330,7 @@ class Winograd:
         ordered, shape = Y.transpose(self.order), (*self._shape, Y.shape[1])
         with suppress(ValueError):  # the rows of a volume may not be at equal distances
             return ordered.reshape(shape, copy=False), None
-        return self._ctx.scratch((len(ordered), *shape[1:])), ordered.shape
+        return self._ctx.scratch(shape), ordered.shape
 
     def _chunks(self) -> Iterator[TileChunk]:
         samples = self._x.shape[1]
@@ -363,7 +365,7 @@ class Winograd:
         return planes[:, :columns].reshape(len(planes), *shape, self._period, planes.shape[-1], copy=False)
 
     def _matrices(self, V: Array, M: Array, chunk: TileChunk, limit: int) -> Iterator[tuple[Array, Array]]:
-        """Yield windows (plane, …, rows, k·C) and their rows of M (plane, …, rows, depth), of at most ``limit`` rows each."""
+        """Yield windows (plane, …, rows, k·C) and their rows of M (plane, …, rows, depth), at most ``limit`` rows each."""
         k, size, depth = self._taps, self._taps * V.shape[-1], M.shape[-1]
         if self.by_column:
             block = _even_part(chunk.rows, limit)
@@ -422,7 +424,9 @@ def _view(planes: Array, start: int, axes: Sequence[tuple[int, int]], depth: int
     """Return a view (plane, …, depth) from column ``start`` on; ``axes`` are (size, stride in columns)."""
     plane, column, item = planes.strides
     shape, steps = zip(*axes, strict=True)
-    return as_strided(planes[:, start:], (len(planes), *shape, depth), (plane, *(step * column for step in steps), item))
+    return as_strided(
+        planes[:, start:], (len(planes), *shape, depth), (plane, *(step * column for step in steps), item)
+    )
 
 
 def _row_limit(size: int, least: int, most: int = SMALL) -> int:
