@@ -1,12 +1,12 @@
 """Convolution by Winograd's F(m, r) along the first spatial axis: m rows of outputs from m + r - 1 products instead of m·r.
 
 Lavin and Gray, *Fast algorithms for convolutional neural networks*, CVPR 2016. A tile of rows and a kernel of r rows are
-polynomials, multiplied at the points 0, ±1 and infinity, or 0, ±5/8, ±3/2 and infinity: ±1, ±2 would double the errors. Along the other axis nothing is copied:
-the transformed rows of all samples are stored one after another with zeros between them, and the ``k`` columns under a
-window are ``k·C`` contiguous elements. Neighbouring windows overlap, but every ``k``-th does not: the windows from columns
-0, k, 2k, … form a matrix that BLAS reads without a copy, those from columns 1, k + 1, … another, and so on. Some of these
-windows begin in one row and end in the next; their products are not used. If these are too many, each matrix contains the
-windows of one output column in all rows instead.
+polynomials, multiplied at the points 0, ±1 and infinity, or 0, ±5/8, ±3/2 and infinity (±1 and ±2 would double the errors).
+Along the other axis nothing is copied: the transformed rows of all samples are stored one after another with zeros between
+them, and the ``k`` columns under a window are ``k·C`` contiguous elements. Neighbouring windows overlap, but every ``k``-th
+does not: the windows from columns 0, k, 2k, … form a matrix that BLAS reads without a copy, those from columns 1, k + 1, …
+another, and so on. Some of these windows begin in one row and end in the next; their products are not used. If these are
+too many, each matrix contains the windows of one output column in all rows instead.
 
 A row of a series has one column. In a volume, the rows under a window of the second axis are copied side by side: a window
 has more channels, and each row of outputs is a sample.
