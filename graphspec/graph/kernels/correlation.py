@@ -458,6 +458,67 @@ class OneFilter(ByTap):
         return calls + [(np.add, y[outs], plane[inputs], y[outs]) for plane, (outs, inputs) in taps[len(first) :]]
 
 
+# Correlation with a stride that divides the kernel: the inputs of each stride are channels of one block.
+#
+# A 4×4 kernel with stride 2 over C channels is a 2×2 kernel with stride 1 over 4·C channels, to which Winograd's algorithm
+# applies.
+class StrideBlocks:
+    """Correlation of X (N, C, …) with kernels (1, filters, C, k…), whose sizes are multiples of the strides."""
+
+    @staticmethod
+    def pays(kernel: Sequence[int], axes: Sequence[Axis]) -> bool:
+        """Whether it is applicable, and faster than products with patches."""
+        fits = kernel[0] == 1 and all(a.kernel % a.stride == 0 and a.dilation == 1 for a in axes)
+        if not fits or all(a.stride == 1 for a in axes):
+            return False
+        inner = form_of([_of_blocks(a) for a in axes], kernel[2] * prod(a.stride for a in axes), kernel[1])
+        return inner is not None and use_fast_kernel(inner[1])
+
+    def __init__(self, ctx: Context, X: Array, kernel: Sequence[int], axes: Sequence[Axis], *, gradient: bool) -> None:
+        self._ctx, self._steps, blocks = ctx, [a.stride for a in axes], [_of_blocks(a) for a in axes]
+        first, *others = (a.size for a in blocks)
+        Z = ctx.scratch((first, len(X), *others, *self._steps, X.shape[1]))
+        by_sample, rank = Z.swapaxes(0, 1), len(axes)
+        x, self._copies = X.transpose(0, *range(2, X.ndim), 1), Calls()
+        windows = [Axis(a.size, b.size, a.stride, a.stride, 1, a.begin) for a, b in zip(axes, blocks, strict=True)]
+        for taps in product(*map(range, self._steps)):
+            target = by_sample[(slice(None),) * (rank + 1) + taps]
+            outs, inputs = zip(*(w.tap(k) for w, k in zip(windows, taps, strict=True)), strict=True)
+            for k, out in enumerate(outs):
+                before: tuple[slice, ...] = (slice(None),) * (k + 1)
+                self._copies += zeros(target[(*before, slice(0, out.start))], target[(*before, slice(out.stop, None))])
+            if target[:, *outs].size:
+                self._copies.append((np.copyto, *as_records(target[:, *outs], x[:, *inputs])))
+        joined = by_sample.reshape(*by_sample.shape[: rank + 1], -1, copy=False)
+        self._kernel = ctx.scratch((*(a.kernel for a in blocks), *self._steps, X.shape[1], kernel[1]))
+        packed = self._kernel.reshape(*self._kernel.shape[:rank], -1, kernel[1])
+        self._joined = packed.transpose(rank + 1, rank, *range(rank))[None]
+        X = joined.transpose(0, rank + 1, *range(1, rank + 1))
+        self._inner = correlation(ctx, X, self._joined.shape, blocks, gradient=gradient)
+        self.order = self._inner.order
+
+    def _by_block(self, kernel: Array) -> Array:
+        """Return a view of a kernel (1, filters, C, k…) as (blocks…, strides…, C, filters)."""
+        rank = len(self._steps)
+        sizes = [n for k, step in zip(kernel.shape[3:], self._steps, strict=True) for n in (k // step, step)]
+        split = kernel[0].reshape(*kernel.shape[1:3], *sizes, copy=False)
+        return split.transpose(*range(2, 2 + 2 * rank, 2), *range(3, 2 + 2 * rank, 2), 1, 0)
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        calls: Calls = [*self._copies, (np.copyto, self._kernel, self._by_block(kernel))]
+        return calls + self._inner.forward(self._joined, Y)
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        calls = [*self._copies, *self._inner.kernel_gradient(dY, self._joined)]
+        return [*calls, (np.copyto, self._by_block(dK), self._kernel)]
+
+
+def _of_blocks(axis: Axis) -> Axis:
+    """Return the axis of the blocks of a stride, of which a window reads a whole number."""
+    kernel = axis.kernel // axis.stride
+    return Axis(axis.out + kernel - 1, axis.out, kernel, 1, 1, 0)
+
+
 class Correlation(Protocol):
     """``Y[n, o, y…] = Σ kernel[o, c, k…] · X[n, c, y·stride + k·dilation - begin…]`` for one X, by some algorithm."""
 
@@ -484,6 +545,8 @@ def correlation(
         return OneFilter(ctx, X, axes)
     if (found := form_of(axes, ins, outs, groups)) is not None and use_fast_kernel(found[1]):
         return Winograd(ctx, X, axes, outs, found[0], gradient=gradient)
+    if StrideBlocks.pays(kernel, axes):
+        return StrideBlocks(ctx, X, kernel, axes, gradient=gradient)
     if groups == 1 and (index := long_axis(axes)) is not None:
         start = ctx.mark()
         along = OneAxis(ctx, X, axes, index)
