@@ -374,48 +374,53 @@ class OneAxis:
         return size * _LEAST_TILE <= SMALL and count >= _LEAST_WINDOWS * self._step
 
 
-# Correlation with a single filter: one product gives all taps' terms of all inputs, which are added where they belong.
+# Correlation with few filters: one product gives all taps' terms of all inputs, which are added where they belong.
 #
-# Patches would copy the input once for each tap of a row, to multiply it by a vector. Here the input is read where it is,
-# and only the terms are moved: one number for each tap and input. The kernel's gradient is the product of the outputs'
-# gradient, moved the other way, with the input. Measured thresholds:
+# Patches would copy the input once for each tap of a row, to multiply it by a narrow matrix. Here the input is read where it
+# is, and only the terms are moved: one number for each filter, tap and input. The kernel's gradient, of one filter, is the
+# product of the outputs' gradient, moved the other way, with the input. Measured thresholds:
 _LEAST_CHANNELS, _LEAST_CHANNELS_BACK = 16, 8
+_MOST_FILTERS = 4
 _MOST_TAPS = 1.5  # for each channel: the terms take at most that much more memory than X
 
 
-class OneFilter(ByTap):
-    """Correlation of X (N, C, …) with a kernel (1, 1, C, k…)."""
+class FewFilters(ByTap):
+    """Correlation of X (N, C, …) with a kernel (1, filters, C, k…)."""
 
     @staticmethod
-    def fits(X: Array, kernel: Sequence[int], axes: Sequence[Axis]) -> bool:
-        """Return whether it computes a correlation of X with a kernel of that shape."""
-        single = tuple(kernel[:2]) == (1, 1) and all(a.stride == 1 for a in axes)
-        return single and X.size > 0 and all(a.out for a in axes) and not all(a.trivial for a in axes)
+    def fits(X: Array, kernel: Sequence[int], axes: Sequence[Axis], *, gradient: bool = False) -> bool:
+        """Return whether it computes a correlation of X with a kernel of that shape, or its gradient."""
+        few = kernel[0] == 1 and kernel[1] <= (1 if gradient else _MOST_FILTERS) and all(a.stride == 1 for a in axes)
+        return few and X.size > 0 and all(a.out for a in axes) and not all(a.trivial for a in axes)
 
     @staticmethod
     def pays(kernel: Sequence[int], *, gradient: bool) -> bool:
         """Return whether it is faster than products with patches."""
-        channels = kernel[2]
+        _, filters, channels, *taps = kernel
         least = _LEAST_CHANNELS_BACK if gradient else _LEAST_CHANNELS
-        return channels >= least and prod(kernel[3:]) <= _MOST_TAPS * channels
+        return channels >= least and filters * prod(taps) <= _MOST_TAPS * channels
 
-    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis], filters: int = 1) -> None:
         super().__init__(ctx, X, axes)
         if self.order[0] == 0:  # samples whose terms stay in the cache
-            least = prod(X.shape[2:]) * prod(a.kernel for a in axes)
+            least = filters * prod(X.shape[2:]) * prod(a.kernel for a in axes)
             limit = max(1, min(len(X), CACHE_ELEMENTS // least))
             step = next(n for n in range(limit, 0, -1) if len(X) % n == 0)
             self._axes[0] = Axis(step, step, 1, 1, 1, 0)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
-        taps, y = self._taps(kernel[:, 0]), Y.transpose(self.order)[..., 0]
+        taps = kernel[0].transpose(*(k for k in self.order if k > 1), 0, 1)  # (k…, filters, C), with k… in memory order
         weights = self._ctx.scratch(taps.shape)
         terms = self._ctx.scratch((*taps.shape[:-1], *(a.size for a in self._axes)))
+        total = self._ctx.scratch((Y.shape[1], *(a.out for a in self._axes)))
         count, source = prod(taps.shape[:-1]), ReusedScratch(self._ctx)
         calls: Calls = [*self._copies, (np.copyto, weights, taps)]
-        for x, outputs in self._chunks(y):
+        for x, outputs in self._chunks(Y.transpose(self.order)):
             calls += matmul(source, weights.reshape(count, -1), x.T, terms.reshape(count, -1))
-            calls += self._sum(terms.reshape(count, *terms.shape[taps.ndim - 1 :]), outputs)
+            y = np.moveaxis(outputs, -1, 0)
+            result = y if len(y) == 1 else total[:, : len(outputs)]
+            calls += self._sum(terms.reshape(-1, *terms.shape[taps.ndim - 2 :]), result)
+            calls += [] if result is y else [(np.copyto, y, result)]
         return calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
@@ -450,12 +455,13 @@ class OneFilter(ByTap):
                 yield plane, (outs, inputs)
 
     def _sum(self, terms: Array, y: Array) -> Calls:
-        """Return calls for ``y = Σ terms[tap]``; a tap that all outputs use, if there is one, comes first."""
-        everywhere = tuple(slice(0, size) for size in y.shape)
+        """Return calls for ``y = Σ terms[tap]``, filters first; a tap that all outputs use, if there is one, comes first."""
+        everywhere = tuple(slice(0, size) for size in y.shape[1:])
         taps = sorted(self._each_tap(terms), key=lambda tap: tap[1][0] != everywhere)
-        first = [(np.copyto, y, plane[inputs]) for plane, (outs, inputs) in taps[:1] if outs == everywhere]
+        first = [(np.copyto, y, plane[:, *inputs]) for plane, (outs, inputs) in taps[:1] if outs == everywhere]
         calls: Calls = [*first] or [(y.fill, 0.0)]
-        return calls + [(np.add, y[outs], plane[inputs], y[outs]) for plane, (outs, inputs) in taps[len(first) :]]
+        rest = taps[len(first) :]
+        return calls + [(np.add, y[:, *outs], plane[:, *inputs], y[:, *outs]) for plane, (outs, inputs) in rest]
 
 
 # Correlation with a stride that divides the kernel: the inputs of each stride are channels of one block.
@@ -541,8 +547,9 @@ def correlation(
         if by_rows and use_fast_kernel(DepthwiseRows.pays(X, axes)):
             return DepthwiseRows(ctx, X, axes)
         return Depthwise(ctx, X, axes)
-    if OneFilter.fits(X, kernel, axes) and use_fast_kernel(OneFilter.pays(kernel, gradient=gradient)):
-        return OneFilter(ctx, X, axes)
+    few = FewFilters.fits(X, kernel, axes, gradient=gradient)
+    if few and use_fast_kernel(FewFilters.pays(kernel, gradient=gradient)):
+        return FewFilters(ctx, X, axes, outs)
     if (found := form_of(axes, ins, outs, groups)) is not None and use_fast_kernel(found[1]):
         return Winograd(ctx, X, axes, outs, found[0], gradient=gradient)
     if StrideBlocks.pays(kernel, axes):
