@@ -23,7 +23,7 @@ from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.depthwise import ByTap, Depthwise, DepthwiseRows, compiled_pays
-from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, worth_transposing
+from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, use_tiles, worth_transposing
 from graphspec.graph.kernels.windows import Axis, ceil
 from graphspec.graph.kernels.winograd import Winograd, form_of
 
@@ -77,7 +77,7 @@ class PatchProducts:
         groups, batches, rows, depth = self.shape
         size = groups * depth * D.shape[-1]
         tile = min(_SUMMED_ROWS, SMALL // max(depth * D.shape[-1], 1))
-        if batches > 1 or tile < _LEAST_SUMMED:
+        if batches > 1 or tile < _LEAST_SUMMED or not use_tiles():
             tile = rows
         step = max(1, min(max(batches, ceil(rows, max(tile, 1))), _PARTIAL_SUMS // max(size, 1)))
         total = out.reshape(-1)
@@ -218,7 +218,7 @@ def _multiply_patches(A: Array, B: Array, out: Array) -> Calls:
 def _multiply(A: Array, B: Array, out: Array) -> Calls:
     """Return calls for ``out = A @ B`` of A (…, m, k) and B (…, k, n), in tiles of rows that OpenBLAS does not pack."""
     m, limit = A.shape[-2], SMALL // max(1, B.shape[-2] * B.shape[-1])
-    if limit < _LEAST_TILE or m <= limit:
+    if limit < _LEAST_TILE or m <= limit or not use_tiles():
         return [(np.matmul, A, B, out)]
     tile = _equal_part(m, limit)
     tail = m // tile * tile
@@ -380,7 +380,7 @@ class OneAxis:
 # is, and only the terms are moved: one number for each filter, tap and input. The kernel's gradient, of one filter, is the
 # product of the outputs' gradient, moved the other way, with the input. Measured thresholds:
 _LEAST_CHANNELS, _LEAST_CHANNELS_BACK = 16, 8
-_MOST_FILTERS = 4
+_MOST_FILTERS = 8
 _MOST_TAPS = 1.5  # for each channel: the terms take at most that much more memory than X
 
 

@@ -150,7 +150,7 @@ def _by_column(X: Array) -> bool:
 
 def _tiled(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     (m, k), n = a.shape, b.shape[1]
-    tile = tiling(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if _use_tiles() else None
+    tile = tiling(m, k, n, a.strides[1] != a.itemsize, b.strides[1] != b.itemsize) if use_tiles() else None
     if tile is None:
         return [single_call(a, b, out)]
     rows, columns, parts = tile
@@ -166,13 +166,14 @@ def _tiled(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     return [(np.matmul, A, B, grids), (np.add.reduce, terms, 0, None, out)]
 
 
-def _use_tiles() -> bool:
+def use_tiles() -> bool:
+    """Whether tiles of a product are faster than the whole: BLAS has kernels that do not pack."""
     return use_fast_kernel(small_kernels())
 
 
 def worth_transposing(m: int, k: int, n: int) -> bool:
     """Whether to copy a transposed second operand, because only then OpenBLAS treats the product as small."""
-    return m * n > _SMALL_RESULT and m * k * n <= SMALL and _use_tiles()
+    return m * n > _SMALL_RESULT and m * k * n <= SMALL and use_tiles()
 
 
 def single_call(a: Array, b: Array, out: Array) -> Call:

@@ -32,7 +32,7 @@ from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import Twin, twin
 from graphspec.graph.kernels.context import Context
-from graphspec.graph.kernels.matmul import SMALL
+from graphspec.graph.kernels.matmul import SMALL, use_tiles
 from graphspec.graph.kernels.windows import Axis, ceil
 
 # Measured thresholds; names with _BACK apply to the kernel's gradient.
@@ -40,6 +40,7 @@ _CHANNELS = 12  # it is faster from this many channels and filters on
 _DEPTH = {4: 18, 6: 40}  # and if a form with so many products has as many products for each number that is transformed
 _WORK = 0.9  # and up to this fraction of the multiplications of a direct convolution
 _LEAST_ROWS, _LEAST_ROWS_BACK = 16, 48  # products of fewer rows are faster if BLAS packs them
+_GOOD_ROWS = 20  # filters are divided so that BLAS need not pack a product of so many rows
 _SUMMED_ROWS = 128  # the most rows that one product of a weight gradient sums
 # from this ratio of a row's columns to the output's columns on, one matrix for each output column is faster
 _WASTED, _WASTED_BACK = 1.1, 1.15
@@ -266,13 +267,16 @@ class Winograd:
         bind = winograd_output if _served(winograd_output, y) else winograd_output.numpy
         n, filters = self._form.products, Y.shape[1]
         U, calls = self._kernel(kernel)
+        parts = next((p for p in (1, 2, 4) if filters % p == 0 and U[0].size // p * _GOOD_ROWS <= SMALL), 1)
+        W = U.reshape(*U.shape[:2], parts, -1).swapaxes(1, 2)  # each part is multiplied on its own
         V, M = self._planes(n, self._x.shape[-1]), self._planes(n + 1, filters)
         buffers, fills = self._buffers(V)
         calls += fills
         for chunk in self._chunks():
             calls += self._transform(buffers, V, chunk)
-            for windows, m in self._matrices(V, M[:n], chunk, _row_limit(U[0].size, _LEAST_ROWS)):
-                calls.append((np.matmul, windows, U.reshape(n, *(1,) * (m.ndim - 3), *U.shape[1:]), m))
+            for windows, m in self._matrices(V, M[:n], chunk, _row_limit(U[0].size // parts, _LEAST_ROWS)):
+                by_part = m.reshape(*m.shape[:-1], parts, -1, copy=False).swapaxes(-2, -3)
+                calls.append((np.matmul, windows[..., None, :, :], W[:, *(None,) * (m.ndim - 3)], by_part))
             flat, views = self._products(M, chunk)
             region = chunk.of(y, self._form.rows)
             calls += bind(views[:n, :, :, : self._out], region, self._step, flat=flat, views=views)
@@ -432,7 +436,7 @@ def _view(planes: Array, start: int, axes: Sequence[tuple[int, int]], depth: int
 def _row_limit(size: int, least: int, most: int = SMALL) -> int:
     """Return the most rows, up to ``most``, for which BLAS does not pack ``size`` elements; no limit below ``least``."""
     rows = SMALL // size
-    return min(rows, most) if rows >= least else sys.maxsize
+    return min(rows, most) if rows >= least and use_tiles() else sys.maxsize
 
 
 def _count(windows: Array) -> int:
