@@ -389,8 +389,12 @@ class FewFilters(ByTap):
 
     @staticmethod
     def fits(X: Array, kernel: Sequence[int], axes: Sequence[Axis], *, gradient: bool = False) -> bool:
-        """Return whether it computes a correlation of X with a kernel of that shape, or its gradient."""
-        few = kernel[0] == 1 and kernel[1] <= (1 if gradient else _MOST_FILTERS) and all(a.stride == 1 for a in axes)
+        """Return whether it computes a correlation of X with a kernel of that shape, or its gradient.
+
+        Several filters only where it is faster, so that other algorithms can be forced.
+        """
+        few = kernel[1] <= _MOST_FILTERS and not gradient and FewFilters.pays(kernel, gradient=False)
+        few = kernel[0] == 1 and (kernel[1] == 1 or few) and all(a.stride == 1 for a in axes)
         return few and X.size > 0 and all(a.out for a in axes) and not all(a.trivial for a in axes)
 
     @staticmethod

@@ -21,6 +21,8 @@ Convolution = tuple[list[Array | None], dict[str, Any]]
 @pytest.fixture(params=[True, False], ids=["terms", "patches"])
 def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", request.param)
+    monkeypatch.setattr(one_filter, "_LEAST_CHANNELS", 1)
+    monkeypatch.setattr(one_filter, "_MOST_TAPS", 1000)
 
 
 @pytest.fixture(params=["as measured", "sample by sample"])

@@ -17,7 +17,7 @@ from layouts import SETTINGS, both_layouts, normal, same
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.kernels import compiled, winograd
+from graphspec.graph.kernels import compiled, correlation, winograd
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.windows import Axis
 from graphspec.graph.target import Target
@@ -262,3 +262,52 @@ def test_compiled_sums_refuse_images_that_do_not_fit() -> None:
         FOUND.bind("winograd_output", planes, x, np.array([4], np.intc))
     with pytest.raises(ValueError, match="not contiguous"):
         FOUND.bind("winograd_output", planes, np.zeros((4, 3, 5, 16), np.float32)[..., ::2], step)
+
+
+@st.composite
+def strided(draw: st.DrawFn) -> Convolution:
+    """Kernels that are multiples of the strides, at least one of which is more than 1."""
+    rank, least = draw(st.integers(1, 3)), [2, 1, 1]
+    strides = [draw(st.integers(low, 3 if rank < 3 else 2)) for low in least[:rank]]
+    kernel = [stride * draw(st.integers(2 if k == 0 else 1, 2)) for k, stride in enumerate(strides)]
+    pads = tuple(draw(st.integers(0, 3)) for _ in range(2 * rank))
+    spatial = [draw(st.integers(n := max(1, k - pads[i] - pads[i + rank]), n + 5)) for i, k in enumerate(kernel)]
+    batch, channels, filters, seed = (draw(st.integers(1, high)) for high in (3, 3, 3, 1000))
+    X, W = normal(seed, batch, channels, *spatial), normal(seed + 1, filters, channels, *kernel)
+    return [X, W, None], {"pads": pads, "strides": strides}
+
+
+@pytest.mark.usefixtures("algorithm")
+@SETTINGS
+@given(strided())
+def test_strides_that_divide_the_kernel(case: Convolution) -> None:
+    inputs, attrs = case
+    same("Conv", inputs, **attrs)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("algorithm")
+@SETTINGS
+@given(strided(), st.booleans())
+def test_gradients_of_strides_that_divide_the_kernel(case: Convolution, padded: bool) -> None:
+    (X, W, _), attrs = case
+    assert X is not None
+    assert W is not None
+    both_layouts("Conv", [X, W, None], [0, 1], **attrs)
+    extra = [int(padded and step > 1) for step in attrs["strides"]]
+    transposed = {"strides": attrs["strides"], "output_padding": extra}
+    inputs: list[Array | None] = [X, W.reshape(X.shape[1], -1, *W.shape[2:])]
+    same("ConvTranspose", inputs, **transposed)
+    both_layouts("ConvTranspose", inputs, [0, 1], **transposed)
+
+
+def test_blocks_of_a_stride_are_used_where_winograd_pays() -> None:
+    def used(kernel: int, stride: int, channels: int = 64) -> bool:
+        axis = Axis(16, 8, kernel, stride, 1, (kernel - stride) // 2)
+        return correlation.StrideBlocks.pays((1, 128, channels, kernel, kernel), [axis, axis])
+
+    assert used(4, 2)
+    assert not used(4, 2, channels=1)
+    assert not used(3, 2)
+    assert not used(2, 2)
+    assert not correlation.StrideBlocks.pays((2, 64, 64, 4, 4), [Axis(16, 8, 4, 2, 1, 1)] * 2)
