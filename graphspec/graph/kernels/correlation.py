@@ -511,7 +511,7 @@ class StrideBlocks:
         """Return a view of a kernel (1, filters, C, k…) as (blocks…, strides…, C, filters)."""
         rank = len(self._steps)
         sizes = [n for k, step in zip(kernel.shape[3:], self._steps, strict=True) for n in (k // step, step)]
-        split = kernel[0].reshape(*kernel.shape[1:3], *sizes, copy=False)
+        split: Array = kernel[0].reshape(*kernel.shape[1:3], *sizes, copy=False)
         return split.transpose(*range(2, 2 + 2 * rank, 2), *range(3, 2 + 2 * rank, 2), 1, 0)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
