@@ -114,18 +114,22 @@ def channels(rows: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Call
 def sums_of_rows(size: int, count: int) -> dict[str, tuple[Any, Callable[[Any], Calls]]]:
     """Winograd's sums over 8 images with a column of padding on both sides."""
     x, y = normal(size, 8, size, count), normal(size, 8, size, count)
-    tiles, period = size // 2, size + 1
-    columns, halves = tiles * 8 * period, np.zeros((2, tiles + 1, 8, period, count), np.float32)
-    flat = normal(4, columns + 2, count)[:, :columns]
-    planes, place = flat.reshape(4, tiles, 8, period, count), np.array([-1, 1], np.intc)
+    tiles, period = size // 4, size + 1
+    columns, rows = tiles * 8 * period, np.zeros((5, tiles + 1, 8, period, count), np.float32)
+    flat, place, step = normal(10, columns, count), np.array([-1, 1, 4], np.intc), np.array([4], np.intc)
+    views = flat.reshape(10, tiles, 8, period, count)
+    planes = views[:6]
     shape = f"8 × {size} × {size} × {count}"
     return {
         f"Winograd's sums of inputs, {shape}": (
             winograd_input,
-            lambda f: f(x, planes, place, halves=halves),
+            lambda f: f(x, planes, place, rows=rows),
         ),
-        f"of outputs, {shape}": (winograd_output, lambda f: f(planes[:, :, :, :size], y, flat=flat)),
-        f"of gradients, {shape}": (winograd_gradient, lambda f: f(y, planes, flat=flat)),
+        f"of outputs, {shape}": (
+            winograd_output,
+            lambda f: f(planes[:, :, :, :size], y, step, flat=flat[:7], views=views[:7]),
+        ),
+        f"of gradients, {shape}": (winograd_gradient, lambda f: f(y, planes, step, flat=flat, views=views)),
     }
 
 

@@ -23,9 +23,9 @@ from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.depthwise import ByTap, Depthwise, DepthwiseRows, compiled_pays
-from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, worth_transposing
+from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, small_products, worth_transposing
 from graphspec.graph.kernels.windows import Axis, ceil
-from graphspec.graph.kernels.winograd import Winograd, fits, pays
+from graphspec.graph.kernels.winograd import Winograd, form_of
 
 # Convolution as matrix products with patches: the inputs under each window, as rows of matrices.
 #
@@ -77,7 +77,7 @@ class PatchProducts:
         groups, batches, rows, depth = self.shape
         size = groups * depth * D.shape[-1]
         tile = min(_SUMMED_ROWS, SMALL // max(depth * D.shape[-1], 1))
-        if batches > 1 or tile < _LEAST_SUMMED:
+        if batches > 1 or tile < _LEAST_SUMMED or not small_products():
             tile = rows
         step = max(1, min(max(batches, ceil(rows, max(tile, 1))), _PARTIAL_SUMS // max(size, 1)))
         total = out.reshape(-1)
@@ -218,7 +218,7 @@ def _multiply_patches(A: Array, B: Array, out: Array) -> Calls:
 def _multiply(A: Array, B: Array, out: Array) -> Calls:
     """Return calls for ``out = A @ B`` of A (…, m, k) and B (…, k, n), in tiles of rows that OpenBLAS does not pack."""
     m, limit = A.shape[-2], SMALL // max(1, B.shape[-2] * B.shape[-1])
-    if limit < _LEAST_TILE or m <= limit:
+    if limit < _LEAST_TILE or m <= limit or not small_products():
         return [(np.matmul, A, B, out)]
     tile = _equal_part(m, limit)
     tail = m // tile * tile
@@ -374,48 +374,57 @@ class OneAxis:
         return size * _LEAST_TILE <= SMALL and count >= _LEAST_WINDOWS * self._step
 
 
-# Correlation with a single filter: one product gives all taps' terms of all inputs, which are added where they belong.
+# Correlation with few filters: one product gives all taps' terms of all inputs, which are added where they belong.
 #
-# Patches would copy the input once for each tap of a row, to multiply it by a vector. Here the input is read where it is,
-# and only the terms are moved: one number for each tap and input. The kernel's gradient is the product of the outputs'
-# gradient, moved the other way, with the input. Measured thresholds:
+# Patches would copy the input once for each tap of a row, to multiply it by a narrow matrix. Here the input is read where it
+# is, and only the terms are moved: one number for each filter, tap and input. The kernel's gradient, of one filter, is the
+# product of the outputs' gradient, moved the other way, with the input. Measured thresholds:
 _LEAST_CHANNELS, _LEAST_CHANNELS_BACK = 16, 8
+_MOST_FILTERS = 8
 _MOST_TAPS = 1.5  # for each channel: the terms take at most that much more memory than X
 
 
-class OneFilter(ByTap):
-    """Correlation of X (N, C, …) with a kernel (1, 1, C, k…)."""
+class FewFilters(ByTap):
+    """Correlation of X (N, C, …) with a kernel (1, filters, C, k…)."""
 
     @staticmethod
-    def fits(X: Array, kernel: Sequence[int], axes: Sequence[Axis]) -> bool:
-        """Return whether it computes a correlation of X with a kernel of that shape."""
-        single = tuple(kernel[:2]) == (1, 1) and all(a.stride == 1 for a in axes)
-        return single and X.size > 0 and all(a.out for a in axes) and not all(a.trivial for a in axes)
+    def fits(X: Array, kernel: Sequence[int], axes: Sequence[Axis], *, gradient: bool = False) -> bool:
+        """Return whether it computes a correlation of X with a kernel of that shape, or its gradient.
+
+        Several filters only where it is faster, so that other algorithms can be forced.
+        """
+        few = kernel[1] <= _MOST_FILTERS and not gradient and FewFilters.pays(kernel, gradient=False)
+        few = kernel[0] == 1 and (kernel[1] == 1 or few) and all(a.stride == 1 for a in axes)
+        return few and X.size > 0 and all(a.out for a in axes) and not all(a.trivial for a in axes)
 
     @staticmethod
     def pays(kernel: Sequence[int], *, gradient: bool) -> bool:
         """Return whether it is faster than products with patches."""
-        channels = kernel[2]
+        _, filters, channels, *taps = kernel
         least = _LEAST_CHANNELS_BACK if gradient else _LEAST_CHANNELS
-        return channels >= least and prod(kernel[3:]) <= _MOST_TAPS * channels
+        return channels >= least and filters * prod(taps) <= _MOST_TAPS * channels
 
-    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis]) -> None:
+    def __init__(self, ctx: Context, X: Array, axes: Sequence[Axis], filters: int = 1) -> None:
         super().__init__(ctx, X, axes)
         if self.order[0] == 0:  # samples whose terms stay in the cache
-            least = prod(X.shape[2:]) * prod(a.kernel for a in axes)
+            least = filters * prod(X.shape[2:]) * prod(a.kernel for a in axes)
             limit = max(1, min(len(X), CACHE_ELEMENTS // least))
             step = next(n for n in range(limit, 0, -1) if len(X) % n == 0)
             self._axes[0] = Axis(step, step, 1, 1, 1, 0)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
-        taps, y = self._taps(kernel[:, 0]), Y.transpose(self.order)[..., 0]
+        taps = kernel[0].transpose(*(k for k in self.order if k > 1), 0, 1)  # (k…, filters, C), with k… in memory order
         weights = self._ctx.scratch(taps.shape)
         terms = self._ctx.scratch((*taps.shape[:-1], *(a.size for a in self._axes)))
+        total = self._ctx.scratch((Y.shape[1], *(a.out for a in self._axes)))
         count, source = prod(taps.shape[:-1]), ReusedScratch(self._ctx)
         calls: Calls = [*self._copies, (np.copyto, weights, taps)]
-        for x, outputs in self._chunks(y):
+        for x, outputs in self._chunks(Y.transpose(self.order)):
             calls += matmul(source, weights.reshape(count, -1), x.T, terms.reshape(count, -1))
-            calls += self._sum(terms.reshape(count, *terms.shape[taps.ndim - 1 :]), outputs)
+            y = np.moveaxis(outputs, -1, 0)
+            result = y if len(y) == 1 else total[:, : len(outputs)]
+            calls += self._sum(terms.reshape(-1, *terms.shape[taps.ndim - 2 :]), result)
+            calls += [] if result is y else [(np.copyto, y, result)]
         return calls
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
@@ -450,12 +459,74 @@ class OneFilter(ByTap):
                 yield plane, (outs, inputs)
 
     def _sum(self, terms: Array, y: Array) -> Calls:
-        """Return calls for ``y = Σ terms[tap]``; a tap that all outputs use, if there is one, comes first."""
-        everywhere = tuple(slice(0, size) for size in y.shape)
+        """Return calls for ``y = Σ terms[tap]``, filters first; a tap that all outputs use, if there is one, comes first."""
+        everywhere = tuple(slice(0, size) for size in y.shape[1:])
         taps = sorted(self._each_tap(terms), key=lambda tap: tap[1][0] != everywhere)
-        first = [(np.copyto, y, plane[inputs]) for plane, (outs, inputs) in taps[:1] if outs == everywhere]
+        first = [(np.copyto, y, plane[:, *inputs]) for plane, (outs, inputs) in taps[:1] if outs == everywhere]
         calls: Calls = [*first] or [(y.fill, 0.0)]
-        return calls + [(np.add, y[outs], plane[inputs], y[outs]) for plane, (outs, inputs) in taps[len(first) :]]
+        rest = taps[len(first) :]
+        return calls + [(np.add, y[:, *outs], plane[:, *inputs], y[:, *outs]) for plane, (outs, inputs) in rest]
+
+
+# Correlation with a stride that divides the kernel: the inputs of each stride are channels of one block.
+#
+# A 4×4 kernel with stride 2 over C channels is a 2×2 kernel with stride 1 over 4·C channels, to which Winograd's algorithm
+# applies.
+class StrideBlocks:
+    """Correlation of X (N, C, …) with kernels (1, filters, C, k…), whose sizes are multiples of the strides."""
+
+    @staticmethod
+    def pays(kernel: Sequence[int], axes: Sequence[Axis]) -> bool:
+        """Whether it is applicable, and faster than products with patches."""
+        fits = kernel[0] == 1 and all(a.kernel % a.stride == 0 and a.dilation == 1 for a in axes)
+        if not fits or all(a.stride == 1 for a in axes):
+            return False
+        inner = form_of([_of_blocks(a) for a in axes], kernel[2] * prod(a.stride for a in axes), kernel[1])
+        return inner is not None and use_fast_kernel(inner[1])
+
+    def __init__(self, ctx: Context, X: Array, kernel: Sequence[int], axes: Sequence[Axis], *, gradient: bool) -> None:
+        self._ctx, self._steps, blocks = ctx, [a.stride for a in axes], [_of_blocks(a) for a in axes]
+        first, *others = (a.size for a in blocks)
+        Z = ctx.scratch((first, len(X), *others, *self._steps, X.shape[1]))
+        by_sample, rank = Z.swapaxes(0, 1), len(axes)
+        x, self._copies = X.transpose(0, *range(2, X.ndim), 1), Calls()
+        windows = [Axis(a.size, b.size, a.stride, a.stride, 1, a.begin) for a, b in zip(axes, blocks, strict=True)]
+        for taps in product(*map(range, self._steps)):
+            target = by_sample[(slice(None),) * (rank + 1) + taps]
+            outs, inputs = zip(*(w.tap(k) for w, k in zip(windows, taps, strict=True)), strict=True)
+            for k, out in enumerate(outs):
+                before: tuple[slice, ...] = (slice(None),) * (k + 1)
+                self._copies += zeros(target[(*before, slice(0, out.start))], target[(*before, slice(out.stop, None))])
+            if target[:, *outs].size:
+                self._copies.append((np.copyto, *as_records(target[:, *outs], x[:, *inputs])))
+        joined = by_sample.reshape(*by_sample.shape[: rank + 1], -1, copy=False)
+        self._kernel = ctx.scratch((*(a.kernel for a in blocks), *self._steps, X.shape[1], kernel[1]))
+        packed = self._kernel.reshape(*self._kernel.shape[:rank], -1, kernel[1])
+        self._joined = packed.transpose(rank + 1, rank, *range(rank))[None]
+        X = joined.transpose(0, rank + 1, *range(1, rank + 1))
+        self._inner = correlation(ctx, X, self._joined.shape, blocks, gradient=gradient)
+        self.order = self._inner.order
+
+    def _by_block(self, kernel: Array) -> Array:
+        """Return a view of a kernel (1, filters, C, k…) as (blocks…, strides…, C, filters)."""
+        rank = len(self._steps)
+        sizes = [n for k, step in zip(kernel.shape[3:], self._steps, strict=True) for n in (k // step, step)]
+        split: Array = kernel[0].reshape(*kernel.shape[1:3], *sizes, copy=False)
+        return split.transpose(*range(2, 2 + 2 * rank, 2), *range(3, 2 + 2 * rank, 2), 1, 0)
+
+    def forward(self, kernel: Array, Y: Array) -> Calls:
+        calls: Calls = [*self._copies, (np.copyto, self._kernel, self._by_block(kernel))]
+        return calls + self._inner.forward(self._joined, Y)
+
+    def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
+        calls = [*self._copies, *self._inner.kernel_gradient(dY, self._joined)]
+        return [*calls, (np.copyto, self._by_block(dK), self._kernel)]
+
+
+def _of_blocks(axis: Axis) -> Axis:
+    """Return the axis of the blocks of a stride, of which a window reads a whole number."""
+    kernel = axis.kernel // axis.stride
+    return Axis(axis.out + kernel - 1, axis.out, kernel, 1, 1, 0)
 
 
 class Correlation(Protocol):
@@ -480,10 +551,13 @@ def correlation(
         if by_rows and use_fast_kernel(DepthwiseRows.pays(X, axes)):
             return DepthwiseRows(ctx, X, axes)
         return Depthwise(ctx, X, axes)
-    if OneFilter.fits(X, kernel, axes) and use_fast_kernel(OneFilter.pays(kernel, gradient=gradient)):
-        return OneFilter(ctx, X, axes)
-    if fits(axes, groups) and use_fast_kernel(pays(axes, ins, outs)):
-        return Winograd(ctx, X, axes, outs, gradient=gradient)
+    few = FewFilters.fits(X, kernel, axes, gradient=gradient)
+    if few and use_fast_kernel(FewFilters.pays(kernel, gradient=gradient)):
+        return FewFilters(ctx, X, axes, outs)
+    if (found := form_of(axes, ins, outs, groups)) is not None and use_fast_kernel(found[1]):
+        return Winograd(ctx, X, axes, outs, found[0], gradient=gradient)
+    if StrideBlocks.pays(kernel, axes):
+        return StrideBlocks(ctx, X, kernel, axes, gradient=gradient)
     if groups == 1 and (index := long_axis(axes)) is not None:
         start = ctx.mark()
         along = OneAxis(ctx, X, axes, index)

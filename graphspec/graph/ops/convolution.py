@@ -323,16 +323,21 @@ class Pooled:
 
         ordered = y.transpose(order)
         after = math.prod(ordered.shape[order.index(2) + 1 :]) if rows > 1 else y.size  # one row of all windows
-        fits = conv_pool.compiled and ordered.flags.c_contiguous and len(values) <= _TAPS and y.size > 0
+        fits = conv_pool.compiled and len(values) <= _TAPS and y.size > 0
         if not fits or not use_fast_kernel(ctx.wants(1) or after >= _ROW):
             self.calls = by_mask()
             return
-        flat = ordered.reshape(-1, after, copy=False)
+        joined = ordered.flags.c_contiguous  # if not, these samples lie apart
+        if not joined:
+            y = _in_order(ctx.scratch, y.shape, order)
+        flat = y.transpose(order).reshape(-1, after, copy=False)
         if ctx.wants(1):
             self._largest = ctx.save_for_backward(flat.shape, np.uint8)
         self.calls = conv_pool(memory.reshape(len(memory), -1, rows, after), flat, self._largest, by_mask=by_mask)
         if self._masks:
             self._largest = None
+        if not joined:
+            self.calls.append((np.copyto, ordered, y.transpose(order)))
 
     def gradient(self, ctx: Context, dy: Array, dP: Array, plane: int) -> Calls:
         """Return calls that write the gradient of a plane."""

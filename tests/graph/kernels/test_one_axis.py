@@ -16,6 +16,7 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels import correlation as one_axis
 from graphspec.graph.kernels import correlation as patches
+from graphspec.graph.kernels import winograd
 from graphspec.graph.kernels.correlation import long_axis
 from graphspec.graph.kernels.windows import Axis
 from graphspec.graph.target import Target
@@ -27,6 +28,7 @@ Convolution = tuple[list[Array | None], dict[str, Any]]
 @pytest.fixture(params=[True, False], ids=["views", "patches"])
 def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", request.param)
+    monkeypatch.setattr(winograd, "_FORMS", [])
 
 
 @pytest.fixture(params=["as measured", "in lines", "in tiles", "by output"])
@@ -94,6 +96,7 @@ def test_inputs_are_copied_only_if_another_axis_is_the_fastest(
     shape: tuple[int, ...], kernel: tuple[int, ...], copies: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choice, "FAST", True)
+    monkeypatch.setattr(winograd, "_FORMS", [])
     perm = (0, len(shape) - 1, *range(1, len(shape) - 1))
     with lying(perm):
         graph, _ = graphs.build("Conv", [normal(0, *shape), normal(1, *kernel)], {1}, auto_pad="SAME_UPPER")
