@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 import sys
@@ -92,11 +93,19 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def node_cases() -> dict[str, list[Any]]:
-    """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""
+def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
+    """ONNX's node tests of one operator each, by operator; to generate them takes seconds in each process and run."""
+    from onnx import __version__
     from oracles import load_node_cases
 
-    return load_node_cases()
+    assert pytestconfig.cache is not None
+    kept = pytestconfig.cache.mkdir("node_cases") / f"{__version__}.pickle"
+    if not kept.is_file():
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_bytes(pickle.dumps(load_node_cases()))
+        part.replace(kept)
+    cases: dict[str, list[Any]] = pickle.loads(kept.read_bytes())
+    return cases
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
