@@ -8,7 +8,8 @@ A page is run in an empty folder, block by block:
   it: its lines, one after the other; a line ``…`` stands for any lines.
 - `````bash`` runs in a shell in which ``graphspec`` and ``python`` are these ones, and ``PORT`` is free; installing lines
   are skipped, and blocks with ``node`` or ``node_modules`` without Node's packages. On Linux, ``graphspec`` is a fork of a
-  process that has imported it: ``warm.py``.
+  process that has imported it: ``warm.py``. Plain lines ``graphspec init …`` and ``graphspec train …`` at the start of a
+  block run once for all pages whose folder has the same files: the others get what the first got.
 - `````python`` without a title runs in one interpreter for the page; it is skipped if it imports a library of tables or
   servers that is not installed.
 - `````text`` below one of them is what it prints, or what the page shows in the end. Numbers, units of time and curves need
@@ -18,6 +19,7 @@ A page is run in an empty folder, block by block:
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import os
 import re
@@ -31,18 +33,21 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import ignore_patterns
 from tempfile import mkdtemp
 
 import warm
 from browsing import chromium, shown
+from filelock import FileLock
 from paths import ROOT, TESTS
 
-SECONDS = float(os.environ.get("WALKSEC", 300))  # until a command counts as hanging
+SECONDS = 300  # until a command counts as hanging
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 NODE_MODULES = TESTS / "consumers" / "node" / "node_modules"
 _INSTALLING = re.compile(
     r"^(python3? -m venv|py -m venv|pip install|\S*pip install|npm (install|init|ci)|dotnet add|cd )"
 )
+_SHARED = re.compile(r"graphspec (init|train) [^|&;<>#\\]*$")
 _BLOCK = re.compile(
     r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$|^<!-- (data|browser): (\S+)(?: as (\S+))? -->$', re.M | re.S
 )
@@ -79,9 +84,11 @@ def blocks_of(page: str) -> list[Block]:
 class Walk:
     """A reader in a folder. ``walk`` raises AssertionError where the page and the program differ."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: Path | None = None) -> None:
+        """A reader whose project is in ``folder``; ``kept`` is a folder that the walks share."""
         self.folder = folder / "project"
         self.folder.mkdir()
+        self.kept = kept or folder / "kept"
         commands = folder / "bin"
         commands.mkdir()
         self.environment = os.environ | THREADS | {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
@@ -146,9 +153,29 @@ class Walk:
         lines = [line for line in block.text.splitlines() if not _INSTALLING.match(line)]
         if not self.has_node and any(re.search(r"\bnode(_modules)?\b", line) for line in lines):
             return None
-        if not any(line.strip() for line in lines):
-            return None
-        return self._run(block, ["bash", "-c", "set -o pipefail\n" + "\n".join(lines)])
+        printed = ""
+        while lines and _SHARED.match(lines[0]):
+            printed += self._once(block, lines.pop(0))
+        if any(line.strip() for line in lines):
+            printed += self._run(block, ["bash", "-c", "set -o pipefail\n" + "\n".join(lines)])
+        return printed or None
+
+    def _once(self, block: Block, line: str) -> str:
+        """Run a line, or copy what it has printed and written in a folder with the same files."""
+        told = hashlib.sha256(line.encode())
+        for path in sorted(self.folder.rglob("*")):  # does not follow the link to Node's packages
+            if path.is_file():
+                told.update(f"\n{path.relative_to(self.folder)}\n".encode() + path.read_bytes())
+        self.kept.mkdir(exist_ok=True)
+        place = self.kept / told.hexdigest()[:16]
+        with FileLock(f"{place}.lock"):
+            if not place.exists():
+                printed = self._run(block, ["bash", "-c", line])
+                place.with_suffix(".txt").write_text(printed, encoding="utf-8")
+                shutil.copytree(self.folder, place, symlinks=True)
+                return printed
+        shutil.copytree(place, self.folder, symlinks=True, dirs_exist_ok=True, ignore=ignore_patterns("node_modules"))
+        return place.with_suffix(".txt").read_text(encoding="utf-8")
 
     def _browse(self, page: str, block: Block) -> None:
         if not self.has_node or (browser := chromium()) is None:
