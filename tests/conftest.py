@@ -93,6 +93,15 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a run share, for what takes seconds to make: with a `FileLock`."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@pytest.fixture(scope="session")
 def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
     """ONNX's node tests of one operator each, by operator; to generate them takes seconds in each process and run."""
     from onnx import __version__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -16,18 +15,11 @@ GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("index", "records", "trainin
 PAGES = GUIDES + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
-@pytest.fixture(scope="session")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of the tests share."""
-    own = tmp_path_factory.getbasetemp()
-    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "kept"
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the pages are written for a POSIX shell")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_reader_succeeds(page: Path, tmp_path: Path, kept: Path) -> None:
-    Walk(tmp_path, kept).walk(page.read_text(encoding="utf-8"))
+def test_a_reader_succeeds(page: Path, tmp_path: Path, shared_folder: Path) -> None:
+    Walk(tmp_path, shared_folder / "pages").walk(page.read_text(encoding="utf-8"))
 
 
 def test_what_a_page_shows_is_compared() -> None:
