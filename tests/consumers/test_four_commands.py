@@ -119,7 +119,18 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     spec, run_folder, model = folder / "net.yaml", folder / "run", folder / "net.onnx"
     for command in (
         ("init", spec, "--from", folder / "rows.csv", "--target", table.target),
-        ("train", spec, "--out", run_folder, "--export", model, "--set", "training.epochs=2"),
+        (
+            "train",
+            spec,
+            "--out",
+            run_folder,
+            "--export",
+            model,
+            "--set",
+            "training.epochs=2",
+            "--set",
+            "training.forms=null",
+        ),
         ("export", run_folder, "-o", model, "--signature", folder / "net.json"),
     ):
         done = graphspec(*command)

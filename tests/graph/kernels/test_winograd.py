@@ -31,8 +31,9 @@ def algorithm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(choice, "FAST", request.param)
 
 
-@pytest.fixture(params=["one chunk", "chunks", "columns", "chunks of columns"])
+@pytest.fixture(params=["direct", "one chunk", "chunks", "columns", "chunks of columns"])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", request.param != "direct")
     if "chunks" in request.param:
         monkeypatch.setattr(winograd, "CACHE_ELEMENTS", 300)
         monkeypatch.setattr(winograd, "_LEAST_COLUMNS", 1)
@@ -56,7 +57,7 @@ def convolutions(draw: st.DrawFn) -> Convolution:
     }
 
 
-@pytest.mark.usefixtures("algorithm", "chunk")
+@pytest.mark.usefixtures("chunk")
 @SETTINGS
 @given(convolutions())
 def test_conv_matches_onnxruntime(case: Convolution) -> None:
@@ -65,7 +66,7 @@ def test_conv_matches_onnxruntime(case: Convolution) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("algorithm", "chunk")
+@pytest.mark.usefixtures("chunk")
 @SETTINGS
 @given(convolutions())
 def test_conv_gradients(case: Convolution) -> None:
@@ -74,7 +75,7 @@ def test_conv_gradients(case: Convolution) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("algorithm", "chunk")
+@pytest.mark.usefixtures("chunk")
 @SETTINGS
 @given(convolutions(), st.integers(0, 1))
 def test_conv_transpose(case: Convolution, pad: int) -> None:
@@ -88,10 +89,11 @@ def test_conv_transpose(case: Convolution, pad: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("algorithm")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", [c for c in load_layers() if "Conv" in str(c.spec)], ids=lambda case: case.id)
-def test_layers_match_keras(case: Case, dtype: Any) -> None:
+def test_layers_match_keras(case: Case, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the algorithm; without any, ``GRAPHSPEC_KERNELS=reference`` runs the test of all layers."""
+    monkeypatch.setattr(choice, "FAST", True)
     _, graph = compiled_case(case)
     assert_golden(case, dtype, graph, cotangent_loss(graph))
 
