@@ -78,10 +78,11 @@ def serve(asked: socket.socket) -> None:
         end(request["words"])
     for stream in streams:
         os.close(stream)
-    ended = os.pidfd_open(child)
-    if asked in select.select([asked, ended], [], [])[0]:
-        os.kill(child, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+        if asked in select.select([asked], [], [], 0.02)[0]:
+            os.kill(child, signal.SIGKILL)
+            os._exit(0)
+    status = os.waitstatus_to_exitcode(ended[1])
     asked.send(b"%d" % (status if status >= 0 else 128 - status))
     os._exit(0)
 
