@@ -208,7 +208,11 @@ def penguins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copyfile(ROOT / "specs" / "data" / "penguins.csv", folder / "penguins.csv")
     for words in (
         ["init", "penguins.yaml", "--from", "penguins.csv", "--target", "species"],
-        ["train", "penguins.yaml", "--set", "training.epochs=15", "--set", "training.forms=null"],
+        [
+            "train",
+            "penguins.yaml",
+            *(w for s in ("epochs=15", "forms=null", "workers=1") for w in ("--set", f"training.{s}")),
+        ],
         ["export", "runs/penguins", "-o", "penguins.onnx", "--signature", "penguins.json"],
     ):
         with chdir(folder):
