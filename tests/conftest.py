@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from paths import TESTS
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -29,6 +33,10 @@ if (
 # Every run draws the same examples, and none fails because the machine is busy.
 settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+if hasattr(providers, "_get_local_constants"):
+    # It parses each module that was imported and draws its numbers: seconds, and the examples of a test would depend on
+    # which tests ran before it in the same process.
+    providers._get_local_constants = lambda: providers._local_constants
 
 node_counts: Counter[str] = Counter()
 """How many of ONNX's node tests passed, and how many were excluded, by reason."""
@@ -85,11 +93,28 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def node_cases() -> dict[str, list[Any]]:
-    """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a run share, for what takes seconds to make: with a `FileLock`."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@pytest.fixture(scope="session")
+def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
+    """ONNX's node tests of one operator each, by operator; to generate them takes seconds in each process and run."""
+    from onnx import __version__
     from oracles import load_node_cases
 
-    return load_node_cases()
+    assert pytestconfig.cache is not None
+    kept = pytestconfig.cache.mkdir("node_cases") / f"{__version__}.pickle"
+    if not kept.is_file():
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_bytes(pickle.dumps(load_node_cases()))
+        part.replace(kept)
+    cases: dict[str, list[Any]] = pickle.loads(kept.read_bytes())
+    return cases
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -109,20 +134,32 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(f"  {n:4} {reason}")
 
 
-NUMERICS = ("engine/runtime", "graph", "models", "vocabulary/layers", "vocabulary/losses")
+NUMERICS = tuple(
+    TESTS / name for name in ("engine/runtime", "graph", "models", "vocabulary/layers", "vocabulary/losses")
+)
 """Folders whose results depend on the kernels: CI runs them with other kernels, too, and by two processes."""
+ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.M)
+
+
+def in_numerics(path: Path) -> bool:
+    return any(folder == path or folder in path.parents for folder in NUMERICS)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """``-m "numerics and …"`` imports no other tests: they are half of them, in each process."""
-    if not config.option.markexpr.startswith("numerics") or not collection_path.is_relative_to(TESTS):
+    """Each process imports only files with tests of ``-m slow``, ``-m "not slow"`` and ``-m "numerics and …"``."""
+    chosen: str = config.option.markexpr
+    if not collection_path.is_relative_to(TESTS):
         return None
-    folders = [TESTS / name for name in NUMERICS]
-    return None if any(collection_path in (f, *f.parents) or f in collection_path.parents for f in folders) else True
+    if chosen.startswith("numerics") and not in_numerics(collection_path):
+        return None if any(collection_path in folder.parents for folder in NUMERICS) else True
+    if collection_path.suffix == ".py" and chosen.endswith("slow"):
+        text = collection_path.read_text(encoding="utf-8")
+        return (True if ALL_SLOW.search(text) else None) if "not" in chosen else None if "mark.slow" in text else True
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    folders = tuple(TESTS / name for name in NUMERICS)
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in folders):
-            item.add_marker("numerics")
+    for path, of_file in groupby(items, lambda item: item.path):
+        if in_numerics(path):
+            for item in of_file:
+                item.add_marker("numerics")

@@ -12,7 +12,7 @@ from paths import ROOT
 
 import graphspec as gs
 from graphspec.base.errors import render
-from graphspec.cli.schema import schema_text
+from graphspec.cli.schema import stored_schema
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -41,7 +41,7 @@ def test_the_schema_line_of_the_first_spec_names_the_file_that_the_command_write
     assert graphspec("schema", "--for", spec).exit_code == 0
     assert spec.read_text(encoding="utf-8") == blocks("yaml")[0]
     named = spec.read_text(encoding="utf-8").partition("$schema=")[2].split()[0]
-    assert (tmp_path / named).read_text(encoding="utf-8") == schema_text()
+    assert (tmp_path / named).read_text(encoding="utf-8") == stored_schema()
 
 
 def test_the_broken_spec_gets_the_answer_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ PAGES = GUIDES + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="the pages are written for a POSIX shell")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_reader_succeeds(page: Path, tmp_path: Path) -> None:
-    Walk(tmp_path).walk(page.read_text(encoding="utf-8"))
+def test_a_reader_succeeds(page: Path, tmp_path: Path, shared_folder: Path) -> None:
+    Walk(tmp_path, shared_folder / "pages").walk(page.read_text(encoding="utf-8"))
 
 
 def test_what_a_page_shows_is_compared() -> None:
@@ -94,6 +94,22 @@ def test_what_a_web_page_shows_in_the_end_is_compared(tmp_path: Path, monkeypatc
     monkeypatch.setattr(browsing, "SECONDS", 3)
     with pytest.raises(AssertionError, match=r"line 14: index\.html: the page shows"):
         walk.walk(BROWSED.replace("this and", "that and"))
+
+
+@pytest.mark.slow
+def test_what_pages_share_is_trained_once(tmp_path: Path) -> None:
+    said = "```bash\ngraphspec init penguins.yaml --from penguins.csv --target species\nls\n```\n"
+    page = f"<!-- data: specs/data/penguins.csv -->\n{said}\n```text\n…\npenguins.yaml\n```\n"
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Walk(tmp_path / name, tmp_path / "kept").walk(page)
+        (kept,) = (path for path in (tmp_path / "kept").iterdir() if path.is_dir())
+        (kept / "penguins.yaml").write_text("as the first reader got it")
+    assert (tmp_path / "b" / "project" / "penguins.yaml").read_text() == "as the first reader got it"
+    (tmp_path / "c").mkdir()
+    other = '```json title="note"\n1\n```\n'
+    Walk(tmp_path / "c", tmp_path / "kept").walk(page.replace(said, other + said))
+    assert "graphspec: 1" in (tmp_path / "c" / "project" / "penguins.yaml").read_text()  # of other files
 
 
 def test_a_page_is_walked_without_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

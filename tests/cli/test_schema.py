@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from commands import graphspec
 
 import graphspec.cli.schema as module
 from graphspec.base.config import Registry
-from graphspec.cli.schema import FILE, schema_text, stored_schema
+from graphspec.cli.schema import FILE, stored_schema
+from graphspec.cli.schema import schema_text as making
 
 LINE = "# yaml-language-server: $schema=./graphspec.schema.json\n"
 
@@ -18,6 +20,17 @@ LINE = "# yaml-language-server: $schema=./graphspec.schema.json\n"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "schema_text", schema_text)
+
+
+@cache
+def schema_text() -> str:
+    """Making one takes seconds."""
+    return making()
 
 
 @pytest.mark.slow

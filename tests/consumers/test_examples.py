@@ -9,13 +9,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import chdir, closing
 from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browsing import shown
+from commands import graphspec
 from consumers.apps import HERE, browser, node_with
 from paths import ROOT
 
@@ -207,17 +208,16 @@ def penguins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copyfile(ROOT / "specs" / "data" / "penguins.csv", folder / "penguins.csv")
     for words in (
         ["init", "penguins.yaml", "--from", "penguins.csv", "--target", "species"],
-        ["train", "penguins.yaml", "--set", "training.epochs=15"],
+        [
+            "train",
+            "penguins.yaml",
+            *(w for s in ("epochs=15", "forms=null", "workers=1") for w in ("--set", f"training.{s}")),
+        ],
         ["export", "runs/penguins", "-o", "penguins.onnx", "--signature", "penguins.json"],
     ):
-        _graphspec(folder, *words)
+        with chdir(folder):
+            assert graphspec(*words).exit_code == 0
     return folder
-
-
-def _graphspec(folder: Path, *words: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "graphspec", *words]
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
 
 
 @pytest.fixture

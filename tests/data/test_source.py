@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-import graphspec
+from sources import trees
 
 pytestmark = pytest.mark.slow
 
-PACKAGE = Path(graphspec.__file__).parent
 CATCHERS = {"DataError", "ProblemError", "GraphspecError", "Exception"}
 Name = tuple[str, str]
 """A module and a function of it."""
@@ -53,10 +50,7 @@ def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
     """Functions that let a DataError out, found by the calls of functions by name, end before the commands and methods."""
     calls: dict[Name, set[Name]] = {}
     raising: set[Name] = set()
-    modules = {
-        ".".join(("graphspec", *path.relative_to(PACKAGE).with_suffix("").parts)): ast.parse(path.read_text("utf-8"))
-        for path in PACKAGE.rglob("*.py")
-    }
+    modules = trees()
     functions = {
         (m, f.name): f for m, tree in modules.items() for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)
     }

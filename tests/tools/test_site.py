@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import browsing
 import pytest
 from consumers.apps import HERE
+from filelock import FileLock
 from paths import ROOT
 
 from tools import site
-from tools.browser import opened
+from tools.browser import Page, opened
 
 pytestmark = pytest.mark.slow
 
@@ -70,11 +72,13 @@ def test_a_folder_that_is_no_site_is_not_replaced(tmp_path: Path, capsys: pytest
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(shared_folder: Path) -> Path:
     """The whole site."""
     pytest.importorskip("zensical")
-    folder = tmp_path_factory.mktemp("site") / "site"
-    assert site.build(folder) == []
+    folder = shared_folder / "site"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            assert site.build(folder) == []
     return folder
 
 
@@ -184,16 +188,21 @@ AUDIT = """new Promise((done) => setTimeout(done, 500)).then(() => axe.run(docum
 WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_pages_are_for_everybody(built: Path, width: int, dark: bool) -> None:
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
     if (browser := browsing.chromium()) is None or os.name == "nt":
         pytest.skip("Chromium is not installed")
-    axe = HERE / "node" / "node_modules" / "axe-core" / "axe.min.js"
     with opened(browser) as page:
-        for name in ("index", "training", "commands"):
-            page.open(built / f"{name}.html", width, dark=dark)
-            assert page.run(WIDER) is False, name
-            if axe.is_file():  # `npm ci --ignore-scripts` in tests/consumers/node installs it
-                page.run(axe.read_text(encoding="utf-8") + "; 0")
-                assert page.run(AUDIT) == [], name
+        yield page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_pages_are_for_everybody(built: Path, page: Page, width: int, dark: bool) -> None:
+    axe = HERE / "node" / "node_modules" / "axe-core" / "axe.min.js"
+    for name in ("index", "training", "commands"):
+        page.open(built / f"{name}.html", width, dark=dark)
+        assert page.run(WIDER) is False, name
+        if axe.is_file():  # `npm ci --ignore-scripts` in tests/consumers/node installs it
+            page.run(axe.read_text(encoding="utf-8") + "; 0")
+            assert page.run(AUDIT) == [], name

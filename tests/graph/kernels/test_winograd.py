@@ -39,8 +39,9 @@ def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return int(request.param)
 
 
-@pytest.fixture(params=["one chunk", "chunks", "columns", "chunks of columns"])
+@pytest.fixture(params=["direct", "one chunk", "chunks", "columns", "chunks of columns"])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", request.param != "direct")
     if "chunks" in request.param:
         monkeypatch.setattr(winograd, "CACHE_ELEMENTS", 300)
         monkeypatch.setattr(winograd, "_LEAST_COLUMNS", 1)
@@ -66,7 +67,7 @@ def convolutions(draw: st.DrawFn, ranks: tuple[int, ...] = (1, 2, 2, 3)) -> Conv
     return [normal(seed, batch, channels, *spatial), normal(seed + 1, filters, channels, *kernel), bias], {"pads": pads}
 
 
-@pytest.mark.usefixtures("algorithm", "products", "chunk")
+@pytest.mark.usefixtures("products", "chunk")
 @SETTINGS
 @given(convolutions())
 def test_conv_matches_onnxruntime(case: Convolution) -> None:
@@ -75,7 +76,7 @@ def test_conv_matches_onnxruntime(case: Convolution) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("algorithm", "products", "chunk")
+@pytest.mark.usefixtures("products", "chunk")
 @SETTINGS
 @given(convolutions())
 def test_conv_gradients(case: Convolution) -> None:
@@ -84,7 +85,7 @@ def test_conv_gradients(case: Convolution) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("algorithm", "products", "chunk")
+@pytest.mark.usefixtures("products", "chunk")
 @SETTINGS
 @given(convolutions((2,)), st.integers(0, 1))
 def test_conv_transpose(case: Convolution, pad: int) -> None:
@@ -98,10 +99,12 @@ def test_conv_transpose(case: Convolution, pad: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("algorithm", "products")
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("case", [c for c in load_layers() if "Conv" in str(c.spec)], ids=lambda case: case.id)
-def test_layers_match_keras(case: Case, dtype: Any) -> None:
+def test_layers_match_keras(case: Case, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the algorithm; without any, ``GRAPHSPEC_KERNELS=reference`` runs the test of all layers."""
+    monkeypatch.setattr(choice, "FAST", True)
     _, graph = compiled_case(case)
     assert_golden(case, dtype, graph, cotangent_loss(graph))
 
