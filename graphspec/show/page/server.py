@@ -157,12 +157,12 @@ def openapi(form: dict[str, Any]) -> dict[str, Any]:
         "required": [field["name"] for field in form["fields"]],
         "example": {field["name"]: field["first"] for field in form["fields"]},
     }
-    answer = {"type": "object", "properties": {}}
+    answers_by_name: dict[str, Any] = {}
     for head in form["heads"]:
         names = {head["name"]: _numbers(head["dims"]), **dict.fromkeys(head["interval"] or (), _numbers(head["dims"]))}
         if head["label"]:
             names[head["label"]] = {"type": ["string", "array"]}
-        answer["properties"] |= names
+        answers_by_name |= names
     many = [{"$ref": "#/components/schemas/Row"}, {"type": "array", "items": {"$ref": "#/components/schemas/Row"}}]
     answers = [
         {"$ref": "#/components/schemas/Answer"},
@@ -186,7 +186,7 @@ def openapi(form: dict[str, Any]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": form["title"], "version": "1", "description": form["description"]},
         "paths": {"/predict": {"post": operation}},
-        "components": {"schemas": {"Row": row, "Answer": answer}},
+        "components": {"schemas": {"Row": row, "Answer": {"type": "object", "properties": answers_by_name}}},
     }
 
 
