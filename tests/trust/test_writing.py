@@ -38,6 +38,8 @@ _WRITES |= {"TemporaryFile", "tofile", "dump", "SummaryWriter", "save_file", "sy
 ALLOWED = {
     ("engine/parallel/machine.py", "TemporaryFile"): "a file without a name, for memory that processes share",
     ("engine/parallel/processes.py", "TemporaryFile"): "a file without a name, for what a worker says before it dies",
+    ("engine/parallel/processes.py", "fdopen"): "a pipe to a forked worker",
+    ("engine/parallel/worker.py", "open"): "the standard output of a forked worker",
     ("base/arrays/array_files.py", "open"): "reads, without waiting for the writer of a pipe",
     ("foreign/keras_files/containers.py", "open"): "reads a member of a ZIP archive",
     ("data/files.py", "open"): "a copy in a folder of its own, read at once and removed",

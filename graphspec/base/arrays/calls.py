@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.blas import THREADS_SET, computing
+from graphspec.base.arrays import blas
+from graphspec.base.arrays.blas import computing
 
 _BUFFER = 1024
 # Elements. The fastest of 512, 1024 and 2048 for a convnet, an Inception-like and a ResNet-like network (benchmarks W5,
@@ -49,4 +50,4 @@ def apart(run: Callable[[], None]) -> Callable[[], None]:
     context.run(np.seterr, all="ignore")
     context.run(np.setbufsize, _BUFFER)
     alone = partial(context.run, run)
-    return computing()(alone) if THREADS_SET is None else alone
+    return computing()(alone) if blas.THREADS_SET is None else alone

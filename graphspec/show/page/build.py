@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from graphspec.base.errors import UsageError
-from graphspec.base.files import write_atomic
+from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.version import __version__
 from graphspec.show.html import GENERATOR, refuse_foreign, text
 from graphspec.show.page.form import form_of
@@ -60,7 +60,7 @@ def write_page(path: Path, html: str) -> Path:
     """Write a page, and the folder that it is in; a file of its name that graphspec has not written is UsageError."""
     if path.parent.exists():
         refuse_foreign(path, "page")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomic(path, html)
     return path
 
