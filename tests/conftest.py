@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import signal
 import sys
@@ -102,21 +101,11 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
-    """ONNX's node tests of one operator each, by operator; to generate them takes seconds in each process and run."""
-    from onnx import __version__
+def node_cases() -> dict[str, list[Any]]:
+    """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""
     from oracles import load_node_cases
 
-    cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)
-    if cache is None:  # `-p no:cacheprovider`
-        return load_node_cases()
-    kept = cache.mkdir("node_cases") / f"{__version__}.pickle"
-    if not kept.is_file():
-        part = kept.with_suffix(f".{os.getpid()}")
-        part.write_bytes(pickle.dumps(load_node_cases()))
-        part.replace(kept)
-    cases: dict[str, list[Any]] = pickle.loads(kept.read_bytes())
-    return cases
+    return load_node_cases()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
