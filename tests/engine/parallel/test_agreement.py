@@ -74,7 +74,7 @@ def facts(spec: Any) -> dict[str, str | None]:
 
 @pytest.mark.slow
 def test_a_worker_whose_plugin_computes_something_else_ends_the_training(tmp_path: Path, two_cores: None) -> None:
-    """Before, the second of these trained on other numbers, and the third waited for ever; a forked one has rank 0's plugin."""
+    """Before, the second trained on other numbers, and the third waited for ever; a forked worker has rank 0's plugin."""
     (tmp_path / "gates.py").write_text(PLUGIN, encoding="utf-8")
     script = (
         f"{TRAIN}\ntrain(False)\ntrain(False, WIDE=True)\ntrain(False, WIDE=False, NORMED=True)\ntrain(WIDE=True)\n"
