@@ -57,6 +57,7 @@ def circles(edges: Iterator[tuple[str, str]]) -> list[list[str]]:
     return [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1]
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles((m, other) for m, found in all_imports().items() for _, other in found) == []
 
@@ -152,6 +153,7 @@ for line in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_the_core_works_without_optional_folders(core: Path) -> None:
     """All commands in one process: each start is a second."""
     works = ["validate net.yaml", "train net.yaml --out run", "evaluate run", "export run -o net.onnx"]

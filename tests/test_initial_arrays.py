@@ -124,6 +124,7 @@ def test_runs_do_not_need_the_file(folder: Path) -> None:
         gs.compile(loaded.spec)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_read_the_file(folder: Path) -> None:
     whole = written(folder, FILE, data={"train": {"file": "rows.npz"}})
     options = ("--no-report", "--set", "training.epochs=4")

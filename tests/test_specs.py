@@ -129,6 +129,7 @@ def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict
 
 
 @pytest.mark.parametrize("name", ["reviews", "reviews_lstm"])
+@pytest.mark.slow
 def test_sentences_get_the_labels_that_evaluate_counts(name: str, sentences: Any, tmp_path: Path) -> None:
     folder, rows = sentences
     model = trained(folder / f"{name}.yaml", "training.epochs=2")
@@ -266,6 +267,7 @@ def test_garments_get_the_labels_that_evaluate_counts(garments: Path, tmp_path: 
     assert agreed(label, rows, "garment") > 0.2, "0.1 are of each kind"
 
 
+@pytest.mark.slow
 def test_both_heads_get_the_labels_that_evaluate_counts(garments: Path, tmp_path: Path) -> None:
     model = trained(garments / "fashion_inception.yaml", "training.epochs=12", "training.batch_size=16")
     rows = table(garments / "data" / "fashion_test.csv")
@@ -324,6 +326,7 @@ def edits(a: str, b: str) -> int:
     return row[-1]
 
 
+@pytest.mark.slow
 def test_a_words_picture_alone_has_the_text_that_evaluate_counts(written_words: Any, tmp_path: Path) -> None:
     folder, rows = written_words
     model = trained(folder / "handwriting.yaml", "training.epochs=12", "training.optimizer.learning_rate=0.02")

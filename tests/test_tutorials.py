@@ -112,6 +112,7 @@ def test_what_pages_share_is_trained_once(tmp_path: Path) -> None:
     assert "graphspec: 1" in (tmp_path / "c" / "project" / "penguins.yaml").read_text()  # of other files
 
 
+@pytest.mark.slow
 def test_a_page_is_walked_without_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walkthrough, "NODE_MODULES", tmp_path / "nothing")
     page = """```js title="a.mjs"\nconsole.log(1);\n```\n\n```bash\nnode a.mjs\n```\n\n```text\none\n```\n"""

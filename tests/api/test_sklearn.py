@@ -85,6 +85,7 @@ def test_a_frame_needs_no_encoder_and_no_imputer(library: str, tmp_path: Path) -
     assert (tmp_path / "answer.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_matrix_of_objects_is_read_as_a_frame_is() -> None:
     columns, classes = table()
     whole = np.array([list(column) for column in columns.values()], object).T
@@ -112,6 +113,7 @@ def test_it_stands_where_an_estimator_stands() -> None:
     assert make_pipeline(in_front, clone(model).set_params(epochs=40)).fit(whole, classes).score(whole, classes) > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_random_state_gives_the_same_bits() -> None:
     x, y = load_iris(return_X_y=True)
 
@@ -141,6 +143,7 @@ def test_a_matrix_has_no_ids() -> None:
     assert in_order.left_out_ == {}
 
 
+@pytest.mark.slow
 def test_validation_rows_are_those_of_the_spec_or_of_the_argument() -> None:
     x, y = load_iris(return_X_y=True)
     alone = GraphspecClassifier(epochs=1, validation_split=0).fit(x, y).model_
@@ -165,6 +168,7 @@ def test_validation_rows_are_those_of_the_spec_or_of_the_argument() -> None:
 
 
 @pytest.mark.parametrize("classes", [[-1, 1], [1, 2], [0, 2, 5], [True, False], ["b", "NA", "Na"], [0, 1], [10, 2]])
+@pytest.mark.slow
 def test_classes_of_all_kinds_come_back(classes: list[Any]) -> None:
     x, y = load_iris(return_X_y=True)
     x, y = x[y < len(classes)], np.array(classes)[y[y < len(classes)]]
@@ -232,6 +236,7 @@ def test_columns_of_a_spec_are_found_by_name_or_by_order() -> None:
         model.fit(frame[["other", "long"]], y)
 
 
+@pytest.mark.slow
 def test_weights_have_a_mean_of_1_and_0_leaves_a_row_out() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 3)), rng.integers(0, 2, 300)
@@ -243,6 +248,7 @@ def test_weights_have_a_mean_of_1_and_0_leaves_a_row_out() -> None:
     assert clone(one).fit(x, y, np.where(y == 1, 50, 1)).predict_proba(x)[:, 1].min() > 0.6
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learnt_is_said() -> None:
     x, y = CANCER
     with pytest.raises(ValueError, match="needs two classes, y has one class: 0"):
@@ -259,6 +265,7 @@ def test_what_cannot_be_learnt_is_said() -> None:
         GraphspecClassifier(digits(LOSSES[0])).fit(x, y)
 
 
+@pytest.mark.slow
 def test_without_scikit_learn_an_import_says_how_to_install_it() -> None:
     code = "import sys; sys.modules['sklearn'] = None; import graphspec as gs; gs.compile; import graphspec.sklearn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

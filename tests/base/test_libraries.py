@@ -104,6 +104,7 @@ def texts() -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_text_installs_it_by_name() -> None:
     found = texts()
     assert {"README.md", "pyproject.toml", "docs/commands.md", "graphspec/cli/init.py"} <= {*found}

@@ -190,6 +190,7 @@ def test_the_end_is_short_for_many_classes(tmp_path: Path, monkeypatch: pytest.M
     assert "confusion_matrix: a row for each true class" in whole
 
 
+@pytest.mark.slow
 def test_a_file_of_a_series_is_judged_beside_the_naive_forecasts(tmp_path: Path) -> None:
     steps = np.arange(60)
     values = (10 + np.sin(steps * np.pi / 2)).round(3).tolist()

@@ -287,6 +287,7 @@ def test_columns_have_the_names_of_classes(tmp_path: Path) -> None:
     np.testing.assert_allclose([float(rows[0][c]) for c in list(rows[0])[:3]], model.predict(blobs(3)[0])[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_wrong_records(run: Path, tmp_path: Path) -> None:
     good = json.dumps({"features": [1, 2, 3, 4]}) + "\n"
     for text, code, said in (

@@ -63,6 +63,7 @@ def test_two_processes_share_the_trials(tmp_path: Path, sampler: str) -> None:
             assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_trials_that_cannot_be_built_are_listed(tmp_path: Path) -> None:
     space = """
     training.optimizer.clipnorm: {choice: [null, 1.0]}

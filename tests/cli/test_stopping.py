@@ -60,6 +60,7 @@ class _Signalled(Lines):
 
 @POSIX
 @pytest.mark.parametrize("number", STOPS)
+@pytest.mark.slow
 def test_a_signal_within_an_epoch(spec: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     assert graphspec("train", spec, "--out", "whole").exit_code == 0
     with monkeypatch.context() as patch:
@@ -77,6 +78,7 @@ def test_a_signal_within_an_epoch(spec: Path, monkeypatch: pytest.MonkeyPatch, n
 
 @POSIX
 @pytest.mark.parametrize("batch", [0, 1, 2, 5, 6, 8])
+@pytest.mark.slow
 def test_a_signal_during_validation(spec: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """It does not wait for the end, and the averaged weights go back to their place first."""
     spec.write_text(AVERAGED)

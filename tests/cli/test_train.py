@@ -74,6 +74,7 @@ def test_a_missing_monitored_value_is_reported_once(spec: Path) -> None:
 # Requirements on a run directory
 
 
+@pytest.mark.slow
 def test_a_run_that_exists(spec: Path) -> None:
     assert graphspec("train", spec).exit_code == 0
     before = Path("runs/tiny/weights.safetensors").read_bytes()
@@ -250,6 +251,7 @@ def test_resume_for_more_epochs(spec: Path) -> None:
     _assert_equal(Path("runs/tiny"), Path("whole"))
 
 
+@pytest.mark.slow
 def test_resume_refuses_another_spec(spec: Path) -> None:
     graphspec("train", spec)
     for change in ("training.epochs=2", "training.batch_size=8"):
@@ -286,6 +288,7 @@ class _CtrlC(Lines):
     [((1, 2), "runs/tiny has a checkpoint of epoch 2, step 2"), ((0, 4), "checkpoint of epoch 1, step 4")],
     ids=["within", "last step"],
 )
+@pytest.mark.slow
 def test_ctrl_c(spec: Path, monkeypatch: pytest.MonkeyPatch, when: tuple[int, int], text: str) -> None:
     options = ["--set", "training.batch_size=15"]
     assert graphspec("train", spec, "--out", "whole", *options).exit_code == 0

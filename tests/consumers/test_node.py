@@ -26,6 +26,7 @@ def node() -> str:
     return node_with("onnxruntime-node")
 
 
+@pytest.mark.slow
 def test_every_record_has_its_answer(node: str) -> None:
     check_finds_nothing(run(node, RUN, FIXTURES))
 

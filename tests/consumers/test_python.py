@@ -20,6 +20,7 @@ from graphspec.export.onnx import KEY
 CONSUME = HERE / "consume.py"
 
 
+@pytest.mark.slow
 def test_every_record_has_its_answer() -> None:
     check_finds_nothing(run(sys.executable, "-I", CONSUME, FIXTURES))
 

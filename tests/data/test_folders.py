@@ -239,6 +239,7 @@ training: {epochs: 20, batch_size: 8, optimizer: {type: Adam, learning_rate: 0.0
 """
 
 
+@pytest.mark.slow
 def test_training_and_predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for k in range(16):

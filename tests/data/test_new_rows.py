@@ -80,6 +80,7 @@ def test_the_next_steps_with_their_times(folder: Path, tmp_path: Path, source: s
     assert "2024-02-08" in days
 
 
+@pytest.mark.slow
 def test_all_forms_of_output(folder: Path, tmp_path: Path) -> None:
     sales(tmp_path / "new.csv", 7, "a")
     lines = graphspec("predict", folder / "run", tmp_path / "new.csv", "--last", "--json").stdout.splitlines()

@@ -99,6 +99,7 @@ def test_ties_are_ordered_by_all_columns(folder: Path) -> None:
     assert ordered.inputs["x"][:3, 1].tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_types_of_a_table_come_from_all_rows(folder: Path) -> None:
     lines = ["1,2,0"] * 30_000 + ["0.5,2,0"]
     (folder / "a.csv").write_text("a,b,y\n" + "\n".join(lines) + "\n")
@@ -121,6 +122,7 @@ def test_several_columns_of_one_name(folder: Path) -> None:
     assert (found.code, "and 'b' (column 3)" in found.message) == ("GS502", True)
 
 
+@pytest.mark.slow
 def test_a_database(folder: Path) -> None:
     path = database(folder)
     before = path.read_bytes()

@@ -65,6 +65,7 @@ def test_both_ways_to_export_give_the_same_bytes(home: Path) -> None:
 
 
 @pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.slow
 def test_a_project_moves_as_a_whole(home: Path, tmp_path: Path, copied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     before = graphspec("evaluate", "runs/tiny").stdout
     new = tmp_path / "elsewhere" / "deep" / "project"
@@ -105,6 +106,7 @@ def test_a_run_moves_alone(home: Path, tmp_path: Path) -> None:
     assert graphspec("evaluate", alone).exit_code == 0  # it knows the way again
 
 
+@pytest.mark.slow
 def test_data_that_have_moved(home: Path) -> None:
     Path("data").mkdir()
     for name in ("train.npz", "test.npz"):

@@ -52,6 +52,7 @@ def _refused(target: str, *options: str) -> str:
     return " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_series_has_its_time_its_group_and_what_is_known() -> None:
     _sales()
     spec = _init("units sold", "--future", "price")
@@ -100,6 +101,7 @@ def test_days_and_months_that_may_be_swapped_are_named() -> None:
     assert "are read as %d/%m/%Y; they may also be %m/%d/%Y" in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_whole_numbers_that_count_up_in_each_series_are_the_time() -> None:
     """Where they do not start at the same value, or have a date's name, series are not joined end to end."""
     r = np.random.default_rng(1)
@@ -117,6 +119,7 @@ def test_whole_numbers_that_count_up_in_each_series_are_the_time() -> None:
     )
 
 
+@pytest.mark.slow
 def test_whole_numbers_with_a_gap_are_the_time_and_what_is_static_is_not_interpolated() -> None:
     r = np.random.default_rng(1)
     lines = ["id,t,kind,load"]
@@ -159,6 +162,7 @@ def test_what_is_no_number_or_not_there_is_refused_with_what_is() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_target_with_many_gaps_is_refused_but_for_those_before_its_first_value() -> None:
     lines = [f"2024-01-{k:02},{k if k % 2 or k > 28 else ''}" for k in range(1, 32)]
     Path("sales.csv").write_text("\n".join(["day,price", *lines]))
@@ -169,6 +173,7 @@ def test_a_target_with_many_gaps_is_refused_but_for_those_before_its_first_value
     assert "empty cell" not in Path("net.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_missing_steps_are_filled_and_too_many_refused() -> None:
     _sales(shops=("north",))
     head, *lines = Path("sales.csv").read_text().splitlines()

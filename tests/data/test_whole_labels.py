@@ -67,6 +67,7 @@ def test_another_number_is_refused(value: float, shown: str) -> None:
         ids(model, np.array([1, value]))
 
 
+@pytest.mark.slow
 def test_a_file_is_read_trained_told_and_answered_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).normal(0, 0.6, 90)

@@ -171,6 +171,7 @@ def test_whole_numbers_and_texts(tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded.predict(x["line"][:, 0])["good"], model.predict(x), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_bits_and_only_our_own_folder_is_replaced(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     result = graphspec("export", home / "run", "--mlflow", folder, "-o", tmp_path / "a.onnx")

@@ -91,6 +91,7 @@ def test_the_same_bits_and_operators_of_onnx_alone(make: Callable[[], Case], kin
     assert new.doc_string == old.doc_string
 
 
+@pytest.mark.slow
 def test_what_becomes_of_each_kind(tmp_path: Path) -> None:
     found, methods = {}, {}
     for make in CASES:

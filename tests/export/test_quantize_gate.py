@@ -145,6 +145,7 @@ def test_the_file_says_what_was_done(tmp_path: Path) -> None:
             assert array.tolist() == example["outputs"][name]
 
 
+@pytest.mark.slow
 def test_evaluating_the_file_gives_the_values_of_the_table(tmp_path: Path) -> None:
     path = project(tmp_path, WIDE)
     assert graphspec("train", path, "--out", tmp_path / "run").exit_code == 0

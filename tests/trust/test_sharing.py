@@ -25,6 +25,7 @@ from trust.attack_sharing import KINDS, attack, copies, in_threads, rows, serve,
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_threads_that_predict_and_evaluate_at_once_get_their_own_answers(kind: str) -> None:
     assert serve(gs.compile(spec(kind)), kind, threads=8, calls=60, seed=1) == []
 

@@ -52,6 +52,7 @@ def test_texts_come_back() -> None:
 
 
 @given(st.lists(st.lists(UNICODE, min_size=3, max_size=3), max_size=6), st.data())
+@pytest.mark.slow
 def test_rows_are_indexed_like_an_array(rows: list[list[str]], data: st.DataObject) -> None:
     array = objects([t for row in rows for t in row], (len(rows), 3))
     packed = Strings.of(array)

@@ -26,6 +26,7 @@ from specs import blobs, dense_spec
 pytestmark = pytest.mark.usefixtures("two_cores")
 
 
+@pytest.mark.slow
 def test_a_worker_imports_nothing_that_it_does_not_need() -> None:
     """Every process would have its own copy of each module in memory."""
     heavy = ["onnx", "onnxruntime", "duckdb", "networkx", "rich", "safetensors", "tensorboardX"]

@@ -156,6 +156,7 @@ def test_a_resumed_run_adapts_nothing(tmp_path: Path, request: pytest.FixtureReq
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_other_rows_are_not_resumed(tmp_path: Path) -> None:
     spec = project(tmp_path)
     assert graphspec("train", spec, "--out", tmp_path / "run", "--set", "training.epochs=1").exit_code == 0
@@ -166,6 +167,7 @@ def test_other_rows_are_not_resumed(tmp_path: Path) -> None:
     assert "the data files have changed" in result.stderr
 
 
+@pytest.mark.slow
 def test_another_spec_is_not_resumed_whatever_was_learnt(tmp_path: Path) -> None:
     spec = project(tmp_path)
     assert graphspec("train", spec, "--out", tmp_path / "run", "--set", "training.epochs=1").exit_code == 0

@@ -88,6 +88,7 @@ def test_folds_are_dealt_by_the_seed() -> None:
         gs.compile(several(folds=4)).fit(x[:7], y[:7], verbose=0)
 
 
+@pytest.mark.slow
 def test_results_out_of_fold(tmp_path: Path) -> None:
     spec = SPEC.replace("  validation: {split: 0.25}\n", "").replace("  seed: 5", "  seed: 5\n  folds: 4")
     path, run = project(tmp_path, spec), tmp_path / "run"
@@ -128,6 +129,7 @@ def test_validation_rows_are_held_out_answers_too(tmp_path: Path) -> None:
     assert len(targets["answer"]) == len(rows) == 20
 
 
+@pytest.mark.slow
 def test_what_is_learnt_is_learnt_from_all_rows(tmp_path: Path) -> None:
     path = shop.project(tmp_path)
     sets = ["data.validation=null", "training.folds=3", "training.epochs=2"]
@@ -182,6 +184,7 @@ def test_the_best_form_is_kept(tmp_path: Path, more: dict[str, int]) -> None:
     assert f"{model.evaluate(x, y)['accuracy']:.6g}" in result.stdout
 
 
+@pytest.mark.slow
 def test_by_which_value_forms_are_chosen() -> None:
     """Numbers: by the first metric. `choose` names another one."""
     rng = np.random.default_rng(0)
@@ -212,6 +215,7 @@ def test_by_which_value_forms_are_chosen() -> None:
     assert found[None] == found["val_mae"] != found["val_loss"]
 
 
+@pytest.mark.slow
 def test_forms_of_few_rows_are_compared_by_all_copies_and_their_medians(tmp_path: Path) -> None:
     """A free form's best epoch is partly luck: what counts is the median from the kept epoch on."""
     rng = np.random.default_rng(2)
@@ -282,6 +286,7 @@ class _KilledError(Exception):
 
 
 @pytest.mark.parametrize("forms", [False, True])
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_with_its_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forms: bool
 ) -> None:
@@ -326,6 +331,7 @@ def train(path: Path, run: Path, *, resume: bool, code: int = 0) -> dict[str, An
     return {} if code else gs.load(run).weights
 
 
+@pytest.mark.slow
 def test_overwriting_removes_the_copies(tmp_path: Path) -> None:
     path, run = project(tmp_path), tmp_path / "run"
     train_it = ["train", path, "--out", run, "--no-report"]

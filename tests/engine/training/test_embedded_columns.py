@@ -84,6 +84,7 @@ def test_trained_exported_and_repeated(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 50])
+@pytest.mark.slow
 def test_pieces_are_computed_once(count: int, tmp_path: Path) -> None:
     """A step multiplies one vector, as if the columns were plain; the file has a few nodes for all pieces together."""
     embedded = FORMS["pieces"]

@@ -102,6 +102,7 @@ def test_groups_are_dealt_evenly_and_no_part_is_empty() -> None:
         deal(np.array([0, 0, 1, 1]), [1 / 3] * 3, np.arange(4))
 
 
+@pytest.mark.slow
 def test_a_run_is_said_resumed_and_judged_with_its_groups(tmp_path: Path) -> None:
     path = project(tmp_path)
     result = graphspec("train", path, "--out", tmp_path / "a", "--set", "training.epochs=6")

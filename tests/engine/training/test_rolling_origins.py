@@ -50,6 +50,7 @@ def test_the_last_horizons_of_each_series_are_forecast_once(tmp_path: Path, stri
     assert model.spec.heads["next"].statistics[0] == pytest.approx(known.mean())  # learnt from training windows alone
 
 
+@pytest.mark.slow
 def test_train_and_evaluate_name_the_rows(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text(json.dumps(spec(tmp_path, {"origins": 2})), encoding="utf-8")
     found = graphspec("train", str(tmp_path / "s.json"), "--out", str(tmp_path / "run"))

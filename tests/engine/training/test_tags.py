@@ -125,6 +125,7 @@ def test_a_model_in_python_takes_lists(folder: Path) -> None:
     assert found.shape == (2, 3, 6)
 
 
+@pytest.mark.slow
 def test_resuming_and_workers_change_no_bit_and_little(folder: Path) -> None:
     def run(name: str, *more: str) -> dict[str, np.ndarray]:
         result = graphspec("train", folder / "spec.yaml", "--out", folder / name, "--no-report", *more)
@@ -139,6 +140,7 @@ def test_resuming_and_workers_change_no_bit_and_little(folder: Path) -> None:
     assert all(np.allclose(whole[name], two[name], atol=2e-2) for name in whole)
 
 
+@pytest.mark.slow
 def test_copies_and_folds_train(folder: Path) -> None:
     for name in ("seeds", "folds"):
         more = ("--set", f"training.{name}=2", "--set", "training.epochs=1", "--set", "data.validation=null")

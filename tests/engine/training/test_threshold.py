@@ -170,6 +170,7 @@ def test_a_resumed_run_has_the_bits_of_a_whole_one(tmp_path: Path, after: int) -
     assert run.model.weights[NAME] == trainer.model.weights[NAME] != 0.5
 
 
+@pytest.mark.slow
 def test_commands_and_the_report_count_the_labels(tmp_path: Path) -> None:
     for name, seed in (("train", 0), ("test", 1)):
         x, y = rows(300, seed)
@@ -229,6 +230,7 @@ def test_a_verdict_names_the_threshold_to_a_head_that_never_finds_a_class() -> N
     assert texts[1][1].endswith("(test rows).")
 
 
+@pytest.mark.slow
 def test_init_gives_a_rare_class_a_threshold(tmp_path: Path) -> None:
     for few, rare in ((9, True), (10, False)):
         lines = [f"{k % 10 / 8},{'Yes' if k < few else 'No'}" for k in range(100)]

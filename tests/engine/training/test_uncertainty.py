@@ -57,6 +57,7 @@ def inside(answers: dict[str, Array], true: Array) -> float:
 
 
 @pytest.mark.parametrize("growing", [False, True])
+@pytest.mark.slow
 def test_an_interval_contains_the_share_of_new_rows(growing: bool) -> None:
     """Whatever the network has learnt; the mean over trainings, each with other rows."""
     shares = []
@@ -275,6 +276,7 @@ def test_what_cannot_be_learnt_is_said_before_the_training() -> None:
     assert (model.weights[WIDTHS] > 0).all()
 
 
+@pytest.mark.slow
 def test_commands_and_the_report_say_how_wide_and_how_often(tmp_path: Path) -> None:
     for name, seed in (("train", 0), ("test", 1)):
         x, y = rows(200, seed)

@@ -35,6 +35,7 @@ def test_random_networks_stay_the_same(seed: int) -> None:
     ("name", "lines", "automatic"),
     [("resnet50", 70, True), ("mobilenet_v2", 80, False), ("transformer_encoder", 42, False)],
 )
+@pytest.mark.slow
 def test_what_a_network_repeats_is_found_again(name: str, lines: int, automatic: bool) -> None:
     """In about as many lines as a person needs, not in the hundreds that the plain form has."""
     data = plain_spec(ROOT / "specs" / "architectures" / f"{name}.yaml", automatic=automatic)

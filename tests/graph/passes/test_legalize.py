@@ -97,6 +97,7 @@ def exported(path: Path, **level: Any) -> Any:
 
 
 @pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.slow
 def test_levels(tmp_path: Path, opset: int) -> None:
     if opset > newest_opset(onnxruntime.__version__):
         pytest.skip(f"onnxruntime {onnxruntime.__version__} may not have it")
@@ -112,6 +113,7 @@ def test_levels(tmp_path: Path, opset: int) -> None:
 
 
 @pytest.mark.parametrize("target", ["ort-1.14", "ort-1.20", "ort-1.30"])
+@pytest.mark.slow
 def test_targets(tmp_path: Path, target: str) -> None:
     assert exported(tmp_path / "net.onnx", target=target).opset_import[0].version == TARGETS[target]
 

@@ -66,6 +66,7 @@ def test_large_networks_have_room(nodes: int, drawn: bool) -> None:
     assert ("most expensive of 421 layers" in html) != drawn
 
 
+@pytest.mark.slow
 def test_a_large_network_of_blocks_is_drawn() -> None:
     model = gs.compile(ROOT / "specs" / "architectures" / "resnet50.yaml")
     html = _html(Findings(model, Path("runs/none"), {}))

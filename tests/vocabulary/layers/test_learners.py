@@ -167,6 +167,7 @@ def test_moments_of_axes(axes: list[int]) -> None:
 
 @given(st.integers(1, 400), st.integers(0, 2**20), CUTS)
 @SETTINGS
+@pytest.mark.slow
 def test_extremes(rows: int, seed: int, ends: list[int]) -> None:
     X = numbers(rows, 3, seed=seed)
     found = learn(Extremes(3), cut(X, *ends))

@@ -118,6 +118,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         inspect_file(write(inside / "a.onnx", outside("w.bin")))
 
 
+@pytest.mark.slow
 def test_any_damaged_byte_gets_an_answer(tmp_path: Path) -> None:
     """A file with a wrong byte is read or refused; there is no other error, and no long search."""
     whole = bytearray((TESTS / "consumers" / "fixtures" / "image" / "model.onnx").read_bytes())
