@@ -499,9 +499,10 @@ class StrideBlocks:
                 self._copies += zeros(target[(*before, slice(0, out.start))], target[(*before, slice(out.stop, None))])
             if target[:, *outs].size:
                 self._copies.append((np.copyto, *as_records(target[:, *outs], x[:, *inputs])))
-        joined = by_sample.reshape(*by_sample.shape[: rank + 1], -1, copy=False)
+        depth = prod(self._steps) * X.shape[1]
+        joined = by_sample.reshape(*by_sample.shape[: rank + 1], depth, copy=False)
         self._kernel = ctx.scratch((*(a.kernel for a in blocks), *self._steps, X.shape[1], kernel[1]))
-        packed = self._kernel.reshape(*self._kernel.shape[:rank], -1, kernel[1])
+        packed = self._kernel.reshape(*self._kernel.shape[:rank], depth, kernel[1])
         self._joined = packed.transpose(rank + 1, rank, *range(rank))[None]
         X = joined.transpose(0, rank + 1, *range(1, rank + 1))
         self._inner = correlation(ctx, X, self._joined.shape, blocks, gradient=gradient)

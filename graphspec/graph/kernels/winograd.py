@@ -327,7 +327,7 @@ class Winograd:
             self._copies += zeros(target[:, :, : outs.start], target[:, :, outs.stop :])
             if outs.stop > outs.start:
                 self._copies.append((np.copyto, *as_records(target[:, :, outs], self._x[:, :, inputs])))
-        return copy.reshape(rows, samples * axis.out, columns, -1)
+        return copy.reshape(rows, samples * axis.out, columns, axis.kernel * channels)
 
     def _as_rows(self, Y: Array) -> tuple[Array, tuple[int, ...] | None]:
         """Return Y as (rows, samples, columns, filters), or scratch of that shape and its shape as Y, if no view has it."""

@@ -304,7 +304,27 @@ def test_gradients_of_strides_that_divide_the_kernel(case: Convolution, padded: 
     both_layouts("ConvTranspose", inputs, [0, 1], **transposed)
 
 
-def test_blocks_of_a_stride_are_used_where_winograd_pays() -> None:
+@pytest.mark.parametrize(
+    ("spatial", "kernel", "stride"), [([9], 3, 1), ([9, 9], 3, 1), ([9, 9], 5, 1), ([5, 5, 5], 3, 1), ([8, 8], 4, 2)]
+)
+def test_no_rows_of_any_form(spatial: list[int], kernel: int, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker may have none: an algorithm is chosen by the sizes of the kernel, and serves them, too."""
+    monkeypatch.setattr(choice, "FAST", True)
+    rank = len(spatial)
+    X, W = np.zeros((0, 16, *spatial), np.float32), normal(1, 16, 16, *[kernel] * rank)
+    graph, _ = build("Conv", [X, W, None], strides=[stride] * rank, pads=[1] * (2 * rank))
+    loss = scalar_loss(graph, {n: np.ones(v.shape, np.float32) for n, v in graph.outputs.items()})
+    target = Target({n: v.shape for n, v in graph.inputs.items()}, input_grads=["x0", "x1"])
+    program = build_program(graph.with_outputs(graph.outputs, loss), Parameters(graph), target, training=True)
+    feed(graph, program, {"x0": X, "x1": W})
+    program.run()
+    assert program.grads["x0"].shape == X.shape
+    assert not program.grads["x1"].any()
+
+
+def test_blocks_of_a_stride_are_used_where_winograd_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", None)  # by the sizes
+
     def used(kernel: int, stride: int, channels: int = 64) -> bool:
         axis = Axis(16, 8, kernel, stride, 1, (kernel - stride) // 2)
         return correlation.StrideBlocks.pays((1, 128, channels, kernel, kernel), [axis, axis])
