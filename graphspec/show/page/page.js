@@ -332,18 +332,18 @@ async function why(record, answer) {
   const typical = Object.fromEntries(fields.map((field) => [field.input, sameSize(field.typical, record[field.input])]));
   const count = fields.length;
   const known = new Map();
-  const valueAt = (sets) => Promise.all([sets]).then(async () => {
+  const mixed = (set) => Object.fromEntries(fields.map(({ input }, k) => [input, set[k] === "1" ? record[input] : typical[input]]));
+  const learn = async (sets) => {
     const unknown = [...new Set(sets)].filter((set) => !known.has(set));
     for (let from = 0; from < unknown.length; from += ROWS) {
       const part = unknown.slice(from, from + ROWS);
-      const found = await ask(part.map((set) => Object.fromEntries(fields.map((field, k) => [field.input, set[k] === "1" ? record[field.input] : typical[field.input]]))));
-      part.forEach((set, k) => known.set(set, of(found[k])));
+      (await ask(part.map(mixed))).forEach((found, k) => known.set(part[k], of(found)));
     }
-  });
+  };
   const added = Array(count).fill(0);
   if (count <= EXACT) {
     const sets = Array.from({ length: 2 ** count }, (_, k) => k.toString(2).padStart(count, "0"));
-    await valueAt(sets);
+    await learn(sets);
     const factorial = (n) => (n < 2 ? 1 : n * factorial(n - 1));
     for (const set of sets) {
       const size = [...set].filter((bit) => bit === "1").length;
@@ -368,7 +368,7 @@ async function why(record, answer) {
       const bits = Array(count).fill("0");
       return ["0".repeat(count), ...order.map((k) => { bits[k] = "1"; return bits.join(""); })];
     });
-    await valueAt(paths.flat());
+    await learn(paths.flat());
     orders.forEach((order, n) => order.forEach((k, place) => { added[k] += (known.get(paths[n][place + 1]) - known.get(paths[n][place])) / SAMPLES; }));
   }
   const start = known.get("0".repeat(count));
