@@ -524,7 +524,9 @@ async function part(name) {
   const given = at(`engine-${name}`);
   if (given) return bytesOf(given.textContent);
   const { url, integrity } = about.engine[name];
-  const got = await fetch(url, { integrity, credentials: "omit", referrerPolicy: "no-referrer" });
+  const got = await fetch(url, { integrity, credentials: "omit", referrerPolicy: "no-referrer" }).catch(() => {
+    throw new Error(`${url} cannot be reached, or is another one; \`graphspec page --engine DIR\` makes a page that needs no network`);
+  });
   if (!got.ok) throw new Error(`${url} answers ${got.status}`);
   return new Uint8Array(await got.arrayBuffer());
 }

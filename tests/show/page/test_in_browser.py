@@ -134,6 +134,18 @@ def test_a_table_comes_back_with_its_answers(browser: Page, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_without_a_network_the_page_says_what_it_lacks(browser: Page, tmp_path: Path) -> None:
+    html = page_of(FIXTURES / "table" / "model.onnx").replace("cdn.jsdelivr.net", "nowhere.invalid")
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    browser.open(tmp_path / "page.html", 1200)
+    browser.run(SETTLED)
+    text = browser.run("at('answers').innerText")
+    assert "cannot be reached" in text
+    assert "--engine" in text
+    assert browser.run("document.querySelectorAll('.field').length") == 9  # the form is there
+
+
+@pytest.mark.slow
 def test_hostile_texts_stay_texts(browser: Page, tmp_path: Path) -> None:
     show(browser, tmp_path, hostile(tmp_path))
     browser.run(OPEN)
