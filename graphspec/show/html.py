@@ -223,7 +223,7 @@ def refuse_foreign(path: Path, what: str) -> None:
     if path.is_file():
         with path.open("rb") as file:
             if GENERATOR.encode() not in file.read(4096):
-                raise UsageError(f"{path} exists, and no {what} is in it; name another place with -o")
+                raise UsageError(f"{path} exists, and no {what} is in it; name another place")
 
 
 @cache
