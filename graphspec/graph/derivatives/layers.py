@@ -1,0 +1,1 @@
+"""Rules of layers' operators: convolutions, pooling, normalizations, look-ups."""
