@@ -4,9 +4,9 @@ The rule of an operator emits the gradients of its inputs. Elementwise operators
 their formulas. What is more than an operator of ONNX, such as a loss, is first written in these (:mod:`.forms`).
 """
 
-from graphspec.graph.derivatives import arrays, elementwise, layers
+from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers
 from graphspec.graph.derivatives.forms import FORMS, form, in_primitives
 from graphspec.graph.derivatives.walk import RULES, derivative, gradients, sum_to, without_rule
 
 __all__ = ["FORMS", "RULES", "derivative", "form", "gradients", "in_primitives", "sum_to", "without_rule"]
-__all__ += ["arrays", "elementwise", "layers"]
+__all__ += ["arrays", "elementwise", "layer_forms", "layers"]
