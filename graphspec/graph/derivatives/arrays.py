@@ -183,7 +183,7 @@ def reduction(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequen
     d, y = (v if op.keepdims or not reduced else g.Unsqueeze(v, g.constant(list(reduced))) for v in (d, Y))
     dX: Value
     if node.op == "ReduceMean":
-        d = d / _elements(g, X, reduced)
+        d = d / elements(g, X, reduced)
     if node.op in ("ReduceSum", "ReduceMean"):
         dX = g.Expand(d, g.Shape(X))
     elif node.op in ("ReduceMax", "ReduceMin"):  # shared by equals
@@ -200,7 +200,7 @@ def reduction(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequen
     return [dX, *(None for _ in wants[1:])]
 
 
-def _elements(g: Builder, X: Value, axes: Sequence[int]) -> Value:
+def elements(g: Builder, X: Value, axes: Sequence[int]) -> Value:
     """Return how many elements the axes have together, a float32 scalar."""
     fixed = math.prod(int(X.shape[k]) for k in axes if isinstance(X.shape[k], int))
     open_ = [g.size(X, k) for k in axes if not isinstance(X.shape[k], int)]
