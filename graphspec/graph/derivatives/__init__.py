@@ -6,7 +6,17 @@ their formulas. What is more than an operator of ONNX, such as a loss, is first 
 
 from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers
 from graphspec.graph.derivatives.forms import form, in_primitives, integer_input, is_random
-from graphspec.graph.derivatives.walk import derivative, gradients, sum_to, without_rule
+from graphspec.graph.derivatives.walk import NotWrittenError, derivative, gradients, sum_to, without_rule
 
-__all__ = ["derivative", "form", "gradients", "in_primitives", "integer_input", "is_random", "sum_to", "without_rule"]
+__all__ = [
+    "NotWrittenError",
+    "derivative",
+    "form",
+    "gradients",
+    "in_primitives",
+    "integer_input",
+    "is_random",
+    "sum_to",
+    "without_rule",
+]
 __all__ += ["arrays", "elementwise", "layer_forms", "layers"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphspec.graph.builder import Builder, Rebuild, rebuild
 from graphspec.graph.decompositions import DECOMPOSITIONS, Decomposition
-from graphspec.graph.derivatives.walk import RULES
+from graphspec.graph.derivatives.walk import RULES, written
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.passes.for_export import is_newer
@@ -67,7 +67,7 @@ def in_primitives(graph: Graph, target: Target, only: Callable[[Node], bool] = l
             found = DECOMPOSITIONS.get(node.op)
         if found is None:
             return None
-        with state.builder(node) as g:
+        with written(node), state.builder(node) as g:
             result = found(g, operator(node), *inputs)
         return result if isinstance(result, tuple) else (result,)
 
