@@ -427,8 +427,9 @@ class _Runtime:
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         shapes = {name: a.shape for name, a in feeds.items()}
         if (key := tuple(shapes.values())) not in self._programs:
-            options = {"gradient": self.state.gradient, "training": True, "clock": self.state.clock}
-            self._programs[key] = build_program(self._step.trained, self.parameters, Target(shapes), **options)
+            self._programs[key] = build_program(
+                self._step.trained, self.parameters, Target(shapes), gradient=self.state.gradient, training=True
+            )
         program = self._programs[key]
         for name, buffer in program.feeds.items():
             array = feeds[name]

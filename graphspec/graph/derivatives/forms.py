@@ -41,7 +41,8 @@ def new_statistic(g: Builder, old: Value, new: Value) -> None:
 def batch_size(g: Builder) -> Value:
     """Return the number of rows in the batch, a float32 scalar."""
     rows = next(v for v in (*g.graph.inputs.values(), *g.graph.targets.values()) if v.rank and v.shape[0] == "N")
-    return g.Cast(g.Squeeze(g.size(rows, 0), g.constant([0])), to="float32")  # type: ignore[no-any-return]
+    size = g.Slice(g.Shape(rows), g.constant([0]), g.constant([1]))
+    return g.Cast(g.Squeeze(size, g.constant([0])), to="float32")
 
 
 def is_random(node: Node) -> bool:
