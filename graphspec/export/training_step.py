@@ -344,10 +344,10 @@ class _Step:
         return run_passes(graph, FOR_EXPORT, Target(opset=self.opset, compute=compute))
 
     def _horizon(self) -> int:
-        """Return the steps of the training, for tables of rates."""
+        """Return the steps that a table of rates has, if they change so long: at least those of the training."""
         training, train = self.network.spec.training, self.network.parts.get("train")
-        rows = 10_000 if train is None else len(train)
-        return min(max(training.epochs * -(-rows // training.batch_size), 1_000), 1_000_000)
+        steps = 0 if train is None else training.epochs * -(-len(train) // training.batch_size)
+        return min(max(steps, 1 << 17), 1 << 20)
 
     def defaults(self) -> dict[str, Array]:
         """Return the values of weights, slots and statistics before the first step, in the graph's layout."""
