@@ -5,8 +5,19 @@ their formulas. What is more than an operator of ONNX, such as a loss, is first 
 """
 
 from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers
-from graphspec.graph.derivatives.forms import FORMS, form, in_primitives
+from graphspec.graph.derivatives.forms import FORMS, form, in_primitives, integer_input, is_random
 from graphspec.graph.derivatives.walk import RULES, derivative, gradients, sum_to, without_rule
 
-__all__ = ["FORMS", "RULES", "derivative", "form", "gradients", "in_primitives", "sum_to", "without_rule"]
+__all__ = [
+    "FORMS",
+    "RULES",
+    "derivative",
+    "form",
+    "gradients",
+    "in_primitives",
+    "integer_input",
+    "is_random",
+    "sum_to",
+    "without_rule",
+]
 __all__ += ["arrays", "elementwise", "layer_forms", "layers"]

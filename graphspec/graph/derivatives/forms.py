@@ -9,7 +9,7 @@ from graphspec.graph.builder import Builder, Rebuild, rebuild
 from graphspec.graph.decompositions import DECOMPOSITIONS, Decomposition
 from graphspec.graph.derivatives.walk import RULES
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
-from graphspec.graph.ops import operator
+from graphspec.graph.ops import OPS, operator
 from graphspec.graph.passes.for_export import is_newer
 from graphspec.graph.passes.for_program import drop_inference
 from graphspec.graph.target import Target
@@ -44,10 +44,15 @@ def batch_size(g: Builder) -> Value:
     return g.Cast(g.Squeeze(g.size(rows, 0), g.constant([0])), to="float32")  # type: ignore[no-any-return]
 
 
-def in_primitives(graph: Graph, target: Target) -> Graph:
+def is_random(node: Node) -> bool:
+    """Return whether a node draws random numbers in training."""
+    return node.op in FORMS and ("seed" in node.attrs or OPS[node.op].identity_in_inference)
+
+
+def in_primitives(graph: Graph, target: Target, only: Callable[[Node], bool] = lambda node: True) -> Graph:
     """Write every operator that has a form in training by it, and every one that the opset lacks by its decomposition.
 
-    What an operator does only at inference is left out; so is what stops a gradient, after gradients are there.
+    What an operator does only at inference is left out. ``only`` says which operators are written.
 
     >>> g, x = sketch({"x": ("N", 4)})
     >>> print_graph(in_primitives(g.graph.with_outputs({"y": g.Mish(x)}), Target()))
@@ -57,8 +62,8 @@ def in_primitives(graph: Graph, target: Target) -> Graph:
     """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        found: Any = FORMS.get(node.op)
-        if found is None and (node.op not in RULES or is_newer(node, target.opset)):
+        found: Any = FORMS.get(node.op) if only(node) else None
+        if only(node) and found is None and (node.op not in RULES or is_newer(node, target.opset)):
             found = DECOMPOSITIONS.get(node.op)
         if found is None:
             return None

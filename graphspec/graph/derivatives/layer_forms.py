@@ -15,9 +15,6 @@ from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops.dropout import ALPHA
 from graphspec.graph.ops.recurrent import DIRECTIONS
 
-RANDOM = ("Dropout", "SharedDropout", "AlphaDropout", "DropoutAttention", "GaussianDropout", "GaussianNoise", "Sample")
-RANDOM += ("UniformNoise", "GumbelNoise")
-"""The operators whose form draws random numbers."""
 _PRIME = (
     1_073_741_789  # below 2³⁰, so that int64 holds all products; 3 does not divide it less 1, so no two cubes are equal
 )

@@ -168,10 +168,11 @@ class Update:
         self.every = optimizer.gradient_accumulation_steps or 1
         self._scalars: dict[Settings, list[Value]] = {}
 
-    def check(self, params: Sequence[Param]) -> None:
+    @staticmethod
+    def check(optimizer: Optimizer, params: Sequence[Param]) -> None:
         """Raise ProblemError (GS702) for an optimizer, or a weight, whose update is no list of NumPy's calls."""
-        name = type(self.optimizer).__name__
-        if type(self.optimizer).updates is not Optimizer.updates:
+        name = type(optimizer).__name__
+        if type(optimizer).updates is not Optimizer.updates:
             text = f"has the optimizer {name}, whose update cannot be written as nodes"
             raise ProblemError(Code.UNAVAILABLE_OPERATOR, text, "use Adam, AdamW, SGD or RMSprop")
         if sparse := next((p.name for p in params if p.sparse), None):

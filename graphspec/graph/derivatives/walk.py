@@ -64,7 +64,7 @@ def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, V
     """
     nodes = graph.needed([loss])
     names = _depending(graph, nodes, wanted)
-    with Builder(graph, "gradient") as g:
+    with Builder(graph, "step:gradient") as g:
         parts: dict[str, list[Value]] = {loss.name: [g.constant(1.0)]}
 
     def total(g: Builder, value: Value) -> Value | None:
@@ -85,7 +85,7 @@ def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, V
             if want and value is not None and part is not None:
                 assert part.shape == value.shape, f"{node.name}: a gradient {part.shape} of {value.shape}"
                 parts.setdefault(value.name, []).append(part)
-    with Builder(graph, "gradient") as g:
+    with Builder(graph, "step:gradient") as g:
         return {name: grad for name in wanted if (grad := total(g, _named(graph, name, nodes))) is not None}
 
 
