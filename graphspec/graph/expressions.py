@@ -56,7 +56,7 @@ class Function:
 
 def _log1p(g: Any, x: Value) -> Value:
     whole = x + 1.0  # what is lost in this sum is lost in `whole - 1`, too: the quotient corrects the logarithm
-    return g.Where(g.Equal(whole, g.constant(1.0)), x, g.Log(whole) * (x / (whole - 1.0)))
+    return g.Where(g.Equal(whole, g.constant(1.0)), x, g.Log(whole) * (x / (whole - 1.0)))  # type: ignore[no-any-return]
 
 
 NODES: dict[np.ufunc, str | Callable[..., Value]] = {

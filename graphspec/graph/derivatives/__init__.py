@@ -5,12 +5,11 @@ their formulas. What is more than an operator of ONNX, such as a loss, is first 
 """
 
 from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers, recurrences
-from graphspec.graph.derivatives.forms import FORMS, form, in_primitives, integer_input, is_random
-from graphspec.graph.derivatives.walk import RULES, derivative, gradients, sum_to, without_rule
+from graphspec.graph.derivatives.forms import form, in_primitives, integer_input, is_random
+from graphspec.graph.derivatives.walk import NotWrittenError, derivative, gradients, sum_to, without_rule
 
 __all__ = [
-    "FORMS",
-    "RULES",
+    "NotWrittenError",
     "derivative",
     "form",
     "gradients",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Node, Value
 from graphspec.graph.ops import OPS, operator
@@ -18,6 +21,25 @@ It is emitted inside ``with g:``, so formulas may be written with signs.
 """
 
 RULES: dict[str, Rule] = {}  # by operator
+
+
+class NotWrittenError(ProblemError):
+    """What a node does in training cannot be written as nodes, such as for sizes that vary: GS702."""
+
+    def __init__(self, node: Node, error: ShapeError) -> None:
+        hint = error.problem.hint or "name the weights behind it with `--trainable`, or train with graphspec"
+        text = f"'{node.owner}' cannot be written as nodes of a training step: {node.op} {error.problem.message}"
+        super().__init__(Code.UNAVAILABLE_OPERATOR, text, hint)
+        self.owner = node.owner
+
+
+@contextmanager
+def written(node: Node) -> Iterator[None]:
+    """Raise NotWrittenError for a ShapeError inside the ``with`` block."""
+    try:
+        yield
+    except ShapeError as error:
+        raise NotWrittenError(node, error) from error
 
 
 def derivative(*ops: str) -> Callable[[Rule], Rule]:
@@ -86,7 +108,7 @@ def cotangents(
         if not any(v.name in names and v.name in parts for v in node.outputs):
             continue
         prefix = f"gradient/{node.name.removeprefix(f'{node.owner}/')}/"
-        with Builder(graph, node.owner, _prefix=prefix) as g:
+        with written(node), Builder(graph, node.owner, _prefix=prefix) as g:
             dYs = [total(g, v) for v in node.outputs]
             wants = [v is not None and v.name in names for v in node.inputs]
             found = RULES[node.op](g, operator(node), node, dYs, wants)
