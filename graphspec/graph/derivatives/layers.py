@@ -90,10 +90,10 @@ def _to_kernel(g: Builder, X: Value, d: Value, windows: Sequence[_Windows], grou
     else:
         X = g.transpose(X, (1, 0, *rest))
     turned = _geometry([w._replace(stride=w.dilation, dilation=w.stride) for w in windows])
-    sizes = [w.kernel + (w.stride - 1 if w.rest is None else w.rest) // w.dilation for w in windows]
+    found = [w.kernel + (w.stride - 1 if w.rest is None else w.rest) // w.dilation for w in windows]
     operands, kernel = [X, g.transpose(d, (1, 0, *rest))], [w.kernel for w in windows]
-    (W,) = _emit(g, "Conv", operands, {"group": group, **turned}, Type("float32", (C, filters, *sizes)))
-    if sizes != kernel:
+    (W,) = _emit(g, "Conv", operands, {"group": group, **turned}, Type("float32", (C, filters, *found)))
+    if found != kernel:
         W = g.Slice(W, g.constant([0] * len(kernel)), g.constant(kernel), g.constant([*rest]))
     return g.transpose(W, (1, 0, *rest))
 
@@ -167,6 +167,7 @@ def global_average(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants
 def global_max(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
     """Return the gradient at the first largest element."""
     (X,), (d,) = node.sources, dYs
+    assert d is not None
     flat = g.reshape(X, (0, 0, -1))
     first = g.Equal(g.ArgMax(flat, axis=2), positions(g, g.size(flat, 2)))
     return [in_shape(g, g.Where(first, g.reshape(d, (0, 0, 1)), g.constant(0.0)), X)]
@@ -177,6 +178,7 @@ def global_max(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) ->
 def gather(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
     """Add the gradients at the indices."""
     (X, ids), (d,), at = node.sources, dYs, op.axis % node.sources[0].rank
+    assert d is not None
     before, after = ([g.size(X, k) for k in axes] for axes in (range(at), range(at + 1, X.rank)))
     rows = g.reshape(d, (*before, -1, *after))
     unique = ids.data is not None and np.unique(ids.data % X.fixed(at)).size == ids.data.size
@@ -193,10 +195,18 @@ def gather_elements(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Want
 
 @derivative("GatherND")
 def gather_nd(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
-    """Add the gradients at the tuples of indices."""
-    X, ids = node.sources
-    need.value(not op.batch_dims, "has batch_dims, with which it has no gradient in a training step")
-    return [g.ScatterND(zeros_like(g, X), ids, dYs[0], reduction="add"), None]
+    """Add the gradients at the tuples of indices, as rows: onnxruntime adds those of ScatterND in a race of threads."""
+    (X, ids), (d,), b = node.sources, dYs, op.batch_dims
+    assert d is not None
+    length, lead = ids.features, [g.size(X, k) for k in range(b)]
+    sizes = [X.fixed(k) for k in range(b, b + length)]
+    within = g.Mod(ids, g.constant(sizes)) * g.constant([math.prod(sizes[k + 1 :]) for k in range(length)])
+    places = g.ReduceSum(within, g.constant([-1]), keepdims=0)
+    rest = [g.size(X, k) for k in range(b + length, X.rank)]
+    updates = g.reshape(d, (*lead, -1, *rest))
+    indices = g.Expand(g.reshape(places, (*lead, -1, *[1] * len(rest))), g.Shape(updates))
+    zeros = g.Expand(g.constant(0.0), g.ints([*lead, math.prod(sizes), *rest]))
+    return [in_shape(g, g.ScatterElements(zeros, indices, updates, axis=b, reduction="add"), X), None]
 
 
 @derivative("ScatterElements", "ScatterND")

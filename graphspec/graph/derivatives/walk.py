@@ -84,10 +84,19 @@ def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, V
 
     A value on which the loss does not depend has none. Every operator between has a rule (:func:`without_rule`).
     """
-    nodes = graph.needed([loss])
+    return cotangents(graph, [(loss, Builder(graph, "step:gradient").constant(1.0))], wanted)
+
+
+def cotangents(
+    graph: Graph, of: Sequence[tuple[Value, Value]], wanted: Collection[str], owner: str = "step:gradient"
+) -> dict[str, Value]:
+    """Do as :func:`gradients`, from the gradients of several values, of which one may be there more than once."""
+    nodes = graph.needed([value for value, _ in of])
     names = _depending(graph, nodes, wanted)
-    with Builder(graph, "step:gradient") as g:
-        parts: dict[str, list[Value]] = {loss.name: [g.constant(1.0)]}
+    parts: dict[str, list[Value]] = {}
+    for value, part in of:
+        parts.setdefault(value.name, []).append(part)
+    last = Builder(graph, owner)
 
     def total(g: Builder, value: Value) -> Value | None:
         terms = parts.get(value.name, [])
@@ -107,11 +116,5 @@ def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, V
             if want and value is not None and part is not None:
                 assert part.shape == value.shape, f"{node.name}: a gradient {part.shape} of {value.shape}"
                 parts.setdefault(value.name, []).append(part)
-    with Builder(graph, "step:gradient") as g:
-        return {name: grad for name in wanted if (grad := total(g, _named(graph, name, nodes))) is not None}
-
-
-def _named(graph: Graph, name: str, nodes: Sequence[Node]) -> Value:
-    if name in graph.values:
-        return graph.values[name]
-    return next(v for n in nodes for v in (*n.sources, *n.outputs) if v.name == name)
+    values = {v.name: v for n in nodes for v in (*n.sources, *n.outputs)} | graph.values
+    return {name: grad for name in wanted if name in values and (grad := total(last, values[name])) is not None}

@@ -64,7 +64,7 @@ def test_recurrent(op: str, direction: str, lens: bool, initial: bool, outputs: 
         inputs[4] = np.array([4, 0, 2], np.int32)
     wrt = [k for k in range(len(inputs)) if k != 4]
     more = {"linear_before_reset": 1} if op == "GRU" and initial else {}
-    check_derivatives(op, inputs, wrt, hidden_size=5, direction=direction, outputs=outputs, **more)
+    check_derivatives(op, inputs, wrt, hidden_size=5, direction=direction, outputs=outputs, by_numpy=False, **more)
 
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
@@ -73,7 +73,7 @@ def test_options_of_recurrences(op: str) -> None:
     names = {"LSTM": ["HardSigmoid", "Relu", "Softsign"], "GRU": ["HardSigmoid", "ScaledTanh"], "RNN": ["Affine"]}[op]
     numbers_ = {"LSTM": ([0.3], [0.4]), "GRU": ([0.3, 0.8], [0.4, 1.2]), "RNN": ([0.3], [0.4])}[op]
     more: dict[str, Any] = {"activations": names, "activation_alpha": numbers_[0], "activation_beta": numbers_[1]}
-    check_derivatives(op, inputs, [0, 1, 2], hidden_size=3, clip=0.8, **more)
+    check_derivatives(op, inputs, [0, 1, 2], hidden_size=3, clip=0.8, by_numpy=False, **more)
 
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
@@ -86,7 +86,7 @@ def test_recurrent_dropout(op: str, reset: int, both: bool) -> None:
     inputs += masks if both else masks[:1]
     wrt = [k for k in range(len(inputs) - len(masks if both else masks[:1])) if k != 4]
     more = {"linear_before_reset": reset} if op == "GRU" else {}
-    check_derivatives(f"Dropout{op}", inputs, wrt, hidden_size=5, **more)
+    check_derivatives(f"Dropout{op}", inputs, wrt, hidden_size=5, by_numpy=False, **more)
 
 
 # Noise.
