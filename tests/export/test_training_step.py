@@ -13,6 +13,7 @@ import pytest
 import graphspec as gs
 from graphspec.base.errors import SpecError, UsageError
 from graphspec.export import training_step
+from graphspec.graph.derivatives.walk import RULES
 from graphspec.graph.onnx_session import session
 from specs import blobs, dense_spec
 
@@ -190,21 +191,29 @@ def test_rows_that_are_prepared_need_a_second_file(tmp_path: Path) -> None:
     assert {i["name"] for i in record["inputs"]} == {o.name for o in prelude.get_outputs()}
 
 
-def test_what_cannot_be_written_is_refused_with_its_place(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_refused_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "step.onnx"
     with pytest.raises(SpecError) as caught:
         gs.compile(spec_of("Lamb")).export_training_step(path)
     (found,) = caught.value.diagnostics
     assert (found.code, found.path) == ("GS702", "training")
     assert "the optimizer Lamb" in found.message
-    layers = [{"name": "read", "type": "LSTM", "units": 4}, {"name": "kind", "type": "Dense", "units": 3}]
-    outputs = {"kind": {"loss": {"type": "SparseCategoricalCrossentropy", "from_logits": True}}}
-    varying = dense_spec(inputs={"x": {"shape": ["time", 2]}}, layers=layers, outputs=outputs)
+    embedded = dense_spec(
+        inputs={"x": {"shape": [4], "dtype": "int64"}},
+        layers=[
+            {"name": "words", "type": "Embedding", "input_dim": 9, "output_dim": 4, "sparse": True},
+            {"name": "flat", "type": "Flatten"},
+            {"name": "kind", "type": "Dense", "units": 3, "activation": "softmax"},
+        ],
+    )
+    with pytest.raises(SpecError, match="updates only some rows of 'words/embeddings'"):
+        gs.compile(embedded).export_training_step(path)
+    monkeypatch.delitem(RULES, "Tanh")
     with pytest.raises(SpecError) as caught:
-        gs.compile(varying).export_training_step(path)
+        gs.compile(spec_of("Adam")).export_training_step(path)
     (found,) = caught.value.diagnostics
-    assert (found.code, found.path) == ("GS702", "layers.read.type")
-    assert "'read' cannot be written as nodes of a training step: LSTM needs a fixed size" in found.message
+    assert (found.code, found.path) == ("GS702", "layers.hidden.type")
+    assert found.message == "'hidden' needs the gradient of Tanh, which cannot be written as nodes"
     with pytest.raises(UsageError, match=r"no trainable weight is called 'kinds/\*'; did you mean"):
         gs.compile(dense_spec()).export_training_step(path, trainable=["kinds/*"])
     assert not path.exists()
