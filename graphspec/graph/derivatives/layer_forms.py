@@ -1,4 +1,4 @@
-"""Forms in training of layers' operators: noise from a seed, and normalizations."""
+"""Forms in training of layers' operators: noise and augmentation from a seed, normalizations, sums over the batch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
+import numpy as np
+
 from graphspec.graph.builder import Builder
 from graphspec.graph.decompositions import attention, positions
-from graphspec.graph.derivatives.forms import form, integer_input, new_statistic
+from graphspec.graph.derivatives.forms import FORMS, form, integer_input, new_statistic
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops.dropout import ALPHA
 
@@ -33,43 +35,37 @@ def _scrambled(g: Builder, x: Value) -> Value:
     return x
 
 
-def uniform(g: Builder, X: Value, purpose: str, shared: Sequence[int] = ()) -> Value:
-    """Emit random integers below 2³⁰, of X's shape but with size 1 along the axes ``shared``.
+def uniform(g: Builder, sizes: Sequence[int | Value], purpose: str) -> Value:
+    """Emit random integers below 2³⁰ of a shape.
 
     They depend on the seed, the step, the node and the element's index in its row: each row and each column has a number,
     scrambled by two rounds of cubes in a field (as in MiMC, Albrecht et al. 2016), and an element is the cube of their sum.
     So a row does not depend on how many rows there are, and every runtime computes the same integers.
     """
-    inputs = [integer_input(g, name) for name in ("seed", "step")]
     key, node = g.constant(0), crc32(f"{g.owner}/{g._prefix}{purpose}".encode())
-    for part in (*inputs, g.constant(node % _PRIME)):
+    for part in (integer_input(g, "seed"), integer_input(g, "step"), g.constant(node % _PRIME)):
         key = _scrambled(g, key + g.Mod(part, g.constant(_PRIME)))
-    ones = [1] * X.rank
-    sizes = [1 if k in shared else g.size(X, k) for k in range(1, X.rank)]
-    count = math.prod(d for d in sizes if isinstance(d, int))
-    columns: Value = _scrambled(g, key + _PRIME // 2)
-    if count != 1 or len(sizes) > ones[1:].count(1) or any(isinstance(d, Value) for d in sizes):
-        whole: int | Value = count
-        for d in sizes:
-            whole = (
-                d * count if isinstance(d, Value) and whole is count else whole * d if isinstance(d, Value) else whole
-            )
-        columns = g.reshape(_scrambled(g, columns + positions(g, whole)), (1, *sizes))
-    if 0 in shared:
-        return _cube(g, g.reshape(columns, ones) if columns.rank == 0 else columns)
-    rows = _scrambled(g, key + positions(g, g.size(X, 0)))
-    return _cube(g, g.reshape(rows, (-1, *ones[1:])) + columns)
+    count, ones = g.constant(np.ones(1, np.int64)), [1] * (len(sizes) - 1)
+    for size in sizes[1:]:
+        count = count * (size if isinstance(size, Value) else int(size))
+    columns = g.reshape(_scrambled(g, key + _PRIME // 2 + positions(g, count)), (1, *sizes[1:]))
+    rows = _scrambled(g, key + positions(g, sizes[0]))
+    return _cube(g, g.reshape(rows, (-1, *ones)) + columns)
 
 
-def _kept(g: Builder, X: Value, rate: float, op: Any, factor: float, shared: Sequence[int] = ()) -> Value:
-    """Emit 0 with probability ``rate``, else ``factor``."""
-    random = uniform(g, X, f"dropout {op.seed}", shared)
-    return g.Cast(random >= round(rate * _PRIME), to="float32") * factor
+def _sizes(g: Builder, X: Value, shared: Sequence[int] = ()) -> list[int | Value]:
+    return [1 if k in shared else g.size(X, k) for k in range(X.rank)]
+
+
+def _kept(g: Builder, X: Value, rate: float, op: Any, factor: float = 0.0, shared: Sequence[int] = ()) -> Value:
+    """Emit 0 with probability ``rate``, else ``factor``, by default what keeps the mean."""
+    random = uniform(g, _sizes(g, X, shared), f"dropout {op.seed}")
+    return g.Cast(random >= round(rate * _PRIME), to="float32") * (factor or 1 / (1 - rate))
 
 
 def _unit(g: Builder, X: Value, purpose: str) -> Value:
     """Emit random floats between 0 and 1, which they are not: multiples of 2⁻²³ and a half of it."""
-    return (g.Cast(uniform(g, X, purpose) / 128, to="float32") + 0.5) * 2.0**-23
+    return (g.Cast(uniform(g, _sizes(g, X), purpose) / 128, to="float32") + 0.5) * 2.0**-23
 
 
 def _normal(g: Builder, X: Value, op: Any, deviation: float) -> Value:
@@ -83,65 +79,105 @@ def dropout(g: Builder, op: Any, X: Value, ratio: Value | None = None, training_
     """Emit ``X · k / (1 - ratio)`` with k 0 or 1."""
     rate = 0.5 if ratio is None or ratio.data is None else float(ratio.data.item())
     trains = training_mode is not None and training_mode.data is not None and training_mode.data.item()
-    return X * _kept(g, X, rate, op, 1 / (1 - rate)) if trains and rate else X
-
-
-@form("SharedDropout")
-def shared_dropout(g: Builder, op: Any, X: Value) -> Value:
-    """Emit dropout with one decision along some axes."""
-    return X * _kept(g, X, op.rate, op, 1 / (1 - op.rate), op.shared) if op.rate else X
+    return X * _kept(g, X, rate, op) if trains and rate else X
 
 
 @form("AlphaDropout")
 def alpha_dropout(g: Builder, op: Any, X: Value) -> Value:
     """Emit ``a · (k · X + (1 - k) · α) + b``."""
-    if not op.rate:
-        return X
     a = ((1 - op.rate) * (1 + op.rate * ALPHA**2)) ** -0.5
-    kept = _kept(g, X, op.rate, op, a, op.shared)
-    return X * kept + (kept * -ALPHA + a * ALPHA * (1 - op.rate))
+    kept = _kept(g, X, op.rate, op, a, op.shared) if op.rate else None
+    return X if kept is None else X * kept + (kept * -ALPHA + a * ALPHA * (1 - op.rate))
 
 
-@form("DropoutAttention")
-def dropout_attention(g: Builder, op: Any, *inputs: Value) -> Any:
-    """Emit attention whose weights are dropped."""
-    return attention(g, op, *inputs, kept=lambda P: P * _kept(g, P, op.ratio, op, 1 / (1 - op.ratio)))
+FORMS.update(  # functions of the builder, the operator and its inputs
+    {
+        "SharedDropout": lambda g, op, X: X * _kept(g, X, op.rate, op, shared=op.shared) if op.rate else X,
+        "DropoutAttention": lambda g, op, *X: attention(g, op, *X, kept=lambda P: P * _kept(g, P, op.ratio, op)),
+        "GaussianDropout": lambda g, op, X: X * (_normal(g, X, op, op.deviation) + 1.0),
+        "GaussianNoise": lambda g, op, X: X + _normal(g, X, op, op.deviation),
+        "Sample": lambda g, op, mean, log: mean + g.Exp(log * 0.5) * _normal(g, mean, op, 1.0),
+        "UniformNoise": lambda g, op, X: X + (_unit(g, X, f"uniform {op.seed}") - 0.5) * (2 * op.width),
+        "GumbelNoise": lambda g, op, X: X - g.Log(-g.Log(_unit(g, X, f"uniform {op.seed}"))),
+        "CheckIds": lambda g, op, ids: ids,  # an app knows which there are
+        "BatchSum": lambda g, op, X: g.ReduceSum(X, g.constant([0]), keepdims=0),
+    }
+)
 
 
-@form("GaussianDropout")
-def gaussian_dropout(g: Builder, op: Any, X: Value) -> Value:
-    """Emit ``X · (1 + ε)``."""
-    return X * (_normal(g, X, op, op.deviation) + 1.0)
+# Random pictures.
+@form("RowUniform")
+def row_uniform(g: Builder, op: Any, X: Value) -> Value:
+    """Emit multiples of 2⁻²⁴ of the range, from its lower bound on."""
+    integers = uniform(g, (1 if op.same else g.size(X, 0), len(op.low)), f"uniform {op.seed}") / 64
+    width = np.subtract(op.high, op.low) * 2.0**-24
+    return g.Cast(integers, to="float32") * g.constant(width) + g.constant(np.asarray(op.low, float))
 
 
-@form("GaussianNoise")
-def gaussian_noise(g: Builder, op: Any, X: Value) -> Value:
-    """Emit ``X + ε``."""
-    return X + _normal(g, X, op, op.deviation)
+@form("Recolor")
+def recolor(g: Builder, op: Any, X: Value, scale: Value | None = None, shift: Value | None = None) -> Value:
+    """Emit ``clip(mean + scale · (X - mean) + shift)``."""
+    scale, shift = (v and g.reshape(v, (-1, *[1] * (X.rank - 1))) for v in (scale, shift))
+    if scale is not None:
+        X = X * scale + g.ReduceMean(X, axes=tuple(op.axes), keepdims=1) * (1.0 - scale)
+    X = X if shift is None else X + shift
+    return g.Clip(X, g.constant(op.low, "float32"), g.constant(op.high, "float32"))
 
 
-@form("Sample")
-def sample(g: Builder, op: Any, mean: Value, log_variance: Value) -> Value:
-    """Emit ``mean + exp(log_variance / 2) · ε``."""
-    return mean + g.Exp(log_variance * 0.5) * _normal(g, mean, op, 1.0)
+@form("RandomCrop")
+def random_crop(g: Builder, op: Any, X: Value, corner: Value, rows: Value, columns: Value) -> Value:
+    """Emit the window at the corner."""
+    for axis, size in ((2, rows.fixed(0)), (3, columns.fixed(1))):
+        start = g.Gather(g.reshape(corner, (2,)), g.constant(axis - 2), axis=0) * float(X.fixed(axis) - size + 1)
+        X = g.Gather(X, g.Cast(start, to="int64") + np.arange(size), axis=axis)
+    return X
 
 
-@form("UniformNoise")
-def uniform_noise(g: Builder, op: Any, X: Value) -> Value:
-    """Emit X plus numbers between ``-width`` and ``width``."""
-    return X + (_unit(g, X, f"uniform {op.seed}") - 0.5) * (2 * op.width)
+@form("AffineWarp")
+def affine_warp(g: Builder, op: Any, X: Value, matrix: Value) -> Value:
+    """Emit the sum of the pixels around each point, times their weights, which are products of those along both axes."""
+    sizes, pixels, places, weights = (X.fixed(1), X.fixed(2)), g.reshape(X, (-1, X.fixed(3))), [], []
+    grids = [np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in sizes]
+    for axis, size in enumerate(sizes):
+        columns = g.constant([[3 * (1 - axis)], [3 * (1 - axis) + 1], [3 * (1 - axis) + 2]])
+        a, b, shift = (
+            g.reshape(g.Gather(matrix, k, axis=1), (-1, 1, 1)) for k in g.Split(columns, g.constant([1] * 3))
+        )
+        at = a * grids[1] + (b * grids[0][:, None] + (shift * float(size) + (size - 1) / 2))
+        if op.interpolation == "bilinear":
+            low = g.Floor(at)
+            index = g.Cast(low, to="int64")
+            taps, shares = [index, index + 1], [1.0 - (at - low), at - low]
+        else:  # halves away from zero
+            taps, shares = [g.Cast(at + g.Where(at < 0.0, g.constant(-0.5), g.constant(0.5)), to="int64")], [None]
+        if op.fill_mode == "constant":
+            inside = [g.Cast((k >= 0) & (k < size), to="float32") for k in taps]
+            shares = [one if share is None else share * one for share, one in zip(shares, inside, strict=True)]
+        places.append([_within(g, k, size, op.fill_mode) for k in taps])
+        weights.append(shares)
+    images, whole, total = g.reshape(positions(g, g.size(X, 0)) * (sizes[0] * sizes[1]), (-1, 1, 1)), None, None
+    for row, down in zip(places[0], weights[0], strict=True):
+        for column, across in zip(places[1], weights[1], strict=True):
+            part = g.Gather(pixels, row * sizes[1] + images + column, axis=0)
+            weight = None if down is None else g.Unsqueeze(down * across, g.constant([3]))
+            part = part if weight is None else part * weight
+            whole = part if whole is None else whole + part
+            total = weight if total is None or weight is None else total + weight
+    return (
+        whole
+        if total is None or not op.fill_value or op.fill_mode != "constant"
+        else whole + (1.0 - total) * op.fill_value
+    )
 
 
-@form("GumbelNoise")
-def gumbel_noise(g: Builder, op: Any, X: Value) -> Value:
-    """Emit ``X - log(-log u)``."""
-    return X - g.Log(-g.Log(_unit(g, X, f"uniform {op.seed}")))
-
-
-@form("CheckIds")
-def unchecked(g: Builder, op: Any, ids: Value) -> Value:
-    """Return the ids themselves: an app knows which there are."""
-    return ids
+def _within(g: Builder, index: Value, size: int, mode: str) -> Value:
+    """Emit indices within an axis."""
+    if mode == "wrap":
+        return g.Mod(index, g.constant(size))
+    if mode == "reflect":
+        index = g.Mod(index, g.constant(2 * size))
+        return g.Min(index, 2 * size - 1 - index)
+    return g.Min(g.Max(index, g.constant(0)), g.constant(size - 1))
 
 
 # Normalizations. Squares are summed of centred numbers, which loses no digits.

@@ -156,7 +156,7 @@ class Scan(Memoryless):
     first step is that of the last elements.
     """
 
-    has_kernel, variadic = False, True
+    has_kernel, in_specs, variadic = False, False, True
 
     body: Any
     states: int

@@ -89,6 +89,35 @@ def test_recurrent_dropout(op: str, reset: int, both: bool) -> None:
     check_derivatives(f"Dropout{op}", inputs, wrt, hidden_size=5, by_numpy=False, **more)
 
 
+# Random pictures: given the random numbers, the operators and their forms are equal.
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize(
+    ("mode", "value"), [("constant", 0.0), ("constant", 0.7), ("nearest", 0), ("reflect", 0), ("wrap", 0)]
+)
+def test_warps(interpolation: str, mode: str, value: float) -> None:
+    maps = np.tile([1, 0, 0, 0, 1, 0], (3, 1)) + random.uniform(-0.6, 0.6, (3, 6))
+    attrs = {"interpolation": interpolation, "fill_mode": mode, "fill_value": value}
+    check_derivatives("AffineWarp", [numbers(3, 5, 4, 2), maps.astype(np.float32)], [0], **attrs)
+
+
+def test_colours_and_crops() -> None:
+    scale, shift = random.uniform(0.5, 1.5, (4, 1)), numbers(4, 1)
+    check_derivatives("Recolor", [numbers(4, 3, 5, 2), scale, shift], [0], low=-0.5, high=0.7)
+    check_derivatives("Recolor", [numbers(4, 3, 5, 2), None, shift], [0], low=-0.5, high=0.7, axes=(2, 3))
+    matrices = [numbers(3, 6).astype(np.float32), numbers(7, 4).astype(np.float32)]
+    check_derivatives("RandomCrop", [numbers(2, 3, 6, 7), np.array([[0.3, 0.9]]), *matrices], [0], {2, 3})
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_random_columns(same: bool) -> None:
+    found = noise("RowUniform", 400, 5, 2, low=(0.0, -3.0), high=(1.0, 5.0), same=same)
+    assert (found >= [0, -3]).all()
+    assert (found < [1, 5]).all()
+    assert (found[:, 0, 0] == found[:, 0, -1]).all() == same
+    if not same:
+        np.testing.assert_allclose(found.mean(axis=(0, 1, 2)), [0.5, 1], atol=0.3)
+
+
 # Noise.
 def noise(op: str, rows: int, steps: int, *shape: int, count: int = 1, X: float = 1.0, **attrs: Any) -> np.ndarray:
     """The outputs of ``count`` nodes for constant X at each of some steps, by onnxruntime; NumPy's runtime has the same."""
