@@ -1,0 +1,69 @@
+"""What a page needs to teach a network names of a visitor's own: what its last weights read, and a step of a new head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from graphspec.base.errors import UsageError
+
+MOST = 10
+"""Names that a page learns: classes of the head in the step, whose unused ones have a bias that makes them impossible."""
+_WIDEST = 1 << 13  # numbers that a head may read
+
+
+def with_features(file: Path, heads: Sequence[str]) -> tuple[bytes, list[str], int]:
+    """Return an exported file that also answers what the last weights before its heads read, with its names and its size.
+
+    Of a mean of several networks, it is what each one's last weights read.
+
+    Raises UsageError: nothing before the heads reads one vector per row, or all are too long.
+    """
+    import onnx
+
+    model = onnx.load(file)
+    shapes = {v.name: v.type.tensor_type.shape.dim for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    weights = {weight.name: list(weight.dims) for weight in model.graph.initializer}
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    found, seen, waiting = dict[str, int](), set[str](), list(heads)
+    while waiting:
+        name = waiting.pop(0)
+        node = made_by.get(name)
+        if name in seen or node is None:
+            continue
+        seen.add(name)
+        matrix = weights.get(node.input[1], ()) if node.op_type in ("MatMul", "Gemm") else ()
+        if len(matrix) == 2 and len(shapes.get(node.input[0], ())) == 2:
+            turned = any(a.name == "transB" and a.i for a in node.attribute)
+            found[node.input[0]] = matrix[turned]
+        else:
+            waiting += node.input
+    if not 0 < (size := sum(found.values())) <= _WIDEST:
+        why = f"read {size:,} numbers of a row, more than {_WIDEST:,}" if size else "do not read one vector of a row"
+        raise UsageError(f"{file} cannot be taught on a page: the last weights before its heads {why}")
+    model.graph.output.extend(onnx.helper.make_tensor_value_info(n, 1, ["N", k]) for n, k in found.items())
+    return model.SerializeToString(), list(found), size
+
+
+def step_of(size: int) -> tuple[bytes, dict[str, Any]]:
+    """Return a training step of a head for :data:`MOST` classes that reads ``size`` numbers, and its record."""
+    from tempfile import TemporaryDirectory
+
+    from graphspec.engine.compiler.check import check
+    from graphspec.engine.runtime.session import Session
+    from graphspec.export.training_step import export_training_step
+
+    head = {"name": "own", "type": "Dense", "units": MOST, "activation": "softmax"}
+    document = {
+        "graphspec": 1,
+        "name": "own",
+        "inputs": {"features": {"shape": [size]}},
+        "layers": [head],
+        "outputs": {"own": {"loss": "sparse_categorical_crossentropy"}},
+        "training": {"optimizer": {"type": "Adam", "learning_rate": 0.02}},
+    }
+    model = Session(*check(document).require())
+    with TemporaryDirectory(prefix="graphspec-") as temporary:
+        record = export_training_step(model, file := Path(temporary) / "step.onnx")
+        return file.read_bytes(), record
