@@ -50,7 +50,7 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     field: dict[str, Any] = {
         "input": entry["name"],
         "name": entry["column"] or entry["name"],
-        "description": entry["description"],
+        "description": spec.inputs[entry["name"]].description,
         "dtype": entry["dtype"],
         "dims": dims,
         "kind": _kind(entry, dims, {node.type for node in _readers(spec, entry["name"])}),
