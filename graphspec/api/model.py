@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphspec.engine.training.reporting import Fitted, Observer
     from graphspec.engine.training.trainer import GivenCallbacks, Trainer
     from graphspec.export.prove import Proof
+    from graphspec.export.training_step import StepProof
     from graphspec.language.declarations import Spec
 
 
@@ -242,6 +243,39 @@ class Model(Explainable):
             held_out = partial(held_out_rows, self, validation_data)
             wanted = quantization_of(quantize, max_loss, held_out, partial(calibration_rows, self, rows))
             return export(self, path, opset=opset, target=target, rows=rows, signature=described, quantization=wanted)
+
+    def export_training_step(
+        self,
+        path: str | Path,
+        *,
+        trainable: str | Sequence[str] = (),
+        opset: int | None = None,
+        rows: Data | str | Path = None,
+    ) -> StepProof:
+        """Write one training step as an ONNX file, after proving that it does what the runtime's steps do.
+
+        Its inputs are a batch, the targets, the step's number, and weights and the optimizer's state, which have defaults;
+        its outputs the loss and ``<name>/next`` for each of these, see docs/export.md. Rows that onnxruntime prepares before
+        training, such as texts, need the file beside it, ``<path>.prelude.onnx``.
+
+        Args:
+            trainable: patterns of the weights that train, such as ``"head/*"``; all others become constants.
+            opset, rows: as for :meth:`export`.
+
+        Raises:
+            SpecError: the steps differ (GS701), or something cannot be written as nodes (GS702). No file is written.
+
+        Example::
+
+            model = gs.compile("specs/housing.yaml")
+            model.fit(epochs=1, verbose=0)
+            model.export_training_step("housing.step.onnx", trainable="price/*")
+        """
+        from graphspec.export.training_step import export_training_step
+
+        patterns = texts("trainable", [trainable] if isinstance(trainable, str) else trainable, "a list of patterns")
+        with self.access.reading():
+            return export_training_step(self, path_of("path", path), trainable=patterns, opset=opset, rows=rows)
 
     def save(self, path: str | Path) -> None:
         """Write a run directory with the spec, the weights and the optimizer's state. :func:`load` reads it.

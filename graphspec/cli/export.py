@@ -12,7 +12,17 @@ from typing import Annotated, Any
 
 from graphspec.base.errors import UsageError
 from graphspec.cli.console import out_wrapped
-from graphspec.cli.options import Allow, DataPlace, OnnxOutput, Opset, RunOrSpec, SignatureFile, Target, option
+from graphspec.cli.options import (
+    Allow,
+    DataPlace,
+    OnnxOutput,
+    Opset,
+    RunOrSpec,
+    SignatureFile,
+    Target,
+    option,
+    writes_onnx,
+)
 from graphspec.cli.targets import is_onnx, open_model, refuse_other
 
 Kind = StrEnum("Kind", ["int8", "float16"])  # the numbers of a quantized file
@@ -38,6 +48,21 @@ def export(  # noqa: PLR0913 (one for each option)
     triton: Annotated[
         Path | None, option("DIR", "A model repository of the Triton server, to which the model is added.")
     ] = None,
+    training_step: Annotated[
+        Path | None,
+        option(
+            "FILE",
+            "An ONNX file that makes one training step, for programs that train by onnxruntime.",
+            callback=writes_onnx,
+        ),
+    ] = None,
+    trainable: Annotated[
+        list[str] | None,
+        option(
+            "PATTERN",
+            "Weights that it trains, such as `head/*`; the others become constants. Repeatable; all by default.",
+        ),
+    ] = None,
     data: DataPlace = None,
     allow: Allow = None,
 ) -> None:
@@ -49,9 +74,19 @@ def export(  # noqa: PLR0913 (one for each option)
     refuse_other(run, wanted)
     if is_onnx(run):
         raise UsageError(f"{run} is an ONNX file already; {wanted}")
-    if output is None and mlflow is None and triton is None:
+    to_serve = output is not None or mlflow is not None or triton is not None
+    if not to_serve and training_step is None:
         raise UsageError("name what to write: a file with `-o`, or a folder with `--mlflow` or `--triton`")
+    if trainable and training_step is None:
+        raise UsageError("`--trainable` chooses the weights of a training step: add `--training-step FILE`")
     model = open_model(run, "export", allow or (), data)
+    if training_step is not None:
+        step = model.export_training_step(training_step, trainable=trainable or (), opset=opset, rows=rows)
+        out_wrapped(f"{training_step}: {step}")
+        if step.prelude is not None:
+            out_wrapped(f"{step.prelude}: prepares rows for it")
+        if not to_serve:
+            return
     folders = _writers(mlflow, triton, model.spec.name)
     with _file(output) as file:
         proof = model.export(

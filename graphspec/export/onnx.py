@@ -40,7 +40,7 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
     diagnostics = []
     if nbytes > Budget.WEIGHTS:
         text = f"the weights need {nbytes / 2**30:.1f} GiB, an ONNX file has at most 2 GiB"
-        diagnostics.append(_at(spec, "", text, "make the network smaller"))
+        diagnostics.append(at_node(spec, "", text, "make the network smaller"))
     written = run_passes(graph, FOR_OPSET, Target(opset=opset))
     constant = constant_values(written)
     problems: list[tuple[str, Problem]] = []
@@ -51,7 +51,9 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
             problems.append((node.owner, problem))
         elif not op.merged and not available and node.outputs[0].name not in constant:
             problems.append((node.owner, _unavailable(node, opset)))
-    diagnostics += [_at(spec, owner, f"'{visible(owner)}' {p.message}", p.hint) for owner, p in dict.fromkeys(problems)]
+    diagnostics += [
+        at_node(spec, owner, f"'{visible(owner)}' {p.message}", p.hint) for owner, p in dict.fromkeys(problems)
+    ]
     return sorted(diagnostics, key=Diagnostic.sort_key)
 
 
@@ -84,7 +86,8 @@ def _unavailable(node: Node, opset: int) -> Problem:
     return Problem(Code.UNAVAILABLE_OPERATOR, f"needs the operator {node.op}, {why}", hint)
 
 
-def _at(spec: Spec, owner: str, text: str, hint: str | None) -> Diagnostic:
+def at_node(spec: Spec, owner: str, text: str, hint: str | None) -> Diagnostic:
+    """Return GS702 at the node of a name."""
     decl = next((n for n in spec.nodes if n.name == owner), None)
     if decl is None:
         return Diagnostic(Code.UNAVAILABLE_OPERATOR, text, file=spec.tree.mark.file, path="layers", hint=hint)

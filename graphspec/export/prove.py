@@ -294,9 +294,9 @@ class Rounding:
     def _draw(self) -> None:
         self._runner = self._runner or _Runner(self._model, self._feeds, np.float32)
         random = generator(0, "rounding", str(self._runs))
-        self._runner.set_weights(lambda vector: _changed(vector, random))
+        self._runner.set_weights(lambda vector: changed(vector, random))
         floats = {n: a for n, a in self._feeds.items() if a.dtype == np.float32}
-        feeds = self._feeds | {n: np.where(is_whole(a), a, _changed(a, random)) for n, a in floats.items()}
+        feeds = self._feeds | {n: np.where(is_whole(a), a, changed(a, random)) for n, a in floats.items()}
         for head, b in self._runner(feeds).items():
             with np.errstate(all="ignore"):
                 error = np.abs(b - self.exact[head])
@@ -327,7 +327,7 @@ class _Runner:
         return {head: array.copy() for head, array in self._program.fetches.items()}
 
 
-def _changed(array: Array, random: np.random.Generator) -> Array:
+def changed(array: Array, random: np.random.Generator) -> Array:
     """Return each element one last bit lower, higher, or unchanged."""
     return np.asarray(array * (1 + random.integers(-1, 2, array.shape, np.int8) * _LAST_BIT))
 
@@ -447,7 +447,7 @@ class _Comparison:
         if unproved := self._unproved():
             text = f"head '{unproved[0]}' cannot be proved on {self._on()}: its values are not finite"
             text += f", or rounding to float32 changes them by more than {MAX_ROUNDING:.0%}"
-            raise _refused(self._model, text, _OTHER_ROWS)
+            raise failed(self._model, text, _OTHER_ROWS)
         self._proof.batches = list(BATCHES)
         return self._proof
 
@@ -474,13 +474,13 @@ class _Comparison:
         try:
             outputs = dict(zip(names, self._session.run(names, inputs), strict=True))
         except Exception as error:
-            raise _refused(self._model, f"onnxruntime fails on {self._on()}: {failure(error)}") from error
+            raise failed(self._model, f"onnxruntime fails on {self._on()}: {failure(error)}") from error
         rounding: Rounding | None = None
         for head, b in expected.items():
             a = outputs[head]
             where = f"head '{head}' at batch size {len(b)}"
             if a.shape != b.shape:
-                raise _refused(self._model, f"{where}: onnxruntime returns shape {a.shape}, the runtime {b.shape}")
+                raise failed(self._model, f"{where}: onnxruntime returns shape {a.shape}, the runtime {b.shape}")
             difference, both = _difference(a, b)
             if float(difference.max(initial=0.0)) <= _tolerance(b):
                 if not b.size or np.isfinite(b).any():
@@ -494,7 +494,7 @@ class _Comparison:
                 texts = labels_of(head, a, self._model, self._model.step_masks(feeds).get(head))
                 wrong = (outputs[head + LABEL] != texts.astype(object)) & np.isfinite(a).all(-1)
                 if wrong.any():
-                    raise _refused(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
+                    raise failed(self._model, f"{where}: {int(wrong.sum())} labels do not match their values")
         return outputs
 
     def _judge(self, where: str, head: str, answers: tuple[Array, Array], both: Array, rounding: Rounding) -> None:
@@ -512,7 +512,7 @@ class _Comparison:
             index = np.unravel_index(error.argmax(), error.shape)
             a, b, r = (float(x[index]) for x in (*answers, exact))
             text = f"{where}: onnxruntime returns {a:.6g}, the runtime {b:.6g}, float64 {r:.6g}"
-            raise _refused(self._model, f"{text}; rounding explains a difference of {float(bound[index[0]]):.1e}")
+            raise failed(self._model, f"{text}; rounding explains a difference of {float(bound[index[0]]):.1e}")
         self._proof.rounding[head] = max(float(errors[0].max()), self._proof.rounding.get(head, 0.0))
         sizes = max_per_row(np.where(both | ~np.isfinite(exact), 0.0, np.abs(exact)))
         if (bound <= MAX_ROUNDING * sizes).any():
@@ -542,11 +542,12 @@ def _load(model: Session, data: bytes) -> Any:
     try:
         session(data, optimised=False)
     except Exception as error:
-        raise _refused(model, f"onnxruntime does not load the model: {failure(error)}") from error
+        raise failed(model, f"onnxruntime does not load the model: {failure(error)}") from error
     text = f"onnxruntime {runtime().__version__} loads the model only without optimisations, which fail: {why}"
     hint = "this is a bug of onnxruntime: try another opset (`--opset`), or another onnxruntime version"
-    raise _refused(model, text, hint)
+    raise failed(model, text, hint)
 
 
-def _refused(model: Session, text: str, hint: str = _REPORT) -> SpecError:
+def failed(model: Session, text: str, hint: str = _REPORT) -> SpecError:
+    """Return GS701."""
     return SpecError([Diagnostic(Code.EXPORT_DIFFERS, text, file=model.source, path="outputs", hint=hint)])

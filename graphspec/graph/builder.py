@@ -290,6 +290,7 @@ def rebuild(graph: ir.Graph, visit: Visit) -> ir.Graph:
             outputs = state.copy(node, inputs)
         replacements |= {old.name: new for old, new in zip(node.outputs, outputs, strict=False)}
     state.graph.outputs = {name: replacements.get(v.name, v) for name, v in graph.outputs.items()}
+    state.graph.updates |= {name: replacements.get(v.name, v) for name, v in graph.updates.items()}
     state.graph.loss = current(graph.loss)
     state.graph.nodes = state.graph.needed(state.graph.roots())
     return state.graph

@@ -40,17 +40,19 @@ class Cut(NamedTuple):
     rest: Graph
 
 
-def cut(graph: Graph) -> Cut | None:
+def cut(graph: Graph, *, always: bool = False) -> Cut | None:
     """Return the two parts of a graph; None if nothing is cut off.
 
     A graph that NumPy computes alone is cut only if this joins many inputs, such as the columns of a record: in every step,
-    the small operators of each column would take longer than the network. Or if numbers are spread to several.
+    the small operators of each column would take longer than the network. Or if numbers are spread to several. Or
+    ``always``, such as with weights that are constants.
     """
     nodes = graph.needed(_roots(graph))
     once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
     by_numpy = all(OPS[n.op].has_kernel or (OPS[n.op].by_step and n.name not in once) for n in nodes)
     opened = set[str]().union(*any_size(graph).values())
     plain = by_numpy and not opened and repeatable(nodes).isdisjoint(n.name for n in nodes if _spreads(n))
+    plain = plain and not always
     if plain and len(graph.inputs) < _MANY_INPUTS:
         return None
     # The nodes that depend on constants alone. Each part of the graph computes those that it reads.

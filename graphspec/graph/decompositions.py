@@ -19,6 +19,7 @@ from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops import OPS
 
 Decomposition = Callable[..., Any]
+Kept = Callable[[Value], Value]
 
 DECOMPOSITIONS: dict[str, Decomposition] = {}  # by operator name
 
@@ -126,14 +127,15 @@ def band(g: Builder, T: int | Value, S: int | Value, *, before: int | None = Non
         offset = np.arange(S) - np.arange(T)[:, None]
         below, above = before is None or offset >= -before, after is None or offset <= after
         return g.constant(np.broadcast_to(below & above, (T, S)))
-    rows, columns = (g.Unsqueeze(_positions(g, n), g.constant([axis])) for n, axis in ((T, 1), (S, 0)))
+    rows, columns = (g.Unsqueeze(positions(g, n), g.constant([axis])) for n, axis in ((T, 1), (S, 0)))
     apart = columns - rows
     parts = [] if before is None else [apart >= -before]
     parts += [] if after is None else [apart <= after]
     return reduce(and_, parts)
 
 
-def _positions(g: Builder, n: int | Value) -> Value:
+def positions(g: Builder, n: int | Value) -> Value:
+    """Emit 0 … n - 1, of a number or a value of shape (1,)."""
     if isinstance(n, int):
         return g.constant(np.arange(n))
     return g.Range(g.constant(0), g.Squeeze(n, g.constant([0])), g.constant(1))
@@ -157,8 +159,10 @@ def weights(g: Builder, S: Value, mask: Value | None) -> Value:
 
 
 @decomposes("Attention")
-def attention(g: Builder, op: Any, Q: Value, K: Value, V: Value, attn_mask: Value | None = None) -> Value:
-    """Emit ``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros."""
+def attention(
+    g: Builder, op: Any, Q: Value, K: Value, V: Value, attn_mask: Value | None = None, kept: Kept = lambda P: P
+) -> Value:
+    """Emit ``softmax(scale · Q Kᵀ + mask) V``; a row without keys gives zeros. ``kept`` drops weights."""
     flat = Q.rank == 3
     if flat:
         Q = split_heads(g, Q, op.q_num_heads or 1)
@@ -170,11 +174,11 @@ def attention(g: Builder, op: Any, Q: Value, K: Value, V: Value, attn_mask: Valu
         S = g.Tanh(S * (1 / op.softcap)) * op.softcap
     mask = causal_mask(g, Q, K, attn_mask) if op.is_causal else attn_mask
     if mask is None or mask.dtype == "bool" or _is_finite(mask):
-        Y = weights(g, S, mask) @ V
+        Y = kept(weights(g, S, mask)) @ V
     else:
         finite = g.Max(mask, g.constant(LOWEST))
         some = g.ReduceMax(finite, axes=(-1,), keepdims=1) > LOWEST
-        Y = g.Where(some, weights(g, S, finite), g.constant(0.0)) @ V
+        Y = kept(g.Where(some, weights(g, S, finite), g.constant(0.0))) @ V
     return join_heads(g, Y) if flat else Y
 
 

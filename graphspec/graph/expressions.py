@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.kernels.common import as_words, bit_mask, blocks_of, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.common import clip as clip_call
 from graphspec.graph.kernels.compiled import Twin
@@ -32,27 +32,58 @@ Formula = Callable[..., Any]  # returns an expression of expressions and of attr
 class Function:
     """A function of arrays that expressions may use; ``calls`` write it.
 
-    ``truth``: its results are bools. ``in_place``: it is computed in the memory of its last operand. ``zeros``: its zeros
-    are arrays of the operands' size, since NumPy's loops over one number may be slow.
+    ``node`` emits it as a value: ONNX's operator, or a function of a builder and values; so does a ``formula`` of
+    expressions. ``truth``: its results are bools. ``in_place``: it is computed in the memory of its last operand.
+    ``zeros``: its zeros are arrays of the operands' size, since NumPy's loops over one number may be slow.
     """
 
-    def __init__(self, calls: Maker, *, truth: bool = False, in_place: bool = False, zeros: bool = False) -> None:
-        self.calls, self.truth, self.in_place, self.zeros = calls, truth, in_place, zeros
+    def __init__(
+        self,
+        calls: Maker,
+        node: str | Callable[..., Value] = "",
+        *,
+        formula: Formula | None = None,
+        truth: bool = False,
+        in_place: bool = False,
+        zeros: bool = False,
+    ) -> None:
+        self.calls, self.node, self.formula = calls, node, formula
+        self.truth, self.in_place, self.zeros = truth, in_place, zeros
 
     def __call__(self, *operands: Expression | float) -> Expression:
         return Expression(self, operands)
 
 
+def _log1p(g: Any, x: Value) -> Value:
+    whole = x + 1.0  # what is lost in this sum is lost in `whole - 1`, too: the quotient corrects the logarithm
+    return g.Where(g.Equal(whole, g.constant(1.0)), x, g.Log(whole) * (x / (whole - 1.0)))
+
+
+NODES: dict[np.ufunc, str | Callable[..., Value]] = {
+    np.add: "Add", np.subtract: "Sub", np.multiply: "Mul", np.divide: "Div", np.negative: "Neg",
+    np.sqrt: "Sqrt", np.square: lambda g, x: x * x, np.reciprocal: "Reciprocal", np.absolute: "Abs", np.sign: "Sign",
+    np.exp: "Exp", np.log: "Log", np.expm1: lambda g, x: g.Tanh(x * 0.5) * (g.Exp(x) + 1.0), np.log1p: _log1p,
+    np.hypot: lambda g, a, b: g.Sqrt(a * a + b * b), np.power: "Pow", np.tanh: "Tanh", np.arctanh: "Atanh",
+    np.sin: "Sin", np.cos: "Cos", np.tan: "Tan", np.arcsin: "Asin", np.arccos: "Acos", np.arctan: "Atan",
+    np.sinh: "Sinh", np.cosh: "Cosh", np.arcsinh: "Asinh", np.arccosh: "Acosh",
+    np.floor: "Floor", np.ceil: "Ceil", np.rint: "Round", np.maximum: "Max", np.minimum: "Min",
+    np.greater: "Greater", np.less: "Less", np.less_equal: "LessOrEqual", np.equal: "Equal",
+    np.not_equal: lambda g, a, b: g.Not(g.Equal(a, b)), np.logical_not: "Not", np.isnan: "IsNaN", np.isinf: "IsInf",
+}  # fmt: skip
+"""What a function of NumPy is in ONNX: an operator's name, or a function of a builder and values."""
+
+
 def ufunc(function: np.ufunc, *, truth: bool = False, zeros: bool = False) -> Function:
     """Return a function of NumPy for expressions."""
+    node = NODES.get(function, "")
     if function in (np.maximum, np.minimum):  # these do not accept `out` as a positional argument
-        return Function(lambda ctx, operands, out: [(partial(function, out=out), *operands)], zeros=zeros)
-    return Function(lambda ctx, operands, out: [(function, *operands, out)], truth=truth)
+        return Function(lambda ctx, operands, out: [(partial(function, out=out), *operands)], node, zeros=zeros)
+    return Function(lambda ctx, operands, out: [(function, *operands, out)], node, truth=truth)
 
 
 add, subtract, multiply, divide = (ufunc(f) for f in (np.add, np.subtract, np.multiply, np.divide))
 """The four operations, also written with signs. A product with 1 is its other factor."""
-negative = Function(lambda ctx, operands, out: [negate(operands[0], out)])
+negative = Function(lambda ctx, operands, out: [negate(operands[0], out)], "Neg")
 sqrt, square, reciprocal, absolute, sign = (ufunc(f) for f in (np.sqrt, np.square, np.reciprocal, np.absolute, np.sign))
 exp, expm1, log, log1p, hypot = (ufunc(f) for f in (np.exp, np.expm1, np.log, np.log1p, np.hypot))
 sin, cos, tan, arcsin, arccos, arctan = (ufunc(f) for f in (np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan))
@@ -65,10 +96,11 @@ greater, less, less_equal, equal, not_equal, logical_not, isnan, isinf = (
     for f in (np.greater, np.less, np.less_equal, np.equal, np.not_equal, np.logical_not, np.isnan, np.isinf)
 )
 copysign, logaddexp = ufunc(np.copysign), ufunc(np.logaddexp)
-clip = Function(lambda ctx, operands, out: [clip_call(operands[0], operands[1], operands[2], out)])
+clip = Function(lambda ctx, operands, out: [clip_call(operands[0], operands[1], operands[2], out)], "Clip")
 """``clip(x, low, high)`` with two numbers."""
-copy = Function(lambda ctx, operands, out: [(np.copyto, out, operands[0])])
-number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])])  # 1 for true, 0 for false
+copy = Function(lambda ctx, operands, out: [(np.copyto, out, operands[0])], "Identity")
+# 1 for true, 0 for false
+number = Function(lambda ctx, operands, out: [(copy_cast, out, operands[0])], lambda g, x: g.Cast(x, to="float32"))
 
 
 def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
@@ -86,7 +118,9 @@ def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
     ]
 
 
-choose = Function(_choose)  # `choose(condition, a, b)` has the bits of a where the condition holds, else those of b
+choose = Function(
+    _choose, "Where"
+)  # `choose(condition, a, b)` has the bits of a where the condition holds, else those of b
 
 
 def _method(function: Function, *, reflected: bool = False) -> Callable[[Expression, Expression | float], Expression]:
@@ -158,9 +192,35 @@ def kernel(*, result: str) -> Callable[[Formula], Function]:
         def calls(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
             return twin(*(operands if in_place else (*operands, out)), ctx=ctx)
 
-        return Function(calls, in_place=in_place)
+        return Function(calls, formula=formula, in_place=in_place)
 
     return register
+
+
+def emit(g: Any, part: Expression | float, values: dict[int, Value]) -> Value:
+    """Return an expression as a value of the builder ``g``; ``values`` are those of its leaves, and of other parts, by id.
+
+    Bools are factors of 0 and 1, as in NumPy.
+    """
+    if not isinstance(part, Expression):
+        return g.constant(float(part))  # type: ignore[no-any-return]
+    if id(part) in values:
+        return values[id(part)]
+    function = part.function
+    assert function is not None, "a leaf without a value"
+    operands = [emit(g, operand, values) for operand in part.operands]
+    if function.formula is not None:
+        leaves = [Expression(None) for _ in operands]
+        return emit(g, function.formula(*leaves), dict(zip(map(id, leaves), operands, strict=True)))
+    if not function.truth and function is not choose and function is not number:
+        operands = [g.Cast(v, to="float32") if v.dtype == "bool" else v for v in operands]
+    if isinstance(function.node, str):
+        result = g.emit(function.node, operands, {})
+    else:
+        with g:
+            result = function.node(g, *operands)
+    values[id(part)] = result
+    return result  # type: ignore[no-any-return]
 
 
 def leaf(array: Array) -> Expression:

@@ -311,6 +311,9 @@ class Graph:
     loss: Value | None = None  # the scalar to differentiate
     learnt: dict[str, LearntSize] = field(default_factory=dict)  # sizes still to be learnt from data, before any run
     loss_inputs: dict[str, Value] = field(default_factory=dict)  # what the losses read besides the outputs, by name
+    updates: dict[str, Value] = field(
+        default_factory=dict
+    )  # of a training step that is written: new statistics, by name
 
     def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
         """Return this graph with other outputs and another loss."""
@@ -330,8 +333,8 @@ class Graph:
         return replace(self, inputs=inputs, nodes=nodes, loss_inputs={})
 
     def roots(self) -> list[Value]:
-        """Return everything that the graph computes: the outputs and the loss."""
-        return [*self.outputs.values(), *([] if self.loss is None else [self.loss])]
+        """Return everything that the graph computes: the outputs, new statistics and the loss."""
+        return [*self.outputs.values(), *self.updates.values(), *([] if self.loss is None else [self.loss])]
 
     def trained_roots(self) -> list[Value]:
         """Return everything that a training computes: the outputs, and what else the losses read."""

@@ -102,7 +102,9 @@ class Arithmetic(Op):
         return None if any(r is None for r in results) else tuple(r for r in results if r is not None)
 
 
-spread_product = Function(lambda ctx, operands, out: broadcast_rows(ctx, np.multiply, operands[0], operands[1], out))
+spread_product = Function(
+    lambda ctx, operands, out: broadcast_rows(ctx, np.multiply, operands[0], operands[1], out), "Mul"
+)
 """The product of two arrays; a vector is spread over many rows."""
 
 

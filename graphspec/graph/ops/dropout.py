@@ -21,7 +21,7 @@ from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
 _LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶
-_ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
+ALPHA = -1.6732632423543772848170429916717 * 1.0507009873554804934193349852946  # SELU's lower limit, its value at -∞
 
 
 def noise_of_rows(ctx: Context, rows: int, purpose: str, seed: int | None, *, same: bool = False) -> tuple[Stream, int]:
@@ -180,11 +180,11 @@ class AlphaDropout(SharedDropout):
     shared: Sequence[int] = ()
 
     def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
-        a = ((1 - self.rate) * (1 + self.rate * _ALPHA**2)) ** -0.5
+        a = ((1 - self.rate) * (1 + self.rate * ALPHA**2)) ** -0.5
         mask, calls = dropout_mask(ctx, X, self.rate, self.seed, a, self.shared)
         Y, calls, backward = multiply(ctx, X, mask, calls)
-        shift = a * _ALPHA * (1 - self.rate)
-        return Y, [*calls, *write(ctx, Y, lambda y, mask: y + (mask * -_ALPHA + shift), Y, mask)], backward
+        shift = a * ALPHA * (1 - self.rate)
+        return Y, [*calls, *write(ctx, Y, lambda y, mask: y + (mask * -ALPHA + shift), Y, mask)], backward
 
 
 class Gaussian(Noise):

@@ -67,7 +67,11 @@ def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
     return relu_gradient(Y, dY, mask=scratch_like(ctx, dY, f"u{dY.itemsize}"))
 
 
-where_positive = Function(lambda ctx, operands, out: zero_with(ctx, operands[0], out), in_place=True)
+where_positive = Function(
+    lambda ctx, operands, out: zero_with(ctx, operands[0], out),
+    lambda g, Y, d: g.Where(Y > 0.0, d, g.constant(0.0)),
+    in_place=True,
+)
 """``where_positive(Y, d)`` is d where ``Y > 0``, else 0, for Y of 0 or more."""
 
 
@@ -117,7 +121,11 @@ def exponential_linear_slope(Y: Expression, scale: float, alpha: float, width: f
     return slope if edge == scale else slope + ex.number(Y > 0) * (scale - edge)
 
 
-inside = Function(lambda ctx, operands, out: within(ctx, operands[0], operands[1], operands[2], out), in_place=True)
+inside = Function(
+    lambda ctx, operands, out: within(ctx, operands[0], operands[1], operands[2], out),
+    lambda g, Y, low, high, d: g.Where((low < Y) & (high > Y), d, g.constant(0.0)),
+    in_place=True,
+)
 """``inside(Y, low, high, d)`` is d where ``low < Y < high``, else 0."""
 
 

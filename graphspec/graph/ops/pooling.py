@@ -199,15 +199,20 @@ class AveragePool(Pool):
     pads: Sequence[int] | None = None
     strides: Sequence[int] | None = None
 
+    def inverse_counts(self, axes: Sequence[tuple[int, Axis]], rank: int) -> Array:
+        """Return 1 / the number of elements of each window, with ``rank`` axes."""
+        inverse: Array = np.ones((1,) * rank)
+        for k, a in axes:
+            end = _end_padding(a, self.pads, rank - 2, k - 2, self.auto_pad) if self.count_include_pad else None
+            inverse = inverse / _counts(a, end).reshape([-1 if i == k else 1 for i in range(rank)])
+        return inverse
+
     def bind(self, ctx: Context, X: Array) -> Bound:
         axes = self.axes(ctx, X)
         if not axes:
             return X, [], passes_on(ctx)
         Y = ctx.out(like=X)
-        inverse_counts = np.ones((1,) * X.ndim)
-        for k, a in axes:
-            end = _end_padding(a, self.pads, X.ndim - 2, k - 2, self.auto_pad) if self.count_include_pad else None
-            inverse_counts = inverse_counts / _counts(a, end).reshape([-1 if i == k else 1 for i in range(X.ndim)])
+        inverse_counts = self.inverse_counts(axes, X.ndim)
         inverse_count = ctx.constant(inverse_counts.flat[0] if np.ptp(inverse_counts) == 0 else inverse_counts)
         ordered = planes_first(X, axes)
         stages = Stages(ctx, X, ordered)

@@ -24,7 +24,7 @@ from graphspec.graph.kernels.recurrence import (
 )
 from graphspec.graph.ops.op import Inference, Op
 
-_DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
 class Recurrent(Op):
@@ -63,8 +63,8 @@ class Recurrent(Op):
             raise TypeError(f"{type(self).__name__} takes {self.cell.states} initial states, got {len(initial)}")
         need.float(X, W, R, B, *initial)
         need.value(self.layout == 0, "needs layout 0, with time before batch: transpose X")
-        need.value(self.direction in _DIRECTIONS, f"has no direction '{self.direction}'")
-        D, H, names = len(_DIRECTIONS[self.direction]), self.hidden_size, self.activations
+        need.value(self.direction in DIRECTIONS, f"has no direction '{self.direction}'")
+        D, H, names = len(DIRECTIONS[self.direction]), self.hidden_size, self.activations
         count = D * len(self.default_activations)
         need.value(names is None or len(names) == count, f"needs {count} activations")
         self.functions()
@@ -87,7 +87,7 @@ class Recurrent(Op):
 
     def functions(self) -> list[tuple[str, float, float]]:
         """Return the activations of all directions, each with its alpha and beta."""
-        names = self.activations or self.default_activations * len(_DIRECTIONS[self.direction])
+        names = self.activations or self.default_activations * len(DIRECTIONS[self.direction])
         return parse_activations(names, self.activation_alpha, self.activation_beta)
 
     def multiply_adds(self, shapes: Sequence[Shape], output: Shape) -> int:
@@ -103,7 +103,7 @@ class Recurrent(Op):
         """
         X, W, R = (cast("Array", array) for array in inputs[:3])
         B, lens, *initial = (*inputs[3:], *[None] * 4)[: 2 + self.cell.states]
-        reverses = _DIRECTIONS[self.direction]
+        reverses = DIRECTIONS[self.direction]
         functions = self.functions()
         per_direction = len(functions) // len(reverses)
         lengths = None if lens is None else Lengths(ctx, lens, len(X))

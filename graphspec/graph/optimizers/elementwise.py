@@ -6,7 +6,6 @@ scalar factors, computed by one call per step; all other calls are in-place arra
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import accumulate
@@ -158,7 +157,7 @@ class RMSprop(base.Optimizer):
         return ("velocity", *(("mean",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
 
     def factors(self, step: int, rate: float) -> tuple[float, ...]:
-        return (rate / math.sqrt(1 - self.rho),)
+        return (rate / base.root(1 - self.rho),)
 
     factors_by_rate = factors
 
@@ -277,7 +276,7 @@ class Ftrl(base.Optimizer):
 def adam_rate(step: int, rate: float, beta_1: float, beta_2: float) -> float:
     """Return the factor of Adam's quotient of moments in update ``step``."""
     first, second = (1 - beta_1) / (1 - beta_1 ** (step + 1)), 1 - beta_2 ** (step + 1)
-    return rate * first * math.sqrt(second / (1 - beta_2))
+    return rate * first * base.root(second / (1 - beta_2))
 
 
 def accumulate_moments(g: Array, t: Array, u: Array, v: Array, betas: tuple[float, float]) -> Calls:
@@ -351,7 +350,7 @@ def adam_update(
     epsilon: float,
 ) -> Calls:
     """Return calls that update one block by Adam; the third moment is AMSGrad's, the largest second one so far, or None."""
-    numbers = base.arrays_of(p, *betas, epsilon / math.sqrt(1 - betas[1]))
+    numbers = base.arrays_of(p, *betas, epsilon / base.root(1 - betas[1]))
     return adam(p, g, None, None, *moments, rate, *numbers, t=t)
 
 
@@ -395,7 +394,7 @@ class Adam(Moments):
         if not keeps_sign(self.beta_1):
             return None
         moments, (rate,) = (m["momentum"], m["velocity"], m.get("velocity_max")), factors
-        beta_1, beta_2, epsilon = base.arrays_of(p, self.beta_1, self.beta_2, self.epsilon / math.sqrt(1 - self.beta_2))
+        beta_1, beta_2, epsilon = base.arrays_of(p, self.beta_1, self.beta_2, self.epsilon / base.root(1 - self.beta_2))
         return adam_idle(p, *moments, rate, beta_1, beta_2, epsilon, None, None, t=t)
 
 
@@ -464,7 +463,7 @@ class Nadam(Moments):
         t, products = step + 1, _nadam_products()
         now, next_ = (self.beta_1 * (1 - 0.5 * 0.96**k) for k in (t, t + 1))
         product = self.beta_1**t * products[min(t, len(products) - 1)]
-        scale = math.sqrt((1 - self.beta_2**t) / (1 - self.beta_2))
+        scale = base.root((1 - self.beta_2**t) / (1 - self.beta_2))
         of_mean = rate * scale * next_ * (1 - self.beta_1) / (1 - product * next_)
         return of_mean, rate * scale * (1 - now) / (1 - product), self.epsilon * scale
 
@@ -499,7 +498,7 @@ class ScheduleFreeAdamW(Moments):
         t = step + 1
         if self.warmup_steps > 0:
             rate *= min(t / self.warmup_steps, 1.0)
-        scale = math.sqrt((1 - self.beta_2**t) / (1 - self.beta_2))
+        scale = base.root((1 - self.beta_2**t) / (1 - self.beta_2))
         return rate * scale, self.epsilon * scale, 1 - 1 / t, 1 / t, (1 - 1 / t) * (1 - self.beta_1)
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:

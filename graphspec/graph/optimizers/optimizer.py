@@ -141,6 +141,11 @@ Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Epsilon = Annotated[float, Field(ge=1e-30)]  # not 0: if a gradient has always been 0, the quotient would be 0 / 0
 
 
+def root(x: float) -> float:
+    """Return the root of a number, or of a :class:`graphspec.graph.derivatives.updates.Number`."""
+    return math.sqrt(x) if isinstance(x, float | int) else x.sqrt()
+
+
 def arrays_of(like: Array, *numbers: float) -> list[Array]:
     """Return numbers as arrays () with the dtype of another array."""
     return [np.array(number, like.dtype) for number in numbers]
@@ -342,7 +347,7 @@ class Optimizer(Config):
         for settings, part in parts if self.groups else [(Settings(), v)]:
             owner = next((each for each in owners if each[0] == settings), None)
             if owner is None:
-                own = self._with(settings)
+                own = self.with_settings(settings)
                 scalars = [np.zeros((), v.P.dtype) for _ in own.factors(0, 1.0)]
                 owners.append(owner := (settings, own, scalars, np.ones((), v.P.dtype), own._at(0) is not own))
             _, own, factors, shrink, _ = owner
@@ -360,21 +365,26 @@ class Optimizer(Config):
             if by_rate and current == last:
                 return
             last = current
-            for settings, own, factors, shrink, has_schedules in owners:
+            for settings, own, factors, shrink, _ in owners:
                 learning_rate = settings.rate(self.learning_rate, clock.step, current)
-                now = own._at(clock.step) if has_schedules else own
-                for array, value in zip(factors, now.factors(clock.step // every, learning_rate), strict=True):
+                values = own.scalars(clock.step, learning_rate, every)
+                for array, value in zip((*factors, shrink), values, strict=True):
                     array.fill(value)
-                if own.weight_decay:
-                    shrink.fill(1 - rate_at(now.weight_decay or 0.0, clock.step) * learning_rate)
 
         return [(begin,), *calls]
 
-    def _with(self, settings: Settings) -> Optimizer:
+    def with_settings(self, settings: Settings) -> Optimizer:
+        """Return the optimizer with the weight decay of some weights."""
         if settings.weight_decay is None:
             return self
         keys = [key for key in _DECAYS if key in type(self).model_fields]
         return self.model_copy(update=dict.fromkeys(keys, settings.weight_decay))
+
+    def scalars(self, step: int, rate: float, every: int) -> tuple[float, ...]:
+        """Return the factors of a step, of which ``every`` make an update, then what is kept of the weights by decay."""
+        now = self._at(step)
+        kept = 1 - rate_at(now.weight_decay or 0.0, step) * rate if self.weight_decay else 1.0
+        return (*now.factors(step // every, rate), kept)
 
     def _at(self, step: int) -> Optimizer:
         """Return the optimizer with the decays that its schedules give at a step."""
@@ -383,7 +393,7 @@ class Optimizer(Config):
 
     def decay_of(self, name: str) -> float | Schedule:
         """Return the weight decay of a weight."""
-        return self._with(settings_of(self.groups, name)).weight_decay or 0.0
+        return self.with_settings(settings_of(self.groups, name)).weight_decay or 0.0
 
     def elementwise(self) -> bool:
         """Return True if a step updates every element independently, except for constraints: shards may split weights."""

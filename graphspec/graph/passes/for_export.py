@@ -30,21 +30,22 @@ def drop_training(graph: Graph, target: Target) -> Graph:
     >>> print_graph(drop_training(graph, Target()))
     y = Relu(x)
     """
+    return rebuild(graph, in_inference)
 
-    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        X = inputs[0] if inputs else None
-        ones = node.op == "Mul" and X is not None and X.type == node.outputs[0].type and _is_ones(inputs[1])
-        if X is not None and (ones or OPS[node.op].identity_in_inference):
-            return (X,)
-        if (form := OPS[node.op].inference) is None:
-            return None
-        attributes = {k: v for k, v in {**node.attrs, **form.attributes}.items() if k not in form.without}
-        types = [v.type for v in node.outputs][: form.outputs]
-        operands = [inputs[k] for k in form.inputs if k < len(inputs)]
-        name = node.name.replace(node.op, form.op)
-        return append(state.graph, name, form.op, operands, attributes, node.owner, types)
 
-    return rebuild(graph, visit)
+def in_inference(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+    """Return the outputs of the form that a node has at inference, None if it is the same."""
+    X = inputs[0] if inputs else None
+    ones = node.op == "Mul" and X is not None and X.type == node.outputs[0].type and _is_ones(inputs[1])
+    if X is not None and (ones or OPS[node.op].identity_in_inference):
+        return (X,)
+    if (form := OPS[node.op].inference) is None:
+        return None
+    attributes = {k: v for k, v in {**node.attrs, **form.attributes}.items() if k not in form.without}
+    types = [v.type for v in node.outputs][: form.outputs]
+    operands = [inputs[k] for k in form.inputs if k < len(inputs)]
+    name = node.name.replace(node.op, form.op)
+    return append(state.graph, name, form.op, operands, attributes, node.owner, types)
 
 
 def _is_ones(value: Value | None) -> bool:

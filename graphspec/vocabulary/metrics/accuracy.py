@@ -10,7 +10,7 @@ from pydantic import Field
 
 from graphspec.base.config import PositiveInt
 from graphspec.base.errors import Problem
-from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary import Array, Builder, Value
 from graphspec.vocabulary.losses.loss import Loss, producer
 from graphspec.vocabulary.metrics import metric as base
 from graphspec.vocabulary.metrics.metric import METRICS, Average, Metric, check_classes, ids
@@ -39,6 +39,20 @@ class _Share(Average):
 
     def parts_of(self, counters: Array) -> tuple[Array, Array]:
         return counters[:1], counters[1:]
+
+    def right(self, g: Builder, y_true: Value, y_pred: Value) -> Value | None:
+        """Emit whether each answer is right; None for a metric that is not written so."""
+        return None
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value) -> tuple[Value, Value] | None:
+        if (right := self.right(g, y_true, y_pred)) is None:
+            return None
+        mask = y_pred.mask
+        seen = g.Expand(g.constant(1.0), g.Shape(right))
+        if mask is not None:
+            axes = list(range(mask.rank, right.rank))
+            seen = seen * g.Cast(g.Unsqueeze(mask, g.constant(axes)) if axes else mask, to="float32")
+        return g.ReduceSum(g.Cast(right, to="float32") * seen, keepdims=0), g.ReduceSum(seen, keepdims=0)
 
 
 @METRICS.add("Accuracy")
@@ -75,6 +89,10 @@ class BinaryAccuracy(_Share, label="binary_accuracy"):
         correct: Array = (y_pred > self.threshold) == y_true
         return correct
 
+    def right(self, g: Builder, y_true: Value, y_pred: Value) -> Value | None:
+        same = y_true.shape == y_pred.shape
+        return g.Equal(g.Cast(y_pred > self.threshold, to="float32"), g.Cast(y_true, to="float32")) if same else None
+
 
 @METRICS.add("CategoricalAccuracy", "categorical_accuracy")
 class CategoricalAccuracy(_Share, label="categorical_accuracy", by_class=True, targets=("one_hot", "like")):
@@ -87,6 +105,10 @@ class CategoricalAccuracy(_Share, label="categorical_accuracy", by_class=True, t
         correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
         return correct
 
+    def right(self, g: Builder, y_true: Value, y_pred: Value) -> Value | None:
+        best = [g.ArgMax(v, axis=-1, keepdims=0) for v in (y_true, y_pred)]
+        return g.Equal(*best) if y_true.shape == y_pred.shape else None
+
 
 @METRICS.add("SparseCategoricalAccuracy", "sparse_categorical_accuracy")
 class SparseCategoricalAccuracy(_Share, label="sparse_categorical_accuracy", by_class=True, targets=("ids",)):
@@ -98,6 +120,10 @@ class SparseCategoricalAccuracy(_Share, label="sparse_categorical_accuracy", by_
     def values(self, y_true: Array, y_pred: Array) -> Array:
         correct: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
         return correct
+
+    def right(self, g: Builder, y_true: Value, y_pred: Value) -> Value | None:
+        fits = y_true.shape == y_pred.shape[:-1]
+        return g.Equal(g.ArgMax(y_pred, axis=-1, keepdims=0), g.Cast(y_true, to="int64")) if fits else None
 
 
 _FAMILY: dict[str, type[Metric]] = {

@@ -16,7 +16,7 @@ from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, as_tuple
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.graph.ir.graph import Graph
-from graphspec.vocabulary import Array, Value
+from graphspec.vocabulary import Array, Builder, Value
 from graphspec.vocabulary.losses.loss import Loss, Targets, gives_probabilities, producer
 
 M = TypeVar("M", bound="Metric")
@@ -205,6 +205,10 @@ class Metric(Config):
 
     def parts_of(self, counters: Array) -> tuple[Array, Array] | None:
         """Return what each result is a share of, as counts ``(hits, all)``; None if the results are no shares."""
+        return None
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value) -> tuple[Value, Value] | None:
+        """Emit what each result is a share of, the sums of hits and of all; None for a metric that is not written so."""
         return None
 
     def start(self, y_pred: Value, compute: Compute) -> MetricState:

@@ -1,0 +1,95 @@
+"""The reverse walk over a graph, and the registry of the operators' rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from graphspec.graph.builder import Builder
+from graphspec.graph.ir.graph import Graph, Node, Value
+from graphspec.graph.ops import OPS, operator
+
+Rule = Callable[[Builder, Any, Node, Sequence[Any], Sequence[bool]], Sequence[Any]]
+"""Emits the gradients of a node's inputs: ``rule(g, op, node, dYs, wants)``.
+
+``op`` is the operator with the node's attributes, ``dYs`` has the gradient of each output, None for one without, and at
+least one is there. ``wants[i]`` says whether input i needs a gradient; the result has one for each of these, None elsewhere.
+It is emitted inside ``with g:``, so formulas may be written with signs.
+"""
+
+RULES: dict[str, Rule] = {}  # by operator
+
+
+def derivative(*ops: str) -> Callable[[Rule], Rule]:
+    """Return a decorator that registers the rule of operators."""
+
+    def register(rule: Rule) -> Rule:
+        RULES.update(dict.fromkeys(ops, rule))
+        return rule
+
+    return register
+
+
+def sum_to(g: Builder, dX: Value, X: Value) -> Value:
+    """Return the gradient of X from that of X broadcast: the sum over the axes along which X was repeated."""
+    if dX.shape == X.shape:
+        return dX
+    new = dX.rank - X.rank
+    axes = [k for k, d in enumerate(dX.shape) if k < new or (X.shape[k - new] == 1 and d != 1)]
+    total = g.ReduceSum(dX, g.constant(axes), keepdims=1) if axes else dX
+    return g.Squeeze(total, g.constant(list(range(new)))) if new else total
+
+
+def _depending(graph: Graph, nodes: Sequence[Node], wanted: Collection[str]) -> set[str]:
+    """Return the names of the floats among the nodes' outputs, and of what is wanted, that change with what is wanted."""
+    names = set(wanted)
+    for node in nodes:
+        op = OPS[node.op]
+        if not (op.stops_gradient or op.piecewise_constant) and any(v.name in names for v in node.sources):
+            names.update(v.name for v in node.outputs if v.type.is_float)
+    return names
+
+
+def without_rule(graph: Graph, loss: Value, wanted: Collection[str]) -> list[Node]:
+    """Return the nodes between the wanted values and the loss whose operators have no rule."""
+    nodes = graph.needed([loss])
+    names = _depending(graph, nodes, wanted)
+    return [n for n in nodes if n.op not in RULES and any(v.name in names for v in n.outputs)]
+
+
+def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, Value]:
+    """Append nodes that compute the gradients of ``loss``, a scalar, and return these by the names of ``wanted`` values.
+
+    A value on which the loss does not depend has none. Every operator between has a rule (:func:`without_rule`).
+    """
+    nodes = graph.needed([loss])
+    names = _depending(graph, nodes, wanted)
+    with Builder(graph, "step:gradient") as g:
+        parts: dict[str, list[Value]] = {loss.name: [g.constant(1.0)]}
+
+    def total(g: Builder, value: Value) -> Value | None:
+        terms = parts.get(value.name, [])
+        if len(terms) > 1:
+            parts[value.name] = terms = [g.Sum(*terms)]
+        return terms[0] if terms else None
+
+    for node in reversed(nodes):
+        if not any(v.name in names and v.name in parts for v in node.outputs):
+            continue
+        prefix = f"gradient/{node.name.removeprefix(f'{node.owner}/')}/"
+        with Builder(graph, node.owner, _prefix=prefix) as g:
+            dYs = [total(g, v) for v in node.outputs]
+            wants = [v is not None and v.name in names for v in node.inputs]
+            found = RULES[node.op](g, operator(node), node, dYs, wants)
+        for value, want, part in zip(node.inputs, wants, found, strict=True):
+            if want and value is not None and part is not None:
+                assert part.shape == value.shape, f"{node.name}: a gradient {part.shape} of {value.shape}"
+                parts.setdefault(value.name, []).append(part)
+    with Builder(graph, "step:gradient") as g:
+        return {name: grad for name in wanted if (grad := total(g, _named(graph, name, nodes))) is not None}
+
+
+def _named(graph: Graph, name: str, nodes: Sequence[Node]) -> Value:
+    if name in graph.values:
+        return graph.values[name]
+    return next(v for n in nodes for v in (*n.sources, *n.outputs) if v.name == name)

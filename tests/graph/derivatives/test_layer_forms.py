@@ -1,0 +1,180 @@
+"""Forms in training: equal to the operators where nothing is random, good noise where something is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from derivatives import check_derivatives
+from graphs import feed
+from recurrent_inputs import inputs_of
+
+from graphspec.engine.runtime.bind import build_program
+from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Builder
+from graphspec.graph.derivatives import in_primitives
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.onnx_model import model_of
+from graphspec.graph.onnx_session import session
+from graphspec.graph.target import Target
+
+random = np.random.default_rng(0)
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return random.standard_normal(shape)
+
+
+# Normalizations.
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (3, 2, 4, 5)])
+@pytest.mark.parametrize("training_mode", [0, 1])
+def test_batch_normalization(shape: tuple[int, ...], training_mode: int) -> None:
+    vectors = [numbers(shape[1]), numbers(shape[1]), numbers(shape[1]), np.abs(numbers(shape[1])) + 0.5]
+    check_derivatives(
+        "BatchNormalization", [numbers(*shape) + 2, *vectors], [0, 1, 2], training_mode=training_mode, outputs=[0]
+    )
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_normalization_within_rows(axis: int) -> None:
+    X, scale = numbers(4, 3, 5) + 2, numbers(*((5,) if axis == -1 else (3, 5)))
+    check_derivatives("LayerNormalization", [X, scale, numbers(*scale.shape)], [0, 1, 2], axis=axis)
+    check_derivatives("LayerNormalization", [X, scale], [0, 1], axis=axis)
+    check_derivatives("RMSNormalization", [X, scale], [0, 1], axis=axis)
+
+
+def test_groups_and_unit_vectors() -> None:
+    check_derivatives("GroupNormalization", [numbers(3, 4, 5), numbers(4), numbers(4)], [0, 1, 2], num_groups=2)
+    X = numbers(4, 3, 5)
+    X[0, :, 0] = 0
+    for p in (1, 2):
+        check_derivatives("LpNormalization", [X], [0], axis=1, p=p)
+
+
+# Recurrences.
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize(("lens", "initial"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("outputs", [[0], [1], [0, 1]])
+def test_recurrent(op: str, direction: str, lens: bool, initial: bool, outputs: list[int]) -> None:
+    D = 2 if direction == "bidirectional" else 1
+    inputs = inputs_of(op, 4, 3, 2, 5, D, bias=True, lens=lens, initial=initial)
+    if lens:
+        inputs[4] = np.array([4, 0, 2], np.int32)
+    wrt = [k for k in range(len(inputs)) if k != 4]
+    more = {"linear_before_reset": 1} if op == "GRU" and initial else {}
+    check_derivatives(op, inputs, wrt, hidden_size=5, direction=direction, outputs=outputs, **more)
+
+
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+def test_options_of_recurrences(op: str) -> None:
+    inputs = inputs_of(op, 3, 4, 2, 3, 1, bias=False, lens=False, initial=False)
+    names = {"LSTM": ["HardSigmoid", "Relu", "Softsign"], "GRU": ["HardSigmoid", "ScaledTanh"], "RNN": ["Affine"]}[op]
+    numbers_ = {"LSTM": ([0.3], [0.4]), "GRU": ([0.3, 0.8], [0.4, 1.2]), "RNN": ([0.3], [0.4])}[op]
+    more: dict[str, Any] = {"activations": names, "activation_alpha": numbers_[0], "activation_beta": numbers_[1]}
+    check_derivatives(op, inputs, [0, 1, 2], hidden_size=3, clip=0.8, **more)
+
+
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("reset", [0, 1])
+@pytest.mark.parametrize("both", [False, True])
+def test_recurrent_dropout(op: str, reset: int, both: bool) -> None:
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
+    inputs = inputs_of(op, 3, 4, 2, 5, 1, bias=True, lens=False, initial=True)
+    masks = [random.integers(0, 2, (4, gates, size)) * 1.5 for size in (5, 2)]
+    inputs += masks if both else masks[:1]
+    wrt = [k for k in range(len(inputs) - len(masks if both else masks[:1])) if k != 4]
+    more = {"linear_before_reset": reset} if op == "GRU" else {}
+    check_derivatives(f"Dropout{op}", inputs, wrt, hidden_size=5, **more)
+
+
+# Noise.
+def noise(op: str, rows: int, steps: int, *shape: int, count: int = 1, X: float = 1.0, **attrs: Any) -> np.ndarray:
+    """The outputs of ``count`` nodes for constant X at each of some steps, by onnxruntime; NumPy's runtime has the same."""
+    graph = Graph("test", {"x": Value("x", Type("float32", ("N", *shape)), "input")})
+    for k in range(count):
+        with Builder(graph, f"node_{k}") as g:
+            inputs = [graph.inputs["x"]]
+            if op == "Dropout":
+                inputs += [g.constant(attrs["rate"], "float32"), g.constant(True)]
+            graph.outputs[f"y{k}"] = g.emit(op, inputs, {} if op == "Dropout" else attrs)
+    written = in_primitives(graph, Target())
+    assert set(written.inputs) == {"x", "seed", "step"}
+    arrays: dict[str, Any] = {"x": np.full((rows, *shape), X, np.float32), "seed": np.array(-7)}
+    model = session(model_of(written).SerializeToString())
+    program = build_program(
+        written, Parameters(written), Target({"x": (rows, *shape), "seed": (), "step": ()}), training=True
+    )
+    results = []
+    for step in range(steps):
+        found = model.run(list(written.outputs), arrays | {"step": np.array(step)})
+        feed(written, program, arrays | {"step": np.array(step)})
+        program.run()
+        for mine, theirs in zip(program.fetches.values(), found, strict=True):
+            tolerance = 0 if "Dropout" in op and "Gaussian" not in op else 1e-5
+            np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance)
+        results.append(found)
+    return np.array(results)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_dropout_keeps_its_share_everywhere(rate: float) -> None:
+    kept = noise("Dropout", 128, 20, 64, count=2, rate=rate)
+    assert np.allclose(np.unique(kept), [0, 1 / (1 - rate)])
+    n, deviation = kept.size, np.sqrt(rate / (1 - rate))
+    assert abs(kept.mean() - 1) < 4 * deviation / np.sqrt(n)
+    for axes in ((1, 2, 3), (0, 2, 3), (0, 1, 3), (0, 1, 2)):  # by step, node, row, column
+        means = kept.mean(axis=axes)
+        each = deviation * np.sqrt(means.size / n)
+        assert np.abs(means - 1).max() < 5 * each
+        assert means.size < 60 or 0.6 * each < means.std() < 1.4 * each  # neither more nor less than by chance
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """The correlation in deviations of what chance gives."""
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1] * np.sqrt(a.size))
+
+
+def test_noise_has_no_pattern() -> None:
+    kept = noise("Dropout", 64, 20, 48, count=3, rate=0.5)
+    assert abs(correlation(kept[1:], kept[:-1])) < 4  # steps
+    assert abs(correlation(kept[:, 1:], kept[:, :-1])) < 4  # nodes
+    for shift in (1, 2, 7):
+        assert abs(correlation(kept[:, :, shift:], kept[:, :, :-shift])) < 4  # rows
+        assert abs(correlation(kept[..., shift:], kept[..., :-shift])) < 4  # columns
+    signs = kept - 1
+    squares = signs[:, :, 1:, 1:] * signs[:, :, 1:, :-1] * signs[:, :, :-1, 1:] * signs[:, :, :-1, :-1]
+    assert abs(squares.mean() * np.sqrt(squares.size)) < 4  # a sum of rows' and columns' numbers alone would show here
+    spectrum = np.abs(np.fft.fft2(signs[0, 0])) ** 2 / signs[0, 0].size
+    assert spectrum.max() < 20
+    words = np.packbits(kept[..., :48].reshape(-1, 8) > 0, axis=1)
+    assert np.abs(np.bincount(words.ravel(), minlength=256) / (words.size / 256) - 1).max() < 0.5
+
+
+def test_rows_do_not_depend_on_the_batch() -> None:
+    many, few = (noise("Dropout", rows, 2, 3, 4, rate=0.4) for rows in (9, 5))
+    np.testing.assert_array_equal(many[:, :, :5], few)
+
+
+def test_shared_and_alpha_dropout() -> None:
+    shared = noise("SharedDropout", 40, 3, 7, 5, rate=0.5, shared=[1])
+    assert (shared == shared[:, :, :, :1]).all()
+    assert 0.8 < shared.mean() < 1.2
+    assert (noise("SharedDropout", 5, 1, 7, rate=0.5, shared=[0, 1]).std(axis=(2, 3)) == 0).all()
+    alpha = noise("AlphaDropout", 500, 4, 50, rate=0.3, X=0.0)
+    assert len(np.unique(alpha)) == 2
+    assert abs(alpha.mean()) < 0.02
+
+
+@pytest.mark.parametrize("op", ["GaussianNoise", "GaussianDropout", "UniformNoise", "GumbelNoise"])
+def test_other_noise(op: str) -> None:
+    attrs = {"UniformNoise": {"width": 0.5}, "GumbelNoise": {}}.get(op, {"deviation": 0.5})
+    X = 1.0 if op == "GaussianDropout" else 0.0
+    found = np.sort((noise(op, 100, 4, 50, X=X, **attrs) - X).ravel())
+    mean, deviation = {"UniformNoise": (0, 1 / np.sqrt(12)), "GumbelNoise": (0.5772, np.pi / np.sqrt(6))}.get(
+        op, (0, 0.5)
+    )
+    assert abs(found.mean() - mean) < 4 * deviation / np.sqrt(found.size)
+    assert abs(found.std() / deviation - 1) < 0.02
+    assert np.isfinite(found).all()
