@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from graphspec.base.errors import UsageError
+from graphspec.engine.compiler.check import check
+from graphspec.engine.runtime.session import Session
+from graphspec.export.training_step import KEY, export_training_step
 
 MOST = 10
 """Names that a page learns: classes of the head in the step, whose unused ones have a bias that makes them impossible."""
@@ -47,23 +52,26 @@ def with_features(file: Path, heads: Sequence[str]) -> tuple[bytes, list[str], i
 
 
 def step_of(size: int) -> tuple[bytes, dict[str, Any]]:
-    """Return a training step of a head for :data:`MOST` classes that reads ``size`` numbers, and its record."""
-    from tempfile import TemporaryDirectory
+    """Return a training step of a head for :data:`MOST` classes that reads ``size`` numbers, and its record.
 
-    from graphspec.engine.compiler.check import check
-    from graphspec.engine.runtime.session import Session
-    from graphspec.export.training_step import export_training_step
+    It has no default weights: a page begins with zeros, from which a single layer learns as well, and which need no room.
+    """
+    import onnx
 
-    head = {"name": "own", "type": "Dense", "units": MOST, "activation": "softmax"}
     document = {
         "graphspec": 1,
         "name": "own",
         "inputs": {"features": {"shape": [size]}},
-        "layers": [head],
+        "layers": [{"name": "own", "type": "Dense", "units": MOST, "activation": "softmax"}],
         "outputs": {"own": {"loss": "sparse_categorical_crossentropy"}},
         "training": {"optimizer": {"type": "Adam", "learning_rate": 0.02}},
     }
-    model = Session(*check(document).require())
     with TemporaryDirectory(prefix="graphspec-") as temporary:
-        record = export_training_step(model, file := Path(temporary) / "step.onnx")
-        return file.read_bytes(), record
+        file = Path(temporary) / "step.onnx"
+        export_training_step(Session(*check(document).require()), file)
+        step = onnx.load(file)
+    fed = {given.name for given in step.graph.input}
+    kept = [weight for weight in step.graph.initializer if weight.name not in fed]
+    del step.graph.initializer[:]
+    step.graph.initializer.extend(kept)
+    return step.SerializeToString(), json.loads(next(p.value for p in step.metadata_props if p.key == KEY))
