@@ -138,7 +138,7 @@ def _html_of(about: Mapping[str, Any], parts: Mapping[str, bytes], links: Mappin
     )
     above = f"<p>{text(about['description'])}</p>" if about["description"] else ""
     named = "".join(f'<a href="{text(quote(place))}">{text(name)}</a>' for name, place in links.items())
-    above += f"<nav>{named}</nav>" if named else ""
+    above = f"<header>{above}{f'<nav>{named}</nav>' if named else ''}</header>"
     body = (
         f"{above}\n<main>{_asset('page.html')}</main>\n<footer>Made by graphspec {text(__version__)}. "
         f'What you enter stays in this browser.</footer>\n<script type="application/json" id="about">{record}</script>\n'
