@@ -39,7 +39,7 @@ class Adapted:
         """Return the record of plain values, such as those of a file. Raises ValueError: it has another form."""
         if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             raise ValueError("it is not a record of this version of what a network has learnt")
-        layers, heads, inputs = parts = record.get("layers"), record.get("heads"), record.get("inputs", {})
+        parts: tuple[Any, Any, Any] = record.get("layers"), record.get("heads"), record.get("inputs", {})
         for part in parts:
             if not isinstance(part, Mapping) or not all(isinstance(state, Mapping) for state in part.values()):
                 raise ValueError("'layers', 'heads' and 'inputs' must be mappings of mappings")
@@ -47,7 +47,7 @@ class Adapted:
             raise ValueError("'rows' must be a number of rows")
         if not isinstance(form := record.get("form"), str | None):
             raise ValueError("'form' must be a text")
-        return cls(layers, heads, rows, form, inputs)
+        return cls(*parts[:2], rows, form, parts[2])
 
     def of_files(self) -> Adapted:
         """Return the arrays of constants and the hashes of ONNX files alone, which came from files and give sizes."""

@@ -106,7 +106,7 @@ def _tile(name: str, about: Mapping[str, Any]) -> str:
     answers = ", ".join(head + labels for head, labels in classes.items())
     shown = [f["first"] for f in about["fields"] if f["kind"] == "picture" and f["first"] is not None]
     image = f'<img alt="" src="{data_uri(pixels(_bright(np.array(shown[0]))))}">' if shown else ""
-    link = f'<a href="{text(quote(name))}.html">{text(about["title"])}</a>'
+    link = f'<a href="{text(quote(name))}.html">{text(name)}</a>'
     return (
         f"<li><h2>{link}</h2>{image}<p>{text(about['description'])}</p>"
         f'<p class="hint">asks for {text(asks)}; answers {text(answers)}</p></li>'

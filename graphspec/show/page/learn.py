@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,33 +22,34 @@ _WIDEST = 1 << 13  # numbers that a head may read
 def with_features(file: Path, heads: Sequence[str]) -> tuple[bytes, list[str], int]:
     """Return an exported file that also answers what the last weights before its heads read, with its names and its size.
 
-    Of a mean of several networks, it is what each one's last weights read.
+    Of a mean of several networks, or of members, it is what the last weights of each one read.
 
-    Raises UsageError: nothing before the heads reads one vector per row, or all are too long.
+    Raises UsageError: nothing before the heads reads a row as numbers of a fixed count, or these are too many.
     """
     import onnx
 
     model = onnx.load(file)
     shapes = {v.name: v.type.tensor_type.shape.dim for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
-    weights = {weight.name: list(weight.dims) for weight in model.graph.initializer}
+    weights = {weight.name for weight in model.graph.initializer}
     made_by = {output: node for node in model.graph.node for output in node.output}
-    found, seen, waiting = dict[str, int](), set[str](), list(heads)
+    found, seen, waiting = dict[str, list[int]](), set[str](), list(heads)
     while waiting:
-        name = waiting.pop(0)
-        node = made_by.get(name)
+        node = made_by.get(name := waiting.pop(0))
         if name in seen or node is None:
             continue
         seen.add(name)
-        matrix = weights.get(node.input[1], ()) if node.op_type in ("MatMul", "Gemm") else ()
-        if len(matrix) == 2 and len(shapes.get(node.input[0], ())) == 2:
-            turned = any(a.name == "transB" and a.i for a in node.attribute)
-            found[node.input[0]] = matrix[turned]
+        read = node.input[0] if node.op_type in ("MatMul", "Gemm") and node.input[1] in weights else ""
+        if read in made_by and made_by[read].op_type == "Transpose":
+            read = made_by[read].input[0]  # members are before rows only for this product
+        batch, *sizes = shapes.get(read, [None])
+        if batch is not None and not batch.dim_value and sizes and all(d.dim_value for d in sizes):
+            found[read] = [d.dim_value for d in sizes]
         else:
             waiting += node.input
-    if not 0 < (size := sum(found.values())) <= _WIDEST:
-        why = f"read {size:,} numbers of a row, more than {_WIDEST:,}" if size else "do not read one vector of a row"
-        raise UsageError(f"{file} cannot be taught on a page: the last weights before its heads {why}")
-    model.graph.output.extend(onnx.helper.make_tensor_value_info(n, 1, ["N", k]) for n, k in found.items())
+    if not 0 < (size := sum(map(math.prod, found.values()))) <= _WIDEST:
+        why = f"read {size:,} numbers of a row, more than {_WIDEST:,}" if size else "do not read a row as some numbers"
+        raise UsageError(f"this network cannot be taught on a page: the last weights before its heads {why}")
+    model.graph.output.extend(onnx.helper.make_tensor_value_info(n, 1, ["N", *sizes]) for n, sizes in found.items())
     return model.SerializeToString(), list(found), size
 
 

@@ -77,7 +77,7 @@ def test_what_cannot_be_taught_is_refused() -> None:
     file = FIXTURES / "tokens" / "model.onnx"
     heads = [head.name for head in session(file).get_outputs()]
     with pytest.raises(
-        UsageError, match="cannot be taught on a page: the last weights before its heads do not read one"
+        UsageError, match="cannot be taught on a page: the last weights before its heads do not read a row"
     ):
         with_features(file, heads)
 
