@@ -177,11 +177,12 @@ class Model(Explainable):
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def page(self, folder: str | Path, *, engine: str | Path | None = None) -> Path:
+    def page(self, folder: str | Path, *, engine: str | Path | None = None, learn: bool = False) -> Path:
         """Export and prove the network, write a page to try it on, and return its path: ``folder/index.html``.
 
         Args:
             engine: the folder of npm's package onnxruntime-web, to put it into the page; without it the page fetches it.
+            learn: visitors may teach it names of their own, in the browser.
 
         Raises:
             SpecError: the values of the exported file differ (GS701).
@@ -194,7 +195,7 @@ class Model(Explainable):
         with TemporaryDirectory(prefix="graphspec-") as temporary:
             file = Path(temporary) / "model.onnx"
             self.export(file)
-            html = page_of(file, None if engine is None else path_of("engine", engine))
+            html = page_of(file, None if engine is None else path_of("engine", engine), learns=learn)
         return write_page(path_of("folder", folder) / "index.html", html)
 
     def export(

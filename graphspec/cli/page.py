@@ -10,7 +10,7 @@ from typing import Annotated
 
 from graphspec.base.errors import UsageError
 from graphspec.cli.console import out_wrapped
-from graphspec.cli.options import Allow, DataPlace, argument, option
+from graphspec.cli.options import Allow, DataPlace, argument, flag, option
 from graphspec.cli.targets import is_onnx, is_run, is_spec, open_model, refuse_other, spec_for_run
 
 _WANTED = "name a file that `graphspec export` has written, or a run directory"
@@ -31,6 +31,9 @@ def page(
         option("DIR", "The folder to write, by default page; of several networks each has a page.", "--output", "-o"),
     ] = None,
     engine: Engine = None,
+    learn: Annotated[
+        bool, flag("--learn", "Let visitors teach it names of their own, in the browser, by examples.")
+    ] = False,
     data: DataPlace = None,
     allow: Allow = None,
 ) -> None:
@@ -39,6 +42,7 @@ def page(
     It opens from a folder or from any web server, and what a visitor enters stays in the browser.
     """
     from graphspec.show.page.build import contents, page_of, write_page
+    from graphspec.show.page.form import form_of
 
     folder = output or Path("page")
     names = [network.stem if is_onnx(network) else network.resolve().name for network in networks]
@@ -46,13 +50,15 @@ def page(
         raise UsageError(f"two of them are named '{twice}': pages have the names of their files and runs")
     for network in networks:
         refuse_no_network(network, "page")
+    records, links = {}, {"All networks": "index.html"} if len(names) > 1 else {}
     for name, network in zip(names, networks, strict=True):
         with exported(network, "page", allow, data) as file:
-            html = page_of(file, engine)
-        place = folder / ("index.html" if len(names) == 1 else f"{name}.html")
+            records[name] = form_of(file)
+            html = page_of(file, engine, about=records[name], links=links, learns=learn)
+        place = folder / (f"{name}.html" if links else "index.html")
         out_wrapped(f"page: {write_page(place, html)}")
-    if len(names) > 1:
-        out_wrapped(f"page: {write_page(folder / 'index.html', contents(names))}, with links to them")
+    if links:
+        out_wrapped(f"page: {write_page(folder / 'index.html', contents(records))}, with links to them")
 
 
 def refuse_no_network(network: Path, command: str) -> None:

@@ -91,14 +91,10 @@ def predict(  # noqa: PLR0913 (options)
         return explain_rows(source, data, output, head, label, rows_explained, baseline, json=json)
     network = _network(source)
     kept = _kept_names(keep or [], network.outputs)
-    chosen = network.chosen(labels=labels)
-    tags = network.tags
-    if suffix != ".npz":  # of many tags, the probability of each at each token fills no table
-        chosen = [name for name in chosen if name not in tags]
-        network = replace(network, run=_without(network.run, tags))
-    found, beside, steps = _answers(network, data, kept, last=last)
     if suffix != ".npz":
-        found = (_with_lists(answer, tags) for answer in found)
+        network = network.in_rows()
+    chosen = network.chosen(labels=labels)
+    found, beside, steps = _answers(network, data, kept, last=last)
     plain = labels and not keep and not last and output is None and not json and len(chosen) == 1
     names = chosen if plain else [*beside, *chosen]
     answers = ({name: answer[name] for name in names} for answer in found)
@@ -118,6 +114,7 @@ class _Network:
     run: Callable[[Mapping[str, Array]], dict[str, Array]]  # computes the outputs for one batch
     # called with the number of rows before outputs of all of them are collected
     expect: Callable[[int], None] = lambda rows: None
+    lists: Sequence[str] = ()  # heads whose labels are lists, without padding
 
     @property
     def labels(self) -> dict[str, list[str]]:
@@ -132,6 +129,12 @@ class _Network:
 
         names = self.labels.keys() - self.sequences()
         return list(masks_of_tags(self.graph.outputs, [name for name in names if name + LABEL in self.outputs]))
+
+    def in_rows(self) -> _Network:
+        """Return the network as tables have it: of many tags, the probability of each at each token fills no table."""
+        tags = self.tags
+        outputs = [name for name in self.outputs if name not in tags]
+        return replace(self, outputs=outputs, run=_without(self.run, tags), lists=tags)
 
     def sequences(self) -> list[str]:
         """Return the CTC heads: an answer is one text, not a label for each step."""
@@ -236,16 +239,13 @@ def answers_in_lines(source: Path) -> Callable[[bytes], bytes]:
     from graphspec.cli.rows import encode_rows
     from graphspec.data.new_rows import stream_rows
 
-    network = _network(source)
-    tags = network.tags
-    chosen = [name for name in network.outputs if name not in tags]
-    run = _without(network.run, tags)
+    network = _network(source).in_rows()
 
     def answer(lines: bytes) -> bytes:
         parts = []
         for rows in stream_rows(network.spec, network.graph, io.BytesIO(lines), _BATCH_ROWS):
-            found = _with_lists(_with_texts(network, run(rows.inputs), rows.steps), tags)
-            parts.append(encode_rows({name: found[name] for name in chosen}, ".jsonl"))
+            found = _with_texts(network, network.run(rows.inputs), rows.steps)
+            parts.append(encode_rows({name: found[name] for name in network.outputs}, ".jsonl"))
         return b"".join(parts)
 
     return answer
@@ -262,23 +262,16 @@ def _by_step(name: str, array: Array, horizon: int) -> Array:
 
 
 def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:
-    """Return an answer with one text for each row of a CTC head, in place of one label for each step."""
+    """Return an answer with one text for each row of a CTC head, in place of one label for each step, and with lists."""
+    import numpy as np
+
     from graphspec.export.onnx import joined
     from graphspec.language.declarations import LABEL
 
     for name in network.sequences():
         if name + LABEL in answer:
             answer[name + LABEL] = joined(answer[name + LABEL], steps.get(name))
-    return answer
-
-
-def _with_lists(answer: dict[str, Array], tags: Sequence[str]) -> dict[str, Array]:
-    """Return an answer with the labels of each row's tokens as a list, without padding."""
-    import numpy as np
-
-    from graphspec.language.declarations import LABEL
-
-    for name in (head + LABEL for head in tags):
+    for name in (head + LABEL for head in network.lists):
         rows = [[text for text in row if text] for row in answer[name].tolist()]
         answer[name] = np.fromiter(rows, object, len(rows))
     return answer

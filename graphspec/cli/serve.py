@@ -31,7 +31,8 @@ def serve(
     from graphspec.show.page.server import LOCAL, Server, openapi
 
     with exported(network, "serve", allow) as file:
-        html, api, answer = page_of(file, engine), openapi(form_of(file)), answers_in_lines(file)
+        about = form_of(file)
+        html, api, answer = page_of(file, engine, about=about), openapi(about), answers_in_lines(file)
         try:
             server = Server((LOCAL[0], port), html, api, answer, limit=limit << 20, threads=threads)
         except OSError as error:

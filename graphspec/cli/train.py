@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, RunError, SpecError, UsageError
+from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
 from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
@@ -42,6 +42,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     signature: options.SignatureFile = None,
     log_every: options.LogEvery = "auto",
     no_report: Annotated[bool, flag("--no-report", "Do not write report.html at the end.")] = False,
+    page: Annotated[bool, flag("--page", "Write page.html, too, to try the network in a browser.")] = False,
     data: options.DataPlace = None,
     cache: options.Cache = None,
     mpi: Annotated[bool, flag("--mpi", "Share each batch among the processes that mpiexec or srun started.")] = False,
@@ -76,7 +77,7 @@ def train(  # noqa: PLR0913 (the options of the command)
         declaration = moved(declaration, data)
     print_diagnostics(d for d in checked.diagnostics if d.code not in (Code.NOTHING_TO_TRAIN, Code.NOT_ENOUGH_MEMORY))
     refuse_untrainable(checked.diagnostics)
-    if onnx is not None:
+    if onnx is not None or page:
         _check_export(declaration, lowered.graph)
     directory = directory or Path("runs") / declaration.name
     if resume_mode == "auto" and not _content(directory):
@@ -120,13 +121,15 @@ def train(  # noqa: PLR0913 (the options of the command)
             words: dict[str, object] = {"--out": None if usual else directory, "--export": onnx}
             words |= {"--signature": signature, "--data": data}
             words |= {"--log-every": None if log_every == "auto" else log_every, "--no-report": no_report}
-            words |= {"--mpi": mpi, "--allow-outside": allow_outside}
+            words |= {"--page": page, "--mpi": mpi, "--allow-outside": allow_outside}
             allowed = next((source.allow for source in declaration.data.values()), ())
             again = ("graphspec", "train", str(spec), "--resume", *repeated(words, allowed, sets or ()))
             command = shell(*launcher(), *again)
             err(f"{stopped_by(number)}{_interrupted(trainer, directory, command)}")
             return 128 + number
         known = _finish(model, trainer, directory, onnx, signature)
+        if page:
+            _write_page(model, directory, onnx, reports=not no_report)
         _judge(model, directory, known, reports=not no_report)
     return None
 
@@ -309,6 +312,23 @@ def _finish(
         record_export(directory, onnx, proof)
         out_wrapped(f"{onnx}: {proof}")
     return known
+
+
+def _write_page(model: Model, directory: Path, onnx: Path | None, *, reports: bool) -> None:
+    """Write the page of a run, of the file that was exported or of one that is removed."""
+    from tempfile import TemporaryDirectory
+
+    from graphspec.show.page.build import page_of, write_page
+    from graphspec.show.report.build import PAGE, REPORT
+
+    try:
+        with TemporaryDirectory(prefix="graphspec-") as temporary:
+            if onnx is None:
+                model.export(onnx := Path(temporary) / "model.onnx")
+            html = page_of(onnx, links={"What came of the training": REPORT} if reports else {})
+        out_wrapped(f"page: {write_page(directory / PAGE, html)}")
+    except GraphspecError as error:
+        complain(f"warning: the run is complete, but has no page: {error}")
 
 
 def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *, reports: bool) -> None:

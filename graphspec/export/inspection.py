@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 _MAX_KNOWN = 100  # known values of an input that the record lists
 _MAX_METADATA = 400  # characters of a foreign text
-_OF_INPUTS, _OF_OUTPUTS = ("column", "missing", "ids", "known"), ("labels", "target")
+_OF_INPUTS, _OF_OUTPUTS = ("column", "missing", "ids", "known", "usual"), ("labels", "target")
 """What only a file of graphspec says of an input and of an output; None in the record of another file."""
 _COSTS = ("parameters", "trainable", "multiply_adds", "assumed_lengths")
 OWN_KEYS = ("graphspec_version", "spec", "spec_sha256", "labels", "adapted", "proof", KEY, NOTE)
@@ -44,6 +44,15 @@ OWN_KEYS = ("graphspec_version", "spec", "spec_sha256", "labels", "adapted", "pr
 
 def inspect_file(path: Path) -> dict[str, Any]:
     """Return the record of an ONNX file, of graphspec or of another program.
+
+    Raises:
+        as :func:`record_and_spec`.
+    """
+    return record_and_spec(path)[0]
+
+
+def record_and_spec(path: Path) -> tuple[dict[str, Any], Spec | None]:
+    """Return the record of an ONNX file, and the spec in it, None without a valid one.
 
     Raises:
         SpecError: GS703, it is not an ONNX model, is truncated, contradicts itself, or names weights outside its folder.
@@ -82,9 +91,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
         "metadata": {k: cut(v) for k, v in file.metadata.items() if k not in OWN_KEYS},
         "problems": [f"'{e['file']}' {e['problem']}" for e in external if e["problem"]],
     }
-    if "spec" in file.metadata:
-        _add_own(record, file)
-    return record
+    return record, _add_own(record, file) if "spec" in file.metadata else None
 
 
 def _tensor(of: Declared, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,12 +150,12 @@ def cut(text: str) -> str:
 
 
 # Files of graphspec.
-def _add_own(record: dict[str, Any], file: ModelFile) -> None:
-    """Add what the metadata of a file of graphspec say. A record that does not have its form is left out, and said."""
+def _add_own(record: dict[str, Any], file: ModelFile) -> Spec | None:
+    """Add what the metadata of a file say, and return its spec. What does not have its form is left out, and said."""
     document = _document(file)
     if document is None:
         record["problems"].append("its spec is not a JSON mapping, or is too large")
-        return
+        return None
     sha256 = hashlib.sha256(json.dumps(document, sort_keys=True).encode(errors="replace")).hexdigest()
     if sha256 != file.metadata.get("spec_sha256"):
         record["problems"].append("its spec is not the one whose hash it names")
@@ -169,20 +176,21 @@ def _add_own(record: dict[str, Any], file: ModelFile) -> None:
     except (GraphspecError, ValueError) as error:
         text = sanitized(str(error).splitlines()[0], _MAX_METADATA)
         record["problems"].append(f"its spec is not valid for this version of graphspec: {text}")
-        return
+        return None
     network = network_record(spec, lowered)
     record |= {key: network[key] for key in _COSTS}
     record["spec"]["rows_learnt_from"] = adapted.rows or None
     _merge(record["inputs"], network["inputs"])
     _merge(record["outputs"], network["outputs"])
     if isinstance(signature, dict):
-        _merge(record["inputs"], signature.get("inputs"), ("column", "missing"))
+        _merge(record["inputs"], signature.get("inputs"), ("column", "missing", "usual"))
         example = signature.get("example")
         parts = [example.get(key) for key in ("inputs", "outputs")] if isinstance(example, dict) else [None]
         record["example"] = example if all(isinstance(part, dict) for part in parts) else None
     own, real = ({(i["name"], i["dtype"]) for i in r["inputs"]} for r in (network, record))
     if not real <= own:
         record["problems"].append("its inputs are not those of its spec")
+    return spec
 
 
 def contained_spec(path: Path) -> tuple[dict[str, Any], Adapted] | None:
@@ -227,6 +235,7 @@ def network_record(spec: Spec, lowered: Lowered) -> dict[str, Any]:
             "missing": missing_mark(name, value, needed),
             "ids": None if limits is None else [int(limits.low), int(limits.high)],
             "known": known_values(spec, name),
+            "usual": None,
         }
         inputs.append(_tensor(Declared(name, "tensor", value.dtype, value.shape, spec.inputs[name].description), own))
     outputs = []

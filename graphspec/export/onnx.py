@@ -295,7 +295,9 @@ def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
     train = model.spec.data.get("train")
     mapped = {} if train is None or train.inputs is None else train.inputs
     column = mapped.get(name, model.needed_inputs.columns.get(name, name))
-    own = {"column": column, "missing": missing_mark(name, value, model.needed_inputs)}
+    own: dict[str, Any] = {"column": column, "missing": missing_mark(name, value, model.needed_inputs)}
+    if model.adapted is not None and name in model.adapted.inputs:
+        own["usual"] = {k: _listed(v) for k, v in model.adapted.inputs[name].items()}
     return _record(name, value, model.spec.inputs[name].description, own)
 
 

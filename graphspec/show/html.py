@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from graphspec.base import document as doc
@@ -188,9 +189,10 @@ class Opening(NamedTuple):
     lead: tuple[str, ...] = ()  # sentences below the heading; an empty one is left out
 
 
-def page(opening: Opening, sections: Sequence[Section]) -> str:
-    """Return the whole document."""
-    links = "".join(f'<a href="#{s.id}">{text(s.title)}</a>' for s in sections)
+def page(opening: Opening, sections: Sequence[Section], others: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the whole document; ``others`` are pages beside it, by their titles."""
+    links = "".join(f'<a href="{text(place)}">{text(title)}</a>' for title, place in others.items())
+    links += "".join(f'<a href="#{s.id}">{text(s.title)}</a>' for s in sections)
     body = "\n".join(
         f'<section id="{s.id}" aria-labelledby="{s.id}-title"><h2 id="{s.id}-title">{text(s.title)}</h2>'
         f"\n{html_of(s.blocks)}\n</section>"
@@ -199,21 +201,32 @@ def page(opening: Opening, sections: Sequence[Section]) -> str:
     kind = f'<p class="kind">{text(opening.kind)}</p>' if opening.kind else ""
     lead = "".join(f'<p class="lead">{text(sentence)}</p>' for sentence in opening.lead if sentence)
     script = assets("js")
-    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"{GENERATOR}<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">"
-        f"<title>{text(opening.title)}</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>\n{assets('css')}</style></head>\n"
-        '<body><a class="skip" href="#content">Skip to the content</a>\n'
+    policy = f"style-src 'unsafe-inline'; script-src '{digest(script)}'; img-src data:"
+    body = (
+        '<a class="skip" href="#content">Skip to the content</a>\n'
         f'<header class="top">{kind}<h1>{text(opening.title)}</h1>{lead}</header>\n'
         f'<div class="menu"><nav aria-label="Sections">{links}</nav></div>\n'
         f'<main id="content" tabindex="-1">\n{body}\n</main>\n'
         f"<footer>Written by graphspec {text(__version__)}. The page needs no network.</footer>\n"
-        f"<script>{script}</script></body></html>\n"
+        f"<script>{script}</script>"
     )
+    return framed(opening.title, policy, f"\n{assets('css')}", body)
+
+
+def framed(title: str, policy: str, style: str, body: str) -> str:
+    """Return an HTML document of a plain title, what a page may load and run besides nothing, a style sheet, and markup."""
+    policy = f"default-src 'none'; {policy}; base-uri 'none'; form-action 'none'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'{GENERATOR}<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{text(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{style}</style></head>\n<body>{body}</body></html>\n"
+    )
+
+
+def digest(content: str) -> str:
+    """Return the hash of a script or a style sheet, as policies name it."""
+    return f"sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
 def refuse_foreign(path: Path, what: str) -> None:

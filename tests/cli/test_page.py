@@ -37,6 +37,32 @@ def test_several_have_a_page_each_and_a_list(tmp_path: Path) -> None:
     ]
     listed = (tmp_path / "all" / "index.html").read_text(encoding="utf-8")
     assert '<a href="table%20%26%20co.html">table &amp; co</a>' in listed
+    assert "asks for 4 numbers, 3 categories, 1 date, 1 text; answers kind (3 labels), price" in listed
+    page = (tmp_path / "all" / "table & co.html").read_text(encoding="utf-8")
+    assert '<nav><a href="index.html">All networks</a></nav>' in page
+
+
+def test_train_writes_a_page_beside_the_report(tmp_path: Path) -> None:
+    spec, run = project(tmp_path), tmp_path / "run"
+    result = graphspec("train", spec, "--out", run, "--page")
+    assert result.exit_code == 0, result.stderr
+    assert f"page: {run / 'page.html'}" in result.stdout.replace("\n  ", " ")
+    assert '<a href="page.html">Try it</a>' in (run / "report.html").read_text(encoding="utf-8")
+    page = (run / "page.html").read_text(encoding="utf-8")
+    assert '<a href="report.html">What came of the training</a>' in page
+    assert graphspec("train", spec, "--out", run, "--overwrite", "--no-report").exit_code == 0  # removes both
+    assert not {"page.html", "report.html"} & {path.name for path in run.iterdir()}
+
+
+def test_a_page_that_learns_holds_a_step(tmp_path: Path) -> None:
+    file = FIXTURES / "garments" / "model.onnx"
+    assert graphspec("page", file, "-o", tmp_path, "--learn").exit_code == 0
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert '<script type="text/plain" id="step">' in html
+    assert len(html) - file.stat().st_size * 4 / 3 < 150_000
+    result = graphspec("page", FIXTURES / "tokens" / "model.onnx", "-o", tmp_path / "no", "--learn")
+    assert result.exit_code == 2
+    assert "cannot be taught on a page" in " ".join(result.stderr.split())
 
 
 def test_a_run_is_exported_first(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from consumers.apps import HERE, browser, node_with
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.graph.onnx_session import session
+from tools.browser import opened
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +54,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.fit(verbose=0)
     assert model.evaluate()["accuracy"] > 0.9
     model.export(folder / "digits.onnx")
+    model.save(folder / "runs" / "digits")
     return folder
 
 
@@ -352,3 +355,72 @@ def test_the_readme_lists_every_example() -> None:
         if folder.is_dir():
             assert f"({folder.name}/README.md)" in text
             assert (folder / "README.md").is_file()
+
+
+# Signs of one's own.
+
+LINES = {  # on a square of side 1
+    "cross": [[(0.2, 0.2), (0.8, 0.8)], [(0.2, 0.8), (0.8, 0.2)]],
+    "circle": [[(0.5 + 0.35 * np.sin(t), 0.5 + 0.35 * np.cos(t)) for t in np.linspace(0, 6.3, 25)]],
+    "corner": [[(0.2, 0.2), (0.2, 0.8), (0.8, 0.8)]],
+}
+DRAW = """((lines) => {
+  const pad = document.querySelector("canvas"), frame = pad.getBoundingClientRect();
+  [...document.querySelectorAll("button")].find((each) => each.textContent === "Empty the pad").click();
+  pad.setPointerCapture = () => {};
+  const send = (kind, [x, y]) => {
+    const place = { clientX: frame.left + x * frame.width, clientY: frame.top + y * frame.height };
+    pad.dispatchEvent(new PointerEvent(kind, place));
+  };
+  for (const line of lines) {
+    send("pointerdown", line[0]);
+    line.forEach((point) => send("pointermove", point));
+    send("pointerup", line.at(-1));
+  }
+})"""
+PRESS = """(async (text, k) => {
+  [...document.querySelectorAll("button")].filter((each) => each.textContent === text)[k].click();
+  await new Promise((done) => setTimeout(done, 60));
+})"""
+
+
+def test_signs_of_ones_own(digits: Path, tmp_path: Path) -> None:
+    """Draw, name, learn and save as a visitor does; the spec with the saved weights answers as the page."""
+    folder, random = copied("own-signs", tmp_path / "own-signs"), np.random.default_rng(1)
+    (folder / "runs").mkdir()
+    shutil.copytree(digits / "runs" / "digits", folder / "runs" / "digits")
+
+    def drawn(sign: str) -> str:
+        size, place = random.uniform(0.7, 1.1), random.uniform(-0.1, 0.1, 2)
+        lines = [0.5 + size * (np.array(line) - 0.5) + place for line in LINES[sign]]
+        return f"{DRAW}({json.dumps([line.clip(0.05, 0.95).tolist() for line in lines])}); 0"
+
+    with chdir(folder):
+        words = ["page", "runs/digits", "--learn", "--engine", ORT.parent]
+        assert graphspec(*words).exit_code == 0
+        with opened(browser()) as page:
+            page.open(folder / "page" / "index.html", 1200)
+            page.run("ready")
+            page.run(f"{PRESS}('Another name', 0)")
+            for k, sign in enumerate(LINES):
+                name = f"document.querySelectorAll('#learn-names input[type=text]')[{k}]"
+                page.run(f"{name}.value = '{sign}'; {name}.dispatchEvent(new Event('input')); 0")
+                for _ in range(8):
+                    page.run(drawn(sign))
+                    page.run(f"{PRESS}('Add what the form shows', {k})")
+            page.run(f"{PRESS}('Learn', 0)")
+            page.run("(async () => { while (!own || busy) await new Promise((done) => setTimeout(done, 50)); })()")
+            assert "Of 6 examples that were held back, 6 are named right" in page.run("at('learn-state').innerText")
+            (folder / "own.safetensors").write_bytes(bytes(page.run("[...safetensors()]")))
+            found = []
+            for sign in LINES:
+                page.run(drawn(sign))
+                page.run("(async () => { while (busy) await new Promise((done) => setTimeout(done, 20)); })()")
+                assert page.run("at('answers').innerText").split()[:4] == ["Your", "own", "names", sign]
+                found.append(page.run("featuresOf([recordOf()]).then(([each]) => [recordOf().image, sharesOf(each)])"))
+            assert page.errors == []
+        assert graphspec("export", "signs.yaml", "-o", "signs.onnx").exit_code == 0
+    pictures = np.array([picture for picture, _ in found], np.uint8)
+    answers, labels = session(folder / "signs.onnx").run(["sign", "sign_label"], {"image": pictures})
+    assert labels.tolist() == list(LINES)
+    np.testing.assert_allclose(answers, [shares for _, shares in found], atol=1e-5)

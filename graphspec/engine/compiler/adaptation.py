@@ -1,4 +1,4 @@
-"""What a network has learnt from its training rows before the first step: vocabularies, statistics, labels."""
+"""What a network has learnt from its training rows before the first step: vocabularies, statistics, labels, ranges."""
 
 from __future__ import annotations
 
@@ -22,27 +22,32 @@ class Adapted:
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows: int = 0  # the number of rows that they were learnt from
     form: str | None = None  # the form of the spec whose layers they are, if it has forms
+    inputs: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # ``low``, ``typical`` and ``high`` of numbers
 
     def to_json(self) -> dict[str, Any]:
         layers = {name: dict(state) for name, state in self.layers.items()}
         heads = {name: dict(state) for name, state in self.heads.items()}
-        form = {} if self.form is None else {"form": self.form}
-        return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads} | form
+        own = ({} if self.form is None else {"form": self.form}) | (
+            {"inputs": dict(self.inputs)} if self.inputs else {}
+        )
+        return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads} | own
 
     @classmethod
     def of_json(cls, record: Any) -> Adapted:
         """Return the record of plain values, such as those of a file. Raises ValueError: it has another form."""
         if not isinstance(record, Mapping) or record.get("format") != FORMAT:
             raise ValueError("it is not a record of this version of what a network has learnt")
-        parts: tuple[Any, Any] = record.get("layers"), record.get("heads")
+        parts: tuple[Any, Any, Any] = record.get("layers"), record.get("heads"), record.get("inputs", {})
         for part in parts:
             if not isinstance(part, Mapping) or not all(isinstance(state, Mapping) for state in part.values()):
-                raise ValueError("'layers' and 'heads' must be mappings of mappings")
+                raise ValueError("'layers', 'heads' and 'inputs' must be mappings of mappings")
         if type(rows := record.get("rows")) is not int or rows < 0:
             raise ValueError("'rows' must be a number of rows")
         if not isinstance(form := record.get("form"), str | None):
             raise ValueError("'form' must be a text")
-        return cls(*parts, rows, form)
+        return cls(*parts[:2], rows, form, parts[2])
 
     def of_files(self) -> Adapted:
         """Return the arrays of constants and the hashes of ONNX files alone, which came from files and give sizes."""

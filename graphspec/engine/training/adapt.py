@@ -30,13 +30,14 @@ from graphspec.engine.runtime.prepared_rows import Prelude, Progress
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, part_of, repeatable
-from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Graph, Value
 from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.vocabulary.metrics import targets_of
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 _NUMBER_ROWS = 65536  # the same for data without texts, at most
 _NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS have more
+_WIDEST = 1 << 10  # numbers of a row of an input of which a typical one is kept
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
 
 
@@ -45,7 +46,8 @@ def adapt(spec: Spec, data: Dataset, progress: Progress = lambda rows, total: No
 
     Raises SpecError: a layer has nothing to learn from, or the spec does not fit it. RunError: GS605, a row fails.
     """
-    adapted = Adapted(given_by_files(spec.nodes), _learn_heads(spec, data), len(data), spec.form)
+    heads, usual = _learn_heads(spec, data), _usual(spec, data)
+    adapted = Adapted(given_by_files(spec.nodes), heads, len(data), spec.form, usual)
     while True:
         resolved, lowered = check(spec, allow_outside=True, adapted=adapted, draws=False).require()
         nodes = _next_round(resolved)
@@ -158,6 +160,35 @@ def _chunks(data: Dataset) -> Iterator[Array | slice]:
         width: int = sum(math.prod(a.shape[1:]) for a in data.inputs.values())
         size = min(max(_NUMBERS // max(width, 1), CHUNK_ROWS), _NUMBER_ROWS)
     return in_chunks(data.inputs.values(), len(data) if data.chosen is None else data.chosen, size)
+
+
+def _usual(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
+    """Return of each input of numbers that no vocabulary reads the ends of the middle 95 % of its values, and its median.
+
+    All are values of rows: of 65,536 at most, spread evenly. Of a list of numbers, the median is that of each element.
+    """
+    ids = {r.name for n in spec.nodes if hasattr(n.layer, "vocabulary") for r in n.inputs if r is not None}
+    found: dict[str, dict[str, Any]] = {}
+    for name, decl in spec.inputs.items():
+        array: Any = data.inputs.get(name)
+        width = math.prod(getattr(array, "shape", ())[1:])
+        numbers = isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and decl.dtype != "uint8"
+        if name in ids or not numbers or not 0 < width <= _WIDEST:
+            continue
+        rows = np.arange(len(array)) if data.chosen is None else data.chosen
+        step = max(1, -(-len(rows) // _NUMBER_ROWS), -(-len(rows) * width // _NUMBERS))
+        given = array[rows[::step]]
+        values = given.astype(np.float64)
+        values[~np.isfinite(values) | (given == MISSING_INTEGER)] = np.nan
+        ordered, every = np.sort(values, axis=0), np.sort(values, axis=None)
+        if not (count := int(np.isfinite(every).sum())):
+            continue
+        middles = np.take_along_axis(ordered, (np.isfinite(ordered).sum(0, keepdims=True) - 1) // 2, 0)[0]
+        ends = every[[round(0.025 * (count - 1)), round(0.975 * (count - 1))]]
+        exact = np.float32 if decl.dtype.startswith("float") else np.int64
+        low, high = ends.astype(exact).tolist()
+        found[name] = {"low": low, "typical": np.nan_to_num(middles).astype(exact).tolist(), "high": high}
+    return found
 
 
 def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:

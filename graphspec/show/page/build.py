@@ -7,20 +7,27 @@ that everything stands in the page itself.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
+from graphspec.base.text import count
 from graphspec.base.version import __version__
-from graphspec.show.html import GENERATOR, refuse_foreign, text
+from graphspec.graph.ir.graph import Array
+from graphspec.show.drawing.pictures import data_uri, pixels
+from graphspec.show.html import digest, framed, refuse_foreign, text
 from graphspec.show.page.form import form_of
+from graphspec.show.page.learn import MOST, step_of, with_features
 
 VERSION = "1.30.0"
 """Of onnxruntime-web, whose files the hashes are of."""
@@ -30,14 +37,30 @@ _HASHES = {
     "code": "sha384-PLWz+nHEVHpjwBsO0YVdvQj6n5814Iv8E3b8FG0Rp/uIAtjFMCKOpP66iPzedrIG",
     "binary": "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
 }
+_NOUNS = {
+    **{kind: (kind,) for kind in ("number", "text", "date", "picture")},
+    "category": ("category", "categories"),
+    "numbers": ("list of numbers", "lists of numbers"),
+    "words": ("list of words", "lists of words"),
+}
 LARGEST = 1 << 28
 """Bytes of a network that a page may hold."""
 
 
-def page_of(file: Path, engine: Path | None = None) -> str:
+def page_of(
+    file: Path,
+    engine: Path | None = None,
+    *,
+    about: Mapping[str, Any] | None = None,
+    links: Mapping[str, str] = MappingProxyType({}),
+    learns: bool = False,
+) -> str:
     """Return the page of an exported file.
 
     Args:
+        about: its record (:func:`form_of`), where the caller has it.
+        links: other pages that it names, by their titles.
+        learns: a visitor may teach it names of his own (:mod:`graphspec.show.page.learn`).
         engine: the folder of npm's package onnxruntime-web, or its `dist`, whose engine is put into the page; without it the
             page fetches that of :data:`VERSION` from a content delivery network, by hashes.
 
@@ -45,15 +68,19 @@ def page_of(file: Path, engine: Path | None = None) -> str:
         UsageError: graphspec has not written the file, it is too large for a page, or the engine's files are not there.
         SpecError: GS703, it cannot be read.
     """
-    about = form_of(file)
+    record: dict[str, Any] = {**(form_of(file) if about is None else about)}
     if (size := file.stat().st_size) > LARGEST:
         raise UsageError(f"{file} has {size >> 20:,} MB: a page holds at most {LARGEST >> 20} MB")
     parts = {"model": file.read_bytes()}
+    if learns:
+        parts["model"], features, width = with_features(file, [head["name"] for head in record["heads"]])
+        parts["step"], step = step_of(width)
+        record["learn"] = {"features": features, "size": width, "most": MOST, "step": step}
     if engine is None:
-        about["engine"] = {part: {"url": _SOURCE + name, "integrity": _HASHES[part]} for part, name in ENGINE.items()}
+        record["engine"] = {part: {"url": _SOURCE + name, "integrity": _HASHES[part]} for part, name in ENGINE.items()}
     else:
         parts |= {f"engine-{part}": _found(engine, name).read_bytes() for part, name in ENGINE.items()}
-    return html_of(about, parts)
+    return _html_of(record, parts, links)
 
 
 def write_page(path: Path, html: str) -> Path:
@@ -65,10 +92,31 @@ def write_page(path: Path, html: str) -> Path:
     return path
 
 
-def contents(names: Sequence[str]) -> str:
-    """Return the page with a link to ``<name>.html`` for each name."""
-    links = "".join(f'<li><a href="{text(quote(name))}.html">{text(name)}</a></li>' for name in names)
-    return _framed("Networks to try", f"<main><ul>{links}</ul></main>", f"style-src '{_digest(_asset('page.css'))}'")
+def contents(pages: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page with a tile for each record (:func:`form_of`), which leads to the page ``<name>.html``."""
+    tiles = "".join(_tile(name, about) for name, about in pages.items())
+    return _page("Networks to try", "img-src data:", f'<main><ul class="tiles">{tiles}</ul></main>')
+
+
+def _tile(name: str, about: Mapping[str, Any]) -> str:
+    """Return what a network is called, does, asks and answers, with the picture of its example."""
+    kinds = Counter(field["kind"] for field in about["fields"])
+    asks = ", ".join(count(n, *_NOUNS[kind]) for kind, n in kinds.items())
+    classes = {head["name"]: f" ({len(head['labels'])} labels)" if head["labels"] else "" for head in about["heads"]}
+    answers = ", ".join(head + labels for head, labels in classes.items())
+    shown = [f["first"] for f in about["fields"] if f["kind"] == "picture" and f["first"] is not None]
+    image = f'<img alt="" src="{data_uri(pixels(_bright(np.array(shown[0]))))}">' if shown else ""
+    link = f'<a href="{text(quote(name))}.html">{text(name)}</a>'
+    return (
+        f"<li><h2>{link}</h2>{image}<p>{text(about['description'])}</p>"
+        f'<p class="hint">asks for {text(asks)}; answers {text(answers)}</p></li>'
+    )
+
+
+def _bright(picture: Array) -> Array:
+    """Return a picture whose ink ends at a small number, such as 16, in bytes (as `page.js` shows it)."""
+    top = float(picture.max())
+    return (picture * (255 / top if 0 < top < 64 else 1)).astype(np.uint8)
 
 
 def _found(engine: Path, name: str) -> Path:
@@ -78,41 +126,31 @@ def _found(engine: Path, name: str) -> Path:
     return found
 
 
-def html_of(about: dict[str, Any], parts: dict[str, bytes]) -> str:
+def _html_of(about: Mapping[str, Any], parts: Mapping[str, bytes], links: Mapping[str, str]) -> str:
     """Return the page of a record (:func:`form_of`) with ``parts`` of bytes by the id of their element."""
-    script, style = (_asset(f"page.{suffix}") for suffix in ("js", "css"))
+    script = _asset("page.js") + (_asset("learn.js") if "learn" in about else "")
     source = _SOURCE if "engine" in about else "'none'"
-    policy = (
-        f"script-src '{_digest(script)}' blob: 'wasm-unsafe-eval'; style-src '{_digest(style)}'; img-src blob: data:; "
-        f"connect-src {source}"
-    )
+    policy = f"script-src '{digest(script)}' blob: 'wasm-unsafe-eval'; img-src blob: data:; connect-src {source}"
     record = json.dumps(about).replace("<", "\\u003c")  # no text of a file ends the element
     data = "".join(
         f'<script type="text/plain" id="{name}">{b64encode(content).decode()}</script>\n'
         for name, content in parts.items()
     )
-    description = f"<p>{text(about['description'])}</p>" if about["description"] else ""
+    above = f"<p>{text(about['description'])}</p>" if about["description"] else ""
+    named = "".join(f'<a href="{text(quote(place))}">{text(name)}</a>' for name, place in links.items())
+    above = f"<header>{above}{f'<nav>{named}</nav>' if named else ''}</header>"
     body = (
-        f"{description}\n<main>{_asset('page.html')}</main>\n<footer>Made by graphspec {text(__version__)}. "
+        f"{above}\n<main>{_asset('page.html')}</main>\n<footer>Made by graphspec {text(__version__)}. "
         f'What you enter stays in this browser.</footer>\n<script type="application/json" id="about">{record}</script>\n'
         f"{data}<script>{script}</script>"
     )
-    return _framed(about["title"], body, policy)
+    return _page(about["title"], policy, body)
 
 
-def _framed(title: str, body: str, policy: str) -> str:
-    policy = f"default-src 'none'; {policy}; base-uri 'none'; form-action 'none'"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'{GENERATOR}<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{text(title)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_asset('page.css')}</style></head>\n<body><h1>{text(title)}</h1>{body}</body></html>\n"
-    )
+def _page(title: str, policy: str, body: str) -> str:
+    style = _asset("page.css")
+    return framed(title, f"style-src '{digest(style)}'; {policy}", style, f"<h1>{text(title)}</h1>{body}")
 
 
 def _asset(name: str) -> str:
     return files("graphspec.show.page").joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(content: str) -> str:
-    return f"sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

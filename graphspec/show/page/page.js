@@ -6,10 +6,12 @@ const MISSING = { string: "", float32: NaN, int64: -(2n ** 63n) };
 const ARRAYS = { float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array };
 const POINTS = 25; // of a curve
 const EXACT = 8; // fields up to which every set of them is asked about
-const SAMPLES = 24; // orders of fields beyond
+const SAMPLES = 24; // orders of fields beyond, if they take no longer than
+const PATIENCE = 4000; // milliseconds
+const SIDE = 6; // parts of a picture, along each side
 const ROWS = 256; // of a table, in one call
 const WORDS = 120; // of which each one is left out in turn
-let ort, session;
+let ort, session, answers; // answers: the names of the file's own outputs
 
 const at = (id) => document.getElementById(id);
 function made(tag, attributes = {}, ...children) {
@@ -30,6 +32,17 @@ function shown(number) {
   const odd = size !== 0 && (size < 1e-4 || size >= 1e15);
   return new Intl.NumberFormat(undefined, odd ? { notation: "scientific", maximumSignificantDigits: 4 } : { maximumSignificantDigits: wide }).format(number);
 }
+const POINT = new Intl.NumberFormat().formatToParts(1.5).find(({ type }) => type === "decimal").value;
+const GROUP = (new Intl.NumberFormat().formatToParts(1234567).find(({ type }) => type === "group")?.value ?? "").replace(/\s/, "\\s").replace(/[.’']/, "[.’']");
+const DIGITS = [...new Intl.NumberFormat(undefined, { useGrouping: false }).format(9876543210)].reverse();
+const GROUPED = new RegExp(`^[-+]?\\d{1,3}(${GROUP}\\d{2,3})*${GROUP}\\d{3}(?=$|[${POINT}])`);
+// A number as the browser's language writes it, as JavaScript reads it, and the other way round.
+function read(text) {
+  let given = Array.from(text.trim(), (sign) => { const k = DIGITS.indexOf(sign); return k < 0 ? sign : k; }).join("").replace(/[\u2212\u2013]/g, "-").replace(/[\u200e\u200f\u061c]/g, "");
+  if (GROUP) given = given.replace(GROUPED, (whole) => whole.replace(new RegExp(GROUP, "g"), ""));
+  return given.includes(".") ? given : given.replace(POINT, ".");
+}
+const local = (value) => (/^-?[\d.]+$/.test(value) ? Array.from(String(value), (sign) => (sign === "." ? POINT : DIGITS[sign] ?? sign)).join("") : String(value));
 const percent = (share) => new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 }).format(share);
 
 // ---- records and tensors
@@ -50,9 +63,9 @@ function tensorOf(field, values) {
   return new ort.Tensor(field.dtype, data, dims);
 }
 // The answers of records of one size: for each one an object of arrays by output.
-async function ask(records) {
+async function ask(records, outputs = answers) {
   const feeds = Object.fromEntries(fields.map((field) => [field.input, tensorOf(field, records.map((record) => record[field.input]))]));
-  const found = await session.run(feeds);
+  const found = await session.run(feeds, outputs);
   return records.map((_, k) =>
     Object.fromEntries(
       Object.entries(found).map(([name, { data, dims }]) => {
@@ -65,40 +78,41 @@ async function ask(records) {
 
 // ---- fields: a control for each; `read` returns its value or throws what is wrong
 class Wrong extends Error {}
-function numberOf(text, field) {
+function numberOf(text, field, typed = text) {
   const given = text.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2");
   if (given === "") {
     if (field.missing === null || field.missing === undefined) throw new Wrong("needs a number");
     return null;
   }
   if (field.dtype === "int64") {
-    if (!/^[-+]?\d+$/.test(given)) throw new Wrong(`needs a whole number, not '${text}'`);
+    if (!/^[-+]?\d+$/.test(given)) throw new Wrong(`needs a whole number, not '${typed}'`);
     return String(BigInt(given));
   }
   if (field.dtype === "bool" && /^(true|false)$/i.test(given)) return given.toLowerCase() === "true" ? 1 : 0;
   const number = Number(given);
-  if (Number.isNaN(number)) throw new Wrong(`needs a number, not '${text}'`);
+  if (Number.isNaN(number)) throw new Wrong(`needs a number, not '${typed}'`);
   return number;
 }
 // Numbers of a text in the shape of a field: one after the other, with spaces, commas or lines between them.
-function numbersOf(text, field) {
-  const parts = text.trim().split(/[\s,;]+/).filter(Boolean);
+function numbersOf(text, field, plain = (part) => part) {
+  const apart = plain(`1${POINT}5`) !== `1${POINT}5` && /\d[\s;]+\S/.test(text) && !/,\s/.test(text) ? /[\s;]+/ : /[\s,;]+/; // a comma may be a point
+  const parts = text.trim().split(apart).filter(Boolean);
   const known = field.dims.map((d) => d ?? 0);
   const rest = known.reduce((a, b) => a * (b || 1), 1);
   const dims = field.dims.map((d) => d ?? Math.max(1, Math.floor(parts.length / rest)));
   const size = dims.reduce((a, b) => a * b, 1);
   if (parts.length !== size) throw new Wrong(`needs ${size} numbers, and has ${parts.length}`);
-  const values = parts.map((part) => (field.dtype === "string" ? part : /^(nan|\?|na)$/i.test(part) ? null : numberOf(part, field)));
+  const values = parts.map((part) => (field.dtype === "string" ? part : /^(nan|\?|na)$/i.test(part) ? null : numberOf(plain(part), field)));
   const nested = (from, [first, ...others]) => {
     const step = others.reduce((a, b) => a * b, 1);
     return Array.from({ length: first }, (_, k) => (others.length ? nested(from + k * step, others) : values[from + k]));
   };
   return nested(0, dims);
 }
-function valueOf(text, field) {
-  if (field.kind === "number" || (field.kind === "category" && field.dtype !== "string")) return numberOf(text, field);
+function valueOf(text, field, plain = (part) => part) {
+  if (field.kind === "number" || (field.kind === "category" && field.dtype !== "string")) return numberOf(plain(text), field, text);
   if (field.kind === "words") return text.trim() === "" ? [] : text.trim().split(/\s+/);
-  if (field.kind === "numbers") return numbersOf(text, field);
+  if (field.kind === "numbers") return numbersOf(text, field, plain);
   return text;
 }
 const written = (value) => (value === null ? "" : Array.isArray(value) ? value.flat(Infinity).map((each) => each ?? "NaN").join(" ") : String(value));
@@ -118,36 +132,53 @@ function controlOf(field, id) {
     box.append(control, other, problem);
     const place = field.known.map(String).indexOf(String(field.first));
     control.value = place >= 0 ? `k${place}` : field.first === "" || field.first === null ? "missing" : "other";
-    if (control.value === "other") other.value = written(field.first);
-    const read = () => {
+    if (control.value === "other") other.value = local(written(field.first));
+    const chosen = () => {
       other.hidden = control.value !== "other";
       if (control.value === "missing") return null;
-      return control.value === "other" ? valueOf(other.value, field) : field.known[Number(control.value.slice(1))];
+      return control.value === "other" ? valueOf(other.value, field, read) : field.known[Number(control.value.slice(1))];
     };
-    return { field, box, problem, control, read };
+    return { field, box, problem, control, read: chosen };
   }
+  if (field.kind === "date" && !field.format && (!field.first || DATE.test(field.first))) return dateOf(field, box, problem, common);
   const long = ["text", "words", "numbers"].includes(field.kind);
   control = long ? made("textarea", { ...common, rows: field.kind === "numbers" ? 4 : 3, dir: "auto" }) : made("input", { ...common, type: "text", inputmode: field.kind === "number" ? "decimal" : undefined, dir: "auto" });
-  control.value = written(field.first);
+  control.value = field.kind === "number" ? local(written(field.first)) : written(field.first);
   box.append(control);
   if (field.kind === "number") {
     const whole = field.dtype.startsWith("int") || field.dtype === "bool";
     const slider = made("input", {
       type: "range", min: field.low, max: field.high, step: whole ? 1 : "any", "aria-label": `${field.name}, slider`,
       input: () => {
-        control.value = whole ? slider.value : Number(Number(slider.value).toPrecision(4));
+        control.value = local(whole ? slider.value : Number(Number(slider.value).toPrecision(4)));
         changed();
       },
     });
-    const follow = () => { if (control.value.trim() !== "") slider.value = Number(control.value.replace(",", ".")); };
+    const follow = () => { if (control.value.trim() !== "") slider.value = Number(read(control.value)); };
     control.addEventListener("input", follow);
     follow();
     box.append(slider, made("p", { class: "hint" }, `usual: ${shown(field.low)} to ${shown(field.high)}${field.missing === "NaN" ? "; empty: not known" : ""}`));
   }
-  if (field.kind === "date") box.append(made("p", { class: "hint" }, "such as 2024-12-31 or 2024-12-31T23:59"));
+  if (field.kind === "date") box.append(made("p", { class: "hint" }, field.format ? `written as ${field.format}` : "such as 2024-12-31 or 2024-12-31T23:59"));
   if (field.kind === "numbers") box.append(made("p", { class: "hint" }, `${field.dims.map((d) => d ?? "any").join(" × ")} numbers; a CSV's column can be pasted`));
   box.append(problem);
-  return { field, box, problem, control, read: () => valueOf(control.value, field) };
+  return { field, box, problem, control, read: () => valueOf(control.value, field, read) };
+}
+// A date by the browser's own control, which writes it as its language does.
+const DATE = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?$/;
+function dateOf(field, box, problem, common) {
+  const day = (field.first ?? "").slice(0, 10);
+  const start = field.time && day ? `${day}T${field.first.slice(11) || "00:00"}` : day;
+  const control = made("input", { ...common, type: field.time ? "datetime-local" : "date", value: start, step: start.length > 16 ? 1 : undefined });
+  const words = made("p", { class: "hint" });
+  const chosen = () => {
+    if (control.validity.badInput) throw new Wrong("needs a whole date");
+    const { value } = control;
+    words.textContent = value === "" ? "empty: not known" : new Intl.DateTimeFormat(undefined, { dateStyle: "full" }).format(new Date(`${value.slice(0, 10)}T12:00`));
+    return value === start ? field.first ?? "" : value;
+  };
+  box.append(control, words, problem);
+  return { field, box, problem, control, read: chosen };
 }
 
 // A picture: dropped, chosen, taken by a camera, or drawn; brought to the size that the file wants.
@@ -157,45 +188,75 @@ function pictureOf(field, id, box, problem) {
   const size = [tall ?? value?.length ?? 64, wide ?? value?.[0]?.length ?? 64];
   const view = made("canvas", { width: size[1], height: size[0], role: "img", "aria-label": `${field.name}: the picture that is asked about` });
   const brush = view.getContext("2d", { willReadFrequently: true });
-  const dark = channels !== 1 || !value || value[0][0][0] < 128; // strokes are as unlike the corner as the example's
+  const most = Math.max(0, ...(value ?? []).flat(2));
+  const white = most > 0 && most < 64 ? most : 255; // of some pictures, such as those with ink from 0 to 16
+  const dark = channels !== 1 || !value || value[0][0][0] < white / 2; // strokes are as unlike the corner as the example's
   const show = () => {
     view.height = value.length;
     view.width = value[0].length;
     const pixels = brush.createImageData(view.width, view.height);
-    value.flat().forEach((pixel, k) => pixels.data.set(channels === 1 ? [pixel[0], pixel[0], pixel[0], 255] : [...pixel, 255], 4 * k));
+    value.flat().forEach((pixel, k) => pixels.data.set([...(channels === 1 ? Array(3).fill(pixel[0]) : pixel).map((ink) => (255 * ink) / white), 255], 4 * k));
     brush.putImageData(pixels, 0, 0);
   };
-  const take = () => {
-    const { data } = brush.getImageData(0, 0, view.width, view.height);
-    const grey = (k) => [Math.round(0.299 * data[k] + 0.587 * data[k + 1] + 0.114 * data[k + 2])];
-    value = Array.from({ length: view.height }, (_, y) =>
-      Array.from({ length: view.width }, (_, x) => {
-        const k = 4 * (y * view.width + x);
-        return channels === 1 ? grey(k) : [data[k], data[k + 1], data[k + 2]];
+  const pixelsOf = (canvas) => {
+    const { data } = canvas.getImageData(0, 0, canvas.canvas.width, canvas.canvas.height);
+    const ink = (number) => Math.round((number * white) / 255);
+    return Array.from({ length: canvas.canvas.height }, (_, y) =>
+      Array.from({ length: canvas.canvas.width }, (_, x) => {
+        const k = 4 * (y * canvas.canvas.width + x);
+        return channels === 1 ? [ink(0.299 * data[k] + 0.587 * data[k + 1] + 0.114 * data[k + 2])] : [ink(data[k]), ink(data[k + 1]), ink(data[k + 2])];
       }),
     );
-    changed();
   };
-  const load = async (file) => {
-    try {
-      const picture = await createImageBitmap(file);
-      const most = Math.min(1, 1024 / Math.max(picture.width, picture.height));
-      view.width = wide ?? Math.max(1, Math.round(picture.width * most));
-      view.height = tall ?? Math.max(1, Math.round(picture.height * most));
-      brush.imageSmoothingQuality = "high";
-      brush.drawImage(picture, 0, 0, view.width, view.height);
-      take();
-    } catch {
-      problem.textContent = `${field.name}: '${file.name}' is not a picture that this browser reads`;
-    }
+  // The pixels of a picture or a video's frame, in the size that the file wants.
+  const scaled = (picture, width, height) => {
+    const small = Math.min(1, 1024 / Math.max(width, height));
+    const canvas = made("canvas", { width: wide ?? Math.max(1, Math.round(width * small)), height: tall ?? Math.max(1, Math.round(height * small)) }).getContext("2d", { willReadFrequently: true });
+    canvas.imageSmoothingQuality = "high";
+    canvas.drawImage(picture, 0, 0, canvas.canvas.width, canvas.canvas.height);
+    return pixelsOf(canvas);
   };
+  const take = () => { value = pixelsOf(brush); changed(); };
+  const set = (given) => { value = given; show(); changed(); };
+  const ofFile = async (file) => {
+    const picture = await createImageBitmap(file).catch(() => { throw new Wrong(`'${file.name}' is not a picture that this browser reads`); });
+    return scaled(picture, picture.width, picture.height);
+  };
+  const load = (file) => ofFile(file).then(set, (error) => { problem.textContent = `${field.name}: ${error.message}`; });
   const input = made("input", { id, type: "file", accept: "image/*", change: () => input.files[0] && load(input.files[0]) });
-  const camera = made("input", { type: "file", accept: "image/*", capture: "environment", "aria-label": `${field.name}, by a camera`, change: () => camera.files[0] && load(camera.files[0]) });
   box.addEventListener("dragover", (event) => event.preventDefault());
   box.addEventListener("drop", (event) => {
     event.preventDefault();
     if (event.dataTransfer.files[0]) load(event.dataTransfer.files[0]);
   });
+  // A camera that answers as it moves, where the browser allows it; else a telephone's own.
+  let camera = made("input", { type: "file", accept: "image/*", capture: "environment", "aria-label": `${field.name}, by a camera`, change: () => camera.files[0] && load(camera.files[0]) });
+  const own = { field, box, problem, control: input, set, ofFile, live: false, read: () => { if (!value) throw new Wrong("needs a picture"); return value; } };
+  if (navigator.mediaDevices) {
+    const video = made("video", { playsinline: "", muted: "" });
+    const off = () => {
+      own.live = false;
+      camera.textContent = "Camera";
+      video.srcObject?.getTracks().forEach((track) => track.stop());
+      video.srcObject = null;
+    };
+    camera = made("button", { type: "button", click: async () => {
+      if (own.live) return off();
+      try {
+        own.live = true;
+        camera.textContent = "Stop the camera";
+        video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+        await video.play();
+        while (own.live) {
+          set(scaled(video, video.videoWidth, video.videoHeight));
+          await new Promise((done) => setTimeout(done, 150));
+        }
+      } catch (error) {
+        off();
+        problem.textContent = `${field.name}: no camera: ${error.message}`;
+      }
+    } }, "Camera");
+  }
   const clear = made("button", { type: "button", click: () => {
     brush.fillStyle = dark ? "#000" : "#fff";
     brush.fillRect(0, 0, view.width, view.height);
@@ -220,7 +281,7 @@ function pictureOf(field, id, box, problem) {
   view.addEventListener("pointerup", () => { last = null; take(); });
   if (value) show();
   box.append(view, made("div", { class: "buttons" }, input, camera, clear), made("p", { class: "hint" }, "drop a picture, choose one, take one, or draw into it"), problem);
-  return { field, box, problem, control: input, read: () => { if (!value) throw new Wrong("needs a picture"); return value; }, set: (given) => { value = given; show(); } };
+  return own;
 }
 
 // ---- answers
@@ -326,18 +387,15 @@ async function whatIf(record, answer) {
     return made("figure", {}, made("figcaption", {}, field.name), chart, made("p", { class: "hint" }, `${ends}: ${text(Math.min(...found))} to ${text(Math.max(...found))}`));
   }));
 }
-// What each field adds to the answer against the typical row: Shapley values, exact for few fields, else over some orders.
-async function why(record, answer) {
-  const { name, of, text } = follower(answer);
-  const typical = Object.fromEntries(fields.map((field) => [field.input, sameSize(field.typical, record[field.input])]));
-  const count = fields.length;
+// What each of `count` things adds to a value: Shapley values, exact for few of them, else over some orders, each with its
+// reverse. `valuesOf` returns the values of sets, texts with a 1 for each thing that is there; `most` of them at a time.
+async function shapley(count, valuesOf, most = ROWS) {
   const known = new Map();
-  const mixed = (set) => Object.fromEntries(fields.map(({ input }, k) => [input, set[k] === "1" ? record[input] : typical[input]]));
   const learn = async (sets) => {
     const unknown = [...new Set(sets)].filter((set) => !known.has(set));
-    for (let from = 0; from < unknown.length; from += ROWS) {
-      const part = unknown.slice(from, from + ROWS);
-      (await ask(part.map(mixed))).forEach((found, k) => known.set(part[k], of(found)));
+    for (let from = 0; from < unknown.length; from += most) {
+      const part = unknown.slice(from, from + most);
+      (await valuesOf(part)).forEach((value, k) => known.set(part[k], value));
     }
   };
   const added = Array(count).fill(0);
@@ -353,35 +411,82 @@ async function why(record, answer) {
         added[k] += weight * (known.get(set.slice(0, k) + "1" + set.slice(k + 1)) - known.get(set));
       }
     }
-  } else {
-    let seed = 1; // the same orders each time
-    const orders = Array.from({ length: SAMPLES }, () => {
-      const order = fields.map((_, k) => k);
-      for (let k = count - 1; k > 0; k--) {
-        seed = (seed * 48271) % 2147483647;
-        const other = seed % (k + 1);
-        [order[k], order[other]] = [order[other], order[k]];
-      }
-      return order;
-    });
-    const paths = orders.map((order) => {
-      const bits = Array(count).fill("0");
-      return ["0".repeat(count), ...order.map((k) => { bits[k] = "1"; return bits.join(""); })];
-    });
-    await learn(paths.flat());
-    orders.forEach((order, n) => order.forEach((k, place) => { added[k] += (known.get(paths[n][place + 1]) - known.get(paths[n][place])) / SAMPLES; }));
+    return { added, none: known.get("0".repeat(count)), orders: 0 };
   }
-  const start = known.get("0".repeat(count));
-  const texts = fields.filter((field) => field.kind === "text" || field.kind === "words");
-  const shownTexts = [];
-  for (const field of texts) shownTexts.push(await words(field, record, of, of(answer), text));
-  const sorted = fields.map((field, k) => [field, added[k]]).toSorted((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
-  const most = Math.max(...sorted.map(([, value]) => Math.abs(value))) || 1;
+  let seed = 1; // the same orders each time
+  let orders = 0;
+  const until = performance.now() + PATIENCE;
+  while (orders < SAMPLES && (orders < 2 || performance.now() < until)) {
+    const order = added.map((_, k) => k);
+    for (let k = count - 1; k > 0; k--) {
+      seed = (seed * 48271) % 2147483647;
+      const other = seed % (k + 1);
+      [order[k], order[other]] = [order[other], order[k]];
+    }
+    for (const each of [order, order.toReversed()]) {
+      const bits = Array(count).fill("0");
+      const path = ["0".repeat(count), ...each.map((k) => { bits[k] = "1"; return bits.join(""); })];
+      await learn(path);
+      each.forEach((k, place) => { added[k] += known.get(path[place + 1]) - known.get(path[place]); });
+      orders += 1;
+    }
+  }
+  return { added: added.map((sum) => sum / orders), none: known.get("0".repeat(count)), orders };
+}
+const over = (orders) => (orders ? ` (over ${orders} orders)` : "");
+// What each field adds to the answer against the typical row.
+async function why(record, answer) {
+  const { name, of, text } = follower(answer);
+  const typical = Object.fromEntries(fields.map((field) => [field.input, field.kind === "picture" ? emptied(record[field.input]) : sameSize(field.typical, record[field.input])]));
+  const box = made("div", {});
   const sign = (value) => (value < 0 ? "−" : "+") + text(Math.abs(value));
-  return made("div", {},
-    made("p", {}, `${name} is ${text(of(answer))}; of the typical row it is ${text(start)}. The difference, by field${count <= EXACT ? "" : ` (over ${SAMPLES} orders of the fields)`}:`),
-    made("ul", { class: "bars" }, ...sorted.slice(0, 15).map(([field, value]) => made("li", {}, made("span", { class: "name", dir: "auto" }, field.name), made("span", { class: "rail" }, made("span", { class: value < 0 ? "part less" : "part", style: `inline-size:${((100 * Math.abs(value)) / most).toFixed(2)}%` })), made("span", { class: "value" }, sign(value))))),
-    ...shownTexts);
+  if (fields.length > 1 || fields[0].kind !== "picture") {
+    const mixed = (set) => Object.fromEntries(fields.map(({ input }, k) => [input, set[k] === "1" ? record[input] : typical[input]]));
+    const { added, none, orders } = await shapley(fields.length, async (sets) => (await ask(sets.map(mixed))).map(of));
+    const sorted = fields.map((field, k) => [field, added[k]]).toSorted((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+    const most = Math.max(...sorted.map(([, value]) => Math.abs(value))) || 1;
+    box.append(
+      made("p", {}, `${name} is ${text(of(answer))}; of the typical row it is ${text(none)}. The difference, by field${over(orders)}:`),
+      made("ul", { class: "bars" }, ...sorted.slice(0, 15).map(([field, value]) => made("li", {}, made("span", { class: "name", dir: "auto" }, field.name), made("span", { class: "rail" }, made("span", { class: value < 0 ? "part less" : "part", style: `inline-size:${((100 * Math.abs(value)) / most).toFixed(2)}%` })), made("span", { class: "value" }, sign(value))))));
+  }
+  for (const field of fields) {
+    if (["text", "words"].includes(field.kind)) box.append(await words(field, record, of, of(answer), text));
+    if (field.kind === "picture") box.append(await parts(field, record, of, of(answer), text, typical[field.input]));
+  }
+  return box;
+}
+// A picture without anything on it: all pixels have the middle value of its edge, by channel.
+function emptied(picture) {
+  const edge = [...picture[0], ...picture.at(-1), ...picture.map((line) => line[0]), ...picture.map((line) => line.at(-1))];
+  const middle = edge[0].map((_, c) => edge.map((pixel) => pixel[c]).toSorted((a, b) => a - b)[edge.length >> 1]);
+  return picture.map((line) => line.map(() => middle));
+}
+// A picture whose parts are coloured by what each adds to the answer against the picture without it.
+async function parts(field, record, of, whole, text, empty) {
+  const picture = record[field.input], tall = picture.length, wide = picture[0].length;
+  const [rows, columns] = [Math.min(SIDE, tall), Math.min(SIDE, wide)];
+  const cell = (y, x) => Math.floor((y * rows) / tall) * columns + Math.floor((x * columns) / wide);
+  const hidden = (set) => picture.map((line, y) => line.map((pixel, x) => (set[cell(y, x)] === "1" ? pixel : empty[y][x])));
+  const most = Math.max(1, Math.min(ROWS, Math.floor(2 ** 21 / (tall * wide * picture[0][0].length))));
+  const { added, none, orders } = await shapley(rows * columns, async (sets) => (await ask(sets.map((set) => ({ ...record, [field.input]: hidden(set) })))).map(of), most);
+  const scale = Math.ceil(240 / wide);
+  const strongest = added.reduce((a, value, k) => (value > added[a] ? k : a), 0);
+  const view = made("canvas", { class: "parts", width: wide * scale, height: tall * scale, role: "img", "aria-label": `${field.name}: what its parts add, most in row ${1 + Math.floor(strongest / columns)} and column ${1 + (strongest % columns)} of ${rows} by ${columns}: ${text(added[strongest])}` });
+  const brush = view.getContext("2d");
+  const light = Math.max(1, ...picture.flat(2));
+  picture.forEach((line, y) => line.forEach((pixel, x) => {
+    const grey = Math.round((255 / (light < 64 ? light : 255)) * (pixel.reduce((a, b) => a + b) / pixel.length));
+    brush.fillStyle = `rgb(${grey} ${grey} ${grey})`;
+    brush.fillRect(x * scale, y * scale, scale, scale);
+  }));
+  const top = Math.max(...added.map(Math.abs)) || 1;
+  const colours = getComputedStyle(document.documentElement);
+  picture.forEach((line, y) => line.forEach((_, x) => {
+    const value = added[cell(y, x)];
+    brush.fillStyle = `rgb(${colours.getPropertyValue(value < 0 ? "--less" : "--more")} / ${((0.7 * Math.abs(value)) / top).toFixed(2)})`;
+    brush.fillRect(x * scale, y * scale, scale, scale);
+  }));
+  return made("div", {}, made("p", { class: "hint" }, `${field.name}: ${text(whole)}, and ${text(none)} with every part hidden; parts that raise it are blue, those that lower it orange${over(orders)}`), view);
 }
 // A text whose words are coloured by how the answer changes without each of them.
 async function words(field, record, of, whole, text) {
@@ -439,7 +544,8 @@ async function changed() {
       const record = recordOf();
       if (record === null) { at("answers").replaceChildren(made("p", { class: "hint" }, "The form has a mistake.")); continue; }
       const [answer] = await ask([record]);
-      at("answers").replaceChildren(...heads.map((head) => answerOf(head, answer, record)));
+      const taught = about.learn ? await ownAnswer(record) : [];
+      at("answers").replaceChildren(...taught, ...heads.map((head) => answerOf(head, answer, record)));
       for (const [id, made_] of [["what-if", whatIf], ["why", why]]) if (at(id).open) at(`${id}-body`).replaceChildren(await made_(record, answer));
     } while (waiting);
   } catch (error) {
@@ -474,22 +580,29 @@ function rowsOf(text) {
   return { mark, rows: rows.filter((row) => row.length > 1 || row[0] !== "") };
 }
 const cellOf = (text, mark) => (/["\r\n]/.test(text) || text.includes(mark) ? `"${text.replaceAll('"', '""')}"` : text);
-async function table(text) {
-  const { mark, rows } = rowsOf(text);
-  const [names, ...body] = rows;
+// The places of the fields among a table's columns, and the record of a row.
+function placesOf(names) {
   const places = fields.map((field) => [field.name, field.input].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
   const lacking = fields.filter((_, k) => places[k] < 0).map((field) => field.name);
   if (lacking.length) throw new Wrong(`has no column ${lacking.join(", ")}; its columns are ${names.join(", ")}`);
+  return places;
+}
+function recordOfRow(row, places, size) {
+  if (row.length !== size) throw new Wrong(`has ${row.length} cells, not ${size}`);
+  return Object.fromEntries(fields.map((field, k) => {
+    const cell = row[places[k]];
+    if (cell === "" && field.kind !== "text" && field.missing !== null && field.missing !== undefined) return [field.input, null];
+    try { return [field.input, valueOf(cell, field)]; } catch (error) { throw new Wrong(`${field.name} ${error.message}`); }
+  }));
+}
+async function table(text) {
+  const { mark, rows } = rowsOf(text);
+  const [names, ...body] = rows;
+  const places = placesOf(names);
   const good = [], bad = [], answers = Array(body.length).fill(null);
   body.forEach((row, n) => {
     try {
-      if (row.length !== names.length) throw new Wrong(`has ${row.length} cells, not ${names.length}`);
-      const record = Object.fromEntries(fields.map((field, k) => {
-        const cell = row[places[k]];
-        if (cell === "" && field.kind !== "text" && field.missing !== null && field.missing !== undefined) return [field.input, null];
-        try { return [field.input, valueOf(cell, field)]; } catch (error) { throw new Wrong(`${field.name} ${error.message}`); }
-      }));
-      good.push([n, record]);
+      good.push([n, recordOfRow(row, places, names.length)]);
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
       bad.push([n, error.message]);
@@ -535,7 +648,6 @@ async function start() {
   at("head").replaceChildren(...heads.map((head) => made("option", { value: head.name }, head.name)));
   at("head-choice").hidden = heads.length < 2;
   at("what-if").hidden = scalars.length === 0;
-  at("why").hidden = fields.every((field) => field.kind === "picture"); // there is no typical picture
   at("table").hidden = fields.some((field) => field.kind === "picture");
   for (const id of ["what-if", "why"]) at(id).addEventListener("toggle", changed);
   at("head").addEventListener("change", changed);
@@ -550,6 +662,8 @@ async function start() {
     ort = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
     Object.assign(ort.env.wasm, { wasmBinary: binary.buffer, numThreads: 1 }); // more threads need special headers
     session = await ort.InferenceSession.create(bytesOf(at("model").textContent));
+    answers = session.outputNames.filter((name) => !about.learn?.features.includes(name));
+    if (about.learn) await teach();
   } catch (error) {
     at("answers").replaceChildren(made("p", { class: "problem" }, `The engine does not start: ${error.message}`));
     return;

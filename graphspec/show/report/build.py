@@ -22,7 +22,7 @@ from graphspec.show.report.importance import importance
 from graphspec.show.report.network import network
 from graphspec.show.report.worst import worst
 
-REPORT = "report.html"
+REPORT, PAGE = "report.html", "page.html"
 # the sections in their order on the page; one that returns None is left out
 SECTIONS: tuple[Callable[[Findings], Section | None], ...]
 SECTIONS = (headline, curves, heads, worst, columns, importance, network, origins)
@@ -39,7 +39,9 @@ def report_html(found: Findings) -> str:
     """Return the page of a run."""
     sections = [section for make in SECTIONS if (section := make(found)) is not None]
     spec = found.model.spec
-    return page(Opening(spec.name, about(found), (spec.description, sentence(found.model))), sections)
+    has_page = found.directory is not None and (found.directory / PAGE).is_file()
+    opening = Opening(spec.name, about(found), (spec.description, sentence(found.model)))
+    return page(opening, sections, {"Try it": PAGE} if has_page else {})
 
 
 @computing()

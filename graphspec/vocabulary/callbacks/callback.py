@@ -35,7 +35,7 @@ TIMING = (
 )
 RUN_FILES = (  # the files of every run directory, independent of callbacks
     *("spec.json", "run.json", ADAPTED, TIMING, "weights.safetensors"),
-    *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html"),
+    *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html", "page.html"),
 )
 COPIES = "copies"  # the folder of a run with a folder for each copy of the network
 ONNX_FILES = "onnx_files"  # the folder of a run with copies of the ONNX files that its layers name
