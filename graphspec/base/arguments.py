@@ -80,6 +80,8 @@ def positive_int(name: str, value: Any, default: int) -> int:
     """Return ``value`` as a positive integer, or ``default`` for None."""
     if value is None:
         return default
+    if type(value) is int and value > 0:  # every prediction asks
+        return value
     try:
         number = None if isinstance(value, bool) else int(value.__index__())
     except (AttributeError, TypeError):  # no integer, or an array with several elements

@@ -15,6 +15,7 @@ from graphspec.base.arrays.random import Orders, generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
 from graphspec.language.declarations import WEIGHT
@@ -413,10 +414,11 @@ class BatchLoader:
 
     def form(self, batch: int) -> Form:
         """Return the number of rows of a batch, and the width to which lists are padded, 0 without lists."""
-        rows = self.rows(batch)
+        first = batch * self.batch_size
+        rows = self.batch_size if first + self.batch_size <= self._n else self._n - first  # no call: every step asks
         if self._sizes is None:
             return rows, 0
-        order, first = self._order, batch * self.batch_size
+        order = self._order
         own = slice(first, first + rows)
         return rows, step_of_widths(int(self._sizes[own if order is None else order[own]].max(initial=1)))
 
@@ -457,7 +459,12 @@ class BatchLoader:
         step = 0 if self._holds_one_batch else self.batch_size
         cut = [(array[:, : buffer.shape[1]], buffer) for array, buffer, name in pairs if name in self._padded]
         pairs = [pair for pair in pairs if pair[2] not in self._padded]
-        if not self.shuffle and self._order is None:
+        in_order = not self.shuffle and self._order is None
+        if compiled.LIBRARY is not None and not cut:  # one call for all feeds, if none is converted
+            copy: Callable[..., None] | None = compiled.LIBRARY.rows(step, part.start, [pair[:2] for pair in pairs])
+            if copy is not None:
+                return copy if in_order else lambda batch: copy(batch, self._order)
+        if in_order:
 
             def fill(batch: int) -> None:
                 own = slice(batch * step + part.start, batch * step + part.stop)

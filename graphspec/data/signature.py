@@ -26,6 +26,7 @@ from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
 from graphspec.graph.ir.graph import Array, Graph, Type
 from graphspec.graph.ir.ranges import Range
+from graphspec.graph.kernels import compiled
 from graphspec.language.declarations import HeadDecl, Spec, nodes_of
 from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.metrics import targets_of
@@ -309,8 +310,10 @@ def _texts(array: Array) -> Array | None:
 
 def _numbers(array: Array, *, gaps: bool = False) -> Array | None:
     """Return numbers, of which some may be NaN with ``gaps``."""
-    found = _float32(array)
-    if found is None or found.dtype.kind != "f":
+    found = array if array.dtype is _FLOAT32 else _float32(array)
+    if found is None or found.dtype is not _FLOAT32:
+        return found
+    if not gaps and compiled.LIBRARY is not None and compiled.LIBRARY.is_finite(found):
         return found
     if found.size == 1:
         value = found.item()

@@ -13,7 +13,7 @@
 #endif
 
 /* Raise it if the operands or the results of a kernel change; graphspec/graph/kernels/compiled.py names the one it knows. */
-#define GK_ABI 2
+#define GK_ABI 3
 
 /* An operand. `data` is NULL if an optional operand is not there. */
 typedef struct {

@@ -181,7 +181,7 @@ static PyType_Spec Call_spec = {
 /* Sequence */
 
 typedef struct {
-    PyTypeObject *call, *sequence;
+    PyTypeObject *call, *sequence, *rows;
 } State;
 
 /* A step is a bound kernel, or a function of Python with its operands. */
@@ -568,6 +568,195 @@ static PyObject *bind_loop(PyObject *module, PyObject *const *args, Py_ssize_t c
     return found;
 }
 
+/* Rows */
+
+/* An array of rows, and the buffer that gets those of a batch. */
+typedef struct {
+    Py_buffer from, to;
+    Py_ssize_t width; /* bytes of a row */
+} Pair;
+
+typedef struct {
+    PyObject_HEAD
+    Pair *pairs;
+    Py_ssize_t count, step, first, rows, total; /* pairs; rows of a batch, before ours, ours, of all */
+    int is_long;
+} Rows;
+
+static void Rows_dealloc(Rows *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    for (Py_ssize_t k = 0; k < self->count; k++) {
+        if (self->pairs[k].from.obj)
+            PyBuffer_Release(&self->pairs[k].from);
+        if (self->pairs[k].to.obj)
+            PyBuffer_Release(&self->pairs[k].to);
+    }
+    PyMem_Free(self->pairs);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static void copy_rows(const Rows *self, Py_ssize_t start, const int64_t *order)
+{
+    for (const Pair *pair = self->pairs; pair < self->pairs + self->count; pair++) {
+        const char *from = pair->from.buf;
+        char *to = pair->to.buf;
+        const size_t width = (size_t)pair->width;
+        if (!order) {
+            memcpy(to, from + start * pair->width, (size_t)self->rows * width);
+            continue;
+        }
+        for (Py_ssize_t k = 0; k < self->rows; k++)
+            memcpy(to + k * pair->width, from + (Py_ssize_t)order[start + k] * pair->width, width);
+    }
+}
+
+static PyObject *Rows_call(Rows *self, PyObject *args, PyObject *named)
+{
+    const Py_ssize_t given = PyTuple_Size(args);
+    if (given < 1 || given > 2 || (named && PyDict_Size(named))) {
+        PyErr_SetString(PyExc_TypeError, "rows are copied by the index of a batch, and an order or nothing");
+        return NULL;
+    }
+    const Py_ssize_t batch = PyLong_AsSsize_t(PyTuple_GetItem(args, 0));
+    if (batch == -1 && PyErr_Occurred())
+        return NULL;
+    Py_buffer order = {0};
+    Py_ssize_t most = self->total;
+    if (given == 2) {
+        if (PyObject_GetBuffer(PyTuple_GetItem(args, 1), &order, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0)
+            return NULL;
+        most = order.len / (Py_ssize_t)sizeof(int64_t);
+    }
+    const int64_t *rows = order.buf;
+    int fits = batch >= 0 && (!self->step || batch <= most / self->step) && (!rows || has_type(&order, 'q'));
+    const Py_ssize_t start = fits ? batch * self->step + self->first : 0;
+    fits = fits && start + self->rows <= most;
+    for (Py_ssize_t k = 0; fits && rows && k < self->rows; k++)
+        fits = rows[start + k] >= 0 && rows[start + k] < self->total;
+    if (fits) {
+        PyThreadState *state = self->is_long ? PyEval_SaveThread() : NULL;
+        copy_rows(self, start, rows);
+        if (state)
+            PyEval_RestoreThread(state);
+    }
+    if (order.obj)
+        PyBuffer_Release(&order);
+    if (!fits) {
+        PyErr_SetString(PyExc_IndexError, "there are no such rows");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyType_Slot Rows_slots[] = {
+    {Py_tp_doc, "Copies the rows of a batch, given by its index, or those that an order has in their place. Keeps its arrays alive."},
+    {Py_tp_dealloc, (void *)Rows_dealloc},
+    {Py_tp_call, (void *)Rows_call},
+    {0, NULL},
+};
+
+static PyType_Spec Rows_spec = {
+    "graphspec_kernels.Rows",
+    sizeof(Rows),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    Rows_slots,
+};
+
+/* Get the two buffers of a pair: 1 if they have equal types and rows, 0 if not, -1 with an exception. */
+static int get_pair(Rows *self, Pair *pair, PyObject *arrays)
+{
+    if (!PyTuple_Check(arrays) || PyTuple_Size(arrays) != 2) {
+        PyErr_SetString(PyExc_TypeError, "rows need pairs of an array and a buffer");
+        return -1;
+    }
+    if (PyObject_GetBuffer(PyTuple_GetItem(arrays, 0), &pair->from, PyBUF_STRIDES | PyBUF_FORMAT) < 0 ||
+        PyObject_GetBuffer(PyTuple_GetItem(arrays, 1), &pair->to, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE) < 0)
+        return -1;
+    const Py_buffer *from = &pair->from, *to = &pair->to;
+    if (!from->ndim || from->ndim != to->ndim || !type_of(from) || type_of(from) != type_of(to) ||
+        !PyBuffer_IsContiguous(from, 'C') || !PyBuffer_IsContiguous(to, 'C'))
+        return 0;
+    pair->width = to->itemsize;
+    for (int k = 1; k < to->ndim; k++) {
+        pair->width *= to->shape[k];
+        if (from->shape[k] != to->shape[k])
+            return 0;
+    }
+    if (pair == self->pairs) {
+        self->total = from->shape[0];
+        self->rows = to->shape[0];
+    }
+    return from->shape[0] == self->total && to->shape[0] == self->rows;
+}
+
+/* rows(step, first, pairs): None if arrays and buffers do not have the same types and rows, without gaps. */
+static PyObject *rows(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "rows needs the rows of a batch, those before ours, and pairs of arrays");
+        return NULL;
+    }
+    const Py_ssize_t step = PyLong_AsSsize_t(args[0]), first = PyErr_Occurred() ? -1 : PyLong_AsSsize_t(args[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    if (step < 0 || first < 0) {
+        PyErr_SetString(PyExc_ValueError, "rows are counted from 0");
+        return NULL;
+    }
+    PyTypeObject *type = ((State *)PyModule_GetState(module))->rows;
+    PyObject *pairs = PySequence_Tuple(args[2]);
+    Rows *self = pairs ? (Rows *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0) : NULL;
+    if (!self) {
+        Py_XDECREF(pairs);
+        return NULL;
+    }
+    const Py_ssize_t size = PyTuple_Size(pairs);
+    self->step = step;
+    self->first = first;
+    self->pairs = PyMem_Calloc((size_t)size + 1, sizeof(Pair));
+    int found = self->pairs ? size > 0 : -1;
+    if (!self->pairs)
+        PyErr_NoMemory();
+    Py_ssize_t bytes = 0;
+    for (; found > 0 && self->count < size; bytes += self->pairs[self->count - 1].to.len) {
+        self->count++;
+        found = get_pair(self, &self->pairs[self->count - 1], PyTuple_GetItem(pairs, self->count - 1));
+    }
+    self->is_long = bytes >= LONG;
+    Py_DECREF(pairs);
+    if (found > 0)
+        return (PyObject *)self;
+    Py_DECREF(self);
+    if (found < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* No exponent of all ones; without sums of numbers, so that the loop becomes vector instructions. */
+GK_CLONES static int floats_finite(const uint32_t *x, Py_ssize_t count)
+{
+    uint32_t found = 0;
+    for (Py_ssize_t k = 0; k < count; k++)
+        found |= (uint32_t)((x[k] & 0x7f800000u) == 0x7f800000u);
+    return !found;
+}
+
+static PyObject *is_finite(PyObject *module, PyObject *array)
+{
+    (void)module;
+    Py_buffer view;
+    if (PyObject_GetBuffer(array, &view, PyBUF_STRIDES | PyBUF_FORMAT) < 0)
+        return NULL;
+    const int serves = type_of(&view) == 'f' && PyBuffer_IsContiguous(&view, 'A');
+    PyObject *result = serves && floats_finite(view.buf, view.len / 4) ? Py_True : Py_False;
+    PyBuffer_Release(&view);
+    Py_INCREF(result);
+    return result;
+}
+
 static PyObject *operands(PyObject *module, PyObject *unused)
 {
     (void)module;
@@ -597,9 +786,14 @@ static int start(PyObject *module)
     State *state = PyModule_GetState(module);
     state->call = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Call_spec, NULL);
     state->sequence = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Sequence_spec, NULL);
-    if (!state->call || !state->sequence || PyModule_AddIntConstant(module, "ABI", GK_ABI) < 0)
+    state->rows = (PyTypeObject *)PyType_FromModuleAndSpec(module, &Rows_spec, NULL);
+    if (!state->call || !state->sequence || !state->rows || PyModule_AddIntConstant(module, "ABI", GK_ABI) < 0)
         return -1;
-    return PyModule_AddType(module, state->call) < 0 || PyModule_AddType(module, state->sequence) < 0 ? -1 : 0;
+    PyTypeObject *types[] = {state->call, state->rows, state->sequence};
+    for (int k = 0; k < 3; k++)
+        if (PyModule_AddType(module, types[k]) < 0)
+            return -1;
+    return 0;
 }
 
 static int traverse(PyObject *module, visitproc visit, void *arg)
@@ -608,6 +802,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     if (state) {
         Py_VISIT(state->call);
         Py_VISIT(state->sequence);
+        Py_VISIT(state->rows);
     }
     return 0;
 }
@@ -618,6 +813,7 @@ static int clear(PyObject *module)
     if (state) {
         Py_CLEAR(state->call);
         Py_CLEAR(state->sequence);
+        Py_CLEAR(state->rows);
     }
     return 0;
 }
@@ -636,6 +832,9 @@ static PyMethodDef functions[] = {
      "Set the BLAS of products: whether its integers have 64 bits, and pairs of addresses of gemm, gemv, dot; or none."},
     {"use_tanh", (PyCFunction)(void (*)(void))use_tanh, METH_FASTCALL,
      "Set the loops of tanh of NumPy: the addresses of a loop and its data for floats, then for doubles; or none."},
+    {"rows", (PyCFunction)(void (*)(void))rows, METH_FASTCALL,
+     "Return Rows: the rows of a batch, those before ours in it, and pairs of an array and a buffer; None without an answer."},
+    {"is_finite", is_finite, METH_O, "Return whether all numbers are finite; False for others than floats without gaps."},
     {"operands", operands, METH_NOARGS, "Return the names of the operands of every kernel."},
     {NULL, NULL, 0, NULL},
 };

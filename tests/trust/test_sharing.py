@@ -154,6 +154,30 @@ def test_weights_change_when_nobody_reads_them() -> None:
         pass
 
 
+def test_readers_that_come_and_go_never_meet_a_writer() -> None:
+    access, inside, met = Access(), list[int](), list[str]()
+
+    def work(k: int) -> list[str]:
+        for _ in range(400):
+            if k:
+                with access.reading(), access.reading():
+                    inside.append(k)
+                    inside.remove(k)
+            else:
+                with access.writing():
+                    met.extend(map(str, inside))
+        return []
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        assert in_threads(4, work) == []
+    finally:
+        sys.setswitchinterval(interval)
+    assert met == []
+    assert not access._readers
+
+
 def test_only_as_many_programs_compute_at_once_as_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.engine.runtime.program.usable_cores", lambda: 2)
     programs, made, at_once, most = ProgramCache(), list[int](), list[int](), list[int]()

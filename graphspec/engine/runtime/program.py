@@ -104,7 +104,15 @@ class Access:
         return self
 
     def __enter__(self) -> None:
+        # Without the lock, which takes longer than the rest: a reader enters and then looks for a writer, and a writer
+        # comes and then looks for readers, so one of them sees the other.
         me = threading.get_ident()
+        self._readers[me] = self._readers.get(me, 0) + 1
+        if self._writer is not None or self._inconsistent:
+            self._enter_later(me)
+
+    def _enter_later(self, me: int) -> None:
+        self.__exit__()
         with self._lock:
             while self._writer is not None and not (self._writer == me or me in self._readers):
                 self._refuse_training()
@@ -115,11 +123,12 @@ class Access:
 
     def __exit__(self, *_: object) -> None:
         me = threading.get_ident()
-        with self._lock:
-            self._readers[me] -= 1
-            if not self._readers[me]:
-                del self._readers[me]
-                if self._writer is not None:  # only a writer waits for readers
+        if left := self._readers[me] - 1:
+            self._readers[me] = left
+        else:
+            del self._readers[me]
+            if self._writer is not None:  # only a writer waits for readers
+                with self._lock:
                     self._changed.notify_all()
 
     @contextmanager
@@ -216,7 +225,11 @@ class ProgramCache:
                 finally:
                     self._waiting -= 1
             self._turns -= 1
-            return self.take(key)
+            if not (programs := self._idle.get(key)):  # as `take`
+                return None
+            program = programs.pop()
+            self._nbytes -= program.nbytes
+            return program
 
     def give_back(self, key: Hashable, program: Program | None) -> None:
         """End a turn; keep the program, if any, as :meth:`put` does."""

@@ -39,7 +39,7 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.evaluation import Evaluation, add_batches
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
 from graphspec.engine.runtime.prepared_rows import CACHED_BYTES, Prelude, has_networks, prepare_rows
-from graphspec.engine.runtime.program import Access, Program, ProgramCache
+from graphspec.engine.runtime.program import Access, ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.cuts import cut
@@ -110,6 +110,7 @@ class Session:
             self.answering, self._first = _parted(self.whole)
         self.source, self.seed = spec.tree.mark.file, spec.training.seed
         self.labels = {h.name: h.labels for h in spec.heads.values() if h.labels is not None}
+        self._intervals = [head for head in spec.heads.values() if head.interval is not None]
         self._optimizer_state: OptimizerState | None = None
         self._once, self.programs = dict[Hashable, Any](), ProgramCache()
 
@@ -155,8 +156,8 @@ class Session:
 
     def require_intervals(self) -> None:
         """Raise UsageError if a head has an interval, but no training has learnt its width."""
-        for head in self.spec.heads.values():
-            if head.interval is not None and (self.parameters.view(head.held_out_weights[0]) < 0).any():
+        for head in self._intervals:
+            if (self.parameters.view(head.held_out_weights[0]) < 0).any():
                 text = f"'{head.name}' has no interval yet: it is learnt at the end of a training, from held-out rows"
                 raise UsageError(f"{text}; train the network, or remove `interval`")
 
@@ -298,7 +299,7 @@ class Session:
 
     def predict_dict(self, x: Data, *, batch_size: int) -> dict[str, Array]:
         """Return the heads' outputs for new rows, by head."""
-        forms = self.once("forms", lambda: KnownForms(self.needed_inputs))
+        forms = self._once.get("forms") or self.once("forms", lambda: KnownForms(self.needed_inputs))
         if (known := forms.feeds(x, batch_size)) is not None:
             return self._batch(known)
         feeds = user_inputs(self.needed_inputs, x)
@@ -316,19 +317,25 @@ class Session:
 
     def _batch(self, feeds: Mapping[str, Array], values: Mapping[str, Value] | None = None) -> dict[str, Array]:
         """Do the work of :meth:`run` for checked arrays: compute the heads, or other values of the graph by name."""
-        self.require_adapted()
+        if self.whole.learnt:
+            self.require_adapted()
         self.require_intervals()
         if self._first is not None:
             feeds = self.through_prelude(feeds)
-
-        def bound() -> Program:
-            graph = self.answering if values is None else self.answering.with_outputs(values)
-            shapes = {name: tuple(feeds[name].shape) for name in self.answering.inputs}
-            return build_program(graph, self.parameters, Target(shapes), seed=self.seed)
-
-        key = ("predict" if values is None else "masks", *[feeds[name].shape for name in self.answering.inputs])
-        with self.access.reading(), self.programs.borrow(key, bound) as program:
-            return program.results(feeds)
+        inputs = self.answering.inputs
+        key: Hashable = "predict" if values is None else "masks", *[feeds[name].shape for name in inputs]
+        with self.access:
+            programs, done = self.programs, None
+            program = programs.lend(key)
+            try:  # as in a `Loan`, without its calls: they take as long as a small network
+                if program is None:
+                    graph, shapes = self.answering, {name: tuple(feeds[name].shape) for name in inputs}
+                    graph = graph if values is None else graph.with_outputs(values)
+                    program = build_program(graph, self.parameters, Target(shapes), seed=self.seed)
+                found, done = program.results(feeds), program
+                return found
+            finally:
+                programs.give_back(key, done)
 
     def tags(self, graph: Graph) -> dict[str, Value | None]:
         """Return the masks in a graph of the heads with a label for each token."""

@@ -50,7 +50,7 @@ def use_fast_kernel(pays: bool) -> bool:
     return pays if FAST is None else FAST
 
 
-ABI = 2  # of the operands and results of the kernels that this version knows: ``GK_ABI`` in ``kernels/src/kernels.h``
+ABI = 3  # of the operands and results of the kernels that this version knows: ``GK_ABI`` in ``kernels/src/kernels.h``
 
 BUILD = "`pip install ./kernels` in graphspec's source"  # on the public index, nobody owns the name of the kernels
 

@@ -361,7 +361,7 @@ class Optimizer(Config):
 
         def begin() -> None:
             nonlocal last
-            current = rate.advance(clock.step)
+            current = rate.value if rate.schedule is None else rate.advance(clock.step)
             if by_rate and current == last:
                 return
             last = current

@@ -1,16 +1,32 @@
 """Compiled kernels for graphspec, which uses them if they are installed."""
 
-from graphspec_kernels._core import ABI, Call, Sequence, bind, bind_loop, operands, sequence, use_blas, use_tanh
+from graphspec_kernels._core import (
+    ABI,
+    Call,
+    Rows,
+    Sequence,
+    bind,
+    bind_loop,
+    is_finite,
+    operands,
+    rows,
+    sequence,
+    use_blas,
+    use_tanh,
+)
 
 __version__ = "0.3.0"
 __all__ = [
     "ABI",
     "Call",
+    "Rows",
     "Sequence",
     "__version__",
     "bind",
     "bind_loop",
+    "is_finite",
     "operands",
+    "rows",
     "sequence",
     "use_blas",
     "use_tanh",

@@ -32,6 +32,25 @@ def sequence(steps: Iterable[tuple[Any, tuple[Any, ...]]], /) -> Sequence:
         TypeError: a step is not such a pair.
     """
 
+class Rows:
+    """Copies the rows of a batch to buffers. It keeps its arrays alive."""
+
+    def __call__(self, batch: int, order: Any = ..., /) -> None:
+        """Copy the rows of a batch, or those that `order`, an array of int64, has in their place.
+
+        Raises:
+            IndexError: there are no such rows; nothing is copied then.
+        """
+
+def rows(step: int, first: int, pairs: Iterable[tuple[Any, Any]], /) -> Rows | None:
+    """Return a copier for batches of `step` rows, of which those from `first` on fill the buffers.
+
+    `pairs`: an array and its buffer, equal but for the number of rows. None if a pair has several types, or gaps.
+    """
+
+def is_finite(array: Any, /) -> bool:
+    """Return whether all numbers of an array are finite; False for another one than of float32, without gaps."""
+
 def use_blas(wide: bool = ..., gemm: Pair = ..., gemv: Pair = ..., dot: Pair = ..., /) -> None:
     """Set the BLAS of the kernels `dot` and `matmul`; without arguments none, and they serve nothing.
 
