@@ -18,10 +18,11 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels import softmax as kernels
 from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scratch_like, sum_axes
-from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.compiled import alone, available, twin
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis
 from graphspec.graph.kernels.matmul import batched
-from graphspec.graph.kernels.query_blocks import ABSORBED, QueryBlocks, pays
+from graphspec.graph.kernels.one_call import has_products
+from graphspec.graph.kernels.query_blocks import ABSORBED, QUERIES, TILE, QueryBlocks, pays
 from graphspec.graph.ops.dropout import dropout_mask, noise_of_rows
 from graphspec.graph.ops.op import Inference, Op, c_contiguous, in_place
 
@@ -369,15 +370,24 @@ class Attention(Op):
         noise = (*noise_of_rows(ctx, len(q), "dropout", self.seed), self.ratio) if self._drops(ctx) else None
         attrs = scale, bool(self.is_causal), mask, noise
         make = partial(QueryBlocks, ctx, q, k, v, y, *attrs, *saved)
+        of_kernel = noise is None and not ctx.wants(3) and available("attention") and has_products()
+        masks = (mask, None) if mask is not None and mask.dtype == np.bool_ else (None, mask)
+        numbers = np.array([self.is_causal], np.intc), ctx.constant(scale)
+
+        def compiled(name: str, *gradients: Array | None) -> Calls:
+            """Return the call of a kernel for the whole pass; none if it does not serve these arrays."""
+            scratch = ctx.scratch((2 * TILE * QUERIES + QUERIES * (q.shape[4] + 2 * v.shape[3] + 4),))
+            return alone(name, q, k, v, y, *masks, *numbers, *saved, scratch, *gradients) if of_kernel else []
 
         def backward(dY: Array) -> Calls:
             dQ, dK, dV, dM = (ctx.grad(i) for i in range(4))
             dq = None if dQ is None else _heads_first(dQ, groups * per_group).reshape(q.shape, copy=False)
             dk, dv = (None if X is None else _heads_first(X, groups) for X in (dK, dV))
             dy = _heads_first(dY, groups * per_group).reshape(y.shape, copy=False)
-            return make().backward(dy, dq, dk, dv, None if dM is None else kernels.by_key(dM, groups))
+            calls = compiled("attention_gradient", dy, dq, dk, dv)
+            return calls or make().backward(dy, dq, dk, dv, None if dM is None else kernels.by_key(dM, groups))
 
-        return Y, make().forward(), backward
+        return Y, compiled("attention") or make().forward(), backward
 
 
 class DropoutAttention(Attention):
