@@ -145,11 +145,11 @@ static void hide(float *z, const Mask *mask, const Part *part)
 }
 
 /* x (n, m) as columns, times a factor for each column. */
-static void columns_of(const float *x, ptrdiff_t row, ptrdiff_t n, ptrdiff_t m, const float *factors, float *out)
+GK_CLONES static void columns_of(const float *x, ptrdiff_t row, ptrdiff_t n, ptrdiff_t m, const float *factors, float *out)
 {
-    for (ptrdiff_t i = 0; i < n; i++)
-        for (ptrdiff_t j = 0; j < m; j++)
-            out[j * n + i] = factors ? x[i * row + j] * factors[i] : x[i * row + j];
+    for (ptrdiff_t j = 0; j < m; j++)
+        for (ptrdiff_t i = 0; i < n; i++)
+            out[j * n + i] = x[i * row + j] * factors[i];
 }
 
 /* Take a tile into the sums: scores become weights relative to the new largest; `factors` are what the sums so far are multiplied by. */
@@ -266,6 +266,7 @@ static void of_head(const gk_array *a, ptrdiff_t i, ptrdiff_t j, ptrdiff_t head)
     const Rows q = rows_of(a, i, j, head), k = rows_of(a + 1, i, j, 0), v = rows_of(a + 2, i, j, 0), y = rows_of(a + 3, i, j, head);
     Mask mask = mask_of(a + 4, a + 5, i, j, head);
     const int causal = *(const int *)a[6].data;
+    const float scale = *(const float *)a[7].data;
     float *z = a[10].data, *columns = z + 2 * KEYS * QUERIES, *sums = columns + QUERIES * q.columns;
     float *total = sums + QUERIES * v.columns * 2, *factors = total + QUERIES;
     for (ptrdiff_t start = 0; start < T; start += QUERIES) {
@@ -274,7 +275,9 @@ static void of_head(const gk_array *a, ptrdiff_t i, ptrdiff_t j, ptrdiff_t head)
         float *largest = (float *)a[8].data + first + start, *shares = (float *)a[9].data + first + start;
         int empty = 1;
         mask.all_see = mask.term && all_see(&mask, &all);
-        columns_of(q.data + start * q.row, q.row, n, q.columns, NULL, columns);
+        for (ptrdiff_t c = 0; c < n; c++)
+            factors[c] = scale;
+        columns_of(q.data + start * q.row, q.row, n, q.columns, factors, columns);
         for (ptrdiff_t c = 0; c < n; c++)
             largest[c] = -FLT_MAX, total[c] = 0;
         for (ptrdiff_t tile = 0; tile < end; tile += KEYS) {
@@ -282,7 +285,7 @@ static void of_head(const gk_array *a, ptrdiff_t i, ptrdiff_t j, ptrdiff_t head)
             if (!narrow(&mask, &part))
                 continue;
             const ptrdiff_t key = part.key;
-            product(PLAIN, part.keys, n, q.columns, *(const float *)a[7].data, k.data + key * k.row, k.row, columns, n, 0, z, n);
+            product(PLAIN, part.keys, n, q.columns, 1, k.data + key * k.row, k.row, columns, n, 0, z, n);
             if (mask.seen || mask.term || (causal && key + part.keys > start))
                 hide(z, &mask, &part);
             if (weigh(z, part.keys, n, largest, total, factors) && !empty)
@@ -335,7 +338,9 @@ static void gradient_of_head(const gk_array *a, ptrdiff_t i, ptrdiff_t j, ptrdif
         const float *largest = (const float *)a[8].data + first + start, *shares = (const float *)a[9].data + first + start;
         int empty = 1;
         mask.all_see = mask.term && all_see(&mask, &all);
-        columns_of(q.data + start * q.row, q.row, n, q.columns, NULL, columns);
+        for (ptrdiff_t c = 0; c < n; c++)
+            factors[c] = scale;
+        columns_of(q.data + start * q.row, q.row, n, q.columns, factors, columns);
         for (ptrdiff_t c = 0; c < n; c++) {
             const float *x = y.data + (start + c) * y.row, *g = dy.data + (start + c) * dy.row;
             float dot = 0;
@@ -352,7 +357,7 @@ static void gradient_of_head(const gk_array *a, ptrdiff_t i, ptrdiff_t j, ptrdif
             if (!narrow(&mask, &part))
                 continue;
             const ptrdiff_t key = part.key;
-            product(PLAIN, part.keys, n, q.columns, scale, k.data + key * k.row, k.row, columns, n, 0, z, n);
+            product(PLAIN, part.keys, n, q.columns, 1, k.data + key * k.row, k.row, columns, n, 0, z, n);
             if (mask.seen || mask.term || (causal && key + part.keys > start))
                 hide(z, &mask, &part);
             product(PLAIN, part.keys, n, v.columns, 1, v.data + key * v.row, v.row, across, n, 0, d, n);

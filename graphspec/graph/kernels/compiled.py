@@ -88,13 +88,12 @@ def version() -> str | None:
     return None if LIBRARY is None else str(LIBRARY.__version__)
 
 
-ROUNDING: frozenset[str] = frozenset(
-    """attention attention_gradient conv_pool_direct conv_pool_direct_gradient depthwise depthwise_gradient gelu
-    gelu_by_tanh""".split()
-)
+ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu", "gelu_by_tanh"}) | {
+    *("attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient")
+}
 """The kernels with which results are rounded in another way: they sum in another order than their twins or than BLAS, or are
-used where NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU, attention, convolutions with groups
-and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
+used where NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU, attention, convolutions with
+groups and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
 _ROUNDED = {"Gelu", "Attention", "DropoutAttention"}
 
 

@@ -230,8 +230,13 @@ class Attention(Op):
         blocks = isinstance(T, int) and isinstance(S, int) and self._by_blocks(T, S, hides=hides, masked=False)
         return Q[0], self.q_num_heads or Q[1], T, 2 if blocks else S
 
-    def _by_blocks(self, queries: int, keys: int, *, hides: bool, masked: bool) -> bool:
-        return not self.softcap and pays(queries, keys, hides=hides, masked=masked)
+    def _by_blocks(self, queries: int, keys: int, **facts: bool) -> bool:
+        return not self.softcap and pays(queries, keys, **facts)
+
+    def _compiled(self, ctx: Context) -> bool:
+        """Whether a kernel makes a whole pass of blocks of queries."""
+        fits = ctx.dtype == np.float32 and not self._drops(ctx) and not ctx.wants(3)
+        return fits and available("attention") and has_products()
 
     def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
         """Return factors of the weights (N, groups, S, per_group · T), or None, and the calls that write them."""
@@ -257,7 +262,8 @@ class Attention(Op):
 
         differentiated = any(ctx.wants(i) for i in range(4))
         hides = bool(self.is_causal) or ctx.known(3) is not None
-        if self._by_blocks(T, S, hides=hides, masked=attn_mask is not None and attn_mask.dtype == np.bool_):
+        masked, compiled = attn_mask is not None and attn_mask.dtype == np.bool_, self._compiled(ctx)
+        if self._by_blocks(T, S, hides=hides, masked=masked, compiled=compiled):
             return self._by_queries(ctx, (grouped(q), k, v, grouped(y)), Y, attn_mask, differentiated)
         weights = ctx.save_for_backward((N, groups, S, columns)) if differentiated else None
         capped = ctx.save_for_backward((N, groups, S, columns)) if differentiated and self.softcap > 0 else None
@@ -370,14 +376,13 @@ class Attention(Op):
         noise = (*noise_of_rows(ctx, len(q), "dropout", self.seed), self.ratio) if self._drops(ctx) else None
         attrs = scale, bool(self.is_causal), mask, noise
         make = partial(QueryBlocks, ctx, q, k, v, y, *attrs, *saved)
-        of_kernel = noise is None and not ctx.wants(3) and available("attention") and has_products()
         masks = (mask, None) if mask is not None and mask.dtype == np.bool_ else (None, mask)
-        numbers = np.array([self.is_causal], np.intc), ctx.constant(scale)
+        numbers, served = (np.array([self.is_causal], np.intc), ctx.constant(scale)), self._compiled(ctx)
 
         def compiled(name: str, *gradients: Array | None) -> Calls:
-            """Return the call of a kernel for the whole pass; none if it does not serve these arrays."""
+            """Return the call of a kernel for a whole pass; none if it does not serve these arrays."""
             scratch = ctx.scratch((2 * TILE * QUERIES + QUERIES * (q.shape[4] + 2 * v.shape[3] + 4),))
-            return alone(name, q, k, v, y, *masks, *numbers, *saved, scratch, *gradients) if of_kernel else []
+            return alone(name, q, k, v, y, *masks, *numbers, *saved, scratch, *gradients) if served else []
 
         def backward(dY: Array) -> Calls:
             dQ, dK, dV, dM = (ctx.grad(i) for i in range(4))

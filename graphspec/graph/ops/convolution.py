@@ -285,7 +285,6 @@ class ConvPool(TrainingOnly, Windowed):
 
         return Y, calls, backward
 
-
     def _directly(self, ctx: Context, X: Array, W: Array, axes: Sequence[Axis]) -> Bound:
         """Bind as a kernel that writes the maxima alone, and one that sums the gradient of W."""
         space = range(2, X.ndim)
