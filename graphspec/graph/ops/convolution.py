@@ -16,7 +16,7 @@ from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.graph.kernels.common import as_words, fold, negate
 from graphspec.graph.kernels.compiled import alone, available, pools_directly, twin, use_fast_kernel
 from graphspec.graph.kernels.context import Bound, Context, need
-from graphspec.graph.kernels.correlation import correlation, input_gradient
+from graphspec.graph.kernels.correlation import StrideBlocks, correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.op import TrainingOnly, Windowed, need_spatial
 
@@ -172,10 +172,14 @@ class ConvTranspose(Convolution):
             dY = rows.transpose(np.argsort(order))
             if B is not None and (dB := ctx.grad(2)) is not None:
                 calls += column_sums(ctx, rows.reshape(-1, len(B)), dB)
+            blocks: StrideBlocks | None = None
             if (dW := ctx.grad(1)) is not None:
                 form = correlation(ctx, dY, kernel.shape, axes, gradient=True)
                 calls += form.kernel_gradient(X, dW.reshape(kernel.shape))
-            if (dX := ctx.grad(0)) is not None:
+                blocks = form if isinstance(form, StrideBlocks) else None
+            if (dX := ctx.grad(0)) is not None and blocks is not None:
+                calls += blocks.forward_again(kernel, dX)
+            elif dX is not None:
                 calls += correlation(ctx, dY, kernel.shape, axes).forward(kernel, dX)
             return calls
 
