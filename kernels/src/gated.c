@@ -1,23 +1,8 @@
 /* GELU of float32 in one pass, and SiLU around NumPy's tanh. */
 
 #ifndef REAL
-#include <string.h>
-
+#include "exp2.h"
 #include "kernels.h"
-
-/* 2^y for y <= 0; 0 below -125. Only + - * and moved bits: the same on every processor. */
-GK_INLINE float gk_exp2(float y)
-{
-    const float least = y < -125.0f ? -125.0f : y, whole = least + 12582912.0f, r = least - (whole - 12582912.0f);
-    uint32_t bits;
-    float power;
-    memcpy(&bits, &whole, sizeof(bits));
-    bits = (bits + 127) << 23;
-    memcpy(&power, &bits, sizeof(power));
-    const float high = (1.53533657e-4f * r + 1.33988809e-3f) * r + 9.61843740e-3f;
-    const float sum = ((high * r + 5.55033245e-2f) * r + 2.40226479e-1f) * r + 6.93147203e-1f;
-    return y < -125.0f ? 0 : (sum * r + 1) * power;
-}
 
 /* The normal distribution of -|x| is exp(-x^2 / 2) t P(t) with t = 1 / (1 + |x| / 4), the form of Abramowitz and
  * Stegun, 7.1.26; P is fitted to an error below 1e-8. `density` is exp(-x^2 / 2). */

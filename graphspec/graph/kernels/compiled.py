@@ -22,8 +22,10 @@ import numpy as np
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.errors import UsageError
+from graphspec.graph.ir.dims import fixed_size
 
 if TYPE_CHECKING:
+    from graphspec.graph.ir.dims import Shape
     from graphspec.graph.ir.graph import Array, Node
 
 # The choice between fast kernels and simple ones: whichever is faster by default; tests force one or the other.
@@ -86,15 +88,25 @@ def version() -> str | None:
     return None if LIBRARY is None else str(LIBRARY.__version__)
 
 
-ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu", "gelu_by_tanh"})
-"""The kernels with which results are rounded in another way: they sum in another order than their twins, or are used where
-NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU and of convolutions with groups
-(:func:`rounds_otherwise`)."""
+ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu", "gelu_by_tanh"}) | {
+    *("attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient")
+}
+"""The kernels with which results are rounded in another way: they sum in another order than their twins or than BLAS, or are
+used where NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU, attention, convolutions with
+groups and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
+_ROUNDED = {"Gelu", "Attention", "DropoutAttention"}
 
 
 def rounds_otherwise(nodes: Iterable[Node]) -> bool:
     """Return whether kernels of :data:`ROUNDING` may compute one of these nodes."""
-    return bool(ROUNDING) and any(node.op == "Gelu" or node.attrs.get("group", 1) != 1 for node in nodes)
+    nodes = list(nodes)
+    pooled = [node.sources[1].shape for node in nodes if node.op == "Conv" and any(n.op == "MaxPool" for n in nodes)]
+    return any(map(pools_directly, pooled)) or any(n.op in _ROUNDED or n.attrs.get("group", 1) != 1 for n in nodes)
+
+
+def pools_directly(kernel: Shape) -> bool:
+    """Return whether a kernel has so few inputs that its convolution is best pooled without being written (measured)."""
+    return fixed_size(kernel[:1]) >= 12 and fixed_size(kernel[1:]) <= (96 if len(kernel) == 5 else 32)
 
 
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
@@ -157,6 +169,17 @@ class Twin(Generic[P]):
 TWINS: dict[str, Twin[Any]] = {}  # all twins by name
 
 
+def available(name: str) -> bool:
+    """Return whether there is a kernel of that name, which may serve not every array."""
+    return LIBRARY is not None and name in LIBRARY.operands()
+
+
+def alone(name: str, *operands: Array | None) -> Calls:
+    """Return the call of a kernel that has no twin, since NumPy's way there is another algorithm; none if it serves not."""
+    bound = LIBRARY.bind(name, *operands)
+    return [] if bound is None else [(bound,)]
+
+
 def twin(
     *, before: Sequence[Neighbour] = (), after: Sequence[Neighbour] = ()
 ) -> Callable[[Callable[P, Calls]], Twin[P]]:
@@ -198,7 +221,7 @@ def _of_kernel(kernel: Any) -> tuple[Twin[Any], dict[str, Any]]:
 
 
 def _taken(kernel: Any, call: Call, side: str) -> Call | None:
-    if not isinstance(kernel, LIBRARY.Call):
+    if not isinstance(kernel, LIBRARY.Call) or kernel.__name__ not in TWINS:
         return None
     own, bound = _of_kernel(kernel)
     rules: tuple[Neighbour, ...] = getattr(own, side)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import gcd, prod
 from typing import Any, Protocol
@@ -505,8 +506,13 @@ class StrideBlocks:
         packed = self._kernel.reshape(*self._kernel.shape[:rank], depth, kernel[1])
         self._joined = packed.transpose(rank + 1, rank, *range(rank))[None]
         X = joined.transpose(0, rank + 1, *range(1, rank + 1))
-        self._inner = correlation(ctx, X, self._joined.shape, blocks, gradient=gradient)
+        self._form = partial(correlation, ctx, X, self._joined.shape, blocks)
+        self._inner = self._form(gradient=gradient)
         self.order = self._inner.order
+
+    def forward_again(self, kernel: Array, Y: Array) -> Calls:
+        """Return the calls of :meth:`forward` after those of :meth:`kernel_gradient`, which have made the blocks."""
+        return [(np.copyto, self._kernel, self._by_block(kernel)), *self._form().forward(self._joined, Y)]
 
     def _by_block(self, kernel: Array) -> Array:
         """Return a view of a kernel (1, filters, C, k…) as (blocks…, strides…, C, filters)."""
@@ -516,8 +522,7 @@ class StrideBlocks:
         return split.transpose(*range(2, 2 + 2 * rank, 2), *range(3, 2 + 2 * rank, 2), 1, 0)
 
     def forward(self, kernel: Array, Y: Array) -> Calls:
-        calls: Calls = [*self._copies, (np.copyto, self._kernel, self._by_block(kernel))]
-        return calls + self._inner.forward(self._joined, Y)
+        return [*self._copies, (np.copyto, self._kernel, self._by_block(kernel)), *self._inner.forward(self._joined, Y)]
 
     def kernel_gradient(self, dY: Array, dK: Array) -> Calls:
         calls = [*self._copies, *self._inner.kernel_gradient(dY, self._joined)]

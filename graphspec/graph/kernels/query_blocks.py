@@ -31,12 +31,14 @@ ABSORBED = -1e30  # adding a mask element at or below this absorbs the score: no
 # The scores of a head from which blocks take less time or, the last, much less memory: if some are hidden, if a bool mask
 # may hide some, and else. A mask that is added gives a query without keys, such as of padding, all of them.
 _SOME_HIDDEN, _SOME_MASKED, _ALL_SEEN = 1 << 15, 1 << 18, 1 << 20
+_COMPILED = 1 << 14, 1 << 15, 1 << 16  # the same where a kernel makes the whole pass
 _ALL = slice(None)
 
 
-def pays(queries: int, keys: int, *, hides: bool, masked: bool) -> bool:
+def pays(queries: int, keys: int, *, hides: bool, masked: bool, compiled: bool = False) -> bool:
     """Whether to use blocks of queries: ``hides`` is whether some scores are known to be hidden."""
-    least = _SOME_HIDDEN if hides else _SOME_MASKED if masked else _ALL_SEEN
+    some_hidden, some_masked, all_seen = _COMPILED if compiled else (_SOME_HIDDEN, _SOME_MASKED, _ALL_SEEN)
+    least = some_hidden if hides else some_masked if masked else all_seen
     return keys > 0 and use_fast_kernel(queries * keys >= least)
 
 

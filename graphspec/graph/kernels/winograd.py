@@ -44,7 +44,7 @@ _GOOD_ROWS = 20  # filters are divided so that BLAS need not pack a product of s
 _SUMMED_ROWS = 128  # the most rows that one product of a weight gradient sums
 # from this ratio of a row's columns to the output's columns on, one matrix for each output column is faster
 _WASTED, _WASTED_BACK = 1.1, 1.15
-_LEAST_CHUNK_ROWS = 32  # this needs at least as many rows in a chunk
+_LEAST_CHUNK_ROWS = 24  # this needs at least as many rows in a chunk
 _POINTS: dict[int, tuple[float, ...]] = {
     4: (1.0,),
     6: (0.625, 1.5),

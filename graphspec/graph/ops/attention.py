@@ -18,10 +18,11 @@ from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.graph.kernels import softmax as kernels
 from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scratch_like, sum_axes
-from graphspec.graph.kernels.compiled import twin
+from graphspec.graph.kernels.compiled import alone, available, twin
 from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis
 from graphspec.graph.kernels.matmul import batched
-from graphspec.graph.kernels.query_blocks import ABSORBED, QueryBlocks, pays
+from graphspec.graph.kernels.one_call import has_products
+from graphspec.graph.kernels.query_blocks import ABSORBED, QUERIES, TILE, QueryBlocks, pays
 from graphspec.graph.ops.dropout import dropout_mask, noise_of_rows
 from graphspec.graph.ops.op import Inference, Op, c_contiguous, in_place
 
@@ -229,8 +230,13 @@ class Attention(Op):
         blocks = isinstance(T, int) and isinstance(S, int) and self._by_blocks(T, S, hides=hides, masked=False)
         return Q[0], self.q_num_heads or Q[1], T, 2 if blocks else S
 
-    def _by_blocks(self, queries: int, keys: int, *, hides: bool, masked: bool) -> bool:
-        return not self.softcap and pays(queries, keys, hides=hides, masked=masked)
+    def _by_blocks(self, queries: int, keys: int, **facts: bool) -> bool:
+        return not self.softcap and pays(queries, keys, **facts)
+
+    def _compiled(self, ctx: Context) -> bool:
+        """Whether a kernel makes a whole pass of blocks of queries."""
+        fits = ctx.dtype == np.float32 and not self._drops(ctx) and not ctx.wants(3)
+        return fits and available("attention") and has_products()
 
     def kept_weights(self, ctx: Context, shape: tuple[int, ...]) -> tuple[Array | None, Calls]:
         """Return factors of the weights (N, groups, S, per_group · T), or None, and the calls that write them."""
@@ -256,7 +262,8 @@ class Attention(Op):
 
         differentiated = any(ctx.wants(i) for i in range(4))
         hides = bool(self.is_causal) or ctx.known(3) is not None
-        if self._by_blocks(T, S, hides=hides, masked=attn_mask is not None and attn_mask.dtype == np.bool_):
+        masked, compiled = attn_mask is not None and attn_mask.dtype == np.bool_, self._compiled(ctx)
+        if self._by_blocks(T, S, hides=hides, masked=masked, compiled=compiled):
             return self._by_queries(ctx, (grouped(q), k, v, grouped(y)), Y, attn_mask, differentiated)
         weights = ctx.save_for_backward((N, groups, S, columns)) if differentiated else None
         capped = ctx.save_for_backward((N, groups, S, columns)) if differentiated and self.softcap > 0 else None
@@ -369,15 +376,23 @@ class Attention(Op):
         noise = (*noise_of_rows(ctx, len(q), "dropout", self.seed), self.ratio) if self._drops(ctx) else None
         attrs = scale, bool(self.is_causal), mask, noise
         make = partial(QueryBlocks, ctx, q, k, v, y, *attrs, *saved)
+        masks = (mask, None) if mask is not None and mask.dtype == np.bool_ else (None, mask)
+        numbers, served = (np.array([self.is_causal], np.intc), ctx.constant(scale)), self._compiled(ctx)
+
+        def compiled(name: str, *gradients: Array | None) -> Calls:
+            """Return the call of a kernel for a whole pass; none if it does not serve these arrays."""
+            scratch = ctx.scratch((2 * TILE * QUERIES + QUERIES * (q.shape[4] + 2 * v.shape[3] + 4),))
+            return alone(name, q, k, v, y, *masks, *numbers, *saved, scratch, *gradients) if served else []
 
         def backward(dY: Array) -> Calls:
             dQ, dK, dV, dM = (ctx.grad(i) for i in range(4))
             dq = None if dQ is None else _heads_first(dQ, groups * per_group).reshape(q.shape, copy=False)
             dk, dv = (None if X is None else _heads_first(X, groups) for X in (dK, dV))
             dy = _heads_first(dY, groups * per_group).reshape(y.shape, copy=False)
-            return make().backward(dy, dq, dk, dv, None if dM is None else kernels.by_key(dM, groups))
+            calls = compiled("attention_gradient", dy, dq, dk, dv)
+            return calls or make().backward(dy, dq, dk, dv, None if dM is None else kernels.by_key(dM, groups))
 
-        return Y, make().forward(), backward
+        return Y, compiled("attention") or make().forward(), backward
 
 
 class DropoutAttention(Attention):

@@ -14,9 +14,9 @@ from graphspec.graph.ir.dims import Dim, Shape, add, fixed_size, mul, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.graph.kernels.common import as_words, fold, negate
-from graphspec.graph.kernels.compiled import twin, use_fast_kernel
+from graphspec.graph.kernels.compiled import alone, available, pools_directly, twin, use_fast_kernel
 from graphspec.graph.kernels.context import Bound, Context, need
-from graphspec.graph.kernels.correlation import correlation, input_gradient
+from graphspec.graph.kernels.correlation import StrideBlocks, correlation, input_gradient
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.op import TrainingOnly, Windowed, need_spatial
 
@@ -172,10 +172,14 @@ class ConvTranspose(Convolution):
             dY = rows.transpose(np.argsort(order))
             if B is not None and (dB := ctx.grad(2)) is not None:
                 calls += column_sums(ctx, rows.reshape(-1, len(B)), dB)
+            blocks: StrideBlocks | None = None
             if (dW := ctx.grad(1)) is not None:
                 form = correlation(ctx, dY, kernel.shape, axes, gradient=True)
                 calls += form.kernel_gradient(X, dW.reshape(kernel.shape))
-            if (dX := ctx.grad(0)) is not None:
+                blocks = form if isinstance(form, StrideBlocks) else None
+            if (dX := ctx.grad(0)) is not None and blocks is not None:
+                calls += blocks.forward_again(kernel, dX)
+            elif dX is not None:
                 calls += correlation(ctx, dY, kernel.shape, axes).forward(kernel, dX)
             return calls
 
@@ -195,6 +199,7 @@ def _padding(
 
 # ConvPool: a convolution and the max pooling that follows it, computed tap by tap.
 _TAPS = 256  # of a window, at most, in the compiled kernels
+_DIRECT_TAPS = 64  # and in those that do not write the convolution
 _ROW = 32  # from so many elements on, rows are faster in the compiled kernel even without a gradient (measured)
 _BLOCK = 1 << 18  # elements of all taps of a block: 1 MiB of float32, which stays in the L2 cache until the maximum
 
@@ -232,6 +237,10 @@ class ConvPool(TrainingOnly, Windowed):
         steps = self.steps(rank)
         conv_sizes = [o * w for o, w in zip(ctx.shape()[2:], self.window, strict=True)]
         axes = window_axes(X.shape[2:], conv_sizes, W.shape[2:], *steps, self.pads, self.auto_pad)
+        taps, inputs = math.prod(self.window), math.prod(W.shape[1:])
+        fits = taps % 4 == 0 and taps <= _DIRECT_TAPS and inputs <= _TAPS and rank <= 3 and X.size > 0
+        if fits and available("conv_pool_direct") and use_fast_kernel(pools_directly(W.shape)):
+            return self._directly(ctx, X, W, axes)
         # With several spatial axes, a plane contains all rows of its windows: rows are long, so taking every second row
         # of a plane is fast, and only the other axes need planes of their own.
         rows, split = (1, self.window) if rank == 1 else (self.window[0], (1, *self.window[1:]))
@@ -279,6 +288,39 @@ class ConvPool(TrainingOnly, Windowed):
             return [*calls, (np.copyto, dW, _as_kernel(total.reshape(inner)))]
 
         return Y, calls, backward
+
+    def _directly(self, ctx: Context, X: Array, W: Array, axes: Sequence[Axis]) -> Bound:
+        """Bind as a kernel that writes the maxima alone, and one that sums the gradient of W."""
+        space = range(2, X.ndim)
+        order, by_input = (0, *space, 1), (*space, 1, 0)
+        sizes = np.array([self.window, [a.stride for a in axes], [a.dilation for a in axes]], np.intc)
+        (x, calls), (weights, copies) = _padded(ctx, X.transpose(order), axes), contiguous(ctx, W, by_input)
+        Y = ctx.out(order=order)
+        y = Y.transpose(order)
+        largest = ctx.save_for_backward(y.shape, np.uint8) if ctx.wants(1) else None
+        calls += [*copies, *alone("conv_pool_direct", x, weights, y, largest, sizes)]
+
+        def backward(dY: Array) -> Calls:
+            dW = ctx.grad(1)
+            assert dW is not None
+            (x, calls), (dy, copies) = _padded(ctx, X.transpose(order), axes), contiguous(ctx, dY, order)
+            target = dW.transpose(by_input)
+            sums = target if target.flags.c_contiguous else ctx.scratch(target.shape)
+            calls += [*copies, *alone("conv_pool_direct_gradient", x, sums, dy, largest, sizes)]
+            return calls if sums is target else [*calls, (np.copyto, target, sums)]
+
+        return Y, calls, backward
+
+
+def _padded(ctx: Context, x: Array, axes: Sequence[Axis]) -> tuple[Array, Calls]:
+    """The inputs (N, …, C) that windows read, with their padding, and the calls that copy them if they have any."""
+    inside = [a.inside for a in axes]
+    source = x[:, *(slice(s.start - a.begin, s.stop - a.begin) for a, s in zip(axes, inside, strict=True))]
+    shape = (len(x), *(a.reach for a in axes), x.shape[-1])
+    if source.shape == shape:
+        return source, []
+    copy = ctx.scratch(shape)
+    return copy, [(copy.fill, 0.0), (np.copyto, copy[:, *inside], source)]
 
 
 @twin()

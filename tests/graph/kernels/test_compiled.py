@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from bits import FOUND, Memory, assert_same_bits, needs_kernels, numbers, run
 from commands import graphspec, project
-from compiled_kernels import OF_ONE_CALL, OF_SOFTMAX, OF_WINDOWS, TESTED_APART
-from graphs import Array
+from compiled_kernels import ALONE, OF_ONE_CALL, OF_SOFTMAX, OF_WINDOWS, TESTED_APART
+from graphs import Array, build
+from layouts import normal
 from lowering import lower
 
 from graphspec.base.arrays.calls import Calls
@@ -175,7 +176,8 @@ def test_a_kernel_gives_the_bits_of_its_twin(case: Case, dtype: Any, library: An
 @needs_kernels
 def test_every_kernel_has_a_twin_and_cases(library: Any) -> None:
     twins = {name: twin.operands for name, twin in TWINS.items()}
-    assert twins == {name: operands for name, operands in library.operands().items() if name not in OF_ONE_CALL}
+    others = OF_ONE_CALL | ALONE
+    assert twins == {name: operands for name, operands in library.operands().items() if name not in others}
     assert {case.kernel for case in CASES} == {*TWINS} - OF_WINDOWS - OF_SOFTMAX - TESTED_APART
 
 
@@ -344,13 +346,27 @@ def test_a_run_with_other_kernels_is_refused_if_they_round_in_another_way(
     assert said in " ".join(refused.stderr.split())
 
 
-def test_only_convolutions_with_groups_and_gelu_may_round_in_another_way() -> None:
+def test_what_may_round_in_another_way() -> None:
     graph, _ = lower({"type": "Dense", "units": 3, "activation": "gelu"}, ("N", 4))
     assert compiled.rounds_otherwise(graph.nodes)
     for layer, expected in (("Conv2D", False), ("DepthwiseConv2D", True), ("SeparableConv2D", True)):
         arguments = {"kernel_size": 3} | ({} if layer == "DepthwiseConv2D" else {"filters": 4})
         graph, _ = lower({"type": layer, **arguments}, ("N", 6, 6, 2))
         assert compiled.rounds_otherwise(graph.nodes) is expected, layer
+    for filters, channels, kernel, expected in (
+        (16, 3, 3, True),
+        (16, 4, 3, False),
+        (8, 3, 3, False),
+        (16, 2, 2, True),
+    ):
+        x, W = (normal(1, *shape) for shape in ((2, channels, 8, 8), (filters, channels, kernel, kernel)))
+        graph, Y = build("Conv", [x, W])
+        assert not compiled.rounds_otherwise(graph.nodes)
+        with Builder(graph, "pool") as g:
+            g.MaxPool(Y, kernel_shape=(2, 2), strides=(2, 2))
+        assert compiled.rounds_otherwise(graph.nodes) is expected
+    graph, _ = build("Attention", [normal(k, 1, 2, 3, 4) for k in range(3)])
+    assert compiled.rounds_otherwise(graph.nodes)
 
 
 @needs_kernels

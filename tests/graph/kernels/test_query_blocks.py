@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bits import FOUND, needs_kernels
 from graphs import Array, build, check_gradients, feed, run, scalar_loss
 
 from graphspec.engine.runtime.bind import build_program
@@ -14,6 +15,7 @@ from graphspec.engine.runtime.program import Program
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels import query_blocks
 from graphspec.graph.kernels.context import LocalGroup, Shard
+from graphspec.graph.kernels.one_call import has_products
 from graphspec.graph.target import Target
 
 Case = tuple[list[Array], dict[str, Any]]
@@ -115,6 +117,50 @@ def test_gradients(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         check_gradients(op, list(arrays), wrt, training=True, **attrs)
 
 
+@needs_kernels
+def test_a_kernel_makes_a_whole_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For float32 without dropout; it gives what NumPy's blocks give, whatever the gradients that are wanted."""
+    monkeypatch.setattr(choice, "FAST", True)
+    for kind in KINDS:
+        arrays, attrs = case(kind, 150, 200, heads=4)
+        found = {}
+        for library in (FOUND, None):
+            monkeypatch.setattr(choice, "LIBRARY", library)
+            program = bound(arrays, attrs)
+            own = {f.__name__ for f, *_ in program.calls if hasattr(f, "uses")}
+            assert {"attention", "attention_gradient"} <= own if library else not own
+            found[library] = results(program)
+        for own, expected in zip(found[FOUND], found[None], strict=True):
+            np.testing.assert_allclose(own, expected, 1e-4, 1e-5)
+    monkeypatch.setattr(choice, "LIBRARY", FOUND)
+    for dtype, more in ((np.float64, {}), (np.float32, {"ratio": 0.1})):
+        program = bound(arrays, attrs | more, dtype)
+        assert not any(getattr(f, "__name__", "").startswith("attention") for f, *_ in program.calls)
+
+
+@needs_kernels
+def test_the_kernel_refuses_what_does_not_fit() -> None:
+    assert has_products()
+    q, k, v = (np.zeros(shape, np.float32) for shape in ((2, 3, 1, 9, 4), (2, 3, 8, 4), (2, 3, 8, 5)))
+    y, saved, scratch = np.zeros((2, 3, 1, 9, 5), np.float32), np.zeros(54, np.float32), np.zeros(1 << 15, np.float32)
+    mask, causal, scale = np.zeros((2, 1, 8, 1, 9), bool), np.zeros(1, np.intc), np.ones(1, np.float32)
+
+    def bind(q: Array = q, v: Array = v, mask: Array = mask, saved: Array = saved, scratch: Array = scratch) -> Any:
+        return FOUND.bind("attention", q, k, v, y, mask, None, causal, scale, saved, saved.copy(), scratch)
+
+    assert bind() is not None
+    assert bind(v=np.zeros((2, 3, 5, 8), np.float32).swapaxes(2, 3)) is None
+    for message, operands in {
+        "do not belong together": {"v": v[:, :2]},
+        "sizes of heads": {"v": np.zeros((2, 3, 8, 6), np.float32)},
+        "does not fit the scores": {"mask": mask[:, :, :5]},
+        "for each query": {"saved": saved[:9].copy()},
+        "more scratch": {"scratch": scratch[:16000].copy()},
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            bind(**operands)
+
+
 @pytest.mark.parametrize("tile", [16, 64])
 def test_tiles_and_sums_in_parts(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", True)
@@ -208,3 +254,12 @@ def test_where_it_pays(
 ) -> None:
     monkeypatch.setattr(choice, "FAST", None)
     assert query_blocks.pays(T, S, hides=hides, masked=masked) is expected
+
+
+@pytest.mark.parametrize("facts", [{"hides": True, "masked": False}, {"hides": False, "masked": False}])
+def test_where_a_kernel_pays(facts: dict[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", None)
+    least = 128 if facts["hides"] else 256
+    assert query_blocks.pays(least, least, compiled=True, **facts)
+    assert not query_blocks.pays(least, least, **facts)
+    assert not query_blocks.pays(least // 2, least, compiled=True, **facts)
