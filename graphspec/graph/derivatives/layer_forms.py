@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 from zlib import crc32
 
@@ -134,40 +135,31 @@ def random_crop(g: Builder, op: Any, X: Value, corner: Value, rows: Value, colum
 
 
 @form("AffineWarp")
-def affine_warp(g: Builder, op: Any, X: Value, matrix: Value) -> Value:
+def affine_warp(g: Builder, op: Any, X: Value, matrix: Value) -> Any:
     """Emit the sum of the pixels around each point, times their weights, which are products of those along both axes."""
-    sizes, pixels, places, weights = (X.fixed(1), X.fixed(2)), g.reshape(X, (-1, X.fixed(3))), [], []
+    sizes, pixels, taps, weights = (X.fixed(1), X.fixed(2)), g.reshape(X, (-1, X.fixed(3))), list[Any](), list[Value]()
     grids = [np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in sizes]
-    for axis, size in enumerate(sizes):
-        columns = g.constant([[3 * (1 - axis)], [3 * (1 - axis) + 1], [3 * (1 - axis) + 2]])
-        a, b, shift = (
-            g.reshape(g.Gather(matrix, k, axis=1), (-1, 1, 1)) for k in g.Split(columns, g.constant([1] * 3))
-        )
+    columns = [g.reshape(v, (-1, 1, 1)) for v in g.Split(matrix, g.constant([1] * 6), axis=1)]
+    for (a, b, shift), size in zip((columns[3:], columns[:3]), sizes, strict=True):
         at = a * grids[1] + (b * grids[0][:, None] + (shift * float(size) + (size - 1) / 2))
-        if op.interpolation == "bilinear":
-            low = g.Floor(at)
-            index = g.Cast(low, to="int64")
-            taps, shares = [index, index + 1], [1.0 - (at - low), at - low]
-        else:  # halves away from zero
-            taps, shares = [g.Cast(at + g.Where(at < 0.0, g.constant(-0.5), g.constant(0.5)), to="int64")], [None]
+        low = (
+            g.Floor(at) if op.interpolation == "bilinear" else at + g.Where(at < 0.0, g.constant(-0.5), g.constant(0.5))
+        )
+        index, high = g.Cast(low, to="int64"), at - low  # the nearest is that of halves away from zero
+        both = [(index, 1.0 - high), (index + 1, high)] if op.interpolation == "bilinear" else [(index, None)]
         if op.fill_mode == "constant":
-            inside = [g.Cast((k >= 0) & (k < size), to="float32") for k in taps]
-            shares = [one if share is None else share * one for share, one in zip(shares, inside, strict=True)]
-        places.append([_within(g, k, size, op.fill_mode) for k in taps])
-        weights.append(shares)
-    images, whole, total = g.reshape(positions(g, g.size(X, 0)) * (sizes[0] * sizes[1]), (-1, 1, 1)), None, None
-    for row, down in zip(places[0], weights[0], strict=True):
-        for column, across in zip(places[1], weights[1], strict=True):
-            part = g.Gather(pixels, row * sizes[1] + images + column, axis=0)
-            weight = None if down is None else g.Unsqueeze(down * across, g.constant([3]))
-            part = part if weight is None else part * weight
-            whole = part if whole is None else whole + part
-            total = weight if total is None or weight is None else total + weight
-    return (
-        whole
-        if total is None or not op.fill_value or op.fill_mode != "constant"
-        else whole + (1.0 - total) * op.fill_value
-    )
+            inside = [g.Cast((k >= 0) & (k < size), to="float32") for k, _ in both]
+            both = [(k, one if share is None else share * one) for (k, share), one in zip(both, inside, strict=True)]
+        taps.append([(_within(g, k, size, op.fill_mode), share) for k, share in both])
+    images, Y = g.reshape(positions(g, g.size(X, 0)) * (sizes[0] * sizes[1]), (-1, 1, 1)), None
+    for (row, down), (column, across) in product(*taps):
+        part = g.Gather(pixels, row * sizes[1] + images + column, axis=0)
+        if down is not None:
+            weights.append(g.Unsqueeze(down * across, g.constant([3])))
+            part = part * weights[-1]
+        Y = part if Y is None else Y + part
+    filled = op.fill_value and op.fill_mode == "constant"
+    return Y + (1.0 - g.Sum(*weights)) * op.fill_value if filled else Y
 
 
 def _within(g: Builder, index: Value, size: int, mode: str) -> Value:
