@@ -12,6 +12,7 @@ import numpy as np
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.decompositions import attention, positions
+from graphspec.graph.derivatives.arrays import elements
 from graphspec.graph.derivatives.forms import FORMS, form, integer_input, new_statistic
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops.dropout import ALPHA
@@ -173,42 +174,24 @@ def _within(g: Builder, index: Value, size: int, mode: str) -> Value:
 
 
 # Normalizations. Squares are summed of centred numbers, which loses no digits.
-def _scaled(g: Builder, centred: Value, variance: Value, vectors: Sequence[Value | None], epsilon: float) -> Value:
-    """Emit ``centred / sqrt(variance + epsilon) · scale + bias``; with vectors that broadcast."""
-    Y: Value = centred / g.Sqrt(variance + epsilon)
-    for vector, operator in zip(vectors, (g.Mul, g.Add), strict=True):
-        Y = Y if vector is None else operator(Y, vector)
-    return Y
-
-
 @form("BatchNormalization", "MaskedBatchNormalization")
 def batch_normalization(g: Builder, op: Any, X: Value, *inputs: Value) -> Any:
     """Emit the normalization by the batch's mean and variance, and what the moving statistics are after it."""
     W, (scale, B, *moving) = (inputs[0], inputs[1:]) if len(inputs) == 5 else (None, inputs)
     spatial, axes = g.constant(list(range(1, X.rank - 1))), (0, *range(2, X.rank))
-    scale, B, *before = (g.Unsqueeze(v, spatial) if X.rank > 2 else v for v in (scale, B, *moving))
-    if not getattr(op, "training_mode", 1):
-        mean, variance = before
-        return _scaled(g, X - mean, variance, (scale, B), op.epsilon)
-    axis, wide, count = g.constant(axes), None, None
-    if W is not None:
-        wide = g.Expand(W, g.Shape(X))
-        count = g.ReduceSum(wide, axis, keepdims=1) + 1e-7
-
-    def average(terms: Value) -> Any:
-        if wide is None or count is None:
-            return g.ReduceMean(terms, axes=axes, keepdims=1)
-        return g.ReduceSum(terms * wide, axis, keepdims=1) / count
-
-    mean = average(X)
-    centred = X - mean
-    variance = average(centred * centred)
-    results = [_scaled(g, centred, variance, (scale, B), op.epsilon)]
-    for old, new in zip(moving, (mean, variance), strict=True):
-        results.append(old * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
-        if old.kind == "param":
-            new_statistic(g, old, results[-1])
-    return tuple(results)
+    scale, B, mean, variance = (g.Unsqueeze(v, spatial) if X.rank > 2 else v for v in (scale, B, *moving))
+    results, wide = [], None if W is None else g.Expand(W, g.Shape(X))
+    if getattr(op, "training_mode", 1):
+        axis = g.constant(axes)
+        count = elements(g, X, axes) if wide is None else g.ReduceSum(wide, axis, keepdims=1) + 1e-7
+        mean = g.ReduceSum(X if wide is None else X * wide, axis, keepdims=1) / count
+        weighted = X - mean if wide is None else (X - mean) * wide
+        variance = g.ReduceSumSquare(weighted, axes=axes, keepdims=1) / count
+        for old, new in zip(moving, (mean, variance), strict=True):
+            results.append(old * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
+            if old.kind == "param":
+                new_statistic(g, old, results[-1])
+    return (X - mean) * (scale / g.Sqrt(variance + op.epsilon)) + B, *results
 
 
 @form("LayerNormalization")
@@ -216,7 +199,9 @@ def layer_normalization(g: Builder, op: Any, X: Value, scale: Value, B: Value | 
     """Emit the normalization over ``axis`` and all axes after it."""
     axes = tuple(range(op.axis % X.rank, X.rank))
     centred = X - g.ReduceMean(X, axes=axes, keepdims=1)
-    return _scaled(g, centred, g.ReduceMean(centred * centred, axes=axes, keepdims=1), (scale, B), op.epsilon)
+    variance = g.ReduceSumSquare(centred, axes=axes, keepdims=1) * (1 / math.prod(X.fixed(k) for k in axes))
+    Y = centred * g.Reciprocal(g.Sqrt(variance + op.epsilon)) * scale
+    return Y if B is None else Y + B
 
 
 @form("LpNormalization")
