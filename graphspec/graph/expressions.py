@@ -118,9 +118,8 @@ def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
     ]
 
 
-choose = Function(
-    _choose, "Where"
-)  # `choose(condition, a, b)` has the bits of a where the condition holds, else those of b
+# `choose(condition, a, b)` has the bits of a where the condition holds, else those of b
+choose = Function(_choose, "Where")
 
 
 def _method(function: Function, *, reflected: bool = False) -> Callable[[Expression, Expression | float], Expression]:

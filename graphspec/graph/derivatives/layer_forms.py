@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 from zlib import crc32
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.decompositions import attention, positions
+from graphspec.graph.derivatives.arrays import elements
 from graphspec.graph.derivatives.forms import FORMS, form, integer_input, new_statistic
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops.dropout import ALPHA
@@ -134,40 +136,31 @@ def random_crop(g: Builder, op: Any, X: Value, corner: Value, rows: Value, colum
 
 
 @form("AffineWarp")
-def affine_warp(g: Builder, op: Any, X: Value, matrix: Value) -> Value:
+def affine_warp(g: Builder, op: Any, X: Value, matrix: Value) -> Any:
     """Emit the sum of the pixels around each point, times their weights, which are products of those along both axes."""
-    sizes, pixels, places, weights = (X.fixed(1), X.fixed(2)), g.reshape(X, (-1, X.fixed(3))), [], []
+    sizes, pixels, taps, weights = (X.fixed(1), X.fixed(2)), g.reshape(X, (-1, X.fixed(3))), list[Any](), list[Value]()
     grids = [np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in sizes]
-    for axis, size in enumerate(sizes):
-        columns = g.constant([[3 * (1 - axis)], [3 * (1 - axis) + 1], [3 * (1 - axis) + 2]])
-        a, b, shift = (
-            g.reshape(g.Gather(matrix, k, axis=1), (-1, 1, 1)) for k in g.Split(columns, g.constant([1] * 3))
-        )
+    columns = [g.reshape(v, (-1, 1, 1)) for v in g.Split(matrix, g.constant([1] * 6), axis=1)]
+    for (a, b, shift), size in zip((columns[3:], columns[:3]), sizes, strict=True):
         at = a * grids[1] + (b * grids[0][:, None] + (shift * float(size) + (size - 1) / 2))
-        if op.interpolation == "bilinear":
-            low = g.Floor(at)
-            index = g.Cast(low, to="int64")
-            taps, shares = [index, index + 1], [1.0 - (at - low), at - low]
-        else:  # halves away from zero
-            taps, shares = [g.Cast(at + g.Where(at < 0.0, g.constant(-0.5), g.constant(0.5)), to="int64")], [None]
+        low = (
+            g.Floor(at) if op.interpolation == "bilinear" else at + g.Where(at < 0.0, g.constant(-0.5), g.constant(0.5))
+        )
+        index, high = g.Cast(low, to="int64"), at - low  # the nearest is that of halves away from zero
+        both = [(index, 1.0 - high), (index + 1, high)] if op.interpolation == "bilinear" else [(index, None)]
         if op.fill_mode == "constant":
-            inside = [g.Cast((k >= 0) & (k < size), to="float32") for k in taps]
-            shares = [one if share is None else share * one for share, one in zip(shares, inside, strict=True)]
-        places.append([_within(g, k, size, op.fill_mode) for k in taps])
-        weights.append(shares)
-    images, whole, total = g.reshape(positions(g, g.size(X, 0)) * (sizes[0] * sizes[1]), (-1, 1, 1)), None, None
-    for row, down in zip(places[0], weights[0], strict=True):
-        for column, across in zip(places[1], weights[1], strict=True):
-            part = g.Gather(pixels, row * sizes[1] + images + column, axis=0)
-            weight = None if down is None else g.Unsqueeze(down * across, g.constant([3]))
-            part = part if weight is None else part * weight
-            whole = part if whole is None else whole + part
-            total = weight if total is None or weight is None else total + weight
-    return (
-        whole
-        if total is None or not op.fill_value or op.fill_mode != "constant"
-        else whole + (1.0 - total) * op.fill_value
-    )
+            inside = [g.Cast((k >= 0) & (k < size), to="float32") for k, _ in both]
+            both = [(k, one if share is None else share * one) for (k, share), one in zip(both, inside, strict=True)]
+        taps.append([(_within(g, k, size, op.fill_mode), share) for k, share in both])
+    images, Y = g.reshape(positions(g, g.size(X, 0)) * (sizes[0] * sizes[1]), (-1, 1, 1)), None
+    for (row, down), (column, across) in product(*taps):
+        part = g.Gather(pixels, row * sizes[1] + images + column, axis=0)
+        if down is not None:
+            weights.append(g.Unsqueeze(down * across, g.constant([3])))
+            part = part * weights[-1]
+        Y = part if Y is None else Y + part
+    filled = op.fill_value and op.fill_mode == "constant"
+    return Y + (1.0 - g.Sum(*weights)) * op.fill_value if filled else Y
 
 
 def _within(g: Builder, index: Value, size: int, mode: str) -> Value:
@@ -181,42 +174,24 @@ def _within(g: Builder, index: Value, size: int, mode: str) -> Value:
 
 
 # Normalizations. Squares are summed of centred numbers, which loses no digits.
-def _scaled(g: Builder, centred: Value, variance: Value, vectors: Sequence[Value | None], epsilon: float) -> Value:
-    """Emit ``centred / sqrt(variance + epsilon) · scale + bias``; with vectors that broadcast."""
-    Y: Value = centred / g.Sqrt(variance + epsilon)
-    for vector, operator in zip(vectors, (g.Mul, g.Add), strict=True):
-        Y = Y if vector is None else operator(Y, vector)
-    return Y
-
-
 @form("BatchNormalization", "MaskedBatchNormalization")
 def batch_normalization(g: Builder, op: Any, X: Value, *inputs: Value) -> Any:
     """Emit the normalization by the batch's mean and variance, and what the moving statistics are after it."""
     W, (scale, B, *moving) = (inputs[0], inputs[1:]) if len(inputs) == 5 else (None, inputs)
     spatial, axes = g.constant(list(range(1, X.rank - 1))), (0, *range(2, X.rank))
-    scale, B, *before = (g.Unsqueeze(v, spatial) if X.rank > 2 else v for v in (scale, B, *moving))
-    if not getattr(op, "training_mode", 1):
-        mean, variance = before
-        return _scaled(g, X - mean, variance, (scale, B), op.epsilon)
-    axis, wide, count = g.constant(axes), None, None
-    if W is not None:
-        wide = g.Expand(W, g.Shape(X))
-        count = g.ReduceSum(wide, axis, keepdims=1) + 1e-7
-
-    def average(terms: Value) -> Any:
-        if wide is None or count is None:
-            return g.ReduceMean(terms, axes=axes, keepdims=1)
-        return g.ReduceSum(terms * wide, axis, keepdims=1) / count
-
-    mean = average(X)
-    centred = X - mean
-    variance = average(centred * centred)
-    results = [_scaled(g, centred, variance, (scale, B), op.epsilon)]
-    for old, new in zip(moving, (mean, variance), strict=True):
-        results.append(old * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
-        if old.kind == "param":
-            new_statistic(g, old, results[-1])
-    return tuple(results)
+    scale, B, mean, variance = (g.Unsqueeze(v, spatial) if X.rank > 2 else v for v in (scale, B, *moving))
+    results, wide = [], None if W is None else g.Expand(W, g.Shape(X))
+    if getattr(op, "training_mode", 1):
+        axis = g.constant(axes)
+        count = elements(g, X, axes) if wide is None else g.ReduceSum(wide, axis, keepdims=1) + 1e-7
+        mean = g.ReduceSum(X if wide is None else X * wide, axis, keepdims=1) / count
+        weighted = X - mean if wide is None else (X - mean) * wide
+        variance = g.ReduceSumSquare(weighted, axes=axes, keepdims=1) / count
+        for old, new in zip(moving, (mean, variance), strict=True):
+            results.append(old * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
+            if old.kind == "param":
+                new_statistic(g, old, results[-1])
+    return (X - mean) * (scale / g.Sqrt(variance + op.epsilon)) + B, *results
 
 
 @form("LayerNormalization")
@@ -224,7 +199,9 @@ def layer_normalization(g: Builder, op: Any, X: Value, scale: Value, B: Value | 
     """Emit the normalization over ``axis`` and all axes after it."""
     axes = tuple(range(op.axis % X.rank, X.rank))
     centred = X - g.ReduceMean(X, axes=axes, keepdims=1)
-    return _scaled(g, centred, g.ReduceMean(centred * centred, axes=axes, keepdims=1), (scale, B), op.epsilon)
+    variance = g.ReduceSumSquare(centred, axes=axes, keepdims=1) * (1 / math.prod(X.fixed(k) for k in axes))
+    Y = centred * g.Reciprocal(g.Sqrt(variance + op.epsilon)) * scale
+    return Y if B is None else Y + B
 
 
 @form("LpNormalization")

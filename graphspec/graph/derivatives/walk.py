@@ -94,8 +94,8 @@ def cotangents(
     nodes = graph.needed([value for value, _ in of])
     names = _depending(graph, nodes, wanted)
     parts: dict[str, list[Value]] = {}
-    for value, term in of:
-        parts.setdefault(value.name, []).append(term)
+    for result, grad in of:
+        parts.setdefault(result.name, []).append(grad)
     last = Builder(graph, owner)
 
     def total(g: Builder, value: Value) -> Value | None:
@@ -117,4 +117,5 @@ def cotangents(
                 assert part.shape == value.shape, f"{node.name}: a gradient {part.shape} of {value.shape}"
                 parts.setdefault(value.name, []).append(part)
     values = {v.name: v for n in nodes for v in (*n.sources, *n.outputs)} | graph.values
-    return {name: grad for name in wanted if name in values and (grad := total(last, values[name])) is not None}
+    totals = {name: total(last, values[name]) for name in wanted if name in values}
+    return {name: value for name, value in totals.items() if value is not None}

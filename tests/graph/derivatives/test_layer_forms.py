@@ -52,6 +52,14 @@ def test_groups_and_unit_vectors() -> None:
         check_derivatives("LpNormalization", [X], [0], axis=1, p=p)
 
 
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5)])
+def test_masked_batch_normalization(shape: tuple[int, ...]) -> None:
+    vectors = [numbers(shape[1]), numbers(shape[1]), numbers(shape[1]), np.abs(numbers(shape[1])) + 0.5]
+    mask = np.ones((shape[0], 1, *shape[2:]))
+    mask.ravel()[[1, -1]] = 0
+    check_derivatives("MaskedBatchNormalization", [numbers(*shape) + 2, mask, *vectors], [0, 2, 3])
+
+
 # Recurrences.
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
