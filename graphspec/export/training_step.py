@@ -65,8 +65,8 @@ BATCHES, STEPS = (8, 5), 10  # of the proof
 _ROWS = 64
 _RUNS = 4  # of the runtime with changed last bits, which measure what rounding explains
 _LOSS = 1e-4  # of a loss
-_MOVED = 1e-3  # of how far a weight, a slot or a statistic has moved
-_LAST_BITS = 2.0**-21  # of its largest element
+_MOVED = 1e-3  # of how far, as a norm, a weight, a slot or a statistic has moved
+_LAST_BITS = 2.0**-21  # of its norm
 _UNDECIDED = 0.1  # a weight is proved if rounding explains at most this share of its movement
 
 
@@ -479,8 +479,8 @@ def _prove(step: _Step, data: Dataset, model: bytes) -> None:
             step.proof.loss = max(step.proof.loss, apart / scale)
         for name in step.state:
             key = name + NEXT
-            way = float(np.max(np.abs(b[key] - start[name]), initial=0.0))
-            room = _MOVED * way + _LAST_BITS * float(np.max(np.abs(b[key]), initial=0.0)) + 1e-12
+            way = _norm(b[key], start[name])
+            room = _MOVED * way + _LAST_BITS * _norm(b[key], 0) + 1e-12
             apart, bound = rounding.compare(k, key, a[key], b[key], room)
             if name not in weights:
                 continue
@@ -493,6 +493,11 @@ def _prove(step: _Step, data: Dataset, model: bytes) -> None:
     step.proof.undecided, step.proof.weights = sorted(undecided), len(weights)
 
 
+def _norm(a: Array, b: Array | float) -> float:
+    """Return how far two arrays are apart, ``‖a − b‖``: by Adam a weight with a tiny gradient may move either way."""
+    return float(np.linalg.norm((a.astype(np.float64) - b).reshape(-1)))
+
+
 class _Rounding:
     """What rounding explains: the runtime in float64, and in float32 with changed last bits, run once it is asked."""
 
@@ -503,7 +508,7 @@ class _Rounding:
 
     def compare(self, k: int, name: str, a: Array, b: Array, room: float) -> tuple[float, float]:
         """Return how far values of step k are apart, and what rounding explains if that is more than there is room."""
-        apart = float(np.max(np.abs(a.astype(np.float64) - b), initial=0.0))
+        apart = _norm(a, b)
         if apart <= room:
             return apart, 0.0
         if not self._exact:
@@ -513,8 +518,7 @@ class _Rounding:
                 other = _Runtime(self._step, np.float32, generator(0, "rounding", str(run)))
                 self._runs.append([other(each) for each in self._feeds])
         right = self._exact[k][name]
-        errors = [float(np.max(np.abs(found[k][name] - right), initial=0.0)) for found in self._runs]
-        bound, error = FACTOR * max(errors), float(np.max(np.abs(a - right), initial=0.0))
+        bound, error = FACTOR * max(_norm(found[k][name], right) for found in self._runs), _norm(a, right)
         if not error <= room + bound:
             text = (
                 f"step {k + 1} of a training differs: '{name}' by {apart:.1e} from the runtime's, by {error:.1e} from"

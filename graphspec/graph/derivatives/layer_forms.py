@@ -41,7 +41,7 @@ def uniform(g: Builder, sizes: Sequence[int | Value], purpose: str) -> Value:
     """Emit random integers below 2³⁰ of a shape.
 
     They depend on the seed, the step, the node and the element's index in its row: each row and each column has a number,
-    scrambled by two rounds of cubes in a field (as in MiMC, Albrecht et al. 2016), and an element is the cube of their sum.
+    scrambled by two rounds of cubes in a field (as in MiMC, Albrecht et al. 2016), and an element is their sum's square.
     So a row does not depend on how many rows there are, and every runtime computes the same integers.
     """
     key, node = g.constant(0), crc32(f"{g.owner}/{g._prefix}{purpose}".encode())
@@ -52,7 +52,8 @@ def uniform(g: Builder, sizes: Sequence[int | Value], purpose: str) -> Value:
         count = count * (size if isinstance(size, Value) else int(size))
     columns = g.reshape(_scrambled(g, key + _PRIME // 2 + positions(g, count)), (1, *sizes[1:]))
     rows = _scrambled(g, key + positions(g, sizes[0]))
-    return _cube(g, g.reshape(rows, (-1, *ones)) + columns)
+    sums = g.reshape(rows, (-1, *ones)) + columns
+    return g.Mod(sums * sums, g.constant(_PRIME))
 
 
 def _sizes(g: Builder, X: Value, shared: Sequence[int] = ()) -> list[int | Value]:
