@@ -158,6 +158,14 @@ def global_max(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradi
 
 
 # Look-ups.
+def product(sizes: Sequence[int | Value]) -> int | Value:
+    """Return the product of sizes, a value if one of them is."""
+    total: int | Value = math.prod(d for d in sizes if isinstance(d, int))
+    for size in sizes:
+        total = size * total if isinstance(size, Value) else total
+    return total
+
+
 @derivative("Gather")
 def gather(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Add the gradients at the indices."""
@@ -181,13 +189,13 @@ def gather_nd(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradie
     """Add the gradients at the tuples of indices, as rows: onnxruntime adds those of ScatterND in a race of threads."""
     (X, ids), (d,), b = node.sources, dYs, op.batch_dims
     length, lead = ids.features, [g.size(X, k) for k in range(b)]
-    sizes = [X.fixed(k) for k in range(b, b + length)]
-    within = g.Mod(ids, g.constant(sizes)) * g.constant([math.prod(sizes[k + 1 :]) for k in range(length)])
-    places = g.ReduceSum(within, g.constant([-1]), keepdims=0)
+    sizes = [g.size(X, k) for k in range(b, b + length)]
+    strides = g.ints([product(sizes[k + 1 :]) for k in range(length)])
+    places = g.ReduceSum(g.Mod(ids, g.ints(sizes)) * strides, g.constant([-1]), keepdims=0)
     rest = [g.size(X, k) for k in range(b + length, X.rank)]
     updates = g.reshape(d, (*lead, -1, *rest))
     indices = g.Expand(g.reshape(places, (*lead, -1, *[1] * len(rest))), g.Shape(updates))
-    zeros = g.Expand(g.constant(0.0), g.ints([*lead, math.prod(sizes), *rest]))
+    zeros = g.Expand(g.constant(0.0), g.ints([*lead, product(sizes), *rest]))
     return [in_shape(g, g.ScatterElements(zeros, indices, updates, axis=b, reduction="add"), X), None]
 
 
