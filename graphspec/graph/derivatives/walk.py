@@ -94,8 +94,8 @@ def cotangents(
     nodes = graph.needed([value for value, _ in of])
     names = _depending(graph, nodes, wanted)
     parts: dict[str, list[Value]] = {}
-    for value, term in of:
-        parts.setdefault(value.name, []).append(term)
+    for result, grad in of:
+        parts.setdefault(result.name, []).append(grad)
     last = Builder(graph, owner)
 
     def total(g: Builder, value: Value) -> Value | None:
