@@ -23,7 +23,6 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.text import count
 from graphspec.base.version import __version__
-from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.pictures import data_uri, pixels
 from graphspec.show.html import digest, framed, refuse_foreign, text
 from graphspec.show.page.form import form_of
@@ -104,19 +103,14 @@ def _tile(name: str, about: Mapping[str, Any]) -> str:
     asks = ", ".join(count(n, *_NOUNS[kind]) for kind, n in kinds.items())
     classes = {head["name"]: f" ({len(head['labels'])} labels)" if head["labels"] else "" for head in about["heads"]}
     answers = ", ".join(head + labels for head, labels in classes.items())
-    shown = [f["first"] for f in about["fields"] if f["kind"] == "picture" and f["first"] is not None]
-    image = f'<img alt="" src="{data_uri(pixels(_bright(np.array(shown[0]))))}">' if shown else ""
+    shown = [f for f in about["fields"] if f["kind"] == "picture" and f["first"]]
+    bright = [np.clip(np.array(f["first"]) * (255 / f["white"]), 0, 255).astype(np.uint8) for f in shown[:1]]
+    image = f'<img alt="" src="{data_uri(pixels(bright[0]))}">' if bright else ""
     link = f'<a href="{text(quote(name))}.html">{text(name)}</a>'
     return (
         f"<li><h2>{link}</h2>{image}<p>{text(about['description'])}</p>"
         f'<p class="hint">asks for {text(asks)}; answers {text(answers)}</p></li>'
     )
-
-
-def _bright(picture: Array) -> Array:
-    """Return a picture whose ink ends at a small number, such as 16, in bytes (as `page.js` shows it)."""
-    top = float(picture.max())
-    return (picture * (255 / top if 0 < top < 64 else 1)).astype(np.uint8)
 
 
 def _found(engine: Path, name: str) -> Path:

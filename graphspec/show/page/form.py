@@ -7,29 +7,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from graphspec.base.errors import UsageError
 from graphspec.export.inspection import record_and_spec
 from graphspec.language.declarations import BOUNDS, LABEL, NodeDecl, Spec
 
 _SAFE = 1 << 53  # integers beyond are texts in JSON
+_INK = 64  # pictures whose largest byte is smaller have a scale of their own, such as 0 to 16
 
 
 def form_of(file: Path) -> dict[str, Any]:
     """Return ``{title, description, fields, heads}`` of a file that graphspec has exported.
 
     A field has ``kind``: ``number``, ``category``, ``text``, ``date``, ``picture``, ``numbers`` or ``words``; ``dtype`` and
-    ``dims`` of its tensor without the batch; ``first``, the example of the file; ``typical``, what `why` compares with.
+    ``dims`` of its tensor without the batch; ``first``, the example of the file, if there is one; ``typical``, what `why`
+    compares with; of a picture, ``white``, the largest value of a pixel.
 
     Raises:
-        UsageError: another program has written it, or it says nothing of itself.
+        UsageError: another program has written it.
         SpecError: GS703, it cannot be read.
     """
     record, spec = record_and_spec(file)
-    if spec is None or not isinstance(record["example"], dict):
-        raise UsageError(
-            f"{file} has no signature with an example: a page needs a file that `graphspec export` has written"
-        )
-    example = record["example"]["inputs"]
+    if spec is None:
+        raise UsageError(f"{file} has no spec: a page needs a file that `graphspec export` has written")
+    example = (record["example"] or {}).get("inputs", {})
     fields = [_field(entry, spec, example.get(entry["name"])) for entry in record["inputs"]]
     return {
         "title": spec.name or file.stem,
@@ -44,7 +46,7 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     known = (entry["known"] or {}).get("values", [])
     usual = entry["usual"] if isinstance(entry["usual"], Mapping) else {}
     first, typical = (
-        row[0] if dims == [1] and isinstance(row, list) and row else row
+        row[0] if _is_scalar(dims) and isinstance(row, list) and row else row
         for row in (_exact(first[0]) if isinstance(first, list) and first else None, _exact(usual.get("typical")))
     )
     field: dict[str, Any] = {
@@ -63,6 +65,8 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     if field["kind"] == "category":
         field["known"] = [_exact(value) for value in known]
         field["typical"] = field["known"][0] if known else first
+    elif field["kind"] == "picture":
+        field |= {"typical": None, "white": _white(entry["dtype"], first, usual)}
     elif field["kind"] == "number":
         field |= _range(usual, typical, first, entry["dtype"])
     else:
@@ -75,15 +79,27 @@ def _readers(spec: Spec, name: str) -> list[NodeDecl]:
 
 
 def _kind(entry: Mapping[str, Any], dims: Sequence[int | None], readers: set[str | None]) -> str:
-    if entry["dtype"] == "uint8" and len(dims) == 3 and dims[-1] in (1, 3):
+    if entry["dtype"] in ("uint8", "float32") and len(dims) == 3 and dims[-1] in (1, 3):
         return "picture"
     if entry["dtype"] != "string":
-        return "numbers" if dims != [1] else "category" if entry["known"] else "number"
-    if dims != [1]:
+        return "numbers" if not _is_scalar(dims) else "category" if entry["known"] else "number"
+    if not _is_scalar(dims):
         return "words" if len(dims) == 1 else "numbers"
     if "DateParts" in readers:
         return "date"
     return "category" if readers & {"StringLookup", "Hashing"} else "text"
+
+
+def _is_scalar(dims: Sequence[int | None]) -> bool:
+    return len(dims) == 0 or list(dims) == [1]
+
+
+def _white(dtype: str, first: Any, usual: Mapping[str, Any]) -> float:
+    """Return the largest value of a pixel: 255 of bytes, unless the example's ink ends far below; 1 or 255 of numbers."""
+    most = _finite(usual.get("high")) or float(np.max(first if first else 0))
+    if dtype == "uint8":
+        return most if 0 < most < _INK else 255.0
+    return 255.0 if most > 1 else 1.0
 
 
 def _range(usual: Mapping[str, Any], typical: Any, first: Any, dtype: str) -> dict[str, float]:

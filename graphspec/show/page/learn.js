@@ -117,10 +117,10 @@ async function added(category, records) {
 function sketch({ record }) {
   const picture = fields.find(({ kind }) => kind === "picture");
   if (!picture) return made("li", { dir: "auto" }, fields.slice(0, 4).map(({ input }) => written(record[input])).join(", ").slice(0, 60));
-  const pixels = record[picture.input], light = Math.max(...pixels.flat(2));
+  const pixels = record[picture.input];
   const view = made("canvas", { width: pixels[0].length, height: pixels.length, role: "img", "aria-label": "an example" });
   const image = view.getContext("2d").createImageData(view.width, view.height);
-  pixels.flat().forEach((pixel, k) => image.data.set([...(pixel.length === 1 ? Array(3).fill(pixel[0]) : pixel).map((ink) => (light < 64 ? (255 * ink) / light : ink)), 255], 4 * k));
+  pixels.flat().forEach((pixel, k) => image.data.set([...(pixel.length === 1 ? Array(3).fill(pixel[0]) : pixel).map((ink) => (255 * ink) / picture.white), 255], 4 * k));
   view.getContext("2d").putImageData(image, 0, 0);
   return made("li", {}, view);
 }

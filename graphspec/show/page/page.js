@@ -54,7 +54,7 @@ function tensorOf(field, values) {
     values = values.map((row) => [...row, ...Array(wide - row.length).fill("")]);
     dims.push(wide);
   } else if (Array.isArray(values[0])) for (let value = values[0]; Array.isArray(value); value = value[0]) dims.push(value.length);
-  else dims.push(1);
+  else if (field.dims.length) dims.push(1);
   const flat = values.flat(Infinity).map((value) => value ?? MISSING[field.dtype]);
   const data =
     field.dtype === "string" ? flat.map((text) => String(text).toWellFormed().replaceAll("\0", "\ufffd")) // a NUL would end the text
@@ -188,8 +188,7 @@ function pictureOf(field, id, box, problem) {
   const size = [tall ?? value?.length ?? 64, wide ?? value?.[0]?.length ?? 64];
   const view = made("canvas", { width: size[1], height: size[0], role: "img", "aria-label": `${field.name}: the picture that is asked about` });
   const brush = view.getContext("2d", { willReadFrequently: true });
-  const most = Math.max(0, ...(value ?? []).flat(2));
-  const white = most > 0 && most < 64 ? most : 255; // of some pictures, such as those with ink from 0 to 16
+  const { white } = field;
   const dark = channels !== 1 || !value || value[0][0][0] < white / 2; // strokes are as unlike the corner as the example's
   const show = () => {
     view.height = value.length;
@@ -200,7 +199,7 @@ function pictureOf(field, id, box, problem) {
   };
   const pixelsOf = (canvas) => {
     const { data } = canvas.getImageData(0, 0, canvas.canvas.width, canvas.canvas.height);
-    const ink = (number) => Math.round((number * white) / 255);
+    const ink = (number) => (field.dtype === "uint8" ? Math.round((number * white) / 255) : (number * white) / 255);
     return Array.from({ length: canvas.canvas.height }, (_, y) =>
       Array.from({ length: canvas.canvas.width }, (_, x) => {
         const k = 4 * (y * canvas.canvas.width + x);
@@ -319,10 +318,26 @@ function answerOf(head, answer, record) {
     const middle = data.filter((_, k) => k % quantiles === quantiles >> 1).map(Number);
     const lows = ends ? ends[0] : quantiles > 1 ? data.filter((_, k) => k % quantiles === 0) : null;
     const highs = ends ? ends[1] : quantiles > 1 ? data.filter((_, k) => k % quantiles === quantiles - 1) : null;
+    if (dims.length === 3 && [1, 3].includes(dims[2]) && dims[0] * dims[1] > 16) {
+      box.append(painted(data.map(Number), dims));
+      return box;
+    }
     if (middle.length > 1 && middle.length <= 512 && dims.length <= 2) box.append(forecast(head.past ? record[head.past].map(Number) : [], middle, lows, highs));
     box.append(made("p", { class: "numbers" }, middle.slice(0, 48).map(shown).join("; ") + (middle.length > 48 ? " …" : "")));
   }
   return box;
+}
+// An answer that is a picture, from its smallest value, black, to its largest one.
+function painted(data, [tall, wide, channels]) {
+  const [least, most] = data.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
+  const view = made("canvas", { class: "parts", width: wide, height: tall, role: "img", "aria-label": `a picture with values from ${shown(least)} to ${shown(most)}` });
+  const image = view.getContext("2d").createImageData(wide, tall);
+  for (let k = 0; k < tall * wide; k++) {
+    for (let c = 0; c < 3; c++) image.data[4 * k + c] = (255 * (data[k * channels + (channels === 1 ? 0 : c)] - least)) / (most - least || 1);
+    image.data[4 * k + 3] = 255;
+  }
+  view.getContext("2d").putImageData(image, 0, 0);
+  return view;
 }
 // A line of what was and one of what comes, with its interval.
 function forecast(before, next, lows, highs) {
@@ -473,9 +488,8 @@ async function parts(field, record, of, whole, text, empty) {
   const strongest = added.reduce((a, value, k) => (value > added[a] ? k : a), 0);
   const view = made("canvas", { class: "parts", width: wide * scale, height: tall * scale, role: "img", "aria-label": `${field.name}: what its parts add, most in row ${1 + Math.floor(strongest / columns)} and column ${1 + (strongest % columns)} of ${rows} by ${columns}: ${text(added[strongest])}` });
   const brush = view.getContext("2d");
-  const light = Math.max(1, ...picture.flat(2));
   picture.forEach((line, y) => line.forEach((pixel, x) => {
-    const grey = Math.round((255 / (light < 64 ? light : 255)) * (pixel.reduce((a, b) => a + b) / pixel.length));
+    const grey = Math.round((255 / field.white) * (pixel.reduce((a, b) => a + b) / pixel.length));
     brush.fillStyle = `rgb(${grey} ${grey} ${grey})`;
     brush.fillRect(x * scale, y * scale, scale, scale);
   }));

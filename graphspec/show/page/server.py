@@ -192,7 +192,7 @@ def openapi(form: dict[str, Any]) -> dict[str, Any]:
 
 def _schema(field: dict[str, Any]) -> dict[str, Any]:
     said = {"description": field["description"]} if field["description"] else {}
-    if field["dims"] != [1]:
+    if field["dims"] not in ([], [1]):
         return {"type": "array", **said}
     kind = "string" if field["dtype"] == "string" else "boolean" if field["dtype"] == "bool" else "number"
     whole = "integer" if field["dtype"].startswith("int") else kind

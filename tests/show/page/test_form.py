@@ -134,7 +134,7 @@ def test_what_has_no_page_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     foreign = onnx.load(FIXTURES / "table" / "model.onnx")
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")
-    with pytest.raises(UsageError, match="has no signature with an example"):
+    with pytest.raises(UsageError, match="has no spec: a page needs"):
         page_of(tmp_path / "foreign.onnx")
     with pytest.raises(UsageError, match=r"has no ort\.wasm\.bundle\.min\.mjs"):
         page_of(FIXTURES / "table" / "model.onnx", tmp_path)
