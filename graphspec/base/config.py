@@ -361,6 +361,16 @@ def named(registry: Registry[Any], base: Any) -> Any:
     return Annotated[base, BeforeValidator(registry.parse), WithJsonSchema(schema)]
 
 
+@dataclass(frozen=True)
+class SchemaOf:
+    """Annotates a field with the JSON schema of a model: made when it is asked for, which takes longer than most checks."""
+
+    model: type[BaseModel]
+
+    def __get_pydantic_json_schema__(self, _: Any, __: Any) -> dict[str, Any]:
+        return self.model.model_json_schema()
+
+
 def _one_or_each(n: int) -> BeforeValidator:
     return BeforeValidator(lambda value: tuple(value) if isinstance(value, list | tuple) else (value,) * n)
 

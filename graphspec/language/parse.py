@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, with_article
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, SchemaOf, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
@@ -98,7 +98,7 @@ class DataKeys(Config):
     images: str | None = setting(None, "A folder of pictures: columns `image`, `label` and `path`.")
     texts: str | None = setting(None, "A folder of `.txt` files: columns `text`, `label` and `path`.")
     labels: Literal["folder"] | None = setting(None, "`folder`: the label of a file is the name of its subfolder.")
-    windows: Annotated[dict[str, Any], WithJsonSchema(WindowKeys.model_json_schema())] | None = setting(
+    windows: Annotated[dict[str, Any], SchemaOf(WindowKeys)] | None = setting(
         None, "Windows over a series are the rows: inputs are the past, targets the future."
     )
     inputs: dict[str, str | list[str]] | None = setting(None, "Array or columns of each input.")
