@@ -59,5 +59,5 @@ OF_WINDOWS = {
 OF_ONE_CALL = {"add", "copy", "divide", "dot", "loop", "matmul", "multiply", "sqrt", "square", "subtract"}
 """Kernels of single calls of NumPy, with cases in ``tests/graph/kernels/test_one_call.py``."""
 
-ALONE = {"attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient"}
+ALONE = {"attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient", "spread_terms"}
 """Kernels without a twin, since NumPy's way is another algorithm: tested beside that, and by hand."""

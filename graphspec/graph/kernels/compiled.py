@@ -89,7 +89,8 @@ def version() -> str | None:
 
 
 ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu", "gelu_by_tanh"}) | {
-    *("attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient")
+    *("attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient"),
+    "spread_terms",
 }
 """The kernels with which results are rounded in another way: they sum in another order than their twins or than BLAS, or are
 used where NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU, attention, convolutions with
@@ -101,12 +102,19 @@ def rounds_otherwise(nodes: Iterable[Node]) -> bool:
     """Return whether kernels of :data:`ROUNDING` may compute one of these nodes."""
     nodes = list(nodes)
     pooled = [node.sources[1].shape for node in nodes if node.op == "Conv" and any(n.op == "MaxPool" for n in nodes)]
-    return any(map(pools_directly, pooled)) or any(n.op in _ROUNDED or n.attrs.get("group", 1) != 1 for n in nodes)
+    strided = [n.sources[1].shape for n in nodes if "Conv" in n.op and max(n.attrs.get("strides") or (1,)) > 1]
+    found = any(map(spreads_well, strided)) or any(map(pools_directly, pooled))
+    return found or any(n.op in _ROUNDED or n.attrs.get("group", 1) != 1 for n in nodes)
 
 
 def pools_directly(kernel: Shape) -> bool:
     """Return whether a kernel has so few inputs that its convolution is best pooled without being written (measured)."""
     return fixed_size(kernel[:1]) >= 12 and fixed_size(kernel[1:]) <= (96 if len(kernel) == 5 else 32)
+
+
+def spreads_well(kernel: Shape) -> bool:
+    """Return whether a kernel with strides is so small that its terms are best computed at once (measured)."""
+    return fixed_size(kernel[:1]) >= 16 and fixed_size(kernel[2:]) > 1 and fixed_size(kernel[1:]) <= 576
 
 
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:

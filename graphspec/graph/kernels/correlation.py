@@ -21,7 +21,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import channel_order, contiguous
 from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
-from graphspec.graph.kernels.compiled import use_fast_kernel
+from graphspec.graph.kernels.compiled import alone, available, spreads_well, use_fast_kernel
 from graphspec.graph.kernels.context import Context
 from graphspec.graph.kernels.depthwise import ByTap, Depthwise, DepthwiseRows, compiled_pays
 from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, small_products, worth_transposing
@@ -382,6 +382,7 @@ class OneAxis:
 # product of the outputs' gradient, moved the other way, with the input. Measured thresholds:
 _LEAST_CHANNELS, _LEAST_CHANNELS_BACK = 16, 8
 _MOST_FILTERS = 8
+_MOST_TERMS = 1 << 19  # of all taps of a sample, where strides divide them among the outputs
 _MOST_TAPS = 1.5  # for each channel: the terms take at most that much more memory than X
 
 
@@ -576,6 +577,12 @@ def correlation(
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
     """Return calls that write dX: correlations of dY with the flipped kernel, for each phase (index modulo stride)."""
+    terms = prod(kernel.shape[2:]) * prod(dY.shape[2:])  # of a sample
+    fits = len(kernel) == 1 and len(axes) <= 3 and kernel.shape[-1] <= 16 and prod(kernel.shape[3:]) <= 256
+    fits = fits and any(a.stride > 1 for a in axes) and dY.size > 0 and dX.size > 0 and channel_order(dX)[-1] == 1
+    pays = spreads_well(kernel.shape[1:]) and terms <= _MOST_TERMS
+    if fits and available("spread_terms") and use_fast_kernel(pays):
+        return _spread(ctx, dY, kernel, dX, axes)
     phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
     complete = all(len(met) == a.stride for met, a in zip(phases, axes, strict=True))
@@ -585,6 +592,23 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
         target, flipped = dX[:, :, *inputs], swapped[:, :, :, *taps]
         if target.size:
             calls += correlation(ctx, dY, flipped.shape, inner).forward(flipped, target)
+    return calls
+
+
+def _spread(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
+    """Return calls of :func:`input_gradient`: a product gives the terms of all taps, and a kernel adds them."""
+    order = (0, *range(2, dX.ndim), 1)
+    (x, calls), (weights, copies) = contiguous(ctx, dY, order), contiguous(ctx, kernel[0], order)
+    sizes = np.array([[a.stride for a in axes], [a.dilation for a in axes], [a.begin for a in axes]], np.intc)
+    taps, step = weights.shape[1:], max(1, CACHE_ELEMENTS // (weights[0].size * prod(x.shape[1:-1])))
+    terms, source = ctx.scratch((min(step, len(x)), *x.shape[1:-1], *taps)), ReusedScratch(ctx)
+    calls += copies
+    for n in range(0, len(x), step):
+        part = x[n : n + step]
+        own = terms[: len(part)]
+        rows = part.reshape(-1, part.shape[-1]), weights.reshape(len(weights), -1), own.reshape(-1, weights[0].size)
+        calls += matmul(source, *rows)
+        calls += alone("spread_terms", own, dX[n : n + step].transpose(order), sizes)
     return calls
 
 

@@ -365,6 +365,11 @@ def test_what_may_round_in_another_way() -> None:
         with Builder(graph, "pool") as g:
             g.MaxPool(Y, kernel_shape=(2, 2), strides=(2, 2))
         assert compiled.rounds_otherwise(graph.nodes) is expected
+    for filters, stride, expected in ((8, 2, True), (8, 1, False), (128, 2, False)):
+        graph, _ = build(
+            "ConvTranspose", [normal(1, 2, 16, 5, 5), normal(2, 16, filters, 3, 3)], strides=(stride, stride)
+        )
+        assert compiled.rounds_otherwise(graph.nodes) is expected
     graph, _ = build("Attention", [normal(k, 1, 2, 3, 4) for k in range(3)])
     assert compiled.rounds_otherwise(graph.nodes)
 
