@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_workers
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from paths import TESTS
@@ -65,6 +68,21 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> Iterator[None]:
+    """Worker processes are forks of one that has imported what they need; but where :func:`new_processes` is asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux":
+            patch.setattr(subprocess, "Popen", warm_workers.Popen)
+        yield
+
+
+@pytest.fixture
+def new_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of how workers start: by themselves."""
+    monkeypatch.setattr(subprocess, "Popen", warm_workers.REAL)
+
+
 @pytest.fixture
 def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of which kernels are chosen: neither forces any (``GRAPHSPEC_KERNELS``)."""
@@ -106,6 +124,15 @@ def node_cases() -> dict[str, list[Any]]:
     from oracles import load_node_cases
 
     return load_node_cases()
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # collecting tests makes a million objects that stay, and little that could be freed
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # else each `gc.collect()` of a test would look at all of them
+    gc.enable()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
