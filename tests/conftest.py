@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -119,11 +120,20 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def node_cases() -> dict[str, list[Any]]:
-    """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""
+def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
+    """ONNX's node tests of one operator each, by operator: made once, in some seconds, and kept in pytest's cache."""
+    import onnx
+    from filelock import FileLock
     from oracles import load_node_cases
 
-    return load_node_cases()
+    from graphspec.base.files import write_atomic
+
+    kept = pytestconfig.cache.mkdir("onnx") / f"node_cases-{onnx.__version__}.pickle"
+    with FileLock(f"{kept}.lock"):  # the other process of this run waits for them
+        if not kept.exists():
+            write_atomic(kept, pickle.dumps(load_node_cases()))
+    found: dict[str, list[Any]] = pickle.loads(kept.read_bytes())
+    return found
 
 
 def pytest_sessionstart() -> None:
