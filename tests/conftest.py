@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import pickle
 import re
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_workers
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 from paths import TESTS
@@ -65,6 +69,21 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> Iterator[None]:
+    """Worker processes are forks of one that has imported what they need; but where :func:`new_processes` is asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux":
+            patch.setattr(subprocess, "Popen", warm_workers.Popen)
+        yield
+
+
+@pytest.fixture
+def new_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of how workers start: by themselves."""
+    monkeypatch.setattr(subprocess, "Popen", warm_workers.REAL)
+
+
 @pytest.fixture
 def kernels_that_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of which kernels are chosen: neither forces any (``GRAPHSPEC_KERNELS``)."""
@@ -101,11 +120,29 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def node_cases() -> dict[str, list[Any]]:
-    """ONNX's node tests of one operator each, by operator; they are generated in memory in some seconds."""
+def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
+    """ONNX's node tests of one operator each, by operator: made once, in some seconds, and kept in pytest's cache."""
+    import onnx
+    from filelock import FileLock
     from oracles import load_node_cases
 
-    return load_node_cases()
+    from graphspec.base.files import write_atomic
+
+    kept = pytestconfig.cache.mkdir("onnx") / f"node_cases-{onnx.__version__}.pickle"
+    with FileLock(f"{kept}.lock"):  # the other process of this run waits for them
+        if not kept.exists():
+            write_atomic(kept, pickle.dumps(load_node_cases()))
+    found: dict[str, list[Any]] = pickle.loads(kept.read_bytes())
+    return found
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # collecting tests makes a million objects that stay, and little that could be freed
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # else each `gc.collect()` of a test would look at all of them
+    gc.enable()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

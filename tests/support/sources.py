@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import graphspec
+from graphspec.base.gc_pause import gc_paused
 
 PACKAGE = Path(graphspec.__file__).parent
 FILES = {
@@ -19,4 +20,5 @@ FILES = {
 @cache
 def trees() -> dict[str, ast.Module]:
     """Return the syntax trees by the names of the modules."""
-    return {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in FILES.items()}
+    with gc_paused():  # a quarter of the time
+        return {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in FILES.items()}

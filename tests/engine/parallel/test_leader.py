@@ -86,7 +86,7 @@ def test_rows_are_scattered_if_a_step_is_large() -> None:
 
 
 @pytest.mark.slow
-def test_pipes_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipes_give_the_same_bits(new_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, rows = images()
     model, history = train(spec, rows, 2)
     monkeypatch.setattr(processes, "spins_safely", lambda: False)
@@ -113,7 +113,7 @@ def test_after_training_the_model_uses_its_own_memory() -> None:
 
 
 @pytest.mark.slow
-def test_rows_of_a_memory_map_are_not_copied(tmp_path: Path) -> None:
+def test_rows_of_a_memory_map_are_not_copied(new_processes: None, tmp_path: Path) -> None:
     x, y = blobs()
     np.save(tmp_path / "x.npy", x)
     models = []

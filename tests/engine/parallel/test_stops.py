@@ -33,7 +33,7 @@ class _Signals(Recorder):
 
 
 @pytest.mark.slow
-def test_workers_survive_signals_to_the_whole_job() -> None:
+def test_workers_survive_signals_to_the_whole_job(new_processes: None) -> None:
     signalled, left_alone = _Signals(), Recorder()
     runs = [watched(dense_spec(), watcher) for watcher in (signalled, left_alone)]
     for run in runs:
@@ -45,7 +45,7 @@ def test_workers_survive_signals_to_the_whole_job() -> None:
 
 
 @pytest.mark.slow
-def test_workers_survive_signals_while_they_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_survive_signals_while_they_start(new_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
     def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:

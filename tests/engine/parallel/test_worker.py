@@ -76,7 +76,7 @@ def test_memory_goes_with_the_run(workers: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_ends_the_run() -> None:
+def test_a_killed_worker_ends_the_run(new_processes: None) -> None:
     watcher = Recorder(kill_after=5)
     run = watched(dense_spec(), watcher)
     with pytest.raises(gs.RunError, match=r"GS604: worker 1 of 2 died: killed by SIGKILL"):
@@ -87,7 +87,7 @@ def test_a_killed_worker_ends_the_run() -> None:
 
 
 @pytest.mark.slow
-def test_the_last_words_of_a_worker_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_words_of_a_worker_are_shown(new_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "can_fork", lambda: False)
     message = processes.Team._started
     monkeypatch.setattr(processes.Team, "_started", lambda *a: message(*a) | {"document": {"graphspec": 1}})
