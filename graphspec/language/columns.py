@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, invalid
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, invalid, setting
 from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.language.explain import setting, validate
+from graphspec.language.explain import validate
 from graphspec.language.names import MAX_NAME, InputRef, Item, Position, Scope, bad_name, claim, is_name
 from graphspec.language.tree import Tree, each, format_names, intended_keys, not_allowed, wrong_type
 
@@ -351,11 +351,9 @@ class Date(Column):
     sources: ClassVar[Mapping[str, str]] = {"strategy": "missing", "fill_value": "missing"}
 
     format: str | None = setting(None, "The order of the numbers, such as `%d/%m/%Y`; ISO 8601 without it.")
-    parts: Annotated[
-        Annotated[tuple[DatePart, ...], Field(min_length=1)],
-        FROM_LIST,
-        Field(description="The parts that become numbers; `days` counts the days since 1970-01-01."),
-    ] = ("year", "month", "day", "weekday")
+    parts: Annotated[Annotated[tuple[DatePart, ...], Field(min_length=1)], FROM_LIST] = setting(
+        ("year", "month", "day", "weekday"), "The parts that become numbers; `days` counts the days since 1970-01-01."
+    )
     cyclic: bool = setting(True, "Whether all parts but `year` and `days` are sine and cosine.")
     missing: MissingPart = "median"
     indicator: Indicator = False
@@ -387,8 +385,7 @@ class Image(Column):
         tuple[PositiveInt, PositiveInt, Literal[1, 3, 4]],
         FROM_LIST,
         WithJsonSchema({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3}),
-        Field(description="Height and width after resizing, and the channels: 1, 3 or 4."),
-    ]
+    ] = setting(..., "Height and width after resizing, and the channels: 1, 3 or 4.")
 
     @property
     def input(self) -> tuple[str, list[int | None]]:
@@ -432,9 +429,9 @@ class Cross(Config):
 
     sources: ClassVar[Mapping[str, str]] = {"output_dim": "embed", "input_dim": "num_bins"}
 
-    columns: Annotated[
-        tuple[str, ...], FROM_LIST, AfterValidator(_some), Field(description="The category columns, 2 to 8.")
-    ]
+    columns: Annotated[tuple[str, ...], FROM_LIST, AfterValidator(_some)] = setting(
+        ..., "The category columns, 2 to 8."
+    )
     num_bins: PositiveInt = setting(1000, "The number of bins; combinations may share one.")
     embed: Embed = None
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, with_article
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, setting, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows
 from graphspec.language.expand import Expanded, expand
-from graphspec.language.explain import setting, validate
+from graphspec.language.explain import validate
 from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_layer_hint
 from graphspec.language.names import Item, check_name, check_written, resolve_name
 from graphspec.language.override import with_form

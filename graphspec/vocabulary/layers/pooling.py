@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.config import one_or_each
+from graphspec.base.config import one_or_each, setting
 from graphspec.graph.ir.dims import names_in
 from graphspec.vocabulary import Builder, Value, not_allowed, not_fixed
 from graphspec.vocabulary.layers import spatial
@@ -65,7 +65,7 @@ class GlobalPooling(Layer):
     op: ClassVar[str]
 
     data_format: spatial.DataFormat = None
-    keepdims: Annotated[bool, Field(description="Whether the reduced axes remain, with size 1.")] = False
+    keepdims: bool = setting(False, "Whether the reduced axes remain, with size 1.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = spatial.channels_first(g, X, self.rank, self.data_format)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Size2, one_or_each
+from graphspec.base.config import Size2, one_or_each, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Array, Builder, Value, not_fixed
@@ -248,7 +248,7 @@ class UpSampling2D(Layer):
     Shapes: (batch, height, width, channels) → (batch, height·size[0], width·size[1], channels).
     """
 
-    size: Annotated[Size2, Field(description="The factors of height and width.")] = (2, 2)
+    size: Size2 = setting((2, 2), "The factors of height and width.")
     data_format: DataFormat = None
     interpolation: Interpolation = "nearest"
 

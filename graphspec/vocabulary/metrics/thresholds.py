@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, invalid
+from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, invalid, setting
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.loss import EPSILON, FromLogits, Loss, Targets
@@ -163,7 +163,7 @@ class _Retrieval(Counted):
 
     wrong: ClassVar[int]  # the index in (tp, fp, tn, fn) of what lowers the score, the share of tp of both
     instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
-    top_k: PositiveInt | None = Field(None, description="Only the `top_k` largest values of a row can be positive.")
+    top_k: PositiveInt | None = setting(None, "Only the `top_k` largest values of a row can be positive.")
     class_id: ClassId = None
 
     def accepts(self, targets: Targets) -> bool:
@@ -222,8 +222,8 @@ class _Point(Thresholded, instead="set `class_id`"):
 
     best: ClassVar[str]  # the score that is the result
     given: ClassVar[str]  # the score that is required, and the argument that says how much of it
-    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = Field(
-        200, description="The number of thresholds, evenly spaced from 0 to 1."
+    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = setting(
+        200, "The number of thresholds, evenly spaced from 0 to 1."
     )
     class_id: ClassId = None
 
@@ -284,18 +284,20 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
     """
 
     num_thresholds: Annotated[int, Field(ge=2, le=MOST, description="The number of points of the curve.")] = 200
-    curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
-    summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
-        "interpolation",
-        description="The height between two points: their mean (for PR of the counts), the smaller, or the larger one.",
+    curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = setting("ROC", "The curve.")
+    summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = (
+        setting(
+            "interpolation",
+            "The height between two points: their mean (for PR of the counts), the smaller, or the larger one.",
+        )
     )
-    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = Field(
-        None, description="Thresholds between 0 and 1, instead of `num_thresholds`."
+    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = setting(
+        None, "Thresholds between 0 and 1, instead of `num_thresholds`."
     )
-    multi_label: bool = Field(False, description="Whether every unit has a curve of its own.")
-    num_labels: PositiveInt | None = Field(None, description="The number of units, with `multi_label`.")
-    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = Field(
-        None, description="One weight per unit: of the areas with `multi_label`, else of the counts."
+    multi_label: bool = setting(False, "Whether every unit has a curve of its own.")
+    num_labels: PositiveInt | None = setting(None, "The number of units, with `multi_label`.")
+    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = setting(
+        None, "One weight per unit: of the areas with `multi_label`, else of the counts."
     )
     from_logits: FromLogits = False
 
