@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, invalid, setting
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, described, invalid, setting
 from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.explain import validate
@@ -45,16 +45,14 @@ def _without(reasons: Mapping[str, str], hint: str) -> BeforeValidator:
 Missing = Annotated[
     Literal["median", "mean", "zero", "error"] | float,
     _without(_NOT_MISSING, _FILL),
-    Field(
-        description="What stands for a missing number: learnt from the training rows, zero, this number; or an error."
-    ),
+    described("What stands for a missing number: learnt from the training rows, zero, this number; or an error."),
 ]
 MissingPart = Annotated[
     Literal["median", "mean", "zero"] | float,
     _without(_NOT_MISSING | {"error": _NO_ERROR}, _FILL),
-    Field(description="What stands for the parts of a missing or unreadable date."),
+    described("What stands for the parts of a missing or unreadable date."),
 ]
-Indicator = Annotated[bool, Field(description="Whether a further number is 1 where the value was missing.")]
+Indicator = Annotated[bool, described("Whether a further number is 1 where the value was missing.")]
 
 
 def impute(missing: str | float, indicator: bool) -> dict[str, Any]:
@@ -102,7 +100,7 @@ Scale = Annotated[
     Any,
     BeforeValidator(_scale),
     WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _counts("bins")]}),
-    Field(description="standard: mean 0, deviation 1; log1p, robust: for a few large numbers; minmax; bins."),
+    described("standard: mean 0, deviation 1; log1p, robust: for a few large numbers; minmax; bins."),
 ]
 _EMBED = "such as `{pieces: 16}`: a slope of its own in each of 16 bins"
 EmbedNumber = Annotated[
@@ -113,7 +111,7 @@ EmbedNumber = Annotated[
         )
     ),
     WithJsonSchema({"anyOf": [_counts("pieces"), {"type": "null"}]}),
-    Field(description="What the network reads beside the scaled number: {pieces: n} slopes."),
+    described("What the network reads beside the scaled number: {pieces: n} slopes."),
 ]
 
 
@@ -226,9 +224,7 @@ def _finished(layers: list[Step], indicator: bool) -> list[Step]:
 Texts = Annotated[tuple[str, ...], FROM_LIST]
 MissingValues = Texts | Annotated[tuple[int, ...], FROM_LIST]
 Vocabulary = MissingValues | str | None
-Embed = Annotated[
-    PositiveInt | None, Field(description="The size of a trained vector for each value; without it, one-hot.")
-]
+Embed = Annotated[PositiveInt | None, described("The size of a trained vector for each value; without it, one-hot.")]
 
 
 def encoded(ids: str, embed: int | None, arguments: Mapping[str, Any] | None = None) -> list[Step]:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, invalid, named, setting
+from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, described, invalid, named, setting
 from graphspec.base.errors import Problem, did_you_mean
 from graphspec.base.files import make_folder
 from graphspec.base.text import count
@@ -349,7 +349,7 @@ class LearningRateScheduler(SetsRate, run_state=_LearningRateScheduler):
     The schedule's ``decay_steps``, ``boundaries`` and so on are therefore numbers of epochs.
     """
 
-    schedule: named(SCHEDULES, Schedule) = Field(description="A schedule; its steps are epochs.")  # type: ignore[valid-type]
+    schedule: named(SCHEDULES, Schedule) = described("A schedule; its steps are epochs.")  # type: ignore[valid-type]
     verbose: int = setting(0, "1 to print every change.")
 
 

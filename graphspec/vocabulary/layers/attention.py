@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import PositiveInt, setting
+from graphspec.base.config import PositiveInt, described, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.graph.initializers import GlorotUniform, Ones, oriented
@@ -26,9 +26,9 @@ Projected = tuple[Value, Value, Value]  # query, key and value
 Attended = tuple[Value, Value | None]  # the result and the attention weights
 
 # Attention with dot-product or additive scores: queries from one sequence, keys and values from another.
-FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends only to keys 0 … i.")]
-FLAG_SCORES = Annotated[bool, Field(description="Whether the attention weights are a second output, `node:1`.")]
-DROPPED = Annotated[DropRate, Field(description="The fraction of attention weights that training drops.")]
+FLAG_CAUSAL = Annotated[bool, described("Whether query i attends only to keys 0 … i.")]
+FLAG_SCORES = Annotated[bool, described("Whether the attention weights are a second output, `node:1`.")]
+DROPPED = Annotated[DropRate, described("The fraction of attention weights that training drops.")]
 
 TIME_HINT = "embed ids, or add a time axis with Reshape"
 _MASKED = -1e9

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid, setting
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.dims import names_in, show
@@ -188,9 +188,9 @@ def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
 class Gated(Weighted):
     """Base: a cell with gates."""
 
-    recurrent_activation: Annotated[
-        base.ActivationField, Field(description="The activation of the gates; null for none.")
-    ] = Field(default="sigmoid", validate_default=True)
+    recurrent_activation: Annotated[base.ActivationField, described("The activation of the gates; null for none.")] = (
+        Field(default="sigmoid", validate_default=True)
+    )
 
 
 class ForgetBias(Initializer):

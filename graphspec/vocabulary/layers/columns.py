@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, invalid, setting
+from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, described, invalid, setting
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range, of_dtype
@@ -182,7 +182,7 @@ class SmoothClip(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    limit: Annotated[float, Field(gt=0, description="What far numbers come close to, with their sign.")] = 3.0
+    limit: Annotated[float, described("What far numbers come close to, with their sign.", gt=0)] = 3.0
 
     def lower(self, g: Builder, X: Value) -> Value:
         return g.Sin(g.Atan(as_float(g, X) / self.limit)) * self.limit  # the same number, without the square
@@ -204,8 +204,8 @@ class WindowScaling(Layer, supports_masking=True):
 
     by: Literal["last", "mean"] = setting("last", "What is subtracted.")
     deviation: bool = setting(True, "Whether it is divided by the deviation.")
-    floor: Annotated[float, Field(ge=0, description="The part of the mean that is added to the deviation.")] = 0.1
-    epsilon: Annotated[float, Field(gt=0, description="Added to the variance: that of equal values is 0.")] = 1e-5
+    floor: Annotated[float, described("The part of the mean that is added to the deviation.", ge=0)] = 0.1
+    epsilon: Annotated[float, described("Added to the variance: that of equal values is 0.", gt=0)] = 1e-5
 
     def lower(self, g: Builder, X: Value) -> Outputs:
         need_rank(X, 2, 3, "(batch, time) or (batch, time, columns)")
@@ -289,7 +289,7 @@ class PiecewiseLinear(_OfQuantiles):
     Shapes: (batch, …, d) → (batch, …, bins of all d).
     """
 
-    num_bins: Annotated[int, Field(ge=1, le=10_000, description="The most bins of an index of the last axis.")] = 16
+    num_bins: Annotated[int, described("The most bins of an index of the last axis.", ge=1, le=10_000)] = 16
 
     def _probabilities(self) -> Sequence[float]:
         return [k / self.num_bins for k in range(self.num_bins + 1)]

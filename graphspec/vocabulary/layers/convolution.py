@@ -7,9 +7,8 @@ from math import gcd
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import Natural, Positive, PositiveInt, one_or_each, setting
+from graphspec.base.config import Natural, Positive, PositiveInt, described, one_or_each, setting
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, wrong_size
 from graphspec.vocabulary.layers import layer as base
@@ -20,7 +19,7 @@ from graphspec.vocabulary.layers.learners import Moments, Whitened
 
 _PATCHES = 28  # that Whitening learns from along a side, about
 _SIDES = "valid: none; same: the output size is input size / strides."
-Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]
+Sizes = Annotated[tuple[int, ...], described("One integer, or one per spatial axis.")]
 
 
 class Filters(Layer):
@@ -238,11 +237,11 @@ class ConvTranspose(FilterBank):
 
 
 def _steps(description: str) -> Callable[[int], tuple[Any, Any]]:
-    return lambda rank: (Annotated[one_or_each(rank), Field(description=description)], (1,) * rank)
+    return lambda rank: (Annotated[one_or_each(rank), described(description)], (1,) * rank)
 
 
 WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {  # what depends on the number of spatial axes
-    "kernel_size": lambda rank: (one_or_each(rank), Field(description=f"The {spatial.of_window(rank)} of the window.")),
+    "kernel_size": lambda rank: (one_or_each(rank), described(f"The {spatial.of_window(rank)} of the window.")),
     "strides": _steps("The step of the window."),
     "dilation_rate": _steps("The distance between the window's elements."),
 }
@@ -252,7 +251,7 @@ _FILTERED = "(batch, {axes}, channels) → (batch, {out}, filters)."
 def _padding(rank: int) -> tuple[Any, Any]:
     kind: Any = Literal["valid", "same", "causal"] if rank == 1 else Literal["valid", "same"]
     text = _SIDES[:-1] + "; causal: only at the start." if rank == 1 else _SIDES
-    return Annotated[kind, Field(description=text)], "valid"
+    return Annotated[kind, described(text)], "valid"
 
 
 _SUM = "Convolution {over}: ``activation(kernel ⋆ x + bias)``."
@@ -262,7 +261,7 @@ spatial.by_rank(
     "Conv{}DTranspose Convolution{}DTranspose",
     "Transposed convolution {over}, which upsamples by the strides.",
     f"{_FILTERED}\nDumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.",
-    output_padding=lambda rank: (one_or_each(rank, Natural) | None, Field(None, description=_PADDING)),
+    output_padding=lambda rank: (one_or_each(rank, Natural) | None, setting(None, _PADDING)),
     **WINDOW,
 )
 spatial.by_rank(

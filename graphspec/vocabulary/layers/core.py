@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid, setting
+from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, described, invalid, setting
 from graphspec.graph.initializers import oriented
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_dtype, wrong_size
@@ -142,7 +141,7 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 
 
-Tied = Annotated[bool, Field(description="Whether the way back has the same weights, transposed.")]
+Tied = Annotated[bool, described("Whether the way back has the same weights, transposed.")]
 
 
 class ReversibleEmbedding(Layer, handles_mask=True, call_options=("reverse",)):

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid, setting
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.graph.ir.ranges import of_dtype
 from graphspec.vocabulary import Array, Builder, Value, not_allowed
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.layer import Layer, Seed, as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
 
-Height = Annotated[PositiveInt, Field(description="The height of the output.")]
-Width = Annotated[PositiveInt, Field(description="The width of the output.")]
+Height = Annotated[PositiveInt, described("The height of the output.")]
+Width = Annotated[PositiveInt, described("The width of the output.")]
 
 _GRID = 1024.0
 """Steps per integer to which values are rounded before they are rounded to integers. Exact halves are frequent (the weights
@@ -165,15 +165,13 @@ ValueRange = Annotated[
     FROM_LIST,
     AfterValidator(_rising),
     WithJsonSchema(_PAIR),
-    Field(description="The smallest and largest value of a pixel; the result is clipped to this range."),
+    described("The smallest and largest value of a pixel; the result is clipped to this range."),
 ]
 FillMode = Annotated[
     Literal["reflect", "wrap", "constant", "nearest"],
-    Field(description="The values beyond the border: the mirror image, the opposite side, `fill_value`, or the edge."),
+    described("The values beyond the border: the mirror image, the opposite side, `fill_value`, or the edge."),
 ]
-Lookup = Annotated[
-    Literal["nearest", "bilinear"], Field(description="The nearest pixel, or a mean of the four nearest.")
-]
+Lookup = Annotated[Literal["nearest", "bilinear"], described("The nearest pixel, or a mean of the four nearest.")]
 
 
 def images(g: Builder, X: Value, data_format: str | None) -> Value:
@@ -199,8 +197,7 @@ def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: 
 
 
 Mirrors = Annotated[
-    Literal["horizontal", "vertical", "horizontal_and_vertical"],
-    Field(description="Left and right, top and bottom, or both."),
+    Literal["horizontal", "vertical", "horizontal_and_vertical"], described("Left and right, top and bottom, or both.")
 ]
 
 

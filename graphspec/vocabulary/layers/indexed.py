@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, invalid, setting
+from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
@@ -85,9 +85,7 @@ Encoding = Annotated[str, *refused("texts in files and graphs are UTF-8", "Only 
 Weights = Annotated[
     Annotated[tuple[float, ...], Field(min_length=1)] | None,
     FROM_LIST,
-    Field(
-        description="The inverse document frequency of each entry of `vocabulary`, for `output_mode: tf_idf`; null: learnt."
-    ),
+    described("The inverse document frequency of each entry of `vocabulary`, for `output_mode: tf_idf`; null: learnt."),
 ]
 
 

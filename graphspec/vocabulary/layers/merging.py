@@ -7,9 +7,7 @@ from functools import reduce
 from itertools import pairwise
 from typing import Annotated, ClassVar, cast
 
-from pydantic import Field
-
-from graphspec.base.config import FROM_LIST, PositiveInt, setting
+from graphspec.base.config import FROM_LIST, PositiveInt, described, setting
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
@@ -199,8 +197,7 @@ class Dot(Layer, arity=(2, 2), handles_mask=True):
 
 
 Column = Annotated[
-    int | None,
-    Field(ge=0, description="The column of the indices, if they have a further axis: for edges (from, to), 0 or 1."),
+    int | None, described("The column of the indices, if they have a further axis: for edges (from, to), 0 or 1.", ge=0)
 ]
 
 

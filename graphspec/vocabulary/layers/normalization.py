@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid, setting
+from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, described, invalid, setting
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, wrong_rank, wrong_size
@@ -17,7 +17,7 @@ from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer
 
 _RENORM = "batch renormalization is not available"
-Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
+Epsilon = Annotated[Positive, described("The constant that is added to the variance.")]
 _MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
 
 

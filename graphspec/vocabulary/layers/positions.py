@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2, setting
+from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2, described, setting
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers import layer as base
@@ -17,10 +16,8 @@ from graphspec.vocabulary.layers.layer import NEUTRAL, Layer
 
 _SEQUENCE = "(batch, time, features)"
 _VECTORS = "feed it vectors, such as the output of an Embedding"
-Wavelength = Annotated[Positive, Field(description="The longest wavelength, in positions times 2π.")]
-Adds = Annotated[
-    bool, Field(description="Whether the output is input plus positions; in KerasHub it is the positions.")
-]
+Wavelength = Annotated[Positive, described("The longest wavelength, in positions times 2π.")]
+Adds = Annotated[bool, described("Whether the output is input plus positions; in KerasHub it is the positions.")]
 
 
 class PositionEmbedding(Layer, supports_masking=True):
@@ -214,8 +211,8 @@ class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_
 
     num_heads: PositiveInt = setting(..., "The number of heads.")
     window_size: Size2 | None = setting(None, "Height and width of Swin's window; null for T5's buckets.")
-    num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
-    max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
+    num_buckets: Annotated[int, described("The number of buckets.", ge=4, le=1 << 16)] = 32
+    max_distance: Annotated[int, described("Larger distances share the last bucket.", ge=1, le=1 << 20)] = 128
     bidirectional: bool = setting(True, "Whether keys after the query have buckets of their own.")
     initializer: base.InitializerField = setting(_SWIN, "The initial values of the weight.", validate_default=True)
     regularizer: base.RegularizerField = setting(None, "Penalty on the table.")

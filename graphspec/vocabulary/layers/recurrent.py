@@ -7,10 +7,10 @@ from contextlib import nullcontext
 from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Neutral, invalid, setting
+from graphspec.base.config import Neutral, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
@@ -81,9 +81,7 @@ class Steps:
 
 
 States = tuple["Value", ...]
-ReturnSequences = Annotated[
-    bool, Field(description="Whether the outputs of all steps are returned, not only the last one.")
-]
+ReturnSequences = Annotated[bool, described("Whether the outputs of all steps are returned, not only the last one.")]
 
 
 class Recurrent(cells.Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, invalid, setting
+from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, described, invalid, setting
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank
@@ -192,7 +192,7 @@ class RandomNormal(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. The input's values do not matter.
     """
 
-    mean: Annotated[float, Field(allow_inf_nan=False, description="The mean of the values.")] = 0.0
+    mean: Annotated[float, described("The mean of the values.", allow_inf_nan=False)] = 0.0
     stddev: NonNegative = setting(1.0, "The standard deviation of the values.")
     seed: Seed = None
 
@@ -207,8 +207,8 @@ class RandomUniform(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. The input's values do not matter.
     """
 
-    minval: Annotated[float, Field(allow_inf_nan=False, description="The lower bound of the values.")] = 0.0
-    maxval: Annotated[float, Field(allow_inf_nan=False, description="The upper bound of the values.")] = 1.0
+    minval: Annotated[float, described("The lower bound of the values.", allow_inf_nan=False)] = 0.0
+    maxval: Annotated[float, described("The upper bound of the values.", allow_inf_nan=False)] = 1.0
     seed: Seed = None
 
     def check_arguments(self) -> None:

@@ -6,9 +6,9 @@ import math
 from functools import reduce
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from graphspec.base.config import FROM_LIST, Ints, PositiveInt, Size2, invalid, setting
+from graphspec.base.config import FROM_LIST, Ints, PositiveInt, Size2, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Shape, show, show_dim
 from graphspec.graph.ir.dims import product as count
@@ -176,7 +176,7 @@ class Patches(Tiles):
         return g.reshape(Y, (0, Y.fixed(1) * Y.fixed(2), height * width * Y.features))
 
 
-BlockSize = Annotated[int, Field(ge=1, le=1 << 15, description="Height and width of a block of pixels.")]
+BlockSize = Annotated[int, described("Height and width of a block of pixels.", ge=1, le=1 << 15)]
 
 
 class SpaceToDepth(Tiles):

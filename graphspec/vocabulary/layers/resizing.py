@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Size2, one_or_each, setting
+from graphspec.base.config import Size2, described, one_or_each, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Array, Builder, Value, not_fixed
@@ -21,7 +21,7 @@ from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_fi
 # product with a constant matrix along each axis.
 Interpolation = Annotated[
     Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"],
-    Field(description="The nearest pixel, or a mean of the pixels around it, weighted by a kernel."),
+    described("The nearest pixel, or a mean of the pixels around it, weighted by a kernel."),
 ]
 
 
@@ -138,7 +138,7 @@ def _borders(rank: int, default: int = 1) -> tuple[Any, Any]:
     each = {"type": "array", "items": {"anyOf": [_NUMBER, _PAIR]}, "minItems": rank, "maxItems": rank}
     schema = WithJsonSchema({"anyOf": [_NUMBER, _PAIR if rank == 1 else each]})
     kind: Any = tuple[(_Pair,) * rank]  # type: ignore[misc]
-    return Annotated[kind, BeforeValidator(spread), schema, Field(description=_BORDERS[rank])], ((default,) * 2,) * rank
+    return Annotated[kind, BeforeValidator(spread), schema, described(_BORDERS[rank])], ((default,) * 2,) * rank
 
 
 def pad_or_crop(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format: str | None, sign: int) -> Value:
@@ -233,7 +233,7 @@ class UpSampling(Layer):
 
 def _size(rank: int) -> tuple[Any, Any]:
     text = "The number of repetitions." if rank == 1 else "The factors of the three axes."
-    return one_or_each(rank), Field((2,) * rank, description=text)
+    return one_or_each(rank), setting((2,) * rank, text)
 
 
 _STEPS = "(batch, steps, features) → (batch, steps·size, features)."

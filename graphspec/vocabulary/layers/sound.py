@@ -6,11 +6,10 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
 from graphspec.base.arrays.layout import Array, spectral_window
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Positive, PositiveInt, invalid, setting
+from graphspec.base.config import FROM_LIST, Positive, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
@@ -157,7 +156,7 @@ class MelSpectrogram(Layer):
     )
     sampling_rate: PositiveInt = setting(16000, "Samples per second.")
     num_mel_bins: PositiveInt = setting(128, "The number of bands.")
-    min_freq: Annotated[float, Field(ge=0, description="The lowest frequency of the bands, Hz.")] = 20.0
+    min_freq: Annotated[float, described("The lowest frequency of the bands, Hz.", ge=0)] = 20.0
     max_freq: Positive | None = setting(None, "The highest frequency of the bands, Hz; null: half the sampling rate.")
     power_to_db: bool = setting(True, "Whether the result is in decibels.")
     top_db: float = setting(80.0, "Decibels below the loudest value of a signal; softer ones are raised.")

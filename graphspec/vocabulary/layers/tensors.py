@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import AfterValidator, PrivateAttr
 
 from graphspec.base.arrays.array_files import KINDS, MAX_AXES, Dtype, converted
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid, setting
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import oriented
@@ -36,7 +36,7 @@ class Parameter(Layer, arity=(0, 0)):
     shape: Annotated[
         tuple[PositiveInt, ...],
         FROM_LIST,
-        Field(description="The shape, without a batch axis: `[4, 8]`, or `[]` for one number.", max_length=MAX_AXES),
+        described("The shape, without a batch axis: `[4, 8]`, or `[]` for one number.", max_length=MAX_AXES),
     ]
     initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     regularizer: base.RegularizerField = setting(None, "Penalty on the tensor.")

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only, setting
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, only, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
@@ -175,7 +175,7 @@ _WORD = 1 << 32
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Salt = Annotated[
-    int | tuple[int, int] | None, FROM_LIST, Field(description="The seed of the hash: an integer, or two; null for 0.")
+    int | tuple[int, int] | None, FROM_LIST, described("The seed of the hash: an integer, or two; null for 0.")
 ]
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import FloatOrFloats, NonNegative, Rate, setting
+from graphspec.base.config import FloatOrFloats, NonNegative, Rate, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ops import Op
@@ -15,7 +14,7 @@ from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses import loss as base
 
 # Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.
-Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are down-weighted; 0 for not at all.")]
+Gamma = Annotated[NonNegative, described("How strongly easy samples are down-weighted; 0 for not at all.")]
 
 
 class Probabilistic(base.Loss):
@@ -268,7 +267,7 @@ class CategoricalGeneralizedCrossEntropy(base.OfProbabilities):
     """
 
     label, targets, fits = "categorical_generalized_cross_entropy", "ids", "classes"
-    q: Annotated[float, Field(gt=0, lt=1, description="Between cross-entropy (0) and mean absolute error (1).")] = 0.5
+    q: Annotated[float, described("Between cross-entropy (0) and mean absolute error (1).", gt=0, lt=1)] = 0.5
 
     def target(self, y_pred: Value) -> Type:
         return Type("int64", y_pred.shape[:-1])

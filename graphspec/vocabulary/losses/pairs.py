@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
-from graphspec.base.config import NonNegative, Positive, setting
+from graphspec.base.config import NonNegative, Positive, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
@@ -60,7 +58,7 @@ class Circle(Loss, label="circle", targets="groups", uses_mask=False):
 # Losses over pairs and triplets of nodes: the same row of two or three nodes, or all rows of two nodes.
 Distance = Annotated[
     Literal["euclidean", "squared_euclidean", "cosine"],
-    Field(description="The distance of two vectors: its length, its square, or 1 minus the cosine."),
+    described("The distance of two vectors: its length, its square, or 1 minus the cosine."),
 ]
 _EPSILON = 1e-6  # as in PyTorch: it is added to differences, so that the length has a derivative at 0
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from graphspec.base.config import FROM_LIST, Positive, setting
+from graphspec.base.config import FROM_LIST, Positive, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
@@ -152,7 +152,7 @@ class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differe
     """
 
     quantiles: Annotated[
-        tuple[Share, ...], FROM_LIST, Field(min_length=1, description="The probability of each unit, between 0 and 1.")
+        tuple[Share, ...], FROM_LIST, described("The probability of each unit, between 0 and 1.", min_length=1)
     ] = (0.1, 0.5, 0.9)
 
     def target(self, y_pred: Value) -> Type:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.config import Ints, Positive, PositiveInt, invalid, setting
+from graphspec.base.config import Ints, Positive, PositiveInt, described, invalid, setting
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.loss import EPSILON, Axis, Loss, gives_probabilities, producer
@@ -165,8 +165,8 @@ class ConfusionMatrix(
         return counters.astype(np.int64)
 
 
-Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
-SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
+Target = Annotated[Ints, described("The ids of the classes that are averaged over.", min_length=1)]
+SparsePred = Annotated[bool, described("Whether the head outputs class ids, not one value per class.")]
 
 
 class Overlap(Metric, targets=("one_hot", "like")):

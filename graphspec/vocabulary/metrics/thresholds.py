@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, invalid, setting
+from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, described, invalid, setting
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.loss import EPSILON, FromLogits, Loss, Targets
@@ -96,7 +96,7 @@ class Thresholded(Metric):
         return []
 
 
-ClassId = Annotated[int | None, Field(ge=0, description="The id of the only class that counts; null for all.")]
+ClassId = Annotated[int | None, described("The id of the only class that counts; null for all.", ge=0)]
 
 
 def check_class(metric: Metric, class_id: int | None, y_pred: Value) -> list[Problem]:
@@ -117,7 +117,7 @@ def of_class(y_true: Array, y_pred: Array, class_id: int | None) -> tuple[Array,
 Thresholds = Annotated[
     Rate | Annotated[tuple[Rate, ...], Field(min_length=1)] | None,
     FROM_LIST,
-    Field(description="One threshold from 0 to 1, or a list for one result each; larger values are positive."),
+    described("One threshold from 0 to 1, or a list for one result each; larger values are positive."),
 ]
 
 
@@ -264,7 +264,7 @@ for _best, _given, _text in (
     _names = f"{_best.title()}At{_given.title()} {_best}_at_{_given}"
     _text = f"The largest {_best} over all thresholds at which the {_given} is at least ``{_given}``.\n\n{_text}"
     _text += f"{_SAME_SHAPE}, zero or nonzero; with ``class_id`` also class ids (N, …).\nMasked rows do not count."
-    _fields = {_given: (Rate, Field(description=f"The required {_given}."))}
+    _fields = {_given: (Rate, described(f"The required {_given}."))}
     add_row(_names, _Point, _text, fields=_fields, best=_best, given=_given)
 
 
@@ -283,7 +283,7 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
     *Precision-Recall-Gain Curves*, NIPS 2015.
     """
 
-    num_thresholds: Annotated[int, Field(ge=2, le=MOST, description="The number of points of the curve.")] = 200
+    num_thresholds: Annotated[int, described("The number of points of the curve.", ge=2, le=MOST)] = 200
     curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = setting("ROC", "The curve.")
     summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = (
         setting(
