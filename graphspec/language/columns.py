@@ -105,11 +105,7 @@ Scale = Annotated[
 _EMBED = "such as `{pieces: 16}`: a slope of its own in each of 16 bins"
 EmbedNumber = Annotated[
     Any,
-    BeforeValidator(
-        lambda value: (
-            value if value is None else _counted(value, "pieces", "{pieces: n} with n from 2 to 10,000", _EMBED)
-        )
-    ),
+    BeforeValidator(lambda v: v if v is None else _counted(v, "pieces", "{pieces: n} with n from 2 to 10,000", _EMBED)),
     WithJsonSchema({"anyOf": [_counts("pieces"), {"type": "null"}]}),
     described("What the network reads beside the scaled number: {pieces: n} slopes."),
 ]
@@ -328,13 +324,9 @@ class Text(Column):
         if self.characters is None:
             return [Step("", "TextVectorization", (None,), arguments)]
         runs = {"split": "word_characters", "ngrams": self.characters}
-        return [
-            Step("words", "TextVectorization", (None,), arguments),
-            Step(
-                "runs", "TextVectorization", (None,), {k: v for k, v in arguments.items() if k != "vocabulary"} | runs
-            ),
-            Step("", "Concatenate", ("words", "runs"), {"axis": -1}),
-        ]
+        runs = {key: value for key, value in arguments.items() if key != "vocabulary"} | runs
+        layers = [Step(*of, "TextVectorization", (None,), own) for *of, own in (("words", arguments), ("runs", runs))]
+        return [*layers, Step("", "Concatenate", ("words", "runs"), {"axis": -1})]
 
 
 DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "yearday", "days"]

@@ -411,11 +411,8 @@ class LSTMCell(Remembering, UnitCell, op="LSTM", gates=(0, 3, 1, 2), states=2):
     """
 
     def cell_activations(self) -> dict[str, Activation | None]:
-        return {
-            "recurrent_activation": self.recurrent_activation,
-            "activation": self.activation,
-            "output": self.activation,
-        }
+        own = self.activation
+        return {"recurrent_activation": self.recurrent_activation, "activation": own, "output": own}
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
         h, c = states

@@ -104,9 +104,8 @@ def _escaped(piece: str) -> str:
 
 
 def _fields(form: str | None) -> list[str]:
-    return [
-        piece for piece in _pieces(f"{_ISO} %H:%M:%S" if form is None else form) if re.fullmatch("%[A-Za-z]", piece)
-    ]
+    pieces = _pieces(f"{_ISO} %H:%M:%S" if form is None else form)
+    return [piece for piece in pieces if re.fullmatch("%[A-Za-z]", piece)]
 
 
 def _is_packed(form: str) -> bool:

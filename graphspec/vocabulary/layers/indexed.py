@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, described, invalid, setting
+from graphspec.base.config import ANY_VALUE, FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
@@ -96,10 +96,7 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     vocabulary's. In an encoding, the mask token is not counted.
     """
 
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
-        "vocabulary_size": ANY_VALUE,
-        "has_input_vocabulary": ANY_VALUE,
-    }
+    neutral: ClassVar = NEUTRAL | {"vocabulary_size": ANY_VALUE, "has_input_vocabulary": ANY_VALUE}
 
     max_tokens: Annotated[int, Field(ge=2)] | None = setting(
         None, "The largest number of ids, with those of unseen and missing tokens; null for no limit."

@@ -53,9 +53,8 @@ class PositionEmbedding(Layer, supports_masking=True):
             if length < count:
                 table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
         else:
-            table = g.Gather(
-                table, g.CheckIds(base.positions(g, length), size=count, argument="sequence_length"), axis=0
-            )
+            places = g.CheckIds(base.positions(g, length), size=count, argument="sequence_length")
+            table = g.Gather(table, places, axis=0)
         return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
@@ -82,9 +81,8 @@ class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse
             Y = tokens.lower(g, X, reverse=reverse)
         if reverse:
             return Y
-        place = PositionEmbedding(
-            sequence_length=self.sequence_length, initializer=self.embeddings_initializer, add=True
-        )
+        own = {"sequence_length": self.sequence_length, "initializer": self.embeddings_initializer}
+        place = PositionEmbedding(**own, add=True)
         with g.part("position_embedding"):
             return place.lower(g, Y).with_mask(Y.mask)
 

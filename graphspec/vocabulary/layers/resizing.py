@@ -65,9 +65,8 @@ def resized(
         return g.Resize(X, None, None, sizes, **_HALF_PIXEL)
     old = X.fixed(2), X.fixed(3)
     if interpolation != "nearest":
-        rows, columns = (
-            None if d == n else matrix(d, n, interpolation, antialias) for d, n in zip(old, size, strict=True)
-        )
+        each = zip(old, size, strict=True)
+        rows, columns = (None if d == n else matrix(d, n, interpolation, antialias) for d, n in each)
         if rows is not None:  # rows @ X @ columnsᵀ over the last two axes
             X = g.MatMul(g.constant(rows, "float32"), X)
         return X if columns is None else g.MatMul(X, g.constant(columns.T, "float32"))

@@ -292,11 +292,10 @@ def filled(g: Builder, x: Value, *, fill_value: float, dtype: str | None) -> Val
 
 
 FILL = {"fill_value": (Annotated[float, described("The elements.")], ...)}
-base.add_row(
-    __name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", {"dtype": (Dtype, None)}
-)
-base.add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", {"dtype": (Dtype, None)})
-base.add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | {"dtype": (Dtype, None)})
+_IN: dict[str, Any] = {"dtype": (Dtype, None)}
+base.add_row(__name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", _IN)
+base.add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", _IN)
+base.add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | _IN)
 
 
 @operation

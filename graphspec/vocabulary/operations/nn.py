@@ -491,12 +491,8 @@ def bordered(word: str, g: Builder, images: Value, *, data_format: DataFormat, *
     spatial.need_spatial(images, 2, data_format)
     first, sign = 2 if data_format == "channels_first" else 1, 1 if word == "padding" else -1
     sides = (first, "height", "top", "bottom"), (first + 1, "width", "left", "right")
-    pairs = [
-        borders(
-            images.fixed(k), [numbers[f"{a}_{word}"], numbers[f"{b}_{word}"], numbers[f"target_{axis}"]], sign, axis
-        )
-        for k, axis, a, b in sides
-    ]
+    given = [[numbers[key] for key in (f"{a}_{word}", f"{b}_{word}", f"target_{axis}")] for _, axis, a, b in sides]
+    pairs = [borders(images.fixed(k), own, sign, axis) for (k, axis, *_), own in zip(sides, given, strict=True)]
     return pad_or_crop(g, images, pairs, data_format, sign)
 
 

@@ -80,12 +80,8 @@ def operation(function: Function, prefix: str = "ops.") -> type[Operation]:
 
 def layer_class(name: str, function: Function) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function``."""
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
-    arguments = {
-        p.name: (p.annotation, ... if p.default is p.empty else p.default)
-        for p in parameters
-        if p.kind is p.KEYWORD_ONLY
-    }
+    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    arguments = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in own}
     return made(name, function, function.__doc__, arguments, module=function.__module__)
 
 
