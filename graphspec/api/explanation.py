@@ -85,9 +85,8 @@ class Explanation:
         sentences = []
         for row, gap in enumerate(self.gaps, 1):
             if not math.isfinite(gap):
-                sentences.append(
-                    f"row {row}: the answer or the baseline's is not a number, so nothing can be attributed"
-                )
+                text = "the answer or the baseline's is not a number, so nothing can be attributed"
+                sentences.append(f"row {row}: {text}")
             elif gap > TOLERANCE:
                 steps = count(int(self.steps[row - 1]), "gradient")
                 advice = "do not rely on them" if gap > _FAR else "read them as a tendency"
@@ -195,10 +194,8 @@ class Explainable(Session):
         data_rows("x", x)
         if head is not None and not isinstance(head, str):
             raise bad_argument("head", "the name of a head", head)
-        most = None if rows is None else positive_int("rows", rows, 1)
-        found = explain_inputs(
-            self, x, head=head, label=None if label is None else str(label), baseline=baseline, rows=most
-        )
+        most, label = None if rows is None else positive_int("rows", rows, 1), None if label is None else str(label)
+        found = explain_inputs(self, x, head=head, label=label, baseline=baseline, rows=most)
         return Explanation(found, self.spec.name)
 
 

@@ -69,6 +69,16 @@ class Only:
         return value
 
 
+def setting(default: Any, description: str, **more: Any) -> Any:
+    """Return a field with a default, ``...`` for none, and a description, which hints and the JSON Schema show."""
+    return Field(default, description=description, **more)
+
+
+def described(text: str, **more: Any) -> Any:
+    """Return what describes a type, with its limits: an argument of ``Annotated``."""
+    return Field(description=text, **more)
+
+
 def only(allowed: Any, reason: str, hint: str = "leave it out") -> Only:
     """Return a validator for an argument of Keras that accepts one value only."""
     return Only(allowed, f"must be {json.dumps(allowed)}, since {reason}", hint)

@@ -95,8 +95,7 @@ def _values(found: ColumnProfile) -> str:
     numbers = found.numbers
     if found.kind == "date" and found.dates is not None:
         form = max(found.date_formats, key=lambda form: found.date_formats[form])
-        midnight = " 00:00:00"
-        first, last = (date.removesuffix(midnight) for date in found.dates)
+        first, last = (date.removesuffix(" 00:00:00") for date in found.dates)
         parts.append(f"{first} … {last}" + ("" if form == "ISO" else f" ({form})"))
     elif found.is_number and numbers is not None and found.distinct > 2:
         parts.append(f"{numbers.low:.6g} … {numbers.high:.6g}, median {numbers.median:.6g}")

@@ -204,8 +204,8 @@ def _from_tags(path: Path, source: Path, target: str | None, *, required: bool) 
             return False
         if not of_lists:
             raise UsageError(f"{source}: '{target}' has no lists: of tags, each row is a list, one for each token")
-        file = [relative(source, path), *form]
-        filled = tags(_template(Kind.tags), profile(table), table.relation(), target, file)
+        file = relative(source, path)
+        filled = tags(_template(Kind.tags), profile(table), table.relation(), target, [file, *form])
     _write(path, filled.text, filled.found, "read its comments", filled.warnings)
     return True
 
@@ -224,8 +224,7 @@ def _decisions(source: Path, target: str | None, task: Task | None) -> Suggestio
             found = profile(table)
             task = task_of(found, target, task)
             left_out = leaks(table, found, target, classes=task != "regression")
-            decisions = suggest(found, target, task, left_out, in_time_order(found, table))
-            return replace(decisions, form=form)
+            return replace(suggest(found, target, task, left_out, in_time_order(found, table)), form=form)
     except CannotSuggest as error:
         raise UsageError(f"{source} {error}") from None
 

@@ -64,10 +64,8 @@ def _run_record(directory: Path) -> dict[str, Any]:
     adapted, run = read_adapted(directory), directory / "run.json"
     provenance = read_json(run) if run.is_file() else {}
     files = {name: (directory / name).stat().st_size for name in RUN_FILES if (directory / name).is_file()}
-    fits = {
-        kind: not check_export(spec, lowered.graph, kind[0], contrib=kind[1])
-        for kind in {(opset, has_contrib(name)) for name, opset in TARGETS.items()}
-    }
+    kinds = {name: (opset, has_contrib(name)) for name, opset in TARGETS.items()}
+    fits = {k for k in {*kinds.values()} if not check_export(spec, lowered.graph, k[0], contrib=k[1])}
     return {
         "format": FORMAT,
         "kind": "run",
@@ -85,6 +83,6 @@ def _run_record(directory: Path) -> dict[str, Any]:
         },
         "run": provenance,
         "epochs": len(next(iter(history_of(directory).values()), [])),
-        "targets": [name for name, opset in TARGETS.items() if fits[opset, has_contrib(name)]],
+        "targets": [name for name, kind in kinds.items() if kind in fits],
         "problems": [] if "weights.safetensors" in files else ["it has no weights: the training has not ended"],
     }

@@ -103,8 +103,7 @@ def schema_text() -> str:
     def lines(part: dict[str, Any]) -> str:
         return "{\n" + ",\n".join(f"{line(key)}: {line(value)}" for key, value in part.items()) + "\n}"
 
-    made = schema()
-    parts = {key: lines(value) if key in ("properties", "$defs") else line(value) for key, value in made.items()}
+    parts = {key: lines(value) if key in ("properties", "$defs") else line(value) for key, value in schema().items()}
     return "{\n" + ",\n".join(f"{line(key)}: {text}" for key, text in parts.items()) + "\n}\n"
 
 

@@ -213,8 +213,7 @@ def best_epoch(trainer: Trainer) -> tuple[str, int] | None:
     """
     found = monitored(trainer.model.spec.training.callbacks)
     key, larger = next((pair for pair in found if pair[0] in trainer.history), found[-1])
-    values = trainer.history.get(key, [])
-    finite = [(k, value) for k, value in enumerate(values) if math.isfinite(value)]
+    finite = [(k, value) for k, value in enumerate(trainer.history.get(key, [])) if math.isfinite(value)]
     if not finite:
         return None
     return key, (max if larger else min)(finite, key=lambda item: item[1])[0]

@@ -119,8 +119,7 @@ def _option_hint(error: Any, words: Sequence[str]) -> str | None:
     if len(name) < 3:
         return None
     close = did_you_mean(f"--{name}", [option for option in known if option.startswith("--")])
-    likely = close is not None and name[:3] in close
-    return close if likely else None
+    return close if close is not None and name[:3] in close else None
 
 
 def _value_of(option: str, words: Sequence[str]) -> str | None:

@@ -75,8 +75,7 @@ class Dataset:
 
     def feeds(self) -> dict[str, Array]:
         """Return all arrays, with all their rows, by the names of the graph's inputs and targets."""
-        weights = {head + WEIGHT: w for head, w in self.weights.items()}
-        return self.inputs | self.targets | weights | self.lengths
+        return self.inputs | self.targets | {head + WEIGHT: w for head, w in self.weights.items()} | self.lengths
 
     def named(self) -> dict[str, Array]:
         """Return all arrays as ``<part>/<name>``, ``chosen`` and ``groups``: the argument of :meth:`of`."""

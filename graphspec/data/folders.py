@@ -211,10 +211,8 @@ def _other_sizes(
     wanted = " x ".join(str(n or "any") for n in size)
     main = max(counts, key=lambda each: counts[each])
     high, wide = (n or k for n, k in zip(size, main, strict=True))
-    resize = (
-        f"let `{{type: Resizing, height: {high}, width: {wide}}}` be the first layer: it resizes each picture alone"
-    )
-    hint = f"with the shape [null, null, {channels}], {resize}; or resize the files"
+    layer = f"let `{{type: Resizing, height: {high}, width: {wide}}}` be the first layer: it resizes each picture alone"
+    hint = f"with the shape [null, null, {channels}], {layer}; or resize the files"
     return wrong_shape(f"has pictures of other sizes than {wanted}: {some} ({sizes_text(counts)})", hint)
 
 

@@ -212,8 +212,7 @@ class QueryText:
         import glob
 
         listed = ", ".join(quoted(glob.escape(str(file)), "'") for file in files)
-        options = ", sample_size = -1" if sampled else ""
-        tree = self._parsed(f"SELECT * FROM {function}([{listed}]{options})")
+        tree = self._parsed(f"SELECT * FROM {function}([{listed}]{', sample_size = -1' if sampled else ''})")
         found: Tree = tree["statements"][0]["node"]["from_table"]
         return found
 

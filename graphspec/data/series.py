@@ -107,11 +107,8 @@ def time_at(first: Array, steps: Array, every: Every) -> Array:
     months = moments.astype("datetime64[M]")
     within = moments - months.astype("datetime64[us]")
     wanted = months + (steps * every.months).astype("timedelta64[M]")
-    last = (
-        (wanted + np.timedelta64(1, "M")).astype("datetime64[D]")
-        - wanted.astype("datetime64[D]")
-        - np.timedelta64(1, "D")
-    )
+    begin, end = (month.astype("datetime64[D]") for month in (wanted, wanted + np.timedelta64(1, "M")))
+    last = end - begin - np.timedelta64(1, "D")
     days = np.minimum(within.astype("timedelta64[D]"), last)
     clock = within - within.astype("timedelta64[D]").astype("timedelta64[us]")
     return np.asarray((wanted.astype("datetime64[us]") + days.astype("timedelta64[us]") + clock).astype(np.int64))

@@ -102,9 +102,8 @@ class Source:
 
     def values(self, column: str) -> Array:
         """Return a table's column: numbers, dates in µs since 1970, or texts. Raises DataError: GS105, no table."""
-        raise DataError(
-            Code.VALUE_NOT_ALLOWED, "is no table, which windows and groups need", "write the rows to a table"
-        )
+        hint = "write the rows to a table"
+        raise DataError(Code.VALUE_NOT_ALLOWED, "is no table, which windows and groups need", hint)
 
     def groups(self, column: str) -> tuple[list[str], Array]:
         """Return the different values of a table's column as texts, sorted, and each row's; no value is one, too.

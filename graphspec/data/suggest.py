@@ -420,9 +420,7 @@ def suggest(profile: Profile, target: str, task: Task, leaks: Mapping[str, str],
     columns = _only_text(columns, profile)
     used = [column for column in columns if not column.left_out]
     if not used:
-        refused = [
-            c.name for c in columns if profile.columns[c.name].kind == "text" and profile.columns[c.name].distinct > 1
-        ]
+        refused = [c.name for c in columns if (of := profile.columns[c.name]).kind == "text" and of.distinct > 1]
         way = f": if '{refused[0]}' is a text that says something, keep it and the target alone" if refused else ""
         raise CannotSuggest(f"has no column from which the target can be learnt{way}")
     record, of = free_name("row", taken, "row"), profile.columns[target]

@@ -231,11 +231,8 @@ def _calendar(time: ColumnProfile | None, every: Every | None, form: str | None)
     if time is None or every is None or not every.unit or every.unit == "y":
         return {}
     is_seen = time.dates is None or int(time.dates[1][:4]) > int(time.dates[0][:4]) + 1  # each month, more than once
-    parts = {
-        "month": is_seen or every.months,
-        "weekday": every.unit == "d" or not every.in_days,
-        "hour": not every.in_days,
-    }
+    within = not every.in_days
+    parts = {"month": is_seen or every.months, "weekday": every.unit == "d" or within, "hour": within}
     form = form or ("%Y-%m" if time.kind == "text" else None)
     return ({"format": form} if form else {}) | {"parts": [part for part, there in parts.items() if there]}
 

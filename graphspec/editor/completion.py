@@ -309,10 +309,8 @@ def _values(analysis: Analysis, at: Cursor) -> Iterator[Item]:
             return  # in a line of its own below a key, a list or a mapping begins, not a word
     kind, words, default = kind_of(inside), choices(inside), _default(inside)
     if kind is not None:
-        items = [
-            Item(name, "class", _value_edit(analysis, at, name), text=text, rank=2)
-            for name, text in names_of(kind).items()
-        ]
+        known = names_of(kind).items()
+        items = [Item(name, "class", _value_edit(analysis, at, name), text=text, rank=2) for name, text in known]
         yield from _fitting(analysis, at, items) if kind == "loss" else items
     for word in words:
         literal = word in ("true", "false", "null")

@@ -21,9 +21,7 @@ from graphspec.graph.onnx_session import sanitized
 Kind = Literal["keras", "weights"]
 KERAS = (".keras", ".h5", ".hdf5", ".json")  # suffixes of models that Keras saved
 SAFETENSORS = ".safetensors"
-_KERAS_ROLES = frozenset(
-    ["kernel", "bias", "embeddings", "gamma", "beta", "moving_mean", "moving_variance", "alpha", "scale"]
-)
+_KERAS_ROLES = {*["kernel", "bias", "embeddings", "gamma", "beta", "moving_mean", "moving_variance", "alpha", "scale"]}
 _KERNELS = "_kernel"
 _TORCH_ROLES = ("weight", "running_mean", "running_var", "in_proj_weight", "weight_ih_l0", "weight_hh_l0")
 _FLOATS = ("float16", "float32", "float64", "bfloat16", ">f4", ">f8")

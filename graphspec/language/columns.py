@@ -10,10 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, invalid
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, described, invalid, setting
 from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.language.explain import setting, validate
+from graphspec.language.explain import validate
 from graphspec.language.names import MAX_NAME, InputRef, Item, Position, Scope, bad_name, claim, is_name
 from graphspec.language.tree import Tree, each, format_names, intended_keys, not_allowed, wrong_type
 
@@ -45,16 +45,14 @@ def _without(reasons: Mapping[str, str], hint: str) -> BeforeValidator:
 Missing = Annotated[
     Literal["median", "mean", "zero", "error"] | float,
     _without(_NOT_MISSING, _FILL),
-    Field(
-        description="What stands for a missing number: learnt from the training rows, zero, this number; or an error."
-    ),
+    described("What stands for a missing number: learnt from the training rows, zero, this number; or an error."),
 ]
 MissingPart = Annotated[
     Literal["median", "mean", "zero"] | float,
     _without(_NOT_MISSING | {"error": _NO_ERROR}, _FILL),
-    Field(description="What stands for the parts of a missing or unreadable date."),
+    described("What stands for the parts of a missing or unreadable date."),
 ]
-Indicator = Annotated[bool, Field(description="Whether a further number is 1 where the value was missing.")]
+Indicator = Annotated[bool, described("Whether a further number is 1 where the value was missing.")]
 
 
 def impute(missing: str | float, indicator: bool) -> dict[str, Any]:
@@ -102,18 +100,14 @@ Scale = Annotated[
     Any,
     BeforeValidator(_scale),
     WithJsonSchema({"anyOf": [{"type": "string", "enum": list(_SCALING)}, _counts("bins")]}),
-    Field(description="standard: mean 0, deviation 1; log1p, robust: for a few large numbers; minmax; bins."),
+    described("standard: mean 0, deviation 1; log1p, robust: for a few large numbers; minmax; bins."),
 ]
 _EMBED = "such as `{pieces: 16}`: a slope of its own in each of 16 bins"
 EmbedNumber = Annotated[
     Any,
-    BeforeValidator(
-        lambda value: (
-            value if value is None else _counted(value, "pieces", "{pieces: n} with n from 2 to 10,000", _EMBED)
-        )
-    ),
+    BeforeValidator(lambda v: v if v is None else _counted(v, "pieces", "{pieces: n} with n from 2 to 10,000", _EMBED)),
     WithJsonSchema({"anyOf": [_counts("pieces"), {"type": "null"}]}),
-    Field(description="What the network reads beside the scaled number: {pieces: n} slopes."),
+    described("What the network reads beside the scaled number: {pieces: n} slopes."),
 ]
 
 
@@ -226,9 +220,7 @@ def _finished(layers: list[Step], indicator: bool) -> list[Step]:
 Texts = Annotated[tuple[str, ...], FROM_LIST]
 MissingValues = Texts | Annotated[tuple[int, ...], FROM_LIST]
 Vocabulary = MissingValues | str | None
-Embed = Annotated[
-    PositiveInt | None, Field(description="The size of a trained vector for each value; without it, one-hot.")
-]
+Embed = Annotated[PositiveInt | None, described("The size of a trained vector for each value; without it, one-hot.")]
 
 
 def encoded(ids: str, embed: int | None, arguments: Mapping[str, Any] | None = None) -> list[Step]:
@@ -332,13 +324,9 @@ class Text(Column):
         if self.characters is None:
             return [Step("", "TextVectorization", (None,), arguments)]
         runs = {"split": "word_characters", "ngrams": self.characters}
-        return [
-            Step("words", "TextVectorization", (None,), arguments),
-            Step(
-                "runs", "TextVectorization", (None,), {k: v for k, v in arguments.items() if k != "vocabulary"} | runs
-            ),
-            Step("", "Concatenate", ("words", "runs"), {"axis": -1}),
-        ]
+        runs = {key: value for key, value in arguments.items() if key != "vocabulary"} | runs
+        layers = [Step(*of, "TextVectorization", (None,), own) for *of, own in (("words", arguments), ("runs", runs))]
+        return [*layers, Step("", "Concatenate", ("words", "runs"), {"axis": -1})]
 
 
 DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "yearday", "days"]
@@ -351,11 +339,9 @@ class Date(Column):
     sources: ClassVar[Mapping[str, str]] = {"strategy": "missing", "fill_value": "missing"}
 
     format: str | None = setting(None, "The order of the numbers, such as `%d/%m/%Y`; ISO 8601 without it.")
-    parts: Annotated[
-        Annotated[tuple[DatePart, ...], Field(min_length=1)],
-        FROM_LIST,
-        Field(description="The parts that become numbers; `days` counts the days since 1970-01-01."),
-    ] = ("year", "month", "day", "weekday")
+    parts: Annotated[Annotated[tuple[DatePart, ...], Field(min_length=1)], FROM_LIST] = setting(
+        ("year", "month", "day", "weekday"), "The parts that become numbers; `days` counts the days since 1970-01-01."
+    )
     cyclic: bool = setting(True, "Whether all parts but `year` and `days` are sine and cosine.")
     missing: MissingPart = "median"
     indicator: Indicator = False
@@ -387,8 +373,7 @@ class Image(Column):
         tuple[PositiveInt, PositiveInt, Literal[1, 3, 4]],
         FROM_LIST,
         WithJsonSchema({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3}),
-        Field(description="Height and width after resizing, and the channels: 1, 3 or 4."),
-    ]
+    ] = setting(..., "Height and width after resizing, and the channels: 1, 3 or 4.")
 
     @property
     def input(self) -> tuple[str, list[int | None]]:
@@ -432,9 +417,9 @@ class Cross(Config):
 
     sources: ClassVar[Mapping[str, str]] = {"output_dim": "embed", "input_dim": "num_bins"}
 
-    columns: Annotated[
-        tuple[str, ...], FROM_LIST, AfterValidator(_some), Field(description="The category columns, 2 to 8.")
-    ]
+    columns: Annotated[tuple[str, ...], FROM_LIST, AfterValidator(_some)] = setting(
+        ..., "The category columns, 2 to 8."
+    )
     num_bins: PositiveInt = setting(1000, "The number of bins; combinations may share one.")
     embed: Embed = None
 

@@ -121,9 +121,7 @@ class HeadDecl:
     tree: Tree = field(repr=False, compare=False)
     wrong: bool = False  # whether an error has been reported. Missing attributes may then exist in the document
     scale: Literal["standard", "window"] | None = None  # how the target is scaled for the loss
-    window: Ref | None = (
-        None  # the WindowScaling by which it is; ``columns``, those of the window that are the target's
-    )
+    window: Ref | None = None  # the WindowScaling by which it is; ``columns``: the target's, in the window
     columns: tuple[int, ...] | None = None
     statistics: tuple[float, float] | None = None  # mean and deviation of a standardized target, if they are learnt
     clip: bool | Mapping[Literal["min", "max"], float] = False  # whether answers are clipped, to which range
@@ -293,9 +291,7 @@ class DataSource:
     by_time: bool = False
     origins: int | None = None  # for windows, how many of the last horizons of each series are split off, each a window
     allow: tuple[Path, ...] = ()  # further folders in which the query's files may be
-    group: str | None = (
-        None  # the column whose value keeps training rows together when they are split, or dealt in folds
-    )
+    group: str | None = None  # the column whose value keeps training rows together, in a split and in folds
     folds: int | None = None  # the folds of the training rows, each validated by the copy that is trained without it
     form: TextForm = TextForm()  # how a table of text is read
 

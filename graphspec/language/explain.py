@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from graphspec.base.codes import Code
@@ -76,11 +76,6 @@ _BOUNDS = {
     "less_than": ("lt", "<"),
     "less_than_equal": ("le", "<="),
 }
-
-
-def setting(default: Any, description: str) -> Any:
-    """Return the field of a key of the document. Hints and the JSON Schema show its description."""
-    return Field(default, description=description)
 
 
 def validate(

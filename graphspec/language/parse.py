@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, SchemaOf, with_article
+from graphspec.base.config import FROM_LIST, Config, PositiveInt, SchemaOf, setting, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows
 from graphspec.language.expand import Expanded, expand
-from graphspec.language.explain import setting, validate
+from graphspec.language.explain import validate
 from graphspec.language.layer_entries import ENTRY_KEYS, block_names, unknown_layer_hint
 from graphspec.language.names import Item, check_name, check_written, resolve_name
 from graphspec.language.override import with_form
@@ -36,14 +36,13 @@ _KINDS = f"{', '.join(f'`{suffix}`' for suffix in DATA_SUFFIXES[:-1])} or `{DATA
 _DATA = "for example `train: {file: rows.csv}`"
 _ORDER = "name the column of time, for example `order: time`"
 _FILE = f"`file`: an {ARCHIVE} archive or a table ({', '.join(TABLES)}, also .gz), relative to the spec"
+_TABLES = "only tables of text have it; in a query read_csv has the options `delim` and `decimal_separator`"
 _NO_DELIMITERS = '\n\r"\0'
 SOURCES = ("query", "file", "images", "texts")  # keys that name rows; `query` and a database `file` go together
 
 
 _Filling = Literal["interpolate", "previous"]
 _Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
-
-
 _Season = Annotated[int, Field(ge=2)]
 
 
@@ -339,10 +338,7 @@ class _SourceCheck:
         for key in ("delimiter", "decimal", "thousands", "strip", "encoding"):
             is_set = getattr(keys, key) != DataKeys.model_fields[key].default
             if is_set and not self.suffix.startswith((".csv", ".tsv", *([".jsonl"] if key == "encoding" else []))):
-                hint = (
-                    "only tables of text have it; in a query read_csv has the options `delim` and `decimal_separator`"
-                )
-                self._needs(key, "a `file` that ends in .csv or .tsv", hint)
+                self._needs(key, "a `file` that ends in .csv or .tsv", _TABLES)
         form = TextForm(None, keys.decimal, keys.thousands)
         columns = [set(marks) for marks in (form.decimal, form.thousands) if isinstance(marks, dict)]
         for column in sorted(set().union({""}, *columns)):

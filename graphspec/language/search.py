@@ -8,9 +8,9 @@ from math import floor, isfinite
 from typing import Any, Literal
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Config, PositiveInt, with_article
+from graphspec.base.config import Config, PositiveInt, setting, with_article
 from graphspec.base.errors import Problems, did_you_mean, shorten
-from graphspec.language.explain import salvage, setting, validate
+from graphspec.language.explain import salvage, validate
 from graphspec.language.search_space import EXACT, Choice, Item, Range, Search, Setting, Space, endless
 from graphspec.language.sections import mapping
 from graphspec.language.tree import Tree, describe, format_value, is_flag, not_allowed, wrong_type

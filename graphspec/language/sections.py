@@ -10,7 +10,17 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, FROM_LIST, MAX_SIZE, Config, Neutral, PositiveInt, SchemaOf, named
+from graphspec.base.config import (
+    ANY_VALUE,
+    FROM_LIST,
+    MAX_SIZE,
+    Config,
+    Neutral,
+    PositiveInt,
+    SchemaOf,
+    named,
+    setting,
+)
 from graphspec.base.errors import Problems, did_you_mean
 from graphspec.base.synonyms.keys import means_null, number_hint
 from graphspec.base.synonyms.names import fold
@@ -26,7 +36,7 @@ from graphspec.language.declarations import (
     WeightFile,
     WholeLabels,
 )
-from graphspec.language.explain import meant_keys, salvage, setting, validate
+from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.names import Item, Scope
 from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, wrong_type
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback

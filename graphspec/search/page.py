@@ -147,15 +147,13 @@ def _parallel(plan: Plan, spaces: Sequence[Space], trials: Sequence[Trial]) -> s
 
 def _axis(space: Space) -> Scale:
     if isinstance(space, Choice):
-        last = max(len(space.items) - 1, 1)
-        return Scale(0.0, float(last), tuple(float(k) for k in range(len(space.items))))
+        return Scale(0.0, max(len(space.items) - 1.0, 1.0), tuple(float(k) for k in range(len(space.items))))
     made = logarithmic([space.low, space.high]) if space.log else linear([space.low, space.high], count=4)
     ticks = [t for t in made.ticks if space.low < t < space.high]
     if space.log:
         ticks = [t for t in ticks if math.isclose(math.log10(t), round(math.log10(t)))]
-    room = 0.08
     scale = Scale(space.low, space.high, (), space.log)
-    inside = [t for t in ticks if room < scale.position(t) < 1 - room]
+    inside = [t for t in ticks if 0.08 < scale.position(t) < 0.92]
     return Scale(space.low, space.high, (space.low, *inside[:6], space.high), space.log)
 
 

@@ -358,9 +358,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         text = f"cannot be read: {(error.strerror or type(error).__name__).lower()}"
         raise ProblemError(Code.UNREADABLE_FILE, text, hint=hint) from None
     if len(content) > _LARGEST_LIST:
-        raise ProblemError(
-            Code.UNREADABLE_FILE, f"has more than {_LARGEST_LIST >> 20} MiB", hint="keep frequent tokens"
-        )
+        raise ProblemError(Code.UNREADABLE_FILE, f"has more than {_LARGEST_LIST >> 20} MiB", "keep frequent tokens")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -59,9 +59,7 @@ def product_functions() -> tuple[bool, *tuple[tuple[int, int], ...]] | None:
     names = [[blas.symbol.format(f"cblas_{kind}{name}") for kind in "sd"] for name in ("gemm", "gemv", "dot")]
     if not all(hasattr(blas.library, name) for pair in names for name in pair):
         return None
-    addresses = [
-        [ctypes.cast(getattr(blas.library, name), ctypes.c_void_p).value or 0 for name in pair] for pair in names
-    ]
+    addresses = [[ctypes.cast(getattr(blas.library, n), ctypes.c_void_p).value or 0 for n in pair] for pair in names]
     return blas.symbol.endswith("64_"), *((a, b) for a, b in addresses)
 
 

@@ -117,11 +117,8 @@ def _windows() -> tuple[int, int]:
 
     class Status(ctypes.Structure):
         _fields_ = (
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            ("total", ctypes.c_ulonglong),
-            ("unused", ctypes.c_ulonglong),
-            ("other_fields", ctypes.c_ulonglong * 5),
+            *(("length", ctypes.c_ulong), ("load", ctypes.c_ulong), ("total", ctypes.c_ulonglong)),
+            *(("unused", ctypes.c_ulonglong), ("other_fields", ctypes.c_ulonglong * 5)),
         )
 
     status = Status()

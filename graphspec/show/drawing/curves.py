@@ -96,6 +96,7 @@ def _decimals(ticks: Sequence[float]) -> list[str]:
 PANEL, HEIGHT, GAP, MARGIN, TOP = 360.0, 190.0, 28.0, 20.0, 66.0  # pixels: a panel's plot area, and what is around it
 LEFT, BELOW = 52.0, 50.0  # room for the labels of the axes
 MAX_PANELS = 24
+History = Mapping[str, Sequence[float]]  # one value per epoch for each key
 MAX_POINTS = 1500  # of a line; the others are left out evenly
 STYLE = """.gs-curves text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #475569 }
 .gs-curves .gs-title { font-size: 17px; font-weight: 700; fill: #0f172a }
@@ -127,9 +128,7 @@ class Best(NamedTuple):
     value: float
 
 
-def best_epoch(
-    history: Mapping[str, Sequence[float]], key: str | None = None, better: str | None = None
-) -> Best | None:
+def best_epoch(history: History, key: str | None = None, better: str | None = None) -> Best | None:
     """Return the epoch in which ``key`` is best; None if no value is finite or neither high nor low values are better.
 
     Args:
@@ -154,7 +153,7 @@ class Curves:
         title: the heading.
     """
 
-    history: Mapping[str, Sequence[float]] = field(repr=False)
+    history: History = field(repr=False)
     title: str
 
     def svg(self) -> str:
@@ -177,7 +176,7 @@ class Curves:
         return self.svg()
 
 
-def panels_of(history: Mapping[str, Sequence[float]]) -> dict[str, list[str]]:
+def panels_of(history: History) -> dict[str, list[str]]:
     """Return the keys of each panel by its name: ``loss`` has ``loss`` and ``val_loss``."""
     panels: dict[str, list[str]] = {}
     for key, values in history.items():
@@ -188,7 +187,7 @@ def panels_of(history: Mapping[str, Sequence[float]]) -> dict[str, list[str]]:
     return panels
 
 
-def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> str:
+def draw_curves(history: History, title: str) -> str:
     """Return the curves of ``history`` as one SVG document: two panels in a row."""
     panels, best = panels_of(history), best_epoch(history)
     shown = dict(list(panels.items())[:MAX_PANELS])
@@ -207,9 +206,7 @@ def draw_curves(history: Mapping[str, Sequence[float]], title: str) -> str:
     return on_card("gs-curves", width, height, heading, STYLE, parts)
 
 
-def _heading(
-    title: str, history: Mapping[str, Sequence[float]], count: int, best: Best | None, hidden: int
-) -> Iterator[str]:
+def _heading(title: str, history: History, count: int, best: Best | None, hidden: int) -> Iterator[str]:
     """Yield the title, what is best, and the legend."""
     yield f'<text class="gs-title" x="{MARGIN:.0f}" y="30">{escape(title)}</text>'
     about = f"{count:,} epoch{'' if count == 1 else 's'}" if count else "no epoch has ended"

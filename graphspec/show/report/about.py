@@ -218,9 +218,8 @@ def facts_of(found: Findings) -> Iterator[tuple[str, str]]:
         of = f" of {wanted:,}" if wanted > epochs else ""
         yield "Epochs", f"{epochs:,}{of}" + (f"; stopped: {found.stopped}" if found.stopped else "")
         restored = None if times is None else times.restored_epoch
-        copies = [
-            c.get("epoch") for c in record.get("copies", ()) if isinstance(c, dict) and c.get("form") == spec.form
-        ]
+        listed = [c for c in record.get("copies", ()) if isinstance(c, dict)]
+        copies = [c.get("epoch") for c in listed if c.get("form") == spec.form]
         form = f"form {spec.form}, " if spec.form else ""
         if len(copies) > 1:
             yield "Copies", f"{form}{len(copies)}, with their weights of the epochs {', '.join(map(str, copies))}"

@@ -259,9 +259,7 @@ def notes(runs: Sequence[Compared], hidden: int, marked: bool) -> Iterator[str]:
 
 
 def _groups(groups: Iterable[Sequence[str]]) -> str:
-    return "; ".join(
-        ", ".join(group[:6]) + (f" and {len(group) - 6} more" if len(group) > 6 else "") for group in groups
-    )
+    return "; ".join(", ".join(g[:6]) + (f" and {len(g) - 6} more" if len(g) > 6 else "") for g in groups)
 
 
 def _cell(runs: Sequence[Compared], k: int, key: str, best: list[int] | None) -> Cell:

@@ -133,10 +133,7 @@ def curves(found: Findings) -> Section | None:
     if not ended:
         return None
     named = axes.panels_of(history)
-    panels = [
-        Panel(name, [Line(key, history[key], "a" if key == name else "b") for key in keys])
-        for name, keys in named.items()
-    ]
+    panels = [Panel(n, [Line(k, history[k], "a" if k == n else "b") for k in keys]) for n, keys in named.items()]
     rates, said = learning_rates(found), _sentence(found, ended)
     finite = list(filter(math.isfinite, rates))
     if len(set(finite)) > 1:

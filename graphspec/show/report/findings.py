@@ -98,10 +98,8 @@ def judge(found: Findings, raw: Dataset, part: str, running: RunningMetrics | No
     scored, train = score(model, raw, part, running), training_targets(model, found.train)
     source = model.spec.data.get("train" if split_off(model, part) else part) or model.spec.data.get("train")
     of_train, after = model.spec.data.get("train"), part == "validation" and split_off(model, part)
-    heads = {
-        n: replace(h, scale=scale_of(scored, n, of_train, found.train, after=after)) for n, h in scored.heads.items()
-    }
-    scored = replace(scored, heads=heads)
+    scales = {n: scale_of(scored, n, of_train, found.train, after=after) for n in scored.heads}
+    scored = replace(scored, heads={n: replace(h, scale=scales[n]) for n, h in scored.heads.items()})
     fitted = linear(model, scored, found.train, folds=5 if scored.out_of_fold else 0)
     rules = {n: [*baselines(scored, n, source, train.get(n)), *fitted.get(n, ())] for n in scored.heads}
     found = replace(found, judged=scored, intervals=intervals(model, scored), baselines=rules)

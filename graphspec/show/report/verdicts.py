@@ -256,10 +256,8 @@ class Verdict:
         own, other = own + scaled[0], other + scaled[1]
         than = f" than {self.term}" if self.term else ""
         what = "The probabilities are" if self.metric == "log loss" else "The network is"
-        perhaps, no = (
-            f"perhaps better{than}: other rows may say otherwise",
-            f"NOT better{than}" if than else "not better",
-        )
+        perhaps = f"perhaps better{than}: other rows may say otherwise"
+        no = f"NOT better{than}" if than else "not better"
         how = {None: perhaps, True: f"better{than}", False: no}[self.better]
         if (self.better, self.baseline) == (False, LINEAR) and self.metric != "log loss" and self.score not in (0, 1):
             how = f"no better than {LINEAR}: try more epochs, less Dropout and L2, or more units"
@@ -430,11 +428,8 @@ def _best(
         gain = middle(sign * (a - b))
     blind = [(sign * float(shown(v.mean())), name) for name, v in each if name != LINEAR]
     r2 = float(determination(own.true, own.scores).mean()) if own.kind == "numbers" and metric != "MASE" else math.nan
-    said = (
-        _overlooked(own, values)
-        if metric == "accuracy" and own.kind != "labels" and not head.head.threshold and head.value.rank < 3
-        else ""
-    )
+    by_class = metric == "accuracy" and own.kind != "labels" and not head.head.threshold and head.value.rank < 3
+    said = _overlooked(own, values) if by_class else ""
     best, name = max(blind, key=lambda one: one[0], default=(math.nan, ""))
     of_rule = next(known for known in rules if known.name == rule)
     term, scaled = of_rule.term, (mase(head, head.answers, rows), mase(head, of_rule.answers, rows))

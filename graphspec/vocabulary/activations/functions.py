@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, create_model
+from pydantic import create_model
 
-from graphspec.base.config import Axes, NonNegative, Positive, class_name
+from graphspec.base.config import Axes, NonNegative, Positive, class_name, setting
 from graphspec.base.errors import ShapeError
 from graphspec.vocabulary import Builder, Value, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation, feature_axes, feature_axis
@@ -83,9 +83,9 @@ class Linear(Activation):
 class Relu(Activation):
     """``max(x, 0)``; in general ``negative_slope · (x − threshold)`` up to ``threshold``, and at most ``max_value``."""
 
-    negative_slope: Annotated[NonNegative, Field(description="Slope below the threshold.")] = 0.0
-    max_value: Annotated[NonNegative | None, Field(description="Largest output; null means no limit.")] = None
-    threshold: Annotated[NonNegative, Field(description="Inputs up to this value become 0, or follow the slope.")] = 0.0
+    negative_slope: NonNegative = setting(0.0, "Slope below the threshold.")
+    max_value: NonNegative | None = setting(None, "Largest output; null means no limit.")
+    threshold: NonNegative = setting(0.0, "Inputs up to this value become 0, or follow the slope.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         slope, limit, threshold = self.negative_slope, self.max_value, self.threshold
@@ -112,7 +112,7 @@ class Relu(Activation):
 class LeakyRelu(Activation, op="LeakyRelu"):
     """``x`` above 0, ``negative_slope · x`` below (Maas et al., ICML workshop 2013)."""
 
-    negative_slope: Annotated[NonNegative, Field(description="Slope below 0.")] = 0.2
+    negative_slope: NonNegative = setting(0.2, "Slope below 0.")
 
     def attributes(self) -> dict[str, float]:
         return {"alpha": self.negative_slope}
@@ -121,20 +121,20 @@ class LeakyRelu(Activation, op="LeakyRelu"):
 class Elu(Activation, op="Elu"):
     """``x`` above 0, ``alpha · (eˣ − 1)`` below (Clevert et al., ICLR 2016)."""
 
-    alpha: Annotated[NonNegative, Field(description="The limit for small x is −alpha.")] = 1.0
+    alpha: NonNegative = setting(1.0, "The limit for small x is −alpha.")
 
 
 class Celu(Activation, op="Celu"):
     """``x`` above 0, ``alpha · (exp(x / alpha) − 1)`` below: smooth for any alpha (Barron, arXiv 2017)."""
 
-    alpha: Annotated[Positive, Field(description="The limit for small x is −alpha.")] = 1.0
+    alpha: Positive = setting(1.0, "The limit for small x is −alpha.")
 
 
 class Threshold(Activation):
     """``x`` above ``threshold``, else ``default_value``."""
 
-    threshold: Annotated[float, Field(description="Inputs above this value pass unchanged.")]
-    default_value: Annotated[float, Field(description="The output for all other inputs.")]
+    threshold: float = setting(..., "Inputs above this value pass unchanged.")
+    default_value: float = setting(..., "The output for all other inputs.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not self.default_value:
@@ -148,7 +148,7 @@ class Threshold(Activation):
 class HardShrink(Activation, op="Shrink"):
     """``x`` if ``|x| > threshold``, else 0."""
 
-    threshold: Annotated[NonNegative, Field(description="Inputs with an absolute value up to this become 0.")] = 0.5
+    threshold: NonNegative = setting(0.5, "Inputs with an absolute value up to this become 0.")
 
     def attributes(self) -> dict[str, float]:
         return {"lambd": self.threshold}
@@ -164,7 +164,7 @@ class SoftShrink(HardShrink):
 class Gelu(Activation, op="Gelu"):
     """``x · Φ(x)`` with the normal distribution's Φ, exact or by tanh (Hendrycks and Gimpel, arXiv 2016)."""
 
-    approximate: Annotated[bool, Field(description="Use the tanh approximation.")] = False
+    approximate: bool = setting(False, "Use the tanh approximation.")
 
     def attributes(self) -> dict[str, str]:
         return {"approximate": "tanh" if self.approximate else "none"}
@@ -176,7 +176,7 @@ _LARGE = 1e18  # float32 can represent its square, and adding b to the square do
 class Squareplus(Activation):
     """``(x + √(x² + b)) / 2`` (Barron, arXiv 2021)."""
 
-    b: Annotated[NonNegative, Field(description="Smoothness of the bend: 4 resembles softplus, 0 is relu.")] = 4
+    b: NonNegative = setting(4, "Smoothness of the bend: 4 resembles softplus, 0 is relu.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         if not self.b:
@@ -203,7 +203,7 @@ def fixed_axis(X: Value, axis: int) -> tuple[int, int]:
 class OverAxes(Activation):
     """A function over one axis or several; the batch is not one of them. The output has the shape of x."""
 
-    axis: Annotated[Axes, Field(description="The axis, or axes, of the sum.")] = -1
+    axis: Axes = setting(-1, "The axis, or axes, of the sum.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         return self.lower_over(g, X, feature_axes(X, self.axis))
@@ -243,7 +243,7 @@ class Sparsemax(Activation):
     is the function of the paper.
     """
 
-    axis: Annotated[int, Field(description="The axis along which the outputs sum to 1.")] = -1
+    axis: int = setting(-1, "The axis along which the outputs sum to 1.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         axis, n = fixed_axis(X, self.axis)
@@ -265,7 +265,7 @@ class Glu(Activation):
     Dauphin et al., ICML 2017.
     """
 
-    axis: Annotated[int, Field(description="The axis that is divided in halves; its size must be even.")] = -1
+    axis: int = setting(-1, "The axis that is divided in halves; its size must be even.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         axis, n = fixed_axis(X, self.axis)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
+from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only, setting
 from graphspec.base.files import create, make_folder, write_at
 from graphspec.graph.ir.graph import Array, Graph
 from graphspec.vocabulary.callbacks import callback as base
@@ -54,9 +54,9 @@ class _CSVLogger(base.CallbackState):
 class CSVLogger(base.Callback, run_state=_CSVLogger):
     """Write the logs of every epoch to a CSV file: ``epoch`` (from 0), then the logged values, sorted by name."""
 
-    filename: base.FileName = Field(description="The file.")
-    separator: str = Field(",", min_length=1, max_length=1, description="The character between values.")
-    append: bool = Field(False, description="Whether to append to an existing file.")
+    filename: base.FileName = setting(..., "The file.")
+    separator: str = setting(",", "The character between values.", min_length=1, max_length=1)
+    append: bool = setting(False, "Whether to append to an existing file.")
 
     @field_validator("separator")
     @classmethod
@@ -93,7 +93,7 @@ class _TerminateOnNaN(base.CallbackState):
 class TerminateOnNaN(base.Callback, run_state=_TerminateOnNaN):
     """Stop when the loss is NaN or infinite. With ``raise_error`` the run fails with GS601, as without this callback."""
 
-    raise_error: bool = Field(False, description="Whether the run fails instead of stopping.")
+    raise_error: bool = setting(False, "Whether the run fails instead of stopping.")
 
 
 # The callback TensorBoard: event files with the logs, with Keras's names.
@@ -174,23 +174,23 @@ class TensorBoard(base.Callback, run_state=_TensorBoard):
     1; ``evaluation_<name>_vs_iterations``, by the number of updates. Histograms are named ``<weight>/histogram``.
     """
 
-    log_dir: base.FileName = Field("logs", description="The folder of the event files.")
-    histogram_freq: base.NonNegativeInt = Field(0, description="Epochs between histograms of the weights; 0 for none.")
-    write_graph: bool = Field(True, description="Whether to write the operator graph.")
+    log_dir: base.FileName = setting("logs", "The folder of the event files.")
+    histogram_freq: base.NonNegativeInt = setting(0, "Epochs between histograms of the weights; 0 for none.")
+    write_graph: bool = setting(True, "Whether to write the operator graph.")
     write_images: Annotated[
         bool, AfterValidator(only(False, "weights are not written as images", "use `histogram_freq`"))
-    ] = Field(False, description="Refused: use `histogram_freq`.")
-    write_steps_per_second: bool = Field(False, description="Whether to write the number of steps per second.")
-    update_freq: Literal["batch", "epoch"] | PositiveInt = Field(
-        "epoch", description="When to write scalars: `epoch`, `batch`, or the number of batches between them."
+    ] = setting(False, "Refused: use `histogram_freq`.")
+    write_steps_per_second: bool = setting(False, "Whether to write the number of steps per second.")
+    update_freq: Literal["batch", "epoch"] | PositiveInt = setting(
+        "epoch", "When to write scalars: `epoch`, `batch`, or the number of batches between them."
     )
-    profile_batch: Annotated[int, AfterValidator(only(0, "profiles for TensorBoard are not available"))] = Field(
-        0, description="Refused: profiles for TensorBoard are not available."
+    profile_batch: Annotated[int, AfterValidator(only(0, "profiles for TensorBoard are not available"))] = setting(
+        0, "Refused: profiles for TensorBoard are not available."
     )
     embeddings_freq: Annotated[
         int, AfterValidator(only(0, "embeddings are not written", "read them from the weights"))
-    ] = Field(0, description="Refused: read the embeddings from the weights.")
-    embeddings_metadata: None = Field(None, description="Only null: embeddings are not written.")
+    ] = setting(0, "Refused: read the embeddings from the weights.")
+    embeddings_metadata: None = setting(None, "Only null: embeddings are not written.")
 
     def outputs(self) -> list[base.Output]:
         return [base.Output("log_dir", f"{self.log_dir}/{part}", shared=True, is_own=_is_events) for part in _PARTS]

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, invalid, named
+from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, described, invalid, named, setting
 from graphspec.base.errors import Problem, did_you_mean
 from graphspec.base.files import make_folder
 from graphspec.base.text import count
@@ -44,10 +44,10 @@ def _first(keys: Sequence[str], limit: int = 20) -> str:
 class Monitor(base.Callback):
     """Base of the callbacks that monitor one value in the logs."""
 
-    monitor: str = Field("val_loss", description="The name of the logged value.")
-    verbose: int = Field(0, description="1 to print every action.")
-    mode: Literal["auto", "min", "max"] = Field(
-        "auto", description="min: lower is better; max: higher is better; auto: decided from the metric's name."
+    monitor: str = setting("val_loss", "The name of the logged value.")
+    verbose: int = setting(0, "1 to print every action.")
+    mode: Literal["auto", "min", "max"] = setting(
+        "auto", "min: lower is better; max: higher is better; auto: decided from the metric's name."
     )
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
@@ -148,13 +148,11 @@ class _EarlyStopping(_MonitorState):
 class EarlyStopping(Monitor, run_state=_EarlyStopping):
     """Stop when a logged value has not improved by more than ``min_delta`` for ``patience`` epochs."""
 
-    min_delta: float = Field(0.0, description="A change must be larger than this to count as an improvement.")
-    patience: base.NonNegativeInt = Field(
-        0, description="The number of epochs without improvement before the callback acts."
-    )
-    baseline: float | None = Field(None, description="Training stops unless the value is better than this.")
-    restore_best_weights: bool = Field(False, description="Whether to restore the best weights at the end.")
-    start_from_epoch: base.NonNegativeInt = Field(0, description="The number of epochs before monitoring starts.")
+    min_delta: float = setting(0.0, "A change must be larger than this to count as an improvement.")
+    patience: base.NonNegativeInt = setting(0, "The number of epochs without improvement before the callback acts.")
+    baseline: float | None = setting(None, "Training stops unless the value is better than this.")
+    restore_best_weights: bool = setting(False, "Whether to restore the best weights at the end.")
+    start_from_epoch: base.NonNegativeInt = setting(0, "The number of epochs before monitoring starts.")
 
 
 _FORM = re.compile(r"(?:[\w ]?[<>=^])?[-+ ]?0?\d{0,2}[,_]?(?:\.\d{1,2})?[bdeEfFgGoxX%]?", re.ASCII)
@@ -241,13 +239,11 @@ class ModelCheckpoint(Monitor, run_state=_ModelCheckpoint):
     ``.safetensors`` is a file of weights, any other name is a run directory.
     """
 
-    filepath: base.FileName = Field(
-        description="A folder, or a .safetensors file; may contain {epoch} and logged values."
-    )
-    save_best_only: bool = Field(False, description="Whether only improvements are saved.")
-    save_weights_only: bool = Field(False, description="Whether only the weights are saved.")
-    save_freq: Literal["epoch"] | PositiveInt = Field("epoch", description="`epoch`, or a number of batches.")
-    initial_value_threshold: float | None = Field(None, description="The initial best value.")
+    filepath: base.FileName = setting(..., "A folder, or a .safetensors file; may contain {epoch} and logged values.")
+    save_best_only: bool = setting(False, "Whether only improvements are saved.")
+    save_weights_only: bool = setting(False, "Whether only the weights are saved.")
+    save_freq: Literal["epoch"] | PositiveInt = setting("epoch", "`epoch`, or a number of batches.")
+    initial_value_threshold: float | None = setting(None, "The initial best value.")
 
     @field_validator("filepath")
     @classmethod
@@ -329,11 +325,11 @@ class _ReduceLROnPlateau(_MonitorState):
 class ReduceLROnPlateau(SetsRate, Monitor, run_state=_ReduceLROnPlateau):
     """Multiply the learning rate by ``factor`` when a logged value has not improved for ``patience`` epochs."""
 
-    factor: Positive = Field(0.1, lt=1, description="The factor of the learning rate.")
-    patience: int = Field(10, ge=0, description="The number of epochs without improvement before the callback acts.")
-    min_delta: float = Field(1e-4, description="A change must be larger than this to count as an improvement.")
-    cooldown: base.NonNegativeInt = Field(0, description="The number of epochs to wait after a reduction.")
-    min_lr: NonNegative = Field(0.0, description="The smallest learning rate.")
+    factor: Positive = setting(0.1, "The factor of the learning rate.", lt=1)
+    patience: int = setting(10, "The number of epochs without improvement before the callback acts.", ge=0)
+    min_delta: float = setting(1e-4, "A change must be larger than this to count as an improvement.")
+    cooldown: base.NonNegativeInt = setting(0, "The number of epochs to wait after a reduction.")
+    min_lr: NonNegative = setting(0.0, "The smallest learning rate.")
 
 
 class _LearningRateScheduler(_Telling):
@@ -353,8 +349,8 @@ class LearningRateScheduler(SetsRate, run_state=_LearningRateScheduler):
     The schedule's ``decay_steps``, ``boundaries`` and so on are therefore numbers of epochs.
     """
 
-    schedule: named(SCHEDULES, Schedule) = Field(description="A schedule; its steps are epochs.")  # type: ignore[valid-type]
-    verbose: int = Field(0, description="1 to print every change.")
+    schedule: named(SCHEDULES, Schedule) = described("A schedule; its steps are epochs.")  # type: ignore[valid-type]
+    verbose: int = setting(0, "1 to print every change.")
 
 
 _HINT = "set `use_ema: true` in the optimizer"
@@ -390,7 +386,7 @@ class SwapEMAWeights(base.Callback, run_state=_SwapEMAWeights):
     later callbacks save the averages, and the weights in the run directory are the averages.
     """
 
-    swap_on_epoch: bool = Field(False, description="Whether later callbacks see the averages, not the weights.")
+    swap_on_epoch: bool = setting(False, "Whether later callbacks see the averages, not the weights.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         return [] if averaged else [_NO_AVERAGES]

@@ -115,5 +115,4 @@ __dir__ = partial(sorted, __all__)
 
 def __getattr__(name: str) -> Any:
     """Import a class when it is first used."""
-    registry = CELLS if name in CELLS.names() else LAYERS
-    return registry.attribute(__name__, name)
+    return (CELLS if name in CELLS.names() else LAYERS).attribute(__name__, name)

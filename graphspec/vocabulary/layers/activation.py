@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple
+from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple, setting
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, activations, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import functions
@@ -21,8 +19,8 @@ class Activation(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    activation: base.ActivationField = Field(description="The activation.")
-    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
+    activation: base.ActivationField = setting(..., "The activation.")
+    activity_regularizer: base.RegularizerField = setting(None, "Penalty on the output.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         return g.activate(self.activation, base.as_float(g, X))
@@ -45,9 +43,9 @@ class ReLU(Function, function=functions.Relu):
     Shapes: (batch, …) → the same.
     """
 
-    max_value: Annotated[NonNegative | None, Field(description="The largest output; null for no limit.")] = None
-    negative_slope: Annotated[NonNegative, Field(description="The slope below the threshold.")] = 0.0
-    threshold: Annotated[NonNegative, Field(description="Inputs up to this value count as 0.")] = 0.0
+    max_value: NonNegative | None = setting(None, "The largest output; null for no limit.")
+    negative_slope: NonNegative = setting(0.0, "The slope below the threshold.")
+    threshold: NonNegative = setting(0.0, "Inputs up to this value count as 0.")
 
 
 class LeakyReLU(Function, function=functions.LeakyRelu):
@@ -56,7 +54,7 @@ class LeakyReLU(Function, function=functions.LeakyRelu):
     Shapes: (batch, …) → the same.
     """
 
-    negative_slope: Annotated[NonNegative, Field(description="The slope below 0.")] = 0.3
+    negative_slope: NonNegative = setting(0.3, "The slope below 0.")
 
 
 class ELU(Function, function=functions.Elu):
@@ -65,7 +63,7 @@ class ELU(Function, function=functions.Elu):
     Shapes: (batch, …) → the same. Clevert et al., *Exponential Linear Units*, ICLR 2016.
     """
 
-    alpha: Annotated[NonNegative, Field(description="The output approaches −alpha for small x.")] = 1.0
+    alpha: NonNegative = setting(1.0, "The output approaches −alpha for small x.")
 
 
 class PReLU(Layer, supports_masking=True):
@@ -76,11 +74,9 @@ class PReLU(Layer, supports_masking=True):
     """
 
     alpha_initializer: base.InitializerField = base.default_initializer("Zeros")
-    alpha_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the slopes.")
+    alpha_regularizer: base.RegularizerField = setting(None, "Penalty on the slopes.")
     alpha_constraint: base.Constraint = None
-    shared_axes: Annotated[
-        IntOrInts | None, Field(description="Axes along which one slope is shared, such as [1, 2] for images.")
-    ] = None
+    shared_axes: IntOrInts | None = setting(None, "Axes along which one slope is shared, such as [1, 2] for images.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         shared = as_tuple(self.shared_axes)
@@ -104,7 +100,7 @@ class Softmax(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    axis: Annotated[Axes, Field(description="The axis or axes along which the outputs sum to 1.")] = -1
+    axis: Axes = setting(-1, "The axis or axes along which the outputs sum to 1.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = activations.feature_axes(X, self.axis, key="axis")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import PositiveInt
+from graphspec.base.config import PositiveInt, described, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.graph.initializers import GlorotUniform, Ones, oriented
@@ -26,9 +26,9 @@ Projected = tuple[Value, Value, Value]  # query, key and value
 Attended = tuple[Value, Value | None]  # the result and the attention weights
 
 # Attention with dot-product or additive scores: queries from one sequence, keys and values from another.
-FLAG_CAUSAL = Annotated[bool, Field(description="Whether query i attends only to keys 0 … i.")]
-FLAG_SCORES = Annotated[bool, Field(description="Whether the attention weights are a second output, `node:1`.")]
-DROPPED = Annotated[DropRate, Field(description="The fraction of attention weights that training drops.")]
+FLAG_CAUSAL = Annotated[bool, described("Whether query i attends only to keys 0 … i.")]
+FLAG_SCORES = Annotated[bool, described("Whether the attention weights are a second output, `node:1`.")]
+DROPPED = Annotated[DropRate, described("The fraction of attention weights that training drops.")]
 
 TIME_HINT = "embed ids, or add a time axis with Reshape"
 _MASKED = -1e9
@@ -150,10 +150,8 @@ class Attention(ScoredAttention):
     Luong et al., *Effective Approaches to Attention-based Neural Machine Translation*, EMNLP 2015.
     """
 
-    use_scale: bool = Field(default=False, description="Whether the scores are multiplied by a trained scalar.")
-    score_mode: Literal["dot", "concat"] = Field(
-        default="dot", description="dot: query · key; concat: the sum of tanh(query + key)."
-    )
+    use_scale: bool = setting(False, "Whether the scores are multiplied by a trained scalar.")
+    score_mode: Literal["dot", "concat"] = setting("dot", "dot: query · key; concat: the sum of tanh(query + key).")
 
     def scores(self, g: Builder, query: Value, key: Value) -> Value:
         scale = self.weight(g, "scale", (), initializer=Ones()) if self.use_scale else None
@@ -185,7 +183,7 @@ class AdditiveAttention(ScoredAttention):
     Bahdanau et al., *Neural Machine Translation by Jointly Learning to Align and Translate*, ICLR 2015.
     """
 
-    use_scale: bool = Field(default=True, description="Whether the features have trained weights; otherwise 1.")
+    use_scale: bool = setting(True, "Whether the features have trained weights; otherwise 1.")
 
     def scores(self, g: Builder, query: Value, key: Value) -> Value:
         hidden = g.Tanh(_sums(g, query, key))
@@ -213,19 +211,19 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
     call_arguments: ClassVar[tuple[str, ...]] = ("attention_mask", "value_mask", "key_mask")
 
     dropout: DROPPED = 0.0
-    use_bias: bool = Field(default=True, description="Whether the projections have a bias.")
-    sliding_window: PositiveInt | None = Field(
-        default=None, description="A query attends only to keys at a smaller distance than this; null for all."
+    use_bias: bool = setting(True, "Whether the projections have a bias.")
+    sliding_window: PositiveInt | None = setting(
+        None, "A query attends only to keys at a smaller distance than this; null for all."
     )
     flash_attention: base.NoEffect = None
     kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     bias_initializer: base.InitializerField = base.default_initializer("zeros")
-    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on every kernel.")
-    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on every bias.")
-    activity_regularizer: base.RegularizerField = Field(None, description="Penalty on the output of every projection.")
+    kernel_regularizer: base.RegularizerField = setting(None, "Penalty on every kernel.")
+    bias_regularizer: base.RegularizerField = setting(None, "Penalty on every bias.")
+    activity_regularizer: base.RegularizerField = setting(None, "Penalty on the output of every projection.")
     kernel_constraint: base.Constraint = None
     bias_constraint: base.Constraint = None
-    use_gate: bool = Field(default=False, description="Whether the heads' results are multiplied by a sigmoid gate.")
+    use_gate: bool = setting(False, "Whether the heads' results are multiplied by a sigmoid gate.")
     seed: base.Seed = None
     use_causal_mask: FLAG_CAUSAL = False
     return_attention_scores: FLAG_SCORES = False
@@ -407,12 +405,12 @@ class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_
     Vaswani et al., *Attention Is All You Need*, NIPS 2017.
     """
 
-    num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
-    key_dim: Annotated[PositiveInt, Field(description="The size of queries and keys in each head.")]
-    value_dim: PositiveInt | None = Field(None, description="The size of values in each head; null for `key_dim`.")
-    output_shape: Sizes | None = Field(default=None, description="The output's features; null for the query's.")
-    attention_axes: Axes | None = Field(
-        default=None, description="The axes that are attended over; null for all except the batch and the features."
+    num_heads: PositiveInt = setting(..., "The number of heads.")
+    key_dim: PositiveInt = setting(..., "The size of queries and keys in each head.")
+    value_dim: PositiveInt | None = setting(None, "The size of values in each head; null for `key_dim`.")
+    output_shape: Sizes | None = setting(None, "The output's features; null for the query's.")
+    attention_axes: Axes | None = setting(
+        None, "The axes that are attended over; null for all except the batch and the features."
     )
 
     def heads(self) -> tuple[int, int]:
@@ -446,9 +444,9 @@ class GroupQueryAttention(
     ``return_attention_scores`` also (batch, heads, queries, keys). Ainslie et al., *GQA*, EMNLP 2023.
     """
 
-    head_dim: Annotated[PositiveInt, Field(description="The size of queries, keys and values in each head.")]
-    num_query_heads: Annotated[PositiveInt, Field(description="The number of query heads.")]
-    num_key_value_heads: Annotated[PositiveInt, Field(description="The number of key and value heads.")]
+    head_dim: PositiveInt = setting(..., "The size of queries, keys and values in each head.")
+    num_query_heads: PositiveInt = setting(..., "The number of query heads.")
+    num_key_value_heads: PositiveInt = setting(..., "The number of key and value heads.")
 
     def heads(self) -> tuple[int, int]:
         return self.num_query_heads, self.num_key_value_heads

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.dims import names_in, show
@@ -154,23 +154,23 @@ CellField = Annotated[Cell, BeforeValidator(base.CELLS.parse), WithJsonSchema({"
 class Weighted(Cell):
     """Base: a cell with a kernel for its input and one for its state."""
 
-    activation: base.ActivationField = Field(
-        default="tanh", validate_default=True, description="The activation of candidate and output; null for none."
+    activation: base.ActivationField = setting(
+        "tanh", "The activation of candidate and output; null for none.", validate_default=True
     )
-    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    use_bias: bool = setting(True, "Whether a bias is added.")
     kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     recurrent_initializer: base.InitializerField = base.default_initializer("orthogonal")
     bias_initializer: base.InitializerField = base.default_initializer("zeros")
-    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    recurrent_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the recurrent kernel.")
-    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the bias.")
+    kernel_regularizer: base.RegularizerField = setting(None, "Penalty on the kernel.")
+    recurrent_regularizer: base.RegularizerField = setting(None, "Penalty on the recurrent kernel.")
+    bias_regularizer: base.RegularizerField = setting(None, "Penalty on the bias.")
     kernel_constraint: base.Constraint = None
     recurrent_constraint: base.Constraint = None
     bias_constraint: base.Constraint = None
-    dropout: Annotated[DropRate, Field(description="Fraction of input features dropped, the same at every step.")] = 0.0
-    recurrent_dropout: Annotated[
-        DropRate, Field(description="Fraction of the state's features that every step drops, the same at every step.")
-    ] = 0.0
+    dropout: DropRate = setting(0.0, "Fraction of input features dropped, the same at every step.")
+    recurrent_dropout: DropRate = setting(
+        0.0, "Fraction of the state's features that every step drops, the same at every step."
+    )
     seed: base.Seed = None
 
     def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:
@@ -188,9 +188,9 @@ def need_state(state: Value, shape: tuple[Any, ...], hint: str) -> None:
 class Gated(Weighted):
     """Base: a cell with gates."""
 
-    recurrent_activation: Annotated[
-        base.ActivationField, Field(description="The activation of the gates; null for none.")
-    ] = Field(default="sigmoid", validate_default=True)
+    recurrent_activation: Annotated[base.ActivationField, described("The activation of the gates; null for none.")] = (
+        Field(default="sigmoid", validate_default=True)
+    )
 
 
 class ForgetBias(Initializer):
@@ -209,7 +209,7 @@ class ForgetBias(Initializer):
 class Remembering(Gated):
     """Base: a cell with the gates of an LSTM, in the order i, f, candidate c̃, o."""
 
-    unit_forget_bias: bool = Field(default=True, description="Whether the forget gate's bias starts at 1.")
+    unit_forget_bias: bool = setting(True, "Whether the forget gate's bias starts at 1.")
 
     def weight(self, g: Builder, role: str, shape: Sequence[int], **options: Any) -> Value:
         if role == "bias" and self.unit_forget_bias:
@@ -238,7 +238,7 @@ def in_operator(activation: Activation | None) -> tuple[str, tuple[float, ...]] 
 class Units(Layer):
     """Base: a layer or cell with ``units``."""
 
-    units: Annotated[PositiveInt, Field(description="The size of the output and of each state.")]
+    units: PositiveInt = setting(..., "The size of the output and of each state.")
 
 
 class UnitCell(Weighted, Units):
@@ -361,7 +361,7 @@ class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
     Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
 
-    reset_after: bool = Field(default=True, description="Whether r is applied after the recurrent product, not before.")
+    reset_after: bool = setting(True, "Whether r is applied after the recurrent product, not before.")
 
     def cell_activations(self) -> dict[str, Activation | None]:
         return {"recurrent_activation": self.recurrent_activation, "activation": self.activation}
@@ -411,11 +411,8 @@ class LSTMCell(Remembering, UnitCell, op="LSTM", gates=(0, 3, 1, 2), states=2):
     """
 
     def cell_activations(self) -> dict[str, Activation | None]:
-        return {
-            "recurrent_activation": self.recurrent_activation,
-            "activation": self.activation,
-            "output": self.activation,
-        }
+        own = self.activation
+        return {"recurrent_activation": self.recurrent_activation, "activation": own, "output": own}
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
         h, c = states
@@ -439,7 +436,7 @@ Stack = Annotated[  # a list of cells
 class StackedRNNCells(Cell):
     """Stacked cells: the input of each cell is the output of the cell below."""
 
-    cells: Annotated[Stack, Field(description="The cells from bottom to top.")]
+    cells: Stack = setting(..., "The cells from bottom to top.")
 
     def parts(self) -> list[tuple[str, Cell]]:
         return stacked(self.cells)

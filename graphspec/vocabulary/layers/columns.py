@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, invalid
+from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, described, invalid, setting
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 from graphspec.graph.ir.ranges import Range, of_dtype
@@ -75,12 +75,12 @@ class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "var
 
     in_float64 = frozenset(("variance",))
 
-    axis: IntOrInts | None = Field(
-        default=-1, description="The axis or axes with separate statistics per index; null for one value for all."
+    axis: IntOrInts | None = setting(
+        -1, "The axis or axes with separate statistics per index; null for one value for all."
     )
-    mean: Statistics = Field(default=None, description="The mean: a number, or a list for `axis` (nested for several).")
-    variance: Annotated[Statistics, Field(description="The variance, with the mean's shape.")] = None
-    invert: Annotated[bool, Field(description="Whether normalized values are converted back.")] = False
+    mean: Statistics = setting(None, "The mean: a number, or a list for `axis` (nested for several).")
+    variance: Statistics = setting(None, "The variance, with the mean's shape.")
+    invert: bool = setting(False, "Whether normalized values are converted back.")
 
     def check_arguments(self) -> None:
         both = _both(self, "mean", "variance", "use as many variances as means, with the same nesting")
@@ -143,10 +143,8 @@ class MinMaxScaling(Layer, supports_masking=True, learnt_arguments=("minimum", "
     Shapes: (batch, …) → the same. The bounds have one value per index of the last axis, or one value for all.
     """
 
-    minimum: Annotated[
-        FloatOrFloats | None, Field(description="The number that becomes 0: one, or a list for the last axis.")
-    ] = None
-    maximum: FloatOrFloats | None = Field(None, description="The number that becomes 1, with the minimum's shape.")
+    minimum: FloatOrFloats | None = setting(None, "The number that becomes 0: one, or a list for the last axis.")
+    maximum: FloatOrFloats | None = setting(None, "The number that becomes 1, with the minimum's shape.")
 
     def check_arguments(self) -> None:
         both = _both(self, "minimum", "maximum", "use as many maxima as minima")
@@ -184,7 +182,7 @@ class SmoothClip(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    limit: Annotated[float, Field(gt=0, description="What far numbers come close to, with their sign.")] = 3.0
+    limit: Annotated[float, described("What far numbers come close to, with their sign.", gt=0)] = 3.0
 
     def lower(self, g: Builder, X: Value) -> Value:
         return g.Sin(g.Atan(as_float(g, X) / self.limit)) * self.limit  # the same number, without the square
@@ -204,10 +202,10 @@ class WindowScaling(Layer, supports_masking=True):
     for Time Series Forecasting?*, 2023.
     """
 
-    by: Annotated[Literal["last", "mean"], Field(description="What is subtracted.")] = "last"
-    deviation: Annotated[bool, Field(description="Whether it is divided by the deviation.")] = True
-    floor: Annotated[float, Field(ge=0, description="The part of the mean that is added to the deviation.")] = 0.1
-    epsilon: Annotated[float, Field(gt=0, description="Added to the variance: that of equal values is 0.")] = 1e-5
+    by: Literal["last", "mean"] = setting("last", "What is subtracted.")
+    deviation: bool = setting(True, "Whether it is divided by the deviation.")
+    floor: Annotated[float, described("The part of the mean that is added to the deviation.", ge=0)] = 0.1
+    epsilon: Annotated[float, described("Added to the variance: that of equal values is 0.", gt=0)] = 1e-5
 
     def lower(self, g: Builder, X: Value) -> Outputs:
         need_rank(X, 2, 3, "(batch, time) or (batch, time, columns)")
@@ -231,9 +229,7 @@ class WindowScaling(Layer, supports_masking=True):
 class _OfQuantiles(Layer, supports_masking=True, learnt_arguments=("quantiles",)):
     """The base of layers that learn quantiles of each index of the last axis, exactly; by default of 0, ¼, ½, ¾ and 1."""
 
-    quantiles: Annotated[Statistics, Field(description="An ascending list, or one for each column; null: learnt.")] = (
-        None
-    )
+    quantiles: Statistics = setting(None, "An ascending list, or one for each column; null: learnt.")
 
     def _probabilities(self) -> Sequence[float]:
         return 0.0, 0.25, 0.5, 0.75, 1.0
@@ -293,7 +289,7 @@ class PiecewiseLinear(_OfQuantiles):
     Shapes: (batch, …, d) → (batch, …, bins of all d).
     """
 
-    num_bins: Annotated[int, Field(ge=1, le=10_000, description="The most bins of an index of the last axis.")] = 16
+    num_bins: Annotated[int, described("The most bins of an index of the last axis.", ge=1, le=10_000)] = 16
 
     def _probabilities(self) -> Sequence[float]:
         return [k / self.num_bins for k in range(self.num_bins + 1)]
@@ -319,16 +315,16 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
         missing, else 0.
     """
 
-    strategy: Literal["median", "mean", "zero", "constant"] = Field(
-        default="median", description="What stands for a missing number: the median, the mean, 0, or `fill_value`."
+    strategy: Literal["median", "mean", "zero", "constant"] = setting(
+        "median", "What stands for a missing number: the median, the mean, 0, or `fill_value`."
     )
-    fill_value: FloatOrFloats | None = Field(
-        default=None, description="The number of `constant`; median and mean, which are else learnt: one, or a list."
+    fill_value: FloatOrFloats | None = setting(
+        None, "The number of `constant`; median and mean, which are else learnt: one, or a list."
     )
-    missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = Field(
-        default=(), description="Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."
+    missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = setting(
+        (), "Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."
     )
-    indicator: Annotated[bool, Field(description="Whether output 1 says where numbers are missing.")] = False
+    indicator: bool = setting(False, "Whether output 1 says where numbers are missing.")
 
     def check_arguments(self) -> None:
         if self.strategy == "constant" and self.fill_value is None:
@@ -400,15 +396,15 @@ class Discretization(Layer, learnt_arguments=("bin_boundaries",)):
     Shapes: ``int`` (batch, …) → the same; other modes as for CategoryEncoding, with one more bin than boundaries.
     """
 
-    bin_boundaries: Annotated[Annotated[tuple[float, ...], AfterValidator(_sorted)] | None, FROM_LIST] = Field(
-        default=None, description="The lower boundaries of bins 1, 2, …, in ascending order."
+    bin_boundaries: Annotated[Annotated[tuple[float, ...], AfterValidator(_sorted)] | None, FROM_LIST] = setting(
+        None, "The lower boundaries of bins 1, 2, …, in ascending order."
     )
-    num_bins: Annotated[int, Field(ge=2, le=_MOST_BINS)] | None = Field(
-        None, description="The number of bins, whose boundaries are learnt: about as many training rows in each."
+    num_bins: Annotated[int, Field(ge=2, le=_MOST_BINS)] | None = setting(
+        None, "The number of bins, whose boundaries are learnt: about as many training rows in each."
     )
     epsilon: NoEffect = 0.01
-    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = Field(
-        default="int", description="int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."
+    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = setting(
+        "int", "int: the bin's index; one_hot, multi_hot, count: vectors with one element per bin."
     )
     sparse: Sparse = False
 

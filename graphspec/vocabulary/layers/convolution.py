@@ -7,9 +7,8 @@ from math import gcd
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import Natural, Positive, PositiveInt, one_or_each
+from graphspec.base.config import Natural, Positive, PositiveInt, described, one_or_each, setting
 from graphspec.graph.ir.graph import Layout
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, wrong_size
 from graphspec.vocabulary.layers import layer as base
@@ -20,13 +19,13 @@ from graphspec.vocabulary.layers.learners import Moments, Whitened
 
 _PATCHES = 28  # that Whitening learns from along a side, about
 _SIDES = "valid: none; same: the output size is input size / strides."
-Sizes = Annotated[tuple[int, ...], Field(description="One integer, or one per spatial axis.")]
+Sizes = Annotated[tuple[int, ...], described("One integer, or one per spatial axis.")]
 
 
 class Filters(Layer):
     """Base: a layer with the number of output channels as an argument."""
 
-    filters: Annotated[PositiveInt, Field(description="The number of output channels.")]
+    filters: PositiveInt = setting(..., "The number of output channels.")
 
 
 class Window(Layer):
@@ -36,7 +35,7 @@ class Window(Layer):
 
     kernel_size: Sizes
     strides: Sizes
-    padding: Annotated[Literal["valid", "same"], Field(description=_SIDES)] = "valid"
+    padding: Literal["valid", "same"] = setting("valid", _SIDES)
     data_format: spatial.DataFormat = None
     dilation_rate: Sizes
 
@@ -59,11 +58,11 @@ class Window(Layer):
 class Convolution(Window, pads_with_zeros=True):
     """Base: a window, a bias and an activation."""
 
-    activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    activation: base.ActivationField = setting(None, "The activation of the result; null for none.")
+    use_bias: bool = setting(True, "Whether a bias is added.")
     bias_initializer: base.InitializerField = base.default_initializer("zeros")
-    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the bias.")
-    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
+    bias_regularizer: base.RegularizerField = setting(None, "Penalty on the bias.")
+    activity_regularizer: base.RegularizerField = setting(None, "Penalty on the output.")
     bias_constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -85,7 +84,7 @@ class FilterBank(Convolution, Filters):
     """Base: a convolution in which every filter sees all channels (of its group)."""
 
     kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
-    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the kernel.")
+    kernel_regularizer: base.RegularizerField = setting(None, "Penalty on the kernel.")
     kernel_constraint: base.Constraint = None
 
     def kernel(self, g: Builder, last: tuple[int, int]) -> Value:
@@ -98,7 +97,7 @@ class FilterBank(Convolution, Filters):
 class Conv(FilterBank):
     """Base: cross-correlation of any spatial rank, ``activation(kernel ⋆ x + bias)``."""
 
-    groups: Annotated[PositiveInt, Field(description="The number of independent groups of channels.")] = 1
+    groups: PositiveInt = setting(1, "The number of independent groups of channels.")
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         for what, count in ((f"{channels} input channels", channels), (f"{self.filters} filters", self.filters)):
@@ -122,11 +121,11 @@ class Whitening(Layer, learnt_arguments=("filters",)):
     Source: Jordan, *94% on CIFAR-10 in 3.29 Seconds on a Single GPU*, 2024.
     """
 
-    kernel_size: Annotated[PositiveInt, Field(description="The height and width of a patch.")] = 3
-    strides: Annotated[PositiveInt, Field(description="Their step.")] = 1
-    activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    epsilon: Annotated[Positive, Field(description="Added to λ: what hardly varies stays small.")] = 5e-4
-    filters: Statistics = Field(default=None, description="Half of the filters: lists over (channel, row, column).")
+    kernel_size: PositiveInt = setting(3, "The height and width of a patch.")
+    strides: PositiveInt = setting(1, "Their step.")
+    activation: base.ActivationField = setting(None, "The activation of the result; null for none.")
+    epsilon: Positive = setting(5e-4, "Added to λ: what hardly varies stays small.")
+    filters: Statistics = setting(None, "Half of the filters: lists over (channel, row, column).")
     data_format: spatial.DataFormat = None
 
     def learning_input(self, g: Builder, X: Value) -> Value:
@@ -163,9 +162,9 @@ class Whitening(Layer, learnt_arguments=("filters",)):
 class DepthwiseConv(Convolution):
     """Base: ``depth_multiplier`` separate convolutions of every channel, of any spatial rank."""
 
-    depth_multiplier: Annotated[PositiveInt, Field(description="The number of output channels per input channel.")] = 1
+    depth_multiplier: PositiveInt = setting(1, "The number of output channels per input channel.")
     depthwise_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
-    depthwise_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the depthwise kernel.")
+    depthwise_regularizer: base.RegularizerField = setting(None, "Penalty on the depthwise kernel.")
     depthwise_constraint: base.Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
@@ -185,7 +184,7 @@ class SeparableConv(DepthwiseConv, Filters):
     """Base: a depthwise convolution, then a pointwise one (kernel size 1) that mixes the channels."""
 
     pointwise_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
-    pointwise_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the pointwise kernel.")
+    pointwise_regularizer: base.RegularizerField = setting(None, "Penalty on the pointwise kernel.")
     pointwise_constraint: base.Constraint = None
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
@@ -202,7 +201,7 @@ _PADDING = "Added to the size of the output, below the strides; null to derive i
 class ConvTranspose(FilterBank):
     """Base: the gradient of a convolution with respect to its input, of any spatial rank, then bias and activation."""
 
-    output_padding: tuple[int, ...] | None = Field(default=None, description=_PADDING)
+    output_padding: tuple[int, ...] | None = setting(None, _PADDING)
 
     def convolve(self, g: Builder, X: Value, channels: int) -> Value:
         return self.transposed(g, X, self.kernel(g, (self.filters, channels)), self.bias(g, self.filters))
@@ -238,11 +237,11 @@ class ConvTranspose(FilterBank):
 
 
 def _steps(description: str) -> Callable[[int], tuple[Any, Any]]:
-    return lambda rank: (Annotated[one_or_each(rank), Field(description=description)], (1,) * rank)
+    return lambda rank: (Annotated[one_or_each(rank), described(description)], (1,) * rank)
 
 
 WINDOW: dict[str, Callable[[int], tuple[Any, Any]]] = {  # what depends on the number of spatial axes
-    "kernel_size": lambda rank: (one_or_each(rank), Field(description=f"The {spatial.of_window(rank)} of the window.")),
+    "kernel_size": lambda rank: (one_or_each(rank), described(f"The {spatial.of_window(rank)} of the window.")),
     "strides": _steps("The step of the window."),
     "dilation_rate": _steps("The distance between the window's elements."),
 }
@@ -252,7 +251,7 @@ _FILTERED = "(batch, {axes}, channels) → (batch, {out}, filters)."
 def _padding(rank: int) -> tuple[Any, Any]:
     kind: Any = Literal["valid", "same", "causal"] if rank == 1 else Literal["valid", "same"]
     text = _SIDES[:-1] + "; causal: only at the start." if rank == 1 else _SIDES
-    return Annotated[kind, Field(description=text)], "valid"
+    return Annotated[kind, described(text)], "valid"
 
 
 _SUM = "Convolution {over}: ``activation(kernel ⋆ x + bias)``."
@@ -262,7 +261,7 @@ spatial.by_rank(
     "Conv{}DTranspose Convolution{}DTranspose",
     "Transposed convolution {over}, which upsamples by the strides.",
     f"{_FILTERED}\nDumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016.",
-    output_padding=lambda rank: (one_or_each(rank, Natural) | None, Field(None, description=_PADDING)),
+    output_padding=lambda rank: (one_or_each(rank, Natural) | None, setting(None, _PADDING)),
     **WINDOW,
 )
 spatial.by_rank(

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, invalid
+from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, described, invalid, setting
 from graphspec.graph.initializers import oriented
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_dtype, wrong_size
@@ -33,14 +32,14 @@ class Dense(Layer, supports_masking=True):
     Shapes: (batch, …, features) → (batch, …, units).
     """
 
-    units: Annotated[PositiveInt, Field(description="The size of the output's last axis.")]
-    activation: ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    use_bias: bool = Field(default=True, description="Whether a bias is added.")
+    units: PositiveInt = setting(..., "The size of the output's last axis.")
+    activation: ActivationField = setting(None, "The activation of the result; null for none.")
+    use_bias: bool = setting(True, "Whether a bias is added.")
     kernel_initializer: InitializerField = default_initializer("glorot_uniform")
     bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    bias_regularizer: RegularizerField = Field(default=None, description="Penalty on the bias.")
-    activity_regularizer: RegularizerField = Field(default=None, description="Penalty on the output.")
+    kernel_regularizer: RegularizerField = setting(None, "Penalty on the kernel.")
+    bias_regularizer: RegularizerField = setting(None, "Penalty on the bias.")
+    activity_regularizer: RegularizerField = setting(None, "Penalty on the output.")
     kernel_constraint: Constraint = None
     bias_constraint: Constraint = None
 
@@ -67,7 +66,7 @@ class Members(Layer):
     Gorishniy et al., *TabM: Advancing Tabular Deep Learning with Parameter-Efficient Ensembling*, 2024: TabM-mini.
     """
 
-    members: Annotated[PositiveInt, Field(description="How many members there are.")] = 16
+    members: PositiveInt = setting(16, "How many members there are.")
     initializer: InitializerField = default_initializer("random_sign")
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -112,17 +111,16 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
     Shapes: integers (batch, …) → (batch, …, output_dim).
     """
 
-    input_dim: PositiveInt | None = Field(
-        default=None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
+    input_dim: PositiveInt | None = setting(
+        None, "The number of ids: the largest id plus 1; null: as many as the layer before makes."
     )
-    output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    output_dim: PositiveInt = setting(..., "The size of each vector.")
     embeddings_initializer: InitializerField = default_initializer("uniform")
-    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
+    embeddings_regularizer: RegularizerField = setting(None, "Penalty on the embeddings.")
     embeddings_constraint: Constraint = None
-    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
-    sparse: bool = Field(
-        default=False,
-        description="Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras.",
+    mask_zero: bool = setting(False, "Whether id 0 is padding that later layers skip.")
+    sparse: bool = setting(
+        False, "Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras."
     )
 
     def check_arguments(self) -> None:
@@ -143,7 +141,7 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
         return Y.with_mask(g.Not(g.Equal(ids, g.constant(0)))) if self.mask_zero else Y.with_mask(None)
 
 
-Tied = Annotated[bool, Field(description="Whether the way back has the same weights, transposed.")]
+Tied = Annotated[bool, described("Whether the way back has the same weights, transposed.")]
 
 
 class ReversibleEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
@@ -160,16 +158,14 @@ class ReversibleEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
         "reverse_dtype": Neutral((None, "float32"), "training and export are in float32")
     }
 
-    input_dim: Annotated[PositiveInt, Field(description="The number of ids: the largest id plus 1.")]
-    output_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    input_dim: PositiveInt = setting(..., "The number of ids: the largest id plus 1.")
+    output_dim: PositiveInt = setting(..., "The size of each vector.")
     tie_weights: Tied = True
     embeddings_initializer: InitializerField = default_initializer("uniform")
-    embeddings_regularizer: RegularizerField = Field(default=None, description="Penalty on the embeddings.")
+    embeddings_regularizer: RegularizerField = setting(None, "Penalty on the embeddings.")
     embeddings_constraint: Constraint = None
-    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
-    logit_soft_cap: Annotated[
-        Positive | None, Field(description="The largest absolute value of the way back; null for any.")
-    ] = None
+    mask_zero: bool = setting(False, "Whether id 0 is padding that later layers skip.")
+    logit_soft_cap: Positive | None = setting(None, "The largest absolute value of the way back; null for any.")
 
     def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
         if reverse:
@@ -213,7 +209,7 @@ class Masking(Layer, arity=(1, 2), handles_mask=True, zeroes_masked=True):
     Shapes: (batch, time, features) → the same; ids (batch, time).
     """
 
-    mask_value: float = Field(default=0.0, description="The value of all features of a masked step.")
+    mask_value: float = setting(0.0, "The value of all features of a masked step.")
 
     def lower(self, g: Builder, X: Value, ids: Value | None = None) -> Value:
         need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
@@ -237,8 +233,8 @@ class Rescaling(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    scale: Annotated[FloatOrFloats, Field(description="The factor, such as 0.00392156862745098 for bytes.")]
-    offset: Annotated[FloatOrFloats, Field(description="The value that is added after scaling.")] = 0.0
+    scale: FloatOrFloats = setting(..., "The factor, such as 0.00392156862745098 for bytes.")
+    offset: FloatOrFloats = setting(0.0, "The value that is added after scaling.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         Y = as_float(g, X)

@@ -10,9 +10,9 @@ from math import pi
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from graphspec.base.config import FROM_LIST, invalid
+from graphspec.base.config import FROM_LIST, invalid, setting
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
@@ -104,9 +104,8 @@ def _escaped(piece: str) -> str:
 
 
 def _fields(form: str | None) -> list[str]:
-    return [
-        piece for piece in _pieces(f"{_ISO} %H:%M:%S" if form is None else form) if re.fullmatch("%[A-Za-z]", piece)
-    ]
+    pieces = _pieces(f"{_ISO} %H:%M:%S" if form is None else form)
+    return [piece for piece in pieces if re.fullmatch("%[A-Za-z]", piece)]
 
 
 def _is_packed(form: str) -> bool:
@@ -156,15 +155,15 @@ class DateParts(Layer, takes_strings=True):
     Shapes: texts (batch, 1) → (batch, numbers), or of a series (batch, time) → (batch, time, numbers).
     """
 
-    format: Annotated[str, AfterValidator(check_format)] | None = Field(
-        default=None, description="The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."
+    format: Annotated[str, AfterValidator(check_format)] | None = setting(
+        None, "The fields of a text, such as `%d/%m/%Y`; null for dates and times of ISO 8601."
     )
-    parts: Annotated[tuple[Part, ...], FROM_LIST] = Field(
-        default=("year", "month", "day", "weekday"),
-        description="The parts, in the order of the output; weekday 0 is Monday, `days` counts from 1970-01-01.",
+    parts: Annotated[tuple[Part, ...], FROM_LIST] = setting(
+        ("year", "month", "day", "weekday"),
+        "The parts, in the order of the output; weekday 0 is Monday, `days` counts from 1970-01-01.",
     )
-    cyclic: Annotated[bool, Field(description="Whether parts that start again are a sine and a cosine.")] = True
-    one_hot: Annotated[bool, Field(description="Whether they are ones and zeros instead.")] = False
+    cyclic: bool = setting(True, "Whether parts that start again are a sine and a cosine.")
+    one_hot: bool = setting(False, "Whether they are ones and zeros instead.")
 
     def check_arguments(self) -> None:
         if not self.parts:

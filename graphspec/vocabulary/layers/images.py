@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.graph.ir.ranges import of_dtype
 from graphspec.vocabulary import Array, Builder, Value, not_allowed
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.layer import Layer, Seed, as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
 
-Height = Annotated[PositiveInt, Field(description="The height of the output.")]
-Width = Annotated[PositiveInt, Field(description="The width of the output.")]
+Height = Annotated[PositiveInt, described("The height of the output.")]
+Width = Annotated[PositiveInt, described("The width of the output.")]
 
 _GRID = 1024.0
 """Steps per integer to which values are rounded before they are rounded to integers. Exact halves are frequent (the weights
@@ -39,15 +39,15 @@ class Resizing(Layer):
     height: Height
     width: Width
     interpolation: Interpolation = "bilinear"
-    crop_to_aspect_ratio: Annotated[
-        bool, Field(description="First crop the largest centred window with the aspect ratio of the output.")
-    ] = False
-    pad_to_aspect_ratio: Annotated[
-        bool, Field(description="First pad both sides to the aspect ratio of the output, with `fill_value`.")
-    ] = False
-    fill_mode: Annotated[Literal["constant"], Field(description="Only `constant`, as in Keras.")] = "constant"
-    fill_value: Annotated[float, Field(description="The value of the padding of `pad_to_aspect_ratio`.")] = 0.0
-    antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False
+    crop_to_aspect_ratio: bool = setting(
+        False, "First crop the largest centred window with the aspect ratio of the output."
+    )
+    pad_to_aspect_ratio: bool = setting(
+        False, "First pad both sides to the aspect ratio of the output, with `fill_value`."
+    )
+    fill_mode: Literal["constant"] = setting("constant", "Only `constant`, as in Keras.")
+    fill_value: float = setting(0.0, "The value of the padding of `pad_to_aspect_ratio`.")
+    antialias: bool = setting(False, "Average over more pixels when an image is reduced.")
     data_format: spatial.DataFormat = None
 
     def check_arguments(self) -> None:
@@ -165,15 +165,13 @@ ValueRange = Annotated[
     FROM_LIST,
     AfterValidator(_rising),
     WithJsonSchema(_PAIR),
-    Field(description="The smallest and largest value of a pixel; the result is clipped to this range."),
+    described("The smallest and largest value of a pixel; the result is clipped to this range."),
 ]
 FillMode = Annotated[
     Literal["reflect", "wrap", "constant", "nearest"],
-    Field(description="The values beyond the border: the mirror image, the opposite side, `fill_value`, or the edge."),
+    described("The values beyond the border: the mirror image, the opposite side, `fill_value`, or the edge."),
 ]
-Lookup = Annotated[
-    Literal["nearest", "bilinear"], Field(description="The nearest pixel, or a mean of the four nearest.")
-]
+Lookup = Annotated[Literal["nearest", "bilinear"], described("The nearest pixel, or a mean of the four nearest.")]
 
 
 def images(g: Builder, X: Value, data_format: str | None) -> Value:
@@ -199,8 +197,7 @@ def warped(g: Builder, X: Value, columns: Sequence[Value | float], data_format: 
 
 
 Mirrors = Annotated[
-    Literal["horizontal", "vertical", "horizontal_and_vertical"],
-    Field(description="Left and right, top and bottom, or both."),
+    Literal["horizontal", "vertical", "horizontal_and_vertical"], described("Left and right, top and bottom, or both.")
 ]
 
 
@@ -255,7 +252,7 @@ class Warp(Layer):
     fill_mode: FillMode = "reflect"
     interpolation: Lookup = "bilinear"
     seed: Seed = None
-    fill_value: Annotated[float, Field(description="The value beyond the border with `fill_mode: constant`.")] = 0.0
+    fill_value: float = setting(0.0, "The value beyond the border with `fill_mode: constant`.")
     data_format: spatial.DataFormat = None
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
@@ -274,11 +271,9 @@ class RandomRotation(Warp):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    factor: Annotated[
-        Range,
-        *_factor(-1, 1, unit=", in turns: 0.125 is 45 degrees"),
-        Field(description="Bounds of the angle in turns, f or [low, high]; positive angles are counter-clockwise."),
-    ]
+    factor: Annotated[Range, *_factor(-1, 1, unit=", in turns: 0.125 is 45 degrees")] = setting(
+        ..., "Bounds of the angle in turns, f or [low, high]; positive angles are counter-clockwise."
+    )
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
         low, high = (2 * math.pi * turns for turns in self.factor)
@@ -293,11 +288,11 @@ class RandomTranslation(Warp):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    height_factor: Share = Field(
-        description="Bounds of the shift as a fraction of the height, f or [low, high]; above 0 is down."
+    height_factor: Share = setting(
+        ..., "Bounds of the shift as a fraction of the height, f or [low, high]; above 0 is down."
     )
-    width_factor: Share = Field(
-        description="Bounds of the shift as a fraction of the width, f or [low, high]; above 0 is to the right."
+    width_factor: Share = setting(
+        ..., "Bounds of the shift as a fraction of the width, f or [low, high]; above 0 is to the right."
     )
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
@@ -311,10 +306,10 @@ class RandomZoom(Warp):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    height_factor: Zoom = Field(
-        description="Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."
+    height_factor: Zoom = setting(
+        ..., "Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."
     )
-    width_factor: Zoom | None = Field(default=None, description="The same for the width; null keeps the aspect ratio.")
+    width_factor: Zoom | None = setting(None, "The same for the width; null keeps the aspect ratio.")
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
         factors = [factor for factor in (self.height_factor, self.width_factor) if factor is not None]
@@ -348,9 +343,9 @@ class RandomContrast(Recolor):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    factor: Annotated[
-        Range, *_factor(0, 1), Field(description="[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f.")
-    ]
+    factor: Annotated[Range, *_factor(0, 1)] = setting(
+        ..., "[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."
+    )
 
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         return drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)[0], None
@@ -362,7 +357,7 @@ class RandomBrightness(Recolor):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    factor: Share = Field(description="Bounds of the added value as a fraction of the value range, f or [low, high].")
+    factor: Share = setting(..., "Bounds of the added value as a fraction of the value range, f or [low, high].")
 
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         span = self.value_range[1] - self.value_range[0]

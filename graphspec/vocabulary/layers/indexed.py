@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, FROM_LIST, Neutral, PositiveInt, invalid
+from graphspec.base.config import ANY_VALUE, FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
@@ -55,12 +55,12 @@ class CategoryEncoding(Layer, call_arguments=("count_weights",)):
         1.
     """
 
-    num_tokens: PositiveInt | None = Field(
-        default=None, description="The number of ids: the largest id plus 1; null: as many as the layer before makes."
+    num_tokens: PositiveInt | None = setting(
+        None, "The number of ids: the largest id plus 1; null: as many as the layer before makes."
     )
-    output_mode: Annotated[
-        Counts, Field(description="one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences.")
-    ] = "multi_hot"
+    output_mode: Counts = setting(
+        "multi_hot", "one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences."
+    )
     sparse: Sparse = False
 
     def lower(self, g: Builder, ids: Value, *, count_weights: Sequence[Value] = ()) -> Value:
@@ -85,9 +85,7 @@ Encoding = Annotated[str, *refused("texts in files and graphs are UTF-8", "Only 
 Weights = Annotated[
     Annotated[tuple[float, ...], Field(min_length=1)] | None,
     FROM_LIST,
-    Field(
-        description="The inverse document frequency of each entry of `vocabulary`, for `output_mode: tf_idf`; null: learnt."
-    ),
+    described("The inverse document frequency of each entry of `vocabulary`, for `output_mode: tf_idf`; null: learnt."),
 ]
 
 
@@ -98,18 +96,15 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
     vocabulary's. In an encoding, the mask token is not counted.
     """
 
-    neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {
-        "vocabulary_size": ANY_VALUE,
-        "has_input_vocabulary": ANY_VALUE,
-    }
+    neutral: ClassVar = NEUTRAL | {"vocabulary_size": ANY_VALUE, "has_input_vocabulary": ANY_VALUE}
 
-    max_tokens: Annotated[int, Field(ge=2)] | None = Field(
-        None, description="The largest number of ids, with those of unseen and missing tokens; null for no limit."
+    max_tokens: Annotated[int, Field(ge=2)] | None = setting(
+        None, "The largest number of ids, with those of unseen and missing tokens; null for no limit."
     )
     idf_weights: Weights = None
-    pad_to_max_tokens: Annotated[
-        bool, Field(description="Whether the layer counts `max_tokens` ids even if the vocabulary is smaller.")
-    ] = False
+    pad_to_max_tokens: bool = setting(
+        False, "Whether the layer counts `max_tokens` ids even if the vocabulary is smaller."
+    )
     sparse: Sparse = False
 
     if TYPE_CHECKING:  # fields of the subclasses, which have them in Keras's order

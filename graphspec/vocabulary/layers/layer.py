@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, only
+from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, described, only, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.constraints import Constraint as ConstraintConfig
@@ -44,24 +44,24 @@ Constraint = Annotated[  # a constraint by name or mapping, or null
     ConstraintConfig | None,
     BeforeValidator(CONSTRAINTS.parse),
     _reference("constraint", optional=True),
-    Field(description="The constraint on the weight, applied after every step."),
+    described("The constraint on the weight, applied after every step."),
 ]
 
 
 def refused(reason: str, description: str, allowed: Any = False, hint: str = "leave it out") -> tuple[Any, ...]:
     """Return the validator and the description of an argument of Keras that accepts one value only."""
-    return AfterValidator(only(allowed, reason, hint)), Field(description=description)
+    return AfterValidator(only(allowed, reason, hint)), described(description)
 
 
 _KEPT = "a stateful layer depends on earlier batches, which the exported graph cannot store"
 Stateful = Annotated[bool, *refused(_KEPT, "Refused: the exported graph stores nothing between batches.")]
-NoEffect = Annotated[Any, Field(description="Accepted for compatibility; has no effect.")]
-Seed = Annotated[int | None, Field(description="The seed of this layer's random numbers.")]
+NoEffect = Annotated[Any, described("Accepted for compatibility; has no effect.")]
+Seed = Annotated[int | None, described("The seed of this layer's random numbers.")]
 
 
 def default_initializer(name: str) -> Any:
     """Return the default of an initializer field. It is a name: the JSON Schema can show it."""
-    return Field(name, validate_default=True, description="The initial values of the weight.")
+    return setting(name, "The initial values of the weight.", validate_default=True)
 
 
 NEUTRAL = {  # keys that Keras's configuration of any layer may contain

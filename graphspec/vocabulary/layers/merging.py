@@ -7,9 +7,7 @@ from functools import reduce
 from itertools import pairwise
 from typing import Annotated, ClassVar, cast
 
-from pydantic import Field
-
-from graphspec.base.config import FROM_LIST, PositiveInt
+from graphspec.base.config import FROM_LIST, PositiveInt, described, setting
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
@@ -133,7 +131,7 @@ class Concatenate(Layer, arity=(2, None), handles_mask=True):
     Shapes: (batch, …, a, …), (batch, …, b, …), … → (batch, …, a + b + …, …).
     """
 
-    axis: Annotated[int, Field(description="The axis along which the inputs are concatenated, not the batch.")] = -1
+    axis: int = setting(-1, "The axis along which the inputs are concatenated, not the batch.")
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         rank = inputs[0].rank
@@ -171,8 +169,8 @@ class Dot(Layer, arity=(2, 2), handles_mask=True):
     Shapes: (batch, …, k, …), (batch, …, k, …) → (batch, *axes of the first without k, *axes of the second without k).
     """
 
-    axes: Annotated[Axes, Field(description="The axis of both inputs, or one per input; not the batch, axis 0.")]
-    normalize: Annotated[bool, Field(description="Whether vectors are first scaled to length 1 (cosine).")] = False
+    axes: Axes = setting(..., "The axis of both inputs, or one per input; not the batch, axis 0.")
+    normalize: bool = setting(False, "Whether vectors are first scaled to length 1 (cosine).")
 
     def lower(self, g: Builder, A: Value, B: Value) -> Value:
         axes = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
@@ -199,8 +197,7 @@ class Dot(Layer, arity=(2, 2), handles_mask=True):
 
 
 Column = Annotated[
-    int | None,
-    Field(ge=0, description="The column of the indices, if they have a further axis: for edges (from, to), 0 or 1."),
+    int | None, described("The column of the indices, if they have a further axis: for edges (from, to), 0 or 1.", ge=0)
 ]
 
 
@@ -245,9 +242,7 @@ class Segments(Layer, arity=(2, 3), handles_mask=True):
     count for nothing, and neither do values whose index is not that of a segment; an empty segment is 0.
     """
 
-    num_segments: Annotated[
-        PositiveInt | None, Field(description="The number of segments; null for that of the third input.")
-    ] = None
+    num_segments: PositiveInt | None = setting(None, "The number of segments; null for that of the third input.")
     column: Column = None
 
     def lower(self, g: Builder, values: Value, ids: Value, *like: Value) -> Value:

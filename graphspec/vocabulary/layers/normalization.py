@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, invalid
+from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, described, invalid, setting
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, wrong_rank, wrong_size
@@ -17,7 +17,7 @@ from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer
 
 _RENORM = "batch renormalization is not available"
-Epsilon = Annotated[Positive, Field(description="The constant that is added to the variance.")]
+Epsilon = Annotated[Positive, described("The constant that is added to the variance.")]
 _MIN_NORM = 1e-12  # as in Keras: UnitNormalization divides by at least this norm
 
 
@@ -25,12 +25,12 @@ class Affine(Layer, supports_masking=True):
     """Base: the normalized values are multiplied by gamma, then beta is added."""
 
     epsilon: Epsilon = 1e-3
-    center: Annotated[bool, Field(description="Whether beta is added.")] = True
-    scale: Annotated[bool, Field(description="Whether the result is multiplied by gamma.")] = True
+    center: bool = setting(True, "Whether beta is added.")
+    scale: bool = setting(True, "Whether the result is multiplied by gamma.")
     beta_initializer: base.InitializerField = base.default_initializer("zeros")
     gamma_initializer: base.InitializerField = base.default_initializer("ones")
-    beta_regularizer: base.RegularizerField = Field(default=None, description="Penalty on beta.")
-    gamma_regularizer: base.RegularizerField = Field(default=None, description="Penalty on gamma.")
+    beta_regularizer: base.RegularizerField = setting(None, "Penalty on beta.")
+    gamma_regularizer: base.RegularizerField = setting(None, "Penalty on gamma.")
     beta_constraint: base.Constraint = None
     gamma_constraint: base.Constraint = None
 
@@ -52,8 +52,8 @@ class BatchNormalization(Affine, mixes_rows=True):
     Shapes: (batch, …) → the same. Ioffe and Szegedy, *Batch Normalization*, ICML 2015.
     """
 
-    axis: Annotated[int, Field(description="The axis of the channels.")] = -1
-    momentum: Annotated[Rate, Field(description="The weight of the old moving statistics in every update.")] = 0.99
+    axis: int = setting(-1, "The axis of the channels.")
+    momentum: Rate = setting(0.99, "The weight of the old moving statistics in every update.")
     moving_mean_initializer: base.InitializerField = base.default_initializer("zeros")
     moving_variance_initializer: base.InitializerField = base.default_initializer("ones")
     renorm: Annotated[bool, *base.refused(_RENORM, f"Refused: {_RENORM}.")] = False
@@ -107,7 +107,7 @@ class LayerNormalization(Affine):
         "rms_scaling": Neutral((False,), "normalization without the mean is another layer", "use RMSNormalization")
     }
 
-    axis: Annotated[Axes, Field(description="The axis or axes of mean and variance.")] = -1
+    axis: Axes = setting(-1, "The axis or axes of mean and variance.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
@@ -131,10 +131,10 @@ class GroupNormalization(Affine):
     Shapes: (batch, …) → the same. Wu and He, *Group Normalization*, ECCV 2018.
     """
 
-    groups: Annotated[int, AfterValidator(_groups)] = Field(
-        default=32, description="The number of groups; -1 for one per channel: instance normalization."
+    groups: Annotated[int, AfterValidator(_groups)] = setting(
+        32, "The number of groups; -1 for one per channel: instance normalization."
     )
-    axis: Annotated[int, Field(description="The axis of the channels.")] = -1
+    axis: int = setting(-1, "The axis of the channels.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         (axis,) = _axes(X, self.axis)
@@ -159,8 +159,8 @@ class RMSNormalization(Layer):
     Shapes: (batch, …) → the same. Zhang and Sennrich, *Root Mean Square Layer Normalization*, NeurIPS 2019.
     """
 
-    axis: Annotated[Axes, Field(description="The axis or axes of the mean.")] = -1
-    epsilon: Annotated[Positive, Field(description="The constant that is added to the mean of the squares.")] = 1e-6
+    axis: Axes = setting(-1, "The axis or axes of the mean.")
+    epsilon: Positive = setting(1e-6, "The constant that is added to the mean of the squares.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
@@ -177,7 +177,7 @@ class UnitNormalization(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    axis: Annotated[Axes, Field(description="The axis or axes whose elements are divided by their norm.")] = -1
+    axis: Axes = setting(-1, "The axis or axes whose elements are divided by their norm.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
@@ -193,8 +193,8 @@ class LayerScale(Layer, supports_masking=True):
     Shapes: (batch, …, features) → the same. Touvron et al., *Going Deeper with Image Transformers*, ICCV 2021.
     """
 
-    init_values: Annotated[float, Field(description="The initial value of all factors.")] = 1e-6
-    gamma_regularizer: base.RegularizerField = Field(default=None, description="Penalty on gamma.")
+    init_values: float = setting(1e-6, "The initial value of all factors.")
+    gamma_regularizer: base.RegularizerField = setting(None, "Penalty on gamma.")
     gamma_constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -213,10 +213,8 @@ class SpectralNormalization(Layer):
     Miyato et al., *Spectral Normalization for Generative Adversarial Networks*, ICLR 2018.
     """
 
-    layer: Annotated[
-        base.LayerField, Field(description="A layer with a kernel or embeddings, such as Dense or Conv2D.")
-    ]
-    power_iterations: Annotated[PositiveInt, Field(description="The number of power iterations per step.")] = 1
+    layer: base.LayerField = setting(..., "A layer with a kernel or embeddings, such as Dense or Conv2D.")
+    power_iterations: PositiveInt = setting(1, "The number of power iterations per step.")
 
     @property
     def mixes_rows(self) -> bool:

@@ -6,17 +6,14 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import one_or_each
+from graphspec.base.config import described, one_or_each, setting
 from graphspec.graph.ir.dims import names_in
 from graphspec.vocabulary import Builder, Value, not_allowed, not_fixed
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.layer import LAYERS, Layer, cast_to
 
-Padding = Annotated[
-    Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
-]
+Padding = Annotated[Literal["valid", "same"], described("valid: none; same: the output size is input size / strides.")]
 
 
 class Pooling(Layer, same_by_default={"strides": "pool_size"}):
@@ -39,14 +36,11 @@ class Pooling(Layer, same_by_default={"strides": "pool_size"}):
 
 
 def _strides(rank: int) -> tuple[Any, Any]:
-    return one_or_each(rank) | None, Field(None, description="The step of the window; null for its size.")
+    return one_or_each(rank) | None, setting(None, "The step of the window; null for its size.")
 
 
 def _pool_size(default: Callable[[int], Any]) -> Callable[[int], tuple[Any, Any]]:
-    return lambda rank: (
-        one_or_each(rank),
-        Field(default(rank), description=f"The {spatial.of_window(rank)} of the window."),
-    )
+    return lambda rank: (one_or_each(rank), setting(default(rank), f"The {spatial.of_window(rank)} of the window."))
 
 
 _REQUIRED, _TWO = _pool_size(lambda rank: ...), _pool_size(lambda rank: (2,) * rank)
@@ -65,7 +59,7 @@ class GlobalPooling(Layer):
     op: ClassVar[str]
 
     data_format: spatial.DataFormat = None
-    keepdims: Annotated[bool, Field(description="Whether the reduced axes remain, with size 1.")] = False
+    keepdims: bool = setting(False, "Whether the reduced axes remain, with size 1.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         X = spatial.channels_first(g, X, self.rank, self.data_format)
@@ -182,7 +176,7 @@ class AdaptiveMaxPooling(AdaptivePooling, op="MaxPool"):
 
 def _output_size(rank: int) -> tuple[Any, Any]:
     text = "The number of steps" if rank == 1 else spatial.of_window(rank).capitalize()
-    return Annotated[one_or_each(rank), Field(description=f"{text} of the output.")], ...
+    return Annotated[one_or_each(rank), described(f"{text} of the output.")], ...
 
 
 _RESIZED = "(batch, {axes}, channels) → (batch, {star}output_size, channels)."

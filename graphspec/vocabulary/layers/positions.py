@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2
+from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2, described, setting
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers import layer as base
@@ -17,10 +16,8 @@ from graphspec.vocabulary.layers.layer import NEUTRAL, Layer
 
 _SEQUENCE = "(batch, time, features)"
 _VECTORS = "feed it vectors, such as the output of an Embedding"
-Wavelength = Annotated[Positive, Field(description="The longest wavelength, in positions times 2π.")]
-Adds = Annotated[
-    bool, Field(description="Whether the output is input plus positions; in KerasHub it is the positions.")
-]
+Wavelength = Annotated[Positive, described("The longest wavelength, in positions times 2π.")]
+Adds = Annotated[bool, described("Whether the output is input plus positions; in KerasHub it is the positions.")]
 
 
 class PositionEmbedding(Layer, supports_masking=True):
@@ -35,9 +32,9 @@ class PositionEmbedding(Layer, supports_masking=True):
 
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"hierarchical_alpha": ANY_VALUE}  # for longer sequences only
 
-    sequence_length: Annotated[
-        PositiveInt | None, Field(description="The length of the longest sequence; null for that of the input.")
-    ] = None
+    sequence_length: PositiveInt | None = setting(
+        None, "The length of the longest sequence; null for that of the input."
+    )
     initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     add: Adds = False
 
@@ -56,9 +53,8 @@ class PositionEmbedding(Layer, supports_masking=True):
             if length < count:
                 table = g.Slice(table, g.constant([0]), g.constant([length]), g.constant([0]))
         else:
-            table = g.Gather(
-                table, g.CheckIds(base.positions(g, length), size=count, argument="sequence_length"), axis=0
-            )
+            places = g.CheckIds(base.positions(g, length), size=count, argument="sequence_length")
+            table = g.Gather(table, places, axis=0)
         return X + table if self.add else g.Expand(table, g.Shape(X))
 
 
@@ -71,12 +67,12 @@ class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse
     Shapes: integers (batch, time) → (batch, time, embedding_dim).
     """
 
-    vocabulary_size: Annotated[PositiveInt, Field(description="The number of ids.")]
-    sequence_length: Annotated[PositiveInt, Field(description="The length of the longest sequence.")]
-    embedding_dim: Annotated[PositiveInt, Field(description="The size of each vector.")]
+    vocabulary_size: PositiveInt = setting(..., "The number of ids.")
+    sequence_length: PositiveInt = setting(..., "The length of the longest sequence.")
+    embedding_dim: PositiveInt = setting(..., "The size of each vector.")
     tie_weights: Tied = True
     embeddings_initializer: base.InitializerField = base.default_initializer("uniform")
-    mask_zero: bool = Field(default=False, description="Whether id 0 is padding that later layers skip.")
+    mask_zero: bool = setting(False, "Whether id 0 is padding that later layers skip.")
 
     def lower(self, g: Builder, X: Value, *, reverse: bool = False) -> Value:
         shared = {key: value for key, value in self if key in ReversibleEmbedding.model_fields}
@@ -85,9 +81,8 @@ class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse
             Y = tokens.lower(g, X, reverse=reverse)
         if reverse:
             return Y
-        place = PositionEmbedding(
-            sequence_length=self.sequence_length, initializer=self.embeddings_initializer, add=True
-        )
+        own = {"sequence_length": self.sequence_length, "initializer": self.embeddings_initializer}
+        place = PositionEmbedding(**own, add=True)
         with g.part("position_embedding"):
             return place.lower(g, Y).with_mask(Y.mask)
 
@@ -139,9 +134,9 @@ class RotaryEmbedding(Layer, supports_masking=True):
     )
 
     max_wavelength: Wavelength = 10000.0
-    scaling_factor: Annotated[Positive, Field(description="The number by which positions are divided.")] = 1.0
-    sequence_axis: Annotated[int, Field(description="The axis of the positions.")] = 1
-    feature_axis: Annotated[int, Field(description="The axis of the features, an even number.")] = -1
+    scaling_factor: Positive = setting(1.0, "The number by which positions are divided.")
+    sequence_axis: int = setting(1, "The axis of the positions.")
+    feature_axis: int = setting(-1, "The axis of the features, an even number.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         base.need_rank(X, 3, None, _SEQUENCE, hint=_VECTORS)
@@ -182,7 +177,7 @@ class ClassToken(Layer, handles_mask=True):
     """
 
     initializer: base.InitializerField = base.default_initializer("zeros")
-    regularizer: base.RegularizerField = Field(default=None, description="Penalty on the vector.")
+    regularizer: base.RegularizerField = setting(None, "Penalty on the vector.")
     constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -212,15 +207,13 @@ class RelativePositionBias(Layer, arity=(1, 2), handles_mask=True, takes_values_
     Raffel et al., *Exploring the Limits of Transfer Learning*, 2020; Liu et al., *Swin Transformer*, ICCV 2021.
     """
 
-    num_heads: Annotated[PositiveInt, Field(description="The number of heads.")]
-    window_size: Size2 | None = Field(None, description="Height and width of Swin's window; null for T5's buckets.")
-    num_buckets: Annotated[int, Field(ge=4, le=1 << 16, description="The number of buckets.")] = 32
-    max_distance: Annotated[int, Field(ge=1, le=1 << 20, description="Larger distances share the last bucket.")] = 128
-    bidirectional: bool = Field(default=True, description="Whether keys after the query have buckets of their own.")
-    initializer: base.InitializerField = Field(
-        _SWIN, validate_default=True, description="The initial values of the weight."
-    )
-    regularizer: base.RegularizerField = Field(default=None, description="Penalty on the table.")
+    num_heads: PositiveInt = setting(..., "The number of heads.")
+    window_size: Size2 | None = setting(None, "Height and width of Swin's window; null for T5's buckets.")
+    num_buckets: Annotated[int, described("The number of buckets.", ge=4, le=1 << 16)] = 32
+    max_distance: Annotated[int, described("Larger distances share the last bucket.", ge=1, le=1 << 20)] = 128
+    bidirectional: bool = setting(True, "Whether keys after the query have buckets of their own.")
+    initializer: base.InitializerField = setting(_SWIN, "The initial values of the weight.", validate_default=True)
+    regularizer: base.RegularizerField = setting(None, "Penalty on the table.")
     constraint: base.Constraint = None
 
     def lower(self, g: Builder, *inputs: Value) -> Value:

@@ -7,10 +7,10 @@ from contextlib import nullcontext
 from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Neutral, invalid
+from graphspec.base.config import Neutral, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
@@ -81,9 +81,7 @@ class Steps:
 
 
 States = tuple["Value", ...]
-ReturnSequences = Annotated[
-    bool, Field(description="Whether the outputs of all steps are returned, not only the last one.")
-]
+ReturnSequences = Annotated[bool, described("Whether the outputs of all steps are returned, not only the last one.")]
 
 
 class Recurrent(cells.Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
@@ -101,13 +99,13 @@ class Recurrent(cells.Cell, handles_mask=True, gathers_steps=True, call_argument
         "implementation": Neutral((0, 1, 2), "it must be 0, 1 or 2"),
     }
 
-    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
+    activity_regularizer: base.RegularizerField = setting(None, "Penalty on the output.")
     return_sequences: ReturnSequences = False
-    return_state: bool = Field(default=False, description="Whether the last states are additional outputs.")
-    go_backwards: bool = Field(default=False, description="Whether the steps are processed from last to first.")
+    return_state: bool = setting(False, "Whether the last states are additional outputs.")
+    go_backwards: bool = setting(False, "Whether the steps are processed from last to first.")
     stateful: base.Stateful = False
     unroll: base.NoEffect = False
-    zero_output_for_mask: bool = Field(default=False, description="Whether the output at masked steps is 0.")
+    zero_output_for_mask: bool = setting(False, "Whether the output at masked steps is 0.")
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> base.Outputs:
         Y, states = self.run(g, X, initial_state, zero_masked=self.zero_output_for_mask)
@@ -215,9 +213,7 @@ class RNN(Recurrent):
     outputs are the output of the top cell, then with ``return_state`` the states of every cell, the lowest cell first.
     """
 
-    cell: Annotated[
-        cells.Stack | cells.CellField, Field(description="The cell, or a list of cells from bottom to top.")
-    ]
+    cell: cells.Stack | cells.CellField = setting(..., "The cell, or a list of cells from bottom to top.")
 
     def parts(self) -> list[tuple[str, cells.Cell]]:
         return self.cell.parts() if isinstance(self.cell, cells.Cell) else cells.stacked(self.cell)
@@ -242,11 +238,11 @@ class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",))
     Schuster and Paliwal, *Bidirectional Recurrent Neural Networks*, 1997.
     """
 
-    layer: Annotated[RecurrentField, Field(description="The forward layer.")]
-    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = Field(
-        default="concat", description="How both outputs are merged; null for two separate outputs."
+    layer: RecurrentField = setting(..., "The forward layer.")
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = setting(
+        "concat", "How both outputs are merged; null for two separate outputs."
     )
-    backward_layer: RecurrentField | None = Field(None, description="The backward layer; null for a copy of `layer`.")
+    backward_layer: RecurrentField | None = setting(None, "The backward layer; null for a copy of `layer`.")
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> base.Outputs:
         forward, backward = self._pair()
@@ -303,7 +299,7 @@ class TimeDistributed(Layer, handles_mask=True):
     Shapes: (batch, time, …) → (batch, time, the layer's output without the batch).
     """
 
-    layer: Annotated[base.LayerField, Field(description="The layer that is applied to every step.")]
+    layer: base.LayerField = setting(..., "The layer that is applied to every step.")
 
     @property
     def mixes_rows(self) -> bool:

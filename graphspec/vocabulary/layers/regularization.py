@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, invalid
+from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, described, invalid, setting
 from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank
@@ -48,15 +48,10 @@ class Dropout(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
     """
 
-    rate: Annotated[DropRate, Field(description="The fraction of elements that are dropped.")]
-    noise_shape: Annotated[
-        tuple[PositiveInt | None, ...] | None,
-        FROM_LIST,
-        Field(
-            description="The shape of the random mask, with the batch: 1 to share it along the axis, null for the "
-            "input's size."
-        ),
-    ] = None
+    rate: DropRate = setting(..., "The fraction of elements that are dropped.")
+    noise_shape: Annotated[tuple[PositiveInt | None, ...] | None, FROM_LIST] = setting(
+        None, "The shape of the random mask, with the batch: 1 to share it along the axis, null for the input's size."
+    )
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -83,7 +78,7 @@ class GaussianDropout(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
     """
 
-    rate: Annotated[DropRate, Field(description="The noise has the variance rate / (1 − rate), as Dropout's.")]
+    rate: DropRate = setting(..., "The noise has the variance rate / (1 − rate), as Dropout's.")
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -98,7 +93,7 @@ class GaussianNoise(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    stddev: Annotated[Rate, Field(description="The noise's standard deviation.")]
+    stddev: Rate = setting(..., "The noise's standard deviation.")
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -111,7 +106,7 @@ class SpatialDropout(Layer, supports_masking=True):
 
     rank: ClassVar[int]
 
-    rate: Annotated[DropRate, Field(description="The fraction of feature maps that are dropped.")]
+    rate: DropRate = setting(..., "The fraction of feature maps that are dropped.")
     data_format: DataFormat = None
     seed: Seed = None
 
@@ -128,7 +123,7 @@ class SpatialDropout1D(Layer, supports_masking=True):
     Tompson et al., *Efficient Object Localization Using Convolutional Networks*, CVPR 2015.
     """
 
-    rate: Annotated[DropRate, Field(description="The fraction of features that are dropped.")]
+    rate: DropRate = setting(..., "The fraction of features that are dropped.")
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -153,8 +148,8 @@ class ActivityRegularization(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    l1: Annotated[NonNegative, Field(description="The factor of the sum of absolute values.")] = 0.0
-    l2: Annotated[NonNegative, Field(description="The factor of the sum of squares.")] = 0.0
+    l1: NonNegative = setting(0.0, "The factor of the sum of absolute values.")
+    l2: NonNegative = setting(0.0, "The factor of the sum of squares.")
 
     @property
     def activity_regularizer(self) -> L1L2 | None:
@@ -197,8 +192,8 @@ class RandomNormal(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. The input's values do not matter.
     """
 
-    mean: Annotated[float, Field(allow_inf_nan=False, description="The mean of the values.")] = 0.0
-    stddev: Annotated[NonNegative, Field(description="The standard deviation of the values.")] = 1.0
+    mean: Annotated[float, described("The mean of the values.", allow_inf_nan=False)] = 0.0
+    stddev: NonNegative = setting(1.0, "The standard deviation of the values.")
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -212,8 +207,8 @@ class RandomUniform(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. The input's values do not matter.
     """
 
-    minval: Annotated[float, Field(allow_inf_nan=False, description="The lower bound of the values.")] = 0.0
-    maxval: Annotated[float, Field(allow_inf_nan=False, description="The upper bound of the values.")] = 1.0
+    minval: Annotated[float, described("The lower bound of the values.", allow_inf_nan=False)] = 0.0
+    maxval: Annotated[float, described("The upper bound of the values.", allow_inf_nan=False)] = 1.0
     seed: Seed = None
 
     def check_arguments(self) -> None:
@@ -236,9 +231,9 @@ class GumbelSoftmax(Layer, supports_masking=True):
     ICLR 2017; Maddison, Mnih and Teh, *The Concrete Distribution*, ICLR 2017.
     """
 
-    temperature: Annotated[Positive, Field(description="It divides the logits.")] = 1.0
-    hard: Annotated[bool, Field(description="Whether the values are one-hot.")] = False
-    axis: Annotated[int, Field(description="The axis of the choices.")] = -1
+    temperature: Positive = setting(1.0, "It divides the logits.")
+    hard: bool = setting(False, "Whether the values are one-hot.")
+    axis: int = setting(-1, "The axis of the choices.")
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -277,7 +272,7 @@ class StochasticDepth(Layer, supports_masking=True):
     Shapes: (batch, …) → the same. Huang et al., *Deep Networks with Stochastic Depth*, ECCV 2016.
     """
 
-    rate: Annotated[DropRate, Field(description="The fraction of samples for which the input becomes 0.")] = 0.5
+    rate: DropRate = setting(0.5, "The fraction of samples for which the input becomes 0.")
     seed: Seed = None
 
     def lower(self, g: Builder, X: Value) -> Value:

@@ -6,9 +6,9 @@ import math
 from functools import reduce
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from graphspec.base.config import FROM_LIST, Ints, PositiveInt, Size2, invalid
+from graphspec.base.config import FROM_LIST, Ints, PositiveInt, Size2, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Shape, show, show_dim
 from graphspec.graph.ir.dims import product as count
@@ -54,9 +54,10 @@ class Reshape(Layer):
     Shapes: (batch, …) → (batch, \*target_shape).
     """
 
-    target_shape: Annotated[tuple[int | str, ...], FROM_LIST, AfterValidator(_sizes)] = Field(
-        description="The sizes without the batch: numbers, formulas of sizes that vary, 0 for the input's size at that "
-        "place; one may be -1 for the remaining size."
+    target_shape: Annotated[tuple[int | str, ...], FROM_LIST, AfterValidator(_sizes)] = setting(
+        ...,
+        "The sizes without the batch: numbers, formulas of sizes that vary, 0 for the input's size at that "
+        "place; one may be -1 for the remaining size.",
     )
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -113,8 +114,8 @@ class Permute(Layer):
     Shapes: (batch, …) → (batch, the sizes in the order of ``dims``).
     """
 
-    dims: Annotated[Ints, AfterValidator(_permutation)] = Field(
-        description="The order of the axes, counted from 1, without the batch."
+    dims: Annotated[Ints, AfterValidator(_permutation)] = setting(
+        ..., "The order of the axes, counted from 1, without the batch."
     )
 
     def lower(self, g: Builder, X: Value) -> Value:
@@ -130,7 +131,7 @@ class RepeatVector(Layer):
     Shapes: (batch, features) → (batch, n, features).
     """
 
-    n: Annotated[PositiveInt, Field(description="The number of repetitions.")]
+    n: PositiveInt = setting(..., "The number of repetitions.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, 2, "(batch, features)", hint="add Flatten before it")
@@ -167,7 +168,7 @@ class Patches(Tiles):
     Shapes: (batch, height, width, channels) → (batch, patches, patch height · patch width · channels).
     """
 
-    patch_size: Annotated[Size2, Field(description="Height and width of a patch.")]
+    patch_size: Size2 = setting(..., "Height and width of a patch.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         height, width = self.patch_size
@@ -175,7 +176,7 @@ class Patches(Tiles):
         return g.reshape(Y, (0, Y.fixed(1) * Y.fixed(2), height * width * Y.features))
 
 
-BlockSize = Annotated[int, Field(ge=1, le=1 << 15, description="Height and width of a block of pixels.")]
+BlockSize = Annotated[int, described("Height and width of a block of pixels.", ge=1, le=1 << 15)]
 
 
 class SpaceToDepth(Tiles):

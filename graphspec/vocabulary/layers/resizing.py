@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Size2, one_or_each
+from graphspec.base.config import Size2, described, one_or_each, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Array, Builder, Value, not_fixed
@@ -21,7 +21,7 @@ from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_fi
 # product with a constant matrix along each axis.
 Interpolation = Annotated[
     Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"],
-    Field(description="The nearest pixel, or a mean of the pixels around it, weighted by a kernel."),
+    described("The nearest pixel, or a mean of the pixels around it, weighted by a kernel."),
 ]
 
 
@@ -65,9 +65,8 @@ def resized(
         return g.Resize(X, None, None, sizes, **_HALF_PIXEL)
     old = X.fixed(2), X.fixed(3)
     if interpolation != "nearest":
-        rows, columns = (
-            None if d == n else matrix(d, n, interpolation, antialias) for d, n in zip(old, size, strict=True)
-        )
+        each = zip(old, size, strict=True)
+        rows, columns = (None if d == n else matrix(d, n, interpolation, antialias) for d, n in each)
         if rows is not None:  # rows @ X @ columnsᵀ over the last two axes
             X = g.MatMul(g.constant(rows, "float32"), X)
         return X if columns is None else g.MatMul(X, g.constant(columns.T, "float32"))
@@ -138,7 +137,7 @@ def _borders(rank: int, default: int = 1) -> tuple[Any, Any]:
     each = {"type": "array", "items": {"anyOf": [_NUMBER, _PAIR]}, "minItems": rank, "maxItems": rank}
     schema = WithJsonSchema({"anyOf": [_NUMBER, _PAIR if rank == 1 else each]})
     kind: Any = tuple[(_Pair,) * rank]  # type: ignore[misc]
-    return Annotated[kind, BeforeValidator(spread), schema, Field(description=_BORDERS[rank])], ((default,) * 2,) * rank
+    return Annotated[kind, BeforeValidator(spread), schema, described(_BORDERS[rank])], ((default,) * 2,) * rank
 
 
 def pad_or_crop(g: Builder, X: Value, borders: Sequence[tuple[int, int]], data_format: str | None, sign: int) -> Value:
@@ -233,7 +232,7 @@ class UpSampling(Layer):
 
 def _size(rank: int) -> tuple[Any, Any]:
     text = "The number of repetitions." if rank == 1 else "The factors of the three axes."
-    return one_or_each(rank), Field((2,) * rank, description=text)
+    return one_or_each(rank), setting((2,) * rank, text)
 
 
 _STEPS = "(batch, steps, features) → (batch, steps·size, features)."
@@ -248,7 +247,7 @@ class UpSampling2D(Layer):
     Shapes: (batch, height, width, channels) → (batch, height·size[0], width·size[1], channels).
     """
 
-    size: Annotated[Size2, Field(description="The factors of height and width.")] = (2, 2)
+    size: Size2 = setting((2, 2), "The factors of height and width.")
     data_format: DataFormat = None
     interpolation: Interpolation = "nearest"
 

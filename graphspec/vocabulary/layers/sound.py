@@ -6,11 +6,10 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
 from graphspec.base.arrays.layout import Array, spectral_window
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Positive, PositiveInt, invalid
+from graphspec.base.config import FROM_LIST, Positive, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
@@ -48,27 +47,24 @@ class STFTSpectrogram(Layer):
     ``expand_dims``; with channels_first (batch, channels · F, frames), or (batch, channels, frames, F).
     """
 
-    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = Field(
-        default="log",
-        description="What of a frequency: the magnitude or its logarithm, the density of power, a part, the angle, or "
-        "both parts.",
+    mode: Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"] = setting(
+        "log",
+        "What of a frequency: the magnitude or its logarithm, the density of power, a part, the angle, or both parts.",
     )
-    frame_length: Annotated[PositiveInt, Field(description="The samples of a frame.")] = 256
-    frame_step: PositiveInt | None = Field(
-        default=None, description="The samples from one frame to the next, at most `frame_length`; null: half of it."
+    frame_length: PositiveInt = setting(256, "The samples of a frame.")
+    frame_step: PositiveInt | None = setting(
+        None, "The samples from one frame to the next, at most `frame_length`; null: half of it."
     )
-    fft_length: PositiveInt | None = Field(
-        default=None, description="The length of the transform, at least `frame_length`; null: the next power of two."
+    fft_length: PositiveInt | None = setting(
+        None, "The length of the transform, at least `frame_length`; null: the next power of two."
     )
     window: Window = "hann"
-    periodic: Annotated[bool, Field(description="Whether the window continues periodically, or is symmetric.")] = False
-    scaling: Literal["density", "spectrum"] | None = Field(
-        "density", description="density: the window's squares have sum 1; spectrum: its elements; null: it stays."
+    periodic: bool = setting(False, "Whether the window continues periodically, or is symmetric.")
+    scaling: Literal["density", "spectrum"] | None = setting(
+        "density", "density: the window's squares have sum 1; spectrum: its elements; null: it stays."
     )
-    padding: Annotated[
-        Literal["valid", "same"], Field(description="valid: none; same: one frame every `frame_step` samples.")
-    ] = "valid"
-    expand_dims: bool = Field(default=False, description="Whether frequencies get an axis of their own, as in images.")
+    padding: Literal["valid", "same"] = setting("valid", "valid: none; same: one frame every `frame_step` samples.")
+    expand_dims: bool = setting(False, "Whether frequencies get an axis of their own, as in images.")
     data_format: DataFormat = None
 
     def check_arguments(self) -> None:
@@ -150,25 +146,23 @@ class MelSpectrogram(Layer):
     Shapes: (batch, samples) → (batch, num_mel_bins, samples // sequence_stride + 1).
     """
 
-    fft_length: Annotated[PositiveInt, Field(description="The length of the Fourier transform.")] = 2048
-    sequence_stride: Annotated[PositiveInt, Field(description="The samples from one frame to the next.")] = 512
-    sequence_length: Annotated[
-        PositiveInt | None, Field(description="The samples of a frame, at most `fft_length`; null: `fft_length`.")
-    ] = None
-    window: Annotated[
-        Literal["hann", "hamming"] | tuple[float, ...] | None, FROM_LIST, Field(description=f"{WINDOW} It is periodic.")
-    ] = "hann"
-    sampling_rate: Annotated[PositiveInt, Field(description="Samples per second.")] = 16000
-    num_mel_bins: Annotated[PositiveInt, Field(description="The number of bands.")] = 128
-    min_freq: Annotated[float, Field(ge=0, description="The lowest frequency of the bands, Hz.")] = 20.0
-    max_freq: Annotated[
-        Positive | None, Field(description="The highest frequency of the bands, Hz; null: half the sampling rate.")
-    ] = None
-    power_to_db: Annotated[bool, Field(description="Whether the result is in decibels.")] = True
-    top_db: float = Field(80.0, description="Decibels below the loudest value of a signal; softer ones are raised.")
-    mag_exp: Positive = Field(default=2.0, description="The exponent of the magnitude: 1 for itself, 2 for the power.")
-    min_power: Annotated[Positive, Field(description="The least power; smaller ones are raised.")] = 1e-10
-    ref_power: Annotated[float, Field(description="The power at 0 decibels.")] = 1.0
+    fft_length: PositiveInt = setting(2048, "The length of the Fourier transform.")
+    sequence_stride: PositiveInt = setting(512, "The samples from one frame to the next.")
+    sequence_length: PositiveInt | None = setting(
+        None, "The samples of a frame, at most `fft_length`; null: `fft_length`."
+    )
+    window: Annotated[Literal["hann", "hamming"] | tuple[float, ...] | None, FROM_LIST] = setting(
+        "hann", f"{WINDOW} It is periodic."
+    )
+    sampling_rate: PositiveInt = setting(16000, "Samples per second.")
+    num_mel_bins: PositiveInt = setting(128, "The number of bands.")
+    min_freq: Annotated[float, described("The lowest frequency of the bands, Hz.", ge=0)] = 20.0
+    max_freq: Positive | None = setting(None, "The highest frequency of the bands, Hz; null: half the sampling rate.")
+    power_to_db: bool = setting(True, "Whether the result is in decibels.")
+    top_db: float = setting(80.0, "Decibels below the loudest value of a signal; softer ones are raised.")
+    mag_exp: Positive = setting(2.0, "The exponent of the magnitude: 1 for itself, 2 for the power.")
+    min_power: Positive = setting(1e-10, "The least power; smaller ones are raised.")
+    ref_power: float = setting(1.0, "The power at 0 decibels.")
 
     def check_arguments(self) -> None:
         if self.length > self.fft_length:

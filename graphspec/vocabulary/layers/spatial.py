@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import create_model
 
 from graphspec.base.codes import Code
+from graphspec.base.config import described
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
 from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
@@ -21,7 +22,7 @@ from graphspec.vocabulary.layers.layer import LAYERS, Layer, as_float
 
 DataFormat = Annotated[
     Literal["channels_last", "channels_first"] | None,
-    Field(description="The position of the channel axis; null means channels_last."),
+    described("The position of the channel axis; null means channels_last."),
 ]
 _AXES = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _DATA = {1: "sequences", 2: "images", 3: "volumes"}

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import AfterValidator, PrivateAttr
 
 from graphspec.base.arrays.array_files import KINDS, MAX_AXES, Dtype, converted
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import oriented
@@ -36,10 +36,10 @@ class Parameter(Layer, arity=(0, 0)):
     shape: Annotated[
         tuple[PositiveInt, ...],
         FROM_LIST,
-        Field(description="The shape, without a batch axis: `[4, 8]`, or `[]` for one number.", max_length=MAX_AXES),
+        described("The shape, without a batch axis: `[4, 8]`, or `[]` for one number.", max_length=MAX_AXES),
     ]
     initializer: base.InitializerField = base.default_initializer("glorot_uniform")
-    regularizer: base.RegularizerField = Field(default=None, description="Penalty on the tensor.")
+    regularizer: base.RegularizerField = setting(None, "Penalty on the tensor.")
     constraint: base.Constraint = None
 
     def lower(self, g: Builder) -> Value:
@@ -57,11 +57,9 @@ class Constant(Layer, arity=(0, 0)):
     """
 
     value: Numbers = None
-    file: Annotated[
-        str | None, Field(description="A file .npy, .npz or .safetensors beside the spec, in place of `value`.")
-    ] = None
-    key: Annotated[str | None, Field(description="The name of the array in a file that has several.")] = None
-    dtype: Dtype | None = Field(None, description="The dtype; null for that of the values: float32, int64 or bool.")
+    file: str | None = setting(None, "A file .npy, .npz or .safetensors beside the spec, in place of `value`.")
+    key: str | None = setting(None, "The name of the array in a file that has several.")
+    dtype: Dtype | None = setting(None, "The dtype; null for that of the values: float32, int64 or bool.")
 
     _array: tuple[Dtype, tuple[int, ...], bytes] | None = PrivateAttr(default=None)
 
@@ -152,19 +150,19 @@ class EinsumDense(Layer):
     Shapes: defined by the equation; ``...`` stands for axes that remain unchanged.
     """
 
-    equation: Annotated[str, AfterValidator(_equation)] = Field(
-        description="The letters of the axes of input, kernel and output: `abc,cd->abd`."
+    equation: Annotated[str, AfterValidator(_equation)] = setting(
+        ..., "The letters of the axes of input, kernel and output: `abc,cd->abd`."
     )
-    output_shape: Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST] = Field(
-        description="The sizes of the output, without the batch and the axes of `...`; null for the input's size."
+    output_shape: Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST] = setting(
+        ..., "The sizes of the output, without the batch and the axes of `...`; null for the input's size."
     )
-    activation: base.ActivationField = Field(default=None, description="The activation of the result; null for none.")
-    bias_axes: str | None = Field(default=None, description="The letters of the bias's axes; null for no bias.")
+    activation: base.ActivationField = setting(None, "The activation of the result; null for none.")
+    bias_axes: str | None = setting(None, "The letters of the bias's axes; null for no bias.")
     kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     bias_initializer: base.InitializerField = base.default_initializer("zeros")
-    kernel_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the kernel.")
-    bias_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the bias.")
-    activity_regularizer: base.RegularizerField = Field(default=None, description="Penalty on the output.")
+    kernel_regularizer: base.RegularizerField = setting(None, "Penalty on the kernel.")
+    bias_regularizer: base.RegularizerField = setting(None, "Penalty on the bias.")
+    activity_regularizer: base.RegularizerField = setting(None, "Penalty on the output.")
     kernel_constraint: base.Constraint = None
     bias_constraint: base.Constraint = None
 
@@ -243,10 +241,8 @@ class DotInteraction(Layer, arity=(1, None)):
     Naumov et al., *Deep Learning Recommendation Model for Personalization and Recommendation Systems*, 2019.
     """
 
-    self_interaction: Annotated[bool, Field(description="Whether a vector's product with itself counts, too.")] = False
-    skip_gather: Annotated[
-        bool, Field(description="Whether the whole square is returned, row by row, with 0 for what is no pair.")
-    ] = False
+    self_interaction: bool = setting(False, "Whether a vector's product with itself counts, too.")
+    skip_gather: bool = setting(False, "Whether the whole square is returned, row by row, with 0 for what is no pair.")
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
         for X in inputs:

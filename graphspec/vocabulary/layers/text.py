@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
+from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only, setting
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup, mapped
@@ -50,46 +50,34 @@ class TextVectorization(Lookup, takes_strings=True):
         ``output_sequence_length``, lists of texts (batch, time) → (batch, time, output_sequence_length).
     """
 
-    standardize: Annotated[
-        Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None,
-        Field(description="What is done to texts first: lower case, punctuation removed, both, or null for nothing."),
-    ] = "lower_and_strip_punctuation"
-    split: Literal["whitespace", "character", "word_characters"] | None = Field(
-        default="whitespace",
-        description="Tokens are words, characters, characters whose n-grams stay within words, or, for null, whole texts.",
+    standardize: Literal["lower_and_strip_punctuation", "lower", "strip_punctuation"] | None = setting(
+        "lower_and_strip_punctuation",
+        "What is done to texts first: lower case, punctuation removed, both, or null for nothing.",
+    )
+    split: Literal["whitespace", "character", "word_characters"] | None = setting(
+        "whitespace",
+        "Tokens are words, characters, characters whose n-grams stay within words, or, for null, whole texts.",
     )
     ngrams: Annotated[
         Annotated[int, Field(ge=1, le=16)]
         | Annotated[tuple[Annotated[int, Field(ge=1, le=16)], ...], Field(min_length=1)]
         | None,
         FROM_LIST,
-        Field(description="Runs of 1 to this many tokens, or of these numbers of tokens, in place of single tokens."),
-    ] = None
-    output_mode: Annotated[
-        Literal["int", "multi_hot", "count", "tf_idf"],
-        Field(
-            description=(
-                "int: ids in order; multi_hot, count, tf_idf: a vector with ones, counts, or counts times `idf_weights`."
-            )
-        ),
-    ] = "int"
-    output_sequence_length: Annotated[
-        PositiveInt | None, Field(description="The number of ids, by cutting or padding at the end; null: as needed.")
-    ] = None
-    last: int = Field(
-        default=0,
-        ge=0,
-        description="How many of the ids are those of the last tokens.",
+    ] = setting(None, "Runs of 1 to this many tokens, or of these numbers of tokens, in place of single tokens.")
+    output_mode: Literal["int", "multi_hot", "count", "tf_idf"] = setting(
+        "int", "int: ids in order; multi_hot, count, tf_idf: a vector with ones, counts, or counts times `idf_weights`."
     )
-    vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
-        default=None, description="The tokens, or the name of a file beside the spec with one per line; null: learnt."
+    output_sequence_length: PositiveInt | None = setting(
+        None, "The number of ids, by cutting or padding at the end; null: as needed."
     )
-    sublinear_tf: bool = Field(default=False, description="Whether `tf_idf` counts n occurrences as 1 + log n.")
-    norm: Literal["l2"] | None = Field(
-        default=None, description="l2: vectors of `tf_idf` are divided by their lengths; null: they stay."
+    last: int = setting(0, "How many of the ids are those of the last tokens.", ge=0)
+    vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = setting(
+        None, "The tokens, or the name of a file beside the spec with one per line; null: learnt."
     )
-    ragged: Annotated[bool, AfterValidator(only(False, "arrays have rows of one length"))] = Field(
-        default=False, description="Refused: arrays have rows of one length."
+    sublinear_tf: bool = setting(False, "Whether `tf_idf` counts n occurrences as 1 + log n.")
+    norm: Literal["l2"] | None = setting(None, "l2: vectors of `tf_idf` are divided by their lengths; null: they stay.")
+    ragged: Annotated[bool, AfterValidator(only(False, "arrays have rows of one length"))] = setting(
+        False, "Refused: arrays have rows of one length."
     )
     encoding: Encoding = "utf-8"
 

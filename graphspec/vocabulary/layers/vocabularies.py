@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only
+from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, only, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
@@ -175,7 +175,7 @@ _WORD = 1 << 32
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Salt = Annotated[
-    int | tuple[int, int] | None, FROM_LIST, Field(description="The seed of the hash: an integer, or two; null for 0.")
+    int | tuple[int, int] | None, FROM_LIST, described("The seed of the hash: an integer, or two; null for 0.")
 ]
 
 
@@ -204,13 +204,11 @@ class Hashing(Layer, takes_strings=True):
     Shapes: int: (batch, …) → the same, int64; other modes as for CategoryEncoding.
     """
 
-    num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
-    mask_value: Annotated[
-        str | Int64 | None, Field(description="The text or integer that has bin 0 for itself; null for none.")
-    ] = None
+    num_bins: PositiveInt = setting(..., "The number of bins.")
+    mask_value: str | Int64 | None = setting(None, "The text or integer that has bin 0 for itself; null for none.")
     salt: Salt = None
-    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = Field(
-        default="int", description="int: the bin; one_hot, multi_hot, count: vectors with one element per bin."
+    output_mode: Literal["int", "one_hot", "multi_hot", "count"] = setting(
+        "int", "int: the bin; one_hot, multi_hot, count: vectors with one element per bin."
     )
     sparse: Sparse = False
 
@@ -239,10 +237,8 @@ class HashedCrossing(Layer, takes_strings=True, takes_missing=True, arity=(2, No
     Shapes: int: several (batch,) or (batch, 1) → the same, int64; one_hot: → (batch, num_bins).
     """
 
-    num_bins: Annotated[PositiveInt, Field(description="The number of bins.")]
-    output_mode: Annotated[
-        Literal["int", "one_hot"], Field(description="int: the bin; one_hot: a vector with one element per bin.")
-    ] = "int"
+    num_bins: PositiveInt = setting(..., "The number of bins.")
+    output_mode: Literal["int", "one_hot"] = setting("int", "int: the bin; one_hot: a vector with one element per bin.")
     sparse: Sparse = False
 
     def lower(self, g: Builder, *inputs: Value) -> Value:
@@ -282,21 +278,17 @@ class Categories(Lookup):
         oov_token: Any
         missing_tokens: Any
 
-    num_oov_indices: Annotated[int, Field(ge=0, le=1 << 20)] = Field(
-        default=1, description="The number of ids for unseen tokens; with several, a hash selects one."
+    num_oov_indices: Annotated[int, Field(ge=0, le=1 << 20)] = setting(
+        1, "The number of ids for unseen tokens; with several, a hash selects one."
     )
     invert: Annotated[bool, *refused(_INVERSE, f"Refused: {_INVERSE}.", hint=_LABELS)] = False
-    output_mode: Annotated[
-        Literal["int", "one_hot", "multi_hot", "count", "tf_idf"],
-        Field(
-            description=(
-                "int: ids; one_hot: a vector per token; multi_hot, count, tf_idf: a vector per row with ones, counts, or "
-                "counts times `idf_weights`."
-            )
-        ),
-    ] = "int"
-    min_count: PositiveInt = Field(
-        1, description="How often a token must occur in the training rows to be learnt; rarer ones count as unseen."
+    output_mode: Literal["int", "one_hot", "multi_hot", "count", "tf_idf"] = setting(
+        "int",
+        "int: ids; one_hot: a vector per token; multi_hot, count, tf_idf: a vector per row with ones, counts, "
+        "or counts times `idf_weights`.",
+    )
+    min_count: PositiveInt = setting(
+        1, "How often a token must occur in the training rows to be learnt; rarer ones count as unseen."
     )
 
     def check_arguments(self) -> None:
@@ -349,21 +341,17 @@ class StringLookup(Categories, takes_strings=True):
         multi_hot, count, tf_idf: (batch, tokens) → (batch, ids).
     """
 
-    mask_token: str | None = Field(default=None, description="The text that stands for a missing value; null for none.")
-    oov_token: Annotated[
-        str | None, Field(description="The text that stands for unseen texts in `vocabulary`; it is not learnt.")
-    ] = "[UNK]"
-    vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = Field(
-        None, description="The texts, or the name of a file beside the spec with one text per line; null: learnt."
+    mask_token: str | None = setting(None, "The text that stands for a missing value; null for none.")
+    oov_token: str | None = setting("[UNK]", "The text that stands for unseen texts in `vocabulary`; it is not learnt.")
+    vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = setting(
+        None, "The texts, or the name of a file beside the spec with one text per line; null: learnt."
     )
     encoding: Encoding = "utf-8"
     salt: Salt = None
-    missing_tokens: Annotated[
-        tuple[str, ...], FROM_LIST, Field(description="Texts that count as missing, such as `[NA, '?']`.")
-    ] = ()
-    fold_case: Annotated[
-        bool, Field(description="Whether texts that differ in case only have one id, as in TextVectorization.")
-    ] = False
+    missing_tokens: Annotated[tuple[str, ...], FROM_LIST] = setting(
+        (), "Texts that count as missing, such as `[NA, '?']`."
+    )
+    fold_case: bool = setting(False, "Whether texts that differ in case only have one id, as in TextVectorization.")
 
     def check_arguments(self) -> None:
         super().check_arguments()
@@ -416,25 +404,23 @@ class IntegerLookup(Categories):
     Shapes: as for StringLookup, with integers (batch, …).
     """
 
-    mask_token: Int64 | None = Field(None, description="The integer that stands for a missing value; null: none.")
-    oov_token: Annotated[
-        Int64 | None, Field(description="The integer that stands for unseen ones in `vocabulary`; it is not learnt.")
-    ] = -1
+    mask_token: Int64 | None = setting(None, "The integer that stands for a missing value; null: none.")
+    oov_token: Int64 | None = setting(-1, "The integer that stands for unseen ones in `vocabulary`; it is not learnt.")
     vocabulary: Annotated[
         Annotated[tuple[Int64, ...], Field(min_length=1)] | str | None, BeforeValidator(_integers), FROM_LIST
-    ] = Field(None, description="The integers, or the name of a file beside the spec with one per line; null: learnt.")
-    vocabulary_dtype: Literal["int64", "int32"] = Field(
-        default="int64", description="Accepted for compatibility; has no effect: integers are looked up as int64."
+    ] = setting(None, "The integers, or the name of a file beside the spec with one per line; null: learnt.")
+    vocabulary_dtype: Literal["int64", "int32"] = setting(
+        "int64", "Accepted for compatibility; has no effect: integers are looked up as int64."
     )
     oov_method: Annotated[
         str, AfterValidator(only("floormod", "unseen integers are distributed by their remainder"))
-    ] = Field(default="floormod", description="Only floormod: the remainder.")
-    salt: Annotated[None, BeforeValidator(only(None, "unseen integers are not hashed"))] = Field(
-        default=None, description="Refused: unseen integers are not hashed."
+    ] = setting("floormod", "Only floormod: the remainder.")
+    salt: Annotated[None, BeforeValidator(only(None, "unseen integers are not hashed"))] = setting(
+        None, "Refused: unseen integers are not hashed."
     )
-    missing_tokens: Annotated[
-        tuple[Int64, ...], FROM_LIST, Field(description="Integers that count as missing, such as `[-1, 999]`.")
-    ] = ()
+    missing_tokens: Annotated[tuple[Int64, ...], FROM_LIST] = setting(
+        (), "Integers that count as missing, such as `[-1, 999]`."
+    )
 
     def _stand_in(self) -> Any:
         return 0

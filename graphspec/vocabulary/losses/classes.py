@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from graphspec.base.config import Axes, as_tuple
+from graphspec.base.config import Axes, as_tuple, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
@@ -112,7 +108,7 @@ class CategoricalHinge(base.Loss, label="categorical_hinge", targets="one_hot"):
 class Overlap(base.OfProbabilities, suitable_activation="`activation: sigmoid` or `activation: softmax`"):
     """Base: one minus an overlap index. Without ``axis`` there is one index for the whole batch."""
 
-    axis: Axes | None = Field(default=None, description="The axes that are summed over; null for all, with the batch.")
+    axis: Axes | None = setting(None, "The axes that are summed over; null for all, with the batch.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         axes = as_tuple(self.axis)
@@ -171,8 +167,8 @@ class Tversky(Overlap, label="tversky"):
     2017.
     """
 
-    alpha: Annotated[float, Field(description="The weight of false negatives.")] = 0.5
-    beta: Annotated[float, Field(description="The weight of false positives.")] = 0.5
+    alpha: float = setting(0.5, "The weight of false negatives.")
+    beta: float = setting(0.5, "The weight of false positives.")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         one = g.constant(1.0)

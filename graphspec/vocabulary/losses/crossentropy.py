@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from graphspec.base.config import FloatOrFloats, NonNegative, Rate
+from graphspec.base.config import FloatOrFloats, NonNegative, Rate, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ops import Op
@@ -15,7 +14,7 @@ from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.losses import loss as base
 
 # Cross-entropies. They are computed from logits if a Softmax or Sigmoid operator directly computes the head's values.
-Gamma = Annotated[NonNegative, Field(description="How strongly easy samples are down-weighted; 0 for not at all.")]
+Gamma = Annotated[NonNegative, described("How strongly easy samples are down-weighted; 0 for not at all.")]
 
 
 class Probabilistic(base.Loss):
@@ -45,7 +44,7 @@ class Binary(Probabilistic, activation="sigmoid", fits="classes", binary=True, p
     """Base of the cross-entropies in which every unit is an independent class."""
 
     label_smoothing: base.Smoothing = 0.0
-    axis: Annotated[int, Field(description="The axis that is averaged over.")] = -1
+    axis: int = setting(-1, "The axis that is averaged over.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or (base.check_axis(self.axis, y_pred) if y_pred.rank > 1 else [])
@@ -98,8 +97,8 @@ class BinaryFocalCrossentropy(Binary, label="binary_focal_crossentropy"):
     Source: Lin et al., *Focal Loss for Dense Object Detection*, ICCV 2017.
     """
 
-    apply_class_balancing: Annotated[bool, Field(description="Whether ones and zeros are weighted by `alpha`.")] = False
-    alpha: Annotated[Rate, Field(description="The weight of ones; zeros have the weight 1 - alpha.")] = 0.25
+    apply_class_balancing: bool = setting(False, "Whether ones and zeros are weighted by `alpha`.")
+    alpha: Rate = setting(0.25, "The weight of ones; zeros have the weight 1 - alpha.")
     gamma: Gamma = 2.0
 
     def weighted(self, g: Builder, values: Value, y_true: Value, y_pred: Value) -> Value:
@@ -195,7 +194,7 @@ class CategoricalFocalCrossentropy(Categorical):
     """
 
     label, targets, probability_targets = "categorical_focal_crossentropy", "one_hot", True
-    alpha: Annotated[FloatOrFloats, Field(description="One weight, or one per class.")] = 0.25
+    alpha: FloatOrFloats = setting(0.25, "One weight, or one per class.")
     gamma: Gamma = 2.0
     label_smoothing: base.Smoothing = 0.0
 
@@ -231,7 +230,7 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
     in the targets.
     """
 
-    ignore_class: int | None = Field(default=None, description="The class of targets that do not count; null for none.")
+    ignore_class: int | None = setting(None, "The class of targets that do not count; null for none.")
     label_smoothing: base.Smoothing = 0.0
 
     def target(self, y_pred: Value) -> Type:
@@ -268,7 +267,7 @@ class CategoricalGeneralizedCrossEntropy(base.OfProbabilities):
     """
 
     label, targets, fits = "categorical_generalized_cross_entropy", "ids", "classes"
-    q: Annotated[float, Field(gt=0, lt=1, description="Between cross-entropy (0) and mean absolute error (1).")] = 0.5
+    q: Annotated[float, described("Between cross-entropy (0) and mean absolute error (1).", gt=0, lt=1)] = 0.5
 
     def target(self, y_pred: Value) -> Type:
         return Type("int64", y_pred.shape[:-1])

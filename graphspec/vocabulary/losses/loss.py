@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from graphspec.base.codes import Code
-from graphspec.base.config import ANY_VALUE, Config, Neutral, Rate, Registry, invalid
+from graphspec.base.config import ANY_VALUE, Config, Neutral, Rate, Registry, described, invalid
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
@@ -37,11 +37,11 @@ def _trainable(reduction: Any) -> Any:
 Reduction = Annotated[
     Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"],
     BeforeValidator(_trainable),
-    Field(description="How the values of all samples are reduced to the loss."),
+    described("How the values of all samples are reduced to the loss."),
 ]
-FromLogits = Annotated[bool, Field(description="Whether the head outputs logits, not probabilities.")]
-Axis = Annotated[int, Field(description="The axis of the classes.")]
-Smoothing = Annotated[Rate, Field(description="The weight of equal probabilities in the targets; 0 for none.")]
+FromLogits = Annotated[bool, described("Whether the head outputs logits, not probabilities.")]
+Axis = Annotated[int, described("The axis of the classes.")]
+Smoothing = Annotated[Rate, described("The weight of equal probabilities in the targets; 0 for none.")]
 
 
 class Loss(Config):

@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
-from graphspec.base.config import NonNegative, Positive
+from graphspec.base.config import NonNegative, Positive, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
@@ -30,9 +28,9 @@ class Circle(Loss, label="circle", targets="groups", uses_mask=False):
     Source: Sun et al., *Circle Loss: A Unified Perspective of Pair Similarity Optimization*, CVPR 2020.
     """
 
-    gamma: Annotated[Positive, Field(description="The scale γ: larger values focus on the hardest pairs.")] = 80.0
-    margin: Annotated[float, Field(description="The margin m.")] = 0.4
-    remove_diagonal: Annotated[bool, Field(description="Whether a row is excluded from its own partners.")] = True
+    gamma: Positive = setting(80.0, "The scale γ: larger values focus on the hardest pairs.")
+    margin: float = setting(0.4, "The margin m.")
+    remove_diagonal: bool = setting(True, "Whether a row is excluded from its own partners.")
 
     def target(self, y_pred: Value) -> Type:
         return Type("int64", y_pred.shape[:1])
@@ -60,7 +58,7 @@ class Circle(Loss, label="circle", targets="groups", uses_mask=False):
 # Losses over pairs and triplets of nodes: the same row of two or three nodes, or all rows of two nodes.
 Distance = Annotated[
     Literal["euclidean", "squared_euclidean", "cosine"],
-    Field(description="The distance of two vectors: its length, its square, or 1 minus the cosine."),
+    described("The distance of two vectors: its length, its square, or 1 minus the cosine."),
 ]
 _EPSILON = 1e-6  # as in PyTorch: it is added to differences, so that the length has a derivative at 0
 
@@ -121,7 +119,7 @@ class Contrastive(OfNodes, label="contrastive", targets="like", probability_targ
     targets are 0 for pairs that belong together.
     """
 
-    margin: Annotated[NonNegative, Field(description="The distance from which vectors are far enough apart.")] = 1.0
+    margin: NonNegative = setting(1.0, "The distance from which vectors are far enough apart.")
     distance: Distance = "euclidean"
 
     def target(self, y_pred: Value) -> Type:
@@ -144,7 +142,7 @@ class Triplet(OfNodes, label="triplet", nodes=(3, 3), names="[anchor, positive, 
     Source: Schroff, Kalenichenko and Philbin, *FaceNet*, CVPR 2015; distances as in PyTorch's ``TripletMarginLoss``.
     """
 
-    margin: Annotated[NonNegative, Field(description="How much closer the positive is to be.")] = 1.0
+    margin: NonNegative = setting(1.0, "How much closer the positive is to be.")
     distance: Distance = "euclidean"
 
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
@@ -165,7 +163,7 @@ class InfoNCE(OfNodes, label="info_nce"):
     Source: Chen et al., *A Simple Framework for Contrastive Learning of Visual Representations*, ICML 2020 (NT-Xent).
     """
 
-    temperature: Positive = Field(default=0.1, description="It divides the cosines: less weighs the closest rows more.")
+    temperature: Positive = setting(0.1, "It divides the cosines: less weighs the closest rows more.")
 
     def lower_values(self, g: Builder, y_true: Value | None, values: Sequence[Value], **lengths: Value) -> Value:
         a, b = (g.LpNormalization(X, axis=1, p=2) for X in values)
@@ -185,7 +183,7 @@ class CLIP(OfNodes, label="clip", nodes=(2, 3), names="[a, b] or [a, b, log_scal
     Source: Radford et al., *Learning Transferable Visual Models From Natural Language Supervision*, ICML 2021.
     """
 
-    temperature: Annotated[Positive, Field(description="It divides the cosines, if no node gives a scale.")] = 0.07
+    temperature: Positive = setting(0.07, "It divides the cosines, if no node gives a scale.")
 
     def check_values(self, values: Sequence[Value]) -> list[Problem]:
         for scale in values[2:]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from graphspec.base.config import FROM_LIST, Positive
+from graphspec.base.config import FROM_LIST, Positive, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
@@ -48,7 +48,7 @@ class Huber(Loss, label="huber", fits="numbers", of_differences=True):
     Source: Huber, *Robust Estimation of a Location Parameter*, 1964.
     """
 
-    delta: Annotated[Positive, Field(description="The error at which the loss changes from quadratic to linear.")] = 1.0
+    delta: Positive = setting(1.0, "The error at which the loss changes from quadratic to linear.")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         error = y_pred - y_true
@@ -122,7 +122,7 @@ class CosineSimilarity(Loss, label="cosine_similarity", fits="numbers"):
     Shapes: head (N, …, units), targets of the same shape → the shape without ``axis``.
     """
 
-    axis: Annotated[int, Field(description="The axis of the vectors.")] = -1
+    axis: int = setting(-1, "The axis of the vectors.")
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank < 2:
@@ -152,7 +152,7 @@ class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differe
     """
 
     quantiles: Annotated[
-        tuple[Share, ...], FROM_LIST, Field(min_length=1, description="The probability of each unit, between 0 and 1.")
+        tuple[Share, ...], FROM_LIST, described("The probability of each unit, between 0 and 1.", min_length=1)
     ] = (0.1, 0.5, 0.9)
 
     def target(self, y_pred: Value) -> Type:

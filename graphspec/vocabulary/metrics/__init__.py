@@ -55,10 +55,7 @@ METRICS.found_in(
     },
 )
 
-_FOCAL = (
-    "it is a loss, not a metric",
-    "the logs contain the loss; `crossentropy` is the same without the focal weights",
-)
+_FOCAL = "it is a loss, not a metric", "the logs contain the loss; `crossentropy` is the same without the focal weights"
 _MASE = (
     "it compares with the values of a series before the forecast, which no batch has",
     "`train`, `evaluate` and the report show it for forecasts; use `mae` here",

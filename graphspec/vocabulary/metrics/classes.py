@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.config import Ints, Positive, PositiveInt, invalid
+from graphspec.base.config import Ints, Positive, PositiveInt, described, invalid, setting
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.loss import EPSILON, Axis, Loss, gives_probabilities, producer
@@ -23,13 +23,13 @@ class FScore(Metric, by_class=True, targets=("like", "one_hot", "ids")):
     The counters are (3, classes): true positives, false positives, false negatives.
     """
 
-    average: Literal["micro", "macro", "weighted"] | None = Field(
+    average: Literal["micro", "macro", "weighted"] | None = setting(
         None,
-        description="`micro`: the score of the summed counts; `macro`: the mean of the classes' scores; `weighted`: their"
-        " mean by class size; null: one score per class.",
+        "`micro`: the score of the summed counts; `macro`: the mean of the classes' scores; `weighted`: their "
+        "mean by class size; null: one score per class.",
     )
-    threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="A larger value is positive; null: the largest value of a row is."
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = setting(
+        None, "A larger value is positive; null: the largest value of a row is."
     )
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
@@ -103,7 +103,7 @@ class FBetaScore(FScore, label="fbeta_score"):
     Source: van Rijsbergen, *Information Retrieval*, 1979.
     """
 
-    beta: Annotated[Positive, Field(description="The weight β of recall relative to precision.")] = 1.0
+    beta: Positive = setting(1.0, "The weight β of recall relative to precision.")
 
 
 # The confusion matrix, and the overlaps of predicted and true classes that are computed from it.
@@ -133,7 +133,7 @@ class ConfusionMatrix(
     two classes, with targets 0 and 1. Masked rows do not count.
     """
 
-    threshold: float = Field(0.5, description="A larger value of a head with one unit predicts class 1.")
+    threshold: float = setting(0.5, "A larger value of a head with one unit predicts class 1.")
 
     def keys(self, y_pred: Value) -> list[str]:
         return []
@@ -165,8 +165,8 @@ class ConfusionMatrix(
         return counters.astype(np.int64)
 
 
-Target = Annotated[Ints, Field(min_length=1, description="The ids of the classes that are averaged over.")]
-SparsePred = Annotated[bool, Field(description="Whether the head outputs class ids, not one value per class.")]
+Target = Annotated[Ints, described("The ids of the classes that are averaged over.", min_length=1)]
+SparsePred = Annotated[bool, described("Whether the head outputs class ids, not one value per class.")]
 
 
 class Overlap(Metric, targets=("one_hot", "like")):
@@ -209,7 +209,7 @@ class _Chosen(Overlap):
 class _Segments(Overlap):
     """Base: any number of classes, along ``axis`` if the head does not output class ids."""
 
-    num_classes: Annotated[PositiveInt, Field(description="The number of classes.")]
+    num_classes: PositiveInt = setting(..., "The number of classes.")
     ignore_class: Ignored = None
     axis: Axis = -1
     sparse_y_pred: SparsePred = False
@@ -250,7 +250,7 @@ class _Segments(Overlap):
 class _Sparse(_Segments, targets=("ids", "one_hot", "like")):
     """Base: targets are class ids unless ``sparse_y_true`` is false."""
 
-    sparse_y_true: Annotated[bool, Field(description="Whether the targets are class ids, not one-hot rows.")] = True
+    sparse_y_true: bool = setting(True, "Whether the targets are class ids, not one-hot rows.")
     sparse_y_pred: SparsePred = True
 
     def true_ids(self, y_true: Array) -> Array:
@@ -290,7 +290,7 @@ class BinaryIoU(_Chosen, label="binary_io_u", targets=("like", "one_hot")):
 
     instead = "use `{type: MeanIoU, num_classes: …, sparse_y_pred: false}`"
     target_class_ids: Target = (0, 1)
-    threshold: float = Field(0.5, description="This value or a larger one predicts class 1.")
+    threshold: float = setting(0.5, "This value or a larger one predicts class 1.")
 
     def classes(self) -> int:
         return 2

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
 
+from graphspec.base.config import described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type
@@ -135,10 +135,10 @@ class R2Score(Metric, label="r2_score"):
     Shapes: head (N, …, units), targets of the same shape. Masked rows do not count.
     """
 
-    class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = Field(
-        "uniform_average", description="How the units' scores are averaged; null for one score per unit."
+    class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = setting(
+        "uniform_average", "How the units' scores are averaged; null for one score per unit."
     )
-    num_regressors: Annotated[int, Field(ge=0, description="Independent variables; above 0 the score is adjusted.")] = 0
+    num_regressors: Annotated[int, described("Independent variables; above 0 the score is adjusted.", ge=0)] = 0
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         problems = base.check_fixed(self, y_pred)

@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from graphspec.base.config import setting
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.loss import Loss
@@ -69,8 +70,8 @@ class WordErrorRate(EditDistance, label="word_error_rate"):
     Shapes: head (N, time, classes), targets (N, labels), class ids padded with 0.
     """
 
-    separator: Annotated[int, Field(ge=1)] | str | None = Field(
-        None, description="The label between words, or its class; by default the label of a space."
+    separator: Annotated[int, Field(ge=1)] | str | None = setting(
+        None, "The label between words, or its class; by default the label of a space."
     )
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:

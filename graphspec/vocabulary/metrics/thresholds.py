@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, invalid
+from graphspec.base.config import FROM_LIST, PositiveInt, Rate, as_tuple, described, invalid, setting
 from graphspec.base.errors import Problem
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.loss import EPSILON, FromLogits, Loss, Targets
@@ -96,7 +96,7 @@ class Thresholded(Metric):
         return []
 
 
-ClassId = Annotated[int | None, Field(ge=0, description="The id of the only class that counts; null for all.")]
+ClassId = Annotated[int | None, described("The id of the only class that counts; null for all.", ge=0)]
 
 
 def check_class(metric: Metric, class_id: int | None, y_pred: Value) -> list[Problem]:
@@ -117,7 +117,7 @@ def of_class(y_true: Array, y_pred: Array, class_id: int | None) -> tuple[Array,
 Thresholds = Annotated[
     Rate | Annotated[tuple[Rate, ...], Field(min_length=1)] | None,
     FROM_LIST,
-    Field(description="One threshold from 0 to 1, or a list for one result each; larger values are positive."),
+    described("One threshold from 0 to 1, or a list for one result each; larger values are positive."),
 ]
 
 
@@ -163,7 +163,7 @@ class _Retrieval(Counted):
 
     wrong: ClassVar[int]  # the index in (tp, fp, tn, fn) of what lowers the score, the share of tp of both
     instead = "set `class_id`, or use `{type: F1Score, average: macro}`"
-    top_k: PositiveInt | None = Field(None, description="Only the `top_k` largest values of a row can be positive.")
+    top_k: PositiveInt | None = setting(None, "Only the `top_k` largest values of a row can be positive.")
     class_id: ClassId = None
 
     def accepts(self, targets: Targets) -> bool:
@@ -222,8 +222,8 @@ class _Point(Thresholded, instead="set `class_id`"):
 
     best: ClassVar[str]  # the score that is the result
     given: ClassVar[str]  # the score that is required, and the argument that says how much of it
-    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = Field(
-        200, description="The number of thresholds, evenly spaced from 0 to 1."
+    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = setting(
+        200, "The number of thresholds, evenly spaced from 0 to 1."
     )
     class_id: ClassId = None
 
@@ -264,7 +264,7 @@ for _best, _given, _text in (
     _names = f"{_best.title()}At{_given.title()} {_best}_at_{_given}"
     _text = f"The largest {_best} over all thresholds at which the {_given} is at least ``{_given}``.\n\n{_text}"
     _text += f"{_SAME_SHAPE}, zero or nonzero; with ``class_id`` also class ids (N, …).\nMasked rows do not count."
-    _fields = {_given: (Rate, Field(description=f"The required {_given}."))}
+    _fields = {_given: (Rate, described(f"The required {_given}."))}
     add_row(_names, _Point, _text, fields=_fields, best=_best, given=_given)
 
 
@@ -283,19 +283,21 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
     *Precision-Recall-Gain Curves*, NIPS 2015.
     """
 
-    num_thresholds: Annotated[int, Field(ge=2, le=MOST, description="The number of points of the curve.")] = 200
-    curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = Field("ROC", description="The curve.")
-    summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = Field(
-        "interpolation",
-        description="The height between two points: their mean (for PR of the counts), the smaller, or the larger one.",
+    num_thresholds: Annotated[int, described("The number of points of the curve.", ge=2, le=MOST)] = 200
+    curve: Literal["ROC", "PR", "PRGAIN", "roc", "pr", "prgain"] = setting("ROC", "The curve.")
+    summation_method: Literal["interpolation", "minoring", "majoring", "Interpolation", "Minoring", "Majoring"] = (
+        setting(
+            "interpolation",
+            "The height between two points: their mean (for PR of the counts), the smaller, or the larger one.",
+        )
     )
-    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = Field(
-        None, description="Thresholds between 0 and 1, instead of `num_thresholds`."
+    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = setting(
+        None, "Thresholds between 0 and 1, instead of `num_thresholds`."
     )
-    multi_label: bool = Field(False, description="Whether every unit has a curve of its own.")
-    num_labels: PositiveInt | None = Field(None, description="The number of units, with `multi_label`.")
-    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = Field(
-        None, description="One weight per unit: of the areas with `multi_label`, else of the counts."
+    multi_label: bool = setting(False, "Whether every unit has a curve of its own.")
+    num_labels: PositiveInt | None = setting(None, "The number of units, with `multi_label`.")
+    label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = setting(
+        None, "One weight per unit: of the areas with `multi_label`, else of the counts."
     )
     from_logits: FromLogits = False
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST
+from graphspec.base.config import FROM_LIST, setting
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need
@@ -46,23 +46,17 @@ class Onnx(Layer):
     takes_values_as_they_are: ClassVar[bool] = True
     own_keys: ClassVar[tuple[str, ...]] = ("trainable",)
 
-    file: Annotated[str, Field(description="The ONNX file, beside the spec or below its folder.")]
-    output: Annotated[
-        str | tuple[str, ...] | None,
-        FROM_LIST,
-        Field(description="A value in the file by name, or a list of them; null for the file's outputs."),
-    ] = None
+    file: str = setting(..., "The ONNX file, beside the spec or below its folder.")
+    output: Annotated[str | tuple[str, ...] | None, FROM_LIST] = setting(
+        None, "A value in the file by name, or a list of them; null for the file's outputs."
+    )
 
-    trainable: Annotated[
-        bool | tuple[str, ...],
-        FROM_LIST,
-        Field(
-            description="Train the file's weights: true for all, or a list of names with `*`; false freezes the file."
-        ),
-    ] = False
-    batch_statistics: Annotated[
-        bool, Field(description="Let BatchNormalization use the statistics of the batch in training, and move its own.")
-    ] = False
+    trainable: Annotated[bool | tuple[str, ...], FROM_LIST] = setting(
+        False, "Train the file's weights: true for all, or a list of names with `*`; false freezes the file."
+    )
+    batch_statistics: bool = setting(
+        False, "Let BatchNormalization use the statistics of the batch in training, and move its own."
+    )
 
     _content: OnnxFile | None = PrivateAttr(default=None)
     _record: Record | None = PrivateAttr(default=None)

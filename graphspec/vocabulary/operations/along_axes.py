@@ -8,10 +8,9 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt
+from graphspec.base.config import FROM_LIST, PositiveInt, described
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
@@ -269,7 +268,7 @@ def cumsum(g: Builder, x: Value, *, axis: AxisOrNone = None) -> Value:
 
 @operation
 def diff(
-    g: Builder, a: Value, *, n: Annotated[int, Field(ge=0, le=64, description="How many times.")] = 1, axis: Axis = -1
+    g: Builder, a: Value, *, n: Annotated[int, described("How many times.", ge=0, le=64)] = 1, axis: Axis = -1
 ) -> Value:
     """The differences of neighbours along the axis."""
     a, at = number(g, a), normalize_axis(axis, a.rank)
@@ -290,7 +289,7 @@ def digitize(
     g: Builder,
     x: Value,
     *,
-    bins: Annotated[tuple[float, ...], FROM_LIST, Field(min_length=1, description="The edges, in ascending order.")],
+    bins: Annotated[tuple[float, ...], FROM_LIST, described("The edges, in ascending order.", min_length=1)],
 ) -> Value:
     """The number of edges that are no larger than each element, int64."""
     need(list(bins) == sorted(bins), "needs edges in ascending order", code=Code.VALUE_NOT_ALLOWED, key="bins")
@@ -316,7 +315,7 @@ def average(g: Builder, x: Value, weights: Value | None = None, *, axis: Axes = 
 
 
 @operation
-def top_k(g: Builder, x: Value, *, k: Annotated[int, Field(ge=1, description="How many.")]) -> tuple[Value, Value]:
+def top_k(g: Builder, x: Value, *, k: Annotated[int, described("How many.", ge=1)]) -> tuple[Value, Value]:
     """The k largest elements along the last axis, in descending order, and their indices, int64: two outputs."""
     values, places = g.TopK(number(g, x), g.constant([k]), axis=-1, largest=1, sorted=1)
     return values, places
@@ -384,7 +383,7 @@ def tensordot(
     axes: Annotated[
         int | tuple[int | Annotated[tuple[int, ...], FROM_LIST], int | Annotated[tuple[int, ...], FROM_LIST]],
         FROM_LIST,
-        Field(description="A number: so many last axes of the first and first of the second; or the axes of both."),
+        described("A number: so many last axes of the first and first of the second; or the axes of both."),
     ] = 2,
 ) -> Value:
     """The sum of products over axes of both inputs, float32."""
@@ -395,7 +394,7 @@ def tensordot(
 
 @operation
 def einsum(
-    g: Builder, *operands: Value, subscripts: Annotated[str, Field(description="The equation: ``bij,bjk->bik``.")]
+    g: Builder, *operands: Value, subscripts: Annotated[str, described("The equation: ``bij,bjk->bik``.")]
 ) -> Value:
     """Einstein's sum of products, float32: letters that the output lacks are summed over."""
     equation = subscripts.replace(" ", "")
@@ -429,7 +428,7 @@ def norm(
     x: Value,
     *,
     ord: Annotated[  # noqa: A002
-        int | Literal["fro"] | None, Field(description="1: sum of absolute values; 2, fro, null: the root of squares.")
+        int | Literal["fro"] | None, described("1: sum of absolute values; 2, fro, null: the root of squares.")
     ] = None,
     axis: Axes = None,
     keepdims: KeepDims = False,
@@ -443,9 +442,9 @@ def norm(
 
 
 # Further operations of NumPy's: roots and signs, diagonals, quantiles, segments, parts that are replaced.
-Diagonal = Annotated[int, Field(description="The diagonal: 0 is the main one, 1 the one above.")]
+Diagonal = Annotated[int, described("The diagonal: 0 is the main one, 1 the one above.")]
 Sizes = Annotated[tuple[int, ...], FROM_LIST]
-Segments = Annotated[PositiveInt, Field(description="The number of segments.")]
+Segments = Annotated[PositiveInt, described("The number of segments.")]
 
 
 @operation
@@ -485,7 +484,7 @@ def searchsorted(
     values: Value,
     *,
     side: Annotated[
-        Literal["left", "right"], Field(description="Whether equal ones are behind the place, or before.")
+        Literal["left", "right"], described("Whether equal ones are behind the place, or before.")
     ] = "left",
 ) -> Value:
     """Where each value belongs in an ascending vector without a batch axis, int64."""
@@ -498,11 +497,7 @@ def searchsorted(
 
 @operation
 def trapezoid(
-    g: Builder,
-    y: Value,
-    *,
-    dx: Annotated[float, Field(description="The distance of neighbours.")] = 1.0,
-    axis: Axis = -1,
+    g: Builder, y: Value, *, dx: Annotated[float, described("The distance of neighbours.")] = 1.0, axis: Axis = -1
 ) -> Value:
     """The integral along the axis by the trapezoidal rule, float32."""
     Y, at = as_float(g, y), normalize_axis(axis, y.rank)
@@ -537,11 +532,9 @@ add_row(__name__, "trace", _trace, "The sum of the diagonal over two axes of fix
 Quantile = Annotated[
     float | tuple[float, ...],
     FROM_LIST,
-    Field(description="A part of the elements, or a list of parts, which then are the first axis."),
+    described("A part of the elements, or a list of parts, which then are the first axis."),
 ]
-Method = Annotated[
-    Literal["linear", "lower", "higher", "midpoint"], Field(description="What is taken between two elements.")
-]
+Method = Annotated[Literal["linear", "lower", "higher", "midpoint"], described("What is taken between two elements.")]
 
 
 def _quantile(g: Builder, x: Value, *, q: float | tuple[float, ...], axis: Axes, method: str, keepdims: bool) -> Value:
@@ -587,8 +580,8 @@ def slice_(
     g: Builder,
     inputs: Value,
     *,
-    start_indices: Annotated[Sizes, Field(description="Where the part begins, on each axis; 0 on that of the batch.")],
-    shape: Annotated[Sizes, Field(description="The size of the part on each axis; -1 for the rest.")],
+    start_indices: Annotated[Sizes, described("Where the part begins, on each axis; 0 on that of the batch.")],
+    shape: Annotated[Sizes, described("The size of the part on each axis; -1 for the rest.")],
 ) -> Value:
     """A part of the input: on each axis, ``shape`` elements from ``start_indices`` on."""
     need(len(start_indices) == len(shape) == inputs.rank, "needs a number for each axis", key="shape")
@@ -609,7 +602,7 @@ def slice_update(
     inputs: Value,
     updates: Value,
     *,
-    start_indices: Annotated[Sizes, Field(description="Where the part begins, on each axis; 0 on that of the batch.")],
+    start_indices: Annotated[Sizes, described("Where the part begins, on each axis; 0 on that of the batch.")],
 ) -> Value:
     """The input with a part of it, from ``start_indices`` on, replaced by ``updates``."""
     x, part = base.promoted(g, inputs, updates)

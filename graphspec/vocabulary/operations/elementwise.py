@@ -8,8 +8,8 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
 
+from graphspec.base.config import described
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import sound
@@ -225,8 +225,8 @@ def isclose(
     x1: Value,
     x2: Value,
     *,
-    rtol: Annotated[float, Field(description="The largest difference, relative to ``x2``.")] = 1e-5,
-    atol: Annotated[float, Field(description="The largest absolute difference.")] = 1e-8,
+    rtol: Annotated[float, described("The largest difference, relative to ``x2``.")] = 1e-5,
+    atol: Annotated[float, described("The largest absolute difference.")] = 1e-8,
 ) -> Value:
     """Whether ``|x1 - x2| ≤ atol + rtol · |x2|``, bool; equal infinities are close."""
     a, b = as_float(g, x1), as_float(g, x2)
@@ -236,7 +236,7 @@ def isclose(
 
 @operation
 def round_(
-    g: Builder, x: Value, *, decimals: Annotated[int, Field(ge=0, le=6, description="The number of decimals.")] = 0
+    g: Builder, x: Value, *, decimals: Annotated[int, described("The number of decimals.", ge=0, le=6)] = 0
 ) -> Value:
     """The nearest number with so many decimals; halves go to the even one."""
     x = base.number(g, x)
@@ -253,8 +253,8 @@ def clip(
     g: Builder,
     x: Value,
     *,
-    x_min: Annotated[float, Field(description="The smallest output.")],
-    x_max: Annotated[float, Field(description="The largest output.")],
+    x_min: Annotated[float, described("The smallest output.")],
+    x_max: Annotated[float, described("The largest output.")],
 ) -> Value:
     """``min(max(x, x_min), x_max)``; integers stay integers if both bounds are."""
     x = base.number(g, x)
@@ -268,9 +268,9 @@ def nan_to_num(
     g: Builder,
     x: Value,
     *,
-    nan: Annotated[float, Field(description="What stands for NaN.")] = 0.0,
-    posinf: Annotated[float | None, Field(description="What stands for infinity; null: the largest number.")] = None,
-    neginf: Annotated[float | None, Field(description="What stands for -infinity; null: the smallest number.")] = None,
+    nan: Annotated[float, described("What stands for NaN.")] = 0.0,
+    posinf: Annotated[float | None, described("What stands for infinity; null: the largest number.")] = None,
+    neginf: Annotated[float | None, described("What stands for -infinity; null: the smallest number.")] = None,
 ) -> Value:
     """X with numbers in place of NaN and infinities."""
     if not x.type.is_float:
@@ -282,9 +282,7 @@ def nan_to_num(
     return g.Where(x > largest, high, g.Where(x < smallest, low, x))
 
 
-Dtype = Annotated[
-    Literal["float32", "int64", "bool"] | None, Field(description="The dtype of the output; null: that of x.")
-]
+Dtype = Annotated[Literal["float32", "int64", "bool"] | None, described("The dtype of the output; null: that of x.")]
 
 
 def filled(g: Builder, x: Value, *, fill_value: float, dtype: str | None) -> Value:
@@ -293,33 +291,32 @@ def filled(g: Builder, x: Value, *, fill_value: float, dtype: str | None) -> Val
     return g.Expand(g.constant(np.asarray(fill_value).astype(dtype), dtype), g.Shape(x))
 
 
-FILL = {"fill_value": (Annotated[float, Field(description="The elements.")], ...)}
-base.add_row(
-    __name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", {"dtype": (Dtype, None)}
-)
-base.add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", {"dtype": (Dtype, None)})
-base.add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | {"dtype": (Dtype, None)})
+FILL = {"fill_value": (Annotated[float, described("The elements.")], ...)}
+_IN: dict[str, Any] = {"dtype": (Dtype, None)}
+base.add_row(__name__, "zeros_like", partial(filled, fill_value=0), "Zeros in the shape of x.", _IN)
+base.add_row(__name__, "ones_like", partial(filled, fill_value=1), "Ones in the shape of x.", _IN)
+base.add_row(__name__, "full_like", filled, "One number in the shape of x.", FILL | _IN)
 
 
 @operation
 def cast(
-    g: Builder, x: Value, *, dtype: Annotated[Literal["float32", "int64", "bool"], Field(description="The dtype.")]
+    g: Builder, x: Value, *, dtype: Annotated[Literal["float32", "int64", "bool"], described("The dtype.")]
 ) -> Value:
     """X in another dtype. Floats are truncated towards 0; bool is whether an element is not 0."""
     return base.truth(g, x) if dtype == "bool" else cast_to(g, x, dtype)
 
 
-ALPHA = {"alpha": (Annotated[float, Field(description="The slope of the exponential at 0.")], 1.0)}
-THRESHOLD = {"threshold": (Annotated[float, Field(description="The distance from 0 up to which the value is 0.")], 0.5)}
-SLOPE = {"negative_slope": (Annotated[float, Field(description="The slope below 0.")], 0.2)}
+ALPHA = {"alpha": (Annotated[float, described("The slope of the exponential at 0.")], 1.0)}
+THRESHOLD = {"threshold": (Annotated[float, described("The distance from 0 up to which the value is 0.")], 0.5)}
+SLOPE = {"negative_slope": (Annotated[float, described("The slope below 0.")], 0.2)}
 BOUNDARY = {
-    "threshold": (Annotated[float, Field(description="The value above which x stays.")], ...),
-    "default_value": (Annotated[float, Field(description="The value of all others.")], ...),
+    "threshold": (Annotated[float, described("The value above which x stays.")], ...),
+    "default_value": (Annotated[float, described("The value of all others.")], ...),
 }
 APPROXIMATE = {
-    "approximate": (Annotated[bool, Field(description="Whether the error function is approximated by a tanh.")], True)
+    "approximate": (Annotated[bool, described("Whether the error function is approximated by a tanh.")], True)
 }
-BEND = {"b": (Annotated[float, Field(ge=0, description="How smooth the bend at 0 is.")], 4)}
+BEND = {"b": (Annotated[float, described("How smooth the bend at 0 is.", ge=0)], 4)}
 ALONG: dict[str, Any] = {"axis": (base.Axis, -1)}
 
 

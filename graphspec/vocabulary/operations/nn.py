@@ -8,11 +8,10 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2
+from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2, described
 from graphspec.graph.initializers import WINDOW
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
@@ -29,15 +28,13 @@ from graphspec.vocabulary.operations.operation import Axes, Axis, KeepDims, add_
 # Operations of ``keras.ops`` for networks: pooling, normalization, encodings of ids, losses, blocks of pixels.
 Each = PositiveInt | tuple[PositiveInt, ...]
 _STEP = "The step of the window, one integer or one for each spatial axis"
-Sizes = Annotated[Each, FROM_LIST, Field(description="One integer, or one for each spatial axis.")]
-Steps = Annotated[Each | None, FROM_LIST, Field(description=f"{_STEP}; null for its size.")]
-Padding = Annotated[
-    Literal["valid", "same"], Field(description="valid: none; same: the output size is input size / strides.")
-]
-Epsilon = Annotated[float, Field(ge=0, description="Added to the variance.")]
-Logits = Annotated[bool, Field(description="Whether `output` holds logits instead of probabilities.")]
-Classes = Annotated[PositiveInt, Field(description="The number of classes.")]
-Block = Annotated[PositiveInt, Field(description="The height and width of a block of pixels.")]
+Sizes = Annotated[Each, FROM_LIST, described("One integer, or one for each spatial axis.")]
+Steps = Annotated[Each | None, FROM_LIST, described(f"{_STEP}; null for its size.")]
+Padding = Annotated[Literal["valid", "same"], described("valid: none; same: the output size is input size / strides.")]
+Epsilon = Annotated[float, described("Added to the variance.", ge=0)]
+Logits = Annotated[bool, described("Whether `output` holds logits instead of probabilities.")]
+Classes = Annotated[PositiveInt, described("The number of classes.")]
+Block = Annotated[PositiveInt, described("The height and width of a block of pixels.")]
 
 
 def over_space(form: str, g: Builder, inputs: Value, *, data_format: DataFormat, **arguments: Any) -> Value:
@@ -145,8 +142,8 @@ def normalize(
     x: Value,
     *,
     axis: Axis = -1,
-    order: Annotated[PositiveInt, Field(description="The norm: 1 for sums of magnitudes, 2 for lengths, …")] = 2,
-    epsilon: Annotated[float, Field(gt=0, description="The least norm.")] = EPSILON,
+    order: Annotated[PositiveInt, described("The norm: 1 for sums of magnitudes, 2 for lengths, …")] = 2,
+    epsilon: Annotated[float, described("The least norm.", gt=0)] = EPSILON,
 ) -> Value:
     """``x`` divided by its norm along an axis."""
     x, at = as_float(g, x), (normalize_axis(axis, x.rank),)
@@ -216,7 +213,7 @@ def sparse_categorical_crossentropy(
     return -g.ReduceSum(weighted, g.constant([at]), keepdims=0)
 
 
-Layout = Annotated[Literal["channels_last", "channels_first"], Field(description="The position of the channel axis.")]
+Layout = Annotated[Literal["channels_last", "channels_first"], described("The position of the channel axis.")]
 
 
 @operation
@@ -239,8 +236,8 @@ def space_to_depth(g: Builder, x: Value, *, block_size: Block, data_format: Layo
 
 # Convolutions and attention of ``keras.ops``: kernels are inputs, such as a Parameter times a mask.
 _GAP = "The distance between the window's elements, one integer or one for each spatial axis."
-Strides = Annotated[Each, FROM_LIST, Field(description=f"{_STEP}.")]
-Dilations = Annotated[Each, FROM_LIST, Field(description=_GAP)]
+Strides = Annotated[Each, FROM_LIST, described(f"{_STEP}.")]
+Dilations = Annotated[Each, FROM_LIST, described(_GAP)]
 WINDOW_ARGUMENTS: dict[str, Any] = {
     "strides": (Strides, 1),
     "padding": (Padding, "valid"),
@@ -310,7 +307,7 @@ _text = "A depthwise convolution, then one with a kernel of size 1, which mixes 
 add_row(__name__, "separable_conv", _separable, _text, WINDOW_ARGUMENTS)
 
 
-_ADDED = Field(description="Added to the size of the output; null for Keras's size.")
+_ADDED = described("Added to the size of the output; null for Keras's size.")
 OutputPadding = Annotated[Natural | tuple[Natural, ...] | None, FROM_LIST, _ADDED]
 
 
@@ -352,11 +349,9 @@ def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
     bias: Value | None = None,
     mask: Value | None = None,
     *,
-    scale: Annotated[float | None, Field(description="The factor of the products; null for 1/√depth.")] = None,
-    is_causal: Annotated[bool, Field(description="Whether a step sees itself and earlier steps alone.")] = False,
-    attn_logits_soft_cap: Annotated[
-        float | None, Field(gt=0, description="The bound c of c · tanh(logit / c).")
-    ] = None,
+    scale: Annotated[float | None, described("The factor of the products; null for 1/√depth.")] = None,
+    is_causal: Annotated[bool, described("Whether a step sees itself and earlier steps alone.")] = False,
+    attn_logits_soft_cap: Annotated[float | None, described("The bound c of c · tanh(logit / c).", gt=0)] = None,
 ) -> Value:
     """``softmax(query · keyᵀ · scale + bias) · value``, each (batch, steps, heads, depth); a mask is true where seen."""
     q, k, v = (as_float(g, X) for X in (query, key, value))
@@ -384,9 +379,9 @@ def dot_product_attention(  # noqa: PLR0913 (Keras's arguments)
 
 
 # Operations of ``keras.ops`` for the largest predictions, and for frames of signals.
-Count = Annotated[PositiveInt, Field(description="How many of the largest elements count.")]
-Length = Annotated[PositiveInt, Field(description="The elements of a sequence.")]
-Stride = Annotated[PositiveInt, Field(description="The elements from one sequence to the next.")]
+Count = Annotated[PositiveInt, described("How many of the largest elements count.")]
+Length = Annotated[PositiveInt, described("The elements of a sequence.")]
+Stride = Annotated[PositiveInt, described("The elements from one sequence to the next.")]
 
 
 @operation
@@ -418,13 +413,9 @@ def stft(
     *,
     sequence_length: Length,
     sequence_stride: Stride,
-    fft_length: Annotated[PositiveInt, Field(description="The length of the Fourier transform.")],
-    window: Annotated[
-        Literal["hann", "hamming"] | tuple[float, ...] | None, FROM_LIST, Field(description=WINDOW)
-    ] = "hann",
-    center: Annotated[
-        bool, Field(description="Whether frames are centred, and the ends continue by reflection.")
-    ] = True,
+    fft_length: Annotated[PositiveInt, described("The length of the Fourier transform.")],
+    window: Annotated[Literal["hann", "hamming"] | tuple[float, ...] | None, FROM_LIST, described(WINDOW)] = "hann",
+    center: Annotated[bool, described("Whether frames are centred, and the ends continue by reflection.")] = True,
 ) -> tuple[Value, Value]:
     """The Fourier transform of frames of the last axis: real and imaginary parts (…, frames, fft_length // 2 + 1)."""
     text = f"has fft_length {fft_length} below its sequence_length {sequence_length}"
@@ -447,8 +438,8 @@ def stft(
 
 
 # Operations of ``keras.ops.image``.
-Border = Annotated[Natural | None, Field(description="The rows or columns on this side; null: what the target leaves.")]
-Target = Annotated[Natural | None, Field(description="The size afterwards; null: what the borders leave.")]
+Border = Annotated[Natural | None, described("The rows or columns on this side; null: what the target leaves.")]
+Target = Annotated[Natural | None, described("The size afterwards; null: what the borders leave.")]
 
 
 image = partial(operation, prefix="ops.image.")
@@ -459,9 +450,9 @@ def resize(
     g: Builder,
     images: Value,
     *,
-    size: Annotated[Size2, Field(description="The height and width of the output.")],
+    size: Annotated[Size2, described("The height and width of the output.")],
     interpolation: Interpolation = "bilinear",
-    antialias: Annotated[bool, Field(description="Average over more pixels when an image is reduced.")] = False,
+    antialias: Annotated[bool, described("Average over more pixels when an image is reduced.")] = False,
     data_format: DataFormat = None,
 ) -> Value:
     """Images of another size, as the layer Resizing."""
@@ -500,12 +491,8 @@ def bordered(word: str, g: Builder, images: Value, *, data_format: DataFormat, *
     spatial.need_spatial(images, 2, data_format)
     first, sign = 2 if data_format == "channels_first" else 1, 1 if word == "padding" else -1
     sides = (first, "height", "top", "bottom"), (first + 1, "width", "left", "right")
-    pairs = [
-        borders(
-            images.fixed(k), [numbers[f"{a}_{word}"], numbers[f"{b}_{word}"], numbers[f"target_{axis}"]], sign, axis
-        )
-        for k, axis, a, b in sides
-    ]
+    given = [[numbers[key] for key in (f"{a}_{word}", f"{b}_{word}", f"target_{axis}")] for _, axis, a, b in sides]
+    pairs = [borders(images.fixed(k), own, sign, axis) for (k, axis, *_), own in zip(sides, given, strict=True)]
     return pad_or_crop(g, images, pairs, data_format, sign)
 
 
@@ -525,12 +512,10 @@ def extract_patches(
     g: Builder,
     images: Value,
     *,
-    size: Annotated[Size2, Field(description="The height and width of a patch.")],
-    strides: Annotated[Size2 | None, Field(description="The step between patches; null for their size.")] = None,
-    dilation_rate: Annotated[Size2, Field(description="The distance between the pixels of a patch.")] = (1, 1),
-    padding: Annotated[
-        Literal["valid", "same"], Field(description="same: zeros around, so that strides divide.")
-    ] = "valid",
+    size: Annotated[Size2, described("The height and width of a patch.")],
+    strides: Annotated[Size2 | None, described("The step between patches; null for their size.")] = None,
+    dilation_rate: Annotated[Size2, described("The distance between the pixels of a patch.")] = (1, 1),
+    padding: Annotated[Literal["valid", "same"], described("same: zeros around, so that strides divide.")] = "valid",
     data_format: DataFormat = None,
 ) -> Value:
     """Patches as channels: (batch, h, w, c) → (batch, h′, w′, height · width · c), pixel by pixel."""

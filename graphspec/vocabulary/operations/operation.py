@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, create_model
+from pydantic import create_model
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Neutral
+from graphspec.base.config import FROM_LIST, Neutral, described
 from graphspec.base.errors import ShapeError
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.layer import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
@@ -18,14 +18,14 @@ from graphspec.vocabulary.layers.layer import LAYERS, NEUTRAL, Layer, Number, as
 Function = Callable[..., Any]
 
 AXIS = "The axis; 0 is the batch, -1 the last one."
-Axis = Annotated[int, Field(description=AXIS)]
-AxisOrNone = Annotated[int | None, Field(description=f"{AXIS} null: all elements, as one vector.")]
+Axis = Annotated[int, described(AXIS)]
+AxisOrNone = Annotated[int | None, described(f"{AXIS} null: all elements, as one vector.")]
 Axes = Annotated[
     int | tuple[int, ...] | None,
     FROM_LIST,
-    Field(description="The axis, or a list of axes; 0 is the batch, -1 the last one. null: all axes."),
+    described("The axis, or a list of axes; 0 is the batch, -1 the last one. null: all axes."),
 ]
-KeepDims = Annotated[bool, Field(description="Whether the axes remain, with size 1.")]
+KeepDims = Annotated[bool, described("Whether the axes remain, with size 1.")]
 
 
 def inputs_of(function: Function) -> list[inspect.Parameter]:
@@ -80,12 +80,8 @@ def operation(function: Function, prefix: str = "ops.") -> type[Operation]:
 
 def layer_class(name: str, function: Function) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function``."""
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
-    arguments = {
-        p.name: (p.annotation, ... if p.default is p.empty else p.default)
-        for p in parameters
-        if p.kind is p.KEYWORD_ONLY
-    }
+    own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    arguments = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in own}
     return made(name, function, function.__doc__, arguments, module=function.__module__)
 
 

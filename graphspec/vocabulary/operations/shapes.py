@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from graphspec.base.budget import demand
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, MAX_SIZE, invalid
+from graphspec.base.config import FROM_LIST, MAX_SIZE, described, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
@@ -24,7 +24,7 @@ from graphspec.vocabulary.operations.operation import Axes, Axis, AxisOrNone, ad
 Sizes = Annotated[
     tuple[Annotated[int, Field(ge=-1, le=MAX_SIZE)], ...],
     FROM_LIST,
-    Field(description="The sizes of all axes, the batch first; -1 for one that follows from the others."),
+    described("The sizes of all axes, the batch first; -1 for one that follows from the others."),
 ]
 IntList = Annotated[int | tuple[int, ...], FROM_LIST]
 
@@ -62,9 +62,7 @@ def transpose(
     g: Builder,
     x: Value,
     *,
-    axes: Annotated[
-        tuple[int, ...] | None, FROM_LIST, Field(description="The order of the axes; null: reversed.")
-    ] = None,
+    axes: Annotated[tuple[int, ...] | None, FROM_LIST, described("The order of the axes; null: reversed.")] = None,
 ) -> Value:
     """X with its axes in another order."""
     order = list(range(x.rank))[::-1] if axes is None else [normalize_axis(k, x.rank) for k in axes]
@@ -85,8 +83,8 @@ def moveaxis(
     g: Builder,
     x: Value,
     *,
-    source: Annotated[IntList, Field(description="The axis, or a list of axes.")],
-    destination: Annotated[IntList, Field(description="Where each of them goes.")],
+    source: Annotated[IntList, described("The axis, or a list of axes.")],
+    destination: Annotated[IntList, described("Where each of them goes.")],
 ) -> Value:
     """X with axes at other places; the others keep their order."""
     before, after = axes_of(source, x), axes_of(destination, x)
@@ -130,7 +128,7 @@ add_row(__name__, "flipud", partial(_turned, 0), "X with the elements of axis 0,
 
 @operation
 def roll(
-    g: Builder, x: Value, *, shift: Annotated[IntList, Field(description="By how many places.")], axis: Axes = None
+    g: Builder, x: Value, *, shift: Annotated[IntList, described("By how many places.")], axis: Axes = None
 ) -> Value:
     """X with the elements of an axis moved; those beyond the end come back at the beginning."""
     if axis is None:
@@ -159,9 +157,7 @@ def tile(
     g: Builder,
     x: Value,
     *,
-    repeats: Annotated[
-        IntList, Field(description="How often along each axis; a list that is shorter has the last axes.")
-    ],
+    repeats: Annotated[IntList, described("How often along each axis; a list that is shorter has the last axes.")],
 ) -> Value:
     """X repeated as a whole along its axes."""
     listed = [repeats] if isinstance(repeats, int) else list(repeats)
@@ -177,7 +173,7 @@ def repeat(
     g: Builder,
     x: Value,
     *,
-    repeats: Annotated[int, Field(ge=1, le=MAX_SIZE, description="How often.")],
+    repeats: Annotated[int, described("How often.", ge=1, le=MAX_SIZE)],
     axis: AxisOrNone = None,
 ) -> Value:
     """X with each element repeated along an axis."""
@@ -197,10 +193,10 @@ def pad(
     pad_width: Annotated[
         int | tuple[int | Annotated[tuple[int, ...], FROM_LIST], ...],
         FROM_LIST,
-        Field(description="One number, [before, after], or one pair for each axis, the batch first."),
+        described("One number, [before, after], or one pair for each axis, the batch first."),
     ],
-    mode: Annotated[Literal["constant", "reflect", "edge"], Field(description="What is added.")] = "constant",
-    constant_values: Annotated[float | None, Field(description="The number that is added; null: 0.")] = None,
+    mode: Annotated[Literal["constant", "reflect", "edge"], described("What is added.")] = "constant",
+    constant_values: Annotated[float | None, described("The number that is added; null: 0.")] = None,
 ) -> Value:
     """X with more elements before and behind each axis."""
     pairs = _pairs(pad_width, x.rank)
@@ -268,7 +264,7 @@ def split(
     g: Builder,
     x: Value,
     *,
-    indices_or_sections: Annotated[IntList, Field(description="The number of equal parts, or where parts begin.")],
+    indices_or_sections: Annotated[IntList, described("The number of equal parts, or where parts begin.")],
     axis: Axis = 0,
 ) -> tuple[Value, ...]:
     """The parts of x along an axis of fixed size: several outputs, ``node:0``, ``node:1`` and so on."""
@@ -292,7 +288,7 @@ def unstack(
     g: Builder,
     x: Value,
     *,
-    num: Annotated[int | None, Field(description="The size of the axis; null: it is known.")] = None,
+    num: Annotated[int | None, described("The size of the axis; null: it is known.")] = None,
     axis: Axis = 0,
 ) -> tuple[Value, ...]:
     """The slices of x along an axis of fixed size, without it: several outputs."""
@@ -364,8 +360,8 @@ def _checked(key: str) -> str:
 Key = Annotated[
     str,
     AfterValidator(_checked),
-    Field(
-        description="The part, in brackets, as Python writes it: numbers, slices, `...` and `None`, the batch first.",
+    described(
+        "The part, in brackets, as Python writes it: numbers, slices, `...` and `None`, the batch first.",
         max_length=400,
     ),
 ]

@@ -124,9 +124,8 @@ def fold(
     node = helper.make_node(op, names, [f"y{k}" for k in range(len(outputs))])
     node.attribute.extend(attributes)
     feed = {name: c.array for name, c in zip(names, inputs, strict=True) if c is not None}
-    infos = [
-        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in feed.items()
-    ]
+    kind_of = helper.np_dtype_to_tensor_dtype
+    infos = [helper.make_tensor_value_info(n, kind_of(a.dtype), a.shape) for n, a in feed.items()]
     graph = helper.make_graph([node], "folded", infos, [helper.make_empty_tensor_value_info(n) for n in node.output])
     try:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
