@@ -357,8 +357,13 @@ class _Expander:
         name = entry_name(entry, self.problems)
         owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry))
         kind = entry_kind(entry, self.problems, () if owner is None else owner.call_options)
-        written = {} if kind == "block" else written_inputs(entry)
-        sources = self._sources(scope, entry, above, written)
+        if kind == "node" and entry.text("type") == "Formula":
+            from graphspec.language.formula import operands
+
+            kind, sources, written = operands(scope, entry, self.problems)
+        else:
+            written = {} if kind == "block" else written_inputs(entry)
+            sources = self._sources(scope, entry, above, written)
         copies = entry_copies(entry, self.problems)
         item: Item | None = None
         for copy in range(1, (copies or 1) + 1):
