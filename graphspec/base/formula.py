@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -302,6 +302,26 @@ class _Parser:
 
 
 # Formulas of numbers.
+_FUNCTIONS = ("min", "max", "abs", "round", "floor", "ceil", "sqrt", "where")
+
+
+def evaluate(text: str, values: Mapping[str, Any]) -> tuple[Any, Sequence[Wrong]]:
+    """Return the number that a formula is, for values of its names, or what is wrong with it."""
+    parsed, found = parse(text), dict[Term, Any]()
+    for term in parsed.terms:
+        value = values[term.value] if term.kind == "name" else term.value
+        args = [found[arg] for arg in term.args]
+        try:
+            if term.kind in ("part", "name", "number") and not isinstance(value, int | float):
+                raise ValueError(f"needs numbers, and `{text[term.start : term.end]}` is none")
+            found[term] = calculate(value, *args, **term.options) if term.kind == "call" else value
+            if value == "/" and not isinstance(found[term], int) and all(isinstance(arg, int) for arg in args):
+                raise ValueError(f"divides {args[0]} by {args[1]}, which leaves a rest: `//` rounds down")
+        except ValueError as error:
+            return None, [Wrong(*term.place, str(error), f"it may have numbers, variables, {', '.join(_FUNCTIONS)}")]
+    return found[parsed.terms[-1]] if parsed.terms else None, parsed.wrong
+
+
 def _exact(a: float, b: float) -> float:
     return a // b if isinstance(a, int) and isinstance(b, int) and b and a % b == 0 else a / b
 
@@ -321,12 +341,12 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def calculate(sign: str, *values: Any) -> Any:
+def calculate(sign: str, *values: Any, **options: Any) -> Any:
     """Return the result of an operator or a function of numbers; ValueError with a predicate if there is none."""
     if sign not in _NUMBERS:
         raise ValueError(f"has `{sign}`, which no numbers have")
     try:
-        result = _NUMBERS[sign](*values)
+        result = _NUMBERS[sign](*values, **options)
     except ZeroDivisionError:
         raise ValueError("divides by 0") from None
     except OverflowError:
