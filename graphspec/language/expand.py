@@ -376,7 +376,7 @@ class _Expander:
 
     def _reads(
         self, scope: Scope, entry: Tree, above: Item | None, kind: EntryKind
-    ) -> tuple[EntryKind, Sources, Mapping[int, Tree]]:
+    ) -> tuple[EntryKind, Sources, dict[int, Tree]]:
         """Return an entry's kind, its sources, and the numbers among its inputs by position."""
         if kind == "node" and entry.text("type") == "Formula":
             from graphspec.language.formula import operands

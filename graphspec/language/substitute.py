@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from graphspec.base.codes import Code
@@ -122,9 +122,8 @@ class Substitution:
         if any(known[name].unknown for name in names if name in known):
             return result
         hints = {name: did_you_mean(name, known) or "define it under `vars`" for name in names if name not in known}
-        code, wrong = Code.UNKNOWN_VARIABLE, list[Wrong]()
-        for name, hint in hints.items():
-            wrong.append(Wrong(*names[name].place, f"has an unknown variable '{name}'", hint))
+        code, unknown = Code.UNKNOWN_VARIABLE, "has an unknown variable"
+        wrong: Sequence[Wrong] = [Wrong(*names[n].place, f"{unknown} '{n}'", text) for n, text in hints.items()]
         if not wrong:
             code = Code.VALUE_NOT_ALLOWED
             value, wrong = evaluate(text, {name: known[name].value for name in names})
