@@ -64,6 +64,8 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "WindowScaling"}, {"shape": [4, 2]}),
     ({"type": "PositionEmbedding", "sequence_length": 4}, {"shape": ["time", 3]}),
     ({"type": "ops.broadcast_to", "shape": [-1, 4, 3]}, {"shape": [1, 3]}),
+    ({"type": "Formula", "value": "(x - 1)**2"}, TABLE),
+    *(({"type": f"ops.{name}"}, TABLE) for name in ("lgamma", "digamma")),
     ({"type": "ops.cast", "dtype": "int64"}, TABLE),
     ({"type": "ops.heaviside", "inputs": ["x", 0.5]}, TABLE),
     ({"type": "ops.select", "inputs": ["x", "x"]}, TABLE),
@@ -111,7 +113,7 @@ class Page:
 
 
 PAGES = {
-    "basic": Page("Basic layers", ("core", "einsum", "tensors", "layer")),
+    "basic": Page("Basic layers", ("core", "einsum", "tensors", "formula", "layer")),
     "convolution": Page("Convolution", ("convolution", "depthwise", "transposed")),
     "pooling": Page("Pooling", ("pooling", "adaptive")),
     "recurrent": Page("Recurrent layers", ("recurrent", "wrappers", "conv_lstm"), ("cell",)),

@@ -108,6 +108,7 @@ class Problem:
     message: str  # a predicate, such as ``has 3 labels for 4 classes``; the diagnostic puts the subject in front of it
     hint: str | None = None  # how to fix it
     key: str | None = None  # the key of the spec whose value is wrong; the diagnostic points there
+    span: tuple[int, int] | None = None  # the part of that value, a text, that is wrong
     severity: Severity = "error"
 
 
@@ -456,8 +457,9 @@ class ProblemError(GraphspecError):
 
     def changed(self, **fields: Any) -> Self:
         """Return a copy of the error with another ``message``, ``hint`` or ``key``."""
-        problem = replace(self.problem, **fields)
-        return type(self)(problem.code, problem.message, problem.hint, key=problem.key)
+        changed = type(self)(self.code, self.problem.message)
+        changed.problem = replace(self.problem, **fields)
+        return changed
 
 
 class ShapeError(ProblemError):

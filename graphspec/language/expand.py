@@ -30,7 +30,7 @@ from graphspec.language.names import (
     suggest,
     written_inputs,
 )
-from graphspec.language.substitute import Substitution
+from graphspec.language.substitute import Substitution, used_variables
 from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, wrong_type
 from graphspec.vocabulary.layers import LAYERS
 
@@ -262,6 +262,7 @@ class _Expander:
         self.count = self.values = 0
         self.overflow = False
         self.variables: Mapping[str, Tree] = {}
+        self.copies: dict[int, list[Tree]] = {}  # of an entry whose copies differ, by the id of the first one
 
     def run(self) -> Expanded:
         """Return the expanded spec."""
@@ -308,7 +309,7 @@ class _Expander:
         return self.substitution.variables(declared.value, {})
 
     def _fill(self, scope: Scope, layers: Tree) -> None:
-        layers = self.substitution.apply(layers, scope.variables)
+        layers = self.substitution.apply(self._with_copies(layers, scope), scope.variables)
         if not isinstance(layers.value, list):
             scope.incomplete = True
             if not layers.unknown:
@@ -354,23 +355,70 @@ class _Expander:
                 hint = "for example `{name: y, type: Dense, units: 1}`"
                 wrong_type(entry, "a node must be a mapping", self.problems, hint)
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
-        name = entry_name(entry, self.problems)
+        name, trees = entry_name(entry, self.problems), self.copies.get(id(entry), [])
         owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry))
         kind = entry_kind(entry, self.problems, () if owner is None else owner.call_options)
-        written = {} if kind == "block" else written_inputs(entry)
-        sources = self._sources(scope, entry, above, written)
         copies = entry_copies(entry, self.problems)
         item: Item | None = None
         for copy in range(1, (copies or 1) + 1):
+            if copy == 1 or trees:
+                entry = trees[copy - 1] if trees else entry
+                state, sources, written = self._reads(scope, entry, above, kind)
             if item is not None and sources:
                 sources = [InputRef(scope, item=item, mark=item.mark), *sources[1:]]
             copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
-            item = self._item(scope, entry, kind, copy_name, sources)
+            item = self._item(scope, entry, state, copy_name, sources)
             item.written = written
         assert item is not None
         if copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
+
+    def _reads(
+        self, scope: Scope, entry: Tree, above: Item | None, kind: EntryKind
+    ) -> tuple[EntryKind, Sources, dict[int, Tree]]:
+        """Return an entry's kind, its sources, and the numbers among its inputs by position."""
+        if kind == "node" and entry.text("type") == "Formula":
+            from graphspec.language.formula import operands
+
+            return operands(scope, entry, self.problems)
+        written = {} if kind == "block" else written_inputs(entry)
+        return kind, self._sources(scope, entry, above, written), written
+
+    def _with_copies(self, layers: Tree, scope: Scope) -> Tree:
+        """Return ``layers`` with the first copy of each entry whose copies differ, by lists in `repeat` or ``${index}``."""
+        entries, changed = list(layers.value) if isinstance(layers.value, list) else [], False
+        for k, entry in enumerate(entries):
+            if (written := entry.get("repeat")) is None:
+                continue
+            repeat = self.substitution.apply(written, scope.variables)
+            lists = repeat.value if isinstance(repeat.value, dict) else {}
+            if not lists and not (type(repeat.value) is int and repeat.value > 0 and "index" in used_variables(entry)):
+                continue
+            times = max(
+                (len(v.value) if isinstance(v.value, list) else 0 for v in lists.values()), default=repeat.value
+            )
+            self._spend(written, times * entry.size)
+            for name, tree in lists.items():
+                if not isinstance(tree.value, list) or len(tree.value) != times or not times:
+                    text = f"`{name}` of `repeat` must be a list of a value for each copy"
+                    hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
+                    wrong_type(tree, text, self.problems, hint)
+                    times = 0
+            if not times or self.overflow:
+                entries[k] = Tree(None, entry.mark, path=entry.path, unknown=True)
+                scope.incomplete = changed = True
+                continue
+            keys = entry.value | {"repeat": Tree(times, written.mark, path=written.path)}
+            one, copies = Tree(keys, entry.mark, entry.key_marks, entry.path), list[Tree]()
+            for copy in range(times):
+                own = {name: tree.value[copy] for name, tree in lists.items()}
+                own = {"index": Tree(copy, written.mark), **own}
+                copies.append(self.substitution.apply(one, ChainMap(own, cast("dict[str, Tree]", scope.variables))))
+                copies[-1].dynamic = False  # `$${` is not substituted again
+            entries[k], changed = copies[0], True
+            self.copies[id(copies[0])] = copies
+        return Tree(entries, layers.mark, layers.key_marks, layers.path) if changed else layers
 
     def _item(self, scope: Scope, entry: Tree, kind: EntryKind, name: str, sources: Sources) -> Item:
         item = Item("share" if kind == "share" else "node", name, scope, entry)

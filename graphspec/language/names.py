@@ -82,12 +82,18 @@ class Item:
 class InputRef:
     """The source of an input: the name in the value ``at`` in ``scope``, or output 0 of an item."""
 
-    __slots__ = ("at", "found", "item", "mark", "scope", "state")
+    __slots__ = ("at", "formula", "found", "item", "mark", "scope", "state")
 
     def __init__(
-        self, scope: Scope, at: Tree | None = None, item: Named | None = None, mark: Mark = NOWHERE, known: bool = True
+        self,
+        scope: Scope,
+        at: Tree | None = None,
+        item: Named | None = None,
+        mark: Mark = NOWHERE,
+        known: bool = True,
+        formula: str = "",  # the text in which the name stands
     ) -> None:
-        self.scope, self.at, self.item = scope, at, item
+        self.scope, self.at, self.item, self.formula = scope, at, item, formula
         self.mark = mark if at is None else at.mark
         self.found: tuple[str, int] | None = None  # after resolution, the concrete node or input and its output
         self.state: Literal["new", "open", "done"] = "new" if known else "done"  # an error hides what is not known
@@ -176,7 +182,7 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
     item = locate(source.scope, name)
     if item is None:
         if not source.scope.incomplete:
-            problems.value(at, Code.UNKNOWN_NODE, f"unknown node '{name}'", hint=suggest(source.scope, name))
+            problems.value(at, Code.UNKNOWN_NODE, f"unknown node '{name}'", hint=_hint(source, name))
         return None
     output = int(index) if colon else 0
     is_block = isinstance(item, Item) and item.kind == "block"
@@ -190,6 +196,14 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
         problems.value(at, Code.UNKNOWN_NODE, message, hint=hint)
         return None
     return _output(item, output)
+
+
+def _hint(source: InputRef, name: str) -> str | None:
+    if not source.formula:
+        return suggest(source.scope, name)
+    from graphspec.language.formula import suggested
+
+    return suggested(source.scope, name, source.formula)
 
 
 def _output(item: Named | None, output: int) -> InputRef | tuple[str, int] | None:
@@ -389,7 +403,7 @@ def written_inputs(entry: Tree) -> dict[int, Tree]:
     """Return the numbers, lists of numbers and nulls in the list ``inputs`` of an entry, by their positions."""
     inputs = entry.get("inputs")
     items = inputs.value if inputs is not None and isinstance(inputs.value, list) else ()
-    return {k: item for k, item in enumerate(items) if _is_null(item) or _is_number(item)}
+    return {k: item for k, item in enumerate(items) if _is_null(item) or is_number(item)}
 
 
 def refuse(value: Tree, key: str, problems: Problems, hint: str = NAME_HINT) -> None:
@@ -413,9 +427,10 @@ def check_written(item: Item, cls: type[Layer] | None, problems: Problems) -> di
     return None if wrong else {k: value.plain() for k, value in item.written.items()}
 
 
-def _is_number(value: Tree) -> bool:
+def is_number(value: Tree) -> bool:
+    """Return whether a value is a number, or a list of numbers."""
     if isinstance(value.value, list):
-        return bool(value.value) and all(not isinstance(item.value, list) and _is_number(item) for item in value.value)
+        return bool(value.value) and all(not isinstance(item.value, list) and is_number(item) for item in value.value)
     return isinstance(value.value, int | float) and not isinstance(value.value, bool) and not value.unknown
 
 

@@ -471,11 +471,13 @@ NODE_KEYS: dict[str, Schema] = {
         "description": "`false` freezes the weights. Default: true. Of an ONNX file it says what trains.",
     },
     "repeat": {
-        "type": ["integer", "string"],
+        "type": ["integer", "string", "object"],
         "minimum": 1,
+        "additionalProperties": {"type": ["array", "string"]},
         **_PATTERN,
         "errorMessage": "Expected an integer.",
-        "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights.",
+        "description": "Copies in a row, `name_1` … `name_n`, each with its own weights: their number, or a list of a value "
+        "for each: with `{units: [64, 32]}`, `${units}` and `${index}` are values of a copy.",
     },
     "weights": {**WEIGHT_FILE, "description": "A file or a run with the weights to start from."},
 }

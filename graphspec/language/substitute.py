@@ -1,14 +1,14 @@
 """Substitute variables, ``${x}``, by their values.
 
 A value that is exactly ``${x}`` keeps the type of the variable. Inside longer text the variable is formatted. ``$${``
-stands for ``${``.
+stands for ``${``. ``${x * 2}`` is the result of a formula of numbers.
 """
 
 from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from graphspec.base.codes import Code
@@ -16,6 +16,8 @@ from graphspec.base.errors import Problems, did_you_mean
 from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Tree, describe, each, format_cycle, format_value
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+_FORMULA = re.compile(r"[^\w.]")  # what no name has, but for the hyphen
+_NAME = re.compile(r"[\w.-]+")
 _MAX_CHARACTERS = 2**25  # characters that all substitutions inside text may insert
 _MAX_CYCLES = 100  # cycles of variables that are reported
 _LARGE = "use variables for single values, and `repeat` or `blocks` for many nodes"
@@ -32,7 +34,7 @@ class Substitution:
         """Return ``outer`` extended by ``definitions``, which may use each other and the variables of ``outer``."""
         uses: dict[str, list[str]] = {}
         for name, tree in definitions.items():
-            inner = dict.fromkeys(u for u in _used(tree) if u in definitions)
+            inner = dict.fromkeys(u for u in used_variables(tree) if u in definitions)
             uses[name] = [used for used in inner if used != name or name not in outer]
         written: dict[str, Tree] = {}
         known = ChainMap(written, cast("dict[str, Tree]", outer))
@@ -82,6 +84,8 @@ class Substitution:
                 return self._unknown(tree, Code.VALUE_NOT_ALLOWED, message, "`$${` writes `${`")
             name = match.group(1).strip()
             variable = known.get(name)
+            if variable is None and _FORMULA.search(name):
+                variable = self._result(tree, match, known)
             if variable is None:
                 message = f"unknown variable '{name}' in {format_value(text)}"
                 hint = did_you_mean(name, known) or "define it under `vars`"
@@ -105,6 +109,29 @@ class Substitution:
             if length > MAX_TEXT or self.characters > _MAX_CHARACTERS:
                 return self._too_large(tree, "the variables in this text make it too long")
         return Tree("".join(pieces) + text[end:], tree.mark, None, tree.path)
+
+    def _result(self, tree: Tree, match: re.Match[str], known: Mapping[str, Tree]) -> Tree | None:
+        """Return the number that a formula in braces is, unknown if it is wrong; None for a name with a hyphen."""
+        from graphspec.base.formula import Wrong, evaluate, parse
+        from graphspec.language.formula import place
+
+        text, result = match[1], Tree(None, tree.mark, path=tree.path, unknown=True)
+        names = parse(text).names()
+        if not names.keys() <= known.keys() and _NAME.fullmatch(text.strip()):
+            return None
+        if any(known[name].unknown for name in names if name in known):
+            return result
+        hints = {name: did_you_mean(name, known) or "define it under `vars`" for name in names if name not in known}
+        code, unknown = Code.UNKNOWN_VARIABLE, "has an unknown variable"
+        wrong: Sequence[Wrong] = [Wrong(*names[n].place, f"{unknown} '{n}'", text) for n, text in hints.items()]
+        if not wrong:
+            code = Code.VALUE_NOT_ALLOWED
+            value, wrong = evaluate(text, {name: known[name].value for name in names})
+            result = result if wrong else Tree(value, tree.mark, path=tree.path)
+        for start, end, message, hint in wrong:
+            at, message = place(tree, match.start(1) + start, match.start(1) + end), f"`{match[0]}` {message}"
+            self.problems.at(at, code, message, path=tree.path, hint=hint)
+        return result
 
 
 def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
@@ -132,12 +159,17 @@ def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
                 stack.append(used)
 
 
-def _used(tree: Tree) -> Iterator[str]:
+def used_variables(tree: Tree) -> Iterator[str]:
+    """Yield the names of the variables in a tree."""
     if not tree.dynamic:
         return
     if isinstance(tree.value, str):
         for match in _PATTERN.finditer(tree.value):
             if match.group(1) is not None:
-                yield match.group(1).strip()
+                yield (name := match.group(1).strip())
+                if _FORMULA.search(name):
+                    from graphspec.base.formula import parse
+
+                    yield from parse(name).names()
     for child in tree.children():
-        yield from _used(child)
+        yield from used_variables(child)

@@ -22,7 +22,7 @@ EACH = ops("""
     silu swish hard_silu hard_swish gelu softsign softplus sparse_plus squareplus
 """)
 NARROW = {
-    "positive": ops("sqrt rsqrt reciprocal log log2 log10 cbrt"),
+    "positive": ops("sqrt rsqrt reciprocal log log2 log10 cbrt lgamma digamma"),
     "unit": ops("arcsin arccos arctanh tan exp exp2 expm1 sinh cosh log1p"),
     "large": ops("arccosh"),
 }

@@ -114,7 +114,8 @@ class _Growth:
         return self.result
 
     def document(self, outputs: Args) -> Args:
-        document = {"graphspec": 1, "name": "drawn", "inputs": self.inputs, "layers": self.layers, "outputs": outputs}
+        layers = [{k: v for k, v in n.items() if k != "inputs" or n.get("type") != "Formula"} for n in self.layers]
+        document = {"graphspec": 1, "name": "drawn", "inputs": self.inputs, "layers": layers, "outputs": outputs}
         return document | ({"blocks": self.blocks} if self.blocks else {})
 
     def trained(self, outputs: Args) -> list[str]:

@@ -42,6 +42,15 @@ def constant(d: Drawing, t: Tensor) -> Args | None:
     return {"value": _values(d, shape), "inputs": []}
 
 
+@draws("Formula")
+def formula(d: Drawing, t: Tensor) -> Args | None:
+    if not t.is_float or t.gaps:
+        return None
+    x, n = f"`{t.ref}`", d.number(0.1, 2)
+    forms = (f"{x} * {n} - 1", f"abs({x}) ** 2 / {n + 1}", f"where({x} > 0, {x}, {n})", f"tanh({x}) * ({x} < {n})")
+    return {"value": d.one(*forms)}
+
+
 def joining(d: Drawing, node: Args, t: Tensor) -> list[Args]:
     """The node, sometimes a layer of its value alone, and a layer that joins it with ``t``."""
     nodes, name = [node], node["name"]

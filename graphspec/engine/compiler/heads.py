@@ -16,7 +16,7 @@ from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.objective import logged_losses
 from graphspec.engine.compiler.window_scale import problem_of
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.dims import Dim, Shape, ceildiv, mul, show
+from graphspec.graph.ir.dims import Dim, Shape, ceildiv, has_rows, mul, show
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec, node_of
@@ -183,7 +183,7 @@ def _term(head: HeadDecl, lowered: Lowered) -> list[tuple[KeyPath, str, Problem]
     if len(known) < len(values):
         return []
     found = loss.check_values(known)
-    if not found and known[0].shape[:1] != ("N",):
+    if not found and known[0].shape[:1] != ("N",) and (loss.label != "value" or has_rows(known[0].shape)):
         text = f"needs one value per row, but the node has shape {show(known[0].shape)}"
         found = [_wrong_loss(text, "name a node with the batch axis")]
     return [(("loss",), f"{loss.label} of {name}", p) for p in found] or _target(head, known[0], lowered)

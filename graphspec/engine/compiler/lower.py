@@ -44,6 +44,7 @@ def operands(g: Builder, layer: Layer, node: NodeDecl, values: Sequence[Value]) 
 Inputs = Sequence["Value | None"]
 Calls = Mapping[str, Sequence["Value"]]
 Outputs = tuple[Value, ...]
+Span = tuple[int, int] | None  # a part of the text of a key
 
 
 def lower_layer(layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options: Mapping[str, bool]) -> Outputs:
@@ -312,9 +313,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
     if layer is None or missing or unknown:
         return None
 
-    def report(code: Code, text: str, hint: str | None, key: str | None) -> Outputs | None:
+    def report(code: Code, text: str, hint: str | None, key: str | None, span: Span = None) -> Outputs | None:
         """Report what is wrong; the outputs are unknown then."""
-        result.diagnostics.append(_diagnose(node, result, all_refs, code, f"{subject} {text}", hint, key))
+        result.diagnostics.append(_diagnose(node, result, all_refs, code, f"{subject} {text}", hint, key, span))
         return None
 
     if (wrong := _wrong_count(node, layer, refs)) is not None:
@@ -337,7 +338,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
             hint = merge_hint(refs, result, getattr(layer, "axis", None))
         if problem.code == Code.SHARED_SHAPES_DIFFER:
             all_refs.append(Ref(owner.name, 0, owner.mark))
-        return report(problem.code, problem.message, hint or _DEFAULT_HINTS.get(problem.code), problem.key)
+        hint = hint or _DEFAULT_HINTS.get(problem.code)
+        return report(problem.code, problem.message, hint, problem.key, problem.span)
     except OverflowError:
         del result.graph.nodes[before:]
         text, hint = "has a size that needs more than 64 bits", "make its sizes smaller"
@@ -415,10 +417,21 @@ def _no_kernel(node: NodeDecl, result: Lowered, text: str, hint: str) -> Diagnos
 
 
 def _diagnose(
-    node: NodeDecl, result: Lowered, refs: Sequence[Ref], code: str, text: str, hint: str | None, key: str | None
+    node: NodeDecl,
+    result: Lowered,
+    refs: Sequence[Ref],
+    code: str,
+    text: str,
+    hint: str | None,
+    key: str | None,
+    span: Span = None,
 ) -> Diagnostic:
-    """Return a diagnostic at ``key`` of a node that lists the nodes ``refs`` and the block instance."""
+    """Return a diagnostic at ``key`` of a node, or a part of that text; it lists the nodes ``refs`` and the instance."""
     mark, path = locate_key(node, key)
+    if span is not None and (at := node.tree.get(str(key))) is not None:
+        from graphspec.language.formula import place
+
+        mark = place(at, *span)
     unique = {(r.name, r.output): r for r in refs}
     nodes = tuple(result.node_ref(r) for r in unique.values()) + ((node.instance,) if node.instance is not None else ())
     return Diagnostic.at(mark, code, text, path=path, hint=hint, nodes=nodes)
@@ -469,12 +482,13 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
 
 
 def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
-    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant, which they do not read."""
-    found = []
+    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads."""
+    found, used = [], {ref.name for node in nodes for ref in reads(node)}
     for above, node in pairwise(nodes):
-        ref = node.inputs[0] if node.inputs and node.tree.get("inputs") is None else None
+        derived = node.tree.get("inputs") is None and node.type != "Formula"
+        ref = node.inputs[0] if node.inputs and derived and above.name not in used else None
         alone = above.layer is not None and above.layer.arity == (0, 0) and above.within is node.within
-        if ref is None or not alone or ref.name == above.name:
+        if ref is None or not alone:
             continue
         (of, _, name), (source, _, read) = node.name.rpartition("/"), ref.name.rpartition("/")
         skipped = above.name.rpartition("/")[2]

@@ -90,6 +90,7 @@ LAYERS.found_in(
         "sound": "STFTSpectrogram MelSpectrogram",
         "normalization/spectral": "SpectralNormalization",
         "tensors": "Parameter Constant",
+        "formula": "Formula",
         "convolution/transposed": """
             Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
             Conv3DTranspose Convolution3DTranspose

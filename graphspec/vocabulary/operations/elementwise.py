@@ -109,6 +109,31 @@ def _logaddexp2(g: Builder, a: Value, b: Value) -> Value:
     return g.Max(a, b) + more * (1 / scale)
 
 
+_LANCZOS = (76.18009172947146, -86.50532032941677, 24.01409824083091, -1.231739572450155, 1.208650973866179e-3)
+
+
+def _mirrored(g: Builder, x: Value, at: float) -> tuple[Value, Value, Value]:
+    """Return whether x < ``at``, then 1 - x in place of x, and π · x there (π / 2 elsewhere)."""
+    low = x < at
+    return low, g.Where(low, 1.0 - x, x), g.Where(low, x * math.pi, g.constant(math.pi / 2))
+
+
+def _lgamma(g: Builder, x: Value) -> Value:
+    low, X, turned = _mirrored(g, x, 0.5)
+    series = sum((g.constant(c) / (X + float(k)) for k, c in enumerate(_LANCZOS, 1)), g.constant(1.000000000190015))
+    value = (X + 0.5) * g.Log(X + 5.5) - (X + 5.5) + g.Log(series * math.sqrt(2 * math.pi) / X)
+    return g.Where(low, math.log(math.pi) - g.Log(abs(g.Sin(turned))) - value, value)
+
+
+def _digamma(g: Builder, x: Value) -> Value:
+    low, X, turned = _mirrored(g, x, 0.0)
+    shift = sum((g.Reciprocal(X + float(k)) for k in range(1, 6)), g.Reciprocal(X))
+    Z = g.Reciprocal(X + 6.0)
+    square = Z * Z
+    value = -g.Log(Z) - Z * 0.5 - square * (1 / 12 - square * (1 / 120 - square * (1 / 252))) - shift
+    return g.Where(low, value - math.pi * g.Cos(turned) / g.Sin(turned), value)
+
+
 def _logical_not(g: Builder, x: Value) -> Value:
     return ~x if x.dtype == "bool" else g.Equal(x, g.constant(0, x.dtype))
 
@@ -196,6 +221,8 @@ ROWS: dict[str, tuple[base.Function, str]] = {  # the function of each operation
     "arctanh": (unary("Atanh"), "The number with this hyperbolic tangent, float32."),
     "sinc": (unary(_sinc), "``sin(πx) / (πx)``, 1 at 0, float32."),
     "erf": (unary("Erf"), "The error function, float32."),
+    "lgamma": (unary(_lgamma), "``log |Γ(x)|`` by Lanczos's sum, float32."),
+    "digamma": (unary(_digamma), "``Γ'(x) / Γ(x)``, the derivative of ``ops.lgamma``, float32."),
     "erfc": (unary(lambda g, x: 1.0 - g.Erf(x)), "``1 - erf(x)``, float32."),
     "deg2rad": (unary(lambda g, x: x * (math.pi / 180)), "Degrees as radians: ``x · π / 180``, float32."),
     "rad2deg": (unary(lambda g, x: x * (180 / math.pi)), "Radians as degrees: ``x · 180 / π``, float32."),

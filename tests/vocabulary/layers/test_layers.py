@@ -209,6 +209,7 @@ ELSEWHERE = (
     )
     | dict.fromkeys(("DotInteraction",), "vocabulary/layers/test_einsum.py")
     | dict.fromkeys(("MemberDense", "Members"), "vocabulary/layers/test_members.py")
+    | dict.fromkeys(("Formula",), "language/test_formulas.py")
     | dict.fromkeys(("GetItem",), "vocabulary/operations/test_get_item.py")
     | dict.fromkeys(("Onnx",), "vocabulary/onnx_files/test_layer.py")
     | dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "vocabulary/layers/test_merging.py")
