@@ -70,7 +70,7 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     elif field["kind"] == "number":
         field |= _range(usual, typical, first, entry["dtype"])
     else:
-        field["typical"] = {"text": "", "words": []}.get(field["kind"], first if typical is None else typical)
+        field["typical"] = {"text": "", "words": [], "numbers": typical}.get(field["kind"], first)
     return field
 
 
