@@ -35,7 +35,14 @@ from graphspec.export.prove import FACTOR, batch_of, changed, failed, lengths_fo
 from graphspec.export.targets import newest_opset
 from graphspec.graph.builder import Builder, Rebuild, rebuild
 from graphspec.graph.cuts import cut
-from graphspec.graph.derivatives import gradients, in_primitives, integer_input, is_random, without_rule
+from graphspec.graph.derivatives import (
+    NotWrittenError,
+    gradients,
+    in_primitives,
+    integer_input,
+    is_random,
+    without_rule,
+)
 from graphspec.graph.derivatives.updates import Update
 from graphspec.graph.ir.dims import evaluate
 from graphspec.graph.ir.graph import Array, Graph, Value, numpy_dtype
@@ -58,8 +65,8 @@ BATCHES, STEPS = (8, 5), 10  # of the proof
 _ROWS = 64
 _RUNS = 4  # of the runtime with changed last bits, which measure what rounding explains
 _LOSS = 1e-4  # of a loss
-_MOVED = 1e-3  # of how far a weight, a slot or a statistic has moved
-_LAST_BITS = 2.0**-21  # of its largest element
+_MOVED = 1e-3  # of how far, as a norm, a weight, a slot or a statistic has moved
+_LAST_BITS = 2.0**-21  # of its norm
 _UNDECIDED = 0.1  # a weight is proved if rounding explains at most this share of its movement
 
 
@@ -68,9 +75,9 @@ class StepProof:
     """The result of the comparison of :data:`STEPS` steps."""
 
     rows: str  # where they are from
-    loss: float = 0.0  # the largest difference of a loss, divided by the loss
+    loss: float = 0.0  # the largest difference of a loss, divided by the largest loss
     moved: float = 0.0  # the largest difference of a weight, divided by how far the weight has moved
-    undecided: list[str] = field(default_factory=list)  # weights that rounding alone moves
+    undecided: list[str] = field(default_factory=list)  # weights that rounding alone moves in the first step
     weights: int = 0
     left_out: list[str] = field(default_factory=list)  # metrics that the file does not count
     prelude: Path | None = None  # the file that prepares rows
@@ -109,20 +116,26 @@ def export_training_step(
     Raises:
         SpecError: GS701, the step differs from the runtime's; GS702, an operator, an optimizer or a weight that cannot be
             written; no file is written.
-        UsageError: a pattern that matches no trainable weight; a training of several networks.
+        UsageError: a pattern that matches no trainable weight.
     """
     if (level := opset or OPSET) > (newest := newest_opset(runtime().__version__)):
         raise UsageError(
             f"opset {level} cannot be proved: onnxruntime {runtime().__version__} supports at most {newest}"
         )
     model.require_adapted()
-    if model.spec.training.several:
-        raise UsageError("a training of several networks has no one step: remove `folds`, `seeds` or `forms`")
+    if model.spec.training.several:  # the step trains one of them
+        first, prefix = model.copies()[0], model.prefixes[0]
+        weights = {prefix + name: name for name in first.graph.params}
+        first.set_weights({weights[name]: array for name, array in model.weights.items() if name in weights})
+        model = first
     network = _network(model, trainable)
     data, origin = _data(network, model, rows)
     objective = network.objective(data)
     proof = StepProof(origin)
-    step = _Step(network, objective, level, proof)
+    try:
+        step = _Step(network, objective, level, proof)
+    except NotWrittenError as error:
+        raise SpecError([at_node(model.spec, error.owner, error.problem.message, error.problem.hint)]) from None
     proto = step.to_model()
     _prove(step, data, proto.SerializeToString())
     record = step.record()
@@ -260,7 +273,8 @@ class _Step:
         """Add the counters of the metrics that are shares of right answers; note the others."""
         spec, found = self.network.spec, dict[str, list[str]]()
         for head in spec.heads.values():
-            value, target = objective.graph.outputs[head.name], objective.graph.targets.get(head.name)
+            value = objective.graph.outputs[head.name]
+            target = objective.graph.targets.get(head.name, objective.targets.get(head.name))
             for metric in head.metrics:
                 key = prefix_of(spec, head) + metric.key
                 with Builder(objective.graph, f"step:{key}") as g:
@@ -330,10 +344,10 @@ class _Step:
         return run_passes(graph, FOR_EXPORT, Target(opset=self.opset, compute=compute))
 
     def _horizon(self) -> int:
-        """Return the steps of the training, for tables of rates."""
+        """Return the steps that a table of rates has, if they change so long: at least those of the training."""
         training, train = self.network.spec.training, self.network.parts.get("train")
-        rows = 10_000 if train is None else len(train)
-        return min(max(training.epochs * -(-rows // training.batch_size), 1_000), 1_000_000)
+        steps = 0 if train is None else training.epochs * -(-len(train) // training.batch_size)
+        return min(max(steps, 1 << 17), 1 << 20)
 
     def defaults(self) -> dict[str, Array]:
         """Return the values of weights, slots and statistics before the first step, in the graph's layout."""
@@ -413,8 +427,9 @@ class _Runtime:
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         shapes = {name: a.shape for name, a in feeds.items()}
         if (key := tuple(shapes.values())) not in self._programs:
-            options = {"gradient": self.state.gradient, "training": True, "clock": self.state.clock}
-            self._programs[key] = build_program(self._step.trained, self.parameters, Target(shapes), **options)
+            self._programs[key] = build_program(
+                self._step.trained, self.parameters, Target(shapes), gradient=self.state.gradient, training=True
+            )
         program = self._programs[key]
         for name, buffer in program.feeds.items():
             array = feeds[name]
@@ -456,24 +471,31 @@ def _prove(step: _Step, data: Dataset, model: bytes) -> None:
         raise failed(step.network, f"onnxruntime fails in a training step: {failure(error)}") from error
     expected = [run(each) for run in [_Runtime(step, np.float32)] for each in feeds]
     rounding = _Rounding(step, feeds)
-    undecided: dict[str, None] = {}
+    weights, undecided = {p.name for p in step.params}, set[str]()
+    scale = max(abs(float(b["loss"])) for b in expected) or 1.0
     for k, (a, b) in enumerate(zip(written, expected, strict=True)):
         for name in step.losses:
-            room = 1e-6 + _LOSS * abs(float(b[name]))
-            apart = rounding.compare(k, name, a[name], b[name], room)[0]
-            step.proof.loss = max(step.proof.loss, apart / max(abs(float(b[name])), 1e-6))
+            apart, _ = rounding.compare(k, name, a[name], b[name], 1e-6 + _LOSS * abs(float(b[name])))
+            step.proof.loss = max(step.proof.loss, apart / scale)
         for name in step.state:
             key = name + NEXT
-            way = float(np.max(np.abs(b[key] - start[name]), initial=0.0))
-            room = _MOVED * way + _LAST_BITS * float(np.max(np.abs(b[key]), initial=0.0)) + 1e-12
+            way = _norm(b[key], start[name])
+            room = _MOVED * way + _LAST_BITS * _norm(b[key], 0) + 1e-12
             apart, bound = rounding.compare(k, key, a[key], b[key], room)
+            if name not in weights:
+                continue
             if bound > max(_UNDECIDED * way, room):
-                undecided[name] = None
-            elif way and name in {p.name for p in step.params}:
+                undecided |= {name} if k == 0 else set()
+            elif way:
                 step.proof.moved = max(step.proof.moved, apart / way)
         if k == 0:
             _compare_counters(step, a, b)
-    step.proof.undecided, step.proof.weights = [n for n in undecided if n in step.graph.inputs], len(step.params)
+    step.proof.undecided, step.proof.weights = sorted(undecided), len(weights)
+
+
+def _norm(a: Array, b: Array | float) -> float:
+    """Return how far two arrays are apart, ``‖a − b‖``: by Adam a weight with a tiny gradient may move either way."""
+    return float(np.linalg.norm((a.astype(np.float64) - b).reshape(-1)))
 
 
 class _Rounding:
@@ -486,7 +508,7 @@ class _Rounding:
 
     def compare(self, k: int, name: str, a: Array, b: Array, room: float) -> tuple[float, float]:
         """Return how far values of step k are apart, and what rounding explains if that is more than there is room."""
-        apart = float(np.max(np.abs(a.astype(np.float64) - b), initial=0.0))
+        apart = _norm(a, b)
         if apart <= room:
             return apart, 0.0
         if not self._exact:
@@ -496,8 +518,7 @@ class _Rounding:
                 other = _Runtime(self._step, np.float32, generator(0, "rounding", str(run)))
                 self._runs.append([other(each) for each in self._feeds])
         right = self._exact[k][name]
-        errors = [float(np.max(np.abs(found[k][name] - right), initial=0.0)) for found in self._runs]
-        bound, error = FACTOR * max(errors), float(np.max(np.abs(a - right), initial=0.0))
+        bound, error = FACTOR * max(_norm(found[k][name], right) for found in self._runs), _norm(a, right)
         if not error <= room + bound:
             text = (
                 f"step {k + 1} of a training differs: '{name}' by {apart:.1e} from the runtime's, by {error:.1e} from"

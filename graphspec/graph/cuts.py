@@ -45,7 +45,7 @@ def cut(graph: Graph, *, always: bool = False) -> Cut | None:
 
     A graph that NumPy computes alone is cut only if this joins many inputs, such as the columns of a record: in every step,
     the small operators of each column would take longer than the network. Or if numbers are spread to several. Or
-    ``always``, such as with weights that are constants.
+    ``always``: with weights that are constants, behind these.
     """
     nodes = graph.needed(_roots(graph))
     once = set() if all(OPS[n.op].has_kernel for n in nodes) else repeatable(nodes)
@@ -60,6 +60,7 @@ def cut(graph: Graph, *, always: bool = False) -> Cut | None:
     alike = _followed(same, lambda n, own: all(v.kind == "constant" or own(v) for v in n.sources))
     rows = RowAxes(nodes)
     others, early = [n for n in nodes if n.name not in alike], by_row(nodes, rows) - alike
+    opened |= _before_matrices([n for n in others if n.name in early]) if always else set()
     chosen = _before_the_cut(graph, others, early, alike, rows, opened)
     if chosen is None:  # then what can be computed in every step is, and what depends on it
         early -= _followed(nodes, lambda n, own: OPS[n.op].by_step or any(map(own, n.sources)))
@@ -68,6 +69,16 @@ def cut(graph: Graph, *, always: bool = False) -> Cut | None:
         return None
     parts = _split(graph, nodes, chosen, alike)
     return None if plain and len(parts.rest.inputs) > len(graph.inputs) // 2 else parts
+
+
+def _before_matrices(nodes: Sequence[Node]) -> set[str]:
+    """Return the names of the values that a product with a constant matrix depends on: weights that do not train."""
+    names = set[str]()
+    for node in reversed(nodes):
+        constants = [v for v in node.sources if v.kind == "constant" and v.type.is_float and v.rank > 1]
+        if constants or any(v.name in names for v in node.outputs):
+            names.update(v.name for v in node.sources if v.kind != "constant")
+    return names
 
 
 def any_size(graph: Graph) -> dict[str, set[str]]:

@@ -56,7 +56,7 @@ class Function:
 
 def _log1p(g: Any, x: Value) -> Value:
     whole = x + 1.0  # what is lost in this sum is lost in `whole - 1`, too: the quotient corrects the logarithm
-    return g.Where(g.Equal(whole, g.constant(1.0)), x, g.Log(whole) * (x / (whole - 1.0)))
+    return g.Where(g.Equal(whole, g.constant(1.0)), x, g.Log(whole) * (x / (whole - 1.0)))  # type: ignore[no-any-return]
 
 
 NODES: dict[np.ufunc, str | Callable[..., Value]] = {
@@ -118,9 +118,8 @@ def _choose(ctx: Context, operands: Sequence[Array], out: Array) -> Calls:
     ]
 
 
-choose = Function(
-    _choose, "Where"
-)  # `choose(condition, a, b)` has the bits of a where the condition holds, else those of b
+# `choose(condition, a, b)` has the bits of a where the condition holds, else those of b
+choose = Function(_choose, "Where")
 
 
 def _method(function: Function, *, reflected: bool = False) -> Callable[[Expression, Expression | float], Expression]:

@@ -6,7 +6,7 @@ A graph is written as it is. Whoever calls it has run the passes that a file nee
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,9 @@ def content_of(graph: Graph, constants: Mapping[str, Array], opset: int) -> Cont
         if OPS[node.op].merged:
             content.merge(node.attrs["part"].spliced(node.name, inputs, outputs, opset))
             continue
+        if node.op == "Scan":
+            content.nodes.append(_scan(node, inputs, outputs, opset))
+            continue
         proto, extra = operator(node, inputs, outputs, opset)
         content.nodes.append(proto)
         content.constants += extra
@@ -92,6 +95,25 @@ def content_of(graph: Graph, constants: Mapping[str, Array], opset: int) -> Cont
     content.outputs = [info(output, value) for output, value in graph.outputs.items()]
     content.inputs = [info(name, value) for name, value in graph.inputs.items()]
     return content
+
+
+def _scan(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: int) -> Any:
+    """Return a Scan, whose body reads what is the same in every step under its name outside."""
+    from onnx import helper
+
+    body, own = node.attrs["body"], node.attrs["states"] + node.attrs["sequences"]
+    outside = dict(zip(list(body.inputs)[own:], inputs[own:], strict=True))
+    part = content_of(replace(body, inputs=dict(list(body.inputs.items())[:own])), {}, opset)
+    for inner in part.nodes:
+        inner.input[:] = [outside.get(name, name) for name in inner.input]
+    graph = helper.make_graph(part.nodes, body.name, part.inputs, part.outputs, part.constants)
+    back = [node.attrs["reverse"]]
+    ways = {
+        "scan_input_directions": back * node.attrs["sequences"],
+        "scan_output_directions": back * (len(outputs) - node.attrs["states"]),
+    }
+    attributes = {"body": graph, "num_scan_inputs": node.attrs["sequences"], **ways}
+    return helper.make_node("Scan", list(inputs[:own]), list(outputs), name=node.name, **attributes)
 
 
 def assemble(name: str, content: Content, opset: int, metadata: Mapping[str, str]) -> Any:

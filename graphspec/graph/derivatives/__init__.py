@@ -4,9 +4,19 @@ The rule of an operator emits the gradients of its inputs. Elementwise operators
 their formulas. What is more than an operator of ONNX, such as a loss, is first written in these (:mod:`.forms`).
 """
 
-from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers
+from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers, recurrences
 from graphspec.graph.derivatives.forms import form, in_primitives, integer_input, is_random
-from graphspec.graph.derivatives.walk import derivative, gradients, sum_to, without_rule
+from graphspec.graph.derivatives.walk import NotWrittenError, derivative, gradients, sum_to, without_rule
 
-__all__ = ["derivative", "form", "gradients", "in_primitives", "integer_input", "is_random", "sum_to", "without_rule"]
-__all__ += ["arrays", "elementwise", "layer_forms", "layers"]
+__all__ = [
+    "NotWrittenError",
+    "derivative",
+    "form",
+    "gradients",
+    "in_primitives",
+    "integer_input",
+    "is_random",
+    "sum_to",
+    "without_rule",
+]
+__all__ += ["arrays", "elementwise", "layer_forms", "layers", "recurrences"]

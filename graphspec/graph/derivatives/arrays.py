@@ -66,7 +66,7 @@ def in_shape(g: Builder, d: Value, X: Value) -> Value:
     """Return a gradient in the shape of X."""
     symbols = sum(not isinstance(n, int) for n in X.shape)
     sizes = g.constant([n if isinstance(n, int) else -1 for n in X.shape]) if symbols < 2 else g.Shape(X)
-    return d if d.shape == X.shape else g.Reshape(d, sizes)  # type: ignore[no-any-return]
+    return d if d.shape == X.shape else g.Reshape(d, sizes)
 
 
 @derivative("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
@@ -110,7 +110,7 @@ def concat(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[
 
 def zeros_like(g: Builder, X: Value) -> Value:
     """Return zeros of X's shape."""
-    return g.Expand(g.constant(0.0), g.Shape(X))  # type: ignore[no-any-return]
+    return g.Expand(g.constant(0.0), g.Shape(X))
 
 
 @derivative("Split")
@@ -144,7 +144,7 @@ def _at(g: Builder, vector: Value, element: Dim, k: int) -> Value:
 def _zeros(g: Builder, part: Value, other: Value, axis: int) -> Value:
     """Return zeros of the shape of ``other``, with the size of ``part`` along an axis."""
     sizes = [g.size(part if k == axis else other, k) for k in range(other.rank)]
-    return g.Expand(g.constant(0.0), g.ints(sizes))  # type: ignore[no-any-return]
+    return g.Expand(g.constant(0.0), g.ints(sizes))
 
 
 def _scattered(g: Builder, d: Value, size: Dim, axis: int, cut: tuple[Dim, Dim, int]) -> Value:
@@ -154,7 +154,7 @@ def _scattered(g: Builder, d: Value, size: Dim, axis: int, cut: tuple[Dim, Dim, 
     source = np.full(len(np.arange(size)), len(chosen))
     source[chosen] = np.arange(len(chosen))
     zero = zeros_like(g, g.Slice(d, g.constant([0]), g.constant([1]), g.constant([axis])))
-    return g.Gather(g.Concat(d, zero, axis=axis), g.constant(source), axis=axis)  # type: ignore[no-any-return]
+    return g.Gather(g.Concat(d, zero, axis=axis), g.constant(source), axis=axis)
 
 
 @derivative("Pad")
@@ -179,7 +179,7 @@ def pad(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[boo
 def reduction(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
     """Spread the gradient over the reduced elements, each with its own factor."""
     (X, *axes), (Y,), (d,) = node.sources, node.outputs, dYs
-    reduced = op.reduced(X, *(axes or [None])) if node.op == "ReduceSum" else reduction_axes(op.axes, X.rank)
+    reduced = op.reduced(X, axes[0] if axes else None) if node.op == "ReduceSum" else reduction_axes(op.axes, X.rank)
     d, y = (v if op.keepdims or not reduced else g.Unsqueeze(v, g.constant(list(reduced))) for v in (d, Y))
     dX: Value
     if node.op == "ReduceMean":
@@ -203,10 +203,10 @@ def reduction(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequen
 def elements(g: Builder, X: Value, axes: Sequence[int]) -> Value:
     """Return how many elements the axes have together, a float32 scalar."""
     fixed = math.prod(int(X.shape[k]) for k in axes if isinstance(X.shape[k], int))
-    open_ = [g.size(X, k) for k in axes if not isinstance(X.shape[k], int)]
     number = g.constant(float(fixed))
-    for size in open_:
-        number = number * g.Cast(g.Squeeze(size, g.constant([0])), to="float32")
+    for k in axes:
+        if isinstance(size := g.size(X, k), Value):
+            number = number * g.Cast(g.Squeeze(size, g.constant([0])), to="float32")
     return number
 
 

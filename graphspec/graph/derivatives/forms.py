@@ -7,7 +7,7 @@ from typing import Any
 
 from graphspec.graph.builder import Builder, Rebuild, rebuild
 from graphspec.graph.decompositions import DECOMPOSITIONS, Decomposition
-from graphspec.graph.derivatives.walk import RULES
+from graphspec.graph.derivatives.walk import RULES, written
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.passes.for_export import is_newer
@@ -41,7 +41,8 @@ def new_statistic(g: Builder, old: Value, new: Value) -> None:
 def batch_size(g: Builder) -> Value:
     """Return the number of rows in the batch, a float32 scalar."""
     rows = next(v for v in (*g.graph.inputs.values(), *g.graph.targets.values()) if v.rank and v.shape[0] == "N")
-    return g.Cast(g.Squeeze(g.size(rows, 0), g.constant([0])), to="float32")  # type: ignore[no-any-return]
+    size = g.Slice(g.Shape(rows), g.constant([0]), g.constant([1]))
+    return g.Cast(g.Squeeze(size, g.constant([0])), to="float32")
 
 
 def is_random(node: Node) -> bool:
@@ -67,7 +68,7 @@ def in_primitives(graph: Graph, target: Target, only: Callable[[Node], bool] = l
             found = DECOMPOSITIONS.get(node.op)
         if found is None:
             return None
-        with state.builder(node) as g:
+        with written(node), state.builder(node) as g:
             result = found(g, operator(node), *inputs)
         return result if isinstance(result, tuple) else (result,)
 

@@ -90,47 +90,34 @@ def _to_kernel(g: Builder, X: Value, d: Value, windows: Sequence[_Windows], grou
     else:
         X = g.transpose(X, (1, 0, *rest))
     turned = _geometry([w._replace(stride=w.dilation, dilation=w.stride) for w in windows])
-    sizes = [w.kernel + (w.stride - 1 if w.rest is None else w.rest) // w.dilation for w in windows]
+    found = [w.kernel + (w.stride - 1 if w.rest is None else w.rest) // w.dilation for w in windows]
     operands, kernel = [X, g.transpose(d, (1, 0, *rest))], [w.kernel for w in windows]
-    (W,) = _emit(g, "Conv", operands, {"group": group, **turned}, Type("float32", (C, filters, *sizes)))
-    if sizes != kernel:
+    (W,) = _emit(g, "Conv", operands, {"group": group, **turned}, Type("float32", (C, filters, *found)))
+    if found != kernel:
         W = g.Slice(W, g.constant([0] * len(kernel)), g.constant(kernel), g.constant([*rest]))
     return g.transpose(W, (1, 0, *rest))
 
 
-def _to_bias(g: Builder, d: Value) -> Value:
-    total: Value = g.ReduceSum(d, g.constant([0, *range(2, d.rank)]), keepdims=0)
-    return total
-
-
-@derivative("Conv")
-def conv(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
-    """Return the gradients of input, kernel and bias."""
-    (X, W, *_), (d,) = node.sources, dYs
-    assert d is not None
-    windows = _windows(X, d, W.shape[2:], op)
-    dX = _to_input(g, d, W, X, windows, op.group) if wants[0] else None
-    dW = _to_kernel(g, X, d, windows, op.group) if wants[1] else None
-    return [dX, dW, *(_to_bias(g, d) if want else None for want in wants[2:])]
-
-
-@derivative("ConvTranspose")
-def conv_transpose(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
-    """Return the gradients of input, kernel and bias: those of a convolution from the output to the input."""
-    (X, W, *_), (d,) = node.sources, dYs
-    assert d is not None
-    windows = _windows(d, X, W.shape[2:], op)
-    dX = _emit(g, "Conv", [d, W], {"group": op.group, **_geometry(windows)}, X.type)[0] if wants[0] else None
-    dW = _to_kernel(g, d, X, windows, op.group) if wants[1] else None
-    return [dX, dW, *(_to_bias(g, d) if want else None for want in wants[2:])]
+@derivative("Conv", "ConvTranspose")
+def conv(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
+    """Return the gradients of input, kernel and bias; the transposed one is a convolution from its output to its input."""
+    (X, W, *_), (d,), back = node.sources, dYs, node.op == "ConvTranspose"
+    wide, narrow = (d, X) if back else (X, d)
+    windows, dX = _windows(wide, narrow, W.shape[2:], op), None
+    if wants[0] and back:
+        (dX,) = _emit(g, "Conv", [d, W], {"group": op.group, **_geometry(windows)}, X.type)
+    elif wants[0]:
+        dX = _to_input(g, d, W, X, windows, op.group)
+    dW = _to_kernel(g, wide, narrow, windows, op.group) if wants[1] else None
+    axes = g.constant([0, *range(2, X.rank)])
+    return [dX, dW, *(g.ReduceSum(d, axes, keepdims=0) if want else None for want in wants[2:])]
 
 
 # Pooling.
 @derivative("MaxPool")
-def max_pool(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def max_pool(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Add each gradient where the largest element of its window is, which the pooling's second output tells."""
     (X,), (Y,), (d,) = node.sources, node.outputs, dYs
-    assert d is not None
     _, places = _emit(g, "MaxPool", [X], node.attrs, Y.type, Type("int64", Y.shape))
     overlap = any(w.overlap for w in _windows(X, Y, op.kernel_shape, op))
     flat = [g.reshape(v, (-1,)) for v in (places, d)]
@@ -139,10 +126,9 @@ def max_pool(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> G
 
 
 @derivative("AveragePool")
-def average_pool(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def average_pool(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Spread each gradient over its window: a transposed convolution with ones."""
     (X,), (Y,), (d,) = node.sources, node.outputs, dYs
-    assert d is not None
     windows, rest = _windows(X, Y, op.kernel_shape, op), range(2, X.rank)
     if (op.count_include_pad or not any(w.begin or w.end for w in windows)) and not op.ceil_mode:
         shares = g.constant(1 / math.prod(op.kernel_shape))
@@ -156,15 +142,14 @@ def average_pool(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) 
 
 
 @derivative("GlobalAveragePool")
-def global_average(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def global_average(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Return equal shares."""
     (X,), (d,) = node.sources, dYs
-    assert d is not None
     return [g.Expand(d / elements(g, X, range(2, X.rank)), g.Shape(X))]
 
 
 @derivative("GlobalMaxPool")
-def global_max(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def global_max(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Return the gradient at the first largest element."""
     (X,), (d,) = node.sources, dYs
     flat = g.reshape(X, (0, 0, -1))
@@ -174,7 +159,7 @@ def global_max(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) ->
 
 # Look-ups.
 @derivative("Gather")
-def gather(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def gather(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Add the gradients at the indices."""
     (X, ids), (d,), at = node.sources, dYs, op.axis % node.sources[0].rank
     before, after = ([g.size(X, k) for k in axes] for axes in (range(at), range(at + 1, X.rank)))
@@ -185,22 +170,29 @@ def gather(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gra
 
 
 @derivative("GatherElements")
-def gather_elements(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def gather_elements(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Add the gradients at the indices."""
     X, ids = node.sources
     return [g.ScatterElements(zeros_like(g, X), ids, dYs[0], axis=op.axis, reduction="add"), None]
 
 
 @derivative("GatherND")
-def gather_nd(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
-    """Add the gradients at the tuples of indices."""
-    X, ids = node.sources
-    need.value(not op.batch_dims, "has batch_dims, with which it has no gradient in a training step")
-    return [g.ScatterND(zeros_like(g, X), ids, dYs[0], reduction="add"), None]
+def gather_nd(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
+    """Add the gradients at the tuples of indices, as rows: onnxruntime adds those of ScatterND in a race of threads."""
+    (X, ids), (d,), b = node.sources, dYs, op.batch_dims
+    length, lead = ids.features, [g.size(X, k) for k in range(b)]
+    sizes = [X.fixed(k) for k in range(b, b + length)]
+    within = g.Mod(ids, g.constant(sizes)) * g.constant([math.prod(sizes[k + 1 :]) for k in range(length)])
+    places = g.ReduceSum(within, g.constant([-1]), keepdims=0)
+    rest = [g.size(X, k) for k in range(b + length, X.rank)]
+    updates = g.reshape(d, (*lead, -1, *rest))
+    indices = g.Expand(g.reshape(places, (*lead, -1, *[1] * len(rest))), g.Shape(updates))
+    zeros = g.Expand(g.constant(0.0), g.ints([*lead, math.prod(sizes), *rest]))
+    return [in_shape(g, g.ScatterElements(zeros, indices, updates, axis=b, reduction="add"), X), None]
 
 
 @derivative("ScatterElements", "ScatterND")
-def scatter(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def scatter(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Return the gradients at the indices to the updates, and to the data those that nothing replaced."""
     (_, ids, updates), (d,) = node.sources, dYs
     attributes = {} if node.op == "ScatterND" else {"axis": op.axis}
@@ -211,7 +203,7 @@ def scatter(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gr
 
 
 @derivative("TopK")
-def top(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def top(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Return the gradients of the values at their places."""
     (X, *_), (_, places) = node.sources, node.outputs
     return [g.ScatterElements(zeros_like(g, X), places, dYs[0], axis=op.axis), None]
@@ -219,10 +211,9 @@ def top(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradie
 
 # Resampling.
 @derivative("Resize")
-def resize(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def resize(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Return the product with the transposed matrix of each axis, or the sum of what was repeated."""
     (X, *_), (Y,), (d,) = node.sources, node.outputs, dYs
-    assert d is not None
     scales = node.inputs[2].data if len(node.inputs) > 2 and node.inputs[2] is not None else None
     for k in (k for k in range(X.rank) if X.shape[k] != Y.shape[k]):
         size, out = X.fixed(k), Y.fixed(k)
@@ -239,7 +230,7 @@ def resize(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gra
 
 
 @derivative("DepthToSpace", "SpaceToDepth")
-def blocks(g: Builder, op: Any, node: Node, dYs: Gradients, wants: Wants) -> Gradients:
+def blocks(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Move the pixels back."""
     need.value(getattr(op, "mode", "DCR") == "DCR", "has mode CRD, in which it has no gradient in a training step")
     other = "SpaceToDepth" if node.op == "DepthToSpace" else "DepthToSpace"

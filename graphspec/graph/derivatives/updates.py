@@ -89,9 +89,14 @@ def scalars(
         found = list(of_step(Number.of_step(g, step)))
     except TypeError:
         del g.graph.nodes[before:]
-        rows = np.array([of_step(k) for k in range(horizon)], np.float64)
-        at = g.Min(step, g.constant(horizon - 1))
-        found = [c[0] if (c == c[0]).all() else g.Gather(g.constant(c, dtype), at, axis=0) for c in rows.T]
+        columns = np.array([of_step(k) for k in range(horizon)], np.float64).astype(dtype).T
+        lengths = [
+            int(np.flatnonzero(c != c[-1]).max(initial=-1)) + 2 for c in columns
+        ]  # behind this they are constant
+        tables = [
+            (g.constant(c[:n], dtype), g.Min(step, g.constant(n - 1))) for c, n in zip(columns, lengths, strict=True)
+        ]
+        found = [g.Gather(table, at, axis=0) for table, at in tables]
     return [
         v
         if isinstance(v, Value)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from graphspec.base.codes import Code
+from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Node, Value
 from graphspec.graph.ops import OPS, operator
@@ -18,6 +21,25 @@ It is emitted inside ``with g:``, so formulas may be written with signs.
 """
 
 RULES: dict[str, Rule] = {}  # by operator
+
+
+class NotWrittenError(ProblemError):
+    """What a node does in training cannot be written as nodes, such as for sizes that vary: GS702."""
+
+    def __init__(self, node: Node, error: ShapeError) -> None:
+        hint = error.problem.hint or "name the weights behind it with `--trainable`, or train with graphspec"
+        text = f"'{node.owner}' cannot be written as nodes of a training step: {node.op} {error.problem.message}"
+        super().__init__(Code.UNAVAILABLE_OPERATOR, text, hint)
+        self.owner = node.owner
+
+
+@contextmanager
+def written(node: Node) -> Iterator[None]:
+    """Raise NotWrittenError for a ShapeError inside the ``with`` block."""
+    try:
+        yield
+    except ShapeError as error:
+        raise NotWrittenError(node, error) from error
 
 
 def derivative(*ops: str) -> Callable[[Rule], Rule]:
@@ -62,10 +84,19 @@ def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, V
 
     A value on which the loss does not depend has none. Every operator between has a rule (:func:`without_rule`).
     """
-    nodes = graph.needed([loss])
+    return cotangents(graph, [(loss, Builder(graph, "step:gradient").constant(1.0))], wanted)
+
+
+def cotangents(
+    graph: Graph, of: Sequence[tuple[Value, Value]], wanted: Collection[str], owner: str = "step:gradient"
+) -> dict[str, Value]:
+    """Do as :func:`gradients`, from the gradients of several values, of which one may be there more than once."""
+    nodes = graph.needed([value for value, _ in of])
     names = _depending(graph, nodes, wanted)
-    with Builder(graph, "step:gradient") as g:
-        parts: dict[str, list[Value]] = {loss.name: [g.constant(1.0)]}
+    parts: dict[str, list[Value]] = {}
+    for result, grad in of:
+        parts.setdefault(result.name, []).append(grad)
+    last = Builder(graph, owner)
 
     def total(g: Builder, value: Value) -> Value | None:
         terms = parts.get(value.name, [])
@@ -77,7 +108,7 @@ def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, V
         if not any(v.name in names and v.name in parts for v in node.outputs):
             continue
         prefix = f"gradient/{node.name.removeprefix(f'{node.owner}/')}/"
-        with Builder(graph, node.owner, _prefix=prefix) as g:
+        with written(node), Builder(graph, node.owner, _prefix=prefix) as g:
             dYs = [total(g, v) for v in node.outputs]
             wants = [v is not None and v.name in names for v in node.inputs]
             found = RULES[node.op](g, operator(node), node, dYs, wants)
@@ -85,11 +116,6 @@ def gradients(graph: Graph, loss: Value, wanted: Collection[str]) -> dict[str, V
             if want and value is not None and part is not None:
                 assert part.shape == value.shape, f"{node.name}: a gradient {part.shape} of {value.shape}"
                 parts.setdefault(value.name, []).append(part)
-    with Builder(graph, "step:gradient") as g:
-        return {name: grad for name in wanted if (grad := total(g, _named(graph, name, nodes))) is not None}
-
-
-def _named(graph: Graph, name: str, nodes: Sequence[Node]) -> Value:
-    if name in graph.values:
-        return graph.values[name]
-    return next(v for n in nodes for v in (*n.sources, *n.outputs) if v.name == name)
+    values = {v.name: v for n in nodes for v in (*n.sources, *n.outputs)} | graph.values
+    totals = {name: total(last, values[name]) for name in wanted if name in values}
+    return {name: value for name, value in totals.items() if value is not None}

@@ -12,7 +12,7 @@ OPS.found_in(
             And Or Xor Where
         """,
         "attention": "Attention DropoutAttention Softmax LogSoftmax Hardmax",
-        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile",
+        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile Scan",
         "convolution": "Conv ConvTranspose ConvPool",
         "ctc": "CTCLoss",
         "dropout": """

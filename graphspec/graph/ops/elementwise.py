@@ -69,7 +69,7 @@ def zero_with(ctx: Context, Y: Array, dY: Array) -> Calls:
 
 where_positive = Function(
     lambda ctx, operands, out: zero_with(ctx, operands[0], out),
-    lambda g, Y, d: g.Where(Y > 0.0, d, g.constant(0.0)),
+    lambda g, Y, d: d * g.Cast(Y > 0.0, to="float32"),  # onnxruntime's Where takes four times as long
     in_place=True,
 )
 """``where_positive(Y, d)`` is d where ``Y > 0``, else 0, for Y of 0 or more."""

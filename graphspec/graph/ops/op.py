@@ -52,6 +52,7 @@ class Op:
     variadic: ClassVar[bool] = False  # whether it accepts any number of inputs
     stops_gradient: ClassVar[bool] = False  # whether the loss does not depend on its inputs through it
     exported: ClassVar[bool] = True  # False for training-only operators (losses), which have no ONNX counterpart
+    in_specs: ClassVar[bool] = True  # whether specs may use it, as `onnx.<name>`, if it is exported
     # Whether its calls work block by block, so that interleaving them with the calls of preceding nodes saves time.
     blockwise: ClassVar[bool] = False
     identity_in_inference: ClassVar[bool] = False  # whether it returns its first input at inference (dropout, noise)

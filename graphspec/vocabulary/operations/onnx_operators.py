@@ -37,13 +37,13 @@ class OnnxOperator(Operation):
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all operators that a file may contain."""
-    return tuple(f"{PREFIX}{name}" for name in sorted(OPS) if OPS[name].exported)
+    return tuple(f"{PREFIX}{name}" for name in sorted(OPS) if OPS[name].exported and OPS[name].in_specs)
 
 
 def make(name: str) -> type[Operation] | None:
     """Return the layer of an operator: ``onnx.ReduceSum``; None if no file may contain it."""
     op = OPS.get(name.removeprefix(PREFIX))
-    if op is None or not op.exported:
+    if op is None or not (op.exported and op.in_specs):
         return None
     annotations = get_type_hints(op)
     fields: dict[str, Any] = {

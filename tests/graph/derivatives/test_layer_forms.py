@@ -52,6 +52,14 @@ def test_groups_and_unit_vectors() -> None:
         check_derivatives("LpNormalization", [X], [0], axis=1, p=p)
 
 
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5)])
+def test_masked_batch_normalization(shape: tuple[int, ...]) -> None:
+    vectors = [numbers(shape[1]), numbers(shape[1]), numbers(shape[1]), np.abs(numbers(shape[1])) + 0.5]
+    mask = np.ones((shape[0], 1, *shape[2:]))
+    mask.ravel()[[1, -1]] = 0
+    check_derivatives("MaskedBatchNormalization", [numbers(*shape) + 2, mask, *vectors], [0, 2, 3])
+
+
 # Recurrences.
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
@@ -64,7 +72,7 @@ def test_recurrent(op: str, direction: str, lens: bool, initial: bool, outputs: 
         inputs[4] = np.array([4, 0, 2], np.int32)
     wrt = [k for k in range(len(inputs)) if k != 4]
     more = {"linear_before_reset": 1} if op == "GRU" and initial else {}
-    check_derivatives(op, inputs, wrt, hidden_size=5, direction=direction, outputs=outputs, **more)
+    check_derivatives(op, inputs, wrt, hidden_size=5, direction=direction, outputs=outputs, by_numpy=False, **more)
 
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
@@ -73,7 +81,7 @@ def test_options_of_recurrences(op: str) -> None:
     names = {"LSTM": ["HardSigmoid", "Relu", "Softsign"], "GRU": ["HardSigmoid", "ScaledTanh"], "RNN": ["Affine"]}[op]
     numbers_ = {"LSTM": ([0.3], [0.4]), "GRU": ([0.3, 0.8], [0.4, 1.2]), "RNN": ([0.3], [0.4])}[op]
     more: dict[str, Any] = {"activations": names, "activation_alpha": numbers_[0], "activation_beta": numbers_[1]}
-    check_derivatives(op, inputs, [0, 1, 2], hidden_size=3, clip=0.8, **more)
+    check_derivatives(op, inputs, [0, 1, 2], hidden_size=3, clip=0.8, by_numpy=False, **more)
 
 
 @pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
@@ -86,7 +94,36 @@ def test_recurrent_dropout(op: str, reset: int, both: bool) -> None:
     inputs += masks if both else masks[:1]
     wrt = [k for k in range(len(inputs) - len(masks if both else masks[:1])) if k != 4]
     more = {"linear_before_reset": reset} if op == "GRU" else {}
-    check_derivatives(f"Dropout{op}", inputs, wrt, hidden_size=5, **more)
+    check_derivatives(f"Dropout{op}", inputs, wrt, hidden_size=5, by_numpy=False, **more)
+
+
+# Random pictures: given the random numbers, the operators and their forms are equal.
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize(
+    ("mode", "value"), [("constant", 0.0), ("constant", 0.7), ("nearest", 0), ("reflect", 0), ("wrap", 0)]
+)
+def test_warps(interpolation: str, mode: str, value: float) -> None:
+    maps = np.tile([1, 0, 0, 0, 1, 0], (3, 1)) + random.uniform(-0.6, 0.6, (3, 6))
+    attrs = {"interpolation": interpolation, "fill_mode": mode, "fill_value": value}
+    check_derivatives("AffineWarp", [numbers(3, 5, 4, 2), maps.astype(np.float32)], [0], **attrs)
+
+
+def test_colours_and_crops() -> None:
+    scale, shift = random.uniform(0.5, 1.5, (4, 1)), numbers(4, 1)
+    check_derivatives("Recolor", [numbers(4, 3, 5, 2), scale, shift], [0], low=-0.5, high=0.7)
+    check_derivatives("Recolor", [numbers(4, 3, 5, 2), None, shift], [0], low=-0.5, high=0.7, axes=(2, 3))
+    matrices = [numbers(3, 6).astype(np.float32), numbers(7, 4).astype(np.float32)]
+    check_derivatives("RandomCrop", [numbers(2, 3, 6, 7), np.array([[0.3, 0.9]]), *matrices], [0], {2, 3})
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_random_columns(same: bool) -> None:
+    found = noise("RowUniform", 400, 5, 2, low=(0.0, -3.0), high=(1.0, 5.0), same=same)
+    assert (found >= [0, -3]).all()
+    assert (found < [1, 5]).all()
+    assert (found[:, 0, 0] == found[:, 0, -1]).all() == same
+    if not same:
+        np.testing.assert_allclose(found.mean(axis=(0, 1, 2)), [0.5, 1], atol=0.3)
 
 
 # Noise.

@@ -8,6 +8,12 @@ import numpy as np
 import pytest
 from derivatives import check_derivatives
 
+from graphspec.graph.builder import Builder
+from graphspec.graph.derivatives import gradients
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.onnx_model import model_of
+from graphspec.graph.onnx_session import session
+
 random = np.random.default_rng(0)
 
 
@@ -90,7 +96,26 @@ def test_gather(axis: int, ids: np.ndarray, constant: set[int]) -> None:
 
 def test_gather_elements_and_nd() -> None:
     check_derivatives("GatherElements", [numbers(3, 4), np.array([[0, 2, 2, 1], [1, -1, 0, 1]])], [0], axis=0)
-    check_derivatives("GatherND", [numbers(3, 4, 2), np.array([[0, 2], [1, 3], [0, 2]])], [0])
+    check_derivatives("GatherND", [numbers(3, 4, 2), np.array([[0, 2], [-2, 3], [0, 2]])], [0])
+    check_derivatives(
+        "GatherND", [numbers(2, 3, 4, 2), np.array([[[0, 2], [0, 2]], [[1, -1], [2, 0]]])], [0], batch_dims=1
+    )
+
+
+def test_indices_are_added_by_one_thread() -> None:
+    """onnxruntime's ScatterND loses terms with several threads; what rules emit does not."""
+    ids, X = np.array(random.integers(0, 50, 20_000)), Value("x", Type("float32", (50, 16)), "input")
+    graph = Graph("test", {"x": X, "i": Value("i", Type("int64", ids.shape), "input")})
+    with Builder(graph, "node") as g:
+        loss = g.ReduceSum(g.Gather(*graph.inputs.values()), keepdims=0)
+    graph.outputs = {"dx": gradients(graph, loss, ["x"])["x"]}
+    graph.nodes = graph.needed(graph.roots())
+    model = session(model_of(graph).SerializeToString(), 2)
+    expected = np.repeat(np.bincount(ids, minlength=50)[:, None], 16, axis=1)
+    feeds = {"x": np.zeros((50, 16), np.float32), "i": ids}
+    for _ in range(20):
+        (found,) = model.run(None, {n.name: feeds[n.name] for n in model.get_inputs()})
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("reduction", ["none", "add"])

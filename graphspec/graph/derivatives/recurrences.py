@@ -1,0 +1,235 @@
+"""LSTM, GRU and RNN in training: the operators of a step in ONNX's Scan, whose gradient is another Scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from graphspec.graph.builder import Builder
+from graphspec.graph.decompositions import positions
+from graphspec.graph.derivatives.arrays import zeros_like
+from graphspec.graph.derivatives.forms import form
+from graphspec.graph.derivatives.walk import cotangents, derivative
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ops.recurrent import DIRECTIONS
+
+_WITH_ALPHA = ("LeakyRelu", "ThresholdedRelu", "Elu")
+Step = Callable[[Builder, Sequence[Value], Sequence[Value], Mapping[str, Value]], Sequence[Value]]
+"""Emits a step, of a builder, the states before it, what it reads of the sequences, and values that are always the same."""
+
+
+def _activated(g: Builder, function: tuple[str, float, float], X: Value) -> Value:
+    name, alpha, beta = function
+    if name in ("Affine", "ScaledTanh"):
+        return X * alpha + beta if name == "Affine" else g.Tanh(X * beta) * alpha
+    attributes = {"alpha": alpha} if name in _WITH_ALPHA else {}
+    attributes = {"alpha": alpha, "beta": beta} if name == "HardSigmoid" else attributes
+    Y: Value = g.emit(name, [X], attributes)
+    return Y
+
+
+def _each(g: Builder, X: Value | None, count: int) -> Sequence[Value | None]:
+    """Emit the ``count`` parts of X along its first axis, without it."""
+    if X is None:
+        return [None] * count
+    parts: Sequence[Value] = [X] if count == 1 else g.Split(X, g.constant([1] * count), axis=0)
+    return [g.Squeeze(v, g.constant([0])) for v in parts]
+
+
+@form("LSTM", "GRU", "RNN", "DropoutLSTM", "DropoutGRU", "DropoutRNN")
+def recurrent(g: Builder, op: Any, X: Value, *inputs: Value | None) -> tuple[Value, ...]:
+    """Emit each direction; a step beyond the end of a sequence leaves its state as it was."""
+    count = 4 + op.cell.states
+    W, R, B, lens, *initial = [*inputs, *[None] * count][:count]
+    masks = [g.transpose(mask, (1, 0, 2)) for mask in inputs[count:] if mask is not None]  # (gates, N, size)
+    reverses, functions, results = DIRECTIONS[op.direction], op.functions(), []
+    weights = zip(*(_each(g, v, len(reverses)) for v in (W, R, B, *initial)), strict=True)
+    for k, (own, reverse) in enumerate(zip(weights, reverses, strict=True)):
+        half = len(functions) // len(reverses)
+        with g.part(f"{k}"):
+            cell = _Cell(g, op, functions[k * half : (k + 1) * half], masks)
+            results.append(cell.run(X, own, lens, reverse=reverse))
+    joined = [
+        parts[0] if len(parts) == 1 else g.Concat(*parts, axis=int(k == 0))
+        for k, parts in enumerate(zip(*results, strict=True))
+    ]
+    return tuple(joined)
+
+
+class _Cell:
+    """One direction. With masks every gate has a state and an input of its own, and the gates are the first axis.
+
+    Inside a step values are (1, N, size), or with masks (gates, N, size).
+    """
+
+    def __init__(self, g: Builder, op: Any, functions: Sequence[Any], masks: Sequence[Value]) -> None:
+        self.g, self.op, self.functions, self.masks = g, op, functions, masks
+        self.H, self.is_gru = op.hidden_size, "GRU" in type(op).__name__
+        self.after = self.is_gru and op.linear_before_reset
+
+    def gates(self, g: Builder, z: Value, *counts: int) -> Sequence[Value]:
+        """Emit the parts of z with some gates each."""
+        width, axis = (1, z.rank - 3) if self.masks else (self.H, z.rank - 1)
+        parts: Sequence[Value] = g.Split(z, g.constant([k * width for k in counts]), axis=axis)
+        return parts
+
+    def turned(self, M: Value, count: int) -> Value:
+        """Emit the weights of ``count`` gates as the second operand of a product."""
+        g = self.g
+        return g.transpose(g.reshape(M, (count, self.H, -1)), (0, 2, 1)) if self.masks else g.transpose(M, (1, 0))
+
+    def activate(self, g: Builder, k: int, z: Value) -> Value:
+        """Emit activation k of an argument."""
+        clip = self.op.clip
+        return _activated(g, self.functions[k], z if clip is None else g.Clip(z, g.constant(-clip), g.constant(clip)))
+
+    def step(self, g: Builder, states: Sequence[Value], x: Value, v: Mapping[str, Value]) -> Sequence[Value]:
+        """Emit the states after a step; ``v`` has the weights."""
+        h, *rest = states
+        seen = h * v["mask"] if "mask" in v else h
+        by_state = seen @ v["R"]
+        if not self.is_gru:
+            z = x + by_state
+            if not rest:
+                return [self.activate(g, 0, z)]
+            parts = zip((0, 0, 0, 1), self.gates(g, z, 1, 1, 1, 1), strict=True)
+            i, o, f, new = (self.activate(g, k, part) for k, part in parts)
+            c = f * rest[0] + i * new
+            return [o * _activated(g, self.functions[2], c), c]
+        first, candidate = self.gates(g, x, 2, 1)
+        if self.after:
+            second, recurring = self.gates(g, by_state + v["bias"] if "bias" in v else by_state, 2, 1)
+        else:
+            second = by_state
+        z, r = self.gates(g, self.activate(g, 0, first + second), 1, 1)
+        if self.after:
+            new = self.activate(g, 1, candidate + r * recurring)
+        else:
+            kept = r * h * v["candidate_mask"] if "candidate_mask" in v else r * h
+            new = self.activate(g, 1, candidate + kept @ v["candidate"])
+        return [new + z * (h - new)]
+
+    def run(self, X: Value, own: Sequence[Value | None], lens: Value | None, *, reverse: bool) -> Sequence[Value]:
+        """Emit all steps; return the outputs (T, 1, N, H) and the last states (1, N, H)."""
+        g, H, n, masks = self.g, self.H, self.op.gates, self.masks
+        W, R, B, *initial = own
+        assert W is not None
+        assert R is not None
+        x, v = g.Unsqueeze(X, g.constant([1])), dict[str, Value]()
+        sums = (x * masks[1] if len(masks) > 1 else x) @ self.turned(W, n)
+        if B is not None:
+            biases = [g.reshape(b, (n, 1, H)) if masks else b for b in g.Split(B, g.constant([n * H] * 2), axis=0)]
+            sums = sums + (biases[0] if self.after else biases[0] + biases[1])
+            v |= {"bias": biases[1]} if self.after else {}
+        v |= {"R": R} | ({"mask": masks[0]} if masks else {})
+        if self.is_gru and not self.after:
+            v["R"], v["candidate"] = g.Split(R, g.constant([2 * H, H]), axis=0)
+            v["candidate"] = self.turned(v["candidate"], 1)
+            if masks:
+                v["mask"], v["candidate_mask"] = g.Split(masks[0], g.constant([2, 1]), axis=0)
+        v["R"] = self.turned(v["R"], v["R"].fixed(0) // H)
+        zeros = g.Expand(g.constant(0.0), g.ints([1, g.size(X, 1), H]))
+        states = [zeros if s is None else g.Unsqueeze(s, g.constant([0])) for s in initial]
+        sequences = [sums]
+        if lens is not None:
+            v["ends"] = g.reshape(g.Cast(lens, to="int64"), (1, -1, 1))
+            states = [s if s is zeros else g.Where(v["ends"] > 0, s, g.constant(0.0)) for s in states]
+            sequences.append(positions(g, g.size(X, 0)))
+
+        def step(b: Builder, before: Sequence[Value], now: Sequence[Value], v: Mapping[str, Value]) -> Sequence[Value]:
+            after = self.step(b, before, now[0], v)
+            if "ends" not in v:
+                return after
+            valid = v["ends"] > now[1]
+            kept = [b.Where(valid, new, old) for new, old in zip(after, before, strict=True)]
+            return [*kept, b.Where(valid, after[0], b.constant(0.0))]
+
+        last, outputs = repeated(g, step, states, sequences, v, reverse=reverse)
+        return [outputs[0 if lens is None else -1], *last]
+
+
+def repeated(
+    g: Builder,
+    step: Step,
+    states: Sequence[Value],
+    sequences: Sequence[Value],
+    same: Mapping[str, Value],
+    *,
+    reverse: bool,
+) -> tuple[Sequence[Value], Sequence[Value]]:
+    """Emit a Scan; return the last states, and all that the steps return, the states first, for every step."""
+    body = Graph(f"{g.owner}/{g._prefix}step")
+    with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
+        before = [_placeholder(b, "state", s.type) for s in states]
+        now = [_placeholder(b, "sequence", Type(s.dtype, s.shape[1:])) for s in sequences]
+        after = step(b, before, now, {name: _placeholder(b, name, v.type) for name, v in same.items()})
+        _outputs(b, [*after[: len(states)], *after])
+    found = _scan(g, body, states, sequences, list(same.values()), reverse=reverse)
+    return found[: len(states)], found[len(states) :]
+
+
+def _placeholder(b: Builder, name: str, type_: Type) -> Value:
+    """Return a new input of a step."""
+    value = Value(b._unique(f"{b.owner}/{b._prefix}{name}"), type_, "input")
+    b.graph.inputs[value.name] = value
+    return value
+
+
+def _outputs(b: Builder, values: Sequence[Value]) -> None:
+    b.graph.outputs = {f"{b.owner}/{b._prefix}out{k}": v for k, v in enumerate(values)}
+
+
+def _scan(
+    g: Builder,
+    body: Graph,
+    states: Sequence[Value],
+    sequences: Sequence[Value],
+    same: Sequence[Value],
+    *,
+    reverse: bool,
+) -> Sequence[Value]:
+    attributes = {"body": body, "states": len(states), "sequences": len(sequences), "reverse": int(reverse)}
+    found = g.emit("Scan", [*states, *sequences, *same], attributes)
+    return found if isinstance(found, tuple) else (found,)
+
+
+@derivative("Scan")
+def scan(g: Builder, op: Any, node: Any, dYs: Sequence[Value | None], wants: Sequence[bool]) -> list[Value | None]:
+    """Emit a Scan the other way: a step computes its states again, and adds its part to the gradients of what is the same.
+
+    The steps' first outputs are the states after them.
+    """
+    count, last = op.states, op.states + op.sequences
+    states, sequences, same = node.inputs[:count], node.inputs[count:last], node.inputs[last:]
+    inputs, outputs = list(op.body.inputs.values()), list(op.body.outputs.values())
+    all_states, one = node.outputs[count : 2 * count], g.constant([0])
+    before = []
+    for start, after in zip(states, all_states, strict=True):
+        edge = g.Unsqueeze(start, one)
+        cut = g.Slice(after, *((g.constant([1]), g.constant([2**62])) if op.reverse else (one, g.constant([-1]))), one)
+        before.append(g.Concat(*((cut, edge) if op.reverse else (edge, cut)), axis=0))
+    body = Graph(f"{g.owner}/{g._prefix}step", nodes=list(op.body.nodes))
+    chosen = [v for v, want in zip(inputs[count:last], wants[count:last], strict=True) if want]
+    summed = [v for v, want in zip(inputs[last:], wants[last:], strict=True) if want]
+    given = [k for k, d in enumerate(dYs[count:]) if d is not None]
+    with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
+        carried = [_placeholder(b, "state", v.type) for v in inputs[:count]]
+        totals = [_placeholder(b, "total", v.type) for v in summed]
+        body.inputs |= {v.name: v for v in inputs[:last]}
+        of_outputs = {k: _placeholder(b, "gradient", outputs[count + k].type) for k in given}
+        body.inputs |= {v.name: v for v in inputs[last:]}
+        parts: list[tuple[Value, Value]] = [*zip(outputs, carried, strict=False)]
+        parts += [(outputs[count + k], d) for k, d in of_outputs.items()]
+        wanted = [v.name for v, want in zip(inputs, [*[True] * count, *wants[count:]], strict=True) if want]
+        found = cotangents(body, parts, wanted, f"{b.owner}/{b._prefix}")
+        new = [found.get(v.name) or zeros_like(b, v) for v in inputs[:count]]
+        new += [t + found[v.name] if v.name in found else t for t, v in zip(totals, summed, strict=True)]
+        new += [found.get(v.name) or zeros_like(b, v) for v in chosen]
+        _outputs(b, new)
+    starts = [d if d is not None else zeros_like(g, s) for d, s in zip(dYs, states, strict=False)]
+    starts += [zeros_like(g, v) for v, want in zip(same, wants[last:], strict=True) if want]
+    read = [*before, *sequences, *(d for d in dYs[count:] if d is not None)]
+    results = iter(_scan(g, body, starts, read, same, reverse=not op.reverse))
+    of_states = [next(results) for _ in states]
+    others = {v.name: next(results) for v in (*summed, *chosen)}
+    return [*of_states, *(others.get(v.name) for v in inputs[count:])]
