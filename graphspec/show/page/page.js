@@ -86,6 +86,7 @@ function numberOf(text, field, typed = text) {
   }
   if (field.dtype === "int64") {
     if (!/^[-+]?\d+$/.test(given)) throw new Wrong(`needs a whole number, not '${typed}'`);
+    if (field.ids && (BigInt(given) < field.ids[0] || BigInt(given) > field.ids[1])) throw new Wrong(`needs whole numbers from ${field.ids[0]} to ${field.ids[1]}, not '${typed}'`);
     return String(BigInt(given));
   }
   if (field.dtype === "bool" && /^(true|false)$/i.test(given)) return given.toLowerCase() === "true" ? 1 : 0;
@@ -568,7 +569,7 @@ async function changed() {
     do {
       waiting = false;
       const record = recordOf();
-      if (record === null) { at("answers").replaceChildren(made("p", { class: "hint" }, "The form has a mistake.")); continue; }
+      if (record === null) { at("answers").replaceChildren(made("p", { class: "hint" }, "The form is not complete, or has a mistake.")); continue; }
       const [answer] = await ask([record]);
       const taught = about.learn ? await ownAnswer(record) : [];
       at("answers").replaceChildren(...taught, ...heads.map((head) => answerOf(head, answer, record)));
