@@ -39,6 +39,7 @@ PLACES = {
     "kernels/README.md": "kernels.md",
     "examples/README.md": "examples.md",
     "examples/drawing-pad/README.md": "examples-drawing-pad.md",
+    "examples/own-signs/README.md": "examples-own-signs.md",
     "examples/review-box/README.md": "examples-review-box.md",
     "examples/node-service/README.md": "examples-node-service.md",
     "examples/batch-job/README.md": "examples-batch-job.md",

@@ -57,6 +57,7 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
         "dims": dims,
         "kind": _kind(entry, dims, {node.type for node in _readers(spec, entry["name"])}),
         "missing": entry["missing"],
+        "ids": entry["ids"],
         "first": first,
     }
     if field["kind"] == "date":
@@ -68,9 +69,11 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     elif field["kind"] == "picture":
         field |= {"typical": None, "white": _white(entry["dtype"], first, usual)}
     elif field["kind"] == "number":
-        field |= _range(usual, typical, first, entry["dtype"])
+        ends = dict(zip(("low", "high"), entry["ids"] or (), strict=False))
+        field |= _range(usual, typical, first, entry["dtype"]) | ends
+        field["typical"] = min(max(field["typical"], field["low"]), field["high"])
     else:
-        field["typical"] = {"text": "", "words": []}.get(field["kind"], first if typical is None else typical)
+        field["typical"] = {"text": "", "words": [], "numbers": typical}.get(field["kind"], first)
     return field
 
 

@@ -142,7 +142,7 @@ function another(name) {
   const input = made("input", { type: "text", value: category.name, "aria-label": `Name ${categories.length + 1}`, dir: "auto", input: () => { category.name = input.value; } });
   const shownNow = async () => {
     const record = recordOf();
-    if (!record) throw new Wrong("The form has a mistake.");
+    if (!record) throw new Wrong("The form is not complete, or has a mistake.");
     await added(category, [record]);
   };
   const camera = controls.find(({ ofFile }) => ofFile);

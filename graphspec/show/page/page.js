@@ -86,6 +86,7 @@ function numberOf(text, field, typed = text) {
   }
   if (field.dtype === "int64") {
     if (!/^[-+]?\d+$/.test(given)) throw new Wrong(`needs a whole number, not '${typed}'`);
+    if (field.ids && (BigInt(given) < field.ids[0] || BigInt(given) > field.ids[1])) throw new Wrong(`needs whole numbers from ${field.ids[0]} to ${field.ids[1]}, not '${typed}'`);
     return String(BigInt(given));
   }
   if (field.dtype === "bool" && /^(true|false)$/i.test(given)) return given.toLowerCase() === "true" ? 1 : 0;
@@ -232,7 +233,7 @@ function pictureOf(field, id, box, problem) {
   let camera = made("input", { type: "file", accept: "image/*", capture: "environment", "aria-label": `${field.name}, by a camera`, change: () => camera.files[0] && load(camera.files[0]) });
   const own = { field, box, problem, control: input, set, ofFile, live: false, read: () => { if (!value) throw new Wrong("needs a picture"); return value; } };
   if (navigator.mediaDevices) {
-    const video = made("video", { playsinline: "", muted: "" });
+    const video = Object.assign(made("video", { playsinline: "" }), { muted: true });
     const off = () => {
       own.live = false;
       camera.textContent = "Camera";
@@ -357,14 +358,24 @@ function forecast(before, next, lows, highs) {
 
 // ---- what if, and why: by the file's own answers
 const scalars = fields.filter((field) => ["number", "category"].includes(field.kind));
-// The number of an answer that curves follow: the probability of a class, or the value itself.
+// The number of an answer that curves follow: the probability of a class, the value itself, the mean of several ones, or how
+// sure labels of several places are.
 function follower(answer) {
   const head = heads.find((each) => each.name === at("head").value) ?? heads[0];
   const classes = classesOf(head, answer);
-  if (classes === null) return { name: head.name, of: (found) => Number(found[head.name].data[0]), text: shown };
+  if (classes === null && head.labels !== null && head.dims.length > 1) {
+    const count = head.labels.length;
+    const sure = ({ data }) => Array.from({ length: data.length / count }, (_, k) => Math.max(...data.slice(k * count, (k + 1) * count)));
+    return { name: `how sure ${head.name} is`, of: (found) => mean(sure(found[head.name])), text: percent };
+  }
+  if (classes === null) {
+    const several = answer[head.name].data.length > 1 ? ", on average," : "";
+    return { name: `${head.name}${several}`, of: (found) => mean(found[head.name].data.map(Number)), text: shown };
+  }
   const place = best(classes.map(([, share]) => share));
   return { name: `${head.name}: ${classes[place][0]}`, of: (found) => classesOf(head, found)[place][1], text: percent };
 }
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 function tried(field) {
   if (field.kind === "category") return field.known.slice(0, POINTS);
   const whole = field.dtype.startsWith("int") || field.dtype === "bool";
@@ -520,12 +531,14 @@ async function words(field, record, of, whole, text) {
   });
   return made("div", {}, made("p", { class: "hint" }, `${field.name}: words that raise it are blue, those that lower it orange`), box);
 }
-// The typical value in the size of the given one, where sizes are free.
+// The typical value in the size of the given one; of a list of numbers without one, each is the list's mean.
 function sameSize(typical, given) {
   if (!Array.isArray(given)) return typical ?? null;
-  const like = (value) => (Array.isArray(value) ? value.map(like) : typeof value === "string" ? "" : 0);
-  const flat = JSON.stringify(like(given)) === JSON.stringify(like(typical ?? null));
-  return flat ? typical : like(given);
+  const flat = given.flat(Infinity).map(Number).filter(Number.isFinite);
+  const filled = (value, part) => (Array.isArray(value) ? value.map((each) => filled(each, part)) : part(value));
+  const sizes = (value) => JSON.stringify(filled(value, () => 0));
+  if (typical && sizes(typical) === sizes(given)) return typical;
+  return filled(given, (value) => (typeof value === "string" && flat.length === 0 ? "" : flat.length ? mean(flat) : 0));
 }
 
 // ---- the form
@@ -556,7 +569,7 @@ async function changed() {
     do {
       waiting = false;
       const record = recordOf();
-      if (record === null) { at("answers").replaceChildren(made("p", { class: "hint" }, "The form has a mistake.")); continue; }
+      if (record === null) { at("answers").replaceChildren(made("p", { class: "hint" }, "The form is not complete, or has a mistake.")); continue; }
       const [answer] = await ask([record]);
       const taught = about.learn ? await ownAnswer(record) : [];
       at("answers").replaceChildren(...taught, ...heads.map((head) => answerOf(head, answer, record)));
@@ -646,7 +659,12 @@ async function dropped(file) {
 }
 
 // ---- the engine, and the start
-const bytesOf = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+function bytesOf(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text); // several times as fast
+  const signs = atob(text), bytes = new Uint8Array(signs.length);
+  for (let k = 0; k < signs.length; k++) bytes[k] = signs.charCodeAt(k);
+  return bytes;
+}
 async function part(name) {
   const given = at(`engine-${name}`);
   if (given) return bytesOf(given.textContent);

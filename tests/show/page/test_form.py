@@ -141,3 +141,20 @@ def test_what_has_no_page_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("graphspec.show.page.build.LARGEST", 1000)
     with pytest.raises(UsageError, match="a page holds at most"):
         page_of(FIXTURES / "table" / "model.onnx")
+
+
+def test_ids_have_the_range_of_their_table(tmp_path: Path) -> None:
+    spec = {
+        "graphspec": 1,
+        "name": "ids",
+        "inputs": {"job": {"shape": [], "dtype": "int64"}},
+        "layers": [
+            {"name": "look", "type": "Embedding", "input_dim": 20, "output_dim": 3},
+            {"name": "y", "type": "Dense", "units": 1},
+        ],
+        "outputs": {"y": {"loss": "mse"}},
+    }
+    gs.compile(spec).export(tmp_path / "ids.onnx", rows={"job": np.array([3, 19])})
+    (field,) = form_of(tmp_path / "ids.onnx")["fields"]
+    assert (field["kind"], field["dims"], field["ids"]) == ("number", [], [0, 19])
+    assert (field["low"], field["high"], field["first"]) == (0, 19, 3)

@@ -184,3 +184,89 @@ def test_the_hashes_are_those_of_the_package() -> None:
     for name in ENGINE.values():
         digest = hashlib.sha384((PACKAGE / "onnxruntime-web" / "dist" / name).read_bytes()).digest()
         assert f"sha384-{b64encode(digest).decode()}" in html
+
+
+@pytest.mark.slow
+def test_numbers_and_dates_are_those_of_the_browsers_language(browser: Page, tmp_path: Path) -> None:
+    given = "['1.234,5', '1234,5', '0.5', '-7', '1.234', '12 345', '1,5'].map(read)"
+    browser.send("Emulation.setLocaleOverride", locale="de-DE")
+    try:
+        show(browser, tmp_path, FIXTURES / "table" / "model.onnx")
+        assert browser.run(given) == ["1234.5", "1234.5", "0.5", "-7", "1234", "12 345", "1.5"]
+        assert browser.run("at('f1').value") == "1305,959"
+        assert "usual: 284,4 to 2.742" in browser.run("at('form').innerText")
+        text = browser.run("at('answers').innerText")
+        assert "61,4 %" in text.replace("\u00a0", " ")
+        browser.run("at('f1').value = '1.305,959'; at('f1').dispatchEvent(new Event('input'))")
+        browser.run(SETTLED)
+        assert browser.run("at('answers').innerText") == text
+        assert browser.run("numbersOf('1,5 2,5; 3', { dims: [3], dtype: 'float32' }, read)") == [1.5, 2.5, 3]
+        assert browser.run("numbersOf('1, 2, 3', { dims: [3], dtype: 'float32' }, read)") == [1, 2, 3]
+        assert browser.run("table('a').catch((error) => error.message)").startswith("has no column age")
+        show(browser, tmp_path, FIXTURES / "demand" / "model.onnx")
+        assert "Februar 2024" in browser.run("at('form').innerText")
+    finally:
+        browser.send("Emulation.setLocaleOverride", locale="en-US")
+    show(browser, tmp_path, FIXTURES / "table" / "model.onnx")
+    assert browser.run(given) == ["1.234,5", "1234,5", "0.5", "-7", "1.234", "12 345", "1,5"]
+    assert browser.run("read('1,234,567.5')") == "1234567.5"
+
+
+@pytest.mark.slow
+def test_a_camera_answers_as_it_moves(browser: Page, tmp_path: Path) -> None:
+    show(browser, tmp_path, FIXTURES / "garments" / "model.onnx")
+    first = browser.run("at('answers').innerText")
+    stream = """navigator.mediaDevices.getUserMedia = async () => {
+      const scene = made("canvas", { width: 64, height: 48 }), brush = scene.getContext("2d");
+      const paint = () => { brush.fillStyle = "#c02040"; brush.fillRect(0, 0, 64, 48); };
+      setInterval(paint, 50);
+      paint();
+      return scene.captureStream(10);
+    }; 0"""
+    browser.run(stream)
+    button = "[...document.querySelectorAll('.buttons button')].find((each) => /amera/.test(each.textContent))"
+    seen = "(() => { const [red, green, blue] = controls[0].read()[0][0]; return red > 120 && green < 90 && blue < 120; })()"
+    browser.run(f"{button}.click(); 0")
+    browser.run(f"(async () => {{ while (!{seen}) await new Promise((done) => setTimeout(done, 50)); }})()")
+    browser.run(f"{button}.click(); 0")
+    browser.run(SETTLED)
+    assert browser.run(f"{button}.textContent") == "Camera"
+    assert browser.run("at('answers').innerText") != first
+    assert browser.errors == []
+
+
+@pytest.mark.slow
+def test_parts_of_a_picture_add_up_to_what_it_adds(browser: Page, tmp_path: Path) -> None:
+    show(browser, tmp_path, FIXTURES / "garments" / "model.onnx")
+    browser.run("at('why').open = true; changed()")
+    browser.run(SETTLED)
+    values = """(async () => {
+      const record = recordOf(), [answer] = await ask([record]), { of } = follower(answer), picture = record.image;
+      const empty = emptied(picture), cell = (y, x) => y * picture[0].length + x;
+      const hidden = (set) => picture.map((line, y) => line.map((p, x) => (set[cell(y, x)] === "1" ? p : empty[y][x])));
+      const asked = async (sets) => (await ask(sets.map((set) => ({ image: hidden(set) })))).map(of);
+      const found = await shapley(12, asked);
+      return [found.added, found.none, of(answer)];
+    })()"""
+    added, none, whole = browser.run(values)
+    assert abs(none + sum(added) - whole) < 1e-6
+    assert f"{100 * none:.1f}%, and" not in browser.run("at('why-body').innerText")
+    assert f"{100 * none:.1f}% with every part hidden" in browser.run("at('why-body').innerText")
+    assert "what its parts add" in browser.run("at('why-body').querySelector('canvas').getAttribute('aria-label')")
+
+
+@pytest.mark.slow
+def test_a_page_without_an_example_waits_for_one(browser: Page, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(FIXTURES / "garments" / "model.onnx")
+    for entry in model.metadata_props:
+        if entry.key == "graphspec.signature":
+            entry.value = json.dumps(json.loads(entry.value) | {"example": None})
+    onnx.save(model, tmp_path / "large.onnx")
+    show(browser, tmp_path, tmp_path / "large.onnx")
+    assert "image needs a picture" in browser.run("at('form').innerText")
+    browser.run("controls[0].set(Array(5).fill(Array(6).fill([9, 200, 30]))); 0")
+    browser.run(SETTLED)
+    assert "%" in browser.run("at('answers').innerText")
+    assert browser.run("at('form').querySelector('.problem').textContent") == ""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from consumers.apps import FIXTURES
 from show.page.test_in_browser import PACKAGE, SETTLED, browser
+from show.report.test_build import AUDIT, OVERFLOW
 
 import graphspec as gs
 from graphspec.base.errors import UsageError
@@ -115,6 +116,12 @@ def test_a_page_learns_as_the_runtime_does_and_a_spec_takes_its_weights(
     said = browser.run("at('learn-state').innerText")
     assert "Of 6 examples that were held back, 6 are named right" in said
     assert browser.run("at('answers').innerText").startswith("Your own names\n")
+    for width in (320, 1200):
+        browser.resize(width, 900)
+        assert browser.run(OVERFLOW) == [], width
+    if (axe := PACKAGE / "axe-core" / "axe.min.js").is_file():
+        browser.run(axe.read_text(encoding="utf-8") + "; 0")
+        assert browser.run(AUDIT) == []
     names = browser.run("own.names")
     assert names == ["tree", "Büsche <b>", "moss"]
     steps = int(said.split()[1].rstrip(":"))
