@@ -94,7 +94,7 @@ ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu",
 }
 """The kernels with which results are rounded in another way: they sum in another order than their twins or than BLAS, or are
 used where NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU, attention, convolutions with
-groups and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
+groups or strides and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
 _ROUNDED = {"Gelu", "Attention", "DropoutAttention"}
 
 
