@@ -2,7 +2,7 @@
 
 from graphspec_kernels._core import ABI, Call, Sequence, bind, bind_loop, operands, sequence, use_blas, use_tanh
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = [
     "ABI",
     "Call",
