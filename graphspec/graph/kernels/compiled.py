@@ -114,7 +114,8 @@ def pools_directly(kernel: Shape) -> bool:
 
 def spreads_well(kernel: Shape) -> bool:
     """Return whether a kernel with strides is so small that its terms are best computed at once (measured)."""
-    return fixed_size(kernel[:1]) >= 16 and fixed_size(kernel[2:]) > 1 and fixed_size(kernel[1:]) <= 576
+    most = 256 if len(kernel) == 3 else 576
+    return fixed_size(kernel[:1]) >= 16 and fixed_size(kernel[2:]) > 1 and fixed_size(kernel[1:]) <= most
 
 
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
