@@ -19,15 +19,16 @@ from functools import partial
 from typing import Any
 
 CASES = {
-    "causal 16 × 4 × 128 × 32": (16, 4, 128, 32, True, 0.0),
-    "causal 8 × 4 × 256 × 32": (8, 4, 256, 32, True, 0.0),
-    "causal 8 × 4 × 1024 × 32": (8, 4, 1024, 32, True, 0.0),
-    "causal 4 × 4 × 1024 × 64": (4, 4, 1024, 64, True, 0.0),
-    "causal 1 × 4 × 4096 × 32": (1, 4, 4096, 32, True, 0.0),
-    "8 × 4 × 1024 × 32": (8, 4, 1024, 32, False, 0.0),
-    "causal, dropout 8 × 4 × 1024 × 32": (8, 4, 1024, 32, True, 0.1),
+    "causal 16 × 4 × 128 × 32": (16, 4, 128, 32, True, 0.0, 1.0),
+    "causal 8 × 4 × 256 × 32": (8, 4, 256, 32, True, 0.0, 1.0),
+    "causal 8 × 4 × 1024 × 32": (8, 4, 1024, 32, True, 0.0, 1.0),
+    "causal 4 × 4 × 1024 × 64": (4, 4, 1024, 64, True, 0.0, 1.0),
+    "causal 1 × 4 × 4096 × 32": (1, 4, 4096, 32, True, 0.0, 1.0),
+    "8 × 4 × 1024 × 32": (8, 4, 1024, 32, False, 0.0, 1.0),
+    "padded 8 × 4 × 1024 × 32": (8, 4, 1024, 32, False, 0.0, 0.6),
+    "causal, dropout 8 × 4 × 1024 × 32": (8, 4, 1024, 32, True, 0.1, 1.0),
 }
-"""Samples, heads, steps, size of a head; causal; the rate of dropout."""
+"""Samples, heads, steps, size of a head; causal; the rate of dropout; the part of the keys that padding leaves."""
 TUNED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
 
 
@@ -41,6 +42,14 @@ def least(step: Callable[[], object], clock: Callable[[], float], turns: int = 5
     return 1e3 * min(times)
 
 
+def kept_keys(samples: int, steps: int, filled: float) -> Any:
+    """Return the keys that padding leaves, (samples, 1, 1, steps): lengths from 2 · filled - 1 to 1 in equal steps."""
+    import numpy as np
+
+    lengths = np.linspace((2 * filled - 1) * steps, steps, samples)
+    return np.arange(steps) < lengths[:, None, None, None]
+
+
 def of_graphspec(case: tuple[Any, ...]) -> tuple[float, float]:
     """Return milliseconds, and megabytes of the program."""
     import numpy as np
@@ -52,19 +61,22 @@ def of_graphspec(case: tuple[Any, ...]) -> tuple[float, float]:
     from graphspec.graph.ir.graph import Graph, Type, Value
     from graphspec.graph.target import Target
 
-    N, heads, T, size, causal, rate = case
+    N, heads, T, size, causal, rate, filled = case
     graph, shape = Graph("attention"), (N, T, heads * size)
     graph.inputs = {n: Value(n, Type("float32", shape), "input") for n in ("q", "k", "v")}
+    if filled < 1:
+        graph.inputs["mask"] = Value("mask", Type("bool", (N, 1, 1, T)), "input")
     attrs: dict[str, Any] = {"q_num_heads": heads, "kv_num_heads": heads, "is_causal": int(causal)}
     with Builder(graph, "node") as g:
         emitted = g.emit("DropoutAttention", tuple(graph.inputs.values()), attrs | {"ratio": rate}) if rate else None
         Y = emitted or g.Attention(*graph.inputs.values(), **attrs)
         loss = g.ReduceSum(g.Mul(Y, Y), keepdims=0)
     trained = graph.with_outputs({"y": Y}, loss)
-    target = Target(dict.fromkeys(graph.inputs, shape), input_grads=[*graph.inputs])
+    shapes = {name: value.shape for name, value in graph.inputs.items()}
+    target = Target(shapes, input_grads=["q", "k", "v"])
     program = build_program(trained, Parameters(graph), target, training=True)
-    for feed in program.feeds.values():
-        feed[...] = np.random.default_rng(1).standard_normal(shape)
+    for name, feed in program.feeds.items():
+        feed[...] = kept_keys(N, T, filled) if name == "mask" else np.random.default_rng(1).standard_normal(shape)
     own = [call for _, node, a, b in program.spans if "Attention" in node for call in program.calls[a:b]]
 
     def step() -> None:
@@ -81,15 +93,16 @@ def of_torch(case: tuple[Any, ...]) -> tuple[float, float]:
     import torch
     from torch.nn import functional
 
-    N, heads, T, size, causal, rate = case
+    N, heads, T, size, causal, rate, filled = case
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.set_flush_denormal(True)
+    mask = torch.from_numpy(kept_keys(N, T, filled)) if filled < 1 else None
     x, d = torch.randn(N, T, 3 * heads * size, requires_grad=True), torch.randn(N, T, heads * size)
 
     def step() -> None:
         x.grad = None
         q, k, v = (a.view(N, T, heads, size).transpose(1, 2) for a in x.split(heads * size, -1))
-        y = functional.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=rate)
+        y = functional.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, dropout_p=rate)
         y.transpose(1, 2).reshape(N, T, heads * size).backward(d)
 
     step()

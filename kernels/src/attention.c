@@ -129,16 +129,29 @@ static int narrow(const Mask *mask, Part *part)
 }
 
 /* Hide the scores z (keys, queries) of later and of masked keys, and add terms. */
-static void hide(float *z, const Mask *mask, const Part *part)
+GK_CLONES static void hide(float *z, const Mask *mask, const Part *part)
 {
-    const ptrdiff_t n = part->queries;
+    const ptrdiff_t n = part->queries, next = mask->next;
     for (ptrdiff_t k = 0; k < part->keys; k++, z += n) {
-        const ptrdiff_t own = (part->key + k) * mask->step + part->query * mask->next;
-        for (ptrdiff_t q = 0; mask->seen && q < n; q++)
-            z[q] = mask->seen[own + q * mask->next] ? z[q] : -INFINITY;
-        for (ptrdiff_t q = 0; mask->term && q < n; q++)
-            z[q] += *(const float *)(mask->term + own + q * mask->next);
-        const ptrdiff_t later = part->causal ? GK_MIN(n, part->key + k - part->query) : 0; /* so many queries come before the key */
+        const ptrdiff_t own = (part->key + k) * mask->step + part->query * next;
+        const char *seen = mask->seen ? mask->seen + own : NULL;
+        const float *term = mask->term ? (const float *)(mask->term + own) : NULL;
+        ptrdiff_t later = part->causal ? GK_MIN(n, part->key + k - part->query) : 0; /* so many queries come before the key */
+        if (seen && !next)
+            later = *seen ? later : n;
+        else if (seen && next == 1)
+            for (ptrdiff_t q = 0; q < n; q++)
+                z[q] = seen[q] ? z[q] : -INFINITY;
+        else
+            for (ptrdiff_t q = 0; seen && q < n; q++)
+                z[q] = seen[q * next] ? z[q] : -INFINITY;
+        if (term && !next) {
+            const float same = *term;
+            for (ptrdiff_t q = 0; q < n; q++)
+                z[q] += same;
+        } else
+            for (ptrdiff_t q = 0; term && q < n; q++)
+                z[q] += *(const float *)((const char *)term + q * next);
         for (ptrdiff_t q = 0; q < later; q++)
             z[q] = -INFINITY;
     }

@@ -347,13 +347,13 @@ static PyObject *use_blas(PyObject *module, PyObject *const *args, Py_ssize_t co
 {
     (void)module;
     gk_blas found = {0};
-    gk_library = NULL;
-    if (count == 0)
-        Py_RETURN_NONE;
-    if (count != 4) {
+    if (count != 0 && count != 4) {
         PyErr_SetString(PyExc_TypeError, "use_blas needs whether integers are wide, and gemm, gemv and dot for floats and doubles");
         return NULL;
     }
+    gk_library = NULL;
+    if (count == 0)
+        Py_RETURN_NONE;
     found.wide = PyObject_IsTrue(args[0]);
     if (found.wide < 0 || addresses(args[1], found.gemm) || addresses(args[2], found.gemv) || addresses(args[3], found.dot))
         return NULL;

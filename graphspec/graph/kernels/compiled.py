@@ -94,7 +94,7 @@ ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu",
 }
 """The kernels with which results are rounded in another way: they sum in another order than their twins or than BLAS, or are
 used where NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU, attention, convolutions with
-groups and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
+groups or strides and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
 _ROUNDED = {"Gelu", "Attention", "DropoutAttention"}
 
 
@@ -114,7 +114,8 @@ def pools_directly(kernel: Shape) -> bool:
 
 def spreads_well(kernel: Shape) -> bool:
     """Return whether a kernel with strides is so small that its terms are best computed at once (measured)."""
-    return fixed_size(kernel[:1]) >= 16 and fixed_size(kernel[2:]) > 1 and fixed_size(kernel[1:]) <= 576
+    most = 256 if len(kernel) == 3 else 576
+    return fixed_size(kernel[:1]) >= 16 and fixed_size(kernel[2:]) > 1 and fixed_size(kernel[1:]) <= most
 
 
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:

@@ -15,7 +15,7 @@ from graphspec_kernels._core import (
     use_tanh,
 )
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = [
     "ABI",
     "Call",
