@@ -104,6 +104,7 @@ def test_answer(name: str) -> None:
     assert found == sorted(found, key=Diagnostic.sort_key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["105_cells.yaml", "111_names.yaml"])
 def test_answer_of_a_fresh_process(name: str) -> None:
     """What is said of names does not hang on which families have been imported."""

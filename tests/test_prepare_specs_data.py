@@ -309,6 +309,7 @@ def test_what_cannot_be_fetched_is_said_and_the_rest_is_made(
     assert (elsewhere / "housing_train.csv").is_file()
 
 
+@pytest.mark.slow
 def test_command_line_names_what_there_is() -> None:
     done = subprocess.run([sys.executable, SCRIPT, "novels"], capture_output=True, text=True)
     assert done.returncode == 2

@@ -241,6 +241,7 @@ def _python(*arguments: object, **more: Any) -> subprocess.CompletedProcess[byte
     return subprocess.run(command, capture_output=True, check=False, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "why"), [("quick", "got 'quick'"), ("plain", "`plain` is now called `reference`")])
 def test_unknown_choice_of_kernels(tmp_path: Path, value: str, why: str) -> None:
     result = _python("validate", project(tmp_path), env={**os.environ, "GRAPHSPEC_KERNELS": value})
@@ -259,6 +260,7 @@ def test_a_command_has_one_blas_thread_unless_the_user_sets_a_number(variables: 
     assert result.stdout.splitlines()[-1] == f"{number} False"  # the variable is there before NumPy reads it
 
 
+@pytest.mark.slow
 def test_forced_kernels_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "graphspec_kernels.py").write_text("raise ImportError('not for this processor')\n", encoding="utf-8")
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])

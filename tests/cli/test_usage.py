@@ -78,6 +78,7 @@ def test_every_command_that_is_meant_exists() -> None:
     assert not names & set(tables()["commands"])
 
 
+@pytest.mark.slow
 def test_a_command_in_a_file_of_its_name_loads_no_other() -> None:
     assert {c.__name__ for c in COMMANDS if c.__module__ == f"graphspec.cli.{c.__name__}"} == set(ALONE)
     code = "import sys; from graphspec.__main__ import app_for; app_for(['validate', 'x']); print(*sys.modules)"

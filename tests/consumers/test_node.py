@@ -31,6 +31,7 @@ def test_every_record_has_its_answer(node: str) -> None:
     check_finds_nothing(run(node, RUN, FIXTURES))
 
 
+@pytest.mark.slow
 def test_wrong_answers_are_found(node: str, tmp_path: Path) -> None:
     check_finds_what_is_wrong(run(node, RUN, wrong_fixtures(tmp_path)))
 

@@ -115,6 +115,7 @@ def test_human() -> None:
     assert [human(n) for n in (5, 2048, 3 << 30)] == ["5 B", "2.0 KiB", "3.0 GiB"]
 
 
+@pytest.mark.slow
 def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -> None:
     held = np.ones(150 << 20, np.uint8)
     code = "from graphspec.base.arrays.memory import peak; print(peak() or 0)"

@@ -222,6 +222,7 @@ def test_ctrl_c_in_the_middle_of_a_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @POSIX
 def test_an_interrupt_that_is_ignored_stays_ignored(folder: Path) -> None:
     code = "import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"

@@ -95,6 +95,7 @@ def test_the_number_that_the_user_sets(
     assert threads_set() == number
 
 
+@pytest.mark.slow
 def test_what_the_command_line_imports_first_does_not_import_numpy() -> None:
     code = "import sys, graphspec.__main__, graphspec.base.arrays.cores; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

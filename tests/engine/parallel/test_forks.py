@@ -89,6 +89,7 @@ print(*found, can_fork())
 """
 
 
+@pytest.mark.slow
 def test_a_process_with_threads_is_not_forked() -> None:
     done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
     assert done.stdout == "True False True\n"

@@ -113,6 +113,7 @@ def test_a_hostile_run_cannot_inject(reports: dict[str, Path]) -> None:
         assert len(tags.ids) == len({*tags.ids})
 
 
+@pytest.mark.slow
 def test_pages_are_small_and_need_no_network(reports: dict[str, Path]) -> None:
     for path in reports.values():
         html = path.read_text(encoding="utf-8")
@@ -176,6 +177,7 @@ def test_nothing_serious_for_axe(reports: dict[str, Path], browser: Page, axe: s
     assert browser.run(AUDIT) == []
 
 
+@pytest.mark.slow
 def test_the_pointer_and_the_keyboard_show_the_values_of_an_epoch(reports: dict[str, Path], browser: Page) -> None:
     browser.open(reports["fruit"], 1024)
     tip = "document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent"
@@ -199,6 +201,7 @@ def test_the_pointer_and_the_keyboard_show_the_values_of_an_epoch(reports: dict[
     assert browser.run(tip) == ""
 
 
+@pytest.mark.slow
 def test_scales_and_runs_are_switched(reports: dict[str, Path], browser: Page) -> None:
     browser.open(reports["compared"], 1024)
     shown = "[...document.querySelectorAll('.chart-log')].filter((e) => e.offsetParent).length"
@@ -214,6 +217,7 @@ def test_scales_and_runs_are_switched(reports: dict[str, Path], browser: Page) -
     assert browser.run(lines) == 0
 
 
+@pytest.mark.slow
 def test_tables_sort_by_a_button(reports: dict[str, Path], browser: Page) -> None:
     browser.open(reports["compared"], 1024)
     cells = "[...document.querySelector('table[data-sort]').tBodies[0].rows].map((r) => r.cells[0].textContent)"
@@ -224,6 +228,7 @@ def test_tables_sort_by_a_button(reports: dict[str, Path], browser: Page) -> Non
     assert browser.run(cells) == ["tiny", "second", "fruit"]
 
 
+@pytest.mark.slow
 def test_tabs(browser: Page, tmp_path: Path) -> None:
     from graphspec.base.document import Section
     from graphspec.show.html import Opening, page
@@ -248,6 +253,7 @@ def test_tabs(browser: Page, tmp_path: Path) -> None:
     assert browser.run("document.getElementById('tip').textContent") == "told"
 
 
+@pytest.mark.slow
 def test_print(reports: dict[str, Path], browser: Page) -> None:
     browser.open(reports["fruit"], 1024)
     assert browser.pdf().startswith(b"%PDF")
