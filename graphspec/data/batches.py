@@ -395,7 +395,6 @@ class BatchLoader:
             self._scratch[name] = np.empty((min(rows, batch_size), *a.shape[1:]), a.dtype)
 
     def start(self, epoch: int) -> None:
-        """Set the order of the rows of an epoch."""
         if self.shuffle:
             order, chosen = self._orders.of(epoch, self._n), self.dataset.chosen
             self._order = order if chosen is None else chosen[order]
@@ -428,7 +427,6 @@ class BatchLoader:
         return found | {n: (rows, min(width, found[n][1]), *found[n][2:]) for n in self._padded if width}
 
     def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
-        """Copy one batch into the buffers of a program."""
         self.filler(feeds, slice(0, self.rows(batch)))(batch)
 
     def scatter(self, batch: int, first: int, arrays: Mapping[str, Array]) -> None:

@@ -122,7 +122,6 @@ class Source:
         return ""
 
     def is_date(self, column: str) -> bool:
-        """Return whether a column has dates or times."""
         return self.type_of(column).startswith(DATES)
 
     @property
@@ -218,7 +217,6 @@ class Tally:
             self.examples.setdefault(flat[index].item(), start + int(index) // width)
 
     def add(self, row: int, value: Any = None) -> None:
-        """Add one row, with a value to show."""
         if self.rows == 0:
             self.first = row
         self.rows += 1

@@ -80,7 +80,6 @@ class NodeDecl:
 
     @property
     def instance(self) -> NodeRef | None:
-        """The block instance that contains the node."""
         if self.within is None:
             return None
         block = self.within.get("block")
@@ -238,7 +237,6 @@ class Windows:
 
     @property
     def seasons(self) -> Sequence[int]:
-        """The steps of the seasons that are written."""
         return (self.season,) if isinstance(self.season, int) else self.season or ()
 
     def reading(self, name: str) -> Literal["past", "future", "static"]:
@@ -261,7 +259,6 @@ class TextForm:
     encoding: str = "utf-8"  # the encoding of the file
 
     def marks(self, column: str) -> tuple[str, str | None]:
-        """Return the decimal mark and the mark of thousands of a column."""
         decimal, thousands = self.decimal, self.thousands
         return (
             decimal if isinstance(decimal, str) else decimal.get(column, "."),
@@ -396,7 +393,6 @@ class Spec:
 
     @property
     def trained(self) -> list[HeadDecl]:
-        """All heads with a loss."""
         return [head for head in self.all_heads.values() if head.loss is not None]
 
     def __repr__(self) -> str:

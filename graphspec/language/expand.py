@@ -264,7 +264,6 @@ class _Expander:
         self.variables: Mapping[str, Tree] = {}
 
     def run(self) -> Expanded:
-        """Return the expanded spec."""
         variables = self.variables = self._variables()
         self.blocks = read_blocks(self.tree.get("blocks"), self.problems)
         sections = {

@@ -207,7 +207,6 @@ def draw_curves(history: History, title: str) -> str:
 
 
 def _heading(title: str, history: History, count: int, best: Best | None, hidden: int) -> Iterator[str]:
-    """Yield the title, what is best, and the legend."""
     yield f'<text class="gs-title" x="{MARGIN:.0f}" y="30">{escape(title)}</text>'
     about = f"{count:,} epoch{'' if count == 1 else 's'}" if count else "no epoch has ended"
     if best is not None and count > 1:

@@ -174,7 +174,6 @@ class Weighted(Cell):
     seed: base.Seed = None
 
     def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:
-        """Emit one of the activations."""
         return g.activate(activation, X)
 
 
@@ -257,7 +256,6 @@ class UnitCell(Weighted, Units):
         return {"activation": self.activation}
 
     def cell_attributes(self) -> dict[str, Any]:
-        """Return additional attributes of the operator."""
         return {}
 
     def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:

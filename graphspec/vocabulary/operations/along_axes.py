@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, described
+from graphspec.base.config import FROM_LIST, Ints, PositiveInt, described
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
@@ -381,7 +381,7 @@ def tensordot(
     x2: Value,
     *,
     axes: Annotated[
-        int | tuple[int | Annotated[tuple[int, ...], FROM_LIST], int | Annotated[tuple[int, ...], FROM_LIST]],
+        int | tuple[int | Ints, int | Ints],
         FROM_LIST,
         described("A number: so many last axes of the first and first of the second; or the axes of both."),
     ] = 2,
@@ -443,7 +443,6 @@ def norm(
 
 # Further operations of NumPy's: roots and signs, diagonals, quantiles, segments, parts that are replaced.
 Diagonal = Annotated[int, described("The diagonal: 0 is the main one, 1 the one above.")]
-Sizes = Annotated[tuple[int, ...], FROM_LIST]
 Segments = Annotated[PositiveInt, described("The number of segments.")]
 
 
@@ -580,8 +579,8 @@ def slice_(
     g: Builder,
     inputs: Value,
     *,
-    start_indices: Annotated[Sizes, described("Where the part begins, on each axis; 0 on that of the batch.")],
-    shape: Annotated[Sizes, described("The size of the part on each axis; -1 for the rest.")],
+    start_indices: Annotated[Ints, described("Where the part begins, on each axis; 0 on that of the batch.")],
+    shape: Annotated[Ints, described("The size of the part on each axis; -1 for the rest.")],
 ) -> Value:
     """A part of the input: on each axis, ``shape`` elements from ``start_indices`` on."""
     need(len(start_indices) == len(shape) == inputs.rank, "needs a number for each axis", key="shape")
@@ -602,7 +601,7 @@ def slice_update(
     inputs: Value,
     updates: Value,
     *,
-    start_indices: Annotated[Sizes, described("Where the part begins, on each axis; 0 on that of the batch.")],
+    start_indices: Annotated[Ints, described("Where the part begins, on each axis; 0 on that of the batch.")],
 ) -> Value:
     """The input with a part of it, from ``start_indices`` on, replaced by ``updates``."""
     x, part = base.promoted(g, inputs, updates)
