@@ -62,9 +62,7 @@ class Dataset:
     targets: dict[str, Array] = field(default_factory=dict)
     weights: dict[str, Array] = field(default_factory=dict)  # sample weights by head, ``(N,)`` or one per time step
     lengths: dict[str, Array] = field(default_factory=dict)  # for CTC: ``<head>_length``, ``<head>_input_length``
-    sizes: dict[str, Array] = field(
-        default_factory=dict
-    )  # by feed: how much of its padded axis 1 each row fills, ``(N,)``
+    sizes: dict[str, Array] = field(default_factory=dict)  # by feed: how much of padded axis 1 a row fills, ``(N,)``
     chosen: Array | None = None  # the rows of the dataset, None for all; the arrays, maybe memory maps, are not indexed
     times: Times | None = None  # for windows over series, when they begin and end
     groups: Array | None = None  # the number of each row's group, ``(n,)``: rows of one stay together

@@ -204,9 +204,7 @@ def _listed(texts: tuple[str, ...]) -> str:
 # Tables whose values have types: ``.parquet``, and ``.jsonl`` with one object per line.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
-_WIDE = frozenset(
-    ("hugeint", "uhugeint", "decimal", "bignum")
-)  # no NumPy dtype: read as doubles, or as digits of integers
+_WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))  # no NumPy dtype: doubles, or digits of integers
 NUMBERS = frozenset((*_INTEGERS, *_WIDE, "float", "double"))
 _MAX_LINE = 1 << 24  # bytes of a line of JSON: the database parses longer ones slowly, and keeps several of them
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))

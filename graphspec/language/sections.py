@@ -38,13 +38,11 @@ KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:],
 """The keys of the document."""
 
 # Hints for names of losses that mean another loss for every head: ``crossentropy``, ``nll``, ``CrossEntropyLoss``.
-_BY_HEAD = frozenset(
-    (
-        *("crossentropy", "softmaxcrossentropy", "softmaxcrossentropywithlogits", "ce", "xent", "nll"),
-        *("negativeloglikelihood", "loglikelihood", "log", "categorical", "classification", "logistic", "softmax"),
-        *("binary", "sigmoid", "sigmoidcrossentropy", "bcewithlogits", "binarycrossentropywithlogits"),
-    )
-)
+_BY_HEAD = {
+    *("crossentropy", "softmaxcrossentropy", "softmaxcrossentropywithlogits", "ce", "xent", "nll"),
+    *("negativeloglikelihood", "loglikelihood", "log", "categorical", "classification", "logistic", "softmax"),
+    *("binary", "sigmoid", "sigmoidcrossentropy", "bcewithlogits", "binarycrossentropywithlogits"),
+}
 _LOGITS = frozenset(("bcewithlogits", "binarycrossentropywithlogits", "sigmoidcrossentropy"))
 _ANY = (
     "use sparse_categorical_crossentropy for class ids or labels, categorical_crossentropy for one-hot targets, or "
