@@ -15,33 +15,16 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
+from graphspec.data import convert as base
+from graphspec.data import targets as of_targets
 from graphspec.data.batches import Dataset
-from graphspec.data.convert import (
-    FILL_IN,
-    as_array,
-    assemble,
-    check_range,
-    checked_weights,
-    counts_of,
-    padded,
-    raise_counted,
-    reshape,
-    widened,
-)
+from graphspec.data.convert import FILL_IN, check_range, raise_counted, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataErrors, DataSignature, Request, Source, at, placed
 from graphspec.data.tables import FrameColumn, fill_from_frames
-from graphspec.data.targets import (
-    check_sequences,
-    encode_labels,
-    encode_texts,
-    keep_rows,
-    problem_of,
-    rows_without,
-    steps_of_rows,
-)
+from graphspec.data.targets import encode_labels, encode_texts, keep_rows, problem_of, rows_without, steps_of_rows
 from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
@@ -165,7 +148,9 @@ def _as_array(value: Any, request: Request) -> Any:
     try:
         if request.any_size and (pictures := Pictures.of(value)) is not None:
             return pictures
-        return as_array(padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string)
+        return base.as_array(
+            base.padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string
+        )
     except DataError as error:
         return error
 
@@ -251,7 +236,7 @@ class _Check(Reporter):
             request, subject = requests[name], noun_of(section, name)
             of_frame = isinstance(value, FrameColumn)
             rows, column = (value.frame, value.column) if of_frame else (_as_array(value, request), name)
-            found = read[name] if name in read else assemble(request, [rows])
+            found = read[name] if name in read else base.assemble(request, [rows])
             if not isinstance(found, dict):
                 self.add(section, name, found, subject)
                 continue
@@ -269,9 +254,9 @@ class _Check(Reporter):
                 axis = str(expected.shape[1])
                 self._compare_lists(name, axis, converted)
                 if converted.shape[1] < (width := self._sizes.get(axis, 0)):  # the longest row has no target
-                    converted = widened(converted, np.full(len(converted), converted.shape[1]), width)
+                    converted = base.widened(converted, np.full(len(converted), converted.shape[1]), width)
             if name.endswith(WEIGHT) and name not in signature.targets:
-                converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
+                converted = base.checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
             elif not isinstance(converted, Pictures):
                 converted = reshape(converted, expected, self._sizes, squeeze=not is_input, is_input=is_input)
             if is_input and name in signature.limits and converted.dtype.kind != "b":
@@ -289,7 +274,7 @@ class _Check(Reporter):
 
     def _compare_lists(self, name: str, axis: str, texts: Strings) -> None:
         """Raise GS507 unless lists have as many texts in each row as those that were added before for the same axis."""
-        counts = counts_of(texts)
+        counts = base.counts_of(texts)
         if name in self.signature.targets and counts.sum() > np.count_nonzero(texts.lengths()):
             row = int((np.count_nonzero(texts.lengths(), axis=1) < counts).argmax())
             raise DataError(Code.MISSING_VALUE, f"has an empty text in the list of {at(row)}", FILL_IN)
@@ -382,6 +367,6 @@ class _Check(Reporter):
         steps = self.signature.steps(self._shapes()).get(head) if self.signature.steps is not None else None
         lengths, given = self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
         try:
-            check_sequences(head, self.arrays[head], lengths, given, steps)
+            of_targets.check_sequences(head, self.arrays[head], lengths, given, steps)
         except DataError as error:
             self.report("targets", head, placed(error, self.place).problem, self._places[head][1])

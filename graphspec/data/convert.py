@@ -16,18 +16,8 @@ from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
-from graphspec.data.source import (
-    CELL,
-    NOT_SCALAR,
-    DataError,
-    DataErrors,
-    Request,
-    Tally,
-    at,
-    lossy,
-    ragged,
-    wrong_shape,
-)
+from graphspec.data import source as base
+from graphspec.data.source import CELL, NOT_SCALAR, DataError, DataErrors, Request, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
@@ -325,7 +315,7 @@ def check_finite(array: Array, first: int = 0, *, gaps: bool = False) -> None:
 
 def raise_counted(array: Array, bad: Callable[[Array], Array], what: str, hint: str | None) -> None:
     """Raise GS506 if there are elements for which ``bad`` is true: with the number of their rows and the first values."""
-    tally = Tally(what)
+    tally = base.Tally(what)
     for start, block in chunks(array):
         if (found := bad(block)).any():
             tally.add_block(start, block, found)

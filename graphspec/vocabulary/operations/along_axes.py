@@ -16,16 +16,7 @@ from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.layer import as_float, cast_to
 from graphspec.vocabulary.operations import operation as base
-from graphspec.vocabulary.operations.operation import (
-    Axes,
-    Axis,
-    AxisOrNone,
-    KeepDims,
-    add_row,
-    number,
-    numbers,
-    operation,
-)
+from graphspec.vocabulary.operations.operation import Axes, Axis, AxisOrNone, KeepDims, add_row, number, operation
 
 
 # Operations that reduce axes: sums, means, extremes, and where these are.
@@ -370,7 +361,7 @@ def vdot(g: Builder, x1: Value, x2: Value) -> Value:
 @operation
 def outer(g: Builder, x1: Value, x2: Value) -> Value:
     """The products of all pairs of elements of two inputs, each as one vector: (a,), (b,) → (a, b)."""
-    a, b = numbers(g, x1, x2)
+    a, b = base.numbers(g, x1, x2)
     return g.reshape(a, [-1, 1]) * g.reshape(b, [1, -1])
 
 
@@ -414,7 +405,7 @@ def einsum(
 @operation
 def cross(g: Builder, x1: Value, x2: Value, *, axis: Axis = -1) -> Value:
     """The cross product of vectors of three elements along an axis."""
-    a, b = numbers(g, x1, x2)
+    a, b = base.numbers(g, x1, x2)
     at, other = normalize_axis(axis, a.rank), normalize_axis(axis, b.rank)
     need(a.fixed(at) == b.fixed(other) == 3, "needs vectors of three elements", key="axis")
     turned = (g.constant([1, 2, 0]), g.constant([2, 0, 1]))
@@ -471,7 +462,7 @@ def cdist(g: Builder, x1: Value, x2: Value) -> Value:
 @operation
 def isin(g: Builder, x1: Value, x2: Value) -> Value:
     """Whether each element of x1 is one of the numbers of x2, bool."""
-    a, b = numbers(g, x1, x2)
+    a, b = base.numbers(g, x1, x2)
     same = g.Equal(g.Unsqueeze(a, g.constant([a.rank])), g.reshape(b, [-1]))
     return g.Cast(g.ReduceMax(cast_to(g, same, "int64"), axes=(a.rank,), keepdims=0), to="bool")
 
@@ -488,7 +479,7 @@ def searchsorted(
 ) -> Value:
     """Where each value belongs in an ascending vector without a batch axis, int64."""
     need(sorted_sequence.rank == 1, f"needs a vector, got {show(sorted_sequence.shape)}")
-    edges, x = numbers(g, sorted_sequence, values)
+    edges, x = base.numbers(g, sorted_sequence, values)
     wide = g.Unsqueeze(x, g.constant([x.rank]))
     before = edges < wide if side == "left" else edges <= wide
     return g.ReduceSum(cast_to(g, before, "int64"), g.constant([x.rank]), keepdims=0)
