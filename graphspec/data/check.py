@@ -30,6 +30,7 @@ from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, DataSource
 
+ByName = Mapping[str, Any]  # arrays, or what becomes one
 _NO_ROWS = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
 
 
@@ -117,10 +118,7 @@ def columns_of(
 
 
 def check_arrays(
-    x: Mapping[str, Any],
-    y: Mapping[str, Any] | None,
-    signature: DataSignature,
-    sample_weight: Mapping[str, Any] | None = None,
+    x: ByName, y: ByName | None, signature: DataSignature, sample_weight: ByName | None = None
 ) -> tuple[Dataset | None, list[Diagnostic]]:
     """Check arrays by input and head name, like :func:`load`; ``y`` may also contain ``<head>_length`` and similar."""
     check = _Check(signature, None)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from graphspec.base.budget import demand
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, MAX_SIZE, IntOrInts, Ints, described, invalid
+from graphspec.base.config import FROM_LIST, MAX_SIZE, IntOrInts, Ints, PositiveInt, described, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
@@ -169,11 +169,7 @@ def tile(
 
 @operation
 def repeat(
-    g: Builder,
-    x: Value,
-    *,
-    repeats: Annotated[int, described("How often.", ge=1, le=MAX_SIZE)],
-    axis: AxisOrNone = None,
+    g: Builder, x: Value, *, repeats: Annotated[PositiveInt, described("How often.")], axis: AxisOrNone = None
 ) -> Value:
     """X with each element repeated along an axis."""
     x, at = placed(g, x, axis)
