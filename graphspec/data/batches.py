@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Graph
 
 Form: TypeAlias = "tuple[int, int]"  # of a batch: its rows, and the width of its lists
+Loaded: TypeAlias = "tuple[Dataset | None, list[Diagnostic]]"  # rows, None after an error, and all problems
 Feeds: TypeAlias = "Mapping[str, Array]"  # arrays by name
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache

@@ -17,7 +17,7 @@ from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.data import convert as base
 from graphspec.data import targets as of_targets
-from graphspec.data.batches import Dataset
+from graphspec.data.batches import Dataset, Loaded
 from graphspec.data.convert import FILL_IN, check_range, raise_counted, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
@@ -28,7 +28,7 @@ from graphspec.data.targets import encode_labels, encode_texts, keep_rows, probl
 from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, DataSource
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, Columns, DataSource
 
 ByName = Mapping[str, Any]  # arrays, or what becomes one
 _NO_ROWS = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
@@ -36,7 +36,7 @@ _NO_ROWS = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
 
 def load(
     source: DataSource, signature: DataSignature, max_rows: int | None = None, allocate: Allocate | None = None
-) -> tuple[Dataset | None, list[Diagnostic]]:
+) -> Loaded:
     """Read a data file; return its rows, or None after an error, and all problems.
 
     Columns of text come back as :class:`graphspec.base.arrays.strings.Strings`.
@@ -54,9 +54,7 @@ def load(
     return load_from(table, source, signature, allocate)
 
 
-def load_from(
-    table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None
-) -> tuple[Dataset | None, list[Diagnostic]]:
+def load_from(table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None) -> Loaded:
     """Do the work of :func:`load` for an opened file."""
     source = with_columns(source, table, signature)
     check = _Check(signature, source, allocate, table)
@@ -96,9 +94,7 @@ def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
     return SpecError(found)
 
 
-def requested(
-    source: DataSource, signature: DataSignature, table: Source
-) -> Iterator[tuple[str, str, str | list[str]]]:
+def requested(source: DataSource, signature: DataSignature, table: Source) -> Iterator[tuple[str, str, Columns]]:
     """Yield the section, the name, and the column or columns of each array to read."""
     for section, mapped, names in (
         ("inputs", source.inputs or {}, list(signature.inputs)),
@@ -109,17 +105,13 @@ def requested(
                 yield section, name, columns_of(name, mapped, signature, table.names)
 
 
-def columns_of(
-    name: str, mapped: Mapping[str, str | list[str]], signature: DataSignature, names: Collection[str]
-) -> str | list[str]:
+def columns_of(name: str, mapped: Mapping[str, Columns], signature: DataSignature, names: Collection[str]) -> Columns:
     """Return the columns of an input or a target: those of the mapping, else that of its declaration, else its name."""
     column = signature.columns.get(name, name)
     return mapped.get(name) or (column if column in names or name not in names else name)
 
 
-def check_arrays(
-    x: ByName, y: ByName | None, signature: DataSignature, sample_weight: ByName | None = None
-) -> tuple[Dataset | None, list[Diagnostic]]:
+def check_arrays(x: ByName, y: ByName | None, signature: DataSignature, sample_weight: ByName | None = None) -> Loaded:
     """Check arrays by input and head name, like :func:`load`; ``y`` may also contain ``<head>_length`` and similar."""
     check = _Check(signature, None)
     targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
@@ -173,7 +165,7 @@ class _Check(Reporter):
         self.sizes: dict[str, tuple[int, Array]] = {}
         self.groups: Array | None = None
 
-    def request(self, section: str, name: str, column: str | list[str]) -> Request:
+    def request(self, section: str, name: str, column: Columns) -> Request:
         signature, kind, is_input = self.signature, self._type(name), section == "inputs"
         columns = [column] if isinstance(column, str) else column
         is_sequence = not is_input and name in signature.ctc

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphspec.vocabulary.losses import Loss
     from graphspec.vocabulary.metrics import Metric
 
+Columns = str | list[str]  # a column, or several that are one array
 ClassWeight = dict[int, float] | Literal["balanced"]  # weights by class index
 
 
@@ -271,8 +272,8 @@ class DataSource:
     """The source of the rows of one part: a file or a query, or for validation a split of the training rows."""
 
     file: Path | None
-    inputs: dict[str, str | list[str]] | None
-    targets: dict[str, str | list[str]] | None
+    inputs: dict[str, Columns] | None
+    targets: dict[str, Columns] | None
     split: float | None
     stratify: str | None
     tree: Tree = field(repr=False, compare=False)
