@@ -8,7 +8,7 @@ from graphspec.base.document import Block, Column, Items, Table, Text
 from graphspec.base.errors import shorten
 from graphspec.base.text import count, percent
 from graphspec.data.overview import Overview
-from graphspec.data.profile import AnyProfile, ArrayProfile, ColumnProfile, FileProfile
+from graphspec.data.profile import ArrayProfile, ColumnProfile, FileProfile
 
 _NAME = 28  # characters of a column's name that are shown
 _CLOSING = 8  # problems that are repeated at the end
@@ -57,7 +57,7 @@ def _shown(part: Overview) -> Iterator[Block]:
         yield from (Text(f"{kind}: {text}") for text in texts)
 
 
-def _cells(name: str, found: AnyProfile | None) -> tuple[str, ...]:
+def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) -> tuple[str, ...]:
     if found is None:
         return (name, "", "", "", "")
     if isinstance(found, FileProfile):

@@ -15,15 +15,7 @@ from graphspec.data.database import Table
 from graphspec.data.files import Files, plain_rows
 from graphspec.data.folders import with_columns
 from graphspec.data.odd_values import leaks
-from graphspec.data.profile import (
-    OCCURRENCES,
-    AnyProfile,
-    ArrayProfile,
-    ColumnProfile,
-    FileProfile,
-    Profile,
-    profile_of,
-)
+from graphspec.data.profile import OCCURRENCES, ArrayProfile, ColumnProfile, FileProfile, Profile, profile_of
 from graphspec.data.source import DataError, DataSignature, Source
 from graphspec.data.suggest import is_year, words_of
 from graphspec.data.targets import small_classes
@@ -125,7 +117,7 @@ class Overview:
     share: float | None = None  # for a split, the part of the training rows
     notes: list[str] = field(default_factory=list)  # what becomes of the rows: windows, rows that are left out
     rows: int | None = None  # their number, if it is known
-    columns: Mapping[str, AnyProfile] = field(default_factory=dict)  # all, by name
+    columns: Mapping[str, ColumnProfile | ArrayProfile | FileProfile] = field(default_factory=dict)  # all, by name
     uses: dict[str, list[Use]] = field(default_factory=dict)  # what columns are read for, by column
     unused: list[str] = field(default_factory=list)  # the columns that are not read
     learnt: dict[str, list[str]] = field(default_factory=dict)  # what layers and heads would learn, by column
