@@ -46,10 +46,9 @@ def invalid(
 ) -> PydanticCustomError:
     """Return the exception by which a validator reports a :class:`Problem`.
 
-    Args:
-        message: the problem of the argument. A validator of the whole model reports a problem of the argument ``key``, or
-            of the object if there is no key.
-        show_value: append the value, as it is written in the spec, to the message: ``…, not 3``.
+    ``message``: the problem of the argument. A validator of the whole model reports a problem of the argument ``key``,
+    or of the object if there is no key; ``show_value``: append the value, as it is written in the spec, to the message:
+    ``…, not 3``.
     """
     context = {"message": message, "problem": Problem(code, message, hint, key), "show_value": show_value}
     return PydanticCustomError(code.value, "{message}", context)
@@ -399,6 +398,7 @@ PositiveInt = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Texts = Annotated[tuple[str, ...], FROM_LIST]  # a list of texts
 Ints = Annotated[tuple[int, ...], FROM_LIST]  # a list of integers
 IntOrInts = Annotated[int | tuple[int, ...], FROM_LIST]  # one integer, or a list of integers (axes)
 Axes = Annotated[int | Annotated[tuple[int, ...], Field(min_length=1)], FROM_LIST]  # one axis, or several

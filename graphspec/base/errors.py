@@ -191,6 +191,7 @@ class Diagnostic:
 COLUMNS = 102  # of an excerpt that goes to a file or a pipe; a longer line is cut around the position
 _FEWEST = 20  # columns of an excerpt, however narrow the terminal is
 _INDENT = 4  # of the further lines of a message
+Spell = Callable[[str], str]  # writes a part of a source line as a console can
 _COLOURS = {"error": "1;31", "warning": "1;33", "gutter": "1;34", "help": "1;36", "bold": "1"}
 
 
@@ -200,7 +201,7 @@ def render(
     colour: bool = False,
     sources: Mapping[str, str] | None = None,
     width: int | None = None,
-    spell: Callable[[str], str] = str,
+    spell: Spell = str,
 ) -> str:
     """Return ``diagnostics`` as text, in the order given, separated by blank lines.
 
@@ -263,11 +264,7 @@ def own_lines(found: TracebackType | None) -> list[str]:
 
 
 def _render(
-    diagnostic: Diagnostic,
-    line_in: Callable[[str, int], str | None],
-    colour: bool,
-    width: int | None,
-    spell: Callable[[str], str],
+    diagnostic: Diagnostic, line_in: Callable[[str, int], str | None], colour: bool, width: int | None, spell: Spell
 ) -> str:
     def paint(kind: str, text: str) -> str:
         return f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colour else text

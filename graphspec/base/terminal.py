@@ -116,7 +116,6 @@ class _Grid:
         return max(self.widths[k] - self.columns[k].least, 0) if self.columns[k].cut else 0
 
     def lines(self, shown: Sequence[int], width: int | None) -> list[str]:
-        """Return the lines of the header and the rows."""
         last = shown[-1]
         wraps = self.columns[last].wrap
         aligned = [k for k in shown if self.widths[k] and not (wraps and k == last)]

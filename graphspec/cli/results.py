@@ -139,9 +139,8 @@ def matrix_lines(
 ) -> list[str]:
     """Return the lines of a matrix, of the whole one without a ``width``.
 
-    Args:
-        has_ratios: whether the recall and the precision of every class are on the right.
-        may_be_list: whether a matrix that is too wide becomes a list of classes; else there are no lines for it.
+    ``has_ratios``: whether the recall and the precision of every class are on the right; ``may_be_list``: whether a
+    matrix that is too wide becomes a list of classes; else there are no lines for it.
     """
     title = paragraph(f"{table.key}: a row for each true class, a column for each answer", width)
     for blocks in _tables(table, has_ratios=has_ratios):

@@ -16,6 +16,7 @@ from graphspec.base.arrays.layout import Array
 from graphspec.base.errors import UsageError
 
 FORMATS = (".npz", ".csv", ".jsonl")
+Words = Mapping[str, Sequence[str]]  # texts by head
 
 
 def suffix_of(path: Path | None) -> str:
@@ -31,8 +32,8 @@ def encode_rows(
     suffix: str,
     *,
     header: bool = True,
-    labels: Mapping[str, Sequence[str]] | None = None,
-    steps: Mapping[str, Sequence[str]] | None = None,
+    labels: Words | None = None,
+    steps: Words | None = None,
 ) -> bytes:
     """Return the content of a file, or a part of it: of a table without ``header``, the rows.
 
@@ -65,9 +66,7 @@ def _plain(array: Array) -> Array:
     return np.array([_cell(v) for v in values], str)
 
 
-def _csv(
-    outputs: Mapping[str, Array], header: bool, labels: Mapping[str, Sequence[str]], steps: Mapping[str, Sequence[str]]
-) -> str:
+def _csv(outputs: Mapping[str, Array], header: bool, labels: Words, steps: Words) -> str:
     columns: dict[str, list[Any]] = {}
     for name, array in outputs.items():
         shape = array.shape[1:]

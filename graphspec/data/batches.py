@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from graphspec.graph.ir.graph import Array, Graph
 
 Form: TypeAlias = "tuple[int, int]"  # of a batch: its rows, and the width of its lists
+Loaded: TypeAlias = "tuple[Dataset | None, list[Diagnostic]]"  # rows, None after an error, and all problems
+Feeds: TypeAlias = "Mapping[str, Array]"  # arrays by name
 
 _GATHER_BYTES = 1 << 18  # bytes that are gathered before they are converted: they stay in the cache
 _LARGEST = float(np.finfo(np.float32).max)
@@ -63,9 +65,7 @@ class Dataset:
     targets: dict[str, Array] = field(default_factory=dict)
     weights: dict[str, Array] = field(default_factory=dict)  # sample weights by head, ``(N,)`` or one per time step
     lengths: dict[str, Array] = field(default_factory=dict)  # for CTC: ``<head>_length``, ``<head>_input_length``
-    sizes: dict[str, Array] = field(
-        default_factory=dict
-    )  # by feed: how much of its padded axis 1 each row fills, ``(N,)``
+    sizes: dict[str, Array] = field(default_factory=dict)  # by feed: how much of padded axis 1 a row fills, ``(N,)``
     chosen: Array | None = None  # the rows of the dataset, None for all; the arrays, maybe memory maps, are not indexed
     times: Times | None = None  # for windows over series, when they begin and end
     groups: Array | None = None  # the number of each row's group, ``(n,)``: rows of one stay together
@@ -88,7 +88,7 @@ class Dataset:
         return named | {key: a for key in ("chosen", "groups") if (a := getattr(self, key)) is not None}
 
     @classmethod
-    def of(cls, named: Mapping[str, Array]) -> Dataset:
+    def of(cls, named: Feeds) -> Dataset:
         """Return the dataset of the arrays that :meth:`named` returned."""
         arrays: dict[tuple[str, str], dict[str, Array]] = {}
         for key, array in named.items():
@@ -304,10 +304,7 @@ def row_weights(
 
 
 def in_batches(
-    feeds: Mapping[str, Array],
-    size: int,
-    run: Callable[[dict[str, Array]], Mapping[str, Array]],
-    lists: Collection[str] = (),
+    feeds: Feeds, size: int, run: Callable[[dict[str, Array]], Feeds], lists: Collection[str] = ()
 ) -> dict[str, Array]:
     """Call ``run`` for ``size`` rows at a time; join the results. Raises SpecError: GS501, a mapped file has changed.
 
@@ -316,7 +313,7 @@ def in_batches(
     """
     arrays = [a for f in feeds.values() for a in (f.arrays().values() if isinstance(f, Strings | Pictures) else (f,))]
     total, files, chunks = len(next(iter(feeds.values()))), mapped_files(arrays), list[Any]()
-    parts: list[Mapping[str, Array]] = []
+    parts: list[Feeds] = []
     for rows in in_chunks(feeds.values(), total, size):
         for file in files:
             file.check()
@@ -396,7 +393,6 @@ class BatchLoader:
             self._scratch[name] = np.empty((min(rows, batch_size), *a.shape[1:]), a.dtype)
 
     def start(self, epoch: int) -> None:
-        """Set the order of the rows of an epoch."""
         if self.shuffle:
             order, chosen = self._orders.of(epoch, self._n), self.dataset.chosen
             self._order = order if chosen is None else chosen[order]
@@ -429,16 +425,15 @@ class BatchLoader:
         found = {name: (rows, *array.shape[1:]) for name, array in self._arrays.items()}
         return found | {n: (rows, min(width, found[n][1]), *found[n][2:]) for n in self._padded if width}
 
-    def copy(self, batch: int, feeds: Mapping[str, Array]) -> None:
-        """Copy one batch into the buffers of a program."""
+    def copy(self, batch: int, feeds: Feeds) -> None:
         self.filler(feeds, slice(0, self.rows(batch)))(batch)
 
-    def scatter(self, batch: int, first: int, arrays: Mapping[str, Array]) -> None:
+    def scatter(self, batch: int, first: int, arrays: Feeds) -> None:
         """Copy the rows of a batch from ``first`` on into arrays for one batch, by the names of :meth:`Dataset.feeds`."""
         rows = slice(first, self.rows(batch))
         self.filler({name: array[rows] for name, array in arrays.items()}, rows)(batch)
 
-    def filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
+    def filler(self, feeds: Feeds, part: slice) -> Callable[[int], None]:
         """Return a function of a batch's index that copies its rows ``part`` into the buffers that a program reads.
 
         Feeds without an array stay as they are. The function checks first that no memory-mapped file has changed.
@@ -453,7 +448,7 @@ class BatchLoader:
 
         return check_and_fill if files else fill
 
-    def _unchecked_filler(self, feeds: Mapping[str, Array], part: slice) -> Callable[[int], None]:
+    def _unchecked_filler(self, feeds: Feeds, part: slice) -> Callable[[int], None]:
         pairs = [(self._arrays[name], buffer, name) for name, buffer in feeds.items() if name in self._arrays]
         step = 0 if self._holds_one_batch else self.batch_size
         cut = [(array[:, : buffer.shape[1]], buffer) for array, buffer, name in pairs if name in self._padded]

@@ -15,44 +15,28 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
-from graphspec.data.batches import Dataset
-from graphspec.data.convert import (
-    FILL_IN,
-    as_array,
-    assemble,
-    check_range,
-    checked_weights,
-    counts_of,
-    padded,
-    raise_counted,
-    reshape,
-    widened,
-)
+from graphspec.data import convert as base
+from graphspec.data import targets as of_targets
+from graphspec.data.batches import Dataset, Loaded
+from graphspec.data.convert import FILL_IN, check_range, raise_counted, reshape
 from graphspec.data.files import open_rows
 from graphspec.data.folders import sizes_of_pictures, with_columns
 from graphspec.data.problems import Finding, Reporter, can_be_surveyed, noun_of, section_of, survey
 from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataErrors, DataSignature, Request, Source, at, placed
 from graphspec.data.tables import FrameColumn, fill_from_frames
-from graphspec.data.targets import (
-    check_sequences,
-    encode_labels,
-    encode_texts,
-    keep_rows,
-    problem_of,
-    rows_without,
-    steps_of_rows,
-)
+from graphspec.data.targets import encode_labels, encode_texts, keep_rows, problem_of, rows_without, steps_of_rows
 from graphspec.data.windows import WindowSource
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
-from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, DataSource
+from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, Columns, DataSource
 
+ByName = Mapping[str, Any]  # arrays, or what becomes one
 _NO_ROWS = Problem(Code.TOO_FEW_ROWS, "has no rows", NO_ROWS)
 
 
 def load(
     source: DataSource, signature: DataSignature, max_rows: int | None = None, allocate: Allocate | None = None
-) -> tuple[Dataset | None, list[Diagnostic]]:
+) -> Loaded:
     """Read a data file; return its rows, or None after an error, and all problems.
 
     Columns of text come back as :class:`graphspec.base.arrays.strings.Strings`.
@@ -70,9 +54,7 @@ def load(
     return load_from(table, source, signature, allocate)
 
 
-def load_from(
-    table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None
-) -> tuple[Dataset | None, list[Diagnostic]]:
+def load_from(table: Source, source: DataSource, signature: DataSignature, allocate: Allocate | None = None) -> Loaded:
     """Do the work of :func:`load` for an opened file."""
     source = with_columns(source, table, signature)
     check = _Check(signature, source, allocate, table)
@@ -112,9 +94,7 @@ def refused(found: Sequence[Diagnostic]) -> SpecError | RunError:
     return SpecError(found)
 
 
-def requested(
-    source: DataSource, signature: DataSignature, table: Source
-) -> Iterator[tuple[str, str, str | list[str]]]:
+def requested(source: DataSource, signature: DataSignature, table: Source) -> Iterator[tuple[str, str, Columns]]:
     """Yield the section, the name, and the column or columns of each array to read."""
     for section, mapped, names in (
         ("inputs", source.inputs or {}, list(signature.inputs)),
@@ -125,20 +105,13 @@ def requested(
                 yield section, name, columns_of(name, mapped, signature, table.names)
 
 
-def columns_of(
-    name: str, mapped: Mapping[str, str | list[str]], signature: DataSignature, names: Collection[str]
-) -> str | list[str]:
+def columns_of(name: str, mapped: Mapping[str, Columns], signature: DataSignature, names: Collection[str]) -> Columns:
     """Return the columns of an input or a target: those of the mapping, else that of its declaration, else its name."""
     column = signature.columns.get(name, name)
     return mapped.get(name) or (column if column in names or name not in names else name)
 
 
-def check_arrays(
-    x: Mapping[str, Any],
-    y: Mapping[str, Any] | None,
-    signature: DataSignature,
-    sample_weight: Mapping[str, Any] | None = None,
-) -> tuple[Dataset | None, list[Diagnostic]]:
+def check_arrays(x: ByName, y: ByName | None, signature: DataSignature, sample_weight: ByName | None = None) -> Loaded:
     """Check arrays by input and head name, like :func:`load`; ``y`` may also contain ``<head>_length`` and similar."""
     check = _Check(signature, None)
     targets = dict(y or {}) | {head + WEIGHT: w for head, w in (sample_weight or {}).items()}
@@ -165,7 +138,9 @@ def _as_array(value: Any, request: Request) -> Any:
     try:
         if request.any_size and (pictures := Pictures.of(value)) is not None:
             return pictures
-        return as_array(padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string)
+        return base.as_array(
+            base.padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string
+        )
     except DataError as error:
         return error
 
@@ -190,7 +165,7 @@ class _Check(Reporter):
         self.sizes: dict[str, tuple[int, Array]] = {}
         self.groups: Array | None = None
 
-    def request(self, section: str, name: str, column: str | list[str]) -> Request:
+    def request(self, section: str, name: str, column: Columns) -> Request:
         signature, kind, is_input = self.signature, self._type(name), section == "inputs"
         columns = [column] if isinstance(column, str) else column
         is_sequence = not is_input and name in signature.ctc
@@ -251,7 +226,7 @@ class _Check(Reporter):
             request, subject = requests[name], noun_of(section, name)
             of_frame = isinstance(value, FrameColumn)
             rows, column = (value.frame, value.column) if of_frame else (_as_array(value, request), name)
-            found = read[name] if name in read else assemble(request, [rows])
+            found = read[name] if name in read else base.assemble(request, [rows])
             if not isinstance(found, dict):
                 self.add(section, name, found, subject)
                 continue
@@ -269,9 +244,9 @@ class _Check(Reporter):
                 axis = str(expected.shape[1])
                 self._compare_lists(name, axis, converted)
                 if converted.shape[1] < (width := self._sizes.get(axis, 0)):  # the longest row has no target
-                    converted = widened(converted, np.full(len(converted), converted.shape[1]), width)
+                    converted = base.widened(converted, np.full(len(converted), converted.shape[1]), width)
             if name.endswith(WEIGHT) and name not in signature.targets:
-                converted = checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
+                converted = base.checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
             elif not isinstance(converted, Pictures):
                 converted = reshape(converted, expected, self._sizes, squeeze=not is_input, is_input=is_input)
             if is_input and name in signature.limits and converted.dtype.kind != "b":
@@ -289,7 +264,7 @@ class _Check(Reporter):
 
     def _compare_lists(self, name: str, axis: str, texts: Strings) -> None:
         """Raise GS507 unless lists have as many texts in each row as those that were added before for the same axis."""
-        counts = counts_of(texts)
+        counts = base.counts_of(texts)
         if name in self.signature.targets and counts.sum() > np.count_nonzero(texts.lengths()):
             row = int((np.count_nonzero(texts.lengths(), axis=1) < counts).argmax())
             raise DataError(Code.MISSING_VALUE, f"has an empty text in the list of {at(row)}", FILL_IN)
@@ -382,6 +357,6 @@ class _Check(Reporter):
         steps = self.signature.steps(self._shapes()).get(head) if self.signature.steps is not None else None
         lengths, given = self.arrays.get(head + LENGTH), self.arrays.get(head + STEPS)
         try:
-            check_sequences(head, self.arrays[head], lengths, given, steps)
+            of_targets.check_sequences(head, self.arrays[head], lengths, given, steps)
         except DataError as error:
             self.report("targets", head, placed(error, self.place).problem, self._places[head][1])

@@ -16,18 +16,8 @@ from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.errors import did_you_mean, shorten
-from graphspec.data.source import (
-    CELL,
-    NOT_SCALAR,
-    DataError,
-    DataErrors,
-    Request,
-    Tally,
-    at,
-    lossy,
-    ragged,
-    wrong_shape,
-)
+from graphspec.data import source as base
+from graphspec.data.source import CELL, NOT_SCALAR, DataError, DataErrors, Request, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.graph.ir.ranges import Range
@@ -40,6 +30,7 @@ AS_STRINGS = "declare the input with `dtype: string`, and let StringLookup or Te
 FILL_IN = "fill it in, or remove the row"
 _ROUND = "round it, or use a float input"
 _SINGLE = ("is a single value, not an array", "give it a row for each sample")
+Test = Callable[[Array], Array]  # whether each element is wrong
 MISSING_TEXTS = ("", "na", "n/a", "nan", "null", "none", "?")
 
 
@@ -94,7 +85,7 @@ def counts_of(texts: Strings) -> Array:
     return np.asarray(present.shape[1] - present[:, ::-1].argmax(1)) * present.any(1)
 
 
-def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
+def first_bad(array: Array, bad: Test) -> tuple[int, Any] | None:
     """Return row and value of the first element for which ``bad`` is true."""
     for start, block in chunks(array):
         found = bad(block)
@@ -104,9 +95,7 @@ def first_bad(array: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | 
     return None
 
 
-def _refuse(
-    array: Array, bad: Callable[[Array], Array], what: str, first: int, hint: str | None = None, form: str = ""
-) -> None:
+def _refuse(array: Array, bad: Test, what: str, first: int, hint: str | None = None, form: str = "") -> None:
     """Raise GS504 if there is an element for which ``bad`` is true, with its row and its value in this form."""
     if (found := first_bad(array, bad)) is not None:
         raise lossy(f"{what}: {at(first + found[0])} has {found[1]:{form}}", hint)
@@ -323,9 +312,9 @@ def check_finite(array: Array, first: int = 0, *, gaps: bool = False) -> None:
         raise DataError(Code.MISSING_VALUE, f"has {what} in {at(first + bad[0])}", FILL_IN)
 
 
-def raise_counted(array: Array, bad: Callable[[Array], Array], what: str, hint: str | None) -> None:
+def raise_counted(array: Array, bad: Test, what: str, hint: str | None) -> None:
     """Raise GS506 if there are elements for which ``bad`` is true: with the number of their rows and the first values."""
-    tally = Tally(what)
+    tally = base.Tally(what)
     for start, block in chunks(array):
         if (found := bad(block)).any():
             tally.add_block(start, block, found)

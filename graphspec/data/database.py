@@ -15,26 +15,10 @@ import numpy as np
 
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
-from graphspec.data.convert import (
-    Filling,
-    ListFilling,
-    NumberFilling,
-    TextFilling,
-    as_data_error,
-    exact_integers,
-    no_number,
-)
-from graphspec.data.source import (
-    DataError,
-    DataErrors,
-    MemoryBudget,
-    Request,
-    Source,
-    lossy,
-    ragged,
-    unreadable,
-    wrong_shape,
-)
+from graphspec.data import convert as conversion
+from graphspec.data import source as base
+from graphspec.data.convert import Filling, ListFilling, NumberFilling, TextFilling, as_data_error, no_number
+from graphspec.data.source import DataError, MemoryBudget, Request, Source, lossy, ragged, unreadable, wrong_shape
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
@@ -414,7 +398,7 @@ class Table(Relation, Source):
         fillings: dict[str, Filling] = {}
         ways: dict[_Key, ColumnRead] = {}
         for request in requests:
-            problems: DataErrors = {}
+            problems: base.DataErrors = {}
             for name, k in _keys(request):
                 try:
                     column = self.columns[request.columns[k]]
@@ -496,7 +480,7 @@ def _to_store(part: Any, way: ColumnRead, request: Request, first: int) -> Any:
         return part
     if way.integers:
         try:
-            return exact_integers(part.tolist(), np.dtype(request.type.dtype), first, gaps=request.gaps)
+            return conversion.exact_integers(part.tolist(), np.dtype(request.type.dtype), first, gaps=request.gaps)
         except DataError as error:
             return error
     if way.rounded_to_doubles and part.dtype.kind == "f":

@@ -55,7 +55,6 @@ class Files(base.Source):
 
     @contextmanager
     def _naming(self, path: Path) -> Iterator[None]:
-        """Add the file's name to the problems of a file."""
         try:
             yield
         except base.DataError as error:

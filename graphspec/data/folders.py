@@ -19,21 +19,10 @@ from graphspec.base.codes import Code
 from graphspec.base.files import is_regular
 from graphspec.base.libraries import missing_library
 from graphspec.base.text import count
+from graphspec.data import source as base
 from graphspec.data.convert import assemble
 from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
-from graphspec.data.source import (
-    DataError,
-    DataSignature,
-    Filled,
-    MemoryBudget,
-    Request,
-    Source,
-    View,
-    first_line,
-    lossy,
-    unreadable,
-    wrong_shape,
-)
+from graphspec.data.source import DataError, Filled, MemoryBudget, Request, Source, lossy, unreadable, wrong_shape
 from graphspec.language.declarations import DataSource
 
 # Decode pictures with Pillow: as they are, never resized. Those of several sizes are packed if the graph gives them one,
@@ -177,7 +166,7 @@ def decoded(path: Path, name: str, channels: int) -> Array:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # decoders raise all kinds
-        said = "it is no picture" if type(error).__name__ == "UnidentifiedImageError" else first_line(error)
+        said = "it is no picture" if type(error).__name__ == "UnidentifiedImageError" else base.first_line(error)
         hint = f"remove it, or save it again as one of {', '.join(PICTURES)}"
         raise unreadable(f"has '{name}', which cannot be decoded: {said}", hint) from None
     return pixels.reshape(*pixels.shape[:2], channels)
@@ -348,7 +337,7 @@ def of_source(source: DataSource, max_rows: int | None = None) -> Folder | None:
     return None
 
 
-def with_columns(source: DataSource, table: Source, signature: DataSignature) -> DataSource:
+def with_columns(source: DataSource, table: Source, signature: base.DataSignature) -> DataSource:
     """Return a source whose only input of pictures or texts, and only head, read the columns of a folder."""
     if not isinstance(table, Folder):
         return source
@@ -362,7 +351,7 @@ def with_columns(source: DataSource, table: Source, signature: DataSignature) ->
     return replace(source, inputs=inputs, targets=targets)
 
 
-class WithPictures(View):
+class WithPictures(base.View):
     """A table in which a column of text names the files of an input of pictures; ``decoded`` has them, once they are read.
 
     ``folder``: the folder to which the names are relative: that of the table, or for a query that of the spec;

@@ -27,7 +27,7 @@ from graphspec.data.signature import data_signature
 from graphspec.data.source import NO_ROWS, DataError, DataSignature, Request, Source, placed, unreadable, wrong_shape
 from graphspec.data.text_files import undecodable
 from graphspec.graph.ir.graph import Array, Graph
-from graphspec.language.declarations import STEPS, DataSource, Spec, Windows
+from graphspec.language.declarations import STEPS, Columns, DataSource, Spec, Windows
 from graphspec.language.tree import Tree
 
 if TYPE_CHECKING:
@@ -425,7 +425,7 @@ def _parts(spec: Spec) -> list[DataSource]:
 
 
 def _columns_of(
-    name: str, mapping: Mapping[str, str | list[str]], signature: DataSignature, names: Collection[str]
+    name: str, mapping: Mapping[str, Columns], signature: DataSignature, names: Collection[str]
 ) -> list[str]:
     columns = columns_of(name, mapping, signature, names)
     return [columns] if isinstance(columns, str) else columns

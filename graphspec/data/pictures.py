@@ -119,12 +119,10 @@ def fitted(template: str, found: Look, rows: int) -> str:
 def behind(template: str, spec: Path, backbone: Path) -> str:
     """Return the template of pictures with a frozen ONNX file in place of its convolutions.
 
-    Args:
-        spec: the spec's path: the file is in its folder or below it.
-        backbone: a file that reads pictures: float32 (N, 3, height, width), or channels last.
+    ``spec``: the spec's path: the file is in its folder or below it; ``backbone``: a file that reads pictures: float32
+    (N, 3, height, width), or channels last.
 
-    Raises:
-        UsageError: the file cannot be read, or reads no pictures.
+    Raises UsageError: the file cannot be read, or reads no pictures.
     """
     from graphspec.vocabulary.onnx_files.reading import read_onnx
 

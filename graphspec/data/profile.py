@@ -641,9 +641,10 @@ def profile(table: Table | Files, rows: int | None = None) -> Profile:
         return Profiler(relation, "" if limit is None else f"LIMIT {limit}").profile()
 
 
-def profile_of(
-    table: Source, rows: int | None = None
-) -> tuple[int | None, Mapping[str, ColumnProfile | ArrayProfile | FileProfile]]:
+AnyProfile = ColumnProfile | ArrayProfile | FileProfile
+
+
+def profile_of(table: Source, rows: int | None = None) -> tuple[int | None, Mapping[str, AnyProfile]]:
     """Profile the columns or arrays of a source, with the number of its rows; nothing is known of other sources."""
     from graphspec.data.archives import Npz
 

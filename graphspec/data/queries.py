@@ -36,16 +36,14 @@ _FUNCTIONS = _FILE_FUNCTIONS | {"range", "generate_series", "unnest", "json_each
 _NODES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
 _SOURCES = frozenset(("BASE_TABLE", "TABLE_FUNCTION", "SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "COLUMN_DATA"))
 _KEYWORDS = frozenset(("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"))
-_CHANGING = frozenset(  # functions whose value may be another at each run, or that do something else than compute one
-    (
-        *_KEYWORDS,
-        *("random", "gen_random_uuid", "uuid", "uuidv4", "uuidv7", "nextval", "currval", "setseed", "setval"),
-        *("now", "today", "current_localtime", "current_localtimestamp", "get_current_time", "get_current_timestamp"),
-        *("transaction_timestamp", "txid_current", "current_transaction_id", "current_query_id", "current_query"),
-        *("current_connection_id", "current_setting", "getvariable", "sleep_ms", "pg_sleep", "write_log", "stats"),
-        *("vector_type", "version"),
-    )
-)
+_CHANGING = {  # functions whose value may be another at each run, or that do something else than compute one
+    *_KEYWORDS,
+    *("random", "gen_random_uuid", "uuid", "uuidv4", "uuidv7", "nextval", "currval", "setseed", "setval"),
+    *("now", "today", "current_localtime", "current_localtimestamp", "get_current_time", "get_current_timestamp"),
+    *("transaction_timestamp", "txid_current", "current_transaction_id", "current_query_id", "current_query"),
+    *("current_connection_id", "current_setting", "getvariable", "sleep_ms", "pg_sleep", "write_log", "stats"),
+    *("vector_type", "version"),
+}
 _CHANGING_VIEW = re.compile(
     rf"\b(({'|'.join(sorted(_CHANGING))})\s*\(|{'|'.join(sorted(_KEYWORDS))}|using\s+sample|tablesample)", re.IGNORECASE
 )
@@ -353,14 +351,12 @@ def _type(connection: sqlite3.Connection, table: str, column: str) -> str:
     return "DOUBLE" if reals else "BIGINT" if integers else "VARCHAR"
 
 
-_KEEPING_ORDER = frozenset(  # steps of a plan that return rows in the order in which they get them, or in a file's
-    (
-        *("PROJECTION", "FILTER", "STREAMING_LIMIT", "LIMIT", "UNNEST", "STREAMING_WINDOW", "UNGROUPED_AGGREGATE"),
-        *("EMPTY_RESULT", "DUMMY_SCAN", "COLUMN_DATA_SCAN", "SEQ_SCAN", "TABLE_SCAN", "RANGE", "GENERATE_SERIES"),
-        *("READ_CSV", "READ_CSV_AUTO", "READ_PARQUET", "PARQUET_SCAN", "READ_JSON", "READ_JSON_AUTO", "READ_NDJSON"),
-        *("READ_NDJSON_AUTO", "READ_JSON_OBJECTS", "READ_NDJSON_OBJECTS"),
-    )
-)
+_KEEPING_ORDER = {  # steps of a plan that return rows in the order in which they get them, or in a file's
+    *("PROJECTION", "FILTER", "STREAMING_LIMIT", "LIMIT", "UNNEST", "STREAMING_WINDOW", "UNGROUPED_AGGREGATE"),
+    *("EMPTY_RESULT", "DUMMY_SCAN", "COLUMN_DATA_SCAN", "SEQ_SCAN", "TABLE_SCAN", "RANGE", "GENERATE_SERIES"),
+    *("READ_CSV", "READ_CSV_AUTO", "READ_PARQUET", "PARQUET_SCAN", "READ_JSON", "READ_JSON_AUTO", "READ_NDJSON"),
+    *("READ_NDJSON_AUTO", "READ_JSON_OBJECTS", "READ_NDJSON_OBJECTS"),
+}
 _DATABASE = "opened"  # the name of the database file in SQL
 _ORDER_BY = "end the query in ORDER BY with columns that identify a row"
 

@@ -358,9 +358,7 @@ class Gaps:
     series: Series
     empty: Array = field(init=False)  # the steps without a value in some column: none is before them, ``(n,)``
     later: Array = field(init=False)  # the steps with a value in some input that comes from a later one, ``(n,)``
-    missing: dict[str, int] = field(
-        default_factory=dict
-    )  # how many values were filled in at steps with a row, by column
+    missing: dict[str, int] = field(default_factory=dict)  # how many values of rows were filled in, by column
 
     def __post_init__(self) -> None:
         steps, series = len(self.series.rows), self.series

@@ -122,7 +122,6 @@ class Source:
         return ""
 
     def is_date(self, column: str) -> bool:
-        """Return whether a column has dates or times."""
         return self.type_of(column).startswith(DATES)
 
     @property
@@ -218,7 +217,6 @@ class Tally:
             self.examples.setdefault(flat[index].item(), start + int(index) // width)
 
     def add(self, row: int, value: Any = None) -> None:
-        """Add one row, with a value to show."""
         if self.rows == 0:
             self.first = row
         self.rows += 1
@@ -263,9 +261,7 @@ class DataSignature:
     text_labels: frozenset[str] = frozenset()  # heads whose targets may be texts, because their labels are learnt
     columns: Mapping[str, str] = field(default_factory=dict)  # the default column of an input, if it has another name
     records: Mapping[str, tuple[Mark, str]] = field(default_factory=dict)  # columns of a record: place, path of keys
-    unlabelled: Mapping[str, Type] = field(
-        default_factory=dict
-    )  # heads with a loss without targets, maybe with weights
+    unlabelled: Mapping[str, Type] = field(default_factory=dict)  # heads whose loss has no targets, maybe weights
     class_inputs: frozenset[str] = frozenset()  # inputs with which heads compare: their ids are classes
     unread: frozenset[str] = frozenset()  # inputs that only losses read; predictions ignore arrays for them
     # the time steps of every CTC head, given the inputs' shapes

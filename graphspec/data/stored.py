@@ -22,10 +22,10 @@ import numpy as np
 from graphspec.base.arrays.growing import InFiles
 from graphspec.base.arrays.memory import free, human, map_file, map_of
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, RunError
+from graphspec.base.errors import RunError
 from graphspec.base.files import ARCHIVE, LOCK, make_folder, new_folder, remove_leftovers, suffix_of, write_atomic
 from graphspec.base.version import __version__
-from graphspec.data.batches import Dataset
+from graphspec.data.batches import Dataset, Loaded
 from graphspec.data.check import load
 from graphspec.data.files import files_of
 from graphspec.data.source import DataSignature
@@ -37,9 +37,7 @@ _PACKED = 4  # how much larger the rows of a compressed file are, about
 _INDEX = "index.json"
 
 
-def load_rows(
-    source: DataSource, signature: DataSignature, cache: Path | None
-) -> tuple[Dataset | None, list[Diagnostic]]:
+def load_rows(source: DataSource, signature: DataSignature, cache: Path | None) -> Loaded:
     """Do the work of :func:`graphspec.data.check.load`, with rows in the cache if they do not fit into the memory.
 
     ``cache``: the folder of the cache; None to read all rows into the memory.
@@ -77,7 +75,7 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else dict(value) if isinstance(value, Mapping) else value
 
 
-def _stored(entry: Path, source: DataSource, signature: DataSignature) -> tuple[Dataset | None, list[Diagnostic]]:
+def _stored(entry: Path, source: DataSource, signature: DataSignature) -> Loaded:
     """Return the rows of an entry of the cache; create it if it does not exist."""
     from filelock import FileLock
 

@@ -113,7 +113,6 @@ def _known_rows(column: ColumnProfile) -> int:
 
 
 def _typed(column: ColumnProfile, key: str) -> Column:
-    """Return the column with the type that fits its values."""
     match column.kind:
         case "integer" if column.leading_zeros:
             return _category(column, key, ["has leading zeros: codes, not amounts"], {})

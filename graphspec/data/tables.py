@@ -15,20 +15,11 @@ import numpy as np
 
 from graphspec.base.arrays.memory import human
 from graphspec.base.errors import UsageError
+from graphspec.data import text_files
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
 from graphspec.data.source import DATES, DataError, Filled, Request, at, lossy, unreadable
-from graphspec.data.text_files import (
-    GROUPED,
-    Scan,
-    breaks_within_cells,
-    header,
-    lines_of_rows,
-    number_pattern,
-    opened_text,
-    scan,
-    uneven,
-)
+from graphspec.data.text_files import Scan, header, lines_of_rows, number_pattern, opened_text, scan, uneven
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.declarations import TextForm
 
@@ -73,7 +64,7 @@ class Delimited(Table):
             quotechar='"',
             escapechar='"',
             comment="",
-            parallel=not breaks_within_cells(self.path),  # the database loses its place in long texts
+            parallel=not text_files.breaks_within_cells(self.path),  # the database loses its place in long texts
             all_varchar=True,  # a label "no" is not a boolean, a label "2020-01-01" is not a date
         )
 
@@ -181,7 +172,7 @@ def _plain(column: str, decimal: str, thousands: str | None, strip: Sequence[str
         cell = f"regexp_replace({cell}, {_text(f'^{_BLANKS}([+-]?){_BLANKS}({ends}){_BLANKS}')}, '\\1')"
         cell = f"regexp_replace({cell}, {_text(f'{_BLANKS}({ends}){_BLANKS}$')}, '')"
     other = "." if decimal == "," and thousands is None else thousands
-    number = cell if other is None else f"regexp_replace({cell}, {_text(GROUPED[other])}, '', 'g')"
+    number = cell if other is None else f"regexp_replace({cell}, {_text(text_files.GROUPED[other])}, '', 'g')"
     point = f"WHEN regexp_full_match({column}, {_text(_POINT)}) THEN {column} || ' (with a point)' "
     return (
         f"CASE WHEN regexp_full_match({cell}, {_text(number_pattern(decimal, thousands))}) "
@@ -204,9 +195,7 @@ def _listed(texts: tuple[str, ...]) -> str:
 # Tables whose values have types: ``.parquet``, and ``.jsonl`` with one object per line.
 _INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger", "ubigint")
 _SUPPORTED = frozenset((*_INTEGERS, "boolean", "float", "double", "varchar", "null"))
-_WIDE = frozenset(
-    ("hugeint", "uhugeint", "decimal", "bignum")
-)  # no NumPy dtype: read as doubles, or as digits of integers
+_WIDE = frozenset(("hugeint", "uhugeint", "decimal", "bignum"))  # no NumPy dtype: doubles, or digits of integers
 NUMBERS = frozenset((*_INTEGERS, *_WIDE, "float", "double"))
 _MAX_LINE = 1 << 24  # bytes of a line of JSON: the database parses longer ones slowly, and keeps several of them
 _TEXTS = frozenset((*_INTEGERS, *_WIDE, "boolean", "varchar", "null", "enum", "json", "uuid"))

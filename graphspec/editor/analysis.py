@@ -154,7 +154,6 @@ def entry_at(analysis: Analysis, offset: int) -> tuple[Entry, bool] | None:
 
 
 def _last(node: Node, offset: int) -> Entry | None:
-    """Return the last entry that begins at or before an offset."""
     count = bisect_right(node.entries, offset, key=lambda entry: entry.start)
     return node.entries[count - 1] if count else None
 

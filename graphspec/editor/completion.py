@@ -17,29 +17,21 @@ from graphspec.language import schema as of_schema
 from graphspec.language.columns import COLUMNS
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.layer_entries import ENTRY_KEYS
+from graphspec.language.schema import Schema
 from graphspec.language.sections import REQUIRED, InputKeys
 from graphspec.vocabulary.layers import CELLS, LAYERS
 from graphspec.vocabulary.losses import LOSSES
 
 KINDS: dict[str, Registry[Any]] = {**REGISTRIES, "column": COLUMNS}  # by the names that schemas have for them
-_PARAMS: of_schema.Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
-_TYPE: of_schema.Schema = {
-    "title": "layer",
-    "type": "string",
-    "allOf": [{"$ref": "#/$defs/layer"}],
-    "description": "The layer.",
-}
-_CALLS: of_schema.Schema = {
-    "title": "name or list of names",
-    "description": "Nodes for Keras's call argument.",
-    "x-names": True,
-}
+_PARAMS: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
+_TYPE: Schema = {"title": "layer", "type": "string", "allOf": [{"$ref": "#/$defs/layer"}], "description": "The layer."}
+_CALLS: Schema = {"title": "name or list of names", "description": "Nodes for Keras's call argument.", "x-names": True}
 
 
 class Field(NamedTuple):
     """A key of a mapping: its schema, and whether it must be written."""
 
-    schema: of_schema.Schema
+    schema: Schema
     required: bool = False
 
 
@@ -52,12 +44,12 @@ def document() -> dict[str, Field]:
     return {key: Field(value, key in REQUIRED) for key, value in found.items()}
 
 
-def _with_required(schema: of_schema.Schema) -> dict[str, Field]:
+def _with_required(schema: Schema) -> dict[str, Field]:
     required = schema.get("required", ())
     return {key: Field(value, key in required) for key, value in schema.get("properties", {}).items()}
 
 
-def members(schema: of_schema.Schema) -> Iterator[of_schema.Schema]:
+def members(schema: Schema) -> Iterator[Schema]:
     """Yield the alternatives of a schema."""
     if "anyOf" in schema:
         for member in schema["anyOf"]:
@@ -67,7 +59,7 @@ def members(schema: of_schema.Schema) -> Iterator[of_schema.Schema]:
     yield schema
 
 
-def kind_of(schema: of_schema.Schema) -> str | None:
+def kind_of(schema: Schema) -> str | None:
     """Return the kind of the objects that a schema accepts, such as ``initializer``, or None."""
     for member in members(schema):
         for reference in (member, *member.get("allOf", ())):
@@ -77,7 +69,7 @@ def kind_of(schema: of_schema.Schema) -> str | None:
     return None
 
 
-def fields(schema: of_schema.Schema | None, node: Node | None) -> dict[str, Field]:
+def fields(schema: Schema | None, node: Node | None) -> dict[str, Field]:
     """Return the keys that a mapping may have. ``node`` is the mapping, if it is written already."""
     if schema is None:
         return {}
@@ -98,11 +90,11 @@ def fields(schema: of_schema.Schema | None, node: Node | None) -> dict[str, Fiel
     return found
 
 
-def _items(schema: of_schema.Schema) -> of_schema.Schema | None:
+def _items(schema: Schema) -> Schema | None:
     return next((member["items"] for member in members(schema) if isinstance(member.get("items"), dict)), None)
 
 
-def child(schema: of_schema.Schema | None, entry: Entry) -> of_schema.Schema | None:
+def child(schema: Schema | None, entry: Entry) -> Schema | None:
     """Return the schema of the value of an entry, whose mapping or list has ``schema``."""
     if schema is None:
         return None
@@ -114,9 +106,9 @@ def child(schema: of_schema.Schema | None, entry: Entry) -> of_schema.Schema | N
     return next((value for value in free if isinstance(value, dict)), None)
 
 
-def schema_at(node: Node) -> of_schema.Schema | None:
+def schema_at(node: Node) -> Schema | None:
     """Return the schema of a value; None if anything may stand there or nothing is known."""
-    schema: of_schema.Schema | None = {"x-place": "document"}
+    schema: Schema | None = {"x-place": "document"}
     for entry in node.steps():
         schema = child(schema, entry)
     return schema
@@ -137,9 +129,9 @@ def _node(node: Node | None) -> dict[str, Field]:
     return {"type": Field(_TYPE, True), **own, **keys}
 
 
-def _object(kind: str, schema: of_schema.Schema, node: Node | None) -> dict[str, Field]:
+def _object(kind: str, schema: Schema, node: Node | None) -> dict[str, Field]:
     """Return the keys of a mapping that stands for an object of a registry."""
-    names: of_schema.Schema = {"title": kind, "type": "string", "allOf": [{"$ref": f"#/$defs/{kind}"}]}
+    names: Schema = {"title": kind, "type": "string", "allOf": [{"$ref": f"#/$defs/{kind}"}]}
     if text := schema.get("description"):
         names["description"] = text
     cls = None if node is None else named_class(KINDS[kind], node.scalar("type"))
@@ -194,13 +186,13 @@ def names_of(kind: str) -> dict[str, str]:
     return found
 
 
-def types_of(schema: of_schema.Schema) -> Sequence[str]:
+def types_of(schema: Schema) -> Sequence[str]:
     """Return the types that one alternative of a schema names."""
     types: str | Sequence[str] = schema.get("type", ())
     return [types] if isinstance(types, str) else types
 
 
-def choices(schema: of_schema.Schema) -> list[str]:
+def choices(schema: Schema) -> list[str]:
     """Return the words that a schema accepts: those of a list, true and false, null."""
     found: list[str] = []
     for member in members(schema):
@@ -327,7 +319,7 @@ def _value_edit(analysis: Analysis, at: Cursor, word: str, *, literal: bool = Fa
     return Edit(*at.token, (" " if before == ":" else "") + (f'"{word}"' if quotes else word))
 
 
-def _default(schema: of_schema.Schema) -> str | None:
+def _default(schema: Schema) -> str | None:
     default = schema.get("default")
     return of_schema.shown(default) if isinstance(default, bool | int | float | str) and default != "" else None
 

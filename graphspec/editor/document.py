@@ -86,7 +86,6 @@ class Text:
 
 
 def _units(text: str, encoding: Encoding) -> int:
-    """Return the length of a text in units of an encoding."""
     if encoding == "utf-32" or text.isascii():
         return len(text)
     if encoding == "utf-8":
@@ -139,11 +138,9 @@ class Node:
         return None if entry is None else entry.node
 
     def find(self, key: str) -> Entry | None:
-        """Return the first entry of a key."""
         return next((entry for entry in self.entries if entry.key == key), None) if self.kind == "mapping" else None
 
     def scalar(self, key: str) -> str | None:
-        """Return the text of a scalar below a key, or None."""
         node = self.get(key)
         return node.text if node is not None and node.kind == "scalar" else None
 
@@ -204,7 +201,6 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """The dotted path of the value."""
         name = (self.node.scalar("name") or str(self.index)) if self.key is None else self.key
         return child_path(self.parent.path, name)
 
@@ -314,7 +310,6 @@ class _Parser:
                 self.node(_aside("list") if self.root.kind == "list" else None)
 
     def node(self, entry: Entry | None) -> None:
-        """Read the value of an entry, or the top."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise _LimitError

@@ -96,7 +96,6 @@ class _Writer:
         return json.dumps(key) if self.analysis.is_json else key
 
     def set_key(self, mapping: Node, key: str, value: str) -> list[Edit]:
-        """Return the edits after which a mapping has ``key: value``."""
         if mapping.kind != "mapping":
             return []
         if (entry := mapping.find(key)) is not None:
@@ -138,7 +137,6 @@ class _Writer:
         return [] if entry.key is None else [Edit(entry.start + quoted, entry.key_end - quoted, key)]
 
     def remove(self, entry: Entry) -> list[Edit]:
-        """Return the edits that remove an entry with its comma or its lines."""
         entries, position, text = entry.parent.entries, entry.index, self.text
         following = entries[position + 1] if position + 1 < len(entries) else None
         if entry.parent.flow:
@@ -155,7 +153,6 @@ class _Writer:
         return [Edit(text.ends[first - 1] if first else 0, text.ends[last], "")]
 
     def insert_before(self, entry: Entry, item: str) -> list[Edit]:
-        """Return the edits that put an item in front of an item of a list."""
         if entry.parent.flow:
             return [Edit(entry.start, entry.start, f"{self.value(item)}, ")]
         start = self.text.starts[self.text.line_of(entry.start)]
@@ -167,7 +164,6 @@ class _Writer:
 
 
 def _written(entry: Entry, text: str) -> list[Edit]:
-    """Return the edits after which the value of an entry is ``text``."""
     node = entry.node
     if node.kind != "empty":
         return [Edit(node.start, node.end, text)]
@@ -559,7 +555,6 @@ def _nearest(word: str, names: list[str]) -> list[str]:
 
 
 def _of_training(mapping: Node) -> Iterator[Entry]:
-    """Yield the loss and the optimizer of a mapping."""
     return (entry for key in ("loss", "optimizer") if (entry := mapping.find(key)) is not None)
 
 

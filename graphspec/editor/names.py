@@ -224,7 +224,6 @@ def _occurrences(analysis: Analysis) -> Iterator[Occurrence]:
 
 
 def _key_of(analysis: Analysis, symbol: Symbol | None, entry: Entry) -> Iterator[Occurrence]:
-    """Yield the key of an entry, if it names a symbol."""
     if symbol is not None and (span := key_span(analysis, entry)) is not None:
         yield Occurrence(symbol, span)
 

@@ -21,7 +21,7 @@ from graphspec.graph.onnx_session import sanitized
 Kind = Literal["keras", "weights"]
 KERAS = (".keras", ".h5", ".hdf5", ".json")  # suffixes of models that Keras saved
 SAFETENSORS = ".safetensors"
-_KERAS_ROLES = {*["kernel", "bias", "embeddings", "gamma", "beta", "moving_mean", "moving_variance", "alpha", "scale"]}
+_KERAS_ROLES = {"kernel", "bias", "embeddings", "gamma", "beta", "moving_mean", "moving_variance", "alpha", "scale"}
 _KERNELS = "_kernel"
 _TORCH_ROLES = ("weight", "running_mean", "running_var", "in_proj_weight", "weight_ih_l0", "weight_hh_l0")
 _FLOATS = ("float16", "float32", "float64", "bfloat16", ">f4", ">f8")
@@ -52,12 +52,10 @@ def _is_model(path: Path) -> bool:
 def record_of(path: Path, kind: Kind | None) -> dict[str, Any]:
     """Return what a file has: ``{kind, name, inputs, outputs, weights, uses, problems, …}``, and more for each kind.
 
-    Args:
-        kind: what :func:`kind_of` says; None for an ONNX file, also one of graphspec.
+    ``kind``: what :func:`kind_of` says; None for an ONNX file, also one of graphspec.
 
-    Raises:
-        SpecError: GS501, GS504, GS703, GS801 or GS802: the file is damaged, hostile, or of another format.
-        UsageError: it cannot be read, or a library is not installed.
+    Raises SpecError: GS501, GS504, GS703, GS801 or GS802: the file is damaged, hostile, or of another format;
+    UsageError: it cannot be read, or a library is not installed.
     """
     if kind == "weights":
         return weights_record(path)
@@ -76,8 +74,7 @@ def record_of(path: Path, kind: Kind | None) -> dict[str, Any]:
 def weights_record(path: Path) -> dict[str, Any]:
     """Return the record of a file ``.safetensors`` or ``.npz``.
 
-    Raises:
-        SpecError: GS501, it is damaged, or has another format; GS504, it contains Python objects.
+    Raises SpecError: GS501, it is damaged, or has another format; GS504, it contains Python objects.
     """
     try:
         arrays = arrays_in(path)

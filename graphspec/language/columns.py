@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, Registry, described, invalid, setting
+from graphspec.base.config import FROM_LIST, Config, Ints, PositiveInt, Registry, Texts, described, invalid, setting
 from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.explain import validate
@@ -217,8 +217,7 @@ def _finished(layers: list[Step], indicator: bool) -> list[Step]:
     return [*layers[:-1], layers[-1]._replace(end="")] if layers else [Step("", "Identity", (None,), {})]
 
 
-Texts = Annotated[tuple[str, ...], FROM_LIST]
-MissingValues = Texts | Annotated[tuple[int, ...], FROM_LIST]
+MissingValues = Texts | Ints
 Vocabulary = MissingValues | str | None
 Embed = Annotated[PositiveInt | None, described("The size of a trained vector for each value; without it, one-hot.")]
 
@@ -325,7 +324,8 @@ class Text(Column):
             return [Step("", "TextVectorization", (None,), arguments)]
         runs = {"split": "word_characters", "ngrams": self.characters}
         runs = {key: value for key, value in arguments.items() if key != "vocabulary"} | runs
-        layers = [Step(*of, "TextVectorization", (None,), own) for *of, own in (("words", arguments), ("runs", runs))]
+        each = {"words": arguments, "runs": runs}
+        layers = [Step(end, "TextVectorization", (None,), own) for end, own in each.items()]
         return [*layers, Step("", "Concatenate", ("words", "runs"), {"axis": -1})]
 
 
@@ -417,9 +417,7 @@ class Cross(Config):
 
     sources: ClassVar[Mapping[str, str]] = {"output_dim": "embed", "input_dim": "num_bins"}
 
-    columns: Annotated[tuple[str, ...], FROM_LIST, AfterValidator(_some)] = setting(
-        ..., "The category columns, 2 to 8."
-    )
+    columns: Annotated[Texts, AfterValidator(_some)] = setting(..., "The category columns, 2 to 8.")
     num_bins: PositiveInt = setting(1000, "The number of bins; combinations may share one.")
     embed: Embed = None
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphspec.vocabulary.losses import Loss
     from graphspec.vocabulary.metrics import Metric
 
+Columns = str | list[str]  # a column, or several that are one array
 ClassWeight = dict[int, float] | Literal["balanced"]  # weights by class index
 
 
@@ -80,7 +81,6 @@ class NodeDecl:
 
     @property
     def instance(self) -> NodeRef | None:
-        """The block instance that contains the node."""
         if self.within is None:
             return None
         block = self.within.get("block")
@@ -238,7 +238,6 @@ class Windows:
 
     @property
     def seasons(self) -> Sequence[int]:
-        """The steps of the seasons that are written."""
         return (self.season,) if isinstance(self.season, int) else self.season or ()
 
     def reading(self, name: str) -> Literal["past", "future", "static"]:
@@ -261,7 +260,6 @@ class TextForm:
     encoding: str = "utf-8"  # the encoding of the file
 
     def marks(self, column: str) -> tuple[str, str | None]:
-        """Return the decimal mark and the mark of thousands of a column."""
         decimal, thousands = self.decimal, self.thousands
         return (
             decimal if isinstance(decimal, str) else decimal.get(column, "."),
@@ -274,8 +272,8 @@ class DataSource:
     """The source of the rows of one part: a file or a query, or for validation a split of the training rows."""
 
     file: Path | None
-    inputs: dict[str, str | list[str]] | None
-    targets: dict[str, str | list[str]] | None
+    inputs: dict[str, Columns] | None
+    targets: dict[str, Columns] | None
     split: float | None
     stratify: str | None
     tree: Tree = field(repr=False, compare=False)
@@ -396,7 +394,6 @@ class Spec:
 
     @property
     def trained(self) -> list[HeadDecl]:
-        """All heads with a loss."""
         return [head for head in self.all_heads.values() if head.loss is not None]
 
     def __repr__(self) -> str:

@@ -141,7 +141,6 @@ def _known(key: str, table: Mapping[str, str], names: Sequence[str]) -> str | No
 
 
 def _close(key: str, names: Sequence[str]) -> str | None:
-    """Return the key of ``names`` that ``key`` is a misspelling of."""
     return _named(did_you_mean(key, names)) if len(key) > 3 else None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, PositiveInt, SchemaOf, setting, with_article
+from graphspec.base.config import Config, PositiveInt, SchemaOf, Texts, setting, with_article
 from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
@@ -74,10 +74,8 @@ class WindowKeys(Config):
     season: _Season | list[_Season] | None = setting(
         None, "The steps after which the series repeats itself, or several such numbers; dates say it by `every`."
     )
-    future: Annotated[tuple[str, ...], FROM_LIST] = setting((), "Inputs that are read over the future: it is known.")
-    static: Annotated[tuple[str, ...], FROM_LIST] = setting(
-        (), "Inputs with one value per window, that of the last row of its past."
-    )
+    future: Texts = setting((), "Inputs that are read over the future: it is known.")
+    static: Texts = setting((), "Inputs with one value per window, that of the last row of its past.")
 
 
 Encoding = Literal["utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "cp850", "shift_jis", "gb18030"]

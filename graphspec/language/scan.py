@@ -357,9 +357,8 @@ class _TolerantScanner(_FastScanner):
     line, a key without a colon is a key, and what begins no token is a word.
     """
 
-    plain_flow = _line(
-        rf"(?!(?<= )#)(?:\$\{{[^}}\r\n]*\}}|[^{_STOPS}:,\[\]{{}}]|:(?![{_STOPS},\[\]{{}}]))++", " "
-    )  # with `${x}`
+    # with `${x}`
+    plain_flow = _line(rf"(?!(?<= )#)(?:\$\{{[^}}\r\n]*\}}|[^{_STOPS}:,\[\]{{}}]|:(?![{_STOPS},\[\]{{}}]))++", " ")
 
     def fetch_more_tokens(self) -> Any:
         self.scan_to_next_token()

@@ -27,15 +27,8 @@ from graphspec.base.synonyms.names import fold
 from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
-from graphspec.language.declarations import (
-    ClassWeight,
-    HeadDecl,
-    HeadRefs,
-    InputDecl,
-    Training,
-    WeightFile,
-    WholeLabels,
-)
+from graphspec.language import declarations as base
+from graphspec.language.declarations import ClassWeight, HeadDecl, HeadRefs, InputDecl, Training, WeightFile
 from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.names import Item, Scope
 from graphspec.language.tree import Tree, format_names, intended_keys, not_allowed, wrong_type
@@ -48,13 +41,11 @@ KEYS = (*REQUIRED[:2], "description", "vars", "inputs", "blocks", *REQUIRED[3:],
 """The keys of the document."""
 
 # Hints for names of losses that mean another loss for every head: ``crossentropy``, ``nll``, ``CrossEntropyLoss``.
-_BY_HEAD = frozenset(
-    (
-        *("crossentropy", "softmaxcrossentropy", "softmaxcrossentropywithlogits", "ce", "xent", "nll"),
-        *("negativeloglikelihood", "loglikelihood", "log", "categorical", "classification", "logistic", "softmax"),
-        *("binary", "sigmoid", "sigmoidcrossentropy", "bcewithlogits", "binarycrossentropywithlogits"),
-    )
-)
+_BY_HEAD = {
+    *("crossentropy", "softmaxcrossentropy", "softmaxcrossentropywithlogits", "ce", "xent", "nll"),
+    *("negativeloglikelihood", "loglikelihood", "log", "categorical", "classification", "logistic", "softmax"),
+    *("binary", "sigmoid", "sigmoidcrossentropy", "bcewithlogits", "binarycrossentropywithlogits"),
+}
 _LOGITS = frozenset(("bcewithlogits", "binarycrossentropywithlogits", "sigmoidcrossentropy"))
 _ANY = (
     "use sparse_categorical_crossentropy for class ids or labels, categorical_crossentropy for one-hot targets, or "
@@ -437,7 +428,7 @@ def _labels(subject: str, keys: HeadKeys, tree: Tree, problems: Problems) -> lis
     if numbers and len(numbers) < len(texts):
         at, text = tree.value["labels"].value[numbers[0]], f"`labels[{numbers[0]}]` of {subject} must be text"
         problems.value(at, Code.WRONG_TYPE, f"{text}, not {at.value}", hint="put quotes around it")
-    return WholeLabels(texts) if numbers else texts
+    return base.WholeLabels(texts) if numbers else texts
 
 
 def _class_weight(head: str, keys: HeadKeys, tree: Tree, problems: Problems) -> ClassWeight | None:

@@ -64,7 +64,6 @@ class Tree:
         return self.value.get(key) if isinstance(self.value, dict) else None
 
     def text(self, key: str) -> str | None:
-        """Return the text under ``key``; None if there is none."""
         child = self.get(key)
         return child.value if child is not None and isinstance(child.value, str) else None
 
@@ -74,7 +73,6 @@ class Tree:
         return child.value if child is not None and isinstance(child.value, dict) else {}
 
     def plain(self) -> Any:
-        """Return the plain Python value."""
         return each(Tree.plain, self.value)
 
     def find(self, loc: Sequence[str | int]) -> tuple[Tree | None, Mark | None]:
@@ -104,7 +102,6 @@ class Tree:
         return Mark(start.file, start.line, start.column, max(start.length, end.column + end.length - start.column))
 
     def child_path(self, key: str) -> str:
-        """Return the path of ``key`` in this mapping."""
         return child_path(self.path, key)
 
     def set_paths(self, path: str = "") -> Tree:

@@ -76,9 +76,8 @@ class ArrayFile:
 def find(folder: Path, name: str, key: str | None) -> ArrayFile:
     """Return the description of an array in a file beside or below ``folder``; its values are not read.
 
-    Raises:
-        ProblemError: GS501, the file cannot be read; GS513, it is elsewhere; GS103 or GS502, the key is missing or wrong;
-            GS504, it contains Python objects or texts.
+    Raises ProblemError: GS501, the file cannot be read; GS513, it is elsewhere; GS103 or GS502, the key is missing or
+    wrong; GS504, it contains Python objects or texts.
     """
     path = beside(folder, name)
     if path.exists() and not path.is_file():
@@ -137,9 +136,8 @@ def has_names(name: str) -> bool:
 def converted(array: Array, dtype: Dtype | None) -> Array:
     """Return an array as float32, int64 or bool; None for the one that is closest to its own dtype.
 
-    Raises:
-        ProblemError: GS505, a value is not finite. GS504, it has another kind of values, or does not fit the dtype.
-            GS105, it is empty or has too large numbers.
+    Raises ProblemError: GS505, a value is not finite. GS504, it has another kind of values, or does not fit the dtype.
+    GS105, it is empty or has too large numbers.
     """
     kind = array.dtype.kind
     if kind not in KINDS:
@@ -343,9 +341,8 @@ def _whole(array: ArrayFile, size: int) -> ArrayFile:
 def read_vocabulary(path: Path) -> tuple[str, ...]:
     """Return the lines of a UTF-8 file, one token each. The first line may be empty, as in a vocabulary with a mask token.
 
-    Raises:
-        ProblemError: GS501, the file does not exist, is no regular file, too large, or not UTF-8. GS105, it has no lines,
-            an empty line, or the same line twice.
+    Raises ProblemError: GS501, the file does not exist, is no regular file, too large, or not UTF-8. GS105, it has no
+    lines, an empty line, or the same line twice.
     """
     hint = "write one token per line, in UTF-8, beside the spec"
     try:

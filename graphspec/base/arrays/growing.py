@@ -69,7 +69,6 @@ class InFiles:
         self.folder, self._known = folder, set[str]()
 
     def path(self, name: str) -> Path:
-        """Return the file of an array."""
         return self.folder / (quote(name, safe=" ") + ".bin")
 
     def __call__(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -179,7 +179,6 @@ class StringsBuilder:
         self._offsets.append(np.zeros(1, np.int64))
 
     def __len__(self) -> int:
-        """Return the number of texts."""
         return len(self._offsets) - 1
 
     def add(self, data: Array, offsets: Array, valid: Array | None = None) -> None:

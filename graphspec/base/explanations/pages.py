@@ -8,14 +8,13 @@ example. Text between them says what the blocks do not. Tests run all examples.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from importlib.resources import files
 from operator import ne
 
 from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, NodeRef, Severity, did_you_mean, render
+from graphspec.base.errors import Diagnostic, NodeRef, Severity, Spell, did_you_mean, render
 from graphspec.base.text import paragraph, wrapped
 
 GROUPS = {  # the kinds of codes, by their beginning
@@ -71,9 +70,7 @@ class Explanation:
         matcher = SequenceMatcher(None, block.text.splitlines(), text.splitlines(), autojunk=False)
         return {k for tag, start, stop, _, _ in matcher.get_opcodes() if tag != "equal" for k in range(start, stop)}
 
-    def rendered_answer(
-        self, *, colour: bool = False, width: int | None = None, spell: Callable[[str], str] = str
-    ) -> str:
+    def rendered_answer(self, *, colour: bool = False, width: int | None = None, spell: Spell = str) -> str:
         """Return the answer as a terminal shows it; the arguments are those of :func:`graphspec.base.errors.render`."""
         sources = {b.file: b.text for b in self.example("wrong") if b.file}
         answer = _diagnostic(self.answer)

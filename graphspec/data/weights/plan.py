@@ -442,7 +442,6 @@ class InitialWeights:
             yield "(left over)", name
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``run.json`` says of it."""
         numbers = {"taken": len(self.taken), "new": list(self.new), "left_over": len(self.left_over)}
         return {"file": self.file, "node": self.node, "sha256": self.sha256, **numbers}
 

@@ -226,7 +226,6 @@ class Emitter:
         return self._entries(runs, scope.inputs[0] if len(scope.inputs) == 1 else None)
 
     def block(self, block: Found) -> dict[str, Any]:
-        """Return a block that was found."""
         inputs = [*ENTRIES[: block.entries]]
         runs = _equal_runs(block.steps)
         names = Names((*inputs, *(self.names[run[0]] for run in runs if len(run) == 1)))

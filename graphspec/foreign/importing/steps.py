@@ -212,7 +212,6 @@ class Step:
         return layer is not None and layer.arity == (0, 0)
 
     def read(self) -> Iterator[Source]:
-        """Yield all sources."""
         for values in self.sources.values():
             yield from (value for value in values if isinstance(value, Source))
 

@@ -117,7 +117,6 @@ class _Sizes:
         self.varied: dict[str, Dim] = {}
 
     def of(self, port: Port) -> tuple[Dim, ...]:
-        """Return the sizes of an input."""
         if port.shape is None:
             raise ProblemError(Code.WRONG_RANK, f"has the input {port}, whose number of axes is not known")
         rows = next((k for k, d in enumerate(port.shape) if not isinstance(d, int)), 0)

@@ -257,7 +257,6 @@ class Hdf5:
         return group
 
     def is_group(self, found: Any) -> bool:
-        """Return whether an object is a group."""
         return isinstance(found, self._kinds[0])
 
     def attribute(self, group: Any, name: str, place: str) -> Any:
@@ -268,7 +267,6 @@ class Hdf5:
         return _text(found)
 
     def shape(self, dataset: Any) -> tuple[int, ...]:
-        """Return the shape of a dataset."""
         found = tuple(int(n) for n in dataset.shape)
         if len(found) > Budget.AXES:
             place = f"{self.place}{dataset.name}"
@@ -276,7 +274,6 @@ class Hdf5:
         return found
 
     def dtype(self, dataset: Any, place: str) -> np.dtype[Any]:
-        """Return the dtype of a dataset."""
         return self._tried(lambda: np.dtype(dataset.dtype), place)  # type: ignore[no-any-return]
 
     def address(self, group: Any) -> int:

@@ -39,7 +39,6 @@ class Call:
     is_old: bool = False
 
     def refs(self) -> Iterator[Ref]:
-        """Yield the references in all arguments."""
         yield from refs_in([*self.args, *self.kwargs.values()])
 
 
@@ -74,7 +73,6 @@ class LayerDef:
 
     @property
     def is_input(self) -> bool:
-        """Whether this is an input of its model."""
         return self.class_name == "InputLayer"
 
     @property

@@ -229,8 +229,7 @@ _WITH_NUMBER: dict[str, Callable[[float], dict[str, float]]] = {
     "add": lambda c: {"scale": 1.0, "offset": c},
     "subtract": lambda c: {"scale": 1.0, "offset": -c},
     "multiply": lambda c: {"scale": c},
-    "true_divide": lambda c: {"scale": 1.0 / c},
-    "divide": lambda c: {"scale": 1.0 / c},
+    **dict.fromkeys(("true_divide", "divide"), lambda c: {"scale": 1.0 / c}),
 }
 _MERGING = {"add": "Add", "subtract": "Subtract", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum"}
 

@@ -98,26 +98,6 @@ LEFT, BELOW = 52.0, 50.0  # room for the labels of the axes
 MAX_PANELS = 24
 History = Mapping[str, Sequence[float]]  # one value per epoch for each key
 MAX_POINTS = 1500  # of a line; the others are left out evenly
-STYLE = """.gs-curves text { font: 12px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #475569 }
-.gs-curves .gs-title { font-size: 17px; font-weight: 700; fill: #0f172a }
-.gs-curves .gs-name { font-size: 13px; font-weight: 600; fill: #0f172a }
-.gs-curves .gs-card { fill: #ffffff }
-.gs-curves .gs-grid { stroke: #e2e8f0; stroke-width: 1 }
-.gs-curves .gs-axis { stroke: #94a3b8; stroke-width: 1 }
-.gs-curves .gs-train { stroke: #2563eb; fill: #2563eb }
-.gs-curves .gs-val { stroke: #ea580c; fill: #ea580c }
-.gs-curves .gs-best { stroke: #16a34a; fill: #16a34a }
-.gs-curves polyline { fill: none !important; stroke-width: 1.8; stroke-linejoin: round }
-@media (prefers-color-scheme: dark) {
-.gs-curves text { fill: #cbd5e1 }
-.gs-curves .gs-title, .gs-curves .gs-name { fill: #f8fafc }
-.gs-curves .gs-card { fill: #0f172a }
-.gs-curves .gs-grid { stroke: #1e293b }
-.gs-curves .gs-axis { stroke: #64748b }
-.gs-curves .gs-train { stroke: #60a5fa; fill: #60a5fa }
-.gs-curves .gs-val { stroke: #fb923c; fill: #fb923c }
-.gs-curves .gs-best { stroke: #4ade80; fill: #4ade80 }
-}"""
 
 
 class Best(NamedTuple):
@@ -203,11 +183,10 @@ def draw_curves(history: History, title: str) -> str:
         x, y = MARGIN + LEFT + (k % per_row) * wide, TOP + 22 + (k // per_row) * high
         panel = _panel(name, {key: history[key] for key in keys}, epochs(max(count, 1)), best)
         parts += [f'<g transform="translate({x:.1f} {y:.1f})">', *panel, "</g>"]
-    return on_card("gs-curves", width, height, heading, STYLE, parts)
+    return on_card("gs-curves", width, height, heading, parts)
 
 
 def _heading(title: str, history: History, count: int, best: Best | None, hidden: int) -> Iterator[str]:
-    """Yield the title, what is best, and the legend."""
     yield f'<text class="gs-title" x="{MARGIN:.0f}" y="30">{escape(title)}</text>'
     about = f"{count:,} epoch{'' if count == 1 else 's'}" if count else "no epoch has ended"
     if best is not None and count > 1:

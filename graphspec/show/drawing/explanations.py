@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from string import Template
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from graphspec.base.text import number, printable, shorten_end
 from graphspec.engine.runtime.explanations import Attributed, Contribution
 from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.pictures import data_uri
-from graphspec.show.drawing.svg import escape, on_card, text_width
+from graphspec.show.drawing.svg import asset, escape, on_card, text_width
 
 WIDTH, MARGIN, LINE, PICTURE, BAR = 760.0, 20.0, 22.0, 224.0, 212.0  # pixels
 NAME, RAW = 250.0, 170.0  # pixels of the columns of a table
@@ -24,36 +25,6 @@ TOP = 10  # contributions that are drawn as bars; the others are one more bar
 MAX_DRAWN = 50  # rows of a drawing; files of tables have all of them
 MAX_WORDS = 600  # words of a text that are drawn
 FOR, AGAINST = (37, 99, 235), (234, 88, 12)  # blue, orange
-STYLE = """.gs-why text { font: 13px system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #334155 }
-.gs-why .gs-title { font-size: 17px; font-weight: 700; fill: #0f172a }
-.gs-why .gs-name { font-size: 14px; font-weight: 600; fill: #0f172a }
-.gs-why .gs-card { fill: #ffffff }
-.gs-why .gs-axis { stroke: #cbd5e1; stroke-width: 1 }
-.gs-why .gs-frame { fill: none; stroke: #94a3b8; stroke-width: 1 }
-.gs-why .gs-for { fill: #2563eb }
-.gs-why .gs-against { fill: #ea580c }
-@media (prefers-color-scheme: dark) {
-.gs-why text { fill: #cbd5e1 }
-.gs-why .gs-title, .gs-why .gs-name { fill: #f8fafc }
-.gs-why .gs-card { fill: #0f172a }
-.gs-why .gs-axis { stroke: #334155 }
-.gs-why .gs-for { fill: #60a5fa }
-.gs-why .gs-against { fill: #fb923c }
-}"""
-PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>{title}</title>
-<style>body {{ margin: 0 auto; max-width: 800px; padding: 16px; font: 15px/1.5 system-ui, sans-serif;
-background: #f1f5f9; color: #0f172a }} svg {{ max-width: 100%; height: auto }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #020617; color: #e2e8f0 }} }}</style></head>
-<body>
-<h1>{title}</h1>
-<p>What each value adds to the answer, by integrated gradients. The contributions of a row add up to its answer minus the
-baseline's. Blue with a plus: for it; orange with a minus: against it.{more}</p>
-{drawing}</body>
-</html>
-"""
 
 
 class Explained(Protocol):
@@ -76,7 +47,8 @@ def page(explained: Explained) -> str:
     rows = len(explained.values)
     more = f" Drawn are the first {MAX_DRAWN} of {rows:,} rows." if rows > MAX_DRAWN else ""
     title = escape(printable(f"Why {explained.name} answers so"))
-    return PAGE.format(title=title, more=more, drawing=drawing(explained, heading=False))
+    text = Template(asset("explanations.html"))
+    return text.substitute(title=title, more=more, drawing=drawing(explained, heading=False))
 
 
 def drawing(explained: Explained, *, heading: bool = True) -> str:
@@ -92,7 +64,7 @@ def drawing(explained: Explained, *, heading: bool = True) -> str:
             parts.append(part)
             y += height
         y += 10
-    return on_card("gs-why", WIDTH, y + MARGIN, title, STYLE, parts)
+    return on_card("gs-why", WIDTH, y + MARGIN, title, parts)
 
 
 def _row(explained: Explained, row: int, y: float) -> Iterator[tuple[str, float]]:

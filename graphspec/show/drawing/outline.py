@@ -62,7 +62,6 @@ class Panel:
     arrows: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def link(self, a: str, b: str) -> None:
-        """Add an arrow from ``a`` to ``b``."""
         if a != b:
             self.arrows[a, b] = None
 

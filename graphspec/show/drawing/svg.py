@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape as escape_markup
+from importlib.resources import files
 from typing import NamedTuple
 
 from graphspec.show.drawing.outline import Box, Panel
@@ -217,11 +218,6 @@ FAMILIES = (  # the fill and the stroke of layers by family; above, those of box
     *(("#ecfccb", "#65a30d"), ("#e2e8f0", "#64748b")),
 )
 _TIP = '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-STYLE = """text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; font-size: 12px; fill: #334155 }
-.title { font-size: 13px; font-weight: 600; fill: #0f172a }
-.heading { font-size: 18px; font-weight: 700; fill: #0f172a }
-.head text { fill: #f8fafc }
-.arrow { fill: none; stroke: #94a3b8; stroke-width: 1.4 }"""
 
 
 def svg(panels: Sequence[Panel]) -> str:
@@ -233,7 +229,7 @@ def svg(panels: Sequence[Panel]) -> str:
     width = max(width, MARGIN * 2 + sum(text_width(name) + 44 for name in colours))
     tip = f'<defs>{_TIP}<path d="M0 0 8 4 0 8z" fill="#94a3b8"/></marker></defs>'
     paper = f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>'
-    return _document("", width, height, panels[0].title, STYLE, [tip, paper, *parts])
+    return _document("", width, height, panels[0].title, asset("network.css"), [tip, paper, *parts])
 
 
 def drawn(
@@ -299,16 +295,23 @@ def arrange(panels: Sequence[Panel]) -> list[list[tuple[Panel, Placement]]]:
     return columns
 
 
-def on_card(kind: str, width: float, height: float, title: str, style: str, parts: Sequence[str]) -> str:
-    """Return elements on a card of their own as an SVG document, which is readable on light and dark pages."""
+def on_card(kind: str, width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    """Return elements on a card of their own as an SVG document, with the styles of ``kind`` for light and dark pages."""
     card = f'<rect class="gs-card" width="{width:.0f}" height="{height:.0f}" rx="8"/>'
-    return _document(f' class="{kind}"', width, height, title, style, [card, *parts])
+    return _document(f' class="{kind}"', width, height, title, asset(f"{kind}.css"), [card, *parts])
+
+
+def asset(name: str) -> str:
+    """Return the text of a file beside this one: the styles of a drawing, or a page around it."""
+    return files("graphspec.show.drawing").joinpath(name).read_text(encoding="utf-8")
 
 
 def _document(kind: str, width: float, height: float, title: str, style: str, parts: Sequence[str]) -> str:
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg"{kind} {size} role="img">'
-    return "\n".join([opening, f"<title>{escape(title)}</title>", f"<style>{style}</style>", *parts, "</svg>", ""])
+    return "\n".join(
+        [opening, f"<title>{escape(title)}</title>", f"<style>{style.strip()}</style>", *parts, "</svg>", ""]
+    )
 
 
 def text_width(text: str) -> float:

@@ -101,7 +101,6 @@ class Plot:
         )
 
     def drawing(self) -> Drawing:
-        """Return the chart."""
         wide, high = self.width + LEFT + RIGHT, self.height + TOP + BOTTOM
         size = f'viewBox="0 0 {wide:.0f} {high:.0f}" style="max-width: {wide:.0f}px"'
         x_name, y_name = text(self.x_name), text(self.y_name)

@@ -41,7 +41,6 @@ class Change(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Change:
-        """Return the change of several repeats."""
         return cls(float(np.mean(values)), min(values), max(values))
 
 

@@ -237,7 +237,6 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         raise NotImplementedError
 
     def time_axes(self, query: Value) -> tuple[int, ...]:
-        """Return the axes that are attended over."""
         return (1,)
 
     def features(self, query: Value) -> tuple[int, ...]:

@@ -122,6 +122,7 @@ OfState = Callable[["Value"], "Value"]
 
 # Cells: one step of a recurrence with its weights, lowered for all steps of a sequence.
 States = list["Value"]
+Ran = tuple["Value | None", States]  # the outputs of all steps, if they are asked for, and the last states
 _PARTLY_SET = "has a bias from an array, a part of which is set to 1", "set `unit_forget_bias: false`"
 Reason = tuple[str, str, str | None]  # why a layer is unrolled, how to avoid that, and the argument that causes it
 
@@ -139,7 +140,7 @@ class Cell(Layer):
         """Return why the steps of this cell must be unrolled; None if an ONNX operator computes all steps."""
         raise NotImplementedError
 
-    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> Ran:
         """Emit all steps of ``X`` (time, batch, …), beginning with the states ``initial``; empty for zeros.
 
         Return the outputs (None if ``pace.sequences`` is false and they are not needed) and the last states.
@@ -174,7 +175,6 @@ class Weighted(Cell):
     seed: base.Seed = None
 
     def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:
-        """Emit one of the activations."""
         return g.activate(activation, X)
 
 
@@ -257,7 +257,6 @@ class UnitCell(Weighted, Units):
         return {"activation": self.activation}
 
     def cell_attributes(self) -> dict[str, Any]:
-        """Return additional attributes of the operator."""
         return {}
 
     def products(self, g: Builder, kernel: Value, masks: Sequence[Value]) -> list[OfState]:
@@ -286,13 +285,13 @@ class UnitCell(Weighted, Units):
                 return f"ONNX's {self.op} does not have the {key} {name}", f"use one of {known}", key
         return None
 
-    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> Ran:
         for state in initial:
             need_state(state, (X.shape[1], self.units), "give every state as many features as the layer has units")
         run = self._operator if self.unrolled() is None else self._unrolled_steps
         return run(g, X, [base.as_float(g, state) for state in initial], pace)
 
-    def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> tuple[Value | None, States]:
+    def _operator(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> Ran:
         size, one = len(self.gates) * self.units, g.constant([0])
         kernel, recurrent = (
             self.weight(g, role, (n, size), layout=Layout(gates=self.order, perm=(1, 0), shape=(1, size, n)))
@@ -327,9 +326,7 @@ class UnitCell(Weighted, Units):
         }
         return {key: value for key, value in attributes.items() if value} | self.cell_attributes()
 
-    def _unrolled_steps(
-        self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace
-    ) -> tuple[Value | None, States]:
+    def _unrolled_steps(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> Ran:
         gates = len(self.gates)
         kernel = self.weight(g, "kernel", (X.features, gates * self.units))
         recurrent = self.weight(g, "recurrent_kernel", (self.units, gates * self.units))

@@ -52,9 +52,7 @@ class ConvLSTM(Recurrent, cells.Remembering, Window, Filters, states=2):
             return X
         return g.transpose(X, (*range(axis), X.rank - 1, *range(axis, X.rank - 1)))
 
-    def over(
-        self, g: Builder, X: Value, initial: Sequence[Value], pace: cells.Pace
-    ) -> tuple[Value | None, cells.States]:
+    def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: cells.Pace) -> cells.Ran:
         X = self._channels_first(g, X, 2)
         kernel = self._kernel(g, "kernel", X.fixed(2))
         recurrent = self._kernel(g, "recurrent_kernel", self.filters)

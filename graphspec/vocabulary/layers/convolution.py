@@ -45,7 +45,6 @@ class Window(Layer):
         return self.attributes() | pads
 
     def attributes(self) -> dict[str, Any]:
-        """Return the attributes of the window, without padding."""
         return {"kernel_shape": self.kernel_size, "strides": self.strides, "dilations": self.dilation_rate}
 
     def strides_or_dilation(self) -> None:
@@ -76,7 +75,6 @@ class Convolution(Window, pads_with_zeros=True):
         raise NotImplementedError
 
     def bias(self, g: Builder, channels: int) -> Value | None:
-        """Create the bias, or return None without one."""
         return self.weight(g, "bias", (channels,)) if self.use_bias else None
 
 

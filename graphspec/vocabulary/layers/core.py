@@ -11,19 +11,8 @@ from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, P
 from graphspec.graph.initializers import oriented
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_dtype, wrong_size
-from graphspec.vocabulary.layers.layer import (
-    NEUTRAL,
-    ActivationField,
-    Constraint,
-    InitializerField,
-    Layer,
-    RegularizerField,
-    as_float,
-    cast_to,
-    default_initializer,
-    need_rank,
-    number_of_ids,
-)
+from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, as_float, cast_to, default_initializer, need_rank
 
 
 class Dense(Layer, supports_masking=True):
@@ -33,15 +22,15 @@ class Dense(Layer, supports_masking=True):
     """
 
     units: PositiveInt = setting(..., "The size of the output's last axis.")
-    activation: ActivationField = setting(None, "The activation of the result; null for none.")
+    activation: base.ActivationField = setting(None, "The activation of the result; null for none.")
     use_bias: bool = setting(True, "Whether a bias is added.")
-    kernel_initializer: InitializerField = default_initializer("glorot_uniform")
-    bias_initializer: InitializerField = default_initializer("zeros")
-    kernel_regularizer: RegularizerField = setting(None, "Penalty on the kernel.")
-    bias_regularizer: RegularizerField = setting(None, "Penalty on the bias.")
-    activity_regularizer: RegularizerField = setting(None, "Penalty on the output.")
-    kernel_constraint: Constraint = None
-    bias_constraint: Constraint = None
+    kernel_initializer: base.InitializerField = default_initializer("glorot_uniform")
+    bias_initializer: base.InitializerField = default_initializer("zeros")
+    kernel_regularizer: base.RegularizerField = setting(None, "Penalty on the kernel.")
+    bias_regularizer: base.RegularizerField = setting(None, "Penalty on the bias.")
+    activity_regularizer: base.RegularizerField = setting(None, "Penalty on the output.")
+    kernel_constraint: base.Constraint = None
+    bias_constraint: base.Constraint = None
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, None, "(batch, …, features)", hint="give the input a shape such as [1]")
@@ -67,7 +56,7 @@ class Members(Layer):
     """
 
     members: PositiveInt = setting(16, "How many members there are.")
-    initializer: InitializerField = default_initializer("random_sign")
+    initializer: base.InitializerField = default_initializer("random_sign")
 
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, 2, "(batch, features)", hint="put Flatten before it")
@@ -115,9 +104,9 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
         None, "The number of ids: the largest id plus 1; null: as many as the layer before makes."
     )
     output_dim: PositiveInt = setting(..., "The size of each vector.")
-    embeddings_initializer: InitializerField = default_initializer("uniform")
-    embeddings_regularizer: RegularizerField = setting(None, "Penalty on the embeddings.")
-    embeddings_constraint: Constraint = None
+    embeddings_initializer: base.InitializerField = default_initializer("uniform")
+    embeddings_regularizer: base.RegularizerField = setting(None, "Penalty on the embeddings.")
+    embeddings_constraint: base.Constraint = None
     mask_zero: bool = setting(False, "Whether id 0 is padding that later layers skip.")
     sparse: bool = setting(
         False, "Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras."
@@ -132,7 +121,7 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
         if ids.dtype in ("float32", "bool"):
             hint = f"declare input '{ids.name}' with `dtype: int64`" if ids.kind == "input" else "feed it integers"
             raise wrong_dtype(f"needs integer ids, got {ids.dtype}", hint)
-        words, size = ids.words, number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
+        words, size = ids.words, base.number_of_ids(ids, "input_dim") if self.input_dim is None else self.input_dim
         ids = g.CheckIds(cast_to(g, ids, "int64"), size=size)
         start = self.embeddings_initializer.of_words(words)
         table = self.weight(g, "embeddings", (size, self.output_dim), initializer=start)
@@ -161,9 +150,9 @@ class ReversibleEmbedding(Layer, handles_mask=True, call_options=("reverse",)):
     input_dim: PositiveInt = setting(..., "The number of ids: the largest id plus 1.")
     output_dim: PositiveInt = setting(..., "The size of each vector.")
     tie_weights: Tied = True
-    embeddings_initializer: InitializerField = default_initializer("uniform")
-    embeddings_regularizer: RegularizerField = setting(None, "Penalty on the embeddings.")
-    embeddings_constraint: Constraint = None
+    embeddings_initializer: base.InitializerField = default_initializer("uniform")
+    embeddings_regularizer: base.RegularizerField = setting(None, "Penalty on the embeddings.")
+    embeddings_constraint: base.Constraint = None
     mask_zero: bool = setting(False, "Whether id 0 is padding that later layers skip.")
     logit_soft_cap: Positive | None = setting(None, "The largest absolute value of the way back; null for any.")
 

@@ -132,7 +132,6 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
 
     @property
     def vocabulary_file(self) -> str | None:
-        """The name of the file with the vocabulary; None if there is none."""
         return self.vocabulary if isinstance(self.vocabulary, str) else None
 
     def with_vocabulary(self, lines: Sequence[str]) -> Self:

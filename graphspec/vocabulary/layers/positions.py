@@ -81,7 +81,7 @@ class TokenAndPositionEmbedding(Layer, handles_mask=True, call_options=("reverse
             Y = tokens.lower(g, X, reverse=reverse)
         if reverse:
             return Y
-        own = {"sequence_length": self.sequence_length, "initializer": self.embeddings_initializer}
+        own: dict[str, Any] = {"sequence_length": self.sequence_length, "initializer": self.embeddings_initializer}
         place = PositionEmbedding(**own, add=True)
         with g.part("position_embedding"):
             return place.lower(g, Y).with_mask(Y.mask)

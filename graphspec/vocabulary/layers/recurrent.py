@@ -125,7 +125,6 @@ class Recurrent(cells.Cell, handles_mask=True, gathers_steps=True, call_argument
         raise wrong_rank(f"needs rank-3 data (batch, time, features), got {show(X.shape)}", hint)
 
     def state_count(self) -> int:
-        """Return the number of states of all cells."""
         return sum(cell.states for _, cell in self.parts())
 
     def run(self, g: Builder, X: Value, initial_state: Sequence[Value], *, zero_masked: bool) -> tuple[Value, States]:

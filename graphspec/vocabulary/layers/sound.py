@@ -175,7 +175,6 @@ class MelSpectrogram(Layer):
 
     @property
     def length(self) -> int:
-        """The samples of a frame."""
         return self.sequence_length or self.fft_length
 
     @property

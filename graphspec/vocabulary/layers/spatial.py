@@ -140,14 +140,11 @@ def from_channels_first(g: Builder, Y: Value, data_format: str | None) -> Value:
     return Y if data_format == "channels_first" else g.transpose(Y, (0, *range(2, Y.rank), 1))
 
 
+Sizes = Sequence[int]  # numbers, one for each spatial axis
+
+
 def window(
-    X: Value,
-    size: Sequence[int],
-    strides: Sequence[int],
-    padding: str,
-    dilations: Sequence[int] | None = None,
-    *,
-    key: str,
+    X: Value, size: Sizes, strides: Sizes, padding: str, dilations: Sizes | None = None, *, key: str
 ) -> dict[str, Any]:
     """Return the attributes ``pads`` or ``auto_pad`` of a window over the channels-first ``X``.
 
@@ -179,9 +176,7 @@ def window(
     return {"pads": (*before, *after)} if any(before) or any(after) else {}
 
 
-def need_auto_pad(
-    name: str, d: Dim, size: Sequence[int], strides: Sequence[int], dilations: Sequence[int] | None
-) -> None:
+def need_auto_pad(name: str, d: Dim, size: Sizes, strides: Sizes, dilations: Sizes | None) -> None:
     """Raise GS305 if onnxruntime does not support ``SAME_UPPER``: with dilation, or pooling strides above the window."""
     if dilations is None:
         refused, key = any(s > k for s, k in zip(strides, size, strict=True)), "strides"

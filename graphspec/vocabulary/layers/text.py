@@ -137,7 +137,6 @@ class TextVectorization(Lookup, takes_strings=True):
         return X if self._of_lists(X) else self._tokens(g, X)
 
     def _tokens(self, g: Builder, X: Value) -> Value:
-        """Emit the tokens, padded with ``""``."""
         if not X.type.is_string:
             raise wrong_dtype(f"needs texts, got {X.type}", "declare the input with `dtype: string`")
         if self.split is not None and X.rank != 1 and not (X.rank == 2 and X.shape[1] == 1) and not self._of_lists(X):

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, only, setting
+from graphspec.base.config import FROM_LIST, PositiveInt, Texts, described, invalid, only, setting
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import MISSING_INTEGER
@@ -348,9 +348,7 @@ class StringLookup(Categories, takes_strings=True):
     )
     encoding: Encoding = "utf-8"
     salt: Salt = None
-    missing_tokens: Annotated[tuple[str, ...], FROM_LIST] = setting(
-        (), "Texts that count as missing, such as `[NA, '?']`."
-    )
+    missing_tokens: Texts = setting((), "Texts that count as missing, such as `[NA, '?']`.")
     fold_case: bool = setting(False, "Whether texts that differ in case only have one id, as in TextVectorization.")
 
     def check_arguments(self) -> None:

@@ -173,7 +173,6 @@ class Overlap(Metric, targets=("one_hot", "like")):
     """Base: the mean of ``tp / (tp + fp + fn)`` over some classes, except those that are neither true nor predicted."""
 
     def classes(self) -> int:
-        """Return the number of classes."""
         raise NotImplementedError
 
     def averaged(self) -> tuple[int, ...]:

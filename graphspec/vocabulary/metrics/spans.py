@@ -33,7 +33,6 @@ class SpanF1(Metric, label="span_f1", by_class=True, targets=("ids", "one_hot"))
     _labels: Sequence[str] | None = PrivateAttr(None)
 
     def resolve(self, loss: Loss | None, y_pred: Value, labels: Sequence[str] | None = None) -> Metric:
-        """Return the metric with the labels of the head."""
         found = self.model_copy()
         found._labels = labels
         return found

@@ -67,7 +67,6 @@ class Thresholded(Metric):
     instead = "use `confusion_matrix`, or `precision` and `recall` with a `class_id`"
 
     def limits(self) -> Array:
-        """Return the thresholds, float32."""
         raise NotImplementedError
 
     def shape(self, y_pred: Value) -> tuple[int, ...]:
@@ -127,7 +126,6 @@ class Counted(Thresholded):
     thresholds: Thresholds = None
 
     def resolved_thresholds(self) -> tuple[float, ...]:
-        """Return the thresholds of the spec, or the default."""
         return as_tuple(0.5 if self.thresholds is None else self.thresholds)
 
     def limits(self) -> Array:

@@ -68,7 +68,6 @@ class Onnx(Layer):
 
     @property
     def content(self) -> OnnxFile | None:
-        """The file; None if it is not there."""
         return self._content
 
     def with_content(self, content: OnnxFile) -> Self:

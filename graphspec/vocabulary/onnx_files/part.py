@@ -85,9 +85,8 @@ def splice(model: Any, prefix: str, inputs: Mapping[str, str], outputs: Sequence
 
     Constants become initializers, which every runtime and tool shows as such.
 
-    Args:
-        inputs: the names of what is fed, by the file's names of inputs.
-        outputs: the file's values, each with its new name; a value may occur twice.
+    ``inputs``: the names of what is fed, by the file's names of inputs; ``outputs``: the file's values, each with its
+    new name; a value may occur twice.
     """
     from onnx import helper
 

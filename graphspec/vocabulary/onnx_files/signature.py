@@ -90,7 +90,6 @@ class Signature:
         return one, rows if isinstance(rows, int) else 1
 
     def to_json(self) -> dict[str, Any]:
-        """Return the signature as plain values."""
 
         def plain(tensor: Tensor) -> dict[str, Any]:
             sizes = [[s.of, s.factor, s.offset, s.divisor, s.more] if isinstance(s, Size) else s for s in tensor.sizes]
@@ -336,7 +335,6 @@ class Record:
     signatures: list[Signature] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as plain values."""
         signatures = sorted((s.to_json() for s in self.signatures), key=str)
         return {"sha256": self.sha256, "bytes": self.nbytes, "signatures": signatures}
 

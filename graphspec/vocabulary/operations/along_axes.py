@@ -10,22 +10,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, described
+from graphspec.base.config import FROM_LIST, Ints, PositiveInt, described
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.layer import as_float, cast_to
 from graphspec.vocabulary.operations import operation as base
-from graphspec.vocabulary.operations.operation import (
-    Axes,
-    Axis,
-    AxisOrNone,
-    KeepDims,
-    add_row,
-    number,
-    numbers,
-    operation,
-)
+from graphspec.vocabulary.operations.operation import Axes, Axis, AxisOrNone, KeepDims, add_row, number, operation
 
 
 # Operations that reduce axes: sums, means, extremes, and where these are.
@@ -370,7 +361,7 @@ def vdot(g: Builder, x1: Value, x2: Value) -> Value:
 @operation
 def outer(g: Builder, x1: Value, x2: Value) -> Value:
     """The products of all pairs of elements of two inputs, each as one vector: (a,), (b,) → (a, b)."""
-    a, b = numbers(g, x1, x2)
+    a, b = base.numbers(g, x1, x2)
     return g.reshape(a, [-1, 1]) * g.reshape(b, [1, -1])
 
 
@@ -381,7 +372,7 @@ def tensordot(
     x2: Value,
     *,
     axes: Annotated[
-        int | tuple[int | Annotated[tuple[int, ...], FROM_LIST], int | Annotated[tuple[int, ...], FROM_LIST]],
+        int | tuple[int | Ints, int | Ints],
         FROM_LIST,
         described("A number: so many last axes of the first and first of the second; or the axes of both."),
     ] = 2,
@@ -414,7 +405,7 @@ def einsum(
 @operation
 def cross(g: Builder, x1: Value, x2: Value, *, axis: Axis = -1) -> Value:
     """The cross product of vectors of three elements along an axis."""
-    a, b = numbers(g, x1, x2)
+    a, b = base.numbers(g, x1, x2)
     at, other = normalize_axis(axis, a.rank), normalize_axis(axis, b.rank)
     need(a.fixed(at) == b.fixed(other) == 3, "needs vectors of three elements", key="axis")
     turned = (g.constant([1, 2, 0]), g.constant([2, 0, 1]))
@@ -443,7 +434,6 @@ def norm(
 
 # Further operations of NumPy's: roots and signs, diagonals, quantiles, segments, parts that are replaced.
 Diagonal = Annotated[int, described("The diagonal: 0 is the main one, 1 the one above.")]
-Sizes = Annotated[tuple[int, ...], FROM_LIST]
 Segments = Annotated[PositiveInt, described("The number of segments.")]
 
 
@@ -472,7 +462,7 @@ def cdist(g: Builder, x1: Value, x2: Value) -> Value:
 @operation
 def isin(g: Builder, x1: Value, x2: Value) -> Value:
     """Whether each element of x1 is one of the numbers of x2, bool."""
-    a, b = numbers(g, x1, x2)
+    a, b = base.numbers(g, x1, x2)
     same = g.Equal(g.Unsqueeze(a, g.constant([a.rank])), g.reshape(b, [-1]))
     return g.Cast(g.ReduceMax(cast_to(g, same, "int64"), axes=(a.rank,), keepdims=0), to="bool")
 
@@ -489,7 +479,7 @@ def searchsorted(
 ) -> Value:
     """Where each value belongs in an ascending vector without a batch axis, int64."""
     need(sorted_sequence.rank == 1, f"needs a vector, got {show(sorted_sequence.shape)}")
-    edges, x = numbers(g, sorted_sequence, values)
+    edges, x = base.numbers(g, sorted_sequence, values)
     wide = g.Unsqueeze(x, g.constant([x.rank]))
     before = edges < wide if side == "left" else edges <= wide
     return g.ReduceSum(cast_to(g, before, "int64"), g.constant([x.rank]), keepdims=0)
@@ -580,8 +570,8 @@ def slice_(
     g: Builder,
     inputs: Value,
     *,
-    start_indices: Annotated[Sizes, described("Where the part begins, on each axis; 0 on that of the batch.")],
-    shape: Annotated[Sizes, described("The size of the part on each axis; -1 for the rest.")],
+    start_indices: Annotated[Ints, described("Where the part begins, on each axis; 0 on that of the batch.")],
+    shape: Annotated[Ints, described("The size of the part on each axis; -1 for the rest.")],
 ) -> Value:
     """A part of the input: on each axis, ``shape`` elements from ``start_indices`` on."""
     need(len(start_indices) == len(shape) == inputs.rank, "needs a number for each axis", key="shape")
@@ -602,7 +592,7 @@ def slice_update(
     inputs: Value,
     updates: Value,
     *,
-    start_indices: Annotated[Sizes, described("Where the part begins, on each axis; 0 on that of the batch.")],
+    start_indices: Annotated[Ints, described("Where the part begins, on each axis; 0 on that of the batch.")],
 ) -> Value:
     """The input with a part of it, from ``start_indices`` on, replaced by ``updates``."""
     x, part = base.promoted(g, inputs, updates)

@@ -61,10 +61,6 @@ def _divide_no_nan(g: Builder, a: Value, b: Value) -> Value:
     return g.Where(empty, zero, a / g.Where(empty, one, b))
 
 
-def _floor_divide(g: Builder, a: Value, b: Value) -> Value:
-    return g.Floor(a / b) if a.type.is_float else (a - g.Mod(a, b)) / b
-
-
 def _mod(g: Builder, a: Value, b: Value) -> Value:
     return a - g.Floor(a / b) * b if a.type.is_float else g.Mod(a, b)
 
@@ -152,7 +148,7 @@ ROWS: dict[str, tuple[base.Function, str]] = {  # the function of each operation
     "true_divide": (binary("Div"), "``x1 / x2``, float32, as ``ops.divide``."),
     "divide_no_nan": (binary(_divide_no_nan), "``x1 / x2``, float32; 0 where ``x2`` is 0."),
     "floor_divide": (
-        binary(_floor_divide, base.numbers),
+        binary(lambda g, a, b: g.Floor(a / b) if a.type.is_float else (a - g.Mod(a, b)) / b, base.numbers),
         "``⌊x1 / x2⌋``, the largest integer that is no larger than the quotient. Integers give int64.",
     ),
     "mod": (binary(_mod, base.numbers), "The remainder ``x1 - ⌊x1 / x2⌋ · x2``, which has the sign of ``x2``."),

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from graphspec.base.budget import demand
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, MAX_SIZE, described, invalid
+from graphspec.base.config import FROM_LIST, MAX_SIZE, IntOrInts, Ints, PositiveInt, described, invalid
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value
@@ -26,7 +26,6 @@ Sizes = Annotated[
     FROM_LIST,
     described("The sizes of all axes, the batch first; -1 for one that follows from the others."),
 ]
-IntList = Annotated[int | tuple[int, ...], FROM_LIST]
 
 
 @operation
@@ -83,8 +82,8 @@ def moveaxis(
     g: Builder,
     x: Value,
     *,
-    source: Annotated[IntList, described("The axis, or a list of axes.")],
-    destination: Annotated[IntList, described("Where each of them goes.")],
+    source: Annotated[IntOrInts, described("The axis, or a list of axes.")],
+    destination: Annotated[IntOrInts, described("Where each of them goes.")],
 ) -> Value:
     """X with axes at other places; the others keep their order."""
     before, after = axes_of(source, x), axes_of(destination, x)
@@ -128,7 +127,7 @@ add_row(__name__, "flipud", partial(_turned, 0), "X with the elements of axis 0,
 
 @operation
 def roll(
-    g: Builder, x: Value, *, shift: Annotated[IntList, described("By how many places.")], axis: Axes = None
+    g: Builder, x: Value, *, shift: Annotated[IntOrInts, described("By how many places.")], axis: Axes = None
 ) -> Value:
     """X with the elements of an axis moved; those beyond the end come back at the beginning."""
     if axis is None:
@@ -157,7 +156,7 @@ def tile(
     g: Builder,
     x: Value,
     *,
-    repeats: Annotated[IntList, described("How often along each axis; a list that is shorter has the last axes.")],
+    repeats: Annotated[IntOrInts, described("How often along each axis; a list that is shorter has the last axes.")],
 ) -> Value:
     """X repeated as a whole along its axes."""
     listed = [repeats] if isinstance(repeats, int) else list(repeats)
@@ -170,11 +169,7 @@ def tile(
 
 @operation
 def repeat(
-    g: Builder,
-    x: Value,
-    *,
-    repeats: Annotated[int, described("How often.", ge=1, le=MAX_SIZE)],
-    axis: AxisOrNone = None,
+    g: Builder, x: Value, *, repeats: Annotated[PositiveInt, described("How often.")], axis: AxisOrNone = None
 ) -> Value:
     """X with each element repeated along an axis."""
     x, at = placed(g, x, axis)
@@ -191,7 +186,7 @@ def pad(
     x: Value,
     *,
     pad_width: Annotated[
-        int | tuple[int | Annotated[tuple[int, ...], FROM_LIST], ...],
+        int | tuple[int | Ints, ...],
         FROM_LIST,
         described("One number, [before, after], or one pair for each axis, the batch first."),
     ],
@@ -264,7 +259,7 @@ def split(
     g: Builder,
     x: Value,
     *,
-    indices_or_sections: Annotated[IntList, described("The number of equal parts, or where parts begin.")],
+    indices_or_sections: Annotated[IntOrInts, described("The number of equal parts, or where parts begin.")],
     axis: Axis = 0,
 ) -> tuple[Value, ...]:
     """The parts of x along an axis of fixed size: several outputs, ``node:0``, ``node:1`` and so on."""

@@ -66,7 +66,6 @@ class Lowering:
         return tensor
 
     def node(self, node: Any, scope: ChainMap[str, Known]) -> Sequence[Known]:
-        """Return what stands for the outputs of a node."""
         given = [scope[name] if name else None for name in node.input]
         own = node.domain in ("", "ai.onnx")
         if own and node.op_type == "Constant":

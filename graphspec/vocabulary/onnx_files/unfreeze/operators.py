@@ -171,7 +171,6 @@ class Call:
         return value
 
     def values(self) -> list[Value | None]:
-        """Return all inputs as values of the graph."""
         return [self.value(k) for k in range(len(self.given))]
 
     def constant(self, k: int, what: str) -> Constant | None:

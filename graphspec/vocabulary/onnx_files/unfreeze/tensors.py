@@ -67,7 +67,6 @@ class Constant:
         return tensor
 
     def ints(self) -> list[int]:
-        """Return the elements as integers."""
         return [int(x) for x in self.array.reshape(-1)]
 
     def __call__(self, shape: tuple[int, ...], random: np.random.Generator) -> Array:
