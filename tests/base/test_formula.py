@@ -112,7 +112,7 @@ def shown(text: str) -> list[tuple[str, str]]:
         ("x * 1e999", "1e999", "has the number 1e999, which is too large"),
         ("x * 99999999999999999999", "99999999999999999999", "has the number 99999999999999999999, which is too large"),
         ("x + 1 / 0", "1 / 0", "divides by 0"),
-        ("x + 9**9**9", "9**9**9", "has a number that is too large"),
+        ("x + 9**9**9", "9**9**9", "has a number that is too large, or is none"),
         ("x + (-8)**0.5", "(-8)**0.5", "has a number that is too large, or is none"),
     ],
 )
