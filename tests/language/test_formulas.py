@@ -119,7 +119,7 @@ def test_a_formula_is_one_node() -> None:
     declaration, lowered = check(document).require()
     assert [ref.name for ref in declaration.nodes[1].inputs if ref] == ["h", "x"]
     assert list(cost(declaration, lowered, 1).nodes) == ["h", "y"]
-    assert "y<br/>Formula" in mermaid(outline(declaration, lowered, cost(declaration, lowered, 1)))
+    assert "y<br/>Formula · h * x + 1<br/>" in mermaid(outline(declaration, lowered, cost(declaration, lowered, 1)))
 
 
 @pytest.mark.parametrize(
