@@ -50,14 +50,13 @@ class Term:
     end: int
     args: tuple[Term, ...] = ()
     options: dict[str, tuple[Any, int, int]] = field(default_factory=dict)  # of arguments the value, and the place
-    at: int = -1  # where an operator's sign stands
+    at: int | None = None  # where an operator's sign stands, or what stands in brackets
 
     @property
     def place(self) -> tuple[int, int]:
         """Return the place of the sign or the name."""
-        if self.kind != "call":
-            return self.start, self.end
-        return (self.start, self.start + len(self.value)) if self.at < 0 else (self.at, self.at + len(self.value))
+        at = self.start if self.at is None else self.at
+        return at, at + len(self.value) if self.kind == "call" else self.end
 
 
 class Wrong(NamedTuple):
@@ -219,15 +218,13 @@ class _Parser:
             term = self._expression(0)
             self._close(")", start)
             if term.kind != "name":
-                term.at = term.place[0]
-                term.start, term.end = start, self.before
+                term.at, term.start, term.end = term.place[0], start, self.before
             return term
         if self.sign == "[":
             return self._term(Term("number", self._list(), start, self.before))
-        what = f"needs a value before `{token}`" if kind else "ends where a value is expected"
-        what = f"has the text {token} where a value stands" if kind == "text" else what
-        start = start if kind else max(self.before - 1, 0)
-        self._stop(start, end, what, "a value is a name, a number, a call, or a formula in brackets")
+        what = f"has `{token}` where a value is expected" if kind else "ends where a value is expected"
+        hint = "a value is a name, a number, a call, or a formula in brackets"
+        self._stop(start if kind else max(self.before - 1, 0), end, what, hint)
 
     def _close(self, bracket: str, opened: int) -> None:
         if self.sign != bracket:

@@ -53,7 +53,7 @@ def _joined(entries: Iterable[dict[str, Any]], kept: set[str]) -> list[dict[str,
             for x in of:
                 del found[places[x]]
             found[k] = {"name": name, "type": "Formula", "value": text[0]}
-        if readers[name] == 1 and name not in kept:
+        if readers[str(name)] == 1 and name not in kept:
             pending[str(name)], places[str(name)] = text, k
     return list(found.values())
 
