@@ -4,7 +4,7 @@ The grammar is Python's for ``or and not``, one comparison, ``+ - * / // % @ **`
 
     terms = parse("-log(p) * (1 - p)**2").terms  # each after its arguments; the last one is the whole
 
-Formulas of nodes (:mod:`graphspec.vocabulary.layers.formula`) become operations, those in ``${…}`` numbers (:func:`number`).
+Formulas of nodes become operations (:mod:`graphspec.vocabulary.layers.formula`), those in ``${…}`` numbers.
 """
 
 from __future__ import annotations
@@ -49,17 +49,14 @@ class Term:
     start: int
     end: int
     args: tuple[Term, ...] = ()
-    options: dict[str, tuple[Any, int, int]] = field(
-        default_factory=dict
-    )  # arguments: the value, and the place of both
-    at: int = -1  # where an operator's sign stands
+    options: dict[str, tuple[Any, int, int]] = field(default_factory=dict)  # of arguments the value, and the place
+    at: int | None = None  # where an operator's sign stands, or what stands in brackets
 
     @property
     def place(self) -> tuple[int, int]:
         """Return the place of the sign or the name."""
-        if self.kind != "call":
-            return self.start, self.end
-        return (self.start, self.start + len(self.value)) if self.at < 0 else (self.at, self.at + len(self.value))
+        at = self.start if self.at is None else self.at
+        return at, at + len(self.value) if self.kind == "call" else self.end
 
 
 class Wrong(NamedTuple):
@@ -80,20 +77,17 @@ class Parsed(NamedTuple):
     def names(self) -> dict[str, Term]:
         """Return the names, each with the first term that has it."""
         found: dict[str, Term] = {}
-        for term in sorted((t for t in self.terms if t.kind == "name"), key=lambda t: t.start):
-            found.setdefault(term.value, term)
+        for term in self.terms:
+            if term.kind == "name":
+                found.setdefault(term.value, term)
         return found
-
-
-class _Stop(Exception):  # noqa: N818 (what follows depends on what is wrong)
-    pass
 
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Parsed:
     """Return the terms of a formula, or what is wrong with it."""
     parser = _Parser(text)
-    with suppress(_Stop):
+    with suppress(ValueError):  # what follows depends on what is wrong
         parser.whole()
     return Parsed([] if parser.wrong else parser.terms, parser.wrong)
 
@@ -123,7 +117,7 @@ class _Parser:
 
     def _stop(self, start: int, end: int, message: str, hint: str | None = None) -> NoReturn:
         self._report(start, end, message, hint)
-        raise _Stop
+        raise ValueError(message)
 
     def _next(self) -> None:
         """Read a token. What other languages write for an operator is reported, and read as what it means."""
@@ -133,8 +127,7 @@ class _Parser:
         self.start = self.end = self.at
         if self.at == len(self.text):
             return
-        match = _TOKEN.match(self.text, self.at)
-        if match is None:
+        if (match := _TOKEN.match(self.text, self.at)) is None:
             hint = "names with other characters than letters, digits, `_` and `.` stand in backticks"
             self._stop(self.at, self.at + 1, f"has the character '{self.text[self.at]}' where it cannot stand", hint)
         self.kind = str(match.lastgroup)
@@ -167,15 +160,16 @@ class _Parser:
             level = _LEVELS.get(sign, -1)
             if level < least:
                 break
+            at = self.start
             if missing:
-                place = f"between `{self.text[left.start : left.end]}` and `{self.token}`"
-                self._report(self.start, self.end, f"has no operator {place}", "write `*` between")
-            elif level == _COMPARISON and compared:
-                hint = "join two comparisons: `a < b and b < c`"
-                self._report(self.start, self.end, "compares three values at once", hint)
-            compared, at = compared or level == _COMPARISON, self.start
-            if not missing:
+                text = f"has no operator between `{self.text[left.start : left.end]}` and `{self.token}`"
+                self._report(at, self.end, text, "write `*` between")
+            else:
+                if level == _COMPARISON and compared:
+                    text, hint = "compares three values at once", "join two comparisons: `a < b and b < c`"
+                    self._report(at, self.end, text, hint)
                 self._next()
+            compared = compared or level == _COMPARISON
             if power:
                 right = self._term(Term("number", int(power), self.before - 1, self.before))
             else:
@@ -224,15 +218,13 @@ class _Parser:
             term = self._expression(0)
             self._close(")", start)
             if term.kind != "name":
-                term.at = term.place[0]
-                term.start, term.end = start, self.before
+                term.at, term.start, term.end = term.place[0], start, self.before
             return term
         if self.sign == "[":
             return self._term(Term("number", self._list(), start, self.before))
-        what = f"needs a value before `{token}`" if kind else "ends where a value is expected"
-        what = f"has the text {token} where a value stands" if kind == "text" else what
-        start = start if kind else max(self.before - 1, 0)
-        self._stop(start, end, what, "a value is a name, a number, a call, or a formula in brackets")
+        what = f"has `{token}` where a value is expected" if kind else "ends where a value is expected"
+        hint = "a value is a name, a number, a call, or a formula in brackets"
+        self._stop(start if kind else max(self.before - 1, 0), end, what, hint)
 
     def _close(self, bracket: str, opened: int) -> None:
         if self.sign != bracket:
@@ -241,6 +233,9 @@ class _Parser:
         self._next()
 
     def _number(self) -> int | float:
+        negative = self.sign == "-"
+        if negative:
+            self._next()
         if self.kind != "number":
             what = f"has `{self.token}` where a number is expected" if self.kind else "ends where a number is expected"
             hint = "a list holds numbers: `[1, 2]`; several nodes are inputs: `stack(a, b, axis=-1)`"
@@ -250,19 +245,13 @@ class _Parser:
         if abs(value) > _LARGEST[type(value)]:
             self._stop(self.start, self.end, f"has the number {token[:40]}, which is too large", "scale it")
         self._next()
-        return value
-
-    def _signed(self) -> int | float:
-        if self.sign != "-":
-            return self._number()
-        self._next()
-        return -self._number()
+        return -value if negative else value
 
     def _list(self) -> list[int | float]:
         opened, values = self.start, list[int | float]()
         self._next()
         while self.sign != "]":
-            values.append(self._signed())
+            values.append(self._number())
             if self.sign != ",":
                 break
             self._next()
@@ -295,7 +284,7 @@ class _Parser:
         if self.sign == "[":
             return self._list()
         if self.kind not in ("name", "text"):
-            return self._signed()
+            return self._number()
         value = self.token[1:-1] if self.kind == "text" else _WORDS.get(self.token, self.token)
         self._next()
         return value
@@ -343,16 +332,16 @@ _NUMBERS: dict[str, Callable[..., Any]] = {
 
 def calculate(sign: str, *values: Any, **options: Any) -> Any:
     """Return the result of an operator or a function of numbers; ValueError with a predicate if there is none."""
-    if sign not in _NUMBERS:
-        raise ValueError(f"has `{sign}`, which no numbers have")
     try:
         result = _NUMBERS[sign](*values, **options)
+    except KeyError:
+        raise ValueError(f"has `{sign}`, which no numbers have") from None
     except ZeroDivisionError:
         raise ValueError("divides by 0") from None
     except OverflowError:
-        raise ValueError("has a number that is too large") from None
+        result = math.inf
     except (TypeError, ValueError):
         raise ValueError(f"has `{sign}` of numbers that it does not take") from None
-    if not isinstance(result, bool | int | float) or not abs(result) <= _LARGEST.get(type(result), 1):
+    if not isinstance(result, int | float) or not abs(result) <= _LARGEST[float if isinstance(result, float) else int]:
         raise ValueError("has a number that is too large, or is none")
     return result

@@ -230,9 +230,24 @@ def complete(analysis: Analysis, offset: int) -> list[Item]:
         return []
     line = analysis.text.line_of(offset)  # an editor replaces a part of one line
     start, end = max(at.token.start, analysis.text.starts[line]), min(at.token.end, analysis.text.ends[line])
+    if at.entry is not None and at.entry.key == "value" and at.container.scalar("type") == "Formula":
+        return _in_formula(analysis, at, offset)
     at = at._replace(token=Span(start, max(end, offset)))
     items = [*(_keys(analysis, at) if at.role == "key" else _values(analysis, at))]
     return [*{item.label: item for item in reversed(items)}.values()][::-1]
+
+
+def _in_formula(analysis: Analysis, at: Cursor, offset: int) -> list[Item]:
+    """Return the names of nodes, variables and operations that the word at an offset may be."""
+    source, scope = analysis.text.text, scope_of(analysis, at.container)
+    word = Span(offset - len(re.findall(r"[\w.]*$", source[:offset])[0]), offset)
+    own = at.container.scalar("name")
+    known = {name: _shape_of(analysis, name, scope) for name in (*scope.inputs, *scope.nodes) if name != own}
+    known |= {name: origin for name, origin in scope.variables.items() if name not in known}
+    names = {name if name.isidentifier() else f"`{name}`": detail for name, detail in known.items()}
+    found = [Item(name, "name", Edit(*word, name), detail, rank=0) for name, detail in names.items()]
+    operations = (name.removeprefix("ops.") for name in LAYERS.names() if name.startswith("ops."))
+    return found + [Item(name, "word", Edit(*word, name), "operation", rank=2) for name in operations]
 
 
 # Keys

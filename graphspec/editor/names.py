@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Literal
 
+from graphspec.base.formula import parse
 from graphspec.editor.analysis import Analysis, entry_at
 from graphspec.editor.document import Edit, Entry, Node, Span
 from graphspec.language.names import is_name
@@ -233,6 +234,15 @@ def _of_layer(analysis: Analysis, scope: Scope, node: Node) -> Iterator[Occurren
     calls = getattr(LAYERS.get(kind), "call_arguments", ()) if kind else ()
     for key in ("inputs", "share", *calls):
         yield from _named(analysis, scope, node.get(key))
+    formula = node.get("value") if kind == "Formula" else None
+    if formula is not None and formula.kind == "scalar" and (whole := _exact(analysis, formula)) is not None:
+        for term in (term for term in parse(formula.text).terms if term.kind == "name"):
+            at = whole.start + term.start + (formula.text[term.start] == "`")
+            name = term.value.partition(":")[0]
+            variable = scope.own_variables.get(name) or scopes(analysis)[0].own_variables.get(name)
+            if scope.find(name.partition("/")[0]) is None and variable is not None:
+                yield Occurrence(variable, Span(at, at + len(name)))
+            yield from _steps(analysis, scope, name, at)
     block = node.get("block")
     if block is None or block.kind != "scalar" or (symbol := scope.blocks.get(block.text)) is None:
         return

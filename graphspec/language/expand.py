@@ -387,8 +387,9 @@ class _Expander:
                 if not isinstance(tree.value, list) or len(tree.value) != times or not times:
                     text = f"`{name}` of `repeat` must be a list of a value for each copy"
                     hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
-                    wrong_type(tree, text, self.problems, hint)
                     times = 0
+                    if not tree.unknown:
+                        wrong_type(tree, text, self.problems, hint)
             if not times or self.overflow:
                 entries[k] = Tree(None, entry.mark, path=entry.path, unknown=True)
                 scope.incomplete = changed = True

@@ -9,7 +9,7 @@ from graphspec.base.errors import Mark, Problems, did_you_mean
 from graphspec.base.formula import Term, parse
 from graphspec.base.text import line_of
 from graphspec.language.explain import validate
-from graphspec.language.names import EntryKind, InputRef, Scope, Sources, is_number, suggest
+from graphspec.language.names import EntryKind, InputRef, Scope, Sources, is_number
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.layers.formula import check, class_of, options_of
 
@@ -54,7 +54,8 @@ def operands(scope: Scope, entry: Tree, problems: Problems) -> tuple[EntryKind, 
         variable = None if _is_node(scope, named) else scope.variables.get(named)
         at = Tree(named, place(tree, *term.place), path=tree.path)
         if variable is None:
-            sources.append(InputRef(scope, at, formula=tree.value))
+            sources.append(source := InputRef(scope, at))
+            source.hint = None if _is_node(scope, named) else _suggested(scope, named, tree.value)
         elif variable.unknown:
             sources.append(None)
         elif is_number(variable):
@@ -85,10 +86,7 @@ def _arguments(tree: Tree, term: Term) -> Tree:
     return Tree(options, own, marks, tree.path)
 
 
-def suggested(scope: Scope, name: str, formula: str) -> str | None:
-    """Return a hint for an unknown name in a formula."""
+def _suggested(scope: Scope, name: str, formula: str) -> str | None:
     names = [*scope.names, *scope.reserved, *scope.variables]
     quoted = next((n for n in names if not n.isidentifier() and name in n and n in formula), None)
-    if quoted is not None:
-        return f"a name with other characters than letters, digits, `_` and `.` stands in backticks: `` `{quoted}` ``"
-    return did_you_mean(name, names) or suggest(scope, name)
+    return did_you_mean(name, names) if quoted is None else f"this name stands in backticks: `` `{quoted}` ``"

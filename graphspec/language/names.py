@@ -82,19 +82,14 @@ class Item:
 class InputRef:
     """The source of an input: the name in the value ``at`` in ``scope``, or output 0 of an item."""
 
-    __slots__ = ("at", "formula", "found", "item", "mark", "scope", "state")
+    __slots__ = ("at", "found", "hint", "item", "mark", "scope", "state")
 
     def __init__(
-        self,
-        scope: Scope,
-        at: Tree | None = None,
-        item: Named | None = None,
-        mark: Mark = NOWHERE,
-        known: bool = True,
-        formula: str = "",  # the text in which the name stands
+        self, scope: Scope, at: Tree | None = None, item: Named | None = None, mark: Mark = NOWHERE, known: bool = True
     ) -> None:
-        self.scope, self.at, self.item, self.formula = scope, at, item, formula
+        self.scope, self.at, self.item = scope, at, item
         self.mark = mark if at is None else at.mark
+        self.hint: str | None = None  # what to write if the name is unknown
         self.found: tuple[str, int] | None = None  # after resolution, the concrete node or input and its output
         self.state: Literal["new", "open", "done"] = "new" if known else "done"  # an error hides what is not known
 
@@ -182,7 +177,9 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
     item = locate(source.scope, name)
     if item is None:
         if not source.scope.incomplete:
-            problems.value(at, Code.UNKNOWN_NODE, f"unknown node '{name}'", hint=_hint(source, name))
+            problems.value(
+                at, Code.UNKNOWN_NODE, f"unknown node '{name}'", hint=source.hint or suggest(source.scope, name)
+            )
         return None
     output = int(index) if colon else 0
     is_block = isinstance(item, Item) and item.kind == "block"
@@ -196,14 +193,6 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
         problems.value(at, Code.UNKNOWN_NODE, message, hint=hint)
         return None
     return _output(item, output)
-
-
-def _hint(source: InputRef, name: str) -> str | None:
-    if not source.formula:
-        return suggest(source.scope, name)
-    from graphspec.language.formula import suggested
-
-    return suggested(source.scope, name, source.formula)
 
 
 def _output(item: Named | None, output: int) -> InputRef | tuple[str, int] | None:

@@ -476,8 +476,8 @@ NODE_KEYS: dict[str, Schema] = {
         "additionalProperties": {"type": ["array", "string"]},
         **_PATTERN,
         "errorMessage": "Expected an integer.",
-        "description": "Copies in a row, `name_1` … `name_n`, each with its own weights: their number, or a list of a value "
-        "for each: with `{units: [64, 32]}`, `${units}` and `${index}` are values of a copy.",
+        "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights; or lists of their values: with "
+        "`{units: [64, 32]}`, `${units}` and `${index}` are those of a copy.",
     },
     "weights": {**WEIGHT_FILE, "description": "A file or a run with the weights to start from."},
 }

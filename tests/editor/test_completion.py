@@ -41,6 +41,14 @@ HERE = (
     # an unknown type: the arguments of the one that it is like
     Completion("layers:\n  - {name: a, type: Dnse, ▮}", ("units", "activation"), ("filters",)),
     Completion("layers:\n  - {name: a, type: Linear, ▮}", ("units",), ("filters",)),
+    # formulas
+    Completion(
+        f'{NODES}  - {{name: b, type: Formula, value: "2 * (a + ▮)"}}',
+        ("x", "a", "sqrt", "where"),
+        ("b", "Dense"),
+        EVERY_LAYER,
+    ),
+    Completion(f'{NODES}  - {{name: b, type: Formula, value: "ab▮"}}', ("a", "abs"), ("b",), EVERY_LAYER),
     # names
     Completion(f"{NODES}  - {{name: b, type: Add, inputs: [a, ▮]}}", ("x", "a"), ("b",)),
     Completion(f"{NODES}  - {{name: b, type: Add, inputs: ▮}}", ("x", "a"), ("b",)),

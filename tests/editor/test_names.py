@@ -7,6 +7,7 @@ import pytest
 from graphspec.base.errors import GivenText
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.document import applied
+from graphspec.editor.hover import hover
 from graphspec.editor.names import Rejected, definition, references, rename
 from graphspec.engine.compiler.check import check
 
@@ -145,3 +146,42 @@ def test_windows_and_scales_name_inputs_and_nodes(word: str) -> None:
     name = word.removeprefix("name: ").partition(":")[0]
     text = applied(FORECAST, rename(Analysis(FORECAST, "spec.yaml"), offset, "other"))
     assert text == FORECAST.replace(name, "other")
+
+
+FORMULAS = """\
+graphspec: 1
+name: n
+vars: {gamma: 2}
+inputs:
+  x: {shape: [8]}
+layers:
+  - {name: p, type: Dense, units: 8}
+  - {name: b-c, type: Identity}
+  - {name: f, type: Formula, value: "-log(p) * (1 - p)**gamma + `b-c` * x + log(p:0)"}
+outputs:
+  f: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "changed"),
+    [
+        ("name: ▮p,", "q", "-log(q) * (1 - q)**gamma + `b-c` * x + log(q:0)"),
+        ("(1 - ▮p)", "q", "-log(q) * (1 - q)**gamma + `b-c` * x + log(q:0)"),
+        ("`b-▮c`", "b-d", "-log(p) * (1 - p)**gamma + `b-d` * x + log(p:0)"),
+        ("▮gamma: 2", "g", "-log(p) * (1 - p)**g + `b-c` * x + log(p:0)"),
+        ("* ▮x", "z", "-log(p) * (1 - p)**gamma + `b-c` * z + log(p:0)"),
+    ],
+)
+def test_names_in_formulas_are_renamed(word: str, name: str, changed: str) -> None:
+    analysis = Analysis(FORMULAS, "spec.yaml")
+    offset = FORMULAS.index(word.replace("▮", "")) + word.index("▮")
+    renamed = applied(FORMULAS, rename(analysis, offset, name))
+    assert f'"{changed}"' in renamed
+    assert check(GivenText("spec.yaml", renamed)).errors == []
+
+
+def test_the_shape_of_a_name_in_a_formula_is_shown() -> None:
+    found = hover(Analysis(FORMULAS, "spec.yaml"), FORMULAS.index("(1 - p)") + 5)
+    assert found is not None
+    assert "(N, 8)" in found.text

@@ -119,7 +119,7 @@ def test_a_formula_is_one_node() -> None:
     declaration, lowered = check(document).require()
     assert [ref.name for ref in declaration.nodes[1].inputs if ref] == ["h", "x"]
     assert list(cost(declaration, lowered, 1).nodes) == ["h", "y"]
-    assert "y<br/>Formula" in mermaid(outline(declaration, lowered, cost(declaration, lowered, 1)))
+    assert "y<br/>Formula · h * x + 1<br/>" in mermaid(outline(declaration, lowered, cost(declaration, lowered, 1)))
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_mistakes_are_told_at_once() -> None:
         ("sum(x, -1)", "write arguments with their names: `sum(…, axis=-1)`"),
         ("clip(x, 0, 1)", "write arguments with their names: `clip(…, x_min=0, x_max=1)`"),
         ("max(x, heat)", "write `maximum(a, b)`"),
-        ("a-b * x", "stands in backticks: `` `a-b` ``"),
+        ("a-b * x", "this name stands in backticks: `` `a-b` ``"),
         ("x and x > 0", "compare it: `x > 0`"),
         ("top_k(x, k=2)", "make a node of type ops.top_k, and name `node:0` here"),
     ],

@@ -71,7 +71,7 @@ def test_a_number_in_a_text_is_written_out() -> None:
         ("${log(width)}", "GS105", "has `log`, which no numbers have", "log"),
         ("${min(width, key=1)}", "GS105", "has `min` of numbers that it does not take", "min"),
         ("${width // 0}", "GS105", "divides by 0", "//"),
-        ("${width ** 999}", "GS105", "has a number that is too large", "**"),
+        ("${width ** 999}", "GS105", "has a number that is too large, or is none", "**"),
         ("${[1, 2]}", "GS105", "needs numbers, and `[1, 2]` is none", "[1, 2]"),
         ("${width[0]}", "GS105", "needs numbers, and `width[0]` is none", "width[0]"),
     ],

@@ -24,6 +24,7 @@ from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.foreign.door import KERAS
+from graphspec.foreign.importing.formulas import with_formulas
 from graphspec.foreign.importing.tidy import Tidied, tidy
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.ir.graph import Graph, Value
@@ -414,8 +415,9 @@ def _checked(data: dict[str, Any], file: str) -> tuple[Spec, Lowered, Tidied]:
     if plain.errors or plain.lowered is None:
         raise SpecError([replace(d, file=file) for d in plain.errors])
     ranks = {name: len(values[0].shape) for name, values in plain.lowered.outputs.items() if values}
-    for structure in (True, False):
+    for structure, formulas in ((True, True), (True, False), (False, False)):
         tidied = tidy(data, structure=structure, ranks=ranks)
+        tidied = Tidied(with_formulas(tidied.data), tidied.renamed) if formulas else tidied
         found = check(GivenText(file, write_yaml(tidied.data)))
         if found.errors or found.spec is None or found.lowered is None:
             continue

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from graphspec.base.config import Config
+from graphspec.base.errors import shorten
 from graphspec.base.text import count
 from graphspec.engine.compiler.cost import Cost
 from graphspec.engine.compiler.lowered_network import Lowered
@@ -217,6 +218,8 @@ class _Outline:
         node = members[0]
         family = type(node.layer).__module__.rsplit(".", 1)[-1].replace("_", " ") if node.layer is not None else ""
         words = " · ".join([node.type or "", *map(operand_text, node.written.values()), *_arguments(node.layer)])
+        if node.type == "Formula" and isinstance(formula := getattr(node.layer, "value", None), str):
+            words = f"Formula · {shorten(' '.join(formula.split()), 48)}"
         if node.share is not None:
             words = f"{node.type} with the weights of {node.share}"
         lines = list(filter(None, [words, self._shape(members[-1], members), self._when(members)]))

@@ -40,32 +40,27 @@ def check(parsed: Parsed, text: str, names: Collection[str] = ()) -> list[tuple[
     found = [(Code.VALUE_NOT_ALLOWED, wrong) for wrong in parsed.wrong]
     for term in (term for term in parsed.terms if term.kind == "call"):
         name, cls, given = str(term.value), class_of(term), len(term.args)
+        least, most = (0, None) if cls is None else cls.arity
         if cls is None:
-            known = {each[4:] for each in LAYERS.names() if each.startswith("ops.")}
-            reason, hint = LAYERS.refused.get(f"ops.{name}", ("", did_you_mean(name, known)))
+            reason, hint = LAYERS.refused.get(f"ops.{name}", ("", None))
+            said = f"has `{name}`, which is refused: {reason}" if reason else f"has an unknown operation '{name}'"
             if name in names:
                 hint = f"write `*` between `{name}` and `(`"
             elif not reason and LAYERS.get(name) is not None:
                 hint = f"{name} is a layer: make it a node, and write its name here"
-            text_ = f"has `{name}`, which is refused: {reason}" if reason else f"has an unknown operation '{name}'"
+            hint = hint or did_you_mean(name, {known[4:] for known in LAYERS.names() if known[:4] == "ops."})
             hint = hint or "docs/vocabulary/operations.md lists them: `log(x)` is `ops.log`"
-            found.append((Code.UNKNOWN_CLASS, Wrong(*term.place, text_, hint)))
-        elif given < (least := cls.arity[0]) or (cls.arity[1] is not None and given > cls.arity[1]):
-            most, further = cls.arity[1], [text[arg.start : arg.end] for arg in term.args[cls.arity[1] :]]
+            found.append((Code.UNKNOWN_CLASS, Wrong(*term.place, said, hint)))
+        elif given < least or (most is not None and given > most):
             some = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
-            text_ = f"gives `{name}` {given} input{'s' if given != 1 else ''}, but it takes {some}"
-            keys = [key for key in cls.model_fields if key not in term.options][: len(further)]
+            said = f"gives `{name}` {given} input{'s' if given != 1 else ''}, but it takes {some}"
+            keys = [key for key in cls.model_fields if key not in term.options]
+            named = [f"{key}={text[x.start : x.end]}" for key, x in zip(keys, term.args[most:], strict=False)]
+            hint = f"write arguments with their names: `{name}(…, {', '.join(named)})`" if named and most else None
             hint = (
-                f"write arguments with their names: `{name}(…, {', '.join(f'{k}={v}' for k, v in zip(keys, further))})`"  # noqa: B905
+                f"write `{_PAIRS[name]}(a, b)`" if name in _PAIRS else hint or f"its inputs are those of `ops.{name}`"
             )
-            hint = (
-                f"write `{_PAIRS[name]}(a, b)`"
-                if name in _PAIRS
-                else hint
-                if further and keys
-                else f"its inputs are those of `ops.{name}`"
-            )
-            found.append((Code.WRONG_INPUT_COUNT, Wrong(*term.place, text_, hint)))
+            found.append((Code.WRONG_INPUT_COUNT, Wrong(*term.place, said, hint)))
     return found
 
 
