@@ -190,7 +190,8 @@ def batch_normalization(g: Builder, op: Any, X: Value, *inputs: Value) -> Any:
         weighted = X - mean if wide is None else (X - mean) * wide
         variance = g.ReduceSumSquare(weighted, axes=axes, keepdims=1) / count
         for old, new in zip(moving, (mean, variance), strict=True):
-            results.append(old * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
+            before = g.graph.updates.get(old.name, old)  # another node with these statistics has moved them
+            results.append(before * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
             if old.kind == "param":
                 new_statistic(g, old, results[-1])
     return (X - mean) * (scale / g.Sqrt(variance + op.epsilon)) + B, *results
