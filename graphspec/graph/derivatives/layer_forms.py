@@ -18,9 +18,7 @@ from graphspec.graph.derivatives.layers import product
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops.dropout import ALPHA
 
-_PRIME = (
-    1_073_741_789  # below 2³⁰, so that int64 holds all products; 3 does not divide it less 1, so no two cubes are equal
-)
+_PRIME = 1_073_741_789  # below 2³⁰: int64 holds all products; cubes differ, since 3 does not divide it less 1
 _KEYS = (362_436_069, 88_675_123)  # any two numbers below
 
 

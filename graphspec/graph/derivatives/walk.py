@@ -16,8 +16,8 @@ Rule = Callable[[Builder, Any, Node, Sequence[Any], Sequence[bool]], Sequence[An
 """Emits the gradients of a node's inputs: ``rule(g, op, node, dYs, wants)``.
 
 ``op`` is the operator with the node's attributes, ``dYs`` has the gradient of each output, None for one without, and at
-least one is there. ``wants[i]`` says whether input i needs a gradient; the result has one for each of these, and may stop
-behind the last. It is emitted inside ``with g:``, so formulas may be written with signs.
+least one is there. ``wants[i]`` says whether input i needs a gradient; the result has one for each of these, and
+may stop behind the last. It is emitted inside ``with g:``, so formulas may be written with signs.
 """
 
 RULES: dict[str, Rule] = {}  # by operator
