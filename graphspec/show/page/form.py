@@ -15,6 +15,7 @@ from graphspec.language.declarations import BOUNDS, LABEL, NodeDecl, Spec
 
 _SAFE = 1 << 53  # integers beyond are texts in JSON
 _INK = 64  # pictures whose largest byte is smaller have a scale of their own, such as 0 to 16
+_BYTES = 16  # pictures of floats whose largest value is larger have values of bytes; smaller ones may be standardized
 
 
 def form_of(file: Path) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def _white(dtype: str, first: Any, usual: Mapping[str, Any]) -> float:
     most = _finite(usual.get("high")) or float(np.max(first if first else 0))
     if dtype == "uint8":
         return most if 0 < most < _INK else 255.0
-    return 255.0 if most > 1 else 1.0
+    return 255.0 if most > _BYTES else 1.0
 
 
 def _range(usual: Mapping[str, Any], typical: Any, first: Any, dtype: str) -> dict[str, float]:
