@@ -31,7 +31,7 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
 from graphspec.engine.runtime.prepared_rows import Prelude
 from graphspec.export.onnx import at_node, constants_of
-from graphspec.export.prove import FACTOR, batch_of, changed, failed, lengths_for, rows_for
+from graphspec.export.prove import FACTOR, Rows, batch_of, changed, failed, lengths_for, rows_for
 from graphspec.export.targets import newest_opset
 from graphspec.graph.builder import Builder, Rebuild, rebuild
 from graphspec.graph.cuts import cut
@@ -218,12 +218,16 @@ def _data(network: Session, model: Session, rows: Data | str | Path) -> tuple[Da
                 return _weighted(
                     network, network.prepared(arrays)
                 ), f"the {part}ing data" if part == "train" else "the test data"
-    chosen = rows_for(model, rows)
-    feeds = batch_of(model, chosen, max(BATCHES), lengths_for(model, chosen)[0])
+    chosen, whole = rows_for(model, rows), copy(model)
+    whole.whole = model.full  # with what only losses read
+    if chosen.arrays is not None and not whole.full.inputs.keys() <= chosen.arrays.keys():
+        chosen = Rows()
+    feeds = batch_of(whole, chosen, max(BATCHES), lengths_for(model, chosen)[0])
     data = network.prepared(Dataset(feeds))
-    sizes = {
-        d: n for name, v in network.graph.inputs.items() for d, n in zip(v.shape, data.inputs[name].shape, strict=True)
-    }
+    pairs = [
+        pair for name, v in network.graph.inputs.items() for pair in zip(v.shape, data.inputs[name].shape, strict=True)
+    ]
+    sizes = {d: n for d, n in pairs if isinstance(d, str)}
     targets = network.objective(data).graph.targets
     data.targets |= {name: _drawn(network, name, value, sizes) for name, value in targets.items()}
     return _weighted(network, data), f"{chosen.origin}, with drawn targets"
@@ -236,7 +240,7 @@ def _weighted(network: Session, data: Dataset) -> Dataset:
     return replace(data, weights=data.weights | ones)
 
 
-def _drawn(network: Session, name: str, value: Value, sizes: Mapping[Any, int]) -> Array:
+def _drawn(network: Session, name: str, value: Value, sizes: Mapping[str, int]) -> Array:
     """Return random targets: classes, one of them for each row, or numbers from 0 to 1."""
     random = generator(0, "targets", name)
     shape = tuple(d if isinstance(d, int) else evaluate(d, sizes) or 1 for d in value.shape)

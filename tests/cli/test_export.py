@@ -71,3 +71,19 @@ def test_refused(options: list[str], message: str, run: Path, tmp_path: Path, mo
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in words(result.stderr)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_training_step_beside_a_file_or_alone(run: Path, tmp_path: Path) -> None:
+    step, file = tmp_path / "step.onnx", tmp_path / "net.onnx"
+    result = graphspec("export", run, "--training-step", step, "--trainable", "*/bias", "-o", file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    said = words(result.stdout)
+    assert said.startswith(f"{step}: 10 steps on rows of ")
+    assert f"{file}: equal to the runtime" in said
+    assert graphspec("export", run, "--training-step", step).exit_code == 0
+    refused = graphspec("export", run, "--trainable", "*/bias", "-o", file)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "add `--training-step FILE`" in words(refused.stderr)
+    refused = graphspec("export", run, "--training-step", tmp_path / "step.h5")
+    assert refused.exit_code == 2
+    assert "graphspec writes ONNX" in words(refused.stderr)

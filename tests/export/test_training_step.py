@@ -179,6 +179,21 @@ def test_only_some_weights_train(tmp_path: Path) -> None:
     assert frozen.evaluate(x, y)["loss"] == pytest.approx(float(outputs[-1]["loss"]), rel=0.05)
 
 
+def test_statistics_of_a_shared_layer_move_once_for_each_use(tmp_path: Path) -> None:
+    layers = [
+        {"name": "first", "type": "BatchNormalization", "inputs": "x"},
+        {"name": "again", "share": "first", "inputs": "first"},
+        {"name": "kind", "type": "Dense", "units": 3, "activation": "softmax"},
+    ]
+    x, y = blobs(32)
+    model = gs.compile(spec_of("Adam") | {"layers": layers})
+    model.export_training_step(tmp_path / "step.onnx")
+    state, _ = trained(tmp_path / "step.onnx", batches_of(x, y, 16, 2))
+    model.fit(x, y, verbose=0)
+    for name, array in model.weights.items():
+        np.testing.assert_allclose(state[name], array, rtol=1e-4, atol=2e-5, err_msg=name)
+
+
 def test_rows_that_are_prepared_need_a_second_file(tmp_path: Path) -> None:
     model = gs.compile("specs/penguins.yaml")
     model.fit(epochs=1, verbose=0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.graph.builder import Builder
-from graphspec.graph.derivatives.walk import derivative, sum_to
+from graphspec.graph.derivatives.walk import RULES, Rule, derivative, sum_to
 from graphspec.graph.ir.dims import Dim
 from graphspec.graph.ir.graph import Node, Value
 from graphspec.graph.kernels.context import need
@@ -69,27 +69,6 @@ def in_shape(g: Builder, d: Value, X: Value) -> Value:
     return d if d.shape == X.shape else g.Reshape(d, sizes)
 
 
-@derivative("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-def view(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
-    """Return the gradient in the input's shape."""
-    (d,) = dYs
-    return [in_shape(g, d, node.sources[0]), *(None for _ in wants[1:])]
-
-
-@derivative("Transpose")
-def transpose(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
-    """Move the axes back."""
-    order = op.order(node.sources[0].rank)
-    return [g.Transpose(dYs[0], perm=tuple(order.index(k) for k in range(len(order))))]
-
-
-@derivative("Expand")
-def expand(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
-    """Add up what was repeated."""
-    (d,) = dYs
-    return [sum_to(g, d, node.sources[0]), None]
-
-
 @derivative("Tile")
 def tile(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
     """Add up the repetitions."""
@@ -113,13 +92,6 @@ def zeros_like(g: Builder, X: Value) -> Value:
     return g.Expand(g.constant(0.0), g.Shape(X))
 
 
-@derivative("Split")
-def split(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
-    """Join the gradients of the pieces, zeros for one without."""
-    parts = [zeros_like(g, Y) if d is None else d for Y, d in zip(node.outputs, dYs, strict=True)]
-    return [g.Concat(*parts, axis=op.axis), None]
-
-
 @derivative("Slice")
 def slices(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
     """Put zeros around the gradient along each sliced axis in turn: in place of the parts that were cut off."""
@@ -133,7 +105,7 @@ def slices(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[
         cut = [g.Slice(X, *both, g.constant([axis])) for both in bounds]
         parts = [d if part is d else _zeros(g, part, d, axis) for part in (cut[0], d, cut[1])]
         d = g.Concat(*(part for part in parts if part.shape[axis] != 0), axis=axis)
-    return [d, *(None for _ in wants[1:])]
+    return [d]
 
 
 def _at(g: Builder, vector: Value, element: Dim, k: int) -> Value:
@@ -171,7 +143,7 @@ def pad(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[boo
             order = [*(k for k in range(X.rank) if k != axis), axis]
             moved = g.transpose(d, order) @ g.constant(np.eye(X.fixed(axis))[places])
             d = g.transpose(moved, [order.index(k) for k in range(X.rank)])
-    return [d, *(None for _ in wants[1:])]
+    return [d]
 
 
 @derivative("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL1", "ReduceL2")
@@ -197,7 +169,7 @@ def reduction(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequen
         dX = X * (d / g.Max(y, g.constant(float(np.finfo(np.float32).tiny))))
     else:
         dX = d * g.Exp((X if node.op == "ReduceLogSumExp" else zeros_like(g, X)) - y)
-    return [dX, *(None for _ in wants[1:])]
+    return [dX]
 
 
 def elements(g: Builder, X: Value, axes: Sequence[int]) -> Value:
@@ -210,12 +182,6 @@ def elements(g: Builder, X: Value, axes: Sequence[int]) -> Value:
     return number
 
 
-@derivative("CumSum")
-def cumulative(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
-    """Add up the gradient from the other end."""
-    return [g.CumSum(dYs[0], node.inputs[1], exclusive=op.exclusive, reverse=1 - op.reverse), None]
-
-
 @derivative("Softmax", "LogSoftmax")
 def softmax(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
     """``Y · (d - Σ d · Y)``, or ``d - exp(Y) · Σ d``."""
@@ -223,12 +189,6 @@ def softmax(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence
     if node.op == "LogSoftmax":
         return [d - g.Exp(Y) * g.ReduceSum(d, axis, keepdims=1)]
     return [Y * (d - g.ReduceSum(d * Y, axis, keepdims=1))]
-
-
-@derivative("Trilu")
-def triangle(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bool]) -> Sequence[Any]:
-    """Return the same triangle of the gradient."""
-    return [g.Trilu(dYs[0], *node.inputs[1:], upper=op.upper), *(None for _ in wants[1:])]
 
 
 @derivative("Einsum")
@@ -244,3 +204,24 @@ def einsum(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[
         equation = f"{','.join([out, *(t for t, _ in others)])}->{terms[k]}"
         result.append(g.Einsum(dYs[0], *(v for _, v in others), equation=equation) if want else None)
     return result
+
+
+SHORT: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
+        lambda g, op, node, dYs, wants: [in_shape(g, dYs[0], node.sources[0])],
+    ),
+    "Transpose": lambda g, op, node, dYs, wants: [
+        g.Transpose(dYs[0], perm=tuple(np.argsort(op.order(node.sources[0].rank)).tolist()))
+    ],
+    "Expand": lambda g, op, node, dYs, wants: [sum_to(g, dYs[0], node.sources[0])],
+    "Split": lambda g, op, node, dYs, wants: [
+        g.Concat(*(zeros_like(g, Y) if d is None else d for Y, d in zip(node.outputs, dYs, strict=True)), axis=op.axis)
+    ],
+    "CumSum": lambda g, op, node, dYs, wants: [
+        g.CumSum(dYs[0], node.inputs[1], exclusive=op.exclusive, reverse=1 - op.reverse)
+    ],
+    "Trilu": lambda g, op, node, dYs, wants: [g.Trilu(dYs[0], *node.inputs[1:], upper=op.upper)],
+}
+"""Rules of the first input; the others say where its elements are."""
+RULES |= SHORT

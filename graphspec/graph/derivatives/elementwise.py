@@ -91,7 +91,7 @@ def clip(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Sequence[bo
     low, high = (*node.inputs[1:], None, None)[:2]
     for outside in ([] if low is None else [low >= Y]) + ([] if high is None else [high <= Y]):
         dX = g.Where(outside, g.constant(0.0), dX)
-    return [dX, *(None for _ in wants[1:])]
+    return [dX]
 
 
 @derivative("Cast")

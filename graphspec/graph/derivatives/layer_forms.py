@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 from zlib import crc32
 
@@ -14,6 +14,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.decompositions import attention, positions
 from graphspec.graph.derivatives.arrays import elements
 from graphspec.graph.derivatives.forms import FORMS, form, integer_input, new_statistic
+from graphspec.graph.derivatives.layers import product
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops.dropout import ALPHA
 
@@ -41,18 +42,17 @@ def uniform(g: Builder, sizes: Sequence[int | Value], purpose: str) -> Value:
     """Emit random integers below 2³⁰ of a shape.
 
     They depend on the seed, the step, the node and the element's index in its row: each row and each column has a number,
-    scrambled by two rounds of cubes in a field (as in MiMC, Albrecht et al. 2016), and an element is the cube of their sum.
+    scrambled by two rounds of cubes in a field (as in MiMC, Albrecht et al. 2016), and an element is their sum's square.
     So a row does not depend on how many rows there are, and every runtime computes the same integers.
     """
     key, node = g.constant(0), crc32(f"{g.owner}/{g._prefix}{purpose}".encode())
     for part in (integer_input(g, "seed"), integer_input(g, "step"), g.constant(node % _PRIME)):
         key = _scrambled(g, key + g.Mod(part, g.constant(_PRIME)))
-    count, ones = g.constant(np.ones(1, np.int64)), [1] * (len(sizes) - 1)
-    for size in sizes[1:]:
-        count = count * (size if isinstance(size, Value) else int(size))
-    columns = g.reshape(_scrambled(g, key + _PRIME // 2 + positions(g, count)), (1, *sizes[1:]))
+    ones = [1] * (len(sizes) - 1)
+    columns = g.reshape(_scrambled(g, key + _PRIME // 2 + positions(g, product(sizes[1:]))), (1, *sizes[1:]))
     rows = _scrambled(g, key + positions(g, sizes[0]))
-    return _cube(g, g.reshape(rows, (-1, *ones)) + columns)
+    sums = g.reshape(rows, (-1, *ones)) + columns
+    return g.Mod(sums * sums, g.constant(_PRIME))
 
 
 def _sizes(g: Builder, X: Value, shared: Sequence[int] = ()) -> list[int | Value]:
@@ -153,7 +153,7 @@ def affine_warp(g: Builder, op: Any, X: Value, matrix: Value) -> Any:
             both = [(k, one if share is None else share * one) for (k, share), one in zip(both, inside, strict=True)]
         taps.append([(_within(g, k, size, op.fill_mode), share) for k, share in both])
     images, Y = g.reshape(positions(g, g.size(X, 0)) * (sizes[0] * sizes[1]), (-1, 1, 1)), None
-    for (row, down), (column, across) in product(*taps):
+    for (row, down), (column, across) in itertools.product(*taps):
         part = g.Gather(pixels, row * sizes[1] + images + column, axis=0)
         if down is not None:
             weights.append(g.Unsqueeze(down * across, g.constant([3])))
@@ -188,7 +188,8 @@ def batch_normalization(g: Builder, op: Any, X: Value, *inputs: Value) -> Any:
         weighted = X - mean if wide is None else (X - mean) * wide
         variance = g.ReduceSumSquare(weighted, axes=axes, keepdims=1) / count
         for old, new in zip(moving, (mean, variance), strict=True):
-            results.append(old * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
+            before = g.graph.updates.get(old.name, old)  # another node with these statistics has moved them
+            results.append(before * op.momentum + g.reshape(new, (X.fixed(1),)) * (1 - op.momentum))
             if old.kind == "param":
                 new_statistic(g, old, results[-1])
     return (X - mean) * (scale / g.Sqrt(variance + op.epsilon)) + B, *results

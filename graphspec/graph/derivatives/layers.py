@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -80,21 +81,35 @@ def _to_input(g: Builder, d: Value, W: Value, X: Value, windows: Sequence[_Windo
     return dX
 
 
+_TAPS = 64  # of a kernel, up to which each has a node
+
+
 def _to_kernel(g: Builder, X: Value, d: Value, windows: Sequence[_Windows], group: int) -> Value:
-    """Return the gradient of a kernel (O, C / group, k…): a convolution with d as the kernel, rows as channels."""
-    C, filters, rest = X.fixed(1) // group, d.fixed(1), range(2, X.rank)
-    if group > 1:
-        sizes = [g.size(X, k) for k in rest]
-        X = g.transpose(g.reshape(X, (-1, group, C, *sizes)), (2, 1, 0, *range(3, X.rank + 1)))
-        X = g.reshape(X, (C, -1, *sizes))
-    else:
-        X = g.transpose(X, (1, 0, *rest))
+    """Return the gradient of a kernel (O, C / group, k…)."""
+    C, filters, rest, kernel = X.fixed(1) // group, d.fixed(1), [*range(2, X.rank)], [w.kernel for w in windows]
+    if group == 1 and math.prod(kernel) <= _TAPS:  # the sum over the rows of products with what each tap reads
+        pads = [0, 0, *(w.begin for w in windows), 0, 0, *(w.end for w in windows)]
+        padded = g.Pad(X, g.constant(pads)) if any(pads) else X
+        reach = [(g.size(d, k) - 1) * w.stride + 1 for k, w in zip(rest, windows, strict=True)]
+        read, type_ = list[Value](), Type("float32", (*X.shape[:2], *d.shape[2:]))
+        for taps in itertools.product(*map(range, kernel)):
+            starts = [tap * w.dilation for tap, w in zip(taps, windows, strict=True)]
+            ends = g.ints([start + size for start, size in zip(starts, reach, strict=True)])
+            cut = [padded, g.constant(starts), ends, g.constant(rest), g.constant([w.stride for w in windows])]
+            read += _emit(g, "Slice", cut, {}, type_)
+        columns = g.reshape(read[0] if len(read) == 1 else g.Concat(*read, axis=1), (0, len(read) * C, -1))
+        products = g.reshape(d, (0, filters, -1)) @ g.transpose(columns, (0, 2, 1))
+        W = g.reshape(g.ReduceSum(products, g.constant([0]), keepdims=0), (filters, *kernel, C))
+        return g.transpose(W, (0, X.rank - 1, *range(1, X.rank - 1)))
+    # A convolution with d as the kernel and rows as channels.
+    sizes = [g.size(X, k) for k in rest]
+    X = g.transpose(g.reshape(X, (-1, group, C, *sizes)), (2, 1, 0, *(k + 1 for k in rest)))
     turned = _geometry([w._replace(stride=w.dilation, dilation=w.stride) for w in windows])
     found = [w.kernel + (w.stride - 1 if w.rest is None else w.rest) // w.dilation for w in windows]
-    operands, kernel = [X, g.transpose(d, (1, 0, *rest))], [w.kernel for w in windows]
+    operands = [g.reshape(X, (C, -1, *sizes)), g.transpose(d, (1, 0, *rest))]
     (W,) = _emit(g, "Conv", operands, {"group": group, **turned}, Type("float32", (C, filters, *found)))
     if found != kernel:
-        W = g.Slice(W, g.constant([0] * len(kernel)), g.constant(kernel), g.constant([*rest]))
+        W = g.Slice(W, g.constant([0] * len(kernel)), g.constant(kernel), g.constant(rest))
     return g.transpose(W, (1, 0, *rest))
 
 
@@ -158,6 +173,14 @@ def global_max(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradi
 
 
 # Look-ups.
+def product(sizes: Sequence[int | Value]) -> int | Value:
+    """Return the product of sizes, a value if one of them is."""
+    total: int | Value = math.prod(d for d in sizes if isinstance(d, int))
+    for size in sizes:
+        total = size * total if isinstance(size, Value) else total
+    return total
+
+
 @derivative("Gather")
 def gather(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Add the gradients at the indices."""
@@ -181,13 +204,13 @@ def gather_nd(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradie
     """Add the gradients at the tuples of indices, as rows: onnxruntime adds those of ScatterND in a race of threads."""
     (X, ids), (d,), b = node.sources, dYs, op.batch_dims
     length, lead = ids.features, [g.size(X, k) for k in range(b)]
-    sizes = [X.fixed(k) for k in range(b, b + length)]
-    within = g.Mod(ids, g.constant(sizes)) * g.constant([math.prod(sizes[k + 1 :]) for k in range(length)])
-    places = g.ReduceSum(within, g.constant([-1]), keepdims=0)
+    sizes = [g.size(X, k) for k in range(b, b + length)]
+    strides = g.ints([product(sizes[k + 1 :]) for k in range(length)])
+    places = g.ReduceSum(g.Mod(ids, g.ints(sizes)) * strides, g.constant([-1]), keepdims=0)
     rest = [g.size(X, k) for k in range(b + length, X.rank)]
     updates = g.reshape(d, (*lead, -1, *rest))
     indices = g.Expand(g.reshape(places, (*lead, -1, *[1] * len(rest))), g.Shape(updates))
-    zeros = g.Expand(g.constant(0.0), g.ints([*lead, math.prod(sizes), *rest]))
+    zeros = g.Expand(g.constant(0.0), g.ints([*lead, product(sizes), *rest]))
     return [in_shape(g, g.ScatterElements(zeros, indices, updates, axis=b, reduction="add"), X), None]
 
 

@@ -11,9 +11,10 @@ from graphspec.graph.derivatives.arrays import zeros_like
 from graphspec.graph.derivatives.forms import form
 from graphspec.graph.derivatives.walk import cotangents, derivative
 from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ops import OPS
+from graphspec.graph.ops.op import declared_attributes
 from graphspec.graph.ops.recurrent import DIRECTIONS
 
-_WITH_ALPHA = ("LeakyRelu", "ThresholdedRelu", "Elu")
 Step = Callable[[Builder, Sequence[Value], Sequence[Value], Mapping[str, Value]], Sequence[Value]]
 """Emits a step, of a builder, the states before it, what it reads of the sequences, and values that are always the same."""
 
@@ -22,9 +23,8 @@ def _activated(g: Builder, function: tuple[str, float, float], X: Value) -> Valu
     name, alpha, beta = function
     if name in ("Affine", "ScaledTanh"):
         return X * alpha + beta if name == "Affine" else g.Tanh(X * beta) * alpha
-    attributes = {"alpha": alpha} if name in _WITH_ALPHA else {}
-    attributes = {"alpha": alpha, "beta": beta} if name == "HardSigmoid" else attributes
-    Y: Value = g.emit(name, [X], attributes)
+    declared = declared_attributes(OPS[name])
+    Y: Value = g.emit(name, [X], {k: v for k, v in (("alpha", alpha), ("beta", beta)) if k in declared})
     return Y
 
 
@@ -48,12 +48,9 @@ def recurrent(g: Builder, op: Any, X: Value, *inputs: Value | None) -> tuple[Val
         half = len(functions) // len(reverses)
         with g.part(f"{k}"):
             cell = _Cell(g, op, functions[k * half : (k + 1) * half], masks)
-            results.append(cell.run(X, own, lens, reverse=reverse))
-    joined = [
-        parts[0] if len(parts) == 1 else g.Concat(*parts, axis=int(k == 0))
-        for k, parts in enumerate(zip(*results, strict=True))
-    ]
-    return tuple(joined)
+            results.append(cell.run(X, own, lens, int(reverse)))
+    axes = 1, *[0] * op.cell.states  # of the directions in Y, and in the last states
+    return tuple(p[0] if len(p) == 1 else g.Concat(*p, axis=k) for k, *p in zip(axes, *results, strict=True))
 
 
 class _Cell:
@@ -97,24 +94,21 @@ class _Cell:
             c = f * rest[0] + i * new
             return [o * _activated(g, self.functions[2], c), c]
         first, candidate = self.gates(g, x, 2, 1)
+        recurring = None
         if self.after:
-            second, recurring = self.gates(g, by_state + v["bias"] if "bias" in v else by_state, 2, 1)
-        else:
-            second = by_state
-        z, r = self.gates(g, self.activate(g, 0, first + second), 1, 1)
-        if self.after:
-            new = self.activate(g, 1, candidate + r * recurring)
-        else:
+            by_state, recurring = self.gates(g, by_state + v["bias"] if "bias" in v else by_state, 2, 1)
+        z, r = self.gates(g, self.activate(g, 0, first + by_state), 1, 1)
+        if recurring is None:
             kept = r * h * v["candidate_mask"] if "candidate_mask" in v else r * h
             new = self.activate(g, 1, candidate + kept @ v["candidate"])
+        else:
+            new = self.activate(g, 1, candidate + r * recurring)
         return [new + z * (h - new)]
 
-    def run(self, X: Value, own: Sequence[Value | None], lens: Value | None, *, reverse: bool) -> Sequence[Value]:
+    def run(self, X: Value, own: Any, lens: Value | None, reverse: int) -> Sequence[Value]:
         """Emit all steps; return the outputs (T, 1, N, H) and the last states (1, N, H)."""
         g, H, n, masks = self.g, self.H, self.op.gates, self.masks
         W, R, B, *initial = own
-        assert W is not None
-        assert R is not None
         x, v = g.Unsqueeze(X, g.constant([1])), dict[str, Value]()
         sums = (x * masks[1] if len(masks) > 1 else x) @ self.turned(W, n)
         if B is not None:
@@ -144,19 +138,11 @@ class _Cell:
             kept = [b.Where(valid, new, old) for new, old in zip(after, before, strict=True)]
             return [*kept, b.Where(valid, after[0], b.constant(0.0))]
 
-        last, outputs = repeated(g, step, states, sequences, v, reverse=reverse)
+        last, outputs = repeated(g, step, states, sequences, v, reverse)
         return [outputs[0 if lens is None else -1], *last]
 
 
-def repeated(
-    g: Builder,
-    step: Step,
-    states: Sequence[Value],
-    sequences: Sequence[Value],
-    same: Mapping[str, Value],
-    *,
-    reverse: bool,
-) -> tuple[Sequence[Value], Sequence[Value]]:
+def repeated(g: Builder, step: Step, states: Any, sequences: Any, same: Any, reverse: int) -> tuple[Any, Any]:
     """Emit a Scan; return the last states, and all that the steps return, the states first, for every step."""
     body = Graph(f"{g.owner}/{g._prefix}step")
     with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
@@ -164,7 +150,7 @@ def repeated(
         now = [_placeholder(b, "sequence", Type(s.dtype, s.shape[1:])) for s in sequences]
         after = step(b, before, now, {name: _placeholder(b, name, v.type) for name, v in same.items()})
         _outputs(b, [*after[: len(states)], *after])
-    found = _scan(g, body, states, sequences, list(same.values()), reverse=reverse)
+    found = _scan(g, body, states, sequences, list(same.values()), reverse)
     return found[: len(states)], found[len(states) :]
 
 
@@ -179,16 +165,8 @@ def _outputs(b: Builder, values: Sequence[Value]) -> None:
     b.graph.outputs = {f"{b.owner}/{b._prefix}out{k}": v for k, v in enumerate(values)}
 
 
-def _scan(
-    g: Builder,
-    body: Graph,
-    states: Sequence[Value],
-    sequences: Sequence[Value],
-    same: Sequence[Value],
-    *,
-    reverse: bool,
-) -> Sequence[Value]:
-    attributes = {"body": body, "states": len(states), "sequences": len(sequences), "reverse": int(reverse)}
+def _scan(g: Builder, body: Graph, states: Any, sequences: Any, same: Any, reverse: int) -> Sequence[Value]:
+    attributes = {"body": body, "states": len(states), "sequences": len(sequences), "reverse": reverse}
     found = g.emit("Scan", [*states, *sequences, *same], attributes)
     return found if isinstance(found, tuple) else (found,)
 
@@ -209,18 +187,16 @@ def scan(g: Builder, op: Any, node: Any, dYs: Sequence[Value | None], wants: Seq
         cut = g.Slice(after, *((g.constant([1]), g.constant([2**62])) if op.reverse else (one, g.constant([-1]))), one)
         before.append(g.Concat(*((cut, edge) if op.reverse else (edge, cut)), axis=0))
     body = Graph(f"{g.owner}/{g._prefix}step", nodes=list(op.body.nodes))
-    chosen = [v for v, want in zip(inputs[count:last], wants[count:last], strict=True) if want]
-    summed = [v for v, want in zip(inputs[last:], wants[last:], strict=True) if want]
-    given = [k for k, d in enumerate(dYs[count:]) if d is not None]
+    chosen, summed = ([inputs[k] for k in at if wants[k]] for at in (range(count, last), range(last, len(inputs))))
     with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
         carried = [_placeholder(b, "state", v.type) for v in inputs[:count]]
         totals = [_placeholder(b, "total", v.type) for v in summed]
         body.inputs |= {v.name: v for v in inputs[:last]}
-        of_outputs = {k: _placeholder(b, "gradient", outputs[count + k].type) for k in given}
+        given = [v for v, d in zip(outputs[count:], dYs[count:], strict=True) if d is not None]
+        of_outputs = [(v, _placeholder(b, "gradient", v.type)) for v in given]
         body.inputs |= {v.name: v for v in inputs[last:]}
-        parts: list[tuple[Value, Value]] = [*zip(outputs, carried, strict=False)]
-        parts += [(outputs[count + k], d) for k, d in of_outputs.items()]
-        wanted = [v.name for v, want in zip(inputs, [*[True] * count, *wants[count:]], strict=True) if want]
+        wanted = [v.name for v in (*inputs[:count], *chosen, *summed)]
+        parts = [*zip(outputs, carried, strict=False), *of_outputs]
         found = cotangents(body, parts, wanted, f"{b.owner}/{b._prefix}")
         new = [found.get(v.name) or zeros_like(b, v) for v in inputs[:count]]
         new += [t + found[v.name] if v.name in found else t for t, v in zip(totals, summed, strict=True)]
@@ -229,7 +205,7 @@ def scan(g: Builder, op: Any, node: Any, dYs: Sequence[Value | None], wants: Seq
     starts = [d if d is not None else zeros_like(g, s) for d, s in zip(dYs, states, strict=False)]
     starts += [zeros_like(g, v) for v, want in zip(same, wants[last:], strict=True) if want]
     read = [*before, *sequences, *(d for d in dYs[count:] if d is not None)]
-    results = iter(_scan(g, body, starts, read, same, reverse=not op.reverse))
+    results = iter(_scan(g, body, starts, read, same, 1 - op.reverse))
     of_states = [next(results) for _ in states]
     others = {v.name: next(results) for v in (*summed, *chosen)}
     return [*of_states, *(others.get(v.name) for v in inputs[count:])]

@@ -27,6 +27,16 @@ from graphspec.graph.optimizers.optimizer import Settings, settings_of
 from graphspec.graph.schedules import rate_at
 
 
+def _method(op: str, *, swapped: bool = False) -> Callable[[Number, Any], Number]:
+    """Return the method of numbers for an operator; ``swapped``: its first operand is the other number."""
+
+    def emit(self: Number, other: Any) -> Number:
+        value = other.value if isinstance(other, Number) else self.g.constant(np.float64(other), "float64")
+        return Number(self.g, self.g.emit(op, (value, self.value) if swapped else (self.value, value), {}))
+
+    return emit
+
+
 class Number:
     """A float64 scalar of the graph in Python's arithmetic; comparing it, or a function of ``math``, is a TypeError."""
 
@@ -40,33 +50,9 @@ class Number:
         """Return a step, an int64 scalar."""
         return cls(g, g.Cast(step, to="float64"), step)
 
-    def _by(self, op: str, other: Any, *, swapped: bool = False) -> Number:
-        value = other.value if isinstance(other, Number) else self.g.constant(np.float64(other), "float64")
-        return Number(self.g, self.g.emit(op, (value, self.value) if swapped else (self.value, value), {}))
-
-    def __add__(self, other: Any) -> Number:
-        return self._by("Add", other)
-
-    def __sub__(self, other: Any) -> Number:
-        return self._by("Sub", other)
-
-    def __rsub__(self, other: Any) -> Number:
-        return self._by("Sub", other, swapped=True)
-
-    def __mul__(self, other: Any) -> Number:
-        return self._by("Mul", other)
-
-    def __truediv__(self, other: Any) -> Number:
-        return self._by("Div", other)
-
-    def __rtruediv__(self, other: Any) -> Number:
-        return self._by("Div", other, swapped=True)
-
-    def __pow__(self, other: Any) -> Number:
-        return self._by("Pow", other)
-
-    def __rpow__(self, other: Any) -> Number:
-        return self._by("Pow", other, swapped=True)
+    __add__, __sub__, __mul__, __truediv__, __pow__ = map(_method, ("Add", "Sub", "Mul", "Div", "Pow"))
+    __radd__, __rmul__ = __add__, __mul__
+    __rsub__, __rtruediv__, __rpow__ = (_method(op, swapped=True) for op in ("Sub", "Div", "Pow"))
 
     def __floordiv__(self, other: int) -> Number:
         if self.whole is None:
@@ -75,36 +61,21 @@ class Number:
 
     def sqrt(self) -> Number:
         """Return the root."""
-        return self._by("Pow", 0.5)
-
-    __radd__, __rmul__ = __add__, __mul__
+        return self**0.5
 
 
-def scalars(
-    g: Builder, step: Value, of_step: Callable[[Any], Sequence[Any]], horizon: int, dtype: str = "float32"
-) -> list[Value]:
+def scalars(g: Builder, step: Value, of_step: Callable[[Any], Sequence[Any]], horizon: int) -> list[Value]:
     """Return the float32 scalars that a function gives for a step; ``horizon``: the steps of a table, if it needs one."""
     before = len(g.graph.nodes)
     try:
         found = list(of_step(Number.of_step(g, step)))
     except TypeError:
         del g.graph.nodes[before:]
-        columns = np.array([of_step(k) for k in range(horizon)], np.float64).astype(dtype).T
-        lengths = [
-            int(np.flatnonzero(c != c[-1]).max(initial=-1)) + 2 for c in columns
-        ]  # behind this they are constant
-        tables = [
-            (g.constant(c[:n], dtype), g.Min(step, g.constant(n - 1))) for c, n in zip(columns, lengths, strict=True)
-        ]
-        found = [g.Gather(table, at, axis=0) for table, at in tables]
-    return [
-        v
-        if isinstance(v, Value)
-        else g.Cast(v.value, to=dtype)
-        if isinstance(v, Number)
-        else g.constant(float(v), dtype)
-        for v in found
-    ]
+        columns = np.array([of_step(k) for k in range(horizon)], np.float32).T
+        ends = [int(np.flatnonzero(c != c[-1]).max(initial=-1)) + 2 for c in columns]  # they are constant from there on
+        parts = zip(columns, ends, strict=True)
+        return [g.Gather(g.constant(c[:n]), g.Min(step, g.constant(n - 1)), axis=0) for c, n in parts]
+    return [g.Cast(x.value, to="float32") if isinstance(x, Number) else g.constant(float(x)) for x in found]
 
 
 class Trace:

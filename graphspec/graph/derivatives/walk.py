@@ -16,8 +16,8 @@ Rule = Callable[[Builder, Any, Node, Sequence[Any], Sequence[bool]], Sequence[An
 """Emits the gradients of a node's inputs: ``rule(g, op, node, dYs, wants)``.
 
 ``op`` is the operator with the node's attributes, ``dYs`` has the gradient of each output, None for one without, and at
-least one is there. ``wants[i]`` says whether input i needs a gradient; the result has one for each of these, None elsewhere.
-It is emitted inside ``with g:``, so formulas may be written with signs.
+least one is there. ``wants[i]`` says whether input i needs a gradient; the result has one for each of these, and
+may stop behind the last. It is emitted inside ``with g:``, so formulas may be written with signs.
 """
 
 RULES: dict[str, Rule] = {}  # by operator
@@ -112,7 +112,7 @@ def cotangents(
             dYs = [total(g, v) for v in node.outputs]
             wants = [v is not None and v.name in names for v in node.inputs]
             found = RULES[node.op](g, operator(node), node, dYs, wants)
-        for value, want, part in zip(node.inputs, wants, found, strict=True):
+        for value, want, part in zip(node.inputs, wants, found, strict=False):
             if want and value is not None and part is not None:
                 assert part.shape == value.shape, f"{node.name}: a gradient {part.shape} of {value.shape}"
                 parts.setdefault(value.name, []).append(part)

@@ -29,6 +29,7 @@ CONVOLUTIONS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 11, 9), (4, 3, 3, 3), {"dilations": (2, 3), "pads": (2, 3, 2, 3)}),
     ((2, 3, 12, 9), (4, 3, 3, 2), {"dilations": (2, 1), "strides": (3, 2), "pads": (1, 0, 0, 1)}),
     ((2, 3, 12, 9), (4, 3, 1, 1), {"strides": (3, 2)}),
+    ((2, 3, 12, 11), (4, 3, 9, 8), {"strides": (1, 2), "pads": (2, 0, 1, 1)}),  # a kernel of many taps
     ((2, 4, 8, 7), (6, 2, 3, 2), {"group": 2, "strides": (2, 1)}),
     ((2, 4, 8, 7), (8, 1, 3, 3), {"group": 4, "pads": (1, 1, 1, 1)}),
     ((3, 2, 13), (4, 2, 5), {"strides": (2,), "auto_pad": "SAME_UPPER"}),

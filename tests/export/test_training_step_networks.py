@@ -1,0 +1,54 @@
+"""Training steps of networks that people train: proved over ten steps, or refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from paths import ROOT, TESTS
+
+import graphspec as gs
+from benchmarks.networks import OLD, spec
+from graphspec.base.errors import SpecError
+
+MODELS = sorted((TESTS / "models").glob("*/*.yaml"))
+LOSSES = {
+    "conformer": "CTCLoss",
+    "deep_speech": "CTCLoss",
+    "captcha": "CTCLoss",
+    "clip": "InfoNCE",
+    "simclr": "InfoNCE",
+}
+"""Networks with a loss that is not written."""
+CHAOTIC = 0.2  # ten steps of a deep network double what rounding changes several times
+
+
+@pytest.mark.parametrize("name", ["W1", "W3", "W4", "W5"])
+def test_networks_of_the_first_table(name: str, tmp_path: Path) -> None:
+    proof = gs.compile(spec(name)).export_training_step(tmp_path / "step.onnx")
+    assert proof.loss < 1e-3
+    assert proof.moved < 1e-3
+    assert proof.undecided == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(OLD) - {"W1", "W3", "W4", "W5"}))
+def test_larger_networks_of_the_first_table(name: str, tmp_path: Path) -> None:
+    proof = gs.compile(spec(name)).export_training_step(tmp_path / "step.onnx")
+    assert proof.loss < 1e-3
+    assert proof.moved < CHAOTIC
+    assert proof.undecided == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_models_that_people_write(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    model = gs.compile(path)
+    if (missing := LOSSES.get(path.stem)) is not None:
+        with pytest.raises(SpecError, match=missing):
+            model.export_training_step(tmp_path / "step.onnx")
+        return
+    proof = model.export_training_step(tmp_path / "step.onnx")
+    assert proof.loss < 1e-3
+    assert proof.moved < CHAOTIC
