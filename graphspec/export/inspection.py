@@ -43,11 +43,7 @@ OWN_KEYS = ("graphspec_version", "spec", "spec_sha256", "labels", "adapted", "pr
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
-    """Return the record of an ONNX file, of graphspec or of another program.
-
-    Raises:
-        as :func:`record_and_spec`.
-    """
+    """Return the record of an ONNX file, of graphspec or of another program; errors as for :func:`record_and_spec`."""
     return record_and_spec(path)[0]
 
 

@@ -37,6 +37,7 @@ from graphspec.vocabulary.metrics import targets_of
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
 _NUMBER_ROWS = 65536  # the same for data without texts, at most
 _NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS have more
+_USUAL_ROWS = 1 << 14  # rows that show what is usual
 _WIDEST = 1 << 10  # numbers of a row of an input of which a typical one is kept
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
 
@@ -165,7 +166,7 @@ def _chunks(data: Dataset) -> Iterator[Array | slice]:
 def _usual(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
     """Return of each input of numbers that no vocabulary reads the ends of the middle 95 % of its values, and its median.
 
-    All are values of rows: of 65,536 at most, spread evenly. Of a list of numbers, the median is that of each element.
+    All are values of rows: of 16,384 at most, spread evenly. Of a list of numbers, the median is that of each element.
     """
     ids = {r.name for n in spec.nodes if hasattr(n.layer, "vocabulary") for r in n.inputs if r is not None}
     found: dict[str, dict[str, Any]] = {}
@@ -176,7 +177,7 @@ def _usual(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
         if name in ids or not numbers or not 0 < width <= _WIDEST:
             continue
         rows = np.arange(len(array)) if data.chosen is None else data.chosen
-        step = max(1, -(-len(rows) // _NUMBER_ROWS), -(-len(rows) * width // _NUMBERS))
+        step = max(1, -(-len(rows) // min(_USUAL_ROWS, _NUMBERS // width)))
         given = array[rows[::step]]
         values = given.astype(np.float64)
         values[~np.isfinite(values) | (given == MISSING_INTEGER)] = np.nan

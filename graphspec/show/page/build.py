@@ -36,12 +36,7 @@ _HASHES = {
     "code": "sha384-PLWz+nHEVHpjwBsO0YVdvQj6n5814Iv8E3b8FG0Rp/uIAtjFMCKOpP66iPzedrIG",
     "binary": "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
 }
-_NOUNS = {
-    **{kind: (kind,) for kind in ("number", "text", "date", "picture")},
-    "category": ("category", "categories"),
-    "numbers": ("list of numbers", "lists of numbers"),
-    "words": ("list of words", "lists of words"),
-}
+_NOUNS = {"category": ("category", "categories"), "numbers": ("list of numbers", "lists of numbers")}
 LARGEST = 1 << 28
 """Bytes of a network that a page may hold."""
 
@@ -100,17 +95,15 @@ def contents(pages: Mapping[str, Mapping[str, Any]]) -> str:
 def _tile(name: str, about: Mapping[str, Any]) -> str:
     """Return what a network is called, does, asks and answers, with the picture of its example."""
     kinds = Counter(field["kind"] for field in about["fields"])
-    asks = ", ".join(count(n, *_NOUNS[kind]) for kind, n in kinds.items())
+    asks = ", ".join(count(n, *_NOUNS.get(kind, (kind, kind.removesuffix("s") + "s"))) for kind, n in kinds.items())
     classes = {head["name"]: f" ({len(head['labels'])} labels)" if head["labels"] else "" for head in about["heads"]}
     answers = ", ".join(head + labels for head, labels in classes.items())
     shown = [f for f in about["fields"] if f["kind"] == "picture" and f["first"]]
     bright = [np.clip(np.array(f["first"]) * (255 / f["white"]), 0, 255).astype(np.uint8) for f in shown[:1]]
-    image = f'<img alt="" src="{data_uri(pixels(bright[0]))}">' if bright else ""
+    image = "".join(f'<img alt="" src="{data_uri(pixels(picture))}">' for picture in bright)
     link = f'<a href="{text(quote(name))}.html">{text(name)}</a>'
-    return (
-        f"<li><h2>{link}</h2>{image}<p>{text(about['description'])}</p>"
-        f'<p class="hint">asks for {text(asks)}; answers {text(answers)}</p></li>'
-    )
+    said = f'<p>{text(about["description"])}</p><p class="hint">asks for {text(asks)}; answers {text(answers)}</p>'
+    return f"<li><h2>{link}</h2>{image}{said}</li>"
 
 
 def _found(engine: Path, name: str) -> Path:

@@ -15,6 +15,7 @@ from graphspec.language.declarations import BOUNDS, LABEL, NodeDecl, Spec
 
 _SAFE = 1 << 53  # integers beyond are texts in JSON
 _INK = 64  # pictures whose largest byte is smaller have a scale of their own, such as 0 to 16
+_BYTES = 16  # pictures of floats whose largest value is larger have values of bytes; smaller ones may be standardized
 
 
 def form_of(file: Path) -> dict[str, Any]:
@@ -69,9 +70,8 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     elif field["kind"] == "picture":
         field |= {"typical": None, "white": _white(entry["dtype"], first, usual)}
     elif field["kind"] == "number":
-        ends = dict(zip(("low", "high"), entry["ids"] or (), strict=False))
-        field |= _range(usual, typical, first, entry["dtype"]) | ends
-        field["typical"] = min(max(field["typical"], field["low"]), field["high"])
+        low, high = entry["ids"] or (usual.get("low"), usual.get("high"))
+        field |= _range(low, typical, high, first, entry["dtype"])
     else:
         field["typical"] = {"text": "", "words": [], "numbers": typical}.get(field["kind"], first)
     return field
@@ -102,20 +102,19 @@ def _white(dtype: str, first: Any, usual: Mapping[str, Any]) -> float:
     most = _finite(usual.get("high")) or float(np.max(first if first else 0))
     if dtype == "uint8":
         return most if 0 < most < _INK else 255.0
-    return 255.0 if most > 1 else 1.0
+    return 255.0 if most > _BYTES else 1.0
 
 
-def _range(usual: Mapping[str, Any], typical: Any, first: Any, dtype: str) -> dict[str, float]:
+def _range(least: Any, typical: Any, most: Any, first: Any, dtype: str) -> dict[str, float]:
     """Return a low, a typical and a high value of a number: the usual ones, else values around the example."""
     whole = dtype.startswith("int") or dtype == "bool"
-    numbers = [_finite(value) for value in (usual.get("low"), typical, usual.get("high"), first)]
-    start = 0.0 if numbers[3] is None else numbers[3]
-    low = min(0.0, 2 * start) if numbers[0] is None else min(numbers[0], start)
-    high = max(0.0, 2 * start) or 1.0 if numbers[2] is None else max(numbers[2], start)
+    low, middle, high, start = (_finite(value) for value in (least, typical, most, first))
+    start = start or 0.0
+    low = min(0.0, 2 * start) if low is None else min(low, start)
+    high = max(0.0, 2 * start) or 1.0 if high is None else max(high, start)
     low, high = (0.0, 1.0) if dtype == "bool" else (low, high) if low < high else (low - 1, low + 1)
-    middle = min(max((low + high) / 2 if numbers[1] is None else numbers[1], low), high)
-    ends = {"low": low, "typical": middle, "high": high}
-    return {name: round(value) for name, value in ends.items()} if whole else ends
+    middle = min(max((low + high) / 2 if middle is None else middle, low), high)
+    return {n: round(v) if whole else v for n, v in (("low", low), ("typical", middle), ("high", high))}
 
 
 def _finite(value: Any) -> float | None:

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from browsing import chromium
 from consumers.apps import FIXTURES, HERE, NAMES
 from show.page.test_form import hostile
 from show.report.test_build import AUDIT, OVERFLOW
 
+from graphspec.graph.onnx_session import session
 from graphspec.show.page.build import ENGINE, page_of
+from graphspec.show.page.form import form_of
 from tools.browser import Page, opened
 
 PACKAGE = HERE / "node" / "node_modules"
@@ -270,3 +273,33 @@ def test_a_page_without_an_example_waits_for_one(browser: Page, tmp_path: Path) 
     browser.run(SETTLED)
     assert "%" in browser.run("at('answers').innerText")
     assert browser.run("at('form').querySelector('.problem').textContent") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["opinions", "characters", "garments"])
+def test_nasty_values_have_the_answers_of_the_file(browser: Page, tmp_path: Path, name: str) -> None:
+    show(browser, tmp_path, FIXTURES / name / "model.onnx")
+    (field,) = form_of(FIXTURES / name / "model.onnx")["fields"]
+    if field["kind"] == "picture":
+        random = np.random.default_rng(2)
+        rows = [random.integers(0, 256, (*size, 3)).tolist() for size in ((1, 1), (3, 700), (65, 2))]
+    else:
+        rows = [
+            "",
+            "ÄÖÜ naïve ïA\u0308",
+            "👩‍👩‍👧 🏳️‍🌈 ﷽",
+            "שלום עולם مرحبا",
+            "\u202eevil\u202c",
+            "a\tb\r\nc",
+            "good film " * 1000,
+        ]
+    file = session(FIXTURES / name / "model.onnx")
+    for row in rows:
+        given = browser.run(f"ask([{{ {field['input']}: {json.dumps(row)} }}]).then(([found]) => found)")
+        feed = np.array([[row]], object) if isinstance(row, str) else np.array([row], np.uint8)
+        for output, wanted in zip(given, file.run(list(given), {field["input"]: feed}), strict=True):
+            found = given[output]["data"]
+            if wanted.dtype == object:
+                assert found == wanted.ravel().tolist()
+            else:
+                np.testing.assert_allclose(found, wanted.ravel(), rtol=1e-3, atol=1e-4)
