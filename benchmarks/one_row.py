@@ -28,13 +28,27 @@ CALLS = 10
 def dense(*widths: int) -> dict[str, Any]:
     """A network of Dense layers for ten classes."""
     layers = [{"name": f"h{k}", "type": "Dense", "units": n, "activation": "relu"} for k, n in enumerate(widths[1:])]
+    return network([widths[0]], *layers)
+
+
+def network(shape: list[int], *layers: dict[str, Any]) -> dict[str, Any]:
+    """A network for ten classes."""
     return {
         "graphspec": 1,
-        "name": "dense",
-        "inputs": {"x": {"shape": [widths[0]]}},
+        "name": "network",
+        "inputs": {"x": {"shape": shape}},
         "layers": [*layers, {"name": "y", "type": "Dense", "units": 10, "activation": "softmax"}],
         "outputs": {"y": {"loss": "sparse_categorical_crossentropy"}},
     }
+
+
+CONVOLUTIONS: list[dict[str, Any]] = [
+    {"type": "Conv2D", "filters": 16, "kernel_size": 3, "activation": "relu"},
+    {"type": "MaxPooling2D"},
+    {"type": "Conv2D", "filters": 32, "kernel_size": 3, "activation": "relu"},
+    {"type": "MaxPooling2D"},
+    {"type": "Flatten"},
+]
 
 
 def penguins(rows: int) -> dict[str, Any]:
@@ -52,14 +66,17 @@ def penguins(rows: int) -> dict[str, Any]:
     }
 
 
-def normal(width: int, rows: int) -> dict[str, Any]:
-    return {"x": np.random.default_rng(0).standard_normal((rows, width), dtype=np.float32)}
+def normal(*sizes: int) -> dict[str, Any]:
+    """Numbers; the last of the sizes is the number of rows."""
+    return {"x": np.random.default_rng(0).standard_normal((sizes[-1], *sizes[:-1]), dtype=np.float32)}
 
 
 CASES: dict[str, tuple[Any, Callable[[int], dict[str, Any]]]] = {
     "13-64-64-10": (dense(13, 64, 64), partial(normal, 13)),
     "784-128-10": (dense(784, 128), partial(normal, 784)),
     "784-512-512-10": (dense(784, 512, 512), partial(normal, 784)),
+    "two convolutions, 28 × 28": (network([28, 28, 1], *CONVOLUTIONS), partial(normal, 28, 28, 1)),
+    "LSTM 64, 50 steps of 16": (network([50, 16], {"type": "LSTM", "units": 64}), partial(normal, 50, 16)),
     "penguins, raw records": (SPECS / "penguins.yaml", penguins),
 }
 

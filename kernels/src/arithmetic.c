@@ -3,9 +3,11 @@
  * operand is broadcast: NumPy starts its loop anew. */
 
 #ifndef REAL
+#include <string.h>
+
 #include "kernels.h"
 
-enum { LARGEST = 1 << 14, SHORT = 256, AXES = 8 };
+enum { LARGEST = 1 << 14, SHORT = 256, AXES = 8, TILE = 16, PAGE = 4096, MANY = 1 << 18 };
 
 /* The strides of an operand along the axes of the result: 0 where it is broadcast. */
 static void broadcast(const gk_array *x, const gk_array *result, ptrdiff_t *strides)
@@ -52,6 +54,32 @@ static int serves_one(const gk_array *a)
     return serves_small(&a[1], a, 1);
 }
 
+/* Whether a copy is a transposition that tiles make quicker: elements are adjacent along `first` in the result and along `second`
+ * in x, and lines of the cache that lie pages apart would displace each other, or there are many. */
+static int transposes(const gk_array *x, const gk_array *result, int *first, int *second)
+{
+    *first = *second = -1;
+    if (x->ndim != result->ndim || result->ndim > AXES)
+        return 0;
+    for (int axis = 0; axis < result->ndim; axis++) {
+        if (x->shape[axis] != result->shape[axis] || !result->shape[axis])
+            return 0;
+        if (result->shape[axis] >= TILE && result->strides[axis] == result->item)
+            *first = axis;
+        if (result->shape[axis] >= TILE && x->strides[axis] == x->item)
+            *second = axis;
+    }
+    if (*first < 0 || *second < 0 || *first == *second)
+        return 0;
+    return result->size > MANY || x->strides[*first] % PAGE == 0 || result->strides[*second] % PAGE == 0;
+}
+
+static int serves_copy(const gk_array *a)
+{
+    int first, second;
+    return serves_one(a) || transposes(&a[0], &a[1], &first, &second);
+}
+
 #define SOURCE "arithmetic.c"
 #include "each_real.h"
 
@@ -60,7 +88,7 @@ KERNEL(add, "x~ y~ result!~", serves_two)
 KERNEL(subtract, "x~ y~ result!~", serves_two)
 KERNEL(multiply, "x~ y~ result!~", serves_two)
 KERNEL(divide, "x~ y~ result!~", serves_two)
-KERNEL(copy, "x~ result!~", serves_one)
+KERNEL(copy, "x~ result!~", serves_copy)
 KERNEL(square, "x~ result!~", serves_one)
 KERNEL(sqrt, "x~ result!~", serves_one)
 #else
@@ -166,7 +194,58 @@ OF_TWO(add)
 OF_TWO(subtract)
 OF_TWO(multiply)
 OF_TWO(divide)
-OF_ONE(copy)
+
+/* r[j * dr + i] = x[i * dx + j], in tiles, for which whole lines of the cache are read and written at a time. */
+GK_CLONES static void NAME(transpose)(const REAL *x, ptrdiff_t dx, REAL *r, ptrdiff_t dr, ptrdiff_t rows, ptrdiff_t columns)
+{
+    REAL tile[TILE][TILE];
+    for (ptrdiff_t j = 0; j < columns; j += TILE)
+        for (ptrdiff_t i = 0; i < rows; i += TILE) {
+            const ptrdiff_t m = GK_MIN(TILE, rows - i), n = GK_MIN(TILE, columns - j);
+            const REAL *from = x + i * dx + j;
+            REAL *to = r + j * dr + i;
+            if (m == TILE && n == TILE) {
+                for (int k = 0; k < TILE; k++)
+                    for (int l = 0; l < TILE; l++)
+                        tile[l][k] = from[k * dx + l];
+                for (int l = 0; l < TILE; l++)
+                    memcpy(to + l * dr, tile[l], sizeof(tile[l]));
+            } else {
+                for (ptrdiff_t k = 0; k < m; k++)
+                    for (ptrdiff_t l = 0; l < n; l++)
+                        to[l * dr + k] = from[k * dx + l];
+            }
+        }
+}
+
+static void NAME(copy)(const gk_array *a)
+{
+    const ptrdiff_t item = sizeof(REAL);
+    const gk_array *x = &a[0], *r = &a[1];
+    ptrdiff_t at[AXES] = {0};
+    int first, second, axis;
+    if (!transposes(x, r, &first, &second)) {
+        NAME(each_line)(NAME(copy_line), x, x, r);
+        return;
+    }
+    const char *from = x->data;
+    char *to = r->data;
+    do {
+        NAME(transpose)((const REAL *)from, x->strides[first] / item, (REAL *)to, r->strides[second] / item, r->shape[first],
+                        r->shape[second]);
+        for (axis = r->ndim - 1; axis >= 0; axis--) {
+            if (axis == first || axis == second)
+                continue;
+            from += x->strides[axis];
+            to += r->strides[axis];
+            if (++at[axis] < r->shape[axis])
+                break;
+            from -= x->strides[axis] * at[axis];
+            to -= r->strides[axis] * at[axis];
+            at[axis] = 0;
+        }
+    } while (axis >= 0);
+}
 OF_ONE(square)
 OF_ONE(sqrt)
 #undef OF_TWO

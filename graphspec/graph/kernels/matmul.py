@@ -177,6 +177,18 @@ def _tiled(ctx: ScratchSource, a: Array, b: Array, out: Array) -> Calls:
     return [(np.matmul, A, B, grids), (np.add.reduce, terms, 0, None, out)]
 
 
+def each_tiled(a: Array, b: Array, out: Array) -> Call:
+    """Return the call for ``out = a @ b`` with broadcast leading axes: each product in tiles, if BLAS is faster on them."""
+    (m, k), n = a.shape[-2:], b.shape[-1]
+    tile = tiling(m, k, n, a.strides[-1] != a.itemsize, b.strides[-1] != b.itemsize) if small_products() else None
+    if tile is None or tile.parts > 1:
+        return (np.matmul, a, b, out)
+    rows, columns, grid = tile.rows, tile.columns, (m // tile.rows, tile.rows, n // tile.columns, tile.columns)
+    A = a.reshape(*a.shape[:-2], m // rows, rows, k, copy=False)[..., None, :, :]
+    B = b.reshape(*b.shape[:-1], n // columns, columns, copy=False).swapaxes(-3, -2)[..., None, :, :, :]
+    return (np.matmul, A, B, out.reshape(*out.shape[:-2], *grid, copy=False).swapaxes(-3, -2))
+
+
 def small_products() -> bool:
     """Return whether products may rely on BLAS having kernels for small ones, which pack nothing."""
     return use_fast_kernel(small_kernels())

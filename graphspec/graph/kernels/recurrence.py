@@ -23,7 +23,7 @@ from graphspec.graph.expressions import number
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import CACHE_ELEMENTS
 from graphspec.graph.kernels.context import Context, need
-from graphspec.graph.kernels.matmul import ReusedScratch, batched, matmul, small_products, worth_transposing
+from graphspec.graph.kernels.matmul import ReusedScratch, batched, each_tiled, matmul, small_products, worth_transposing
 
 # The activations of recurrent operators. They work in place; their derivatives are computed from their value.
 _REQUIRED = math.nan  # the defaults of ONNX and onnxruntime differ, so the spec must give the value
@@ -206,10 +206,10 @@ class InputGradient:
             return [*product, (np.add.reduce, t, 1, None, target.mT)]
         if self.buffer is not None:
             t = self.buffer[: stop - start]
-            return [(np.matmul, rows.mT, W, t), (np.copyto, target, t)]
+            return [each_tiled(rows.mT, W, t), (np.copyto, target, t)]
         if target.strides[-1] == target.itemsize:
-            return [(np.matmul, rows.mT, W, target)]
-        return [(np.matmul, W.T, rows, target.mT)]
+            return [each_tiled(rows.mT, W, target)]
+        return [each_tiled(W.T, rows, target.mT)]
 
 
 _LARGE = 24_000  # elements of a result from which it pays to copy steps; a third where BLAS packs small operands too

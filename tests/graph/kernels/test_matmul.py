@@ -12,7 +12,7 @@ from graphs import Array, check_gradients, run
 
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels import matmul as products
-from graphspec.graph.kernels.matmul import ReusedScratch, Tiling, batched, matmul, tiling, worth_transposing
+from graphspec.graph.kernels.matmul import ReusedScratch, Tiling, batched, each_tiled, matmul, tiling, worth_transposing
 
 CONTEXT: Any = SimpleNamespace(scratch=np.empty, constant=np.array)
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
@@ -60,6 +60,22 @@ def test_batched_products(tiled: bool) -> None:
     out = np.empty((1, 6, 8))
     calculate(batched(CONTEXT, a[:1], b, out))
     np.testing.assert_allclose(out, a[:1] @ b)
+
+
+@pytest.mark.parametrize("shape", [(5, 128, 256, 32), (3, 64, 512, 64), (2, 33, 512, 96), (4, 7, 11, 13)], ids=str)
+def test_each_product_of_many_in_tiles(shape: tuple[int, ...], tiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "small_products", lambda: tiled)
+    steps, m, k, n = shape
+    random = np.random.default_rng(0)
+    a, b = random.standard_normal((k, m)), random.standard_normal((steps, k, n))
+    many, one = random.standard_normal((steps, k, m)), random.standard_normal((k, n))
+    for A, B in ((a.T, b), (many.mT, one), (many.mT, b), (a.T, one)):
+        leading = np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+        for out in (np.empty((*leading, m, n)), np.empty((*leading, n, m)).mT):
+            call = each_tiled(A, B, out)
+            calculate([call])
+            np.testing.assert_allclose(out, A @ B, rtol=1e-10, atol=1e-10)
+            assert (call[1].ndim > A.ndim) == (tiled and tiling(m, k, n, True, False) is not None)
 
 
 @pytest.mark.parametrize("out", ["C", "gaps", "F"])

@@ -96,6 +96,34 @@ def test_copies(dtype: str) -> None:
     same_bits((result.fill, 0.25), result, np.zeros_like(result))
 
 
+# Shape; which of its axes are adjacent in memory, the last one first, of the result and of what is copied; gaps.
+TRANSPOSED = [
+    ((32, 64, 128), (0, 2, 1), (2, 1, 0), 0),  # a batch of sequences, by steps
+    ((32, 64, 128), (2, 1, 0), (0, 2, 1), 0),
+    ((64, 17, 1024), (1, 0, 2), (2, 0, 1), 3),
+    ((3, 31, 2, 1024), (1, 3, 0, 2), (3, 1, 2, 0), 0),
+    ((1024, 16), (0, 1), (1, 0), 1),
+    ((700, 500), (1, 0), (0, 1), 5),
+]
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["f", "d"])
+@pytest.mark.parametrize(("shape", "to", "of", "gap"), TRANSPOSED, ids=str)
+def test_transpositions(shape: tuple[int, ...], to: tuple[int, ...], of: tuple[int, ...], gap: int, dtype: str) -> None:
+    random = np.random.default_rng(7)
+
+    def laid_out(adjacent: tuple[int, ...], more: int) -> Array:
+        order = adjacent[::-1]
+        sizes = [shape[axis] for axis in order[:-1]] + [shape[order[-1]] + more]
+        whole = numbers(random, tuple(sizes), dtype)[..., : shape[order[-1]]]
+        return whole.transpose(np.argsort(order))
+
+    result, x = laid_out(to, gap), laid_out(of, gap)
+    same_bits((np.copyto, result, x), result, np.zeros_like(result))
+    same_bits((np.copyto, result, np.flip(x, of[-1])), result, np.zeros_like(result))
+
+
 @needs_kernels
 @pytest.mark.parametrize("dtype", ["f", "d"])
 @pytest.mark.parametrize("f", [np.dot, np.matmul], ids=["dot", "matmul"])
