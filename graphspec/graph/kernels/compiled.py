@@ -88,13 +88,11 @@ def version() -> str | None:
     return None if LIBRARY is None else str(LIBRARY.__version__)
 
 
-ROUNDING: frozenset[str] = frozenset({"depthwise", "depthwise_gradient", "gelu", "gelu_by_tanh"}) | {
-    *("attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient"),
-    "spread_terms",
-}
+_ANEW = ("attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient", "spread_terms")
+ROUNDING: frozenset[str] = frozenset({*_ANEW, "depthwise", "depthwise_gradient", "gelu", "gelu_by_tanh"})
 """The kernels with which results are rounded in another way: they sum in another order than their twins or than BLAS, or are
 used where NumPy's sums would be ``einsum``'s, or have an exp of their own. They are of GELU, attention, convolutions with
-groups or strides and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
+groups, transposed ones with strides and those with few inputs before a pooling (:func:`rounds_otherwise`)."""
 _ROUNDED = {"Gelu", "Attention", "DropoutAttention"}
 
 
@@ -102,7 +100,7 @@ def rounds_otherwise(nodes: Iterable[Node]) -> bool:
     """Return whether kernels of :data:`ROUNDING` may compute one of these nodes."""
     nodes = list(nodes)
     pooled = [node.sources[1].shape for node in nodes if node.op == "Conv" and any(n.op == "MaxPool" for n in nodes)]
-    strided = [n.sources[1].shape for n in nodes if "Conv" in n.op and max(n.attrs.get("strides") or (1,)) > 1]
+    strided = [n.sources[1].shape for n in nodes if n.op == "ConvTranspose" and max(n.attrs.get("strides") or (1,)) > 1]
     found = any(map(spreads_well, strided)) or any(map(pools_directly, pooled))
     return found or any(n.op in _ROUNDED or n.attrs.get("group", 1) != 1 for n in nodes)
 
@@ -113,7 +111,7 @@ def pools_directly(kernel: Shape) -> bool:
 
 
 def spreads_well(kernel: Shape) -> bool:
-    """Return whether a kernel with strides is so small that its terms are best computed at once (measured)."""
+    """Return whether the terms of a ConvTranspose with strides are so few that they are best computed at once (measured)."""
     most = 256 if len(kernel) == 3 else 576
     return fixed_size(kernel[:1]) >= 16 and fixed_size(kernel[2:]) > 1 and fixed_size(kernel[1:]) <= most
 

@@ -577,12 +577,6 @@ def correlation(
 
 def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
     """Return calls that write dX: correlations of dY with the flipped kernel, for each phase (index modulo stride)."""
-    terms = prod(kernel.shape[2:]) * prod(dY.shape[2:])  # of a sample
-    fits = len(kernel) == 1 and len(axes) <= 3 and kernel.shape[-1] <= 16 and prod(kernel.shape[3:]) <= 256
-    fits = fits and any(a.stride > 1 for a in axes) and dY.size > 0 and dX.size > 0 and channel_order(dX)[-1] == 1
-    pays = spreads_well(kernel.shape[1:]) and terms <= _MOST_TERMS
-    if fits and available("spread_terms") and use_fast_kernel(pays):
-        return _spread(ctx, dY, kernel, dX, axes)
     phases = [[phase for f in range(a.stride) if (phase := _phase(a, f)) is not None] for a in axes]
     swapped = kernel.swapaxes(1, 2)
     complete = all(len(met) == a.stride for met, a in zip(phases, axes, strict=True))
@@ -595,10 +589,15 @@ def input_gradient(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequ
     return calls
 
 
-def _spread(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Axis]) -> Calls:
-    """Return calls of :func:`input_gradient`: a product gives the terms of all taps, and a kernel adds them."""
-    order = (0, *range(2, dX.ndim), 1)
-    (x, calls), (weights, copies) = contiguous(ctx, dY, order), contiguous(ctx, kernel[0], order)
+def transposed(ctx: Context, X: Array, kernel: Array, Y: Array, axes: Sequence[Axis]) -> Calls:
+    """Return calls of a ConvTranspose: its terms by one product, which a kernel adds, where that pays; else by phases."""
+    terms, order = prod(kernel.shape[2:]) * prod(X.shape[2:]), (0, *range(2, X.ndim), 1)
+    fits = len(kernel) == 1 and len(axes) <= 3 and kernel.shape[-1] <= 16 and prod(kernel.shape[3:]) <= 256
+    fits = fits and any(a.stride > 1 for a in axes) and X.size > 0 and Y.size > 0 and channel_order(Y)[-1] == 1
+    pays = spreads_well(kernel.shape[1:]) and terms <= _MOST_TERMS
+    if not fits or not available("spread_terms") or not use_fast_kernel(pays):
+        return input_gradient(ctx, X, kernel, Y, axes)
+    (x, calls), (weights, copies) = contiguous(ctx, X, order), contiguous(ctx, kernel[0], order)
     sizes = np.array([[a.stride for a in axes], [a.dilation for a in axes], [a.begin for a in axes]], np.intc)
     taps, step = weights.shape[1:], max(1, CACHE_ELEMENTS // (weights[0].size * prod(x.shape[1:-1])))
     terms, source = ctx.scratch((min(step, len(x)), *x.shape[1:-1], *taps)), ReusedScratch(ctx)
@@ -608,7 +607,7 @@ def _spread(ctx: Context, dY: Array, kernel: Array, dX: Array, axes: Sequence[Ax
         own = terms[: len(part)]
         rows = part.reshape(-1, part.shape[-1]), weights.reshape(len(weights), -1), own.reshape(-1, weights[0].size)
         calls += matmul(source, *rows)
-        calls += alone("spread_terms", own, dX[n : n + step].transpose(order), sizes)
+        calls += alone("spread_terms", own, Y[n : n + step].transpose(order), sizes)
     return calls
 
 

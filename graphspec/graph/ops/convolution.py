@@ -16,7 +16,7 @@ from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.graph.kernels.common import as_words, fold, negate
 from graphspec.graph.kernels.compiled import alone, available, pools_directly, twin, use_fast_kernel
 from graphspec.graph.kernels.context import Bound, Context, need
-from graphspec.graph.kernels.correlation import StrideBlocks, correlation, input_gradient
+from graphspec.graph.kernels.correlation import StrideBlocks, correlation, input_gradient, transposed
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.op import TrainingOnly, Windowed, need_spatial
 
@@ -163,7 +163,7 @@ class ConvTranspose(Convolution):
         kernel = W.reshape(self.group, -1, *W.shape[1:])  # (g, c, o, k…), the kernel of the convolution from Y to X
         order = (0, *range(2, X.ndim), 1)
         Y = ctx.out(order=order)
-        calls = input_gradient(ctx, X, kernel, Y, axes)
+        calls = transposed(ctx, X, kernel, Y, axes)
         if B is not None:
             calls += add_rows(ctx, Y.transpose(order).reshape(-1, len(B)), B)
 

@@ -231,8 +231,11 @@ def test_workers_draw_what_one_draws(elements: int, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_memory_grows_with_the_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "FAST", None)
+    by_kernel = [bound(*case("causal", T, T)).nbytes for T in (2048, 4096)] if FOUND else []
+    monkeypatch.setattr(choice, "LIBRARY", None)
     sizes = [bound(*case("causal", T, T)).nbytes for T in (2048, 4096)]
     assert sizes[1] < 2.2 * sizes[0]
+    assert all(n < size for n, size in zip(by_kernel, sizes, strict=False))
     arrays, attrs = case("causal", 4096, 4096)
     assert bound(arrays, attrs | {"ratio": 0.1}).nbytes < 1.6 * sizes[1]
     assert sizes[1] < 4096 * 4096 * 4  # the scores of one of six

@@ -1,4 +1,4 @@
-"""The terms of a convolution with strides, added by a kernel: by hand, and beside NumPy's phases."""
+"""The terms of a ConvTranspose with strides, added by a kernel: by hand, and beside NumPy's phases."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_refused() -> None:
 @pytest.mark.parametrize("elements", [1, 1 << 17])
 @pytest.mark.parametrize("shape", [(9,), (6, 7), (4, 5, 4)])
 def test_as_by_phases(shape: tuple[int, ...], elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ConvTranspose, and in float64 the gradients of a Conv and of it."""
+    """A ConvTranspose in every memory order, and in float64 its gradients."""
     monkeypatch.setattr(correlation, "CACHE_ELEMENTS", elements)
     monkeypatch.setattr(compiled, "FAST", True)
     rank = len(shape)
@@ -70,4 +70,3 @@ def test_as_by_phases(shape: tuple[int, ...], elements: int, monkeypatch: pytest
         results += graph_run("ConvTranspose", [X, W], **attrs)
     np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-5)
     both_layouts("ConvTranspose", [X, W], [0, 1], **attrs)
-    both_layouts("Conv", [X, W.swapaxes(0, 1).copy()], [0, 1], **attrs)
