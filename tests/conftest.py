@@ -73,8 +73,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
 def warm() -> Iterator[None]:
     """Worker processes are forks of one that has imported what they need; but where :func:`new_processes` is asked for."""
     with pytest.MonkeyPatch.context() as patch:
-        if sys.platform == "linux":
-            patch.setattr(subprocess, "Popen", warm_workers.Popen)
+        patch.setattr(subprocess, "Popen", warm_workers.Popen)
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, create_model, model_validator
 
 from graphspec.base.arrays.array_files import ArrayFile, beside, converted, find, read_vocabulary, refuse_values
 from graphspec.base.arrays.layout import Array as Values
@@ -389,52 +390,27 @@ class VarianceScaling(Fans):
         return self.scale, self.mode, self.distribution
 
 
-@INITIALIZERS.add("GlorotUniform", "glorot_uniform")
-class GlorotUniform(Fans):
-    """Uniform with variance ``2 / (in + out)``.
-
-    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010.
-    """
-
-    rule = (1.0, "fan_avg", "uniform")
+def _of_fans(name: str, scale: float, mode: Mode, distribution: Distribution, about: str) -> type[Fans]:
+    rule = {"rule": (scale, mode, distribution)}
+    made = create_model(name, __base__=Fans, __module__=__name__, __doc__=about, __cls_kwargs__=rule)
+    INITIALIZERS.add(name, re.sub(r"\B([A-Z])", r"_\1", name).lower())(made)
+    return made
 
 
-@INITIALIZERS.add("GlorotNormal", "glorot_normal")
-class GlorotNormal(Fans):
-    """Truncated normal with variance ``2 / (in + out)``.
-
-    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010.
-    """
-
-    rule = (1.0, "fan_avg", "truncated_normal")
-
-
-@INITIALIZERS.add("HeUniform", "he_uniform")
-class HeUniform(Fans):
-    """Uniform with variance ``2 / in``. He et al., *Delving deep into rectifiers*, ICCV 2015."""
-
-    rule = (2.0, "fan_in", "uniform")
-
-
-@INITIALIZERS.add("HeNormal", "he_normal")
-class HeNormal(Fans):
-    """Truncated normal with variance ``2 / in``. He et al., *Delving deep into rectifiers*, ICCV 2015."""
-
-    rule = (2.0, "fan_in", "truncated_normal")
-
-
-@INITIALIZERS.add("LecunUniform", "lecun_uniform")
-class LecunUniform(Fans):
-    """Uniform with variance ``1 / in``. Klambauer et al., *Self-normalizing neural networks*, NeurIPS 2017."""
-
-    rule = (1.0, "fan_in", "uniform")
-
-
-@INITIALIZERS.add("LecunNormal", "lecun_normal")
-class LecunNormal(Fans):
-    """Truncated normal with variance ``1 / in``. Klambauer et al., *Self-normalizing neural networks*, NeurIPS 2017."""
-
-    rule = (1.0, "fan_in", "truncated_normal")
+_GLOROT = (
+    "Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS 2010."
+)
+_HE = "with variance ``2 / in``. He et al., *Delving deep into rectifiers*, ICCV 2015."
+_LECUN = "with variance ``1 / in``. Klambauer et al., *Self-normalizing neural networks*, NeurIPS 2017."
+_UNIFORM, _NORMAL = (
+    f"{kind} with variance ``2 / (in + out)``.\n\n{_GLOROT}" for kind in ("Uniform", "Truncated normal")
+)
+GlorotUniform = _of_fans("GlorotUniform", 1.0, "fan_avg", "uniform", _UNIFORM)
+GlorotNormal = _of_fans("GlorotNormal", 1.0, "fan_avg", "truncated_normal", _NORMAL)
+HeUniform = _of_fans("HeUniform", 2.0, "fan_in", "uniform", f"Uniform {_HE}")
+HeNormal = _of_fans("HeNormal", 2.0, "fan_in", "truncated_normal", f"Truncated normal {_HE}")
+LecunUniform = _of_fans("LecunUniform", 1.0, "fan_in", "uniform", f"Uniform {_LECUN}")
+LecunNormal = _of_fans("LecunNormal", 1.0, "fan_in", "truncated_normal", f"Truncated normal {_LECUN}")
 
 
 @INITIALIZERS.add("Orthogonal", "orthogonal", "OrthogonalInitializer")

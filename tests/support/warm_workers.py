@@ -30,7 +30,7 @@ class Popen(subprocess.Popen[Any]):
 
     def __new__(cls, args: Any, *rest: Any, **options: Any) -> Any:
         """Return a :class:`Worker` for a worker whose kernels are those of this session."""
-        if isinstance(args, list) and args[-1] == WORKER and options["env"][MODE] == mode():
+        if isinstance(args, list) and args[-1] == WORKER and has_pidfd() and options["env"][MODE] == mode():
             return Worker(**options)
         return super().__new__(cls)
 
@@ -68,6 +68,16 @@ class Worker:
             self.returncode = int(self._status.recv(32))
             self._status.close()
         return self.returncode
+
+
+@cache
+def has_pidfd() -> bool:
+    """Whether this system tells the end of a process by a descriptor: Linux does."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 @cache
