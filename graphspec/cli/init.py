@@ -259,8 +259,7 @@ def _name(path: Path) -> str:
     """Return a valid spec name: letters, digits, ``_``, ``-`` and ``.``; quoted if YAML would not read it as text."""
     from graphspec.language.write import flow
 
-    name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
-    return flow(name)
+    return flow(re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network")
 
 
 # A spec of a network that another program saved.
