@@ -52,7 +52,11 @@ _GOLDEN = "tests/golden/%s: two configurations at least; then, where Keras is (C
 LAYER = Kind(
     folder="vocabulary/layers",
     table="$Name",
-    imports=("from pydantic import Field", _BUILDER, "from graphspec.vocabulary.layers.layer import Layer, as_float"),
+    imports=(
+        "from graphspec.base.config import setting",
+        _BUILDER,
+        "from graphspec.vocabulary.layers.layer import Layer, as_float",
+    ),
     for_types=(),
     body='''
 class $Name(Layer, supports_masking=True):
@@ -61,7 +65,7 @@ class $Name(Layer, supports_masking=True):
     Shapes: (batch, …) → the same.
     """
 
-    scale: float = Field(default=1.0, description="Factor.")
+    scale: float = setting(1.0, "Factor.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         Y: Value = g.Mul(as_float(g, X), g.constant(self.scale))

@@ -250,8 +250,7 @@ class Registry(Generic[T]):
 
     def public(self) -> list[str]:
         """Return the names by which Python imports the classes: their class names, in order. Imports no module."""
-        own = [name for name in self._modules if name[0].isupper()]
-        return own or list(map(class_name, self._modules))
+        return [name for name in self._modules if name[0].isupper()] or list(map(class_name, self._modules))
 
     def attribute(self, package: str, name: str) -> type[T]:
         """Return the class that ``from package import name`` imports. A name that Keras has gets the reason."""

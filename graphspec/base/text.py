@@ -200,6 +200,11 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def few(words: Sequence[object], most: int) -> str:
+    """Return the first words of a list, with ``…`` if there are more."""
+    return ", ".join(map(str, words[:most])) + (", …" if len(words) > most else "")
+
+
 # Sparklines: a series of values as one short word of blocks, such as ``█▅▃▂▁▁``.
 BLOCKS = "▁▂▃▄▅▆▇█"
 _GAP = "·"  # where no value is finite

@@ -39,8 +39,7 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     bad = error.object[error.start : error.end]
-    text = "".join(_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in bad)
-    return text, error.end
+    return "".join(_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in bad), error.end
 
 
 codecs.register_error("graphspec", _to_ascii)

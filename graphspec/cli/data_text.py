@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from graphspec.base.document import Block, Column, Items, Table, Text
 from graphspec.base.errors import shorten
-from graphspec.base.text import count, percent
+from graphspec.base.text import count, few, percent
 from graphspec.data.overview import Overview
 from graphspec.data.profile import ArrayProfile, ColumnProfile, FileProfile
 
@@ -108,5 +108,4 @@ def _values(found: ColumnProfile) -> str:
 
 
 def _shares(frequent: Sequence[tuple[str, int]], total: int) -> str:
-    shown = [f"{shorten(' '.join(value.split()), 24)} {percent(n / total)}" for value, n in frequent[:8]]
-    return ", ".join(shown) + (", …" if len(frequent) > 8 else "")
+    return few([f"{shorten(' '.join(value.split()), 24)} {percent(n / total)}" for value, n in frequent], 8)

@@ -262,9 +262,7 @@ def _results(results: Mapping[str, Any]) -> Table:
 
 
 def _signed(value: float, *, whole: bool = False) -> str:
-    if value == 0:
-        return "0"
-    return f"{'+' if value > 0 else ''}{f'{value:,.0f}' if whole else number(value)}"
+    return "0" if value == 0 else f"{'+' if value > 0 else ''}{f'{value:,.0f}' if whole else number(value)}"
 
 
 def _weights(found: Mapping[str, Any] | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ from graphspec.base.codes import Code
 from graphspec.base.errors import UsageError
 from graphspec.base.files import TABLES, create
 from graphspec.base.libraries import missing_library
-from graphspec.base.text import count, shell
+from graphspec.base.text import count, few, shell
 from graphspec.cli.console import complain, out, out_wrapped, saying
 from graphspec.cli.options import argument, flag, option, output_file
 from graphspec.cli.schema import place
@@ -243,8 +243,7 @@ def table_of(source: Path) -> tuple[Table | Files, list[str]]:
 
 def _target(target: str | None, source: Path, table: Table | Files) -> str:
     if target is None:
-        names = ", ".join(table.names[:20]) + (", …" if len(table.names) > 20 else "")
-        raise UsageError(f"name the column to predict with --target; {source} has {names}")
+        raise UsageError(f"name the column to predict with --target; {source} has {few(table.names, 20)}")
     return target
 
 
@@ -260,8 +259,7 @@ def _name(path: Path) -> str:
     """Return a valid spec name: letters, digits, ``_``, ``-`` and ``.``; quoted if YAML would not read it as text."""
     from graphspec.language.write import flow
 
-    name = re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network"
-    return flow(name)
+    return flow(re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII).strip("_.-") or "network")
 
 
 # A spec of a network that another program saved.

@@ -249,8 +249,7 @@ def split_at_origins(arrays: Dataset, origins: int) -> tuple[Dataset, Dataset]:
     validation = times.whole[(after < held) & (after % times.future == 0)]
     if not len(training) or not len(validation):
         text = f"no series has a window before {origins} futures of {times.future} steps at its end"
-        hint = "use fewer `origins`, or shorter windows"
-        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint=hint)])
+        raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, text, hint="use fewer `origins`, or shorter windows")])
     return replace(arrays, chosen=training), replace(arrays, chosen=validation)
 
 
@@ -401,8 +400,7 @@ class BatchLoader:
 
     def _alike(self, rows: Array, sizes: Array, drawn: Array) -> Array:
         """Return rows so that those of a batch have nearly one size; ``drawn`` are numbers in random order."""
-        part = np.arange(len(rows)) // (_SORTED_BATCHES * self.batch_size)
-        rows = rows[np.lexsort((sizes, part))]
+        rows = rows[np.lexsort((sizes, np.arange(len(rows)) // (_SORTED_BATCHES * self.batch_size)))]
         whole = len(rows) // self.batch_size
         batches = rows[: whole * self.batch_size].reshape(whole, self.batch_size)
         return np.concatenate([batches[np.argsort(drawn[:whole])].reshape(-1), rows[whole * self.batch_size :]])

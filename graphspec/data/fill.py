@@ -243,8 +243,7 @@ def _training(found: Suggestion) -> Iterator[str]:
 def form_lines(form: TextForm, why: Mapping[str, str]) -> list[str]:
     """Return the lines below a source of rows that say how its text is read, with examples (by key) as comments."""
     keys = {f.name: getattr(form, f.name) for f in fields(form) if getattr(form, f.name) != f.default}
-    lines = [(f"    {key}: {literal(value)}", [why.get(key, "")]) for key, value in keys.items()]
-    return list(commented(lines))
+    return list(commented([(f"    {key}: {literal(value)}", [why.get(key, "")]) for key, value in keys.items()]))
 
 
 def _data(found: Suggestion, file: str) -> Iterator[str]:

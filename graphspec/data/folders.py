@@ -18,7 +18,7 @@ from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.codes import Code
 from graphspec.base.files import is_regular
 from graphspec.base.libraries import missing_library
-from graphspec.base.text import count
+from graphspec.base.text import count, few
 from graphspec.data import source as base
 from graphspec.data.convert import assemble
 from graphspec.data.paths import MAX_FILES, PICTURES, TEXTS
@@ -196,7 +196,7 @@ def _other_sizes(
     counts: Mapping[tuple[int, int], int], size: Sequence[int | None], channels: int, names: Sequence[str]
 ) -> DataError:
     """Return GS503 for the files ``names``, which do not have the expected size."""
-    some = ", ".join(f"'{name}'" for name in names[:_SIZES]) + (", …" if len(names) > _SIZES else "")
+    some = few([f"'{name}'" for name in names], _SIZES)
     wanted = " x ".join(str(n or "any") for n in size)
     main = max(counts, key=lambda each: counts[each])
     high, wide = (n or k for n, k in zip(size, main, strict=True))

@@ -580,8 +580,7 @@ def _profile(name: str, array: Array) -> ArrayProfile:
     if rows and array.size == rows and array.dtype.kind in "iubUS":
         values, counts = np.unique(array, return_counts=True)
         if len(values) <= _VALUES:
-            order = np.argsort(-counts, kind="stable")
-            frequent = tuple((str(values[k]), int(counts[k])) for k in order)
+            frequent = tuple((str(values[k]), int(counts[k])) for k in np.argsort(-counts, kind="stable"))
     low, high = ends or (None, None)
     return ArrayProfile(name, array.shape, str(array.dtype), missing, infinite - missing, low, high, frequent)
 

@@ -129,8 +129,7 @@ def anchors(times: Array, groups: Array, every: Every) -> Array:
         days = times.astype("datetime64[us]").astype("datetime64[D]")
         rank = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64)
     order = np.lexsort((-np.arange(len(times)), rank, groups))  # the last of a group has the highest rank, and is early
-    ends = np.searchsorted(groups, groups, "right") - 1
-    return np.asarray(times[order][ends])
+    return np.asarray(times[order][(np.searchsorted(groups, groups, "right") - 1)])
 
 
 def usual_step(times: Instants, values: Array, groups: Array) -> Every | None:

@@ -251,8 +251,7 @@ class KnownForms:
         if arrays:
             if len(self._forms) >= _MAX_FORMS:
                 self._forms = {}
-            shapes = [accepted[name].shape for name in self._names]
-            form = list(zip(self._names, self._checks, shapes, strict=True))
+            form = list(zip(self._names, self._checks, [accepted[name].shape for name in self._names], strict=True))
             self._forms[tuple([array.shape for array in arrays])] = form
 
     def _arrays(self, x: Any) -> Sequence[Array] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from graphspec.base.errors import did_you_mean
-from graphspec.base.text import count
+from graphspec.base.text import count, few
 from graphspec.data.profile import ISO, ColumnProfile, Profile
 from graphspec.data.targets import small_classes
 
@@ -177,8 +177,7 @@ def _category(column: ColumnProfile, key: str, notes: list[str], arguments: Mapp
 def words_of(texts: Mapping[str, int]) -> str:
     """Return texts with the number of their rows, the most frequent first."""
     ordered = sorted(texts.items(), key=lambda item: (-item[1], item[0]))
-    few = ", ".join(f"{_shown(text)} ({rows:,})" for text, rows in ordered[:_FEW_WORDS])
-    return few + (", …" if len(ordered) > _FEW_WORDS else "")
+    return few([f"{_shown(text)} ({rows:,})" for text, rows in ordered], _FEW_WORDS)
 
 
 def _text_notes(column: ColumnProfile) -> list[str]:
@@ -347,8 +346,8 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
             f"one array to an .npz file, and declare an input with `shape: [{len(names) - 1}]`"
         )
     if target not in profile.columns:
-        few = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-        raise CannotSuggest(f"has no column '{target}': {did_you_mean(target, names) or f'it has {few}'}")
+        hint = did_you_mean(target, names) or f"it has {few(names, 20)}"
+        raise CannotSuggest(f"has no column '{target}': {hint}")
     column, named = profile.columns[target], f"column '{target}'"
     if column.distinct < 2:
         raise CannotSuggest(f"has {'one value' if column.distinct else 'no value'} in {named}: nothing to learn")
@@ -367,8 +366,8 @@ def task_of(profile: Profile, target: str, task: Task | None = None) -> Task:
     elif classes > min(_MOST_CLASSES, max(column.present // 2, 2)):
         raise CannotSuggest(f"has {classes:,} different values in {named}, too many for classes")
     elif column.is_number and not _labels(column):
-        few = " and ".join(sorted(value for value, _ in column.frequent[:2]))
-        raise CannotSuggest(f"has classes such as {few} in {named}: write them as texts, or as whole numbers")
+        some = " and ".join(sorted(value for value, _ in column.frequent[:2]))
+        raise CannotSuggest(f"has classes such as {some} in {named}: write them as texts, or as whole numbers")
     return task
 
 

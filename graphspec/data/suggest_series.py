@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.errors import UsageError
-from graphspec.base.text import count
+from graphspec.base.text import count, few
 from graphspec.data.convert import is_number
 from graphspec.data.fill import Changes, Filled, changed, column_line, commented, line
 from graphspec.data.profile import ISO, ColumnProfile, Profile
@@ -56,7 +56,7 @@ def series(
     numbers = [name for name, column in table.columns.items() if column.is_number and not column.constant]
     for name in (target, *future):
         if name not in numbers:
-            column, listed = table.columns.get(name), _few(numbers) or "there are none"
+            column, listed = table.columns.get(name), few(numbers, _SOME) or "there are none"
             kind = "not there" if column is None else "constant" if column.is_number else column.kind
             raise UsageError(f"column '{name}' is {kind}; a forecast is made of numbers: {listed}")
     time, group = _time(table, rows, target)
@@ -78,7 +78,8 @@ def series(
     unread = [n for n in numbers if n not in used and table.columns[n] not in once]
     lacking = " and ".join(count(n, noun) for n, noun in ((added, "missing row"), (empty, "empty cell")) if n)
     notes = [f"{lacking}{where}: filled from the values before and after"] if lacking else []
-    notes += [f"not read: {_few(unread)}: what is known ahead, `init --future COLUMN` makes an input"] if unread else []
+    ahead = "what is known ahead, `init --future COLUMN` makes an input"
+    notes += [f"not read: {few(unread, _SOME)}: {ahead}"] if unread else []
     about = [column_line(choose(c, free_name(c.name, {*_NAMES}, "column"), table, None))[0] for c in once]
     known = _calendar(time, every, windows.format), future, about
     text = _with_inputs(template, target, windows, known, notes)
@@ -104,10 +105,6 @@ def series(
     ]
     found += [group and f"{len(each):,} series by {group}", season > 1 and f"alike after {season} steps"]
     return Filled(text, ", ".join(part for part in found if part), _warnings(table, time))
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SOME]) + (", …" if len(names) > _SOME else "")
 
 
 def _sized(

@@ -311,8 +311,7 @@ class Lines(Typed):
             if column in map(quoted, self._digits):
                 return ColumnRead(f"TRY_CAST({column} AS DOUBLE)")
             if column in map(quoted, self._texts):
-                typed = f"CAST({column} AS {self.types[column]})"
-                return found._replace(sql=found.sql.replace(column, typed))
+                return found._replace(sql=found.sql.replace(column, f"CAST({column} AS {self.types[column]})"))
         return found
 
     def _lines(self, connection: Any, **options: Any) -> Any:

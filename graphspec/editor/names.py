@@ -136,8 +136,7 @@ def _scopes(analysis: Analysis) -> list[Scope]:
         symbol = _declare(analysis, top, top.inputs, entry, "input")
         for column in entry.node.below("columns") if symbol is not None else ():
             if symbol is not None and (span := key_span(analysis, column)) is not None:
-                name = f"{symbol.name}/{column.key}"
-                top.columns[name] = Symbol(str(column.key), "column", span, column.node, top)
+                top.columns[f"{symbol.name}/{column.key}"] = Symbol(str(column.key), "column", span, column.node, top)
     _declare_layers(analysis, top)
     for entry in root.below("vars"):
         _declare(analysis, top, top.own_variables, entry, "variable")

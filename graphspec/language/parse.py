@@ -207,28 +207,23 @@ def _windows(tree: Tree | None, subject: str, problems: Problems) -> Windows | N
     return Windows(**keys.model_dump() | {"every": every})
 
 
+_SAME = ("inputs", "targets", "stratify", "drop_missing_targets", "query", "group", "origins")  # as the spec has them
+
+
 def _source(keys: DataKeys, windows: Windows | None, tree: Tree, base: Path) -> DataSource:
     split, by_time = getattr(keys, "split", None), getattr(keys, "by", None) is not None
-    files = {key: base / name for key in ("file", "images", "texts") if (name := getattr(keys, key)) is not None}
+    same: dict[str, Any] = {key: getattr(keys, key, None) for key in _SAME}
+    same |= {key: base / name for key in ("file", "images", "texts") if (name := getattr(keys, key)) is not None}
     return DataSource(
-        files.get("file"),
-        keys.inputs,
-        keys.targets,
-        split["last"] if isinstance(split, dict) else split,
-        getattr(keys, "stratify", None),
-        tree,
-        keys.drop_missing_targets,
-        query=keys.query,
+        **{"file": None} | same,
+        split=split["last"] if isinstance(split, dict) else split,
+        tree=tree,
         folder=base if keys.folder is None else base / keys.folder,
         beside=base,
-        images=files.get("images"),
-        texts=files.get("texts"),
         labelled=keys.labels is not None,
         windows=windows,
-        in_order=by_time or isinstance(split, dict) or getattr(keys, "origins", None) is not None,
+        in_order=by_time or isinstance(split, dict) or same["origins"] is not None,
         by_time=by_time,
-        group=getattr(keys, "group", None),
-        origins=getattr(keys, "origins", None),
         form=TextForm(keys.delimiter, keys.decimal, keys.thousands, tuple(keys.strip), keys.encoding),
     )
 

@@ -106,9 +106,7 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
 
 def _result(trial: Trial, trainer: Trainer, metric: str) -> Trial:
     values = [float(v) for v in trainer.history.get(metric, ())]
-    if (
-        trainer.model.spec.training.several and trainer.running.rows
-    ):  # the result of all copies, not the mean of an epoch
+    if trainer.model.spec.training.several and trainer.running.rows:  # the result of all copies, not of an epoch
         values = [v for k, v in trainer.running.logs("val_").items() if k == metric] or values
     trial = replace(trial, values=values)
     if trainer.stopped is not None and trainer.stopped.startswith(PRUNED):

@@ -57,9 +57,7 @@ class Growing:
 
     def result(self) -> Array:
         """Return the array; nothing may be appended afterwards."""
-        if self._allocate is None:
-            return np.frombuffer(self._memory, self.dtype)
-        return self._array[: self._count]
+        return np.frombuffer(self._memory, self.dtype) if self._allocate is None else self._array[: self._count]
 
 
 class InFiles:

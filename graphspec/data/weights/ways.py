@@ -293,8 +293,7 @@ def ways(file: WeightFile, weight: Weight) -> list[Way]:
     named = names_in(file, weight.name)
     if file.layout == "torch":
         return list(_of_torch(named, weight))
-    plain = Recipe((Source((), weight.shape),))
-    return [Way(plain, (tuple(form.whole for form in named),))]
+    return [Way(Recipe((Source((), weight.shape),)), (tuple(form.whole for form in named),))]
 
 
 def forms(file: WeightFile, name: str) -> list[str]:

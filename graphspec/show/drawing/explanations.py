@@ -48,7 +48,7 @@ def page(explained: Explained) -> str:
     more = f" Drawn are the first {MAX_DRAWN} of {rows:,} rows." if rows > MAX_DRAWN else ""
     title = escape(printable(f"Why {explained.name} answers so"))
     text = Template(asset("explanations.html"))
-    return text.substitute(title=title, more=more, drawing=drawing(explained, heading=False))
+    return text.substitute(title=title, more=more, drawing=drawing(explained, heading=False)) + "\n"
 
 
 def drawing(explained: Explained, *, heading: bool = True) -> str:

@@ -191,8 +191,7 @@ def _footer(spec: Spec, lowered: Lowered, costs: Cost, rows: int, once: Collecti
         return
     size = count(total.trainable + total.frozen, "parameter")
     yield f"{size}: {total.trainable:,} trainable, {total.frozen:,} not trained"
-    slots = len(spec.training.optimizer.slots())
-    training = estimate(lowered.graph, costs.shapes, slots)
+    training = estimate(lowered.graph, costs.shapes, len(spec.training.optimizer.slots()))
     inference = estimate(lowered.graph, costs.shapes, training=False)
     yield (
         f"memory at batch size {rows}: about {human(training)} in training, {human(inference)} in inference; "

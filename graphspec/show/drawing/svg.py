@@ -303,15 +303,13 @@ def on_card(kind: str, width: float, height: float, title: str, parts: Sequence[
 
 def asset(name: str) -> str:
     """Return the text of a file beside this one: the styles of a drawing, or a page around it."""
-    return files("graphspec.show.drawing").joinpath(name).read_text(encoding="utf-8")
+    return files("graphspec.show.drawing").joinpath(name).read_text(encoding="utf-8").strip()
 
 
 def _document(kind: str, width: float, height: float, title: str, style: str, parts: Sequence[str]) -> str:
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     opening = f'<svg xmlns="http://www.w3.org/2000/svg"{kind} {size} role="img">'
-    return "\n".join(
-        [opening, f"<title>{escape(title)}</title>", f"<style>{style.strip()}</style>", *parts, "</svg>", ""]
-    )
+    return "\n".join([opening, f"<title>{escape(title)}</title>", f"<style>{style}</style>", *parts, "</svg>", ""])
 
 
 def text_width(text: str) -> float:

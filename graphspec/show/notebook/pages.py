@@ -27,8 +27,7 @@ MAX_DRAWING = 4_000_000  # characters of the largest drawing that a page contain
 
 def picture(svg: str) -> str:
     """Return an SVG document as an image: its styles and identifiers cannot meet those of the page."""
-    data = b64encode(svg.encode()).decode()
-    return f'<img alt="" style="max-width: 100%" src="data:image/svg+xml;base64,{data}">'
+    return f'<img alt="" style="max-width: 100%" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}">'
 
 
 def history_html(svg: str, last: Mapping[str, float], best: Mapping[str, Best | None]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.base.arrays.memory import human
 from graphspec.base.document import Block, Code, Column, Facts, Folded, Group, Heading, Section, Span, Table, Text
-from graphspec.base.text import count, duration, number, shell, shorten_end
+from graphspec.base.text import count, duration, few, number, shell, shorten_end
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
@@ -109,8 +109,7 @@ def _answer(model: Session, head: HeadDecl) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = [_short(name) for name in names[:_LISTED]]
-    return ", ".join(shown) + (", …" if len(names) > _LISTED else "")
+    return few([_short(name) for name in names], _LISTED)
 
 
 def _short(name: str) -> str:

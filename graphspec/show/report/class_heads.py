@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphspec.base import document as doc
-from graphspec.base.text import count, percent, shorten_end
+from graphspec.base.text import count, few, percent, shorten_end
 from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
@@ -225,7 +225,7 @@ def _never(scores: measures.ClassScores, flat: Flat) -> list[doc.Text]:
     unseen = [flat.labels[k] for k in np.flatnonzero(scores.support == 0).tolist()]
     if not unseen:
         return []
-    shown = ", ".join(f"'{label}'" for label in unseen[:8]) + (", …" if len(unseen) > 8 else "")
+    shown = few([f"'{label}'" for label in unseen], 8)
     which, whose = ("This class does", "its") if len(unseen) == 1 else (f"These {len(unseen):,} classes do", "their")
     said = f"{which} not occur in these {flat.noun}s, so {whose} recall is not known: {shown}."
     return [doc.Text(said, "note")]

@@ -357,8 +357,7 @@ def write_comparison(
     One run after the other is loaded, so that only one is in the memory. They are judged by the rows of ``part``; by default
     by the first that each spec has.
     """
-    names = names_of(runs)
-    found = [compared(find(load(run), run, part), name) for run, name in zip(runs, names, strict=True)]
+    found = [compared(find(load(run), run, part), name) for run, name in zip(runs, names_of(runs), strict=True)]
     write_atomic(path, comparison_html(found))
     return [f"{run.name}: {run.missing[:1].lower()}{run.missing[1:].rstrip('.')}" for run in found if run.missing]
 

@@ -211,8 +211,7 @@ _GOOD, _PERFECT = 0.2, 0.01  # of the error of the best simple rule
 
 def doubts(found: Findings) -> list[str]:
     """Return what speaks against results: fields that give away the target, else what is too good."""
-    given = [f"'{name}' {why}; {ASK}" for name, why in found.given.items()]
-    return given[:_GIVEN] or list(too_good(found))
+    return [f"'{name}' {why}; {ASK}" for name, why in found.given.items()][:_GIVEN] or list(too_good(found))
 
 
 def too_good(found: Findings, *, measures: bool = True) -> Iterator[str]:

@@ -190,8 +190,7 @@ def _interval_metrics(
             targets |= {name + s: head.lengths[s[1:]][rows] for s in (LENGTH, STEPS) if s[1:] in head.lengths}
         running.count_in(counters[k])
         running.add(len(rows), values, targets)
-    whole = counters.sum(axis=0)
-    running.count_in(whole)
+    running.count_in(counters.sum(axis=0))
     middle = {key: value for key, value in running.logs().items() if key not in logged_losses(model.spec)}
     shares, resampled = running.shares(), np.empty((len(drawn), len(middle)))
     for start in range(0, len(drawn), _CHUNK):

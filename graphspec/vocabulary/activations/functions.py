@@ -97,8 +97,7 @@ class Relu(Activation):
         elif not threshold:
             Y = g.Relu(X)
         if slope:
-            below = -X + threshold if threshold else -X
-            Y = Y - g.Relu(below) * slope
+            Y = Y - g.Relu(-X + threshold if threshold else -X) * slope
         return Y
 
     def in_cell(self) -> tuple[str, tuple[float, ...]] | None:

@@ -15,11 +15,13 @@ from graphspec.base.codes import Code
 from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, described, invalid, named, setting
 from graphspec.base.errors import Problem, did_you_mean
 from graphspec.base.files import make_folder
-from graphspec.base.text import count
+from graphspec.base.text import count, few
 from graphspec.graph.schedules import SCHEDULES, Schedule
 from graphspec.vocabulary import Array
 from graphspec.vocabulary.callbacks import callback as base
 from graphspec.vocabulary.metrics import direction
+
+_NAMED = 20  # results that a hint names: a metric may have thousands
 
 
 def _not_logged(what: str, name: str, keys: Sequence[str], argument: str) -> Problem:
@@ -32,13 +34,8 @@ def _log_hint(name: str, keys: Sequence[str]) -> str:
     if training != name and training in keys:
         return f"give the spec validation data, or name '{training}'"
     if several := [key for key in keys if re.fullmatch(rf"{re.escape(name)}_\d+", key)]:
-        return f"use one of {_first(several)}"
-    return did_you_mean(name, keys) or f"use one of {_first(keys)}"
-
-
-def _first(keys: Sequence[str], limit: int = 20) -> str:
-    """Return the first names: a metric may have thousands of results."""
-    return ", ".join(keys[:limit]) + (", …" if len(keys) > limit else "")
+        return f"use one of {few(several, _NAMED)}"
+    return did_you_mean(name, keys) or f"use one of {few(keys, _NAMED)}"
 
 
 class Monitor(base.Callback):

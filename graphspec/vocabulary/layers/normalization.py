@@ -182,9 +182,7 @@ class UnitNormalization(Layer, supports_masking=True):
     def lower(self, g: Builder, X: Value) -> Value:
         axes = _axes(X, self.axis)
         X = base.as_float(g, X)
-        if len(axes) == 1:
-            return g.LpNormalization(X, axis=axes[0], p=2)
-        return g.unit(X, axes, _MIN_NORM)
+        return g.LpNormalization(X, axis=axes[0], p=2) if len(axes) == 1 else g.unit(X, axes, _MIN_NORM)
 
 
 class LayerScale(Layer, supports_masking=True):

@@ -237,9 +237,7 @@ def clip(g: Builder, probabilities: Value) -> Value:
 
 def smooth(y_true: Value, smoothing: float, probability: float) -> Value:
     """Emit the targets with label smoothing, Szegedy et al., CVPR 2016."""
-    if not smoothing:
-        return y_true
-    return y_true * (1.0 - smoothing) + smoothing * probability
+    return y_true if not smoothing else y_true * (1.0 - smoothing) + smoothing * probability
 
 
 def refuse(message: str, hint: str) -> list[Problem]:

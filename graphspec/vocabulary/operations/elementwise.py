@@ -19,6 +19,7 @@ from graphspec.vocabulary.operations.operation import operation
 
 _LARGEST = 3.4028234663852886e38
 Formula = str | Callable[..., "Value"]  # an operator, or a function of the builder and the inputs
+Cast = Callable[..., list["Value"]]
 
 
 def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) -> Value:
@@ -26,7 +27,7 @@ def _emit(formula: Formula, g: Builder, inputs: list[Value], **attributes: Any) 
     return value
 
 
-def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **attributes: Any) -> base.Function:
+def unary(formula: Formula, cast: Cast = base.floats, **attributes: Any) -> base.Function:
     """Return the function of one input: the formula of the ``cast`` input."""
 
     def function(g: Builder, x: Value) -> Value:
@@ -35,9 +36,7 @@ def unary(formula: Formula, cast: Callable[..., list[Value]] = base.floats, **at
     return function
 
 
-def binary(
-    formula: Formula, cast: Callable[..., list[Value]] = base.floats, of_bools: str | None = None
-) -> base.Function:
+def binary(formula: Formula, cast: Cast = base.floats, of_bools: str | None = None) -> base.Function:
     """Return the function of two inputs: the formula of both ``cast``, or the operator ``of_bools`` of two bools."""
 
     def function(g: Builder, x1: Value, x2: Value) -> Value:

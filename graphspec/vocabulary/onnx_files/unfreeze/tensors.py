@@ -320,8 +320,7 @@ def _moved(Y: Value, X: Value, axis: int) -> int | None:
     node = Y.node
     assert node is not None
     if node.op == "Transpose":
-        perm = node.attrs.get("perm") or range(X.rank)[::-1]
-        return list(perm).index(axis)
+        return list(node.attrs.get("perm") or range(X.rank)[::-1]).index(axis)
     if node.op.startswith("Reduce") or node.op in ("Squeeze", "Reshape", "Unsqueeze"):
         if axis == X.rank - 1 and Y.rank and Y.shape[-1] == X.shape[-1]:
             return Y.rank - 1
