@@ -420,7 +420,8 @@ class _Expander:
                 copies[-1].dynamic = False  # `$${` is not substituted again
             scope.incomplete, changed = scope.incomplete or not copies, True
             entries[k] = copies[0] if copies else Tree(None, entry.mark, path=entry.path, unknown=True)
-            self.copies[id(entries[k])] = copies, repeat
+            if copies:
+                self.copies[id(copies[0])] = copies, repeat
         return Tree(entries, layers.mark, layers.key_marks, layers.path) if changed else layers
 
     def _lists(self, repeat: Tree) -> tuple[dict[str, list[Tree]], int]:
