@@ -15,7 +15,7 @@ from graphspec.language.names import is_name
 from graphspec.vocabulary.layers import LAYERS
 
 SymbolKind = Literal["input", "column", "node", "block", "variable", "head"]
-_VARIABLE = re.compile(r"(?<!\$)\$\{\s*([\w.-]+)\s*\}")
+_VARIABLE = re.compile(r"(?<!\$)\$\{([^{}]*)\}")
 _MAX_SHARES = 20  # the most shares of shares that are followed to a block
 
 
@@ -308,6 +308,11 @@ def _of_variables(analysis: Analysis) -> Iterator[Occurrence]:
         if node.kind == "scalar" and "${" in node.text:
             scope = scope_of(analysis, node)
             for match in _VARIABLE.finditer(source, node.start, node.end):
-                symbol = scope.own_variables.get(match[1]) or top.own_variables.get(match[1])
-                if symbol is not None:
-                    yield Occurrence(symbol, Span(*match.span(1)))
+                text, at = match[1], match.start(1)
+                names = [(text.strip(), at + len(text) - len(text.lstrip()))]
+                names += [
+                    (t.value, at + t.start) for t in parse(text).terms if t.kind == "name" and t.value != text.strip()
+                ]
+                for name, start in names:
+                    if (symbol := scope.own_variables.get(name) or top.own_variables.get(name)) is not None:
+                        yield Occurrence(symbol, Span(start, start + len(name)))

@@ -16,7 +16,7 @@ from graphspec.language.declarations import HeadRefs, Ref
 from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name, unknown_block_hint
 from graphspec.language.names import InputRef, Item, Scope, Sources, check_name, claim, locate, refuse, resolve
 from graphspec.language.substitute import Substitution, used_variables
-from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, wrong_type
+from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, is_flag, wrong_type
 from graphspec.vocabulary.layers import LAYERS
 
 
@@ -116,11 +116,19 @@ def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
 def _pair(inner: Scope, owner: Scope) -> None:
     """Let the nodes of an instance use the weights of ``owner``, another instance of the same block."""
     for mine, theirs in zip(inner.items, owner.items, strict=False):
-        if mine.inner is not None and theirs.inner is not None:
-            _pair(mine.inner, theirs.inner)
-        elif mine.kind == "node" and theirs.kind == "node":
-            mine.owner = theirs.owner or theirs
-            mine.failed = mine.failed or theirs.failed
+        _pair_items(mine, theirs)
+
+
+def _pair_items(mine: Item, theirs: Item) -> None:
+    """Let a node, or the nodes of an instance, use the weights of another; operations of a loop's copies may differ."""
+    if mine.inner is not None and theirs.inner is not None:
+        _pair(mine.inner, theirs.inner)
+    elif mine.kind == "node" and theirs.kind == "node":
+        free = mine.tree is not theirs.tree and (mine.tree.text("type") or "").startswith(
+            ("Formula", "GetItem", "ops.")
+        )
+        mine.owner = None if free else theirs.owner or theirs
+        mine.failed = mine.failed or theirs.failed
 
 
 # Read the definitions under ``blocks``.
@@ -205,6 +213,7 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
+LOOP_KEYS = ("times", "carry", "shared")  # the keys of `repeat` that are no lists of values
 MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
 MAX_EXPANDED = 2_000_000  # the most values in all expanded entries of ``layers``; a block counts once per instance
 MAX_FULL_NAME = 1000  # the longest name of a block instance in blocks, ``outer/inner``, in characters
@@ -247,7 +256,7 @@ class _Expander:
         self.count = self.values = 0
         self.overflow = False
         self.variables: Mapping[str, Tree] = {}
-        self.copies: dict[int, list[Tree]] = {}  # of an entry whose copies differ, by the id of the first one
+        self.copies: dict[int, tuple[list[Tree], Tree]] = {}  # of entries and their `repeat`, by the id of the first
 
     def run(self) -> Expanded:
         variables = self.variables = self._variables()
@@ -339,20 +348,23 @@ class _Expander:
                 hint = "for example `{name: y, type: Dense, units: 1}`"
                 wrong_type(entry, "a node must be a mapping", self.problems, hint)
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
-        name, trees = entry_name(entry, self.problems), self.copies.get(id(entry), [])
+        name, (trees, repeat) = entry_name(entry, self.problems), self.copies.get(id(entry), ([], entry))
         owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry))
         kind = entry_kind(entry, self.problems, () if owner is None else owner.call_options)
         copies = entry_copies(entry, self.problems)
-        item: Item | None = None
+        loop = repeat if trees else None
+        item = first = cast("Item | None", None)
         for copy in range(1, (copies or 1) + 1):
             if copy == 1 or trees:
                 entry = trees[copy - 1] if trees else entry
                 state, sources, written = self._reads(scope, entry, above, kind)
             if item is not None and sources:
-                sources = [InputRef(scope, item=item, mark=item.mark), *sources[1:]]
+                sources = self._carried(item, sources, loop, check=item is first)
             copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
             item = self._item(scope, entry, state, copy_name, sources)
-            item.written = written
+            item.written, first = written, first or item
+            if item is not first and loop is not None and (at := loop.get("shared")) is not None and at.value is True:
+                _pair_items(item, first)
         assert item is not None
         if copies and name and name != item.name:
             self._claim(scope, entry, name, item)
@@ -370,40 +382,65 @@ class _Expander:
         return kind, self._sources(scope, entry, above, written), written
 
     def _with_copies(self, layers: Tree, scope: Scope) -> Tree:
-        """Return ``layers`` with the first copy of each entry whose copies differ, by lists in `repeat` or ``${index}``."""
+        """Return ``layers`` with the first copy of each entry whose `repeat` is a mapping or that has ``${index}``."""
         entries, changed = list(layers.value) if isinstance(layers.value, list) else [], False
         for k, entry in enumerate(entries):
             if (written := entry.get("repeat")) is None:
                 continue
-            repeat = self.substitution.apply(written, scope.variables)
-            lists = repeat.value if isinstance(repeat.value, dict) else {}
-            if not lists and not (type(repeat.value) is int and repeat.value > 0 and "index" in used_variables(entry)):
+            repeat, copies = self.substitution.apply(written, scope.variables), list[Tree]()
+            if isinstance(repeat.value, dict):
+                lists, times = self._lists(repeat)
+            elif type(repeat.value) is int and repeat.value > 0 and "index" in used_variables(entry):
+                lists, times = {}, repeat.value
+            else:
                 continue
-            times = max(
-                (len(v.value) if isinstance(v.value, list) else 0 for v in lists.values()), default=repeat.value
-            )
             self._spend(written, times * entry.size)
-            for name, tree in lists.items():
-                if not isinstance(tree.value, list) or len(tree.value) != times or not times:
-                    text = f"`{name}` of `repeat` must be a list of a value for each copy"
-                    hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
-                    times = 0
-                    if not tree.unknown:
-                        wrong_type(tree, text, self.problems, hint)
-            if not times or self.overflow:
-                entries[k] = Tree(None, entry.mark, path=entry.path, unknown=True)
-                scope.incomplete = changed = True
-                continue
             keys = entry.value | {"repeat": Tree(times, written.mark, path=written.path)}
-            one, copies = Tree(keys, entry.mark, entry.key_marks, entry.path), list[Tree]()
-            for copy in range(times):
-                own = {name: tree.value[copy] for name, tree in lists.items()}
+            one = Tree(keys, entry.mark, entry.key_marks, entry.path)
+            for copy in range(0 if self.overflow else times):
+                own = {name: values[copy] for name, values in lists.items()}
                 own = {"index": Tree(copy, written.mark), **own}
                 copies.append(self.substitution.apply(one, ChainMap(own, cast("dict[str, Tree]", scope.variables))))
                 copies[-1].dynamic = False  # `$${` is not substituted again
-            entries[k], changed = copies[0], True
-            self.copies[id(copies[0])] = copies
+            scope.incomplete, changed = scope.incomplete or not copies, True
+            entries[k] = copies[0] if copies else Tree(None, entry.mark, path=entry.path, unknown=True)
+            if copies:
+                self.copies[id(copies[0])] = copies, repeat
         return Tree(entries, layers.mark, layers.key_marks, layers.path) if changed else layers
+
+    def _lists(self, repeat: Tree) -> tuple[dict[str, list[Tree]], int]:
+        """Return the lists of a `repeat` that is a mapping, and the number of copies: 0 if it is wrong."""
+        lists, before = {k: v for k, v in repeat.value.items() if k not in LOOP_KEYS}, len(self.problems.found)
+        counts = {"carry": repeat.get("carry"), "times": repeat.get("times")}
+        for key, tree in counts.items():
+            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < 1):
+                wrong_type(
+                    tree, f"`{key}` of `repeat` must be an integer of at least 1", self.problems, "for example `3`"
+                )
+        is_flag(repeat.get("shared"), "`shared` of `repeat`", self.problems, "write `true` for the same weights")
+        times = counts["times"].value if counts["times"] is not None else None
+        for name, tree in lists.items():
+            times = len(tree.value) if times is None and isinstance(tree.value, list) else times
+            if not tree.unknown and (not isinstance(tree.value, list) or not tree.value or len(tree.value) != times):
+                hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
+                wrong_type(tree, f"`{name}` of `repeat` must be a list of a value for each copy", self.problems, hint)
+        if times is None and len(self.problems.found) == before:
+            hint = "write `times`, or a list of values: `repeat: {units: [64, 32]}`"
+            self.problems.node(repeat, Code.MISSING_KEY, "`repeat` needs `times`", subject="times", hint=hint)
+        wrong = repeat.unknown or len(self.problems.found) > before
+        return {name: tree.value for name, tree in lists.items()}, 0 if wrong or times is None else times
+
+    def _carried(self, item: Item, sources: Sources, loop: Tree | None, *, check: bool) -> Sources:
+        """Return the sources of the copy after ``item``: outputs of it in place of the first ``carry`` inputs."""
+        carry = 1 if loop is None or (at := loop.get("carry")) is None else at.value
+        outputs = len(item.outputs) if item.kind == "block" else carry
+        if loop is not None and check and carry > min(outputs, len(sources)) and not item.failed:
+            text = f"`carry` of '{item.full}' is {carry}, but it has {len(sources)} inputs and {outputs} outputs"
+            self.problems.value(loop.value["carry"], Code.WRONG_INPUT_COUNT, text, hint="carry fewer values")
+        refs = [InputRef(item.scope, item=item, mark=item.mark) for _ in sources[:carry]]
+        for k, ref in enumerate(refs):
+            ref.output = k
+        return [*refs, *sources[carry:]]
 
     def _item(self, scope: Scope, entry: Tree, kind: base.EntryKind, name: str, sources: Sources) -> Item:
         item = Item("share" if kind == "share" else "node", name, scope, entry)
@@ -453,10 +490,21 @@ class _Expander:
         sources: Sources = []
         for value in (value for k, value in enumerate(names) if k not in (written or {})):
             is_text = isinstance(value.value, str)
-            sources.append(InputRef(scope, value) if is_text else None)
+            sources += [InputRef(scope, one) for one in self._of_all(scope, value)] if is_text else [None]
             if not is_text and not value.unknown:
                 refuse(value, key, self.problems)
         return sources or [None]
+
+    def _of_all(self, scope: Scope, value: Tree) -> list[Tree]:
+        """Return a name, or for ``steps_*`` and ``steps_*:1`` those of all copies."""
+        name, star, output = value.value.partition("_*")
+        entry = scope.written.get(name) if star and output[:1] in ("", ":") else None
+        repeat = None if entry is None else entry.get("repeat")
+        if repeat is None or not isinstance(repeat.value, int) or repeat.value > MAX_NODES:
+            return [value]
+        self._spend(value, repeat.value)
+        names = [f"{name}_{copy + 1}{output}" for copy in range(repeat.value)]
+        return [Tree(text, value.mark, path=value.path) for text in names]
 
     def _instantiate(self, item: Item) -> None:
         """Turn ``item`` into an instance of its block, or set ``failed`` if that is impossible."""

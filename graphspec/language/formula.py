@@ -24,7 +24,7 @@ def place(tree: Tree, start: int, end: int) -> Mark:
         return Mark(mark.file, mark.line, start + 1, end - start) if mark.line is None else mark
     number, column, line = mark.line, mark.column - 1, line_of(text, mark.line) or ""
     column += (match := re.match(r"[\"']|[|>][-+\d]*\s*$", line[column:])) is not None and len(match[0])
-    for character in "".join(tree.value[:start].split()) + tree.value[start]:
+    for character in "".join(tree.value[:start].split()) + tree.value[start : start + 1]:
         while (rest := line[column:].lstrip()) == "" and number < mark.line + 100:
             number, column, line = number + 1, 0, line_of(text, number + 1) or ""
         column = len(line) - len(rest)
@@ -36,18 +36,20 @@ def place(tree: Tree, start: int, end: int) -> Mark:
 
 def operands(scope: Scope, entry: Tree, problems: Problems) -> tuple[EntryKind, Sources, dict[int, Tree]]:
     """Return whether a Formula is right, its inputs, and the variables among them by position. Report what is wrong."""
-    tree, name, before = entry.get("value"), entry.text("name"), len(problems.found)
+    tree, name = entry.get("value"), entry.text("name")
     if "inputs" in entry.value:
         text, hint = "`inputs` of a Formula are the names in it", "remove `inputs`"
         problems.key(entry, "inputs", Code.VALUE_NOT_ALLOWED, text, hint=hint)
     if tree is None or not isinstance(tree.value, str):
         return "node", [None], {}
     subject, parsed = f"Formula '{scope.prefix}{name}'" if name else "a Formula", parse(tree.value)
-    for code, wrong in check(parsed, tree.value, scope.names.keys() | scope.reserved):
-        problems.at(place(tree, *wrong[:2]), code, f"{subject} {wrong.message}", path=tree.path, hint=wrong.hint)
+    found = check(parsed, tree.value, scope.names.keys() | scope.reserved)
+    for code, (start, end, message, hint) in found:
+        problems.at(place(tree, start, end), code, f"{subject} {message}", path=tree.path, hint=hint)
+    failed = bool(found)
     for term in parsed.terms:
         if term.kind in ("call", "part") and (cls := class_of(term)) is not None:
-            validate(cls, _arguments(tree, term), f"`{term.value}` in {subject}", problems)
+            failed = not validate(cls, _arguments(tree, term), f"`{term.value}` in {subject}", problems) or failed
     sources: Sources = []
     written: dict[int, Tree] = {}
     for k, (named, term) in enumerate(parsed.names().items()):
@@ -63,10 +65,11 @@ def operands(scope: Scope, entry: Tree, problems: Problems) -> tuple[EntryKind, 
         else:
             text = f"variable '{named}' in {subject} is no number and no list of numbers"
             problems.value(at, Code.WRONG_TYPE, text, hint=f"write `${{{named}}}` to put its text into the formula")
-    if parsed.terms and not sources and len(problems.found) == before:
+            failed = True
+    if not failed and not sources:
         text, hint = f"{subject} names no node", "name at least one node or input, or write the number where it is read"
         problems.value(tree, Code.WRONG_INPUT_COUNT, text, hint=hint)
-    return "failed" if len(problems.found) > before or parsed.wrong else "node", sources or [None], written
+    return "failed" if failed else "node", sources or [None], written
 
 
 def _is_node(scope: Scope, name: str) -> bool:

@@ -80,9 +80,9 @@ class Item:
 
 
 class InputRef:
-    """The source of an input: the name in the value ``at`` in ``scope``, or output 0 of an item."""
+    """The source of an input: the name in the value ``at`` in ``scope``, or an output of an item."""
 
-    __slots__ = ("at", "found", "hint", "item", "mark", "scope", "state")
+    __slots__ = ("at", "found", "hint", "item", "mark", "output", "scope", "state")
 
     def __init__(
         self, scope: Scope, at: Tree | None = None, item: Named | None = None, mark: Mark = NOWHERE, known: bool = True
@@ -90,6 +90,7 @@ class InputRef:
         self.scope, self.at, self.item = scope, at, item
         self.mark = mark if at is None else at.mark
         self.hint: str | None = None  # what to write if the name is unknown
+        self.output = 0  # of the item
         self.found: tuple[str, int] | None = None  # after resolution, the concrete node or input and its output
         self.state: Literal["new", "open", "done"] = "new" if known else "done"  # an error hides what is not known
 
@@ -168,7 +169,7 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
     """Return the next source towards the concrete output, or the output itself."""
     at = source.at
     if at is None:
-        return _output(source.item, 0)
+        return _output(source.item, source.output)
     text: str = at.value
     name, colon, index = text.partition(":")
     if colon and not re.fullmatch(r"[0-9]{1,6}", index):

@@ -473,11 +473,10 @@ NODE_KEYS: dict[str, Schema] = {
     "repeat": {
         "type": ["integer", "string", "object"],
         "minimum": 1,
-        "additionalProperties": {"type": ["array", "string"]},
         **_PATTERN,
         "errorMessage": "Expected an integer.",
-        "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights; or lists of their values: with "
-        "`{units: [64, 32]}`, `${units}` and `${index}` are those of a copy.",
+        "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights; or a mapping: `times`, "
+        "lists of values (`${units}` of `{units: [64, 32]}`), `carry` and `shared`.",
     },
     "weights": {**WEIGHT_FILE, "description": "A file or a run with the weights to start from."},
 }

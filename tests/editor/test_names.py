@@ -156,7 +156,7 @@ inputs:
   x: {shape: [8]}
 layers:
   - {name: p, type: Dense, units: 8}
-  - {name: b-c, type: Identity}
+  - {name: b-c, type: Identity, repeat: "${ gamma // 2 }"}
   - {name: f, type: Formula, value: "-log(p) * (1 - p)**gamma + `b-c` * x + log(p:0)"}
 outputs:
   f: {}
@@ -178,6 +178,7 @@ def test_names_in_formulas_are_renamed(word: str, name: str, changed: str) -> No
     offset = FORMULAS.index(word.replace("▮", "")) + word.index("▮")
     renamed = applied(FORMULAS, rename(analysis, offset, name))
     assert f'"{changed}"' in renamed
+    assert f'"${{ {name} // 2 }}"' in renamed or "gamma" not in word
     assert check(GivenText("spec.yaml", renamed)).errors == []
 
 

@@ -281,3 +281,21 @@ def test_parameters_have_no_batch_axis() -> None:
 )
 def test_hostile_formulas_are_answered(text: str) -> None:
     assert any(d.is_error for d in found(text))
+
+
+@pytest.mark.parametrize("value", ['""', "''", '"  "', '" x + "', '"x \\u002b 2q"', "'x + ''a'''"])
+def test_a_place_that_is_unclear_is_the_value(value: str, tmp_path: Path) -> None:
+    path, layer = tmp_path / "s.yaml", f"  - {{name: y, type: Formula, value: {value}}}"
+    lines = ["graphspec: 1", "name: s", "inputs: {x: {shape: [4]}}", "layers:", layer, "outputs: {y: {}}"]
+    path.write_text("\n".join(lines), "utf-8")
+    (problem,) = check(str(path)).errors
+    assert problem.line == 5
+    assert layer.index(value) < (problem.column or 0) <= len(layer)
+
+
+def test_a_wrong_formula_of_two_instances_is_told_once() -> None:
+    layers = [{"name": "f", "type": "Formula", "value": "lgo(a) + ${k} + sum(a, axs=1)"}]
+    block = {"params": {"k": 1}, "inputs": ["a"], "layers": layers, "outputs": ["f"]}
+    before = [{"name": "one", "block": "b", "inputs": "x"}, {"name": "two", "block": "b", "params": {"k": 2}}]
+    problems = [d for d in found("two + 0", *before, blocks={"b": block}) if d.is_error]
+    assert [str(d.code) for d in problems] == ["GS111", "GS102"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import graphspec as gs
 from graphspec.base.errors import Diagnostic
 from graphspec.engine.compiler.check import check
 
@@ -149,9 +151,94 @@ def test_wrong_copies_are_refused() -> None:
     (found,) = errors({**dense, "repeat": {"n": [8, 6], "k": [1]}})
     assert "`k` of `repeat` must be a list of a value for each copy" in found.message
     assert [str(d.code) for d in errors({**dense, "repeat": {"n": 3}})] == ["GS104"]
-    assert [str(d.code) for d in errors({**dense, "repeat": {}})] == ["GS104", "GS108"]
+    assert [str(d.code) for d in errors({**dense, "repeat": {}})] == ["GS103"]
     assert [str(d.code) for d in errors({**dense, "units": "${index}", "repeat": 0})] == ["GS105", "GS108"]
     assert [str(d.code) for d in errors({**dense, "units": "${index}"})] == ["GS108"]
     assert "GS110" in [str(d.code) for d in errors({**dense, "units": "${index + 1}", "repeat": 10**7})]
     (found,) = errors({**dense, "repeat": {"n": [8, "6"]}})
     assert "`units` of Dense 'd' must be" in found.message
+
+
+STEP = {
+    "params": {"t": 0},
+    "inputs": ["h", "c", "series"],
+    "layers": [
+        {"name": "both", "type": "Formula", "value": "concatenate(h, series[:, ${t}], axis=-1)"},
+        {"name": "gate", "type": "Dense", "units": 2, "activation": "sigmoid", "inputs": "both"},
+        {"name": "new", "type": "Dense", "units": 2, "activation": "tanh", "inputs": "both"},
+        {"name": "state", "type": "Formula", "value": "gate * c + (1 - gate) * new"},
+        {"name": "out", "type": "Formula", "value": "tanh(state)"},
+    ],
+    "outputs": ["out", "state"],
+}
+
+
+def loop(repeat: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "graphspec": 1,
+        "name": "s",
+        "inputs": {"x": {"shape": [3, 4]}},
+        "blocks": {"step": STEP},
+        "layers": [
+            {"name": "z", "type": "Formula", "value": "x[:, 0, 0:2] * 0"},
+            {"name": "steps", "block": "step", "params": {"t": "${index}"}, "inputs": [*"zzx"], "repeat": repeat},
+            {"name": "all", "type": "ops.stack", "axis": 1, "inputs": ["steps_*"]},
+            {"name": "sums", "type": "Add", "inputs": ["steps_*:1"]},
+            {"name": "y", "type": "Concatenate", "inputs": ["sums", "steps", "steps:1"]},
+        ],
+        "outputs": {"y": {}, "all": {}},
+        **more,
+    }
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_loop_carries_values_and_collects_them(shared: bool, tmp_path: Path) -> None:
+    repeat = {"times": 3, "carry": 2, **({"shared": True} if shared else {})}
+    model = gs.compile(loop(repeat))
+    weights = model.weights
+    assert len(weights) == (4 if shared else 12)
+    x = np.random.default_rng(0).normal(size=(5, 3, 4)).astype(np.float32)
+    h = c = np.zeros((5, 2))
+    outs, states = [], []
+    for t in range(3):
+        step = f"steps_{1 if shared else t + 1}/"
+        own = {key.removeprefix(step): weight for key, weight in weights.items() if key.startswith(step)}
+        both = np.concatenate([h, x[:, t]], -1)
+        gate = 1 / (1 + np.exp(-(both @ own["gate/kernel"] + own["gate/bias"])))
+        c = gate * c + (1 - gate) * np.tanh(both @ own["new/kernel"] + own["new/bias"])
+        h = np.tanh(c)
+        outs.append(h)
+        states.append(c)
+    found = model.predict({"x": x})
+    np.testing.assert_allclose(found["all"], np.stack(outs, 1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["y"], np.concatenate([sum(states), h, c], -1), rtol=1e-5, atol=1e-6)
+    assert "equal to the runtime" in str(model.export(tmp_path / "m.onnx"))
+
+
+def test_a_node_repeated_with_one_weight() -> None:
+    dense = {"name": "d", "type": "Dense", "units": 4, "repeat": {"times": 3, "shared": True}}
+    nodes = check(spec(dense)).require()[0].nodes
+    assert [node.share for node in nodes] == [None, "d_1", "d_1", None]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "code", "text"),
+    [
+        ({"times": 3, "carry": 3}, "GS203", "`carry` of 'steps_1' is 3, but it has 3 inputs and 2 outputs"),
+        ({"times": 0}, "GS104", "`times` of `repeat` must be an integer of at least 1"),
+        ({"times": 2, "carry": "a"}, "GS104", "`carry` of `repeat` must be an integer of at least 1"),
+        ({"carry": 2}, "GS103", "`repeat` needs `times`"),
+        ({"times": 2, "shared": 1}, "GS104", "`shared` of `repeat` must be true or false"),
+        ({"times": 2, "k": [1, 2, 3]}, "GS104", "`k` of `repeat` must be a list of a value for each copy"),
+    ],
+)
+def test_a_wrong_loop_is_refused(repeat: dict[str, Any], code: str, text: str) -> None:
+    (found,) = check(loop(repeat)).errors
+    assert str(found.code) == code
+    assert text in found.message
+    assert found.hint
+
+
+def test_all_copies_of_an_unknown_name_are_refused() -> None:
+    (found,) = errors({"name": "d", "type": "Dense", "units": 1}, {"name": "a", "type": "Add", "inputs": ["d_*", "x"]})
+    assert (str(found.code), found.message) == ("GS201", "unknown node 'd_*'")
