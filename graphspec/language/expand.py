@@ -124,10 +124,8 @@ def _pair_items(mine: Item, theirs: Item) -> None:
     if mine.inner is not None and theirs.inner is not None:
         _pair(mine.inner, theirs.inner)
     elif mine.kind == "node" and theirs.kind == "node":
-        free = mine.tree is not theirs.tree and (mine.tree.text("type") or "").startswith(
-            ("Formula", "GetItem", "ops.")
-        )
-        mine.owner = None if free else theirs.owner or theirs
+        is_operation = (mine.tree.text("type") or "").startswith(("Formula", "GetItem", "ops."))
+        mine.owner = None if is_operation and mine.tree is not theirs.tree else theirs.owner or theirs
         mine.failed = mine.failed or theirs.failed
 
 
@@ -411,12 +409,11 @@ class _Expander:
     def _lists(self, repeat: Tree) -> tuple[dict[str, list[Tree]], int]:
         """Return the lists of a `repeat` that is a mapping, and the number of copies: 0 if it is wrong."""
         lists, before = {k: v for k, v in repeat.value.items() if k not in LOOP_KEYS}, len(self.problems.found)
-        counts = {"carry": repeat.get("carry"), "times": repeat.get("times")}
+        counts = {key: repeat.get(key) for key in ("carry", "times")}
         for key, tree in counts.items():
             if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < 1):
-                wrong_type(
-                    tree, f"`{key}` of `repeat` must be an integer of at least 1", self.problems, "for example `3`"
-                )
+                text = f"`{key}` of `repeat` must be an integer of at least 1"
+                wrong_type(tree, text, self.problems, "for example `3`")
         is_flag(repeat.get("shared"), "`shared` of `repeat`", self.problems, "write `true` for the same weights")
         times = counts["times"].value if counts["times"] is not None else None
         for name, tree in lists.items():

@@ -44,8 +44,8 @@ def operands(scope: Scope, entry: Tree, problems: Problems) -> tuple[EntryKind, 
         return "node", [None], {}
     subject, parsed = f"Formula '{scope.prefix}{name}'" if name else "a Formula", parse(tree.value)
     found = check(parsed, tree.value, scope.names.keys() | scope.reserved)
-    for code, (start, end, message, hint) in found:
-        problems.at(place(tree, start, end), code, f"{subject} {message}", path=tree.path, hint=hint)
+    for code, wrong in found:
+        problems.at(place(tree, *wrong[:2]), code, f"{subject} {wrong.message}", path=tree.path, hint=wrong.hint)
     failed = bool(found)
     for term in parsed.terms:
         if term.kind in ("call", "part") and (cls := class_of(term)) is not None:
