@@ -15,7 +15,7 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.codes import Code
 from graphspec.base.config import with_article
 from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
-from graphspec.data import convert as base
+from graphspec.data import convert
 from graphspec.data import targets as of_targets
 from graphspec.data.batches import Dataset, Loaded
 from graphspec.data.convert import FILL_IN, check_range, raise_counted, reshape
@@ -138,8 +138,8 @@ def _as_array(value: Any, request: Request) -> Any:
     try:
         if request.any_size and (pictures := Pictures.of(value)) is not None:
             return pictures
-        return base.as_array(
-            base.padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string
+        return convert.as_array(
+            convert.padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string
         )
     except DataError as error:
         return error
@@ -226,7 +226,7 @@ class _Check(Reporter):
             request, subject = requests[name], noun_of(section, name)
             of_frame = isinstance(value, FrameColumn)
             rows, column = (value.frame, value.column) if of_frame else (_as_array(value, request), name)
-            found = read[name] if name in read else base.assemble(request, [rows])
+            found = read[name] if name in read else convert.assemble(request, [rows])
             if not isinstance(found, dict):
                 self.add(section, name, found, subject)
                 continue
@@ -244,9 +244,11 @@ class _Check(Reporter):
                 axis = str(expected.shape[1])
                 self._compare_lists(name, axis, converted)
                 if converted.shape[1] < (width := self._sizes.get(axis, 0)):  # the longest row has no target
-                    converted = base.widened(converted, np.full(len(converted), converted.shape[1]), width)
+                    converted = convert.widened(converted, np.full(len(converted), converted.shape[1]), width)
             if name.endswith(WEIGHT) and name not in signature.targets:
-                converted = base.checked_weights(converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes)
+                converted = convert.checked_weights(
+                    converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes
+                )
             elif not isinstance(converted, Pictures):
                 converted = reshape(converted, expected, self._sizes, squeeze=not is_input, is_input=is_input)
             if is_input and name in signature.limits and converted.dtype.kind != "b":
@@ -264,7 +266,7 @@ class _Check(Reporter):
 
     def _compare_lists(self, name: str, axis: str, texts: Strings) -> None:
         """Raise GS507 unless lists have as many texts in each row as those that were added before for the same axis."""
-        counts = base.counts_of(texts)
+        counts = convert.counts_of(texts)
         if name in self.signature.targets and counts.sum() > np.count_nonzero(texts.lengths()):
             row = int((np.count_nonzero(texts.lengths(), axis=1) < counts).argmax())
             raise DataError(Code.MISSING_VALUE, f"has an empty text in the list of {at(row)}", FILL_IN)

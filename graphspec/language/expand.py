@@ -10,7 +10,7 @@ from typing import cast
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problems, did_you_mean
-from graphspec.language import names as base
+from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref
 from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name, unknown_block_hint
@@ -71,7 +71,7 @@ def resolve_shares(pending: deque[Item], build: Build, problems: Problems) -> No
     _report_cycles(blocked_on, problems)
 
 
-def _resolve(item: Item, at: Tree, owner: base.Named | None, build: Build, problems: Problems) -> None:
+def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, problems: Problems) -> None:
     """Turn a share into a node or a block instance that uses the weights of ``owner``."""
     item.kind = "node"
     if isinstance(owner, Item) and owner.kind == "block":
@@ -89,7 +89,7 @@ def _resolve(item: Item, at: Tree, owner: base.Named | None, build: Build, probl
             problems.value(at, Code.WRONG_SHARE, message, hint="name a node with weights")
         elif not item.scope.incomplete:
             output = ":" in at.value and locate(item.scope, at.value.partition(":")[0]) is not None
-            hint = "`share` names a node, not one of its outputs" if output else base.suggest(item.scope, at.value)
+            hint = "`share` names a node, not one of its outputs" if output else naming.suggest(item.scope, at.value)
             message = f"'{item.name}' shares the weights of an unknown node '{at.value}'"
             problems.value(at, Code.WRONG_SHARE, message, hint=hint)
 
@@ -285,7 +285,7 @@ class _Expander:
         checked = [node for scope in unused for node in scope.nodes()]
         for scope in (top, *unused):
             self._resolve_all(scope)
-        heads = base.resolve_heads(top, outputs, self.problems)
+        heads = naming.resolve_heads(top, outputs, self.problems)
         return Expanded(sections, nodes, checked, refs, heads, top, unused, self.overflow, self.problems)
 
     def _variables(self) -> Mapping[str, Tree]:
@@ -315,7 +315,7 @@ class _Expander:
             return
         for entry in layers.value:
             name, repeat = entry.get("name"), entry.get("repeat")
-            if name is None or not isinstance(name.value, str) or len(name.value) > base.MAX_NAME:
+            if name is None or not isinstance(name.value, str) or len(name.value) > naming.MAX_NAME:
                 scope.incomplete = scope.incomplete or name is not None
                 continue
             scope.reserved.add(name.value)
@@ -369,14 +369,14 @@ class _Expander:
         return item
 
     def _reads(
-        self, scope: Scope, entry: Tree, above: Item | None, kind: base.EntryKind
-    ) -> tuple[base.EntryKind, Sources, dict[int, Tree]]:
+        self, scope: Scope, entry: Tree, above: Item | None, kind: naming.EntryKind
+    ) -> tuple[naming.EntryKind, Sources, dict[int, Tree]]:
         """Return an entry's kind, its sources, and the numbers among its inputs by position."""
         if kind == "node" and entry.text("type") == "Formula":
             from graphspec.language.formula import operands
 
             return operands(scope, entry, self.problems)
-        written = {} if kind == "block" else base.written_inputs(entry)
+        written = {} if kind == "block" else naming.written_inputs(entry)
         return kind, self._sources(scope, entry, above, written), written
 
     def _with_copies(self, layers: Tree, scope: Scope) -> Tree:
@@ -439,7 +439,7 @@ class _Expander:
             ref.output = k
         return [*refs, *sources[carry:]]
 
-    def _item(self, scope: Scope, entry: Tree, kind: base.EntryKind, name: str, sources: Sources) -> Item:
+    def _item(self, scope: Scope, entry: Tree, kind: naming.EntryKind, name: str, sources: Sources) -> Item:
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"

@@ -18,7 +18,7 @@ from ruamel.yaml.reader import ReaderError
 from graphspec.base import errors
 from graphspec.base.codes import Code
 from graphspec.base.text import count_breaks, line_of
-from graphspec.language import tree as base
+from graphspec.language import tree as trees
 from graphspec.language.override import override
 from graphspec.language.scan import ERRORS, events
 from graphspec.language.tree import MAX_DEPTH, MAX_KEY, MAX_VALUES, Scalar, Tree, child_path, describe, scalar_problem
@@ -529,8 +529,8 @@ def plain_value(text: str) -> Scalar:
     if text[0] not in "+-.0123456789" or (match := _NUMBER.fullmatch(text)) is None:
         return text
     kind = match.lastgroup
-    if len(text) > base.MAX_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits is too long, at most {base.MAX_DIGITS}")
+    if len(text) > trees.MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits is too long, at most {trees.MAX_DIGITS}")
     if kind == "int":
         return int(text)
     if kind == "oct" or kind == "hex":

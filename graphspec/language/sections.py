@@ -27,7 +27,7 @@ from graphspec.base.synonyms.names import fold
 from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer
-from graphspec.language import declarations as base
+from graphspec.language import declarations
 from graphspec.language.declarations import ClassWeight, HeadDecl, HeadRefs, InputDecl, Training, WeightFile
 from graphspec.language.explain import meant_keys, salvage, validate
 from graphspec.language.names import Item, Scope
@@ -428,7 +428,7 @@ def _labels(subject: str, keys: HeadKeys, tree: Tree, problems: Problems) -> lis
     if numbers and len(numbers) < len(texts):
         at, text = tree.value["labels"].value[numbers[0]], f"`labels[{numbers[0]}]` of {subject} must be text"
         problems.value(at, Code.WRONG_TYPE, f"{text}, not {at.value}", hint="put quotes around it")
-    return base.WholeLabels(texts) if numbers else texts
+    return declarations.WholeLabels(texts) if numbers else texts
 
 
 def _class_weight(head: str, keys: HeadKeys, tree: Tree, problems: Problems) -> ClassWeight | None:
