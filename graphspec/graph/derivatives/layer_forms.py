@@ -18,9 +18,7 @@ from graphspec.graph.derivatives.layers import product
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops.dropout import ALPHA
 
-_PRIME = (
-    1_073_741_789  # below 2³⁰, so that int64 holds all products; 3 does not divide it less 1, so no two cubes are equal
-)
+_PRIME = 1_073_741_789  # below 2³⁰: int64 holds all products; cubes differ, since 3 does not divide it less 1
 _KEYS = (362_436_069, 88_675_123)  # any two numbers below
 
 
@@ -102,6 +100,8 @@ FORMS.update(  # functions of the builder, the operator and its inputs
         "UniformNoise": lambda g, op, X: X + (_unit(g, X, f"uniform {op.seed}") - 0.5) * (2 * op.width),
         "GumbelNoise": lambda g, op, X: X - g.Log(-g.Log(_unit(g, X, f"uniform {op.seed}"))),
         "CheckIds": lambda g, op, ids: ids,  # an app knows which there are
+        "GlobalAveragePool": lambda g, op, X: g.ReduceMean(X, axes=tuple(range(2, X.rank)), keepdims=1),
+        "StraightThrough": lambda g, op, X, S: S + g.StopGradient(X - S),
         "BatchSum": lambda g, op, X: g.ReduceSum(X, g.constant([0]), keepdims=0),
     }
 )
@@ -203,6 +203,13 @@ def layer_normalization(g: Builder, op: Any, X: Value, scale: Value, B: Value | 
     variance = g.ReduceSumSquare(centred, axes=axes, keepdims=1) * (1 / math.prod(X.fixed(k) for k in axes))
     Y = centred * g.Reciprocal(g.Sqrt(variance + op.epsilon)) * scale
     return Y if B is None else Y + B
+
+
+@form("GlobalMaxPool")
+def global_max(g: Builder, op: Any, X: Value) -> Value:
+    """Emit the first largest element, by its index."""
+    flat = g.reshape(X, (0, 0, -1))
+    return g.reshape(g.GatherElements(flat, g.ArgMax(flat, axis=2), axis=2), (0, 0, *[1] * (X.rank - 2)))
 
 
 @form("LpNormalization")

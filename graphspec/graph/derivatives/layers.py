@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphspec.graph.builder import Builder, append
-from graphspec.graph.decompositions import positions
-from graphspec.graph.derivatives.arrays import elements, in_shape, zeros_like
+from graphspec.graph.derivatives.arrays import in_shape, zeros_like
 from graphspec.graph.derivatives.walk import derivative
 from graphspec.graph.ir.graph import Node, Type, Value
 from graphspec.graph.kernels.context import need
@@ -156,22 +155,6 @@ def average_pool(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gra
     return [in_shape(g, _to_input(g, images[0], ones, images[1], windows), X)]
 
 
-@derivative("GlobalAveragePool")
-def global_average(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
-    """Return equal shares."""
-    (X,), (d,) = node.sources, dYs
-    return [g.Expand(d / elements(g, X, range(2, X.rank)), g.Shape(X))]
-
-
-@derivative("GlobalMaxPool")
-def global_max(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
-    """Return the gradient at the first largest element."""
-    (X,), (d,) = node.sources, dYs
-    flat = g.reshape(X, (0, 0, -1))
-    first = g.Equal(g.ArgMax(flat, axis=2), positions(g, g.size(flat, 2)))
-    return [in_shape(g, g.Where(first, g.reshape(d, (0, 0, 1)), g.constant(0.0)), X)]
-
-
 # Look-ups.
 def product(sizes: Sequence[int | Value]) -> int | Value:
     """Return the product of sizes, a value if one of them is."""
@@ -189,14 +172,14 @@ def gather(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients
     rows = g.reshape(d, (*before, -1, *after))
     unique = ids.data is not None and np.unique(ids.data % X.fixed(at)).size == ids.data.size
     indices = g.Expand(g.reshape(ids, (-1, *[1] * len(after))), g.Shape(rows))
-    return [g.ScatterElements(zeros_like(g, X), indices, rows, axis=at, reduction="none" if unique else "add"), None]
+    return [g.ScatterElements(zeros_like(g, X), indices, rows, axis=at, reduction="none" if unique else "add")]
 
 
-@derivative("GatherElements")
+@derivative("GatherElements", "TopK")
 def gather_elements(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Add the gradients at the indices."""
-    X, ids = node.sources
-    return [g.ScatterElements(zeros_like(g, X), ids, dYs[0], axis=op.axis, reduction="add"), None]
+    places = node.outputs[1] if node.op == "TopK" else node.sources[1]
+    return [g.ScatterElements(zeros_like(g, node.sources[0]), places, dYs[0], axis=op.axis, reduction="add")]
 
 
 @derivative("GatherND")
@@ -211,7 +194,7 @@ def gather_nd(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradie
     updates = g.reshape(d, (*lead, -1, *rest))
     indices = g.Expand(g.reshape(places, (*lead, -1, *[1] * len(rest))), g.Shape(updates))
     zeros = g.Expand(g.constant(0.0), g.ints([*lead, product(sizes), *rest]))
-    return [in_shape(g, g.ScatterElements(zeros, indices, updates, axis=b, reduction="add"), X), None]
+    return [in_shape(g, g.ScatterElements(zeros, indices, updates, axis=b, reduction="add"), X)]
 
 
 @derivative("ScatterElements", "ScatterND")
@@ -225,20 +208,15 @@ def scatter(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradient
     return [d if wants[0] else None, None, of_updates]
 
 
-@derivative("TopK")
-def top(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
-    """Return the gradients of the values at their places."""
-    (X, *_), (_, places) = node.sources, node.outputs
-    return [g.ScatterElements(zeros_like(g, X), places, dYs[0], axis=op.axis), None]
-
-
 # Resampling.
 @derivative("Resize")
 def resize(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients:
     """Return the product with the transposed matrix of each axis, or the sum of what was repeated."""
     (X, *_), (Y,), (d,) = node.sources, node.outputs, dYs
     scales = node.inputs[2].data if len(node.inputs) > 2 and node.inputs[2] is not None else None
-    for k in (k for k in range(X.rank) if X.shape[k] != Y.shape[k]):
+    for k in range(X.rank):
+        if X.shape[k] == Y.shape[k] and (scales is None or scales.flat[k] == 1):
+            continue
         size, out = X.fixed(k), Y.fixed(k)
         matrix = resampling_matrix(op, size, out, out / size if scales is None else float(scales.flat[k]))
         sizes = [g.size(d, i) for i in range(d.rank)]
@@ -249,7 +227,7 @@ def resize(g: Builder, op: Any, node: Node, dYs: Any, wants: Wants) -> Gradients
             order = [*(i for i in range(X.rank) if i != k), k]
             moved = g.transpose(d, order) @ g.constant(matrix)
             d = g.transpose(moved, [order.index(i) for i in range(X.rank)])
-    return [d, *(None for _ in wants[1:])]
+    return [d]
 
 
 @derivative("DepthToSpace", "SpaceToDepth")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from derivatives import check_derivatives
 from graphs import feed
-from recurrent_inputs import inputs_of
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
@@ -58,43 +57,6 @@ def test_masked_batch_normalization(shape: tuple[int, ...]) -> None:
     mask = np.ones((shape[0], 1, *shape[2:]))
     mask.ravel()[[1, -1]] = 0
     check_derivatives("MaskedBatchNormalization", [numbers(*shape) + 2, mask, *vectors], [0, 2, 3])
-
-
-# Recurrences.
-@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
-@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
-@pytest.mark.parametrize(("lens", "initial"), [(False, False), (True, False), (True, True)])
-@pytest.mark.parametrize("outputs", [[0], [1], [0, 1]])
-def test_recurrent(op: str, direction: str, lens: bool, initial: bool, outputs: list[int]) -> None:
-    D = 2 if direction == "bidirectional" else 1
-    inputs = inputs_of(op, 4, 3, 2, 5, D, bias=True, lens=lens, initial=initial)
-    if lens:
-        inputs[4] = np.array([4, 0, 2], np.int32)
-    wrt = [k for k in range(len(inputs)) if k != 4]
-    more = {"linear_before_reset": 1} if op == "GRU" and initial else {}
-    check_derivatives(op, inputs, wrt, hidden_size=5, direction=direction, outputs=outputs, by_numpy=False, **more)
-
-
-@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
-def test_options_of_recurrences(op: str) -> None:
-    inputs = inputs_of(op, 3, 4, 2, 3, 1, bias=False, lens=False, initial=False)
-    names = {"LSTM": ["HardSigmoid", "Relu", "Softsign"], "GRU": ["HardSigmoid", "ScaledTanh"], "RNN": ["Affine"]}[op]
-    numbers_ = {"LSTM": ([0.3], [0.4]), "GRU": ([0.3, 0.8], [0.4, 1.2]), "RNN": ([0.3], [0.4])}[op]
-    more: dict[str, Any] = {"activations": names, "activation_alpha": numbers_[0], "activation_beta": numbers_[1]}
-    check_derivatives(op, inputs, [0, 1, 2], hidden_size=3, clip=0.8, by_numpy=False, **more)
-
-
-@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
-@pytest.mark.parametrize("reset", [0, 1])
-@pytest.mark.parametrize("both", [False, True])
-def test_recurrent_dropout(op: str, reset: int, both: bool) -> None:
-    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
-    inputs = inputs_of(op, 3, 4, 2, 5, 1, bias=True, lens=False, initial=True)
-    masks = [random.integers(0, 2, (4, gates, size)) * 1.5 for size in (5, 2)]
-    inputs += masks if both else masks[:1]
-    wrt = [k for k in range(len(inputs) - len(masks if both else masks[:1])) if k != 4]
-    more = {"linear_before_reset": reset} if op == "GRU" else {}
-    check_derivatives(f"Dropout{op}", inputs, wrt, hidden_size=5, by_numpy=False, **more)
 
 
 # Random pictures: given the random numbers, the operators and their forms are equal.

@@ -137,6 +137,7 @@ def test_top() -> None:
         ((1, 1, 2, 2), {"mode": "linear"}),
         ((1, 1, 0.5, 1.5), {"mode": "linear"}),
         ((1, 1, 2, 1.5), {"mode": "cubic"}),
+        ((1, 1, 1.2, 1), {"mode": "linear"}),  # of the same size
     ],
 )
 def test_resize(scales: tuple[float, ...], attrs: dict[str, Any]) -> None:
