@@ -429,3 +429,15 @@ def test_a_spec_of_few_rows_trains(target: str, rows: int, tmp_path: Path, monke
     assert graphspec("init", "few.yaml", "--from", "few.csv", "--target", target).exit_code == 0
     trained = graphspec("train", "few.yaml", "--set", "training.epochs=1", "--no-report")
     assert trained.exit_code == 0, trained.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", DATA)
+def test_every_template_has_a_training_step(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _written(kind)
+    assert graphspec("train", "net.yaml", "--set", "training.epochs=1").exit_code == 0
+    result = graphspec("export", "runs/net", "--training-step", "step.onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("step.onnx: 10 steps on rows of the training data equal the runtime's: the loss")
+    assert "step.prelude.onnx: prepares rows for it" in result.stdout

@@ -254,7 +254,8 @@ class _Moves:
         if value.name not in self.emitted:
             base, perm = self.pending[value.name]
             owner, own = value.name.split("/")[0], [value.name]
-            name = value.name if "Transpose" in value.name else f"{value.name}/Transpose"
+            moved = value.node is not None and value.node.op != "Transpose"  # the name is that of another node
+            name = f"{value.name}/Transpose" if moved else value.name
             attrs, types = {"perm": perm}, [value.type]
             (self.emitted[value.name],) = append(state.graph, name, "Transpose", (base,), attrs, owner, types, own)
         return self.emitted[value.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pass_networks import CONV, model_of, ops, same
+from sketching import sketch
 
 from graphspec.export.onnx import prepare
 from graphspec.graph.passes.for_export import cancel_transposes
@@ -43,3 +44,13 @@ def test_a_pending_transpose_is_emitted_before_flatten_and_at_a_head() -> None:
 def test_reductions_move_their_axes(keepdims: bool) -> None:
     model = model_of([CONV, {"name": "y", "type": "GlobalMaxPooling2D", "keepdims": keepdims}], [4, 5, 2])
     same(model, cancel_transposes(model.graph, Target()), (2, 4, 5, 2))
+
+
+def test_a_node_in_a_layer_called_transpose_keeps_its_name() -> None:
+    """The Transpose that is emitted for its result has another one: nodes of one name would count as one."""
+    g, x = sketch({"x": ("N", 3, 4)})
+    with g.part("Transpose"):
+        doubled = g.Add(g.Transpose(x, perm=(0, 2, 1)), g.constant(1.0))
+    graph = g.graph.with_outputs({"y": g.ReduceL2(g.Softmax(doubled, axis=-1), keepdims=0), "z": doubled})
+    names = [node.name for node in cancel_transposes(graph, Target()).nodes]
+    assert len(set(names)) == len(names) == 4
