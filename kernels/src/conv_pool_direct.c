@@ -91,20 +91,35 @@ static ptrdiff_t row_start(const gk_array *y, const Windows *s, ptrdiff_t row)
     return offset;
 }
 
-/* Compilers keep sums of many in registers only as vectors. */
+/* Compilers keep sums of many in registers only as vectors, and AVX2 those of eight: there are two for 16 filters. */
 #if defined(__GNUC__)
-#define VECTOR(REAL) REAL __attribute__((vector_size(LANES * sizeof(REAL)), aligned(sizeof(REAL)), may_alias))
-#define LOAD(p) (*(const NAME(vector) *)(p))
+#define VECTOR(REAL) REAL __attribute__((vector_size(8 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias))
 #define ADD_PRODUCT(to, x, v) to = to + (x) * (v)
-#define STORE(p, from) *(NAME(vector) *)(p) = from
 #else
-#define VECTOR(REAL) struct { REAL j[LANES]; }
-#define LOAD(p) (*(const NAME(vector) *)(p))
+#define VECTOR(REAL) struct { REAL j[8]; }
 #define ADD_PRODUCT(to, x, v) \
-    for (int j = 0; j < LANES; j++) \
+    for (int j = 0; j < 8; j++) \
         to.j[j] = to.j[j] + (x) * (v).j[j];
-#define STORE(p, from) *(NAME(vector) *)(p) = from
 #endif
+#define LOAD(p) (*(const NAME(vector) *)(p))
+#define STORE(p, from) *(NAME(vector) *)(p) = from
+
+/* Add x times 16 numbers to two vectors. */
+#define ADD_PRODUCTS(low, high, at) \
+    { \
+        const REAL x = *(const REAL *)(at); \
+        ADD_PRODUCT(low, x, v); \
+        ADD_PRODUCT(high, x, w); \
+    }
+#define STORE_ALL(to) \
+    STORE(to, p0); \
+    STORE(to + 8, q0); \
+    STORE(to + 16, p1); \
+    STORE(to + 24, q1); \
+    STORE(to + 32, p2); \
+    STORE(to + 40, q2); \
+    STORE(to + 48, p3); \
+    STORE(to + 56, q3);
 
 #define SOURCE "conv_pool_direct.c"
 #include "each_real.h"
@@ -121,22 +136,19 @@ const gk_kernel gk_conv_pool_direct_gradient = {
 typedef VECTOR(REAL) NAME(vector);
 
 /* The convolution at four taps, for 16 filters. */
-GK_INLINE void NAME(four_taps)(const char *x, const ptrdiff_t *tap, const Windows *s, const REAL *w, REAL *values)
+GK_INLINE void NAME(four_taps)(const char *from, const ptrdiff_t *tap, const Windows *s, const REAL *weights, REAL *values)
 {
-    NAME(vector) p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0};
-    const char *x0 = x + tap[0], *x1 = x + tap[1], *x2 = x + tap[2], *x3 = x + tap[3];
+    NAME(vector) p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
+    const char *x0 = from + tap[0], *x1 = from + tap[1], *x2 = from + tap[2], *x3 = from + tap[3];
     for (int k = 0; k < s->inputs; k++) {
         const ptrdiff_t at = s->input[k];
-        const NAME(vector) v = LOAD(w + k * LANES);
-        ADD_PRODUCT(p0, *(const REAL *)(x0 + at), v);
-        ADD_PRODUCT(p1, *(const REAL *)(x1 + at), v);
-        ADD_PRODUCT(p2, *(const REAL *)(x2 + at), v);
-        ADD_PRODUCT(p3, *(const REAL *)(x3 + at), v);
+        const NAME(vector) v = LOAD(weights + k * LANES), w = LOAD(weights + k * LANES + 8);
+        ADD_PRODUCTS(p0, q0, x0 + at)
+        ADD_PRODUCTS(p1, q1, x1 + at)
+        ADD_PRODUCTS(p2, q2, x2 + at)
+        ADD_PRODUCTS(p3, q3, x3 + at)
     }
-    STORE(values, p0);
-    STORE(values + LANES, p1);
-    STORE(values + 2 * LANES, p2);
-    STORE(values + 3 * LANES, p3);
+    STORE_ALL(values)
 }
 
 GK_CLONES static void NAME(conv_pool_direct)(const gk_array *a)
@@ -200,26 +212,23 @@ GK_INLINE void NAME(spread)(const REAL *dy, const uint8_t *largest, ptrdiff_t fi
 }
 
 /* Add to the sums of four inputs what `count` windows give. */
-GK_INLINE void NAME(four_inputs)(const char *x, ptrdiff_t step, ptrdiff_t count, const Windows *s, int k, const REAL *d, REAL *sums)
+GK_INLINE void NAME(four_inputs)(const char *from, ptrdiff_t step, ptrdiff_t count, const Windows *s, int k, const REAL *d, REAL *sums)
 {
     const int last = s->inputs - 1;
     const ptrdiff_t i0 = s->input[k], i1 = s->input[GK_MIN(k + 1, last)], i2 = s->input[GK_MIN(k + 2, last)];
     const ptrdiff_t i3 = s->input[GK_MIN(k + 3, last)];
-    NAME(vector) p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0};
-    for (ptrdiff_t o = 0; o < count; o++, x += step)
+    NAME(vector) p0 = {0}, p1 = {0}, p2 = {0}, p3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
+    for (ptrdiff_t o = 0; o < count; o++, from += step)
         for (int t = 0; t < s->taps; t++, d += LANES) {
-            const char *at = x + s->tap[t];
-            const NAME(vector) v = LOAD(d);
-            ADD_PRODUCT(p0, *(const REAL *)(at + i0), v);
-            ADD_PRODUCT(p1, *(const REAL *)(at + i1), v);
-            ADD_PRODUCT(p2, *(const REAL *)(at + i2), v);
-            ADD_PRODUCT(p3, *(const REAL *)(at + i3), v);
+            const char *at = from + s->tap[t];
+            const NAME(vector) v = LOAD(d), w = LOAD(d + 8);
+            ADD_PRODUCTS(p0, q0, at + i0)
+            ADD_PRODUCTS(p1, q1, at + i1)
+            ADD_PRODUCTS(p2, q2, at + i2)
+            ADD_PRODUCTS(p3, q3, at + i3)
         }
     REAL found[AT_ONCE * LANES];
-    STORE(found, p0);
-    STORE(found + LANES, p1);
-    STORE(found + 2 * LANES, p2);
-    STORE(found + 3 * LANES, p3);
+    STORE_ALL(found)
     for (int j = 0; j < AT_ONCE * LANES; j++)
         sums[k * LANES + j] += found[j]; /* those of inputs that are not there are not read */
 }

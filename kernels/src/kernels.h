@@ -69,6 +69,7 @@ extern gk_loop_of gk_tanh[2];
 #elif defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && defined(__GNUC__) && \
     (!defined(__clang__) || __clang_major__ >= 14)
 #define GK_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#define GK_HAS_CLONES
 #else
 #define GK_CLONES
 #endif

@@ -13,8 +13,10 @@ GK_KERNEL(centre)
 GK_KERNEL(class_gradient)
 GK_KERNEL(clip_gradient)
 GK_KERNEL(conv_pool)
+#ifdef GK_HAS_CLONES /* without vectors of eight they are slower than BLAS */
 GK_KERNEL(conv_pool_direct)
 GK_KERNEL(conv_pool_direct_gradient)
+#endif
 GK_KERNEL(conv_pool_gradient)
 GK_KERNEL(copy)
 GK_KERNEL(depthwise)
