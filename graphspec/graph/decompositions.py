@@ -45,22 +45,13 @@ def gelu(g: Builder, op: Any, X: Value) -> Value:
     return X * 0.5 * (squashed + 1.0)
 
 
-@decomposes("Swish")
-def swish(g: Builder, op: Any, X: Value) -> Value:
-    """Emit ``x · sigmoid(alpha · x)``."""
-    return X * g.Sigmoid(X if op.alpha == 1.0 else X * op.alpha)
-
-
-@decomposes("Mish")
-def mish(g: Builder, op: Any, X: Value) -> Value:
-    """Emit ``x · tanh(softplus(x))``."""
-    return X * g.Tanh(g.Softplus(X))
-
-
-@decomposes("HardSwish")
-def hard_swish(g: Builder, op: Any, X: Value) -> Value:
-    """Emit ``x · hard_sigmoid(x)``."""
-    return X * g.HardSigmoid(X, alpha=1 / 6, beta=0.5)
+DECOMPOSITIONS |= {
+    "Swish": lambda g, op, X: X * g.Sigmoid(X if op.alpha == 1.0 else X * op.alpha),
+    "Mish": lambda g, op, X: X * g.Tanh(g.Softplus(X)),
+    "HardSwish": lambda g, op, X: X * g.HardSigmoid(X, alpha=1 / 6, beta=0.5),
+    # At inference two matrices resample the image.
+    "RandomCrop": lambda g, op, X, corner, rows, columns: rows @ X @ columns,
+}
 
 
 @decomposes("LSTMGates")
@@ -231,9 +222,3 @@ def term_weights(g: Builder, op: Any, ids: Value, idf: Value) -> Value:
         length = g.ReduceSum(whole * weights, g.constant([1]), keepdims=1)
         weights = weights / g.Sqrt(g.Where(length > 0.0, length, g.constant(1.0)))
     return weights
-
-
-@decomposes("RandomCrop")
-def random_crop(g: Builder, op: Any, X: Value, corner: Value, rows: Value, columns: Value) -> Value:
-    """Emit ``rows · X · columns``: at inference two matrices resample the image."""
-    return rows @ X @ columns
