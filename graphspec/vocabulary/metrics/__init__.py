@@ -30,7 +30,7 @@ METRICS.found_in(
             SensitivityAtSpecificity sensitivity_at_specificity SpecificityAtSensitivity specificity_at_sensitivity
             AUC auc
         """,
-        "forecasts": """
+        "of_loss/forecasts": """
             SymmetricMeanAbsolutePercentageError symmetric_mean_absolute_percentage_error smape SMAPE
             WeightedQuantileLoss weighted_quantile_loss wql WQL
         """,
@@ -51,7 +51,7 @@ METRICS.found_in(
         "sequences": """
             EditDistance edit_distance CharacterErrorRate character_error_rate cer WordErrorRate word_error_rate wer
         """,
-        "spans": "SpanF1 span_f1",
+        "sequences/spans": "SpanF1 span_f1",
     },
 )
 

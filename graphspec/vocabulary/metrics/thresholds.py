@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -98,19 +98,33 @@ class Thresholded(Metric):
 ClassId = Annotated[int | None, described("The id of the only class that counts; null for all.", ge=0)]
 
 
-def check_class(metric: Metric, class_id: int | None, y_pred: Value) -> list[Problem]:
-    """Return GS403 unless the head has the class."""
-    classes = width(y_pred)
-    if class_id is None or not isinstance(classes, int) or class_id < classes:
-        return []
-    hint = f"use a class from 0 to {classes - 1}" if classes > 1 else "leave `class_id` out"
-    return metric.error(f"requests class {class_id} of {classes}", hint)
+class OfClass(Thresholded):
+    """Base: only the class ``class_id`` counts, if it is given; then targets may be class ids."""
 
+    if TYPE_CHECKING:  # a field of each subclass, behind its others
+        class_id: ClassId
 
-def of_class(y_true: Array, y_pred: Array, class_id: int | None) -> tuple[Array, Array]:
-    """Return the targets and values of one class, or of all if ``class_id`` is None."""
-    k = slice(None) if class_id is None else class_id
-    return y_true[..., k], y_pred[..., k]
+    def of_rows(self) -> bool:
+        """Return whether a row is the values of one target, which may be a class id."""
+        return self.class_id is not None
+
+    def accepts(self, targets: Targets) -> bool:
+        return super().accepts(targets) or (targets == "ids" and self.of_rows())
+
+    def class_axis(self, y_pred: Value) -> int | None:
+        return y_pred.rank - 1 if self.of_rows() else None
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        """Return GS403 unless the head has the class."""
+        classes = width(y_pred)
+        if self.class_id is None or not isinstance(classes, int) or self.class_id < classes:
+            return []
+        hint = f"use a class from 0 to {classes - 1}" if classes > 1 else "leave `class_id` out"
+        return self.error(f"requests class {self.class_id} of {classes}", hint)
+
+    def select(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        k = slice(None) if self.class_id is None else self.class_id
+        return y_true[..., k], y_pred[..., k]
 
 
 Thresholds = Annotated[
@@ -156,7 +170,7 @@ for _index, (_names, _direction, _which) in enumerate(COUNTS):
     add_row(_names, _Count, f"The number of values {_which}.\n\n{_shapes}", index=_index, direction=_direction)
 
 
-class _Retrieval(Counted):
+class _Retrieval(Counted, OfClass):
     """Base: only the ``top_k`` values of a row, or only one class, can be positive; then targets may be class ids."""
 
     wrong: ClassVar[int]  # the index in (tp, fp, tn, fn) of what lowers the score, the share of tp of both
@@ -164,17 +178,14 @@ class _Retrieval(Counted):
     top_k: PositiveInt | None = setting(None, "Only the `top_k` largest values of a row can be positive.")
     class_id: ClassId = None
 
-    def accepts(self, targets: Targets) -> bool:
-        return super().accepts(targets) or (targets == "ids" and (self.class_id, self.top_k) != (None, None))
-
-    def class_axis(self, y_pred: Value) -> int | None:
-        return None if (self.class_id, self.top_k) == (None, None) else y_pred.rank - 1
+    def of_rows(self) -> bool:
+        return (self.class_id, self.top_k) != (None, None)
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         classes = width(y_pred)
         if self.top_k is not None and isinstance(classes, int) and self.top_k > classes:
             return self.error(f"uses the top {self.top_k} of {classes} values", f"set `top_k` to at most {classes}")
-        return check_class(self, self.class_id, y_pred)
+        return super().check_shape(y_pred)
 
     def resolved_thresholds(self) -> tuple[float, ...]:
         if self.top_k is None or self.thresholds is not None:
@@ -187,7 +198,7 @@ class _Retrieval(Counted):
             top = np.full_like(y_pred, -np.inf)
             np.put_along_axis(top, best, np.take_along_axis(y_pred, best, -1), -1)
             y_pred = top
-        return of_class(y_true, y_pred, self.class_id)
+        return super().select(y_true, y_pred)
 
     def scores(self, *counts: Array) -> Array:
         return fraction(counts[0], counts[self.wrong])
@@ -215,7 +226,7 @@ def _even(count: int) -> Array:
     return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
 
 
-class _Point(Thresholded, instead="set `class_id`"):
+class _Point(OfClass, instead="set `class_id`"):
     """Base: the largest value of one score over all thresholds at which another score is at least the required value."""
 
     best: ClassVar[str]  # the score that is the result
@@ -225,20 +236,8 @@ class _Point(Thresholded, instead="set `class_id`"):
     )
     class_id: ClassId = None
 
-    def accepts(self, targets: Targets) -> bool:
-        return super().accepts(targets) or (targets == "ids" and self.class_id is not None)
-
-    def class_axis(self, y_pred: Value) -> int | None:
-        return None if self.class_id is None else y_pred.rank - 1
-
-    def check_shape(self, y_pred: Value) -> list[Problem]:
-        return check_class(self, self.class_id, y_pred)
-
     def limits(self) -> Array:
         return _even(self.num_thresholds).astype(np.float32)
-
-    def select(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        return of_class(y_true, y_pred, self.class_id)
 
     def scores(self, *counts: Array) -> Array:
         enough = RATIOS[self.given](*counts) >= getattr(self, self.given)
