@@ -32,8 +32,9 @@ from graphspec.graph.onnx_session import sanitized
 from graphspec.language.declarations import Spec
 from graphspec.language.sections import KEYS
 from graphspec.language.write import WIDTH, write_yaml
+from graphspec.vocabulary.onnx_files.model_file import Declared
 from graphspec.vocabulary.onnx_files.part import our_dtype
-from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
+from graphspec.vocabulary.onnx_files.reading import OnnxFile, read_onnx
 
 # Import an ONNX file: a short spec with the file as one layer, trained if its operators have gradients, else frozen.
 _SIZES = (224, 256, 320, 512, 128, 64, 32)  # tried for axes that a file leaves open, if they must be fixed
@@ -75,7 +76,7 @@ def import_onnx(source: Path, folder: Path, name: str) -> Draft:
 class _Input:
     """An input of the file and its entry in the spec; ``at`` is the axis of the rows of a batch."""
 
-    def __init__(self, port: Port, index: int) -> None:
+    def __init__(self, port: Declared, index: int) -> None:
         self.port = port
         self.name = _name_of_port(port, f"input_{index}")
         shape = port.shape
@@ -94,7 +95,7 @@ class _Input:
         return {"shape": sizes, **({} if dtype == "float32" else {"dtype": dtype})}
 
 
-def _name_of_port(port: Port, otherwise: str) -> str:
+def _name_of_port(port: Declared, otherwise: str) -> str:
     return re.sub(r"[^\w.-]+", "_", port.name).strip("_") or otherwise
 
 

@@ -17,8 +17,9 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.onnx_session import sanitized
+from graphspec.vocabulary.onnx_files.model_file import Declared
 from graphspec.vocabulary.onnx_files.part import FEEDS, needed_inputs, result_dtype
-from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, read_onnx
+from graphspec.vocabulary.onnx_files.reading import OnnxFile, read_onnx
 from graphspec.vocabulary.onnx_files.unfreeze import Unfrozen, model_for_training, unfreeze
 
 MAX_BYTES = 1 << 28  # bytes of a file up to which it is looked at whether its weights can train
@@ -116,14 +117,14 @@ class _Sizes:
         self._sizes = sizes
         self.varied: dict[str, Dim] = {}
 
-    def of(self, port: Port) -> tuple[Dim, ...]:
+    def of(self, port: Declared) -> tuple[Dim, ...]:
         if port.shape is None:
             raise ProblemError(Code.WRONG_RANK, f"has the input {port}, whose number of axes is not known")
         rows = next((k for k, d in enumerate(port.shape) if not isinstance(d, int)), 0)
         rows = 0 if port.shape and port.shape[0] == 1 else rows
         return tuple("N" if k == rows else self._size(port, k, d) for k, d in enumerate(port.shape))
 
-    def _size(self, port: Port, axis: int, d: int | str | None) -> Dim:
+    def _size(self, port: Declared, axis: int, d: int | str | None) -> Dim:
         if isinstance(d, int):
             return d
         count = len(self.varied)

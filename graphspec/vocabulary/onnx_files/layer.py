@@ -17,7 +17,8 @@ from graphspec.vocabulary.layers.layer import LAYERS, Layer, Number
 if TYPE_CHECKING:
     from graphspec.graph.builder import Builder
     from graphspec.graph.ir.graph import Value
-    from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port
+    from graphspec.vocabulary.onnx_files.model_file import Declared
+    from graphspec.vocabulary.onnx_files.reading import OnnxFile
     from graphspec.vocabulary.onnx_files.signature import Record
 
 _SHOWN = 8  # inputs of a file in a message
@@ -136,7 +137,9 @@ class Onnx(Layer):
         outputs = unfreeze(g, model, fed, names, patterns, batch_statistics=statistics).outputs
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def _fed(self, file: OnnxFile, inputs: Sequence[Value | None]) -> tuple[tuple[str, ...], list[tuple[Port, Value]]]:
+    def _fed(
+        self, file: OnnxFile, inputs: Sequence[Value | None]
+    ) -> tuple[tuple[str, ...], list[tuple[Declared, Value]]]:
         """Return the names of the chosen values, and the inputs of the file that are fed; a wrong number is GS203."""
         from graphspec.vocabulary.onnx_files.part import needed_inputs
 
@@ -160,7 +163,7 @@ class Onnx(Layer):
         return names, pairs
 
 
-def _check(port: Port, value: Value) -> None:
+def _check(port: Declared, value: Value) -> None:
     """Raise ShapeError unless a value fits an input of a file, as far as the file declares it."""
     from graphspec.vocabulary.onnx_files.part import FEEDS
 
@@ -182,7 +185,7 @@ def _check(port: Port, value: Value) -> None:
             check(has_rows((d,)), Code.SIZE_NOT_FIXED, fixed, f"give '{d}' the size {want} in the spec")
 
 
-def _turned(port: Port, value: Value) -> str:
+def _turned(port: Declared, value: Value) -> str:
     """Return what to do about other sizes: pictures often have their channels elsewhere."""
     sizes = port.shape or ()
     if value.rank == 4 and sizes[1] == value.shape[3]:

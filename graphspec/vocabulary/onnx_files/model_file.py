@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
@@ -119,6 +118,17 @@ ELEMENTS = {  # ONNX's element types: the name, and the bits of an element; text
 }
 
 
+def element_of(kind: int, subject: str) -> tuple[str, int]:
+    """Return the entry of ELEMENTS, or raise ValueError."""
+    demand(kind in ELEMENTS, f"{subject} has the element type {kind}, which ONNX does not have")
+    return ELEMENTS[kind]
+
+
+def check_sizes(sizes: Sequence[int], subject: str) -> None:
+    """Raise ValueError unless they can be those of a tensor."""
+    demand(len(sizes) <= Budget.RANK and min(sizes, default=0) >= 0, f"{subject} has an impossible shape")
+
+
 @dataclass(frozen=True)
 class Declared:
     """An input or output."""
@@ -128,6 +138,10 @@ class Declared:
     dtype: str = ""  # of a tensor
     shape: tuple[int | str | None, ...] | None = None  # numbers, symbols, None for an unknown size, or an unknown rank
     doc: str = ""
+
+    def __str__(self) -> str:
+        sizes = "(…)" if self.shape is None else f"({', '.join('?' if d is None else str(d) for d in self.shape)})"
+        return f"'{sanitized(self.name)}' {self.dtype or 'no tensor'}{sanitized(sizes)}"
 
 
 @dataclass(frozen=True)
@@ -287,12 +301,12 @@ class _Reader:
         known = given | {declared.name for declared in inputs}
         made = [self._node(node, 0) for node in nodes]
         check_order(made, known)
-        known.update(*(results for _, results in made))
+        known.update(*(results for _, _, results in made))
         for declared in model.outputs:
             demand(declared.name in known, f"nothing computes its output '{sanitized(declared.name)}'")
 
-    def _node(self, span: Span, depth: int) -> tuple[list[str], list[str]]:
-        """Count a node and those of the graphs inside it; return the names that it reads and computes."""
+    def _node(self, span: Span, depth: int) -> tuple[str, list[str], list[str]]:
+        """Count a node and those of the graphs inside it; return what :func:`check_order` takes."""
         names: dict[int, list[str]] = {1: [], 2: [], 4: [""], 7: [""]}  # what it reads, computes, its operator, domain
         graphs = list[Span]()
         for p in self._fields(span):
@@ -312,7 +326,8 @@ class _Reader:
                 self._model.merged = "a graph inside If"
             else:
                 self._model.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
-        return [name for name in names[1] if name], [name for name in names[2] if name]
+        reads, results = (list(filter(None, names[k])) for k in (1, 2))
+        return f"{sanitized(operator)} '{sanitized(next(iter(results), ''))}'", reads, results
 
     def _inner(self, span: Span, depth: int) -> None:
         """Read a graph inside a node, such as a branch; it may read values of the graphs around it."""
@@ -360,8 +375,8 @@ class _Reader:
                 case 14:
                     outside = read.number(p) == 1
         subject = f"the weight '{sanitized(name)}'"
-        dtype, bits = self._element(kind, subject)
-        demand(len(shape) <= Budget.RANK and min(shape, default=0) >= 0, f"{subject} has an impossible shape")
+        dtype, bits = element_of(kind, subject)
+        check_sizes(shape, subject)
         elements = math.prod(shape)
         nbytes = (elements * bits + 7) // 8 if bits else stored
         external = _place(places, subject) if outside else None
@@ -402,7 +417,7 @@ class _Reader:
                 sizes = [self._size_of(q.span) for q in self._fields(p.span) if q.number == 1]
                 demand(len(sizes) <= Budget.RANK, f"'{sanitized(name)}' has an impossible shape")
                 shape = tuple(None if isinstance(s, int) and s < 0 else s for s in sizes)  # some programs write -1
-        return self._element(kind, f"'{sanitized(name)}'")[0], shape
+        return element_of(kind, f"'{sanitized(name)}'")[0], shape
 
     def _size_of(self, span: Span) -> int | str | None:
         for p in self._fields(span):
@@ -411,10 +426,6 @@ class _Reader:
             if p.number == 2:
                 return self._name(p) or None
         return None
-
-    def _element(self, kind: int, subject: str) -> tuple[str, int]:
-        demand(kind in ELEMENTS, f"{subject} has the element type {kind}, which ONNX does not have")
-        return ELEMENTS[kind]
 
     def _name(self, part: Field) -> str:
         length = part.span[1] - part.span[0]
@@ -438,33 +449,32 @@ def _place(places: dict[str, str], subject: str) -> tuple[str, int, int | None]:
 
 
 # The order of nodes.
-SHOWN_PATH = 6  # values of a cycle
+SHOWN_PATH = 6  # nodes of a cycle
 
 
-def check_order(nodes: Sequence[tuple[Sequence[str], Sequence[str]]], known: Collection[str]) -> None:
-    """Raise ValueError if a value is computed twice or not at all, or depends on itself."""
+def check_order(
+    nodes: Sequence[tuple[str, Sequence[str], Sequence[str]]], known: Collection[str], fixed: Collection[str] = ()
+) -> None:
+    """Raise ValueError if a value is computed twice, not at all or too late, or depends on itself.
+
+    ``nodes``: how a message calls each, what it reads, and what it computes; none may compute what is ``fixed``.
+    """
     maker: dict[str, int] = {}
-    for k, (_, results) in enumerate(nodes):
+    for k, (called, _, results) in enumerate(nodes):
         for name in results:
-            if name in maker:
-                raise ValueError(f"two nodes compute '{sanitized(name)}'")
+            if name in maker or name in fixed:
+                raise ValueError(f"{called} computes '{sanitized(name)}', which exists already")
             maker[name] = k
-    ready, in_order = set(known), True
-    for needs, results in nodes:
-        in_order = in_order and ready.issuperset(needs)
+    ready = set(known)
+    for k, (called, needs, results) in enumerate(nodes):
+        for name in (name for name in needs if name not in ready):
+            if name not in maker:
+                raise ValueError(f"nothing computes '{sanitized(name)}', which {called} reads")
+            if cycle := cycle_from(k, [needs for _, needs, _ in nodes], maker, set()):
+                shown = [nodes[i][0] for i in cycle[:SHOWN_PATH]] + ([] if len(cycle) <= SHOWN_PATH else ["…"])
+                raise ValueError(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
+            raise ValueError(f"{called} stands before the node that computes '{sanitized(name)}'")
         ready.update(results)
-    if in_order:
-        return
-    all_needs = [needs for needs, _ in nodes]
-    for name in chain.from_iterable(all_needs):
-        demand(name in maker or name in known, f"nothing computes '{sanitized(name)}', which a node reads")
-    done = set[int]()
-    for start in range(len(nodes)):
-        if cycle := cycle_from(start, all_needs, maker, done):
-            shown = [sanitized(nodes[k][1][0]) for k in cycle[:SHOWN_PATH]]
-            more = [] if len(cycle) <= SHOWN_PATH else ["…"]
-            raise ValueError(f"its nodes depend on themselves: {' → '.join([*shown, *more, shown[0]])}")
-    raise ValueError("its nodes are not in an order in which they can be computed")
 
 
 def cycle_from(start: int, needs: Sequence[Iterable[str]], maker: Mapping[str, int], done: set[int]) -> list[int]:

@@ -18,7 +18,8 @@ from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.op import declared_attributes
 from graphspec.vocabulary.onnx_files import reading
-from graphspec.vocabulary.onnx_files.reading import OnnxFile, Port, copy_of, subgraphs, weight_names
+from graphspec.vocabulary.onnx_files.model_file import Declared
+from graphspec.vocabulary.onnx_files.reading import OnnxFile, copy_of, subgraphs, weight_names
 
 # onnxruntime's session of a part of a file.
 SECONDS = 60.0  # how long a file may compute a few rows; one with a loop that never ends is stopped
@@ -299,7 +300,7 @@ class Part:
         return 0 if self.content is None else multiply_adds(self, tuple(map(tuple, shapes)))
 
 
-def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Port]:
+def needed_inputs(file: OnnxFile, outputs: Sequence[str]) -> list[Declared]:
     """Return the inputs of a file that ``outputs`` depend on, in its order."""
     read = set[str]().union(*map(read_by, needed_nodes(file.model.graph.node, outputs)), outputs)
     return [port for port in file.inputs if port.name in read]

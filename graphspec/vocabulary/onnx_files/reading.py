@@ -13,12 +13,20 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from graphspec.base.budget import Budget
+from graphspec.base.budget import Budget, demand
 from graphspec.base.codes import Code
 from graphspec.base.config import as_tuple
 from graphspec.base.errors import ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
-from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, OLDEST_OPSET, SHOWN_PATH, cycle_from, leads_out
+from graphspec.vocabulary.onnx_files.model_file import (
+    ELEMENTS,
+    OLDEST_OPSET,
+    Declared,
+    check_order,
+    check_sizes,
+    element_of,
+    leads_out,
+)
 
 # Errors, with a predicate as message.
 _invalid = partial(ProblemError, Code.INVALID_FILE, hint="export or download the file again")
@@ -27,11 +35,6 @@ unsupported = partial(ProblemError, Code.UNSUPPORTED_FILE)
 
 def _unsound(text: str) -> ProblemError:
     return _invalid(f"is not a sound ONNX file: {text}")
-
-
-def _sound(condition: object, text: str) -> None:
-    if not condition:
-        raise _unsound(text)
 
 
 # The bytes of tensors in an ONNX model.
@@ -76,17 +79,20 @@ def subgraphs(node: Any) -> Iterator[Any]:
 
 def check_sound(model: Any) -> None:
     """Raise GS801 unless names, order and sizes of a model fit together; what is too large or too deep counts as unsound."""
-    for tensor in tensors_of(model):
-        _check_texts(tensor.name)
-        _check_tensor(tensor)
-    for entry in model.opset_import:
-        _check_texts(entry.domain)
-    for function in model.functions:
-        _check_texts(function.name, function.domain, *function.input, *function.output)
-        for node in function.node:
-            _check_names(node)
-    _check_functions(model)
-    _check_graph(model.graph, frozenset(), 0)
+    try:
+        for tensor in tensors_of(model):
+            _check_texts(tensor.name)
+            _check_tensor(tensor)
+        for entry in model.opset_import:
+            _check_texts(entry.domain)
+        for function in model.functions:
+            _check_texts(function.name, function.domain, *function.input, *function.output)
+            for node in function.node:
+                _check_names(node)
+        _check_functions(model)
+        _check_graph(model.graph, frozenset(), 0)
+    except ValueError as error:
+        raise _unsound(str(error)) from None
 
 
 def node_name(node: Any) -> str:
@@ -120,71 +126,51 @@ def _check_names(node: Any) -> None:
 
 
 def _check_texts(*texts: Any) -> None:
-    """Raise GS801 unless names are texts: protobuf returns bytes for what is not UTF-8."""
-    _sound(not any(isinstance(text, bytes) for text in texts), "it has a name that is not UTF-8")
+    """Raise ValueError unless names are texts: protobuf returns bytes for what is not UTF-8."""
+    demand(not any(isinstance(text, bytes) for text in texts), "it has a name that is not UTF-8")
 
 
 def _check_tensor(tensor: Any) -> None:
     subject = f"the weight '{sanitized(tensor.name)}'"
-    kind = tensor.data_type
-    _sound(kind in ELEMENTS, f"{subject} has the element type {kind}, which ONNX does not have")
-    sizes = len(tensor.dims) <= Budget.RANK and min(tensor.dims, default=0) >= 0
-    _sound(sizes, f"{subject} has an impossible shape")
+    element_of(tensor.data_type, subject)
+    check_sizes(tensor.dims, subject)
     for entry in tensor.external_data:
         _check_texts(entry.key, entry.value)
     needed, stored = nbytes_of(tensor), stored_bytes(tensor)
     if tensor.data_location != 1 and needed is not None and stored is not None:
-        _sound(needed == stored, f"{subject} needs {needed:,} bytes, but has {stored:,}")
+        demand(needed == stored, f"{subject} needs {needed:,} bytes, but has {stored:,}")
 
 
 def _check_graph(graph: Any, around: Collection[str], depth: int) -> None:
     """Check a graph, which may read the values of the graphs ``around`` it."""
-    _sound(depth <= Budget.DEPTH, f"it has graphs in graphs, more than {Budget.DEPTH} deep")
+    demand(depth <= Budget.DEPTH, f"it has graphs in graphs, more than {Budget.DEPTH} deep")
     inputs, weights = [v.name for v in graph.input], weight_names(graph)
     _refuse_twice(inputs, "it has two inputs")
     _refuse_twice(weights, "it has two weights")
     known = {*around, *inputs, *weights}
-    made: dict[str, int] = {}
     _check_texts(*inputs, *(v.name for v in graph.output))
-    for k, node in enumerate(graph.node):
+    nodes = []
+    for node in graph.node:
         _check_names(node)
-        if not node.op_type:
-            raise _unsound(f"{node_name(node)} has no operator")
-        for name in filter(None, node.output):
-            if name in made or name in inputs or name in weights:
-                raise _unsound(f"{node_name(node)} computes '{sanitized(name)}', which exists already")
-            made[name] = k
-    for name in (*known, *made):
+        demand(node.op_type, f"{node_name(node)} has no operator")
+        nodes.append((node_name(node), list(filter(None, node.input)), list(filter(None, node.output))))
+    for name in (*known, *(name for *_, results in nodes for name in results)):
         if len(name) > Budget.NAME:
-            raise _unsound(f"it has a name of {len(name):,} characters")
-    _check_order(graph.node, made, known, depth)
-    known |= made.keys()
+            raise ValueError(f"it has a name of {len(name):,} characters")
+    check_order(nodes, known, {*inputs, *weights})
+    for node, (*_, results) in zip(graph.node, nodes, strict=True):
+        for inner in subgraphs(node):
+            _check_graph(inner, known, depth + 1)
+        known.update(results)
     for v in graph.output:
-        _sound(v.name in known, f"nothing computes its output '{sanitized(v.name)}'")
-
-
-def _check_order(nodes: Sequence[Any], made: dict[str, int], known: set[str], depth: int) -> None:
-    ready = set(known)
-    for k, node in enumerate(nodes):
-        for name in filter(None, node.input):
-            if name in ready:
-                continue
-            if name not in made:
-                raise _unsound(f"nothing computes '{sanitized(name)}', which {node_name(node)} reads")
-            if cycle := cycle_from(k, [node.input for node in nodes], made, set()):
-                shown = [node_name(nodes[i]) for i in cycle][:SHOWN_PATH]
-                raise _unsound(f"nodes depend on themselves: {' ← '.join([*shown, shown[0]])}")
-            raise _unsound(f"{node_name(node)} stands before the node that computes '{sanitized(name)}'")
-        for graph in subgraphs(node):
-            _check_graph(graph, ready, depth + 1)
-        ready.update(filter(None, node.output))
+        demand(v.name in known, f"nothing computes its output '{sanitized(v.name)}'")
 
 
 def _refuse_twice(names: Sequence[str], what: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise _unsound(f"{what} '{sanitized(name)}'")
+            raise ValueError(f"{what} '{sanitized(name)}'")
         seen.add(name)
 
 
@@ -194,24 +180,24 @@ def weight_names(graph: Any) -> list[str]:
 
 
 def _check_functions(model: Any) -> None:
-    """Raise GS801 if local functions contain themselves, or have too many nodes once they are inlined."""
+    """Raise ValueError if local functions contain themselves, or have too many nodes once they are inlined."""
     functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
     sizes: dict[tuple[str, str, str], int] = {}
 
     def size(nodes: Sequence[Any], stack: tuple[tuple[str, str, str], ...], depth: int) -> int:
         deepest = Budget.DEPTH * 2
-        _sound(depth <= deepest, f"it has graphs or functions in each other, more than {deepest} deep")
+        demand(depth <= deepest, f"it has graphs or functions in each other, more than {deepest} deep")
         total = 0
         for node in nodes:
             key = node.domain, node.op_type, getattr(node, "overload", "")
             if key in stack:
-                raise _unsound(f"its function '{sanitized(node.op_type)}' contains itself")
+                raise ValueError(f"its function '{sanitized(node.op_type)}' contains itself")
             if key in functions:
                 if key not in sizes:
                     sizes[key] = size(functions[key].node, (*stack, key), depth + 1)
                 total += sizes[key]
             total += 1 + sum(size(graph.node, stack, depth + 1) for graph in subgraphs(node))
-            _sound(total <= Budget.NODES, f"it has more than {Budget.NODES:,} nodes")
+            demand(total <= Budget.NODES, f"it has more than {Budget.NODES:,} nodes")
         return total
 
     for key, function in functions.items():
@@ -223,27 +209,14 @@ _SHOWN = 8  # values of a list in a message
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or an output that a file declares."""
-
-    name: str
-    dtype: str  # ``float32``, ``int64``, ``string``, …; empty for what is no tensor
-    shape: tuple[int | str | None, ...] | None  # numbers, symbols, None for an unknown size, or an unknown rank
-
-    def __str__(self) -> str:
-        sizes = "(…)" if self.shape is None else f"({', '.join('?' if d is None else str(d) for d in self.shape)})"
-        return f"'{sanitized(self.name)}' {self.dtype or 'no tensor'}{sanitized(sizes)}"
-
-
-@dataclass(frozen=True)
 class OnnxFile:
     """A sound file; ``name`` is that in the spec, ``sha256`` the hash of ``data``."""
 
     name: str
     sha256: str
     data: bytes = field(repr=False)  # the model in one piece, with the weights of other files
-    inputs: tuple[Port, ...]  # declared ones; those with an initializer are weights
-    outputs: tuple[Port, ...]
+    inputs: tuple[Declared, ...]  # declared ones; those with an initializer are weights
+    outputs: tuple[Declared, ...]
 
     def __hash__(self) -> int:
         return hash(self.sha256)
@@ -421,19 +394,19 @@ def _parsed(data: bytes) -> Any:
     return model
 
 
-def _port(value: Any) -> Port:
+def _port(value: Any) -> Declared:
     from onnx import helper
 
     kind = value.type.tensor_type
     if value.type.WhichOneof("value") != "tensor_type" or kind.elem_type == 0:
-        return Port(value.name, "", None)
+        return Declared(value.name)
     try:
         dtype = "string" if kind.elem_type == 8 else str(helper.tensor_dtype_to_np_dtype(kind.elem_type))
     except KeyError:
         text = f"'{sanitized(value.name)}' has the element type {kind.elem_type}, which ONNX does not have"
         raise _unsound(text) from None
     shape = tuple(_size(d) for d in kind.shape.dim) if kind.HasField("shape") else None
-    return Port(value.name, dtype, shape)
+    return Declared(value.name, dtype=dtype, shape=shape)
 
 
 def _size(d: Any) -> int | str | None:
