@@ -90,7 +90,7 @@ def hostile() -> dict[str, tuple[Any, str]]:
             "depend on themselves",
         ),
         "self": (model([nodes("Add", ["x", "y"], ["y"])]), "depend on themselves"),
-        "disorder": (model([nodes("Relu", ["h"], ["y"]), nodes("Relu", ["x"], ["h"])]), "stands before the node that computes"),
+        "disorder": (model([nodes("Relu", ["h"], ["y"]), nodes("Relu", ["x"], ["h"])]), "stands before the node"),
         "lost": (model([nodes("Add", ["x", "nowhere"], ["y"])]), "nothing computes 'nowhere'"),
         "no_output": (model([nodes("Relu", ["x"], ["z"])]), "nothing computes its output 'y'"),
         "twice": (
