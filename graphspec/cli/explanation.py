@@ -74,8 +74,7 @@ def _rows(model: Model, data: Path, most: int) -> tuple[dict[str, Array], bool]:
         return next(stream_rows(model.spec, model.whole, cast("io.BufferedReader", first), most)).inputs, False
     arrays = read_inputs(model.spec, model.whole, data, most + 1)
     whole = {name: a if isinstance(a, np.ndarray) else a[:] for name, a in arrays.items()}
-    size = len(next(iter(whole.values())))
-    return {name: a[:most] for name, a in whole.items()}, size > most
+    return {name: a[:most] for name, a in whole.items()}, len(next(iter(whole.values()))) > most
 
 
 def lines(found: Explanation, width: int) -> list[str]:

@@ -527,6 +527,5 @@ def indices_of_ones(rows: Array) -> Array | None:
     indices = np.full((n, longest), width, np.int32)
     for start, chunk, count in zip(range(0, n, step), chunks, counts, strict=True):
         row, column = chunk.nonzero()
-        before = np.cumsum(count) - count
-        indices[start + row, np.arange(len(row)) - before[row]] = column
+        indices[start + row, np.arange(len(row)) - (np.cumsum(count) - count)[row]] = column
     return indices

@@ -73,8 +73,7 @@ def padded(rows: Any) -> Any:
 
 def widened(texts: Strings, counts: Array, width: int) -> Strings:
     """Return the first ``counts`` texts of each row, which follow each other, as rows padded with empty texts."""
-    first = np.cumsum(counts) - counts
-    places = first[:, None] + np.minimum(np.arange(width), counts[:, None])
+    places = (np.cumsum(counts) - counts)[:, None] + np.minimum(np.arange(width), counts[:, None])
     offsets = np.append(texts.offsets[places.reshape(-1)], texts.offsets[-1:])
     return Strings(texts.data, offsets, (len(counts), width))
 

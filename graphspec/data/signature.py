@@ -99,8 +99,7 @@ def _gaps(spec: Spec) -> frozenset[str]:
 
 def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Return the time steps of CTC heads for these input shapes."""
-    nodes = graph.needed(graph.outputs[h] for h in heads)
-    known = infer_shapes(graph, nodes, shapes)
+    known = infer_shapes(graph, graph.needed(graph.outputs[h] for h in heads), shapes)
     return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
 
 

@@ -80,8 +80,7 @@ def group_normalization(g: Builder, op: Any, X: Value, scale: Value, bias: Value
 @decomposes("RMSNormalization")
 def rms_normalization(g: Builder, op: Any, X: Value, scale: Value) -> Value:
     """Emit ``X / sqrt(mean(X²) + epsilon) · scale``."""
-    axes = tuple(range(op.axis % X.rank, X.rank))
-    square = g.ReduceMean(X * X, axes=axes, keepdims=1)
+    square = g.ReduceMean(X * X, axes=tuple(range(op.axis % X.rank, X.rank)), keepdims=1)
     return X / g.Sqrt(square + op.epsilon) * scale
 
 
@@ -196,8 +195,7 @@ def multi_hot(g: Builder, op: Any, ids: Value, weights: Value | None = None) -> 
     depth = op.depth
     if ids.shape[-1] == 1 and weights is None:
         return g.Cast(g.Equal(ids, g.constant(np.arange(depth))), to="float32")
-    inside = (ids >= 0) & (ids < depth)
-    indices = g.Where(inside, ids, g.constant(depth))
+    indices = g.Where((ids >= 0) & (ids < depth), ids, g.constant(depth))
     outer = [g.size(ids, axis) for axis in range(ids.rank - 1)]
     zeros = g.Expand(g.constant(0.0), g.ints([*outer, depth + 1]))
     updates = g.Expand(g.constant(1.0), g.Shape(ids)) if weights is None else weights

@@ -104,8 +104,7 @@ class OrthogonalRegularizer(Regularizer):
             X = g.transpose(X, (1, 0))
         n, X = shape[self._axis], g.unit(X, [1])
         others = g.constant(np.float32(1) - np.eye(n, dtype=np.float32))
-        cosines = X @ g.transpose(X, (1, 0)) * others
-        return _absolute(g, cosines, self.factor / (n * (n - 1)))
+        return _absolute(g, X @ g.transpose(X, (1, 0)) * others, self.factor / (n * (n - 1)))
 
 
 __all__ = ["REGULARIZERS", "Regularizer"]

@@ -149,8 +149,7 @@ def reshaped_outer(node: Node, at: int, outer: Dim) -> Dim:
 
 def _gathered(node: Node, places: Sequence[Axis]) -> int:
     data, indices = places
-    rank = len(_shape(node, 0))
-    axis = normalize_axis(node.attrs["axis"], rank)
+    axis = normalize_axis(node.attrs["axis"], len(_shape(node, 0)))
     if data is not None and indices is None:
         return data if _apart(data, [axis]) < axis else data + len(_shape(node, 1)) - 1
     return axis + _sure(indices, apart=data is None)

@@ -175,8 +175,7 @@ def _drawn_axis(k: int, name: str, axis: Scale, labels: Sequence[str], *, end: b
 
 # All trials.
 def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> doc.Section:
-    others = [t for t in trials if not t.judged]
-    shown = sorted([*best, *others][:_ROWS], key=lambda t: t.number)
+    shown = sorted([*best, *[t for t in trials if not t.judged]][:_ROWS], key=lambda t: t.number)
     columns = [doc.Column("trial"), doc.Column(plan.search.metric, "number"), doc.Column("state")]
     columns.append(doc.Column("settings", fixed=True))
     table = doc.Table(columns, [_row(plan, trial) for trial in shown], "All trials", sort=True)

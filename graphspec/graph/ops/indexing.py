@@ -457,8 +457,7 @@ class GatherND(Op):
     def bind(self, ctx: Context, X: Array, indices: Array) -> Bound:
         Y = ctx.out()
         data, calls = c_contiguous(ctx, X)
-        at = self.batch_dims + indices.shape[-1]
-        width = math.prod(X.shape[at:])
+        width = math.prod(X.shape[self.batch_dims + indices.shape[-1] :])
         rows = ctx.scratch(indices.shape[:-1], np.int64)
         calls += row_numbers(ctx, X.shape, indices, self.batch_dims, rows)
         if Y.size:

@@ -474,8 +474,7 @@ def _bind_single(ctx: Context, X: Array, name: str, view: Named, out: str, sizes
         Y, calls = align(view, out), list[tuple[object, ...]]()
     else:
         Y, calls = ctx.out(), []
-        total = sum_out(ctx, view, out, calls)
-        calls.append((np.copyto, Y, align(total, out)))
+        calls.append((np.copyto, Y, align(sum_out(ctx, view, out, calls), out)))
 
     def backward(dY: Array) -> Calls:
         if is_transpose:

@@ -83,8 +83,7 @@ def _row(explained: Explained, row: int, y: float) -> Iterator[tuple[str, float]
             yield element, height
             y += height
     tabled = {p.name for p in explained.parts if not p.picture}
-    contributions = [c for c in explained.contributions(row) if c.input in tabled]
-    yield _table(contributions, y)
+    yield _table([c for c in explained.contributions(row) if c.input in tabled], y)
 
 
 def _table(contributions: Sequence[Contribution], y: float) -> tuple[str, float]:

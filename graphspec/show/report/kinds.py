@@ -193,8 +193,7 @@ def _common(true: Array, answers: Array) -> tuple[Array, Array]:
 def _is_distribution(scores: Array) -> bool:
     if not len(scores):
         return True
-    sums = scores.sum(-1, dtype=np.float64)
-    return bool(scores.min() >= 0 and np.abs(sums - 1).max() < 1e-3)
+    return bool(scores.min() >= 0 and np.abs(scores.sum(-1, dtype=np.float64) - 1).max() < 1e-3)
 
 
 def _is_binary(targets: Array) -> bool:

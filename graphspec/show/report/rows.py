@@ -169,8 +169,7 @@ def some_rows(data: Dataset, name: str, limit: int = MAX_ROWS) -> tuple[Array, A
     size = max(array.nbytes // max(len(array), 1), 1)
     count = min(len(data), limit, max(_MAX_BYTES // size, 1))
     rows = evenly(len(data), count)
-    places = rows if data.chosen is None else data.chosen[rows]
-    return np.asarray(array[places]), rows
+    return np.asarray(array[rows if data.chosen is None else data.chosen[rows]]), rows
 
 
 def prepared_in_memory(model: Session, rows: Dataset) -> Dataset:

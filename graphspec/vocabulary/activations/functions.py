@@ -184,8 +184,7 @@ class Squareplus(Activation):
         negative = X < 0.0
         magnitude = g.Where(negative, -X, X)
         bounded = g.Clip(magnitude, None, g.constant(_LARGE))
-        root = g.Sqrt(bounded * bounded + self.b)
-        Y = (bounded + root) * 0.5 + (magnitude - bounded)
+        Y = (bounded + g.Sqrt(bounded * bounded + self.b)) * 0.5 + (magnitude - bounded)
         return g.Where(negative, (self.b / 4) / Y, Y)
 
 

@@ -322,8 +322,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
         self, g: Builder, query: Value, value: Value, key: Value | None, time: tuple[int, ...], calls: dict[str, Any]
     ) -> list[Value]:
         """Return masks that broadcast to (batch, others, heads, queries, keys); False excludes a pair."""
-        n = query.rank
-        head = n - 1 - len(time)
+        head = query.rank - 1 - len(time)
         masks = []
         if (mask := mask_of(g, query, one(calls, "query_mask"), "query_mask")) is not None:
             masks.append(g.Unsqueeze(_over_time(g, mask, query, time), g.constant([head, head + 2])))

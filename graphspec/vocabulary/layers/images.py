@@ -77,8 +77,7 @@ class Resizing(Layer):
         if copied or X.dtype in ("float32", "bool"):
             return Y
         limits, high = np.iinfo(X.dtype), np.float32(np.iinfo(X.dtype).max)
-        steps = g.Round(g.Mul(Y, g.constant(_GRID)))
-        Y = g.Round(g.Mul(steps, g.constant(1 / _GRID)))
+        Y = g.Round(g.Mul(g.Round(g.Mul(Y, g.constant(_GRID))), g.constant(1 / _GRID)))
         if limits.bits >= 32:  # float32 rounds their maximum up, beyond the dtype
             high = np.nextafter(high, np.float32(0))
         if limits.bits >= 32 or self.interpolation != "bilinear":  # other kernels overshoot

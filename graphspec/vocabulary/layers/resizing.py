@@ -61,8 +61,7 @@ def resized(
         return X
     shrinks = any(not isinstance(d, int) or d > n for d, n in zip(X.shape[2:], size, strict=True))
     if interpolation == "bilinear" and not (antialias and shrinks):
-        sizes = g.ints([g.size(X, 0), g.size(X, 1), *size])
-        return g.Resize(X, None, None, sizes, **_HALF_PIXEL)
+        return g.Resize(X, None, None, g.ints([g.size(X, 0), g.size(X, 1), *size]), **_HALF_PIXEL)
     old = X.fixed(2), X.fixed(3)
     if interpolation != "nearest":
         each = zip(old, size, strict=True)

@@ -216,8 +216,7 @@ class SpanF1(Metric, label="span_f1", by_class=True, targets=("ids", "one_hot"))
         assert self._labels is not None
         true = y_true.argmax(-1) if y_true.shape == y_pred.shape else ids(y_true, y_pred)
         marks, types = zip(*(_parsed(label) or (_OUTSIDE, "") for label in self._labels), strict=True)
-        numbers = np.unique(types, return_inverse=True)[1]
-        table = np.stack([np.array(marks), numbers])
+        table = np.stack([np.array(marks), np.unique(types, return_inverse=True)[1]])
         marked, said = (_spans(table[:, each.astype(np.int64)], mask) for each in (true, y_pred.argmax(-1)))
         right = np.intersect1d(marked, said, assume_unique=True)
         return np.array([len(right), len(marked), len(said)], np.float64)

@@ -378,8 +378,7 @@ def reduction(call: Call) -> Found:
 
 def split(call: Call) -> Found:
     """Split; without sizes the pieces are equal, and the last one may be smaller."""
-    attributes = call.attributes()
-    X, axis = call.input(0), attributes.get("axis", 0)
+    X, axis = call.input(0), call.attributes().get("axis", 0)
     if call.known(1) is not None:
         return emit(call, [X, call.input(1)])
     count, size = len(call.node.output), X.fixed(axis)
@@ -403,8 +402,7 @@ def clip(call: Call) -> Found:
 
 def resize(call: Call) -> Found:
     """Resize without a region: by scales, or to sizes."""
-    attributes = call.attributes()
-    axes = attributes.pop("axes", None)
+    axes = call.attributes().pop("axes", None)
     X = call.input(0)
 
     scales, sizes = (None if isinstance(c := call.known(k), Constant) and c.size == 0 else c for k in (2, 3))
