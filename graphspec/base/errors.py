@@ -454,8 +454,9 @@ class ProblemError(GraphspecError):
 
     def changed(self, **fields: Any) -> Self:
         """Return a copy of the error with another ``message``, ``hint`` or ``key``."""
-        changed = type(self)(self.code, self.problem.message)
-        changed.problem = replace(self.problem, **fields)
+        problem = replace(self.problem, **fields)
+        changed = type(self)(problem.code, problem.message)
+        changed.problem = problem
         return changed
 
 
