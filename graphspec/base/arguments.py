@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -15,8 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from graphspec.base.errors import Problem, UsageError, did_you_mean
 from graphspec.base.text import count
-
-_code = functools.cache(functools.partial(compile, filename="<annotation>", mode="eval"))
 
 # Calls of the vocabulary's classes from Python: wrong arguments get a sentence.
 if TYPE_CHECKING:  # type checkers know the arguments of a call from the fields
@@ -30,16 +26,6 @@ else:
 
         Specs do not call the classes: they are validated, and the language explains what is wrong.
         """
-
-        def __new__(cls, name: str, bases: Any, namespace: dict[str, Any], **more: Any) -> Any:
-            # Annotations are texts. Pydantic makes a reference of each, a tenth of the time of `validate`.
-            known = getattr(sys.modules.get(namespace.get("__module__", "")), "__dict__", {})
-            annotations = namespace.get("__annotations__", {})
-            for key, text in annotations.items():
-                if isinstance(text, str):
-                    with suppress(NameError):  # of a class that is still to come, or of a function
-                        annotations[key] = eval(_code(text), known)  # noqa: S307 (the module's own source)
-            return super().__new__(cls, name, bases, namespace, **more)
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
             required = [f.alias or name for name, f in cls.model_fields.items() if f.is_required()]

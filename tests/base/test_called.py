@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 import graphspec as gs
-from graphspec.base.config import Config
 from graphspec.vocabulary.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint
 from graphspec.vocabulary.layers import Dense
 
@@ -40,21 +38,3 @@ def test_wrong_arguments_get_a_sentence(call: Callable[[], Any], says: str) -> N
     with pytest.raises(gs.UsageError) as caught:
         call()
     assert says in str(caught.value)
-
-
-def test_annotations_of_a_function_and_of_a_later_class() -> None:
-    class Own(Config):
-        kind: Kind = "a"
-        inner: Later | None = None
-        rest: tuple[Own, ...] = ()
-
-    Kind = Literal["a", "b"]
-
-    class Later(Config):
-        size: int
-
-    Own.model_rebuild(_types_namespace={"Kind": Kind, "Later": Later, "Own": Own})
-    made = Own.model_validate({"kind": "b", "inner": {"size": 3}, "rest": ({},)})
-    assert (made.kind, made.inner, made.rest) == ("b", Later(size=3), (Own(),))
-    with pytest.raises(ValidationError):
-        Own.model_validate({"kind": "c"})

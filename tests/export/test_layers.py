@@ -52,6 +52,13 @@ def crop() -> Case:
     return Case("RandomCrop", {"spec": spec})
 
 
+def formula() -> Case:
+    """Keras has no formulas."""
+    layers = [{"name": "y", "type": "Formula", "value": "where(x > 0.5, -log(abs(x)) * (1 - x)**2, x)"}]
+    spec = {"graphspec": 1, "name": "formula", "inputs": {"x": {"shape": [2]}}, "layers": layers, "outputs": {"y": {}}}
+    return Case("Formula", {"spec": spec})
+
+
 def position() -> Case:
     """Keras has no PositionEmbedding: KerasHub has."""
     layers = [{"name": "y", "type": "PositionEmbedding", "sequence_length": 40}]
@@ -137,7 +144,7 @@ def without_keras() -> list[Case]:
     ]
 
 
-CASES = [*chosen(), crop(), position(), tensors(), *without_keras()]
+CASES = [*chosen(), crop(), formula(), position(), tensors(), *without_keras()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

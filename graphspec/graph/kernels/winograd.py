@@ -44,7 +44,7 @@ _GOOD_ROWS = 20  # filters are divided so that BLAS need not pack a product of s
 _SUMMED_ROWS = 128  # the most rows that one product of a weight gradient sums
 # from this ratio of a row's columns to the output's columns on, one matrix for each output column is faster
 _WASTED, _WASTED_BACK = 1.1, 1.15
-_LEAST_CHUNK_ROWS = 24  # this needs at least as many rows in a chunk
+_LEAST_CHUNK_ROWS = 24  # this needs at least as many rows in a chunk, a third more if BLAS packs each matrix
 _POINTS: dict[int, tuple[float, ...]] = {
     4: (1.0,),
     6: (0.625, 1.5),
@@ -256,7 +256,7 @@ class Winograd:
         limit = max(CACHE_ELEMENTS, _LEAST_COLUMNS * size if gradient else n * size * filters)
         self._rows = _even_part(self._tiles, limit // row)
         self._samples = _even_part(samples, limit // (row * self._rows))
-        tall = self._rows * self._samples >= _LEAST_CHUNK_ROWS
+        tall = self._rows * self._samples >= _LEAST_CHUNK_ROWS * (1 if small_products() else 4 / 3)
         self.by_column = tall and self._period >= (_WASTED_BACK if gradient else _WASTED) * self._out
         self._columns = self._out if self.by_column else self._period  # of a row of products
 
