@@ -302,8 +302,8 @@ class _Step:
         try:
             Update.check(self.optimizer, self.params)
         except ProblemError as error:
-            file, text, hint = spec.tree.mark.file, error.problem.message, error.problem.hint
-            found.append(Diagnostic(error.code, text, file=file, path="training", hint=hint))
+            file, what, fix = spec.tree.mark.file, error.problem.message, error.problem.hint
+            found.append(Diagnostic(error.code, what, file=file, path="training", hint=fix))
         if found:
             raise SpecError(found)
 
