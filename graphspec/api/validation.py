@@ -14,7 +14,6 @@ from graphspec.language.declarations import Spec
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.lowered_network import Lowered
-    from graphspec.language.declarations import Spec
 
 
 def validate(
