@@ -326,9 +326,8 @@ class _Step:
         inputs |= {name: Value(name, graph.values[name].type, "input") for name in self.state if name in graph.values}
         targets = {name: Value(name, v.type, "input") for name, v in graph.targets.items()}
         graph = replace(graph, loss=None, updates={}, outputs=graph.outputs | {n + NEXT: v for n, v in new.items()})
-        graph = rebuild(
-            graph, lambda state, node, read: state.copy(node, [v and (inputs | targets).get(v.name, v) for v in read])
-        )
+        fed = inputs | targets
+        graph = rebuild(graph, lambda state, node, read: state.copy(node, [v and fed.get(v.name, v) for v in read]))
         used = {v.name for n in graph.nodes for v in n.sources}
         self.feeds = {n: v for n, v in {**graph.inputs, **targets}.items() if n in used or n == "step"}
         graph.inputs, graph.targets = self.feeds | {name: inputs[name] for name in self.state}, {}

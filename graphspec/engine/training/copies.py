@@ -125,9 +125,7 @@ class _Form:
 
     model: Session
     histories: list[Mapping[str, list[float]]] = field(default_factory=list)
-    medians: list[Mapping[str, float]] = field(
-        default_factory=list
-    )  # of each copy, from its kept epoch to the last one
+    medians: list[Mapping[str, float]] = field(default_factory=list)  # of each copy, from its kept epoch to the last
     running: RunningMetrics | None = None
 
 

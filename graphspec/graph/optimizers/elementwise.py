@@ -163,9 +163,8 @@ class RMSprop(base.Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        rho, share, momentum, epsilon = base.arrays_of(
-            p, self.rho, 1 - self.rho, self.momentum, self.epsilon / (1 - self.rho)
-        )
+        given = self.rho, 1 - self.rho, self.momentum, self.epsilon / (1 - self.rho)
+        rho, share, momentum, epsilon = base.arrays_of(p, *given)
         numbers = rho, epsilon, share if self.centered else None, momentum if self.momentum else None
         return rmsprop(p, g, None, None, m["velocity"], m.get("mean"), m.get("momentum"), rate, *numbers, t=t)
 

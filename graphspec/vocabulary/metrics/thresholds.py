@@ -311,10 +311,10 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
         return y_pred.rank - 1 if self.multi_label else None
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        hint = "leave `multi_label` out"
-        if found := base.check_fixed(self, y_pred) or (
-            base.check_classes(self, y_pred, hint) if self.multi_label else []
-        ):
+        found = base.check_fixed(self, y_pred)
+        if self.multi_label:
+            found = found or base.check_classes(self, y_pred, "leave `multi_label` out")
+        if found:
             return found
         count = units(y_pred)
         if self.num_labels not in (None, count):
