@@ -28,7 +28,9 @@ class Learner:
     """What an app does with the file: a step returns the weights, which the next one gets."""
 
     def __init__(self, path: Path, x: Any, y: Any) -> None:
-        self.session, self.step, self.state = session(path, threads=1), 0, dict[str, Any]()
+        self.session, self.step = session(path, threads=1), 0
+        start = session(path.with_suffix(".start.onnx"))
+        self.state: Any = dict(zip((o.name for o in start.get_outputs()), start.run(None, {}), strict=True))
         record = json.loads(self.session.get_modelmeta().custom_metadata_map[KEY])
         (target,), self.seeded = record["targets"], record["seed"] is not None
         arrays = x if isinstance(x, dict) else {record["inputs"][0]["name"]: x}

@@ -254,9 +254,9 @@ class Model(Explainable):
     ) -> StepProof:
         """Write one training step as an ONNX file, after proving that it does what the runtime's steps do.
 
-        Its inputs are a batch, the targets, the step's number, and weights and the optimizer's state, which have defaults;
-        its outputs the loss and ``<name>/next`` for each of these, see docs/export.md. Rows that onnxruntime prepares before
-        training, such as texts, need the file beside it, ``<path>.prelude.onnx``.
+        Its inputs are a batch, the targets, the step's number, weights and the optimizer's state; its outputs the loss and
+        ``<name>/next`` for each of these, see docs/export.md. Beside ``step.onnx`` stand ``step.start.onnx``, which returns
+        what the first step reads, and ``step.prelude.onnx`` for rows that are prepared before training, such as texts.
 
         Args:
             trainable: patterns of the weights that train, such as ``"head/*"``; all others become constants.

@@ -83,6 +83,7 @@ def export(  # noqa: PLR0913 (one for each option)
     if training_step is not None:
         step = model.export_training_step(training_step, trainable=trainable or (), opset=opset, rows=rows)
         out_wrapped(f"{training_step}: {step}")
+        out_wrapped(f"{step.start}: returns the weights and slots for its first step")
         if step.prelude is not None:
             out_wrapped(f"{step.prelude}: prepares rows for it")
         if not to_serve:

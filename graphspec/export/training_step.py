@@ -1,7 +1,8 @@
 """One training step as an ONNX file, proved equal to the runtime's: losses, gradients and the optimizer as nodes.
 
-Weights, the optimizer's slots and moving statistics are inputs with their values as defaults; the outputs ``<name>/next``
-are their values after the step. What comes before the first trained weight may be a second file, the *prelude*.
+Weights, the optimizer's slots and moving statistics are inputs, whose first values a second file returns: the *start*, which
+has no inputs, since onnxruntime-web refuses to be fed inputs with defaults. The outputs ``<name>/next``
+are their values after the step. What comes before the first trained weight may be a file, the *prelude*.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from graphspec.graph.derivatives import (
 from graphspec.graph.derivatives.updates import Update
 from graphspec.graph.ir.dims import evaluate
 from graphspec.graph.ir.graph import Array, Graph, Value, numpy_dtype
-from graphspec.graph.onnx_model import OPSET, assemble, content_of, tensor_of
+from graphspec.graph.onnx_model import OPSET, assemble, content_of
 from graphspec.graph.onnx_session import failure, runtime, session
 from graphspec.graph.ops import OPS
 from graphspec.graph.passes import FOR_EXPORT
@@ -80,6 +81,7 @@ class StepProof:
     undecided: list[str] = field(default_factory=list)  # weights that rounding alone moves in the first step
     weights: int = 0
     left_out: list[str] = field(default_factory=list)  # metrics that the file does not count
+    start: Path | None = None  # the file that returns the weights, slots and statistics before the first step
     prelude: Path | None = None  # the file that prepares rows
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +107,9 @@ def export_training_step(
     opset: int | None = None,
     rows: Data | str | Path = None,
 ) -> StepProof:
-    """Write one training step, prove it, and only then write ``path``, and ``<path>.prelude.onnx`` if there is a prelude.
+    """Write one training step, prove it, and only then write ``step.onnx``, the ``path``, and files beside it.
+
+    ``step.start.onnx`` returns what the first step reads; ``step.prelude.onnx`` prepares rows, if there is a prelude.
 
     Args:
         trainable: patterns of the weights that train, as in the optimizer's ``groups``; all others become constants, and
@@ -135,9 +139,10 @@ def export_training_step(
         step = _Step(network, objective, level, proof)
     except NotWrittenError as error:
         raise SpecError([at_node(model.spec, error.owner, error.problem.message, error.problem.hint)]) from None
-    proto = step.to_model()
-    _prove(step, data, proto.SerializeToString())
-    record = step.record()
+    proto, start = step.to_model(), step.start().SerializeToString()
+    _prove(step, data, proto.SerializeToString(), start)
+    record, proof.start = step.record(), path.with_suffix(".start.onnx")
+    record["start"] = proof.start.name
     if network.prelude is not None:
         proof.prelude = path.with_suffix(".prelude.onnx")
         record["prelude"] = proof.prelude.name
@@ -146,6 +151,7 @@ def export_training_step(
         proto.metadata_props.add(key=key, value=text)
     if network.prelude is not None and proof.prelude is not None:
         write_atomic(proof.prelude, network.prelude.serialized)
+    write_atomic(proof.start, start)
     write_atomic(path, proto.SerializeToString())
     return proof
 
@@ -351,8 +357,14 @@ class _Step:
         parameters = self.network.parameters
         constants = {n: parameters.view(n) for n in self.graph.params if n not in self.state}
         content = content_of(self.graph, constants, self.opset)
-        content.constants += [tensor_of(name, array) for name, array in self.defaults().items()]
         return assemble(self.graph.name, content, self.opset, {})
+
+    def start(self) -> Any:
+        """Return an ``onnx.ModelProto`` without inputs, whose outputs are what the first step reads."""
+        types = {name: value.type for name, value in self.graph.inputs.items()}
+        first = {n: Value(f"{n}/start", types[n], "constant", data=a) for n, a in self.defaults().items()}
+        graph = Graph(f"{self.graph.name}/start", outputs=first)
+        return assemble(graph.name, content_of(graph, {}, self.opset), self.opset, {})
 
     def record(self) -> dict[str, Any]:
         """Return what an app needs to know of the file, as JSON."""
@@ -388,6 +400,7 @@ class _Step:
             "losses": list(self.losses),
             "metrics": [{"name": key, "hits": hits, "all": all_} for key, (hits, all_) in self.metrics.items()],
             "optimizer": type(self.optimizer).__name__,
+            "start": None,
             "prelude": None,
             "proof": self.proof.to_json(),
         }
@@ -447,11 +460,12 @@ def _feeds(step: _Step, data: Dataset) -> list[dict[str, Array]]:
     return [batches[at] | {"step": np.array(k), "seed": np.array(7)} for k, at in enumerate(chosen)]
 
 
-def _prove(step: _Step, data: Dataset, model: bytes) -> None:
+def _prove(step: _Step, data: Dataset, model: bytes, before: bytes) -> None:
     """Compare steps by onnxruntime with the runtime's; raise GS701 if they differ by more than rounding explains."""
-    feeds, start = _feeds(step, data), step.defaults()
+    feeds = _feeds(step, data)
     try:
-        running = session(model)
+        running, first = session(model), session(before)
+        start = dict(zip((o.name for o in first.get_outputs()), first.run(None, {}), strict=True))
         names, written, state = [o.name for o in running.get_outputs()], list[dict[str, Array]](), dict(start)
         for each in feeds:
             found = dict(zip(names, running.run(names, {n: each[n] for n in step.feeds} | state), strict=True))

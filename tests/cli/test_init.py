@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser_steps import check_in_browser, recorded_feeds
 from commands import graphspec
 
 import graphspec as gs
@@ -433,11 +434,16 @@ def test_a_spec_of_few_rows_trains(target: str, rows: int, tmp_path: Path, monke
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", DATA)
-def test_every_template_has_a_training_step(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_template_has_a_training_step_also_in_a_browser(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     _written(kind)
     assert graphspec("train", "net.yaml", "--set", "training.epochs=1").exit_code == 0
+    feeds = recorded_feeds(monkeypatch)
     result = graphspec("export", "runs/net", "--training-step", "step.onnx")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.startswith("step.onnx: 10 steps on rows of the training data equal the runtime's: the loss")
+    assert "step.start.onnx: returns the weights and slots for its first step" in result.stdout
     assert "step.prelude.onnx: prepares rows for it" in result.stdout
+    check_in_browser({kind: (Path("step.onnx"), feeds[0])}, Path())

@@ -37,11 +37,17 @@ def record_of(path: Path) -> dict[str, Any]:
     return found
 
 
+def started(path: Path) -> dict[str, Array]:
+    """Return what the first step reads."""
+    run = session(path.with_suffix(".start.onnx"))
+    return dict(zip((o.name for o in run.get_outputs()), run.run(None, {}), strict=True))
+
+
 def trained(
     path: Path, batches: list[dict[str, Array]], **more: Any
 ) -> tuple[dict[str, Array], list[dict[str, Array]]]:
     """What an app does: feed a batch and what came out before. Return the last weights and slots, and all outputs."""
-    run, state, outputs = session(path), dict[str, Array](), []
+    run, state, outputs = session(path), started(path), []
     names = [o.name for o in run.get_outputs()]
     for k, batch in enumerate(batches):
         found = dict(zip(names, run.run(names, batch | {"step": np.array(k)} | more | state), strict=True))
@@ -137,14 +143,17 @@ def test_a_file_goes_on_from_the_weights_of_a_run_and_says_what_it_is(tmp_path: 
     assert [w["name"] for w in record["weights"]] == ["hidden/kernel", "hidden/bias", "kind/kernel", "kind/bias"]
     assert record["weights"][0]["slots"] == ["hidden/kernel/momentum", "hidden/kernel/velocity"]
     assert record["metrics"] == [{"name": "accuracy", "hits": "accuracy/hits", "all": "accuracy/all"}]
-    defaults = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
+    state = started(tmp_path / "step.onnx")
+    assert record["start"] == "step.start.onnx"
+    assert {*state} == {v["name"] for key in ("weights", "slots", "statistics") for v in record[key]}
+    assert not {*state} & {t.name for t in proto.graph.initializer}
     for name, array in model.weights.items():
-        np.testing.assert_array_equal(defaults[name], array)
-        assert not defaults[f"{name}/velocity"].any()
+        np.testing.assert_array_equal(state[name], array)
+        assert not state[f"{name}/velocity"].any()
     assert {i.domain for i in proto.opset_import} <= {"", "ai.onnx.ml"}
     # Another seed drops other units; the same one does not.
     run = session(tmp_path / "step.onnx")
-    feeds = {"x": x, "kind": y, "step": np.array(0)}
+    feeds = {"x": x, "kind": y, "step": np.array(0)} | state
     first, again, other = (run.run(["loss"], feeds | {"seed": np.array(seed)})[0] for seed in (1, 1, 2))
     assert first == again != other
 
@@ -153,9 +162,8 @@ def test_of_several_networks_the_first_one_trains(tmp_path: Path) -> None:
     model = gs.compile(spec_of("Adam", seeds=2))
     model.fit(*blobs(40), verbose=0)
     model.export_training_step(tmp_path / "step.onnx")
-    defaults = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "step.onnx").graph.initializer}
     first = next(name for name in model.weights if name.endswith("hidden/kernel"))
-    np.testing.assert_array_equal(defaults["hidden/kernel"], model.weights[first])
+    np.testing.assert_array_equal(started(tmp_path / "step.onnx")["hidden/kernel"], model.weights[first])
 
 
 def test_only_some_weights_train(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from browser_steps import check_in_browser, recorded_feeds
 from paths import ROOT, TESTS
 
 import graphspec as gs
@@ -52,3 +53,13 @@ def test_models_that_people_write(path: Path, tmp_path: Path, monkeypatch: pytes
     proof = model.export_training_step(tmp_path / "step.onnx")
     assert proof.loss < 1e-3
     assert proof.moved < CHAOTIC
+
+
+@pytest.mark.slow
+def test_a_browser_trains_the_networks_of_the_first_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds, folder = recorded_feeds(monkeypatch), tmp_path / "served"
+    paths = {name: tmp_path / f"{name}.onnx" for name in OLD}
+    for name, path in paths.items():
+        gs.compile(spec(name)).export_training_step(path)
+    folder.mkdir()
+    check_in_browser(dict(zip(OLD, zip(paths.values(), feeds, strict=True), strict=True)), folder)

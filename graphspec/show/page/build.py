@@ -190,7 +190,7 @@ def with_features(file: Path, heads: Sequence[str]) -> tuple[bytes, list[str], i
 def step_of(size: int) -> tuple[bytes, dict[str, Any]]:
     """Return a training step of a head for :data:`MOST` classes that reads ``size`` numbers, and its record.
 
-    It has no default weights: a page begins with zeros, from which a single layer learns as well, and which need no room.
+    A page begins with zeros, from which a single layer learns as well, and which need no room.
     """
     import onnx
 
@@ -206,8 +206,4 @@ def step_of(size: int) -> tuple[bytes, dict[str, Any]]:
         file = Path(temporary) / "step.onnx"
         export_training_step(Session(*check(document).require()), file)
         step = onnx.load(file)
-    fed = {given.name for given in step.graph.input}
-    kept = [weight for weight in step.graph.initializer if weight.name not in fed]
-    del step.graph.initializer[:]
-    step.graph.initializer.extend(kept)
     return step.SerializeToString(), json.loads(next(p.value for p in step.metadata_props if p.key == KEY))
