@@ -31,9 +31,8 @@ def tags(template: str, found: Profile, table: Relation, target: str, file: Sequ
         for name in lists:
             [(rows,)] = table.query(f"count(*) FILTER (coalesce(len({table.columns[name]}), 0) <> len({mark}))")
             differ[name] = rows
-        known = table.connection.execute(
-            f"SELECT tag, count(*) FROM (SELECT unnest({mark}) AS tag FROM ({table.source})) GROUP BY tag"
-        ).fetchall()
+        query = f"SELECT tag, count(*) FROM (SELECT unnest({mark}) AS tag FROM ({table.source})) GROUP BY tag"
+        known = table.connection.execute(query).fetchall()
     if not lists:
         text = f"has no column of lists beside '{target}', of which each word has a tag"
         raise DataError(Code.MISSING_ARRAY, text, 'write `{"tokens": ["The", "cat"], "tags": ["AT", "NN"]}`')

@@ -349,8 +349,7 @@ class _Step:
     def defaults(self) -> dict[str, Array]:
         """Return the values of weights, slots and statistics before the first step, in the graph's layout."""
         parameters = self.network.parameters
-        state = OptimizerState(self.optimizer, parameters.copy())
-        return _state_of(self, parameters, state)
+        return _state_of(self, parameters, OptimizerState(self.optimizer, parameters.copy()))
 
     def to_model(self) -> Any:
         """Return the ``onnx.ModelProto``, without metadata."""
@@ -430,8 +429,9 @@ class _Runtime:
     def __call__(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         shapes = {name: a.shape for name, a in feeds.items()}
         if (key := tuple(shapes.values())) not in self._programs:
+            graph, gradient = self._step.trained, self.state.gradient
             self._programs[key] = build_program(
-                self._step.trained, self.parameters, Target(shapes), gradient=self.state.gradient, training=True
+                graph, self.parameters, Target(shapes), gradient=gradient, training=True
             )
         program = self._programs[key]
         for name, buffer in program.feeds.items():

@@ -27,9 +27,8 @@ class Adapted:
     def to_json(self) -> dict[str, Any]:
         layers = {name: dict(state) for name, state in self.layers.items()}
         heads = {name: dict(state) for name, state in self.heads.items()}
-        own = ({} if self.form is None else {"form": self.form}) | (
-            {"inputs": dict(self.inputs)} if self.inputs else {}
-        )
+        own: dict[str, Any] = {} if self.form is None else {"form": self.form}
+        own |= {"inputs": dict(self.inputs)} if self.inputs else {}
         return {"format": FORMAT, "rows": self.rows, "layers": layers, "heads": heads} | own
 
     @classmethod

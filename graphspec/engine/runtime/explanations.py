@@ -369,9 +369,8 @@ def explain_rows(
         integrator = Integrator(session, cut, chosen.name, given, baselines)
         selectors, explained, offsets = _selectors(chosen, integrator.outputs(), label, session.cutoffs[chosen.name])
         paths = [integrator.path(row, selectors[row]) for row in range(rows)]
-    values, baseline, gaps, steps = (
-        np.array([getattr(path, name) for path in paths]) for name in ("value", "baseline", "gap", "steps")
-    )
+    numbers = ("value", "baseline", "gap", "steps")
+    values, baseline, gaps, steps = (np.array([getattr(path, name) for path in paths]) for name in numbers)
     parts = mapping.parts(feeds, arrays, texts, paths)
     return Attributions(chosen.name, explained, values + offsets, baseline + offsets, gaps, steps, parts)
 

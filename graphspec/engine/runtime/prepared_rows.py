@@ -250,8 +250,7 @@ class Prelude:
         """The prelude as an ONNX file: the same bytes for the same computation."""
         opset = opset_for(self.graph)
         model = model_of(prepare(self.graph, FOR_OPSET, Target(opset=opset)), opset=opset)
-        data: bytes = model.SerializeToString(deterministic=True)
-        return data
+        return bytes(model.SerializeToString(deterministic=True))
 
     @cached_property
     def _types(self) -> dict[str, Any]:

@@ -184,9 +184,8 @@ Text = tuple[str, int]  # of a formula, and the level of its last operator
 def with_formulas(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec with formulas; `layers` lists each node behind those that it reads."""
     heads = {text for name, head in data["outputs"].items() for text in (name, *_texts(head))}
-    blocks = {
-        k: b | {"layers": _joined(b["layers"], {*_texts(b["outputs"])})} for k, b in data.get("blocks", {}).items()
-    }
+    found = data.get("blocks", {}).items()
+    blocks = {name: b | {"layers": _joined(b["layers"], {*_texts(b["outputs"])})} for name, b in found}
     return {**data, "layers": _joined(data["layers"], heads)} | ({"blocks": blocks} if blocks else {})
 
 

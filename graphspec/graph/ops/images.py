@@ -90,9 +90,8 @@ class Resize(Memoryless):
         axes = [k for k in range(X.ndim) if out[k] != X.shape[k] or factors[k] != 1]
         weights = {k: resampling_matrix(self, X.shape[k], out[k], float(factors[k])) for k in axes}
         repeats = {k: out[k] // X.shape[k] for k in axes if X.shape[k] and out[k] % X.shape[k] == 0}
-        if len(repeats) == len(axes) and all(
-            np.array_equal(weights[k], np.repeat(np.eye(X.shape[k]), n, axis=0)) for k, n in repeats.items()
-        ):
+        equal = (np.array_equal(weights[k], np.repeat(np.eye(X.shape[k]), n, axis=0)) for k, n in repeats.items())
+        if len(repeats) == len(axes) and all(equal):
             Y = ctx.out(like=X)
             calls = [copy_rows(Y[taps], X) for taps in phases(X.ndim, repeats)]
             return Y, calls, into_gradient(ctx)(lambda dY, dX: sum_of_repeats(dY, dX, repeats))

@@ -118,15 +118,11 @@ ELEMENTS = {  # ONNX's element types: the name, and the bits of an element; text
 }
 
 
-def element_of(kind: int, subject: str) -> tuple[str, int]:
-    """Return the entry of ELEMENTS, or raise ValueError."""
+def element(kind: int, sizes: Sequence[int], subject: str) -> tuple[str, int]:
+    """Return the entry of ELEMENTS; raise ValueError unless it is there, and the sizes can be those of a tensor."""
     demand(kind in ELEMENTS, f"{subject} has the element type {kind}, which ONNX does not have")
-    return ELEMENTS[kind]
-
-
-def check_sizes(sizes: Sequence[int], subject: str) -> None:
-    """Raise ValueError unless they can be those of a tensor."""
     demand(len(sizes) <= Budget.RANK and min(sizes, default=0) >= 0, f"{subject} has an impossible shape")
+    return ELEMENTS[kind]
 
 
 @dataclass(frozen=True)
@@ -375,8 +371,7 @@ class _Reader:
                 case 14:
                     outside = read.number(p) == 1
         subject = f"the weight '{sanitized(name)}'"
-        dtype, bits = element_of(kind, subject)
-        check_sizes(shape, subject)
+        dtype, bits = element(kind, shape, subject)
         elements = math.prod(shape)
         nbytes = (elements * bits + 7) // 8 if bits else stored
         external = _place(places, subject) if outside else None
@@ -417,7 +412,7 @@ class _Reader:
                 sizes = [self._size_of(q.span) for q in self._fields(p.span) if q.number == 1]
                 demand(len(sizes) <= Budget.RANK, f"'{sanitized(name)}' has an impossible shape")
                 shape = tuple(None if isinstance(s, int) and s < 0 else s for s in sizes)  # some programs write -1
-        return element_of(kind, f"'{sanitized(name)}'")[0], shape
+        return element(kind, (), f"'{sanitized(name)}'")[0], shape
 
     def _size_of(self, span: Span) -> int | str | None:
         for p in self._fields(span):

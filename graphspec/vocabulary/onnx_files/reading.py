@@ -18,15 +18,7 @@ from graphspec.base.codes import Code
 from graphspec.base.config import as_tuple
 from graphspec.base.errors import ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
-from graphspec.vocabulary.onnx_files.model_file import (
-    ELEMENTS,
-    OLDEST_OPSET,
-    Declared,
-    check_order,
-    check_sizes,
-    element_of,
-    leads_out,
-)
+from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, OLDEST_OPSET, Declared, check_order, element, leads_out
 
 # Errors, with a predicate as message.
 _invalid = partial(ProblemError, Code.INVALID_FILE, hint="export or download the file again")
@@ -132,8 +124,7 @@ def _check_texts(*texts: Any) -> None:
 
 def _check_tensor(tensor: Any) -> None:
     subject = f"the weight '{sanitized(tensor.name)}'"
-    element_of(tensor.data_type, subject)
-    check_sizes(tensor.dims, subject)
+    element(tensor.data_type, tensor.dims, subject)
     for entry in tensor.external_data:
         _check_texts(entry.key, entry.value)
     needed, stored = nbytes_of(tensor), stored_bytes(tensor)
@@ -347,8 +338,7 @@ def _in_one_piece(data: bytes, beside: Path, folder: Path) -> bytes:
         tensor.raw_data = _content(path, at, count)
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
-    whole: bytes = model.SerializeToString(deterministic=True)
-    return whole
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _number(text: str) -> int | None:
