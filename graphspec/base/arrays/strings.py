@@ -148,8 +148,7 @@ class Strings:
             texts = [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
             return np.frombuffer(b"".join(texts), np.uint8)
         befores = np.cumsum(lengths) - lengths
-        joined: Array = self.data[np.repeat(starts - befores, lengths) + np.arange(total)]
-        return joined
+        return np.asarray(self.data[np.repeat(starts - befores, lengths) + np.arange(total)])
 
     def _bounds(self, rows: Array) -> tuple[Array, Array]:
         """Return where each text of rows begins and ends."""

@@ -80,5 +80,4 @@ def unique(ids: Array) -> Array:
     ordered = np.sort(ids)
     first = np.ones(ordered.size, bool)
     np.not_equal(ordered[1:], ordered[:-1], first[1:])
-    distinct: Array = ordered[first]
-    return distinct
+    return np.asarray(ordered[first])

@@ -207,8 +207,7 @@ class _Copies:
 
 def _items(rows: Array) -> Array:
     """Return a view with one item per row: NumPy copies these faster than rows of numbers."""
-    view: Array = rows.view(f"V{rows.shape[1] * rows.itemsize}")[:, 0]
-    return view
+    return np.asarray(rows.view(f"V{rows.shape[1] * rows.itemsize}")[:, 0])
 
 
 def _chunks(ids: Array, size: int) -> list[Array]:

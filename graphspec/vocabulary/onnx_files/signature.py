@@ -78,9 +78,8 @@ class Signature:
             for size, d in zip(tensor.sizes, shape, strict=False):
                 fits = fits and (known.setdefault(size, d) == d if isinstance(size, str) else size == d)
             need.shapes(fits, f"cannot take {show(tuple(shape))} as its input {k}")
-        return tuple(
-            Type(t.dtype, tuple(s.at(known[s.of]) if isinstance(s, Size) else s for s in t.sizes)) for t in self.outputs
-        )
+        shapes = [tuple(s.at(known[s.of]) if isinstance(s, Size) else s for s in t.sizes) for t in self.outputs]
+        return tuple(Type(t.dtype, shape) for t, shape in zip(self.outputs, shapes, strict=True))
 
     def one_row(self, shapes: Sequence[Shape]) -> tuple[tuple[Shape, ...], int]:
         """Return the shapes for one row, and the number of rows."""
