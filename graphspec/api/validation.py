@@ -14,7 +14,6 @@ from graphspec.language.declarations import Spec
 if TYPE_CHECKING:
     from graphspec.data.batches import Dataset
     from graphspec.engine.compiler.lowered_network import Lowered
-    from graphspec.language.declarations import Spec
 
 
 def validate(
@@ -48,9 +47,8 @@ def validate(
     with_data, level = flag("data", data, False), opset_of(opset, target)
     sets = texts("sets", sets, 'a list of overrides, `["training.epochs=5"]`')
     checked = check(source_of(source), sets, allow_outside=outside, allow=folders(allow))
-    return Diagnostics(
-        check_further(checked, data=with_data, opset=level, contrib=has_contrib(target), allow_outside=outside)
-    )
+    contrib = has_contrib(target)
+    return Diagnostics(check_further(checked, data=with_data, opset=level, contrib=contrib, allow_outside=outside))
 
 
 def source_of(source: Any) -> Any:

@@ -138,9 +138,8 @@ def _as_array(value: Any, request: Request) -> Any:
     try:
         if request.any_size and (pictures := Pictures.of(value)) is not None:
             return pictures
-        return convert.as_array(
-            convert.padded(value) if request.lists else value, gaps=request.gaps or request.type.is_string
-        )
+        value = convert.padded(value) if request.lists else value
+        return convert.as_array(value, gaps=request.gaps or request.type.is_string)
     except DataError as error:
         return error
 
@@ -246,9 +245,8 @@ class _Check(Reporter):
                 if converted.shape[1] < (width := self._sizes.get(axis, 0)):  # the longest row has no target
                     converted = convert.widened(converted, np.full(len(converted), converted.shape[1]), width)
             if name.endswith(WEIGHT) and name not in signature.targets:
-                converted = convert.checked_weights(
-                    converted, signature.weighted[name.removesuffix(WEIGHT)], self._sizes
-                )
+                weighted = signature.weighted[name.removesuffix(WEIGHT)]
+                converted = convert.checked_weights(converted, weighted, self._sizes)
             elif not isinstance(converted, Pictures):
                 converted = reshape(converted, expected, self._sizes, squeeze=not is_input, is_input=is_input)
             if is_input and name in signature.limits and converted.dtype.kind != "b":

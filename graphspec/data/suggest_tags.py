@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from graphspec.base.codes import Code
 from graphspec.base.text import count
+from graphspec.data.database import Relation
 from graphspec.data.fill import Changes, Filled, changed, line
+from graphspec.data.profile import Profile
 from graphspec.data.source import DataError
 from graphspec.data.targets import small_classes
 from graphspec.language.write import literal
-
-if TYPE_CHECKING:
-    from graphspec.data.database import Relation
-    from graphspec.data.profile import Profile
 
 _TOKENS = 3_000_000  # seen in training by a corpus of a million; of a smaller one, each is seen more often
 _FEW = 1000  # sentences below which a batch has half as many

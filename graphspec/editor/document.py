@@ -121,11 +121,6 @@ class Node:
     entry: Entry | None = None  # the entry whose value it is; None for the top
 
     @property
-    def is_alias(self) -> bool:
-        """Whether it stands for the value of an anchor."""
-        return self.kind == "scalar" and not self.quote and self.text.startswith("*")
-
-    @property
     def inner(self) -> Span:
         """The place of a scalar without its quotes."""
         quoted = len(self.quote)
@@ -222,7 +217,7 @@ def plain(node: Node) -> Any:
             return found
         if node.kind == "list":
             return [value(entry.node, depth + 1) for entry in node.entries if entry.node.kind != "empty"]
-        if not node.is_alias:
+        if node.kind != "scalar" or node.quote or not node.text.startswith("*"):  # no alias of an anchor
             return node.value
         name = node.text[1:]
         if name not in anchors or name in opened:

@@ -310,9 +310,8 @@ def _of_variables(analysis: Analysis) -> Iterator[Occurrence]:
             for match in _VARIABLE.finditer(source, node.start, node.end):
                 text, at = match[1], match.start(1)
                 names = [(text.strip(), at + len(text) - len(text.lstrip()))]
-                names += [
-                    (t.value, at + t.start) for t in parse(text).terms if t.kind == "name" and t.value != text.strip()
-                ]
+                terms = [t for t in parse(text).terms if t.kind == "name" and t.value != text.strip()]
+                names += [(t.value, at + t.start) for t in terms]
                 for name, start in names:
                     if (symbol := scope.own_variables.get(name) or top.own_variables.get(name)) is not None:
                         yield Occurrence(symbol, Span(start, start + len(name)))

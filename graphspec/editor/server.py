@@ -295,18 +295,14 @@ def _logged(function: Callable[P, T]) -> Callable[P, T | None]:
     return guarded
 
 
-def _is_failure(record: logging.LogRecord) -> bool:
-    """Return whether pygls should log this: failures, not answers such as that a name cannot be given."""
-    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException))
-
-
 def serve(*, data: bool = False) -> int:
     """Serve an editor over stdin and stdout until it asks to end, or ends itself.
 
     Return the exit status: 1 if the editor has ended without asking. Whatever else writes to stdout, writes to stderr:
     it would be no message of the protocol.
     """
-    logging.getLogger("pygls.protocol.json_rpc").addFilter(_is_failure)
+    of_failures = logging.getLogger("pygls.protocol.json_rpc")  # not of answers such as that a name cannot be given
+    of_failures.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException)))
     sys.stdout.flush()
     own = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

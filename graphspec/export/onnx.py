@@ -51,9 +51,7 @@ def check_export(spec: Spec, graph: Graph, opset: int, *, contrib: bool = True) 
             problems.append((node.owner, problem))
         elif not op.merged and not available and node.outputs[0].name not in constant:
             problems.append((node.owner, _unavailable(node, opset)))
-    diagnostics += [
-        at_node(spec, owner, f"'{visible(owner)}' {p.message}", p.hint) for owner, p in dict.fromkeys(problems)
-    ]
+    diagnostics += [at_node(spec, at, f"'{visible(at)}' {p.message}", p.hint) for at, p in dict.fromkeys(problems)]
     return sorted(diagnostics, key=Diagnostic.sort_key)
 
 

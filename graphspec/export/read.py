@@ -107,9 +107,7 @@ def read_exported(file: Path) -> Exported:
         raise UsageError(f"{file} has {content.merged}: graphspec does not write such files for its spec")
     if lowered.graph.learnt:
         raise UsageError(f"{file} does not contain what the network has learnt from its training rows")
-    spec = replace(
-        spec, heads={name: replace(head, cutoff=cutoffs.get(name, 0.5)) for name, head in spec.heads.items()}
-    )
+    spec = replace(spec, heads={n: replace(head, cutoff=cutoffs.get(n, 0.5)) for n, head in spec.heads.items()})
     graph = lowered.graph.without_losses()
     heads = {name: value.type for name, value in graph.outputs.items()}
     labelled = [head.name for head in spec.heads.values() if head.labels is not None]
@@ -207,9 +205,7 @@ def evaluate_exported(exported: Exported, spec: Spec, rows: Dataset) -> Evaluate
         return _judged(judging, rows, answers_of(exported, rows, size))
     heads = HeadCounts(judging, judging.cutoffs)
     running, rows = RunningMetrics(judging, heads), rows.select(rows.longest_first())
-    for start in range(
-        0, len(rows), _PART * size
-    ):  # the answers of all may need gigabytes: some numbers for each token
+    for start in range(0, len(rows), _PART * size):  # all answers may need gigabytes: some numbers for each token
         part = rows.taken(slice(start, start + _PART * size))
         judging.evaluate_arrays(_with_answers(part, answers_of(exported, part, size)), size, heads, running)
     return running, judging, rows

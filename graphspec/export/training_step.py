@@ -123,9 +123,8 @@ def export_training_step(
         UsageError: a pattern that matches no trainable weight.
     """
     if (level := opset or OPSET) > (newest := newest_opset(runtime().__version__)):
-        raise UsageError(
-            f"opset {level} cannot be proved: onnxruntime {runtime().__version__} supports at most {newest}"
-        )
+        text = f"opset {level} cannot be proved: onnxruntime {runtime().__version__} supports at most {newest}"
+        raise UsageError(text)
     model.require_adapted()
     if model.spec.training.several:  # the step trains one of them
         first, prefix = model.copies()[0], model.prefixes[0]
@@ -221,19 +220,16 @@ def _data(network: Session, model: Session, rows: Data | str | Path) -> tuple[Da
         if source is not None and source.has_rows:
             arrays, _ = load(source, model.needed, _ROWS)
             if arrays is not None and len(arrays):
-                return _weighted(
-                    network, network.prepared(arrays)
-                ), f"the {part}ing data" if part == "train" else "the test data"
+                origin = "the training data" if part == "train" else "the test data"
+                return _weighted(network, network.prepared(arrays)), origin
     chosen, whole = rows_for(model, rows), copy(model)
     whole.whole = model.full  # with what only losses read
     if chosen.arrays is not None and not whole.full.inputs.keys() <= chosen.arrays.keys():
         chosen = Rows()
     feeds = batch_of(whole, chosen, max(BATCHES), lengths_for(model, chosen)[0])
     data = network.prepared(Dataset(feeds))
-    pairs = [
-        pair for name, v in network.graph.inputs.items() for pair in zip(v.shape, data.inputs[name].shape, strict=True)
-    ]
-    sizes = {d: n for d, n in pairs if isinstance(d, str)}
+    shapes = [(v.shape, data.inputs[name].shape) for name, v in network.graph.inputs.items()]
+    sizes = {d: n for declared, own in shapes for d, n in zip(declared, own, strict=True) if isinstance(d, str)}
     targets = network.objective(data).graph.targets
     data.targets |= {name: _drawn(network, name, value, sizes) for name, value in targets.items()}
     return _weighted(network, data), f"{chosen.origin}, with drawn targets"
@@ -271,9 +267,8 @@ class _Step:
         self.metrics = self._count(objective, outputs)
         self.objective = objective
         # What the runtime trains: the network with the random numbers of the file.
-        self.trained = in_primitives(
-            objective.graph.with_outputs(outputs, objective.total), Target(opset=opset), is_random
-        )
+        whole = objective.graph.with_outputs(outputs, objective.total)
+        self.trained = in_primitives(whole, Target(opset=opset), is_random)
         written = in_primitives(self.trained, Target(opset=opset))
         self.params = [p for p in written.params.values() if p.trainable]
         self._check(written)
@@ -288,11 +283,8 @@ class _Step:
             for metric in head.metrics:
                 key = prefix_of(spec, head) + metric.key
                 with Builder(objective.graph, f"step:{key}") as g:
-                    pair = (
-                        None
-                        if target is None
-                        else metric.resolve(head.loss, value, head.labels).lower(g, target, value)
-                    )
+                    resolved = metric.resolve(head.loss, value, head.labels)
+                    pair = None if target is None else resolved.lower(g, target, value)
                 if pair is None:
                     self.proof.left_out.append(key)
                 else:
@@ -316,10 +308,8 @@ class _Step:
         try:
             Update.check(self.optimizer, self.params)
         except ProblemError as error:
-            mark = spec.tree.mark
-            found.append(
-                Diagnostic(error.code, error.problem.message, file=mark.file, path="training", hint=error.problem.hint)
-            )
+            file, what, fix = spec.tree.mark.file, error.problem.message, error.problem.hint
+            found.append(Diagnostic(error.code, what, file=file, path="training", hint=fix))
         if found:
             raise SpecError(found)
 
@@ -332,11 +322,9 @@ class _Step:
             for p in self.params:
                 if p.name not in grads:  # the loss does not depend on it
                     grads[p.name] = g.Expand(g.constant(0.0), g.ints(p.stored_shape))
-            slots = [f"{p.name}/{slot}" for p in self.params for slot in self.optimizer.slots()]
-            types = {
-                f"{p.name}/{slot}": graph.values[p.name].type for p in self.params for slot in self.optimizer.slots()
-            }
-            inputs = {name: Value(name, types[name], "input") for name in slots}
+            own = self.optimizer.slots()
+            slots = {f"{p.name}/{slot}": graph.values[p.name].type for p in self.params for slot in own}
+            inputs = {name: Value(name, kind, "input") for name, kind in slots.items()}
             update = Update(g, self.optimizer, integer_input(g, "step"), self._horizon())
             new = update.of_all(self.params, grads, inputs) | graph.updates
         self.statistics = list(graph.updates)
@@ -344,9 +332,8 @@ class _Step:
         inputs |= {name: Value(name, graph.values[name].type, "input") for name in self.state if name in graph.values}
         targets = {name: Value(name, v.type, "input") for name, v in graph.targets.items()}
         graph = replace(graph, loss=None, updates={}, outputs=graph.outputs | {n + NEXT: v for n, v in new.items()})
-        graph = rebuild(
-            graph, lambda state, node, read: state.copy(node, [v and (inputs | targets).get(v.name, v) for v in read])
-        )
+        fed = inputs | targets
+        graph = rebuild(graph, lambda state, node, read: state.copy(node, [v and fed.get(v.name, v) for v in read]))
         used = {v.name for n in graph.nodes for v in n.sources}
         self.feeds = {n: v for n, v in {**graph.inputs, **targets}.items() if n in used or n == "step"}
         graph.inputs, graph.targets = self.feeds | {name: inputs[name] for name in self.state}, {}
@@ -368,9 +355,8 @@ class _Step:
     def to_model(self) -> Any:
         """Return the ``onnx.ModelProto``, without metadata."""
         parameters = self.network.parameters
-        content = content_of(
-            self.graph, {n: parameters.view(n) for n in self.graph.params if n not in self.state}, self.opset
-        )
+        constants = {n: parameters.view(n) for n in self.graph.params if n not in self.state}
+        content = content_of(self.graph, constants, self.opset)
         return assemble(self.graph.name, content, self.opset, {})
 
     def start(self) -> Any:
@@ -538,10 +524,8 @@ class _Rounding:
         right = self._exact[k][name]
         bound, error = FACTOR * max(_norm(found[k][name], right) for found in self._runs), _norm(a, right)
         if not error <= room + bound:
-            text = (
-                f"step {k + 1} of a training differs: '{name}' by {apart:.1e} from the runtime's, by {error:.1e} from"
-            )
-            raise failed(self._step.network, f"{text} float64's; rounding explains {room + bound:.1e}")
+            text = f"step {k + 1} of a training differs: '{name}' by {apart:.1e} from the runtime's, by {error:.1e}"
+            raise failed(self._step.network, f"{text} from float64's; rounding explains {room + bound:.1e}")
         return apart, bound
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from functools import reduce
 from operator import and_
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,20 +18,29 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.ops import OPS
 
+F = TypeVar("F", bound=Callable[..., Any])
 Decomposition = Callable[..., Any]
 Kept = Callable[[Value], Value]
 
 DECOMPOSITIONS: dict[str, Decomposition] = {}  # by operator name
 
 
-def decomposes(op: str) -> Callable[[Decomposition], Decomposition]:
-    """Return a decorator that registers a function as the decomposition of ``op``."""
+def registers(table: dict[str, F]) -> Callable[..., Callable[[F], F]]:
+    """Return what makes decorators, ``@decorator("Gelu", …)``, that put a function into a table under these names."""
 
-    def register(function: Decomposition) -> Decomposition:
-        DECOMPOSITIONS[op] = function
-        return function
+    def of_names(*names: str) -> Callable[[F], F]:
+        """Return a decorator that registers a function under ``names``."""
 
-    return register
+        def register(function: F) -> F:
+            table.update(dict.fromkeys(names, function))
+            return function
+
+        return register
+
+    return of_names
+
+
+decomposes = registers(DECOMPOSITIONS)
 
 
 # Activations that are ONNX operators: Gelu (opset 20), Mish (18), HardSwish (14) and Swish (24).

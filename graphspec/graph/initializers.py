@@ -217,9 +217,8 @@ class Vectors(OfFile):
             stat = path.stat() if path.is_file() else None
             count, rows = _rows_of(path, stat and (stat.st_mtime_ns, stat.st_size))
         text = f"has {count:,} words in '{self.vocabulary}', but a matrix of shape {show(array.shape)} in '{self.file}'"
-        need.sizes(
-            array.shape[:1] == (count,), text, hint="write one word for each row, or name another array with `key`"
-        )
+        hint = "write one word for each row, or name another array with `key`"
+        need.sizes(array.shape[:1] == (count,), text, hint=hint)
         found = ((k, rows.get(word, rows.get(word.lower()))) for k, word in enumerate(self._words or ()) if word)
         return array, {k: row for k, row in found if row is not None}
 

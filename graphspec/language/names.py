@@ -178,9 +178,8 @@ def _step(source: InputRef, problems: Problems) -> InputRef | tuple[str, int] | 
     item = locate(source.scope, name)
     if item is None:
         if not source.scope.incomplete:
-            problems.value(
-                at, Code.UNKNOWN_NODE, f"unknown node '{name}'", hint=source.hint or suggest(source.scope, name)
-            )
+            hint = source.hint or suggest(source.scope, name)
+            problems.value(at, Code.UNKNOWN_NODE, f"unknown node '{name}'", hint=hint)
         return None
     output = int(index) if colon else 0
     is_block = isinstance(item, Item) and item.kind == "block"

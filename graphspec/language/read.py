@@ -199,9 +199,8 @@ def fail(
     file: str, message: str, *, line: int | None = None, column: int | None = None, **fields: Any
 ) -> errors.SpecError:
     """Return the error for a source that cannot be read: GS101, or the code in ``fields``."""
-    return errors.SpecError(
-        [errors.Diagnostic(fields.pop("code", Code.UNREADABLE_DOCUMENT), message, file, line, column, **fields)]
-    )
+    code = fields.pop("code", Code.UNREADABLE_DOCUMENT)
+    return errors.SpecError([errors.Diagnostic(code, message, file, line, column, **fields)])
 
 
 def load(file: str) -> errors.SourceFile:

@@ -429,9 +429,8 @@ class _TolerantScanner(_FastScanner):
     def fetch_flow_scalar(self, style: Any) -> None:
         reader = self.reader
         match = _QUOTED[style].match(reader.buffer, reader.pointer)
-        if match is None or any(
-            content[1] and len(content[0]) <= self.indent for content in _INDENTED.findall(match.group())
-        ):
+        lines = [] if match is None else _INDENTED.findall(match.group())
+        if match is None or any(content[1] and len(content[0]) <= self.indent for content in lines):
             self.save_possible_simple_key()
             self.allow_simple_key = False
             self.tokens.append(self._rest(style))

@@ -525,8 +525,7 @@ class _Mapping:
 
 def _summed(values: Array, axes: int) -> Array:
     """Return sums over all axes after the first ``axes``."""
-    found: Array = values.reshape(*values.shape[:axes], -1).sum(axis=-1)
-    return found
+    return np.asarray(values.reshape(*values.shape[:axes], -1).sum(axis=-1))
 
 
 def _padded_words(words: Array, length: int) -> Array:

@@ -14,7 +14,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.adapt import learn
+from graphspec.engine.training.choose_workers import TrainingSteps
 from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import check_own, own_checkpoint, record_copies, refuse_changes
@@ -42,9 +43,6 @@ from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
 from graphspec.language.parse import of_form
 from graphspec.vocabulary.callbacks.callback import COPIES
-
-if TYPE_CHECKING:
-    from graphspec.engine.training.choose_workers import TrainingSteps
 
 
 def folds_of(model: Session, raw: Dataset) -> Array:
@@ -127,9 +125,7 @@ class _Form:
 
     model: Session
     histories: list[Mapping[str, list[float]]] = field(default_factory=list)
-    medians: list[Mapping[str, float]] = field(
-        default_factory=list
-    )  # of each copy, from its kept epoch to the last one
+    medians: list[Mapping[str, float]] = field(default_factory=list)  # of each copy, from its kept epoch to the last
     running: RunningMetrics | None = None
 
 

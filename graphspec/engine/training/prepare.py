@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
 from graphspec.base.codes import Code
 from graphspec.base.errors import UsageError
-from graphspec.data.batches import class_ids, split, split_at_origins, split_by_time, split_last
+from graphspec.data.batches import Dataset, class_ids, split, split_at_origins, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.heads import log_keys
 from graphspec.engine.compiler.training_checks import refuse_untrainable
+from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.adapt import adapt, learn
 from graphspec.engine.training.copies import CopiesTrainer
 from graphspec.engine.training.fitting import Fitting, prepared_parts
@@ -27,11 +29,6 @@ from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_cal
 from graphspec.engine.training.uncertainty import refuse_unlearnable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.language.declarations import WEIGHT, DataSource, Spec
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.compiler.adaptation import Adapted
-    from graphspec.engine.runtime.session import Session
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.foreign.door import KERAS
-from graphspec.foreign.importing.formulas import with_formulas
-from graphspec.foreign.importing.tidy import Tidied, tidy
+from graphspec.foreign.importing.tidy import Tidied, tidy, with_formulas
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.onnx_session import sanitized

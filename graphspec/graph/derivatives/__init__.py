@@ -5,18 +5,8 @@ their formulas. What is more than an operator of ONNX, such as a loss, is first 
 """
 
 from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers, recurrences
-from graphspec.graph.derivatives.forms import form, in_primitives, integer_input, is_random
-from graphspec.graph.derivatives.walk import NotWrittenError, derivative, gradients, sum_to, without_rule
+from graphspec.graph.derivatives.forms import in_primitives, integer_input, is_random
+from graphspec.graph.derivatives.walk import NotWrittenError, gradients, without_rule
 
-__all__ = [
-    "NotWrittenError",
-    "derivative",
-    "form",
-    "gradients",
-    "in_primitives",
-    "integer_input",
-    "is_random",
-    "sum_to",
-    "without_rule",
-]
+__all__ = ["NotWrittenError", "gradients", "in_primitives", "integer_input", "is_random", "without_rule"]
 __all__ += ["arrays", "elementwise", "layer_forms", "layers", "recurrences"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphspec.graph.builder import Builder, Rebuild, rebuild
-from graphspec.graph.decompositions import DECOMPOSITIONS, Decomposition
+from graphspec.graph.decompositions import DECOMPOSITIONS, Decomposition, registers
 from graphspec.graph.derivatives.walk import RULES, written
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import OPS, operator
@@ -16,16 +16,7 @@ from graphspec.graph.target import Target
 
 FORMS: dict[str, Decomposition] = {}
 """By operator: ``form(g, op, *inputs)`` emits what it computes in training, and returns the output or all outputs."""
-
-
-def form(*ops: str) -> Callable[[Decomposition], Decomposition]:
-    """Return a decorator that registers the form of operators in training."""
-
-    def register(function: Decomposition) -> Decomposition:
-        FORMS.update(dict.fromkeys(ops, function))
-        return function
-
-    return register
+form = registers(FORMS)
 
 
 def integer_input(g: Builder, name: str) -> Value:
@@ -96,18 +87,6 @@ def reduce_loss(g: Builder, op: Any, values: Value, weight: Value | None = None,
     return g.Where(some, total / g.Where(some, divisor, g.constant(1.0)), g.constant(0.0))
 
 
-@form("PerRow")
-def per_row(g: Builder, op: Any, X: Value) -> Value:
-    """Emit ``X / n`` for a batch of n rows."""
-    return X / batch_size(g)
-
-
-@form("RowShare")
-def row_share(g: Builder, op: Any, X: Value) -> Value:
-    """Return X itself: one worker has all rows."""
-    return X
-
-
 @form("SparseSoftmaxCrossEntropy")
 def sparse_softmax_cross_entropy(g: Builder, op: Any, logits: Value, labels: Value) -> Value:
     """Emit the negated logarithm of the label's softmax."""
@@ -116,20 +95,19 @@ def sparse_softmax_cross_entropy(g: Builder, op: Any, logits: Value, labels: Val
     return -g.ReduceSum(g.Where(chosen, g.LogSoftmax(logits, axis=-1), g.constant(0.0)), g.constant([-1]), keepdims=0)
 
 
-@form("SoftmaxCrossEntropy")
-def softmax_cross_entropy(g: Builder, op: Any, logits: Value, targets: Value) -> Value:
-    """Emit ``-Σ targets · log softmax(logits)``."""
-    return -g.ReduceSum(targets * g.LogSoftmax(logits, axis=-1), g.constant([-1]), keepdims=0)
-
-
-@form("SigmoidCrossEntropy")
-def sigmoid_cross_entropy(g: Builder, op: Any, logits: Value, targets: Value) -> Value:
-    """Emit ``t · softplus(-x) + (1 - t) · softplus(x)``: smooth, and exact for small losses of both classes."""
-    return targets * g.Softplus(-logits) + (1.0 - targets) * g.Softplus(logits)
-
-
 @form("SquaredError")
 def squared_error(g: Builder, op: Any, X: Value, targets: Value) -> Value:
     """Emit the mean of ``(X - targets)²`` over the last axis."""
     error = X - targets
     return g.ReduceMean(error * error, axes=(-1,), keepdims=0)
+
+
+FORMS |= {
+    "PerRow": lambda g, op, X: X / batch_size(g),
+    "RowShare": lambda g, op, X: X,  # one worker has all rows
+    "SoftmaxCrossEntropy": lambda g, op, logits, targets: (
+        -g.ReduceSum(targets * g.LogSoftmax(logits, axis=-1), g.constant([-1]), keepdims=0)
+    ),
+    # smooth, and exact for small losses of both classes
+    "SigmoidCrossEntropy": lambda g, op, X, t: t * g.Softplus(-X) + (1.0 - t) * g.Softplus(X),
+}

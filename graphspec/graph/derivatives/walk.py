@@ -9,6 +9,7 @@ from typing import Any
 from graphspec.base.codes import Code
 from graphspec.base.errors import ProblemError, ShapeError
 from graphspec.graph.builder import Builder
+from graphspec.graph.decompositions import registers
 from graphspec.graph.ir.graph import Graph, Node, Value
 from graphspec.graph.ops import OPS, operator
 
@@ -21,6 +22,7 @@ may stop behind the last. It is emitted inside ``with g:``, so formulas may be w
 """
 
 RULES: dict[str, Rule] = {}  # by operator
+derivative = registers(RULES)
 
 
 class NotWrittenError(ProblemError):
@@ -40,16 +42,6 @@ def written(node: Node) -> Iterator[None]:
         yield
     except ShapeError as error:
         raise NotWrittenError(node, error) from error
-
-
-def derivative(*ops: str) -> Callable[[Rule], Rule]:
-    """Return a decorator that registers the rule of operators."""
-
-    def register(rule: Rule) -> Rule:
-        RULES.update(dict.fromkeys(ops, rule))
-        return rule
-
-    return register
 
 
 def sum_to(g: Builder, dX: Value, X: Value) -> Value:

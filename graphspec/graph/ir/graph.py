@@ -311,9 +311,7 @@ class Graph:
     loss: Value | None = None  # the scalar to differentiate
     learnt: dict[str, LearntSize] = field(default_factory=dict)  # sizes still to be learnt from data, before any run
     loss_inputs: dict[str, Value] = field(default_factory=dict)  # what the losses read besides the outputs, by name
-    updates: dict[str, Value] = field(
-        default_factory=dict
-    )  # of a training step that is written: new statistics, by name
+    updates: dict[str, Value] = field(default_factory=dict)  # of a written training step: new statistics, by name
 
     def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
         """Return this graph with other outputs and another loss."""

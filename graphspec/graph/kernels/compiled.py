@@ -22,10 +22,9 @@ import numpy as np
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.errors import UsageError
-from graphspec.graph.ir.dims import fixed_size
+from graphspec.graph.ir.dims import Shape, fixed_size
 
 if TYPE_CHECKING:
-    from graphspec.graph.ir.dims import Shape
     from graphspec.graph.ir.graph import Array, Node
 
 # The choice between fast kernels and simple ones: whichever is faster by default; tests force one or the other.

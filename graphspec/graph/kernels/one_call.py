@@ -19,9 +19,8 @@ from graphspec.base.arrays.calls import Call, Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels import compiled
 
-_ARITHMETIC = {
-    f: f.__name__ for f in (np.add, np.subtract, np.multiply, np.divide, np.square, np.sqrt)
-}  # and their kernels
+# With their kernels.
+_ARITHMETIC = {f: f.__name__ for f in (np.add, np.subtract, np.multiply, np.divide, np.square, np.sqrt)}
 _LOOPS = {np.exp, np.log, np.log1p, np.tanh}
 
 
@@ -86,9 +85,8 @@ def loop(f: np.ufunc, dtype: np.dtype[Any]) -> tuple[int, int] | None:
         return None
     fields = _Fields.from_address(id(f) + object.__basicsize__)
     codes = bytes(np.dtype(code).num for code in "".join(f.types).replace("->", ""))
-    if (fields.nin, fields.nout, fields.types) != (1, 1, len(f.types)) or ctypes.string_at(
-        fields.codes, len(codes)
-    ) != codes:
+    counts = fields.nin, fields.nout, fields.types
+    if counts != (1, 1, len(f.types)) or ctypes.string_at(fields.codes, len(codes)) != codes:
         return None
     k = f.types.index(kind)
     x = np.linspace(0.25, 80, 1003).astype(dtype)

@@ -79,9 +79,8 @@ class QueryBlocks:
         ctx, (N, groups, per_group, T, size), (S, width) = self.ctx, self.q.shape, self.v.shape[2:]
         (self.q, first), (self.k, second), (self.v, third) = (for_blas(ctx, X) for X in (self.q, self.k, self.v))
         self._copies = [*first, *second, *third]
-        most = (
-            QUERIES if self.causal and S < 2048 else 2 * QUERIES
-        )  # more hide more keys in vain, and read keys less often
+        # More hide more keys in vain, and read keys less often.
+        most = QUERIES if self.causal and S < 2048 else 2 * QUERIES
         self._tile, self._columns = TILE if small_kernels() else S, min(most, -(-T // 16) * 16)
         fits = max(1, CACHE_ELEMENTS // (S * self._columns))
         self._samples, self._groups = max(1, min(N, fits // max(groups, 1))), max(1, min(groups, fits))

@@ -428,9 +428,8 @@ def _view(planes: Array, start: int, axes: Sequence[tuple[int, int]], depth: int
     """Return a view (plane, …, depth) from column ``start`` on; ``axes`` are (size, stride in columns)."""
     plane, column, item = planes.strides
     shape, steps = zip(*axes, strict=True)
-    return as_strided(
-        planes[:, start:], (len(planes), *shape, depth), (plane, *(step * column for step in steps), item)
-    )
+    strides = (plane, *(step * column for step in steps), item)
+    return as_strided(planes[:, start:], (len(planes), *shape, depth), strides)
 
 
 def _row_limit(size: int, least: int, most: int = SMALL) -> int:

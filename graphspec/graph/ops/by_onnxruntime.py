@@ -142,9 +142,8 @@ class TermWeights(OfStrings):
     def infer(self, ids: Value, idf: Value) -> Type:
         need.dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
         need.float(idf)
-        need(
-            ids.rank == 2 and idf.rank == 1, f"needs ids (N, k) and idf (V,), got {show(ids.shape)}, {show(idf.shape)}"
-        )
+        text = f"needs ids (N, k) and idf (V,), got {show(ids.shape)}, {show(idf.shape)}"
+        need(ids.rank == 2 and idf.rank == 1, text)
         return Type("float32", ids.shape)
 
 

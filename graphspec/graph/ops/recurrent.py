@@ -178,9 +178,8 @@ class _JointCell(_Cell):
 
     def weight_gradients(self, start: int, stop: int, D: Array) -> Calls:
         first, gates = self.first, len(self.gate_at)
-        return self.sums.add(
-            self.rows_of(D, first, first + gates), self.operands_of(start, stop, 0, gates, slice(None))
-        )
+        rows = self.rows_of(D, first, first + gates)
+        return self.sums.add(rows, self.operands_of(start, stop, 0, gates, slice(None)))
 
     def finish_weights(self, dW: Array | None, dR: Array | None, dB: Array | None) -> Calls:
         H, calls = self.H, list[tuple[object, ...]]()

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.config import NonNegative, Positive, invalid
+from graphspec.base.config import NonNegative, Positive, invalid, setting
 from graphspec.graph.ir.graph import Array, Param, Segment
 from graphspec.graph.optimizers.elementwise import Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.optimizer import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
@@ -65,11 +65,11 @@ class Adafactor(Optimizer):
     and Stern, *Adafactor: Adaptive Learning Rates with Sublinear Memory Cost*, ICML 2018.
     """
 
-    beta_2_decay: float = Field(-0.8, le=0, description="The exponent of the step number in the decay rate.")
-    epsilon_1: Epsilon = Field(1e-30, description="The constant that is added to the square of the gradient.")
-    epsilon_2: NonNegative = Field(1e-3, description="The lower bound of a weight's root mean square.")
-    clip_threshold: Positive = Field(1.0, description="The upper bound of a step's root mean square.")
-    relative_step: bool = Field(True, description="Without effect, as in Keras: the rate is at most 1/√t in any case.")
+    beta_2_decay: float = setting(-0.8, "The exponent of the step number in the decay rate.", le=0)
+    epsilon_1: Epsilon = setting(1e-30, "The constant that is added to the square of the gradient.")
+    epsilon_2: NonNegative = setting(1e-3, "The lower bound of a weight's root mean square.")
+    clip_threshold: Positive = setting(1.0, "The upper bound of a step's root mean square.")
+    relative_step: bool = setting(True, "Without effect, as in Keras: the rate is at most 1/√t in any case.")
 
     def own_slots(self, param: Param) -> dict[str, tuple[int, ...]]:
         axes = tuple(range(len(param.shape)))
@@ -135,23 +135,23 @@ class Muon(Optimizer):
     LLM Training*, 2025.
     """
 
-    adam_beta_1: Decay = Field(0.9, description="For Adam, the decay rate of the mean of the gradient.")
-    adam_beta_2: Decay = Field(0.999, description="For Adam, the decay rate of the mean square of the gradient.")
-    adam_weight_decay: Scheduled | None = Field(0.004, description="The `weight_decay` of Adam's weights.")
-    epsilon: Epsilon = Field(1e-7, description="For Adam, the constant that is added to the divisor.")
-    weight_decay: Scheduled | None = Field(0.004, description=OF_DECAY)
-    exclude_layers: list[str] | None = Field(
-        None, description="Regular expressions; Adam updates a weight if one matches a part of its name `node/role`."
+    adam_beta_1: Decay = setting(0.9, "For Adam, the decay rate of the mean of the gradient.")
+    adam_beta_2: Decay = setting(0.999, "For Adam, the decay rate of the mean square of the gradient.")
+    adam_weight_decay: Scheduled | None = setting(0.004, "The `weight_decay` of Adam's weights.")
+    epsilon: Epsilon = setting(1e-7, "For Adam, the constant that is added to the divisor.")
+    weight_decay: Scheduled | None = setting(0.004, OF_DECAY)
+    exclude_layers: list[str] | None = setting(
+        None, "Regular expressions; Adam updates a weight if one matches a part of its name `node/role`."
     )
-    exclude_embeddings: bool = Field(True, description="Whether Adam updates weights with `embedding` in their name.")
-    muon_a: float = Field(3.4445, description="The coefficient of X.")
-    muon_b: float = Field(-4.775, description="The coefficient of X Xᵀ X.")
-    muon_c: float = Field(2.0315, description="The coefficient of (X Xᵀ)² X.")
-    adam_lr_ratio: NonNegative = Field(1.0, description="Adam's learning rate divided by Muon's.")
-    momentum: float = Field(0.95, ge=0, le=1, description="The decay rate of the momentum.")
-    ns_steps: int = Field(5, ge=0, description="The number of Newton–Schulz iterations.")
-    nesterov: bool = Field(True, description="Whether to use Nesterov's momentum.")
-    rms_rate: NonNegative | None = Field(0.2, description="The factor of the scaling by matrix size; null for none.")
+    exclude_embeddings: bool = setting(True, "Whether Adam updates weights with `embedding` in their name.")
+    muon_a: float = setting(3.4445, "The coefficient of X.")
+    muon_b: float = setting(-4.775, "The coefficient of X Xᵀ X.")
+    muon_c: float = setting(2.0315, "The coefficient of (X Xᵀ)² X.")
+    adam_lr_ratio: NonNegative = setting(1.0, "Adam's learning rate divided by Muon's.")
+    momentum: float = setting(0.95, "The decay rate of the momentum.", ge=0, le=1)
+    ns_steps: int = setting(5, "The number of Newton–Schulz iterations.", ge=0)
+    nesterov: bool = setting(True, "Whether to use Nesterov's momentum.")
+    rms_rate: NonNegative | None = setting(0.2, "The factor of the scaling by matrix size; null for none.")
 
     @field_validator("exclude_layers")
     @classmethod

@@ -11,10 +11,10 @@ from functools import cache, partial
 from itertools import accumulate
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.config import NonNegative, invalid
+from graphspec.base.config import NonNegative, invalid, setting
 from graphspec.graph.ir.graph import Array, Maybe
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.optimizers import optimizer as base
@@ -53,9 +53,9 @@ class SGD(base.Optimizer):
     Sutskever et al., *On the importance of initialization and momentum in deep learning*, ICML 2013.
     """
 
-    learning_rate: Scheduled = Field(0.01, description="A number, or a schedule.")
-    momentum: float = Field(0.0, ge=0, le=1, description="The factor μ of the previous update.")
-    nesterov: bool = Field(False, description="Whether to use Nesterov's momentum.")
+    learning_rate: Scheduled = setting(0.01, "A number, or a schedule.")
+    momentum: float = setting(0.0, "The factor μ of the previous update.", ge=0, le=1)
+    nesterov: bool = setting(False, "Whether to use Nesterov's momentum.")
 
     def moments(self) -> tuple[str, ...]:
         return ("momentum",) if self.momentum else ()
@@ -81,8 +81,8 @@ class Lion(base.Optimizer):
     Chen et al., *Symbolic Discovery of Optimization Algorithms*, NeurIPS 2023.
     """
 
-    beta_1: float = Field(0.9, gt=0, le=1, description="The weight of the mean gradient in the sign.")
-    beta_2: base.Decay = Field(0.99, description="The decay rate of the mean of the gradient.")
+    beta_1: float = setting(0.9, "The weight of the mean gradient in the sign.", gt=0, le=1)
+    beta_2: base.Decay = setting(0.99, "The decay rate of the mean of the gradient.")
 
     moment_names = ("momentum",)
 
@@ -148,10 +148,10 @@ class RMSprop(base.Optimizer):
     ← μu + ηg / √(v + ε)``, ``p ← p − u``. Tieleman and Hinton, *Neural Networks for Machine Learning*, lecture 6, 2012.
     """
 
-    rho: base.Decay = Field(0.9, description="The decay rate of the mean square of the gradient.")
-    momentum: float = Field(0.0, ge=0, le=1, description="The factor of the previous update.")
-    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added under the root.")
-    centered: bool = Field(False, description="Whether to divide by the deviation from the mean gradient.")
+    rho: base.Decay = setting(0.9, "The decay rate of the mean square of the gradient.")
+    momentum: float = setting(0.0, "The factor of the previous update.", ge=0, le=1)
+    epsilon: base.Epsilon = setting(1e-7, "The constant that is added under the root.")
+    centered: bool = setting(False, "Whether to divide by the deviation from the mean gradient.")
 
     def moments(self) -> tuple[str, ...]:
         return ("velocity", *(("mean",) if self.centered else ()), *(("momentum",) if self.momentum else ()))
@@ -163,9 +163,8 @@ class RMSprop(base.Optimizer):
 
     def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
         (rate,) = factors
-        rho, share, momentum, epsilon = base.arrays_of(
-            p, self.rho, 1 - self.rho, self.momentum, self.epsilon / (1 - self.rho)
-        )
+        given = self.rho, 1 - self.rho, self.momentum, self.epsilon / (1 - self.rho)
+        rho, share, momentum, epsilon = base.arrays_of(p, *given)
         numbers = rho, epsilon, share if self.centered else None, momentum if self.momentum else None
         return rmsprop(p, g, None, None, m["velocity"], m.get("mean"), m.get("momentum"), rate, *numbers, t=t)
 
@@ -182,8 +181,8 @@ class Adagrad(base.Optimizer):
     Duchi, Hazan and Singer, *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 2011.
     """
 
-    initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
-    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added to the sum of squares.")
+    initial_accumulator_value: NonNegative = setting(0.1, "The initial value of the sum of squares.")
+    epsilon: base.Epsilon = setting(1e-7, "The constant that is added to the sum of squares.")
 
     moment_names = ("accumulator",)
 
@@ -205,8 +204,8 @@ class Adadelta(base.Optimizer):
     Zeiler, *ADADELTA: An Adaptive Learning Rate Method*, 2012.
     """
 
-    rho: base.Decay = Field(0.95, description="The decay rate of the mean squares.")
-    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added to the mean squares.")
+    rho: base.Decay = setting(0.95, "The decay rate of the mean squares.")
+    epsilon: base.Epsilon = setting(1e-7, "The constant that is added to the mean squares.")
 
     moment_names = ("accumulated_grad", "accumulated_delta_var")
 
@@ -233,14 +232,12 @@ class Ftrl(base.Optimizer):
     McMahan et al., *Ad Click Prediction: a View from the Trenches*, KDD 2013.
     """
 
-    learning_rate_power: float = Field(-0.5, le=0, description="The power of the sum of squares in the learning rate.")
-    initial_accumulator_value: NonNegative = Field(0.1, description="The initial value of the sum of squares.")
-    l1_regularization_strength: NonNegative = Field(
-        0.0, description="The strength λ₁ of L1; sets weights to exactly 0."
-    )
-    l2_regularization_strength: NonNegative = Field(0.0, description="The strength λ₂ of L2; shrinks weights.")
-    l2_shrinkage_regularization_strength: NonNegative = Field(0.0, description="The strength λₛ of shrinkage.")
-    beta: float = Field(0.0, description="The constant β in the divisor.")
+    learning_rate_power: float = setting(-0.5, "The power of the sum of squares in the learning rate.", le=0)
+    initial_accumulator_value: NonNegative = setting(0.1, "The initial value of the sum of squares.")
+    l1_regularization_strength: NonNegative = setting(0.0, "The strength λ₁ of L1; sets weights to exactly 0.")
+    l2_regularization_strength: NonNegative = setting(0.0, "The strength λ₂ of L2; shrinks weights.")
+    l2_shrinkage_regularization_strength: NonNegative = setting(0.0, "The strength λₛ of shrinkage.")
+    beta: float = setting(0.0, "The constant β in the divisor.")
 
     moment_names = ("accumulator", "linear")
 
@@ -362,9 +359,9 @@ def keeps_sign(beta: float) -> bool:
 class Moments(base.Optimizer):
     """Base of the optimizers with Adam's two moments and arguments."""
 
-    beta_1: base.Decay = Field(0.9, description="The decay rate of the mean of the gradient.")
-    beta_2: base.Decay = Field(0.999, description="The decay rate of the mean square of the gradient.")
-    epsilon: base.Epsilon = Field(1e-7, description="The constant that is added to the divisor.")
+    beta_1: base.Decay = setting(0.9, "The decay rate of the mean of the gradient.")
+    beta_2: base.Decay = setting(0.999, "The decay rate of the mean square of the gradient.")
+    epsilon: base.Epsilon = setting(1e-7, "The constant that is added to the divisor.")
 
     moment_names = ("momentum", "velocity")
 
@@ -377,7 +374,7 @@ class Adam(Moments):
     2015; Reddi et al., *On the Convergence of Adam and Beyond*, ICLR 2018.
     """
 
-    amsgrad: bool = Field(False, description="Whether the mean square never decreases (AMSGrad).")
+    amsgrad: bool = setting(False, "Whether the mean square never decreases (AMSGrad).")
 
     def moments(self) -> tuple[str, ...]:
         return (*super().moments(), *(("velocity_max",) if self.amsgrad else ()))
@@ -405,7 +402,7 @@ class AdamW(Adam):
     Loshchilov and Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
     """
 
-    weight_decay: Scheduled | None = Field(0.004, description=base.OF_DECAY)
+    weight_decay: Scheduled | None = setting(0.004, base.OF_DECAY)
 
     @model_validator(mode="after")
     def _decays(self) -> AdamW:
@@ -484,9 +481,9 @@ class ScheduleFreeAdamW(Moments):
     Defazio et al., *The Road Less Scheduled*, NeurIPS 2024.
     """
 
-    learning_rate: Scheduled = Field(0.0025, description="A number, or a schedule.")
-    epsilon: base.Epsilon = Field(1e-8, description="The constant that is added to the divisor.")
-    warmup_steps: NonNegative = Field(0, description="Steps in which the learning rate increases linearly.")
+    learning_rate: Scheduled = setting(0.0025, "A number, or a schedule.")
+    epsilon: base.Epsilon = setting(1e-8, "The constant that is added to the divisor.")
+    warmup_steps: NonNegative = setting(0, "Steps in which the learning rate increases linearly.")
 
     def start(self, P: Array, slots: Mapping[str, Array]) -> None:
         slots["momentum"][...] = P

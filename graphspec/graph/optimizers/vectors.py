@@ -177,9 +177,7 @@ class _Copies:
         copies = [np.zeros(shape, dtype) for _ in (rows.P, *rows.moments)]
         g, t = np.zeros(shape, dtype), np.zeros(shape, dtype)
         arrays = [rows.P, *rows.moments.values()]
-        calls: Calls = [
-            (np.take, array, self._ids, 0, copy, "clip") for array, copy in zip(arrays, copies, strict=True)
-        ]
+        calls: Calls = [(np.take, of, self._ids, 0, copy, "clip") for of, copy in zip(arrays, copies, strict=True)]
         if gradient:
             terms = [g, *(np.zeros(shape, dtype) for _ in rows.gradients[1:])]
             calls += [

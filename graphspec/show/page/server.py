@@ -125,15 +125,13 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isdecimal():
             raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "the request must have a Content-Length")
         if int(length) > self.server.limit:
-            raise _RefusedError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {self.server.limit:,} bytes"
-            )
+            text = f"a request has at most {self.server.limit:,} bytes"
+            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
         try:
             given = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError, OSError):
-            raise _RefusedError(
-                HTTPStatus.BAD_REQUEST, "the body must be JSON: a row, an object, or a list of rows"
-            ) from None
+            text = "the body must be JSON: a row, an object, or a list of rows"
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, text) from None
         rows = given if isinstance(given, list) else [given]
         if not rows or not all(isinstance(row, dict) for row in rows):
             raise _RefusedError(HTTPStatus.BAD_REQUEST, "the body must be a row, an object, or a list of rows")

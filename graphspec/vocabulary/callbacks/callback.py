@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 # The caller may allow names outside the directory. Callbacks that are passed from Python are the user's own code and
 # may write anywhere.
 ADAPTED = "adapted.json"  # the file with what layers and heads have learnt before the first step
-TIMING = (
-    "timing.json"  # the file with when a run was trained, and how long: a clock's values, which differ in equal runs
-)
+# The file with when a run was trained, and how long: a clock's values, which differ in equal runs.
+TIMING = "timing.json"
 RUN_FILES = (  # the files of every run directory, independent of callbacks
     *("spec.json", "run.json", ADAPTED, TIMING, "weights.safetensors"),
     *("checkpoint.safetensors", "checkpoint.json", "history.csv", "report.html", "page.html"),

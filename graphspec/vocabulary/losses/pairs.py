@@ -49,9 +49,8 @@ class Circle(Loss, label="circle", targets="groups", uses_mask=False):
         return warn(text, "add a UnitNormalization after the layer")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        values = g.CircleLoss(
-            y_pred, y_true, gamma=self.gamma, margin=self.margin, remove_diagonal=int(self.remove_diagonal)
-        )
+        own = int(self.remove_diagonal)
+        values = g.CircleLoss(y_pred, y_true, gamma=self.gamma, margin=self.margin, remove_diagonal=own)
         return values.with_mask(values > 0.0)
 
 

@@ -69,8 +69,7 @@ class Accuracy(_Share, label="accuracy"):
         return []
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = y_true == y_pred
-        return correct
+        return np.asarray(y_true == y_pred)
 
 
 @METRICS.add("BinaryAccuracy", "binary_accuracy")
@@ -86,8 +85,7 @@ class BinaryAccuracy(_Share, label="binary_accuracy"):
         return base.check_threshold(self, self.threshold, loss)
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = (y_pred > self.threshold) == y_true
-        return correct
+        return np.asarray((y_pred > self.threshold) == y_true)
 
     def right(self, g: Builder, y_true: Value, y_pred: Value) -> Value | None:
         same = y_true.shape == y_pred.shape
@@ -102,8 +100,7 @@ class CategoricalAccuracy(_Share, label="categorical_accuracy", by_class=True, t
     """
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = y_true.argmax(-1) == y_pred.argmax(-1)
-        return correct
+        return np.asarray(y_true.argmax(-1) == y_pred.argmax(-1))
 
     def right(self, g: Builder, y_true: Value, y_pred: Value) -> Value | None:
         best = [g.ArgMax(v, axis=-1, keepdims=0) for v in (y_true, y_pred)]
@@ -118,27 +115,22 @@ class SparseCategoricalAccuracy(_Share, label="sparse_categorical_accuracy", by_
     """
 
     def values(self, y_true: Array, y_pred: Array) -> Array:
-        correct: Array = y_pred.argmax(-1) == ids(y_true, y_pred)
-        return correct
+        return np.asarray(y_pred.argmax(-1) == ids(y_true, y_pred))
 
     def right(self, g: Builder, y_true: Value, y_pred: Value) -> Value | None:
         fits = y_true.shape == y_pred.shape[:-1]
         return g.Equal(g.ArgMax(y_pred, axis=-1, keepdims=0), g.Cast(y_true, to="int64")) if fits else None
 
 
-_FAMILY: dict[str, type[Metric]] = {
-    "binary": BinaryAccuracy,
-    "categorical": CategoricalAccuracy,
-    "sparse": SparseCategoricalAccuracy,
-}
+_FAMILY: dict[str, type[Metric]]
+_FAMILY = {"binary": BinaryAccuracy, "categorical": CategoricalAccuracy, "sparse": SparseCategoricalAccuracy}
 
 
 def _in_top_k(classes: Array, y_pred: Array, k: int) -> Array:
     """Return True per row if fewer than ``k`` values exceed the value of the class; False for a class outside the head."""
     inside = (classes >= 0) & (classes < y_pred.shape[-1])
     value = np.take_along_axis(y_pred, np.where(inside, classes, 0).astype(np.intp)[..., None], -1)
-    result: Array = inside & (np.count_nonzero(y_pred > value, axis=-1) < k) & ~np.isnan(value[..., 0])
-    return result
+    return np.asarray(inside & (np.count_nonzero(y_pred > value, axis=-1) < k) & ~np.isnan(value[..., 0]))
 
 
 @METRICS.add("TopKCategoricalAccuracy", "top_k_categorical_accuracy")
@@ -179,6 +171,5 @@ class SparseTopKCategoricalAccuracy(
     def values(self, y_true: Array, y_pred: Array) -> Array:
         classes = ids(y_true, y_pred)
         if self.from_sorted_ids:
-            hits: Array = (y_pred[..., : self.k] == classes[..., None]).any(-1)
-            return hits
+            return np.asarray((y_pred[..., : self.k] == classes[..., None]).any(-1))
         return _in_top_k(classes, y_pred, self.k)

@@ -78,32 +78,17 @@ class FScore(Metric, by_class=True, targets=("like", "one_hot", "ids")):
         return float(scores.mean())
 
 
-@METRICS.add("F1Score", "f1_score")
-class F1Score(FScore, label="f1_score"):
-    """The harmonic mean of precision and recall, ``2 · precision · recall / (precision + recall)``.
+_POSITIVE = """A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
 
-    A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
+Shapes: head (N, …, classes), targets of the same shape, or class ids (N, …); one result per class unless
+``average`` is set. Masked rows do not count.
 
-    Shapes: head (N, …, classes), targets of the same shape, or class ids (N, …); one result per class unless
-    ``average`` is set. Masked rows do not count.
-
-    Source: van Rijsbergen, *Information Retrieval*, 1979.
-    """
-
-
-@METRICS.add("FBetaScore", "f_beta_score")
-class FBetaScore(FScore, label="fbeta_score"):
-    """``(1 + β²) · precision · recall / (β² · precision + recall)``: recall is β times as important as precision.
-
-    A value is positive if it exceeds ``threshold``; without a threshold, the largest value of each row is.
-
-    Shapes: head (N, …, classes), targets of the same shape, or class ids (N, …); one result per class unless
-    ``average`` is set. Masked rows do not count.
-
-    Source: van Rijsbergen, *Information Retrieval*, 1979.
-    """
-
-    beta: Positive = setting(1.0, "The weight β of recall relative to precision.")
+Source: van Rijsbergen, *Information Retrieval*, 1979."""
+_text = "The harmonic mean of precision and recall, ``2 · precision · recall / (precision + recall)``."
+add_row("F1Score f1_score", FScore, f"{_text}\n\n{_POSITIVE}")
+_text = "``(1 + β²) · precision · recall / (β² · precision + recall)``: recall is β times as important as precision."
+_beta = {"beta": (Positive, setting(1.0, "The weight β of recall relative to precision."))}
+add_row("FBetaScore f_beta_score", FScore, f"{_text}\n\n{_POSITIVE}", fields=_beta, label="fbeta_score")
 
 
 # The confusion matrix, and the overlaps of predicted and true classes that are computed from it.
@@ -238,8 +223,7 @@ class _Segments(Overlap):
         return None if self.sparse_y_pred else self.axis % y_pred.rank
 
     def true_ids(self, y_true: Array) -> Array:
-        class_ids: Array = y_true.argmax(self.axis)
-        return class_ids
+        return np.asarray(y_true.argmax(self.axis))
 
     def measure(self, y_true: Array, y_pred: Array) -> Array:
         predicted = y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)

@@ -355,8 +355,7 @@ def dense(y_true: Array, y_pred: Array) -> Array:
     """Return targets of the head's shape: class ids become one-hot rows, bool."""
     if y_true.shape == y_pred.shape:
         return y_true
-    one_hot: Array = ids(y_true, y_pred)[..., None] == np.arange(y_pred.shape[-1])
-    return one_hot
+    return np.asarray(ids(y_true, y_pred)[..., None] == np.arange(y_pred.shape[-1]))
 
 
 def rows(X: Array) -> Array:

@@ -57,8 +57,7 @@ def _below(limits: Array, values: Array) -> Array:
 
 def fraction(a: Array, b: Array) -> Array:
     """Return ``a / (a + b)``, 0 where the sum is 0: ``fraction(tp, fp)`` is the precision, ``(tp, fn)`` the recall."""
-    fractions: Array = divide(a, a + b)
-    return fractions
+    return np.asarray(divide(a, a + b))
 
 
 class Thresholded(Metric):
@@ -241,8 +240,7 @@ class _Point(OfClass, instead="set `class_id`"):
 
     def scores(self, *counts: Array) -> Array:
         enough = RATIOS[self.given](*counts) >= getattr(self, self.given)
-        largest: Array = np.max(RATIOS[self.best](*counts), where=enough, initial=0.0, keepdims=True)
-        return largest
+        return np.asarray(np.max(RATIOS[self.best](*counts), where=enough, initial=0.0, keepdims=True))
 
 
 RATIOS: Mapping[str, Callable[..., Array]] = {
@@ -311,10 +309,10 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
         return y_pred.rank - 1 if self.multi_label else None
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        hint = "leave `multi_label` out"
-        if found := base.check_fixed(self, y_pred) or (
-            base.check_classes(self, y_pred, hint) if self.multi_label else []
-        ):
+        found = base.check_fixed(self, y_pred)
+        if self.multi_label:
+            found = found or base.check_classes(self, y_pred, "leave `multi_label` out")
+        if found:
             return found
         count = units(y_pred)
         if self.num_labels not in (None, count):
@@ -364,8 +362,7 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
             y = np.where(tp == 0, 1.0, 1 - odds * divide(fp, tp))
         left, right = y[:, :-1], y[:, 1:]
         heights = {"interpolation": (left + right) / 2, "minoring": np.minimum(left, right)}
-        areas: Array = np.sum((x[:, :-1] - x[:, 1:]) * heights.get(method, np.maximum(left, right)), axis=1)
-        return areas
+        return np.asarray(np.sum((x[:, :-1] - x[:, 1:]) * heights.get(method, np.maximum(left, right)), axis=1))
 
 
 def _interpolated_precision(tp: Array, positive: Array, true: Array) -> Array:
@@ -375,5 +372,4 @@ def _interpolated_precision(tp: Array, positive: Array, true: Array) -> Array:
     slope = divide(gained, np.maximum(before - after, 0))
     ratio = np.where((before > 0) & (after > 0), divide(before, np.maximum(after, 0)), 1.0)
     steps = slope * (gained + (tp[:, 1:] - slope * after) * np.log(ratio))
-    areas: Array = divide(steps, np.maximum(true[:, 1:], 0)).sum(axis=1)
-    return areas
+    return np.asarray(divide(steps, np.maximum(true[:, 1:], 0)).sum(axis=1))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graphspec.foreign.importing.formulas import with_formulas
+from graphspec.foreign.importing.tidy import with_formulas
 
 
 def joined(*layers: dict[str, Any], outputs: dict[str, Any] | None = None, **more: Any) -> list[dict[str, Any]]:

@@ -15,8 +15,7 @@ from show.report.test_build import AUDIT, OVERFLOW
 import graphspec as gs
 from graphspec.base.errors import UsageError
 from graphspec.graph.onnx_session import session
-from graphspec.show.page.build import page_of
-from graphspec.show.page.learn import MOST, step_of, with_features
+from graphspec.show.page.build import MOST, page_of, step_of, with_features
 from tools.browser import Page
 
 __all__ = ["browser"]  # a fixture

@@ -88,10 +88,8 @@ def reshape_sizes(shape: Sequence[Dim], sizes: Sequence[int], batch: int) -> lis
         front = all(d in (0, e) for d, e in zip(sizes[:at], shape[:at], strict=True))
         rest, own = sizes[at + 1 :], product(tuple(shape[at + 1 :]))
         copied = len(shape) - at - 1 >= len(rest) or 0 not in rest[len(shape) - at - 1 :]
-        fits = copied and (
-            -1 in rest or product(tuple(shape[at + 1 + k] if d == 0 else d for k, d in enumerate(rest))) == own
-        )
-        if front and fits:
+        filled = tuple(shape[at + 1 + k] if d == 0 else d for k, d in enumerate(rest)) if copied else ()
+        if front and copied and (-1 in rest or product(filled) == own):
             return [*sizes[:at], 0, *rest]
     if min(sizes, default=0) < 1:
         return list(sizes)
