@@ -77,5 +77,7 @@ def check_in_browser(steps: Mapping[str, tuple[Path, Feeds]], folder: Path) -> N
         np.testing.assert_allclose(found[name]["losses"], losses, rtol=1e-3 + proved, atol=1e-5, err_msg=name)
         assert {*found[name]["moved"]} == {*state}
         within = 1e-2 + 10 * proved
-        far = {key: (a, way) for key, (a, way) in found[name]["moved"].items() if not a <= within * way + 1e-5}
+        slots = {slot["name"] for slot in record["slots"]} if proved > 1e-3 else set()  # a mean of some last gradients
+        moved = {key: pair for key, pair in found[name]["moved"].items() if key not in slots}
+        far = {key: (apart, way) for key, (apart, way) in moved.items() if not apart <= within * way + 1e-5}
         assert not far, f"{name}, proved within {proved}: {far}"
