@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from graphspec.base.config import Axes, as_tuple, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
@@ -52,6 +54,8 @@ class CTC(base.Loss, label="ctc", targets="labels", uses_mask=False):
 class Margin(base.Loss):
     """Base of the losses of ``max(1 - y · y_pred, 0)`` per unit, for targets y of -1 and 1; 0 counts as -1."""
 
+    squared: ClassVar[bool] = False
+
     def check_activation(self, y_pred: Value) -> list[Problem]:
         op = base.producer(y_pred)
         if not base.gives_probabilities(op):
@@ -59,10 +63,10 @@ class Margin(base.Loss):
         text = f"needs values beyond -1 and 1, but {op.activation} returns none below 0"
         return base.warn(text, "use `activation: tanh` or none, or binary_crossentropy")
 
-    def shortfall(self, g: Builder, y_true: Value, y_pred: Value) -> Value:
-        """Emit ``max(1 - y · y_pred, 0)``: the distance to the margin."""
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         signs = g.Where(g.Equal(y_true, g.constant(0.0)), g.constant(-1.0), y_true)
-        return g.Relu(1.0 - signs * y_pred)
+        shortfall = g.Relu(1.0 - signs * y_pred)
+        return base.mean(g, shortfall * shortfall if self.squared else shortfall)
 
 
 @base.LOSSES.add("hinge", "Hinge")
@@ -72,20 +76,13 @@ class Hinge(Margin, label="hinge"):
     Shapes: head (N, …, units), targets of the same shape, -1 (or 0) and 1 → (N, …).
     """
 
-    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        return base.mean(g, self.shortfall(g, y_true, y_pred))
-
 
 @base.LOSSES.add("squared_hinge", "SquaredHinge")
-class SquaredHinge(Margin, label="squared_hinge"):
+class SquaredHinge(Margin, label="squared_hinge", squared=True):
     """Mean of ``max(1 - y · y_pred, 0)²`` over the last axis.
 
     Shapes: head (N, …, units), targets of the same shape, -1 (or 0) and 1 → (N, …).
     """
-
-    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
-        shortfall = self.shortfall(g, y_true, y_pred)
-        return base.mean(g, shortfall * shortfall)
 
 
 @base.LOSSES.add("categorical_hinge", "CategoricalHinge")
