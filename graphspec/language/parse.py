@@ -558,21 +558,20 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
     for item in expanded.nodes:
         owner = item.owner or item
         written = check_written(item, _class(owner), problems)
-        nodes.append(
-            NodeDecl(
-                name=item.full,
-                type=owner.tree.text("type"),
-                layer=None if item.failed else layers.get(id(owner.tree)),
-                inputs=expanded.refs[item.full] if written is not None else [None],
-                share=None if item.owner is None else item.owner.full,
-                trainable=owner.trainable,
-                call=_calls(item, problems),
-                tree=item.tree,
-                within=item.scope.outermost,
-                options=_options(item, problems),
-                written=written or {},
-            )
+        node = NodeDecl(
+            name=item.full,
+            type=owner.tree.text("type"),
+            layer=None if item.failed else layers.get(id(owner.tree)),
+            inputs=expanded.refs[item.full] if written is not None else [None],
+            share=None if item.owner is None else item.owner.full,
+            trainable=owner.trainable,
+            call=_calls(item, problems),
+            tree=item.tree,
+            within=item.scope.outermost,
+            options=_options(item, problems),
+            written=written or {},
         )
+        nodes.append(node)
     return nodes
 
 

@@ -37,14 +37,9 @@ def _of_formulas(g: Builder, op: Any, node: Node, dYs: Sequence[Any], wants: Seq
     return result
 
 
-RULES.update(
-    {
-        name: _of_formula
-        for name, row in (tables.FUNCTIONS | tables.ACTIVATIONS).items()
-        if row.gradient or row.of is Gated
-    }
-)
-RULES.update(dict.fromkeys(("Mul", "Div", "PRelu"), _of_formulas))
+_ROWS = (tables.FUNCTIONS | tables.ACTIVATIONS).items()
+RULES |= {name: _of_formula for name, row in _ROWS if row.gradient or row.of is Gated}
+RULES |= dict.fromkeys(("Mul", "Div", "PRelu"), _of_formulas)
 
 
 @derivative("Add", "Sub", "Sum", "Mean")

@@ -90,21 +90,19 @@ def alpha_dropout(g: Builder, op: Any, X: Value) -> Value:
     return X if kept is None else X * kept + (kept * -ALPHA + a * ALPHA * (1 - op.rate))
 
 
-FORMS.update(  # functions of the builder, the operator and its inputs
-    {
-        "SharedDropout": lambda g, op, X: X * _kept(g, X, op.rate, op, shared=op.shared) if op.rate else X,
-        "DropoutAttention": lambda g, op, *X: attention(g, op, *X, kept=lambda P: P * _kept(g, P, op.ratio, op)),
-        "GaussianDropout": lambda g, op, X: X * (_normal(g, X, op, op.deviation) + 1.0),
-        "GaussianNoise": lambda g, op, X: X + _normal(g, X, op, op.deviation),
-        "Sample": lambda g, op, mean, log: mean + g.Exp(log * 0.5) * _normal(g, mean, op, 1.0),
-        "UniformNoise": lambda g, op, X: X + (_unit(g, X, f"uniform {op.seed}") - 0.5) * (2 * op.width),
-        "GumbelNoise": lambda g, op, X: X - g.Log(-g.Log(_unit(g, X, f"uniform {op.seed}"))),
-        "CheckIds": lambda g, op, ids: ids,  # an app knows which there are
-        "GlobalAveragePool": lambda g, op, X: g.ReduceMean(X, axes=tuple(range(2, X.rank)), keepdims=1),
-        "StraightThrough": lambda g, op, X, S: S + g.StopGradient(X - S),
-        "BatchSum": lambda g, op, X: g.ReduceSum(X, g.constant([0]), keepdims=0),
-    }
-)
+FORMS |= {  # functions of the builder, the operator and its inputs
+    "SharedDropout": lambda g, op, X: X * _kept(g, X, op.rate, op, shared=op.shared) if op.rate else X,
+    "DropoutAttention": lambda g, op, *X: attention(g, op, *X, kept=lambda P: P * _kept(g, P, op.ratio, op)),
+    "GaussianDropout": lambda g, op, X: X * (_normal(g, X, op, op.deviation) + 1.0),
+    "GaussianNoise": lambda g, op, X: X + _normal(g, X, op, op.deviation),
+    "Sample": lambda g, op, mean, log: mean + g.Exp(log * 0.5) * _normal(g, mean, op, 1.0),
+    "UniformNoise": lambda g, op, X: X + (_unit(g, X, f"uniform {op.seed}") - 0.5) * (2 * op.width),
+    "GumbelNoise": lambda g, op, X: X - g.Log(-g.Log(_unit(g, X, f"uniform {op.seed}"))),
+    "CheckIds": lambda g, op, ids: ids,  # an app knows which there are
+    "GlobalAveragePool": lambda g, op, X: g.ReduceMean(X, axes=tuple(range(2, X.rank)), keepdims=1),
+    "StraightThrough": lambda g, op, X, S: S + g.StopGradient(X - S),
+    "BatchSum": lambda g, op, X: g.ReduceSum(X, g.constant([0]), keepdims=0),
+}
 
 
 # Random pictures.

@@ -135,18 +135,17 @@ def _heads(outputs: Sequence[Mapping[str, Any]], spec: Spec) -> list[dict[str, A
             continue
         low, high = (name + end for end in BOUNDS)
         window = next((r for r in reads.get(head.window.name, ()) if r is not None), None) if head.window else None
-        heads.append(
-            {
-                "name": name,
-                "description": head.description,
-                "dtype": output["dtype"],
-                "dims": [d if isinstance(d, int) else None for d in output["shape"][1:]],
-                "labels": None if output["labels"] is None else [str(label) for label in output["labels"]],
-                "label": name + LABEL if name + LABEL in names else None,
-                "interval": [low, high] if {low, high} <= names else None,
-                "past": window.name if window is not None and window.name in spec.inputs else None,
-            }
-        )
+        record = {
+            "name": name,
+            "description": head.description,
+            "dtype": output["dtype"],
+            "dims": [d if isinstance(d, int) else None for d in output["shape"][1:]],
+            "labels": None if output["labels"] is None else [str(label) for label in output["labels"]],
+            "label": name + LABEL if name + LABEL in names else None,
+            "interval": [low, high] if {low, high} <= names else None,
+            "past": window.name if window is not None and window.name in spec.inputs else None,
+        }
+        heads.append(record)
     return heads
 
 
