@@ -26,6 +26,8 @@ from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.optimizer import Settings, settings_of
 from graphspec.graph.schedules import rate_at
 
+Values = Mapping[str, Value]  # by name
+
 
 def _method(op: str, *, swapped: bool = False) -> Callable[[Number, Any], Number]:
     """Return the method of numbers for an operator; ``swapped``: its first operand is the other number."""
@@ -155,9 +157,7 @@ class Update:
             text = f"updates only some rows of '{sparse}' in a step"
             raise ProblemError(Code.UNAVAILABLE_OPERATOR, text, "set `sparse: false`, or leave this weight out")
 
-    def of_all(
-        self, params: Sequence[Param], gradients: Mapping[str, Value], slots: Mapping[str, Value]
-    ) -> dict[str, Value]:
+    def of_all(self, params: Sequence[Param], gradients: Values, slots: Values) -> dict[str, Value]:
         """Return the new weights and slots, by name."""
         g, result = self.g, dict[str, Value]()
         with g, numpy_alone():
@@ -180,9 +180,7 @@ class Update:
                 result |= {f"{name}/{s}": v for s, v in moved.items()}
         return result
 
-    def _updated(
-        self, param: Param, p: Value, grad: Value, slots: Mapping[str, Value]
-    ) -> tuple[Value, dict[str, Value]]:
+    def _updated(self, param: Param, p: Value, grad: Value, slots: Values) -> tuple[Value, dict[str, Value]]:
         """Return a weight and its moments after the rule."""
         settings = settings_of(self.optimizer.groups, param.name)
         own = self.optimizer.with_settings(settings)
@@ -200,7 +198,7 @@ class Update:
         whole = self.optimizer.learning_rate
         return own.scalars(step, settings.rate(whole, step, rate_at(whole, step)), self.every)
 
-    def _clipped(self, gradients: Mapping[str, Value]) -> dict[str, Value]:
+    def _clipped(self, gradients: Values) -> dict[str, Value]:
         g, o = self.g, self.optimizer
         if o.clipvalue is not None:
             return {n: g.Clip(d, g.constant(-o.clipvalue), g.constant(o.clipvalue)) for n, d in gradients.items()}
