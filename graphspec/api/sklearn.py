@@ -215,7 +215,8 @@ class GraphspecClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class of each row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        best = self.predict_proba(X).argmax(1)  # before `classes_`, which is only there after a fit
+        return self.classes_[best]
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, float32 of shape (rows, classes)."""
