@@ -453,7 +453,7 @@ class ProblemError(GraphspecError):
         return self.problem.code
 
     def changed(self, **fields: Any) -> Self:
-        """Return a copy of the error with another ``message``, ``hint`` or ``key``."""
+        """Return a copy of the error with other fields of its problem."""
         problem = replace(self.problem, **fields)
         changed = type(self)(problem.code, problem.message)
         changed.problem = problem

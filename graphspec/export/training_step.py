@@ -328,7 +328,7 @@ class _Step:
             update = Update(g, self.optimizer, integer_input(g, "step"), self._horizon())
             new = update.of_all(self.params, grads, inputs) | graph.updates
         self.statistics = list(graph.updates)
-        self.state = {n: n if n in new else "" for n in (*(p.name for p in self.params), *slots, *self.statistics)}
+        self.state = [*(p.name for p in self.params), *slots, *self.statistics]
         inputs |= {name: Value(name, graph.values[name].type, "input") for name in self.state if name in graph.values}
         targets = {name: Value(name, v.type, "input") for name, v in graph.targets.items()}
         graph = replace(graph, loss=None, updates={}, outputs=graph.outputs | {n + NEXT: v for n, v in new.items()})

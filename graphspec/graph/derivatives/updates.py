@@ -127,11 +127,11 @@ class Trace:
 @contextmanager
 def numpy_alone() -> Iterator[None]:
     """Let twins return calls of NumPy inside the ``with`` block."""
-    library, compiled.LIBRARY = compiled.LIBRARY, None
+    before = compiled.READ.set(True)  # of this thread: others may bind programs
     try:
         yield
     finally:
-        compiled.LIBRARY = library
+        compiled.READ.reset(before)
 
 
 class Update:

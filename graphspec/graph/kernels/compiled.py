@@ -12,6 +12,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,6 +81,7 @@ def load(forced: str) -> Any:
 
 
 LIBRARY: Any = load(FORCED)  # the package with the compiled kernels, or None
+READ: ContextVar[bool] = ContextVar("read", default=False)  # whether twins return NumPy's calls, for who reads them
 
 
 def version() -> str | None:
@@ -165,7 +167,7 @@ class Twin(Generic[P]):
     @property
     def compiled(self) -> bool:
         """Whether there is a kernel, which may serve not every array."""
-        return LIBRARY is not None and LIBRARY.operands().get(self.name) == self.operands
+        return LIBRARY is not None and not READ.get() and LIBRARY.operands().get(self.name) == self.operands
 
     def bound(self, operands: Sequence[Any]) -> Any:
         """Return the kernel bound to its operands; None if there is none for these arrays."""
