@@ -110,8 +110,8 @@ class Formula(Layer, arity=(1, None), handles_mask=True, takes_numbers=True, tak
             except ShapeError as error:
                 sides = [(self._text(arg), known[arg]) for arg in term.args]
                 shapes = ", ".join(f"`{text}` is {show(X.shape)}" for text, X in sides if isinstance(X, Value))
-                text = f"{error.problem.message}: {shapes}"
-                raise error.changed(message=text, key="value", span=term.place) from None
+                told = f"{error.problem.message}: {shapes}"
+                raise error.changed(message=told, key="value", span=term.place) from None
         result = known[parsed.terms[-1]]
         return result if isinstance(result, Value) else g.constant(result, "float32")
 
