@@ -16,7 +16,7 @@ from commands import SPEC, graphspec, project
 from paths import ROOT
 
 from graphspec import Diagnostic, RunError, SpecError, UsageError, __version__
-from graphspec.base.arrays.cores import ONE_THREAD
+from graphspec.base.arrays.blas import ONE_THREAD
 from graphspec.cli import console
 from graphspec.cli.app import COMMANDS
 from graphspec.cli.init import Kind
