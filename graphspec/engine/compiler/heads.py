@@ -17,7 +17,7 @@ from graphspec.engine.compiler.objective import logged_losses
 from graphspec.engine.compiler.window_scale import problem_of
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, has_rows, mul, show
-from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ir.graph import Graph, Range, Type, Value
 from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.language.tree import Tree

@@ -20,8 +20,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
-from graphspec.graph.ir.graph import Graph, Node, Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Graph, Node, Range, Type, Value
 from graphspec.graph.ops import OPS, operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names

@@ -42,8 +42,7 @@ from graphspec.engine.runtime.program import Access, ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.cuts import cut
-from graphspec.graph.ir.dims import Shape
-from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.graph.ir.graph import Array, Graph, Shape, Value
 from graphspec.graph.target import Target
 from graphspec.language.declarations import WEIGHT, Spec
 
