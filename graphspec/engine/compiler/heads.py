@@ -18,7 +18,6 @@ from graphspec.engine.compiler.window_scale import problem_of
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, has_rows, mul, show
 from graphspec.graph.ir.graph import Graph, Range, Type, Value
-from graphspec.graph.ir.ranges import Range
 from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
