@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from graphspec.base.arrays.blas import usable_cores
+from graphspec.base.arrays.cores import usable_cores
 
 LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(1_000_000):\n        pass\n"
 """It ends with the process that started it, however that ends."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.blas import usable_cores
+from graphspec.base.arrays.cores import usable_cores
 
 PAGE = Path(__file__).with_name("README.md")
 

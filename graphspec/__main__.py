@@ -34,7 +34,7 @@ def main() -> None:
     import atexit
     import gc
 
-    from graphspec.base.arrays.blas import ONE_THREAD, threads_set
+    from graphspec.base.arrays.cores import ONE_THREAD, threads_set
 
     # Imports create many objects that stay alive. Fewer collections make the start 10 % faster.
     gc.set_threshold(100_000)
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 ALONE = (
-    *("data", "diff", "evaluate", "explain", "export", "init", "inspect"),
+    *("data", "diff", "doctor", "evaluate", "explain", "export", "init", "inspect"),
     *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "validate"),
 )  # the commands in files of their names
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graphspec.cli.data import data
-from graphspec.cli.differences import diff
+from graphspec.cli.diff import diff
+from graphspec.cli.doctor import doctor
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
 from graphspec.cli.export import export
@@ -21,7 +22,7 @@ from graphspec.cli.validate import validate
 
 COMMANDS = (
     *(init, import_, data, validate, explain, summary, plot, train, search),
-    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp),
+    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp, doctor),
 )
 
 app = app_of(COMMANDS)

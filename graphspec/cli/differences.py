@@ -1,4 +1,4 @@
-"""``graphspec diff``: the differences of two specs, runs or ONNX files, by meaning: as a record, and as lines for people."""
+"""The differences of two specs, runs or ONNX files, by meaning: as a record, and as lines for people."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from graphspec.base.document import Block, Column, Items, Table, Text
-from graphspec.base.errors import SpecError, UsageError
+from graphspec.base.errors import UsageError
 from graphspec.base.text import number, shorten_end
-from graphspec.cli.console import out_blocks, print_diagnostics, write_json
-from graphspec.cli.options import argument, flag
 from graphspec.cli.targets import is_onnx, is_run, refuse_other
 from graphspec.engine.compiler import differences as d
 from graphspec.engine.compiler.adaptation import Adapted
@@ -273,30 +271,3 @@ def _weights(found: Mapping[str, Any] | None) -> Iterator[str]:
         names = json.dumps(found["names"])[1:-1].replace('"', "")
         more = ", …" if found["different"] > len(found["names"]) else ""
         yield f"{found['different']:,} of {found['compared']:,} arrays with equal shapes differ: {names}{more}{largest}"
-
-
-_PLACE = "A spec, a run directory or an ONNX file."
-_DIFFERENT, _TROUBLE = 1, 2  # exit statuses
-
-
-def diff(
-    old: Annotated[Path, argument("OLD", _PLACE)],
-    new: Annotated[Path, argument("NEW", "The spec, run or file to compare it with.")],
-    json: Annotated[bool, flag("--json", "Print everything as JSON.")] = False,
-) -> int:
-    """Show what differs between two specs, runs or ONNX files, by meaning: layers, shapes, training, data, results.
-
-    The order of keys, defaults, short forms and blocks make no difference. Status 0: equal, 1: different, 2: not comparable.
-    """
-    from graphspec.cli.differences import compare, differences
-
-    try:
-        record = compare(old, new)
-    except SpecError as error:
-        print_diagnostics(error.diagnostics)
-        return _TROUBLE
-    if json:
-        write_json(record)
-    else:
-        out_blocks(differences(record))
-    return 0 if record["equal"] else _DIFFERENT

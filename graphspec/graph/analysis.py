@@ -264,8 +264,6 @@ def shapes_of(graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape]) 
 
     If all dimensions are integers or names of input axes, inference is not repeated: half the time for a deep network.
     """
-    from graphspec.graph.analysis import infer_shapes
-
     axes = {d: n for name, v in graph.inputs.items() for d, n in zip(v.shape, shapes[name], strict=True)}
     values = [*graph.inputs.values(), *(v for node in nodes for v in node.outputs)]
     if all(isinstance(d, int) or d in axes for v in values for d in v.shape):

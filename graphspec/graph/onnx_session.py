@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from graphspec.base.arrays.blas import threads_set
+from graphspec.base.arrays.cores import threads_set
 
 _FATAL = 4  # onnxruntime's highest log severity
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sketching import sketch
 
-from graphspec.base.arrays.blas import ONE_THREAD
+from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.graph import onnx_session
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.onnx_model import model_of

@@ -45,7 +45,7 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 def can_fork() -> bool:
     """Return whether a fork of this process is whole: it has no threads but those of OpenBLAS, which ends them before."""
     from graphspec.base.arrays import blas
-    from graphspec.base.arrays.blas import usable_cores
+    from graphspec.base.arrays.cores import usable_cores
 
     if sys.platform != "linux" or threading.active_count() > 1 or blas.openblas() is None:
         return False

@@ -18,8 +18,9 @@ from multiprocessing.connection import Connection, wait
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
-from graphspec.base.arrays.blas import ONE_THREAD, one_thread
+from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.memory import describe_map, free, give_back
 from graphspec.base.errors import Code, Diagnostic, GraphspecError, RunError, SpecError

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
 
-from graphspec.base.arrays.blas import one_thread, openblas, usable_cores
+from graphspec.base.arrays.blas import one_thread, openblas
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.objective import Network, Objective, fetches
 from graphspec.engine.runtime.bind import build_program

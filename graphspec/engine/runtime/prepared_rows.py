@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.blas import threads_set, usable_cores
+from graphspec.base.arrays.cores import threads_set, usable_cores
 from graphspec.base.arrays.memory import free, human, map_file
 from graphspec.base.arrays.pictures import Pictures, in_chunks
 from graphspec.base.arrays.strings import Strings

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Literal, Self
 from weakref import WeakSet
 
-from graphspec.base.arrays.blas import usable_cores
 from graphspec.base.arrays.calls import Calls, apart
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.errors import UsageError
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.one_call import runner

@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphspec.base.arrays.blas import openblas, usable_cores
+from graphspec.base.arrays.blas import openblas
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.arrays.memory import give_back
 from graphspec.base.errors import Code, RunError, UsageError
 from graphspec.base.text import count

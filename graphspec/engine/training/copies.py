@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from graphspec.base.arrays.blas import usable_cores
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.arrays.random import generator
 from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder

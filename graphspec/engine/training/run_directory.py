@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.arrays.blas import THREADS_SET, openblas, usable_cores
+from graphspec.base.arrays.blas import THREADS_SET, openblas
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.errors import Code, RunError, SpecError, UsageError
 from graphspec.base.files import LOCK, is_leftover, make_folder, write_atomic
 from graphspec.base.version import __version__

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from graphspec.base.arrays import blas
-from graphspec.base.arrays.blas import ONE_THREAD, cpu_quota, threads_set, usable_cores
+from graphspec.base.arrays import cores
+from graphspec.base.arrays.cores import ONE_THREAD, cpu_quota, threads_set, usable_cores
 
 
 def system(folder: Path, group: str, files: dict[str, str]) -> Path:
@@ -68,8 +68,8 @@ def test_without_control_groups_there_is_no_quota(tmp_path: Path) -> None:
 def test_usable_cores_are_those_of_affinity_and_quota(
     quota: float | None, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blas.os, "process_cpu_count", lambda: 4, raising=False)
-    monkeypatch.setattr(blas, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(cores.os, "process_cpu_count", lambda: 4, raising=False)
+    monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
     assert usable_cores() == expected
 
 
@@ -97,5 +97,5 @@ def test_the_number_that_the_user_sets(
 
 @pytest.mark.slow
 def test_what_the_command_line_imports_first_does_not_import_numpy() -> None:
-    code = "import sys, graphspec.__main__, graphspec.base.arrays.blas; assert 'numpy' not in sys.modules"
+    code = "import sys, graphspec.__main__, graphspec.base.arrays.cores; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

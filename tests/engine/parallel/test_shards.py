@@ -12,7 +12,7 @@ from resuming import assert_same_files, interrupt, resume, whole
 from sharing import CASES
 
 import graphspec as gs
-from graphspec.base.arrays import blas
+from graphspec.base.arrays import cores
 from graphspec.engine.parallel.shards import ShardGroup, in_step
 from graphspec.engine.training import choose_workers
 from graphspec.engine.training import choose_workers as auto_workers
@@ -51,10 +51,10 @@ def test_shards_that_wait_at_different_places_are_a_mistake() -> None:
 
 @pytest.fixture(scope="module")
 def many_cores() -> Any:
-    """Let more workers start than there are blas."""
+    """Let more workers start than there are cores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose_workers, "usable_cores", lambda: 8)
-        patch.setattr(blas, "usable_cores", lambda: 8)
+        patch.setattr(cores, "usable_cores", lambda: 8)
         yield
 
 
