@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import textwrap
+import json
 from collections.abc import Iterable, Iterator
-
-WIDTH = 120
 
 
 class RefusedError(Exception):
@@ -81,50 +79,21 @@ def span(source: str, node: ast.expr) -> tuple[int, int]:
     return offset(source, node.lineno, node.col_offset), end
 
 
-def tables(source: str) -> list[dict[str, ast.Constant]]:
-    """What ``….found_in`` is given in a package's ``__init__.py``, a table a call: the names by family."""
-    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
-    found = [c.args[1] for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "found_in"]
-    return [
-        {
-            ast.literal_eval(k): v
-            for k, v in zip(table.keys, table.values, strict=True)
-            if k and isinstance(v, ast.Constant)
-        }
-        for table in found
-        if isinstance(table, ast.Dict)
-    ]
-
-
 def names_in(source: str) -> set[str]:
-    """All names of all tables."""
-    return {name for table in tables(source) for value in table.values() for name in str(value.value).split()}
+    """All names of the text of a ``names.json``: the names by family."""
+    return {name for names in json.loads(source).values() for name in names.split()}
 
 
 def add_to_table(source: str, family: str, names: str) -> str:
-    """The first table with ``names`` behind those of their family; a new one has its place by its first letter."""
-    table = tables(source)[0]
+    """The table with ``names`` behind those of their family; a new one has its place by its first letter."""
+    table: dict[str, str] = json.loads(source)
     if family in table:
-        begin, end = span(source, table[family])
-        indent = " " * (table[family].col_offset - len(f'"{family}": '))
-        words = textwrap.fill(
-            f"{ast.literal_eval(table[family])} {names}", WIDTH - len(indent) - 4, break_on_hyphens=False
-        )
-        text = f'"{" ".join(words.split())}"'
-        if source[begin:].startswith('"""'):  # its lines stay as they are
-            body = source[begin : end - 3].rstrip()
-            fits = len(body.rsplit("\n", 1)[-1]) + 1 + len(names) <= WIDTH
-            text = f'{body}{" " if fits else chr(10) + indent + "    "}{names}\n{indent}"""'
-        elif len(f'{indent}"{family}": {text},') > WIDTH:
-            text = f'"""\n{textwrap.indent(words, indent + "    ")}\n{indent}"""'
-        return source[:begin] + text + source[end:]
-    after = [key for key in table if key > family]
-    last = [*table.values()][-1]
-    if after and [*table] == sorted(table):
-        place = source.rindex(f'"{after[0]}"', 0, span(source, table[after[0]])[0])
-        return f'{source[:place]}"{family}": "{names}",\n{source[place:]}'
-    place = span(source, last)[1]
-    return f'{source[:place]},\n"{family}": "{names}"{source[place:]}'
+        table[family] += f" {names}"
+    elif [*table] == sorted(table):
+        table = dict(sorted([*table.items(), (family, names)]))
+    else:
+        table[family] = names
+    return json.dumps(table, indent=2, ensure_ascii=False) + "\n"
 
 
 def add_to_tuple(source: str, name: str, item: str) -> str:

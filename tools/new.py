@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import builtins
+import json
 import keyword
 import re
 import subprocess
@@ -33,7 +34,6 @@ from tools.edit import (
     defined,
     imported,
     names_in,
-    tables,
 )
 from tools.skeletons import EXPORTED, KINDS, Kind
 
@@ -146,11 +146,11 @@ def locate(kind_name: str, name: str, family: str | None, root: Path) -> Request
     code = root / "graphspec" / kind.folder / f"{stem}.py"
     test = root / "tests" / kind.folder / f"test_{stem}.py"
     entry = root / "tests" / kind.folder / "cases" / f"{stem}.py" if kind.entry else None
-    listed = root / (registry or f"graphspec/{kind.folder}/__init__.py")
+    listed = root / (registry or f"graphspec/{kind.folder}/names.json")
     source = listed.read_text(encoding="utf-8")
-    families = tables(source)[0] if kind.table else {}
+    families = json.loads(source) if kind.table else {}
     names = Template(kind.table).substitute(name=own, Name=name).split()
-    if taken := [each for each in names if each in names_in(source)]:
+    if taken := [each for each in names if kind.table and each in names_in(source)]:
         raise RefusedError(f"there is {with_article(kind_name)} `{taken[0]}` already")
     if code.exists() and (family is None or stem not in families):
         hint = f"; `--family {stem}` adds to it" if stem in families else ""
@@ -197,12 +197,13 @@ def generate(kind_name: str, name: str, family: str | None = None, root: Path = 
     if request.entry is not None:
         written[request.entry] = entered(request.entry, kind, texts)
     changed = {path for path in written if path.exists()}
-    for text in written.values():
-        ast.parse(text)
+    code = [path for path in written if path.suffix == ".py"]
+    for path in code:
+        ast.parse(written[path])
     for path, text in written.items():
         (write_atomic if path in changed else create)(path, text)
     for words in (["check", "--select", "I", "--fix"], ["format"]):
-        subprocess.run([sys.executable, "-m", "ruff", *words, "-q", "--no-cache", *written], cwd=root, check=True)
+        subprocess.run([sys.executable, "-m", "ruff", *words, "-q", "--no-cache", *code], cwd=root, check=True)
     return [*written], [line for text in kind.left for line in Template(text).substitute(request.texts).splitlines()]
 
 

@@ -17,7 +17,7 @@ class Kind:
         test_imports, test: its tests, and what they need.
         entry_imports, entry: of an operator, its entry in the tables of tests.
         left: what is left to do, a line each; commands begin with ``$$ ``.
-        table: the names that go into the table of ``__init__.py``; empty for what is listed in a tuple.
+        table: the names that go into the table ``names.json``; empty for what is listed in a tuple.
         tuples: the file with the tuples, and their names by ``--family``; the first one is the default.
     """
 

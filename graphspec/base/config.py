@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.arguments import Called
 from graphspec.base.errors import Code, Problem, did_you_mean, shorten
+from graphspec.base.libraries import names_in
 from graphspec.base.synonyms.keys import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")
@@ -221,14 +222,14 @@ class Registry(Generic[T]):
         self._folded_count = -1
         self.refused: dict[str, tuple[str, str]] = {}  # names of Keras, with the reason and the replacement
 
-    def found_in(self, package: str, families: Mapping[str, str]) -> None:
-        """Declare the modules of the classes: all names, in order, by the module of ``package``.
+    def found_in(self, package: str, families: Mapping[str, str] | None = None) -> None:
+        """Declare the modules of the classes: all names, in order, by the module of ``package`` (its ``names.json``).
 
         A module with several families has a key for each, ``module/family``: the order of the names is that of the schema.
         A module is imported when one of its names is first looked up, since building all classes takes longer than
         checking a spec.
         """
-        for family, names in families.items():
+        for family, names in (names_in(package) if families is None else families).items():
             module, _, part = family.partition("/")
             self._modules |= dict.fromkeys(names.split(), f"{package}.{module}")
             self.families |= dict.fromkeys(names.split(), part or module)
@@ -254,7 +255,7 @@ class Registry(Generic[T]):
                     raise ValueError(f"{name!r} is already a {self.kind} of graphspec")
                 if self._modules and declared != cls.__module__ and not is_from_plugin(cls):
                     *package, family = cls.__module__.split(".")
-                    raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/__init__.py")
+                    raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/names.json")
                 if self._classes.setdefault(name, cls) is not cls:
                     raise ValueError(f"two {self.kind} classes are called {name!r}")
             return cls

@@ -1,8 +1,10 @@
-"""Libraries and folders that only some commands need: whether they are there, how to install one that is missing."""
+"""Libraries and folders that only some commands need: whether they are there, how to install one; names of packages."""
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,12 @@ DISTRIBUTION = "graphspec-onnx"  # the name `graphspec` on Python's public index
 def has_folder(name: str) -> bool:
     """Return whether this installation has a folder of the package that the core works without, such as ``show``."""
     return find_spec(f"graphspec.{name}") is not None
+
+
+def names_in(package: str) -> dict[str, str]:
+    """Return the names of a package's classes by family: its ``names.json``."""
+    file = Path(str(sys.modules[package].__file__)).with_name("names.json")
+    return json.loads(file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
 @cache

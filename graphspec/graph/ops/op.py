@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from graphspec.base.libraries import names_in
 from graphspec.graph.ir.graph import Array, Dim, Node, Shape, Type, Value, show
 from graphspec.graph.ir.ranges import ANY, Range, hull
 from graphspec.graph.kernels.context import Backward, Bound, Calls, Context, need
@@ -191,9 +192,10 @@ class Operators(UserDict[str, type[Op]]):
         super().__init__()
         self._modules: dict[str, str] = {}
 
-    def found_in(self, package: str, families: Mapping[str, str]) -> None:
-        """Register the operators' modules: ``families`` maps a module of ``package`` to its operators' names."""
-        self._modules = {name: f"{package}.{family}" for family, names in families.items() for name in names.split()}
+    def found_in(self, package: str) -> None:
+        """Register the operators' modules: ``names.json`` maps a module of ``package`` to its operators' names."""
+        table = names_in(package)
+        self._modules = {name: f"{package}.{family}" for family, names in table.items() for name in names.split()}
 
     def __missing__(self, name: str) -> type[Op]:
         if name not in self._modules:

@@ -6,16 +6,7 @@ from graphspec.base.config import only_base
 from graphspec.graph.optimizers.optimizer import OPTIMIZERS, Optimizer, Rate
 from graphspec.graph.optimizers.vectors import Vectors
 
-OPTIMIZERS.found_in(
-    __name__,
-    {
-        "elementwise": "Adam adam AdamW adamw Adamax adamax Nadam nadam ScheduleFreeAdamW schedulefreeadamw",
-        "by_weight": "Lamb lamb Adafactor adafactor Muon muon",
-    },
-)
-OPTIMIZERS.found_in(  # the order of the names is that of the schema
-    __name__, {"elementwise": "SGD sgd Lion lion RMSprop rmsprop Adagrad adagrad Adadelta adadelta Ftrl ftrl"}
-)
+OPTIMIZERS.found_in(__name__)
 
 _SEVERAL = ("one optimizer trains all weights", "freeze weights with `trainable: false`, or train in two runs")
 OPTIMIZERS.refused |= {

@@ -31,17 +31,7 @@ class Activation(Config):
 
 
 ACTIVATIONS: Registry[Activation] = Registry("activation", "relu")
-ACTIVATIONS.found_in(
-    __name__,
-    {
-        "functions": """
-            linear relu relu6 leaky_relu elu celu selu threshold hard_tanh hard_shrink soft_shrink
-            sigmoid hard_sigmoid sparse_sigmoid log_sigmoid tanh tanh_shrink softsign
-            gelu silu swish hard_silu hard_swish mish exponential softplus sparse_plus squareplus
-            softmax log_softmax sparsemax glu
-        """
-    },
-)
+ACTIVATIONS.found_in(__name__)
 
 
 def feature_axes(X: Value, axes: int | tuple[int, ...], key: str = "activation") -> list[int]:

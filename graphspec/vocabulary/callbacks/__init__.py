@@ -9,17 +9,7 @@ from typing import Any
 from graphspec.base.config import only_base
 from graphspec.vocabulary.callbacks.callback import CALLBACKS, Callback, CallbackState
 
-CALLBACKS.found_in(
-    __name__,
-    {
-        "monitors": "EarlyStopping ModelCheckpoint ReduceLROnPlateau",
-        "logging": """
-            History ProgbarLogger BackupAndRestore LambdaCallback RemoteMonitor OrbaxCheckpoint
-            CSVLogger TerminateOnNaN TensorBoard
-        """,
-        "monitors/weights": "LearningRateScheduler SwapEMAWeights",
-    },
-)
+CALLBACKS.found_in(__name__)
 
 CALLBACKS.refused |= {
     "Callback": only_base("callbacks", "use a callback with an effect, such as EarlyStopping"),

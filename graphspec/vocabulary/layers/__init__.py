@@ -1,4 +1,4 @@
-"""The vocabulary of layers, by family; `keras_names.json` has the names of operations, and those that a spec cannot have."""
+"""The vocabulary of layers; `keras_names.json` has the names of operations, and those that a spec cannot have."""
 
 from __future__ import annotations
 
@@ -25,79 +25,7 @@ def _refused(section: str) -> dict[str, tuple[str, str]]:
     }
 
 
-LAYERS.found_in(
-    __name__,
-    {
-        "activation": "Activation ReLU LeakyReLU ELU PReLU Softmax QuantileSteps",
-        "pooling/adaptive": """
-            AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
-            AdaptiveMaxPooling2D AdaptiveMaxPooling3D
-        """,
-        "regularization": """
-            Dropout AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D SpatialDropout3D
-            ActivityRegularization StochasticDepth DropPath Sampling RandomNormal RandomUniform GumbelSoftmax
-            StopGradient
-        """,
-        "attention": "Attention AdditiveAttention",
-        "images/image": "Resizing CenterCrop",
-        "images/augmentation": """
-            RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop FlipMean
-        """,
-        "resizing/padding": """
-            ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
-            UpSampling1D UpSampling2D UpSampling3D
-        """,
-        "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D Whitening",
-        "recurrent": "SimpleRNN GRU LSTM RNN",
-        "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
-        "core": "Dense Members MemberDense Embedding ReversibleEmbedding Identity Masking Rescaling",
-        "dates": "DateParts",
-        "convolution/depthwise": """
-            DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D
-            SeparableConv2D SeparableConvolution2D
-        """,
-        "tensors/einsum": "EinsumDense DotInteraction",
-        "columns/discretization": "Discretization",
-        "columns/missing": "Impute",
-        "indexed/preprocessing": "CategoryEncoding",
-        "columns/scaling": """
-            Normalization MinMaxScaling Log1p SmoothClip WindowScaling RobustScaling
-            PiecewiseLinear
-        """,
-        "vocabularies/lookup": "StringLookup IntegerLookup",
-        "vocabularies/hashing": "Hashing HashedCrossing",
-        "text": "TextVectorization",
-        "merging": """
-            Add Subtract Multiply Average Maximum Minimum Concatenate Dot
-            GatherNodes SegmentSum SegmentMean SegmentMax SegmentSoftmax
-        """,
-        "attention/multi_head": "MultiHeadAttention GroupQueryAttention",
-        "normalization": """
-            BatchNormalization LayerNormalization GroupNormalization RMSNormalization UnitNormalization LayerScale
-        """,
-        "positions": """
-            PositionEmbedding TokenAndPositionEmbedding SinePositionEncoding RotaryEmbedding ClassToken
-            RelativePositionBias
-        """,
-        "pooling": """
-            MaxPooling1D MaxPool1D MaxPooling2D MaxPool2D MaxPooling3D MaxPool3D AveragePooling1D AvgPool1D
-            AveragePooling2D AvgPool2D AveragePooling3D AvgPool3D GlobalMaxPooling1D GlobalMaxPool1D
-            GlobalMaxPooling2D GlobalMaxPool2D GlobalMaxPooling3D GlobalMaxPool3D
-            GlobalAveragePooling1D GlobalAvgPool1D GlobalAveragePooling2D GlobalAvgPool2D
-            GlobalAveragePooling3D GlobalAvgPool3D
-        """,
-        "reshaping": "Flatten Reshape Permute RepeatVector Patches SpaceToDepth DepthToSpace",
-        "sound": "STFTSpectrogram MelSpectrogram",
-        "normalization/spectral": "SpectralNormalization",
-        "tensors": "Parameter Constant",
-        "formula": "Formula",
-        "convolution/transposed": """
-            Conv1DTranspose Convolution1DTranspose Conv2DTranspose Convolution2DTranspose
-            Conv3DTranspose Convolution3DTranspose
-        """,
-        "recurrent/wrappers": "Bidirectional TimeDistributed",
-    },
-)
+LAYERS.found_in(__name__)
 OPERATIONS: dict[str, str] = {key: " ".join(map(_name, names.split())) for key, names in _WORDS["operations"].items()}
 LAYERS.found_in("graphspec.vocabulary.operations", OPERATIONS)
 LAYERS.found_in("graphspec.vocabulary.onnx_files", {"layer": "Onnx"})

@@ -7,53 +7,7 @@ from typing import Any, Literal
 from graphspec.base.config import only_base
 from graphspec.vocabulary.metrics.metric import METRICS, Metric, MetricState, targets_of
 
-METRICS.found_in(
-    __name__,
-    {
-        "accuracy": """
-            accuracy acc Accuracy BinaryAccuracy binary_accuracy CategoricalAccuracy categorical_accuracy
-            SparseCategoricalAccuracy sparse_categorical_accuracy TopKCategoricalAccuracy top_k_categorical_accuracy
-            SparseTopKCategoricalAccuracy sparse_top_k_categorical_accuracy
-        """,
-        "of_loss/correlation": "PearsonCorrelation pearson_correlation ConcordanceCorrelation concordance_correlation",
-        "of_loss/crossentropy": """
-            crossentropy ce BinaryCrossentropy binary_crossentropy bce BCE
-            CategoricalCrossentropy categorical_crossentropy
-            SparseCategoricalCrossentropy sparse_categorical_crossentropy KLDivergence kl_divergence Poisson poisson
-        """,
-        "thresholds": """
-            TruePositives true_positives FalsePositives false_positives TrueNegatives true_negatives
-            FalseNegatives false_negatives Precision precision Recall recall
-        """,
-        "thresholds/curves": """
-            PrecisionAtRecall precision_at_recall RecallAtPrecision recall_at_precision
-            SensitivityAtSpecificity sensitivity_at_specificity SpecificityAtSensitivity specificity_at_sensitivity
-            AUC auc
-        """,
-        "of_loss/forecasts": """
-            SymmetricMeanAbsolutePercentageError symmetric_mean_absolute_percentage_error smape SMAPE
-            WeightedQuantileLoss weighted_quantile_loss wql WQL
-        """,
-        "classes/fbeta": "F1Score f1_score FBetaScore f_beta_score",
-        "of_loss/hinge": "Hinge hinge SquaredHinge squared_hinge CategoricalHinge categorical_hinge",
-        "classes/matrix": """
-            ConfusionMatrix confusion_matrix IoU io_u MeanIoU mean_io_u OneHotIoU one_hot_io_u
-            OneHotMeanIoU one_hot_mean_io_u BinaryIoU binary_io_u
-        """,
-        "of_loss/reduction": "Mean mean Sum sum",
-        "of_loss/regression": """
-            MeanSquaredError mean_squared_error mse MSE RootMeanSquaredError root_mean_squared_error
-            MeanAbsoluteError mean_absolute_error mae MAE
-            MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE
-            MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE LogCoshError log_cosh_error log_cosh
-            CosineSimilarity cosine_similarity R2Score r2_score
-        """,
-        "sequences": """
-            EditDistance edit_distance CharacterErrorRate character_error_rate cer WordErrorRate word_error_rate wer
-        """,
-        "sequences/spans": "SpanF1 span_f1",
-    },
-)
+METRICS.found_in(__name__)
 
 _FOCAL = "it is a loss, not a metric", "the logs contain the loss; `crossentropy` is the same without the focal weights"
 _MASE = (
