@@ -241,9 +241,7 @@ class Category(Column):
 
     dtype: Literal["string", "int64"] = setting("string", "Data type of the values in apps.")
     min_count: PositiveInt = setting(2, "Values in fewer training rows count as unseen.")
-    max_tokens: PositiveInt | None = setting(
-        None, "The largest number of ids, including those of missing and unseen values."
-    )
+    max_tokens: PositiveInt | None = setting(None, "The most ids, including those of missing and unseen values.")
     vocabulary: Vocabulary = setting(None, "The known values, or a file with one per line; else learnt.")
     missing_values: MissingValues = setting((), "Values that mean missing, such as NA.")
     fold_case: bool = setting(False, "Whether texts that differ in case only are one value.")

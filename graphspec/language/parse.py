@@ -58,12 +58,8 @@ class WindowKeys(Config):
     horizon: PositiveInt = setting(1, "Rows of the future that the targets have.")
     stride: PositiveInt = setting(1, "Rows from the start of a window to the start of the next one.")
     group: str | None = setting(None, "The column that separates several series.")
-    order: str | None = setting(
-        None, "The column of time: numbers, or dates as ISO 8601; by default the order of the rows."
-    )
-    format: Annotated[str, AfterValidator(_check_format)] | None = setting(
-        None, "How that column writes dates, such as `%d.%m.%Y %H:%M`."
-    )
+    order: str | None = setting(None, "The column of time: numbers or ISO 8601 dates; by default the rows' order.")
+    format: Annotated[str, AfterValidator(_check_format)] | None = setting(None, "How it writes dates, as `%d.%m.%Y`.")
     every: str | int | None = setting(
         None, "The step of time, which is checked: `15min`, `1h`, `1d`, `1w`, `1month`, `1y`; 1 for numbers."
     )
@@ -118,9 +114,7 @@ class DataKeys(Config):
 class TrainKeys(DataKeys):
     """The training rows."""
 
-    group: str | None = setting(
-        None, "The column whose value keeps rows together, such as a customer: in one fold, on one side of a `split`."
-    )
+    group: str | None = setting(None, "The column whose rows stay together: in one fold, on one side of a `split`.")
 
 
 class ValidationKeys(DataKeys):
@@ -131,9 +125,7 @@ class ValidationKeys(DataKeys):
     )
     by: Literal["time"] | None = setting(None, "`time`: the split of windows takes the last part of the time.")
     stratify: str | None = setting(None, "Head whose class proportions the split preserves.")
-    origins: PositiveInt | None = setting(
-        None, "For windows: the last horizons of each series are for validation, so many, each with a window."
-    )
+    origins: PositiveInt | None = setting(None, "For windows: so many last horizons of each series are for validation.")
 
 
 _KEYS: dict[str, type[DataKeys]] = {"train": TrainKeys, "validation": ValidationKeys}

@@ -88,15 +88,9 @@ class WeightKeys(Config):
     """Weights that exist already."""
 
     file: str = setting(..., "A file .safetensors or .npz, or a run directory; relative to the spec.")
-    map: dict[str, str] = setting(
-        {}, "Our names to the file's, by patterns: `encoder/*: bert.encoder.*`. `*` is any text; the first match wins."
-    )
-    layout: Literal["keras", "torch"] = setting(
-        "keras", "How the file names and stores weights: as graphspec and Keras, or as PyTorch."
-    )
-    allow_missing: list[str] = setting(
-        [], "Patterns of weights that start new if the file lacks them, or has them in another shape."
-    )
+    map: dict[str, str] = setting({}, "Our names to the file's: `encoder/*: bert.encoder.*`; the first match wins.")
+    layout: Literal["keras", "torch"] = setting("keras", "How the file stores weights: as Keras does, or as PyTorch.")
+    allow_missing: list[str] = setting([], "Patterns of weights that start new if the file lacks them in their shape.")
 
 
 _TEXT = {"type": "string"}
@@ -185,9 +179,7 @@ class InputKeys(Config):
     }
 
     shape: Annotated[list[Any] | None, WithJsonSchema({"type": "array", "items": _DIMENSION})] = setting(None, SHAPE)
-    dtype: Literal["float32", "int32", "int64", "uint8", "bool", "string"] = setting(
-        "float32", "Data type of the values."
-    )
+    dtype: Literal["float32", "int32", "int64", "uint8", "bool", "string"] = setting("float32", "Type of the values.")
     column: str | None = setting(None, "The name in files, if it is not the input's name.")
     description: str = setting("", "What it is, in which unit: the exported file has this text.")
 
@@ -216,9 +208,7 @@ class HeadKeys(Config):
         "pairs and triplets.",
     )
     loss: named(LOSSES, Loss | None) = setting(None, "A loss; without it the head is not trained.")  # type: ignore[valid-type]
-    target: str | None = setting(
-        None, "An input or a node with which the loss compares, instead of an array of the data."
-    )
+    target: str | None = setting(None, "An input or a node with which the loss compares, instead of an array of data.")
     target_gradient: bool = setting(False, "Whether the gradient flows into `target`, too.")
     weight: FiniteWeight = setting(1.0, "The head's weight in the total loss.")
     metrics: list[named(METRICS, Metric)] = setting([], "Metrics of this head.")  # type: ignore[valid-type]
@@ -244,9 +234,7 @@ class HeadKeys(Config):
     interval: Annotated[float, Field(ge=0.5, lt=1)] | None = setting(
         None, "The share of new rows that `<head>_low` to `<head>_high` shall contain: held-out rows give the width."
     )
-    calibrate: Literal["temperature"] | None = setting(
-        None, "`temperature`: probabilities become as sure as they are right on held-out rows."
-    )
+    calibrate: Literal["temperature"] | None = setting(None, "Probabilities are as sure as right on held-out rows.")
     threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["f1"] | None = setting(
         None, "The probability above which the second of two classes is answered; `f1`: the best one on held-out rows."
     )

@@ -208,7 +208,7 @@ HOVERS = (
     Hover("layers: [{type: Dense, units: 1, in▮puts: x}]", ("One name or a list",), ("||",)),
     Hover("layers: [{type: Dense, units: 1, rep▮eat: 2}]", ("Number of copies in a row",)),
     Hover("inputs: {x: {sha▮pe: [4]}}", ("Dimensions without the batch",), ("||",)),
-    Hover("inputs: {x: {shape: [4], dty▮pe: int64}}", ("Data type of the values. Default: float32.",)),
+    Hover("inputs: {x: {shape: [4], dty▮pe: int64}}", ("Type of the values. Default: float32.",)),
     Hover("inputs: {p: {columns: {age: num▮ber}}}", ("#### number", "A number: ", "missing = median"), ("category",)),
     Hover("inputs: {p: {columns: {age: {type: number, miss▮ing: mean}}}}", ("Default: median.",), ("||",)),
     Hover("inputs: {p: {col▮umns: {age: number}}}", ("Columns by name",)),

@@ -42,9 +42,7 @@ class Monitor(base.Callback):
 
     monitor: str = setting("val_loss", "The name of the logged value.")
     verbose: int = setting(0, "1 to print every action.")
-    mode: Literal["auto", "min", "max"] = setting(
-        "auto", "min: lower is better; max: higher is better; auto: decided from the metric's name."
-    )
+    mode: Literal["auto", "min", "max"] = setting("auto", "What is better, less or more; auto: by the metric's name.")
 
     def check(self, keys: Sequence[str], *, scheduled: bool = False, averaged: bool = False) -> list[Problem]:
         decided = self._mode() is not None

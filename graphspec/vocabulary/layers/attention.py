@@ -208,9 +208,7 @@ class ProjectedAttention(Layer, arity=(2, 3), pairs_with_itself=True):
 
     dropout: DROPPED = 0.0
     use_bias: bool = setting(True, "Whether the projections have a bias.")
-    sliding_window: PositiveInt | None = setting(
-        None, "A query attends only to keys at a smaller distance than this; null for all."
-    )
+    sliding_window: PositiveInt | None = setting(None, "A query attends to keys at a smaller distance; null for all.")
     flash_attention: base.NoEffect = None
     kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     bias_initializer: base.InitializerField = base.default_initializer("zeros")
@@ -403,9 +401,7 @@ class MultiHeadAttention(ProjectedAttention, same_by_default={"value_dim": "key_
     key_dim: PositiveInt = setting(..., "The size of queries and keys in each head.")
     value_dim: PositiveInt | None = setting(None, "The size of values in each head; null for `key_dim`.")
     output_shape: Sizes | None = setting(None, "The output's features; null for the query's.")
-    attention_axes: Axes | None = setting(
-        None, "The axes that are attended over; null for all except the batch and the features."
-    )
+    attention_axes: Axes | None = setting(None, "The axes attended over; null: all but the batch and the features.")
 
     def heads(self) -> tuple[int, int]:
         return self.num_heads, self.num_heads

@@ -153,9 +153,7 @@ CellField = Annotated[Cell, BeforeValidator(base.CELLS.parse), WithJsonSchema({"
 class Weighted(Cell):
     """Base: a cell with a kernel for its input and one for its state."""
 
-    activation: base.ActivationField = setting(
-        "tanh", "The activation of candidate and output; null for none.", validate_default=True
-    )
+    activation: base.ActivationField = setting("tanh", "Of candidate and output; null for none.", validate_default=True)
     use_bias: bool = setting(True, "Whether a bias is added.")
     kernel_initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     recurrent_initializer: base.InitializerField = base.default_initializer("orthogonal")
@@ -167,9 +165,7 @@ class Weighted(Cell):
     recurrent_constraint: base.Constraint = None
     bias_constraint: base.Constraint = None
     dropout: DropRate = setting(0.0, "Fraction of input features dropped, the same at every step.")
-    recurrent_dropout: DropRate = setting(
-        0.0, "Fraction of the state's features that every step drops, the same at every step."
-    )
+    recurrent_dropout: DropRate = setting(0.0, "Fraction of the state's features dropped, the same at every step.")
     seed: base.Seed = None
 
     def activated(self, g: Builder, activation: Activation | None, X: Value) -> Value:

@@ -74,9 +74,7 @@ class Normalization(Layer, supports_masking=True, learnt_arguments=("mean", "var
 
     in_float64 = frozenset(("variance",))
 
-    axis: IntOrInts | None = setting(
-        -1, "The axis or axes with separate statistics per index; null for one value for all."
-    )
+    axis: IntOrInts | None = setting(-1, "The axes with separate statistics per index; null for one value for all.")
     mean: Statistics = setting(None, "The mean: a number, or a list for `axis` (nested for several).")
     variance: Statistics = setting(None, "The variance, with the mean's shape.")
     invert: bool = setting(False, "Whether normalized values are converted back.")
@@ -317,9 +315,7 @@ class Impute(Layer, supports_masking=True, takes_missing=True, learnt_arguments=
     strategy: Literal["median", "mean", "zero", "constant"] = setting(
         "median", "What stands for a missing number: the median, the mean, 0, or `fill_value`."
     )
-    fill_value: FloatOrFloats | None = setting(
-        None, "The number of `constant`; median and mean, which are else learnt: one, or a list."
-    )
+    fill_value: FloatOrFloats | None = setting(None, "The number of `constant`; median or mean, if not learnt.")
     missing_values: Annotated[tuple[float | int | str, ...], FROM_LIST] = setting(
         (), "Numbers, and texts of data files, that count as missing, such as `[-1, unknown]`."
     )

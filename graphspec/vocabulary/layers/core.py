@@ -99,17 +99,13 @@ class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY
     Shapes: integers (batch, …) → (batch, …, output_dim).
     """
 
-    input_dim: PositiveInt | None = setting(
-        None, "The number of ids: the largest id plus 1; null: as many as the layer before makes."
-    )
+    input_dim: PositiveInt | None = setting(None, "How many ids: the largest plus 1; null: as the layer before makes.")
     output_dim: PositiveInt = setting(..., "The size of each vector.")
     embeddings_initializer: base.InitializerField = default_initializer("uniform")
     embeddings_regularizer: base.RegularizerField = setting(None, "Penalty on the embeddings.")
     embeddings_constraint: base.Constraint = None
     mask_zero: bool = setting(False, "Whether id 0 is padding that later layers skip.")
-    sparse: bool = setting(
-        False, "Whether a step changes only the rows of its batch: much quicker for many ids. Not in Keras."
-    )
+    sparse: bool = setting(False, "Whether a step changes only its batch's rows: quicker for many ids. Not in Keras.")
 
     def check_arguments(self) -> None:
         if self.sparse and self.embeddings_regularizer is not None:

@@ -39,12 +39,8 @@ class Resizing(Layer):
     height: Height
     width: Width
     interpolation: Interpolation = "bilinear"
-    crop_to_aspect_ratio: bool = setting(
-        False, "First crop the largest centred window with the aspect ratio of the output."
-    )
-    pad_to_aspect_ratio: bool = setting(
-        False, "First pad both sides to the aspect ratio of the output, with `fill_value`."
-    )
+    crop_to_aspect_ratio: bool = setting(False, "First crop the largest centred window of the output's aspect ratio.")
+    pad_to_aspect_ratio: bool = setting(False, "First pad both sides to the output's aspect ratio, with `fill_value`.")
     fill_mode: Literal["constant"] = setting("constant", "Only `constant`, as in Keras.")
     fill_value: float = setting(0.0, "The value of the padding of `pad_to_aspect_ratio`.")
     antialias: bool = setting(False, "Average over more pixels when an image is reduced.")
@@ -287,12 +283,8 @@ class RandomTranslation(Warp):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    height_factor: Share = setting(
-        ..., "Bounds of the shift as a fraction of the height, f or [low, high]; above 0 is down."
-    )
-    width_factor: Share = setting(
-        ..., "Bounds of the shift as a fraction of the width, f or [low, high]; above 0 is to the right."
-    )
+    height_factor: Share = setting(..., "Bounds of the shift as part of the height, f or [low, high]; above 0 is down.")
+    width_factor: Share = setting(..., "Bounds of the shift as part of the width, f or [low, high]; above 0 is right.")
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
         down, across = drawn(g, X, [(-low, -high) for low, high in (self.height_factor, self.width_factor)], self.seed)
@@ -305,9 +297,7 @@ class RandomZoom(Warp):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    height_factor: Zoom = setting(
-        ..., "Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less of the height, 0.2 more."
-    )
+    height_factor: Zoom = setting(..., "Bounds of the zoom, f or [low, high]: -0.2 shows 20 % less height, 0.2 more.")
     width_factor: Zoom | None = setting(None, "The same for the width; null keeps the aspect ratio.")
 
     def columns(self, g: Builder, X: Value) -> Sequence[Value | float]:
@@ -342,9 +332,7 @@ class RandomContrast(Recolor):
     Shapes: (batch, height, width, channels) → the same.
     """
 
-    factor: Annotated[Range, *_factor(0, 1)] = setting(
-        ..., "[low, high] for contrast from 1 - low to 1 + high; f for 1 to 1 + f."
-    )
+    factor: Annotated[Range, *_factor(0, 1)] = setting(..., "[low, high]: contrast 1 - low to 1 + high; f: 1 to 1 + f.")
 
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         return drawn(g, X, [(1 - self.factor[0], 1 + self.factor[1])], self.seed)[0], None

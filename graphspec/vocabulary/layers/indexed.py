@@ -52,12 +52,8 @@ class CategoryEncoding(Layer, call_arguments=("count_weights",)):
         1.
     """
 
-    num_tokens: PositiveInt | None = setting(
-        None, "The number of ids: the largest id plus 1; null: as many as the layer before makes."
-    )
-    output_mode: Counts = setting(
-        "multi_hot", "one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences."
-    )
+    num_tokens: PositiveInt | None = setting(None, "How many ids: the largest plus 1; null: as the layer before makes.")
+    output_mode: Counts = setting("multi_hot", "one_hot: a vector per id; multi_hot: ones at all ids; count: how many.")
     sparse: Sparse = False
 
     def lower(self, g: Builder, ids: Value, *, count_weights: Sequence[Value] = ()) -> Value:
@@ -99,9 +95,7 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
         None, "The largest number of ids, with those of unseen and missing tokens; null for no limit."
     )
     idf_weights: Weights = None
-    pad_to_max_tokens: bool = setting(
-        False, "Whether the layer counts `max_tokens` ids even if the vocabulary is smaller."
-    )
+    pad_to_max_tokens: bool = setting(False, "Whether there are `max_tokens` ids even if the vocabulary is smaller.")
     sparse: Sparse = False
 
     if TYPE_CHECKING:  # fields of the subclasses, which have them in Keras's order

@@ -130,9 +130,7 @@ class GroupNormalization(Affine):
     Shapes: (batch, …) → the same. Wu and He, *Group Normalization*, ECCV 2018.
     """
 
-    groups: Annotated[int, AfterValidator(_groups)] = setting(
-        32, "The number of groups; -1 for one per channel: instance normalization."
-    )
+    groups: Annotated[int, AfterValidator(_groups)] = setting(32, "-1 for one per channel: instance normalization.")
     axis: int = setting(-1, "The axis of the channels.")
 
     def lower(self, g: Builder, X: Value) -> Value:

@@ -31,9 +31,7 @@ class PositionEmbedding(Layer, supports_masking=True):
 
     neutral: ClassVar[Mapping[str, Neutral]] = NEUTRAL | {"hierarchical_alpha": ANY_VALUE}  # for longer sequences only
 
-    sequence_length: PositiveInt | None = setting(
-        None, "The length of the longest sequence; null for that of the input."
-    )
+    sequence_length: PositiveInt | None = setting(None, "The longest sequence's length; null for that of the input.")
     initializer: base.InitializerField = base.default_initializer("glorot_uniform")
     add: Adds = False
 

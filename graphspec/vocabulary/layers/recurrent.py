@@ -235,9 +235,7 @@ class Bidirectional(Layer, handles_mask=True, call_arguments=("initial_state",))
     """
 
     layer: RecurrentField = setting(..., "The forward layer.")
-    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = setting(
-        "concat", "How both outputs are merged; null for two separate outputs."
-    )
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = setting("concat", "How outputs merge; null keeps both.")
     backward_layer: RecurrentField | None = setting(None, "The backward layer; null for a copy of `layer`.")
 
     def lower(self, g: Builder, X: Value, *, initial_state: Sequence[Value] = ()) -> base.Outputs:

@@ -113,9 +113,7 @@ class Permute(Layer):
     Shapes: (batch, …) → (batch, the sizes in the order of ``dims``).
     """
 
-    dims: Annotated[Ints, AfterValidator(_permutation)] = setting(
-        ..., "The order of the axes, counted from 1, without the batch."
-    )
+    dims: Annotated[Ints, AfterValidator(_permutation)] = setting(..., "The axes' order, from 1, without the batch.")
 
     def lower(self, g: Builder, X: Value) -> Value:
         if X.rank != len(self.dims) + 1:

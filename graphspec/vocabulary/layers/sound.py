@@ -49,12 +49,8 @@ class STFTSpectrogram(Layer):
         "What of a frequency: the magnitude or its logarithm, the density of power, a part, the angle, or both parts.",
     )
     frame_length: PositiveInt = setting(256, "The samples of a frame.")
-    frame_step: PositiveInt | None = setting(
-        None, "The samples from one frame to the next, at most `frame_length`; null: half of it."
-    )
-    fft_length: PositiveInt | None = setting(
-        None, "The length of the transform, at least `frame_length`; null: the next power of two."
-    )
+    frame_step: PositiveInt | None = setting(None, "The samples to the next frame, at most `frame_length`; null: half.")
+    fft_length: PositiveInt | None = setting(None, "Its length, at least `frame_length`; null: the next power of two.")
     window: Window = "hann"
     periodic: bool = setting(False, "Whether the window continues periodically, or is symmetric.")
     scaling: Literal["density", "spectrum"] | None = setting(
@@ -145,9 +141,7 @@ class MelSpectrogram(Layer):
 
     fft_length: PositiveInt = setting(2048, "The length of the Fourier transform.")
     sequence_stride: PositiveInt = setting(512, "The samples from one frame to the next.")
-    sequence_length: PositiveInt | None = setting(
-        None, "The samples of a frame, at most `fft_length`; null: `fft_length`."
-    )
+    sequence_length: PositiveInt | None = setting(None, "Samples of a frame, at most `fft_length`; null: `fft_length`.")
     window: Annotated[Literal["hann", "hamming"] | tuple[float, ...] | None, FROM_LIST] = setting(
         "hann", f"{WINDOW} It is periodic."
     )

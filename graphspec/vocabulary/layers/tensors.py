@@ -149,9 +149,7 @@ class EinsumDense(Layer):
     Shapes: defined by the equation; ``...`` stands for axes that remain unchanged.
     """
 
-    equation: Annotated[str, AfterValidator(_equation)] = setting(
-        ..., "The letters of the axes of input, kernel and output: `abc,cd->abd`."
-    )
+    equation: Annotated[str, AfterValidator(_equation)] = setting(..., "Input, kernel and output: `abc,cd->abd`.")
     output_shape: Annotated[PositiveInt | tuple[PositiveInt | None, ...], FROM_LIST] = setting(
         ..., "The sizes of the output, without the batch and the axes of `...`; null for the input's size."
     )

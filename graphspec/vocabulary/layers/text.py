@@ -66,9 +66,7 @@ class TextVectorization(Lookup, takes_strings=True):
     output_mode: Literal["int", "multi_hot", "count", "tf_idf"] = setting(
         "int", "int: ids in order; multi_hot, count, tf_idf: a vector with ones, counts, or counts times `idf_weights`."
     )
-    output_sequence_length: PositiveInt | None = setting(
-        None, "The number of ids, by cutting or padding at the end; null: as needed."
-    )
+    output_sequence_length: PositiveInt | None = setting(None, "How many ids, by cutting or padding; null: as needed.")
     last: int = setting(0, "How many of the ids are those of the last tokens.", ge=0)
     vocabulary: Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | str | None, FROM_LIST] = setting(
         None, "The tokens, or the name of a file beside the spec with one per line; null: learnt."

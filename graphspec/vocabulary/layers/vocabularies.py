@@ -274,18 +274,14 @@ class Categories(Lookup):
         oov_token: Any
         missing_tokens: Any
 
-    num_oov_indices: Annotated[int, Field(ge=0, le=1 << 20)] = setting(
-        1, "The number of ids for unseen tokens; with several, a hash selects one."
-    )
+    num_oov_indices: Annotated[int, Field(ge=0, le=1 << 20)] = setting(1, "Ids for unseen tokens, chosen by a hash.")
     invert: Annotated[bool, *refused(_INVERSE, f"Refused: {_INVERSE}.", hint=_LABELS)] = False
     output_mode: Literal["int", "one_hot", "multi_hot", "count", "tf_idf"] = setting(
         "int",
         "int: ids; one_hot: a vector per token; multi_hot, count, tf_idf: a vector per row with ones, counts, "
         "or counts times `idf_weights`.",
     )
-    min_count: PositiveInt = setting(
-        1, "How often a token must occur in the training rows to be learnt; rarer ones count as unseen."
-    )
+    min_count: PositiveInt = setting(1, "How often a token must occur in training rows; rarer ones count as unseen.")
 
     def check_arguments(self) -> None:
         super().check_arguments()
@@ -411,9 +407,7 @@ class IntegerLookup(Categories):
     salt: Annotated[None, BeforeValidator(only(None, "unseen integers are not hashed"))] = setting(
         None, "Refused: unseen integers are not hashed."
     )
-    missing_tokens: Annotated[tuple[Int64, ...], FROM_LIST] = setting(
-        (), "Integers that count as missing, such as `[-1, 999]`."
-    )
+    missing_tokens: Annotated[tuple[Int64, ...], FROM_LIST] = setting((), "Integers that count as missing: `[-1]`.")
 
     def _stand_in(self) -> Any:
         return 0

@@ -230,9 +230,7 @@ class _Point(OfClass, instead="set `class_id`"):
 
     best: ClassVar[str]  # the score that is the result
     given: ClassVar[str]  # the score that is required, and the argument that says how much of it
-    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = setting(
-        200, "The number of thresholds, evenly spaced from 0 to 1."
-    )
+    num_thresholds: Annotated[int, Field(ge=1, le=MOST)] = setting(200, "How many thresholds, evenly from 0 to 1.")
     class_id: ClassId = None
 
     def limits(self) -> Array:
@@ -286,9 +284,7 @@ class AUC(Metric, label="auc", instead="set `multi_label: true` for the mean of 
             "The height between two points: their mean (for PR of the counts), the smaller, or the larger one.",
         )
     )
-    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = setting(
-        None, "Thresholds between 0 and 1, instead of `num_thresholds`."
-    )
+    thresholds: Annotated[tuple[Rate, ...] | None, FROM_LIST] = setting(None, "Instead of `num_thresholds`: 0 to 1.")
     multi_label: bool = setting(False, "Whether every unit has a curve of its own.")
     num_labels: PositiveInt | None = setting(None, "The number of units, with `multi_label`.")
     label_weights: Annotated[tuple[Annotated[float, Field(ge=0)], ...] | None, FROM_LIST] = setting(

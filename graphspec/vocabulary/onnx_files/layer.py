@@ -54,9 +54,7 @@ class Onnx(Layer):
     trainable: Annotated[bool | tuple[str, ...], FROM_LIST] = setting(
         False, "Train the file's weights: true for all, or a list of names with `*`; false freezes the file."
     )
-    batch_statistics: bool = setting(
-        False, "Let BatchNormalization use the statistics of the batch in training, and move its own."
-    )
+    batch_statistics: bool = setting(False, "Let BatchNormalization learn: statistics of the batch, and moving ones.")
 
     _content: OnnxFile | None = PrivateAttr(default=None)
     _record: Record | None = PrivateAttr(default=None)
