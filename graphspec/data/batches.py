@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,14 +14,12 @@ from graphspec.base.arrays.pictures import Pictures, in_chunks, of_one_size
 from graphspec.base.arrays.random import Orders, generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import Code, Diagnostic, SpecError, did_you_mean
+from graphspec.data.series import Series
+from graphspec.graph.ir.graph import Array, Graph
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
 from graphspec.language.declarations import WEIGHT
-
-if TYPE_CHECKING:
-    from graphspec.data.series import Series
-    from graphspec.graph.ir.graph import Array, Graph
 
 Form: TypeAlias = "tuple[int, int]"  # of a batch: its rows, and the width of its lists
 Loaded: TypeAlias = "tuple[Dataset | None, list[Diagnostic]]"  # rows, None after an error, and all problems

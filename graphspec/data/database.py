@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,19 @@ from graphspec.base.codes import Code
 from graphspec.data import convert as conversion
 from graphspec.data import source as base
 from graphspec.data.convert import Filling, ListFilling, NumberFilling, TextFilling, as_data_error, no_number
-from graphspec.data.source import DataError, MemoryBudget, Request, Source, lossy, ragged, unreadable, wrong_shape
+from graphspec.data.source import (
+    DataError,
+    Filled,
+    MemoryBudget,
+    Request,
+    Source,
+    lossy,
+    ragged,
+    unreadable,
+    wrong_shape,
+)
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import Array, numpy_dtype
-
-if TYPE_CHECKING:
-    from graphspec.data.source import Filled
 
 # Record batches of the Arrow C stream interface as NumPy arrays.
 _NUMBERS = {f"{sign}int{size}": np.dtype(f"{sign}int{size}") for sign in ("", "u") for size in (8, 16, 32, 64)}

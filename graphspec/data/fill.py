@@ -8,17 +8,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from graphspec.base.errors import UsageError
 from graphspec.data.folders import Folder, sizes_text
 from graphspec.data.profile import profile_files
+from graphspec.data.suggest import Column, Suggestion
 from graphspec.data.targets import small_classes
 from graphspec.language.declarations import TextForm
 from graphspec.language.write import WIDTH, flow, literal, text_lines
-
-if TYPE_CHECKING:
-    from graphspec.data.suggest import Column, Suggestion
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,16 +22,23 @@ from graphspec.data.database import Table
 from graphspec.data.files import open_source
 from graphspec.data.folders import Folder, of_source
 from graphspec.data.paths import PICTURES, TEXTS, unmapped
+from graphspec.data.series import Series
 from graphspec.data.signature import data_signature
-from graphspec.data.source import NO_ROWS, DataError, DataSignature, Request, Source, placed, unreadable, wrong_shape
+from graphspec.data.source import (
+    NO_ROWS,
+    DataError,
+    DataSignature,
+    Filled,
+    Request,
+    Source,
+    placed,
+    unreadable,
+    wrong_shape,
+)
 from graphspec.data.text_files import undecodable
 from graphspec.graph.ir.graph import Array, Graph
 from graphspec.language.declarations import STEPS, Columns, DataSource, Spec, Windows
 from graphspec.language.tree import Tree
-
-if TYPE_CHECKING:
-    from graphspec.data.series import Series
-    from graphspec.data.source import Filled
 
 # Records that arrive one by one, as JSON Lines: read in batches, so the whole need not fit into memory.
 MAX_LINE = 1 << 24  # bytes

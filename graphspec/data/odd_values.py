@@ -5,24 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import Code, Diagnostic, Problem
+from graphspec.data.batches import Dataset
+from graphspec.data.database import Table
+from graphspec.data.files import Files
 from graphspec.data.profile import FAR, Profile, Values, read_values
 from graphspec.data.source import Tally
 from graphspec.data.targets import places_of
+from graphspec.graph.ir.graph import Array
+from graphspec.language.declarations import DataSource, Spec
 from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.layers.dates import DateParts, is_date
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.data.database import Table
-    from graphspec.data.files import Files
-    from graphspec.graph.ir.graph import Array
-    from graphspec.language.declarations import DataSource, Spec
 
 # Columns that give away the target: copies of it, columns or gaps that determine it, numbers that add up to it.
 _MAX_NUMBERS = 64  # columns of numbers whose sums are looked at

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from graphspec.data.fill import Change, Changes, changed, line, section
 from graphspec.data.folders import Folder, decoded
 from graphspec.data.source import DataError
 from graphspec.language.write import literal
-
-if TYPE_CHECKING:
-    from graphspec.vocabulary.onnx_files.reading import OnnxFile
+from graphspec.vocabulary.onnx_files.reading import OnnxFile
 
 _LOOKED_AT = 1000  # pictures
 _THUMBNAIL = 12  # pixels of a side, by which pictures are compared

@@ -8,17 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from graphspec.base.errors import Diagnostic, GivenText
 from graphspec.editor.document import Entry, Node, Span, Text, parse, plain
 from graphspec.engine.compiler.check import Checked, check
+from graphspec.engine.compiler.cost import NodeCost
+from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.language.read import MAX_BYTES
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.cost import NodeCost
-    from graphspec.engine.compiler.lowered_network import Lowered
-    from graphspec.language.declarations import NodeDecl, Spec
 
 T = TypeVar("T")
 _SCHEMA = re.compile(r"^#.*\$schema=.*graphspec", re.M)  # the comment that names the schema

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphspec.base.errors import GraphspecError
 from graphspec.data.signature import data_signature
@@ -20,18 +20,21 @@ from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.differences import Change, changes
+from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.export.onnx import KEY, NOTE, bound_text, missing_mark, target_unit
 from graphspec.export.targets import kernels, runs_on
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.onnx_session import sanitized
-from graphspec.language.declarations import LABEL
+from graphspec.language.declarations import LABEL, Spec
 from graphspec.language.read import MAX_BYTES
-from graphspec.vocabulary.onnx_files.model_file import Declared, leads_out, read_model_file, unreadable
-
-if TYPE_CHECKING:
-    from graphspec.engine.compiler.lowered_network import Lowered
-    from graphspec.language.declarations import Spec
-    from graphspec.vocabulary.onnx_files.model_file import ModelFile, Weight
+from graphspec.vocabulary.onnx_files.model_file import (
+    Declared,
+    ModelFile,
+    Weight,
+    leads_out,
+    read_model_file,
+    unreadable,
+)
 
 FORMAT = 1
 _MAX_KNOWN = 100  # known values of an input that the record lists

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,17 +23,15 @@ from graphspec.data.check import load
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_inputs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import labels_of
+from graphspec.export.quantize import Verdict
 from graphspec.graph.analysis import input_bounds
 from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, numpy_dtype
 from graphspec.graph.onnx_session import failure, runtime, session
 from graphspec.graph.target import Target
 from graphspec.language.declarations import LABEL
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.session import Session
-    from graphspec.export.quantize import Verdict
 
 # Values for the proof of an export: texts that the graph knows, and missing, unseen and otherwise unusual ones.
 _LONG = 5000  # characters of a very long text

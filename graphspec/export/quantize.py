@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,17 +28,15 @@ from graphspec.base.errors import Code, Diagnostic, GraphspecError, SpecError, U
 from graphspec.base.files import write_atomic
 from graphspec.base.terminal import table_lines
 from graphspec.data.batches import Dataset
+from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import KEY, NOTE, with_outputs
+from graphspec.export.prove import Proof
 from graphspec.export.read import Exported, answers_of, evaluate_answers, read_exported
 from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.graph.onnx_session import session
 from graphspec.graph.ops import OPS
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.running_metrics import RunningMetrics
-    from graphspec.engine.runtime.session import Session
-    from graphspec.export.prove import Proof
-    from graphspec.vocabulary.metrics.metric import Direction
+from graphspec.vocabulary.metrics.metric import Direction
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 CONVOLUTIONS = ("Conv", "ConvTranspose")

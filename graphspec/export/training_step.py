@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +26,13 @@ from graphspec.base.text import count
 from graphspec.base.version import __version__
 from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.data.check import load
+from graphspec.data.signature import Data
 from graphspec.engine.compiler.heads import prefix_of
 from graphspec.engine.compiler.objective import TOTAL, Objective, logged_losses, loss_of
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
 from graphspec.engine.runtime.prepared_rows import Prelude
+from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import at_node, constants_of
 from graphspec.export.prove import FACTOR, Rows, batch_of, changed, failed, lengths_for, rows_for
 from graphspec.export.targets import newest_opset
@@ -55,10 +57,6 @@ from graphspec.graph.passes import prepare as run_passes
 from graphspec.graph.passes.for_export import in_inference, is_newer
 from graphspec.graph.target import Target
 from graphspec.language.declarations import WEIGHT
-
-if TYPE_CHECKING:
-    from graphspec.data.signature import Data
-    from graphspec.engine.runtime.session import Session
 
 KEY, FORMAT = "graphspec.training_step", 1
 NEXT = "/next"

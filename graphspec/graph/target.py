@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Graph, Shape
-    from graphspec.graph.kernels.context import Shard
+from graphspec.graph.ir.graph import Array, Graph, Shape
+from graphspec.graph.kernels.context import Shard
 
 
 def _cannot_compute(graph: Graph) -> dict[str, Array]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from graphspec.base.errors import NOWHERE, Code, Mark, Problems, did_you_mean, shorten
 from graphspec.language.declarations import BOUNDS, LABEL, LENGTH, STEPS, WEIGHT, HeadRefs, Ref
 from graphspec.language.tree import Tree, format_names, wrong_type
+from graphspec.vocabulary.layers.layer import Layer, Number
 from graphspec.vocabulary.losses import LOSSES
-
-if TYPE_CHECKING:
-    from graphspec.vocabulary.layers.layer import Layer, Number
 
 MAX_NAME = 255  # the longest name, in characters
 NAME_HINT = "write a node's name, or `name:k` for its output k"

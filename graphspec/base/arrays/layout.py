@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.calls import Calls
 
 Array = np.ndarray[Any, Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +21,8 @@ from graphspec.base.errors import Code, Diagnostic, ProblemError, SpecError, Usa
 from graphspec.base.text import count, shell
 from graphspec.data.weights.ways import IGNORED, Recipe, Source, Way, Weight, forms, matches, names_in, ways
 from graphspec.graph.ir.dims import show
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Graph
-    from graphspec.language.declarations import Spec, WeightFile
+from graphspec.graph.ir.graph import Graph
+from graphspec.language.declarations import Spec, WeightFile
 
 # Open a file of weights: what it holds, and why others are refused.
 WEIGHTS = "weights.safetensors"  # the file of a run that has its weights

@@ -11,18 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
 from graphspec.graph.ir.dims import LearntSize
-
-if TYPE_CHECKING:
-    from graphspec.language.declarations import NodeDecl, WeightFile
-    from graphspec.vocabulary.layers.cells import Cell
-    from graphspec.vocabulary.layers.layer import Layer
-    from graphspec.vocabulary.layers.recurrent import Recurrent
+from graphspec.language.declarations import NodeDecl, WeightFile
+from graphspec.vocabulary.layers.cells import Cell
+from graphspec.vocabulary.layers.layer import Layer
+from graphspec.vocabulary.layers.recurrent import Recurrent
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ import platform
 import re
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from graphspec.base.arrays.blas import openblas
 from graphspec.base.errors import Code, RunError, shorten
 from graphspec.base.version import __version__
 from graphspec.engine.compiler.objective import fetches
+from graphspec.engine.parallel.shards import Step
+from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels import compiled
-
-if TYPE_CHECKING:
-    from graphspec.engine.parallel.shards import Step
-    from graphspec.graph.ir.graph import Value
 
 Facts = Mapping[str, str | None]
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

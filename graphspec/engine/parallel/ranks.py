@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -34,11 +34,9 @@ from graphspec.engine.parallel.shards import Follower, Step, message_of, step_of
 from graphspec.engine.runtime.parameters import own_slots
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate
-
-if TYPE_CHECKING:
-    from graphspec.engine.runtime.session import Session
 
 # The connection of this process, a rank, to the other ranks of an MPI job. MPI is loaded only by :func:`connect`.
 _TESTS = 200  # tests of a request, of a microsecond or so each, before a waiting rank yields its core

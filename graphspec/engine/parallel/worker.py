@@ -13,16 +13,14 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
+from graphspec.data.batches import Dataset
 from graphspec.engine.parallel.launch import ignore
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import Dataset
-    from graphspec.engine.parallel.machine import Place, Signals
-    from graphspec.engine.parallel.shards import Step
-    from graphspec.engine.parallel.validation import Validator
-    from graphspec.graph.ir.graph import Array
+from graphspec.engine.parallel.machine import Place, Signals
+from graphspec.engine.parallel.shards import Step
+from graphspec.engine.parallel.validation import Validator
+from graphspec.graph.ir.graph import Array
 
 DIAGNOSTICS = "graphspec: diagnostics"  # their key in the last line of output of a worker that they ended
 

@@ -11,29 +11,27 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.arrays.memory import give_back
 from graphspec.base.errors import Code, RunError, UsageError
 from graphspec.base.text import count
+from graphspec.data.batches import BatchLoader, Dataset, Form
 from graphspec.engine.compiler.objective import TOTAL, Objective
 from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing
 from graphspec.engine.parallel import agreement
 from graphspec.engine.parallel.machine import Place
 from graphspec.engine.parallel.processes import Leader, Team
+from graphspec.engine.parallel.ranks import Ranks
 from graphspec.engine.parallel.shards import Step, message_of
 from graphspec.engine.runtime.program import Program, ProgramCache, no_rows
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.session import Session
+from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.context import LocalGroup
-
-if TYPE_CHECKING:
-    from graphspec.data.batches import BatchLoader, Dataset, Form
-    from graphspec.engine.parallel.ranks import Ranks
-    from graphspec.engine.runtime.session import Session
-    from graphspec.graph.ir.graph import Array
-    from graphspec.vocabulary.callbacks import Callback
+from graphspec.vocabulary.callbacks import Callback
 
 
 @dataclass(frozen=True)

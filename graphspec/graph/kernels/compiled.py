@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from typing import Any, Generic, ParamSpec
 
 import numpy as np
 
@@ -24,9 +24,7 @@ from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.errors import UsageError
 from graphspec.graph.ir.dims import Shape, fixed_size
-
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array, Node
+from graphspec.graph.ir.graph import Array, Node
 
 # The choice between fast kernels and simple ones: whichever is faster by default; tests force one or the other.
 KERNELS = "GRAPHSPEC_KERNELS"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.context import Calls, Group
+from graphspec.graph.ir.graph import Array
+from graphspec.graph.kernels.context import Calls, Group
 
 
 class TouchedRows:

@@ -11,18 +11,16 @@ import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field, create_model
 
+from graphspec.base.arrays.random import Clock
 from graphspec.base.config import Config, Registry, invalid
 from graphspec.base.errors import Code, Diagnostic, Problem, SpecError
 from graphspec.base.files import LOCK, is_leftover
-
-if TYPE_CHECKING:
-    from graphspec.base.arrays.random import Clock
-    from graphspec.graph.ir.graph import Array, Graph
-    from graphspec.graph.optimizers import Optimizer, Rate
+from graphspec.graph.ir.graph import Array, Graph
+from graphspec.graph.optimizers import Optimizer, Rate
 
 # The files that the callbacks of a run may write. A spec may come from a stranger, and training it must not overwrite
 # the user's files. Therefore its callbacks may write only inside the run directory, and not to the run's own files.
