@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.arguments import Called
 from graphspec.base.errors import Code, Problem, did_you_mean, shorten
-from graphspec.base.synonyms.names import fold, otherwise, synonym
+from graphspec.base.synonyms.keys import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")

@@ -89,7 +89,6 @@ class NodeDecl:
 
     @property
     def mark(self) -> Mark:
-        """The position of the first key."""
         return self.tree.first_key
 
 
@@ -138,7 +137,6 @@ class HeadDecl:
 
     @property
     def layers(self) -> tuple[Ref | None, ...]:
-        """All nodes that the loss compares."""
         return (self.layer, *self.others)
 
     @property
@@ -148,7 +146,6 @@ class HeadDecl:
 
     @property
     def refs(self) -> list[Ref]:
-        """All nodes and inputs that the head names."""
         return [ref for ref in (*self.layers, self.target, self.window) if ref is not None]
 
     @property

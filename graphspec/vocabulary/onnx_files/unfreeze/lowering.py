@@ -51,7 +51,6 @@ class Lowering:
         self.flattened = Flattened(self.g)
 
     def graph(self, graph: Any, scope: ChainMap[str, Known], outputs: Sequence[str]) -> list[Known]:
-        """Lower what ``outputs`` need of a graph, and return them."""
         for tensor in graph.initializer:
             scope[tensor.name] = self._stored(tensor.name, tensors.of_tensor(tensor.name, tensor, stored=True))
         for node in needed_nodes(graph.node, outputs):

@@ -163,7 +163,6 @@ class Call:
             return self.weights.value(known, label(self.node), slot=k in self.slots, kernel=kernel)
 
     def input(self, k: int) -> Value:
-        """Return an input that must be there."""
         value = self.value(k)
         need(value is not None, f"needs its input {k}", code=Code.WRONG_INPUT_COUNT)
         assert value is not None
