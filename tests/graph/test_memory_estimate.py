@@ -54,7 +54,9 @@ def test_no_control_groups(tmp_path: Path) -> None:
 
 
 def test_used_memory_counts_only_for_new_allocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root, **_: [(5000, 3000), (6000, 1000)])
+    monkeypatch.setattr(
+        "graphspec.base.arrays.memory._container_limits", lambda root, **_: [(5000, 3000), (6000, 1000)]
+    )
     assert (available(), free()) == (5000, 2000)
     monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root, **_: [(5000, 7000)])
     assert free() == 0
