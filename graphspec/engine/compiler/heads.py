@@ -8,9 +8,8 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from graphspec.base.codes import Code
 from graphspec.base.config import failure, is_from_plugin
-from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Mark, Problem, did_you_mean
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered_network import Lowered
@@ -18,8 +17,7 @@ from graphspec.engine.compiler.objective import logged_losses
 from graphspec.engine.compiler.window_scale import problem_of
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, has_rows, mul, show
-from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Graph, Range, Type, Value
 from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback

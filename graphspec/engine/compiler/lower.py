@@ -8,9 +8,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
 
-from graphspec.base.codes import Code
 from graphspec.base.config import failure
-from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError, shorten
+from graphspec.base.errors import Code, Diagnostic, Mark, NodeRef, ShapeError, shorten
 from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible
@@ -21,8 +20,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
-from graphspec.graph.ir.graph import Graph, Node, Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Graph, Node, Range, Type, Value
 from graphspec.graph.ops import OPS, operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
