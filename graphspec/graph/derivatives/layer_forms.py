@@ -216,3 +216,11 @@ def lp_normalization(g: Builder, op: Any, X: Value) -> Value:
     norm = (g.ReduceL1 if op.p == 1 else g.ReduceL2)(X, axes=(op.axis,), keepdims=1)
     some = norm > 0.0
     return X * g.Where(some, 1.0 / g.Where(some, norm, g.constant(1.0)), g.constant(0.0))
+
+
+@form("RunningMean")
+def running_mean(g: Builder, op: Any, M: Value, W: Value) -> Value:
+    """Emit the mean with what the last step has made of the weight."""
+    new = M + (W - M) * (1.0 - op.momentum)
+    new_statistic(g, M, new)
+    return g.StopGradient(new)  # type: ignore[no-any-return]

@@ -36,7 +36,7 @@ OPS.found_in(
         """,
         "normalization": """
             BatchNormalization MaskedBatchNormalization LayerNormalization RMSNormalization GroupNormalization
-            LpNormalization SpectralScale
+            LpNormalization SpectralScale RunningMean
         """,
         "pooling": "MaxPool AveragePool GlobalAveragePool GlobalMaxPool",
         "recurrent": "RNN LSTM GRU DropoutLSTM DropoutGRU DropoutRNN",
