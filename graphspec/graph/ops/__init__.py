@@ -26,7 +26,7 @@ OPS.found_in(
         """,
         "gates": "LSTMGates",
         "gelu": "Gelu Swish",
-        "images": "Resize DepthToSpace SpaceToDepth RowUniform Recolor RandomCrop AffineWarp",
+        "images": "Resize DepthToSpace SpaceToDepth RowUniform MixRows Recolor RandomCrop AffineWarp",
         "indexing": """
             Gather GatherElements OneHot Range CheckIds ScatterElements ScatterND GatherND MultiHot GatherSum
         """,

@@ -131,7 +131,7 @@ def max_pool(g: Builder, X: Value, *, storage_order: int = 0, **windows: Any) ->
     Y, op, n = g.MaxPool(X, **windows), MaxPool(**windows), X.rank - 2
     spatial = [d for d in X.shape[2:] if isinstance(d, int)]
     if len(spatial) != n:
-        return Y  # type: ignore[no-any-return]
+        return Y
     out = [Y.fixed(k + 2) for k in range(n)]
     axes = window_axes(spatial, out, op.kernel_shape, *op.steps(n), op.pads, op.auto_pad)
     numbers = np.arange(prod(spatial)).reshape(spatial, order="F" if storage_order else "C")
