@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import Annotated, ClassVar, cast
 
 from graphspec.base.config import FROM_LIST, PositiveInt, described, setting
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, show, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
 from graphspec.vocabulary.layers.layer import Layer, as_float, cast_to, need_rank, positions
 

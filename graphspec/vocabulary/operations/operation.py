@@ -10,8 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import create_model
 
 from graphspec.base.config import FROM_LIST, Neutral, described
-from graphspec.base.errors import Code, ShapeError
-from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary import Builder, Code, ShapeError, Value
 from graphspec.vocabulary.layers.layer import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
 
 Function = Callable[..., Any]
