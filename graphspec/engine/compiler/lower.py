@@ -329,7 +329,12 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
         return None
     if not layer.takes_strings and (found := _texts(all_refs, result)) is not None:
         return report(Code.WRONG_DTYPE, *found, "inputs")
-    g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable, folder=folder)
+    held = owner if node.average is None else node  # the node that has the weights: its own, or means of its owner's
+    means = None if held.average is None else (f"{held.share}/", f"{held.name}/", held.average)
+    if means is not None:
+        owner = layers[str(held.share)]
+    trains = owner.trainable and node.trainable
+    g = Builder(result.graph, node.name, owner.name, trainable=trains, folder=folder, means=means)
     before = len(result.graph.nodes)
     try:
         with g:

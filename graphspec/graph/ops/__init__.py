@@ -24,7 +24,7 @@ OPS.found_in(
             Sign Not IsNaN IsInf Relu LeakyRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus
             Softsign Mish HardSwish Gelu Swish
         """,
-        "images": "Resize DepthToSpace SpaceToDepth RowUniform Recolor RandomCrop AffineWarp",
+        "images": "Resize DepthToSpace SpaceToDepth RowUniform MixRows Recolor RandomCrop AffineWarp",
         "indexing": """
             Gather GatherElements OneHot Range CheckIds ScatterElements ScatterND GatherND MultiHot GatherSum
         """,
@@ -34,7 +34,7 @@ OPS.found_in(
         """,
         "normalization": """
             BatchNormalization MaskedBatchNormalization LayerNormalization RMSNormalization GroupNormalization
-            LpNormalization SpectralScale
+            LpNormalization SpectralScale RunningMean
         """,
         "pooling": "MaxPool AveragePool GlobalAveragePool GlobalMaxPool",
         "recurrent": "LSTMGates RNN LSTM GRU DropoutLSTM DropoutGRU DropoutRNN",
