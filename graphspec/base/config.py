@@ -18,8 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from graphspec.base.arguments import Called
-from graphspec.base.codes import Code
-from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.errors import Code, Problem, did_you_mean
 from graphspec.base.synonyms.names import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TextIO
 
 import typer
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.errors import SHOWN, Code, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.libraries import other_distribution
 from graphspec.base.text import paragraph, printable, terminal_width, wrapped
 from graphspec.cli.stopping import signal_of, stopped_by
 
@@ -264,6 +264,8 @@ def attempt(action: Callable[[], int | None]) -> int:
             err("".join(traceback.format_exception(error)).rstrip())
         else:
             err("  = help: GRAPHSPEC_DEBUG=1 shows where it happened")
+        if (other := other_distribution()) is not None:
+            complain(f"warning: {other}")
         return INTERNAL
     finally:
         try:

@@ -12,9 +12,8 @@ import numpy as np
 from graphspec.base.arrays.growing import Allocate
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
 from graphspec.base.config import with_article
-from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.data import convert
 from graphspec.data import targets as of_targets
 from graphspec.data.batches import Dataset, Loaded

@@ -14,8 +14,7 @@ from graphspec.base.arrays.growing import Growing
 from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
-from graphspec.base.codes import Code
-from graphspec.base.errors import did_you_mean, shorten
+from graphspec.base.errors import Code, did_you_mean, shorten
 from graphspec.data import source as base
 from graphspec.data.source import CELL, NOT_SCALAR, DataError, DataErrors, Request, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show

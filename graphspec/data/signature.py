@@ -12,8 +12,7 @@ import numpy as np
 
 from graphspec.base.arguments import both, mapping
 from graphspec.base.arrays.memory import map_of
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, Mark, SpecError, UsageError
 from graphspec.base.libraries import missing_library
 from graphspec.data.batches import Dataset
 from graphspec.data.check import check_arrays

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.budget import Budget
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Problem, ProblemError
+from graphspec.base.errors import Code, Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
 from graphspec.engine.compiler.lowered_network import masks_of_tags, visible
 from graphspec.engine.runtime.bind import Binder

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.builder import Builder as Builder
 from graphspec.graph.ir.graph import Array as Array
 from graphspec.graph.ir.graph import Value as Value

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, bounded_search
+from graphspec.base.errors import Code, Diagnostic, SpecError, bounded_search
 from graphspec.base.gc_pause import gc_paused
 
 if TYPE_CHECKING:

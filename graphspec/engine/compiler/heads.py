@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Mark, Problem, did_you_mean
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered_network import Lowered

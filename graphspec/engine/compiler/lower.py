@@ -8,8 +8,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
+from graphspec.base.errors import Code, Diagnostic, Mark, NodeRef, ShapeError
 from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from graphspec.base.arrays.memory import available, human
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
+from graphspec.base.errors import Code, Diagnostic, Problem, RunError, SpecError
 from graphspec.engine.compiler.lowered_network import Lowered, owner_of, visible
 from graphspec.graph.analysis import infer_shapes, lookups
 from graphspec.graph.cuts import cut

@@ -18,8 +18,7 @@ from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError, did_you_mean
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.check import refused
 from graphspec.data.convert import counts_of

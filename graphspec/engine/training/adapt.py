@@ -17,8 +17,7 @@ import numpy as np
 
 from graphspec.base.arrays.pictures import in_chunks
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, ShapeError, SpecError
+from graphspec.base.errors import Code, Diagnostic, ShapeError, SpecError
 from graphspec.data.batches import Dataset
 from graphspec.data.targets import learn_alphabet, learn_labels, with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted, learning_nodes, standardizes

@@ -11,8 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 
 from graphspec.base.arrays.layout import Array as Array  # re-exported for modules that work on graphs
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in, show
 from graphspec.graph.ir.ranges import Range
 

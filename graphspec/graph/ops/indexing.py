@@ -11,8 +11,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import pieces
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.base.errors import Code, Diagnostic, SpecError
 from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, show, subtract
 from graphspec.graph.ir.dims import Shape as Sizes

@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import PositiveInt, described, setting
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.graph.initializers import GlorotUniform, Ones, oriented
 from graphspec.graph.ir.dims import show

@@ -11,9 +11,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.dims import names_in, show
 from graphspec.graph.ir.graph import Array, Layout

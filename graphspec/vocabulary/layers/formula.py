@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from graphspec.base.codes import Code
 from graphspec.base.config import invalid
-from graphspec.base.errors import ShapeError, did_you_mean, shorten
+from graphspec.base.errors import Code, ShapeError, did_you_mean, shorten
 from graphspec.base.formula import MAX_LENGTH, Parsed, Term, Wrong, parse
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Builder, Value, wrong_dtype

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FROM_LIST, PositiveInt, described, invalid, setting
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.ranges import Range
 from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, cast
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Size2, described, one_or_each, setting
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir.dims import show
 from graphspec.vocabulary import Array, Builder, Value, not_fixed
 from graphspec.vocabulary.layers.layer import Layer

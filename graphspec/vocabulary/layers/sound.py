@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 
 from graphspec.base.arrays.layout import Array, spectral_window
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Positive, PositiveInt, described, invalid, setting
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Layout

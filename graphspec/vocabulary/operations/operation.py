@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import create_model
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Neutral, described
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.layer import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
 
