@@ -26,7 +26,7 @@ from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy, with_formulas
 from graphspec.graph.ir.dims import has_rows, show
-from graphspec.graph.ir.graph import STRING, Graph, Value
+from graphspec.graph.ir.graph import STRING, Graph, Node, Value
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.declarations import Spec
 from graphspec.language.sections import KEYS
@@ -216,7 +216,7 @@ def _unlike(stack: list[tuple[Value | None, Value | None]], renamed: Callable[[s
     """Compare pairs of values, and all that they are computed from; return the first difference."""
     seen: dict[str, str] = {}
     while stack:
-        a, b = stack.pop()
+        a, b = map(_unscaled, stack.pop())
         if a is None or b is None:
             if (only := a or b) is not None:
                 return f"{only.name} is missing"
@@ -226,10 +226,24 @@ def _unlike(stack: list[tuple[Value | None, Value | None]], renamed: Callable[[s
                 return found
             stack.append((a.mask, b.mask))
             if a.node is not None and b.node is not None:
-                stack += zip(a.node.inputs, b.node.inputs, strict=True)
+                count = len(a.node.inputs) if a.node.op == b.node.op else 1
+                stack += zip(a.node.inputs[:count], b.node.inputs[:count], strict=True)
         elif seen[a.name] != b.name:
             return f"{a.name} is {seen[a.name]} and {b.name}"
     return None
+
+
+def _unscaled(value: Value | None) -> Value | None:
+    """Return what a value is 1 times of: a Rescaling multiplies by 1, a formula does not."""
+    while value is not None and value.node is not None and value.node.op == "Mul" and _number(value.node, 1.0):
+        value = value.node.inputs[0]
+    return value
+
+
+def _number(node: Node, number: Any) -> bool:
+    """Return whether the second input of a node is this number, as a constant."""
+    b = node.inputs[1]
+    return b is not None and b.kind == "constant" and b.data is not None and b.data.size == 1 and b.data == number
 
 
 _OF_PARAMS = ("shape", "layout", "trainable", "state", "initializer", "regularizer", "constraint", "sparse")
@@ -248,6 +262,8 @@ def _unlike_alone(a: Value, b: Value, renamed: Callable[[str], str]) -> str | No
         return f"constant {a.name} is not {b.name}"
     if a.node is not None and b.node is not None:
         is_alike = a.node.op == b.node.op and len(a.node.inputs) == len(b.node.inputs)
+        if (a.node.op, b.node.op) == ("Add", "Sub") and (c := b.node.inputs[1]) is not None and c.data is not None:
+            is_alike = _number(a.node, -c.data)  # a Rescaling adds what a formula subtracts
         if not is_alike or not equal(a.node.attrs, b.node.attrs):
             return f"{a.node.op} {a.node.name} is not {b.node.op} {b.node.name}"
     return None
