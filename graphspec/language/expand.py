@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from graphspec.base.codes import Code
 from graphspec.base.errors import Diagnostic, Problems, did_you_mean
@@ -74,6 +74,8 @@ def resolve_shares(pending: deque[Item], build: Build, problems: Problems) -> No
 def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, problems: Problems) -> None:
     """Turn a share into a node or a block instance that uses the weights of ``owner``."""
     item.kind = "node"
+    if isinstance(owner, Item) and owner.kind == "block" and owner.owner is not None:
+        owner = owner.owner  # the last copy of a loop that collects
     if isinstance(owner, Item) and owner.kind == "block":
         item.trainable = owner.trainable
         build(item, owner)
@@ -211,7 +213,28 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
-LOOP_KEYS = ("times", "carry", "shared")  # the keys of `repeat` that are no lists of values
+@dataclass(slots=True)
+class Loop:
+    """A `repeat` that is a mapping, without its lists of values; ``at`` is its place."""
+
+    at: Tree
+    carry: int = 1  # how many outputs of a copy are inputs of the next one
+    shared: bool = False  # whether all copies have the weights of the first
+    over: dict[str, Tree] = field(default_factory=dict)  # the inputs of which a copy reads one step
+    collect: dict[int, Tree] = field(default_factory=dict)  # the outputs of which all steps are returned
+    sum: dict[int, Tree] = field(default_factory=dict)  # the outputs of which the sum of all steps is returned
+
+    def place(self, value: Any) -> Tree:
+        """Return a value of a node that the loop needs."""
+        return Tree(value, self.at.mark, path=self.at.path)
+
+    def carried(self, sources: Sources) -> list[int]:
+        """Return the inputs that a copy gets from the one before: the first ones that are not read by steps."""
+        names = [None if s is None or s.at is None else s.at.value for s in sources]
+        return [k for k, name in enumerate(names) if name not in self.over][: self.carry]
+
+
+LOOP_KEYS = ("times", "carry", "shared", "over", "collect", "sum")  # the keys of `repeat` that are no lists of values
 MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
 MAX_EXPANDED = 2_000_000  # the most values in all expanded entries of ``layers``; a block counts once per instance
 MAX_FULL_NAME = 1000  # the longest name of a block instance in blocks, ``outer/inner``, in characters
@@ -238,6 +261,23 @@ class Expanded:
         return self.problems.found
 
 
+def _output_of(item: Item, output: int) -> InputRef:
+    """Return an output of an item as a source."""
+    ref = InputRef(item.scope, item=item, mark=item.mark)
+    ref.output = output
+    return ref
+
+
+def _steps(scope: Scope, name: str) -> int | None:
+    """Return the length of an input of the spec, its first axis; None for other names, and if it varies."""
+    found = scope.names.get(name)
+    while isinstance(found, InputRef):
+        found = found.item if found.at is None else found.scope.names.get(found.at.value)
+    shape = found.tree.get("shape") if isinstance(found, Item) and found.kind == "input" else None
+    size = shape.value[0].value if shape is not None and isinstance(shape.value, list) and shape.value else None
+    return size if type(size) is int else None
+
+
 def expand(tree: Tree, problems: Problems | None = None) -> Expanded:
     """Expand variables, blocks, repeats and shares. Problems are collected, never raised."""
     return _Expander(tree, problems or Problems()).run()
@@ -254,7 +294,7 @@ class _Expander:
         self.count = self.values = 0
         self.overflow = False
         self.variables: Mapping[str, Tree] = {}
-        self.copies: dict[int, tuple[list[Tree], Tree]] = {}  # of entries and their `repeat`, by the id of the first
+        self.copies: dict[int, tuple[list[Tree], Loop]] = {}  # of entries and their loop, by the id of the first
 
     def run(self) -> Expanded:
         variables = self.variables = self._variables()
@@ -346,27 +386,122 @@ class _Expander:
                 hint = "for example `{name: y, type: Dense, units: 1}`"
                 wrong_type(entry, "a node must be a mapping", self.problems, hint)
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
-        name, (trees, repeat) = entry_name(entry, self.problems), self.copies.get(id(entry), ([], entry))
+        name, (trees, loop) = entry_name(entry, self.problems), self.copies.get(id(entry), ([], None))
         owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry))
         kind = entry_kind(entry, self.problems, () if owner is None else owner.call_options)
         copies = entry_copies(entry, self.problems)
-        loop = repeat if trees else None
-        item = first = cast("Item | None", None)
+        if loop is not None and copies is None:
+            return self._scan(scope, entry, loop, name or scope.default_name(type_name(scope, entry)), above, kind)
+        item, every = cast("Item | None", None), list[Item]()
         for copy in range(1, (copies or 1) + 1):
             if copy == 1 or trees:
                 entry = trees[copy - 1] if trees else entry
                 state, sources, written = self._reads(scope, entry, above, kind)
-            if item is not None and sources:
-                sources = self._carried(item, sources, loop, check=item is first)
             copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
+            carried = [0] if loop is None else loop.carried(sources)
+            if loop is not None:
+                sources = self._sliced(scope, entry, loop, copy_name, sources, copy)
+            for k, place in enumerate(carried if item is not None and sources else ()):
+                sources[place] = _output_of(item, k)
             item = self._item(scope, entry, state, copy_name, sources)
-            item.written, first = written, first or item
-            if item is not first and loop is not None and (at := loop.get("shared")) is not None and at.value is True:
-                _pair_items(item, first)
+            item.written = written
+            every.append(item)
+            if copy == 1 and loop is not None and copies != 1:
+                self._check_loop(loop, item, len(carried))
+            if copy > 1 and loop is not None and loop.shared:
+                _pair_items(item, every[0])
         assert item is not None
-        if copies and name and name != item.name:
+        if name and loop is not None and (loop.collect or loop.sum):
+            item = self._gathered(scope, entry, loop, name, every)
+        elif copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
+
+    def _check_loop(self, loop: Loop, item: Item, carried: int) -> int:
+        """Return how many outputs a copy has, as far as they are read. Report those that it lacks."""
+        known, named = item.kind == "block" and not item.failed, loop.collect | loop.sum
+        outputs = len(item.outputs) if known else max([*named, loop.carry - 1]) + 1
+        if loop.carry > min(outputs, carried) and not item.failed:
+            inputs = f"{len(item.sources) - len(loop.over)} inputs{' beside those of `over`' if loop.over else ''}"
+            text = f"`carry` of '{item.full}' is {loop.carry}, but it has {inputs} and {outputs} outputs"
+            at = loop.at.get("carry") or loop.at
+            self.problems.value(at, Code.WRONG_INPUT_COUNT, text, hint="carry fewer values")
+        for k, at in named.items():
+            if k >= outputs:
+                text = f"`repeat` of '{item.full}' names output {k}, but it has {outputs} outputs"
+                self.problems.value(
+                    at, Code.UNKNOWN_NODE, text, hint=f"outputs count from 0, the last is {outputs - 1}"
+                )
+        return outputs
+
+    def _sliced(self, scope: Scope, entry: Tree, loop: Loop, name: str, sources: Sources, copy: int) -> Sources:
+        """Return the sources of a copy, with its step of each sequence that the loop reads; copy 0 stands for all."""
+        found, keys = list(sources), {"type": "loop.Slice"}
+        if copy:
+            keys = {"type": "GetItem", "key": f"[:, {copy - 1}]"}
+        names = {s.at.value for s in sources if s is not None and s.at is not None}
+        for missing in loop.over.keys() - names if copy < 2 and None not in sources else ():
+            text = f"`over` of '{scope.prefix}{name}' names '{missing}', which is none of its inputs"
+            hint = did_you_mean(missing, names) or "a loop reads the steps of what stands in its `inputs`"
+            self.problems.value(loop.over[missing], Code.UNKNOWN_NODE, text, hint=hint)
+        for k, source in enumerate(sources):
+            if source is not None and source.at is not None and source.at.value in loop.over:
+                made = self._made(scope, loop, keys, self._input(entry, name, k), [source])
+                found[k] = _output_of(made, 0)
+        return found
+
+    def _input(self, entry: Tree, name: str, k: int) -> str:
+        """Return the name of input ``k`` of a copy: in a block no node has it."""
+        block = self.blocks.get(entry.text("block") or "")
+        names = [] if block is None else list(block.inputs)
+        return f"{name}/{names[k] if k < len(names) else f'in{k}'}"
+
+    def _made(self, scope: Scope, loop: Loop, keys: Mapping[str, Any], name: str, sources: Sources) -> Item:
+        """Append a node that a loop needs; its name is none that others may write."""
+        tree = loop.place({key: loop.place(value) for key, value in keys.items()})
+        item = Item("node", name, scope, tree)
+        item.sources, item.label, item.mark = sources, "loop", loop.at.mark
+        scope.items.append(item)
+        return item
+
+    def _gathered(self, scope: Scope, entry: Tree, loop: Loop, name: str, copies: Sequence[Item]) -> Item:
+        """Return what the name of a loop stands for: outputs of the last copy, or of all copies."""
+        group = Item("block", name, scope, entry)
+        group.inner, group.owner, group.failed = copies[-1].inner, copies[-1], copies[-1].failed
+        for k in range(self._check_loop(loop, copies[-1], loop.carry)):
+            source = _output_of(copies[-1], k)
+            if k in loop.collect or k in loop.sum:
+                parts: Sources = [_output_of(copy, k) for copy in copies]
+                made = self._made(scope, loop, {"type": "ops.stack", "axis": 1}, f"{name}/all{k}", parts)
+                if k in loop.sum:
+                    keys = {"type": "ops.sum", "axis": 1}
+                    made = self._made(scope, loop, keys, f"{name}/sum{k}", [_output_of(made, 0)])
+                source = _output_of(made, 0)
+            group.outputs.append(source)
+        self._claim(scope, entry, name, group)
+        return group
+
+    def _scan(
+        self, scope: Scope, entry: Tree, loop: Loop, name: str, above: Item | None, kind: naming.EntryKind
+    ) -> Item:
+        """Build a loop of any number of steps: one step, between nodes that stand for what it reads and returns."""
+        state, sources, written = self._reads(scope, entry, above, kind)
+        carried, inside = loop.carried(sources), self._sliced(scope, entry, loop, name, sources, 0)
+        slices = [k for k, (own, source) in enumerate(zip(inside, sources, strict=True)) if own is not source]
+        for k in carried:
+            reads = [sources[k], *(sources[i] for i in slices)]
+            made = self._made(scope, loop, {"type": "loop.State"}, self._input(entry, name, k), reads)
+            inside[k] = _output_of(made, 0)
+        step = self._item(scope, entry, state, name if kind == "block" else f"{name}/step", inside, hidden=True)
+        step.written = written
+        count = self._check_loop(loop, step, len(carried))
+        ends: Sources = [*(_output_of(step, k) for k in range(count)), *(inside[k] for k in (*carried, *slices))]
+        keys = {"type": "loop.Scan", "outputs": count, "carry": len(carried)}
+        keys |= {key: [loop.place(k) for k in of] for key, of in (("collect", loop.collect), ("sum", loop.sum))}
+        whole = self._made(scope, loop, keys, name, ends)
+        whole.failed = step.failed or state == "failed"
+        self._claim(scope, entry, name, whole)
+        return whole
 
     def _reads(
         self, scope: Scope, entry: Tree, above: Item | None, kind: naming.EntryKind
@@ -386,67 +521,102 @@ class _Expander:
             if (written := entry.get("repeat")) is None:
                 continue
             repeat, copies = self.substitution.apply(written, scope.variables), list[Tree]()
+            loop = Loop(repeat)
             if isinstance(repeat.value, dict):
-                lists, times = self._lists(repeat)
+                lists, times = self._lists(loop, scope, own="index" in used_variables(entry))
             elif type(repeat.value) is int and repeat.value > 0 and "index" in used_variables(entry):
                 lists, times = {}, repeat.value
             else:
                 continue
-            self._spend(written, times * entry.size)
+            self._spend(written, (times or 1) * entry.size)
             keys = entry.value | {"repeat": Tree(times, written.mark, path=written.path)}
+            if times is None:
+                del keys["repeat"]
             one = Tree(keys, entry.mark, entry.key_marks, entry.path)
-            for copy in range(0 if self.overflow else times):
+            for copy in range(0 if self.overflow else 1 if times is None else times):
                 own = {name: values[copy] for name, values in lists.items()}
-                own = {"index": Tree(copy, written.mark), **own}
+                own = own if times is None else {"index": Tree(copy, written.mark), **own}
                 copies.append(self.substitution.apply(one, ChainMap(own, cast("dict[str, Tree]", scope.variables))))
                 copies[-1].dynamic = False  # `$${` is not substituted again
             scope.incomplete, changed = scope.incomplete or not copies, True
             entries[k] = copies[0] if copies else Tree(None, entry.mark, path=entry.path, unknown=True)
             if copies:
-                self.copies[id(copies[0])] = copies, repeat
+                self.copies[id(copies[0])] = copies, loop
         return Tree(entries, layers.mark, layers.key_marks, layers.path) if changed else layers
 
-    def _lists(self, repeat: Tree) -> tuple[dict[str, list[Tree]], int]:
-        """Return the lists of a `repeat` that is a mapping, and the number of copies: 0 if it is wrong."""
+    def _lists(self, loop: Loop, scope: Scope, *, own: bool) -> tuple[dict[str, list[Tree]], int | None]:
+        """Return the lists of a `repeat` that is a mapping, and the number of copies: 0 if it is wrong, None if it varies.
+
+        ``own``: whether something differs from copy to copy, besides weights. The rest of the mapping is put into ``loop``.
+        """
+        repeat = loop.at
         lists, before = {k: v for k, v in repeat.value.items() if k not in LOOP_KEYS}, len(self.problems.found)
-        counts = {key: repeat.get(key) for key in ("carry", "times")}
-        for key, tree in counts.items():
-            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < 1):
-                text = f"`{key}` of `repeat` must be an integer of at least 1"
+        over = self._listed(repeat, "over", str, "write names of its inputs: `over: series`")
+        for key, least in (("carry", 0 if over else 1), ("times", 1)):
+            tree = repeat.get(key)
+            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < least):
+                text = f"`{key}` of `repeat` must be an integer of at least {least}"
                 wrong_type(tree, text, self.problems, "for example `3`")
         is_flag(repeat.get("shared"), "`shared` of `repeat`", self.problems, "write `true` for the same weights")
-        times = counts["times"].value if counts["times"] is not None else None
+        loop.over = {tree.value: tree for tree in over}
+        numbers = {
+            key: self._listed(repeat, key, int, "write numbers of outputs, from 0") for key in ("collect", "sum")
+        }
+        loop.collect, loop.sum = ({tree.value: tree for tree in trees} for trees in numbers.values())
+        for k, tree in loop.sum.items():
+            if k in loop.collect:
+                text = f"`repeat` collects output {k} and sums it"
+                self.problems.value(tree, Code.VALUE_NOT_ALLOWED, text, hint="sum the collected steps with ops.sum")
+        times = None if (tree := repeat.get("times")) is None else tree.value
         for name, tree in lists.items():
             times = len(tree.value) if times is None and isinstance(tree.value, list) else times
             if not tree.unknown and (not isinstance(tree.value, list) or not tree.value or len(tree.value) != times):
                 hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
                 wrong_type(tree, f"`{name}` of `repeat` must be a list of a value for each copy", self.problems, hint)
-        if times is None and len(self.problems.found) == before:
+        for name, at in loop.over.items():
+            steps = _steps(scope, name)
+            times = steps if times is None else times
+            if steps not in (None, times):
+                text, hint = (
+                    f"'{name}' has {steps} steps, but the loop has {times}",
+                    "leave out `times`, or slice it first",
+                )
+                self.problems.value(at, Code.SIZES_DO_NOT_FIT, text, hint=hint)
+        if repeat.unknown or len(self.problems.found) > before:
+            return {}, 0
+        loop.carry = 1 if (tree := repeat.get("carry")) is None else tree.value
+        loop.shared = (tree := repeat.get("shared")) is not None and tree.value
+        if times is None and not (loop.over and loop.shared and not own):
             hint = "write `times`, or a list of values: `repeat: {units: [64, 32]}`"
+            if loop.over:
+                hint = "the steps of " + format_names(f"'{name}'" for name in loop.over) + " are not known here: write"
+                hint += " `times`" + (
+                    "" if own else ", or `shared: true` for any number of steps with the same weights"
+                )
             self.problems.node(repeat, Code.MISSING_KEY, "`repeat` needs `times`", subject="times", hint=hint)
-        wrong = repeat.unknown or len(self.problems.found) > before
-        return {name: tree.value for name, tree in lists.items()}, 0 if wrong or times is None else times
+            return {}, 0
+        return {name: tree.value for name, tree in lists.items()}, times
 
-    def _carried(self, item: Item, sources: Sources, loop: Tree | None, *, check: bool) -> Sources:
-        """Return the sources of the copy after ``item``: outputs of it in place of the first ``carry`` inputs."""
-        carry = 1 if loop is None or (at := loop.get("carry")) is None else at.value
-        outputs = len(item.outputs) if item.kind == "block" else carry
-        if loop is not None and check and carry > min(outputs, len(sources)) and not item.failed:
-            text = f"`carry` of '{item.full}' is {carry}, but it has {len(sources)} inputs and {outputs} outputs"
-            self.problems.value(loop.value["carry"], Code.WRONG_INPUT_COUNT, text, hint="carry fewer values")
-        refs = [InputRef(item.scope, item=item, mark=item.mark) for _ in sources[:carry]]
-        for k, ref in enumerate(refs):
-            ref.output = k
-        return [*refs, *sources[carry:]]
+    def _listed(self, repeat: Tree, key: str, kind: type, hint: str) -> list[Tree]:
+        """Return the values under a key that has one or a list."""
+        if (tree := repeat.get(key)) is None or tree.unknown:
+            return []
+        values = tree.value if isinstance(tree.value, list) else [tree]
+        if wrong := [v for v in values if type(v.value) is not kind or (kind is int and not 0 <= v.value < MAX_NODES)]:
+            wrong_type(wrong[0], f"`{key}` of `repeat` is wrong: it cannot be a value", self.problems, hint)
+        return [] if wrong else values
 
-    def _item(self, scope: Scope, entry: Tree, kind: naming.EntryKind, name: str, sources: Sources) -> Item:
+    def _item(
+        self, scope: Scope, entry: Tree, kind: naming.EntryKind, name: str, sources: Sources, *, hidden: bool = False
+    ) -> Item:
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"
         trainable = entry.get("trainable")
         if trainable is not None and trainable.value is False:
             item.trainable = False
-        self._claim(scope, entry, name, item)
+        if not hidden:
+            self._claim(scope, entry, name, item)
         scope.items.append(item)
         if kind == "share":
             self.pending.append(item)

@@ -108,6 +108,18 @@ def legalize(graph: Graph, target: Target) -> Graph:
     return rebuild(graph, visit)
 
 
+def in_loops(graph: Graph, target: Target) -> Graph:
+    """Apply the passes above to the bodies of loops."""
+
+    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.op != "Scan":
+            return None
+        body = drop_training(node.attrs["body"], target)
+        return state.copy(node, inputs, body=in_loops(legalize(body, target), target))
+
+    return rebuild(graph, visit) if any(node.op == "Scan" for node in graph.nodes) else graph
+
+
 def constant_values(graph: Graph) -> set[str]:
     """Return the names of the values that depend only on weights and constants, and that NumPy can compute."""
     constant: set[str] = set()
