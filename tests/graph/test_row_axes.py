@@ -13,7 +13,7 @@ from graphspec.graph.row_axes import RULES, RowAxes
 ALWAYS = {"BatchSum", "EyeLike", "PerRow", "Range", "ReduceLoss", "RowShare", "ScatterND", "SpectralScale"}
 """They mix rows, count them, or take none."""
 SIZES = {"Shape", "Size"}
-LOSSES = {"Scan", "SoftmaxCrossEntropy", "SparseSoftmaxCrossEntropy", "SquaredError"}
+LOSSES = {"SoftmaxCrossEntropy", "SparseSoftmaxCrossEntropy", "SquaredError"}
 """They join the graph later."""
 
 

@@ -13,7 +13,6 @@ from graphspec.graph.passes.for_export import (
     cancel_transposes,
     drop_training,
     fold_constants,
-    in_loops,
     legalize,
     merge_equal_nodes,
     remove_identity_arithmetic,
@@ -40,7 +39,7 @@ FOR_PROGRAM: tuple[Pass, ...] = (  # before binding: they may use operators that
     fuse_conv_max_pool,
     shard_products,
 )
-FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize, in_loops)  # they determine the operators of a file
+FOR_OPSET: tuple[Pass, ...] = (drop_training, legalize)  # they determine the operators of a file
 FOR_EXPORT: tuple[Pass, ...] = (  # before a file is written: they replace operators that the target's opset lacks
     *FOR_OPSET,
     fold_constants,

@@ -99,6 +99,8 @@ def legalize(graph: Graph, target: Target) -> Graph:
     """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.op == "Scan":
+            return state.copy(node, inputs, body=legalize(drop_training(node.attrs["body"], target), target))
         if node.op not in DECOMPOSITIONS or not is_newer(node, target.opset):
             return None
         with state.builder(node) as g:
@@ -106,18 +108,6 @@ def legalize(graph: Graph, target: Target) -> Graph:
         return result if isinstance(result, tuple) else (result,)
 
     return rebuild(graph, visit)
-
-
-def in_loops(graph: Graph, target: Target) -> Graph:
-    """Apply the passes above to the bodies of loops."""
-
-    def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
-        if node.op != "Scan":
-            return None
-        body = drop_training(node.attrs["body"], target)
-        return state.copy(node, inputs, body=in_loops(legalize(body, target), target))
-
-    return rebuild(graph, visit) if any(node.op == "Scan" for node in graph.nodes) else graph
 
 
 def constant_values(graph: Graph) -> set[str]:
