@@ -399,8 +399,7 @@ class _Expander:
                 state, sources, written = self._reads(scope, entry, above, kind)
             copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
             carried = [0] if loop is None else loop.carried(sources)
-            if loop is not None:
-                sources = self._sliced(scope, entry, loop, copy_name, sources, copy)
+            sources = list(sources) if loop is None else self._sliced(scope, entry, loop, copy_name, sources, copy)
             for k, place in enumerate(carried if item is not None and sources else ()):
                 sources[place] = _output_of(item, k)
             item = self._item(scope, entry, state, copy_name, sources)

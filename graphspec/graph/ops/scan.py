@@ -73,6 +73,7 @@ class _Loop:
         self.shapes = {n: X.shape[1:] if self.count <= k < self.last else X.shape for k, (n, X) in pairs}
         self.step = ctx.program(self.body, self.shapes)
         self.ends, self.outputs = list(self.step.fetches.values()), [ctx.out(k) for k in range(ctx.outputs)]
+        self.after = [ctx.scratch(end.shape, end.dtype) for end in self.ends[: self.count]]  # an end may be a feed
 
     def read(self, feeds: dict[str, Array], some: slice, t: int | None = None) -> None:
         """Copy some inputs into ``feeds``: all of them, or an element of each sequence."""
@@ -88,8 +89,10 @@ class _Loop:
             self.step.run()
             for every, end in zip(self.outputs[of_steps], self.ends[of_steps], strict=True):
                 every[t] = end
-            for name, end in zip(self.names[states], [end.copy() for end in self.ends[states]], strict=True):
-                feeds[name][...] = end
+            for after, end in zip(self.after, self.ends[states], strict=True):
+                after[...] = end
+            for name, after in zip(self.names[states], self.after, strict=True):
+                feeds[name][...] = after
         for name, Y in zip(self.names[states], self.outputs[states], strict=True):
             Y[...] = feeds[name]
 

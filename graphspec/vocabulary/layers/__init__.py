@@ -49,7 +49,7 @@ LAYERS.found_in(
         """,
         "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D Whitening",
         "recurrent": "SimpleRNN GRU LSTM RNN",
-        "cells": "SimpleRNNCell GRUCell LSTMCell",
+        "cells/recurrent": "SimpleRNNCell GRUCell LSTMCell",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "core": "Dense Members MemberDense Embedding ReversibleEmbedding Identity Masking Rescaling",
         "dates": "DateParts",
