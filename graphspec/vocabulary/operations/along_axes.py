@@ -265,7 +265,7 @@ def associative_scan(
     a: Value,
     b: Value,
     *,
-    axis: Axis = 1,
+    axis: Axis,
     reverse: Annotated[bool, described("Whether the last element is the first one.")] = False,
 ) -> Value:
     """The linear recurrence ``h[t] = a[t] · h[t − 1] + b[t]`` along the axis, with ``h[−1] = 0``.
