@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import ChainMap, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from graphspec.base.codes import Code
+from graphspec.base.config import FROM_LIST, Config, Ints, Natural, PositiveInt, Texts, as_tuple
 from graphspec.base.errors import Diagnostic, Problems, did_you_mean
 from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref
+from graphspec.language.explain import validate
 from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name, unknown_block_hint
 from graphspec.language.names import InputRef, Item, Scope, Sources, check_name, claim, locate, refuse, resolve
 from graphspec.language.substitute import Substitution, used_variables
-from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, is_flag, wrong_type
+from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, wrong_type
 from graphspec.vocabulary.layers import LAYERS
 
 
@@ -74,8 +76,6 @@ def resolve_shares(pending: deque[Item], build: Build, problems: Problems) -> No
 def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, problems: Problems) -> None:
     """Turn a share into a node or a block instance that uses the weights of ``owner``."""
     item.kind = "node"
-    if isinstance(owner, Item) and owner.kind == "block" and owner.owner is not None:
-        owner = owner.owner  # the last copy of a loop that collects
     if isinstance(owner, Item) and owner.kind == "block":
         item.trainable = owner.trainable
         build(item, owner)
@@ -213,28 +213,48 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
+_Names = Annotated[str | Texts, FROM_LIST]
+
+
+class LoopKeys(Config):
+    """The keys of a `repeat` that are no lists of values."""
+
+    times: PositiveInt | None = None
+    carry: Natural = 1  # how many outputs of a copy are inputs of the next one
+    shared: bool = False  # whether all copies have the weights of the first
+    over: _Names = ()  # the inputs of which a copy reads one step
+    collect: int | Ints = ()  # the outputs of which all steps are returned, and their sum
+    sum: int | Ints = ()
+
+
 @dataclass(slots=True)
 class Loop:
-    """A `repeat` that is a mapping, without its lists of values; ``at`` is its place."""
+    """A `repeat` that is a mapping; ``at`` is its place."""
 
     at: Tree
-    carry: int = 1  # how many outputs of a copy are inputs of the next one
-    shared: bool = False  # whether all copies have the weights of the first
-    over: dict[str, Tree] = field(default_factory=dict)  # the inputs of which a copy reads one step
-    collect: dict[int, Tree] = field(default_factory=dict)  # the outputs of which all steps are returned
-    sum: dict[int, Tree] = field(default_factory=dict)  # the outputs of which the sum of all steps is returned
+    keys: LoopKeys
+
+    @property
+    def over(self) -> tuple[str, ...]:
+        """The inputs that are read step by step."""
+        return as_tuple(self.keys.over)
+
+    @property
+    def ends(self) -> dict[str, tuple[int, ...]]:
+        """The outputs of which more is returned than those of the last step."""
+        return {"collect": as_tuple(self.keys.collect), "sum": as_tuple(self.keys.sum)}
 
     def place(self, value: Any) -> Tree:
         """Return a value of a node that the loop needs."""
-        return Tree(value, self.at.mark, path=self.at.path)
+        made = [self.place(v) for v in value] if isinstance(value, tuple) else value
+        return Tree(made, self.at.mark, path=self.at.path)
 
     def carried(self, sources: Sources) -> list[int]:
         """Return the inputs that a copy gets from the one before: the first ones that are not read by steps."""
         names = [None if s is None or s.at is None else s.at.value for s in sources]
-        return [k for k, name in enumerate(names) if name not in self.over][: self.carry]
+        return [k for k, name in enumerate(names) if name not in self.over][: self.keys.carry]
 
 
-LOOP_KEYS = ("times", "carry", "shared", "over", "collect", "sum")  # the keys of `repeat` that are no lists of values
 MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
 MAX_EXPANDED = 2_000_000  # the most values in all expanded entries of ``layers``; a block counts once per instance
 MAX_FULL_NAME = 1000  # the longest name of a block instance in blocks, ``outer/inner``, in characters
@@ -407,31 +427,32 @@ class _Expander:
             every.append(item)
             if copy == 1 and loop is not None and copies != 1:
                 self._check_loop(loop, item, len(carried))
-            if copy > 1 and loop is not None and loop.shared:
+            if copy > 1 and loop is not None and loop.keys.shared:
                 _pair_items(item, every[0])
         assert item is not None
-        if name and loop is not None and (loop.collect or loop.sum):
-            item = self._gathered(scope, entry, loop, name, every)
+        if name and loop is not None and any(loop.ends.values()):
+            count = self._check_loop(loop, item, loop.keys.carry)
+            ends: Sources = [_output_of(copy, k) for k in range(count) for copy in every]
+            item = self._made(
+                scope, loop, {"type": "loop.Ends", "outputs": count, **loop.ends}, name, ends, claim=entry
+            )
         elif copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
 
     def _check_loop(self, loop: Loop, item: Item, carried: int) -> int:
-        """Return how many outputs a copy has, as far as they are read. Report those that it lacks."""
-        known, named = item.kind == "block" and not item.failed, loop.collect | loop.sum
-        outputs = len(item.outputs) if known else max([*named, loop.carry - 1]) + 1
-        if loop.carry > min(outputs, carried) and not item.failed:
-            inputs = f"{len(item.sources) - len(loop.over)} inputs{' beside those of `over`' if loop.over else ''}"
-            text = f"`carry` of '{item.full}' is {loop.carry}, but it has {inputs} and {outputs} outputs"
-            at = loop.at.get("carry") or loop.at
-            self.problems.value(at, Code.WRONG_INPUT_COUNT, text, hint="carry fewer values")
-        for k, at in named.items():
-            if k >= outputs:
-                text = f"`repeat` of '{item.full}' names output {k}, but it has {outputs} outputs"
-                self.problems.value(
-                    at, Code.UNKNOWN_NODE, text, hint=f"outputs count from 0, the last is {outputs - 1}"
-                )
-        return outputs
+        """Return how many outputs of a copy are read. Report what a block lacks."""
+        wanted = {k: key for key, ks in loop.ends.items() for k in ks} | {loop.keys.carry - 1: "carry"}
+        if item.kind != "block" or item.failed:
+            return max(wanted) + 1
+        count = len(item.outputs)
+        for k, key in wanted.items():
+            if k >= (count if key != "carry" else min(count, carried)):
+                inputs = f" and {carried} inputs that are not read by steps" if key == "carry" else ""
+                text = f"`{key}` of '{item.full}' names output {k}, but it has {count} outputs{inputs}"
+                at = loop.at.get(key) or loop.at
+                self.problems.value(at, Code.WRONG_INPUT_COUNT, text, hint="outputs count from 0; name fewer")
+        return count
 
     def _sliced(self, scope: Scope, entry: Tree, loop: Loop, name: str, sources: Sources, copy: int) -> Sources:
         """Return the sources of a copy, with its step of each sequence that the loop reads; copy 0 stands for all."""
@@ -439,10 +460,10 @@ class _Expander:
         if copy:
             keys = {"type": "GetItem", "key": f"[:, {copy - 1}]"}
         names = {s.at.value for s in sources if s is not None and s.at is not None}
-        for missing in loop.over.keys() - names if copy < 2 and None not in sources else ():
+        for missing in {*loop.over} - names if copy < 2 and None not in sources else ():
             text = f"`over` of '{scope.prefix}{name}' names '{missing}', which is none of its inputs"
             hint = did_you_mean(missing, names) or "a loop reads the steps of what stands in its `inputs`"
-            self.problems.value(loop.over[missing], Code.UNKNOWN_NODE, text, hint=hint)
+            self.problems.value(loop.at.value["over"], Code.UNKNOWN_NODE, text, hint=hint)
         for k, source in enumerate(sources):
             if source is not None and source.at is not None and source.at.value in loop.over:
                 made = self._made(scope, loop, keys, self._input(entry, name, k), [source])
@@ -455,30 +476,16 @@ class _Expander:
         names = [] if block is None else list(block.inputs)
         return f"{name}/{names[k] if k < len(names) else f'in{k}'}"
 
-    def _made(self, scope: Scope, loop: Loop, keys: Mapping[str, Any], name: str, sources: Sources) -> Item:
-        """Append a node that a loop needs; its name is none that others may write."""
-        tree = loop.place({key: loop.place(value) for key, value in keys.items()})
-        item = Item("node", name, scope, tree)
+    def _made(
+        self, scope: Scope, loop: Loop, keys: Mapping[str, Any], name: str, sources: Sources, claim: Tree | None = None
+    ) -> Item:
+        """Append a node that a loop needs; its name is none that others may write, or that of the entry ``claim``."""
+        item = Item("node", name, scope, loop.place({key: loop.place(value) for key, value in keys.items()}))
         item.sources, item.label, item.mark = sources, "loop", loop.at.mark
         scope.items.append(item)
+        if claim is not None:
+            self._claim(scope, claim, name, item)
         return item
-
-    def _gathered(self, scope: Scope, entry: Tree, loop: Loop, name: str, copies: Sequence[Item]) -> Item:
-        """Return what the name of a loop stands for: outputs of the last copy, or of all copies."""
-        group = Item("block", name, scope, entry)
-        group.inner, group.owner, group.failed = copies[-1].inner, copies[-1], copies[-1].failed
-        for k in range(self._check_loop(loop, copies[-1], loop.carry)):
-            source = _output_of(copies[-1], k)
-            if k in loop.collect or k in loop.sum:
-                parts: Sources = [_output_of(copy, k) for copy in copies]
-                made = self._made(scope, loop, {"type": "ops.stack", "axis": 1}, f"{name}/all{k}", parts)
-                if k in loop.sum:
-                    keys = {"type": "ops.sum", "axis": 1}
-                    made = self._made(scope, loop, keys, f"{name}/sum{k}", [_output_of(made, 0)])
-                source = _output_of(made, 0)
-            group.outputs.append(source)
-        self._claim(scope, entry, name, group)
-        return group
 
     def _scan(
         self, scope: Scope, entry: Tree, loop: Loop, name: str, above: Item | None, kind: naming.EntryKind
@@ -495,11 +502,9 @@ class _Expander:
         step.written = written
         count = self._check_loop(loop, step, len(carried))
         ends: Sources = [*(_output_of(step, k) for k in range(count)), *(inside[k] for k in (*carried, *slices))]
-        keys = {"type": "loop.Scan", "outputs": count, "carry": len(carried)}
-        keys |= {key: [loop.place(k) for k in of] for key, of in (("collect", loop.collect), ("sum", loop.sum))}
-        whole = self._made(scope, loop, keys, name, ends)
+        keys = {"type": "loop.Scan", "outputs": count, "carry": len(carried), **loop.ends}
+        whole = self._made(scope, loop, keys, name, ends, claim=entry)
         whole.failed = step.failed or state == "failed"
-        self._claim(scope, entry, name, whole)
         return whole
 
     def _reads(
@@ -520,7 +525,7 @@ class _Expander:
             if (written := entry.get("repeat")) is None:
                 continue
             repeat, copies = self.substitution.apply(written, scope.variables), list[Tree]()
-            loop = Loop(repeat)
+            loop = Loop(repeat, LoopKeys())
             if isinstance(repeat.value, dict):
                 lists, times = self._lists(loop, scope, own="index" in used_variables(entry))
             elif type(repeat.value) is int and repeat.value > 0 and "index" in used_variables(entry):
@@ -549,61 +554,31 @@ class _Expander:
         ``own``: whether something differs from copy to copy, besides weights. The rest of the mapping is put into ``loop``.
         """
         repeat = loop.at
-        lists, before = {k: v for k, v in repeat.value.items() if k not in LOOP_KEYS}, len(self.problems.found)
-        over = self._listed(repeat, "over", str, "write names of its inputs: `over: series`")
-        for key, least in (("carry", 0 if over else 1), ("times", 1)):
-            tree = repeat.get(key)
-            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < least):
-                text = f"`{key}` of `repeat` must be an integer of at least {least}"
-                wrong_type(tree, text, self.problems, "for example `3`")
-        is_flag(repeat.get("shared"), "`shared` of `repeat`", self.problems, "write `true` for the same weights")
-        loop.over = {tree.value: tree for tree in over}
-        numbers = {
-            key: self._listed(repeat, key, int, "write numbers of outputs, from 0") for key in ("collect", "sum")
-        }
-        loop.collect, loop.sum = ({tree.value: tree for tree in trees} for trees in numbers.values())
-        for k, tree in loop.sum.items():
-            if k in loop.collect:
-                text = f"`repeat` collects output {k} and sums it"
-                self.problems.value(tree, Code.VALUE_NOT_ALLOWED, text, hint="sum the collected steps with ops.sum")
-        times = None if (tree := repeat.get("times")) is None else tree.value
+        lists = {k: v for k, v in repeat.value.items() if k not in LoopKeys.model_fields}
+        keys, before = validate(LoopKeys, repeat, "`repeat`", self.problems, without=[*lists]), len(self.problems.found)
+        if keys is None:
+            return {}, 0
+        loop.keys, times = keys, keys.times
         for name, tree in lists.items():
             times = len(tree.value) if times is None and isinstance(tree.value, list) else times
             if not tree.unknown and (not isinstance(tree.value, list) or not tree.value or len(tree.value) != times):
                 hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
                 wrong_type(tree, f"`{name}` of `repeat` must be a list of a value for each copy", self.problems, hint)
-        for name, at in loop.over.items():
+        for name in loop.over:
             steps = _steps(scope, name)
             times = steps if times is None else times
             if steps not in (None, times):
-                text, hint = (
-                    f"'{name}' has {steps} steps, but the loop has {times}",
-                    "leave out `times`, or slice it first",
-                )
-                self.problems.value(at, Code.SIZES_DO_NOT_FIT, text, hint=hint)
-        if repeat.unknown or len(self.problems.found) > before:
-            return {}, 0
-        loop.carry = 1 if (tree := repeat.get("carry")) is None else tree.value
-        loop.shared = (tree := repeat.get("shared")) is not None and tree.value
-        if times is None and not (loop.over and loop.shared and not own):
+                text = f"'{name}' has {steps} steps, but the loop has {times}"
+                hint = "leave out `times`, or name a slice of it"
+                self.problems.value(repeat.value["over"], Code.SIZES_DO_NOT_FIT, text, hint=hint)
+        wrong = repeat.unknown or len(self.problems.found) > before
+        if times is None and not wrong and not (loop.over and keys.shared and not own):
             hint = "write `times`, or a list of values: `repeat: {units: [64, 32]}`"
             if loop.over:
-                hint = "the steps of " + format_names(f"'{name}'" for name in loop.over) + " are not known here: write"
-                hint += " `times`" + (
-                    "" if own else ", or `shared: true` for any number of steps with the same weights"
-                )
+                hint = "write `times`, or `shared: true` without `index` for any number of steps with the same weights"
             self.problems.node(repeat, Code.MISSING_KEY, "`repeat` needs `times`", subject="times", hint=hint)
-            return {}, 0
-        return {name: tree.value for name, tree in lists.items()}, times
-
-    def _listed(self, repeat: Tree, key: str, kind: type, hint: str) -> list[Tree]:
-        """Return the values under a key that has one or a list."""
-        if (tree := repeat.get(key)) is None or tree.unknown:
-            return []
-        values = tree.value if isinstance(tree.value, list) else [tree]
-        if wrong := [v for v in values if type(v.value) is not kind or (kind is int and not 0 <= v.value < MAX_NODES)]:
-            wrong_type(wrong[0], f"`{key}` of `repeat` is wrong: it cannot be a value", self.problems, hint)
-        return [] if wrong else values
+            wrong = True
+        return ({}, 0) if wrong else ({name: tree.value for name, tree in lists.items()}, times)
 
     def _item(
         self, scope: Scope, entry: Tree, kind: naming.EntryKind, name: str, sources: Sources, *, hidden: bool = False

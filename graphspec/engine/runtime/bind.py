@@ -139,18 +139,12 @@ class NodeContext:
     def program(self, graph: Graph, shapes: Mapping[str, Shape], grads: Sequence[str] = ()) -> Program:
         binder = self._binder
         if grads:
-            graph, outputs = (
-                replace(graph, inputs=dict(graph.inputs), nodes=list(graph.nodes), outputs={}),
-                graph.outputs,
-            )
+            given = {f"{name}/slope": v for name, v in graph.outputs.items() if f"{name}/slope" in shapes}
+            slopes = {name: Value(name, v.type, "input") for name, v in given.items()}
+            graph = replace(graph, inputs=graph.inputs | slopes, nodes=list(graph.nodes), outputs={})
             with Builder(graph, f"{self._node.name}/slopes") as g:
-                terms, types = [g.constant(0.0)], infer_shapes(graph, graph.nodes, shapes)
-                for name, value in outputs.items():
-                    if value.type.is_float:
-                        slope = graph.inputs[f"{name}/slope"] = Value(f"{name}/slope", value.type, "input")
-                        shapes = {**shapes, slope.name: types[value.name].shape if value.name in types else value.shape}
-                        terms.append(g.ReduceSum(value * slope, keepdims=0))
-                graph.loss = g.Sum(*terms)
+                terms = [g.ReduceSum(v * slopes[name], keepdims=0) for name, v in given.items()]
+                graph.loss = g.Sum(*terms) if terms else g.constant(0.0)
         target = replace(binder.target, shapes=shapes, input_grads=tuple(grads))
         options: dict[str, Any] = {"training": self.training, "seed": binder.seed, "clock": binder.clock}
         found = build_program(graph, Parameters(graph, self.dtype), target, **options)

@@ -155,7 +155,7 @@ class Context(Protocol):
     def program(self, graph: Graph, shapes: Mapping[str, Shape], grads: Sequence[str] = ()) -> Any:
         """Bind a graph without weights: a program of its own; or what computes gradients of its inputs ``grads``.
 
-        It then has an input ``<output>/slope`` for the gradient of each floating output, in place of the outputs.
+        It then has inputs ``<output>/slope``, those in ``shapes``, for the gradients of the outputs.
         """
 
     def after_barrier(self, calls: Calls) -> None:

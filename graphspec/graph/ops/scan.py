@@ -101,8 +101,10 @@ class _Loop:
         count, last = self.count, self.last
         some = [k for k, X in enumerate(self.inputs) if X.dtype.kind == "f" and (k < count or self.ctx.wants(k))]
         every = dict(list(self.body.outputs.items())[count:])
-        back = self.ctx.program(self.body.with_outputs(every), self.shapes, [self.names[k] for k in some])
-        slopes = {k: d for k, name in enumerate(every, count) if (d := back.feeds.get(f"{name}/slope")) is not None}
+        of = {k: f"{name}/slope" for k, name in enumerate(every, count) if every[name].type.is_float}
+        shapes = self.shapes | {name: self.outputs[k].shape[1:] for k, name in of.items()}
+        back = self.ctx.program(self.body.with_outputs(every), shapes, [self.names[k] for k in some])
+        slopes = {k: back.feeds[name] for k, name in of.items()}
         found = {k: back.grads[self.names[k]] for k in some}
         into = {k: dX for k in some if (dX := self.ctx.grad(k)) is not None}
 

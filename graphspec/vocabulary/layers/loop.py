@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphspec.base.codes import Code
+from graphspec.base.config import Ints
 from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import append
 from graphspec.graph.ir.dims import show
@@ -35,13 +36,28 @@ class Slice(Layer):
         return result
 
 
-class Scan(Layer, arity=(2, None), handles_mask=True, takes_values_as_they_are=True):
-    """The outputs of a step for all steps; behind them its inputs are the states and the slices that the step reads."""
+class Ends(Layer, arity=(1, None), handles_mask=True):
+    """The outputs of all copies: those of the last one, or stacked along axis 1, or their sum."""
 
     outputs: int
+    collect: Ints
+    sum: Ints
+
+    def lower(self, g: Builder, *inputs: Value) -> tuple[Value, ...]:
+        times, one = len(inputs) // self.outputs, g.constant([1])
+        steps = [inputs[k * times : (k + 1) * times] for k in range(self.outputs)]
+        stacks = {k: g.Concat(*(g.Unsqueeze(X, one) for X in steps[k]), axis=1) for k in self.collect + self.sum}
+        return tuple(self.end(g, k, stacks[k]) if k in stacks else steps[k][-1] for k in range(self.outputs))
+
+    def end(self, g: Builder, k: int, every: Value) -> Value:
+        """Emit output ``k``, of the outputs of all steps along axis 1."""
+        return every if k in self.collect else g.ReduceSum(every, g.constant([1]), keepdims=0)  # type: ignore[no-any-return]
+
+
+class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
+    """The outputs of a step for all steps; behind them its inputs are the states and the slices that the step reads."""
+
     carry: int
-    collect: list[int]
-    sum: list[int]
 
     def lower(self, g: Builder, *inputs: Value) -> tuple[Value, ...]:
         ends, states = inputs[: self.outputs], inputs[self.outputs : self.outputs + self.carry]
@@ -60,15 +76,10 @@ class Scan(Layer, arity=(2, None), handles_mask=True, takes_values_as_they_are=T
         rows_behind = [g.transpose(X, (1, 0, *range(2, X.rank))) for X in sequences if X is not None]
         attributes = {"body": graph, "states": self.carry, "sequences": len(slices)}
         found = g.emit("Scan", [*starts, *rows_behind, *same], attributes)
-        return tuple(self._result(g, k, found) for k in range(self.outputs))
-
-    def _result(self, g: Builder, k: int, found: tuple[Value, ...]) -> Value:
-        every = found[self.carry + k]
-        if k in self.collect:
-            return g.transpose(every, (1, 0, *range(2, every.rank)))
-        if k in self.sum:
-            return g.ReduceSum(every, g.constant([0]), keepdims=0)  # type: ignore[no-any-return]
-        return found[k] if k < self.carry else g.Gather(every, g.constant(-1), axis=0)  # type: ignore[no-any-return]
+        every, asked = found[self.carry :], self.collect + self.sum
+        last = [found[k] if k < self.carry else g.Gather(X, g.constant(-1), axis=0) for k, X in enumerate(every)]
+        behind = {k: g.transpose(every[k], (1, 0, *range(2, every[k].rank))) for k in asked}
+        return tuple(self.end(g, k, behind[k]) if k in behind else X for k, X in enumerate(last))
 
     def _body(
         self, g: Builder, ends: Sequence[Value], states: Sequence[Value], slices: Sequence[Value]
@@ -123,4 +134,4 @@ def names() -> list[str]:
 
 def make(name: str) -> type[Layer] | None:
     """Return a layer of a loop."""
-    return {"loop.State": State, "loop.Slice": Slice, "loop.Scan": Scan}.get(name)
+    return {"loop.State": State, "loop.Slice": Slice, "loop.Ends": Ends, "loop.Scan": Scan}.get(name)

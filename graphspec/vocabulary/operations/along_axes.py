@@ -266,38 +266,20 @@ def associative_scan(
     b: Value,
     *,
     axis: Axis,
-    reverse: Annotated[bool, described("Whether the last element is the first one.")] = False,
+    reverse: Annotated[bool, described("Whether it begins at the end.")] = False,
 ) -> Value:
     """The linear recurrence ``h[t] = a[t] · h[t − 1] + b[t]`` along the axis, with ``h[−1] = 0``.
 
-    Shapes: a and b broadcast. Of a known length it takes log₂ T steps, each for all elements; else T steps.
-    Blelloch, *Prefix Sums and Their Applications*, 1990.
+    Shapes: a and b broadcast. Blelloch, *Prefix Sums and Their Applications*, 1990.
     """
     a, b = as_float(g, a), as_float(g, b)
     a, b = (X if X.shape == Y.shape else g.Expand(X, g.Shape(Y)) for X, Y in ((a, b), (b, a)))
-    a, at = a if a.shape == b.shape else g.Expand(a, g.Shape(b)), normalize_axis(axis, b.rank)
-    if not isinstance(T := b.shape[at], int):
-        front = [at, *(k for k in range(b.rank) if k != at)]
-        steps = [g.transpose(X, front) for X in (a, b)]
-        start = zeros_like(g, g.Gather(steps[1], g.constant(0), axis=0))
-        _, (found,) = repeated(g, lambda _, h, x, __: [x[0] * h[0] + x[1]], [start], steps, {}, int(reverse))
-        return g.transpose(found, np.argsort(front).tolist())
-
-    def part(X: Value, first: int, end: int) -> Value:
-        return g.Slice(X, *(g.constant([k]) for k in (first, end, at)))  # type: ignore[no-any-return]
-
-    d = 1
-    while d < T:  # h holds the last d steps: those of the d before them come in
-        own, before = ((0, T - d), (d, T)) if reverse else ((d, T), (0, T - d))
-        edge = (T - d, T) if reverse else (0, d)
-        factor = part(a, *own)
-        ends = [(X, part(X, *edge), factor * part(X, *before)) for X in (a, b)]
-        a, b = (
-            g.Concat(*((new, old) if reverse else (old, new)), axis=at)
-            for old, new in ((ends[0][1], ends[0][2]), (ends[1][1], part(b, *own) + ends[1][2]))
-        )
-        d *= 2
-    return b
+    at = normalize_axis(axis, b.rank)
+    front = [at, *(k for k in range(b.rank) if k != at)]
+    steps = [g.transpose(X, front) for X in (a, b)]
+    start = zeros_like(g, g.Gather(steps[1], g.constant(0), axis=0))
+    _, (found,) = repeated(g, lambda _, h, x, __: [x[0] * h[0] + x[1]], [start], steps, {}, int(reverse))
+    return g.transpose(found, np.argsort(front).tolist())
 
 
 @operation
