@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, cast
 
+from pydantic import BeforeValidator
+
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, Config, Ints, Natural, PositiveInt, Texts, as_tuple
+from graphspec.base.config import Config, Natural, PositiveInt, setting
 from graphspec.base.errors import Diagnostic, Problems, did_you_mean
 from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
@@ -213,18 +215,18 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
-_Names = Annotated[str | Texts, FROM_LIST]
+_ONE_OR_MORE = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else (value,))
 
 
 class LoopKeys(Config):
     """The keys of a `repeat` that are no lists of values."""
 
-    times: PositiveInt | None = None
-    carry: Natural = 1  # how many outputs of a copy are inputs of the next one
-    shared: bool = False  # whether all copies have the weights of the first
-    over: _Names = ()  # the inputs of which a copy reads one step
-    collect: int | Ints = ()  # the outputs of which all steps are returned, and their sum
-    sum: int | Ints = ()
+    times: PositiveInt | None = setting(None, "The number of copies, from 1.")
+    carry: Natural = setting(1, "How many outputs of a copy are inputs of the next one.")
+    shared: bool = setting(False, "Whether all copies have the weights of the first.")
+    over: Annotated[tuple[str, ...], _ONE_OR_MORE] = setting((), "The inputs of which a copy reads one step.")
+    collect: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs of which all steps are returned.")
+    sum: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs whose sum over all steps is returned.")
 
 
 @dataclass(slots=True)
@@ -234,25 +236,14 @@ class Loop:
     at: Tree
     keys: LoopKeys
 
-    @property
-    def over(self) -> tuple[str, ...]:
-        """The inputs that are read step by step."""
-        return as_tuple(self.keys.over)
-
-    @property
-    def ends(self) -> dict[str, tuple[int, ...]]:
-        """The outputs of which more is returned than those of the last step."""
-        return {"collect": as_tuple(self.keys.collect), "sum": as_tuple(self.keys.sum)}
-
     def place(self, value: Any) -> Tree:
         """Return a value of a node that the loop needs."""
-        made = [self.place(v) for v in value] if isinstance(value, tuple) else value
-        return Tree(made, self.at.mark, path=self.at.path)
+        return Tree(value, self.at.mark, path=self.at.path)
 
     def carried(self, sources: Sources) -> list[int]:
         """Return the inputs that a copy gets from the one before: the first ones that are not read by steps."""
         names = [None if s is None or s.at is None else s.at.value for s in sources]
-        return [k for k, name in enumerate(names) if name not in self.over][: self.keys.carry]
+        return [k for k, name in enumerate(names) if name not in self.keys.over][: self.keys.carry]
 
 
 MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
@@ -281,7 +272,7 @@ class Expanded:
         return self.problems.found
 
 
-def _output_of(item: Item, output: int) -> InputRef:
+def _output_of(item: Item, output: int = 0) -> InputRef:
     """Return an output of an item as a source."""
     ref = InputRef(item.scope, item=item, mark=item.mark)
     ref.output = output
@@ -430,19 +421,19 @@ class _Expander:
             if copy > 1 and loop is not None and loop.keys.shared:
                 _pair_items(item, every[0])
         assert item is not None
-        if name and loop is not None and any(loop.ends.values()):
+        if name and loop is not None and (loop.keys.collect or loop.keys.sum):
             count = self._check_loop(loop, item, loop.keys.carry)
             ends: Sources = [_output_of(copy, k) for k in range(count) for copy in every]
-            item = self._made(
-                scope, loop, {"type": "loop.Ends", "outputs": count, **loop.ends}, name, ends, claim=entry
-            )
+            item = self._made(scope, loop, "Ends", name, ends, entry, outputs=count)
         elif copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
 
     def _check_loop(self, loop: Loop, item: Item, carried: int) -> int:
         """Return how many outputs of a copy are read. Report what a block lacks."""
-        wanted = {k: key for key, ks in loop.ends.items() for k in ks} | {loop.keys.carry - 1: "carry"}
+        wanted = {k: key for key in ("collect", "sum") for k in getattr(loop.keys, key)} | {
+            loop.keys.carry - 1: "carry"
+        }
         if item.kind != "block" or item.failed:
             return max(wanted) + 1
         count = len(item.outputs)
@@ -456,35 +447,31 @@ class _Expander:
 
     def _sliced(self, scope: Scope, entry: Tree, loop: Loop, name: str, sources: Sources, copy: int) -> Sources:
         """Return the sources of a copy, with its step of each sequence that the loop reads; copy 0 stands for all."""
-        found, keys = list(sources), {"type": "loop.Slice"}
-        if copy:
-            keys = {"type": "GetItem", "key": f"[:, {copy - 1}]"}
+        found = list(sources)
         names = {s.at.value for s in sources if s is not None and s.at is not None}
-        for missing in {*loop.over} - names if copy < 2 and None not in sources else ():
+        for missing in {*loop.keys.over} - names if copy < 2 and None not in sources else ():
             text = f"`over` of '{scope.prefix}{name}' names '{missing}', which is none of its inputs"
             hint = did_you_mean(missing, names) or "a loop reads the steps of what stands in its `inputs`"
             self.problems.value(loop.at.value["over"], Code.UNKNOWN_NODE, text, hint=hint)
         for k, source in enumerate(sources):
-            if source is not None and source.at is not None and source.at.value in loop.over:
-                made = self._made(scope, loop, keys, self._input(entry, name, k), [source])
-                found[k] = _output_of(made, 0)
+            if source is not None and source.at is not None and source.at.value in loop.keys.over:
+                found[k] = _output_of(
+                    self._made(scope, loop, "Slice", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
+                )
         return found
 
-    def _input(self, entry: Tree, name: str, k: int) -> str:
-        """Return the name of input ``k`` of a copy: in a block no node has it."""
-        block = self.blocks.get(entry.text("block") or "")
-        names = [] if block is None else list(block.inputs)
-        return f"{name}/{names[k] if k < len(names) else f'in{k}'}"
-
     def _made(
-        self, scope: Scope, loop: Loop, keys: Mapping[str, Any], name: str, sources: Sources, claim: Tree | None = None
+        self, scope: Scope, loop: Loop, kind: str, name: str, sources: Sources, entry: Tree | None = None, **keys: int
     ) -> Item:
-        """Append a node that a loop needs; its name is none that others may write, or that of the entry ``claim``."""
-        item = Item("node", name, scope, loop.place({key: loop.place(value) for key, value in keys.items()}))
+        """Append a node of a loop, with a name that nobody can write, or that of the ``entry`` for which it stands."""
+        own: dict[str, Any] = {"type": f"loop.{kind}", **keys}
+        if entry is not None:
+            own |= {key: [loop.place(k) for k in getattr(loop.keys, key)] for key in ("collect", "sum")}
+        item = Item("node", name, scope, loop.place({key: loop.place(value) for key, value in own.items()}))
         item.sources, item.label, item.mark = sources, "loop", loop.at.mark
         scope.items.append(item)
-        if claim is not None:
-            self._claim(scope, claim, name, item)
+        if entry is not None:
+            self._claim(scope, entry, name, item)
         return item
 
     def _scan(
@@ -496,14 +483,12 @@ class _Expander:
         slices = [k for k, (own, source) in enumerate(zip(inside, sources, strict=True)) if own is not source]
         for k in carried:
             reads = [sources[k], *(sources[i] for i in slices)]
-            made = self._made(scope, loop, {"type": "loop.State"}, self._input(entry, name, k), reads)
-            inside[k] = _output_of(made, 0)
+            inside[k] = _output_of(self._made(scope, loop, "State", f"{name}/[{k}]", reads))
         step = self._item(scope, entry, state, name if kind == "block" else f"{name}/step", inside, hidden=True)
         step.written = written
         count = self._check_loop(loop, step, len(carried))
         ends: Sources = [*(_output_of(step, k) for k in range(count)), *(inside[k] for k in (*carried, *slices))]
-        keys = {"type": "loop.Scan", "outputs": count, "carry": len(carried), **loop.ends}
-        whole = self._made(scope, loop, keys, name, ends, claim=entry)
+        whole = self._made(scope, loop, "Scan", name, ends, entry, outputs=count, carry=len(carried))
         whole.failed = step.failed or state == "failed"
         return whole
 
@@ -564,7 +549,7 @@ class _Expander:
             if not tree.unknown and (not isinstance(tree.value, list) or not tree.value or len(tree.value) != times):
                 hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
                 wrong_type(tree, f"`{name}` of `repeat` must be a list of a value for each copy", self.problems, hint)
-        for name in loop.over:
+        for name in keys.over:
             steps = _steps(scope, name)
             times = steps if times is None else times
             if steps not in (None, times):
@@ -572,9 +557,9 @@ class _Expander:
                 hint = "leave out `times`, or name a slice of it"
                 self.problems.value(repeat.value["over"], Code.SIZES_DO_NOT_FIT, text, hint=hint)
         wrong = repeat.unknown or len(self.problems.found) > before
-        if times is None and not wrong and not (loop.over and keys.shared and not own):
+        if times is None and not wrong and not (keys.over and keys.shared and not own):
             hint = "write `times`, or a list of values: `repeat: {units: [64, 32]}`"
-            if loop.over:
+            if keys.over:
                 hint = "write `times`, or `shared: true` without `index` for any number of steps with the same weights"
             self.problems.node(repeat, Code.MISSING_KEY, "`repeat` needs `times`", subject="times", hint=hint)
             wrong = True

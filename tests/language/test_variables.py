@@ -225,7 +225,7 @@ def test_a_node_repeated_with_one_weight() -> None:
     ("repeat", "code", "text"),
     [
         ({"times": 3, "carry": 3}, "GS203", "`carry` of 'steps_1' names output 2, but it has 2 outputs"),
-        ({"times": 0}, "GS105", "`times` of `repeat` must be at least 1, not 0"),
+        ({"times": 0}, "GS105", "`times` of `repeat` must be >= 1, not 0"),
         ({"times": 2, "carry": "a"}, "GS104", "`carry` of `repeat` must be an integer, not 'a'"),
         ({"carry": 2}, "GS103", "`repeat` needs `times`"),
         ({"times": 2, "shared": 1}, "GS104", "`shared` of `repeat` must be true or false"),

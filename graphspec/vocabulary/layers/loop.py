@@ -15,7 +15,7 @@ from graphspec.graph.builder import append
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Graph, Node
 from graphspec.graph.ops import OPS
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_size
 from graphspec.vocabulary.layers.layer import Layer, need_rank
 
 
@@ -30,9 +30,13 @@ class State(Layer, arity=(1, None), handles_mask=True):
 class Slice(Layer):
     """A step of a sequence (batch, time, …)."""
 
+    step: int
+
     def lower(self, g: Builder, X: Value) -> Value:
         need_rank(X, 2, None, "(batch, time, …), to read its steps")
-        result: Value = g.Gather(X, g.constant(0), axis=1)
+        if isinstance(X.shape[1], int) and X.shape[1] <= self.step:
+            raise wrong_size(f"reads step {self.step}, counted from 0, of {show(X.shape)}", "write fewer `times`")
+        result: Value = g.Gather(X, g.constant(self.step), axis=1)
         return result
 
 
@@ -64,8 +68,7 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
         slices = inputs[len(ends) + self.carry :]
         read = [v.node for v in (*states, *slices)]
         if not slices or [n.op for n in read if n is not None] != ["Identity"] * self.carry + ["Gather"] * len(slices):
-            text = "is a loop, whose weights cannot be shared with another one"
-            raise ShapeError(Code.VALUE_NOT_ALLOWED, text, "put what is shared into a layer before or behind the loop")
+            raise not_allowed("is a loop, which cannot be shared", "share a layer before or behind the loop")
         for k, (state, end) in enumerate(zip(states, ends, strict=False)):
             if state.type != end.type:
                 text = f"carries output {k}, {end.type}, to the next step, but begins with {state.type}"
@@ -92,22 +95,28 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
         def inside(value: Value | None) -> Value | None:
             if value is None or value.kind == "constant" or value.name in known:
                 return value if value is None else known.get(value.name, value)
-            same[value.name] = value
-            known[value.name] = body.inputs[value.name] = Value(value.name, value.type, "input", dims=value.dims)
+            if value.dims is not None and value.node is not None:
+                put(value.node)  # sizes: the step computes them again
+            else:
+                same[value.name] = value
+                known[value.name] = body.inputs[value.name] = Value(value.name, value.type, "input")
             return known[value.name]
 
-        moved = set(known)
-        for node in g.graph.nodes:
-            if moved.isdisjoint(v.name for v in node.sources):
-                kept += [] if node.outputs[0].name in moved else [node]
-                continue
-            inputs, types = [inside(v) for v in node.inputs], [v.type for v in node.outputs]
-            names = [v.name for v in node.outputs]
+        def put(node: Node) -> None:
+            names, types = [v.name for v in node.outputs], [v.type for v in node.outputs]
+            inputs = [inside(v) for v in node.inputs]
             results = append(body, node.name, node.op, inputs, node.attrs, node.owner, types, names)
             for new, old in zip(results, node.outputs, strict=True):
                 new.dims, new.range, known[new.name] = old.dims, old.range, new
-            moved |= set(names)
-            self._check(node)
+
+        moved = set(known)
+        for node in g.graph.nodes:
+            if not moved.isdisjoint(v.name for v in node.sources):
+                self._check(node)
+                put(node)
+                moved |= {v.name for v in node.outputs}
+            elif node.outputs[0].name not in moved:
+                kept.append(node)
         if not moved.isdisjoint(v.name for v in g.graph.penalties):
             raise not_allowed("has a step with an `activity_regularizer`", "penalize what the loop returns")
         of_steps = [v for v in map(inside, ends) if v is not None]
@@ -119,11 +128,9 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
     def _check(self, node: Node) -> None:
         """Raise GS309 for an operator that a loop over a length that varies cannot have."""
         op, (_, _, name) = OPS[node.op], node.owner.rpartition("/")
-        state = any(v.param is not None and v.param.state for v in node.sources)
-        random = "seed" in node.attrs or op.varies_in_training
-        if state or random or not op.has_kernel:
-            what = "moving statistics" if state else "random numbers" if random else "texts or a file of ONNX"
-            text = f"has a step with {what}, those of '{name}'"
+        kept = any(v.param is not None and v.param.state for v in node.sources)
+        if kept or "seed" in node.attrs or op.varies_in_training or not op.has_kernel:
+            text = f"has a step with '{name}', which is random, keeps statistics, or reads texts"
             raise ShapeError(Code.NO_TRAINING_KERNEL, text, f"put '{name}' before or behind the loop, or write `times`")
 
 
