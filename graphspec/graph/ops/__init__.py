@@ -12,7 +12,7 @@ OPS.found_in(
             And Or Xor Where
         """,
         "attention": "Attention DropoutAttention Softmax LogSoftmax Hardmax",
-        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile Scan",
+        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile",
         "convolution": "Conv ConvTranspose ConvPool",
         "ctc": "CTCLoss",
         "dropout": """
@@ -42,6 +42,7 @@ OPS.found_in(
             ReduceSum ReduceMean ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceProd ReduceLogSum
             ReduceLogSumExp CumSum ArgMax ArgMin TopK
         """,
+        "scan": "Scan",
         "shape": """
             Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast Concat Split Slice
             Pad Tile
