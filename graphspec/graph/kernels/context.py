@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
+from graphspec.base.arrays.calls import Calls as Calls
 from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir.graph import Array, Dim, Graph, Range, Shape, Value, show
 
