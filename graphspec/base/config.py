@@ -272,8 +272,8 @@ class Registry(Generic[T]):
             if self._rows.setdefault(name, (names, make))[0] is not names:
                 raise ValueError(f"two {self.kind} classes are called {name!r}")
 
-    def get(self, name: str) -> type[T] | None:
-        """Return the class of this name, or None. Imports its module, or all plugins, and makes the class if necessary."""
+    def get(self, name: str, *, plugins: bool = True) -> type[T] | None:
+        """Return the class of this name, or None. Imports its module, or ``plugins``, and makes the class if necessary."""
         if name not in self._classes and name in self._modules:
             module = import_module(self._modules[name])
             if name in self._rows:
@@ -286,7 +286,7 @@ class Registry(Generic[T]):
             if (made := import_module(maker).make(name)) is None:
                 return None
             self._classes[name] = made
-        elif name and name not in self._classes and name not in self.refused:
+        elif plugins and name and name not in self._classes and name not in self.refused:
             load_plugins()
         return self._classes.get(name)
 
