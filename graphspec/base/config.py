@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
-from types import FrameType
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
@@ -190,15 +189,10 @@ def load_plugins() -> list[str]:
 
 def failure(error: BaseException) -> str | None:
     """Return what a plugin's code raised, and where; None if it comes from elsewhere."""
-    frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) in _packages]
-    if not frames:
-        return None
-    frame, line = frames[-1]
-    return f"{type(error).__name__}: {shorten(str(error), 300)} ({Path(frame.f_code.co_filename).name}, line {line})"
-
-
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__")).partition(".")[0]
+    steps = [(frame.f_globals.get("__name__"), frame.f_code.co_filename, at) for frame, at in walk_tb(error.__traceback__)]
+    own = [(file, at) for module, file, at in steps if str(module).partition(".")[0] in _packages]
+    place = f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else None
+    return place and f"{type(error).__name__}: {shorten(str(error), 300)} ({place})"
 
 
 _FEW = 15  # classes that a hint lists
