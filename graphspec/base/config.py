@@ -189,7 +189,9 @@ def load_plugins() -> list[str]:
 
 def failure(error: BaseException) -> str | None:
     """Return what a plugin's code raised, and where; None if it comes from elsewhere."""
-    steps = [(frame.f_globals.get("__name__"), frame.f_code.co_filename, at) for frame, at in walk_tb(error.__traceback__)]
+    steps = [
+        (frame.f_globals.get("__name__"), frame.f_code.co_filename, at) for frame, at in walk_tb(error.__traceback__)
+    ]
     own = [(file, at) for module, file, at in steps if str(module).partition(".")[0] in _packages]
     place = f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else None
     return place and f"{type(error).__name__}: {shorten(str(error), 300)} ({place})"

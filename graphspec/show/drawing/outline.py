@@ -282,7 +282,8 @@ def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
     match = re.fullmatch(r"\$\{(.+)\}", value) if isinstance(value, str) else None
     if match is None or not parse(match[1]).names().keys() <= variables.keys():
         return value
-    return variables[match[1]] if match[1] in variables else evaluate(match[1], variables)[0]
+    found, _ = evaluate(match[1], variables)
+    return variables.get(match[1], value if found is None else found)
 
 
 def _words(params: Mapping[str, Any]) -> str:
