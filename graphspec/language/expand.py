@@ -45,7 +45,7 @@ def starts_alone(scope: Scope, entry: Tree) -> bool:
     """Return whether an entry takes no inputs, as a Parameter does: it is no part of the chain."""
     if entry.get("type") is None and entry.get("share") is None:
         return False
-    layer = LAYERS.get(type_name(scope, entry))
+    layer = LAYERS.get(type_name(scope, entry), plugins=entry.get("share") is None)
     return layer is not None and layer.arity == (0, 0)
 
 
@@ -416,7 +416,7 @@ class _Expander:
                 wrong_type(entry, "a node must be a mapping", self.problems, hint)
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
         name, (trees, loop) = entry_name(entry, self.problems), self.copies.get(id(entry), ([], None))
-        owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry))
+        owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry), plugins=False)
         kind = entry_kind(entry, self.problems, () if owner is None else owner.call_options)
         copies = entry_copies(entry, self.problems)
         if loop is not None and copies is None:

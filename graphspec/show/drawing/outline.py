@@ -283,7 +283,7 @@ def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
     if match is None or not parse(match[1]).names().keys() <= variables.keys():
         return value
     found, _ = evaluate(match[1], variables)
-    return variables.get(match[1], value) if found is None else found
+    return variables.get(match[1], value if found is None else found)
 
 
 def _words(params: Mapping[str, Any]) -> str:
