@@ -137,7 +137,7 @@ class Builder(Operators):
             self.graph.values[of] = ir.Value(of, value.type, "param", param=mean)
         own = self.graph.values[of]
         known = (n.outputs[0] for n in self.graph.nodes if n.op == "RunningMean" and n.inputs[0] is own)
-        return next(known, None) or cast("ir.Value", self.RunningMean(own, value, momentum=means[2]))
+        return next(known, None) or self.RunningMean(own, value, momentum=means[2])
 
     def mark_looked_up(self, role: str, *, sparse: bool) -> None:
         """Note that a step uses only some rows of the weight ``<node>/<role>``; ``sparse``: and updates only these."""

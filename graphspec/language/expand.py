@@ -429,8 +429,9 @@ class _Expander:
         lists, before = {k: v for k, v in repeat.value.items() if k not in LOOP_KEYS}, len(self.problems.found)
         counts = {key: repeat.get(key) for key in ("carry", "times")}
         for key, tree in counts.items():
-            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < 1):
-                text = f"`{key}` of `repeat` must be an integer of at least 1"
+            least = int(key == "times")
+            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < least):
+                text = f"`{key}` of `repeat` must be an integer of at least {least}"
                 wrong_type(tree, text, self.problems, "for example `3`")
         is_flag(repeat.get("shared"), "`shared` of `repeat`", self.problems, "write `true` for the same weights")
         times = counts["times"].value if counts["times"] is not None else None
