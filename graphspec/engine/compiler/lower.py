@@ -495,11 +495,15 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
 
 
 def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
-    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads."""
+    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads.
+
+    An operation is likely to be meant for what stands above it, also if other nodes read that.
+    """
     found, used = [], {ref.name for node in nodes for ref in reads(node)}
     for above, node in pairwise(nodes):
         derived = node.tree.get("inputs") is None and node.type != "Formula"
-        ref = node.inputs[0] if node.inputs and derived and above.name not in used else None
+        meant = above.name not in used or str(node.type).startswith("ops.")
+        ref = node.inputs[0] if node.inputs and derived and meant else None
         alone = above.layer is not None and above.layer.arity == (0, 0) and above.within is node.within
         if ref is None or not alone:
             continue
