@@ -11,6 +11,7 @@ import pytest
 from commands import graphspec
 from golden_cases import GOLDEN
 from onnx import TensorProto, helper
+from safetensors.numpy import load_file
 from unfrozen import model_of, node
 
 import graphspec as gs
@@ -162,3 +163,14 @@ def test_networks_of_scikit_learn_train(name: str, trained: int, heads: list[str
     assert all(np.any(model.weights[name] != array) for name, array in before.items())
     model.export(tmp_path / "trained.onnx")
     compare(tmp_path / "trained.onnx")
+
+
+@pytest.mark.slow
+def test_modules_of_pytorch_are_imported_to_train(tmp_path: Path) -> None:
+    """As both of its exporters write them: all weights train but those that are folded."""
+    stored = load_file(GOLDEN / "torch_modules.safetensors")
+    for file in sorted((GOLDEN / "torch_modules").glob("*.onnx")):
+        module = file.stem if f"{file.stem}/r" in stored else file.stem.rpartition("_")[0]
+        found = gs.import_file(file, tmp_path / "net.yaml", overwrite=True)
+        assert "trainable: true" in found.path.read_text(encoding="utf-8"), file.stem
+        assert (found.parameters < stored[f"{module}/count"]) == file.stem.endswith("_folded")

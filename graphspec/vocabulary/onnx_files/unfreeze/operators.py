@@ -516,21 +516,19 @@ def numbers(call: Call) -> Found:
 
 
 def equal(call: Call) -> Found:
-    """Equal; sizes are not -1, which PyTorch's `expand` asks."""
-    X, Y = (v.known() if isinstance(v := call.value(k), Value) else None for k in (0, 1))
-    if (
-        X is None
-        or Y is None
-        or len(X) != len(Y)
-        or not all(a == b or _differ(a, b) for a, b in zip(X, Y, strict=True))
-    ):
+    """Equal; of lists of sizes if it is known, as no size is -1, which PyTorch's `expand` asks."""
+    X, Y = call.input(0), call.input(1)
+    if not (X.rank == Y.rank == 1 and X.dtype == Y.dtype == "int64" and X.shape == Y.shape):
         return emit(call)
-    return [of_array("", np.array([a == b for a, b in zip(X, Y, strict=True)]))]
+    pairs = list(zip(X.known() or (), Y.known() or (), strict=False))
+    if pairs and all(a == b or _differ(a, b) or _differ(b, a) for a, b in pairs):
+        return [of_array("", np.array([a == b for a, b in pairs]))]
+    return emit(call)
 
 
 def _differ(a: Dim, b: Dim) -> bool:
-    """Return whether a size, or a number, surely is another one."""
-    return any(isinstance(x, int) and (x < 0 or isinstance(y, int)) for x, y in ((a, b), (b, a))) and a != b
+    """Return whether a number surely is another one than ``b``, perhaps a size."""
+    return isinstance(a, int) and a != b and (a < 0 or isinstance(b, int))
 
 
 def where(call: Call) -> Found:
