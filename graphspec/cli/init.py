@@ -268,11 +268,20 @@ def import_(
         Path | None, output_file("The spec to write; by default FILE's name with .yaml, in this folder.", "SPEC")
     ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace files that exist.")] = False,
+    sizes: Annotated[
+        list[str] | None,
+        option("NAME=N", "A size that an ONNX file leaves open, or all of an input; may be repeated.", "--size"),
+    ] = None,
 ) -> None:
     """Write a spec from a network that Keras saved, with its weights, or from an ONNX file. No code of the file runs."""
     from graphspec.foreign.importing.importer import import_file
 
-    found = import_file(path, output, overwrite=overwrite, schema=place)
+    given: dict[str, int] = {}
+    for text in sizes or ():
+        if (match := re.fullmatch(r"(.+)=0*([1-9]\d{0,8})", text, re.ASCII)) is None:
+            raise UsageError(f"`--size {text}` is no size: write a name in the file and a number: `--size width=224`")
+        given[match[1]] = int(match[2])
+    found = import_file(path, output, overwrite=overwrite, sizes=given, schema=place)
     for line in found.lines():
         out_wrapped(line)
     name = str(found.path)

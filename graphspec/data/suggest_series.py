@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import UsageError
+from graphspec.base.errors import Code, UsageError
 from graphspec.base.text import count, few
 from graphspec.data.convert import is_number
 from graphspec.data.database import Relation

@@ -289,7 +289,7 @@ class Recorder:
         everything = parts(*(expression for _, expression in results))
         self.leaves = [part for part in everything if part.function is None]
         self.reads = Counter([*self.results, *(id(inner) for part in everything for inner in part.inner())])
-        self.places, self.constants = dict[int, Array](), dict[str, Array]()
+        self.places, self.constants, self.shapes = dict[int, Array](), dict[str, Array](), dict[int, tuple[int, ...]]()
         self.own, self.free = list[Array](), list[Array]()
         for array, expression in results:
             if (place := self.place(expression, array)) is not array:
@@ -374,8 +374,13 @@ class Recorder:
 
     def shape(self, part: Expression) -> tuple[int, ...]:
         if part.array is not None:
-            return tuple(part.array.shape)
-        return np.broadcast_shapes(*({self.shape(inner) for inner in part.inner()} - {()}))
+            return part.array.shape
+        if id(part) not in self.shapes:
+            inner = {self.shape(x) for x in part.inner()} - {()}
+            self.shapes[id(part)] = (
+                inner.pop() if len(inner) == 1 else np.broadcast_shapes(*inner)
+            )  # which takes longer
+        return self.shapes[id(part)]
 
 
 def shares(a: Array | None, b: Array) -> bool:

@@ -32,6 +32,8 @@ def root(array: Array) -> int:
 
 def axis_order(array: Array) -> tuple[int, ...]:
     """Return the axes of ``array`` by descending stride; axes of size 1 keep their index."""
+    if array.flags.c_contiguous:
+        return tuple(range(array.ndim))
     order = iter(sorted((k for k in range(array.ndim) if array.shape[k] > 1), key=lambda k: -abs(array.strides[k])))
     return tuple(next(order) if array.shape[k] > 1 else k for k in range(array.ndim))
 
@@ -39,7 +41,7 @@ def axis_order(array: Array) -> tuple[int, ...]:
 def view_as(block: Array, shape: Sequence[int], dtype: np.dtype[Any], order: Sequence[int] | None) -> Array:
     """View the first bytes of ``block`` as an array whose axes have this ``order`` in memory, largest stride first."""
     flat = block[: math.prod(shape) * dtype.itemsize].view(dtype)
-    if order is None:
+    if order is None or (*order,) == (*range(len(order)),):
         return flat.reshape(tuple(shape))
     return flat.reshape([shape[k] for k in order]).transpose(np.argsort(order))
 

@@ -1,4 +1,4 @@
-"""The vocabulary of layers; `keras_names.json` has the names of operations, and those that a spec cannot have."""
+"""The vocabulary of layers, by family; `keras_names.json` has the names of operations, and those that a spec cannot have."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ OPERATIONS: dict[str, str] = {key: " ".join(map(_name, names.split())) for key, 
 LAYERS.found_in("graphspec.vocabulary.operations", OPERATIONS)
 LAYERS.found_in("graphspec.vocabulary.onnx_files", {"layer": "Onnx"})
 LAYERS.made_by("graphspec.vocabulary.operations.onnx_operators", "onnx")
+LAYERS.made_by("graphspec.vocabulary.layers.loop", "loop")
 CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 
 LAYERS.refused |= _refused("refused_layers")
