@@ -57,9 +57,8 @@ def of_graphspec(case: tuple[Any, ...]) -> tuple[float, float]:
     from graphspec.base.arrays.calls import settings
     from graphspec.engine.runtime.bind import build_program
     from graphspec.engine.runtime.parameters import Parameters
-    from graphspec.graph.builder import Builder
+    from graphspec.graph.builder import Builder, Target
     from graphspec.graph.ir.graph import Graph, Type, Value
-    from graphspec.graph.target import Target
 
     N, heads, T, size, causal, rate, filled = case
     graph, shape = Graph("attention"), (N, T, heads * size)

@@ -64,7 +64,7 @@ def node_of(declared: NodeDecl) -> Node:
 def multiply_adds(model: Model, workload: Workload) -> int:
     """Of a step: forward, the gradient of the weights, and that of the inputs where it is wanted."""
     from graphspec.engine.compiler.check import check
-    from graphspec.engine.compiler.cost import cost
+    from graphspec.engine.compiler.lowered_network import cost
 
     _, lowered = check(workload.spec).require()
     costs = cost(model.spec, lowered, workload.batch).nodes

@@ -57,7 +57,8 @@ def main() -> None:
 ALONE = (
     *("data", "diff", "doctor", "evaluate", "explain", "export", "init", "inspect"),
     *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "validate"),
-)  # the commands in files of their names
+)  # the commands in files of their names, or of these
+BESIDE = {"diff": "summary", "serve": "page"}
 
 
 def app_for(words: list[str]) -> Any:
@@ -67,7 +68,8 @@ def app_for(words: list[str]) -> Any:
 
         from graphspec.cli.usage import app_of
 
-        return app_of([getattr(import_module(f"graphspec.cli.{words[0]}"), words[0])])
+        file = BESIDE.get(words[0], words[0])
+        return app_of([getattr(import_module(f"graphspec.cli.{file}"), words[0])])
     from graphspec.cli.app import app
 
     return app

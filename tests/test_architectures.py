@@ -15,7 +15,7 @@ from paths import ROOT
 
 import graphspec as gs
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.export.prove import places_of, seeded
 from graphspec.graph.analysis import input_bounds
 from graphspec.graph.ir.dims import evaluate

@@ -11,7 +11,7 @@ from counting import assert_linear
 
 import graphspec as gs
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.trainer import Trainer

@@ -31,9 +31,9 @@ from graphspec.base.explanations.pages import Block, explanation
 from graphspec.base.files import write_atomic
 from graphspec.engine.compiler.check import check
 from graphspec.export.targets import IR_OF_OPSET, OPSET
+from graphspec.graph.builder import Target
 from graphspec.graph.passes import FOR_OPSET, prepare
 from graphspec.graph.passes.for_export import since
-from graphspec.graph.target import Target
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.layers import LAYERS, OPERATIONS
 from graphspec.vocabulary.operations.operation import Operation

@@ -227,7 +227,7 @@ PASS = Kind(
     imports=(
         "from collections.abc import Sequence",
         "from graphspec.graph.builder import Rebuild, rebuild",
-        "from graphspec.graph.target import Target",
+        "from graphspec.graph.builder import Target",
         "from graphspec.graph.ir.graph import Graph, Node, Value",
     ),
     for_types=(),
@@ -246,7 +246,7 @@ def $name(graph: Graph, target: Target) -> Graph:
         "from graphs import build",
         "from graphspec.graph.passes.$name import $name",
         "from graphspec.graph.passes import $tuple",
-        "from graphspec.graph.target import Target",
+        "from graphspec.graph.builder import Target",
     ),
     test="""
 def test_other_graphs_stay_as_they_are() -> None:
@@ -289,7 +289,7 @@ def test_it_answers() -> None:
     assert (result.exit_code, result.stdout) == (0, "$name\\n")
 """,
     left=(
-        "$file: its arguments (those that several commands share are in graphspec/cli/options.py), and what it does",
+        "$file: its arguments (those that several commands share are in graphspec/cli/console.py), and what it does",
         "graphspec/cli/app.py: its place in COMMANDS, which is the order of the help",
         'docs/commands.md: a section "## $name"',
         _CHANGELOG,

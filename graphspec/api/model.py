@@ -336,7 +336,7 @@ class Model(Explainable):
             model.report("housing.html")
         """
         from graphspec.engine.training.reporting import Fitted
-        from graphspec.show.report.build import write_model_report
+        from graphspec.show.report.comparison import write_model_report
 
         x, y = x_and_y("report", self.needed, x, y, self.spec)
         file = path_of("path", path)

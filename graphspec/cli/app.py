@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from graphspec.cli.data import data
-from graphspec.cli.diff import diff
 from graphspec.cli.doctor import doctor
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
@@ -15,7 +14,7 @@ from graphspec.cli.predict import predict
 from graphspec.cli.report import card, report
 from graphspec.cli.schema import lsp, schema
 from graphspec.cli.search import search
-from graphspec.cli.summary import plot, summary
+from graphspec.cli.summary import diff, plot, summary
 from graphspec.cli.train import train
 from graphspec.cli.usage import app_of
 from graphspec.cli.validate import validate

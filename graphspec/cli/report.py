@@ -13,7 +13,7 @@ from graphspec.cli.options import Allow, DataPart, DataPlace, argument, option, 
 from graphspec.cli.targets import is_onnx, is_run, is_spec, naming_data, open_model, refuse_other, spec_for_run
 
 if TYPE_CHECKING:
-    from graphspec.show.report.build import Written
+    from graphspec.show.report.comparison import Written
 
 _WANTED = "name a run directory"
 
@@ -31,8 +31,7 @@ def report(
     allow: Allow = None,
 ) -> None:
     """Write a page about a run: results, curves, mistakes, data, the network. Several runs are compared on one page."""
-    from graphspec.show.report.build import write_report
-    from graphspec.show.report.comparison import MOST, write_comparison
+    from graphspec.show.report.comparison import MOST, write_comparison, write_report
 
     if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"'{output}' must end in .html: a report is an HTML page")

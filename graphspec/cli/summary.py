@@ -1,4 +1,4 @@
-"""``graphspec summary`` and ``graphspec plot``: the network of a spec as a table, and as a drawing."""
+"""``graphspec summary``, ``plot`` and ``diff``: the network of a spec as a table, as a drawing, and beside another."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from graphspec.base.errors import UsageError
+from graphspec.base.errors import SpecError, UsageError
 from graphspec.base.files import write_atomic
 from graphspec.base.text import terminal_width
-from graphspec.cli.console import out, print_diagnostics, write_data
-from graphspec.cli.options import AnyTarget, Sets, flag, option, output_file
+from graphspec.cli.console import out, out_blocks, print_diagnostics, write_data, write_json
+from graphspec.cli.options import AnyTarget, Sets, argument, flag, option, output_file
 from graphspec.cli.targets import checked_target
 
 
@@ -50,7 +50,7 @@ def plot(
     sets: Sets = None,
 ) -> None:
     """Draw the graph: an SVG file, or Mermaid text. Blocks are boxes, and each block has its own panel."""
-    from graphspec.engine.compiler.cost import cost
+    from graphspec.engine.compiler.lowered_network import cost
     from graphspec.show.drawing.outline import outline
     from graphspec.show.drawing.svg import mermaid, svg
 
@@ -67,3 +67,30 @@ def plot(
     text = svg(panels) if ending == ".svg" else mermaid(panels)
     write_atomic(output, f"```mermaid\n{text}```\n" if ending == ".md" else text)
     out(f"wrote {output}")
+
+
+_PLACE = "A spec, a run directory or an ONNX file."
+_DIFFERENT, _TROUBLE = 1, 2  # exit statuses
+
+
+def diff(
+    old: Annotated[Path, argument("OLD", _PLACE)],
+    new: Annotated[Path, argument("NEW", "The spec, run or file to compare it with.")],
+    json: Annotated[bool, flag("--json", "Print everything as JSON.")] = False,
+) -> int:
+    """Show what differs between two specs, runs or ONNX files, by meaning: layers, shapes, training, data, results.
+
+    The order of keys, defaults, short forms and blocks make no difference. Status 0: equal, 1: different, 2: not comparable.
+    """
+    from graphspec.cli.differences import compare, differences
+
+    try:
+        record = compare(old, new)
+    except SpecError as error:
+        print_diagnostics(error.diagnostics)
+        return _TROUBLE
+    if json:
+        write_json(record)
+    else:
+        out_blocks(differences(record))
+    return 0 if record["equal"] else _DIFFERENT

@@ -318,7 +318,7 @@ def _write_page(model: Model, directory: Path, onnx: Path | None, *, reports: bo
     from tempfile import TemporaryDirectory
 
     from graphspec.show.page.build import page_of, write_page
-    from graphspec.show.report.build import PAGE, REPORT
+    from graphspec.show.report.comparison import PAGE, REPORT
 
     try:
         with TemporaryDirectory(prefix="graphspec-") as temporary:
@@ -337,7 +337,7 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
     try:
         from graphspec.cli.report import say
         from graphspec.cli.results import print_verdicts
-        from graphspec.show.report.build import REPORT, write_found
+        from graphspec.show.report.comparison import REPORT, write_found
         from graphspec.show.report.findings import find
 
         found = find(model, directory, known=known)

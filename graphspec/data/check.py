@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.growing import Allocate
+from graphspec.base.arrays.memory import Allocate
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.config import with_article

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.growing import Growing
-from graphspec.base.arrays.memory import map_of
+from graphspec.base.arrays.memory import Growing, map_of
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 from graphspec.base.errors import Code, did_you_mean, shorten

@@ -16,7 +16,7 @@ from graphspec.graph.ir.graph import Array, Range, Type
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.growing import Allocate
+    from graphspec.base.arrays.memory import Allocate
     from graphspec.base.arrays.strings import Strings
 
 Filled: TypeAlias = "dict[str, Array | Strings | dict[int, DataError]]"  # arrays or ``DataErrors`` by name of a request

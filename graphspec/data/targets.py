@@ -19,7 +19,7 @@ from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
 from graphspec.language.declarations import LENGTH, STEPS, DataSource
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.growing import Allocate
+    from graphspec.base.arrays.memory import Allocate
     from graphspec.data.batches import Dataset
 
 # Label sequences, the targets of CTC: texts as ids, a label for each character; checks; time steps.

@@ -13,8 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from graphspec.base.errors import Diagnostic, GivenText
 from graphspec.editor.document import Entry, Node, Span, Text, parse, plain
 from graphspec.engine.compiler.check import Checked, check
-from graphspec.engine.compiler.cost import NodeCost
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered, NodeCost
 from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.language.read import MAX_BYTES
 
@@ -98,7 +97,7 @@ class Analysis:
     @cached_property
     def costs(self) -> Mapping[str, NodeCost]:
         """Parameters and multiply-adds of one row by node, as far as they are known."""
-        from graphspec.engine.compiler.cost import cost
+        from graphspec.engine.compiler.lowered_network import cost
 
         if self.spec is None or self.lowered is None:
             return {}

@@ -18,9 +18,8 @@ from graphspec.base.errors import GraphspecError
 from graphspec.data.signature import data_signature
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.differences import Change, changes
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered, cost
 from graphspec.export.onnx import KEY, NOTE, bound_text, missing_mark, target_unit
 from graphspec.export.targets import kernels, runs_on
 from graphspec.graph.ir.graph import STRING

@@ -15,6 +15,7 @@ from graphspec.base.errors import Code, Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
 from graphspec.engine.compiler.lowered_network import masks_of_tags, visible
 from graphspec.engine.runtime.bind import Binder
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, Node, Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, element_type, info, tensor_of
 from graphspec.graph.onnx_session import sanitized
@@ -22,7 +23,6 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.passes import FOR_EXPORT, FOR_OPSET
 from graphspec.graph.passes import prepare as run_passes
 from graphspec.graph.passes.for_export import constant_values, is_newer, since
-from graphspec.graph.target import Target
 from graphspec.language.declarations import BOUNDS, LABEL, HeadDecl, Spec
 from graphspec.vocabulary.metrics import targets_of
 

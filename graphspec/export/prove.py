@@ -27,10 +27,10 @@ from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import labels_of
 from graphspec.export.quantize import Verdict
 from graphspec.graph.analysis import input_bounds
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.dims import divided_exactly, evaluate, factors
 from graphspec.graph.ir.graph import MISSING_INTEGER, STRING, Array, Graph, numpy_dtype
 from graphspec.graph.onnx_session import failure, runtime, session
-from graphspec.graph.target import Target
 from graphspec.language.declarations import LABEL
 
 # Values for the proof of an export: texts that the graph knows, and missing, unseen and otherwise unusual ones.

@@ -36,7 +36,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.export.onnx import at_node, constants_of
 from graphspec.export.prove import FACTOR, Rows, batch_of, changed, failed, lengths_for, rows_for
 from graphspec.export.targets import newest_opset
-from graphspec.graph.builder import Builder, Rebuild, rebuild
+from graphspec.graph.builder import Builder, Rebuild, Target, rebuild
 from graphspec.graph.cuts import cut
 from graphspec.graph.derivatives import (
     NotWrittenError,
@@ -55,7 +55,6 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.passes import FOR_EXPORT
 from graphspec.graph.passes import prepare as run_passes
 from graphspec.graph.passes.for_export import in_inference, is_newer
-from graphspec.graph.target import Target
 from graphspec.language.declarations import WEIGHT
 
 KEY, FORMAT = "graphspec.training_step", 1

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.graph import Graph, Node, Shape, Type, Value, show
-from graphspec.graph.ir.ranges import ANY, Range, of_array, of_dtype
+from graphspec.graph.ir.graph import ANY, Graph, Node, Range, Shape, Type, Value, of_array, of_dtype, show
 from graphspec.graph.ops import OPS, Op, operator
 
 
@@ -239,8 +238,8 @@ def assumed_shapes(graph: Graph, batch_size: int) -> dict[str, Shape]:
 
 def activations(graph: Graph, shapes: Mapping[str, Shape], training: bool = False) -> int:
     """Return the bytes of all values of a batch, without views."""
+    from graphspec.graph.builder import Target
     from graphspec.graph.passes import FOR_PRODUCTS, prepare
-    from graphspec.graph.target import Target
 
     graph = prepare(graph, FOR_PRODUCTS, Target(shapes, training=training))
     nodes = graph.needed(graph.trained_roots())

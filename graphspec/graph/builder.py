@@ -6,7 +6,7 @@ The examples of the passes use ``tests/support/sketching.py``; ``tests/graph/pas
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
 from dataclasses import dataclass, field
@@ -18,9 +18,31 @@ import numpy as np
 from graphspec.base.config import FLOAT32_LIMIT
 from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir import graph as ir
-from graphspec.graph.ir.dims import Dim, LearntSize, Shape, show, stand_in
+from graphspec.graph.ir.dims import Dim, LearntSize, show, stand_in
+from graphspec.graph.ir.graph import Array, Graph, Shape
+from graphspec.graph.kernels.context import Shard
 from graphspec.graph.operators import Operators
 from graphspec.graph.ops import OPS
+
+
+def _cannot_compute(graph: Graph) -> dict[str, Array]:
+    raise RuntimeError("this target cannot compute values")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The facts about a program or a file that passes and the binder use."""
+
+    # For a program: the shape of every input and target that it reads, the inputs whose gradients are also computed
+    # (`Program.grads`), and one worker's part of the batch; None for the whole batch.
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    input_grads: Sequence[str] = ()
+    shard: Shard | None = None
+    training: bool = False  # whether the program trains: its operators then have their form of training
+    # For a file: the version of its operators, and what computes a graph that depends only on weights and constants.
+    opset: int = 17
+    compute: Callable[[Graph], dict[str, Array]] = _cannot_compute
+
 
 _AS_IN_KERAS = ir.Layout()
 _MAX_KNOWN = 64  # the elements of int64 vectors up to this length are tracked symbolically (`Value.dims`)

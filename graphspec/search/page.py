@@ -13,8 +13,8 @@ from graphspec.language.search_space import Choice, Space
 from graphspec.search.study import FEWEST, METHOD, Plan, Trial, importances, ranked, states_of
 from graphspec.show.drawing.curves import Scale, for_values, linear, logarithmic
 from graphspec.show.html import Opening, page, text, wide
-from graphspec.show.report.build import REPORT
 from graphspec.show.report.charts import Plot
+from graphspec.show.report.comparison import REPORT
 
 PAGE = "search.html"
 _ROWS = 500  # trials that the page lists, and draws as lines: the best ones

@@ -97,7 +97,7 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         return replace(trial, state="failed", problem="there is too little memory")
     done = _result(trial, trainer, study.plan.search.metric)
     if source.reports and done.state == "complete":
-        from graphspec.show.report.build import write_report
+        from graphspec.show.report.comparison import write_report
 
         with suppress(Exception):  # the run is complete without its report: `graphspec report` says what goes wrong
             write_report(model, directory)

@@ -11,7 +11,7 @@ import pytest
 from commands import SPEC, graphspec, project
 
 import graphspec as gs
-from graphspec.show.report import build
+from graphspec.show.report import comparison as build
 from graphspec.show.report.about import headline
 
 

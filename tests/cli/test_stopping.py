@@ -111,7 +111,7 @@ STAGES = {
     "starting": "graphspec.engine.training.run_directory start_run",
     "testing": "graphspec.cli.results print_part",
     "exporting": "graphspec.engine.training.run_directory record_export",
-    "reporting": "graphspec.show.report.build write_found",
+    "reporting": "graphspec.show.report.comparison write_found",
 }
 SIGNALLED = """
 import os, signal, sys

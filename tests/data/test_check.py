@@ -15,8 +15,7 @@ from graphspec.base.errors import Diagnostic, SpecError
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, row_weights, split
 from graphspec.data.check import check_arrays
 from graphspec.data.source import DataSignature
-from graphspec.graph.ir.graph import Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Range, Type
 
 rng = np.random.default_rng(0)
 FLOAT, IDS = Type("float32", ("N", 2)), Type("int64", ("N",))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, lines
 
-from graphspec.base.arrays.growing import InFiles
+from graphspec.base.arrays.memory import InFiles
 from graphspec.base.arrays.strings import Strings
 from graphspec.graph.ir.graph import Type
 

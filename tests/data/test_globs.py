@@ -11,7 +11,7 @@ import pytest
 from data.sources import diagnostics, rows, written
 from support.data_reading import NUMBER, TEXT, good, problem
 
-from graphspec.base.arrays.growing import InFiles
+from graphspec.base.arrays.memory import InFiles
 from graphspec.data import files, paths
 from graphspec.graph.ir.graph import Type
 

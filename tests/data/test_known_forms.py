@@ -13,8 +13,7 @@ from support.specs import blobs, dense_spec
 import graphspec as gs
 from graphspec.data.signature import KnownForms, user_inputs
 from graphspec.data.source import DataSignature
-from graphspec.graph.ir.graph import MISSING_INTEGER, Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import MISSING_INTEGER, Range, Type
 
 NEEDED = DataSignature(
     {

@@ -9,7 +9,7 @@ import pytest
 from data.sources import diagnostics, rows, written
 from support.data_reading import NUMBER, TEXT, good, lines, problem, read
 
-from graphspec.base.arrays.growing import InFiles
+from graphspec.base.arrays.memory import InFiles
 from graphspec.base.arrays.strings import Strings
 from graphspec.data import archives
 from graphspec.data.check import check_arrays

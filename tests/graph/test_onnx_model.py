@@ -10,12 +10,11 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from sketching import sketch
 
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Type, Value
 from graphspec.graph.onnx_model import CONTRIB, ML, OPSET, assemble, content_of, model_of
 from graphspec.graph.onnx_session import session
 from graphspec.graph.passes.for_export import constant_values, is_newer, merge_equal_nodes
-from graphspec.graph.target import Target
 
 TEXT = Type("string", ("N", 1))
 

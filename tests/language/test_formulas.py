@@ -11,7 +11,7 @@ import pytest
 import graphspec as gs
 from graphspec.base.errors import Diagnostic
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.show.drawing.outline import outline
 from graphspec.show.drawing.svg import mermaid
 

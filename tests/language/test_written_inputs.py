@@ -9,8 +9,8 @@ import pytest
 
 import graphspec as gs
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.differences import Side, network_differences
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.show.drawing.outline import outline
 
 

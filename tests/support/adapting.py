@@ -10,9 +10,8 @@ import numpy as np
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.prepared_rows import Prelude
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.target import Target
 from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.learners import Learner

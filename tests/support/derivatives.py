@@ -9,12 +9,11 @@ from graphs import build, feed, scalar_loss
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.derivatives import gradients, in_primitives, without_rule
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.onnx_model import model_of
 from graphspec.graph.onnx_session import session
-from graphspec.graph.target import Target
 
 
 def check_derivatives(  # noqa: PLR0913 (options of a comparison)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.show.drawing.outline import Panel, outline
 
 

@@ -12,7 +12,7 @@ from graphspec.data.batches import Dataset
 from graphspec.data.signature import user_arrays
 from graphspec.show.html import html_of, inline
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.scored import score
+from graphspec.show.report.kinds import score
 
 ATTACK = '</script><b onclick="x">\'&\u202e\x1b[31m'
 """A text that a page must not repeat as it is."""

@@ -14,11 +14,10 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.export.onnx import to_model
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels.context import Shard
 from graphspec.graph.onnx_session import session
-from graphspec.graph.target import Target
 from graphspec.language.declarations import Spec
 
 Array = np.ndarray[Any, Any]

@@ -13,10 +13,9 @@ from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.passes import FOR_PROGRAM, Pass
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 

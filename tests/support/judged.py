@@ -17,7 +17,7 @@ from graphspec.show.html import html_of
 from graphspec.show.report import findings
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.heads import heads
-from graphspec.show.report.scored import Scored
+from graphspec.show.report.kinds import Scored
 
 SEQUENCES: dict[str, Any] = {"s": {"shape": [None], "dtype": "int32"}}
 """The input of :func:`per_step`."""

@@ -15,8 +15,8 @@ from safetensors import safe_open
 
 from graphspec.engine.compiler.objective import add_losses
 from graphspec.engine.runtime.bind import build_program
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.target import Target
 from graphspec.language.declarations import Spec
 
 FOLDER = TESTS / "golden" / "keras_files"

@@ -10,8 +10,8 @@ import numpy as np
 import graphspec as gs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Graph
-from graphspec.graph.target import Target
 
 CONV = {"type": "Conv2D", "filters": 4, "kernel_size": 3, "padding": "same", "activation": "relu"}
 

@@ -11,10 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.onnx_session import session
-from graphspec.graph.target import Target
 from graphspec.vocabulary.onnx_files.unfreeze import Unfrozen, unfreeze
 
 Array = np.ndarray[Any, Any]

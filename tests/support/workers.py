@@ -13,9 +13,9 @@ from graphs import feed
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.kernels.context import Shard
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 

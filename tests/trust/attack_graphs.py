@@ -27,12 +27,12 @@ from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.training.adapt import adapt
 from graphspec.export.targets import newest_opset
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Value
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.ops import OPS
-from graphspec.graph.target import Target
 from trust.drawn import Args
 from trust.drawn_rows import inputs, targets
 from trust.drawn_specs import Drawn, draw

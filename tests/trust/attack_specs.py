@@ -24,7 +24,7 @@ import numpy as np
 from graphspec.base.errors import Diagnostic, SpecError, UsageError, render, render_json
 from graphspec.base.text import count_breaks, line_of
 from graphspec.engine.compiler.check import Checked, check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.language.read import read
 from graphspec.language.schema import schema
 from graphspec.show.drawing.outline import outline

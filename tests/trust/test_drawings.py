@@ -13,7 +13,7 @@ import pytest
 from counting import assert_linear
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.show.drawing.outline import Panel, outline
 from graphspec.show.drawing.svg import BENDS, inversions, layered, mermaid, svg
 from specs import dense_spec

@@ -12,10 +12,10 @@ import pytest
 import graphspec as gs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.graph.analysis import id_ranges, input_bounds
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.builder import Target
+from graphspec.graph.ir.graph import Range
 from graphspec.graph.onnx_session import session
 from graphspec.graph.ops.indexing import check_range
-from graphspec.graph.target import Target
 from trust import attack_ids
 
 LAYERS: dict[str, tuple[list[dict[str, Any]], list[int], int]] = {

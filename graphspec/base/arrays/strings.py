@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.growing import Allocate, Growing
 from graphspec.base.arrays.layout import Array
+from graphspec.base.arrays.memory import Allocate, Growing
 from graphspec.base.budget import demand
 from graphspec.base.errors import Code, ProblemError
 

@@ -15,9 +15,8 @@ from typing import Any, TypeVar
 
 from graphspec.base.config import Config
 from graphspec.engine.compiler.adaptation import Adapted
-from graphspec.engine.compiler.cost import cost
 from graphspec.engine.compiler.lower import link
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered, cost
 from graphspec.engine.compiler.spec_files import onnx_layer
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, NodeDecl, Ref, Spec, operand_text
 from graphspec.vocabulary.activations import ACTIVATIONS

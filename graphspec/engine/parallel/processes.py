@@ -32,10 +32,9 @@ from graphspec.engine.parallel.machine import Member, Memory, Pipes, Place, Spin
 from graphspec.engine.parallel.shards import Step, Workers
 from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
 from graphspec.engine.parallel.worker import DIAGNOSTICS, forked, inherit
-from graphspec.engine.runtime.evaluation import Evaluation
 from graphspec.engine.runtime.parameters import OptimizerState
 from graphspec.engine.runtime.program import Program
-from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.running_metrics import Evaluation, RunningMetrics
 from graphspec.graph.analysis import activations
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels import compiled

@@ -26,6 +26,7 @@ from graphspec.engine.runtime.buffers import lookups_of
 from graphspec.engine.runtime.parameters import Parameters, Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.session import Session
+from graphspec.graph.builder import Target
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Array, Graph, Segment
 from graphspec.graph.kernels.context import Group, Shard, ShardedKernel
@@ -34,7 +35,6 @@ from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.vectors import Lookup
 from graphspec.graph.passes import FOR_PRODUCTS, prepare
 from graphspec.graph.passes.for_program import wide_kernels
-from graphspec.graph.target import Target
 from graphspec.language.declarations import Spec
 from graphspec.language.explain import REGISTRIES
 

@@ -21,9 +21,8 @@ from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.objective import objective_for
 from graphspec.engine.parallel.machine import Place, Signals
 from graphspec.engine.parallel.shards import Step
-from graphspec.engine.runtime.evaluation import Evaluation
 from graphspec.engine.runtime.program import ProgramCache
-from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.engine.runtime.running_metrics import Evaluation, RunningMetrics
 from graphspec.graph.ir.graph import Array
 
 PREFIX = "validation/"  # begins the names of what is shared for validation

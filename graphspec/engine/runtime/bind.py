@@ -21,10 +21,9 @@ from graphspec.engine.runtime.buffers import Pool, Scratch, backward_uses, ints,
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program, ProgramCache
 from graphspec.graph.analysis import Ranges, id_ranges, infer_shapes, needed_gradients
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.dims import Shape, has_rows
-from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
-from graphspec.graph.ir.ranges import ANY, Range
+from graphspec.graph.ir.graph import ANY, Array, Graph, Node, Range, Type, Value
 from graphspec.graph.kernels.common import each_block
 from graphspec.graph.kernels.compiled import join_two
 from graphspec.graph.kernels.context import Backward, Shard, ShardedKernel
@@ -32,7 +31,6 @@ from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.passes import FOR_PROGRAM, prepare
 from graphspec.graph.passes.for_program import shared_buffers
-from graphspec.graph.target import Target
 
 
 class NodeContext:

@@ -22,10 +22,9 @@ from graphspec.engine.runtime.prepared_rows import Prelude
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.analysis import infer_shapes
-from graphspec.graph.builder import Builder, rebuild
+from graphspec.graph.builder import Builder, Target, rebuild
 from graphspec.graph.cuts import Frontier, Leaf, frontier, is_picture, part_of, repeatable
 from graphspec.graph.ir.graph import Array, Graph, Type, Value
-from graphspec.graph.target import Target
 from graphspec.language.declarations import HeadDecl
 from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.text import TextVectorization

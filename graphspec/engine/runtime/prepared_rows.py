@@ -28,12 +28,12 @@ from graphspec.base.files import LOCK, make_folder, new_folder, remove_leftovers
 from graphspec.base.version import __version__
 from graphspec.data.batches import Dataset, as_long
 from graphspec.engine.compiler.lowered_network import lists_of
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Array, Dim, Graph, Value
 from graphspec.graph.onnx_model import model_of, opset_for
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS
 from graphspec.graph.passes import FOR_OPSET, prepare
-from graphspec.graph.target import Target
 
 CHUNK_ROWS = 2048  # rows per run of the prelude: more do not make it faster
 NETWORK_ROWS = 64  # of networks: PP-OCRv4's takes half the time that it takes for 256 rows or more

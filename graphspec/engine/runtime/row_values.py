@@ -12,8 +12,8 @@ from graphspec.data.batches import BatchLoader, Dataset
 from graphspec.engine.compiler.objective import Objective, mask_of, target_of
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.session import Session
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Array, Value
-from graphspec.graph.target import Target
 from graphspec.language.declarations import scale_of
 
 LOSS = "each:"  # begins the names of the losses of each row; names of heads contain no colon

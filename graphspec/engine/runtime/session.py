@@ -35,15 +35,14 @@ from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.compiler.training_checks import refuse_memory
 from graphspec.engine.runtime.bind import build_program
-from graphspec.engine.runtime.evaluation import Evaluation, add_batches
 from graphspec.engine.runtime.parameters import OptimizerState, Parameters
 from graphspec.engine.runtime.prepared_rows import CACHED_BYTES, Prelude, has_networks, prepare_rows
 from graphspec.engine.runtime.program import Access, ProgramCache
-from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
+from graphspec.engine.runtime.running_metrics import Evaluation, HeadCounts, RunningMetrics, add_batches
 from graphspec.graph.analysis import infer_shapes
+from graphspec.graph.builder import Target
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Array, Graph, Shape, Value
-from graphspec.graph.target import Target
 from graphspec.language.declarations import WEIGHT, Spec
 
 T = TypeVar("T")

@@ -27,16 +27,14 @@ from graphspec.data.batches import BatchLoader, Dataset, class_ids, deal
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
 from graphspec.engine.parallel.processes import run_apart
-from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
-from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
+from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics, add_batches
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.adapt import learn
 from graphspec.engine.training.choose_workers import TrainingSteps
-from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.run_directory import check_own, own_checkpoint, record_copies, refuse_changes
-from graphspec.engine.training.trainer import Trainer
+from graphspec.engine.training.trainer import Fitting, Trainer, prepared_parts
 from graphspec.engine.training.uncertainty import forget, learn_from
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.optimizers import Rate

@@ -22,9 +22,15 @@ from graphspec.engine.compiler.training_checks import refuse_untrainable
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.adapt import adapt, learn
 from graphspec.engine.training.copies import CopiesTrainer
-from graphspec.engine.training.fitting import Fitting, prepared_parts
 from graphspec.engine.training.reporting import Observer
-from graphspec.engine.training.trainer import GivenCallbacks, Trainer, given_callbacks, refuse_misspelt_monitors
+from graphspec.engine.training.trainer import (
+    Fitting,
+    GivenCallbacks,
+    Trainer,
+    given_callbacks,
+    prepared_parts,
+    refuse_misspelt_monitors,
+)
 from graphspec.engine.training.uncertainty import refuse_unlearnable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.language.declarations import WEIGHT, DataSource, Spec

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from graphspec.graph.builder import Builder, Rebuild, rebuild
+from graphspec.graph.builder import Builder, Rebuild, Target, rebuild
 from graphspec.graph.decompositions import DECOMPOSITIONS, Decomposition, attention, positions, registers
 from graphspec.graph.derivatives.arrays import elements
 from graphspec.graph.derivatives.layers import product
@@ -20,7 +20,6 @@ from graphspec.graph.ops import OPS, operator
 from graphspec.graph.ops.dropout import ALPHA
 from graphspec.graph.passes.for_export import is_newer
 from graphspec.graph.passes.for_program import drop_inference
-from graphspec.graph.target import Target
 
 FORMS: dict[str, Decomposition] = {}
 """By operator: ``form(g, op, *inputs)`` emits what it computes in training, and returns the output or all outputs."""

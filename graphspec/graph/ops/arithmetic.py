@@ -13,8 +13,7 @@ import numpy as np
 from graphspec.graph import expressions as ex
 from graphspec.graph.expressions import Formula, Function, leaf, record
 from graphspec.graph.ir.dims import Dim, add, floordiv, mul, subtract
-from graphspec.graph.ir.graph import Array, Node, Type, Value, numpy_dtype
-from graphspec.graph.ir.ranges import ANY, Range, may_wrap_into
+from graphspec.graph.ir.graph import ANY, Array, Node, Range, Type, Value, may_wrap_into, numpy_dtype
 from graphspec.graph.kernels import common
 from graphspec.graph.kernels.channels import broadcast_rows
 from graphspec.graph.kernels.context import Bound, Calls, Context, broadcast, need, same_dtype

@@ -15,7 +15,7 @@ from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, show, subtract
 from graphspec.graph.ir.dims import Shape as Sizes
 from graphspec.graph.ir.graph import Array, Node, Type, Value
-from graphspec.graph.ir.ranges import Range as Interval
+from graphspec.graph.ir.graph import Range as Interval
 from graphspec.graph.kernels.common import copy_cast, unsigned
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.kernels.context import Bound, Calls, Context, need, normalize_axis, same_dtype

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from graphspec.base.libraries import names_in
-from graphspec.graph.ir.graph import Array, Dim, Node, Shape, Type, Value, show
-from graphspec.graph.ir.ranges import ANY, Range, hull
+from graphspec.graph.ir.graph import ANY, Array, Dim, Node, Range, Shape, Type, Value, hull, show
 from graphspec.graph.kernels.context import Backward, Bound, Calls, Context, need
 from graphspec.graph.kernels.windows import Window, per_axis
 

@@ -15,8 +15,7 @@ import numpy as np
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.expressions import exp, maximum, write
 from graphspec.graph.ir.dims import Shape, fixed_size
-from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.ir.ranges import ANY, Range
+from graphspec.graph.ir.graph import ANY, Array, Range, Type, Value
 from graphspec.graph.kernels.common import copy_cast, saved_like, scratch_like, sum_axes
 from graphspec.graph.kernels.context import Bound, Calls, Context, need, normalize_axis
 from graphspec.graph.ops.indexing import scatter_rows

@@ -11,8 +11,7 @@ import numpy as np
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Dim, add, ceildiv, mul, product, quotient, show, subtract
-from graphspec.graph.ir.graph import STRING, Array, Node, Type, Value
-from graphspec.graph.ir.ranges import ANY, Range, hull
+from graphspec.graph.ir.graph import ANY, STRING, Array, Node, Range, Type, Value, hull
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, copy_cast, copy_rows, reduce_to, scratch_like, sum_axes
 from graphspec.graph.kernels.context import Bound, Calls, Context, broadcast, need, normalize_axis, same_dtype
 from graphspec.graph.ops.op import Memoryless, as_shape, in_shape, into_gradient, known_numbers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.passes.for_export import (
     cancel_transposes,
@@ -26,7 +27,6 @@ from graphspec.graph.passes.for_program import (
     sink_bias_relu_below_pool,
     sparsify_bool_inputs,
 )
-from graphspec.graph.target import Target
 
 Pass = Callable[[Graph, Target], Graph]  # rewrites a graph for a target
 

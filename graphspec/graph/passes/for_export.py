@@ -9,11 +9,10 @@ from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import Any
 
-from graphspec.graph.builder import Rebuild, append, rebuild
+from graphspec.graph.builder import Rebuild, Target, append, rebuild
 from graphspec.graph.decompositions import DECOMPOSITIONS
 from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.graph.ops import OPS, operator
-from graphspec.graph.target import Target
 
 
 def drop_training(graph: Graph, target: Target) -> Graph:

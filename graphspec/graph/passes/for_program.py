@@ -12,14 +12,13 @@ from typing import Any
 
 from graphspec.base.arrays.layout import CACHE_LINE, shard_slice
 from graphspec.graph.analysis import needed_gradients
-from graphspec.graph.builder import Builder, Rebuild, append, readers, rebuild
+from graphspec.graph.builder import Builder, Rebuild, Target, append, readers, rebuild
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.context import Shard
 from graphspec.graph.kernels.windows import Window
 from graphspec.graph.ops import OPS, operator
 from graphspec.graph.ops.formulas import Unary
-from graphspec.graph.target import Target
 
 MIN_WIDTH_PER_ID = 20  # from here on GatherSum is faster: an id takes as long as 15 to 24 elements of a matmul
 _UNSCALED = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}

@@ -12,8 +12,7 @@ from graphspec.base.config import Config
 from graphspec.base.errors import shorten
 from graphspec.base.formula import Term, evaluate, parse
 from graphspec.base.text import count
-from graphspec.engine.compiler.cost import Cost
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Cost, Lowered
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, operand_text

@@ -9,8 +9,7 @@ from graphspec.base.arrays.memory import available, human
 from graphspec.base.document import Column, Table
 from graphspec.base.terminal import fitted
 from graphspec.base.text import count, printable, wrapped
-from graphspec.engine.compiler.cost import Cost, cost
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Cost, Lowered, cost
 from graphspec.graph.analysis import estimate
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show

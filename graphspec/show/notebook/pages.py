@@ -16,8 +16,7 @@ from graphspec.base.errors import GivenText, GraphspecError, SpecError, UsageErr
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count, printable
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Lowered, cost
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import Shape
 from graphspec.language.declarations import Spec

@@ -18,8 +18,8 @@ from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spe
 from graphspec.language.write import write_yaml
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
+from graphspec.show.report.kinds import OUT_OF_FOLD, Scored
 from graphspec.show.report.rows import file_name, run_name
-from graphspec.show.report.scored import OUT_OF_FOLD, Scored
 from graphspec.show.report.verdicts import FEWEST, RESAMPLES, Interval, coverage, lines
 from graphspec.show.report.worst import plain
 

@@ -19,16 +19,15 @@ from graphspec.data.targets import with_class_ids
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.prepared_rows import has_networks
 from graphspec.engine.runtime.session import Session
+from graphspec.graph.builder import Target
 from graphspec.graph.cuts import by_row, part_of
 from graphspec.graph.ir.dims import has_rows
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.ops import OPS
-from graphspec.graph.target import Target
 from graphspec.language.declarations import MICROSECONDS, DataSource, Every
 from graphspec.show.report.charts import amount
-from graphspec.show.report.kinds import Flat, flatten, softmax
+from graphspec.show.report.kinds import Flat, HeadAnswers, Scored, flatten, softmax
 from graphspec.show.report.rows import evenly, prepared_in_memory, taken
-from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.vocabulary.losses.loss import gives_probabilities, producer
 from graphspec.vocabulary.metrics.metric import has_logits
 

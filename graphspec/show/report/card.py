@@ -23,8 +23,7 @@ from graphspec.show.markdown import line, markdown_of
 from graphspec.show.report.about import between, facts_of, kind_of, sentence
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
-from graphspec.show.report.kinds import flatten
-from graphspec.show.report.scored import OUT_OF_FOLD, Scored
+from graphspec.show.report.kinds import OUT_OF_FOLD, Scored, flatten
 from graphspec.show.report.verdicts import coverage, lines
 
 # How to call an exported file: a program in Python and one in JavaScript, with one record of the data.

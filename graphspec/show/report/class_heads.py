@@ -15,8 +15,7 @@ from graphspec.show.drawing.curves import linear
 from graphspec.show.html import text
 from graphspec.show.report import scores as measures
 from graphspec.show.report.charts import amount, halves, share, table, unit_plot
-from graphspec.show.report.kinds import Flat, cutoff_of, some
-from graphspec.show.report.scored import HeadAnswers
+from graphspec.show.report.kinds import Flat, HeadAnswers, cutoff_of, some
 from graphspec.vocabulary.metrics.classes import pairs
 from graphspec.vocabulary.metrics.thresholds import AUC
 

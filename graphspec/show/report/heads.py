@@ -19,10 +19,9 @@ from graphspec.show.report.baselines import Baseline
 from graphspec.show.report.charts import Plot, amount, halves, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.kinds import Flat, Kind, flatten, labels_of, sigmoid
+from graphspec.show.report.kinds import Flat, HeadAnswers, Kind, Scored, flatten, labels_of, sigmoid
 from graphspec.show.report.number_heads import is_series, numbers_head, series
 from graphspec.show.report.rows import evenly, places
-from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.show.report.scores import align, both_curves
 from graphspec.show.report.verdicts import rule_scores
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode

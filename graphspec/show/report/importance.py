@@ -14,7 +14,7 @@ from graphspec.base.arrays.strings import Strings
 from graphspec.base.document import Column, Drawing, Inline, Section, Span, Table, Text
 from graphspec.base.text import count, number, percent, shorten_end
 from graphspec.data.batches import Dataset
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.engine.compiler.objective import logged_losses
 from graphspec.engine.runtime.session import Session
 from graphspec.show.html import text

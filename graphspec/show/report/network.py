@@ -18,13 +18,12 @@ from graphspec.base.document import Block, Cell, Column, Element, Folded, Inline
 from graphspec.base.text import count, number, percent, shell, shorten_end, shorten_middle
 from graphspec.data.batches import BatchLoader, Dataset, as_indices
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import Cost, cost
-from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.engine.compiler.lowered_network import Cost, Lowered, cost
 from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.session import Session
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Array, show
-from graphspec.graph.target import Target
 from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.show.drawing import svg
 from graphspec.show.drawing.outline import Box, Panel, outline

@@ -21,9 +21,8 @@ from graphspec.show.drawing.curves import Scale, linear
 from graphspec.show.report.baselines import Baseline, answering, mase
 from graphspec.show.report.charts import Plot, amount, table
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.kinds import Flat, flatten
+from graphspec.show.report.kinds import Flat, HeadAnswers, Scored, flatten
 from graphspec.show.report.rows import evenly, source_of
-from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.show.report.scores import NumberErrors, boxes, determination, number_errors
 from graphspec.show.report.verdicts import known_rows
 

@@ -18,9 +18,8 @@ from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import html_of, row_size, text
 from graphspec.show.report.charts import spark
 from graphspec.show.report.findings import Findings
-from graphspec.show.report.kinds import cutoff_of, labels_of, sigmoid, softmax
+from graphspec.show.report.kinds import HeadAnswers, Scored, cutoff_of, labels_of, sigmoid, softmax
 from graphspec.show.report.rows import Field, as_wide_as_pictures, fields, places, source_name
-from graphspec.show.report.scored import HeadAnswers, Scored
 
 # Raw values of a row: numbers, texts, pictures, series, sequences of ids; what is missing is said to be.
 MISSING = Span("missing", "missing")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Positive, PositiveInt, described, invalid, setting
-from graphspec.graph.ir.ranges import of_dtype
+from graphspec.graph.ir.graph import of_dtype
 from graphspec.vocabulary import Array, Builder, Value, not_allowed
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.layer import Layer, NoEffect, Seed, as_float, cast_to

@@ -247,7 +247,7 @@ def number_of_ids(ids: Value, key: str) -> int:
     Without a limit, GS305 says that the argument ``key`` sets the number.
     """
     from graphspec.graph.analysis import Ranges
-    from graphspec.graph.ir.ranges import of_dtype
+    from graphspec.graph.ir.graph import of_dtype
 
     possible = ids.range or Ranges({}).of(ids)
     if not possible.finite or of_dtype(ids.dtype).within(possible):

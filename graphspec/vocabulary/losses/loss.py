@@ -10,8 +10,7 @@ from pydantic import BeforeValidator
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Rate, Registry, described, invalid
 from graphspec.base.errors import Code, Problem
 from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Range, Type
 from graphspec.graph.ops import OPS, Op
 from graphspec.vocabulary import Array, Builder, Value
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphspec.base.arrays.growing import Growing, InFiles
+from graphspec.base.arrays.memory import Growing, InFiles
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphspec.base.arrays.growing import InFiles
+from graphspec.base.arrays.memory import InFiles
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
 
 NASTY = [

@@ -14,9 +14,9 @@ from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import objective_for
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Target
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.dims import show
-from graphspec.graph.target import Target
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.standard_normal((10, 5, 4)).astype(np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import Cost, NodeCost, cost
+from graphspec.engine.compiler.lowered_network import Cost, NodeCost, cost
 
 
 def _cost(inputs: dict[str, Any], layers: list[dict[str, Any]], batch_size: int = 1) -> Cost:

@@ -12,8 +12,8 @@ from paths import ROOT
 import graphspec as gs
 from graphspec.base.arrays.blas import openblas
 from graphspec.data.signature import user_arrays
-from graphspec.engine.runtime import evaluation as batches_in_threads
-from graphspec.engine.runtime.evaluation import Evaluation
+from graphspec.engine.runtime import running_metrics as batches_in_threads
+from graphspec.engine.runtime.running_metrics import Evaluation
 
 Array = np.ndarray[Any, Any]
 

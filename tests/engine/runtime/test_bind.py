@@ -11,10 +11,9 @@ import pytest
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.target import Target
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")
 

@@ -15,10 +15,9 @@ from graphspec.engine.runtime import bind as binding
 from graphspec.engine.runtime import bind as interleave
 from graphspec.engine.runtime.bind import Label, NodeCalls, build_program, interleave_blocks
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.target import Target
 
 GLOROT = INITIALIZERS.parse("glorot_uniform")
 

@@ -176,7 +176,7 @@ def test_integers_are_stored_in_the_smallest_dtype_of_their_range() -> None:
     word = graph.inputs["word"] = Value("word", Type("string", ("N", 1)), "input")
     g = Builder(graph, "node")
     ids = g.LabelEncoder(word, keys_strings=("a", "b"), values_int64s=(0, 300), default_int64=1)
-    from graphspec.graph.ir.ranges import Range
+    from graphspec.graph.ir.graph import Range
 
     ids.range = Range(0, 300)
     parts = cut(graph.with_outputs({"y": g.MatMul(g.MultiHot(ids, depth=301), g.param("k", (301, 1), Zeros()))}))

@@ -20,7 +20,7 @@ import graphspec as gs
 from graphspec.data.batches import Dataset, Times
 from graphspec.engine.training.uncertainty import _counted, _interval, _width
 from graphspec.graph.ir.graph import Array
-from graphspec.show.report.scored import score
+from graphspec.show.report.kinds import score
 from graphspec.show.report.verdicts import coverage
 
 WIDTHS, LEVELS, TEMPERATURE = "y/y_interval/widths", "y/y_interval/levels", "c/c_calibration/temperature"

@@ -9,10 +9,10 @@ from paths import ROOT
 
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.objective import add_losses
+from graphspec.graph.builder import Target
 from graphspec.graph.cuts import cut
 from graphspec.graph.derivatives import gradients, in_primitives, without_rule
 from graphspec.graph.ops import OPS
-from graphspec.graph.target import Target
 
 REFUSED = {"handwriting": {"CTCLoss"}, "conformer_s": {"CTCLoss"}, "simclr": {"InfoNCE"}}
 TEMPLATES = sorted((ROOT / "graphspec" / "cli" / "templates").glob("*.yaml"))

@@ -11,12 +11,11 @@ from graphs import feed
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.derivatives import in_primitives
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.onnx_model import model_of
 from graphspec.graph.onnx_session import session
-from graphspec.graph.target import Target
 
 random = np.random.default_rng(0)
 

@@ -8,13 +8,12 @@ from graphs import Array
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels import common as blocks
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.formulas import Unary
-from graphspec.graph.target import Target
 
 NAMES = sorted(name for name, cls in OPS.items() if issubclass(cls, Unary) and name != "Not")
 

@@ -13,10 +13,10 @@ from layouts import both_layouts, lying, normal
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels import channels, compiled
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.channels import gradient_sums, square_sums
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 FUNCTIONS = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}

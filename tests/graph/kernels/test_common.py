@@ -11,8 +11,8 @@ import pytest
 import graphspec as gs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels.common import negate
-from graphspec.graph.target import Target
 
 STEPS = (1, 2, 3, 4, 5, 8, -1, -2, -4)
 

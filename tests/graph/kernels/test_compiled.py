@@ -26,12 +26,11 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.errors import UsageError
 from graphspec.engine.runtime.bind import NodeCalls, build_program, interleave_blocks
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import TWINS, join, load
-from graphspec.graph.target import Target
 
 for package in map(import_module, ("graphspec.graph.kernels", "graphspec.graph.ops", "graphspec.graph.optimizers")):
     for module in iter_modules(package.__path__, f"{package.__name__}."):

@@ -15,9 +15,9 @@ from layouts import SETTINGS, lying
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels import max_pool as max_taps
 from graphspec.graph.ops import pooling
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 Case = tuple[tuple[int, ...], dict[str, Any]]

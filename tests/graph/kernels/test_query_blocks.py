@@ -12,11 +12,11 @@ from graphs import Array, build, check_gradients, feed, run, scalar_loss
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels import query_blocks
 from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.kernels.one_call import has_products
-from graphspec.graph.target import Target
 
 Case = tuple[list[Array], dict[str, Any]]
 

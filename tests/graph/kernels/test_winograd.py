@@ -17,10 +17,10 @@ from layouts import SETTINGS, both_layouts, normal, same
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels import compiled, correlation, winograd
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.windows import Axis
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 Convolution = tuple[list[Array | None], dict[str, Any]]

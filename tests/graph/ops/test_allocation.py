@@ -9,7 +9,7 @@ from graphs import allocated, build, feed, scalar_loss
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.target import Target
+from graphspec.graph.builder import Target
 
 _LIMIT = 128 * 1024  # what NumPy itself buffers; the arrays of the examples take 480 kB
 

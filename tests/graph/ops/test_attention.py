@@ -17,14 +17,13 @@ from oracles import ort_run
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.decompositions import attention, band
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels import softmax as attend
 from graphspec.graph.ops import attention as attention_op
 from graphspec.graph.ops.attention import Attention
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 Case = tuple[list[Array | None], dict[str, Any]]

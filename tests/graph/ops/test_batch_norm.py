@@ -19,11 +19,10 @@ from workers import Threads
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels.context import Shard
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 

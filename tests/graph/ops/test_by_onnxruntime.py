@@ -15,8 +15,7 @@ from oracles import session
 from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Shape
-from graphspec.graph.ir.graph import Graph, Type, Value, numpy_dtype
-from graphspec.graph.ir.ranges import ANY
+from graphspec.graph.ir.graph import ANY, Graph, Type, Value, numpy_dtype
 from graphspec.graph.onnx_model import element_type
 from graphspec.graph.ops import OPS, operator
 

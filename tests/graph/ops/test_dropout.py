@@ -16,10 +16,9 @@ from graphspec.base.arrays.random import Clock
 from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.ops import OPS
-from graphspec.graph.target import Target
 
 NOISE: list[tuple[str, dict[str, Any]]] = [
     ("SharedDropout", {"rate": 0.3, "shared": (1,)}),

@@ -13,13 +13,13 @@ from layouts import both_layouts, normal
 
 import graphspec as gs
 from graphspec.engine.runtime import bind as building
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.one_call import give_tanh
 from graphspec.graph.ops.recurrent import lstm_gates, lstm_gates_gradient
 from graphspec.graph.passes import FOR_PROGRAM
 from graphspec.graph.passes.for_export import legalize
-from graphspec.graph.target import Target
 
 LAYERS: dict[str, dict[str, Any]] = {
     "ConvLSTM2D": {"type": "ConvLSTM2D", "filters": 3, "kernel_size": 3, "return_sequences": True},

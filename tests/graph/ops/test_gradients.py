@@ -19,9 +19,8 @@ from graphs import Array, check_gradients, dtype_name, feed, scalar_loss
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.target import Target
 
 GRADIENTS: dict[str, list[Example]] = {
     op: entry.gradient for op, entry in CASES.items() if isinstance(entry.gradient, list)

@@ -11,8 +11,7 @@ from graphs import build, run
 from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
-from graphspec.graph.target import Target
+from graphspec.graph.builder import Builder, Target
 
 Array = np.ndarray[Any, Any]
 

@@ -9,8 +9,8 @@ from graphs import build, feed, scalar_loss
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels.context import LocalGroup, Shard
-from graphspec.graph.target import Target
 
 
 @pytest.mark.parametrize(("op", "example"), examples("no_rows"))

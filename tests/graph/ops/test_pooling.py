@@ -16,10 +16,9 @@ from onnx import TensorProto, helper
 from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.onnx_session import session
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 

@@ -12,7 +12,7 @@ from recurrent_inputs import GATES, inputs_of
 from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.target import Target
+from graphspec.graph.builder import Target
 
 Array = np.ndarray[Any, Any]
 KINDS = ["LSTM", "GRU", "GRU after", "RNN"]

@@ -10,7 +10,7 @@ from layouts import SETTINGS, same
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.target import Target
+from graphspec.graph.builder import Target
 
 
 @SETTINGS

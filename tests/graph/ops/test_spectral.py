@@ -15,11 +15,10 @@ from workers import Threads
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.kernels.context import LocalGroup, Shard
-from graphspec.graph.target import Target
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pass_networks import CONV, model_of, ops, same
 from sketching import sketch
 
 from graphspec.export.onnx import prepare
+from graphspec.graph.builder import Target
 from graphspec.graph.passes.for_export import cancel_transposes
-from graphspec.graph.target import Target
 
 
 def test_a_channels_last_network_keeps_one_transpose() -> None:

@@ -11,11 +11,10 @@ from graphs import without
 
 from graphspec.engine.runtime import bind as building
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.passes.for_program import crop_unread
-from graphspec.graph.target import Target
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Network = Callable[[Builder, Value], Value]

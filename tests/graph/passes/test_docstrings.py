@@ -15,9 +15,9 @@ from sketching import print_graph, sketch
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import constants_of
 from graphspec.graph import passes
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.kernels.context import Shard
-from graphspec.graph.target import Target
 
 NAMES = sorted(function.__name__ for function in (*passes.FOR_PROGRAM, *passes.FOR_EXPORT))
 KNOWN: dict[str, Any] = {

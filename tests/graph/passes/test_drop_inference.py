@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pass_networks import model_of, ops
 
+from graphspec.graph.builder import Target
 from graphspec.graph.passes import FOR_PROGRAM, prepare
 from graphspec.graph.passes.for_program import drop_inference
-from graphspec.graph.target import Target
 
 LAYERS = [
     {"name": "scaled", "type": "Rescaling", "scale": 0.5},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pass_networks import model_of, ops, same
 
+from graphspec.graph.builder import Target
 from graphspec.graph.passes.for_export import drop_training
-from graphspec.graph.target import Target
 
 
 def test_training_operators_are_removed() -> None:

@@ -7,8 +7,8 @@ from functools import partial
 from pass_networks import model_of, same
 
 from graphspec.export.onnx import constants_of
+from graphspec.graph.builder import Target
 from graphspec.graph.passes.for_export import fold_constants
-from graphspec.graph.target import Target
 
 
 def test_constants_are_computed_once() -> None:

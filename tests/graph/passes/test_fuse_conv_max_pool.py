@@ -22,14 +22,13 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.training import choose_workers as choose
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.initializers import INITIALIZERS
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels import winograd
 from graphspec.graph.ops import convolution as conv_pool
 from graphspec.graph.passes.for_program import fuse_conv_max_pool
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 Case = tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]

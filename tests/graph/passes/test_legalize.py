@@ -15,11 +15,11 @@ from onnx import defs
 import graphspec as gs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.export.targets import TARGETS, newest_opset
+from graphspec.graph.builder import Target
 from graphspec.graph.onnx_model import IR_OF_OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.op import declared_attributes
 from graphspec.graph.passes.for_export import BASE, drop_training, is_newer, legalize, since
-from graphspec.graph.target import Target
 
 WITH_A_BODY = {"Scan"}  # its attributes are written from a graph
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.exported and cls.domain == "" and name not in WITH_A_BODY)

@@ -9,9 +9,9 @@ import pytest
 from pass_networks import model_of, ops, same
 from sketching import sketch
 
+from graphspec.graph.builder import Target
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.passes.for_export import merge_equal_nodes
-from graphspec.graph.target import Target
 
 
 def test_equal_chains_become_one_and_keep_the_first_name() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pass_networks import model_of, ops, same
 
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.passes.for_export import drop_training, remove_identity_arithmetic
-from graphspec.graph.target import Target
 
 
 def test_identity_arithmetic_is_removed() -> None:

@@ -20,11 +20,11 @@ from graphspec.engine.training import choose_workers as choose
 from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.trainer import Trainer
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels import compiled as choice
 from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.graph.passes.for_program import shard_products, wide_kernels
-from graphspec.graph.target import Target
 
 Array = np.ndarray[Any, Any]
 Layers = list[dict[str, Any]]

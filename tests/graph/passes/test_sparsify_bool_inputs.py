@@ -12,8 +12,8 @@ import graphspec as gs
 from graphspec.data.batches import Dataset, as_indices, indices_of_ones
 from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.engine.training.reporting import Silent
+from graphspec.graph.builder import Target
 from graphspec.graph.passes.for_program import only_multiplied, sparsify_bool_inputs
-from graphspec.graph.target import Target
 
 pytestmark = pytest.mark.usefixtures("kernels_that_pay")
 Array = np.ndarray[Any, Any]

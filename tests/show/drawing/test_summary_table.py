@@ -10,7 +10,7 @@ from paths import ROOT
 from graphspec.base.terminal import fitted
 from graphspec.base.text import display_width
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.show.drawing.summary import Row, fold_records, rows_of, table_of

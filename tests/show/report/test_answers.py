@@ -10,7 +10,7 @@ import pytest
 from findings import ATTACK, check_html, findings_of, html_from
 
 import graphspec as gs
-from graphspec.show.report.scored import HeadAnswers, Scored
+from graphspec.show.report.kinds import HeadAnswers, Scored
 from graphspec.show.report.worst import verdict
 
 DENSE = {"type": "Dense", "name": "y"}

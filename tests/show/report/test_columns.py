@@ -13,7 +13,7 @@ import graphspec as gs
 from graphspec.show.html import html_of
 from graphspec.show.report.columns import columns
 from graphspec.show.report.findings import Findings, find
-from graphspec.show.report.scored import score
+from graphspec.show.report.kinds import score
 from specs import blobs, dense_spec
 
 

@@ -11,7 +11,7 @@ from judged import SEQUENCES, judge, network, per_step, plain, rows, sequences, 
 
 from graphspec.show.report import heads as head_sequences
 from graphspec.show.report.heads import readings, sequences_head
-from graphspec.show.report.scored import HeadAnswers
+from graphspec.show.report.kinds import HeadAnswers
 
 LABELS = ["", *"abcdefghijk"]
 READ = ["abc", "abd", "ac", "abcc", ""]

@@ -13,7 +13,7 @@ from judged import plain, rows
 
 import graphspec as gs
 from graphspec.show.html import html_of
-from graphspec.show.report import scored
+from graphspec.show.report import kinds as scored
 from graphspec.show.report.findings import find
 from graphspec.show.report.heads import heads
 from graphspec.show.report.number_heads import is_series, series

@@ -13,7 +13,7 @@ import pytest
 from judged import SEQUENCES, dense, judge, network, numbers, per_step, plain, rows, sequences, values
 
 import graphspec as gs
-from graphspec.show.report import scored
+from graphspec.show.report import kinds as scored
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.heads import heads
 

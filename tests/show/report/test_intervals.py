@@ -12,9 +12,9 @@ import graphspec as gs
 from graphspec.data.batches import Times
 from graphspec.data.series import Series
 from graphspec.data.signature import user_arrays
-from graphspec.show.report import scored
+from graphspec.show.report import kinds as scored
 from graphspec.show.report import verdicts as module
-from graphspec.show.report.scored import Scored, score
+from graphspec.show.report.kinds import Scored, score
 from graphspec.show.report.verdicts import RESAMPLES, deal, intervals, wilson
 
 NUMBERS = {

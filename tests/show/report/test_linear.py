@@ -15,8 +15,7 @@ from safetensors.numpy import load_file
 import graphspec as gs
 from graphspec.show.report.baselines import LINEAR, Baseline, _logistic, _ridge, linear
 from graphspec.show.report.findings import Findings, find, judge
-from graphspec.show.report.kinds import flatten
-from graphspec.show.report.scored import score
+from graphspec.show.report.kinds import flatten, score
 from graphspec.show.report.verdicts import verdicts
 
 GOLDEN = load_file(Path(__file__).parents[2] / "golden" / "linear.safetensors")

@@ -7,7 +7,7 @@ import pytest
 
 import graphspec as gs
 from graphspec.engine.training.prepare import part_rows
-from graphspec.show.report import scored
+from graphspec.show.report import kinds as scored
 
 SPEC = {
     "graphspec": 1,

@@ -12,10 +12,9 @@ from graphs import Array, feed, run_poisoned, scalar_loss
 import graphspec as gs
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels.recurrence import parse_activations
-from graphspec.graph.target import Target
 from graphspec.vocabulary.activations import ACTIVATIONS
 
 KERAS = [

@@ -10,7 +10,7 @@ from golden_cases import Case, load_layers
 from golden_run import assert_close, compiled, run, store_of
 
 from graphspec.engine.compiler.check import check
-from graphspec.engine.compiler.cost import cost
+from graphspec.engine.compiler.lowered_network import cost
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.export.onnx import to_model
 from graphspec.graph.ir.graph import Graph

@@ -13,11 +13,10 @@ from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.random import Clock
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.kernels.context import LocalGroup, Shard
 from graphspec.graph.ops import images as augment
-from graphspec.graph.target import Target
 from graphspec.vocabulary.layers import LAYERS
 
 Array = np.ndarray[Any, Any]

@@ -13,9 +13,8 @@ from lowering import IMAGE, TIME, Dims, lower, weights
 from graphspec.engine.compiler.check import check
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.kernels import compiled as choice
-from graphspec.graph.target import Target
 from graphspec.vocabulary.layers.pooling import even, windows
 
 VOLUME = ("N", 6, 8, 5, 2)

@@ -13,7 +13,7 @@ from layouts import SETTINGS
 from lowering import TIME, lower
 from pydantic import ValidationError
 
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Range
 from graphspec.vocabulary.layers import LAYERS
 
 

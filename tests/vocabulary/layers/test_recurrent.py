@@ -12,8 +12,8 @@ from golden_run import compiled, cotangent_loss, run, store_of
 from graphspec.base.arrays.random import Clock
 from graphspec.engine.runtime.bind import build_program
 from graphspec.export.onnx import to_model
+from graphspec.graph.builder import Target
 from graphspec.graph.kernels.context import LocalGroup, Shard
-from graphspec.graph.target import Target
 
 STEPS = 6
 LAYERS: dict[str, dict[str, Any]] = {

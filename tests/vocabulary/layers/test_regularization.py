@@ -14,7 +14,7 @@ import graphspec as gs
 from graphspec.base.errors import SpecError
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.target import Target
+from graphspec.graph.builder import Target
 
 Array = np.ndarray[Any, Any]
 X = np.random.default_rng(0).uniform(-1, 1, (400, 6)).astype(np.float32)

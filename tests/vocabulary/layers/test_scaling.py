@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
-from graphspec.graph.target import Target
+from graphspec.graph.builder import Builder, Target
 from graphspec.vocabulary.layers import LAYERS
 
 X = np.random.default_rng(0).normal(5.0, 3.0, (40, 2, 3)).astype(np.float32)

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
-from graphspec.graph.builder import Builder
+from graphspec.graph.builder import Builder, Target
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.target import Target
 from graphspec.vocabulary.losses import reduce
 from graphspec.vocabulary.losses.classes import CTC
 
