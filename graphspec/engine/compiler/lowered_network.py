@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from graphspec.base.errors import Diagnostic, NodeRef, ShapeError
-from graphspec.graph.analysis import infer_shapes, needs_memory
+from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.ir.graph import Graph, Shape, Value
+from graphspec.graph.memory_estimate import needs_memory
 from graphspec.graph.ops import operator
 from graphspec.language.declarations import InputDecl, NodeDecl, Ref, Spec
 

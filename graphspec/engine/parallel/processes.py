@@ -35,9 +35,9 @@ from graphspec.engine.parallel.worker import DIAGNOSTICS, forked, inherit
 from graphspec.engine.runtime.parameters import OptimizerState
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import Evaluation, RunningMetrics
-from graphspec.graph.analysis import activations
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels import compiled
+from graphspec.graph.memory_estimate import activations
 from graphspec.graph.optimizers import Rate
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output

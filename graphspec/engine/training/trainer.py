@@ -33,8 +33,8 @@ from graphspec.engine.training.checkpoint import Checkpoint, load_callbacks, sav
 from graphspec.engine.training.choose_workers import AutoWorkers, Plan, TrainingSteps, choose_workers
 from graphspec.engine.training.reporting import HistoryText, Observer, Timer
 from graphspec.engine.training.uncertainty import forget, learn_from
-from graphspec.graph.analysis import estimate
 from graphspec.graph.ir.graph import Array
+from graphspec.graph.memory_estimate import estimate
 from graphspec.language.explain import validate
 from graphspec.language.read import tree_from_dict
 from graphspec.vocabulary.callbacks import CALLBACKS
