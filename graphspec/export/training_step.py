@@ -38,14 +38,8 @@ from graphspec.export.prove import FACTOR, Rows, batch_of, changed, failed, leng
 from graphspec.export.targets import newest_opset
 from graphspec.graph.builder import Builder, Rebuild, Target, rebuild
 from graphspec.graph.cuts import cut
-from graphspec.graph.derivatives import (
-    NotWrittenError,
-    gradients,
-    in_primitives,
-    integer_input,
-    is_random,
-    without_rule,
-)
+from graphspec.graph.derivatives import NotWrittenError, gradients, without_rule
+from graphspec.graph.derivatives.forms import in_primitives, integer_input, is_random
 from graphspec.graph.derivatives.updates import Update
 from graphspec.graph.ir.dims import evaluate
 from graphspec.graph.ir.graph import Array, Graph, Value, numpy_dtype

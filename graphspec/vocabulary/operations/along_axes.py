@@ -408,9 +408,7 @@ def tensordot(
 
 
 @operation
-def einsum(
-    g: Builder, *operands: Value, subscripts: Annotated[str, described("The equation: ``bij,bjk->bik``.")]
-) -> Value:
+def einsum(g: Builder, *operands: Value, subscripts: Annotated[str, described("Such as ``bij,bjk->bik``.")]) -> Value:
     """Einstein's sum of products, float32: letters that the output lacks are summed over."""
     equation = subscripts.replace(" ", "")
     terms = list(zip(equation.partition("->")[0].split(","), operands, strict=False))

@@ -257,9 +257,7 @@ def isclose(
 
 
 @operation
-def round_(
-    g: Builder, x: Value, *, decimals: Annotated[int, described("The number of decimals.", ge=0, le=6)] = 0
-) -> Value:
+def round_(g: Builder, x: Value, *, decimals: Annotated[int, described("The decimals.", ge=0, le=6)] = 0) -> Value:
     """The nearest number with so many decimals; halves go to the even one."""
     x = base.number(g, x)
     if base.is_integer(x):

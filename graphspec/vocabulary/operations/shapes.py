@@ -125,9 +125,7 @@ add_row(__name__, "flipud", partial(_turned, 0), "X with the elements of axis 0,
 
 
 @operation
-def roll(
-    g: Builder, x: Value, *, shift: Annotated[IntOrInts, described("By how many places.")], axis: Axes = None
-) -> Value:
+def roll(g: Builder, x: Value, *, shift: Annotated[IntOrInts, described("How far.")], axis: Axes = None) -> Value:
     """X with the elements of an axis moved; those beyond the end come back at the beginning."""
     if axis is None:
         need(isinstance(shift, int), "needs an axis for each shift", key="axis")
