@@ -31,7 +31,9 @@ class SearchKeys(Config):
     """A search for good settings: `graphspec search` trains one run for each trial. `train` ignores it."""
 
     space: dict[str, Any] = setting(..., "By path, as in `--set`: the values that trials may take.")
-    trials: PositiveInt | None = setting(None, "How many trials: 20 by default, the whole grid for `sampler: grid`.")
+    trials: PositiveInt | None = setting(
+        None, "The number of trials: 20 by default, and the whole grid for `sampler: grid`."
+    )
     objective: dict[str, Any] | None = setting(None, "What is optimized: `val_loss` by default.")
     sampler: Literal["tpe", "random", "grid"] = setting(
         "tpe", "How values are chosen: `tpe` learns from earlier trials and needs the extra `search`."

@@ -53,7 +53,9 @@ class CategoryEncoding(Layer, call_arguments=("count_weights",)):
     """
 
     num_tokens: PositiveInt | None = setting(None, "How many ids: the largest plus 1; null: as the layer before makes.")
-    output_mode: Counts = setting("multi_hot", "one_hot: a vector per id; multi_hot: ones at all ids; count: how many.")
+    output_mode: Counts = setting(
+        "multi_hot", "one_hot: a vector per id; multi_hot: ones at all ids; count: occurrences."
+    )
     sparse: Sparse = False
 
     def lower(self, g: Builder, ids: Value, *, count_weights: Sequence[Value] = ()) -> Value:
