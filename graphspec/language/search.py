@@ -24,7 +24,9 @@ class ObjectiveKeys(Config):
     """What a search optimizes."""
 
     metric: str = setting("val_loss", "A column of `history.csv`.")
-    goal: Literal["min", "max"] | None = setting(None, "`max` or `min`; by default as the metric says.")
+    goal: Literal["min", "max"] | None = setting(
+        None, "`max` or `min`; by default as the metric says: a loss is minimized, an accuracy maximized."
+    )
 
 
 class SearchKeys(Config):
