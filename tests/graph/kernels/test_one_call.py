@@ -157,7 +157,14 @@ LARGE = [
     (784, 2, 1024, 1),
     (64, 900, 96, 1),
 ]
-LARGE += [(128, 449, 64, 1), (264, 128, 32, 1), (8, 1000, 1050, 0), (60, 400, 128, 0), (256, 600, 128, 0)]
+LARGE += [
+    (128, 449, 64, 1),
+    (264, 128, 32, 1),
+    (512, 903, 64, 1),
+    (8, 1000, 1050, 0),
+    (60, 400, 128, 0),
+    (8, 1500, 1000, 0),
+]
 
 
 @needs_kernels
@@ -168,7 +175,15 @@ def test_products_that_are_not_packed(m: int, k: int, n: int, served: int) -> No
     a, b, wide = numbers(random, (m, k), "f"), numbers(random, (k, n), "f"), numbers(random, (k, m + 3), "f")
     result, tiny = np.zeros((m, n + 5), "f")[:, :n], np.float32(1e-23)
     with one_thread():
-        for x, y in ((a, b), (np.asfortranarray(a), b), (wide.T[1 : m + 1], b), (np.abs(a) * -tiny, np.abs(b) * tiny)):
+        turned = np.asfortranarray(a), np.asfortranarray(b)
+        for x, y in (
+            (a, b),
+            (turned[0], b),
+            (a, turned[1]),
+            turned,
+            (wide.T[1 : m + 1], b),
+            (np.abs(a) * -tiny, np.abs(b) * tiny),
+        ):
             same_bits((np.matmul, x, y, result), result, np.full_like(result, 9))
         steps: Any = runner([(np.matmul, a, b, result)])
         found = {f.__name__ for f, _ in steps.steps}
