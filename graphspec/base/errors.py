@@ -30,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
-from graphspec.base.codes import Code
+from graphspec.base.codes import Code as Code  # who makes diagnostics takes it from here
 from graphspec.base.text import character_width, display_width, line_of, printable, wrapped
 
 Severity = Literal["error", "warning"]
@@ -155,7 +155,6 @@ class Diagnostic:
 
     @property
     def is_error(self) -> bool:
-        """Whether this is an error, not a warning."""
         return self.severity == "error"
 
     @property
@@ -183,7 +182,6 @@ class Diagnostic:
         return text if self.hint is None else f"{text} (help: {self.hint})"
 
     def as_warning(self) -> Diagnostic:
-        """Return a copy with the severity ``warning``."""
         return replace(self, severity="warning")
 
 

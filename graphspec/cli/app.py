@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from graphspec.cli.data import data
 from graphspec.cli.diff import diff
+from graphspec.cli.doctor import doctor
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
 from graphspec.cli.export import export
 from graphspec.cli.init import import_, init
 from graphspec.cli.inspect import inspect
-from graphspec.cli.page import page
+from graphspec.cli.page import page, serve
 from graphspec.cli.predict import predict
 from graphspec.cli.report import card, report
 from graphspec.cli.schema import lsp, schema
 from graphspec.cli.search import search
-from graphspec.cli.serve import serve
 from graphspec.cli.summary import plot, summary
 from graphspec.cli.train import train
 from graphspec.cli.usage import app_of
@@ -22,7 +22,7 @@ from graphspec.cli.validate import validate
 
 COMMANDS = (
     *(init, import_, data, validate, explain, summary, plot, train, search),
-    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp),
+    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp, doctor),
 )
 
 app = app_of(COMMANDS)

@@ -13,8 +13,7 @@ from graphspec.base.arrays.memory import describe_map, mapped_files
 from graphspec.base.arrays.pictures import Pictures, in_chunks, of_one_size
 from graphspec.base.arrays.random import Orders, generator
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, SpecError, did_you_mean
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied
@@ -189,7 +188,6 @@ def deal(groups: Array, shares: Sequence[float], order: Array, classes: Array | 
 
 
 def _held_out(n: int, fraction: float) -> int:
-    """Return the number of validation rows."""
     if n < 2:
         raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
     return min(max(round(fraction * n), 1), n - 1)

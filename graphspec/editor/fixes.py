@@ -15,8 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic
+from graphspec.base.errors import Code, Diagnostic
 from graphspec.editor import completion as grammar
 from graphspec.editor.analysis import Analysis, place_of
 from graphspec.editor.document import Edit, Entry, Node, applied
@@ -346,7 +345,6 @@ class _Repair(_Writer):
             yield "true"
 
     def _numbered(self, entry: Entry) -> Iterator[Fix]:
-        """Yield a name with a number, which no other has."""
         name = str(entry.key) if self.is_key else entry.node.text
         free = self._free(f"{name}_{k}" for k in range(2, 1000))
         title = f"rename it to '{free}'"

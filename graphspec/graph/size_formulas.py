@@ -17,9 +17,8 @@ from functools import reduce
 
 import numpy as np
 
-from graphspec.base.codes import Code
 from graphspec.base.config import invalid
-from graphspec.base.errors import ShapeError, did_you_mean
+from graphspec.base.errors import Code, ShapeError, did_you_mean
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, add, divide, divided_exactly, factors, mul
 from graphspec.graph.ir.graph import Value
@@ -64,12 +63,10 @@ class Size:
 
     @property
     def is_integer(self) -> bool:
-        """Whether the coefficient is an integer."""
         return self.coefficient.denominator == 1
 
     @property
     def divides(self) -> bool:
-        """Whether no atom is a divisor."""
         return all(power > 0 for power in self.atoms.values())
 
     @property
@@ -82,7 +79,6 @@ class Size:
 
     @classmethod
     def of(cls, d: Dim) -> Size:
-        """Return a dimension as a size."""
         number, names = factors(d)
         size = cls(Fraction(number))
         for name in names:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import NOWHERE, Mark, Problems, did_you_mean, shorten
+from graphspec.base.errors import NOWHERE, Code, Mark, Problems, did_you_mean, shorten
 from graphspec.language.declarations import BOUNDS, LABEL, LENGTH, STEPS, WEIGHT, HeadRefs, Ref
 from graphspec.language.tree import Tree, format_names, wrong_type
 from graphspec.vocabulary.losses import LOSSES
@@ -63,7 +62,7 @@ class Item:
     """
 
     __slots__ = (
-        *("failed", "full", "inner", "kind", "label", "mark", "name"),
+        *("average", "failed", "full", "inner", "kind", "label", "mark", "name"),
         *("outputs", "owner", "scope", "sources", "trainable", "tree", "written"),
     )
 
@@ -76,6 +75,7 @@ class Item:
         self.inner: Scope | None = None  # for a block instance, the scope of its nodes
         self.outputs: list[InputRef] = []  # for a block instance, its outputs
         self.owner: Item | None = None  # for a node that shares weights, the node that owns them
+        self.average: float | None = None  # of a step: its weights are running means of the owner's
         self.failed, self.label, self.trainable = False, "", scope.trainable
 
 

@@ -21,8 +21,7 @@ import numpy as np
 
 from graphspec.base.arrays.layout import Array
 from graphspec.base.budget import Budget, demand
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError
+from graphspec.base.errors import Code, ProblemError
 from graphspec.base.text import count
 
 Dtype = Literal["float32", "int64", "bool"]
@@ -284,7 +283,6 @@ def _check_covered(arrays: Mapping[str, Any], size: int) -> None:
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the members of an archive by the names of their arrays."""
     listed = archive.infolist()
     demand(len(listed) <= Budget.ARRAYS, f"it has {len(listed):,} members, at most {Budget.ARRAYS:,} are read")
     by_name: dict[str, zipfile.ZipInfo] = {}

@@ -18,8 +18,7 @@ from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError, did_you_mean
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.check import refused
 from graphspec.data.convert import counts_of
@@ -43,8 +42,7 @@ from graphspec.engine.runtime.program import Access, ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.cuts import cut
-from graphspec.graph.ir.dims import Shape
-from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.graph.ir.graph import Array, Graph, Shape, Value
 from graphspec.graph.target import Target
 from graphspec.language.declarations import WEIGHT, Spec
 
@@ -98,6 +96,7 @@ class Session:
                 for name, values in plan.values():
                     self.parameters.set({prefix + name: values for prefix in self.prefixes})
                 self.initial_weights[k] = plan.report(plan.contents.sha256())
+            self.parameters.follow({prefix + name for name in taken for prefix in self.prefixes})
 
     def _set_graph(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
@@ -190,7 +189,6 @@ class Session:
 
     @property
     def needed_inputs(self) -> DataSignature:
-        """The signature of the inputs that the network needs."""
         return self.once("needed inputs", lambda: data_signature(self.spec, self.whole, targets=False))
 
     def part(self, name: str) -> Dataset:
@@ -281,7 +279,6 @@ class Session:
         return running
 
     def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
-        """Return the evaluation of prepared arrays, batch by batch."""
         counted, objective = () if heads is None else heads.names, self.objective(arrays)
         return Evaluation(self, objective, self.parameters, arrays, batch_size, self.programs, counted)
 

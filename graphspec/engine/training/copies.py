@@ -20,14 +20,13 @@ import numpy as np
 
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.arrays.random import generator
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, deal
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
-from graphspec.engine.parallel.apart import run_apart
+from graphspec.engine.parallel.processes import run_apart
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field, create_model
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry, invalid
-from graphspec.base.errors import Diagnostic, Problem, SpecError
+from graphspec.base.errors import Code, Diagnostic, Problem, SpecError
 from graphspec.base.files import LOCK, is_leftover
 
 if TYPE_CHECKING:
@@ -305,7 +304,6 @@ class CallbackState:
         """Run after the last epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the attributes in ``saved``."""
         return {name: getattr(self, name) for name in self.saved.model_fields}
 
     def arrays(self) -> dict[str, Array]:
