@@ -98,7 +98,7 @@ def loop(f: np.ufunc, dtype: np.dtype[Any]) -> tuple[int, int] | None:
 
 def _unpacked(a: Array, b: Array, result: Array) -> Any:
     """Return the kernel for a product that BLAS would pack first, if it is quicker without; one thread must compute it."""
-    packs = a.ndim == b.ndim == 2 and a.size * b.shape[-1] > SMALL and a.dtype == np.float32
+    packs = a.ndim == b.ndim == 2 and len(a) > 1 and a.size * b.shape[-1] > SMALL and a.dtype == np.float32
     if not packs or not compiled.available("unpacked") or (blas := openblas()) is None or blas.get() > 1:
         return None
     return None if (part := _part()) is None else compiled.LIBRARY.bind("unpacked", a, b, result, part)
