@@ -67,6 +67,9 @@ GK_KERNEL(subtract)
 GK_KERNEL(subtract_largest)
 GK_KERNEL(tanh_gradient)
 GK_KERNEL(target_gradient)
+#ifdef GK_HAS_CLONES /* it is for AVX-512 */
+GK_KERNEL(unpacked)
+#endif
 GK_KERNEL(winograd_gradient)
 GK_KERNEL(winograd_input)
 GK_KERNEL(winograd_output)

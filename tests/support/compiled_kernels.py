@@ -56,7 +56,7 @@ OF_WINDOWS = {
 }
 """Kernels whose cases are in the tests of their modules, beside those of the algorithms."""
 
-OF_ONE_CALL = {"add", "copy", "divide", "dot", "loop", "matmul", "multiply", "sqrt", "square", "subtract"}
+OF_ONE_CALL = {"add", "copy", "divide", "dot", "loop", "matmul", "multiply", "sqrt", "square", "subtract", "unpacked"}
 """Kernels of single calls of NumPy, with cases in ``tests/graph/kernels/test_one_call.py``."""
 
 ALONE = {"attention", "attention_gradient", "conv_pool_direct", "conv_pool_direct_gradient", "spread_terms"}

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.blas import product_functions
+from graphspec.base.arrays.blas import openblas, product_functions
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels import compiled
+from graphspec.graph.kernels.matmul import SMALL
 
 # With their kernels.
 _ARITHMETIC = {f: f.__name__ for f in (np.add, np.subtract, np.multiply, np.divide, np.square, np.sqrt)}
@@ -65,7 +66,7 @@ def _kernel(f: Any, operands: Sequence[Array]) -> Any:
         return bind("copy", operands[1], operands[0])
     if (f is np.dot or f is np.matmul) and len(operands) == 3:
         copied = f is np.dot and not all(x.flags.forc for x in operands)
-        return bind(f.__name__, *operands) if has_products() and not copied else None
+        return None if copied or not has_products() else _unpacked(*operands) or bind(f.__name__, *operands)
     if not isinstance(f, np.ufunc) or f.nargs != len(operands):
         return None
     if f in _ARITHMETIC:
@@ -93,6 +94,34 @@ def loop(f: np.ufunc, dtype: np.dtype[Any]) -> tuple[int, int] | None:
     addresses, result = (fields.functions[k] or 0, fields.data[k] or 0), np.empty_like(x)
     compiled.LIBRARY.bind_loop(*addresses, x, result)()
     return addresses if result.tobytes() == f(x).tobytes() else None
+
+
+def _unpacked(a: Array, b: Array, result: Array) -> Any:
+    """Return the kernel for a product that BLAS would pack first, if it is quicker without; one thread must compute it."""
+    packs = a.ndim == b.ndim == 2 and len(a) > 1 and a.size * b.shape[-1] > SMALL and a.dtype == np.float32
+    if not packs or not compiled.available("unpacked") or (blas := openblas()) is None or blas.get() > 1:
+        return None
+    return None if (part := _part()) is None else compiled.LIBRARY.bind("unpacked", a, b, result, part)
+
+
+@cache
+def _part() -> Array | None:
+    """Return how many terms BLAS sums before it adds them to the result; None unless the kernel then has its bits."""
+    random, products = np.random.default_rng(1), []
+    for m, k, n in [(8, 1100, 1024), (16, 700, 512), (128, 500, 256), (1024, 40, 128)]:
+        a, b = random.random((k, m), np.float32).T, random.random((k, n), np.float32) - np.float32(0.5)
+        products += [(x, y, x @ y) for x, y in ((a, b), (a.copy(), b if m < 32 else np.asfortranarray(b)))]
+    result = np.empty((1024, 1024), np.float32)
+
+    def same(part: Array, a: Array, b: Array, expected: Array) -> bool:
+        rows = result[: len(a), : b.shape[1]]
+        if (kernel := compiled.LIBRARY.bind("unpacked", a, b, rows, part)) is None:
+            return False
+        kernel()
+        return rows.tobytes() == expected.tobytes()
+
+    parts = [np.array(n) for n in (448, 384, 320)]  # in OpenBLAS's param.h, by version
+    return next((part for part in parts if all(same(part, *product) for product in products)), None)
 
 
 @cache

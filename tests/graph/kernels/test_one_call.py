@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from bits import FOUND, Array, assert_same_bits, needs_kernels, numbers, run
 
+from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.graph.kernels import compiled, one_call
 from graphspec.graph.kernels.one_call import runner
@@ -145,6 +146,49 @@ def test_products(f: Any, dtype: str) -> None:
     if f is np.dot:
         a, b, result = numbers(random, (70, 1), dtype), numbers(random, (1, 50), dtype), np.ones((70, 50), dtype)
         same_bits((f, a, b, result), result, np.zeros_like(result))
+
+
+# Rows, terms and columns: a few rows and a large matrix, a few terms, what a cache holds, and what BLAS computes.
+LARGE = [
+    (2, 1400, 1024, 1),
+    (13, 700, 1600, 1),
+    (32, 260, 4128, 1),
+    (96, 30, 512, 1),
+    (784, 2, 1024, 1),
+    (64, 900, 96, 1),
+]
+LARGE += [
+    (128, 449, 64, 1),
+    (264, 128, 32, 1),
+    (512, 903, 64, 1),
+    (8, 1000, 1050, 0),
+    (60, 400, 128, 0),
+    (8, 1500, 1000, 0),
+]
+
+
+@needs_kernels
+@pytest.mark.parametrize(("m", "k", "n", "served"), LARGE)
+def test_products_that_are_not_packed(m: int, k: int, n: int, served: int) -> None:
+    """With AVX-512 large products have a kernel of their own, with BLAS's bits: also of 0, -0 and what is not finite."""
+    random = np.random.default_rng(7)
+    a, b, wide = numbers(random, (m, k), "f"), numbers(random, (k, n), "f"), numbers(random, (k, m + 3), "f")
+    result, tiny = np.zeros((m, n + 5), "f")[:, :n], np.float32(1e-23)
+    with one_thread():
+        turned = np.asfortranarray(a), np.asfortranarray(b)
+        for x, y in (
+            (a, b),
+            (turned[0], b),
+            (a, turned[1]),
+            turned,
+            (wide.T[1 : m + 1], b),
+            (np.abs(a) * -tiny, np.abs(b) * tiny),
+        ):
+            same_bits((np.matmul, x, y, result), result, np.full_like(result, 9))
+        steps: Any = runner([(np.matmul, a, b, result)])
+        found = {f.__name__ for f, _ in steps.steps}
+        has_kernel = one_call.has_products() and compiled.available("unpacked") and one_call._part() is not None
+        assert found == ({"unpacked"} if served and has_kernel else {"matmul"})
 
 
 @needs_kernels
