@@ -383,9 +383,7 @@ class Recorder:
             return part.array.shape
         if id(part) not in self.shapes:
             inner = {self.shape(x) for x in part.inner()} - {()}
-            self.shapes[id(part)] = (
-                inner.pop() if len(inner) == 1 else np.broadcast_shapes(*inner)
-            )  # which takes longer
+            self.shapes[id(part)] = inner.pop() if len(inner) == 1 else np.broadcast_shapes(*inner)
         return self.shapes[id(part)]
 
 
