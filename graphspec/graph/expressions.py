@@ -150,16 +150,13 @@ class Expression:
 
     @property
     def single(self) -> bool:
-        """Whether its numbers are float32."""
         return not any(part.array is not None and part.array.dtype == np.float64 for part in parts(self))
 
     @property
     def truth(self) -> bool:
-        """Whether it is true or false."""
         return self.function is not None and self.function.truth
 
     def inner(self) -> list[Expression]:
-        """Return the operands that are expressions."""
         return [operand for operand in self.operands if isinstance(operand, Expression)]
 
 
@@ -299,7 +296,6 @@ class Recorder:
                 self.step(copy, [place], array)
 
     def step(self, function: Function, operands: list[Array], target: Array) -> None:
-        """Record the calls of a function."""
         self.steps.append((function, operands, target))
         self.calls += function.calls(self.ctx, operands, target)
 
@@ -371,14 +367,12 @@ class Recorder:
         return new
 
     def constant(self, value: float) -> Array:
-        """Return the array of a number."""
         key = repr(value)  # 0 and -0 are equal
         if key not in self.constants:
             self.constants[key] = self.ctx.constant(value)
         return self.constants[key]
 
     def shape(self, part: Expression) -> tuple[int, ...]:
-        """Return the shape of a part."""
         if part.array is not None:
             return part.array.shape
         if id(part) not in self.shapes:

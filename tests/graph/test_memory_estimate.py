@@ -11,9 +11,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.base.arrays.memory import _container_limits, _unused, available, free, human, peak
+from graphspec.graph.analysis import activations, assumed_shapes, estimate
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate
 from specs import dense_spec
 
 

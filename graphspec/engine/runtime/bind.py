@@ -21,7 +21,8 @@ from graphspec.engine.runtime.buffers import Pool, Scratch, backward_uses, ints,
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program, ProgramCache
 from graphspec.graph.analysis import Ranges, id_ranges, infer_shapes, needed_gradients
-from graphspec.graph.ir.dims import has_rows
+from graphspec.graph.builder import Builder
+from graphspec.graph.ir.dims import Shape, has_rows
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import each_block
@@ -134,6 +135,21 @@ class NodeContext:
         value = self._node.inputs[i]
         assert value is not None
         return self._binder.shard.matrices[value.name]
+
+    def program(self, graph: Graph, shapes: Mapping[str, Shape], grads: Sequence[str] = ()) -> Program:
+        binder = self._binder
+        if grads:
+            given = {f"{name}/slope": v for name, v in graph.outputs.items() if f"{name}/slope" in shapes}
+            slopes = {name: Value(name, v.type, "input") for name, v in given.items()}
+            graph = replace(graph, inputs=graph.inputs | slopes, nodes=list(graph.nodes), outputs={})
+            with Builder(graph, f"{self._node.name}/slopes") as g:
+                terms = [g.ReduceSum(v * slopes[name], keepdims=0) for name, v in given.items()]
+                graph.loss = g.Sum(*terms) if terms else g.constant(0.0)
+        target = replace(binder.target, shapes=shapes, input_grads=tuple(grads))
+        options: dict[str, Any] = {"training": self.training, "seed": binder.seed, "clock": binder.clock}
+        found = build_program(graph, Parameters(graph, self.dtype), target, **options)
+        binder.extra += found.nbytes
+        return found
 
     def after_barrier(self, calls: Calls) -> None:
         self._binder.after += calls

@@ -85,6 +85,7 @@ EXCLUDED: dict[str, str] = {
     "test_lstm_with_peepholes": "refused: LSTM peepholes",
     "test_scatter_elements_with_reduction_m*": "refused: ScatterElements with reduction mul, max, min",
     "test_scatternd_m*": "refused: ScatterND with reduction mul, max, min",
+    "test_scan*": "a body is a graph: tests/graph/ops/test_scan.py",
     "test_maxpool_2d_uint8": "dtype refused: MaxPool of integers",
 }
 
