@@ -96,6 +96,7 @@ def test_penguins_with_gaps_get_the_labels_that_evaluate_counts(tmp_path: Path) 
     assert right > 0.6, "0.44 are of the most frequent species"
 
 
+@pytest.mark.slow
 def test_bikes_score_what_evaluate_says_on_windows_cut_by_hand(tmp_path: Path) -> None:
     model = trained(SPECS["bikes"], "training.epochs=1")
     file = File(model, tmp_path / "net.onnx")
@@ -142,6 +143,7 @@ def test_sentences_get_the_labels_that_evaluate_counts(name: str, sentences: Any
     assert alone == label[:20], "a row alone has the answer that it has among others"
 
 
+@pytest.mark.slow
 def test_each_next_character_is_right_as_often_as_evaluate_says(sentences: Any, tmp_path: Path) -> None:
     folder, rows = sentences
     sets = [f"vars.{name}" for name in ("longest=24", "channels=16", "depth=1")]
@@ -258,6 +260,7 @@ def agreed(label: np.ndarray, rows: list[Row], column: str) -> float:
     return float(np.mean([answer == row[column] for answer, row in zip(label.ravel().tolist(), rows, strict=True)]))
 
 
+@pytest.mark.slow
 def test_garments_get_the_labels_that_evaluate_counts(garments: Path, tmp_path: Path) -> None:
     model = trained(garments / "fashion.yaml", "training.epochs=6", "training.batch_size=16")
     rows = table(garments / "data" / "fashion_test.csv")
@@ -277,6 +280,7 @@ def test_both_heads_get_the_labels_that_evaluate_counts(garments: Path, tmp_path
         assert agreed(label, rows, head) == pytest.approx(metrics[f"{head}_accuracy"])
 
 
+@pytest.mark.slow
 def test_pairs_get_the_labels_that_evaluate_counts(garments: Path, tmp_path: Path) -> None:
     model = trained(garments / "same_garment.yaml", "training.epochs=3", "training.batch_size=16")
     rows = table(garments / "data" / "same_garment_test.csv")

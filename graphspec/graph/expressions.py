@@ -374,12 +374,10 @@ class Recorder:
 
     def shape(self, part: Expression) -> tuple[int, ...]:
         if part.array is not None:
-            return part.array.shape
+            return tuple(part.array.shape)
         if id(part) not in self.shapes:
             inner = {self.shape(x) for x in part.inner()} - {()}
-            self.shapes[id(part)] = (
-                inner.pop() if len(inner) == 1 else np.broadcast_shapes(*inner)
-            )  # which takes longer
+            self.shapes[id(part)] = inner.pop() if len(inner) == 1 else np.broadcast_shapes(*inner)
         return self.shapes[id(part)]
 
 

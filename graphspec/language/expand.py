@@ -346,8 +346,8 @@ class _Expander:
         top.incomplete = top.incomplete or layers is None
         if layers is not None:
             self._fill(top, layers)
-        blocks = [block for name, block in self.blocks.items() if name not in self.used and not block.wrong]
-        unused = [self._build_unused(block) for block in blocks]
+        # each adds to `used` the blocks in it, which are checked there
+        unused = [self._build_unused(b) for name, b in self.blocks.items() if name not in self.used and not b.wrong]
         resolve_shares(self.pending, self._build_shared, self.problems)
         nodes = top.nodes()
         refs = {node.full: [None if s is None else resolve(s, self.problems) for s in node.sources] for node in nodes}

@@ -27,6 +27,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+pytestmark = pytest.mark.slow  # scikit-learn takes each process that collects a second to import
+
 CANCER = load_breast_cancer(return_X_y=True)
 QUICK = {"training.folds": 2, "training.forms": None}
 """Overrides for what is not about copies and forms."""
@@ -36,7 +38,6 @@ NO_TWIN = {"check_sample_weight_equivalence_on_dense_data": "batches, dropout an
 """A weight of 2 is not the same as the row twice, as of scikit-learn's own SGDClassifier and HistGradientBoosting."""
 
 
-@pytest.mark.slow
 @parametrize_with_checks(
     [kind(epochs=20, overrides=ALONE, validation_split=0.2) for kind in (GraphspecClassifier, GraphspecRegressor)],
     expected_failed_checks=lambda _: NO_TWIN,
@@ -85,7 +86,6 @@ def test_a_frame_needs_no_encoder_and_no_imputer(library: str, tmp_path: Path) -
     assert (tmp_path / "answer.onnx").exists()
 
 
-@pytest.mark.slow
 def test_a_matrix_of_objects_is_read_as_a_frame_is() -> None:
     columns, classes = table()
     whole = np.array([list(column) for column in columns.values()], object).T
@@ -97,7 +97,6 @@ def test_a_matrix_of_objects_is_read_as_a_frame_is() -> None:
     assert model.predict_proba(lacking).shape == (300, 2)
 
 
-@pytest.mark.slow
 def test_it_stands_where_an_estimator_stands() -> None:
     x, y = load_iris(return_X_y=True)
     model = GraphspecClassifier(epochs=8, batch_size=16, random_state=0, overrides=QUICK)
@@ -113,7 +112,6 @@ def test_it_stands_where_an_estimator_stands() -> None:
     assert make_pipeline(in_front, clone(model).set_params(epochs=40)).fit(whole, classes).score(whole, classes) > 0.8
 
 
-@pytest.mark.slow
 def test_the_same_random_state_gives_the_same_bits() -> None:
     x, y = load_iris(return_X_y=True)
 
@@ -129,7 +127,6 @@ def test_the_same_random_state_gives_the_same_bits() -> None:
     assert np.array_equal(*[quick().predict_proba(x) for _ in range(2)])
 
 
-@pytest.mark.slow
 def test_a_regressor_is_as_good_as_a_ridge() -> None:
     x, y = load_diabetes(return_X_y=True)
     model = GraphspecRegressor().fit(x[:300], y[:300])
@@ -143,7 +140,6 @@ def test_a_matrix_has_no_ids() -> None:
     assert in_order.left_out_ == {}
 
 
-@pytest.mark.slow
 def test_validation_rows_are_those_of_the_spec_or_of_the_argument() -> None:
     x, y = load_iris(return_X_y=True)
     alone = GraphspecClassifier(epochs=1, validation_split=0).fit(x, y).model_
@@ -168,7 +164,6 @@ def test_validation_rows_are_those_of_the_spec_or_of_the_argument() -> None:
 
 
 @pytest.mark.parametrize("classes", [[-1, 1], [1, 2], [0, 2, 5], [True, False], ["b", "NA", "Na"], [0, 1], [10, 2]])
-@pytest.mark.slow
 def test_classes_of_all_kinds_come_back(classes: list[Any]) -> None:
     x, y = load_iris(return_X_y=True)
     x, y = x[y < len(classes)], np.array(classes)[y[y < len(classes)]]
@@ -236,7 +231,6 @@ def test_columns_of_a_spec_are_found_by_name_or_by_order() -> None:
         model.fit(frame[["other", "long"]], y)
 
 
-@pytest.mark.slow
 def test_weights_have_a_mean_of_1_and_0_leaves_a_row_out() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 3)), rng.integers(0, 2, 300)
@@ -248,7 +242,6 @@ def test_weights_have_a_mean_of_1_and_0_leaves_a_row_out() -> None:
     assert clone(one).fit(x, y, np.where(y == 1, 50, 1)).predict_proba(x)[:, 1].min() > 0.6
 
 
-@pytest.mark.slow
 def test_what_cannot_be_learnt_is_said() -> None:
     x, y = CANCER
     with pytest.raises(ValueError, match="needs two classes, y has one class: 0"):
@@ -265,7 +258,6 @@ def test_what_cannot_be_learnt_is_said() -> None:
         GraphspecClassifier(digits(LOSSES[0])).fit(x, y)
 
 
-@pytest.mark.slow
 def test_without_scikit_learn_an_import_says_how_to_install_it() -> None:
     code = "import sys; sys.modules['sklearn'] = None; import graphspec as gs; gs.compile; import graphspec.sklearn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -67,6 +67,7 @@ def test_logic_is_that_of_python(parts: list[str], data: st.DataObject) -> None:
         assert evaluated(text, a=a, b=b) is eval(text, {}, {"a": a, "b": b})  # noqa: S307
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="ab1.()[]+-*/@<>=!&|,:` 'x²^~?\"", max_size=40))
 def test_any_text_is_a_formula_or_has_a_place(text: str) -> None:

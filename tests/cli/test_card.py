@@ -17,6 +17,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_card_is_printed_or_written(run: Path, tmp_path: Path) -> None:
     printed = graphspec("card", run)
     assert printed.exit_code == 0

@@ -66,6 +66,7 @@ def test_equal_specs(folder: Path) -> None:
     assert result.stdout == f"{folder / 'tiny.yaml'} and {folder / 'tiny.yaml'} are equal by meaning\n"
 
 
+@pytest.mark.slow
 def test_two_specs(folder: Path) -> None:
     status, record = differences(folder / "tiny.yaml", folder / "other.yaml")
     assert status == 1

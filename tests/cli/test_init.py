@@ -395,6 +395,7 @@ def test_slow_work_is_named_on_a_terminal(capsys: pytest.CaptureFixture[str], mo
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_rows_in_the_order_of_time_are_validated_by_the_last_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_no_file_of_a_run_names_the_machine(home: Path, tmp_path: Path) -> None:
     spec = SPEC.replace("restore_best_weights: true}", "restore_best_weights: true}, {type: TensorBoard}")
     (home / "tiny.yaml").write_text(spec)

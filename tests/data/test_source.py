@@ -50,21 +50,19 @@ def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
     """Functions that let a DataError out, found by the calls of functions by name, end before the commands and methods."""
     calls: dict[Name, set[Name]] = {}
     raising: set[Name] = set()
-    modules = trees()
-    functions = {
-        (m, f.name): f for m, tree in modules.items() for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)
-    }
+    modules = {module: list(ast.walk(tree)) for module, tree in trees().items()}  # once: that takes long
+    functions = {(m, f.name): f for m, nodes in modules.items() for f in nodes if isinstance(f, ast.FunctionDef)}
     catching = {name for (_, name), function in functions.items() if is_catching(function)}
     assert "naming_source" in catching
     makers = {name for name, f in functions.items() if isinstance(f.returns, ast.Name) and f.returns.id == "DataError"}
-    for module, tree in modules.items():
+    for module, everything in modules.items():
         known = {
             alias.asname or alias.name: (node.module, alias.name)
-            for node in ast.walk(tree)
+            for node in everything
             if isinstance(node, ast.ImportFrom) and node.module
             for alias in node.names
         }
-        for function in (f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)):
+        for function in (f for f in everything if isinstance(f, ast.FunctionDef)):
             nodes = [
                 n for part in function.body if not isinstance(part, ast.FunctionDef) for n in reached(part, catching)
             ]
@@ -85,6 +83,6 @@ def test_no_error_of_data_leaves_the_package_without_a_subject() -> None:
     assert ("graphspec.data.convert", "reshape") in raising
     while more := {name for name, found in calls.items() if found & raising} - raising:
         raising |= more
-    everywhere = {called(n).rpartition(".")[2] for tree in modules.values() for n in ast.walk(tree)}
+    everywhere = {called(n).rpartition(".")[2] for nodes in modules.values() for n in nodes}
     ends = {f for f in raising if not f[0].startswith("graphspec.data") and f[1] not in everywhere}
     assert not ends

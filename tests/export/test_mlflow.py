@@ -108,6 +108,7 @@ def test_the_files_and_what_they_say(home: Path) -> None:
     assert conda["dependencies"][-1]["pip"] == (folder / "requirements.txt").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_the_loader_gives_what_predict_gives(home: Path) -> None:
     found = loader_of(home / "model").predict({name: np.array(v, object) for name, v in table(home).items()})
     wanted = predicted(home)

@@ -63,6 +63,7 @@ def test_the_same_seed_gives_the_same_trials_also_in_parts(path: Path, tmp_path:
     assert {t.params["layers.hidden.units"] for t in first} == {2, 3, 4}
 
 
+@pytest.mark.slow
 def test_the_sampler_hears_of_infeasible_and_failed_trials(path: Path, tmp_path: Path) -> None:
     study = Study(plan_of(path, tmp_path / "a", 30))
     done = run(study)
@@ -115,6 +116,7 @@ def test_folders_share_a_database(path: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_database_that_cannot_be_used(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--storage: the database cannot be used"):
         Study(plan_of(path, tmp_path / "a"), "nonsense://x")

@@ -86,7 +86,7 @@ def run(
     """Fetches, gradients of weights (in Keras's layout) and gradients of inputs, after one run.
 
     A second run on the same buffers, from the same statistics, must give the same bits, also where all that backward may
-    not read is filled with NaN before it.
+    not read is filled with NaN before it. The rows of a shard, which have the same calls, are not run again.
     """
     gradient = np.full_like(parameters.vectors["trainable"], np.nan)
     program = build_program(
@@ -98,6 +98,8 @@ def run(
     )
     before_run = {group: vector.copy() for group, vector in parameters.vectors.items()}
     first = _results(program, lambda p: p.run(), parameters, arrays, gradient)
+    if shard is not None:
+        return first
     for group, vector in before_run.items():  # spectral normalization writes kernels too
         parameters.vectors[group][...] = vector
     for before, after in zip(first, _results(program, run_poisoned, parameters, arrays, gradient), strict=True):

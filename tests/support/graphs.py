@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib.array_utils import byte_bounds
 
 from graphspec.base.errors import ShapeError
 from graphspec.engine.runtime.bind import build_program
@@ -91,7 +92,9 @@ def run_poisoned(program: Program) -> None:
     """Run forward, fill all that backward may not read with NaN, run backward."""
     for f, *a in program.calls[: program.backward_start]:
         f(*a)
-    for array in program.dead_after_forward():
+    made, kept = program.forward_arrays
+    low, high = np.array([byte_bounds(a) for a in kept], np.uintp).T
+    for array in (a for a in made if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()):
         array[...] = np.nan if array.dtype.kind == "f" else np.iinfo(array.dtype).min if array.dtype.kind == "i" else 0
     for f, *a in program.calls[program.backward_start :]:
         f(*a)

@@ -45,6 +45,7 @@ def trained(forks: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainer, Look
     return watcher.trainer, watcher
 
 
+@pytest.mark.slow
 def test_bits_and_rows(new_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A forked worker has the rows of training and validation without a copy."""
     (one, inherited), (other, copied) = (trained(forks, monkeypatch) for forks in (True, False))

@@ -219,6 +219,7 @@ def test_rows_are_computed_in_pieces_where_memory_is_short(monkeypatch: pytest.M
     assert Integrator(model, cut, "out", arrays, {"x": np.zeros(5)})._size < 36
 
 
+@pytest.mark.slow
 def test_the_weights_and_the_training_are_not_touched() -> None:
     model = gs.compile(ROOT / "specs" / "housing.yaml")
     model.fit(epochs=1, verbose=0)

@@ -53,6 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_init_is_a_page_that_names_the_columns(folder: Path) -> None:
     text = (folder / "spec.yaml").read_text()
     assert "inputs: {tokens: words}, targets: {tags: pos}" in text

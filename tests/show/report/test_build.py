@@ -325,6 +325,7 @@ def test_a_page_says_what_evaluate_says(shipped: Path, name: str, part: str) -> 
         assert [f"{recall:.3f}" for recall in recalls] == [line[3] for line in lines]
 
 
+@pytest.mark.slow
 def test_a_file_with_training_and_validation_rows_is_read_once(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from graphspec.engine.runtime.session import Session
     from graphspec.show.report.columns import read_parts

@@ -118,6 +118,7 @@ def test_long_hostile_texts_have_room_and_are_escaped() -> None:
     assert html.count('<li class="case">') >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(28, 28, 1), (400, 300, 3)])
 def test_pictures_have_room(shape: tuple[int, ...]) -> None:
     flat = [{"type": "Rescaling", "scale": 0.004}, {"type": "GlobalAveragePooling2D"}]

@@ -22,6 +22,7 @@ def test_a_cycle_is_shown() -> None:
         check_order(given, {"x"})
 
 
+@pytest.mark.slow
 def test_a_long_chain_is_no_deep_recursion() -> None:
     chain = nodes(*(([f"v{k + 1}"], [f"v{k}"]) for k in range(50_000)))
     with pytest.raises(ValueError, match="v0 stands before the node that computes 'v1'"):
