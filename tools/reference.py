@@ -47,7 +47,7 @@ TEXT = {"shape": [1], "dtype": "string"}
 WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "RandomCrop", "height": 4, "width": 4}, {"shape": [6, 5, 3]}),
     ({"type": "Whitening"}, {"shape": [4, 4, 1]}),
-    ({"type": "FlipMean", "inputs": ["x", "x"]}, {"shape": [4, 4, 1]}),
+    *(({"type": name, "inputs": ["x", "x"]}, {"shape": [4, 4, 1]}) for name in ("FlipMean", "MixUp", "CutMix")),
     ({"type": "DateParts", "parts": ["year", "weekday"]}, TEXT),
     ({"type": "Hashing", "num_bins": 4}, TEXT),
     ({"type": "HashedCrossing", "num_bins": 4, "inputs": ["x", "x"]}, TEXT),
@@ -87,7 +87,7 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "GatherNodes", "inputs": ["x", "x"]}, {"shape": [3], "dtype": "int64"}),
     *(
         ({"type": name, "num_segments": 4, "column": 0, "inputs": ["x", "x"]}, {"shape": [3, 2], "dtype": "int64"})
-        for name in ("SegmentSum", "SegmentMean", "SegmentMax")
+        for name in ("SegmentSum", "SegmentMean", "SegmentMax", "SegmentSoftmax")
     ),
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""

@@ -193,7 +193,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 def _from_tags(path: Path, source: Path, target: str | None, *, required: bool) -> bool:
     """Write a spec for the tags of tokens, and return True, if the target has lists or they are ``required``."""
     from graphspec.data.profile import profile
-    from graphspec.data.suggest_tags import tags
+    from graphspec.data.suggest_series import tags
 
     with naming_source(source):
         table, form = table_of(source)

@@ -25,8 +25,7 @@ from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataErrors, Dat
 from graphspec.data.tables import FrameColumn, fill_from_frames
 from graphspec.data.targets import encode_labels, encode_texts, keep_rows, problem_of, rows_without, steps_of_rows
 from graphspec.data.windows import WindowSource
-from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Range, Type
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, Columns, DataSource
 
 ByName = Mapping[str, Any]  # arrays, or what becomes one

@@ -23,8 +23,7 @@ from graphspec.data.stored import load_rows
 from graphspec.data.tables import column_or_value, columns_of, is_frame
 from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
-from graphspec.graph.ir.graph import Array, Graph, Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Array, Graph, Range, Type
 from graphspec.graph.kernels import compiled
 from graphspec.language.declarations import HeadDecl, Spec, nodes_of
 from graphspec.vocabulary.layers.columns import Impute

@@ -25,6 +25,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "HashedCrossing": "vocabulary/layers/test_hashing.py",
         "Hashing": "vocabulary/layers/test_hashing.py",
         "FlipMean": "vocabulary/layers/test_flip_mean.py",
+        **dict.fromkeys(("CutMix", "MixUp"), "vocabulary/layers/test_mixing.py"),
         "GumbelSoftmax": "vocabulary/layers/test_regularization.py",
         "Impute": "vocabulary/layers/test_missing.py",
         "Log1p": "vocabulary/layers/test_scaling.py",
@@ -52,7 +53,8 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "DotInteraction": "vocabulary/layers/test_einsum.py",
         "Formula": "language/test_formulas.py",
         **dict.fromkeys(
-            ("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "vocabulary/layers/test_merging.py"
+            ("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSoftmax", "SegmentSum"),
+            "vocabulary/layers/test_merging.py",
         ),
         **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "vocabulary/layers/test_reshaping.py"),
         **dict.fromkeys(("LayerScale", "StochasticDepth"), "vocabulary/layers/test_regularization.py"),

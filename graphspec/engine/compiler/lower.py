@@ -8,7 +8,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
 
-from graphspec.base.errors import Code, Diagnostic, Mark, NodeRef, ShapeError
+from graphspec.base.config import failure
+from graphspec.base.errors import Code, Diagnostic, Mark, NodeRef, ShapeError, shorten
 from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible
@@ -19,8 +20,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
-from graphspec.graph.ir.graph import Graph, Node, Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Graph, Node, Range, Type, Value
 from graphspec.graph.ops import OPS, operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
@@ -66,6 +66,10 @@ def lower_layer(layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options:
 def _outputs(layer: Layer, g: Builder, options: Mapping[str, bool], inputs: Inputs, calls: Calls) -> tuple[Value, ...]:
     values = layer.lower(g, *inputs, **calls, **options)
     outputs = values if isinstance(values, tuple) else (values,)
+    if not all(isinstance(Y, Value) for Y in outputs):
+        raise ShapeError(
+            Code.VALUE_NOT_ALLOWED, f"returns {shorten(repr(values))}, which is no Value", "return a Value"
+        )
     if not layer.penalizes_itself:
         g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
     return outputs
@@ -325,7 +329,12 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
         return None
     if not layer.takes_strings and (found := _texts(all_refs, result)) is not None:
         return report(Code.WRONG_DTYPE, *found, "inputs")
-    g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable, folder=folder)
+    held = owner if node.average is None else node  # the node that has the weights: its own, or means of its owner's
+    means = None if held.average is None else (f"{held.share}/", f"{held.name}/", held.average)
+    if means is not None:
+        owner = layers[str(held.share)]
+    trains = owner.trainable and node.trainable
+    g = Builder(result.graph, node.name, owner.name, trainable=trains, folder=folder, means=means)
     before = len(result.graph.nodes)
     try:
         with g:
@@ -343,6 +352,11 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
         del result.graph.nodes[before:]
         text, hint = "has a size that needs more than 64 bits", "make its sizes smaller"
         return report(Code.VALUE_NOT_ALLOWED, text, hint, None)
+    except Exception as error:
+        del result.graph.nodes[before:]
+        if (said := failure(error)) is None:
+            raise
+        return report(Code.VALUE_NOT_ALLOWED, f"fails in its plugin: {said}", "correct the plugin", None)
     return _propagate_mask(node, owner, result, inputs, outputs)
 
 
@@ -481,11 +495,15 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
 
 
 def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
-    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads."""
+    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads.
+
+    An operation is likely to be meant for what stands above it, also if other nodes read that.
+    """
     found, used = [], {ref.name for node in nodes for ref in reads(node)}
     for above, node in pairwise(nodes):
         derived = node.tree.get("inputs") is None and node.type != "Formula"
-        ref = node.inputs[0] if node.inputs and derived and above.name not in used else None
+        meant = above.name not in used or str(node.type).startswith("ops.")
+        ref = node.inputs[0] if node.inputs and derived and meant else None
         alone = above.layer is not None and above.layer.arity == (0, 0) and above.within is node.within
         if ref is None or not alone:
             continue

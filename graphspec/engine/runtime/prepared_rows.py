@@ -28,8 +28,7 @@ from graphspec.base.files import LOCK, make_folder, new_folder, remove_leftovers
 from graphspec.base.version import __version__
 from graphspec.data.batches import Dataset, as_long
 from graphspec.engine.compiler.lowered_network import lists_of
-from graphspec.graph.ir.dims import Dim
-from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.graph.ir.graph import Array, Dim, Graph, Value
 from graphspec.graph.onnx_model import model_of, opset_for
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS

@@ -10,10 +10,16 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from graphspec.base.arrays.layout import Array as Array  # re-exported for modules that work on graphs
+from graphspec.base.arrays.layout import (
+    Array as Array,  # re-exported, as all with `as`, for modules that work on graphs
+)
 from graphspec.base.errors import Code, ShapeError
-from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in, show
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.dims import Dim as Dim
+from graphspec.graph.ir.dims import LearntSize as LearntSize
+from graphspec.graph.ir.dims import Shape as Shape
+from graphspec.graph.ir.dims import fixed_size, names_in
+from graphspec.graph.ir.dims import show as show
+from graphspec.graph.ir.ranges import Range as Range
 
 Maybe: TypeAlias = "Array | None"
 STRING = "string"  # the dtype of texts; NumPy arrays of texts have the dtype `object`
@@ -42,12 +48,10 @@ class Type:
 
     @property
     def is_float(self) -> bool:
-        """Whether the dtype is float32."""
         return self.dtype == "float32"
 
     @property
     def is_string(self) -> bool:
-        """Whether the elements are texts."""
         return self.dtype == STRING
 
     @property
@@ -99,17 +103,14 @@ class Value:
 
     @property
     def shape(self) -> Shape:
-        """The shape of the tensor."""
         return self.type.shape
 
     @property
     def dtype(self) -> str:
-        """The dtype of the tensor."""
         return self.type.dtype
 
     @property
     def rank(self) -> int:
-        """The number of axes."""
         return len(self.type.shape)
 
     @property
@@ -185,7 +186,6 @@ class Node:
 
     @property
     def sources(self) -> list[Value]:
-        """The inputs without absent ones."""
         return [v for v in self.inputs if v is not None]
 
 
@@ -274,15 +274,14 @@ class Param:
     constraint: Constraint | None = None
     looked_up: bool = False  # whether a step uses only the rows whose ids are in the batch
     sparse: bool = False  # whether the optimizer leaves all other rows, and their slots, as they are
+    mean_of: str | None = None  # the weight whose running mean this is; it begins with the same values
 
     @property
     def size(self) -> int:
-        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        """The shape in the graph."""
         return self.layout.packed_shape(self.shape)
 
     def view(self, memory: Array) -> Array:
@@ -313,7 +312,6 @@ class Graph:
     updates: dict[str, Value] = field(default_factory=dict)  # of a written training step: new statistics, by name
 
     def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
-        """Return this graph with other outputs and another loss."""
         return replace(self, outputs=dict(outputs), loss=loss, loss_inputs={})
 
     def without_losses(self) -> Graph:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
     from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.context import Group
+    from graphspec.graph.kernels.context import Calls, Group
 
 
 class TouchedRows:
@@ -50,7 +49,6 @@ class TouchedRows:
         self.count = stop
 
     def touch_all(self) -> None:
-        """Note that any row may be written."""
         self.count = None
 
     def share(self, group: Group | None) -> Calls:

@@ -26,12 +26,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import Twin, twin
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 from graphspec.graph.kernels.matmul import SMALL, small_products
 from graphspec.graph.kernels.windows import Axis, ceil
 
@@ -60,7 +59,6 @@ class Form(NamedTuple):
 
     @property
     def products(self) -> int:
-        """The number of points, with infinity: 4 or 6."""
         return self.rows + self.taps - 1
 
     def kernel_matrix(self) -> Array:
@@ -439,7 +437,6 @@ def _row_limit(size: int, least: int, most: int = SMALL) -> int:
 
 
 def _count(windows: Array) -> int:
-    """Return the number of matrices in each plane."""
     return prod(windows.shape[1:-2])
 
 

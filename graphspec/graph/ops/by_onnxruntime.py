@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
-from graphspec.graph.ir.dims import Dim, Shape, show
-from graphspec.graph.ir.graph import STRING, Type, Value
+from graphspec.graph.ir.graph import STRING, Dim, Shape, Type, Value, show
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.ops.op import Memoryless
@@ -145,27 +144,6 @@ class TermWeights(OfStrings):
         text = f"needs ids (N, k) and idf (V,), got {show(ids.shape)}, {show(idf.shape)}"
         need(ids.rank == 2 and idf.rank == 1, text)
         return Type("float32", ids.shape)
-
-
-class Scan(Memoryless):
-    """``body`` computes the states after a step, and outputs, of the states before it and an element of each sequence.
-
-    Inputs: the first states, sequences (T, …), and values that ``body`` reads in every step → the last states, and the
-    outputs of all steps (T, …). The inputs and outputs of ``body``, a graph, are in the same order. With ``reverse`` the
-    first step is that of the last elements.
-    """
-
-    has_kernel, in_specs, variadic = False, False, True
-
-    body: Any
-    states: int
-    sequences: int
-    reverse: int = 0
-
-    def infer(self, *inputs: Value) -> tuple[Type, ...]:
-        types = [v.type for v in self.body.outputs.values()]
-        T = inputs[self.states].shape[0]
-        return *types[: self.states], *(Type(t.dtype, (T, *t.shape)) for t in types[self.states :])
 
 
 class OnnxFile(Memoryless):

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order, pieces
 from graphspec.base.codes import Code
 from graphspec.graph.expressions import number, write
@@ -18,7 +17,7 @@ from graphspec.graph.ir.dims import Dim, mul, quotient, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.ops.dropout import identity, random_words
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient
 
@@ -292,6 +291,44 @@ class RowUniform(TrainingOnly):
         calls.append((np.right_shift, bits, ctx.constant(8, np.uint32), integers))
         uniform = write(ctx, Y, lambda k, scale, least: number(k) * scale + least, integers, scale, least)
         return Y, calls + uniform, None
+
+
+class MixRows(TrainingOnly):
+    """In training ``Y = X · kept + Z · (1 - kept)``, where Z has rows 0 and 1, 2 and 3, … of X exchanged.
+
+    X (N, …), kept (N, …), which broadcasts to X → Y (N, …). A last row without a partner stays; the rows are those of one
+    worker. Only X has a gradient.
+    """
+
+    rows = "all_in_front"
+    keeps_in, keeps_out = (1,), False
+    identity_in_inference = True
+
+    def infer(self, X: Value, kept: Value) -> Type:
+        need.float(X, kept)
+        need(X.rank == kept.rank, f"needs weights that broadcast to {show(X.shape)}, got {show(kept.shape)}")
+        return X.type
+
+    def bind(self, ctx: Context, X: Array, kept: Array) -> Bound:
+        if not ctx.training:
+            return identity(ctx, X)
+        Y, even = ctx.out(like=X), len(X) // 2 * 2
+
+        def in_pairs(A: Array) -> Array:
+            return A[:even].reshape(even // 2, 2, *A.shape[1:], copy=False)
+
+        def mixed(out: Array, x: Array, z: Array, k: Array, zk: Array) -> Calls:
+            return write(ctx, out, lambda x, z, k, zk: x * k + z * (1 - zk), x, z, k, zk)
+
+        x, k = in_pairs(X), in_pairs(kept)
+        calls = [*mixed(in_pairs(Y), x, x[:, ::-1], k, k), (np.copyto, Y[even:], X[even:])]
+
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
+            d = in_pairs(dY)
+            return [*mixed(in_pairs(dX), d, d[:, ::-1], k, k[:, ::-1]), (np.copyto, dX[even:], dY[even:])]
+
+        return Y, calls, backward
 
 
 class Recolor(TrainingOnly):

@@ -10,13 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from graphspec.base.config import PositiveInt, described, setting
-from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.graph.initializers import GlorotUniform, Ones, oriented
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Layout
+from graphspec.graph.ir.graph import Layout, show
 from graphspec.graph.kernels.context import broadcast
-from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank, wrong_size
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.regularization import DropRate, drop
@@ -93,7 +91,6 @@ class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INP
     return_attention_scores: FLAG_SCORES = False
 
     def scores(self, g: Builder, query: Value, key: Value) -> Value:
-        """Emit the scores, (batch, …, queries, keys)."""
         raise NotImplementedError
 
     def attend(self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None) -> Attended:

@@ -10,10 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import ANY_VALUE, FROM_LIST, PositiveInt, described, invalid, setting
-from graphspec.base.errors import Code, ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ
+from graphspec.graph.ir.graph import Range, show
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, not_allowed, shapes_differ
 from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids, refused
 
 _NONE = "sparse tensors are not available: exported graphs have none"
@@ -116,12 +114,10 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
 
     @property
     def _unseen(self) -> int:
-        """The first id of unseen tokens."""
         return int(self.output_mode == "int" and self._special()[0] is not None)
 
     @property
     def _first(self) -> int:
-        """The id of the first token of the vocabulary."""
         return self._unseen + self._special()[1]
 
     @property

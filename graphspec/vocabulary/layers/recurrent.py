@@ -10,9 +10,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from graphspec.base.config import Neutral, described, invalid, setting
-from graphspec.base.errors import Code, ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, not_allowed, shapes_differ, show, wrong_rank
 from graphspec.vocabulary.layers import cells
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer
@@ -83,7 +81,7 @@ States = tuple["Value", ...]
 ReturnSequences = Annotated[bool, described("Whether the outputs of all steps are returned, not only the last one.")]
 
 
-class Recurrent(cells.Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
+class Recurrent(cells.Cell, arity=(1, 1), handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
     """Base of the recurrent layers. A layer with a single cell inherits from that cell, too.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``; with

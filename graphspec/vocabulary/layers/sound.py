@@ -9,11 +9,9 @@ import numpy as np
 
 from graphspec.base.arrays.layout import Array, spectral_window
 from graphspec.base.config import FROM_LIST, Positive, PositiveInt, described, invalid, setting
-from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Layout
-from graphspec.vocabulary import Builder, Value, wrong_rank
+from graphspec.graph.ir.graph import Layout, show
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, wrong_rank
 from graphspec.vocabulary.layers.layer import Layer, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
 

@@ -10,8 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only, setting
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, Value, show, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup, mapped
 from graphspec.vocabulary.layers.learners import Learner
 from graphspec.vocabulary.layers.vocabularies import CharacterLearner, VocabularyLearner, lower, spellings
@@ -124,7 +123,6 @@ class TextVectorization(Lookup, takes_strings=True):
 
     @property
     def _widths(self) -> tuple[int, ...]:
-        """The numbers of tokens of n-grams."""
         return self.ngrams if isinstance(self.ngrams, tuple) else tuple(range(1, (self.ngrams or 1) + 1))
 
     def _spelt(self, token: str) -> Sequence[str]:

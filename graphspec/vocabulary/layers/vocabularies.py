@@ -14,11 +14,8 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.config import FROM_LIST, PositiveInt, Texts, described, invalid, only, setting
-from graphspec.base.errors import Code, ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary import Array, Builder, Value, shapes_differ, wrong_dtype, wrong_rank
+from graphspec.graph.ir.graph import MISSING_INTEGER, Range, show
+from graphspec.vocabulary import Array, Builder, Code, ShapeError, Value, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
 from graphspec.vocabulary.layers.layer import Layer, cast_to, refused
 from graphspec.vocabulary.layers.learners import Learner
@@ -302,7 +299,6 @@ class Categories(Lookup):
         return self.mask_token, self.num_oov_indices, self.oov_token
 
     def _masked(self) -> tuple[Any, ...]:
-        """Return the tokens that count as missing."""
         return () if self.mask_token is None else tuple(dict.fromkeys((self.mask_token, *self.missing_tokens)))
 
     def _spelt(self, token: Any) -> Sequence[Any]:

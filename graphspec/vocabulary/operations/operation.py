@@ -10,8 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import create_model
 
 from graphspec.base.config import FROM_LIST, Neutral, described
-from graphspec.base.errors import Code, ShapeError
-from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary import Builder, Code, ShapeError, Value
 from graphspec.vocabulary.layers.layer import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
 
 Function = Callable[..., Any]
@@ -79,9 +78,13 @@ def operation(function: Function, prefix: str = "ops.") -> type[Operation]:
 
 def layer_class(name: str, function: Function) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function``."""
+    return made(name, function, function.__doc__, arguments_of(function), module=function.__module__)
+
+
+def arguments_of(function: Function) -> dict[str, Any]:
+    """Return a type and a default, ``...`` without one, of each keyword-only parameter."""
     own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    arguments = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in own}
-    return made(name, function, function.__doc__, arguments, module=function.__module__)
+    return {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in own}
 
 
 def add_row(module: str, name: str, function: Function, text: str, arguments: Mapping[str, Any] | None = None) -> None:

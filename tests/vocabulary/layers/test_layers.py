@@ -186,6 +186,7 @@ ELSEWHERE = (
     | {"DateParts": "vocabulary/layers/test_dates.py", "Impute": "vocabulary/layers/test_missing.py"}
     | dict.fromkeys(("Log1p", "MinMaxScaling", "WindowScaling"), "vocabulary/layers/test_scaling.py")
     | {"FlipMean": "vocabulary/layers/test_flip_mean.py"}
+    | dict.fromkeys(("CutMix", "MixUp"), "vocabulary/layers/test_mixing.py")
     | {"Whitening": "vocabulary/layers/test_whitening.py"}
     | {"QuantileSteps": "vocabulary/layers/test_quantile_steps.py"}
     | dict.fromkeys(
@@ -212,7 +213,10 @@ ELSEWHERE = (
     | dict.fromkeys(("Formula",), "language/test_formulas.py")
     | dict.fromkeys(("GetItem",), "vocabulary/operations/test_get_item.py")
     | dict.fromkeys(("Onnx",), "vocabulary/onnx_files/test_layer.py")
-    | dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "vocabulary/layers/test_merging.py")
+    | dict.fromkeys(
+        ("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSoftmax", "SegmentSum"),
+        "vocabulary/layers/test_merging.py",
+    )
     | dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "vocabulary/layers/test_reshaping.py")
     | dict.fromkeys(("LayerScale", "StochasticDepth"), "vocabulary/layers/test_regularization.py")
 )

@@ -11,8 +11,7 @@ import numpy as np
 
 from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.ir.graph import Node, Value, show
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes
@@ -51,7 +50,6 @@ class Lowering:
         self.flattened = Flattened(self.g)
 
     def graph(self, graph: Any, scope: ChainMap[str, Known], outputs: Sequence[str]) -> list[Known]:
-        """Lower what ``outputs`` need of a graph, and return them."""
         for tensor in graph.initializer:
             scope[tensor.name] = self._stored(tensor.name, tensors.of_tensor(tensor.name, tensor, stored=True))
         for node in needed_nodes(graph.node, outputs):
