@@ -104,7 +104,7 @@ class Lowering:
         fixed = [c for c in given if isinstance(c, Constant)]
         if len(fixed) < sum(v is not None for v in given) or not given or not kind_of(node.op_type).folds():
             return None
-        if any(c.trains for c in fixed):
+        if any(c.trains for c in fixed) or (self.weights.patterns is None and tensors.is_lookup(node.op_type, given)):
             return None
         kinds = {a.i for a in node.attribute if a.name == "to" and node.op_type == "Cast"}
         if fixed[0].is_float and not kinds.isdisjoint(_FLOATS):

@@ -450,10 +450,23 @@ def pad(call: Call) -> Found:
             full[axis % X.rank], full[X.rank + axis % X.rank] = known.ints()[k], known.ints()[half + k]
         pads = of_array("", np.array(full, np.int64))
     call.given[1] = pads
+    if call.attributes().get("mode") == "wrap" and isinstance(pads, Constant) and min(pads.ints(), default=0) >= 0:
+        return [_wrapped(call.g, X, pads.ints())]
     fill = call.known(2)
     if isinstance(fill, Constant):
         fill = None if fill.size == 0 else call.g.constant(fill.array.reshape(()), fill.dtype)
     return emit(call, [X, call.input(1), fill])
+
+
+def _wrapped(g: Builder, X: Value, pads: Sequence[int]) -> Value:
+    """Return X with its other end in front and its beginning behind, as circular convolutions read it."""
+    for axis, (before, after) in enumerate(zip(pads[: X.rank], pads[X.rank :], strict=True)):
+        size, ends = X.shape[axis], [(before, -before, _END), (after, 0, after)]
+        if isinstance(size, int) and max(before, after) > size:
+            raise refuse("goes around an axis more than once")
+        front, behind = ([g.Slice(X, *map(g.constant, ([a], [b], [axis])))] * bool(n) for n, a, b in ends)
+        X = g.Concat(*front, X, *behind, axis=axis) if before or after else X
+    return X
 
 
 def reshape(call: Call) -> Found:
@@ -532,13 +545,14 @@ def _differ(a: Dim, b: Dim) -> bool:
 
 
 def where(call: Call) -> Found:
-    """Where; of a known condition that is the same for all sizes, the chosen ones."""
-    known = call.known(0)
-    if isinstance(known, Constant) and len(known.shape) == 1 and len({*known.ints()}) == 1:
-        chosen = call.known(1 if known.ints()[0] else 2)
-        if chosen is not None and len(chosen.shape) == 1 and chosen.shape == known.shape:
-            return [chosen]
-    return emit(call)
+    """Where; of lists of sizes by a known condition it is a list of the chosen ones."""
+    condition, sides = call.known(0), [call.input(2), call.input(1)]
+    if not isinstance(condition, Constant) or any(v.shape != condition.shape or v.dtype != "int64" for v in sides):
+        return emit(call)
+    if len(condition.shape) != 1 or not (chosen := condition.ints()):
+        return emit(call)
+    parts = [call.g.Gather(sides[side], call.g.constant([k])) for k, side in enumerate(chosen)]
+    return [sides[chosen[0]] if len(set(chosen)) == 1 else call.g.Concat(*parts, axis=0)]
 
 
 def scaler(call: Call) -> Found:

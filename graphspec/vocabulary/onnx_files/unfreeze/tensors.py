@@ -192,6 +192,7 @@ class Weights:
     patterns: Sequence[str] | None = None  # names that train, with ``*`` and ``?``; None: all in the places of weights
     made: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
     constants: dict[Constant, tuple[Weight, Value]] = field(default_factory=dict)
+    tables: list[Constant] = field(default_factory=list)  # of vectors that are looked up
     channels: dict[str, int] = field(default_factory=dict)  # the axis of the channels of values that have one, by name
 
     def chosen(self, name: str) -> bool:
@@ -225,6 +226,9 @@ class Weights:
             value: Value = tensor.again(self.weight(tensor.source, reader))
             self.made[tensor] = self.made[tensor.source][0], value
             return value
+        if (table := next((t for t in self.tables if t in self.made and _turned(t, tensor)), None)) is not None:
+            self.made[tensor] = self.made[table][0], self.g.transpose(self.made[table][1], [1, 0])
+            return self.made[tensor][1]
         name = root.name if root is not tensor and root.size == tensor.size else tensor.name
         role = self._role(name)
         if kernel and len(tensor.shape) > 2:
@@ -262,6 +266,8 @@ class Weights:
     def slots(self, op: str, inputs: Sequence[Constant | Value | None]) -> Collection[int]:
         """Return the inputs of a node that are the places of weights."""
         kind = kind_of(op)
+        if op == "Gather" and isinstance(inputs[0], Constant):
+            self.tables.append(inputs[0])
         if places := kind.weights_at + kind.vectors_at:
             given = [inputs[k] for k in places if k < len(inputs)]
             normalization = kind.channels is not None and not kind.weights_at
@@ -321,9 +327,23 @@ class Weights:
                 raise refuse(text, hint=f"its weights are {shown}; `trainable: true` trains all of them")
 
 
+def _turned(table: Constant, other: Constant) -> bool:
+    """Return whether a tensor is a copy of a table, transposed: exporters write one for tied weights."""
+    alike = len(table.shape) == 2 and table.shape == other.shape[::-1] and table is not other
+    return alike and np.array_equal(table.array, other.array.T) and bool(np.ptp(table.array) > 0)
+
+
 def generated(tensor: Any) -> TypeGuard[Constant]:
     """Return whether a tensor is a constant that an exporter made."""
     return isinstance(tensor, Constant) and _GENERATED.fullmatch(tensor.root().name) is not None
+
+
+def is_lookup(op: str, given: Sequence[Constant | Value | None]) -> bool:
+    """Return whether a node looks up fixed rows of a stored table, such as positions, which train."""
+    table = given[0]
+    if op != "Gather" or not isinstance(table, Constant) or generated(table):
+        return False
+    return table.root().stored and table.is_float and len(table.shape) == 2
 
 
 def leaves_of(op: str, given: Sequence[Constant | Value | None]) -> frozenset[Constant]:

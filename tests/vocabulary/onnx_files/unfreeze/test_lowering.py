@@ -179,12 +179,13 @@ def test_rows_of_random_rearrangements_are_apart_or_refused() -> None:
     assert kept > 5
 
 
-def test_sizes_that_expand_asks_for_are_chosen() -> None:
+@pytest.mark.parametrize("last", [5, -1])
+def test_sizes_that_expand_asks_for_are_chosen(last: int) -> None:
     """PyTorch's `expand`: -1 among the sizes stands for 1, and no size of a tensor is -1."""
     nodes = [
         node("Shape", "x", "s"),
         node("Gather", "s zero", "rows"),
-        node("Concat", "rows five", "wanted", axis=0),
+        node("Concat", "rows kept", "wanted", axis=0),
         node("Shape", "wanted", "rank"),
         node("ConstantOfShape", "rank", "ones", value=numpy_helper.from_array(np.array([1]))),
         node("Mul", "ones minus", "unset"),
@@ -196,7 +197,7 @@ def test_sizes_that_expand_asks_for_are_chosen() -> None:
     ]
     tensors = {
         "zero": np.array([0]),
-        "five": np.array([5]),
+        "kept": np.array([last]),
         "minus": np.array(-1),
         "one": weights(1, 5),
         "w": weights(5, 4),
@@ -204,6 +205,17 @@ def test_sizes_that_expand_asks_for_are_chosen() -> None:
     trial = Trial(model_of(nodes, {"x": ["n", 4]}, ["y"], tensors), {"x": ("N", 4)})
     assert {"Equal", "Where"}.isdisjoint(trial.operators)
     trial.check({"x": weights(3, 4)})
+
+
+def test_circular_pads_read_the_other_end() -> None:
+    tensors = {"pads": np.array([0, 0, 2, 0, 0, 1]), "w": weights(2, 3, 2)}
+    nodes = [node("Pad", "x pads", "p", mode="wrap"), node("Conv", "p w", "y")]
+    trial = Trial(model_of(nodes, {"x": ["n", 3, 4]}, ["y"], tensors, opset=19), {"x": ("N", 3, 4)})
+    trial.check({"x": weights(2, 3, 4)})
+    trial.check_gradient({"x": RANDOM.standard_normal((2, 3, 4))})
+    tensors["pads"] = np.array([0, 0, 5, 0, 0, 0])
+    with pytest.raises(ShapeError, match="goes around an axis more than once"):
+        Trial(model_of(nodes, {"x": ["n", 3, 4]}, ["y"], tensors, opset=19), {"x": ("N", 3, 4)})
 
 
 def test_branches_of_constant_conditions_are_chosen() -> None:

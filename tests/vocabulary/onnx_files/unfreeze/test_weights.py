@@ -87,6 +87,23 @@ def test_a_tensor_with_two_readers_is_one_weight() -> None:
     trial.check_gradient({"ids": np.array([[0, 5, 2], [1, 1, 3]])})
 
 
+def test_a_transposed_copy_of_a_table_is_its_weight_and_fixed_positions_are_looked_up() -> None:
+    """As PyTorch's exporters write tied weights, and an embedding of `arange`."""
+    nodes = [
+        node("Gather", "table ids", "e"),
+        node("Gather", "positions places", "p"),
+        node("Add", "e p", "s"),
+        node("MatMul", "s copy", "y"),
+    ]
+    tensors = {"table": weights(6, 4), "positions": weights(5, 4), "places": np.arange(3)}
+    tensors["copy"] = np.ascontiguousarray(tensors["table"].T)
+    model = model_of(nodes, {"ids": ["n", 3]}, ["y"], tensors, dtypes={"ids": 7})
+    trial = Trial(model, {"ids": ("N", 3)}, dtypes={"ids": "int64"})
+    assert trial.trained == ["net/table", "net/positions"]
+    trial.check({"ids": np.array([[0, 5, 2], [1, 1, 3]])})
+    trial.check_gradient({"ids": np.array([[0, 5, 2], [1, 1, 3]])})
+
+
 def test_a_tensor_with_one_reader_is_stored_as_it_is_read() -> None:
     nodes = [node("Transpose", "w", "t", perm=[1, 0]), node("MatMul", "x t", "y")]
     trial = Trial(model_of(nodes, {"x": ["n", 3]}, ["y"], {"w": weights(2, 3)}), {"x": ("N", 3)})
