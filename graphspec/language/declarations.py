@@ -81,11 +81,6 @@ class NodeDecl:
         return found
 
     @property
-    def whose_weights(self) -> str:
-        """What a node with ``share`` has, in words."""
-        return f"{'' if self.average is None else 'running means of '}the weights of {self.share}"
-
-    @property
     def instance(self) -> NodeRef | None:
         if self.within is None:
             return None
