@@ -41,8 +41,9 @@ def entry_kind(entry: Tree, problems: Problems, options: Sequence[str] = ()) -> 
             problems.key(entry, key, Code.WRONG_SHARE, message, hint=hint)
         mean = entry.get("average")
         if mean is not None and not (type(mean.value) in (int, float) and 0 <= mean.value <= 1):
-            hint = "such as 0.99, the part that stays in a step"
-            return not_allowed(mean, f"`average`{of} must be a number from 0 to 1", problems, hint) or "failed"
+            text, hint = f"`average`{of} must be a number from 0 to 1", "such as 0.99, the part that stays in a step"
+            not_allowed(mean, text, problems, hint)
+            return "failed"
         return "failed" if wrong or not _is_name_of(entry, "share", problems) else "share"
     if "block" in entry.value and "type" in entry.value:
         message = f"`type`{of} cannot be used with `block`"
