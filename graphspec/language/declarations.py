@@ -90,7 +90,6 @@ class NodeDecl:
 
     @property
     def mark(self) -> Mark:
-        """The position of the first key."""
         return self.tree.first_key
 
 
@@ -139,7 +138,6 @@ class HeadDecl:
 
     @property
     def layers(self) -> tuple[Ref | None, ...]:
-        """All nodes that the loss compares."""
         return (self.layer, *self.others)
 
     @property
@@ -149,7 +147,6 @@ class HeadDecl:
 
     @property
     def refs(self) -> list[Ref]:
-        """All nodes and inputs that the head names."""
         return [ref for ref in (*self.layers, self.target, self.window) if ref is not None]
 
     @property
