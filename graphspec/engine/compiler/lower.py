@@ -332,10 +332,8 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
     held = owner if node.average is None else node  # the node that has the weights: its own, or means of its owner's
     means = None if held.average is None else (f"{held.share}/", f"{held.name}/", held.average)
     if means is not None and (owner := layers[str(held.share)]).average is not None:
-        hint = "name the node that trains"
-        return report(
-            Code.WRONG_SHARE, f"averages weights of '{visible(owner.name)}', which are averages", hint, "share"
-        )
+        text = f"averages weights of '{visible(owner.name)}', which are averages"
+        return report(Code.WRONG_SHARE, text, "name the node that trains", "share")
     trains = owner.trainable and node.trainable
     g = Builder(result.graph, node.name, owner.name, trainable=trains, folder=folder, means=means)
     before = len(result.graph.nodes)
