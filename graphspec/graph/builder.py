@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -153,10 +153,10 @@ class Builder(Operators):
         """Return the running mean of a weight, which is computed once in a step."""
         of, param = means[1] + value.name.removeprefix(means[0]), cast("ir.Param", value.param)
         if of not in self.graph.params:
-            self.graph.params[of] = mean = ir.Param(
-                of, param.shape, param.initializer, param.layout, False, True, mean_of=value.name
+            mean = replace(
+                param, name=of, trainable=False, state=True, regularizer=None, constraint=None, mean_of=value.name
             )
-            self.graph.values[of] = ir.Value(of, value.type, "param", param=mean)
+            self.graph.params[of], self.graph.values[of] = mean, ir.Value(of, value.type, "param", param=mean)
         own = self.graph.values[of]
         known = (n.outputs[0] for n in self.graph.nodes if n.op == "RunningMean" and n.inputs[0] is own)
         return next(known, None) or self.RunningMean(own, value, momentum=means[2])

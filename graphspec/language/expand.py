@@ -96,18 +96,6 @@ def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, pro
             hint = "`share` names a node, not one of its outputs" if output else naming.suggest(item.scope, at.value)
             message = f"'{item.name}' shares the weights of an unknown node '{at.value}'"
             problems.value(at, Code.WRONG_SHARE, message, hint=hint)
-    twice = [
-        leaf for leaf in _leaves(item) if leaf.average is not None and leaf.owner and leaf.owner.average is not None
-    ]
-    for leaf in twice:
-        leaf.failed = True
-    if twice:
-        message = f"'{item.name}' averages the weights of '{at.value}', which are averages already"
-        problems.value(at, Code.WRONG_SHARE, message, hint="name the node that trains")
-
-
-def _leaves(item: Item) -> list[Item]:
-    return [item] if item.inner is None else [leaf for inner in item.inner.items for leaf in _leaves(inner)]
 
 
 def holder(item: Item) -> Item:

@@ -39,9 +39,8 @@ def entry_kind(entry: Tree, problems: Problems, options: Sequence[str] = ()) -> 
             message = f"`{key}`{of} cannot be used with `share`, which copies everything from its owner"
             hint = f"beside `share`, only {', '.join(keys)} and {last} are allowed"
             problems.key(entry, key, Code.WRONG_SHARE, message, hint=hint)
-        if (mean := entry.get("average")) is not None and not (
-            type(mean.value) in (int, float) and 0 <= mean.value <= 1
-        ):
+        mean = entry.get("average")
+        if mean is not None and not (type(mean.value) in (int, float) and 0 <= mean.value <= 1):
             text, hint = f"`average`{of} must be a number from 0 to 1", "such as 0.99, the part that stays in a step"
             not_allowed(mean, text, problems, hint)
             return "failed"

@@ -126,6 +126,12 @@ def without_keras() -> list[Case]:
         {"name": "pooled", "type": "GlobalAveragePooling2D"},
         {"name": "y", "type": "FlipMean", "inputs": ["pooled", "x"]},
     ]
+    mixed = [
+        {"name": "mix", "type": "MixUp", "inputs": ["x", "t"]},
+        {"name": "cut", "type": "CutMix", "inputs": ["mix", "mix:1"]},
+        {"name": "y", "type": "GlobalAveragePooling2D"},
+        {"name": "z", "type": "Identity", "inputs": "cut:1"},
+    ]
     kinds = ("SegmentSum", "SegmentMean", "SegmentMax", "SegmentSoftmax")
     messages = [{"name": kind, "type": kind, "column": 1, "inputs": ["start", "edges", "nodes"]} for kind in kinds]
     edges = {"nodes": {"shape": ["nodes", 3]}, "edges": {"shape": ["edges", 2], "dtype": "int64"}}
@@ -134,6 +140,7 @@ def without_keras() -> list[Case]:
         network("steps", {"ids": {"shape": [None], "dtype": "int64"}}, steps, ["y"]),
         network("members", {"x": {"shape": [4]}}, members, ["y"]),
         network("patches", {"x": {"shape": [4, 4, 3]}}, patches, ["y"]),
+        network("mixed", {"x": {"shape": [4, 5, 3]}, "t": {"shape": [2]}}, mixed, ["y", "z"]),
         network("mirrored", {"x": {"shape": [None, 4, 3]}}, mirrored, ["y"]),
         network(
             "messages",

@@ -75,6 +75,19 @@ class Causal(nn.Module):
         return self.out(y.transpose(1, 2).reshape(x.shape[0], 5, 8))
 
 
+class Turned(nn.Module):
+    """A spatial transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map, self.out = nn.Linear(72, 6), nn.Conv2d(2, 3, 3)
+
+    def forward(self, x: Any) -> Any:
+        theta = self.map(x.flatten(1)).view(-1, 2, 3)
+        places = nn.functional.affine_grid(theta, list(x.shape), align_corners=False)
+        return self.out(nn.functional.grid_sample(x, places, padding_mode="border", align_corners=False))
+
+
 class First(nn.Module):
     """The first output of a module."""
 
@@ -183,6 +196,7 @@ def by_both_exporters() -> dict[str, Case]:
         "rms_norm_new": Case(between(nn.RMSNorm(6)), vectors, True),
         "decoder_rows_new": Case(decoder, ((3, 5, 8), (3, 4, 8)), True),
     }
+    modules["spatial_transformer"] = (Turned(), images)
     for name, (module, shapes, *axis) in modules.items():
         more: dict[str, Any] = {
             "axis": axis[0] if axis else 0,
@@ -190,6 +204,7 @@ def by_both_exporters() -> dict[str, Case]:
             "ids": name == "embedding",
         }
         whole = {"optimize": False} if name in folded else {}
+        whole |= {"opset_version": 20} if name == "spatial_transformer" else {}
         keeping = {"training": torch.onnx.TrainingMode.PRESERVE} if name == "batch_norm" else {}
         found[f"{name}_new"] = Case(module, shapes, True, **more, options=whole)
         found[f"{name}_old"] = Case(module, shapes, False, **more, options=keeping)

@@ -331,8 +331,9 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
         return report(Code.WRONG_DTYPE, *found, "inputs")
     held = owner if node.average is None else node  # the node that has the weights: its own, or means of its owner's
     means = None if held.average is None else (f"{held.share}/", f"{held.name}/", held.average)
-    if means is not None:
-        owner = layers[str(held.share)]
+    if means is not None and (owner := layers[str(held.share)]).average is not None:
+        text = f"averages weights of '{visible(owner.name)}', which are averages"
+        return report(Code.WRONG_SHARE, text, "name the node that trains", "share")
     trains = owner.trainable and node.trainable
     g = Builder(result.graph, node.name, owner.name, trainable=trains, folder=folder, means=means)
     before = len(result.graph.nodes)
@@ -495,10 +496,7 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
 
 
 def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
-    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads.
-
-    An operation is likely to be meant for what stands above it, also if other nodes read that.
-    """
+    """Return GS203, as a warning, for nodes without `inputs` that stand below a Parameter or Constant."""
     found, used = [], {ref.name for node in nodes for ref in reads(node)}
     for above, node in pairwise(nodes):
         derived = node.tree.get("inputs") is None and node.type != "Formula"

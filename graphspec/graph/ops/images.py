@@ -317,18 +317,13 @@ class MixRows(TrainingOnly):
         def in_pairs(A: Array) -> Array:
             return A[:even].reshape(even // 2, 2, *A.shape[1:], copy=False)
 
-        def mixed(out: Array, x: Array, z: Array, k: Array, zk: Array) -> Calls:
-            return write(ctx, out, lambda x, z, k, zk: x * k + z * (1 - zk), x, z, k, zk)
+        def mixed(out: Array, A: Array, other: Array) -> Calls:
+            own, a = in_pairs(kept), in_pairs(A)
+            calls = write(ctx, in_pairs(out), lambda a, z, k, o: a * k + z * (1 - o), a, a[:, ::-1], own, other)
+            return [*calls, (np.copyto, out[even:], A[even:])]
 
-        x, k = in_pairs(X), in_pairs(kept)
-        calls = [*mixed(in_pairs(Y), x, x[:, ::-1], k, k), (np.copyto, Y[even:], X[even:])]
-
-        @into_gradient(ctx)
-        def backward(dY: Array, dX: Array) -> Calls:
-            d = in_pairs(dY)
-            return [*mixed(in_pairs(dX), d, d[:, ::-1], k, k[:, ::-1]), (np.copyto, dX[even:], dY[even:])]
-
-        return Y, calls, backward
+        into = into_gradient(ctx)(lambda dY, dX: mixed(dX, dY, in_pairs(kept)[:, ::-1]))
+        return Y, mixed(Y, X, in_pairs(kept)), into
 
 
 class Recolor(TrainingOnly):

@@ -235,7 +235,7 @@ class _Outline:
         if columns is not None and isinstance(columns.value, dict):
             about = f"record of {count(len(columns.value), 'column')}"
         elif instance.block is None:
-            about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
+            about = f"with {_shared(members[0]).partition('/')[0]}"
         lines = list(filter(None, [about, self._shape(members[-1], members), self._when(members)]))
         return Box("block", title, lines, nodes=[node.name for node in members])
 
@@ -246,7 +246,7 @@ class _Outline:
         if isinstance(node.layer, Formula):
             words = f"Formula · {shorten(' '.join(node.layer.value.split()), 48)}"
         if node.share is not None:
-            words = f"{node.type} with the weights of {node.share}"
+            words = f"{node.type} with {_shared(node)}"
         lines = list(filter(None, [words, self._shape(members[-1], members), self._when(members)]))
         tip = node.layer.value if isinstance(node.layer, Formula) else ""
         return Box("shared" if node.share else "layer", title, lines, family, [m.name for m in members], tip)
@@ -327,3 +327,7 @@ def _head(head: HeadDecl) -> Box:
         f"metrics {metrics}" if metrics else "",
     ]
     return Box("head", head.name, list(filter(None, lines)))
+
+
+def _shared(node: NodeDecl) -> str:
+    return f"{'' if node.average is None else 'running means of '}the weights of {node.share}"

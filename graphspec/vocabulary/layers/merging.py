@@ -309,9 +309,7 @@ class SegmentMax(Segments):
 
 
 class SegmentSoftmax(Segments):
-    """The softmax over the values of each segment, feature by feature: ``exp(v[b, e]) / Σ exp(v[b, e'])``, see SegmentSum.
-
-    The sum is over all e' with ``indices[b, e'] = indices[b, e]``. What belongs to no segment becomes 0.
+    """The softmax over the values of each segment, feature by feature; see SegmentSum. What belongs to none becomes 0.
 
     Shapes: values (batch, edges, features), indices (batch, edges) → (batch, edges, features).
     Veličković et al., *Graph Attention Networks*, ICLR 2018.

@@ -220,8 +220,9 @@ class SpectralNormalization(Layer):
 
         def divided(kernel: Value) -> Value:
             param = kernel.param
-            assert param is not None
-            found.append(param.name)
+            found.append(kernel.name)
+            if param is None:  # a running mean of kernels that are divided
+                return kernel
             start = INITIALIZERS.parse({"type": "TruncatedNormal", "stddev": 0.02})
             u = self.weight(g, "vector_u", (1, param.shape[-1]), initializer=start, state=True)
             perm = param.layout.perm or tuple(range(len(param.shape)))

@@ -1,7 +1,4 @@
-"""Operators of ONNX that are made of others here: pictures at computed places, and pooling that is undone.
-
-A file that has them trains, and a file that is written has their parts.
-"""
+"""Operators of ONNX that are made of others here, also in files: pictures at computed places, pooling that is undone."""
 
 from __future__ import annotations
 
@@ -23,14 +20,14 @@ from graphspec.vocabulary.layers.layer import cast_to, positions
 
 Ints = Annotated[tuple[int, ...], FROM_LIST]
 IntsOrNone = Annotated[tuple[int, ...] | None, FROM_LIST]
+Taps = list[tuple[Value, Value | None]]
 
 
 def affine_grid(g: Builder, theta: Value, size: Value, *, align_corners: int = 0) -> Value:
     """The places that affine maps read, for GridSample: from −1, the left or upper end, to 1.
 
-    theta (N, 2, 3), size [N, C, H, W] → (N, H, W, 2); theta (N, 3, 4), size [N, C, D, H, W] → (N, D, H, W, 3). The sizes
-    are constants; that of the batch is not read. With ``align_corners`` the ends are the centres of the outer pixels, else
-    their edges.
+    theta (N, 2, 3), size [N, C, H, W], a constant → (N, H, W, 2); theta (N, 3, 4), size [N, C, D, H, W] → (N, D, H, W, 3).
+    With ``align_corners`` the ends are the centres of the outer pixels, else their edges.
     """
     need.float(theta)
     sizes = [d for d in (size.known() or ())[2:] if isinstance(d, int)]
@@ -57,15 +54,13 @@ def grid_sample(
 
     X (N, C, H, W), grid (N, h, w, 2) → (N, C, h, w); X (N, C, D, H, W), grid (N, d, h, w, 3) → (N, C, d, h, w). Mode
     linear (bilinear) weights the 2 pixels at each axis around the place, cubic (bicubic) the 4 by Keys' kernel with −0.75.
-    Beyond the ends is 0, the nearest pixel, or the mirror image. Both inputs have gradients.
-
-    Jaderberg et al., *Spatial Transformer Networks*, NIPS 2015.
+    Beyond the ends is 0, the nearest pixel, or the mirror image. Jaderberg et al., *Spatial Transformer Networks*, 2015.
     """
     need.float(X, grid)
     n = X.rank - 2
     fits = n in (2, 3) and grid.rank == X.rank and grid.shape[-1] == n
-    need(fits, f"needs X (N, C, H, W) and a grid (N, h, w, 2), got {show(X.shape)} and {show(grid.shape)}")
-    need.shapes(grid.shape[0] == X.shape[0], f"has a grid for {grid.shape[0]} rows, and {X.shape[0]} rows")
+    text = f"needs X (N, C, H, W) and a grid (N, h, w, 2), got {show(X.shape)} and {show(grid.shape)}"
+    need(fits and grid.shape[0] == X.shape[0], text)
     sizes = [g.size(X, k + 2) for k in range(n)]
     at = [g.Gather(grid, g.constant(n - 1 - k), axis=n + 1) for k in range(n)]
     taps = [_taps(g, x, size, bool(align_corners), mode, padding_mode) for x, size in zip(at, sizes, strict=True)]
@@ -81,9 +76,7 @@ def grid_sample(
     return g.transpose(reduce(g.Add, parts), (0, n + 1, *range(1, n + 1)))
 
 
-def _taps(
-    g: Builder, at: Value, size: int | Value, align: bool, mode: str, padding: str
-) -> list[tuple[Value, Value | None]]:
+def _taps(g: Builder, at: Value, size: int | Value, align: bool, mode: str, padding: str) -> Taps:
     """Return the indices that a place from −1 to 1 on an axis reads, and their weights, None for 1."""
     count: Value = g.constant(float(size)) if isinstance(size, int) else g.Cast(size, to="float32")
     last = count - 1.0
@@ -105,8 +98,11 @@ def _taps(
         weights = [places[1] - x, x - places[0]]
     else:
         places = [g.Floor(x) + k for k in (-1.0, 0.0, 1.0, 2.0)]
-        weights = [_cubic(g.Abs(x - place), far=k in (0, 3)) for k, place in enumerate(places)]
-    found: list[tuple[Value, Value | None]] = []
+        near, far = ([g.Abs(x - places[k]) for k in pair] for pair in ((1, 2), (0, 3)))
+        one, two = (d * d * (d * 1.25 - 2.25) + 1.0 for d in near)
+        before, behind = (((d * -0.75 + 3.75) * d - 6.0) * d + 3.0 for d in far)
+        weights = [before, one, two, behind]
+    found: Taps = []
     for place, weight in zip(places, weights, strict=True):
         index = inside(place)
         if padding == "zeros":
@@ -116,17 +112,12 @@ def _taps(
     return found
 
 
-def _cubic(d: Value, *, far: bool, a: float = -0.75) -> Value:
-    """Return Keys' kernel at the distance d, up to 1, or from 1 to 2 if ``far``."""
-    return ((d * a - 5 * a) * d + 8 * a) * d - 4 * a if far else (d * (a + 2) - (a + 3)) * d * d + 1.0
-
-
 def max_pool(g: Builder, X: Value, *, storage_order: int = 0, **windows: Any) -> Value | tuple[Value, Value]:
     """The largest element under each window, and where it is: its index in the flat X, as MaxUnpool takes it.
 
-    Shapes: X (N, C, …) → Y (N, C, …), Indices (N, C, …), int64. The gradient of a window goes to its first largest element
+    Shapes: X (N, C, …) → Y (N, C, …), Indices (N, C, …), int64, if sizes are fixed. Of equal elements the first one counts,
     in row-major order. Padding is never the maximum, so ``pads`` must be smaller than the window. With ``storage_order`` 1
-    indices count with the first axis of a picture as the fastest. Without fixed sizes there are no indices.
+    indices count with the first axis of a picture as the fastest.
     """
     Y, op, n = g.MaxPool(X, **windows), MaxPool(**windows), X.rank - 2
     spatial = [d for d in X.shape[2:] if isinstance(d, int)]

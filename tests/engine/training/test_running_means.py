@@ -91,8 +91,8 @@ def test_they_begin_with_the_weights_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        ({"share": "mean", "average": 0.5}, "averages the weights of 'mean', which are averages already"),
-        ({"share": "again", "average": 0.5}, "averages the weights of 'again', which are averages already"),
+        ({"share": "mean", "average": 0.5}, "averages weights of 'mean/h', which are averages"),
+        ({"share": "again", "average": 0.5}, "averages weights of 'mean/h', which are averages"),
         ({"share": "guess", "average": 1.5}, "`average` of 'x' must be a number from 0 to 1"),
         ({"share": "guess", "average": "much"}, "`average` of 'x' must be a number from 0 to 1"),
         ({"type": "Dense", "units": 1, "average": 0.9}, "unknown key 'average' of Dense"),
